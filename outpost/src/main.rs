@@ -1,0 +1,2 @@
+//! outpost.
+fn main() {}

@@ -1,0 +1,232 @@
+//! The claims of a session.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Seconds since 1970-01-01T00:00:00Z without leap seconds (`NumericDate`, RFC 7519 §2), as a
+/// whole number of at most 2^53 - 1, which every JSON reader holds exactly (RFC 7493 §2.2).
+///
+/// A string, a fraction or a negative number is not one: it is refused, never read as absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NumericDate(u64);
+
+impl NumericDate {
+    const MAX: u64 = (1 << 53) - 1;
+
+    /// The instant `seconds` after the epoch, or the last representable one if that is later.
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self(if seconds > Self::MAX {
+            Self::MAX
+        } else {
+            seconds
+        })
+    }
+
+    /// Seconds since the epoch.
+    pub const fn as_seconds(self) -> u64 {
+        self.0
+    }
+
+    /// This instant and `seconds` more.
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: u64) -> Self {
+        Self::from_seconds(self.0.saturating_add(seconds))
+    }
+
+    /// The seconds from `earlier` to this instant, or 0 when `earlier` is not earlier.
+    pub const fn seconds_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Serialize for NumericDate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = u64::deserialize(deserializer)?;
+        if seconds > Self::MAX {
+            return Err(serde::de::Error::custom("a time past 2^53 - 1 seconds"));
+        }
+        Ok(Self(seconds))
+    }
+}
+
+/// Whom a session is for: the application's name, or the domain application's in domain mode.
+///
+/// 1 to 128 characters of printable ASCII without spaces, quotes and backslashes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Audience(Box<str>);
+
+/// A text that is not an [`Audience`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidAudience;
+
+impl fmt::Display for InvalidAudience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "not an application name: expected 1 to 128 characters of printable ASCII without \
+             spaces, quotes and backslashes",
+        )
+    }
+}
+
+impl core::error::Error for InvalidAudience {}
+
+impl Audience {
+    /// Parses an application's name.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAudience`] when it is empty, too long or has other characters.
+    pub fn new(name: &str) -> Result<Self, InvalidAudience> {
+        let accepted = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+        if name.is_empty() || name.len() > 128 || !name.bytes().all(accepted) {
+            return Err(InvalidAudience);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The key of a session in the outpost's store (`sid`, OpenID Connect Front-Channel Logout 1.0
+/// §3): at least 128 random bits, base64url.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct SessionId(Box<str>);
+
+impl SessionId {
+    /// The least length in characters: 128 bits in base64url.
+    const MIN_CHARS: usize = 22;
+    const MAX_CHARS: usize = 86;
+
+    /// Parses a session id, or returns `None` when it is not 22 to 86 characters of base64url.
+    pub fn parse(text: &str) -> Option<Self> {
+        let accepted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        ((Self::MIN_CHARS..=Self::MAX_CHARS).contains(&text.len()) && text.bytes().all(accepted))
+            .then(|| Self(text.into()))
+    }
+
+    /// The session id made of random bytes that the caller drew from the operating system.
+    pub fn from_random(bytes: [u8; 24]) -> Self {
+        use base64::Engine as _;
+        Self(
+            base64::engine::general_purpose::URL_SAFE_NO_PAD
+                .encode(bytes)
+                .into(),
+        )
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a session id"))
+    }
+}
+
+/// What a session says about the person and itself: the payload of the JWS.
+///
+/// A claim that this version does not know is ignored; one that stands twice or has another type
+/// than here makes the cookie unusable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The OpenID provider that signed the person in, exactly as it names itself.
+    pub iss: String,
+    /// The subject: the person's stable id at that provider.
+    pub sub: String,
+    /// The application this session is for. One name, never a list.
+    pub aud: String,
+    /// The session's key in the outpost's store.
+    pub sid: SessionId,
+    /// When this cookie was made.
+    pub iat: NumericDate,
+    /// When the local verification window ends: not the session's end, but the time from which
+    /// the outpost has to be asked.
+    pub exp: NumericDate,
+    /// From when a page load should renew the cookie.
+    pub rnw: NumericDate,
+    /// Before this the session is not in force. Gatepost never sets it, but honours it
+    /// (RFC 7519 §4.1.5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<NumericDate>,
+    /// The name the person signs in with (OpenID Connect Core 1.0 §5.1, like the next ones).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_username: Option<String>,
+    /// The person's full name for display.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The person's e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Whether the provider has verified the address; absent where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
+    /// The groups the person is in. Not all of them when [`Claims::grp_more`] is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Whether groups were left out to keep the cookie small: a group that is not listed may
+    /// still be held, and only the outpost knows.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub grp_more: bool,
+    /// How the person was authenticated: the context class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
+    /// How the person was authenticated: the methods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<String>,
+    /// When the person last authenticated at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<NumericDate>,
+    /// Claims beyond these that the application's header rules name, each as one text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ext: BTreeMap<String, String>,
+}
+
+impl Claims {
+    /// The claim of that name as one text, for a header: times and lists are not texts.
+    ///
+    /// Looks among the standard claims first, then in [`Claims::ext`].
+    pub fn text(&self, claim: &str) -> Option<&str> {
+        match claim {
+            "iss" => Some(&self.iss),
+            "sub" => Some(&self.sub),
+            "aud" => Some(&self.aud),
+            "sid" => Some(self.sid.as_str()),
+            "preferred_username" => self.preferred_username.as_deref(),
+            "name" => self.name.as_deref(),
+            "email" => self.email.as_deref(),
+            "acr" => self.acr.as_deref(),
+            _ => self.ext.get(claim).map(String::as_str),
+        }
+    }
+}

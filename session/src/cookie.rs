@@ -1,0 +1,248 @@
+//! Session cookies in HTTP: finding them in `Cookie` header lines, taking them out, and (with the
+//! `sign` feature) writing them as `Set-Cookie` lines.
+//!
+//! One grammar, that of RFC 6265 §4.2.1 read strictly: a line is split at `;`, space and tab
+//! around a pair are dropped, the name ends at the first `=`, names are compared byte for byte,
+//! and a value is taken as it stands. There are no quoted strings and no `$Path`.
+//!
+//! When several values claim to be the session, they are tried in this order, and the first that
+//! authenticates counts: whole cookies as they stand in the request, the first
+//! [`MAX_WHOLE`] of them, then the chunks put together. Chunks count only when they run from 0
+//! without a hole and none stands twice.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+#[cfg(feature = "sign")]
+mod write;
+#[cfg(feature = "sign")]
+pub use write::Attributes;
+
+/// The longest value put into one cookie, in bytes. Browsers keep cookies of 4,096 bytes counting
+/// name and attributes (RFC 6265 §6.1).
+pub const CHUNK_BYTES: usize = 3_800;
+
+/// The most chunks a value is split into.
+pub const MAX_CHUNKS: usize = 5;
+
+/// The most whole cookies of one name that are tried.
+pub const MAX_WHOLE: usize = 4;
+
+/// The name of the session cookie; chunks append `.0`, `.1` and so on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CookieName(Box<str>);
+
+/// A text that cannot be a cookie's name here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidCookieName;
+
+impl fmt::Display for InvalidCookieName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a cookie name: expected 1 to 64 characters of A-Z a-z 0-9 - and _")
+    }
+}
+
+impl core::error::Error for InvalidCookieName {}
+
+impl CookieName {
+    /// Parses a name: 1 to 64 letters, digits, `-` or `_`. Fewer than RFC 6265 allows: a dot would
+    /// collide with chunks, and some programs rewrite the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCookieName`].
+    pub fn new(name: &str) -> Result<Self, InvalidCookieName> {
+        let accepted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(accepted) {
+            return Err(InvalidCookieName);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The default name: `__Host-gatepost` for one host and `__Secure-gatepost` for a domain where
+    /// the browser's connection is TLS, `gatepost` where it is not. With the prefixes a browser
+    /// itself refuses the cookie from whoever may not set it (RFC 6265bis §4.1.3).
+    pub fn default_for(https: bool, whole_domain: bool) -> Self {
+        Self(
+            match (https, whole_domain) {
+                (true, false) => "__Host-gatepost",
+                (true, true) => "__Secure-gatepost",
+                (false, _) => "gatepost",
+            }
+            .into(),
+        )
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What part of the session a cookie called `name` is, if any.
+    fn part(&self, name: &[u8]) -> Option<Part> {
+        match name.strip_prefix(self.0.as_bytes())? {
+            [] => Some(Part::Whole),
+            [b'.', digit @ b'0'..=b'9'] => {
+                let index = usize::from(digit - b'0');
+                Some(if index < MAX_CHUNKS {
+                    Part::Chunk(index)
+                } else {
+                    Part::Stray
+                })
+            }
+            [b'.', ..] => Some(Part::Stray),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for CookieName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a cookie is to the session.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    Chunk(usize),
+    /// Named like a chunk, but never one of ours. It is not read, and is taken out like the rest.
+    Stray,
+}
+
+/// The values in a request that may be the session, not one of them verified.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates<'a> {
+    whole: [Option<&'a [u8]>; MAX_WHOLE],
+    chunks: [Option<&'a [u8]>; MAX_CHUNKS],
+    chunks_ambiguous: bool,
+    any: bool,
+}
+
+impl<'a> Candidates<'a> {
+    /// Looks through all `Cookie` header lines of a request, in order.
+    pub fn find(lines: impl IntoIterator<Item = &'a [u8]>, name: &CookieName) -> Self {
+        let mut found = Self::default();
+        for (pair_name, value) in lines.into_iter().flat_map(pairs) {
+            let Some(part) = name.part(pair_name) else {
+                continue;
+            };
+            found.any = true;
+            match part {
+                Part::Whole => {
+                    if let Some(free) = found.whole.iter_mut().find(|slot| slot.is_none()) {
+                        *free = Some(value);
+                    }
+                }
+                Part::Chunk(index) => {
+                    if let Some(slot) = found.chunks.get_mut(index) {
+                        found.chunks_ambiguous |= slot.replace(value).is_some();
+                    }
+                }
+                Part::Stray => {}
+            }
+        }
+        found
+    }
+
+    /// Whether the request carries any cookie named like the session or a chunk of it.
+    pub fn any(&self) -> bool {
+        self.any
+    }
+
+    /// The values to try, in the order of precedence that the module's text gives.
+    pub fn values(&self) -> impl Iterator<Item = Cow<'a, [u8]>> {
+        self.whole
+            .iter()
+            .flatten()
+            .map(|value| Cow::Borrowed(*value))
+            .chain(self.joined())
+    }
+
+    /// The chunks put together, if they are complete and unambiguous.
+    fn joined(&self) -> Option<Cow<'a, [u8]>> {
+        let run = self
+            .chunks
+            .iter()
+            .take_while(|chunk| chunk.is_some())
+            .count();
+        let complete = self.chunks.iter().skip(run).all(Option::is_none);
+        if run == 0 || !complete || self.chunks_ambiguous {
+            return None;
+        }
+        let chunks: Vec<&[u8]> = self.chunks.iter().flatten().copied().collect();
+        // A chunk is bounded by what we write, so that a request decides nothing about memory.
+        if chunks.iter().any(|chunk| chunk.len() > CHUNK_BYTES) {
+            return None;
+        }
+        Some(Cow::Owned(chunks.concat()))
+    }
+
+    /// Whether a whole cookie is there.
+    #[cfg(feature = "sign")]
+    fn has_whole(&self) -> bool {
+        self.whole.iter().any(Option::is_some)
+    }
+
+    /// Whether chunk `index` is there.
+    #[cfg(feature = "sign")]
+    fn has_chunk(&self, index: usize) -> bool {
+        self.chunks.get(index).is_some_and(Option::is_some)
+    }
+}
+
+/// A `Cookie` header line without the session cookie and its chunks; every other cookie keeps its
+/// bytes. `None` when nothing is left.
+pub fn strip(line: &[u8], name: &CookieName) -> Option<Vec<u8>> {
+    let mut kept: Vec<u8> = Vec::with_capacity(line.len());
+    for segment in line.split(|byte| *byte == b';') {
+        if name.part(split_pair(segment).0).is_some() {
+            continue;
+        }
+        if kept.is_empty() {
+            kept.extend_from_slice(segment.trim_ascii_start());
+        } else {
+            kept.push(b';');
+            kept.extend_from_slice(segment);
+        }
+    }
+    (!kept.trim_ascii().is_empty()).then_some(kept)
+}
+
+/// The name-value pairs of a `Cookie` header line.
+fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    line.split(|byte| *byte == b';').map(split_pair)
+}
+
+/// A segment's name and value. A segment without `=` is a value without a name, as browsers send
+/// nameless cookies, so it never is ours.
+fn split_pair(segment: &[u8]) -> (&[u8], &[u8]) {
+    let trimmed = trim_blanks(segment);
+    match trimmed.iter().position(|byte| *byte == b'=') {
+        Some(at) => {
+            let (name, rest) = trimmed.split_at(at);
+            (
+                trim_blanks(name),
+                trim_blanks(rest.get(1..).unwrap_or_default()),
+            )
+        }
+        None => (&[], trimmed),
+    }
+}
+
+/// Drops spaces and tabs at both ends.
+fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+use super::*;
+use alloc::string::{String, ToString};
+use alloc::{format, vec};
+
+fn name() -> CookieName {
+    CookieName::new("gp").expect("name")
+}
+
+fn values(lines: &[&str]) -> Vec<String> {
+    Candidates::find(lines.iter().map(|line| line.as_bytes()), &name())
+        .values()
+        .map(|value| String::from_utf8_lossy(&value).to_string())
+        .collect()
+}
+
+#[test]
+fn one_grammar_finds_the_session() {
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        ("alone", &["gp=G"], &["G"]),
+        ("among others", &["a=1; gp=G; b=2"], &["G"]),
+        ("on a second line", &["a=1", "gp=G"], &["G"]),
+        ("no space, empty segments", &["a=1;;gp=G;;"], &["G"]),
+        ("tabs around", &["\tgp\t=\tG\t"], &["G"]),
+        ("value keeps later equal signs", &["gp=G=="], &["G=="]),
+        (
+            "duplicates keep their order",
+            &["gp=1; gp=2", "gp=3"],
+            &["1", "2", "3"],
+        ),
+        (
+            "at most four are tried",
+            &["gp=1;gp=2;gp=3;gp=4;gp=5"],
+            &["1", "2", "3", "4"],
+        ),
+        ("quotes belong to the value", &["gp=\"G\""], &["\"G\""]),
+        ("no value inside another's quotes", &["a=\"x, gp=G\""], &[]),
+        ("comma separates nothing", &["a=1, gp=G"], &[]),
+        ("a no-break space is part of the name", &["\u{a0}gp=G"], &[]),
+        ("other case", &["GP=G; Gp=G"], &[]),
+        ("quoted name", &["\"gp\"=G"], &[]),
+        ("nameless", &["=gp=G", "gp"], &[]),
+        ("escaped name", &["g%70=G"], &[]),
+        (
+            "longer and shorter names",
+            &["gpx=G; g=G; xgp=G; gp-0=G"],
+            &[],
+        ),
+        ("chunks", &["gp.0=A; gp.1=B"], &["AB"]),
+        (
+            "chunks in any order and line",
+            &["gp.1=B", "gp.0=A"],
+            &["AB"],
+        ),
+        ("whole before chunks", &["gp.0=A; gp=G"], &["G", "A"]),
+        ("a hole", &["gp.0=A; gp.2=C"], &[]),
+        ("no first chunk", &["gp.1=B"], &[]),
+        ("a chunk twice", &["gp.0=A; gp.0=B"], &[]),
+        ("a chunk twice, both the same", &["gp.0=A; gp.0=A"], &[]),
+        (
+            "odd chunk numbers",
+            &["gp.00=A; gp.-1=A; gp.5=A; gp.99999999=A; gp.=A"],
+            &[],
+        ),
+    ];
+    for (case, lines, expected) in cases {
+        assert_eq!(&values(lines), expected, "{case}");
+    }
+}
+
+#[test]
+fn oversized_chunks_are_not_put_together() {
+    let line = format!("gp.0={}; gp.1=B", "A".repeat(CHUNK_BYTES + 1));
+    assert!(values(&[&line]).is_empty());
+}
+
+#[test]
+fn stripping_takes_ours_and_keeps_every_other_byte() {
+    let cases: &[(&str, Option<&str>)] = &[
+        ("gp=G", None),
+        ("gp.0=A; gp.1=B; gp.99=C; gp.x=1", None),
+        ("gp=G;", None),
+        ("a=1; gp=G; b=2", Some("a=1; b=2")),
+        ("gp=G; a=1", Some("a=1")),
+        ("gp=G;a=\"x y\";b", Some("a=\"x y\";b")),
+        ("a=1;  b=2 ;c=3", Some("a=1;  b=2 ;c=3")),
+        ("gpx=1; =gp=2", Some("gpx=1; =gp=2")),
+        ("", None),
+    ];
+    for (line, expected) in cases {
+        let kept = strip(line.as_bytes(), &name());
+        assert_eq!(kept.as_deref(), expected.map(str::as_bytes), "{line}");
+    }
+}
+
+#[test]
+fn names_that_would_collide_are_refused() {
+    for bad in ["", "a.b", "a b", "a=b", "a;b", "ä", &"x".repeat(65)] {
+        assert_eq!(CookieName::new(bad), Err(InvalidCookieName), "{bad}");
+    }
+}
+
+#[cfg(feature = "sign")]
+mod writing {
+    use super::*;
+
+    fn attributes() -> Attributes {
+        Attributes {
+            name: name(),
+            domain: None,
+            secure: true,
+        }
+    }
+
+    fn issue(token: &str, request: &str) -> Vec<String> {
+        let present = Candidates::find([request.as_bytes()], &name());
+        attributes().issue(token, 60, &present)
+    }
+
+    #[test]
+    fn a_small_token_is_one_line() {
+        assert_eq!(
+            issue("T", ""),
+            ["gp=T; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"]
+        );
+        let shared = Attributes {
+            domain: Some("example.com".into()),
+            ..attributes()
+        };
+        assert_eq!(
+            shared.issue("T", 60, &Candidates::default()),
+            ["gp=T; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Domain=example.com; Secure"]
+        );
+    }
+
+    #[test]
+    fn a_large_token_is_split_and_comes_back_whole() {
+        for length in [CHUNK_BYTES + 1, 2 * CHUNK_BYTES, MAX_CHUNKS * CHUNK_BYTES] {
+            let token: String = "abcdefghij".chars().cycle().take(length).collect();
+            let lines = issue(&token, "");
+            assert!(lines.iter().all(|line| line.len() <= 4_096), "{length}");
+            let pairs: Vec<String> = lines
+                .iter()
+                .filter_map(|line| line.split_once(';'))
+                .map(|p| p.0.into())
+                .collect();
+            assert_eq!(values(&[&pairs.join("; ")]), [token], "{length}");
+        }
+    }
+
+    #[test]
+    fn what_a_new_cookie_leaves_behind_is_removed() {
+        let removed = |lines: Vec<String>| -> Vec<String> {
+            lines
+                .iter()
+                .filter(|line| line.contains("Max-Age=0;"))
+                .filter_map(|line| line.split_once('=').map(|pair| pair.0.to_string()))
+                .collect()
+        };
+        let large = "x".repeat(CHUNK_BYTES + 1);
+        assert_eq!(removed(issue("T", "gp.0=A; gp.1=B")), ["gp.0", "gp.1"]);
+        assert_eq!(
+            removed(issue(&large, "gp=G; gp.1=B; gp.3=D")),
+            ["gp.3", "gp"]
+        );
+        let all = vec!["gp", "gp.0", "gp.1", "gp.2", "gp.3", "gp.4"];
+        assert_eq!(removed(attributes().remove()), all);
+    }
+}

@@ -1,0 +1,48 @@
+//! Gatepost's session cookie: the format that the plugin and the outpost share.
+//!
+//! A session cookie is a compact JWS (RFC 7515 §7.1) signed with HMAC-SHA256, so that any JWT
+//! library can read it. This crate turns bytes from a request into a session that may be acted
+//! on, in steps that cannot be skipped:
+//!
+//! 1. [`cookie::Candidates`] finds the values in the `Cookie` header lines, whole or in chunks.
+//! 2. [`Verifier::authenticate`] checks header, MAC, claims and audience: an [`Authentic`] was
+//!    made by the holder of a key in the ring for this audience, at some time.
+//! 3. [`Authentic::current`] compares its window with the caller's clock: only a [`Current`]
+//!    gives access to the claims as a session in force.
+//!
+//! The crate is `no_std`: it has no clock, does no I/O and draws no randomness, and a caller
+//! passes the time. Making cookies (the `sign` feature) is left off in the plugin.
+//!
+//! ```
+//! use gatepost_session::{Audience, KeyRing, NumericDate, Verifier};
+//!
+//! let ring = KeyRing::parse("2026a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=")?;
+//! let verifier = Verifier::new(&ring, Audience::new("wiki")?);
+//! assert!(verifier.authenticate(b"made.up.cookie").is_err());
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! The byte layout is specified in `docs/cookie-format.md`; `testdata/cookies.json` holds vectors
+//! for other implementations.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod claims;
+pub mod cookie;
+mod keyring;
+#[cfg(feature = "sign")]
+mod sign;
+mod token;
+mod verify;
+
+pub use claims::{Audience, Claims, InvalidAudience, NumericDate, SessionId};
+pub use keyring::{DerivedKey, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
+#[cfg(feature = "sign")]
+pub use sign::{SignError, Signer};
+pub use verify::{
+    Authentic, CLOCK_SKEW_SECONDS, Current, MAX_TOKEN_BYTES, OpenError, Verifier, WindowError,
+};

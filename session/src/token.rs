@@ -1,0 +1,72 @@
+//! The three parts of a compact JWS (RFC 7515 §7.1) as Gatepost writes and reads them.
+
+use alloc::format;
+use alloc::string::String;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _};
+use sha2::Sha256;
+
+use crate::keyring::{DerivedKey, KeyId};
+
+/// HMAC-SHA256 (RFC 2104) with its key's inner and outer pads already absorbed: a clone of it
+/// costs no hashing.
+pub(crate) type Mac = Hmac<Sha256>;
+
+/// The MAC's length in bytes.
+pub(crate) const MAC_BYTES: usize = 32;
+
+/// Base64url without padding (RFC 4648 §5), refusing bits set beyond the last byte, so that no
+/// two texts decode to the same bytes.
+pub(crate) const BASE64: base64::engine::GeneralPurpose = URL_SAFE_NO_PAD;
+
+/// The encoded header that every cookie signed by key `id` starts with.
+///
+/// A verifier compares it byte for byte and never parses a header, so neither `alg` nor any other
+/// member can be chosen by whoever made the cookie (RFC 8725 §3.1).
+pub(crate) fn encoded_header(id: &KeyId) -> String {
+    // A key id needs no escaping in JSON: see `KeyId`.
+    BASE64.encode(format!(
+        r#"{{"alg":"HS256","kid":"{id}","typ":"gatepost+jwt"}}"#
+    ))
+}
+
+/// The MAC keyed for one derived key, or `None` if the key cannot be used, which HMAC never says:
+/// it takes keys of any length.
+pub(crate) fn keyed_mac(key: &DerivedKey) -> Option<Mac> {
+    Mac::new_from_slice(key.expose_bytes()).ok()
+}
+
+/// A compact JWS taken apart, nothing of it verified.
+pub(crate) struct Parts<'a> {
+    /// The encoded header.
+    pub(crate) header: &'a [u8],
+    /// The encoded payload.
+    pub(crate) payload: &'a [u8],
+    /// The encoded MAC.
+    pub(crate) mac: &'a [u8],
+    /// What the MAC covers: header, dot and payload.
+    pub(crate) signed: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Splits at the dots, or returns `None` when there are not exactly two.
+    pub(crate) fn split(token: &'a [u8]) -> Option<Self> {
+        let mut dots = token
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'.')
+            .map(|(at, _)| at);
+        let (first, second) = (dots.next()?, dots.next()?);
+        if dots.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            header: token.get(..first)?,
+            payload: token.get(first + 1..second)?,
+            mac: token.get(second + 1..)?,
+            signed: token.get(..second)?,
+        })
+    }
+}

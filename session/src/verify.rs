@@ -1,0 +1,252 @@
+//! From the bytes of a cookie to a session that may be acted on.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use base64::Engine as _;
+use hmac::Mac as _;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::claims::{Audience, Claims, NumericDate, SessionId};
+use crate::cookie::{CHUNK_BYTES, MAX_CHUNKS};
+use crate::keyring::{KeyRing, Purpose};
+use crate::token::{BASE64, MAC_BYTES, Mac, Parts, encoded_header, keyed_mac};
+
+/// The longest cookie value that is looked at, in bytes: what the most chunks can carry.
+pub const MAX_TOKEN_BYTES: usize = CHUNK_BYTES * MAX_CHUNKS;
+
+/// How far a session's `iat` may lie in the future by default, in seconds: the clocks of the
+/// outpost's and the proxy's machines differ. Nothing is allowed on `exp`.
+pub const CLOCK_SKEW_SECONDS: u64 = 30;
+
+/// Opens session cookies of one audience.
+#[derive(Clone)]
+pub struct Verifier {
+    keys: Vec<VerifyingKey>,
+    audience: Audience,
+    issuer: Option<String>,
+}
+
+#[derive(Clone)]
+struct VerifyingKey {
+    encoded_header: String,
+    mac: Mac,
+}
+
+impl Verifier {
+    /// A verifier for sessions of `audience` signed by any key of the ring.
+    pub fn new(ring: &KeyRing, audience: Audience) -> Self {
+        let keys = ring
+            .derive(Purpose::Session)
+            .iter()
+            .filter_map(|key| {
+                Some(VerifyingKey {
+                    encoded_header: encoded_header(key.id()),
+                    mac: keyed_mac(key)?,
+                })
+            })
+            .collect();
+        Self {
+            keys,
+            audience,
+            issuer: None,
+        }
+    }
+
+    /// Accepts only sessions of this provider, compared exactly as text.
+    #[must_use]
+    pub fn with_issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// Checks that a key of the ring made this cookie for this audience.
+    ///
+    /// Says nothing about time: [`Authentic::current`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says why not, for logs and tests. A client must not be told which.
+    pub fn authenticate(&self, token: &[u8]) -> Result<Authentic, OpenError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(OpenError::TooLong);
+        }
+        let parts = Parts::split(token).ok_or(OpenError::Malformed)?;
+        let mut mac = [0; MAC_BYTES];
+        match BASE64.decode_slice(parts.mac, &mut mac) {
+            Ok(MAC_BYTES) => {}
+            Ok(_) | Err(_) => return Err(OpenError::Malformed),
+        }
+        self.check_mac(&parts, &mac)?;
+
+        let payload = BASE64
+            .decode(parts.payload)
+            .map_err(|_| OpenError::Claims)?;
+        let claims: Claims = serde_json::from_slice(&payload).map_err(|_| OpenError::Claims)?;
+        if claims.aud != self.audience.as_str() {
+            return Err(OpenError::Audience);
+        }
+        if self
+            .issuer
+            .as_ref()
+            .is_some_and(|issuer| *issuer != claims.iss)
+        {
+            return Err(OpenError::Issuer);
+        }
+        Ok(Authentic { claims })
+    }
+
+    /// Looks for the key by comparing encoded headers, all of them and in constant time, and
+    /// computes one MAC whether or not there is one: how long it takes tells nothing.
+    fn check_mac(&self, parts: &Parts<'_>, mac: &[u8; MAC_BYTES]) -> Result<(), OpenError> {
+        let mut known = Choice::from(0);
+        let mut index = 0_u32;
+        for (at, key) in (0_u32..).zip(&self.keys) {
+            let same = key.encoded_header.as_bytes().ct_eq(parts.header);
+            index.conditional_assign(&at, same);
+            known |= same;
+        }
+        let key = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.keys.get(index))
+            .ok_or(OpenError::Forged)?;
+        let computed = key
+            .mac
+            .clone()
+            .chain_update(parts.signed)
+            .finalize()
+            .into_bytes();
+        if bool::from(known & computed.as_slice().ct_eq(mac)) {
+            Ok(())
+        } else {
+            Err(OpenError::Forged)
+        }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Verifier({}, {} keys)", self.audience, self.keys.len())
+    }
+}
+
+/// A session cookie that a holder of a key made for this audience, at some time.
+///
+/// Only [`Verifier::authenticate`] makes one. It is not permission to act: its window may have
+/// ended, and then it is no more than the key to a session in the outpost's store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authentic {
+    claims: Claims,
+}
+
+impl Authentic {
+    /// The session in force at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError`] when its window has ended or has not begun; `skew_seconds` is how far the
+    /// issuing clock may be ahead (usually [`CLOCK_SKEW_SECONDS`]).
+    pub fn current(&self, now: NumericDate, skew_seconds: u64) -> Result<Current<'_>, WindowError> {
+        let begins = self
+            .claims
+            .nbf
+            .map_or(self.claims.iat, |nbf| nbf.max(self.claims.iat));
+        if begins > now.plus_seconds(skew_seconds) {
+            Err(WindowError::NotYet)
+        } else if now >= self.claims.exp {
+            Err(WindowError::Ended)
+        } else {
+            Ok(Current {
+                claims: &self.claims,
+                renewal_due: now >= self.claims.rnw,
+            })
+        }
+    }
+
+    /// The session's key in the store, whatever the time.
+    pub fn session_id(&self) -> &SessionId {
+        &self.claims.sid
+    }
+
+    /// The claims as they were when the cookie was made, whatever the time: for showing and for
+    /// logging. Decisions take a [`Current`].
+    pub fn claims_at_issue(&self) -> &Claims {
+        &self.claims
+    }
+}
+
+/// A session in force: authentic, for this audience, and within its window.
+///
+/// Only [`Authentic::current`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Current<'a> {
+    claims: &'a Claims,
+    renewal_due: bool,
+}
+
+impl<'a> Current<'a> {
+    /// What the session says.
+    pub fn claims(&self) -> &'a Claims {
+        self.claims
+    }
+
+    /// Whether a page load should renew the cookie now.
+    pub fn renewal_due(&self) -> bool {
+        self.renewal_due
+    }
+}
+
+/// Why bytes are not a session cookie of this audience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Longer than [`MAX_TOKEN_BYTES`].
+    TooLong,
+    /// Not three parts, or the last is not the base64url of 32 bytes.
+    Malformed,
+    /// No key of the ring signed it: an unknown key id, another header, or a wrong MAC.
+    Forged,
+    /// Authentic, but its payload is not a set of [`Claims`].
+    Claims,
+    /// Authentic, but for another application.
+    Audience,
+    /// Authentic, but of another provider than the one asked for.
+    Issuer,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "longer than a session cookie can be",
+            Self::Malformed => "not a compact JWS with a 32-byte MAC",
+            Self::Forged => "not signed by a key of the ring",
+            Self::Claims => "signed, but its claims cannot be read",
+            Self::Audience => "signed, but for another application",
+            Self::Issuer => "signed, but for another provider",
+        })
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+/// Why an authentic session is not in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowError {
+    /// `exp` has come.
+    Ended,
+    /// `iat` or `nbf` lies in the future: the clocks differ by more than is allowed.
+    NotYet,
+}
+
+impl fmt::Display for WindowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ended => "its window has ended",
+            Self::NotYet => "it was made in the future: compare the clocks of outpost and proxy",
+        })
+    }
+}
+
+impl core::error::Error for WindowError {}
