@@ -1,1 +1,36 @@
-//! Policy.
+//! Who may pass, and which headers go upstream: the decision that the plugin and the outpost
+//! share, so that a request gets one answer wherever it is decided.
+//!
+//! - [`Policy::decide`] turns a request and a session in force (or none) into a [`Decision`].
+//!   Nothing in it allows by default: a request goes upstream only with a [`Permit`], and only
+//!   `decide` makes one.
+//! - [`HeaderRules`] says which request headers belong to Gatepost, under all the spellings that
+//!   an upstream may fold into one name, and renders them from a `Permit`.
+//! - [`PublicPaths`] and [`Require`] are the two rules an operator writes.
+//! - [`SignIn`] builds the URL that starts a sign-in and leads back.
+//! - [`config`] reads the settings that both programs have in common, and says everything that is
+//!   wrong with them at once.
+//!
+//! Like `gatepost-session`, the crate is `no_std`: no clock, no I/O, no randomness, and no hash
+//! map on what a client sends.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod config;
+mod decide;
+mod headers;
+mod public;
+mod request;
+mod require;
+mod sign_in;
+
+pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
+pub use headers::{HeaderName, HeaderRules, InvalidHeaderName, Preset, VERDICT_HEADER};
+pub use public::{InvalidPattern, PublicPaths};
+pub use request::{Presentation, Request};
+pub use require::{Require, Ruling};
+pub use sign_in::{InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn};

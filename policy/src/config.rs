@@ -1,0 +1,513 @@
+//! Reading settings strictly, and saying everything that is wrong with them at once.
+//!
+//! The plugin gets its settings as JSON in which labels have turned every value into a string; the
+//! outpost reads YAML and environment variables. Both read them through [`Fields`], which accepts
+//! a string wherever a list, a number or a flag is asked for, refuses keys that nobody asked for,
+//! and collects every problem with the path of its key. Keys are compared without case, since some
+//! label tools change it.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::decide::Policy;
+use crate::headers::{HeaderName, HeaderRules, Preset};
+use crate::public::PublicPaths;
+use crate::require::{Lists, Require};
+
+/// One thing that is wrong with a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key with all that it stands in, like `applications[0].require.groups`.
+    pub path: String,
+    /// What is wrong and what is accepted. Never the value of a secret.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.path, self.message)
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration, in the order of reading.
+#[derive(Debug, Default)]
+pub struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    /// No problem yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one.
+    pub fn add(&self, path: impl Into<String>, message: impl fmt::Display) {
+        // A shared list rather than a result from every reading: a wrong key must not hide the
+        // next one. The borrow ends with the statement, so it cannot meet another.
+        self.0.borrow_mut().push(Problem {
+            path: path.into(),
+            message: message.to_string(),
+        });
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// The problems in the order of reading.
+    pub fn into_vec(self) -> Vec<Problem> {
+        self.0.into_inner()
+    }
+}
+
+/// The keys of one section of a configuration.
+///
+/// Read every key that the section may have, then call [`Fields::finish`], which reports the rest.
+pub struct Fields<'a> {
+    values: &'a Map<String, Value>,
+    path: String,
+    asked: Vec<&'static str>,
+    problems: &'a Problems,
+}
+
+impl<'a> Fields<'a> {
+    /// The keys of `value`, which stands at `path` (empty at the top). Reports a value that is not
+    /// a section.
+    pub fn of(value: &'a Value, path: &str, problems: &'a Problems) -> Option<Self> {
+        match value {
+            Value::Object(values) => Some(Self::of_map(values, path, problems)),
+            other => {
+                problems.add(
+                    path,
+                    format!("expected a section with keys, got {}", kind(other)),
+                );
+                None
+            }
+        }
+    }
+
+    /// The keys of a map that stands at `path`.
+    pub fn of_map(values: &'a Map<String, Value>, path: &str, problems: &'a Problems) -> Self {
+        Self {
+            values,
+            path: path.to_owned(),
+            asked: Vec::new(),
+            problems,
+        }
+    }
+
+    /// The full path of `key` in this section.
+    pub fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// Reports a problem with `key`.
+    pub fn problem(&self, key: &str, message: impl fmt::Display) {
+        self.problems.add(self.path_of(key), message);
+    }
+
+    /// The list that collects the problems, for reading something nested by hand.
+    pub fn problems(&self) -> &'a Problems {
+        self.problems
+    }
+
+    /// The value of `key` as it stands; `null` counts as absent.
+    pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.asked.push(key);
+        let mut found = self
+            .values
+            .iter()
+            .filter(|(own, _)| own.eq_ignore_ascii_case(key));
+        let value = found.next().map(|(_, value)| value);
+        if found.next().is_some() {
+            self.problem(key, "stands twice, in different case");
+        }
+        value.filter(|value| !value.is_null())
+    }
+
+    /// A text. A number or a flag is taken as its text, since YAML reads `007` or `yes` as such.
+    pub fn text(&mut self, key: &'static str) -> Option<String> {
+        let value = self.value(key)?;
+        let text = scalar_text(value);
+        if text.is_none() {
+            self.problem(key, format!("expected a text, got {}", kind(value)));
+        }
+        text
+    }
+
+    /// A text that must be there and not be empty; `meaning` says what it is for.
+    pub fn required_text(&mut self, key: &'static str, meaning: &str) -> Option<String> {
+        let before = self.problems.0.borrow().len();
+        let text = self.text(key).filter(|text| !text.trim().is_empty());
+        if text.is_none() && self.problems.0.borrow().len() == before {
+            self.problem(key, format!("missing: {meaning}"));
+        }
+        text
+    }
+
+    /// A text read by `parse`, whose error says what is accepted.
+    pub fn parsed<T, E: fmt::Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(key, error);
+                None
+            }
+        }
+    }
+
+    /// One of several words.
+    pub fn choice<T: Clone>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        let chosen = choices
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(text.trim()));
+        if chosen.is_none() {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.problem(key, format!("`{text}` is none of {}", words.join(", ")));
+        }
+        chosen.map(|(_, value)| value.clone())
+    }
+
+    /// A flag: `true` or `false`, also as text.
+    pub fn flag(&mut self, key: &'static str) -> Option<bool> {
+        match self.value(key)? {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
+            Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
+            other => {
+                self.problem(key, format!("expected true or false, got {}", kind(other)));
+                None
+            }
+        }
+    }
+
+    /// A whole number from 0 to `max`, also as text.
+    pub fn number(&mut self, key: &'static str, max: u64) -> Option<u64> {
+        let value = self.value(key)?;
+        let number = match value {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+        .filter(|number| *number <= max);
+        if number.is_none() {
+            self.problem(key, format!("expected a whole number from 0 to {max}"));
+        }
+        number
+    }
+
+    /// A span of time in seconds: a number of seconds, or a number with `s`, `m`, `h` or `d`.
+    pub fn seconds(&mut self, key: &'static str) -> Option<u64> {
+        let text = self.text(key)?;
+        let seconds = parse_seconds(&text);
+        if seconds.is_none() {
+            self.problem(
+                key,
+                format!("`{text}` is no span of time: expected one like 30s or 15m"),
+            );
+        }
+        seconds
+    }
+
+    /// A list of texts: a list, or one text with commas between the entries.
+    pub fn list(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let value = self.value(key)?;
+        let entries: Option<Vec<String>> = match value {
+            Value::Array(entries) => entries.iter().map(scalar_text).collect(),
+            Value::String(text) => Some(text.split(',').map(ToOwned::to_owned).collect()),
+            other => scalar_text(other).map(|text| Vec::from([text])),
+        };
+        match entries {
+            Some(entries) => {
+                let entries = entries.iter().map(|entry| entry.trim().to_owned());
+                Some(entries.filter(|entry| !entry.is_empty()).collect())
+            }
+            None => {
+                self.problem(
+                    key,
+                    "expected a list of texts, or one text with commas between",
+                );
+                None
+            }
+        }
+    }
+
+    /// A section within this one.
+    pub fn section(&mut self, key: &'static str) -> Option<Fields<'a>> {
+        let value = self.value(key)?;
+        Fields::of(value, &self.path_of(key), self.problems)
+    }
+
+    /// A list of sections.
+    pub fn sections(&mut self, key: &'static str) -> Vec<Fields<'a>> {
+        let path = self.path_of(key);
+        match self.value(key) {
+            None => Vec::new(),
+            Some(Value::Array(entries)) => entries
+                .iter()
+                .enumerate()
+                .filter_map(|(at, entry)| {
+                    Fields::of(entry, &format!("{path}[{at}]"), self.problems)
+                })
+                .collect(),
+            Some(other) => {
+                self.problem(
+                    key,
+                    format!("expected a list of sections, got {}", kind(other)),
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// A section whose keys the operator chooses: names and texts.
+    pub fn texts(&mut self, key: &'static str) -> Vec<(String, String)> {
+        let Some(section) = self.section(key) else {
+            return Vec::new();
+        };
+        section
+            .values
+            .iter()
+            .filter_map(|(name, value)| {
+                let text = scalar_text(value);
+                if text.is_none() {
+                    section.problem(name, format!("expected a text, got {}", kind(value)));
+                }
+                Some((name.clone(), text?))
+            })
+            .collect()
+    }
+
+    /// Says that `old` is now called `new`.
+    pub fn renamed(&mut self, old: &'static str, new: &str) {
+        if self.value(old).is_some() {
+            self.problem(old, format!("is now called `{new}`"));
+        }
+    }
+
+    /// Reports every key that was not asked for, with the nearest one that was.
+    pub fn finish(self) {
+        for key in self.values.keys() {
+            if self
+                .asked
+                .iter()
+                .any(|asked| asked.eq_ignore_ascii_case(key))
+            {
+                continue;
+            }
+            let nearest = self
+                .asked
+                .iter()
+                .map(|asked| (distance(asked, key), asked))
+                .min()
+                .filter(|(edits, _)| *edits <= key.len().max(3) / 3);
+            match nearest {
+                Some((_, asked)) => {
+                    self.problem(key, format!("unknown key: did you mean `{asked}`?"));
+                }
+                None => {
+                    self.problem(
+                        key,
+                        format!("unknown key: expected {}", self.asked.join(", ")),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Reads what an application lets through: `public`, `require` and `allowPreflight`.
+pub fn policy(fields: &mut Fields<'_>) -> Policy {
+    let public = fields.list("public").unwrap_or_default();
+    let public = PublicPaths::parse(public.iter().map(String::as_str)).unwrap_or_else(|error| {
+        fields.problem("public", error);
+        PublicPaths::default()
+    });
+    let require = fields.section("require").map(require).unwrap_or_default();
+    let allow_preflight = fields.flag("allowPreflight").unwrap_or(false);
+    Policy {
+        public,
+        require,
+        allow_preflight,
+    }
+}
+
+/// Reads a rule: `groups`, `users`, `emails` and `emailDomains`, either directly or under `any`,
+/// of which one entry must be so, and the same under `all`, of which every entry must.
+fn require(mut fields: Fields<'_>) -> Require {
+    let direct = lists(&mut fields);
+    let under_any = section_lists(&mut fields, "any");
+    let all = section_lists(&mut fields, "all");
+    if direct.is_some() && under_any.is_some() {
+        fields.problem(
+            "any",
+            "the same lists stand beside it: write them in one place",
+        );
+    }
+    // A rule without an entry would admit everyone, which nobody writes a rule for.
+    if direct.is_none() && under_any.is_none() && all.is_none() {
+        fields.problem(
+            "groups",
+            "an empty rule: leave out `require` to admit all who sign in",
+        );
+    }
+    fields.finish();
+    Require::new(
+        direct.or(under_any).unwrap_or_default(),
+        all.unwrap_or_default(),
+    )
+}
+
+fn section_lists(fields: &mut Fields<'_>, key: &'static str) -> Option<Lists> {
+    let mut section = fields.section(key)?;
+    let lists = lists(&mut section);
+    if lists.is_none() {
+        fields.problem(
+            key,
+            "has no entry: expected groups, users, emails or emailDomains",
+        );
+    }
+    section.finish();
+    lists
+}
+
+/// The lists of a section, or `None` if they have no entry.
+fn lists(fields: &mut Fields<'_>) -> Option<Lists> {
+    let mut list = |key| {
+        let entries = fields.list(key);
+        if entries.as_ref().is_some_and(Vec::is_empty) {
+            fields.problem(key, "an empty list: leave the key out, or name someone");
+        }
+        entries.unwrap_or_default()
+    };
+    let lists = Lists {
+        groups: list("groups"),
+        users: list("users"),
+        emails: list("emails"),
+        email_domains: list("emailDomains"),
+    };
+    let any = [
+        &lists.groups,
+        &lists.users,
+        &lists.emails,
+        &lists.email_domains,
+    ]
+    .into_iter()
+    .any(|list| !list.is_empty());
+    any.then_some(lists)
+}
+
+/// Reads `headers`: a `preset` and under `set` a claim for each further header.
+pub fn headers(fields: &mut Fields<'_>, application: &str) -> HeaderRules {
+    let Some(mut section) = fields.section("headers") else {
+        return HeaderRules::new(Preset::default(), application, Vec::new());
+    };
+    let presets = [
+        ("gatepost", Preset::Gatepost),
+        ("authentik", Preset::Authentik),
+        ("none", Preset::None),
+    ];
+    let preset = section.choice("preset", &presets).unwrap_or_default();
+    let set = section
+        .texts("set")
+        .into_iter()
+        .filter_map(|(name, claim)| match HeaderName::new(&name) {
+            Ok(header) => Some((header, claim)),
+            Err(error) => {
+                section.problem("set", format!("`{name}` is {error}"));
+                None
+            }
+        })
+        .collect();
+    section.finish();
+    HeaderRules::new(preset, application, set)
+}
+
+/// A number of seconds from a text like `90`, `30s`, `15m`, `8h` or `7d`.
+pub fn parse_seconds(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at_checked(at)?,
+        None => (text, "s"),
+    };
+    let unit = match unit.trim() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a section",
+    }
+}
+
+/// The number of characters to add, drop or change to get from one key to another, without regard
+/// to case (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Box<[usize]> = (0..=b.len()).collect();
+    for (above, a) in a.bytes().enumerate() {
+        let mut diagonal = above;
+        let mut left = above + 1;
+        for (cell, b) in row
+            .iter_mut()
+            .zip(core::iter::once(None).chain(b.bytes().map(Some)))
+        {
+            let Some(b) = b else {
+                *cell = left;
+                continue;
+            };
+            let changed = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
+            diagonal = *cell;
+            left = changed.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

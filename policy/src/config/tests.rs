@@ -1,0 +1,130 @@
+use super::*;
+use alloc::string::ToString;
+use alloc::vec;
+use serde_json::json;
+
+/// Reads with `read` and gives what it read and the problems as lines.
+fn reading<T>(value: &Value, read: impl FnOnce(&mut Fields<'_>) -> T) -> (T, Vec<String>) {
+    let problems = Problems::new();
+    let read = {
+        let mut fields = Fields::of(value, "", &problems).expect("a section");
+        let read = read(&mut fields);
+        fields.finish();
+        read
+    };
+    (
+        read,
+        problems
+            .into_vec()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+    )
+}
+
+#[test]
+fn a_value_and_its_text_mean_the_same() {
+    let native = json!({"flag": true, "list": ["a", "b"], "number": 30, "span": 900});
+    let labels = json!({"flag": "true", "list": "a, b,", "number": "30", "span": "15m"});
+    for value in [native, labels] {
+        let read = reading(&value, |fields| {
+            (
+                fields.flag("flag"),
+                fields.list("list"),
+                fields.number("number", 60),
+                fields.seconds("span"),
+            )
+        });
+        let list = Some(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(
+            read,
+            ((Some(true), list, Some(30), Some(900)), vec![]),
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn every_problem_is_said_at_once_with_its_path() {
+    let value = json!({
+        "mode": "dual",
+        "forwardCokie": true,
+        "zzz": 1,
+        "clockSkew": "soon",
+        "public": ["/a/../b"],
+        "require": {"groups": [], "all": {"grops": "x"}},
+        "headers": {"preset": "nginx", "set": {"Cookie": "sub"}},
+    });
+    let (_, problems) = reading(&value, |fields| {
+        fields.required_text("application", "the application's name");
+        fields.choice("mode", &[("single", 1), ("domain", 2)]);
+        fields.seconds("clockSkew");
+        fields.flag("forwardCookie");
+        policy(fields);
+        headers(fields, "wiki");
+    });
+    assert_eq!(
+        problems,
+        [
+            "application: missing: the application's name",
+            "mode: `dual` is none of single, domain",
+            "clockSkew: `soon` is no span of time: expected one like 30s or 15m",
+            "public: `/a/../b`: a path with `%`, `;`, `\\`, `//`, dot segments or control characters \
+         is never public: write it decoded",
+            "require.groups: an empty list: leave the key out, or name someone",
+            "require.all: has no entry: expected groups, users, emails or emailDomains",
+            "require.all.grops: unknown key: did you mean `groups`?",
+            "require.groups: an empty rule: leave out `require` to admit all who sign in",
+            "headers.preset: `nginx` is none of gatepost, authentik, none",
+            "headers.set: `Cookie` is not a name for an identity header: expected letters, digits and \
+         `-`, and none that HTTP itself uses, such as Host, Cookie or Authorization",
+            "forwardCokie: unknown key: did you mean `forwardCookie`?",
+            "zzz: unknown key: expected application, mode, clockSkew, forwardCookie, public, require, \
+         allowPreflight, headers",
+        ]
+    );
+}
+
+#[test]
+fn keys_differ_by_more_than_case() {
+    let (flag, problems) = reading(&json!({"FORWARDcookie": "true"}), |f| {
+        f.flag("forwardCookie")
+    });
+    assert_eq!((flag, problems.len()), (Some(true), 0));
+    let twice = json!({"forwardCookie": true, "forwardcookie": false});
+    let (_, problems) = reading(&twice, |f| f.flag("forwardCookie"));
+    assert_eq!(problems, ["forwardCookie: stands twice, in different case"]);
+}
+
+#[test]
+fn a_rule_can_be_written_directly_or_in_full() {
+    let short = json!({"require": {"groups": "staff,ops", "emailDomains": "example.com"}});
+    let long = json!({"require": {"any": {
+        "groups": ["staff", "ops"], "emailDomains": ["@example.com"],
+    }}});
+    let (short, problems) = reading(&short, |fields| policy(fields).require);
+    assert_eq!(problems, [""; 0]);
+    let (long, problems) = reading(&long, |fields| policy(fields).require);
+    assert_eq!(problems, [""; 0]);
+    assert_eq!(short, long);
+    assert_eq!(short.groups().collect::<Vec<_>>(), ["staff", "ops"]);
+}
+
+#[test]
+fn spans_of_time_have_a_unit_or_are_seconds() {
+    for (text, expected) in [
+        ("90", Some(90)),
+        ("30s", Some(30)),
+        (" 15m ", Some(900)),
+        ("8h", Some(28_800)),
+        ("7d", Some(604_800)),
+        ("1.5h", None),
+        ("-1", None),
+        ("", None),
+        ("5w", None),
+        ("99999999999999999999", None),
+        ("99999999999999999d", None),
+    ] {
+        assert_eq!(parse_seconds(text), expected, "{text}");
+    }
+}

@@ -1,0 +1,326 @@
+//! The decision.
+
+use core::fmt;
+
+use gatepost_session::{Claims, Current, OpenError, WindowError};
+
+use crate::public::PublicPaths;
+use crate::request::{Request, is_preflight};
+use crate::require::{Require, Ruling};
+
+/// What an application lets through.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// The paths that need no session.
+    pub public: PublicPaths,
+    /// Who of those signed in may pass.
+    pub require: Require,
+    /// Whether CORS preflights pass without a session: browsers send them without cookies.
+    pub allow_preflight: bool,
+}
+
+/// What becomes of a request.
+///
+/// There is no default, and only the variants that carry a [`Permit`] let anything reach the
+/// upstream.
+#[derive(Debug)]
+#[must_use]
+pub enum Decision<'s> {
+    /// It goes upstream.
+    Allow(Permit<'s>),
+    /// It may go upstream, and a page load should renew the session first.
+    Renew(Permit<'s>),
+    /// Its sender has to sign in.
+    SignIn(Unauthenticated),
+    /// Its sender is signed in and may not pass.
+    Deny(Denial<'s>),
+    /// It cannot be decided on what the cookie says: the outpost has to be asked.
+    Defer(Deferral),
+}
+
+impl Decision<'_> {
+    /// The verdict's name, as [`VERDICT_HEADER`](crate::VERDICT_HEADER) carries it.
+    pub fn verdict(&self) -> &'static str {
+        match self {
+            Self::Allow(_) => "allow",
+            Self::Renew(_) => "renew",
+            Self::SignIn(_) => "sign-in",
+            Self::Deny(_) => "deny",
+            Self::Defer(_) => "defer",
+        }
+    }
+}
+
+/// Permission for one request to go upstream. Only [`Policy::decide`] grants it.
+#[derive(Debug)]
+pub struct Permit<'s> {
+    identity: Option<Current<'s>>,
+}
+
+impl<'s> Permit<'s> {
+    /// What the session says of the sender; `None` when the request passes without an identity.
+    pub fn identity(&self) -> Option<&'s Claims> {
+        self.identity.map(|session| session.claims())
+    }
+}
+
+/// A refusal of someone who is signed in.
+#[derive(Debug)]
+pub struct Denial<'s> {
+    session: Current<'s>,
+}
+
+impl<'s> Denial<'s> {
+    /// Who was refused.
+    pub fn identity(&self) -> &'s Claims {
+        self.session.claims()
+    }
+}
+
+/// Why a request has no session in force. For logs: a client must not be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// It carries no session cookie.
+    NoCookie,
+    /// It carries one that is none.
+    Invalid(OpenError),
+    /// It carries one whose window has ended or not begun.
+    Window(WindowError),
+    /// Its session was ended before its window.
+    Revoked,
+}
+
+impl fmt::Display for Unauthenticated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCookie => f.write_str("no session cookie"),
+            Self::Invalid(error) => write!(f, "session cookie refused: {error}"),
+            Self::Window(error) => write!(f, "session cookie not in force: {error}"),
+            Self::Revoked => f.write_str("session revoked"),
+        }
+    }
+}
+
+/// Why only the outpost can decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deferral {
+    /// The rule hangs on groups that the cookie leaves out.
+    MoreGroups,
+}
+
+impl Policy {
+    /// Decides on a request with the session in force that it carries, or the reason why there is
+    /// none.
+    ///
+    /// A public path is public to everyone: whoever is signed in and admitted by the rule is known
+    /// to the application there too, and everyone else passes without an identity.
+    pub fn decide<'s>(
+        &self,
+        request: &impl Request,
+        session: Result<Current<'s>, Unauthenticated>,
+    ) -> Decision<'s> {
+        let ruled = match session {
+            Ok(session) => match self.require.rule(session.claims()) {
+                Ruling::Holds if session.renewal_due() => Decision::Renew(Permit {
+                    identity: Some(session),
+                }),
+                Ruling::Holds => {
+                    return Decision::Allow(Permit {
+                        identity: Some(session),
+                    });
+                }
+                Ruling::Fails => Decision::Deny(Denial { session }),
+                Ruling::Undecidable => Decision::Defer(Deferral::MoreGroups),
+            },
+            Err(reason) => Decision::SignIn(reason),
+        };
+        if !self.passes_anyone(request) {
+            return ruled;
+        }
+        match ruled {
+            Decision::Allow(permit) | Decision::Renew(permit) => Decision::Allow(permit),
+            Decision::SignIn(_) | Decision::Deny(_) | Decision::Defer(_) => {
+                Decision::Allow(Permit { identity: None })
+            }
+        }
+    }
+
+    /// Whether this request needs no session.
+    fn passes_anyone(&self, request: &impl Request) -> bool {
+        (!self.public.is_empty() && self.public.contains(&request.method(), &request.target()))
+            || (self.allow_preflight && is_preflight(request))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod double {
+    use super::*;
+    use gatepost_session::{
+        Audience, Authentic, KeyRing, NumericDate, SessionId, Signer, Verifier,
+    };
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    /// The instant at which [`claims`] are in force.
+    pub(crate) const NOW: NumericDate = NumericDate::from_seconds(1_800_000_000);
+
+    /// A person whose session is in force at [`NOW`] and not due for renewal.
+    pub(crate) fn claims(email: &str) -> Claims {
+        Claims {
+            iss: "https://id.example.com".into(),
+            sub: "1234".into(),
+            aud: "wiki".into(),
+            sid: SessionId::from_random([7; 24]),
+            iat: NOW,
+            exp: NOW.plus_seconds(900),
+            rnw: NOW.plus_seconds(600),
+            nbf: None,
+            preferred_username: Some("alice".into()),
+            name: None,
+            email: Some(email.into()),
+            email_verified: None,
+            groups: Vec::new(),
+            grp_more: false,
+            acr: None,
+            amr: Vec::new(),
+            auth_time: None,
+            ext: Default::default(),
+        }
+    }
+
+    /// The same claims as a verifier hands them out: there is no other way to a session.
+    pub(crate) fn authentic(claims: &Claims) -> Authentic {
+        let ring = KeyRing::parse("k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=").expect("ring");
+        let token = Signer::new(&ring)
+            .expect("signer")
+            .sign(claims)
+            .expect("token");
+        let audience = Audience::new(&claims.aud.to_string()).expect("audience");
+        Verifier::new(&ring, audience)
+            .authenticate(token.as_bytes())
+            .expect("authentic")
+    }
+
+    /// Hands a permit with that identity to `f`.
+    pub(crate) fn permit<R>(claims: &Claims, f: impl FnOnce(&Permit<'_>) -> R) -> R {
+        let authentic = authentic(claims);
+        let session = authentic.current(NOW, 0).expect("in force");
+        f(&Permit {
+            identity: Some(session),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::double::{NOW, authentic, claims};
+    use super::*;
+    use crate::request::double::Sent;
+    use std::string::String;
+    use std::{format, vec};
+
+    #[test]
+    fn each_combination_of_session_rule_and_path_has_its_decision() {
+        let staff = || Claims {
+            groups: vec!["staff".into()],
+            ..claims("a@example.com")
+        };
+        let policy = Policy {
+            public: PublicPaths::parse(["/public/*"]).expect("patterns"),
+            require: Require::any_group([String::from("staff")]),
+            allow_preflight: true,
+        };
+        let preflight = Sent::new("OPTIONS", "/x")
+            .with("Origin", "https://a.example")
+            .with("Access-Control-Request-Method", "PUT");
+        let half_a_preflight = Sent::new("OPTIONS", "/x").with("Origin", "https://a.example");
+        let at = |target: &str| Sent::new("GET", target);
+        let outsider = || Some(claims("a@example.com"));
+        let due = || {
+            Some(Claims {
+                rnw: NOW,
+                ..staff()
+            })
+        };
+        let reduced = || {
+            Some(Claims {
+                grp_more: true,
+                ..claims("a@example.com")
+            })
+        };
+
+        let cases = [
+            ("admitted", Some(staff()), at("/x"), "allow", Some("alice")),
+            (
+                "admitted, public",
+                Some(staff()),
+                at("/public/x"),
+                "allow",
+                Some("alice"),
+            ),
+            ("renewal due", due(), at("/x"), "renew", Some("alice")),
+            (
+                "renewal due, public",
+                due(),
+                at("/public/x"),
+                "allow",
+                Some("alice"),
+            ),
+            ("outsider", outsider(), at("/x"), "deny", None),
+            (
+                "outsider, public",
+                outsider(),
+                at("/public/x"),
+                "allow",
+                None,
+            ),
+            ("groups left out", reduced(), at("/x"), "defer", None),
+            (
+                "groups left out, public",
+                reduced(),
+                at("/public/x"),
+                "allow",
+                None,
+            ),
+            ("nobody", None, at("/x"), "sign-in", None),
+            ("nobody, public", None, at("/public/x"), "allow", None),
+            (
+                "nobody, nearly public",
+                None,
+                at("/public/../x"),
+                "sign-in",
+                None,
+            ),
+            ("nobody, preflight", None, preflight.clone(), "allow", None),
+            (
+                "nobody, bare OPTIONS",
+                None,
+                half_a_preflight,
+                "sign-in",
+                None,
+            ),
+        ];
+        for (case, session, request, verdict, user) in cases {
+            let authentic = session.as_ref().map(authentic);
+            let current = authentic
+                .as_ref()
+                .map(|a| a.current(NOW, 0).map_err(Unauthenticated::Window))
+                .unwrap_or(Err(Unauthenticated::NoCookie));
+            let decision = policy.decide(&request, current);
+            assert_eq!(decision.verdict(), verdict, "{case}");
+            if let Decision::Allow(permit) | Decision::Renew(permit) = decision {
+                let name = permit
+                    .identity()
+                    .and_then(|c| c.preferred_username.as_deref());
+                assert_eq!(name, user, "{case}");
+            }
+        }
+
+        let strict = Policy {
+            allow_preflight: false,
+            ..policy
+        };
+        let decision = strict.decide(&preflight, Err(Unauthenticated::NoCookie));
+        assert_eq!(format!("{decision:?}"), "SignIn(NoCookie)");
+    }
+}

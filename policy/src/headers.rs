@@ -1,0 +1,454 @@
+//! The request headers that carry the identity upstream.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::fmt;
+
+use gatepost_session::Claims;
+
+use crate::decide::Permit;
+
+/// Carries the plugin's verdict to the routers behind it. Always Gatepost's own, never a client's.
+pub const VERDICT_HEADER: &str = "X-Gatepost-Verdict";
+
+/// Stands between the groups in one header value.
+const GROUP_SEPARATOR: char = '|';
+
+/// A header field name in the spelling that Go's servers and most logs use (`X-Auth-Username`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderName(Box<str>);
+
+/// A text that cannot name an identity header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidHeaderName;
+
+impl fmt::Display for InvalidHeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "not a name for an identity header: expected letters, digits and `-`, and none that \
+             HTTP itself uses, such as Host, Cookie or Authorization",
+        )
+    }
+}
+
+impl core::error::Error for InvalidHeaderName {}
+
+impl HeaderName {
+    /// Parses a name of ASCII letters, digits and `-`.
+    ///
+    /// Fewer than RFC 9110 §5.1 allows: with any other character the name would be an alias of
+    /// one with `-` for upstreams in the manner of CGI.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHeaderName`], also for the fields that HTTP and proxies themselves act on.
+    pub fn new(name: &str) -> Result<Self, InvalidHeaderName> {
+        const RESERVED: [&str; 15] = [
+            "accept",
+            "authorization",
+            "connection",
+            "content-length",
+            "content-type",
+            "cookie",
+            "expect",
+            "host",
+            "keep-alive",
+            "origin",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "x-gatepost-verdict",
+        ];
+        let named = |reserved: &str| reserved.eq_ignore_ascii_case(name);
+        if name.is_empty()
+            || name.len() > 128
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            || RESERVED.into_iter().any(named)
+        {
+            return Err(InvalidHeaderName);
+        }
+        let mut starts_word = true;
+        let canonical: String = name
+            .chars()
+            .map(|c| {
+                let c = if starts_word {
+                    c.to_ascii_uppercase()
+                } else {
+                    c.to_ascii_lowercase()
+                };
+                starts_word = c == '-';
+                c
+            })
+            .collect();
+        Ok(Self(canonical.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A set of headers that some family of applications already reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// `X-Auth-Username`, `X-Auth-Groups`, `X-Forwarded-Email`, `X-Forwarded-Preferred-Username`
+    /// and `X-Forwarded-User`.
+    #[default]
+    Gatepost,
+    /// The `X-authentik-*` headers.
+    Authentik,
+    /// None but those that are set one by one.
+    None,
+}
+
+/// Where a header's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    /// A claim that is one text.
+    Claim(Box<str>),
+    /// The groups, joined.
+    Groups,
+    /// The same for everyone.
+    Constant(Box<str>),
+    /// Nothing: clients may not send it, and this decider has no value for it.
+    Nothing,
+}
+
+impl Source {
+    fn claim(name: &str) -> Self {
+        if name == "groups" {
+            Self::Groups
+        } else {
+            Self::Claim(name.into())
+        }
+    }
+
+    fn value<'v>(&'v self, claims: &'v Claims) -> Option<Cow<'v, str>> {
+        match self {
+            Self::Claim(name) => claims
+                .text(name)
+                .filter(|v| fits_header(v))
+                .map(Cow::Borrowed),
+            Self::Constant(value) => Some(Cow::Borrowed(&**value)),
+            Self::Groups => {
+                // A group whose name holds the separator would read as two, so it is left out:
+                // that can only take rights away.
+                let mut groups = claims
+                    .groups
+                    .iter()
+                    .filter(|group| fits_header(group) && !group.contains(GROUP_SEPARATOR));
+                let mut joined = groups.next()?.clone();
+                for group in groups {
+                    joined.push(GROUP_SEPARATOR);
+                    joined.push_str(group);
+                }
+                Some(Cow::Owned(joined))
+            }
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// Whether a value reaches every upstream as it is: no control characters or line separators, no
+/// blanks at the ends for a parser to drop, not empty. Other text goes out as UTF-8.
+fn fits_header(value: &str) -> bool {
+    !value.is_empty()
+        && value.trim() == value
+        && !value
+            .chars()
+            .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+}
+
+/// Which request headers are Gatepost's, and what they say.
+///
+/// A header that these rules may set is theirs even where there is no value for it: what a client
+/// sent under its name never reaches the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderRules {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    name: HeaderName,
+    source: Source,
+}
+
+impl HeaderRules {
+    /// The headers of a preset for the application of that name, and those of `set` (header,
+    /// claim), which take precedence.
+    pub fn new(preset: Preset, application: &str, set: Vec<(HeaderName, String)>) -> Self {
+        let mut entries: Vec<Entry> = preset_entries(preset, application)
+            .into_iter()
+            .filter_map(|(name, source)| {
+                Some(Entry {
+                    name: HeaderName::new(name).ok()?,
+                    source,
+                })
+            })
+            .collect();
+        for (name, claim) in set {
+            entries.retain(|entry| entry.name != name);
+            entries.push(Entry {
+                name,
+                source: Source::claim(&claim),
+            });
+        }
+        Self { entries }
+    }
+
+    /// Whether a header of this name, in whatever spelling, is Gatepost's: one of these rules' or
+    /// [`VERDICT_HEADER`].
+    ///
+    /// Upstreams that hand headers on as environment variables (RFC 3875 §4.1.18) read every
+    /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
+    /// Names are therefore compared without case and with all such characters alike.
+    pub fn owns(&self, name: &[u8]) -> bool {
+        same_folded(name, VERDICT_HEADER)
+            || self
+                .entries
+                .iter()
+                .any(|entry| same_folded(name, entry.name.as_str()))
+    }
+
+    /// The names of the headers that may be set, in a stable order.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.entries.iter().map(|entry| &entry.name)
+    }
+
+    /// The claims that the rules read, for whoever fills a session.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|entry| match &entry.source {
+            Source::Claim(name) => Some(&**name),
+            _ => None,
+        })
+    }
+
+    /// The headers to set on a request that may pass; none when it passes without an identity.
+    pub fn render<'r>(
+        &'r self,
+        permit: &Permit<'r>,
+    ) -> impl Iterator<Item = (&'r HeaderName, Cow<'r, str>)> {
+        let identity = permit.identity();
+        self.entries.iter().filter_map(move |entry| {
+            identity.and_then(|claims| Some((&entry.name, entry.source.value(claims)?)))
+        })
+    }
+
+    /// A `Connection` value without the names of Gatepost's headers, in whatever spelling: a
+    /// proxy deletes what is named there (RFC 9110 §7.6.1), which would let a client have the
+    /// identity dropped behind the plugin. `None` when it names none of them.
+    pub fn cleaned_connection(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let options = || value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        if !options().any(|option| self.owns(option)) {
+            return None;
+        }
+        let kept: Vec<&[u8]> = options().filter(|option| !self.owns(option)).collect();
+        Some(kept.join(&b", "[..]))
+    }
+}
+
+fn preset_entries(preset: Preset, application: &str) -> Vec<(&'static str, Source)> {
+    let claim = |name: &str| Source::claim(name);
+    let constant = |value: &str| Source::Constant(value.into());
+    match preset {
+        Preset::Gatepost => [
+            ("X-Auth-Username", claim("preferred_username")),
+            ("X-Auth-Groups", Source::Groups),
+            ("X-Forwarded-Email", claim("email")),
+            (
+                "X-Forwarded-Preferred-Username",
+                claim("preferred_username"),
+            ),
+            ("X-Forwarded-User", claim("sub")),
+        ]
+        .into(),
+        Preset::Authentik => [
+            ("X-Authentik-Username", claim("preferred_username")),
+            ("X-Authentik-Groups", Source::Groups),
+            ("X-Authentik-Entitlements", claim("entitlements")),
+            ("X-Authentik-Email", claim("email")),
+            ("X-Authentik-Name", claim("name")),
+            ("X-Authentik-Uid", claim("sub")),
+            ("X-Authentik-Jwt", Source::Nothing),
+            ("X-Authentik-Meta-Jwks", Source::Nothing),
+            ("X-Authentik-Meta-Outpost", constant("gatepost")),
+            ("X-Authentik-Meta-Provider", Source::Nothing),
+            ("X-Authentik-Meta-App", constant(application)),
+            (
+                "X-Authentik-Meta-Version",
+                constant(concat!("gatepost/", env!("CARGO_PKG_VERSION"))),
+            ),
+        ]
+        .into(),
+        Preset::None => Vec::new(),
+    }
+}
+
+/// Compares names the way upstreams in the manner of CGI do. `own` has letters, digits and `-`.
+fn same_folded(name: &[u8], own: &str) -> bool {
+    let folded = |byte: u8| match byte {
+        b if b.is_ascii_alphanumeric() => b.to_ascii_lowercase(),
+        _ => b'-',
+    };
+    name.len() == own.len()
+        && name
+            .iter()
+            .zip(own.bytes())
+            .all(|(a, b)| folded(*a) == folded(b))
+}
+
+impl From<HeaderName> for String {
+    fn from(name: HeaderName) -> Self {
+        name.0.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::double::{claims, permit};
+    use alloc::format;
+    use alloc::vec;
+
+    fn rules() -> HeaderRules {
+        let department = HeaderName::new("x-department").expect("name");
+        HeaderRules::new(
+            Preset::Gatepost,
+            "wiki",
+            vec![(department, "department".into())],
+        )
+    }
+
+    fn value(claims: &Claims, header: &str) -> Option<String> {
+        permit(claims, |permit| {
+            rules()
+                .render(permit)
+                .find(|(name, _)| name.as_str() == header)
+                .map(|(_, value)| value.into_owned())
+        })
+    }
+
+    #[test]
+    fn every_spelling_of_our_names_is_ours() {
+        let rules = rules();
+        for separator in "!#$%&'*+.^_`|~-".chars() {
+            let name = format!("x{separator}AUTH{separator}Username");
+            assert!(rules.owns(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "X_Auth-Username",
+            "x.auth~username",
+            "X-DEPARTMENT",
+            "x_gatepost.verdict",
+        ] {
+            assert!(rules.owns(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "X-Auth-User",
+            "XAuthUsername",
+            "X-Auth-Username-2",
+            "Cookie",
+            "",
+        ] {
+            assert!(!rules.owns(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_that_would_not_arrive_as_they_are_are_left_out() {
+        for (name, expected) in [
+            ("Jörg Müller", Some("Jörg Müller")),
+            ("a\r\nX-Evil: 1", None),
+            ("a\nb", None),
+            ("a\0b", None),
+            ("a\u{85}b", None),
+            ("a\u{2028}b", None),
+            (" a", None),
+            ("a ", None),
+            ("", None),
+        ] {
+            let person = Claims {
+                preferred_username: Some(name.into()),
+                ..claims("a@b.example")
+            };
+            assert_eq!(
+                value(&person, "X-Auth-Username").as_deref(),
+                expected,
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_group_reads_as_two() {
+        let groups = ["staff", "a|admins", "ops, night", "x\ny"].map(String::from);
+        let person = Claims {
+            groups: groups.into(),
+            ..claims("a@b.example")
+        };
+        assert_eq!(
+            value(&person, "X-Auth-Groups").as_deref(),
+            Some("staff|ops, night")
+        );
+    }
+
+    #[test]
+    fn a_header_set_by_name_replaces_the_presets() {
+        let name = HeaderName::new("x-auth-USERNAME").expect("name");
+        let rules = HeaderRules::new(Preset::Gatepost, "wiki", vec![(name, "email".into())]);
+        permit(&claims("a@b.example"), |permit| {
+            let found: Vec<_> = rules
+                .render(permit)
+                .filter(|(n, _)| n.as_str() == "X-Auth-Username")
+                .collect();
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].1, "a@b.example");
+        });
+    }
+
+    #[test]
+    fn connection_options_that_name_our_headers_go() {
+        let rules = rules();
+        let cleaned = |value: &str| {
+            rules
+                .cleaned_connection(value.as_bytes())
+                .map(|v| String::from_utf8_lossy(&v).into())
+        };
+        let expected: &[(&str, Option<&str>)] = &[
+            ("keep-alive", None),
+            ("Upgrade, x-other", None),
+            ("close, X-Auth-Username, X-Forwarded-User", Some("close")),
+            ("x_auth_username,Upgrade", Some("Upgrade")),
+            ("x-gatepost-verdict", Some("")),
+        ];
+        for (value, expected) in expected {
+            assert_eq!(cleaned(value), expected.map(String::from), "{value}");
+        }
+    }
+
+    #[test]
+    fn names_http_acts_on_cannot_carry_an_identity() {
+        for name in [
+            "Host",
+            "cookie",
+            "Connection",
+            "X_User",
+            "X User",
+            "",
+            "X-Gatepost-Verdict",
+        ] {
+            assert_eq!(HeaderName::new(name), Err(InvalidHeaderName), "{name}");
+        }
+    }
+}

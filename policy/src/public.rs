@@ -1,0 +1,360 @@
+//! Paths that need no session.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The paths of an application that anyone may request.
+///
+/// A pattern is a path, compared exactly and with its case. `*` as the last segment stands for
+/// everything below (`/static/*` matches `/static/` and `/static/a/b`, not `/static`); elsewhere
+/// `*` stands for any characters within its segment (`/users/*/avatar`, `/img/*.png`). With
+/// `METHOD=` in front (`GET=/hook`) the pattern holds for that method only.
+///
+/// Only a path with one meaning can match. Servers disagree about encoded slashes, dot segments,
+/// empty segments, `;` parameters and invalid escapes, so a path that has any of them is never
+/// public, whatever the pattern.
+#[derive(Clone, Debug, Default)]
+pub struct PublicPaths {
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Clone, Debug)]
+struct Pattern {
+    method: Option<Box<[u8]>>,
+    segments: Vec<Box<[u8]>>,
+    /// Whether everything below the last segment matches too.
+    subtree: bool,
+}
+
+impl PublicPaths {
+    /// Parses patterns.
+    ///
+    /// # Errors
+    ///
+    /// The first pattern that could never match, and why.
+    pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidPattern> {
+        let patterns = patterns
+            .into_iter()
+            .map(Pattern::parse)
+            .collect::<Result<_, _>>()?;
+        Ok(Self { patterns })
+    }
+
+    /// Whether there is no public path at all, so that a request need not be looked at.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// Whether a request of this method and target (path and query, still encoded) is public.
+    pub fn contains(&self, method: &[u8], target: &[u8]) -> bool {
+        let Some(path) = decode_unambiguous(target) else {
+            return false;
+        };
+        // The path begins with a slash, so the first of the parts is empty.
+        let segments: Vec<&[u8]> = path.split('/').skip(1).map(str::as_bytes).collect();
+        self.patterns
+            .iter()
+            .any(|pattern| pattern.matches(method, &segments))
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, InvalidPattern> {
+        let invalid = |reason| {
+            Err(InvalidPattern {
+                pattern: text.into(),
+                reason,
+            })
+        };
+        let (method, path) = match text.split_once('=') {
+            Some((method, path)) if !method.starts_with('/') => (Some(method), path),
+            _ => (None, text),
+        };
+        if let Some(method) = method
+            && (method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'))
+        {
+            return invalid("the method before `=` must be in capitals, like `GET=/hook`");
+        }
+        let Some(below_root) = path.strip_prefix('/') else {
+            return invalid("a path must start with `/`");
+        };
+        if path.contains(['?', '#']) {
+            return invalid("only the path is matched: leave out `?` and `#`");
+        }
+        if !is_unambiguous(path) {
+            return invalid(
+                "a path with `%`, `;`, `\\`, `//`, dot segments or control characters is never \
+                 public: write it decoded",
+            );
+        }
+        let mut segments: Vec<Box<[u8]>> = below_root
+            .split('/')
+            .map(|segment| segment.as_bytes().into())
+            .collect();
+        let subtree = segments.pop_if(|last| **last == *b"*").is_some();
+        Ok(Self {
+            method: method.map(|method| method.as_bytes().into()),
+            segments,
+            subtree,
+        })
+    }
+
+    fn matches(&self, method: &[u8], path: &[&[u8]]) -> bool {
+        let right_length = if self.subtree {
+            path.len() > self.segments.len()
+        } else {
+            path.len() == self.segments.len()
+        };
+        right_length
+            && self.method.as_ref().is_none_or(|own| **own == *method)
+            && self
+                .segments
+                .iter()
+                .zip(path)
+                .all(|(own, segment)| segment_matches(own, segment))
+    }
+}
+
+/// Whether `*` in the pattern can stand for what is in the segment. Takes time in proportion to
+/// the product of the lengths at worst: when a later part does not fit, only the last `*` has to
+/// give.
+fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
+    let mut last_star: Option<(&[u8], &[u8])> = None;
+    loop {
+        match (pattern, segment) {
+            ([b'*', after @ ..], _) => {
+                last_star = Some((after, segment));
+                pattern = after;
+            }
+            ([p, after @ ..], [s, rest @ ..]) if p == s => {
+                pattern = after;
+                segment = rest;
+            }
+            ([], []) => return true,
+            _ => match last_star {
+                Some((after, [_, rest @ ..])) => {
+                    last_star = Some((after, rest));
+                    pattern = after;
+                    segment = rest;
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
+/// The decoded path of a target if every server reads it alike, else `None`.
+fn decode_unambiguous(target: &[u8]) -> Option<String> {
+    let path = target.split(|byte| *byte == b'?').next()?;
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    loop {
+        rest = match rest {
+            [] => break,
+            [b'%', high, low, after @ ..] => {
+                let byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
+                if byte == b'/' {
+                    return None;
+                }
+                decoded.push(byte);
+                after
+            }
+            [byte, after @ ..] if byte.is_ascii_graphic() => {
+                decoded.push(*byte);
+                after
+            }
+            _ => return None,
+        };
+    }
+    String::from_utf8(decoded)
+        .ok()
+        .filter(|path| is_unambiguous(path))
+}
+
+/// Whether every server reads a decoded path alike: it is absolute, has no dot segments and no
+/// empty ones, and no character that some server gives a meaning besides itself, such as a second
+/// decoding, path parameters, another separator or the end of the path.
+fn is_unambiguous(path: &str) -> bool {
+    let Some(below_root) = path.strip_prefix('/') else {
+        return false;
+    };
+    let mut segments = below_root.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let trailing = segments.peek().is_none();
+        if matches!(segment, "." | "..") || (segment.is_empty() && !trailing) {
+            return false;
+        }
+    }
+    !path
+        .chars()
+        .any(|c| matches!(c, '%' | ';' | '\\' | '?' | '#') || c.is_control())
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+/// A public path that could never match anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidPattern {
+    /// The pattern as written.
+    pub pattern: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for InvalidPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.pattern, self.reason)
+    }
+}
+
+impl core::error::Error for InvalidPattern {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use std::format;
+
+    fn public(patterns: &[&str], method: &str, target: &str) -> bool {
+        PublicPaths::parse(patterns.iter().copied())
+            .expect("patterns")
+            .contains(method.as_bytes(), target.as_bytes())
+    }
+
+    #[test]
+    fn patterns_match_what_their_text_says() {
+        let cases = [
+            ("/healthz", "/healthz", true),
+            ("/healthz", "/healthz?verbose=1", true),
+            ("/healthz", "/healthz/", false),
+            ("/healthz", "/HEALTHZ", false),
+            ("/", "/", true),
+            ("/", "/x", false),
+            ("/*", "/any/thing", true),
+            ("/static/*", "/static/app.css", true),
+            ("/static/*", "/static/a/b/c", true),
+            ("/static/*", "/static/", true),
+            ("/static/*", "/static", false),
+            ("/static/*", "/staticx", false),
+            ("/users/*/avatar", "/users/7/avatar", true),
+            ("/users/*/avatar", "/users/7/8/avatar", false),
+            ("/users/*/avatar", "/users//avatar", false),
+            ("/img/*.png", "/img/a.b.png", true),
+            ("/img/*.png", "/img/a/b.png", false),
+            ("/img/a*b*c", "/img/aXbYbZc", true),
+            ("/img/a*b*c", "/img/aXbYbZ", false),
+            ("/a b", "/a%20b", true),
+            ("/straße/*", "/stra%C3%9Fe/1", true),
+            ("/api/*/status", "/api/private?path=/status", false),
+        ];
+        for (pattern, target, expected) in cases {
+            assert_eq!(
+                public(&[pattern], "GET", target),
+                expected,
+                "{pattern} {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_method_in_front_limits_the_pattern_to_it() {
+        for (method, expected) in [
+            ("GET", true),
+            ("HEAD", false),
+            ("POST", false),
+            ("get", false),
+        ] {
+            assert_eq!(
+                public(&["GET=/hook"], method, "/hook"),
+                expected,
+                "{method}"
+            );
+        }
+        assert!(
+            public(&["/a=b"], "GET", "/a=b"),
+            "an equal sign in a path is no method"
+        );
+    }
+
+    #[test]
+    fn a_path_that_servers_read_differently_is_never_public() {
+        // Origins: CVE-2025-32431, -47952, -66490, CVE-2026-41059, CVE-2021-32637 and their kin.
+        for target in [
+            "/public/../admin",
+            "/public/./../admin",
+            "/public/%2e%2e/admin",
+            "/public/.%2E/admin",
+            "/public/..%2fadmin",
+            "/public%2f..%2fadmin",
+            "/public/..%5cadmin",
+            "/public/%5c..%5cadmin",
+            "/public/%2e%2e%2fadmin",
+            "/public/%252e%252e/admin",
+            "/public/%25%32%66..",
+            "/public/..;/admin",
+            "/public;x=/../admin",
+            "/public/x;/../../admin",
+            "/public/x;jsessionid=1",
+            "/public/x%3b",
+            "/public/x%00/../../admin",
+            "/public/%00",
+            "/public/x%3f",
+            "/public/secret%23/bar",
+            "/public/secret#/bar",
+            "//public/x",
+            "/public//x",
+            "/public//../admin",
+            "/public/%c0%ae%c0%ae/admin",
+            "/public/%u002e",
+            "/public/\\..\\admin",
+            "/public/é",
+            "/public/ x",
+            "/public/\u{7f}",
+            "/public/%0d%0a",
+            "/public/%C2%85",
+            "/public/%",
+            "/public/%2",
+            "/public/%zz",
+            "/public/%+1",
+            "/public/.",
+            "/public/..",
+            "http://evil.example/public/x",
+            "public/x",
+            "*",
+            "",
+            "?/public/x",
+        ] {
+            assert!(!public(&["/public/*", "/*"], "GET", target), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_could_never_match_is_refused() {
+        for pattern in [
+            "", "x", "*", "/a?b", "/a#b", "/a//b", "/a/../b", "/a;b", "/a%20b", "get=/x",
+        ] {
+            let error = PublicPaths::parse([pattern]).expect_err(pattern);
+            assert!(
+                error.to_string().starts_with(&format!("`{pattern}`: ")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_huge_path_is_decided() {
+        let target = format!("/{}", "a/".repeat(50_000));
+        assert!(!public(
+            &["/a*a*a*a*b", "/*/*/x", "/users/*"],
+            "GET",
+            &target
+        ));
+        let segment = format!("/{}", "a".repeat(100_000));
+        assert!(!public(&["/*a*a*a*a*b"], "GET", &segment));
+    }
+}

@@ -1,0 +1,205 @@
+//! What a decision needs to know of a request, and how its sender can be answered.
+
+use alloc::borrow::Cow;
+
+/// A request as its decider sees it.
+///
+/// Asked lazily: inside a proxy every answer is a call to the host, and most requests are decided
+/// without one.
+pub trait Request {
+    /// The method as sent. Never what an override header says it should be.
+    fn method(&self) -> Cow<'_, [u8]>;
+
+    /// The path and the query as they will reach the upstream, still percent-encoded.
+    fn target(&self) -> Cow<'_, [u8]>;
+
+    /// The values of a header field joined by `, ` (RFC 9110 §5.3), or `None` when it is absent.
+    /// `name` is in lower case.
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+}
+
+/// How to answer someone who cannot pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presentation {
+    /// A person's browser is loading a page: it can follow a redirect and show HTML.
+    PageLoad,
+    /// A script, a WebSocket, a form, a command line: a redirect to a sign-in page would be
+    /// followed blindly or break it, so it gets a status code and JSON.
+    Data,
+}
+
+impl Presentation {
+    /// Tells a page load from anything else.
+    ///
+    /// A page load is a GET or HEAD whose `Sec-Fetch-Mode` is `navigate`. Browsers send that
+    /// header over TLS and to localhost only (Fetch Metadata Request Headers §2), so where it is
+    /// missing an `Accept` that names HTML decides, unless the request says that a script made it.
+    pub fn of(request: &impl Request) -> Self {
+        let page_load = matches!(&*request.method(), b"GET" | b"HEAD")
+            && request.header("upgrade").is_none()
+            && match request.header("sec-fetch-mode") {
+                Some(mode) => mode.trim_ascii() == b"navigate",
+                None => {
+                    request.header("x-requested-with").is_none()
+                        && request
+                            .header("accept")
+                            .is_some_and(|accept| names_html(&accept))
+                }
+            };
+        if page_load {
+            Self::PageLoad
+        } else {
+            Self::Data
+        }
+    }
+}
+
+/// Whether an `Accept` value names an HTML media type. `*/*` does not: that is what scripts and
+/// command lines send.
+fn names_html(accept: &[u8]) -> bool {
+    accept
+        .split(|byte| *byte == b',')
+        .filter_map(|range| range.split(|byte| *byte == b';').next())
+        .map(<[u8]>::trim_ascii)
+        .any(|media_type| {
+            media_type.eq_ignore_ascii_case(b"text/html")
+                || media_type.eq_ignore_ascii_case(b"application/xhtml+xml")
+        })
+}
+
+/// Whether this is a CORS preflight (Fetch §3.2.2): an `OPTIONS` with both of the headers that a
+/// browser always sends with one.
+pub(crate) fn is_preflight(request: &impl Request) -> bool {
+    *request.method() == *b"OPTIONS"
+        && request.header("origin").is_some()
+        && request.header("access-control-request-method").is_some()
+}
+
+#[cfg(test)]
+pub(crate) mod double {
+    use super::*;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    /// A request made of texts.
+    #[derive(Clone, Default)]
+    pub(crate) struct Sent {
+        pub(crate) method: String,
+        pub(crate) target: String,
+        pub(crate) headers: Vec<(String, String)>,
+    }
+
+    impl Sent {
+        pub(crate) fn new(method: &str, target: &str) -> Self {
+            Self {
+                method: method.into(),
+                target: target.into(),
+                headers: Vec::new(),
+            }
+        }
+
+        pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+            self.headers.push((name.into(), value.into()));
+            self
+        }
+    }
+
+    impl Request for Sent {
+        fn method(&self) -> Cow<'_, [u8]> {
+            self.method.as_bytes().into()
+        }
+
+        fn target(&self) -> Cow<'_, [u8]> {
+            self.target.as_bytes().into()
+        }
+
+        fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            let values: Vec<&[u8]> = self
+                .headers
+                .iter()
+                .filter(|(own, _)| own.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.as_bytes())
+                .collect();
+            (!values.is_empty()).then(|| values.join(&b", "[..]).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::double::Sent;
+    use super::*;
+
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+    #[test]
+    fn only_a_browser_loading_a_page_is_a_page_load() {
+        let get = || Sent::new("GET", "/");
+        let cases = [
+            ("navigation", get().with("Sec-Fetch-Mode", "navigate"), true),
+            (
+                "navigation by HEAD",
+                Sent::new("HEAD", "/").with("Sec-Fetch-Mode", "navigate"),
+                true,
+            ),
+            (
+                "browser over plain http",
+                get().with("Accept", BROWSER),
+                true,
+            ),
+            (
+                "odd case and parameters",
+                get().with("Accept", "x/y, Text/HTML;q=0.1"),
+                true,
+            ),
+            (
+                "fetch()",
+                get().with("Sec-Fetch-Mode", "cors").with("Accept", BROWSER),
+                false,
+            ),
+            ("image", get().with("Sec-Fetch-Mode", "no-cors"), false),
+            ("command line", get().with("Accept", "*/*"), false),
+            ("nothing said", get(), false),
+            ("JSON", get().with("Accept", "application/json"), false),
+            ("lookalike type", get().with("Accept", "text/htmlx"), false),
+            (
+                "XMLHttpRequest",
+                get()
+                    .with("Accept", BROWSER)
+                    .with("X-Requested-With", "XMLHttpRequest"),
+                false,
+            ),
+            (
+                "form",
+                Sent::new("POST", "/").with("Sec-Fetch-Mode", "navigate"),
+                false,
+            ),
+            (
+                "lower-case method",
+                Sent::new("get", "/").with("Accept", BROWSER),
+                false,
+            ),
+            (
+                "WebSocket",
+                get()
+                    .with("Upgrade", "websocket")
+                    .with("Sec-Fetch-Mode", "navigate"),
+                false,
+            ),
+            (
+                "two modes",
+                get()
+                    .with("Sec-Fetch-Mode", "navigate")
+                    .with("Sec-Fetch-Mode", "cors"),
+                false,
+            ),
+        ];
+        for (case, request, page_load) in cases {
+            assert_eq!(
+                Presentation::of(&request) == Presentation::PageLoad,
+                page_load,
+                "{case}"
+            );
+        }
+    }
+}

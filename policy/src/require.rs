@@ -1,0 +1,275 @@
+//! Who of those who are signed in may pass.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use gatepost_session::Claims;
+
+/// A rule over a person's groups, user name and e-mail address. An empty rule admits everyone
+/// who is signed in.
+///
+/// Group and user names are compared exactly, e-mail addresses and domains without regard to
+/// ASCII case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Require {
+    any: Vec<Condition>,
+    all: Vec<Condition>,
+}
+
+/// One thing that may be so of a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Condition {
+    Group(String),
+    User(String),
+    Email(String),
+    EmailDomain(String),
+}
+
+/// What a rule says of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// The rule holds.
+    Holds,
+    /// It does not.
+    Fails,
+    /// It hangs on a group that the cookie leaves out: only the outpost can tell.
+    Undecidable,
+}
+
+/// The lists of a rule, as an operator writes them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists {
+    pub(crate) groups: Vec<String>,
+    pub(crate) users: Vec<String>,
+    pub(crate) emails: Vec<String>,
+    pub(crate) email_domains: Vec<String>,
+}
+
+impl Lists {
+    fn into_conditions(self) -> Vec<Condition> {
+        let groups = self.groups.into_iter().map(Condition::Group);
+        let users = self.users.into_iter().map(Condition::User);
+        let emails = self.emails.into_iter().map(Condition::Email);
+        let domains = self.email_domains.into_iter().map(|domain| {
+            Condition::EmailDomain(domain.strip_prefix('@').map(String::from).unwrap_or(domain))
+        });
+        groups.chain(users).chain(emails).chain(domains).collect()
+    }
+}
+
+impl Require {
+    /// At least one entry of `any` must be so, unless there is none, and every entry of `all`.
+    pub(crate) fn new(any: Lists, all: Lists) -> Self {
+        Self {
+            any: any.into_conditions(),
+            all: all.into_conditions(),
+        }
+    }
+
+    /// Admits whoever is in at least one of these groups.
+    pub fn any_group(groups: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            any: groups.into_iter().map(Condition::Group).collect(),
+            all: Vec::new(),
+        }
+    }
+
+    /// What the rule says of this person.
+    pub fn rule(&self, claims: &Claims) -> Ruling {
+        let any = if self.any.is_empty() {
+            Ruling::Holds
+        } else {
+            self.any.iter().fold(Ruling::Fails, |so_far, condition| {
+                match (so_far, condition.rule(claims)) {
+                    (Ruling::Holds, _) | (_, Ruling::Holds) => Ruling::Holds,
+                    (Ruling::Undecidable, _) | (_, Ruling::Undecidable) => Ruling::Undecidable,
+                    (Ruling::Fails, Ruling::Fails) => Ruling::Fails,
+                }
+            })
+        };
+        self.all.iter().fold(any, |so_far, condition| {
+            match (so_far, condition.rule(claims)) {
+                (Ruling::Fails, _) | (_, Ruling::Fails) => Ruling::Fails,
+                (Ruling::Undecidable, _) | (_, Ruling::Undecidable) => Ruling::Undecidable,
+                (Ruling::Holds, Ruling::Holds) => Ruling::Holds,
+            }
+        })
+    }
+
+    /// The groups the rule names: those that a cookie must not leave out.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.any
+            .iter()
+            .chain(&self.all)
+            .filter_map(|condition| match condition {
+                Condition::Group(name) => Some(name.as_str()),
+                _ => None,
+            })
+    }
+}
+
+impl Condition {
+    fn rule(&self, claims: &Claims) -> Ruling {
+        let held = match self {
+            Self::Group(name) => {
+                let listed = claims.groups.contains(name);
+                if !listed && claims.grp_more {
+                    return Ruling::Undecidable;
+                }
+                listed
+            }
+            Self::User(name) => claims.preferred_username.as_ref() == Some(name),
+            Self::Email(address) => {
+                usable_email(claims).is_some_and(|(whole, _)| whole.eq_ignore_ascii_case(address))
+            }
+            Self::EmailDomain(domain) => {
+                usable_email(claims).is_some_and(|(_, own)| own.eq_ignore_ascii_case(domain))
+            }
+        };
+        if held { Ruling::Holds } else { Ruling::Fails }
+    }
+}
+
+/// The address and its domain, if the address can be relied on: the provider does not say that it
+/// is unverified, and nobody can read it in two ways. Exactly one `@`, no quoting, no blanks,
+/// ASCII only (a lookalike domain is not the domain).
+fn usable_email(claims: &Claims) -> Option<(&str, &str)> {
+    if claims.email_verified == Some(false) {
+        return None;
+    }
+    let address = claims.email.as_deref()?;
+    let (local, domain) = address.split_once('@')?;
+    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'@' | b'"' | b'\\' | b',' | b';');
+    let usable = |part: &str| !part.is_empty() && part.bytes().all(plain);
+    (usable(local) && usable(domain)).then_some((address, domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::double::claims;
+    use alloc::vec;
+
+    fn lists(groups: &[&str], domains: &[&str]) -> Lists {
+        let owned = |list: &[&str]| list.iter().map(|entry| String::from(*entry)).collect();
+        Lists {
+            groups: owned(groups),
+            email_domains: owned(domains),
+            ..Lists::default()
+        }
+    }
+
+    #[test]
+    fn any_needs_one_and_all_needs_every_entry() {
+        let none = Lists::default;
+        let cases = [
+            ("nothing asked", Require::new(none(), none()), Ruling::Holds),
+            (
+                "one of two",
+                Require::new(lists(&["x", "staff"], &[]), none()),
+                Ruling::Holds,
+            ),
+            (
+                "none of two",
+                Require::new(lists(&["x", "y"], &[]), none()),
+                Ruling::Fails,
+            ),
+            (
+                "case differs",
+                Require::new(lists(&["Staff"], &[]), none()),
+                Ruling::Fails,
+            ),
+            (
+                "all held",
+                Require::new(none(), lists(&["staff", "dev"], &[])),
+                Ruling::Holds,
+            ),
+            (
+                "one missing",
+                Require::new(none(), lists(&["staff", "x"], &[])),
+                Ruling::Fails,
+            ),
+            (
+                "any and all",
+                Require::new(lists(&["x"], &["example.com"]), lists(&["dev"], &[])),
+                Ruling::Holds,
+            ),
+            (
+                "any holds, all does not",
+                Require::new(lists(&["staff"], &[]), lists(&["x"], &[])),
+                Ruling::Fails,
+            ),
+        ];
+        let person = Claims {
+            groups: vec!["staff".into(), "dev".into()],
+            ..claims("a@example.com")
+        };
+        for (case, rule, expected) in cases {
+            assert_eq!(rule.rule(&person), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn groups_left_out_of_the_cookie_make_only_their_absence_undecidable() {
+        let person = Claims {
+            groups: vec!["staff".into()],
+            grp_more: true,
+            ..claims("a@example.com")
+        };
+        let none = Lists::default;
+        let cases = [
+            (
+                "listed",
+                Require::new(lists(&["staff"], &[]), none()),
+                Ruling::Holds,
+            ),
+            (
+                "not listed",
+                Require::new(lists(&["x"], &[]), none()),
+                Ruling::Undecidable,
+            ),
+            (
+                "another entry holds",
+                Require::new(lists(&["x"], &["example.com"]), none()),
+                Ruling::Holds,
+            ),
+            (
+                "another entry fails for sure",
+                Require::new(none(), lists(&["x"], &["other.example"])),
+                Ruling::Fails,
+            ),
+        ];
+        for (case, rule, expected) in cases {
+            assert_eq!(rule.rule(&person), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_relied_on_matches_no_rule() {
+        let rule = Require::new(lists(&[], &["@Example.com"]), Lists::default());
+        for (email, expected) in [
+            ("a@example.com", Ruling::Holds),
+            ("A@EXAMPLE.COM", Ruling::Holds),
+            ("a@evil.example@example.com", Ruling::Fails),
+            ("\"a@evil\"@example.com", Ruling::Fails),
+            ("a@example.com ", Ruling::Fails),
+            ("a b@example.com", Ruling::Fails),
+            ("@example.com", Ruling::Fails),
+            ("a@sub.example.com", Ruling::Fails),
+            ("a@exampl\u{435}.com", Ruling::Fails),
+            ("example.com", Ruling::Fails),
+        ] {
+            assert_eq!(rule.rule(&claims(email)), expected, "{email}");
+        }
+        let unverified = Claims {
+            email_verified: Some(false),
+            ..claims("a@example.com")
+        };
+        assert_eq!(rule.rule(&unverified), Ruling::Fails);
+        let absent = Claims {
+            email: None,
+            ..claims("")
+        };
+        assert_eq!(rule.rule(&absent), Ruling::Fails);
+    }
+}

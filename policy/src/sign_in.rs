@@ -1,0 +1,227 @@
+//! The URL that starts a sign-in.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+
+/// The longest target that is kept for after the sign-in, in bytes. The outpost keeps it in a
+/// cookie of at most 4 KiB; whoever asked for a longer one lands on `/`.
+const MAX_TARGET_BYTES: usize = 2_048;
+
+/// The path under which the outpost answers, `/akprox` unless configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutpostPrefix(Box<str>);
+
+/// A text that is not an [`OutpostPrefix`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidPrefix;
+
+impl fmt::Display for InvalidPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "not a path prefix: expected `/` and letters, digits, `.`, `_` or `-`, like `/akprox`",
+        )
+    }
+}
+
+impl core::error::Error for InvalidPrefix {}
+
+impl OutpostPrefix {
+    /// Parses a prefix of one or more plain segments.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPrefix`] when it is not absolute, ends in `/`, or has dot segments or characters
+    /// that would need encoding.
+    pub fn new(prefix: &str) -> Result<Self, InvalidPrefix> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        let segment_ok = |segment: &str| {
+            !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(plain)
+        };
+        match prefix.strip_prefix('/') {
+            Some(segments) if segments.split('/').all(segment_ok) => Ok(Self(prefix.into())),
+            _ => Err(InvalidPrefix),
+        }
+    }
+
+    /// The prefix as text, without a trailing slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a request target lies under the prefix.
+    pub fn contains(&self, target: &[u8]) -> bool {
+        target
+            .strip_prefix(self.0.as_bytes())
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
+    }
+}
+
+impl Default for OutpostPrefix {
+    fn default() -> Self {
+        Self("/akprox".into())
+    }
+}
+
+impl fmt::Display for OutpostPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where browsers reach the outpost in domain mode: scheme, host and perhaps a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutpostUrl(Box<str>);
+
+/// A text that is not an [`OutpostUrl`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidOutpostUrl;
+
+impl fmt::Display for InvalidOutpostUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "not the outpost's URL: expected scheme and host, like `https://auth.example.com`",
+        )
+    }
+}
+
+impl core::error::Error for InvalidOutpostUrl {}
+
+impl OutpostUrl {
+    /// Parses `http://` or `https://`, a host and perhaps a port; one trailing slash is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOutpostUrl`] for anything else, also a path or user information.
+    pub fn new(url: &str) -> Result<Self, InvalidOutpostUrl> {
+        let origin = url.strip_suffix('/').unwrap_or(url);
+        let authority = origin
+            .strip_prefix("https://")
+            .or_else(|| origin.strip_prefix("http://"))
+            .ok_or(InvalidOutpostUrl)?;
+        let plain =
+            |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+        if authority.is_empty() || !authority.bytes().all(plain) {
+            return Err(InvalidOutpostUrl);
+        }
+        Ok(Self(origin.into()))
+    }
+
+    /// The origin as text, without a trailing slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Builds the URL that a browser is sent to for signing in.
+#[derive(Clone, Debug)]
+pub enum SignIn {
+    /// The outpost answers under this prefix on the application's own host.
+    OnHost(OutpostPrefix),
+    /// The outpost answers under this prefix on a host of its own.
+    OnOutpost(OutpostUrl, OutpostPrefix),
+}
+
+impl SignIn {
+    /// The prefix under which the outpost answers.
+    pub fn prefix(&self) -> &OutpostPrefix {
+        match self {
+            Self::OnHost(prefix) | Self::OnOutpost(_, prefix) => prefix,
+        }
+    }
+
+    /// The URL of `start` that leads back to `target` (path and query, as received).
+    ///
+    /// `origin` gives scheme and host of the request where the outpost has a host of its own and
+    /// must be told; the outpost checks it, so what a client claims here decides nothing.
+    pub fn url(&self, origin: impl FnOnce() -> String, target: &[u8]) -> String {
+        let mut url = String::new();
+        if let Self::OnOutpost(outpost, _) = self {
+            url.push_str(outpost.as_str());
+        }
+        url.push_str(self.prefix().as_str());
+        url.push_str("/start");
+        if target.len() <= MAX_TARGET_BYTES {
+            url.push_str("?rd=");
+            if matches!(self, Self::OnOutpost(..)) {
+                push_encoded(&mut url, origin().as_bytes());
+            }
+            push_encoded(&mut url, target);
+        }
+        url
+    }
+}
+
+/// Appends bytes with everything but unreserved characters percent-encoded (RFC 3986 §2.3).
+fn push_encoded(url: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            url.push(char::from(*byte));
+        } else {
+            url.push('%');
+            for digit in [byte >> 4, byte & 0x0f] {
+                let digit = char::from_digit(u32::from(digit), 16).unwrap_or('0');
+                url.push(digit.to_ascii_uppercase());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn the_url_leads_back_to_where_the_request_went() {
+        let on_host = SignIn::OnHost(OutpostPrefix::default());
+        assert_eq!(
+            on_host.url(String::new, b"/a b/\xc3\xa9?x=1&y=%2F"),
+            "/akprox/start?rd=%2Fa%20b%2F%C3%A9%3Fx%3D1%26y%3D%252F"
+        );
+        let outpost = OutpostUrl::new("https://auth.example.com/").expect("url");
+        let domain = SignIn::OnOutpost(outpost, OutpostPrefix::default());
+        assert_eq!(
+            domain.url(|| "https://app.example.com:8443".into(), b"/x"),
+            "https://auth.example.com/akprox/start?rd=https%3A%2F%2Fapp.example.com%3A8443%2Fx"
+        );
+        let long = vec![b'/'; MAX_TARGET_BYTES + 1];
+        assert_eq!(on_host.url(String::new, &long), "/akprox/start");
+    }
+
+    #[test]
+    fn only_what_lies_under_the_prefix_is_the_outposts() {
+        let prefix = OutpostPrefix::default();
+        for (target, expected) in [
+            ("/akprox", true),
+            ("/akprox/", true),
+            ("/akprox?x", true),
+            ("/akprox/start?rd=/", true),
+            ("/akproxy", false),
+            ("/x/akprox", false),
+            ("/AKPROX/start", false),
+        ] {
+            assert_eq!(prefix.contains(target.as_bytes()), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn odd_prefixes_and_urls_are_refused() {
+        for bad in [
+            "", "/", "akprox", "/akprox/", "/a//b", "/a/../b", "/a b", "/a%20b", "/a?b",
+        ] {
+            assert_eq!(OutpostPrefix::new(bad), Err(InvalidPrefix), "{bad}");
+        }
+        for bad in [
+            "",
+            "auth.example.com",
+            "https://",
+            "ftp://auth.example.com",
+            "https://u@auth.example.com",
+            "https://auth.example.com/path",
+            "https://auth.example.com?x",
+        ] {
+            assert_eq!(OutpostUrl::new(bad), Err(InvalidOutpostUrl), "{bad}");
+        }
+    }
+}
