@@ -1,2 +1,46 @@
-//! xtask.
-fn main() {}
+//! Chores of the project: `cargo xtask --help`.
+
+// What a chore finds out is its output.
+#![allow(clippy::print_stdout)]
+
+mod build;
+mod demo;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Gatepost's chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run everything on loopback: Traefik with the plugin, outpost, provider and an app
+    Demo(demo::Arguments),
+    /// Format, lints, docs, unit and property tests, end to end; closes with the counts
+    Test(test::Arguments),
+    /// Build the plugin: target/plugin/plugin.wasm
+    Plugin(build::PluginArguments),
+    /// Install what demo and tests need and this machine lacks
+    Setup,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().chore {
+        Chore::Demo(arguments) => demo::run(&arguments),
+        Chore::Test(arguments) => test::run(&arguments),
+        Chore::Plugin(arguments) => build::plugin(&arguments).map(|_| ExitCode::SUCCESS),
+        Chore::Setup => setup::everything().map(|()| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,77 @@
+// What every scenario starts with: a fresh Chromium, the addresses and users of the stack, and on
+// failure a screenshot and the page beside the log.
+//
+// A scenario's file calls `scenario` once. `gatepost_e2e::browser::run` starts it with its input
+// in GATEPOST_SCENARIO; what it prints is shown when it fails.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const input = JSON.parse(process.env.GATEPOST_SCENARIO);
+
+/** For one step on a machine that is busy with other tests. */
+const PATIENCE_MS = 60_000;
+
+/**
+ * Runs `steps` with a page of a browser that has never been anywhere.
+ *
+ * @param {(world: {
+ *   page: import('playwright-core').Page,
+ *   context: import('playwright-core').BrowserContext,
+ *   app: (path: string) => string,
+ *   alice: User, bob: User,
+ * }) => Promise<void>} steps
+ */
+export async function scenario(steps) {
+  const browser = await chromium.launch({
+    executablePath: input.chromium,
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+    timeout: PATIENCE_MS,
+  });
+  const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  page.on('response', (response) =>
+    console.log(response.status(), response.request().method(), withoutQuery(response.url())),
+  );
+  try {
+    await steps({
+      page,
+      context,
+      app: (path) => new URL(path, input.app).href,
+      alice: input.alice,
+      bob: input.bob,
+    });
+  } catch (error) {
+    console.error(error);
+    await keep(page).catch((reason) => console.error('no screenshot:', reason));
+    process.exitCode = 1;
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Fills in the provider's form. */
+export async function signIn(page, user) {
+  await page.fill('input[name=login]', user.login);
+  await page.fill('input[name=password]', user.password);
+  await page.click('button[type=submit]');
+}
+
+/** What the demo app was asked, from the page that it shows. */
+export async function seenByApp(page) {
+  return JSON.parse(await page.locator('#seen').textContent());
+}
+
+/** Queries carry authorization codes. */
+function withoutQuery(url) {
+  return url.replace(/\?.*/, '?…');
+}
+
+async function keep(page) {
+  mkdirSync(input.artefacts, { recursive: true });
+  writeFileSync(join(input.artefacts, `${input.name}.html`), await page.content());
+  await page.screenshot({ path: join(input.artefacts, `${input.name}.png`), fullPage: true });
+  console.error(`see ${input.name}.png and ${input.name}.html in ${input.artefacts}`);
+}

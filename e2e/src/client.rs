@@ -1,0 +1,303 @@
+//! An HTTP client that behaves as a browser does where that matters to sign-in.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use reqwest::blocking::{RequestBuilder, Response};
+use reqwest::cookie::{CookieStore as _, Jar};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Method, StatusCode};
+use scraper::{Html, Selector};
+use serde_json::Value;
+use url::Url;
+
+use crate::users::User;
+
+const MAX_REDIRECTS: usize = 20;
+
+/// A client with its own cookies, as one person's browser.
+///
+/// Every `*.localhost` name is loopback, as in browsers (RFC 6761 §6.3) and unlike in most
+/// systems' resolvers.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::blocking::Client,
+    jar: Arc<Jar>,
+}
+
+impl Client {
+    /// A client without cookies.
+    ///
+    /// # Errors
+    ///
+    /// When the HTTP library cannot start.
+    pub fn new() -> Result<Self> {
+        let jar = Arc::new(Jar::default());
+        let http = reqwest::blocking::Client::builder()
+            .cookie_provider(Arc::clone(&jar))
+            .dns_resolver(Arc::new(Loopback))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(60))
+            .build()?;
+        Ok(Self { http, jar })
+    }
+
+    /// A request as a person causes it by typing an address or following a link. One answer:
+    /// redirects are not followed.
+    pub fn page_load(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.http
+            .request(method, url.clone())
+            .header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+            .header("Sec-Fetch-Mode", "navigate")
+            .header("Sec-Fetch-Dest", "document")
+    }
+
+    /// A request as a script of the page makes it.
+    pub fn fetch(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.http
+            .request(method, url.clone())
+            .header("Accept", "application/json")
+            .header("Sec-Fetch-Mode", "cors")
+            .header("Sec-Fetch-Dest", "empty")
+    }
+
+    /// A request with no header but those that HTTP needs, as `curl` without options.
+    pub fn bare(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.http.request(method, url.clone())
+    }
+
+    /// Opens a page and follows redirects to where they end.
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer, a redirect makes no sense, or there are too many.
+    pub fn open(&self, url: &Url) -> Result<Journey> {
+        self.follow(self.page_load(Method::GET, url), url, Vec::new())
+    }
+
+    /// Opens a page, fills in the provider's form when led there, and returns to the page.
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer or the journey ends at a page without a sign-in form.
+    pub fn sign_in(&self, url: &Url, user: &User) -> Result<Journey> {
+        let journey = self.open(url)?;
+        let form = Form::find(&journey.landed)?
+            .with_context(|| format!("no sign-in form at the end of {journey}"))?;
+        let action = form.action.clone();
+        let request = self
+            .page_load(Method::POST, &action)
+            .form(&form.filled_in(user));
+        self.follow(request, &action, journey.into_hops())
+    }
+
+    /// Sends a request and follows redirects from there.
+    fn follow(
+        &self,
+        first: RequestBuilder,
+        url: &Url,
+        mut earlier: Vec<Answer>,
+    ) -> Result<Journey> {
+        let mut request = first;
+        let mut target = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let response = request
+                .send()
+                .with_context(|| format!("request {target} after{}", Hops(&earlier)))?;
+            let answer = Answer::read(response).with_context(|| format!("read {target}"))?;
+            match answer.location() {
+                Some(next) => target = next,
+                None if answer.header(LOCATION.as_str()).is_some() => {
+                    bail!("{} has a location that is no address", answer.url)
+                }
+                None => {
+                    return Ok(Journey {
+                        earlier,
+                        landed: answer,
+                    });
+                }
+            }
+            earlier.push(answer);
+            request = self.page_load(Method::GET, &target);
+        }
+        bail!("too many redirects:{}", Hops(&earlier))
+    }
+
+    /// The value of a cookie that would be sent to this address.
+    pub fn cookie(&self, url: &Url, name: &str) -> Option<String> {
+        let line = self.jar.cookies(url)?;
+        let line = line.to_str().ok()?;
+        line.split("; ").find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            (key == name).then(|| value.to_owned())
+        })
+    }
+
+    /// Stores a cookie as if this address had set it.
+    pub fn add_cookie(&self, url: &Url, set_cookie: &str) {
+        self.jar.add_cookie_str(set_cookie, url);
+    }
+}
+
+/// Resolves names under `localhost`, and no others.
+struct Loopback;
+
+impl Resolve for Loopback {
+    fn resolve(&self, name: Name) -> Resolving {
+        let local = name.as_str() == "localhost" || name.as_str().ends_with(".localhost");
+        Box::pin(async move {
+            if !local {
+                return Err(format!("{} is not a local name", name.as_str()).into());
+            }
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            Ok(Box::new(std::iter::once(address)) as Addrs)
+        })
+    }
+}
+
+/// One answer, read to the end.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What was asked for.
+    pub url: Url,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as text. Bytes that are not UTF-8 are replaced.
+    pub body: String,
+}
+
+impl Answer {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    ///
+    /// When it breaks off.
+    pub fn read(response: Response) -> Result<Self> {
+        Ok(Self {
+            url: response.url().clone(),
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.text()?,
+        })
+    }
+
+    /// The first value of a header, if there is one in plain text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where a redirect leads.
+    pub fn location(&self) -> Option<Url> {
+        if !self.status.is_redirection() {
+            return None;
+        }
+        self.url.join(self.header(LOCATION.as_str())?).ok()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.body)
+            .with_context(|| format!("{} {}: {:.200}", self.status, self.url, self.body))
+    }
+}
+
+/// A page load with all the redirects that it took.
+#[derive(Clone, Debug)]
+pub struct Journey {
+    /// The redirects, first to last.
+    pub earlier: Vec<Answer>,
+    /// Where it ended.
+    pub landed: Answer,
+}
+
+impl Journey {
+    /// Whether some hop went to this path of any host.
+    pub fn passed(&self, path: &str) -> bool {
+        self.hops().any(|hop| hop.url.path() == path)
+    }
+
+    /// All answers, first to last.
+    pub fn hops(&self) -> impl Iterator<Item = &Answer> {
+        self.earlier.iter().chain(std::iter::once(&self.landed))
+    }
+
+    fn into_hops(self) -> Vec<Answer> {
+        let mut hops = self.earlier;
+        hops.push(self.landed);
+        hops
+    }
+}
+
+impl fmt::Display for Journey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Hops(&self.earlier))?;
+        write!(f, "{}", Hops(std::slice::from_ref(&self.landed)))
+    }
+}
+
+/// Answers, one a line, as a failed test shows them. Without queries: they carry codes.
+struct Hops<'a>(&'a [Answer]);
+
+impl fmt::Display for Hops<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for hop in self.0 {
+            let mut url = hop.url.clone();
+            url.set_query(None);
+            write!(f, "\n  {} {url}", hop.status.as_u16())?;
+        }
+        Ok(())
+    }
+}
+
+/// An HTML form with what it would send.
+struct Form {
+    action: Url,
+    /// Names and values; those without a value are for the person to fill in.
+    fields: Vec<(String, String)>,
+}
+
+impl Form {
+    /// The first form of a page that asks for a password.
+    fn find(page: &Answer) -> Result<Option<Self>> {
+        let selector = |text| Selector::parse(text).map_err(|error| anyhow!("{text}: {error}"));
+        let inputs = selector("input[name]")?;
+        let password = selector("input[type=password]")?;
+        let html = Html::parse_document(&page.body);
+        let Some(form) = html
+            .select(&selector("form")?)
+            .find(|form| form.select(&password).next().is_some())
+        else {
+            return Ok(None);
+        };
+        let action = page.url.join(form.attr("action").unwrap_or_default())?;
+        let fields = form
+            .select(&inputs)
+            .filter_map(|input| {
+                let value = input.attr("value").unwrap_or_default();
+                Some((input.attr("name")?.to_owned(), value.to_owned()))
+            })
+            .collect();
+        Ok(Some(Self { action, fields }))
+    }
+
+    /// The fields with the person's name and password. Providers differ in what they call the
+    /// field for the name; the one for the password is `password` with all.
+    fn filled_in(self, user: &User) -> Vec<(String, String)> {
+        let fill = |(name, value): (String, String)| match name.as_str() {
+            "password" => (name, user.password.to_owned()),
+            "login" | "username" | "email" => (name, user.login.to_owned()),
+            _ => (name, value),
+        };
+        self.fields.into_iter().map(fill).collect()
+    }
+}

@@ -1,0 +1,423 @@
+//! All parts together.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use gatepost_session::cookie::CookieName;
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::client::Client;
+use crate::keys::Keys;
+use crate::process::Process;
+use crate::traefik::{Folder, Route};
+use crate::upstream::{Seen, Upstream};
+use crate::{layout, ports, provider, settings};
+
+/// For a program to start on a machine that is busy with other tests.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// The application that a stack has unless told otherwise.
+const DEFAULT_APPLICATION: &str = "app";
+
+/// Traefik with the plugin, the outpost, a provider and apps, running on loopback.
+///
+/// Fields are dropped, and so stopped, from the outside in.
+#[derive(Debug)]
+pub struct Stack {
+    traefik: Process,
+    outpost: Process,
+    provider: Process,
+    app: Application,
+    others: Vec<Application>,
+    keys: Keys,
+    outpost_origin: Url,
+    folder: TempDir,
+}
+
+impl Stack {
+    /// Starts with one application, `app`, for the groups `staff` and `admins`.
+    pub fn builder() -> Builder {
+        Builder {
+            name: None,
+            applications: Vec::new(),
+            outpost: Vec::new(),
+            provider: Vec::new(),
+            ports: None,
+        }
+    }
+
+    /// The first application.
+    pub fn app(&self) -> &Application {
+        &self.app
+    }
+
+    /// The application with this name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn application(&self, name: &str) -> Result<&Application> {
+        std::iter::once(&self.app)
+            .chain(&self.others)
+            .find(|application| application.name == name)
+            .with_context(|| format!("the stack has no application {name}"))
+    }
+
+    /// The keys that outpost and plugin share.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The outpost, reached without Traefik.
+    pub fn outpost_url(&self) -> &Url {
+        &self.outpost_origin
+    }
+
+    /// What the outpost has logged.
+    pub fn outpost_log(&self) -> String {
+        self.outpost.output()
+    }
+
+    /// What Traefik has logged; the plugin's lines are among it.
+    pub fn traefik_log(&self) -> String {
+        self.traefik.output()
+    }
+
+    /// What the provider has logged.
+    pub fn provider_log(&self) -> String {
+        self.provider.output()
+    }
+
+    /// The first part that has ended by itself, if any has.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not say.
+    pub fn ended(&mut self) -> Result<Option<&'static str>> {
+        for (name, process) in [
+            ("Traefik", &mut self.traefik),
+            ("the outpost", &mut self.outpost),
+            ("the provider", &mut self.provider),
+        ] {
+            if process.ended()?.is_some() {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The folder with the configuration files of this stack. Removed when the stack stops.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// An app behind Traefik, and how to ask for it.
+#[derive(Debug)]
+pub struct Application {
+    name: String,
+    origin: Url,
+    upstream: Upstream,
+}
+
+impl Application {
+    /// The application's name: the audience of its sessions.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the cookie with its session: the plain one, as nothing here runs over TLS.
+    pub fn cookie_name(&self) -> CookieName {
+        CookieName::default_for(false, false)
+    }
+
+    /// An address of the app as a person would type it. `path` starts with a slash.
+    pub fn url(&self, path: &str) -> Url {
+        let mut url = self.origin.clone();
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        url.set_path(path);
+        url.set_query(query);
+        url
+    }
+
+    /// What the app was asked so far.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.upstream.requests()
+    }
+}
+
+/// What an application is to be.
+#[derive(Clone, Debug)]
+pub struct ApplicationSpec {
+    name: String,
+    plugin: Map<String, Value>,
+    outpost: Map<String, Value>,
+}
+
+impl ApplicationSpec {
+    /// An application with this name, at `http://NAME.localhost`.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            plugin: Map::new(),
+            outpost: Map::new(),
+        }
+    }
+
+    /// Sets a key that plugin and outpost both know, such as `require` or `public`.
+    pub fn set(self, key: &str, value: &Value) -> Self {
+        self.set_in_plugin(key, value).set_in_outpost(key, value)
+    }
+
+    /// Sets a key of the plugin's configuration; null removes it.
+    pub fn set_in_plugin(mut self, key: &str, value: &Value) -> Self {
+        self.plugin.insert(key.to_owned(), value.clone());
+        self
+    }
+
+    /// Sets a key of the application in the outpost's configuration; null removes it.
+    pub fn set_in_outpost(mut self, key: &str, value: &Value) -> Self {
+        self.outpost.insert(key.to_owned(), value.clone());
+        self
+    }
+}
+
+/// The ports of the parts, where they are to be known ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Where Traefik listens: the port in the application's address.
+    pub web: u16,
+    /// Where the outpost listens.
+    pub outpost: u16,
+    /// Where the outpost's metrics are.
+    pub metrics: u16,
+    /// Where the provider listens.
+    pub provider: u16,
+}
+
+impl Ports {
+    fn free() -> Result<Self> {
+        Ok(Self {
+            web: ports::free()?,
+            outpost: ports::free()?,
+            metrics: ports::free()?,
+            provider: ports::free()?,
+        })
+    }
+}
+
+/// Says what a [`Stack`] is to be.
+#[derive(Debug)]
+pub struct Builder {
+    name: Option<String>,
+    applications: Vec<ApplicationSpec>,
+    outpost: Vec<Value>,
+    provider: Vec<Value>,
+    ports: Option<Ports>,
+}
+
+impl Builder {
+    /// Adds an application. The first one named takes the place of `app`.
+    pub fn application(mut self, application: ApplicationSpec) -> Self {
+        self.applications.push(application);
+        self
+    }
+
+    /// Lays changes over the outpost's configuration.
+    pub fn outpost(mut self, changes: &Value) -> Self {
+        self.outpost.push(changes.clone());
+        self
+    }
+
+    /// Lays changes over the provider's configuration.
+    pub fn provider(mut self, changes: &Value) -> Self {
+        self.provider.push(changes.clone());
+        self
+    }
+
+    /// Uses these ports. Without this, free ones.
+    pub fn ports(mut self, ports: Ports) -> Self {
+        self.ports = Some(ports);
+        self
+    }
+
+    /// Names the folder for logs. Without this, the current test names it.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Starts everything and waits until Traefik answers for every application.
+    ///
+    /// # Errors
+    ///
+    /// When something is not built or installed, or does not become ready; with the end of its
+    /// log.
+    pub fn start(mut self) -> Result<Stack> {
+        if self.applications.is_empty() {
+            self.applications
+                .push(ApplicationSpec::new(DEFAULT_APPLICATION));
+        }
+        let ports = match self.ports {
+            Some(ports) => ports,
+            None => Ports::free()?,
+        };
+        let logs = logs_folder(self.name.as_deref())?;
+        let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
+        let keys_folder = folder.path().join("keys");
+        fs::create_dir(&keys_folder)?;
+        let keys = Keys::create(keys_folder.join("gatepost.keys"))?;
+        let traefik_folder =
+            Folder::create(folder.path().join("traefik"), ports.web, &keys_folder)?;
+        let mut applications = Vec::new();
+        for spec in &self.applications {
+            applications.push(start_application(spec, ports, &traefik_folder)?);
+        }
+
+        let origins: Vec<String> = applications
+            .iter()
+            .map(|application| application.origin.origin().ascii_serialization())
+            .collect();
+        let mut provider = provider::start(
+            ports.provider,
+            &origins,
+            ports.outpost,
+            &self.provider,
+            folder.path(),
+            &logs,
+        )?;
+        let mut traefik = traefik_folder.start(&logs)?;
+        let client = Client::new()?;
+        // The outpost would start without its provider and retry, but more slowly than this.
+        let discovery = Url::parse(&provider::issuer(ports.provider))?
+            .join("/.well-known/openid-configuration")?;
+        provider.ready(START_LIMIT, || {
+            answers(&client, &discovery, |status| status == StatusCode::OK)
+        })?;
+
+        let config = folder.path().join("gatepost.yaml");
+        settings::write(&config, &self.outpost_config(ports, &keys, &origins)?)?;
+        let mut outpost = start_outpost(&config, &logs)?;
+        let outpost_origin = Url::parse(&format!("http://127.0.0.1:{}", ports.outpost))?;
+        let ping = outpost_origin.join("/akprox/ping")?;
+        outpost.ready(START_LIMIT, || {
+            answers(&client, &ping, |status| status == StatusCode::NO_CONTENT)
+        })?;
+        for application in &applications {
+            // Traefik answers 404 until it has loaded the router, which takes until the plugin is
+            // compiled.
+            let ping = application.url("/akprox/ping");
+            traefik.ready(START_LIMIT, || {
+                answers(&client, &ping, |status| status == StatusCode::NO_CONTENT)
+            })?;
+        }
+        let mut applications = applications.into_iter();
+        let app = applications.next().context("a stack has an application")?;
+        Ok(Stack {
+            traefik,
+            outpost,
+            provider,
+            app,
+            others: applications.collect(),
+            keys,
+            outpost_origin,
+            folder,
+        })
+    }
+
+    fn outpost_config(&self, ports: Ports, keys: &Keys, origins: &[String]) -> Result<Value> {
+        let mut config = settings::from_template(
+            "outpost/single.yaml",
+            &[
+                ("127.0.0.1:9000", &format!("127.0.0.1:{}", ports.outpost)),
+                ("127.0.0.1:9300", &format!("127.0.0.1:{}", ports.metrics)),
+                (
+                    "/etc/gatepost/keys/gatepost.keys",
+                    &keys.path().to_string_lossy(),
+                ),
+                ("https://id.example.com", &provider::issuer(ports.provider)),
+                (
+                    "clientId: gatepost",
+                    &format!("clientId: {}", provider::CLIENT_ID),
+                ),
+                ("change-me", provider::CLIENT_SECRET),
+            ],
+        )?;
+        let shown = config
+            .pointer("/applications/0")
+            .context("outpost/single.yaml has an application")?
+            .clone();
+        let applications: Vec<Value> = self
+            .applications
+            .iter()
+            .zip(origins)
+            .map(|(spec, origin)| {
+                let mut application = shown.clone();
+                settings::merge(
+                    &mut application,
+                    &json!({ "name": spec.name, "externalUrl": origin }),
+                );
+                settings::merge(&mut application, &Value::Object(spec.outpost.clone()));
+                application
+            })
+            .collect();
+        settings::merge(&mut config, &json!({ "applications": applications }));
+        for changes in &self.outpost {
+            settings::merge(&mut config, changes);
+        }
+        Ok(config)
+    }
+}
+
+fn start_application(
+    spec: &ApplicationSpec,
+    ports: Ports,
+    traefik: &Folder,
+) -> Result<Application> {
+    let host = format!("{}.localhost", spec.name);
+    let upstream_port = ports::free()?;
+    let upstream = Upstream::start(upstream_port)?;
+    traefik.route(&Route {
+        application: &spec.name,
+        host: &host,
+        upstream_port,
+        outpost_port: ports.outpost,
+        plugin: &spec.plugin,
+    })?;
+    Ok(Application {
+        name: spec.name.clone(),
+        origin: Url::parse(&format!("http://{host}:{}", ports.web))?,
+        upstream,
+    })
+}
+
+fn start_outpost(config: &Path, logs: &Path) -> Result<Process> {
+    let mut command = Command::new(layout::outpost_binary()?);
+    command.arg("serve").arg("--config").arg(config);
+    Process::spawn("outpost", &command, &logs.join("outpost.log"))
+}
+
+fn answers(client: &Client, url: &Url, accept: impl Fn(StatusCode) -> bool) -> bool {
+    client
+        .bare(Method::GET, url)
+        .send()
+        .is_ok_and(|response| accept(response.status()))
+}
+
+/// A folder for logs that outlives the stack, named for the test that runs on this thread.
+fn logs_folder(name: Option<&str>) -> Result<PathBuf> {
+    let thread = std::thread::current();
+    let name = name.or(thread.name()).unwrap_or("stack");
+    let folder = layout::artefacts_dir().join(name.replace("::", "."));
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    Ok(folder)
+}

@@ -1,0 +1,107 @@
+//! The programs that a stack needs and that a machine may lack.
+//!
+//! Each is a [`Tool`]: tests [`locate`](Tool::locate) it and fail with what to run where it is
+//! missing; chores [`ensure`](Tool::ensure) it, which installs it by the ordinary client of where
+//! it comes from. What can be kept in the checkout goes to `target/tools/`; the rest are packages
+//! of the system, installed where that is possible without asking and otherwise named.
+
+mod apt;
+mod chromium;
+mod node;
+mod traefik;
+mod wasm;
+
+use std::fs::{self, File};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+pub use chromium::Chromium;
+pub use node::{Node, NodePackages};
+pub use traefik::Traefik;
+pub use wasm::{Source, TARGET, WasmToolchain};
+
+use crate::layout;
+
+/// A program, or a set of files, that may have to be installed.
+pub trait Tool {
+    /// Where it is, once it is there.
+    type Installed;
+
+    /// What to call it in a progress line.
+    fn name(&self) -> String;
+
+    /// Looks for it. Quick, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When looking is not possible.
+    fn find(&self) -> Result<Option<Self::Installed>>;
+
+    /// Installs it. Called only when it was not found.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be installed: says what a person can do.
+    fn install(&self) -> Result<()>;
+
+    /// Finds it, without ever installing.
+    ///
+    /// # Errors
+    ///
+    /// When it is missing.
+    fn locate(&self) -> Result<Self::Installed> {
+        self.find()?.with_context(|| {
+            format!(
+                "{} is not installed. Run `cargo xtask setup`, which installs what is missing",
+                self.name()
+            )
+        })
+    }
+
+    /// Finds it, or installs it with a progress line.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be installed.
+    fn ensure(&self) -> Result<Self::Installed> {
+        if let Some(installed) = self.find()? {
+            return Ok(installed);
+        }
+        // Two chores may run at once; the second then finds what the first has installed.
+        let folder = layout::tools_dir();
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let lock = File::create(folder.join(".lock"))?;
+        lock.lock()?;
+        if self.find()?.is_none() {
+            eprintln!("Installing {} …", self.name());
+            self.install()
+                .with_context(|| format!("install {}", self.name()))?;
+        }
+        self.find()?
+            .with_context(|| format!("{} was installed but is not there", self.name()))
+    }
+}
+
+/// Runs a command to its end; what it prints is shown only when it fails.
+fn run(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    let output = command.output().with_context(|| format!("run {shown}"))?;
+    if !output.status.success() {
+        bail!(
+            "{shown} failed ({}):\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
+
+/// The full path of a program that `PATH` leads to.
+fn on_path(program: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+}

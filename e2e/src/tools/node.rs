@@ -1,0 +1,93 @@
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Tool, apt, on_path, run};
+use crate::layout;
+
+/// Node.js with npm.
+#[derive(Clone, Copy, Debug)]
+pub struct Node;
+
+impl Tool for Node {
+    type Installed = PathBuf;
+
+    fn name(&self) -> String {
+        "Node.js with npm".to_owned()
+    }
+
+    fn find(&self) -> Result<Option<PathBuf>> {
+        Ok(on_path("npm").and(on_path("node")))
+    }
+
+    fn install(&self) -> Result<()> {
+        apt::install(&["nodejs", "npm"])
+    }
+}
+
+/// What a `package-lock.json` of this checkout names.
+#[derive(Clone, Copy, Debug)]
+pub struct NodePackages {
+    name: &'static str,
+    folder: &'static str,
+}
+
+impl NodePackages {
+    /// The demo's OpenID provider.
+    pub fn provider() -> Self {
+        Self {
+            name: "the demo's OpenID provider (npm: oidc-provider)",
+            folder: "testdata/provider",
+        }
+    }
+
+    /// What drives the browser.
+    pub fn browser() -> Self {
+        Self {
+            name: "the browser driver (npm: playwright-core)",
+            folder: "e2e/browser",
+        }
+    }
+
+    fn folder(self) -> PathBuf {
+        layout::root().join(self.folder)
+    }
+
+    /// A copy of the lock file that the installed packages came from: proof that an installation
+    /// was finished, and of what.
+    fn receipt(self) -> PathBuf {
+        self.folder().join("node_modules/.gatepost-lock.json")
+    }
+
+    fn lock_file(self) -> PathBuf {
+        self.folder().join("package-lock.json")
+    }
+}
+
+impl Tool for NodePackages {
+    /// The folder with `package.json`, scripts and, now, `node_modules`.
+    type Installed = PathBuf;
+
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn find(&self) -> Result<Option<PathBuf>> {
+        let wanted = fs::read(self.lock_file())?;
+        let installed = fs::read(self.receipt()).is_ok_and(|lock| lock == wanted);
+        Ok(installed.then(|| self.folder()))
+    }
+
+    fn install(&self) -> Result<()> {
+        if Node.find()?.is_none() {
+            Node.install()?;
+        }
+        run(Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .current_dir(self.folder()))?;
+        fs::copy(self.lock_file(), self.receipt())?;
+        Ok(())
+    }
+}

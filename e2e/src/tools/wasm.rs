@@ -1,0 +1,158 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Tool, apt, on_path, run};
+use crate::layout;
+
+/// The target that Traefik's plugin runtime runs.
+pub const TARGET: &str = "wasm32-wasip1";
+
+/// Where a compiler for the plugin comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The toolchain in use has the target's standard library.
+    Rustup,
+    /// Debian's `rustc-web`, which builds the standard library along, for machines where rustup
+    /// is not there or cannot fetch a target.
+    Debian,
+}
+
+/// A compiler for the plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct WasmToolchain {
+    /// Only this source, or `None` for what is there, rustup's first.
+    pub source: Option<Source>,
+}
+
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CRT: &str = "/usr/lib/wasm32-wasi/crt1.o";
+
+impl WasmToolchain {
+    /// Whichever compiler is there or can be had.
+    pub const ANY: Self = Self { source: None };
+
+    /// `cargo build` for the plugin's target, with these flags for rustc, ready for more
+    /// arguments.
+    pub fn cargo_build(source: Source, rustflags: &str) -> Command {
+        match source {
+            Source::Rustup => {
+                let mut command = Command::new("cargo");
+                command
+                    .args(["build", "--target", TARGET])
+                    .env("RUSTFLAGS", rustflags);
+                command
+            }
+            Source::Debian => {
+                let mut command = Command::new(DEBIAN_CARGO);
+                command
+                    .args(["build", "--target", TARGET])
+                    .arg("-Zbuild-std=std,panic_abort")
+                    .env(
+                        "RUSTFLAGS",
+                        format!(
+                            "-C link-self-contained=no -L native=/usr/lib/wasm32-wasi \
+                             -C link-arg={DEBIAN_CRT} {rustflags}"
+                        ),
+                    )
+                    .env("RUSTC", DEBIAN_RUSTC)
+                    // Building the standard library is a nightly option; Debian's compiler is a
+                    // stable one with matching sources.
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .env("CARGO_TARGET_WASM32_WASIP1_LINKER", "wasm-ld")
+                    // Set by a rustup cargo that this runs under, for its own compiler.
+                    .env_remove("LD_LIBRARY_PATH")
+                    .env_remove("RUSTUP_TOOLCHAIN");
+                command
+            }
+        }
+    }
+
+    fn allows(self, source: Source) -> bool {
+        self.source.is_none_or(|only| only == source)
+    }
+}
+
+impl Tool for WasmToolchain {
+    type Installed = Source;
+
+    fn name(&self) -> String {
+        match self.source {
+            None | Some(Source::Rustup) => format!("a Rust compiler for {TARGET}"),
+            Some(Source::Debian) => format!("Debian's Rust compiler for {TARGET}"),
+        }
+    }
+
+    fn find(&self) -> Result<Option<Source>> {
+        let found = [Source::Rustup, Source::Debian]
+            .into_iter()
+            .find(|source| self.allows(*source) && is_there(*source));
+        Ok(found)
+    }
+
+    fn install(&self) -> Result<()> {
+        if self.allows(Source::Rustup) && add_target()? {
+            return Ok(());
+        }
+        if self.allows(Source::Debian) {
+            apt::install(&["rustc-web", "cargo-web", "rust-web-src", "lld", "wasi-libc"])?;
+        }
+        Ok(())
+    }
+}
+
+fn is_there(source: Source) -> bool {
+    match source {
+        Source::Rustup => {
+            let libraries = Command::new("rustc")
+                .args(["--print", "target-libdir", "--target", TARGET])
+                .output();
+            libraries.is_ok_and(|output| {
+                let folder = String::from_utf8_lossy(&output.stdout);
+                output.status.success() && Path::new(folder.trim()).is_dir()
+            })
+        }
+        Source::Debian => {
+            [DEBIAN_CARGO, DEBIAN_RUSTC, DEBIAN_CRT]
+                .iter()
+                .all(|path| Path::new(path).is_file())
+                && on_path("wasm-ld").is_some()
+                && rust_sources().is_some()
+        }
+    }
+}
+
+/// The standard library's sources that belong to Debian's compiler.
+fn rust_sources() -> Option<PathBuf> {
+    let output = Command::new(DEBIAN_RUSTC)
+        .args(["--print", "sysroot"])
+        .env_remove("LD_LIBRARY_PATH")
+        .output()
+        .ok()?;
+    let sysroot = String::from_utf8_lossy(&output.stdout);
+    let sources = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std");
+    sources.is_dir().then_some(sources)
+}
+
+/// Asks rustup for the target, once: where it cannot be fetched, the next run would wait for the
+/// same refusal.
+fn add_target() -> Result<bool> {
+    let refused = layout::tools_dir().join("rustup-has-no-wasm-target");
+    if on_path("rustup").is_none() || refused.exists() {
+        return Ok(false);
+    }
+    match run(Command::new("rustup").args(["target", "add", TARGET])) {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            eprintln!("rustup cannot add {TARGET}; trying Debian's packages");
+            fs::write(
+                &refused,
+                format!("{error:#}\nRemove this file to try again.\n"),
+            )?;
+            Ok(false)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Traefik with the built plugin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+
+use crate::layout;
+use crate::process::Process;
+use crate::settings;
+use crate::tools::{Tool as _, Traefik};
+
+/// What Traefik routes for one application.
+pub(crate) struct Route<'a> {
+    /// Name of application, router, middleware and service.
+    pub(crate) application: &'a str,
+    /// Host name that the router matches.
+    pub(crate) host: &'a str,
+    pub(crate) upstream_port: u16,
+    pub(crate) outpost_port: u16,
+    /// Laid over the plugin's configuration of the template.
+    pub(crate) plugin: &'a Map<String, Value>,
+}
+
+/// The folder that Traefik runs in.
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Lays out plugin and static configuration.
+    ///
+    /// `keys` is the folder that the plugin sees as `/keys`.
+    pub(crate) fn create(path: PathBuf, port: u16, keys: &Path) -> Result<Self> {
+        let plugin = path.join("plugins-local/src/github.com/gatepost/gatepost");
+        let dynamic = path.join("dynamic");
+        for folder in [&plugin, &dynamic] {
+            fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        }
+        copy(&layout::plugin_wasm()?, &plugin.join("plugin.wasm"))?;
+        copy(
+            &layout::root().join(".traefik.yml"),
+            &plugin.join(".traefik.yml"),
+        )?;
+        let mut config = settings::from_template(
+            "traefik/traefik.yaml",
+            &[
+                (":80", &format!("127.0.0.1:{port}")),
+                ("/etc/traefik/dynamic", &dynamic.to_string_lossy()),
+                ("/etc/gatepost/keys", &keys.to_string_lossy()),
+            ],
+        )?;
+        let quiet = json!({
+            "global": { "checkNewVersion": false, "sendAnonymousUsage": false },
+            "log": { "level": "INFO" },
+        });
+        settings::merge(&mut config, &quiet);
+        settings::write(&path.join("traefik.yaml"), &config)?;
+        Ok(Self { path })
+    }
+
+    /// Writes the routing of one application; a running Traefik takes it up by itself.
+    pub(crate) fn route(&self, route: &Route<'_>) -> Result<()> {
+        let upstream = format!("127.0.0.1:{}", route.upstream_port);
+        let outpost = format!("127.0.0.1:{}", route.outpost_port);
+        let mut config = settings::from_template(
+            "traefik/single.yaml",
+            &[
+                ("wiki.example.com", route.host),
+                ("127.0.0.1:8000", &upstream),
+                ("127.0.0.1:9000", &outpost),
+                ("wiki", route.application),
+            ],
+        )?;
+        let middleware = format!("{}-gatepost", route.application);
+        let changes = json!({
+            "http": { "middlewares": { middleware: { "plugin": { "gatepost": route.plugin } } } }
+        });
+        settings::merge(&mut config, &changes);
+        let file = format!("dynamic/{}.yaml", route.application);
+        settings::write(&self.path.join(file), &config)
+    }
+
+    /// Starts Traefik.
+    pub(crate) fn start(&self, logs: &Path) -> Result<Process> {
+        let mut command = Command::new(Traefik.locate()?);
+        command
+            .arg("--configFile=traefik.yaml")
+            .current_dir(&self.path);
+        Process::spawn("traefik", &command, &logs.join("traefik.log"))
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}

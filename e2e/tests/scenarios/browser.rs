@@ -1,0 +1,29 @@
+//! In real Chromium: the scripts in `e2e/browser/` say what happens.
+
+use anyhow::Result;
+use gatepost_e2e::{ApplicationSpec, Stack, browser};
+use serde_json::json;
+
+#[test]
+fn first_visit() -> Result<()> {
+    browser::run("first_visit", &Stack::builder().start()?)
+}
+
+#[test]
+fn denied_by_group() -> Result<()> {
+    let app = ApplicationSpec::new("app").set("require", &json!({ "groups": ["admins"] }));
+    browser::run(
+        "denied_by_group",
+        &Stack::builder().application(app).start()?,
+    )
+}
+
+#[test]
+fn fetch_without_session() -> Result<()> {
+    browser::run("fetch_without_session", &Stack::builder().start()?)
+}
+
+#[test]
+fn sign_out() -> Result<()> {
+    browser::run("sign_out", &Stack::builder().start()?)
+}

@@ -1,0 +1,73 @@
+//! The way from a first visit to a signed-in session.
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Answer, Client, Stack};
+use reqwest::{Method, StatusCode};
+
+#[test]
+fn first_visit_leads_to_the_page_with_its_path_and_query() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let app = stack.app();
+    let page = app.url("/reports/2026?quarter=3&sort=a%2Fb&empty=");
+    let client = Client::new()?;
+
+    let journey = client.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    assert!(journey.passed("/akprox/start"), "{journey}");
+    assert!(journey.passed("/akprox/callback"), "{journey}");
+
+    let requests = app.requests();
+    assert_eq!(requests.len(), 1, "only the signed-in request got through");
+    let seen = &requests[0];
+    assert_eq!(seen.uri, "/reports/2026?quarter=3&sort=a%2Fb&empty=");
+    for (name, value) in [
+        ("x-auth-username", "alice"),
+        ("x-auth-groups", "staff|admins"),
+        ("x-forwarded-email", "alice@example.com"),
+        ("x-forwarded-preferred-username", "alice"),
+    ] {
+        assert_eq!(seen.header(name), Some(value), "{name}");
+    }
+
+    let second = client.open(&app.url("/next"))?;
+    assert_eq!(second.earlier.len(), 0, "the second page took {second}");
+    assert_eq!(second.landed.status, StatusCode::OK);
+    Ok(())
+}
+
+#[test]
+fn script_without_session_gets_401_with_the_address_to_sign_in_at() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let app = stack.app();
+    let client = Client::new()?;
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let answer = Answer::read(client.fetch(method.clone(), &app.url("/api/data")).send()?)?;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method}");
+        assert!(answer.header("www-authenticate").is_some(), "{method}");
+        let body = answer.json()?;
+        let address = body
+            .as_object()
+            .and_then(|fields| {
+                fields
+                    .values()
+                    .find_map(|value| value.as_str().filter(|text| text.contains("/akprox/start")))
+            })
+            .with_context(|| format!("{method}: no sign-in address in {body}"))?;
+        assert!(app.url("/").join(address).is_ok(), "{method}: {address}");
+    }
+    assert_eq!(app.requests(), [], "nothing reached the app");
+    Ok(())
+}
+
+#[test]
+fn post_without_session_is_not_redirected() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let app = stack.app();
+    let request = Client::new()?.page_load(Method::POST, &app.url("/form"));
+    let answer = Answer::read(request.body("a=1").send()?)?;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.requests(), [], "nothing reached the app");
+    Ok(())
+}

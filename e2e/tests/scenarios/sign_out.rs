@@ -1,0 +1,23 @@
+//! The end of a session.
+
+use anyhow::Result;
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Stack};
+use reqwest::{Method, StatusCode};
+
+#[test]
+fn after_sign_out_the_browser_has_no_session() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let app = stack.app();
+    let page = app.url("/");
+    let client = Client::new()?;
+    client.sign_in(&page, &ALICE)?;
+    let name = app.cookie_name();
+    assert!(client.cookie(&page, name.as_str()).is_some());
+
+    client.open(&app.url("/akprox/sign_out"))?;
+    assert_eq!(client.cookie(&page, name.as_str()), None);
+    let status = client.fetch(Method::GET, &page).send()?.status();
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    Ok(())
+}

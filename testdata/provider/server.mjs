@@ -1,0 +1,207 @@
+// The OpenID provider of the demo and of the end-to-end tests: panva's certified oidc-provider
+// with two users and a password page. Everything it knows comes from one JSON document, in the
+// file that PROVIDER_CONFIG names or, without it, in config.example.json beside this script:
+//
+//   issuer    what the ID tokens say; the server listens on its port, on loopback only
+//   groupsIn  "both" (default), "id_token" or "userinfo": where the `groups` claim travels
+//   clients   client metadata as in OpenID Connect Dynamic Client Registration
+//   users     by login name: sub, password, name, email, groups
+//   lifetimes optional, seconds: accessToken, refreshToken, session
+//
+// Made for tests: keys are new at every start, nothing is stored, passwords are in the clear.
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import Provider from 'oidc-provider';
+
+const file = process.env.PROVIDER_CONFIG ?? new URL('config.example.json', import.meta.url);
+const config = JSON.parse(readFileSync(file, 'utf8'));
+const users = new Map(Object.entries(config.users));
+const loginOf = new Map(Object.entries(config.users).map(([login, user]) => [user.sub, login]));
+const lifetimes = config.lifetimes ?? {};
+const groupsIn = config.groupsIn ?? 'both';
+
+const escape = (text) =>
+  String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+
+const page = (title, body) => `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escape(title)}</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; margin: 12vh auto; max-width: 22rem; padding: 0 1rem; }
+  input, button { box-sizing: border-box; display: block; font: inherit; margin: .25rem 0 1rem; padding: .5rem; width: 100%; }
+  .wrong { color: #a00; }
+</style>
+<h1>${escape(title)}</h1>
+${body}
+</html>
+`;
+
+const signInPage = (uid, login, wrong) =>
+  page(
+    'Sign in',
+    `${wrong ? '<p class="wrong" role="alert">Unknown user or wrong password.</p>' : ''}
+<form method="post" action="/interaction/${escape(uid)}">
+  <label>User <input name="login" autocomplete="username" value="${escape(login ?? '')}" required autofocus></label>
+  <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+  <button type="submit">Sign in</button>
+</form>`,
+  );
+
+/** An account as oidc-provider wants it, or `undefined` for a subject that does not exist. */
+function findAccount(_ctx, sub) {
+  const login = loginOf.get(sub);
+  if (login === undefined) return undefined;
+  const user = users.get(login);
+  return {
+    accountId: sub,
+    claims(use) {
+      const claims = {
+        sub,
+        name: user.name,
+        preferred_username: login,
+        email: user.email,
+        email_verified: true,
+      };
+      if (groupsIn === 'both' || groupsIn === use) claims.groups = user.groups;
+      return claims;
+    },
+  };
+}
+
+/** One signing key; `kid` is drawn anew so that a restart looks like a key rotation. */
+function signingKey() {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return {
+    ...privateKey.export({ format: 'jwk' }),
+    kid: randomBytes(6).toString('hex'),
+    use: 'sig',
+    alg: 'RS256',
+  };
+}
+
+const provider = new Provider(config.issuer, {
+  clients: config.clients,
+  findAccount,
+  jwks: { keys: [signingKey()] },
+  cookies: { keys: [randomBytes(32).toString('hex')] },
+  claims: {
+    openid: ['sub'],
+    profile: ['name', 'preferred_username'],
+    email: ['email', 'email_verified'],
+    groups: ['groups'],
+  },
+  // Claims of the granted scopes stand in the ID token too, as most providers have it.
+  conformIdTokenClaims: false,
+  pkce: { required: () => true },
+  scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
+  issueRefreshToken: async (_ctx, client, code) =>
+    client.grantTypeAllowed('refresh_token') && code.scopes.has('openid'),
+  rotateRefreshToken: true,
+  expiresWithSession: () => false,
+  ttl: {
+    AccessToken: lifetimes.accessToken ?? 600,
+    AuthorizationCode: 60,
+    Grant: 86_400,
+    IdToken: 600,
+    Interaction: 600,
+    RefreshToken: lifetimes.refreshToken ?? 86_400,
+    Session: lifetimes.session ?? 86_400,
+  },
+  // Every client here is the operator's own, so nobody is asked for consent.
+  async loadExistingGrant(ctx) {
+    const { client, session, params } = ctx.oidc;
+    const existing = session.grantIdFor(client.clientId);
+    const grant = existing
+      ? await ctx.oidc.provider.Grant.find(existing)
+      : new ctx.oidc.provider.Grant({ clientId: client.clientId, accountId: session.accountId });
+    grant.addOIDCScope(params.scope);
+    await grant.save();
+    return grant;
+  },
+  interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+  features: {
+    devInteractions: { enabled: false },
+    backchannelLogout: { enabled: true },
+    revocation: { enabled: true },
+    rpInitiatedLogout: {
+      enabled: true,
+      async logoutSource(ctx, form) {
+        ctx.body = page(
+          'Sign out',
+          `${form}
+<button type="submit" form="op.logoutForm" name="logout" value="yes" autofocus>Sign out everywhere</button>
+<button type="submit" form="op.logoutForm">Stay signed in</button>`,
+        );
+      },
+      async postLogoutSuccessSource(ctx) {
+        ctx.body = page('Signed out', '<p>You are signed out.</p>');
+      },
+    },
+  },
+  async renderError(ctx, out) {
+    const rows = Object.entries(out).map(
+      ([name, value]) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`,
+    );
+    ctx.type = 'html';
+    ctx.body = page('The provider refused', `<dl>${rows.join('')}</dl>`);
+  },
+});
+
+/** The submitted form, or `null` when it is larger than any sign-in form. */
+async function readForm(request) {
+  let body = '';
+  for await (const chunk of request) {
+    body += chunk;
+    if (body.length > 10_000) return null;
+  }
+  return new URLSearchParams(body);
+}
+
+function sendPage(response, status, html) {
+  response.writeHead(status, {
+    'Content-Type': 'text/html; charset=utf-8',
+    'Cache-Control': 'no-store',
+  });
+  response.end(html);
+}
+
+async function interaction(request, response) {
+  const { uid, params } = await provider.interactionDetails(request, response);
+  if (request.method !== 'POST') {
+    sendPage(response, 200, signInPage(uid, params.login_hint, false));
+    return;
+  }
+  const form = await readForm(request);
+  const login = form?.get('login') ?? '';
+  const user = users.get(login);
+  if (user === undefined || user.password !== form.get('password')) {
+    sendPage(response, 401, signInPage(uid, login, true));
+    return;
+  }
+  await provider.interactionFinished(
+    request,
+    response,
+    { login: { accountId: user.sub, amr: ['pwd'], acr: '1' } },
+    { mergeWithLastSubmission: false },
+  );
+}
+
+const callback = provider.callback();
+const server = createServer(async (request, response) => {
+  try {
+    if (request.url.startsWith('/interaction/')) await interaction(request, response);
+    else await callback(request, response);
+  } catch (error) {
+    console.error(error);
+    if (response.headersSent) response.destroy();
+    else sendPage(response, 400, page('The provider refused', `<p>${escape(error.message)}</p>`));
+  }
+});
+
+const { port } = new URL(config.issuer);
+server.listen(Number(port), '127.0.0.1', () => console.log(`listening for ${config.issuer}`));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0));

@@ -1,0 +1,95 @@
+//! Building the two programs.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use gatepost_e2e::layout;
+use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain};
+
+/// The most that the guest may take: Traefik compiles it for every router at each reload.
+const MAX_PLUGIN_BYTES: u64 = 150_000;
+
+/// What the linker is told about the guest's memory. Every request in flight holds a whole
+/// instance, so what is not used by the guest must not be reserved by it.
+const LINKER_ARGUMENTS: &[&str] = &["-zstack-size=16384"];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PluginArguments {
+    /// Compiler to use; without this, rustup's where it can have the target, else Debian's
+    #[arg(long, value_enum)]
+    toolchain: Option<Toolchain>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Toolchain {
+    Rustup,
+    Debian,
+}
+
+/// Builds the guest and checks its size.
+pub(crate) fn plugin(arguments: &PluginArguments) -> Result<PathBuf> {
+    let source = arguments.toolchain.map(|toolchain| match toolchain {
+        Toolchain::Rustup => Source::Rustup,
+        Toolchain::Debian => Source::Debian,
+    });
+    build_plugin(source)
+}
+
+/// As [`plugin`], with whatever compiler is there.
+pub(crate) fn default_plugin() -> Result<PathBuf> {
+    build_plugin(None)
+}
+
+fn build_plugin(source: Option<Source>) -> Result<PathBuf> {
+    let source = WasmToolchain { source }.ensure()?;
+    // Apart from other builds: the two compilers must not take each other's results for stale.
+    let build_dir = layout::target_dir().join(match source {
+        Source::Rustup => "plugin/rustup",
+        Source::Debian => "plugin/debian",
+    });
+    run(WasmToolchain::cargo_build(source, &rustflags())
+        .args(["--release", "--locked", "--package", "gatepost-plugin"])
+        .arg("--target-dir")
+        .arg(&build_dir)
+        .current_dir(layout::root()))?;
+    let built = build_dir.join(TARGET).join("release/gatepost-plugin.wasm");
+    let wasm = layout::target_dir().join("plugin/plugin.wasm");
+    fs::copy(&built, &wasm).with_context(|| format!("copy {}", built.display()))?;
+    let bytes = fs::metadata(&wasm)?.len();
+    println!("{} {bytes} bytes", wasm.display());
+    if bytes > MAX_PLUGIN_BYTES {
+        bail!("the plugin may have at most {MAX_PLUGIN_BYTES} bytes");
+    }
+    Ok(wasm)
+}
+
+/// Flags for rustc, the same whichever compiler builds the guest.
+pub(crate) fn rustflags() -> String {
+    let flag = |argument: &&str| format!("-C link-arg={argument}");
+    let flags: Vec<String> = LINKER_ARGUMENTS.iter().map(flag).collect();
+    flags.join(" ")
+}
+
+/// Builds the outpost as the demo and the tests run it.
+///
+/// In the dev profile: it is built in a fraction of the time of a release (which optimises across
+/// all crates), and sign-in on loopback is no slower for a person.
+pub(crate) fn outpost() -> Result<()> {
+    run(Command::new("cargo")
+        .args(["build", "--locked", "--package", "gatepost"])
+        .current_dir(layout::root()))
+}
+
+/// Runs a command whose output a person watches.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("run {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! Installing what demo and tests need.
+
+use anyhow::Result;
+use gatepost_e2e::tools::{Chromium, Node, NodePackages, Tool as _, Traefik, WasmToolchain};
+
+/// What the demo needs.
+pub(crate) fn demo() -> Result<()> {
+    Traefik.ensure()?;
+    Node.ensure()?;
+    NodePackages::provider().ensure()?;
+    Ok(())
+}
+
+/// What the tests need: all of it, with the compiler for the plugin.
+pub(crate) fn everything() -> Result<()> {
+    WasmToolchain::ANY.ensure()?;
+    demo()?;
+    NodePackages::browser().ensure()?;
+    Chromium.ensure()?;
+    eprintln!("All tools are installed.");
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! `cargo xtask test`.
+
+mod counts;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use gatepost_e2e::layout;
+use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain};
+
+use self::counts::Counts;
+use crate::{build, setup};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only these sections; without this, all
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Section>,
+    /// Only tests whose name contains this text; leaves out format, lints and docs
+    filter: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// rustfmt
+    Format,
+    /// Clippy, warnings as errors, for this machine and for the plugin's target
+    Lints,
+    /// rustdoc, broken links as errors
+    Docs,
+    /// Unit, property and documentation tests
+    Unit,
+    /// Real Traefik, provider and browser
+    E2e,
+}
+
+impl Section {
+    const ALL: [Self; 5] = [Self::Format, Self::Lints, Self::Docs, Self::Unit, Self::E2e];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Lints => "lints",
+            Self::Docs => "docs",
+            Self::Unit => "unit, property and documentation tests",
+            Self::E2e => "end to end",
+        }
+    }
+
+    fn run(self, filter: Option<&str>) -> Result<Counts> {
+        match self {
+            Self::Format => check(&mut cargo(&["fmt", "--all", "--check"])),
+            Self::Lints => lints(),
+            Self::Docs => check(
+                cargo(&[
+                    "doc",
+                    "--workspace",
+                    "--no-deps",
+                    "--document-private-items",
+                ])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+            ),
+            Self::Unit => {
+                let mut command = cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
+                // The scenarios have a section of their own; the harness's own tests are here.
+                command.args(["--lib", "--bins"]);
+                command.args(filter);
+                let mut counts = tests(&mut command)?;
+                counts += integration_tests(filter)?;
+                let mut command = cargo(&["test", "--locked", "--workspace", "--doc"]);
+                command.args(filter);
+                counts += tests(&mut command)?;
+                Ok(counts)
+            }
+            Self::E2e => {
+                setup::everything()?;
+                build::default_plugin()?;
+                build::outpost()?;
+                let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
+                command.args(["--package", "gatepost-e2e", "--test", "scenarios"]);
+                command.args(filter);
+                tests(&mut command)
+            }
+        }
+    }
+}
+
+/// Runs what is asked for and says how it went.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let filter = arguments.filter.as_deref();
+    let chosen = |section: &Section| {
+        if !arguments.only.is_empty() {
+            return arguments.only.contains(section);
+        }
+        filter.is_none() || matches!(section, Section::Unit | Section::E2e)
+    };
+    let started = Instant::now();
+    let mut total = Counts::default();
+    for section in Section::ALL.into_iter().filter(chosen) {
+        println!("\n=== {} ===", section.title());
+        let section_started = Instant::now();
+        let counts = section.run(filter).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            Counts::failure()
+        });
+        total += counts;
+        println!(
+            "--- {}: {counts} in {} s",
+            section.title(),
+            section_started.elapsed().as_secs()
+        );
+    }
+    println!("\n{total} ({} s)", started.elapsed().as_secs());
+    Ok(if total.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The tests in `tests/` of every member but this crate's own scenarios.
+fn integration_tests(filter: Option<&str>) -> Result<Counts> {
+    let mut command = cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
+    command.args(["--exclude", "gatepost-e2e", "--test", "*"]);
+    command.args(filter);
+    tests(&mut command)
+}
+
+fn lints() -> Result<Counts> {
+    let mut counts = check(&mut clippy(&["--workspace", "--all-targets"]))?;
+    // Clippy belongs to one compiler; Debian's has none for the plugin's target.
+    if WasmToolchain::ANY.ensure()? == Source::Rustup {
+        let mut plugin = clippy(&["--package", "gatepost-plugin", "--target", TARGET]);
+        plugin
+            .arg("--target-dir")
+            .arg(layout::target_dir().join("plugin/rustup"));
+        counts += check(&mut plugin)?;
+    } else {
+        println!("no clippy for {TARGET} on this machine: left out");
+    }
+    Ok(counts)
+}
+
+fn clippy(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["clippy", "--locked"]);
+    command.args(arguments).args(["--", "--deny", "warnings"]);
+    command
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments).current_dir(layout::root());
+    command
+}
+
+/// A check counts as one test.
+fn check(command: &mut Command) -> Result<Counts> {
+    let status = command
+        .status()
+        .with_context(|| format!("run {command:?}"))?;
+    Ok(if status.success() {
+        Counts::success()
+    } else {
+        Counts::failure()
+    })
+}
+
+/// Runs tests, shows what they print and adds up their results.
+fn tests(command: &mut Command) -> Result<Counts> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("run {command:?}"))?;
+    let output = child.stdout.take().context("the tests' output")?;
+    let mut counts = Counts::default();
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        counts += Counts::of_result_line(&line).unwrap_or_default();
+    }
+    let status = child.wait()?;
+    // A test that does not compile, or a test program that crashes, has no result line.
+    if !status.success() && counts.failed == 0 {
+        counts += Counts::failure();
+    }
+    Ok(counts)
+}

@@ -1,0 +1,79 @@
+use std::fmt;
+use std::ops::AddAssign;
+
+/// How many tests went how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Counts {
+    pub(crate) fn success() -> Self {
+        Self {
+            passed: 1,
+            failed: 0,
+        }
+    }
+
+    pub(crate) fn failure() -> Self {
+        Self {
+            passed: 0,
+            failed: 1,
+        }
+    }
+
+    /// Reads the line that closes the output of every Rust test program:
+    /// `test result: ok. 3 passed; 0 failed; 1 ignored; …`
+    pub(crate) fn of_result_line(line: &str) -> Option<Self> {
+        let (_, results) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let count = |kind: &str| {
+            results
+                .split("; ")
+                .find_map(|part| part.strip_suffix(kind)?.trim().parse().ok())
+        };
+        Some(Self {
+            passed: count("passed")?,
+            failed: count("failed")?,
+        })
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_are_read() {
+        let cases = [
+            (
+                "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; \
+                 finished in 0.01s",
+                Some((12, 0)),
+            ),
+            (
+                "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+                Some((3, 2)),
+            ),
+            ("test headers::test result: ok ... ok", None),
+            ("running 12 tests", None),
+        ];
+        for (line, expected) in cases {
+            let expected = expected.map(|(passed, failed)| Counts { passed, failed });
+            assert_eq!(Counts::of_result_line(line), expected, "{line}");
+        }
+    }
+}
