@@ -1,2 +1,168 @@
-//! plugin.
-fn main() {}
+//! The plugin as an http-wasm guest (<https://http-wasm.io/http-handler-abi/>).
+
+/// Built for another target than WebAssembly there is no host to run in.
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::print_stderr)]
+fn main() {
+    eprintln!("this program runs inside Traefik: build it with `cargo xtask plugin`");
+    std::process::exit(2);
+}
+
+#[cfg(target_family = "wasm")]
+fn main() {
+    guest::register();
+}
+
+#[cfg(target_family = "wasm")]
+mod guest {
+    use std::cell::Cell;
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use gatepost_plugin::{Gate, Host, Level, Outcome, Respond};
+    use gatepost_session::NumericDate;
+    use http_wasm_guest::host::{Bytes, Request, Response, admin, log};
+    use http_wasm_guest::{Guest, register as register_guest};
+
+    /// The most of a file that is read, in bytes.
+    const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+    /// Puts the plugin in place. The gate is made at once, so that wrong settings are logged when
+    /// the proxy starts.
+    pub(super) fn register() {
+        let plugin = Plugin {
+            gate: Cell::new(None),
+        };
+        plugin.gate.set(Some(plugin.new_gate()));
+        register_guest(plugin);
+    }
+
+    struct Plugin {
+        /// Taken out while a request is handled. Should a trap ever end one halfway, the host
+        /// uses this guest again, finds nothing here, and the next request makes a new gate:
+        /// nothing half-written and no lock survives.
+        gate: Cell<Option<Gate>>,
+    }
+
+    impl Plugin {
+        fn new_gate(&self) -> Gate {
+            Gate::new(
+                &admin::config(),
+                &Exchange {
+                    request: None,
+                    response: None,
+                },
+            )
+        }
+    }
+
+    impl Guest for Plugin {
+        fn handle_request(&self, request: &Request, response: &Response) -> (bool, i32) {
+            let mut gate = self.gate.take().unwrap_or_else(|| self.new_gate());
+            let exchange = Exchange {
+                request: Some(request),
+                response: Some(response),
+            };
+            let outcome = gate.handle(&exchange);
+            self.gate.set(Some(gate));
+            (outcome == Outcome::Next, 0)
+        }
+
+        fn handle_response(&self, _: i32, _: &Request, _: &Response, is_error: bool) {
+            if is_error {
+                // The upstream broke its response off. The host has caught that, and would end
+                // the response as if it were complete unless the guest fails here: a truncated
+                // download would look whole. No state is open at this point.
+                core::arch::wasm32::unreachable();
+            }
+        }
+    }
+
+    /// A request in the proxy's hands. While the guest starts there is none, and nobody asks.
+    struct Exchange<'h> {
+        request: Option<&'h Request>,
+        response: Option<&'h Response>,
+    }
+
+    impl Host for Exchange<'_> {
+        type Bytes = Bytes;
+
+        fn method(&self) -> Bytes {
+            self.request.map(Request::method).unwrap_or_default()
+        }
+
+        fn target(&self) -> Bytes {
+            self.request.map(Request::uri).unwrap_or_default()
+        }
+
+        fn header_names(&self) -> Vec<Bytes> {
+            self.request
+                .map(|request| request.header.names())
+                .unwrap_or_default()
+        }
+
+        fn header_values(&self, name: &str) -> Vec<Bytes> {
+            self.request
+                .map(|request| request.header.values(name.as_bytes()))
+                .unwrap_or_default()
+        }
+
+        fn set_header(&self, name: &str, value: &[u8]) {
+            if let Some(request) = self.request {
+                request.header.set(name.as_bytes(), value);
+            }
+        }
+
+        fn remove_header(&self, name: &[u8]) {
+            if let Some(request) = self.request {
+                request.header.remove(name);
+            }
+        }
+
+        fn respond(&self, answer: Respond) {
+            let Some(response) = self.response else {
+                return;
+            };
+            for (name, value) in &answer.headers {
+                response.header.set(name.as_bytes(), value.as_bytes());
+            }
+            // The host writes the header with the status, so the status comes after it.
+            response.set_status(i32::from(answer.status));
+            if !answer.body.is_empty() {
+                response.body.write(answer.body.as_bytes());
+            }
+        }
+
+        fn now(&self) -> NumericDate {
+            let since_epoch = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            NumericDate::from_seconds(since_epoch.as_secs())
+        }
+
+        fn read_file(&self, path: &str) -> Result<Vec<u8>, String> {
+            let mut content = Vec::new();
+            File::open(path)
+                .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut content))
+                .map_err(|error| {
+                    format!("{} (is its folder under `settings.mounts`?)", error.kind())
+                })?;
+            Ok(content)
+        }
+
+        fn env(&self, name: &str) -> Option<String> {
+            std::env::var(name).ok()
+        }
+
+        fn log(&self, level: Level, message: &str) {
+            let level = match level {
+                Level::Debug => -1,
+                Level::Info => 0,
+                Level::Warn => 1,
+                Level::Error => 2,
+            };
+            log::write(level, message.as_bytes());
+        }
+    }
+}

@@ -130,16 +130,22 @@ impl SignIn {
         }
     }
 
+    /// Where the outpost's paths begin: the prefix, after the outpost's own origin if it has one.
+    pub fn base(&self) -> String {
+        let mut base = String::new();
+        if let Self::OnOutpost(outpost, _) = self {
+            base.push_str(outpost.as_str());
+        }
+        base.push_str(self.prefix().as_str());
+        base
+    }
+
     /// The URL of `start` that leads back to `target` (path and query, as received).
     ///
     /// `origin` gives scheme and host of the request where the outpost has a host of its own and
     /// must be told; the outpost checks it, so what a client claims here decides nothing.
     pub fn url(&self, origin: impl FnOnce() -> String, target: &[u8]) -> String {
-        let mut url = String::new();
-        if let Self::OnOutpost(outpost, _) = self {
-            url.push_str(outpost.as_str());
-        }
-        url.push_str(self.prefix().as_str());
+        let mut url = self.base();
         url.push_str("/start");
         if target.len() <= MAX_TARGET_BYTES {
             url.push_str("?rd=");

@@ -1,0 +1,126 @@
+//! The answers that the plugin gives itself.
+
+use gatepost_policy::{Denial, Presentation};
+use gatepost_session::Audience;
+
+use crate::host::Respond;
+
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+fn respond(status: u16, content_type: &'static str, body: String) -> Respond {
+    let mut headers = vec![
+        ("Content-Type", content_type.to_owned()),
+        // An answer about one person at one time is nobody else's, and not the next request's.
+        ("Cache-Control", "no-store".to_owned()),
+        ("X-Content-Type-Options", "nosniff".to_owned()),
+    ];
+    if content_type == HTML {
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+        headers.push(("Content-Security-Policy", policy.to_owned()));
+    }
+    Respond {
+        status,
+        headers,
+        body,
+    }
+}
+
+/// Sends a page load to sign in.
+pub(crate) fn redirect(location: String) -> Respond {
+    let mut answer = respond(302, TEXT, String::new());
+    answer.headers.push(("Location", location));
+    answer
+}
+
+/// Tells anything else that it has to sign in, and where.
+pub(crate) fn unauthenticated(application: &Audience, sign_in: &str) -> Respond {
+    let body = format!(
+        r#"{{"error":"unauthenticated","message":"sign in first","signIn":{}}}"#,
+        json_text(sign_in)
+    );
+    let mut answer = respond(401, JSON, body);
+    // A scheme that no browser knows: the prompt for a password would lead nowhere.
+    answer.headers.push((
+        "WWW-Authenticate",
+        format!(r#"Gatepost realm="{application}""#),
+    ));
+    answer
+}
+
+/// Refuses someone who is signed in.
+pub(crate) fn denied(
+    how: Presentation,
+    denial: &Denial<'_>,
+    application: &Audience,
+    outpost: &str,
+) -> Respond {
+    let claims = denial.identity();
+    let who = claims
+        .preferred_username
+        .as_deref()
+        .or(claims.email.as_deref());
+    let who = who.unwrap_or(&claims.sub);
+    match how {
+        Presentation::PageLoad => {
+            let (who, application) = (html_text(who), html_text(application.as_str()));
+            let body = format!(
+                "<!doctype html><html lang=en><meta charset=utf-8>\
+                 <meta name=viewport content=\"width=device-width\"><title>Access denied</title>\
+                 <style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui,sans-serif;\
+                 max-width:32rem;margin:15vh auto;padding:0 1rem}}</style>\
+                 <main><h1>Access denied</h1><p>You are signed in as <strong>{who}</strong>, who \
+                 may not open <strong>{application}</strong>.</p><p><a href=\"{outpost}/sign_out\">\
+                 Sign in as someone else</a> or ask whoever runs it for access.</p></main>"
+            );
+            respond(403, HTML, body)
+        }
+        Presentation::Data => {
+            let body = format!(
+                r#"{{"error":"denied","message":"signed in, but not admitted to this application","application":{}}}"#,
+                json_text(application.as_str())
+            );
+            respond(403, JSON, body)
+        }
+    }
+}
+
+/// Answers while the settings or the keys are wrong. What is wrong stands in the log only.
+pub(crate) fn unavailable() -> Respond {
+    let body = "This application cannot be reached at the moment: its sign-in is not set up \
+                correctly. The proxy's log says why.\n";
+    respond(503, TEXT, body.to_owned())
+}
+
+/// Answers a request for the outpost that reached the plugin instead. A redirect to sign in would
+/// come back here for ever.
+pub(crate) fn misrouted(prefix: &str) -> Respond {
+    let body = format!(
+        "Gatepost is not set up completely: requests for {prefix} have to be routed to the \
+         outpost, and this one reached the application's router.\n"
+    );
+    respond(503, TEXT, body)
+}
+
+/// A text as a JSON string (RFC 8259 §7).
+fn json_text(text: &str) -> String {
+    // Writing a text into memory does not fail; were it to, the answer stays well-formed.
+    serde_json::to_string(text).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// A text as HTML content or attribute value.
+fn html_text(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+    }
+    html
+}

@@ -1,0 +1,345 @@
+//! The plugin's settings: what an operator writes in Traefik's dynamic configuration.
+
+use std::fmt;
+
+use gatepost_policy::config::{Fields, Problem, Problems, headers, policy};
+use gatepost_policy::{HeaderRules, OutpostPrefix, OutpostUrl, Policy, SignIn};
+use gatepost_session::cookie::CookieName;
+use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, KeyRing};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::host::Level;
+use crate::keys::KeySource;
+
+/// The most clock skew that can be allowed, in seconds: beyond that a clock is wrong, not askew.
+const MAX_CLOCK_SKEW_SECONDS: u64 = 300;
+
+/// Settings that can be served.
+#[derive(Debug)]
+pub struct Config {
+    /// The application whose sessions are accepted.
+    pub application: Audience,
+    /// The provider whose sessions alone are accepted, if one is named.
+    pub issuer: Option<String>,
+    /// Where a sign-in starts.
+    pub sign_in: SignIn,
+    /// What the plugin does with requests that it cannot let through by itself.
+    pub fallback: Fallback,
+    /// Who may pass.
+    pub policy: Policy,
+    /// What goes upstream.
+    pub headers: HeaderRules,
+    /// The session cookie's name.
+    pub cookie_name: CookieName,
+    /// Its name on requests that came over plain http, where no name is configured.
+    pub plain_cookie_name: Option<CookieName>,
+    /// Whether the application sees the session cookie.
+    pub forward_cookie: bool,
+    /// How far the outpost's clock may be ahead, in seconds.
+    pub clock_skew: u64,
+    /// Where the keys come from.
+    pub keys: KeySource,
+    /// From which level log lines are written.
+    pub log_level: Level,
+}
+
+/// One application on its host, or all hosts under one cookie domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The outpost answers under the prefix on the application's own host.
+    Single,
+    /// The outpost has a host of its own, and one sign-in holds for all hosts of the domain.
+    Domain,
+}
+
+/// What happens to a request that has no session in force or may not pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fallback {
+    /// The plugin answers it itself: a redirect for page loads, else a status code.
+    #[default]
+    Redirect,
+    /// It goes on with its verdict in a header, and a router behind the plugin takes it to the
+    /// outpost.
+    Route,
+}
+
+impl Config {
+    /// Reads the JSON that the proxy hands over.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, none of it a secret's value.
+    pub fn read(json: &[u8]) -> Result<Self, ConfigError> {
+        let value: Value = match json.trim_ascii() {
+            b"" | b"null" => Value::Object(serde_json::Map::new()),
+            json => serde_json::from_slice(json).map_err(|error| {
+                let message = format!(
+                    "not JSON (line {}, column {})",
+                    error.line(),
+                    error.column()
+                );
+                ConfigError(vec![Problem {
+                    path: String::new(),
+                    message,
+                }])
+            })?,
+        };
+        let problems = Problems::new();
+        let config = Fields::of(&value, "", &problems).and_then(Self::read_fields);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(problems.into_vec())),
+        }
+    }
+
+    /// Reads every key before it gives up, so that all problems are found.
+    fn read_fields(mut fields: Fields<'_>) -> Option<Self> {
+        let application = fields
+            .required_text(
+                "application",
+                "the application's name in the outpost's configuration",
+            )
+            .and_then(|name| {
+                Audience::new(&name)
+                    .map_err(|error| fields.problem("application", error))
+                    .ok()
+            });
+        let issuer = fields.text("issuer");
+        let mode = fields
+            .choice(
+                "mode",
+                &[("single", Mode::Single), ("domain", Mode::Domain)],
+            )
+            .unwrap_or(Mode::Single);
+        let prefix = fields
+            .parsed("outpostPrefix", OutpostPrefix::new)
+            .unwrap_or_default();
+        let outpost_url = outpost_url(&mut fields, mode);
+        let fallback = fields
+            .choice(
+                "fallback",
+                &[("redirect", Fallback::Redirect), ("route", Fallback::Route)],
+            )
+            .unwrap_or_default();
+        let configured_name = fields.parsed("cookieName", CookieName::new);
+        let plain_cookie_name = configured_name
+            .is_none()
+            .then(|| CookieName::default_for(false, mode == Mode::Domain));
+        let cookie_name =
+            configured_name.unwrap_or_else(|| CookieName::default_for(true, mode == Mode::Domain));
+        let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
+        let clock_skew = fields.seconds("clockSkew").unwrap_or(CLOCK_SKEW_SECONDS);
+        if clock_skew > MAX_CLOCK_SKEW_SECONDS {
+            fields.problem(
+                "clockSkew",
+                format!("expected at most {MAX_CLOCK_SKEW_SECONDS}s"),
+            );
+        }
+        let levels = [
+            ("debug", Level::Debug),
+            ("info", Level::Info),
+            ("warn", Level::Warn),
+            ("error", Level::Error),
+        ];
+        let log_level = fields.choice("logLevel", &levels).unwrap_or_default();
+        let keys = keys(&mut fields);
+        let policy = policy(&mut fields);
+        let name = application.as_ref().map_or("", Audience::as_str);
+        let headers = headers(&mut fields, name);
+        fields.finish();
+        Some(Self {
+            application: application?,
+            issuer,
+            sign_in: match outpost_url {
+                Some(url) => SignIn::OnOutpost(url, prefix),
+                None => SignIn::OnHost(prefix),
+            },
+            fallback,
+            policy,
+            headers,
+            cookie_name,
+            plain_cookie_name,
+            forward_cookie,
+            clock_skew,
+            keys: keys?,
+            log_level,
+        })
+    }
+}
+
+fn outpost_url(fields: &mut Fields<'_>, mode: Mode) -> Option<OutpostUrl> {
+    let given = fields.text("outpostUrl");
+    match (mode, given) {
+        (Mode::Single, None) => None,
+        (Mode::Single, Some(_)) => {
+            fields.problem(
+                "outpostUrl",
+                "is for `mode: domain`; in single mode the outpost answers on the application's \
+                 own host",
+            );
+            None
+        }
+        (Mode::Domain, None) => {
+            fields.problem(
+                "outpostUrl",
+                "missing: domain mode needs the outpost's URL, like `https://auth.example.com`",
+            );
+            None
+        }
+        (Mode::Domain, Some(url)) => OutpostUrl::new(&url)
+            .map_err(|error| fields.problem("outpostUrl", error))
+            .ok(),
+    }
+}
+
+/// Reads the one key among `keys`, `keysEnv` and `keysFile` that is given.
+fn keys(fields: &mut Fields<'_>) -> Option<KeySource> {
+    let inline = fields.list("keys");
+    let env = fields.text("keysEnv");
+    let file = fields.text("keysFile");
+    match (inline, env, file) {
+        (Some(entries), None, None) => {
+            let entries = Zeroizing::new(entries);
+            KeyRing::from_entries(entries.iter().map(String::as_str))
+                .map_err(|error| fields.problem("keys", error))
+                .ok()
+                .map(KeySource::Inline)
+        }
+        (None, Some(name), None) => Some(KeySource::Env(name)),
+        (None, None, Some(path)) if path.starts_with('/') => Some(KeySource::File(path)),
+        (None, None, Some(_)) => {
+            fields.problem(
+                "keysFile",
+                "expected an absolute path as the plugin sees it, like `/keys/gatepost` with \
+                 `settings.mounts: [\"/etc/gatepost/keys:/keys:ro\"]`",
+            );
+            None
+        }
+        (None, None, None) => {
+            fields.problem(
+                "keysFile",
+                "missing: name the file with the keys (or the environment variable, `keysEnv`)",
+            );
+            None
+        }
+        _ => {
+            fields.problem("keysFile", "give one of `keysFile`, `keysEnv` and `keys`");
+            None
+        }
+    }
+}
+
+/// Everything that is wrong with the settings. Shows on one line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+
+    fn problems(json: &str) -> String {
+        Config::read(json.as_bytes())
+            .map(|_| String::new())
+            .unwrap_or_else(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_with_what_is_accepted() {
+        let cases = [
+            (
+                "",
+                "application: missing: the application's name in the outpost's configuration; \
+                 keysFile: missing: name the file with the keys (or the environment variable, \
+                 `keysEnv`)",
+            ),
+            ("{", "not JSON (line 1, column 1)"),
+            (
+                r#"{"application":"wiki","keysFile":"/keys/k","aplication":"x"}"#,
+                "aplication: unknown key: did you mean `application`?",
+            ),
+            (
+                r#"{"application":"wiki","keys":"k:c2hvcnQ="}"#,
+                "keys: key `k` has 5 bytes: expected 32 or more (`gatepost keygen` makes one)",
+            ),
+            (
+                r#"{"application":"wiki","keysFile":"/keys/k","mode":"domain"}"#,
+                "outpostUrl: missing: domain mode needs the outpost's URL, like \
+                 `https://auth.example.com`",
+            ),
+            (
+                r#"{"application":"wiki","keysFile":"/keys/k","keysEnv":"K"}"#,
+                "keysFile: give one of `keysFile`, `keysEnv` and `keys`",
+            ),
+            (
+                r#"{"application":"a b","keysFile":"/keys/k","clockSkew":"1h"}"#,
+                "application: not an application name: expected 1 to 128 characters of printable \
+                 ASCII without spaces, quotes and backslashes; clockSkew: expected at most 300s",
+            ),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(
+                problems(json).replace("column 2", "column 1"),
+                expected,
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_settings_can_come_from_labels() {
+        let file = format!(
+            r#"{{"application":"wiki","keys":["{KEY}"],"forwardCookie":true,"clockSkew":5,
+                "public":["/healthz","/static/*"],"require":{{"groups":["a","b"]}}}}"#
+        );
+        let labels = format!(
+            r#"{{"application":"wiki","keys":"{KEY}","forwardCookie":"true","clockSkew":"5",
+                "public":"/healthz,/static/*","require":{{"groups":"a,b"}}}}"#
+        );
+        let read = |json: &str| format!("{:?}", Config::read(json.as_bytes()).expect(json));
+        assert_eq!(read(&file), read(&labels));
+    }
+
+    #[test]
+    fn the_cookies_default_name_follows_the_mode() {
+        let names = |more: &str| {
+            let json = format!(r#"{{"application":"w","keysFile":"/k"{more}}}"#);
+            let config = Config::read(json.as_bytes()).expect(&json);
+            let plain = config
+                .plain_cookie_name
+                .map(|name| name.as_str().to_owned());
+            (config.cookie_name.as_str().to_owned(), plain)
+        };
+        let plain = Some("gatepost".to_owned());
+        assert_eq!(names(""), ("__Host-gatepost".into(), plain.clone()));
+        let domain = r#","mode":"domain","outpostUrl":"https://auth.example.com""#;
+        assert_eq!(names(domain), ("__Secure-gatepost".into(), plain));
+        assert_eq!(names(r#","cookieName":"wiki""#), ("wiki".into(), None));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let secret = "c2VjcmV0LXNlY3JldA==";
+        let shown = problems(&format!(r#"{{"application":"w","keys":"k:{secret}"}}"#));
+        assert!(
+            !shown.contains(secret) && shown.starts_with("keys: "),
+            "{shown}"
+        );
+        let json = format!(r#"{{"application":"w","keys":"{KEY}"}}"#);
+        let config = Config::read(json.as_bytes()).expect("config");
+        assert!(!format!("{config:?}").contains("QkNE"));
+    }
+}

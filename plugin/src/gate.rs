@@ -1,0 +1,331 @@
+//! What runs for each request.
+
+use std::rc::Rc;
+
+use gatepost_policy::{Decision, Permit, Presentation, Unauthenticated, VERDICT_HEADER};
+use gatepost_session::cookie::{self, Candidates, CookieName};
+use gatepost_session::{NumericDate, Verifier};
+
+use crate::answer;
+use crate::config::{Config, Fallback};
+use crate::host::{Host, Level, View};
+use crate::keys::{KeySource, Keys};
+use crate::verified::{Entry, Rendered, Verified};
+
+/// What the proxy does with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// Hands it on, with the headers as they are now.
+    Next,
+    /// Nothing: it has been answered.
+    Answered,
+}
+
+/// One application's gate: settings, keys and the cookies verified so far.
+///
+/// Settings that cannot be served make a gate all the same, one that answers every request with
+/// 503: a guest that failed to start would take every other router's guests with it.
+#[derive(Debug)]
+pub struct Gate {
+    state: Result<Open, Closed>,
+}
+
+/// There are no settings to serve; the log has said why.
+#[derive(Debug)]
+struct Closed;
+
+#[derive(Debug)]
+struct Open {
+    config: Config,
+    keys: Keys,
+    /// Absent until the keys have been read.
+    verified: Option<Verified>,
+}
+
+impl Gate {
+    /// A gate for the settings that the proxy handed over as JSON. What is wrong with them, or
+    /// with the keys they name, is logged in one line.
+    pub fn new(json: &[u8], host: &impl Host) -> Self {
+        let state = match Config::read(json) {
+            Ok(mut config) => {
+                // The source moves to whoever follows it; what stays behind is never read.
+                let source = std::mem::replace(&mut config.keys, KeySource::Env(String::new()));
+                let mut open = Open {
+                    config,
+                    keys: Keys::new(source),
+                    verified: None,
+                };
+                open.refresh_keys(host, host.now());
+                Ok(open)
+            }
+            Err(error) => {
+                host.log(
+                    Level::Error,
+                    &format!("{error}; every request is answered 503 until this is mended"),
+                );
+                Err(Closed)
+            }
+        };
+        Self { state }
+    }
+
+    /// Decides on a request: prepares it for the application, or answers it.
+    pub fn handle(&mut self, host: &impl Host) -> Outcome {
+        match &mut self.state {
+            Ok(open) => open.handle(host),
+            Err(Closed) => {
+                host.respond(answer::unavailable());
+                Outcome::Answered
+            }
+        }
+    }
+}
+
+impl Open {
+    fn handle(&mut self, host: &impl Host) -> Outcome {
+        let now = host.now();
+        self.refresh_keys(host, now);
+        let Self {
+            config,
+            verified: Some(verified),
+            ..
+        } = self
+        else {
+            host.respond(answer::unavailable());
+            return Outcome::Answered;
+        };
+
+        let has_cookies = clean_headers(config, host);
+        let lines = if has_cookies {
+            host.header_values("cookie")
+        } else {
+            Vec::new()
+        };
+        let (candidates, cookie_name) = find_session(config, host, &lines);
+        let found = authenticate(verified, &candidates);
+        let session = found.as_ref().map_err(|reason| *reason).and_then(|entry| {
+            entry
+                .authentic
+                .current(now, config.clock_skew)
+                .map_err(Unauthenticated::Window)
+        });
+
+        let decision = config.policy.decide(&View(host), session);
+        let strip = |host: &_| {
+            if candidates.any() && !config.forward_cookie {
+                strip_cookies(cookie_name, host, &lines);
+            }
+        };
+        if config.fallback == Fallback::Route {
+            host.set_header(VERDICT_HEADER, decision.verdict().as_bytes());
+            if let Decision::Allow(permit) = &decision {
+                set_identity(config, host, permit, found.as_deref().ok());
+                strip(host);
+            }
+            return Outcome::Next;
+        }
+        let how = || Presentation::of(&View(host));
+        match decision {
+            Decision::Allow(permit) => {
+                set_identity(config, host, &permit, found.as_deref().ok());
+                strip(host);
+                return Outcome::Next;
+            }
+            Decision::Renew(permit) => match how() {
+                Presentation::PageLoad => host.respond(answer::redirect(sign_in(config, host))),
+                Presentation::Data => {
+                    set_identity(config, host, &permit, found.as_deref().ok());
+                    strip(host);
+                    return Outcome::Next;
+                }
+            },
+            Decision::SignIn(reason) => {
+                log_refusal(config, host, &reason);
+                require_sign_in(config, host, how());
+            }
+            Decision::Defer(_) => require_sign_in(config, host, how()),
+            Decision::Deny(denial) => {
+                let outpost = config.sign_in.base();
+                let answer = answer::denied(how(), &denial, &config.application, &outpost);
+                host.respond(answer);
+            }
+        }
+        Outcome::Answered
+    }
+
+    /// Follows the keys, and forgets what was verified with others.
+    fn refresh_keys(&mut self, host: &impl Host, now: NumericDate) {
+        if let Some(ring) = self.keys.refresh(host, now) {
+            let mut verifier = Verifier::new(ring, self.config.application.clone());
+            if let Some(issuer) = &self.config.issuer {
+                verifier = verifier.with_issuer(issuer);
+            }
+            if self.verified.is_some() {
+                let ids: Vec<&str> = ring.key_ids().map(|id| id.as_str()).collect();
+                log(
+                    &self.config,
+                    host,
+                    Level::Info,
+                    &format!("keys in force: {}", ids.join(", ")),
+                );
+            }
+            self.verified = Some(Verified::new(verifier));
+        }
+    }
+}
+
+/// Removes what a client must not say: every header that is Gatepost's, in every spelling, and
+/// our names in `Connection`. Tells whether there is a `Cookie` header.
+fn clean_headers<H: Host>(config: &Config, host: &H) -> bool {
+    let mut has_cookies = false;
+    for name in host.header_names() {
+        let name = name.as_ref();
+        match name {
+            b"cookie" => has_cookies = true,
+            b"connection" => {
+                let lines = host.header_values("connection");
+                let lines: Vec<&[u8]> = lines.iter().map(AsRef::as_ref).collect();
+                if let Some(cleaned) = config.headers.cleaned_connection(&lines.join(&b',')) {
+                    host.set_header("Connection", &cleaned);
+                }
+            }
+            _ if config.headers.owns(name) => host.remove_header(name),
+            _ => {}
+        }
+    }
+    has_cookies
+}
+
+/// The values that may be the session, and the name they go by.
+///
+/// Over plain http a browser refuses the `__Host-` and `__Secure-` names, so the outpost uses a
+/// plain one there. It is read only on requests that came that way: over TLS a neighbouring site
+/// could have set it.
+fn find_session<'l, 'c, H: Host>(
+    config: &'c Config,
+    host: &H,
+    lines: &'l [H::Bytes],
+) -> (Candidates<'l>, &'c CookieName) {
+    let find = |name| Candidates::find(lines.iter().map(AsRef::as_ref), name);
+    let found = find(&config.cookie_name);
+    if let Some(plain) = config.plain_cookie_name.as_ref().filter(|_| !found.any()) {
+        let plainly_found = find(plain);
+        if plainly_found.any() && scheme(host) == "http" {
+            return (plainly_found, plain);
+        }
+    }
+    (found, &config.cookie_name)
+}
+
+/// The scheme that the browser used, as the proxy says it. WebSockets have schemes of their own
+/// there.
+fn scheme(host: &impl Host) -> &'static str {
+    match host
+        .header_values("x-forwarded-proto")
+        .first()
+        .map(AsRef::as_ref)
+    {
+        Some(b"http" | b"ws") => "http",
+        _ => "https",
+    }
+}
+
+/// The first value of the cookie that is authentic, or why none is.
+fn authenticate(
+    verified: &mut Verified,
+    candidates: &Candidates<'_>,
+) -> Result<Rc<Entry>, Unauthenticated> {
+    let mut reason = Unauthenticated::NoCookie;
+    for value in candidates.values() {
+        match verified.authenticate(&value) {
+            Ok(entry) => return Ok(entry),
+            Err(error) => reason = Unauthenticated::Invalid(error),
+        }
+    }
+    Err(reason)
+}
+
+/// Sets the identity headers of a permitted request.
+fn set_identity(config: &Config, host: &impl Host, permit: &Permit<'_>, entry: Option<&Entry>) {
+    let render = || {
+        let rendered = config.headers.render(permit).map(|(name, value)| Rendered {
+            name: name.as_str().into(),
+            value: value.as_bytes().into(),
+        });
+        rendered.collect()
+    };
+    // A request may pass without an identity although its cookie is authentic.
+    if let (Some(entry), Some(_)) = (entry, permit.identity()) {
+        for header in entry.headers.get_or_init(render) {
+            host.set_header(&header.name, &header.value);
+        }
+    }
+}
+
+/// Takes the session cookie out of what the application sees, so that it cannot replay it.
+fn strip_cookies<H: Host>(name: &CookieName, host: &H, lines: &[H::Bytes]) {
+    let kept: Vec<Vec<u8>> = lines
+        .iter()
+        .filter_map(|line| cookie::strip(line.as_ref(), name))
+        .collect();
+    if kept.is_empty() {
+        host.remove_header(b"cookie");
+    } else {
+        // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
+        host.set_header("Cookie", &kept.join(&b"; "[..]));
+    }
+}
+
+/// Answers someone who has no session in force.
+fn require_sign_in(config: &Config, host: &impl Host, how: Presentation) {
+    let prefix = config.sign_in.prefix();
+    if prefix.contains(host.target().as_ref()) {
+        log(
+            config,
+            host,
+            Level::Error,
+            &format!("a request for {prefix} reached the plugin: route it to the outpost"),
+        );
+        host.respond(answer::misrouted(prefix.as_str()));
+        return;
+    }
+    host.respond(match how {
+        Presentation::PageLoad => answer::redirect(sign_in(config, host)),
+        Presentation::Data => {
+            let start = format!("{}/start", config.sign_in.base());
+            answer::unauthenticated(&config.application, &start)
+        }
+    });
+}
+
+/// The URL at which this page load signs in, and which leads back to it.
+fn sign_in(config: &Config, host: &impl Host) -> String {
+    let origin = || {
+        let lines = host.header_values("host");
+        let name = lines.first().map(AsRef::as_ref).unwrap_or_default();
+        format!("{}://{}", scheme(host), String::from_utf8_lossy(name))
+    };
+    config.sign_in.url(origin, host.target().as_ref())
+}
+
+fn log_refusal(config: &Config, host: &impl Host, reason: &Unauthenticated) {
+    let level = match reason {
+        Unauthenticated::NoCookie | Unauthenticated::Revoked => Level::Debug,
+        // Someone made it up, or keys differ: worth seeing. A window that has not begun says that
+        // a clock is wrong.
+        Unauthenticated::Invalid(_) => Level::Info,
+        Unauthenticated::Window(gatepost_session::WindowError::NotYet) => Level::Warn,
+        Unauthenticated::Window(_) => Level::Debug,
+    };
+    log(config, host, level, &reason.to_string());
+}
+
+fn log(config: &Config, host: &impl Host, level: Level, message: &str) {
+    if level >= config.log_level {
+        host.log(level, message);
+    }
+}
+
+#[cfg(test)]
+mod tests;

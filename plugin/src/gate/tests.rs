@@ -1,0 +1,487 @@
+use super::*;
+use crate::host::double::Double;
+use gatepost_session::{Claims, KeyRing, SessionId, Signer};
+use serde_json::json;
+
+const NOW: u64 = 1_800_000_000;
+const KEY_A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+const KEY_B: &str = "b:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=";
+
+fn claims() -> Claims {
+    let now = NumericDate::from_seconds(NOW);
+    serde_json::from_value(json!({
+        "iss": "https://id.example.com",
+        "sub": "1234",
+        "aud": "wiki",
+        "sid": SessionId::from_random([7; 24]),
+        "iat": now,
+        "exp": now.plus_seconds(900),
+        "rnw": now.plus_seconds(600),
+        "preferred_username": "alice",
+        "email": "alice@example.com",
+        "groups": ["staff", "ops"],
+    }))
+    .expect("claims")
+}
+
+fn cookie_signed_by(key: &str, claims: &Claims) -> String {
+    let ring = KeyRing::parse(key).expect("ring");
+    let token = Signer::new(&ring)
+        .expect("signer")
+        .sign(claims)
+        .expect("token");
+    format!("__Host-gatepost={token}")
+}
+
+fn cookie(claims: &Claims) -> String {
+    cookie_signed_by(KEY_A, claims)
+}
+
+/// A gate with the settings of most tests and `more`.
+fn gate(more: serde_json::Value) -> Gate {
+    let mut settings = json!({"application": "wiki", "keys": KEY_A});
+    if let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) {
+        settings.extend(more.clone());
+    }
+    Gate::new(settings.to_string().as_bytes(), &Double::at(NOW))
+}
+
+#[test]
+fn a_session_in_force_reaches_the_application_with_its_identity_only() {
+    let host = Double::at(NOW)
+        .with(
+            "Cookie",
+            &format!("theme=dark; {}; lang=de", cookie(&claims())),
+        )
+        .with("X-Auth-Username", "mallory")
+        .with("X_Auth_Groups", "admins")
+        .with("x.forwarded~user", "0")
+        .with("X-Gatepost-Verdict", "allow")
+        .with("Connection", "keep-alive, X-Auth-Username")
+        .with("X-Other", "kept");
+    assert_eq!(gate(json!({})).handle(&host), Outcome::Next);
+    for (name, expected) in [
+        ("X-Auth-Username", Some("alice")),
+        ("X-Auth-Groups", Some("staff|ops")),
+        ("X-Forwarded-Email", Some("alice@example.com")),
+        ("X-Forwarded-Preferred-Username", Some("alice")),
+        ("X-Forwarded-User", Some("1234")),
+        ("X_Auth_Groups", None),
+        ("x.forwarded~user", None),
+        ("X-Gatepost-Verdict", None),
+        ("Connection", Some("keep-alive")),
+        ("Cookie", Some("theme=dark; lang=de")),
+        ("X-Other", Some("kept")),
+    ] {
+        assert_eq!(host.header(name).as_deref(), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_plain_cookie_name_counts_over_plain_http_only() {
+    let sent = format!("a=1; {}", cookie(&claims()).replace("__Host-", ""));
+    for (scheme, outcome) in [
+        ("http", Outcome::Next),
+        ("ws", Outcome::Next),
+        ("https", Outcome::Answered),
+        ("wss", Outcome::Answered),
+        ("", Outcome::Answered),
+    ] {
+        let host = Double::at(NOW)
+            .with("Cookie", &sent)
+            .with("X-Forwarded-Proto", scheme);
+        assert_eq!(gate(json!({})).handle(&host), outcome, "{scheme}");
+        if outcome == Outcome::Next {
+            assert_eq!(host.header("Cookie").as_deref(), Some("a=1"), "{scheme}");
+        }
+    }
+}
+
+#[test]
+fn the_application_sees_the_session_cookie_only_where_configured() {
+    let sent = cookie(&claims());
+    let host = Double::at(NOW).with("Cookie", &sent);
+    assert_eq!(gate(json!({})).handle(&host), Outcome::Next);
+    assert_eq!(host.header("Cookie"), None);
+    let host = Double::at(NOW).with("Cookie", &sent);
+    assert_eq!(
+        gate(json!({"forwardCookie": "true"})).handle(&host),
+        Outcome::Next
+    );
+    assert_eq!(host.header("Cookie").as_deref(), Some(sent.as_str()));
+}
+
+#[test]
+fn an_absent_claim_leaves_no_header_of_a_client() {
+    let person = Claims {
+        email: None,
+        ..claims()
+    };
+    let host = Double::at(NOW)
+        .with("Cookie", &cookie(&person))
+        .with("X-Forwarded-Email", "mallory@example.com");
+    assert_eq!(gate(json!({})).handle(&host), Outcome::Next);
+    assert_eq!(host.header("X-Forwarded-Email"), None);
+}
+
+#[test]
+fn whoever_has_no_session_in_force_is_sent_to_sign_in() {
+    let now = NumericDate::from_seconds(NOW);
+    let mut forged = cookie(&claims());
+    forged.replace_range(forged.len() - 2.., "AA");
+    let cases = [
+        ("no cookie", "theme=dark".to_owned()),
+        ("made up", "__Host-gatepost=a.b.c".into()),
+        ("forged", forged),
+        ("key of another ring", cookie_signed_by(KEY_B, &claims())),
+        (
+            "other application",
+            cookie(&Claims {
+                aud: "wiki2".into(),
+                ..claims()
+            }),
+        ),
+        (
+            "window ended this second",
+            cookie(&Claims {
+                exp: now,
+                ..claims()
+            }),
+        ),
+        (
+            "made in the future",
+            cookie(&Claims {
+                iat: now.plus_seconds(31),
+                ..claims()
+            }),
+        ),
+        (
+            "under another name",
+            cookie(&claims()).replace("__Host-", "__Secure-"),
+        ),
+    ];
+    let mut gate = gate(json!({}));
+    for (case, sent) in cases {
+        let page = Double::at(NOW)
+            .to("GET", "/deep/link?x=1&y=2")
+            .with("Cookie", &sent);
+        assert_eq!(gate.handle(&page), Outcome::Answered, "{case}");
+        assert_eq!(page.status(), Some(302), "{case}");
+        assert_eq!(
+            page.answer_header("Location").as_deref(),
+            Some("/akprox/start?rd=%2Fdeep%2Flink%3Fx%3D1%26y%3D2"),
+            "{case}"
+        );
+        assert_eq!(
+            page.answer_header("Cache-Control").as_deref(),
+            Some("no-store"),
+            "{case}"
+        );
+
+        let script = Double::at(NOW).by_script().with("Cookie", &sent);
+        assert_eq!(gate.handle(&script), Outcome::Answered, "{case}");
+        assert_eq!(script.status(), Some(401), "{case}");
+        let body: serde_json::Value = serde_json::from_str(&script.body()).expect(case);
+        assert_eq!(body["error"], "unauthenticated", "{case}");
+        assert_eq!(body["signIn"], "/akprox/start", "{case}");
+        assert!(script.answer_header("WWW-Authenticate").is_some(), "{case}");
+    }
+}
+
+#[test]
+fn a_clock_a_little_ahead_is_tolerated() {
+    let now = NumericDate::from_seconds(NOW);
+    let ahead = |seconds| {
+        cookie(&Claims {
+            iat: now.plus_seconds(seconds),
+            ..claims()
+        })
+    };
+    let passes = |gate: &mut Gate, seconds| {
+        gate.handle(&Double::at(NOW).with("Cookie", &ahead(seconds))) == Outcome::Next
+    };
+    assert!(passes(&mut gate(json!({})), 29));
+    assert!(!passes(&mut gate(json!({"clockSkew": "10s"})), 11));
+}
+
+#[test]
+fn a_window_is_checked_each_time_a_remembered_cookie_comes_again() {
+    let mut gate = gate(json!({}));
+    let sent = cookie(&claims());
+    for (seconds, expected) in [(0, None), (599, None), (600, Some(302)), (900, Some(302))] {
+        let host = Double::at(NOW + seconds).with("Cookie", &sent);
+        let outcome = gate.handle(&host);
+        assert_eq!(host.status(), expected, "page load after {seconds} s");
+        assert_eq!(
+            outcome == Outcome::Next,
+            expected.is_none(),
+            "page load after {seconds} s"
+        );
+    }
+    for (seconds, expected) in [(600, None), (899, None), (900, Some(401))] {
+        let host = Double::at(NOW + seconds).by_script().with("Cookie", &sent);
+        let _ = gate.handle(&host);
+        assert_eq!(host.status(), expected, "script after {seconds} s");
+    }
+}
+
+#[test]
+fn remembered_cookies_never_answer_for_others() {
+    let mut gate = gate(json!({}));
+    for round in 0..3 {
+        for person in 0..20 {
+            let name = format!("user{person}");
+            let person = Claims {
+                preferred_username: Some(name.clone()),
+                ..claims()
+            };
+            let host = Double::at(NOW).with("Cookie", &cookie(&person));
+            assert_eq!(gate.handle(&host), Outcome::Next, "{name}, round {round}");
+            assert_eq!(host.header("X-Auth-Username"), Some(name));
+        }
+        let host = Double::at(NOW);
+        assert_eq!(
+            gate.handle(&host),
+            Outcome::Answered,
+            "nobody after somebody"
+        );
+        assert_eq!(host.header("X-Auth-Username"), None);
+    }
+}
+
+#[test]
+fn chunks_and_duplicates_of_the_cookie_are_read() {
+    let large = Claims {
+        groups: (0..200).map(|n| format!("group-{n:030}")).collect(),
+        ..claims()
+    };
+    let whole = cookie(&large);
+    let token = whole.split_once('=').expect("pair").1;
+    assert!(token.len() > 3_800);
+    let (first, rest) = token.split_at(3_800);
+    let (second, third) = rest.split_at(3_800.min(rest.len()));
+    let mut chunks = format!("__Host-gatepost.0={first}; __Host-gatepost.1={second}");
+    if !third.is_empty() {
+        chunks = format!("{chunks}; __Host-gatepost.2={third}");
+    }
+    let host = Double::at(NOW).with("Cookie", &chunks);
+    assert_eq!(gate(json!({})).handle(&host), Outcome::Next);
+    assert_eq!(host.header("Cookie"), None);
+
+    let good = cookie(&claims());
+    for lines in [
+        ["__Host-gatepost=bad", good.as_str()],
+        [good.as_str(), "__Host-gatepost=bad"],
+    ] {
+        let host = Double::at(NOW)
+            .with("Cookie", lines[0])
+            .with("Cookie", lines[1]);
+        assert_eq!(gate(json!({})).handle(&host), Outcome::Next, "{lines:?}");
+        assert_eq!(host.header("Cookie"), None);
+    }
+}
+
+#[test]
+fn whoever_is_not_admitted_is_told_who_they_are() {
+    let mut gate = gate(json!({"require": {"groups": "admins"}}));
+    let person = Claims {
+        preferred_username: Some("<b>bob".into()),
+        ..claims()
+    };
+    let page = Double::at(NOW).with("Cookie", &cookie(&person));
+    assert_eq!(gate.handle(&page), Outcome::Answered);
+    assert_eq!(page.status(), Some(403));
+    assert!(page.body().contains("&lt;b&gt;bob") && !page.body().contains("<b>bob"));
+    assert!(page.body().contains("/akprox/sign_out"));
+
+    let script = Double::at(NOW).by_script().with("Cookie", &cookie(&person));
+    assert_eq!(gate.handle(&script), Outcome::Answered);
+    assert_eq!(script.status(), Some(403));
+    let body: serde_json::Value = serde_json::from_str(&script.body()).expect("JSON");
+    assert_eq!(body["error"], "denied");
+}
+
+#[test]
+fn public_paths_pass_without_an_identity_of_the_clients_making() {
+    let mut gate = gate(json!({"public": "/public/*"}));
+    let host = Double::at(NOW)
+        .to("GET", "/public/x")
+        .with("X_Auth_Username", "mallory")
+        .with("Cookie", "a=1; __Host-gatepost=junk");
+    assert_eq!(gate.handle(&host), Outcome::Next);
+    assert_eq!(host.header("X_Auth_Username"), None);
+    assert_eq!(host.header("Cookie").as_deref(), Some("a=1"));
+    let known = Double::at(NOW)
+        .to("GET", "/public/x")
+        .with("Cookie", &cookie(&claims()));
+    assert_eq!(gate.handle(&known), Outcome::Next);
+    assert_eq!(known.header("X-Auth-Username").as_deref(), Some("alice"));
+}
+
+#[test]
+fn in_route_mode_every_request_goes_on_with_its_verdict() {
+    let settings = json!({"fallback": "route", "require": {"groups": "staff"}});
+    let outsider = Claims {
+        groups: vec![],
+        ..claims()
+    };
+    let reduced = Claims {
+        groups: vec![],
+        grp_more: true,
+        ..claims()
+    };
+    let stale = Claims {
+        rnw: NumericDate::from_seconds(NOW),
+        ..claims()
+    };
+    let cases = [
+        ("allow", cookie(&claims()), Some("alice")),
+        ("renew", cookie(&stale), None),
+        ("deny", cookie(&outsider), None),
+        ("defer", cookie(&reduced), None),
+        ("sign-in", "a=1".to_owned(), None),
+    ];
+    for (verdict, sent, user) in cases {
+        let host = Double::at(NOW)
+            .with("Cookie", &sent)
+            .with("X-Gatepost-Verdict", "allow")
+            .with("x_gatepost_verdict", "allow")
+            .with("X-Auth-Username", "mallory");
+        assert_eq!(
+            gate(settings.clone()).handle(&host),
+            Outcome::Next,
+            "{verdict}"
+        );
+        assert_eq!(host.header("X-Gatepost-Verdict").as_deref(), Some(verdict));
+        assert_eq!(host.header("x_gatepost_verdict"), None, "{verdict}");
+        assert_eq!(host.header("X-Auth-Username").as_deref(), user, "{verdict}");
+        // The outpost needs the cookie for whatever is not decided here.
+        assert_eq!(
+            host.header("Cookie").is_none(),
+            verdict == "allow",
+            "{verdict}"
+        );
+    }
+}
+
+#[test]
+fn domain_mode_leads_to_the_outposts_host_and_back() {
+    let settings = json!({"mode": "domain", "outpostUrl": "https://auth.example.com"});
+    let host = Double::at(NOW)
+        .to("GET", "/x")
+        .with("X-Forwarded-Proto", "https");
+    assert_eq!(gate(settings).handle(&host), Outcome::Answered);
+    assert_eq!(
+        host.answer_header("Location").as_deref(),
+        Some("https://auth.example.com/akprox/start?rd=https%3A%2F%2Fwiki.example.com%2Fx")
+    );
+}
+
+#[test]
+fn a_misrouted_sign_in_is_explained_and_not_redirected_for_ever() {
+    let host = Double::at(NOW).to("GET", "/akprox/start?rd=%2F");
+    assert_eq!(gate(json!({})).handle(&host), Outcome::Answered);
+    assert_eq!(host.status(), Some(503));
+    assert!(host.body().contains("routed to the outpost"));
+    assert!(
+        host.log
+            .borrow()
+            .iter()
+            .any(|line| line.starts_with("Error: "))
+    );
+}
+
+#[test]
+fn wrong_settings_serve_nothing_and_say_why_in_one_line() {
+    let host = Double::at(NOW).with("Cookie", &cookie(&claims()));
+    let mut gate = Gate::new(br#"{"application":"wiki","keys":"k:c2hvcnQ="}"#, &host);
+    assert_eq!(gate.handle(&host), Outcome::Answered);
+    assert_eq!(host.status(), Some(503));
+    assert!(
+        !host.body().contains("key `k`"),
+        "the client is told no detail"
+    );
+    assert_eq!(
+        *host.log.borrow(),
+        [
+            "Error: keys: key `k` has 5 bytes: expected 32 or more (`gatepost keygen` makes one); \
+         every request is answered 503 until this is mended"
+        ]
+    );
+}
+
+#[test]
+fn keys_rotate_while_requests_are_served() {
+    let settings = json!({"application": "wiki", "keysFile": "/keys/gatepost"}).to_string();
+    let old = cookie_signed_by(KEY_A, &claims());
+    let new = cookie_signed_by(KEY_B, &claims());
+    let file = |content: &str| Double::at(NOW).with_file("/keys/gatepost", content);
+    let mut gate = Gate::new(settings.as_bytes(), &file(KEY_A));
+    let mut passes = |seconds: u64, content: Option<&str>, sent: &str| {
+        let host = match content {
+            Some(content) => file(content),
+            None => Double::at(NOW),
+        };
+        host.now.set(NOW + seconds);
+        let host = host.with("Cookie", sent);
+        let passes = gate.handle(&host) == Outcome::Next;
+        (passes, host.log.take().join(" "))
+    };
+
+    let both = format!("{KEY_B}\n{KEY_A}\n");
+    assert_eq!(passes(0, Some(KEY_A), &old), (true, String::new()));
+    assert!(
+        !passes(9, Some(&both), &new).0,
+        "not looked at again before ten seconds"
+    );
+    assert_eq!(
+        passes(10, Some(&both), &new),
+        (true, "Info: keys in force: b, a".into())
+    );
+    assert!(
+        passes(11, Some(&both), &old).0,
+        "the old key still verifies"
+    );
+    let (still, log) = passes(20, Some("b:short"), &old);
+    assert!(
+        still && log.contains("stay in force"),
+        "a wrong file leaves the ring: {log}"
+    );
+    let (still, log) = passes(30, None, &old);
+    assert!(
+        still && log.contains("stay in force"),
+        "so does a missing one: {log}"
+    );
+    assert!(
+        !passes(40, Some(KEY_B), &old).0,
+        "retired, also for remembered cookies"
+    );
+    assert!(passes(41, Some(KEY_B), &new).0);
+}
+
+#[test]
+fn a_missing_keys_file_is_tried_again() {
+    let settings = json!({"application": "wiki", "keysFile": "/keys/gatepost"}).to_string();
+    let host = Double::at(NOW);
+    let mut gate = Gate::new(settings.as_bytes(), &host);
+    assert!(host.log.borrow()[0].contains("/keys/gatepost cannot be read"));
+    let sent = cookie(&claims());
+    let before = Double::at(NOW).with("Cookie", &sent);
+    assert_eq!(gate.handle(&before), Outcome::Answered);
+    assert_eq!(before.status(), Some(503));
+    let after = Double::at(NOW + 1)
+        .with("Cookie", &sent)
+        .with_file("/keys/gatepost", KEY_A);
+    assert_eq!(gate.handle(&after), Outcome::Next);
+}
+
+#[test]
+fn keys_come_from_the_environment() {
+    let settings = json!({"application": "wiki", "keysEnv": "GATEPOST_KEYS"}).to_string();
+    let mut host = Double::at(NOW).with("Cookie", &cookie(&claims()));
+    host.env.insert("GATEPOST_KEYS".into(), KEY_A.into());
+    assert_eq!(
+        Gate::new(settings.as_bytes(), &host).handle(&host),
+        Outcome::Next
+    );
+}

@@ -1,0 +1,163 @@
+//! A host made of plain values, which records what the plugin does to it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use super::*;
+
+pub(crate) struct Double {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: RefCell<Vec<(String, String)>>,
+    pub(crate) answer: RefCell<Option<Respond>>,
+    pub(crate) files: RefCell<BTreeMap<String, Vec<u8>>>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) now: Cell<u64>,
+    pub(crate) log: RefCell<Vec<String>>,
+}
+
+impl Double {
+    /// A page load of `/` at the given time.
+    pub(crate) fn at(now: u64) -> Self {
+        let host = Self {
+            method: "GET".into(),
+            target: "/".into(),
+            headers: RefCell::default(),
+            answer: RefCell::default(),
+            files: RefCell::default(),
+            env: BTreeMap::new(),
+            now: Cell::new(now),
+            log: RefCell::default(),
+        };
+        host.with("Host", "wiki.example.com")
+            .with("Sec-Fetch-Mode", "navigate")
+    }
+
+    /// The same with another header line.
+    pub(crate) fn with(self, name: &str, value: &str) -> Self {
+        self.headers.borrow_mut().push((name.into(), value.into()));
+        self
+    }
+
+    /// The same as a script would send it.
+    pub(crate) fn by_script(self) -> Self {
+        self.headers
+            .borrow_mut()
+            .retain(|(name, _)| name != "Sec-Fetch-Mode");
+        self.with("Sec-Fetch-Mode", "cors")
+    }
+
+    pub(crate) fn to(mut self, method: &str, target: &str) -> Self {
+        self.method = method.into();
+        self.target = target.into();
+        self
+    }
+
+    pub(crate) fn with_file(self, path: &str, content: &str) -> Self {
+        self.files.borrow_mut().insert(path.into(), content.into());
+        self
+    }
+
+    /// All lines of a request header as they are now, joined.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let headers = self.headers.borrow();
+        let lines: Vec<&str> = headers
+            .iter()
+            .filter(|(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect();
+        (!lines.is_empty()).then(|| lines.join(" | "))
+    }
+
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.answer.borrow().as_ref().map(|answer| answer.status)
+    }
+
+    pub(crate) fn answer_header(&self, name: &str) -> Option<String> {
+        let answer = self.answer.borrow();
+        answer
+            .as_ref()?
+            .headers
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, v)| v.clone())
+    }
+
+    pub(crate) fn body(&self) -> String {
+        self.answer
+            .borrow()
+            .as_ref()
+            .map(|answer| answer.body.clone())
+            .unwrap_or_default()
+    }
+}
+
+impl Host for Double {
+    type Bytes = Vec<u8>;
+
+    fn method(&self) -> Vec<u8> {
+        self.method.clone().into()
+    }
+
+    fn target(&self) -> Vec<u8> {
+        self.target.clone().into()
+    }
+
+    fn header_names(&self) -> Vec<Vec<u8>> {
+        let headers = self.headers.borrow();
+        let mut names: Vec<Vec<u8>> = headers
+            .iter()
+            .map(|(name, _)| name.to_ascii_lowercase().into())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        let headers = self.headers.borrow();
+        let lines = headers
+            .iter()
+            .filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        lines.map(|(_, value)| value.clone().into()).collect()
+    }
+
+    fn set_header(&self, name: &str, value: &[u8]) {
+        self.remove_header(name.as_bytes());
+        let value = String::from_utf8_lossy(value).into_owned();
+        self.headers.borrow_mut().push((name.into(), value));
+    }
+
+    fn remove_header(&self, name: &[u8]) {
+        self.headers
+            .borrow_mut()
+            .retain(|(own, _)| !own.as_bytes().eq_ignore_ascii_case(name));
+    }
+
+    fn respond(&self, answer: Respond) {
+        assert!(
+            self.answer.replace(Some(answer)).is_none(),
+            "answered twice"
+        );
+    }
+
+    fn now(&self) -> NumericDate {
+        NumericDate::from_seconds(self.now.get())
+    }
+
+    fn read_file(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.files
+            .borrow()
+            .get(path)
+            .cloned()
+            .ok_or_else(|| "entity not found".into())
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.env.get(name).cloned()
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        self.log.borrow_mut().push(format!("{level:?}: {message}"));
+    }
+}

@@ -1,0 +1,131 @@
+//! Where the plugin's keys come from, and following them as they change.
+
+use gatepost_session::{KeyRing, NumericDate};
+use zeroize::Zeroizing;
+
+use crate::host::{Host, Level};
+
+/// How often a file is looked at, in seconds.
+const FILE_INTERVAL_SECONDS: u64 = 10;
+
+/// How often it is looked at while there is no ring at all, in seconds: every request fails until
+/// there is one.
+const RETRY_INTERVAL_SECONDS: u64 = 1;
+
+/// Where keys come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// The settings themselves. Traefik shows them in its API and its debug log.
+    Inline(KeyRing),
+    /// An environment variable of that name.
+    Env(String),
+    /// A file at that path as the guest sees it.
+    File(String),
+}
+
+/// The ring in use and how it is kept current.
+///
+/// A ring once read is kept until a better one is there: a file that turns unreadable or wrong is
+/// reported and leaves the last good one in force.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    source: KeySource,
+    ring: Option<KeyRing>,
+    /// The file's content when it was last looked at, to tell a change without trusting the
+    /// file's times, which a mounted volume may not keep.
+    seen: Option<Zeroizing<Vec<u8>>>,
+    next_look: NumericDate,
+}
+
+impl Keys {
+    /// Keys that are read at the first [`Keys::refresh`].
+    pub(crate) fn new(source: KeySource) -> Self {
+        Self {
+            source,
+            ring: None,
+            seen: None,
+            next_look: NumericDate::from_seconds(0),
+        }
+    }
+
+    /// Looks at the source if it is time to, and returns the ring if it is a new one.
+    pub(crate) fn refresh(&mut self, host: &impl Host, now: NumericDate) -> Option<&KeyRing> {
+        // A clock that was set back must not put off the next look until it has caught up.
+        let far = now.plus_seconds(FILE_INTERVAL_SECONDS);
+        if now < self.next_look && self.next_look <= far {
+            return None;
+        }
+        let changed = match self.read(host) {
+            Ok(None) => false,
+            Ok(Some(ring)) => {
+                self.ring = Some(ring);
+                true
+            }
+            Err(problem) => {
+                let (level, then) = match self.ring {
+                    Some(_) => (Level::Warn, "the keys read before stay in force"),
+                    None => (
+                        Level::Error,
+                        "every request is answered 503 until this is mended",
+                    ),
+                };
+                host.log(level, &format!("{problem}; {then}"));
+                false
+            }
+        };
+        self.next_look = match (&self.source, &self.ring) {
+            (_, None) => now.plus_seconds(RETRY_INTERVAL_SECONDS),
+            (KeySource::File(_), Some(_)) => far,
+            // What cannot change is not looked at again.
+            (KeySource::Inline(_) | KeySource::Env(_), Some(_)) => {
+                NumericDate::from_seconds(u64::MAX)
+            }
+        };
+        if changed { self.ring.as_ref() } else { None }
+    }
+
+    /// Reads the source. `None` when nothing has changed since it was last read.
+    fn read(&mut self, host: &impl Host) -> Result<Option<KeyRing>, String> {
+        match &self.source {
+            KeySource::Inline(ring) => Ok(if self.ring.is_none() {
+                Some(ring.clone())
+            } else {
+                None
+            }),
+            KeySource::Env(name) if self.ring.is_none() => {
+                let text = host.env(name).filter(|text| !text.is_empty()).ok_or_else(|| {
+                    format!(
+                        "keysEnv: the environment variable {name} is not set for the plugin: list \
+                         it under `settings.envs`"
+                    )
+                })?;
+                let text = Zeroizing::new(text);
+                let ring = KeyRing::parse(&text).map_err(|error| format!("{name}: {error}"))?;
+                Ok(Some(ring))
+            }
+            KeySource::Env(_) => Ok(None),
+            KeySource::File(path) => {
+                let content = host
+                    .read_file(path)
+                    .map_err(|error| format!("keysFile: {path} cannot be read: {error}"));
+                let content = match content {
+                    Ok(content) => Zeroizing::new(content),
+                    Err(problem) => {
+                        self.seen = None;
+                        return Err(problem);
+                    }
+                };
+                if self.seen.as_ref() == Some(&content) && self.ring.is_some() {
+                    return Ok(None);
+                }
+                let ring = core::str::from_utf8(&content)
+                    .map_err(|_| format!("keysFile: {path} is not text"))
+                    .and_then(|text| {
+                        KeyRing::parse(text).map_err(|error| format!("keysFile: {path}: {error}"))
+                    })?;
+                self.seen = Some(content);
+                Ok(Some(ring))
+            }
+        }
+    }
+}
