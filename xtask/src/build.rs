@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use gatepost_e2e::layout;
-use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain};
+use gatepost_e2e::tools::{NodePackages, Source, TARGET, Tool as _, WasmToolchain};
 
 /// The most that the guest may take: Traefik compiles it for every router at each reload.
 const MAX_PLUGIN_BYTES: u64 = 150_000;
@@ -15,6 +15,18 @@ const MAX_PLUGIN_BYTES: u64 = 150_000;
 /// What the linker is told about the guest's memory. Every request in flight holds a whole
 /// instance, so what is not used by the guest must not be reserved by it.
 const LINKER_ARGUMENTS: &[&str] = &["-zstack-size=16384"];
+
+/// What the optimiser does, and the features of WebAssembly that rustc's target has anyway.
+const WASM_OPT_ARGUMENTS: &[&str] = &[
+    "-Oz",
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PluginArguments {
@@ -45,19 +57,31 @@ pub(crate) fn default_plugin() -> Result<PathBuf> {
 
 fn build_plugin(source: Option<Source>) -> Result<PathBuf> {
     let source = WasmToolchain { source }.ensure()?;
+    let optimiser = NodePackages::wasm_opt().ensure()?;
     // Apart from other builds: the two compilers must not take each other's results for stale.
     let build_dir = layout::target_dir().join(match source {
         Source::Rustup => "plugin/rustup",
         Source::Debian => "plugin/debian",
     });
     run(WasmToolchain::cargo_build(source, &rustflags())
-        .args(["--release", "--locked", "--package", "gatepost-plugin"])
+        .args([
+            "--profile",
+            "plugin",
+            "--locked",
+            "--package",
+            "gatepost-plugin",
+        ])
         .arg("--target-dir")
         .arg(&build_dir)
         .current_dir(layout::root()))?;
-    let built = build_dir.join(TARGET).join("release/gatepost-plugin.wasm");
+    let built = build_dir.join(TARGET).join("plugin/gatepost-plugin.wasm");
     let wasm = layout::target_dir().join("plugin/plugin.wasm");
-    fs::copy(&built, &wasm).with_context(|| format!("copy {}", built.display()))?;
+    run(Command::new("node")
+        .arg(optimiser.join("node_modules/binaryen/bin/wasm-opt"))
+        .args(WASM_OPT_ARGUMENTS)
+        .arg(&built)
+        .arg("--output")
+        .arg(&wasm))?;
     let bytes = fs::metadata(&wasm)?.len();
     println!("{} {bytes} bytes", wasm.display());
     if bytes > MAX_PLUGIN_BYTES {

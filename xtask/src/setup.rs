@@ -11,9 +11,16 @@ pub(crate) fn demo() -> Result<()> {
     Ok(())
 }
 
+/// What building the plugin needs.
+pub(crate) fn plugin() -> Result<()> {
+    WasmToolchain::ANY.ensure()?;
+    NodePackages::wasm_opt().ensure()?;
+    Ok(())
+}
+
 /// What the tests need: all of it, with the compiler for the plugin.
 pub(crate) fn everything() -> Result<()> {
-    WasmToolchain::ANY.ensure()?;
+    plugin()?;
     demo()?;
     NodePackages::browser().ensure()?;
     Chromium.ensure()?;

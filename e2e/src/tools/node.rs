@@ -51,6 +51,14 @@ impl NodePackages {
         }
     }
 
+    /// What makes the plugin smaller.
+    pub fn wasm_opt() -> Self {
+        Self {
+            name: "the WebAssembly optimiser (npm: binaryen)",
+            folder: "xtask/wasm-opt",
+        }
+    }
+
     fn folder(self) -> PathBuf {
         layout::root().join(self.folder)
     }
