@@ -1,2 +1,7 @@
-//! outpost.
-fn main() {}
+//! The `gatepost` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gatepost::cli::run()
+}

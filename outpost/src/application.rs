@@ -1,0 +1,186 @@
+//! An application as the outpost serves it, and how a request's host chooses one.
+
+use std::sync::Arc;
+
+use gatepost_policy::{
+    HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
+};
+use gatepost_session::cookie::{Attributes, Candidates};
+use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Verifier};
+
+use crate::authority::{Authority, ExternalUrl};
+use crate::config::{ApplicationSettings, Mode};
+use crate::provider::Provider;
+
+/// One application, with all that is needed to answer for it.
+#[derive(Debug)]
+pub struct Application {
+    /// Its name, which is the audience of its sessions.
+    pub audience: Audience,
+    /// One host, or all hosts of a domain.
+    pub mode: Mode,
+    /// Where browsers reach it; in domain mode, where they reach the outpost.
+    pub external: ExternalUrl,
+    /// The path under which the outpost answers.
+    pub prefix: OutpostPrefix,
+    /// Who signs its people in.
+    pub provider: Arc<Provider>,
+    /// Who may pass.
+    pub policy: Policy,
+    /// What it is told.
+    pub headers: HeaderRules,
+    /// How its session cookie is set.
+    pub cookie: Attributes,
+    /// Builds the URL that starts a sign-in.
+    pub sign_in: SignIn,
+    verifier: Verifier,
+}
+
+impl Application {
+    /// The application of these settings, whose sessions keys of `ring` sign.
+    pub fn new(settings: &ApplicationSettings, ring: &KeyRing, provider: Arc<Provider>) -> Self {
+        let domain = match &settings.mode {
+            Mode::Single => None,
+            Mode::Domain(domain) => Some(domain.as_str().to_owned()),
+        };
+        // The audience is checked by the verifier, and the issuer too: an application that
+        // changes its provider must not go on with the old one's subjects.
+        let verifier = Verifier::new(ring, settings.audience.clone())
+            .with_issuer(provider.settings().issuer.as_str());
+        let prefix = settings.prefix.clone();
+        let sign_in = match settings.mode {
+            Mode::Single => SignIn::OnHost(prefix.clone()),
+            Mode::Domain(_) => OutpostUrl::new(settings.external.origin()).map_or_else(
+                |_| SignIn::OnHost(prefix.clone()),
+                |outpost| SignIn::OnOutpost(outpost, prefix.clone()),
+            ),
+        };
+        Self {
+            audience: settings.audience.clone(),
+            mode: settings.mode.clone(),
+            external: settings.external.clone(),
+            prefix,
+            provider,
+            policy: settings.policy.clone(),
+            headers: settings.headers.clone(),
+            cookie: Attributes {
+                name: settings.cookie_name.clone(),
+                domain,
+                secure: settings.external.is_https(),
+            },
+            sign_in,
+            verifier,
+        }
+    }
+
+    /// Opens the session cookie of a request: the first candidate that a key of the ring made
+    /// for this application.
+    pub fn authenticate(&self, candidates: &Candidates<'_>) -> Result<Authentic, Unauthenticated> {
+        let mut reason = Unauthenticated::NoCookie;
+        for value in candidates.values() {
+            match self.verifier.authenticate(&value) {
+                Ok(authentic) => return Ok(authentic),
+                Err(error) => reason = Unauthenticated::Invalid(error),
+            }
+        }
+        if candidates.any() && reason == Unauthenticated::NoCookie {
+            // Chunks that do not fit together.
+            reason = Unauthenticated::Invalid(OpenError::Malformed);
+        }
+        Err(reason)
+    }
+
+    /// Opens a token that was just signed.
+    pub fn authenticate_token(&self, token: &str) -> Result<Authentic, OpenError> {
+        self.verifier.authenticate(token.as_bytes())
+    }
+
+    /// Where the provider sends the browser back to. Fixed by configuration: nothing in a request
+    /// takes part.
+    pub fn redirect_uri(&self) -> String {
+        format!("{}{}/callback", self.external.origin(), self.prefix)
+    }
+
+    /// Where the provider may send the browser after signing out.
+    pub fn post_logout_uri(&self) -> String {
+        self.external.url().to_string()
+    }
+
+    /// The absolute URL that starts a sign-in leading back to the request at `host`.
+    ///
+    /// Absolute, since Traefik resolves a relative one against the outpost's own address.
+    pub fn start_url(&self, host: &Authority, request: &impl Request) -> String {
+        let scheme = if self.external.is_https() {
+            "https"
+        } else {
+            "http"
+        };
+        let url = self
+            .sign_in
+            .url(|| format!("{scheme}://{host}"), &request.target());
+        match self.sign_in {
+            // One host, so it is known, whatever the request says of its port.
+            SignIn::OnHost(_) => format!("{}{url}", self.external.origin()),
+            SignIn::OnOutpost(..) => url,
+        }
+    }
+}
+
+/// The applications of an outpost.
+#[derive(Debug, Default)]
+pub struct Applications(Vec<Arc<Application>>);
+
+impl Applications {
+    /// These applications, whose names and hosts differ.
+    pub fn new(applications: Vec<Arc<Application>>) -> Self {
+        Self(applications)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Application>> {
+        self.0.iter()
+    }
+
+    /// The application of that name.
+    pub fn named(&self, audience: &str) -> Option<&Arc<Application>> {
+        self.0
+            .iter()
+            .find(|application| application.audience.as_str() == audience)
+    }
+
+    /// The application that answers at a host: the one whose external URL it is, else the one
+    /// with the longest cookie domain that holds it. There is no other: an unknown host has no
+    /// application.
+    ///
+    /// A port decides between applications on one host, and may be missing where a proxy drops
+    /// it, as long as only one application is on that host.
+    pub fn at(&self, host: &Authority) -> Option<&Arc<Application>> {
+        let same_host = || self.0.iter().filter(|a| a.external.host() == host.host());
+        let exact = |port: u16| same_host().find(|a| a.external.port() == port);
+        let named = match host.port() {
+            Some(port) => exact(port),
+            None => {
+                let default = same_host().find(|a| a.external.url().port().is_none());
+                let mut all = same_host();
+                default.or_else(|| all.next().filter(|_| all.next().is_none()))
+            }
+        };
+        named.or_else(|| {
+            self.0
+                .iter()
+                .filter_map(|application| match &application.mode {
+                    Mode::Domain(domain) if domain.contains(host.host()) => {
+                        Some((domain.as_str().len(), application))
+                    }
+                    Mode::Domain(_) | Mode::Single => None,
+                })
+                .max_by_key(|(length, _)| *length)
+                .map(|(_, application)| application)
+        })
+    }
+
+    /// Whether a path lies under the prefix of one of the applications.
+    pub fn prefixes(&self) -> impl Iterator<Item = &OutpostPrefix> {
+        self.0.iter().map(|application| &application.prefix)
+    }
+}

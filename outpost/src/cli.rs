@@ -1,0 +1,159 @@
+//! The command line.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Parser, Subcommand};
+use gatepost_session::KeyId;
+
+use crate::config::Config;
+use crate::{logging, reload, server};
+
+mod check;
+mod healthcheck;
+mod inspect;
+
+/// Gatepost's outpost: OpenID Connect sign-in and forward auth for Traefik, nginx, Caddy and Envoy.
+#[derive(Debug, Parser)]
+#[command(name = "gatepost", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve sign-in and forward auth.
+    Serve(ConfigFile),
+    /// Check the configuration, reach the providers, and say what would be served.
+    Check(ConfigFile),
+    /// Print a new key for `keys` or the keys file.
+    Keygen {
+        /// The key's id: letters, digits, `.`, `_` and `-`.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        kid: String,
+    },
+    /// Look into sessions.
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Ask a running outpost whether it lives, for container engines.
+    Healthcheck {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Ask whether sign-ins work too.
+        #[arg(long)]
+        ready: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SessionCommand {
+    /// Print what a session cookie says, and whether a configured key made it.
+    Inspect {
+        /// The cookie's value, or `-` to read it from standard input, where no list of processes
+        /// shows it.
+        cookie: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file. Without one, the environment says everything.
+    #[arg(long, short, env = "GATEPOST_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// The configuration, or `None` after having said what is wrong with it.
+    fn load(&self) -> Option<Config> {
+        match Config::load(self.config.as_deref(), reload::variables()) {
+            Ok(config) => Some(config),
+            Err(error) => {
+                complain(&error);
+                None
+            }
+        }
+    }
+}
+
+/// Runs the command that the process was called with.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(file) => serve(&file),
+        Command::Check(file) => on_runtime(check::check(&file)),
+        Command::Keygen { kid } => keygen(&kid),
+        Command::Session(SessionCommand::Inspect { cookie, config }) => {
+            inspect::inspect(&cookie, &config)
+        }
+        Command::Healthcheck { config, ready } => {
+            on_runtime(healthcheck::healthcheck(&config, ready))
+        }
+    };
+    match outcome {
+        Some(()) => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    }
+}
+
+fn serve(file: &ConfigFile) -> Option<()> {
+    let config = file.load()?;
+    if let Err(error) = logging::start(&config.log) {
+        complain(&error);
+        return None;
+    }
+    on_runtime(async {
+        server::serve(config, file.config.clone())
+            .await
+            .inspect_err(|error| tracing::error!(%error, "cannot serve"))
+            .ok()
+    })
+}
+
+fn keygen(kid: &str) -> Option<()> {
+    let id = if kid.is_empty() {
+        chrono::Utc::now().format("%Y-%m-%d").to_string()
+    } else {
+        kid.to_owned()
+    };
+    if KeyId::new(&id).is_none() {
+        complain(&format!(
+            "--kid {id:?}: expected 1 to 64 letters, digits, `.`, `_` or `-`"
+        ));
+        return None;
+    }
+    let mut key = zeroize::Zeroizing::new([0; 32]);
+    if let Err(error) = getrandom::fill(key.as_mut_slice()) {
+        complain(&format!("the operating system has no randomness: {error}"));
+        return None;
+    }
+    say(&format!("{id}:{}", STANDARD.encode(key.as_slice())));
+    Some(())
+}
+
+fn on_runtime<T>(work: impl Future<Output = Option<T>>) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            None
+        }
+    }
+}
+
+/// Writes a line to standard output. What reads it may have gone.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Writes what is wrong to standard error.
+fn complain(error: &impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{error}");
+}

@@ -1,0 +1,154 @@
+//! `gatepost check`: everything that can be known before anyone signs in.
+
+use super::{ConfigFile, complain, say};
+use crate::application::Application;
+use crate::config::{Config, Mode, SignOut, StoreSettings};
+use crate::outpost::Deployment;
+use crate::provider::{DiscoveryError, Summary};
+
+pub(super) async fn check(file: &ConfigFile) -> Option<()> {
+    let config = file.load()?;
+    let deployment = match Deployment::new(&config, None) {
+        Ok(deployment) => deployment,
+        Err(error) => {
+            complain(&error);
+            return None;
+        }
+    };
+    let signing = config
+        .keys
+        .key_ids()
+        .next()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let others = config.keys.key_ids().skip(1).count();
+    say(&format!(
+        "keys         `{signing}` signs, {others} more verify"
+    ));
+    say(&format!(
+        "listen       http {}, metrics {}",
+        config.listen.http, config.listen.metrics
+    ));
+    let mut all_well = true;
+    for provider in &deployment.providers {
+        let settings = provider.settings();
+        say(&format!(
+            "provider     {} ({})",
+            settings.name,
+            settings.issuer.as_str()
+        ));
+        let outcome = provider.discover().await;
+        all_well &= outcome.is_ok();
+        for line in provider_lines(&outcome, settings.sign_out) {
+            say(&format!("             {line}"));
+        }
+    }
+    for application in deployment.applications.iter() {
+        for line in application_lines(application) {
+            say(&line);
+        }
+    }
+    for warning in warnings(&config) {
+        say(&format!("warning      {warning}"));
+    }
+    say(if all_well { "ok" } else { "not ok: see above" });
+    all_well.then_some(())
+}
+
+fn provider_lines(outcome: &Result<Summary, DiscoveryError>, sign_out: SignOut) -> Vec<String> {
+    match outcome {
+        Err(error) => vec![format!("FAILED: {error}")],
+        Ok(summary) => {
+            let mut lines = vec![format!(
+                "reached; people sign in at {}",
+                summary.authorization_endpoint
+            )];
+            if !summary.names_pkce {
+                lines.push("does not name PKCE with S256; it is used all the same".to_owned());
+            }
+            if !summary.has_userinfo {
+                lines.push("has no userinfo: groups must be in the ID token".to_owned());
+            }
+            lines.push(
+                match (summary.signs_out, sign_out) {
+                    (true, SignOut::AtProvider) => "signing out ends the session there too",
+                    (true, SignOut::LocalOnly) => "signing out is local, as `signOut` says",
+                    (false, _) => "signing out is local: it has no end session endpoint",
+                }
+                .to_owned(),
+            );
+            lines
+        }
+    }
+}
+
+fn application_lines(application: &Application) -> Vec<String> {
+    let mode = match &application.mode {
+        Mode::Single => "one host".to_owned(),
+        Mode::Domain(domain) => format!("every host under {}", domain.as_str()),
+    };
+    let names: Vec<&str> = application
+        .headers
+        .names()
+        .map(|name| name.as_str())
+        .collect();
+    let mut lines = vec![
+        format!(
+            "application  {}: {} ({mode})",
+            application.audience,
+            application.external.origin()
+        ),
+        format!(
+            "             register at provider `{}`:",
+            application.provider.settings().name
+        ),
+        format!(
+            "               redirect URI              {}",
+            application.redirect_uri()
+        ),
+        format!(
+            "               post-logout redirect URI  {}",
+            application.post_logout_uri()
+        ),
+        format!("             cookie `{}`", application.cookie.name),
+    ];
+    if !names.is_empty() {
+        lines.push(format!("             headers {}", names.join(", ")));
+    }
+    lines
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.trusted_proxies.is_empty() {
+        warnings.push(
+            "`trustedProxies` is not set: X-Forwarded-* is believed from nobody, so auth/traefik, \
+             auth/nginx and the others refuse everything. The plugin does not need it."
+                .to_owned(),
+        );
+    }
+    for application in &config.applications {
+        if !application.external.is_https() {
+            warnings.push(format!(
+                "{}: {} is not https: whoever sees the traffic can take the session over",
+                application.audience,
+                application.external.origin()
+            ));
+        }
+    }
+    for provider in &config.providers {
+        if provider.issuer.url().scheme() != "https" {
+            warnings.push(format!(
+                "provider {}: its issuer is not https",
+                provider.name
+            ));
+        }
+    }
+    match config.store {
+        StoreSettings::Memory { .. } => warnings.push(
+            "`store.kind: memory`: a restart signs everyone out, and replicas share nothing"
+                .to_owned(),
+        ),
+    }
+    warnings
+}

@@ -1,0 +1,39 @@
+//! `gatepost healthcheck`: for container engines, which have no other program in the image.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use super::{ConfigFile, complain};
+
+pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
+    let config = file.load()?;
+    let address = reachable(config.listen.metrics);
+    let path = if ready { "readyz" } else { "healthz" };
+    let url = format!("http://{address}/{path}");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build();
+    let response = match client {
+        Ok(client) => client.get(&url).send().await,
+        Err(error) => Err(error),
+    };
+    match response.and_then(reqwest::Response::error_for_status) {
+        Ok(_) => Some(()),
+        Err(error) => {
+            complain(&format!("{url}: {error}"));
+            None
+        }
+    }
+}
+
+/// The address to ask: a listener on every interface is asked on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,88 @@
+//! `gatepost session inspect`: what a cookie says, for an operator who has one.
+
+use std::io::Read as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, MAX_TOKEN_BYTES, Verifier};
+use serde_json::Value;
+
+use super::{ConfigFile, complain, say};
+use crate::outpost::Clock;
+
+pub(super) fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
+    let config = file.load()?;
+    let cookie = if cookie == "-" {
+        read_stdin()?
+    } else {
+        cookie.to_owned()
+    };
+    let cookie = cookie.trim();
+    let mut parts = cookie.split('.');
+    let (Some(header), Some(claims), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        complain(&"not a session cookie: expected three parts with dots between");
+        return None;
+    };
+    let (Some(header), Some(claims)) = (decode(header), decode(claims)) else {
+        complain(&"not a session cookie: its parts are not base64url of JSON");
+        return None;
+    };
+    say(&format!("header  {header}"));
+    say(&format!("claims  {claims:#}"));
+    let audience = claims
+        .get("aud")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let verdict = Audience::new(audience)
+        .map_err(|error| error.to_string())
+        .and_then(|audience| {
+            Verifier::new(&config.keys, audience)
+                .authenticate(cookie.as_bytes())
+                .map_err(|error| error.to_string())
+        });
+    match &verdict {
+        Ok(session) => {
+            let now = Clock::system().now();
+            say("mac     holds: a configured key made it");
+            match session.current(now, CLOCK_SKEW_SECONDS) {
+                Ok(current) => {
+                    let left = current.claims().exp.seconds_since(now);
+                    say(&format!("window  in force for {left} s more"));
+                }
+                Err(error) => say(&format!("window  {error}")),
+            }
+            if config
+                .applications
+                .iter()
+                .all(|a| a.audience.as_str() != audience)
+            {
+                say(&format!(
+                    "aud     `{audience}` is none of the configured applications"
+                ));
+            }
+        }
+        Err(error) => say(&format!("mac     {error}")),
+    }
+    verdict.ok().map(drop)
+}
+
+fn read_stdin() -> Option<String> {
+    let mut text = String::new();
+    // One byte more than a cookie can have, so that a longer one is not taken for shorter.
+    let limit = u64::try_from(MAX_TOKEN_BYTES)
+        .unwrap_or(u64::MAX)
+        .saturating_add(2);
+    match std::io::stdin().take(limit).read_to_string(&mut text) {
+        Ok(_) => Some(text),
+        Err(error) => {
+            complain(&format!("cannot read standard input: {error}"));
+            None
+        }
+    }
+}
+
+fn decode(part: &str) -> Option<Value> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}

@@ -1,0 +1,282 @@
+//! The outpost's configuration: what an operator wrote, checked as a whole before anything is
+//! served.
+//!
+//! [`Config::load`] reads a YAML file, lays the environment over it ([`environment`]) and checks
+//! every key. It reports all problems at once, each with the path of its key, and yields a
+//! [`Config`] only when there is none.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use gatepost_policy::config::{Problem, Problems};
+use gatepost_policy::{HeaderRules, OutpostPrefix, Policy};
+use gatepost_session::cookie::CookieName;
+use gatepost_session::{Audience, KeyRing};
+use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
+use serde_json::Value;
+
+use crate::authority::{CookieDomain, ExternalUrl};
+use crate::trust::TrustedProxies;
+
+pub mod environment;
+mod read;
+#[cfg(test)]
+mod tests;
+
+/// A configuration in which every key has been checked.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the outpost listens.
+    pub listen: Listen,
+    /// How it logs.
+    pub log: Log,
+    /// The secrets that sign and encrypt.
+    pub keys: KeyRing,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Where sessions are kept.
+    pub store: StoreSettings,
+    /// How long sessions and their windows last.
+    pub session: SessionTimes,
+    /// The OpenID providers.
+    pub providers: Vec<ProviderSettings>,
+    /// The applications, each with a provider of the list before.
+    pub applications: Vec<ApplicationSettings>,
+    /// Every file that was read for it, so that a change of one can be noticed.
+    pub files: Vec<PathBuf>,
+}
+
+/// The addresses the outpost listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Sign-in and forward auth.
+    pub http: SocketAddr,
+    /// Health and metrics. Never the public's.
+    pub metrics: SocketAddr,
+}
+
+/// How the outpost logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least severity that is written.
+    pub level: tracing::level_filters::LevelFilter,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreSettings {
+    /// In this process: a restart ends them all.
+    Memory {
+        /// The most sessions that are kept; beyond it the one unused for longest goes.
+        max_sessions: usize,
+    },
+}
+
+/// How long sessions last. All in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTimes {
+    /// For how long a cookie is believed without asking the outpost.
+    pub window: u64,
+    /// After which part of the window a page load renews the cookie.
+    pub renew_after: u64,
+    /// After how long without a renewal the session ends.
+    pub idle: u64,
+    /// When the session ends whatever happens.
+    pub lifetime: u64,
+}
+
+/// An OpenID provider and what the outpost is to it.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// What applications call it.
+    pub name: String,
+    /// Its issuer, compared exactly as text.
+    pub issuer: IssuerUrl,
+    /// Who the outpost is at the provider.
+    pub client_id: ClientId,
+    /// The secret of a confidential client; a public one has none, and PKCE protects both.
+    pub client_secret: Option<ClientSecret>,
+    /// How the client authenticates; `None` leaves it to what the provider says it supports.
+    pub client_authentication: Option<ClientAuthentication>,
+    /// The scopes that are asked for beside `openid`.
+    pub scopes: Vec<Scope>,
+    /// Where in the claims the groups stand: keys from the outermost, like `realm_access`,
+    /// `roles`.
+    pub groups_claim: Vec<String>,
+    /// What signing out does beyond ending the outpost's own session.
+    pub sign_out: SignOut,
+    /// Certificates that are trusted besides the system's, in PEM.
+    pub authorities: Vec<u8>,
+}
+
+impl PartialEq for ProviderSettings {
+    /// Whether a provider of these settings can be taken over as it is.
+    fn eq(&self, other: &Self) -> bool {
+        let secret = |settings: &Self| settings.client_secret.as_ref().map(|s| s.secret().clone());
+        self.name == other.name
+            && self.issuer == other.issuer
+            && self.client_id == other.client_id
+            && secret(self) == secret(other)
+            && self.client_authentication == other.client_authentication
+            && self.scopes == other.scopes
+            && self.groups_claim == other.groups_claim
+            && self.sign_out == other.sign_out
+            && self.authorities == other.authorities
+    }
+}
+
+/// How a client shows its secret at the token endpoint (OpenID Connect Core 1.0 §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// `client_secret_basic`.
+    Basic,
+    /// `client_secret_post`.
+    Post,
+}
+
+/// What signing out does beyond ending the outpost's own session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignOut {
+    /// Ends the session at the provider too, where it can be asked to.
+    #[default]
+    AtProvider,
+    /// Nothing: the next sign-in may need no password.
+    LocalOnly,
+}
+
+/// One application.
+#[derive(Clone, Debug)]
+pub struct ApplicationSettings {
+    /// Its name, which is the audience of its sessions.
+    pub audience: Audience,
+    /// One host, or all hosts of a domain.
+    pub mode: Mode,
+    /// Where browsers reach it; in domain mode, where they reach the outpost.
+    pub external: ExternalUrl,
+    /// The name of its provider.
+    pub provider: String,
+    /// The path under which the outpost answers.
+    pub prefix: OutpostPrefix,
+    /// The name of its cookie.
+    pub cookie_name: CookieName,
+    /// Who may pass.
+    pub policy: Policy,
+    /// What the application is told.
+    pub headers: HeaderRules,
+}
+
+/// What an application's session is valid for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// One host.
+    Single,
+    /// Every host of a domain, with the outpost on one of them.
+    Domain(CookieDomain),
+}
+
+/// A configuration that cannot be used. Displays one line for each problem.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not YAML.
+    #[error("{}: not valid YAML: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says, with line and column.
+        message: String,
+    },
+    /// Keys are wrong.
+    #[error("{}", Lines(.0))]
+    Wrong(Vec<Problem>),
+}
+
+struct Lines<'a>(&'a [Problem]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`, or no file, with the environment laid over it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with everything that is wrong.
+    pub fn load(
+        path: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut value = match path {
+            Some(path) => parse_yaml(path)?,
+            None => Value::Object(serde_json::Map::new()),
+        };
+        let problems = Problems::new();
+        environment::overlay(&mut value, variables, &problems);
+        let config = read::config(&value, &problems);
+        let problems = problems.into_vec();
+        match config {
+            Some(mut config) if problems.is_empty() => {
+                config.files.extend(path.map(Path::to_path_buf));
+                Ok(config)
+            }
+            _ => Err(ConfigError::Wrong(problems)),
+        }
+    }
+}
+
+fn parse_yaml(path: &Path) -> Result<Value, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let syntax = |message: String| ConfigError::Syntax {
+        path: path.to_path_buf(),
+        message,
+    };
+    // The parser's full report quotes the lines around the mistake, which may hold a secret.
+    let value: Option<Value> = serde_saphyr::from_str(&text).map_err(|error| {
+        syntax(
+            error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or("unreadable")
+                .to_owned(),
+        )
+    })?;
+    match value {
+        Some(value @ Value::Object(_)) => Ok(value),
+        Some(_) => Err(syntax(
+            "expected keys at the top level, like `listen:`".to_owned(),
+        )),
+        None => Ok(Value::Object(serde_json::Map::new())),
+    }
+}

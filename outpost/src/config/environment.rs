@@ -1,0 +1,242 @@
+//! Configuration from environment variables: every key of the file has one.
+//!
+//! A variable's name is `GATEPOST_` and the key's path in capitals, words and levels apart by `_`,
+//! entries of a list counted from 0: `applications[0].externalUrl` is
+//! `GATEPOST_APPLICATIONS_0_EXTERNAL_URL`. A variable overrides the file. Lists are written with
+//! commas, and so are the texts of a section whose keys are free (`X-Department=department,…`).
+
+use gatepost_policy::config::Problems;
+use serde_json::{Map, Value};
+
+/// What the name of every variable begins with.
+pub const PREFIX: &str = "GATEPOST_";
+
+/// Names the configuration file itself, so it is no key of it.
+pub const CONFIG_FILE: &str = "GATEPOST_CONFIG";
+
+/// Every key there is. `[]` follows a list of sections, `{}` a section whose keys are free.
+pub const KEYS: &[&str] = &[
+    "listen.http",
+    "listen.metrics",
+    "log.format",
+    "log.level",
+    "keys",
+    "keysFile",
+    "trustedProxies",
+    "store.kind",
+    "store.maxSessions",
+    "session.window",
+    "session.renewAfter",
+    "session.idle",
+    "session.lifetime",
+    "providers[].name",
+    "providers[].issuer",
+    "providers[].clientId",
+    "providers[].clientSecret",
+    "providers[].clientSecretFile",
+    "providers[].clientAuthentication",
+    "providers[].scopes",
+    "providers[].groupsClaim",
+    "providers[].signOut",
+    "providers[].caFile",
+    "applications[].name",
+    "applications[].mode",
+    "applications[].externalUrl",
+    "applications[].cookieDomain",
+    "applications[].cookieName",
+    "applications[].outpostPrefix",
+    "applications[].provider",
+    "applications[].public",
+    "applications[].allowPreflight",
+    "applications[].require.groups",
+    "applications[].require.users",
+    "applications[].require.emails",
+    "applications[].require.emailDomains",
+    "applications[].require.any.groups",
+    "applications[].require.any.users",
+    "applications[].require.any.emails",
+    "applications[].require.any.emailDomains",
+    "applications[].require.all.groups",
+    "applications[].require.all.users",
+    "applications[].require.all.emails",
+    "applications[].require.all.emailDomains",
+    "applications[].headers.preset",
+    "applications[].headers.set{}",
+];
+
+/// A step from a section to what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(&'static str),
+    Entry(usize),
+}
+
+/// Lays the variables that begin with [`PREFIX`] over `value`.
+///
+/// An empty variable counts as absent, since container tools set what has no value to that.
+pub fn overlay(
+    value: &mut Value,
+    variables: impl IntoIterator<Item = (String, String)>,
+    problems: &Problems,
+) {
+    let mut ours: Vec<(String, String)> = variables
+        .into_iter()
+        .filter(|(name, text)| name.starts_with(PREFIX) && name != CONFIG_FILE && !text.is_empty())
+        .collect();
+    // In order of their lists' indices, so that each list grows without gaps. By length first:
+    // `_10_` comes after `_9_`.
+    ours.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+    ours.sort_by_key(|(name, _)| index_of(name));
+    for (name, text) in ours {
+        match find(&name) {
+            Some((steps, free_keys)) => {
+                let text = if free_keys {
+                    texts(&text)
+                } else {
+                    Value::String(text)
+                };
+                if let Err(message) = set(value, &steps, text) {
+                    problems.add(name, message);
+                }
+            }
+            None => problems.add(name.as_str(), unknown(&name)),
+        }
+    }
+}
+
+/// The first number in a variable's name.
+fn index_of(name: &str) -> usize {
+    name.split('_')
+        .find_map(|word| word.parse().ok())
+        .unwrap_or(0)
+}
+
+/// The environment variable of a key, with `0` for each entry of a list.
+pub fn variable_of(key: &str) -> String {
+    let words: Vec<String> = words_of(key)
+        .into_iter()
+        .map(|word| word.unwrap_or("0".into()))
+        .collect();
+    format!("{PREFIX}{}", words.join("_"))
+}
+
+/// A key's words in capitals; `None` stands for the number of a list's entry.
+fn words_of(key: &str) -> Vec<Option<String>> {
+    let mut words = Vec::new();
+    for level in key.trim_end_matches("{}").split('.') {
+        let name = level.strip_suffix("[]");
+        let mut word = String::new();
+        for c in name.unwrap_or(level).chars() {
+            if c.is_ascii_uppercase() {
+                words.push(Some(std::mem::take(&mut word)));
+            }
+            word.push(c.to_ascii_uppercase());
+        }
+        words.push(Some(word));
+        if name.is_some() {
+            words.push(None);
+        }
+    }
+    words
+}
+
+/// The key that a variable stands for, as steps, and whether its section's keys are free.
+fn find(name: &str) -> Option<(Vec<Step>, bool)> {
+    let given: Vec<&str> = name.strip_prefix(PREFIX)?.split('_').collect();
+    KEYS.iter().find_map(|key| {
+        let words = words_of(key);
+        let mut entries = Vec::new();
+        let fits = words.len() == given.len()
+            && words.iter().zip(&given).all(|(word, given)| match word {
+                Some(word) => word == given,
+                None => given.parse().map(|index| entries.push(index)).is_ok(),
+            });
+        fits.then(|| (steps(key, &entries), key.ends_with("{}")))
+    })
+}
+
+fn steps(key: &'static str, entries: &[usize]) -> Vec<Step> {
+    let mut entries = entries.iter();
+    key.trim_end_matches("{}")
+        .split('.')
+        .flat_map(|level| match level.strip_suffix("[]") {
+            Some(list) => [
+                Some(Step::Key(list)),
+                entries.next().map(|at| Step::Entry(*at)),
+            ],
+            None => [Some(Step::Key(level)), None],
+        })
+        .flatten()
+        .collect()
+}
+
+fn set(value: &mut Value, steps: &[Step], text: Value) -> Result<(), &'static str> {
+    let mut place = value;
+    for step in steps {
+        place = match step {
+            Step::Key(key) => {
+                if !place.is_object() {
+                    *place = Value::Object(Map::new());
+                }
+                let Value::Object(section) = place else {
+                    return Err("not a section");
+                };
+                // The file's spelling of the key may differ in case.
+                let own = section
+                    .keys()
+                    .find(|own| own.eq_ignore_ascii_case(key))
+                    .cloned();
+                section
+                    .entry(own.unwrap_or_else(|| (*key).to_owned()))
+                    .or_insert(Value::Null)
+            }
+            Step::Entry(index) => {
+                if !place.is_array() {
+                    *place = Value::Array(Vec::new());
+                }
+                let Value::Array(list) = place else {
+                    return Err("not a list");
+                };
+                if *index == list.len() {
+                    list.push(Value::Null);
+                }
+                list.get_mut(*index)
+                    .ok_or("entries are counted from 0 without a gap")?
+            }
+        };
+    }
+    *place = text;
+    Ok(())
+}
+
+/// A section out of `name=text, name=text`.
+fn texts(text: &str) -> Value {
+    let pairs = text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty());
+    Value::Object(
+        pairs
+            .map(|pair| {
+                let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
+                (
+                    name.trim().to_owned(),
+                    Value::String(text.trim().to_owned()),
+                )
+            })
+            .collect(),
+    )
+}
+
+fn unknown(name: &str) -> String {
+    // Not a guess by edit distance: what is wrong is mostly a level that is missing.
+    let given = name.strip_prefix(PREFIX).unwrap_or(name);
+    let last = given.rsplit('_').next().unwrap_or(given);
+    let near = KEYS
+        .iter()
+        .find(|key| variable_of(key).ends_with(&format!("_{last}")));
+    match near {
+        Some(key) => format!("no such key: `{key}` is {}", variable_of(key)),
+        None => "no such key: the reference lists them all".to_owned(),
+    }
+}

@@ -1,0 +1,27 @@
+//! Gatepost's outpost: signs people in at an OpenID provider, keeps their sessions, and answers
+//! proxies that ask who may pass.
+//!
+//! - [`config`]: what an operator wrote, checked as a whole.
+//! - [`outpost`]: the running outpost; [`application`], [`provider`] and [`store`] are its parts.
+//! - [`flow`] and [`return_to`]: a sign-in under way, and where it leads.
+//! - [`sessions`]: opening and renewing sessions.
+//! - [`web`]: the endpoints. Every one returns an [`web::Outcome`], and one place turns that into
+//!   a response, so no path through a handler ends without a decision.
+//! - [`server`]: listeners and their life; [`cli`]: the commands.
+
+pub mod application;
+pub mod authority;
+pub mod cli;
+pub mod config;
+pub mod flow;
+pub mod logging;
+pub mod outpost;
+pub mod pages;
+pub mod provider;
+pub mod reload;
+pub mod return_to;
+pub mod server;
+pub mod sessions;
+pub mod store;
+pub mod trust;
+pub mod web;

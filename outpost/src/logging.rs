@@ -1,0 +1,40 @@
+//! Log lines: one an event, as text for people or as JSON. No cookie, code, key or token is ever
+//! part of one.
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer as _, filter::Targets, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging to standard error.
+///
+/// # Errors
+///
+/// [`TryInitError`] when the process logs already.
+pub fn start(log: &Log) -> Result<(), TryInitError> {
+    // The libraries below say at `debug` what requests carry, tokens too: only our own lines go
+    // below `warn`.
+    let ours = Targets::new()
+        .with_default(log.level.min(tracing::level_filters::LevelFilter::WARN))
+        .with_target("gatepost", log.level);
+    let lines = match log.format {
+        LogFormat::Text => {
+            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(ansi)
+                .with_target(false)
+                .boxed()
+        }
+        LogFormat::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_writer(std::io::stderr)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(ours))
+        .try_init()
+}

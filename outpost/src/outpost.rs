@@ -1,0 +1,221 @@
+//! The running outpost: what its configuration became, and what outlives a change of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use gatepost_session::{KeyRing, NumericDate, Signer};
+
+use crate::application::{Application, Applications};
+use crate::config::{Config, SessionTimes, StoreSettings};
+use crate::flow::FlowKeys;
+use crate::provider::{HttpError, Provider};
+use crate::store::{MemoryStore, SessionStore};
+use crate::trust::TrustedProxies;
+
+/// How often ended sessions are dropped from the store.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Tells the time. Handed in, so that tests can move it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> NumericDate + Send + Sync>);
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self::new(|| {
+            let since = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            NumericDate::from_seconds(since.as_secs())
+        })
+    }
+
+    /// A clock that asks `now`.
+    pub fn new(now: impl Fn() -> NumericDate + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time.
+    pub fn now(&self) -> NumericDate {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// Everything that follows from a configuration. Replaced as a whole when that changes, so one
+/// request never sees two of them.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The applications.
+    pub applications: Applications,
+    /// The providers.
+    pub providers: Vec<Arc<Provider>>,
+    /// Whose forwarded headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How long sessions last.
+    pub times: SessionTimes,
+    /// Signs session cookies.
+    pub signer: Signer,
+    /// Seals flow cookies.
+    pub flow_keys: FlowKeys,
+}
+
+/// Why a checked configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// A provider's client cannot be set up.
+    #[error("provider `{name}`: {source}")]
+    Provider {
+        /// The provider.
+        name: String,
+        /// Why not.
+        source: HttpError,
+    },
+    /// The ring derives no key, which a ring that was read always does.
+    #[error("the key ring derives no signing key")]
+    NoSigningKey,
+}
+
+impl Deployment {
+    /// Puts a configuration to work. Providers whose settings are as in `previous` are taken over
+    /// with what is known of them.
+    ///
+    /// # Errors
+    ///
+    /// [`DeployError`].
+    pub fn new(config: &Config, previous: Option<&Self>) -> Result<Self, DeployError> {
+        let providers = config
+            .providers
+            .iter()
+            .map(|settings| {
+                let known = previous.and_then(|previous| {
+                    previous
+                        .providers
+                        .iter()
+                        .find(|known| known.settings() == settings)
+                });
+                match known {
+                    Some(known) => Ok(Arc::clone(known)),
+                    None => {
+                        Provider::new(settings.clone()).map_err(|source| DeployError::Provider {
+                            name: settings.name.clone(),
+                            source,
+                        })
+                    }
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let applications = config
+            .applications
+            .iter()
+            .filter_map(|settings| {
+                let mut named = providers.iter();
+                // The configuration has checked that it is there.
+                let provider = named.find(|known| known.settings().name == settings.provider)?;
+                Some(Arc::new(Application::new(
+                    settings,
+                    &config.keys,
+                    Arc::clone(provider),
+                )))
+            })
+            .collect();
+        Ok(Self {
+            applications: Applications::new(applications),
+            providers,
+            trusted_proxies: config.trusted_proxies.clone(),
+            times: config.session,
+            signer: signer(&config.keys)?,
+            flow_keys: FlowKeys::new(&config.keys),
+        })
+    }
+}
+
+fn signer(keys: &KeyRing) -> Result<Signer, DeployError> {
+    Signer::new(keys).ok_or(DeployError::NoSigningKey)
+}
+
+/// The running outpost.
+#[derive(Debug)]
+pub struct Outpost {
+    deployment: ArcSwap<Deployment>,
+    /// Where sessions are kept.
+    pub store: Arc<dyn SessionStore>,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl Outpost {
+    /// An outpost of this configuration, with nothing running yet.
+    ///
+    /// # Errors
+    ///
+    /// [`DeployError`].
+    pub fn new(config: &Config, clock: Clock) -> Result<Arc<Self>, DeployError> {
+        let store: Arc<dyn SessionStore> = match config.store {
+            StoreSettings::Memory { max_sessions } => Arc::new(MemoryStore::new(max_sessions)),
+        };
+        let deployment = ArcSwap::from_pointee(Deployment::new(config, None)?);
+        Ok(Arc::new(Self {
+            deployment,
+            store,
+            clock,
+        }))
+    }
+
+    /// What the configuration became, as it is now.
+    pub fn deployment(&self) -> Arc<Deployment> {
+        self.deployment.load_full()
+    }
+
+    /// Puts another configuration in place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`DeployError`], and then the one before stays.
+    pub fn redeploy(&self, config: &Config) -> Result<(), DeployError> {
+        let previous = self.deployment();
+        let next = Deployment::new(config, Some(&previous))?;
+        self.deployment.store(Arc::new(next));
+        self.keep_providers_discovered(Some(&previous));
+        Ok(())
+    }
+
+    /// Starts what runs in the background: finding providers, dropping ended sessions.
+    pub fn start(self: &Arc<Self>) {
+        self.keep_providers_discovered(None);
+        let outpost = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(SWEEP_EVERY);
+            loop {
+                ticks.tick().await;
+                let Some(outpost) = outpost.upgrade() else {
+                    return;
+                };
+                let times = outpost.deployment().times;
+                if let Err(error) = outpost.store.sweep(outpost.clock.now(), &times).await {
+                    tracing::warn!(%error, "cannot drop ended sessions");
+                }
+            }
+        });
+    }
+
+    fn keep_providers_discovered(&self, previous: Option<&Deployment>) {
+        let known = |provider: &Arc<Provider>| {
+            previous.is_some_and(|p| p.providers.iter().any(|known| Arc::ptr_eq(known, provider)))
+        };
+        for provider in self
+            .deployment()
+            .providers
+            .iter()
+            .filter(|provider| !known(provider))
+        {
+            provider.keep_discovered();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Finding a provider (OpenID Connect Discovery 1.0).
+
+use openidconnect::DiscoveryError as ProtocolError;
+use openidconnect::core::CoreJsonWebKeySet;
+use url::Url;
+
+use super::http::{HttpClient, HttpError};
+use super::{ALGORITHMS, Metadata};
+use crate::config::ProviderSettings;
+
+/// Why a provider cannot be used, in words for an operator.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoveryError {
+    /// It does not answer.
+    #[error("cannot reach it: {0}")]
+    Unreachable(#[source] HttpError),
+    /// It answers with something else.
+    #[error("its discovery document at {url} cannot be used: {reason}")]
+    Document {
+        /// Where the document was looked for.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The document names another issuer than the configuration.
+    #[error("issuer `{configured}` is configured, but it calls itself otherwise: {reason}")]
+    Issuer {
+        /// The issuer of the configuration.
+        configured: String,
+        /// What was compared.
+        reason: String,
+    },
+    /// An https issuer names an endpoint without TLS.
+    #[error("its {endpoint} is not https although its issuer is: {url}")]
+    InsecureEndpoint {
+        /// The endpoint's name.
+        endpoint: &'static str,
+        /// Its URL.
+        url: String,
+    },
+    /// It signs ID tokens in no way that is accepted.
+    #[error(
+        "it signs ID tokens with none of RS, PS, ES or EdDSA: give its client a signing key (a MAC \
+         with the client secret, HS256, is not accepted)"
+    )]
+    Algorithms,
+    /// It has no token endpoint.
+    #[error("it has no token endpoint, so it does not support the authorization code flow")]
+    NoTokenEndpoint,
+}
+
+/// Fetches the provider's metadata and keys and checks that they can be used.
+pub(super) async fn discover(
+    settings: &ProviderSettings,
+    http: &HttpClient,
+) -> Result<Metadata, DiscoveryError> {
+    let metadata = Metadata::discover_async(settings.issuer.clone(), http)
+        .await
+        .map_err(|error| protocol_error(settings, error))?;
+    check(&metadata)?;
+    Ok(metadata)
+}
+
+/// Fetches the keys alone.
+pub(super) async fn fetch_keys(
+    settings: &ProviderSettings,
+    metadata: &Metadata,
+    http: &HttpClient,
+) -> Result<CoreJsonWebKeySet, DiscoveryError> {
+    CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), http)
+        .await
+        .map_err(|error| protocol_error(settings, error))
+}
+
+fn check(metadata: &Metadata) -> Result<(), DiscoveryError> {
+    let further = metadata.additional_metadata();
+    let endpoints: [(&'static str, Option<&Url>); 5] = [
+        (
+            "authorization endpoint",
+            Some(metadata.authorization_endpoint().url()),
+        ),
+        (
+            "token endpoint",
+            metadata.token_endpoint().map(|url| url.url()),
+        ),
+        (
+            "userinfo endpoint",
+            metadata.userinfo_endpoint().map(|url| url.url()),
+        ),
+        ("key set", Some(metadata.jwks_uri().url())),
+        (
+            "end session endpoint",
+            further.end_session_endpoint.as_ref(),
+        ),
+    ];
+    if metadata.issuer().url().scheme() == "https" {
+        for (endpoint, url) in endpoints {
+            if let Some(url) = url.filter(|url| url.scheme() != "https") {
+                return Err(DiscoveryError::InsecureEndpoint {
+                    endpoint,
+                    url: url.to_string(),
+                });
+            }
+        }
+    }
+    if metadata.token_endpoint().is_none() {
+        return Err(DiscoveryError::NoTokenEndpoint);
+    }
+    let named = metadata.id_token_signing_alg_values_supported();
+    if !ALGORITHMS.iter().any(|ours| named.contains(ours)) {
+        return Err(DiscoveryError::Algorithms);
+    }
+    Ok(())
+}
+
+fn protocol_error(settings: &ProviderSettings, error: ProtocolError<HttpError>) -> DiscoveryError {
+    let issuer = settings.issuer.as_str();
+    let document = |reason: String| DiscoveryError::Document {
+        url: format!(
+            "{}/.well-known/openid-configuration",
+            issuer.trim_end_matches('/')
+        ),
+        reason,
+    };
+    match error {
+        ProtocolError::Request(error) => DiscoveryError::Unreachable(error),
+        ProtocolError::Validation(reason) => DiscoveryError::Issuer {
+            configured: issuer.to_owned(),
+            reason,
+        },
+        ProtocolError::Parse(error) => document(error.to_string()),
+        ProtocolError::Response(status, _, _) => document(format!("it answers {status}")),
+        other => document(other.to_string()),
+    }
+}

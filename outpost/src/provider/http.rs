@@ -1,0 +1,101 @@
+//! Requests to a provider: no redirects, bounded in time and size.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+
+/// The longest answer that is read, in bytes. A token response with some hundred groups is a
+/// tenth of it.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
+
+/// A client for one provider.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpClient(reqwest::Client);
+
+/// Why a provider could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The client could not be set up, mostly for want of certificates to trust.
+    #[error("cannot set up TLS: {0}")]
+    Client(#[source] reqwest::Error),
+    /// No answer: no connection, a certificate that is not trusted, or a timeout.
+    #[error("{}", chain(.0))]
+    Request(#[source] reqwest::Error),
+    /// The answer is too long.
+    #[error("the answer is longer than {MAX_RESPONSE_BYTES} bytes")]
+    TooLong,
+    /// The answer broke off.
+    #[error("the answer broke off")]
+    BrokenOff,
+    /// The provider answered with a redirect, which is not followed.
+    #[error("the answer is a redirect, which is not followed: is the issuer's URL exact?")]
+    Redirect,
+}
+
+/// An error and its causes in one line: the cause says what an operator needs.
+fn chain(error: &reqwest::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
+
+impl HttpClient {
+    /// A client that trusts the system's certificates and those in `authorities` (PEM).
+    pub(crate) fn new(authorities: &[u8]) -> Result<Self, HttpError> {
+        // Another part of the process may have chosen one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let extra =
+            reqwest::Certificate::from_pem_bundle(authorities).map_err(HttpError::Client)?;
+        reqwest::Client::builder()
+            // A redirect could lead to an address that only the outpost reaches.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(15))
+            .user_agent(concat!("gatepost/", env!("CARGO_PKG_VERSION")))
+            .tls_certs_merge(extra)
+            .build()
+            .map(Self)
+            .map_err(HttpError::Client)
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let request = reqwest::Request::try_from(request).map_err(HttpError::Request)?;
+        let response = self.0.execute(request).await.map_err(HttpError::Request)?;
+        if response.status().is_redirection() {
+            return Err(HttpError::Redirect);
+        }
+        let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+        let body = Limited::new(body, MAX_RESPONSE_BYTES)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    HttpError::TooLong
+                } else {
+                    HttpError::BrokenOff
+                }
+            })?;
+        Ok(HttpResponse::from_parts(parts, body.to_bytes().to_vec()))
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for HttpClient {
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send(request))
+    }
+}

@@ -1,0 +1,94 @@
+//! Where a browser goes after signing in.
+
+use gatepost_policy::OutpostPrefix;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::application::Application;
+use crate::authority::ExternalUrl;
+use crate::config::Mode;
+
+#[cfg(test)]
+mod tests;
+
+/// The longest target that is kept, in bytes: it travels in a cookie of at most 4 KiB.
+const MAX_BYTES: usize = 2_048;
+
+/// The prefix that authentik's outposts answer under, which this one understands too.
+const AUTHENTIK_PREFIX: &str = "/outpost.goauthentik.io";
+
+/// A URL that a browser may be sent to after signing in: one of the application's own, and not one
+/// of the outpost's.
+///
+/// [`ReturnTo::parse`] is the only way to one from what a client sent. It holds the parser's own
+/// serialisation, so what was checked is what is sent. It is parsed again when it comes back out
+/// of the flow cookie: the configuration may have changed meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// Parses a target as browsers do (WHATWG URL), relative to the application's external URL.
+    ///
+    /// `None` for anything but an http or https URL of the application's own origin, or in domain
+    /// mode of a host under its cookie domain with the same scheme and port.
+    pub fn parse(target: &str, application: &Application) -> Option<Self> {
+        let prefixes = [&application.prefix];
+        Self::parse_for(target, &application.external, &application.mode, prefixes)
+    }
+
+    /// The start page of the application: where everyone goes whose target was refused.
+    pub fn fallback(application: &Application) -> Self {
+        Self(application.external.url().to_string())
+    }
+
+    /// The URL: ASCII, absolute.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse_for<'p>(
+        target: &str,
+        external: &ExternalUrl,
+        mode: &Mode,
+        prefixes: impl IntoIterator<Item = &'p OutpostPrefix>,
+    ) -> Option<Self> {
+        // Browsers drop tabs and line breaks and read `\` as `/`. No target that an application
+        // makes has them raw, so there is nothing to interpret.
+        let suspicious = |b: u8| b <= b' ' || b == b'\\' || b == 0x7f;
+        if target.is_empty() || target.len() > MAX_BYTES || target.bytes().any(suspicious) {
+            return None;
+        }
+        let url = external.url().join(target).ok()?;
+        let plain = url.username().is_empty() && url.password().is_none();
+        if !plain || !same_site(&url, external, mode) || is_outposts(&url, prefixes) {
+            return None;
+        }
+        let url = String::from(url);
+        // A serialised URL is ASCII; escapes may have made it longer than what came in.
+        (url.is_ascii() && url.len() <= 3 * MAX_BYTES / 2).then_some(Self(url))
+    }
+}
+
+fn same_site(url: &Url, external: &ExternalUrl, mode: &Mode) -> bool {
+    match mode {
+        Mode::Single => url.origin() == external.url().origin(),
+        Mode::Domain(domain) => {
+            url.scheme() == external.url().scheme()
+                && url.port_or_known_default() == Some(external.port())
+                && matches!(url.host(), Some(url::Host::Domain(host)) if domain.contains(host))
+        }
+    }
+}
+
+/// Whether the path leads to the outpost, where the browser would loop, or be signed out by a
+/// link. Servers may decode a path before they route it, so it is compared decoded.
+fn is_outposts<'p>(url: &Url, prefixes: impl IntoIterator<Item = &'p OutpostPrefix>) -> bool {
+    let path: Vec<u8> = percent_decode_str(url.path()).collect();
+    let under = |prefix: &str| {
+        path.strip_prefix(prefix.as_bytes())
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+    };
+    under(AUTHENTIK_PREFIX)
+        || under(OutpostPrefix::default().as_str())
+        || prefixes.into_iter().any(|prefix| under(prefix.as_str()))
+}

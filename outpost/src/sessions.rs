@@ -1,0 +1,218 @@
+//! Opening, renewing and ending sessions: the store on one side, the cookie on the other.
+
+use gatepost_session::cookie::Candidates;
+use gatepost_session::{Authentic, Claims, NumericDate, SessionId, SignError};
+
+use crate::application::Application;
+use crate::outpost::{Deployment, Outpost};
+use crate::provider::SignedIn;
+use crate::store::{SessionRecord, StoreUnavailable};
+
+/// A session cookie that was just made.
+#[derive(Debug)]
+pub struct Minted {
+    /// The session that it carries.
+    pub session: Authentic,
+    /// The `Set-Cookie` lines that store it.
+    pub cookies: Vec<String>,
+}
+
+/// Why no session cookie could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MintError {
+    /// The store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] StoreUnavailable),
+    /// What is known of the person does not fit a cookie, even with groups left out.
+    #[error("the session does not fit a cookie: {0}")]
+    Unsignable(SignError),
+    /// The operating system has no randomness.
+    #[error("the operating system has no randomness: {0}")]
+    NoRandomness(getrandom::Error),
+    /// The cookie does not verify with the keys that made it, which cannot be.
+    #[error("a session that was just signed does not verify")]
+    Unverifiable,
+}
+
+/// A session in the store that belongs to a cookie.
+#[derive(Debug)]
+pub enum Kept {
+    /// It goes on.
+    Live(Box<SessionRecord>),
+    /// It was ended, or its time has run out.
+    Gone,
+}
+
+impl Outpost {
+    /// Opens a session for a person whom the provider has just signed in.
+    ///
+    /// # Errors
+    ///
+    /// [`MintError`], and then there is no session.
+    pub async fn open_session(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        signed_in: SignedIn,
+        replacing: &Candidates<'_>,
+    ) -> Result<Minted, MintError> {
+        let now = self.clock.now();
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).map_err(MintError::NoRandomness)?;
+        let record = SessionRecord {
+            id: SessionId::from_random(random),
+            audience: application.audience.to_string(),
+            identity: signed_in.identity,
+            provider_session: signed_in.provider_session,
+            refresh_token: signed_in.refresh_token,
+            id_token: signed_in.id_token,
+            created: now,
+            last_seen: now,
+            ends: now.plus_seconds(deployment.times.lifetime),
+        };
+        let minted = mint(deployment, application, &record, now, replacing)?;
+        // The session that the browser had before must not live on under its old id.
+        if let Ok(old) = application.authenticate(replacing) {
+            self.store.remove(old.session_id()).await?;
+        }
+        self.store.insert(record).await?;
+        Ok(minted)
+    }
+
+    /// The session in the store that an authentic cookie of `application` is the key to.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreUnavailable`], which says nothing about the session.
+    pub async fn kept_session(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        cookie: &Authentic,
+    ) -> Result<Kept, StoreUnavailable> {
+        let now = self.clock.now();
+        let record = self.store.find(cookie.session_id()).await?;
+        Ok(match record {
+            Some(record)
+                if now < record.ends_if_idle(&deployment.times)
+                    && record.audience == application.audience.as_str()
+                    && record.identity.subject == cookie.claims_at_issue().sub
+                    && record.identity.issuer == cookie.claims_at_issue().iss =>
+            {
+                Kept::Live(Box::new(record))
+            }
+            Some(_) | None => Kept::Gone,
+        })
+    }
+
+    /// Makes a fresh cookie for a live session.
+    ///
+    /// # Errors
+    ///
+    /// [`MintError`].
+    pub async fn renew_session(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        record: &SessionRecord,
+        replacing: &Candidates<'_>,
+    ) -> Result<Minted, MintError> {
+        let now = self.clock.now();
+        self.store.touch(&record.id, now).await?;
+        let record = SessionRecord {
+            last_seen: now,
+            ..record.clone()
+        };
+        mint(deployment, application, &record, now, replacing)
+    }
+
+    /// The session as the store has it, with every group that the application's rule names: for
+    /// deciding what the cookie leaves open. It is not sent anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`MintError`].
+    pub fn whole_session(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        record: &SessionRecord,
+    ) -> Result<Authentic, MintError> {
+        let claims = claims(deployment, application, record, self.clock.now());
+        let whole = Claims {
+            grp_more: false,
+            ..reduced(claims, application)
+        };
+        let token = deployment
+            .signer
+            .sign(&whole)
+            .map_err(MintError::Unsignable)?;
+        application
+            .authenticate_token(&token)
+            .map_err(|_| MintError::Unverifiable)
+    }
+}
+
+fn mint(
+    deployment: &Deployment,
+    application: &Application,
+    record: &SessionRecord,
+    now: NumericDate,
+    replacing: &Candidates<'_>,
+) -> Result<Minted, MintError> {
+    let claims = claims(deployment, application, record, now);
+    let token = match deployment.signer.sign(&claims) {
+        Err(SignError::TooLarge) => deployment
+            .signer
+            .sign(&reduced(claims, application))
+            .map_err(MintError::Unsignable)?,
+        outcome => outcome.map_err(MintError::Unsignable)?,
+    };
+    let session = application
+        .authenticate_token(&token)
+        .map_err(|_| MintError::Unverifiable)?;
+    let left = record.ends_if_idle(&deployment.times).seconds_since(now);
+    let cookies = application.cookie.issue(&token, left, replacing);
+    Ok(Minted { session, cookies })
+}
+
+fn claims(
+    deployment: &Deployment,
+    application: &Application,
+    record: &SessionRecord,
+    now: NumericDate,
+) -> Claims {
+    let identity = record.identity.clone();
+    let times = deployment.times;
+    Claims {
+        iss: identity.issuer,
+        sub: identity.subject,
+        aud: application.audience.to_string(),
+        sid: record.id.clone(),
+        iat: now,
+        // No cookie is believed for longer than its session may last.
+        exp: now.plus_seconds(times.window).min(record.ends),
+        rnw: now.plus_seconds(times.renew_after),
+        nbf: None,
+        preferred_username: identity.preferred_username,
+        name: identity.name,
+        email: identity.email,
+        email_verified: identity.email_verified,
+        groups: identity.groups,
+        grp_more: false,
+        acr: identity.acr,
+        amr: identity.amr,
+        auth_time: identity.auth_time,
+        ext: identity.extra.into_iter().collect(),
+    }
+}
+
+/// The claims with only those groups that the application's rule names.
+fn reduced(mut claims: Claims, application: &Application) -> Claims {
+    let named: Vec<&str> = application.policy.require.groups().collect();
+    claims
+        .groups
+        .retain(|group| named.contains(&group.as_str()));
+    claims.grp_more = true;
+    claims
+}

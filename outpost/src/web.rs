@@ -1,0 +1,147 @@
+//! The endpoints.
+//!
+//! Fail closed by construction: every endpoint returns an [`Answer`], whose [`Outcome`] has no
+//! default and no conversion from nothing. A request may go upstream only with
+//! [`Outcome::Pass`], which is made from a permit of the shared policy and nothing else; any
+//! other outcome, whatever it says to the browser, has a status that no proxy takes for consent
+//! ([`outcome`]).
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::Response;
+use http::Method;
+
+use crate::outpost::{Deployment, Outpost};
+
+mod callback;
+mod endpoint;
+mod failure;
+mod forward_auth;
+mod loops;
+mod outcome;
+mod session;
+mod sign_out;
+mod start;
+mod visit;
+
+pub use endpoint::{Dialect, Endpoint, OwnEndpoint};
+pub use failure::{Failure, FailureText};
+pub use outcome::{Answer, Channel, Denied, Outcome, Pass};
+pub use session::SessionView;
+pub use visit::Visit;
+
+/// The service of the public listener.
+///
+/// One fallback and no routes: which endpoint a path means is decided by [`Endpoint::of`], for the
+/// request itself and for the one that a proxy asks about.
+pub fn router(outpost: Arc<Outpost>) -> Router {
+    Router::new().fallback(serve).with_state(outpost)
+}
+
+async fn serve(
+    State(outpost): State<Arc<Outpost>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    respond(&outpost, peer.ip(), &parts).await
+}
+
+/// Answers one request from `peer`. No endpoint reads a body.
+async fn respond(outpost: &Outpost, peer: IpAddr, parts: &http::request::Parts) -> Response {
+    let deployment = outpost.deployment();
+    let visit = Visit::direct(parts, peer, &deployment.trusted_proxies);
+    let site = Site {
+        outpost,
+        deployment: &deployment,
+    };
+    let found = Endpoint::of(visit.target_str(), &deployment.applications);
+    let (channel, presentation, answer) = match found {
+        Some(Endpoint::Auth(dialect)) => {
+            let (presentation, answer) = site.forward_auth(dialect, &visit, parts).await;
+            (Channel::ForwardAuth(dialect), presentation, answer)
+        }
+        Some(Endpoint::Own(endpoint)) => (
+            Channel::Direct,
+            visit.presentation(),
+            site.own_endpoint(endpoint, &visit).await,
+        ),
+        Some(Endpoint::Ping) => (Channel::Direct, visit.presentation(), Outcome::Alive.into()),
+        None => (
+            Channel::Direct,
+            visit.presentation(),
+            site.elsewhere(&visit),
+        ),
+    };
+    answer.into_response(channel, presentation)
+}
+
+/// An outpost with the configuration of the moment.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    outpost: &'a Outpost,
+    deployment: &'a Deployment,
+}
+
+impl Site<'_> {
+    async fn own_endpoint(self, endpoint: OwnEndpoint, visit: &Visit) -> Answer {
+        let Some(application) = visit
+            .host()
+            .and_then(|host| self.deployment.applications.at(host))
+        else {
+            return Failure::UnknownHost {
+                host: visit.host().cloned(),
+            }
+            .into();
+        };
+        let allowed = match endpoint {
+            OwnEndpoint::Start | OwnEndpoint::Session => {
+                matches!(*visit.method(), Method::GET | Method::HEAD)
+            }
+            // A HEAD would use the code up.
+            OwnEndpoint::Callback => *visit.method() == Method::GET,
+            OwnEndpoint::SignOut => matches!(*visit.method(), Method::GET | Method::POST),
+        };
+        if !allowed {
+            return Failure::MethodNotAllowed.into();
+        }
+        match endpoint {
+            OwnEndpoint::Start => self.start(application, visit).await,
+            OwnEndpoint::Callback => self.callback(application, visit).await,
+            OwnEndpoint::SignOut => self.sign_out(application, visit).await,
+            OwnEndpoint::Session => self.session(application, visit).await,
+        }
+    }
+
+    /// What lies outside of the prefixes: nothing, but the start page of an outpost that has a
+    /// host of its own.
+    fn elsewhere(self, visit: &Visit) -> Answer {
+        let application = visit
+            .host()
+            .and_then(|host| self.deployment.applications.at(host));
+        match application {
+            Some(application)
+                if visit.path() == "/"
+                    && *visit.method() == Method::GET
+                    && matches!(application.mode, crate::config::Mode::Domain(_))
+                    && visit
+                        .host()
+                        .is_some_and(|h| h.host() == application.external.host()) =>
+            {
+                let origin = application.external.origin();
+                Outcome::Redirect {
+                    to: format!("{origin}{}/session", application.prefix),
+                }
+                .into()
+            }
+            Some(_) => Failure::NotFound.into(),
+            None => Failure::UnknownHost {
+                host: visit.host().cloned(),
+            }
+            .into(),
+        }
+    }
+}

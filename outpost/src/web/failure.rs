@@ -1,0 +1,236 @@
+//! What can go wrong at an endpoint.
+
+use std::net::IpAddr;
+
+use http::StatusCode;
+
+use crate::authority::Authority;
+use crate::provider::SignInError;
+use crate::sessions::MintError;
+use crate::store::StoreUnavailable;
+
+/// Why an endpoint cannot do what it is for.
+///
+/// `Display` is for the log; [`Failure::text`] is all that a browser is told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// No application has this host.
+    #[error("no application at this host: {host:?}")]
+    UnknownHost {
+        /// The host, as far as it could be understood.
+        host: Option<Authority>,
+    },
+    /// There is nothing at this path.
+    #[error("no such endpoint")]
+    NotFound,
+    /// The endpoint does not know this method.
+    #[error("method not allowed")]
+    MethodNotAllowed,
+    /// Who asks about another request is none of the trusted proxies.
+    #[error("{peer} is not in `trustedProxies`, so what it says of a request is not believed")]
+    UntrustedPeer {
+        /// Who asked.
+        peer: IpAddr,
+    },
+    /// A trusted proxy does not say which request it asks about.
+    #[error("the proxy sent no usable {0}")]
+    Forwarded(&'static str),
+    /// nginx asks about the outpost's own path, which must have `auth_request off`.
+    #[error("the proxy asks about the outpost's own path: exclude it from the subrequest")]
+    OwnPathAsked,
+    /// A subresource or a script asks for a sign-in.
+    #[error("a sign-in was asked for by something that is not loading a page")]
+    NotNavigation,
+    /// Another site asks for a sign-out, or a form is not of this site.
+    #[error("a sign-out was asked for by another site")]
+    CrossSite,
+    /// The callback belongs to no flow of this browser.
+    #[error("the callback belongs to no sign-in of this browser, or to one that ended")]
+    NoFlow,
+    /// The callback's parameters cannot be understood.
+    #[error("the callback's parameters cannot be understood")]
+    MalformedCallback,
+    /// The provider refused, in its own words.
+    #[error("the provider refused: {code:?} {description:?}")]
+    ProviderRefused {
+        /// The error code (OpenID Connect Core 1.0 §3.1.2.6).
+        code: String,
+        /// What the provider adds.
+        description: Option<String>,
+    },
+    /// The sign-in could not be finished.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// A session could not be made.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+    /// The store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] StoreUnavailable),
+    /// The flow could not be put into a cookie.
+    #[error("the sign-in's state cannot be kept")]
+    FlowNotKept,
+    /// The browser keeps coming back: what the outpost issues is not accepted.
+    #[error(
+        "redirect loop: the proxy does not accept what the outpost issues; compare keys, \
+         application name, cookie name and clocks on both sides"
+    )]
+    Loop,
+    /// The decision hangs on groups that nobody has any more.
+    #[error("the decision hangs on groups that the store no longer has")]
+    Undecidable,
+}
+
+/// What a browser is told of a failure: short, stable, and without anything secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailureText {
+    /// A word for programs.
+    pub code: &'static str,
+    /// What happened.
+    pub title: &'static str,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+impl Failure {
+    /// The status of the answer. Never one of success.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownHost { .. } | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UntrustedPeer { .. } | Self::NotNavigation => StatusCode::UNAUTHORIZED,
+            Self::Forwarded(_) | Self::NoFlow | Self::MalformedCallback | Self::Loop => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::OwnPathAsked | Self::CrossSite | Self::Undecidable => StatusCode::FORBIDDEN,
+            Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
+            Self::ProviderRefused { .. } => StatusCode::BAD_REQUEST,
+            Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
+            | Self::Store(_)
+            | Self::Mint(MintError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SignIn(SignInError::Refused(_) | SignInError::ResponseIssuer) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::SignIn(_) => StatusCode::BAD_GATEWAY,
+            Self::Mint(_) | Self::FlowNotKept => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What a browser is told.
+    pub fn text(&self) -> FailureText {
+        let text = |code, title, advice| FailureText {
+            code,
+            title,
+            advice,
+        };
+        match self {
+            Self::UnknownHost { .. } => text(
+                "unknown_host",
+                "No application here",
+                "Nothing is set up for this address. Check the address, or ask whoever runs it.",
+            ),
+            Self::NotFound => text(
+                "not_found",
+                "Page not found",
+                "Check the address, or go back to where you came from.",
+            ),
+            Self::MethodNotAllowed => text(
+                "method_not_allowed",
+                "Not possible this way",
+                "Go back and try the link again.",
+            ),
+            Self::UntrustedPeer { .. } | Self::Forwarded(_) | Self::OwnPathAsked => text(
+                "proxy_misconfigured",
+                "This site's sign-in is not set up correctly",
+                "Ask whoever runs this site to look into the sign-in service's log.",
+            ),
+            Self::NotNavigation => text(
+                "sign_in_required",
+                "You need to sign in",
+                "Reload the page to sign in.",
+            ),
+            Self::CrossSite => text(
+                "cross_site",
+                "You are still signed in",
+                "Another site tried to sign you out. To sign out, use the link in the application.",
+            ),
+            Self::NoFlow => text(
+                "no_flow",
+                "This sign-in has ended",
+                "It took too long, was finished in another tab, or your browser does not keep \
+                 cookies for this site. Open the application again to sign in.",
+            ),
+            Self::MalformedCallback => text(
+                "malformed_callback",
+                "This is not an answer to a sign-in",
+                "Open the application again to sign in.",
+            ),
+            Self::ProviderRefused { code, .. } if code == "access_denied" => text(
+                "access_denied",
+                "The sign-in was cancelled or refused",
+                "Open the application again to try once more, or ask for access.",
+            ),
+            Self::ProviderRefused { .. } => text(
+                "provider_refused",
+                "The sign-in was refused",
+                "Open the application again. If that does not help, ask whoever runs this site.",
+            ),
+            Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. }) => text(
+                "provider_unavailable",
+                "The sign-in service cannot be reached",
+                "Wait a moment and reload the page. Those who are signed in can go on working.",
+            ),
+            Self::SignIn(_) => text(
+                "sign_in_failed",
+                "The sign-in did not work",
+                "Open the application again. If that does not help, ask whoever runs this site.",
+            ),
+            Self::Store(_) | Self::Mint(MintError::Store(_)) => text(
+                "store_unavailable",
+                "Sessions cannot be looked up",
+                "Wait a moment and reload the page.",
+            ),
+            Self::Mint(_) | Self::FlowNotKept => text(
+                "internal",
+                "Something went wrong",
+                "Try again in a moment. If that does not help, ask whoever runs this site.",
+            ),
+            Self::Loop => text(
+                "redirect_loop",
+                "You are signed in, but the application does not take it",
+                "This cannot be mended from here: the proxy in front of the application and the \
+                 sign-in service disagree. Ask whoever runs this site to compare their keys, \
+                 application names, cookie names and clocks.",
+            ),
+            Self::Undecidable => text(
+                "undecidable",
+                "Your access cannot be decided",
+                "Sign out and in again. If that does not help, ask whoever runs this site.",
+            ),
+        }
+    }
+
+    /// Whether an operator has to do something about it.
+    pub fn is_operators(&self) -> bool {
+        match self {
+            Self::UnknownHost { .. }
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::NotNavigation
+            | Self::CrossSite
+            | Self::NoFlow
+            | Self::MalformedCallback
+            | Self::ProviderRefused { .. } => false,
+            Self::UntrustedPeer { .. }
+            | Self::Forwarded(_)
+            | Self::OwnPathAsked
+            | Self::SignIn(_)
+            | Self::Mint(_)
+            | Self::Store(_)
+            | Self::FlowNotKept
+            | Self::Loop
+            | Self::Undecidable => true,
+        }
+    }
+}

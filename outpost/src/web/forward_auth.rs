@@ -1,0 +1,221 @@
+//! `auth/*`: a proxy asks whether a request may pass.
+
+use gatepost_policy::{Decision, Deferral, Presentation, Unauthenticated};
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
+
+use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
+use super::outcome::{Answer, Denied, Outcome, Pass};
+use super::session::own_url;
+use super::visit::Visit;
+use super::{Failure, Site};
+use crate::application::Application;
+use crate::sessions::{Kept, MintError};
+use crate::store::{SessionRecord, StoreUnavailable};
+
+/// The session of a request, as far as it could be had.
+struct Found {
+    session: Result<Authentic, Unauthenticated>,
+    record: Option<Box<SessionRecord>>,
+    cookies: Vec<String>,
+    /// Why more could not be had.
+    hindered: Option<MintError>,
+}
+
+impl Site<'_> {
+    /// Answers a proxy, and says how the sender of the request it asks about is to be answered.
+    pub(super) async fn forward_auth(
+        self,
+        dialect: Dialect,
+        asking: &Visit,
+        parts: &http::request::Parts,
+    ) -> (Presentation, Answer) {
+        let visit = match asking.asked_about(dialect, parts) {
+            Ok(visit) => visit,
+            Err(failure) => return (asking.presentation(), failure.into()),
+        };
+        let answer = self.judge(dialect, &visit).await;
+        (visit.presentation(), answer)
+    }
+
+    async fn judge(self, dialect: Dialect, visit: &Visit) -> Answer {
+        let applications = &self.deployment.applications;
+        let Some(host) = visit.host() else {
+            return Failure::UnknownHost { host: None }.into();
+        };
+        let Some(application) = applications.at(host) else {
+            return Failure::UnknownHost {
+                host: Some(host.clone()),
+            }
+            .into();
+        };
+        // Where a proxy sends every path here, the browser's own endpoints are met in place, so
+        // that no second route to the outpost is needed.
+        if Endpoint::is_outposts(visit.target_str(), applications) {
+            return match Endpoint::of(visit.target_str(), applications) {
+                _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
+                Some(Endpoint::Own(OwnEndpoint::Session)) | None => Failure::NotFound.into(),
+                Some(Endpoint::Own(endpoint)) => self.own_endpoint(endpoint, visit).await,
+                Some(Endpoint::Auth(_) | Endpoint::Ping) => Failure::NotFound.into(),
+            };
+        }
+        let found = self.find_session(application, visit).await;
+        self.decide(dialect, application, visit, found)
+    }
+
+    /// The session that a request carries: as its cookie says where that is in force, renewed in
+    /// place where it is due and the store knows it.
+    async fn find_session(self, application: &Application, visit: &Visit) -> Found {
+        let candidates = visit.session_candidates(&application.cookie.name);
+        let nobody = |reason| Found {
+            session: Err(reason),
+            record: None,
+            cookies: Vec::new(),
+            hindered: None,
+        };
+        let cookie = match application.authenticate(&candidates) {
+            Ok(cookie) => cookie,
+            Err(reason) => return nobody(reason),
+        };
+        let now = self.outpost.clock.now();
+        let (in_force, due) = match cookie.current(now, CLOCK_SKEW_SECONDS) {
+            Ok(current) => (true, current.renewal_due()),
+            Err(WindowError::Ended) => (false, true),
+            Err(reason @ WindowError::NotYet) => return nobody(Unauthenticated::Window(reason)),
+        };
+        let as_is = |cookie: Authentic, record, hindered| Found {
+            session: if in_force {
+                Ok(cookie)
+            } else {
+                Err(Unauthenticated::Window(WindowError::Ended))
+            },
+            record,
+            cookies: Vec::new(),
+            hindered,
+        };
+        let record = match self
+            .outpost
+            .kept_session(self.deployment, application, &cookie)
+            .await
+        {
+            Ok(Kept::Live(record)) => record,
+            Ok(Kept::Gone) => return nobody(Unauthenticated::Revoked),
+            // Whoever has a window in force never notices that the store is away.
+            Err(StoreUnavailable(error)) => {
+                return as_is(
+                    cookie,
+                    None,
+                    Some(MintError::Store(StoreUnavailable(error))),
+                );
+            }
+        };
+        if !due {
+            return as_is(cookie, Some(record), None);
+        }
+        let renewed = self
+            .outpost
+            .renew_session(self.deployment, application, &record, &candidates)
+            .await;
+        match renewed {
+            Ok(minted) => Found {
+                session: Ok(minted.session),
+                record: Some(record),
+                cookies: minted.cookies,
+                hindered: None,
+            },
+            Err(error) => as_is(cookie, Some(record), Some(error)),
+        }
+    }
+
+    fn decide(
+        self,
+        dialect: Dialect,
+        application: &Application,
+        visit: &Visit,
+        found: Found,
+    ) -> Answer {
+        let now = self.outpost.clock.now();
+        let session = match &found.session {
+            Ok(cookie) => cookie
+                .current(now, CLOCK_SKEW_SECONDS)
+                .map_err(Unauthenticated::Window),
+            Err(reason) => Err(*reason),
+        };
+        let outcome = match application.policy.decide(visit, session) {
+            Decision::Allow(permit) | Decision::Renew(permit) => {
+                Outcome::Pass(Pass::new(&permit, &application.headers, dialect))
+            }
+            Decision::SignIn(reason) => match (found.hindered, visit.host()) {
+                // Signing in would not help while the store is away.
+                (Some(error), _) => Outcome::Failed(Failure::Mint(error)),
+                (None, Some(host)) => {
+                    tracing::debug!(application = %application.audience, %reason, "not signed in");
+                    Outcome::SignIn {
+                        url: application.start_url(host, visit),
+                        application: application.audience.to_string(),
+                    }
+                }
+                (None, None) => Outcome::Failed(Failure::UnknownHost { host: None }),
+            },
+            Decision::Deny(denial) => {
+                let claims = denial.identity();
+                tracing::info!(
+                    application = %application.audience,
+                    subject = ?claims.sub,
+                    "denied: no rule admits this person"
+                );
+                Outcome::Denied(Denied {
+                    application: application.audience.to_string(),
+                    signed_in_as: claims
+                        .preferred_username
+                        .clone()
+                        .unwrap_or_else(|| claims.sub.clone()),
+                    sign_out_url: own_url(application, "sign_out"),
+                })
+            }
+            Decision::Defer(Deferral::MoreGroups) => {
+                return self
+                    .decide_on_all_groups(dialect, application, visit, found.record)
+                    .with_cookies(found.cookies);
+            }
+        };
+        outcome.with_cookies(found.cookies)
+    }
+
+    /// Decides on the groups that the cookie had no room for.
+    fn decide_on_all_groups(
+        self,
+        dialect: Dialect,
+        application: &Application,
+        visit: &Visit,
+        record: Option<Box<SessionRecord>>,
+    ) -> Outcome {
+        let Some(record) = record else {
+            return Outcome::Failed(Failure::Undecidable);
+        };
+        let whole = match self
+            .outpost
+            .whole_session(self.deployment, application, &record)
+        {
+            Ok(whole) => whole,
+            Err(error) => return Outcome::Failed(Failure::Mint(error)),
+        };
+        let session = whole
+            .current(self.outpost.clock.now(), CLOCK_SKEW_SECONDS)
+            .map_err(Unauthenticated::Window);
+        match application.policy.decide(visit, session) {
+            Decision::Allow(permit) | Decision::Renew(permit) => {
+                Outcome::Pass(Pass::new(&permit, &application.headers, dialect))
+            }
+            Decision::Deny(denial) => Outcome::Denied(Denied {
+                application: application.audience.to_string(),
+                signed_in_as: denial
+                    .identity()
+                    .preferred_username
+                    .clone()
+                    .unwrap_or_else(|| denial.identity().sub.clone()),
+                sign_out_url: own_url(application, "sign_out"),
+            }),
+            Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Breaking redirect loops.
+//!
+//! When the proxy does not accept what the outpost issues (another key, another clock), a browser
+//! goes from one to the other until it gives up with a message that helps nobody. A cookie counts
+//! how often a browser has come for the same target in a short while.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::visit::Visit;
+use crate::application::Application;
+use crate::return_to::ReturnTo;
+
+/// Browsers give up after some 20 redirects; a sign-in that works takes one attempt.
+const MAX_ATTEMPTS: u32 = 6;
+
+/// For how long attempts are counted together, in seconds.
+const WINDOW_SECONDS: u32 = 30;
+
+const NAME: &str = "gatepost-attempts";
+
+/// How often this browser has come to be sent to the same target.
+pub(super) struct Attempts<'a> {
+    application: &'a Application,
+    target: String,
+    count: u32,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn of(visit: &Visit, application: &'a Application, return_to: &ReturnTo) -> Self {
+        let digest: Vec<u8> = Sha256::digest(return_to.as_str().as_bytes())
+            .iter()
+            .copied()
+            .take(9)
+            .collect();
+        let target = URL_SAFE_NO_PAD.encode(digest);
+        let count = visit
+            .cookie_lines()
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))
+            .filter_map(|value| value.split_once('.'))
+            .filter(|(own, _)| *own == target)
+            .find_map(|(_, count)| count.parse().ok())
+            .unwrap_or(0);
+        Self {
+            application,
+            target,
+            count,
+        }
+    }
+
+    pub(super) fn are_too_many(&self) -> bool {
+        self.count >= MAX_ATTEMPTS
+    }
+
+    /// The cookie that counts this attempt too.
+    pub(super) fn one_more(&self) -> String {
+        self.cookie(
+            &format!("{}.{}", self.target, self.count.saturating_add(1)),
+            WINDOW_SECONDS,
+        )
+    }
+
+    /// The cookie that begins anew.
+    pub(super) fn forget(&self) -> String {
+        self.cookie("", 0)
+    }
+
+    fn cookie(&self, value: &str, max_age: u32) -> String {
+        let secure = if self.application.cookie.secure {
+            "; Secure"
+        } else {
+            ""
+        };
+        let path = &self.application.prefix;
+        format!("{NAME}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
+    }
+}

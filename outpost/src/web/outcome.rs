@@ -1,0 +1,307 @@
+//! What an endpoint decided, and the one place that makes a response of it.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::response::Response;
+use gatepost_policy::{HeaderRules, Permit, Presentation};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::json;
+
+use super::endpoint::Dialect;
+use super::failure::Failure;
+use super::session::SessionView;
+use crate::pages::{self, Page};
+
+/// An outcome and the cookies that go with it.
+#[derive(Debug)]
+#[must_use]
+pub struct Answer {
+    /// What was decided.
+    pub outcome: Outcome,
+    /// The `Set-Cookie` values to send, whatever the outcome.
+    pub cookies: Vec<String>,
+}
+
+/// What an endpoint decided.
+///
+/// There is no default, and only [`Outcome::Pass`] lets a request go upstream.
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    /// The request that a proxy asked about may go upstream.
+    Pass(Pass),
+    /// Its sender has to sign in first.
+    SignIn {
+        /// The absolute URL of `start`.
+        url: String,
+        /// The application.
+        application: String,
+    },
+    /// Its sender is signed in and may not pass.
+    Denied(Denied),
+    /// The browser goes elsewhere.
+    Redirect {
+        /// An absolute URL, checked by whoever made it.
+        to: String,
+    },
+    /// The session has ended.
+    SignedOut {
+        /// Where to sign in again.
+        application_url: String,
+    },
+    /// The caller's own session.
+    Session(Box<SessionView>),
+    /// Somebody is there.
+    Alive,
+    /// It did not work.
+    Failed(Failure),
+}
+
+/// Permission to go upstream, with the headers that tell the upstream who comes. Made of the
+/// policy's [`Permit`] alone.
+#[derive(Debug)]
+pub struct Pass {
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Pass {
+    /// The permission that `permit` gives.
+    pub fn new(permit: &Permit<'_>, rules: &HeaderRules, dialect: Dialect) -> Self {
+        let set = |name: &gatepost_policy::HeaderName, value: &str| {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        };
+        let mut headers: Vec<(HeaderName, HeaderValue)> = rules
+            .render(permit)
+            .filter_map(|(name, value)| set(name, &value))
+            .collect();
+        // These proxies leave what the client sent under a name that the answer lacks.
+        if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
+            let absent: Vec<_> = rules
+                .names()
+                .filter_map(|name| set(name, ""))
+                .filter(|(name, _)| headers.iter().all(|(own, _)| own != name))
+                .collect();
+            headers.extend(absent);
+        }
+        Self { headers }
+    }
+}
+
+/// Who was refused, and where.
+#[derive(Debug)]
+pub struct Denied {
+    /// The application.
+    pub application: String,
+    /// Who is signed in.
+    pub signed_in_as: String,
+    /// Where to sign out, to come back as someone else.
+    pub sign_out_url: String,
+}
+
+/// By which way an answer leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// To the browser that asked.
+    Direct,
+    /// To a proxy that asked about a request, and takes 2xx for consent.
+    ForwardAuth(Dialect),
+}
+
+impl From<Outcome> for Answer {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            cookies: Vec::new(),
+        }
+    }
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Outcome::Failed(failure).into()
+    }
+}
+
+impl Outcome {
+    /// This outcome with cookies.
+    pub fn with_cookies(self, cookies: Vec<String>) -> Answer {
+        Answer {
+            outcome: self,
+            cookies,
+        }
+    }
+
+    /// The status by which the outcome leaves.
+    ///
+    /// To a proxy only [`Outcome::Pass`] has one of success: a page that were fine for a browser
+    /// would let the request upstream.
+    fn status(&self, channel: Channel, presentation: Presentation) -> StatusCode {
+        let follows_redirects = !matches!(channel, Channel::ForwardAuth(Dialect::Nginx));
+        match self {
+            Self::Pass(_) => StatusCode::OK,
+            Self::SignIn { .. } if presentation == Presentation::PageLoad && follows_redirects => {
+                StatusCode::FOUND
+            }
+            Self::SignIn { .. } => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Redirect { .. } if follows_redirects => StatusCode::FOUND,
+            Self::Redirect { .. } => StatusCode::UNAUTHORIZED,
+            Self::SignedOut { .. } | Self::Session(_) | Self::Alive
+                if channel != Channel::Direct =>
+            {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::SignedOut { .. } | Self::Session(_) => StatusCode::OK,
+            Self::Alive => StatusCode::NO_CONTENT,
+            // nginx takes 401 and 403 for an answer and everything else for a failure of its own,
+            // which it is not when the request was not to be understood.
+            Self::Failed(Failure::Forwarded(_)) if !follows_redirects => StatusCode::UNAUTHORIZED,
+            Self::Failed(failure) => failure.status(),
+        }
+    }
+}
+
+impl Answer {
+    /// This answer with one more cookie.
+    pub fn and_cookie(mut self, cookie: Option<String>) -> Self {
+        self.cookies.extend(cookie);
+        self
+    }
+
+    /// The response.
+    pub fn into_response(self, channel: Channel, presentation: Presentation) -> Response {
+        let status = self.outcome.status(channel, presentation);
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VARY, HeaderValue::from_static("Cookie"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        for cookie in self.cookies {
+            if let Ok(cookie) = HeaderValue::try_from(cookie) {
+                headers.append(SET_COOKIE, cookie);
+            }
+        }
+        match self.outcome {
+            Outcome::Pass(pass) => headers.extend(
+                pass.headers
+                    .into_iter()
+                    .map(|(name, value)| (Some(name), value)),
+            ),
+            Outcome::Redirect { to } => set_location(&mut response, &to),
+            Outcome::SignIn { url, .. } if status == StatusCode::FOUND => {
+                set_location(&mut response, &url);
+            }
+            Outcome::SignIn { url, application } => {
+                // Not `Basic` or `Bearer`, which browsers and clients would act on.
+                if let Ok(challenge) =
+                    HeaderValue::try_from(format!("Gatepost realm=\"{application}\""))
+                {
+                    headers.insert(WWW_AUTHENTICATE, challenge);
+                }
+                let body = json!({"error": "sign_in_required", "sign_in": url});
+                set_json(&mut response, &body);
+            }
+            Outcome::Denied(denied) => match presentation {
+                Presentation::PageLoad => set_page(&mut response, &Page::Denied(&denied)),
+                Presentation::Data => {
+                    let body = json!({"error": "denied", "application": denied.application});
+                    set_json(&mut response, &body);
+                }
+            },
+            Outcome::SignedOut { application_url } => match presentation {
+                Presentation::PageLoad => {
+                    let page = Page::SignedOut {
+                        application_url: &application_url,
+                    };
+                    set_page(&mut response, &page);
+                }
+                Presentation::Data => set_json(&mut response, &json!({"signed_out": true})),
+            },
+            Outcome::Session(view) => match presentation {
+                Presentation::PageLoad => set_page(&mut response, &Page::Session(&view)),
+                Presentation::Data => {
+                    let body = serde_json::to_value(&*view).unwrap_or_default();
+                    set_json(&mut response, &body);
+                }
+            },
+            Outcome::Alive => {}
+            Outcome::Failed(failure) => set_failure(&mut response, &failure, presentation),
+        }
+        response
+    }
+}
+
+fn set_failure(response: &mut Response, failure: &Failure, presentation: Presentation) {
+    let reference = &*reference();
+    if failure.is_operators() {
+        tracing::error!(%failure, reference, "request failed");
+    } else {
+        tracing::info!(%failure, reference, "request refused");
+    }
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    let text = failure.text();
+    match presentation {
+        Presentation::PageLoad => {
+            set_page(response, &Page::Failure { text, reference });
+        }
+        Presentation::Data => {
+            let body = json!({
+                "error": text.code,
+                "message": text.title,
+                "reference": reference,
+            });
+            set_json(response, &body);
+        }
+    }
+}
+
+/// Ties what a person sees to a line of the log.
+fn reference() -> Cow<'static, str> {
+    let mut random = [0; 6];
+    match getrandom::fill(&mut random) {
+        Ok(()) => random
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+            .into(),
+        Err(_) => "unavailable".into(),
+    }
+}
+
+fn set_location(response: &mut Response, to: &str) {
+    match HeaderValue::try_from(to) {
+        Ok(to) => {
+            response.headers_mut().insert(LOCATION, to);
+        }
+        // Every target is a serialised URL, so this is not reached; a redirect to nowhere would
+        // be an answer that decides nothing.
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn set_json(response: &mut Response, body: &serde_json::Value) {
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.body_mut() = Body::from(body.to_string());
+}
+
+fn set_page(response: &mut Response, page: &Page<'_>) {
+    let headers = response.headers_mut();
+    for (name, value) in pages::headers() {
+        headers.insert(name, value);
+    }
+    *response.body_mut() = Body::from(page.render());
+}

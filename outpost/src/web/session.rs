@@ -1,0 +1,96 @@
+//! `session`: the caller's own session, as a page and as JSON.
+
+use std::sync::Arc;
+
+use gatepost_session::{CLOCK_SKEW_SECONDS, Claims};
+use serde::Serialize;
+
+use super::outcome::{Answer, Outcome};
+use super::visit::Visit;
+use super::{Failure, Site};
+use crate::application::Application;
+use crate::sessions::Kept;
+
+/// What a person may see of their own session. No token is part of it.
+#[derive(Debug, Serialize)]
+pub struct SessionView {
+    /// The application.
+    pub application: String,
+    /// The provider.
+    pub issuer: String,
+    /// The subject at the provider.
+    pub subject: String,
+    /// The name the person signs in with.
+    pub username: Option<String>,
+    /// The full name.
+    pub name: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// When the person signed in, in seconds since the epoch.
+    pub signed_in_at: u64,
+    /// From when a page load renews the cookie.
+    pub renews_at: u64,
+    /// Until when the cookie is believed without asking.
+    pub window_ends_at: u64,
+    /// When the session ends whatever happens.
+    pub ends_at: u64,
+    /// Where to sign out.
+    pub sign_out: String,
+}
+
+impl Site<'_> {
+    pub(super) async fn session(self, application: &Arc<Application>, visit: &Visit) -> Answer {
+        let candidates = visit.session_candidates(&application.cookie.name);
+        let now = self.outpost.clock.now();
+        let cookie = match application.authenticate(&candidates) {
+            Ok(cookie) if cookie.current(now, CLOCK_SKEW_SECONDS).is_ok() => cookie,
+            Ok(_) | Err(_) => return self.sign_in_to_see(application),
+        };
+        match self
+            .outpost
+            .kept_session(self.deployment, application, &cookie)
+            .await
+        {
+            Ok(Kept::Live(record)) => {
+                let claims: &Claims = cookie.claims_at_issue();
+                let identity = record.identity;
+                Outcome::Session(Box::new(SessionView {
+                    application: application.audience.to_string(),
+                    issuer: identity.issuer,
+                    subject: identity.subject,
+                    username: identity.preferred_username,
+                    name: identity.name,
+                    email: identity.email,
+                    groups: identity.groups,
+                    signed_in_at: record.created.as_seconds(),
+                    renews_at: claims.rnw.as_seconds(),
+                    window_ends_at: claims.exp.as_seconds(),
+                    ends_at: record.ends.as_seconds(),
+                    sign_out: own_url(application, "sign_out"),
+                }))
+                .into()
+            }
+            Ok(Kept::Gone) => self.sign_in_to_see(application),
+            Err(error) => Failure::Store(error).into(),
+        }
+    }
+
+    fn sign_in_to_see(self, application: &Application) -> Answer {
+        Outcome::SignIn {
+            url: own_url(application, "start"),
+            application: application.audience.to_string(),
+        }
+        .into()
+    }
+}
+
+/// The absolute URL of an endpoint at the application's external URL.
+pub(super) fn own_url(application: &Application, endpoint: &str) -> String {
+    format!(
+        "{}{}/{endpoint}",
+        application.external.origin(),
+        application.prefix
+    )
+}

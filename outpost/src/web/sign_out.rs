@@ -1,0 +1,67 @@
+//! `sign_out`: ends the session here, and at the provider where that can be asked for.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::outcome::{Answer, Outcome};
+use super::visit::Visit;
+use super::{Failure, Site};
+use crate::application::Application;
+use crate::store::SessionRecord;
+
+impl Site<'_> {
+    pub(super) async fn sign_out(self, application: &Arc<Application>, visit: &Visit) -> Answer {
+        if !is_meant(application, visit) {
+            return Failure::CrossSite.into();
+        }
+        let candidates = visit.session_candidates(&application.cookie.name);
+        let mut record: Option<SessionRecord> = None;
+        // A cookie whose window has ended still says which session is meant.
+        if let Ok(cookie) = application.authenticate(&candidates) {
+            match self.outpost.store.remove(cookie.session_id()).await {
+                Ok(removed) => record = removed,
+                // The cookie is left in place: without it, nobody could end the session later.
+                Err(error) => return Failure::Store(error).into(),
+            }
+            let subject = &cookie.claims_at_issue().sub;
+            tracing::info!(application = %application.audience, ?subject, "signed out");
+        }
+        // Where the browser goes is nothing that a request could say: no `rd` is read here.
+        let id_token = record.as_ref().map(|record| &record.id_token);
+        let at_provider = record.as_ref().and_then(|_| {
+            application
+                .provider
+                .sign_out_url(id_token, &application.post_logout_uri())
+        });
+        let outcome = match at_provider {
+            Some(url) => Outcome::Redirect { to: url.into() },
+            None => Outcome::SignedOut {
+                application_url: application.external.url().to_string(),
+            },
+        };
+        outcome.with_cookies(application.cookie.remove())
+    }
+}
+
+/// Whether the person means to sign out: by following a link, or by a form of this site. Another
+/// site's image or script does not (RFC 9110 §9.2.1 would have GET change nothing, but links that
+/// sign out are what applications have).
+fn is_meant(application: &Application, visit: &Visit) -> bool {
+    let site = visit.header_text("sec-fetch-site");
+    if *visit.method() == Method::POST {
+        let own_origin = visit
+            .header_text("origin")
+            .is_some_and(|origin| origin == application.external.origin());
+        return site == Some("same-origin") || (site.is_none() && own_origin);
+    }
+    match site {
+        None | Some("same-origin" | "none") => true,
+        Some(_) => {
+            visit.header_text("sec-fetch-mode") == Some("navigate")
+                && visit
+                    .header_text("sec-fetch-dest")
+                    .is_none_or(|dest| dest == "document")
+        }
+    }
+}

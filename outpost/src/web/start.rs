@@ -1,0 +1,123 @@
+//! `start`: begins a sign-in, or renews a session that still lives in the store.
+
+use std::sync::Arc;
+
+use gatepost_policy::Presentation;
+use openidconnect::RedirectUrl;
+use url::Url;
+
+use super::loops::Attempts;
+use super::outcome::{Answer, Outcome};
+use super::visit::Visit;
+use super::{Failure, Site};
+use crate::application::Application;
+use crate::config::Mode;
+use crate::flow::FlowCookies;
+use crate::provider::SignInError;
+use crate::return_to::ReturnTo;
+use crate::sessions::Kept;
+
+impl Site<'_> {
+    pub(super) async fn start(self, application: &Arc<Application>, visit: &Visit) -> Answer {
+        // A sign-in begun by a script or an image ends nowhere, and leaves its cookie behind.
+        let mode = visit.header_text("sec-fetch-mode");
+        if mode.is_some() && visit.presentation() != Presentation::PageLoad {
+            return Failure::NotNavigation.into();
+        }
+        if let Some(elsewhere) = self.on_own_host(application, visit) {
+            return elsewhere;
+        }
+        let return_to = visit
+            .single_query("rd")
+            .and_then(|target| ReturnTo::parse(&target, application))
+            .unwrap_or_else(|| ReturnTo::fallback(application));
+        let attempts = Attempts::of(visit, application, &return_to);
+        if attempts.are_too_many() {
+            return Answer::from(Failure::Loop).and_cookie(Some(attempts.forget()));
+        }
+        let answer = match self.renewed(application, visit, &return_to).await {
+            Some(answer) => answer,
+            None => self.begin(application, visit, return_to),
+        };
+        answer.and_cookie(Some(attempts.one_more()))
+    }
+
+    /// In domain mode a sign-in has to begin on the host that the callback comes to, since the
+    /// flow's cookie is that host's.
+    fn on_own_host(self, application: &Application, visit: &Visit) -> Option<Answer> {
+        let host = visit.host()?;
+        if application.mode == Mode::Single || host.host() == application.external.host() {
+            return None;
+        }
+        let scheme = application.external.url().scheme();
+        let rd = visit
+            .single_query("rd")
+            .and_then(|rd| {
+                Url::parse(&format!("{scheme}://{host}/"))
+                    .ok()?
+                    .join(&rd)
+                    .ok()
+            })
+            .and_then(|url| ReturnTo::parse(url.as_str(), application))
+            .unwrap_or_else(|| ReturnTo::fallback(application));
+        let origin = application.external.origin();
+        let mut to = Url::parse(&format!("{origin}{}/start", application.prefix)).ok()?;
+        to.query_pairs_mut().append_pair("rd", rd.as_str());
+        Some(Outcome::Redirect { to: to.into() }.into())
+    }
+
+    /// A fresh cookie for whoever still has a live session; `None` when there is none.
+    async fn renewed(
+        self,
+        application: &Application,
+        visit: &Visit,
+        return_to: &ReturnTo,
+    ) -> Option<Answer> {
+        let candidates = visit.session_candidates(&application.cookie.name);
+        let cookie = application.authenticate(&candidates).ok()?;
+        let kept = self
+            .outpost
+            .kept_session(self.deployment, application, &cookie)
+            .await;
+        let record = match kept {
+            Ok(Kept::Live(record)) => record,
+            Ok(Kept::Gone) => return None,
+            // Signing in anew would not help: that session could not be kept either.
+            Err(error) => return Some(Failure::Store(error).into()),
+        };
+        let renewed = self
+            .outpost
+            .renew_session(self.deployment, application, &record, &candidates)
+            .await;
+        Some(match renewed {
+            Ok(minted) => {
+                tracing::debug!(application = %application.audience, "session renewed");
+                Outcome::Redirect {
+                    to: return_to.as_str().to_owned(),
+                }
+                .with_cookies(minted.cookies)
+            }
+            Err(error) => Failure::Mint(error).into(),
+        })
+    }
+
+    /// Sends the browser to the provider.
+    fn begin(self, application: &Application, visit: &Visit, return_to: ReturnTo) -> Answer {
+        let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri()) else {
+            return Failure::FlowNotKept.into();
+        };
+        let (url, pending) = match application.provider.begin(redirect_uri, return_to) {
+            Ok(begun) => begun,
+            Err(unavailable) => return Failure::SignIn(SignInError::from(unavailable)).into(),
+        };
+        let flows = FlowCookies::find(
+            visit.cookie_lines(),
+            application,
+            &self.deployment.flow_keys,
+        );
+        match flows.begin(&pending, self.outpost.clock.now()) {
+            Some(cookies) => Outcome::Redirect { to: url.into() }.with_cookies(cookies),
+            None => Failure::FlowNotKept.into(),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! A request as the outpost sees it: one that a browser sent here, or one that a proxy asks about.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use gatepost_policy::{Presentation, Request};
+use gatepost_session::cookie::{Candidates, CookieName};
+use http::header::{COOKIE, HOST};
+use http::{HeaderMap, HeaderValue, Method};
+use url::form_urlencoded;
+
+use super::endpoint::Dialect;
+use super::failure::Failure;
+use crate::authority::Authority;
+use crate::trust::TrustedProxies;
+
+/// A request: its method, host, target and headers.
+///
+/// Made by [`Visit::direct`] of the request itself, or by [`Visit::asked_about`] of what a trusted
+/// proxy says of another. No other code reads a forwarded header.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    method: Method,
+    host: Option<Authority>,
+    target: String,
+    headers: HeaderMap,
+    /// Whether it asks for a WebSocket, which the headers of a forwarded request do not say.
+    websocket: bool,
+    trusted_peer: bool,
+    peer: IpAddr,
+}
+
+impl Visit {
+    /// The request that was sent here. Its host is that of the URL or the `Host` header; a trusted
+    /// proxy may name another by `X-Forwarded-Host`.
+    pub fn direct(parts: &http::request::Parts, peer: IpAddr, trusted: &TrustedProxies) -> Self {
+        let trusted_peer = trusted.contains(peer);
+        let host = match forwarded(&parts.headers, "x-forwarded-host") {
+            Ok(Some(host)) if trusted_peer => Authority::parse(host),
+            // Said by a trusted proxy, but not to be understood: no host rather than a wrong one.
+            Err(_) if trusted_peer => None,
+            _ => own_host(parts),
+        };
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("", |target| target.as_str());
+        Self {
+            method: parts.method.clone(),
+            host,
+            target: target.to_owned(),
+            headers: parts.headers.clone(),
+            websocket: false,
+            trusted_peer,
+            peer,
+        }
+    }
+
+    /// The request that a proxy asks about by this one.
+    ///
+    /// Each dialect has one source for each part, and everything else that a header may say of it
+    /// is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::UntrustedPeer`] when the peer is none of the trusted proxies, and
+    /// [`Failure::Forwarded`] when a part is missing or cannot be understood.
+    pub fn asked_about(
+        self: &Visit,
+        dialect: Dialect,
+        parts: &http::request::Parts,
+    ) -> Result<Self, Failure> {
+        if !self.trusted_peer {
+            return Err(Failure::UntrustedPeer { peer: self.peer });
+        }
+        let headers = &parts.headers;
+        let (method, host, target, websocket) = match dialect {
+            Dialect::Traefik | Dialect::Caddy => {
+                let method = required(headers, "x-forwarded-method")?;
+                let proto = required(headers, "x-forwarded-proto")?;
+                let host = required(headers, "x-forwarded-host")?;
+                let target = required(headers, "x-forwarded-uri")?;
+                (
+                    Some(method),
+                    host.to_owned(),
+                    target.to_owned(),
+                    is_websocket(proto)?,
+                )
+            }
+            Dialect::Nginx => {
+                let method = forwarded(headers, "x-original-method")?;
+                let (host, target) = match forwarded(headers, "x-original-url")? {
+                    Some(url) => split_url(url).ok_or(Failure::Forwarded("X-Original-URL"))?,
+                    None => {
+                        let host =
+                            forwarded(headers, "x-forwarded-host")?.or(header_host(headers)?);
+                        let host = host.ok_or(Failure::Forwarded("X-Forwarded-Host"))?;
+                        (host, required(headers, "x-original-uri")?)
+                    }
+                };
+                (method, host.to_owned(), target.to_owned(), false)
+            }
+            Dialect::Envoy => {
+                let host = header_host(headers)?
+                    .or(parts.uri.authority().map(http::uri::Authority::as_str))
+                    .ok_or(Failure::Forwarded("Host"))?;
+                let target = self
+                    .target
+                    .split_once("/auth/envoy")
+                    .map_or("", |(_, rest)| rest);
+                (
+                    Some(parts.method.as_str()),
+                    host.to_owned(),
+                    target.to_owned(),
+                    false,
+                )
+            }
+        };
+        // Where a proxy does not say the method it is none that a rule for one would match.
+        let method = method.unwrap_or("UNKNOWN").parse();
+        let starts_path = target.starts_with('/');
+        let plain = |b: u8| b > b' ' && b != 0x7f;
+        if !starts_path || !target.bytes().all(plain) {
+            return Err(Failure::Forwarded("the request's URI"));
+        }
+        Ok(Self {
+            method: method.map_err(|_| Failure::Forwarded("the request's method"))?,
+            host: Some(Authority::parse(&host).ok_or(Failure::Forwarded("the request's host"))?),
+            target,
+            headers: headers.clone(),
+            websocket,
+            trusted_peer: self.trusted_peer,
+            peer: self.peer,
+        })
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The host, if there is one that can be understood.
+    pub fn host(&self) -> Option<&Authority> {
+        self.host.as_ref()
+    }
+
+    /// Path and query, still encoded.
+    pub fn target_str(&self) -> &str {
+        &self.target
+    }
+
+    /// The path, still encoded.
+    pub fn path(&self) -> &str {
+        self.target
+            .split_once('?')
+            .map_or(self.target.as_str(), |(path, _)| path)
+    }
+
+    /// The decoded values of a query parameter.
+    pub fn query<'v>(&'v self, name: &'v str) -> impl Iterator<Item = Cow<'v, str>> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        form_urlencoded::parse(query.as_bytes())
+            .filter(move |(own, _)| own == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The one value of a query parameter; `None` also when it stands there more than once, since
+    /// readers differ about which counts.
+    pub fn single_query(&self, name: &str) -> Option<String> {
+        let mut values = self.query(name);
+        let value = values.next()?.into_owned();
+        values.next().is_none().then_some(value)
+    }
+
+    /// Whether a page is being loaded.
+    pub fn presentation(&self) -> Presentation {
+        Presentation::of(self)
+    }
+
+    /// The one value of a header, if it is text.
+    pub fn header_text(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?.to_str().ok()?;
+        values.next().is_none().then_some(value)
+    }
+
+    /// The values of the `Cookie` header lines that are text.
+    pub fn cookie_lines(&self) -> impl Iterator<Item = &str> {
+        self.headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+    }
+
+    /// The values that may be the session cookie of that name.
+    pub fn session_candidates(&self, name: &CookieName) -> Candidates<'_> {
+        Candidates::find(
+            self.headers
+                .get_all(COOKIE)
+                .iter()
+                .map(HeaderValue::as_bytes),
+            name,
+        )
+    }
+}
+
+impl Request for Visit {
+    fn method(&self) -> Cow<'_, [u8]> {
+        self.method.as_str().as_bytes().into()
+    }
+
+    fn target(&self) -> Cow<'_, [u8]> {
+        self.target.as_bytes().into()
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        if self.websocket && name == "upgrade" {
+            return Some(Cow::Borrowed(b"websocket"));
+        }
+        let mut values = self.headers.get_all(name).iter();
+        let first = values.next()?.as_bytes();
+        let rest: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
+        if rest.is_empty() {
+            return Some(Cow::Borrowed(first));
+        }
+        let all: Vec<&[u8]> = std::iter::once(first).chain(rest).collect();
+        Some(Cow::Owned(all.join(&b", "[..])))
+    }
+}
+
+/// The host that a request names itself: that of an absolute URL (HTTP/2 always has one), else the
+/// `Host` header.
+fn own_host(parts: &http::request::Parts) -> Option<Authority> {
+    match parts.uri.authority() {
+        Some(authority) => Authority::parse(authority.as_str()),
+        None => header_host(&parts.headers).ok()?.and_then(Authority::parse),
+    }
+}
+
+fn header_host(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    single(headers, HOST.as_str()).map_err(|()| Failure::Forwarded("Host"))
+}
+
+/// A header that a proxy sets, once and as text.
+fn forwarded<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Failure> {
+    single(headers, name).map_err(|()| Failure::Forwarded(name))
+}
+
+fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Failure> {
+    forwarded(headers, name)?.ok_or(Failure::Forwarded(name))
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(());
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| ())?;
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// Traefik says `ws` or `wss` for an upgrade to a WebSocket.
+fn is_websocket(proto: &str) -> Result<bool, Failure> {
+    match proto {
+        "http" | "https" => Ok(false),
+        "ws" | "wss" => Ok(true),
+        _ => Err(Failure::Forwarded("x-forwarded-proto")),
+    }
+}
+
+/// An absolute URL's host and target, byte for byte: a URL parser would tidy the path up, and
+/// judge another than the upstream gets.
+fn split_url(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    if !matches!(scheme, "http" | "https") {
+        return None;
+    }
+    let at = rest.find(['/', '?', '#'])?;
+    let (host, target) = rest.split_at_checked(at)?;
+    target.starts_with('/').then_some((host, target))
+}
