@@ -1,11 +1,11 @@
 //! The claims of a session.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Seconds since 1970-01-01T00:00:00Z without leap seconds (`NumericDate`, RFC 7519 §2), as a
@@ -208,8 +208,8 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<NumericDate>,
     /// Claims beyond these that the application's header rules name, each as one text.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ext: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "MoreClaims::is_empty")]
+    pub ext: MoreClaims,
 }
 
 impl Claims {
@@ -226,7 +226,79 @@ impl Claims {
             "name" => self.name.as_deref(),
             "email" => self.email.as_deref(),
             "acr" => self.acr.as_deref(),
-            _ => self.ext.get(claim).map(String::as_str),
+            _ => self.ext.get(claim),
         }
+    }
+}
+
+/// Claims by name, each one text: a JSON object. There are few, so they are looked up one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MoreClaims(Vec<(String, String)>);
+
+impl MoreClaims {
+    /// The claim of that name.
+    pub fn get(&self, claim: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(name, _)| name == claim)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The claims in the order in which they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl FromIterator<(String, String)> for MoreClaims {
+    /// Keeps the first of several claims of one name.
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(claims: I) -> Self {
+        let mut more = Self::default();
+        for (name, value) in claims {
+            if more.get(&name).is_none() {
+                more.0.push((name, value));
+            }
+        }
+        more
+    }
+}
+
+impl Serialize for MoreClaims {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for MoreClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Claims;
+
+        impl<'de> Visitor<'de> for Claims {
+            type Value = MoreClaims;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("claims that are texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MoreClaims, A::Error> {
+                let mut claims = MoreClaims::default();
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    if claims.get(&name).is_some() {
+                        return Err(serde::de::Error::custom("a claim that stands twice"));
+                    }
+                    claims.0.push((name, value));
+                }
+                Ok(claims)
+            }
+        }
+
+        deserializer.deserialize_map(Claims)
     }
 }

@@ -39,7 +39,7 @@ mod sign;
 mod token;
 mod verify;
 
-pub use claims::{Audience, Claims, InvalidAudience, NumericDate, SessionId};
+pub use claims::{Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId};
 pub use keyring::{DerivedKey, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
 #[cfg(feature = "sign")]
 pub use sign::{SignError, Signer};
