@@ -1,5 +1,8 @@
 //! What holds for every session, every cookie and every change to one.
 
+// Helpers of tests may panic like the tests themselves; clippy exempts only the latter.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
+
 use gatepost_session::cookie::{Attributes, Candidates, CookieName, strip};
 use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, Signer, Verifier};
 use proptest::collection::vec;

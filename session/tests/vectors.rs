@@ -4,6 +4,9 @@
 //! The file is written by this test and checked in, so that it cannot drift from the code and a
 //! change to the format shows as a change to the file. `GATEPOST_WRITE_VECTORS=1` writes it anew.
 
+// Helpers of tests may panic like the tests themselves; clippy exempts only the latter.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
+
 use std::path::Path;
 use std::{env, fs};
 
