@@ -197,17 +197,28 @@ pub enum ConfigError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The file is not YAML.
-    #[error("{}: not valid YAML: {message}", path.display())]
+    /// The text is not YAML.
+    #[error("{}not valid YAML: {message}", Location(path.as_deref()))]
     Syntax {
-        /// The file.
-        path: PathBuf,
+        /// The file, where it came from one.
+        path: Option<PathBuf>,
         /// What the parser says, with line and column.
         message: String,
     },
     /// Keys are wrong.
     #[error("{}", Lines(.0))]
     Wrong(Vec<Problem>),
+}
+
+struct Location<'a>(Option<&'a Path>);
+
+impl fmt::Display for Location<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(path) => write!(f, "{}: ", path.display()),
+            None => Ok(()),
+        }
+    }
 }
 
 struct Lines<'a>(&'a [Problem]);
@@ -234,35 +245,52 @@ impl Config {
         path: Option<&Path>,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut value = match path {
-            Some(path) => parse_yaml(path)?,
-            None => Value::Object(serde_json::Map::new()),
+        let Some(path) = path else {
+            return Self::parse("", variables);
         };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let mut config = Self::parse(&text, variables).map_err(|error| match error {
+            ConfigError::Syntax { message, .. } => ConfigError::Syntax {
+                path: Some(path.to_path_buf()),
+                message,
+            },
+            error => error,
+        })?;
+        config.files.push(path.to_path_buf());
+        Ok(config)
+    }
+
+    /// Reads YAML with the environment laid over it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with everything that is wrong.
+    pub fn parse(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut value = parse_yaml(text)?;
         let problems = Problems::new();
         environment::overlay(&mut value, variables, &problems);
         let config = read::config(&value, &problems);
         let problems = problems.into_vec();
         match config {
-            Some(mut config) if problems.is_empty() => {
-                config.files.extend(path.map(Path::to_path_buf));
-                Ok(config)
-            }
+            Some(config) if problems.is_empty() => Ok(config),
             _ => Err(ConfigError::Wrong(problems)),
         }
     }
 }
 
-fn parse_yaml(path: &Path) -> Result<Value, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        path: path.to_path_buf(),
-        source,
-    })?;
+fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
     let syntax = |message: String| ConfigError::Syntax {
-        path: path.to_path_buf(),
+        path: None,
         message,
     };
     // The parser's full report quotes the lines around the mistake, which may hold a secret.
-    let value: Option<Value> = serde_saphyr::from_str(&text).map_err(|error| {
+    let value: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
         syntax(
             error
                 .to_string()

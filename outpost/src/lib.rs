@@ -13,6 +13,8 @@ pub mod application;
 pub mod authority;
 pub mod cli;
 pub mod config;
+#[cfg(test)]
+mod fixture;
 pub mod flow;
 pub mod logging;
 pub mod outpost;

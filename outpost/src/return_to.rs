@@ -2,7 +2,7 @@
 
 use gatepost_policy::OutpostPrefix;
 use percent_encoding::percent_decode_str;
-use url::Url;
+use url::{Host, Url};
 
 use crate::application::Application;
 use crate::authority::ExternalUrl;
@@ -55,7 +55,7 @@ impl ReturnTo {
         // Browsers drop tabs and line breaks and read `\` as `/`. No target that an application
         // makes has them raw, so there is nothing to interpret.
         let suspicious = |b: u8| b <= b' ' || b == b'\\' || b == 0x7f;
-        if target.is_empty() || target.len() > MAX_BYTES || target.bytes().any(suspicious) {
+        if target.len() > MAX_BYTES || target.bytes().any(suspicious) || !is_plain(target) {
             return None;
         }
         let url = external.url().join(target).ok()?;
@@ -69,13 +69,28 @@ impl ReturnTo {
     }
 }
 
+/// Whether a target has one of the two forms that proxies and applications make: a path, or a URL
+/// with a host. Browsers read others too (`https:host`, `///host`), but nobody writes them in good
+/// faith.
+fn is_plain(target: &str) -> bool {
+    let after_scheme = ["https://", "http://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    });
+    match after_scheme {
+        Some(rest) => !rest.starts_with('/'),
+        None => target.starts_with('/') && !target.starts_with("//"),
+    }
+}
+
 fn same_site(url: &Url, external: &ExternalUrl, mode: &Mode) -> bool {
+    // Part by part rather than by origin: a `blob:` URL has the origin of the URL inside of it.
+    let same_port = url.scheme() == external.url().scheme()
+        && url.port_or_known_default() == Some(external.port());
     match mode {
-        Mode::Single => url.origin() == external.url().origin(),
+        Mode::Single => same_port && url.host() == external.url().host(),
         Mode::Domain(domain) => {
-            url.scheme() == external.url().scheme()
-                && url.port_or_known_default() == Some(external.port())
-                && matches!(url.host(), Some(url::Host::Domain(host)) if domain.contains(host))
+            same_port && matches!(url.host(), Some(Host::Domain(host)) if domain.contains(host))
         }
     }
 }

@@ -1,1 +1,349 @@
+use std::collections::BTreeSet;
 
+use super::environment::{KEYS, variable_of};
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../testdata/outpost/gatepost.yaml");
+const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+/// The problems of a configuration, as lines.
+fn problems(yaml: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    match Config::parse(yaml, variables(environment)) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+/// A configuration that is right, with `more` appended to its only application.
+fn minimal(more: &str) -> String {
+    format!(
+        "keys: ['{KEY}']\n\
+         providers: [{{name: main, issuer: 'https://id.example.com', clientId: gatepost}}]\n\
+         applications:\n  - name: wiki\n    externalUrl: https://wiki.example.com\n{more}"
+    )
+}
+
+#[test]
+fn the_commented_example_is_a_configuration() {
+    let config = Config::parse(EXAMPLE, []).expect("the example");
+    assert_eq!(
+        config.session,
+        SessionTimes {
+            window: 900,
+            renew_after: 600,
+            idle: 28_800,
+            lifetime: 86_400
+        }
+    );
+    let [wiki, intranet] = &config.applications[..] else {
+        panic!("two applications")
+    };
+    assert_eq!(wiki.cookie_name.as_str(), "__Host-gatepost");
+    assert_eq!(intranet.cookie_name.as_str(), "__Secure-gatepost");
+    assert!(matches!(&intranet.mode, Mode::Domain(domain) if domain.as_str() == "example.org"));
+    assert_eq!(
+        config.providers[0].scopes.len(),
+        3,
+        "`openid` is always asked for"
+    );
+}
+
+#[test]
+fn the_example_names_every_key_and_its_defaults_hold() {
+    for key in KEYS {
+        let last = key
+            .trim_end_matches("{}")
+            .rsplit('.')
+            .next()
+            .expect("a word");
+        // The long forms of a rule are the reference's.
+        let long_rule =
+            key.contains("require.a") || key.ends_with("users") || key.contains("email");
+        assert!(
+            long_rule || EXAMPLE.contains(&format!("{last}:")) || EXAMPLE.contains(last),
+            "{key}"
+        );
+    }
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| match line.trim_start().strip_prefix("# ") {
+            // What is commented out as an example of another way stays so.
+            Some(rest) if rest.contains(':') && is_setting(rest) => {
+                let indent = line.len() - line.trim_start().len();
+                format!("{}{rest}\n", " ".repeat(indent))
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let with_defaults = Config::parse(&uncommented, []).expect("the defaults are accepted");
+    let plain = Config::parse(EXAMPLE, []).expect("the example");
+    assert_eq!(with_defaults.log, plain.log);
+    assert_eq!(with_defaults.store, plain.store);
+    assert_eq!(
+        with_defaults.applications[0].prefix,
+        plain.applications[0].prefix
+    );
+    assert_eq!(
+        with_defaults.applications[0].cookie_name,
+        plain.applications[0].cookie_name
+    );
+    assert_eq!(
+        with_defaults.providers[0].sign_out,
+        plain.providers[0].sign_out
+    );
+}
+
+/// Whether a commented line of the example is a key with its default.
+fn is_setting(text: &str) -> bool {
+    let Some((key, _)) = text.trim_start().split_once(':') else {
+        return false;
+    };
+    let file = matches!(key, "keysFile" | "caFile" | "clientAuthentication");
+    let known = KEYS
+        .iter()
+        .any(|known| known.split(['.', '[', ']', '{']).any(|word| word == key));
+    known && !file
+}
+
+#[test]
+fn a_wrong_configuration_says_everything_at_once_and_no_secret() {
+    let yaml = "
+listen: {http: localhost, metrics: 127.0.0.1:9300}
+log: {level: verbose}
+keys: ['short:c2hvcnQtc2VjcmV0']
+trustedProxies: [10.0.0.0/8, traefik]
+store: {kind: sqlite}
+session: {window: 10m, renewAfter: 20m, idle: 5m, lifetime: soon}
+providers:
+  - {name: main, issuer: 'id.example.com', clientId: gatepost, clientSecret: very-secret, scope: x}
+  - {name: main, issuer: 'https://id.example.com', clientId: ''}
+applications:
+  - {name: 'two words', externalUrl: 'https://wiki.example.com/path', provider: other}
+  - {name: a, mode: domain, externalUrl: 'https://auth.example.com', cookieDomain: co.uk}
+  - {name: b, mode: domain, externalUrl: 'https://auth.example.com', cookieDomain: example.org}
+  - {name: c, externalUrl: 'http://c.example.com', cookieName: __Host-c, cookieDomain: example.com}
+colour: blue
+";
+    let lines = problems(yaml, &[]);
+    let expected = [
+        "listen.http: expected an address and a port, like `0.0.0.0:9000` or `[::]:9000`",
+        "log.level: `verbose` is none of error, warn, info, debug",
+        "keys: key `short` has 12 bytes",
+        "trustedProxies: `traefik`: expected networks or addresses, like 10.0.0.0/8 or 127.0.0.1",
+        "store.kind: `sqlite` is none of memory",
+        "session.lifetime: `soon` is no span of time",
+        "session.renewAfter: must be shorter than `window`",
+        "session.idle: must not be shorter than `window`",
+        "providers[0].issuer: expected an http or https URL",
+        "providers[0].scope: unknown key: did you mean `scopes`?",
+        "providers[1].clientId: missing: the id that the provider gave Gatepost",
+        "applications[0].name: not an application name",
+        "applications[0].externalUrl: expected scheme and host without a path",
+        "applications[1].cookieDomain: `co.uk`: strangers can have hosts under a public suffix",
+        "applications[2].cookieDomain: `auth.example.com` of externalUrl is not in it",
+        "applications[3].cookieDomain: needs `mode: domain`",
+        "applications[3].cookieName: browsers take this prefix over https only",
+        "colour: unknown key",
+    ];
+    for start in expected {
+        assert!(
+            lines.iter().any(|line| line.starts_with(start)),
+            "{start}\n{lines:#?}"
+        );
+    }
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    let all = lines.join("\n");
+    assert!(
+        !all.contains("very-secret") && !all.contains("c2hvcnQ"),
+        "{all}"
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    assert_eq!(
+        problems("", &[]),
+        [
+            "keys: missing: entries `kid:base64` of at least 32 bytes, or `keysFile`; `gatepost keygen` \
+         makes one",
+            "providers: missing: at least one OpenID provider",
+            "applications: missing: at least one application",
+        ]
+    );
+    let no_domain = minimal("    mode: domain\n");
+    assert_eq!(
+        problems(&no_domain, &[]),
+        [
+            "applications[0].cookieDomain: missing: the domain whose hosts share the session, like \
+         `example.com`"
+        ]
+    );
+}
+
+#[test]
+fn text_that_is_not_yaml_is_refused_without_being_quoted() {
+    for yaml in [
+        "keys: [",
+        "a: b: c: super-secret",
+        "- a list",
+        "keys: x\nkeys: super-secret",
+    ] {
+        let lines = problems(yaml, &[]);
+        assert_eq!(lines.len(), 1, "{yaml}: {lines:?}");
+        assert!(
+            lines[0].contains("not valid YAML") && !lines[0].contains("super-secret"),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn applications_must_differ() {
+    let yaml = minimal(
+        "  - {name: wiki, externalUrl: 'https://other.example.com'}\n  \
+           - {name: third, externalUrl: 'https://WIKI.example.com:443/'}\n",
+    );
+    assert_eq!(
+        problems(&yaml, &[]),
+        [
+            "applications: two are called `wiki`",
+            "applications: two have the externalUrl `https://wiki.example.com`",
+        ]
+    );
+}
+
+#[test]
+fn the_environment_says_everything_that_a_file_can() {
+    let environment = [
+        ("GATEPOST_LISTEN_HTTP", "0.0.0.0:80"),
+        ("GATEPOST_KEYS", KEY),
+        ("GATEPOST_TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1"),
+        ("GATEPOST_SESSION_RENEW_AFTER", "5m"),
+        ("GATEPOST_PROVIDERS_0_NAME", "main"),
+        ("GATEPOST_PROVIDERS_0_ISSUER", "https://id.example.com"),
+        ("GATEPOST_PROVIDERS_0_CLIENT_ID", "gatepost"),
+        ("GATEPOST_PROVIDERS_0_CLIENT_SECRET", ""),
+        (
+            "GATEPOST_APPLICATIONS_1_EXTERNAL_URL",
+            "https://b.example.com",
+        ),
+        ("GATEPOST_APPLICATIONS_1_NAME", "b"),
+        ("GATEPOST_APPLICATIONS_0_NAME", "a"),
+        (
+            "GATEPOST_APPLICATIONS_0_EXTERNAL_URL",
+            "https://a.example.com",
+        ),
+        (
+            "GATEPOST_APPLICATIONS_0_REQUIRE_EMAIL_DOMAINS",
+            "example.com",
+        ),
+        (
+            "GATEPOST_APPLICATIONS_0_HEADERS_SET",
+            "X-Department=department, X-Level=level",
+        ),
+        ("PATH", "/bin"),
+    ];
+    let config = Config::parse("", variables(&environment)).expect("a configuration");
+    assert_eq!(config.listen.http.port(), 80);
+    assert_eq!(config.session.renew_after, 300);
+    assert!(
+        config.providers[0].client_secret.is_none(),
+        "an empty variable counts as absent"
+    );
+    let names: Vec<&str> = config
+        .applications
+        .iter()
+        .map(|a| a.audience.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    let claims: Vec<&str> = config.applications[0].headers.claims().collect();
+    assert!(claims.ends_with(&["department", "level"]), "{claims:?}");
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_names_its_own_mistakes() {
+    let yaml = minimal("");
+    let config = Config::parse(
+        &yaml,
+        variables(&[(
+            "GATEPOST_APPLICATIONS_0_EXTERNAL_URL",
+            "https://other.example.com",
+        )]),
+    );
+    assert_eq!(
+        config.expect("right").applications[0].external.host(),
+        "other.example.com"
+    );
+    let mistakes = [
+        ("GATEPOST_APPLICATIONS_EXTERNAL_URL", "x"),
+        ("GATEPOST_APPLICATIONS_2_NAME", "x"),
+        ("GATEPOST_COLOUR", "x"),
+    ];
+    assert_eq!(
+        problems(&yaml, &mistakes),
+        [
+            "GATEPOST_COLOUR: no such key: the reference lists them all",
+            "GATEPOST_APPLICATIONS_EXTERNAL_URL: no such key: `applications[].externalUrl` is \
+         GATEPOST_APPLICATIONS_0_EXTERNAL_URL",
+            "GATEPOST_APPLICATIONS_2_NAME: entries are counted from 0 without a gap",
+        ]
+    );
+}
+
+#[test]
+fn every_listed_key_is_read_and_has_its_own_variable() {
+    let names: BTreeSet<String> = KEYS.iter().map(|key| variable_of(key)).collect();
+    assert_eq!(names.len(), KEYS.len());
+    for key in KEYS {
+        let lines = problems("", &[(&variable_of(key), "x")]);
+        let unknown: Vec<&String> = lines
+            .iter()
+            .filter(|line| line.contains("unknown key") || line.contains("no such key"))
+            .collect();
+        assert!(unknown.is_empty(), "{key}: {unknown:?}");
+    }
+}
+
+#[test]
+fn secrets_may_come_from_files() {
+    let folder = std::env::temp_dir().join(format!("gatepost-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let keys = file("keys", &format!("# the ring\n{KEY}\n"));
+    let secret = file("secret", "s3cret\n");
+    let yaml = minimal("").replace(&format!("keys: ['{KEY}']"), &format!("keysFile: {keys}"));
+    let config = Config::parse(
+        &yaml,
+        variables(&[("GATEPOST_PROVIDERS_0_CLIENT_SECRET_FILE", &secret)]),
+    )
+    .expect("right");
+    assert_eq!(
+        config.providers[0]
+            .client_secret
+            .as_ref()
+            .expect("a secret")
+            .secret(),
+        "s3cret"
+    );
+    assert_eq!(config.files.len(), 2, "both are watched");
+
+    let missing = yaml.replace(&keys, "/nonexistent/keys");
+    assert!(problems(&missing, &[])[0].starts_with("keysFile: cannot read /nonexistent/keys:"));
+    let both = format!("{yaml}\n").replace("keysFile", "keys: [x]\nkeysFile");
+    assert_eq!(
+        problems(&both, &[]),
+        ["keysFile: stands beside `keys`: write one of them"]
+    );
+    std::fs::remove_dir_all(&folder).expect("removed");
+}

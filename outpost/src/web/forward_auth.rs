@@ -5,7 +5,6 @@ use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
 
 use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
 use super::outcome::{Answer, Denied, Outcome, Pass};
-use super::session::own_url;
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
@@ -157,20 +156,12 @@ impl Site<'_> {
                 (None, None) => Outcome::Failed(Failure::UnknownHost { host: None }),
             },
             Decision::Deny(denial) => {
-                let claims = denial.identity();
                 tracing::info!(
                     application = %application.audience,
-                    subject = ?claims.sub,
+                    subject = ?denial.identity().sub,
                     "denied: no rule admits this person"
                 );
-                Outcome::Denied(Denied {
-                    application: application.audience.to_string(),
-                    signed_in_as: claims
-                        .preferred_username
-                        .clone()
-                        .unwrap_or_else(|| claims.sub.clone()),
-                    sign_out_url: own_url(application, "sign_out"),
-                })
+                Outcome::Denied(Denied::new(&denial, application))
             }
             Decision::Defer(Deferral::MoreGroups) => {
                 return self
@@ -206,15 +197,7 @@ impl Site<'_> {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 Outcome::Pass(Pass::new(&permit, &application.headers, dialect))
             }
-            Decision::Deny(denial) => Outcome::Denied(Denied {
-                application: application.audience.to_string(),
-                signed_in_as: denial
-                    .identity()
-                    .preferred_username
-                    .clone()
-                    .unwrap_or_else(|| denial.identity().sub.clone()),
-                sign_out_url: own_url(application, "sign_out"),
-            }),
+            Decision::Deny(denial) => Outcome::Denied(Denied::new(&denial, application)),
             Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::response::Response;
-use gatepost_policy::{HeaderRules, Permit, Presentation};
+use gatepost_policy::{Denial, HeaderRules, Permit, Presentation};
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -14,7 +14,8 @@ use serde_json::json;
 
 use super::endpoint::Dialect;
 use super::failure::Failure;
-use super::session::SessionView;
+use super::session::{SessionView, own_url};
+use crate::application::Application;
 use crate::pages::{self, Page};
 
 /// An outcome and the cookies that go with it.
@@ -102,6 +103,23 @@ pub struct Denied {
     pub signed_in_as: String,
     /// Where to sign out, to come back as someone else.
     pub sign_out_url: String,
+}
+
+impl Denied {
+    /// What to say of a denial by `application`'s policy.
+    pub fn new(denial: &Denial<'_>, application: &Application) -> Self {
+        let claims = denial.identity();
+        let names = [&claims.preferred_username, &claims.email];
+        let name = names
+            .into_iter()
+            .find_map(Option::as_ref)
+            .unwrap_or(&claims.sub);
+        Self {
+            application: application.audience.to_string(),
+            signed_in_as: name.clone(),
+            sign_out_url: own_url(application, "sign_out"),
+        }
+    }
 }
 
 /// By which way an answer leaves.
@@ -206,13 +224,21 @@ impl Answer {
                 {
                     headers.insert(WWW_AUTHENTICATE, challenge);
                 }
-                let body = json!({"error": "sign_in_required", "sign_in": url});
+                let body = json!({
+                    "error": "unauthenticated",
+                    "message": "sign in first",
+                    "signIn": url,
+                });
                 set_json(&mut response, &body);
             }
             Outcome::Denied(denied) => match presentation {
                 Presentation::PageLoad => set_page(&mut response, &Page::Denied(&denied)),
                 Presentation::Data => {
-                    let body = json!({"error": "denied", "application": denied.application});
+                    let body = json!({
+                        "error": "denied",
+                        "message": "signed in, but not admitted to this application",
+                        "application": denied.application,
+                    });
                     set_json(&mut response, &body);
                 }
             },
@@ -223,7 +249,7 @@ impl Answer {
                     };
                     set_page(&mut response, &page);
                 }
-                Presentation::Data => set_json(&mut response, &json!({"signed_out": true})),
+                Presentation::Data => set_json(&mut response, &json!({"signedOut": true})),
             },
             Outcome::Session(view) => match presentation {
                 Presentation::PageLoad => set_page(&mut response, &Page::Session(&view)),

@@ -13,6 +13,7 @@ use crate::sessions::Kept;
 
 /// What a person may see of their own session. No token is part of it.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SessionView {
     /// The application.
     pub application: String,

@@ -1,0 +1,40 @@
+//! A deployment for unit tests: one application of each mode.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::application::Application;
+use crate::config::Config;
+use crate::outpost::Deployment;
+
+/// The keys of [`deployment`], in order.
+pub(crate) const KEYS: [&str; 2] = [
+    "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+    "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+];
+
+/// `wiki` on `https://app.example.com`, `plain` on `http://app.localhost:8080`, and `intranet` for
+/// all of `example.org` with the outpost on `https://auth.example.org`.
+pub(crate) fn deployment(keys: &[&str]) -> Deployment {
+    let keys = keys.join("', '");
+    let yaml = format!(
+        "
+keys: ['{keys}']
+providers:
+  - {{name: main, issuer: 'https://id.example.com', clientId: gatepost}}
+  - {{name: other, issuer: 'https://id.example.net', clientId: gatepost}}
+applications:
+  - {{name: wiki, externalUrl: 'https://app.example.com', provider: main}}
+  - {{name: plain, externalUrl: 'http://app.localhost:8080', provider: main, outpostPrefix: /sso}}
+  - {{name: intranet, mode: domain, externalUrl: 'https://auth.example.org', provider: main,
+      cookieDomain: example.org}}
+"
+    );
+    let config = Config::parse(&yaml, []).expect("a configuration");
+    Deployment::new(&config, None).expect("a deployment")
+}
+
+/// One of the applications of [`deployment`].
+pub(crate) fn application(name: &str) -> Arc<Application> {
+    static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| deployment(&KEYS));
+    Arc::clone(DEPLOYMENT.applications.named(name).expect("an application"))
+}
