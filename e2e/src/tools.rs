@@ -83,6 +83,29 @@ pub trait Tool {
     }
 }
 
+/// Cargo, in the checkout, as if it were called from a shell.
+///
+/// A chore runs under cargo, which tells it in the environment about the package that it is. Build
+/// scripts look at the same variables, and would be run again each time they differ.
+pub fn cargo(arguments: &[&str]) -> Command {
+    cargo_at("cargo", arguments)
+}
+
+/// As [`cargo`], with another program.
+fn cargo_at(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(layout::root());
+    for (name, _) in std::env::vars_os() {
+        let about_package = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if about_package {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs a command to its end; what it prints is shown only when it fails.
 fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");

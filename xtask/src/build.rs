@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use gatepost_e2e::layout;
-use gatepost_e2e::tools::{NodePackages, Source, TARGET, Tool as _, WasmToolchain};
+use gatepost_e2e::tools::{NodePackages, Source, TARGET, Tool as _, WasmToolchain, cargo};
 
 /// The most that the guest may take: Traefik compiles it for every router at each reload.
 const MAX_PLUGIN_BYTES: u64 = 150_000;
@@ -72,8 +72,7 @@ fn build_plugin(source: Option<Source>) -> Result<PathBuf> {
             "gatepost-plugin",
         ])
         .arg("--target-dir")
-        .arg(&build_dir)
-        .current_dir(layout::root()))?;
+        .arg(&build_dir))?;
     let built = build_dir.join(TARGET).join("plugin/gatepost-plugin.wasm");
     let wasm = layout::target_dir().join("plugin/plugin.wasm");
     run(Command::new("node")
@@ -102,9 +101,7 @@ pub(crate) fn rustflags() -> String {
 /// In the dev profile: it is built in a fraction of the time of a release (which optimises across
 /// all crates), and sign-in on loopback is no slower for a person.
 pub(crate) fn outpost() -> Result<()> {
-    run(Command::new("cargo")
-        .args(["build", "--locked", "--package", "gatepost"])
-        .current_dir(layout::root()))
+    run(&mut cargo(&["build", "--locked", "--package", "gatepost"]))
 }
 
 /// Runs a command whose output a person watches.

@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use gatepost_e2e::layout;
-use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain};
+use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain, cargo};
 
 use self::counts::Counts;
 use crate::{build, setup};
@@ -55,25 +54,17 @@ impl Section {
             Self::Format => check(&mut cargo(&["fmt", "--all", "--check"])),
             Self::Lints => lints(),
             Self::Docs => check(
-                cargo(&[
-                    "doc",
-                    "--workspace",
-                    "--no-deps",
-                    "--document-private-items",
-                ])
-                .env("RUSTDOCFLAGS", "-D warnings"),
+                // Private items too: their links are for whoever changes the code.
+                cargo(&["doc", "--locked", "--workspace", "--no-deps"])
+                    .arg("--document-private-items")
+                    .env(
+                        "RUSTDOCFLAGS",
+                        "-D warnings -A rustdoc::private-intra-doc-links",
+                    ),
             ),
+            // Without the scenarios, which their crate leaves out of what runs by default.
             Self::Unit => {
-                let mut command = cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
-                // The scenarios have a section of their own; the harness's own tests are here.
-                command.args(["--lib", "--bins"]);
-                command.args(filter);
-                let mut counts = tests(&mut command)?;
-                counts += integration_tests(filter)?;
-                let mut command = cargo(&["test", "--locked", "--workspace", "--doc"]);
-                command.args(filter);
-                counts += tests(&mut command)?;
-                Ok(counts)
+                tests(cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]).args(filter))
             }
             Self::E2e => {
                 setup::everything()?;
@@ -121,23 +112,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-/// The tests in `tests/` of every member but this crate's own scenarios.
-fn integration_tests(filter: Option<&str>) -> Result<Counts> {
-    let mut command = cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
-    command.args(["--exclude", "gatepost-e2e", "--test", "*"]);
-    command.args(filter);
-    tests(&mut command)
-}
-
 fn lints() -> Result<Counts> {
     let mut counts = check(&mut clippy(&["--workspace", "--all-targets"]))?;
+    counts += check(&mut clippy(&[
+        "--package",
+        "gatepost-e2e",
+        "--test",
+        "scenarios",
+    ]))?;
     // Clippy belongs to one compiler; Debian's has none for the plugin's target.
     if WasmToolchain::ANY.ensure()? == Source::Rustup {
-        let mut plugin = clippy(&["--package", "gatepost-plugin", "--target", TARGET]);
-        plugin
-            .arg("--target-dir")
-            .arg(layout::target_dir().join("plugin/rustup"));
-        counts += check(&mut plugin)?;
+        let plugin = ["--package", "gatepost-plugin", "--target", TARGET];
+        counts += check(&mut clippy(&plugin))?;
     } else {
         println!("no clippy for {TARGET} on this machine: left out");
     }
@@ -147,12 +133,6 @@ fn lints() -> Result<Counts> {
 fn clippy(arguments: &[&str]) -> Command {
     let mut command = cargo(&["clippy", "--locked"]);
     command.args(arguments).args(["--", "--deny", "warnings"]);
-    command
-}
-
-fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command.args(arguments).current_dir(layout::root());
     command
 }
 

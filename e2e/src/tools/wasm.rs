@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Tool, apt, on_path, run};
+use super::{Tool, apt, cargo_at, on_path, run};
 use crate::layout;
 
 /// The target that Traefik's plugin runtime runs.
@@ -42,12 +42,12 @@ impl WasmToolchain {
     /// see in a guest, the plugin is a fifth smaller. These are options of nightly compilers; both
     /// sources have the library that belongs to their stable one.
     pub fn cargo_build(source: Source, rustflags: &str) -> Command {
-        let mut command = match source {
-            Source::Rustup => Command::new("cargo"),
-            Source::Debian => Command::new(DEBIAN_CARGO),
+        let program = match source {
+            Source::Rustup => "cargo",
+            Source::Debian => DEBIAN_CARGO,
         };
+        let mut command = cargo_at(program, &["build", "--target", TARGET]);
         command
-            .args(["build", "--target", TARGET])
             .arg("-Zbuild-std=std,panic_abort")
             .arg("-Zbuild-std-features=optimize_for_size")
             .env("RUSTC_BOOTSTRAP", "1");
