@@ -1,0 +1,624 @@
+//! `auth/*`: what proxies are told.
+
+use axum::body::Body;
+use axum::http::Request;
+use proptest::prelude::*;
+use url::Url;
+
+use crate::browser::{Browser, Reply};
+use crate::world::World;
+
+const DIALECTS: [&str; 6] = [
+    "auth/traefik",
+    "auth?traefik",
+    "auth/caddy",
+    "auth/nginx",
+    "auth?nginx",
+    "auth/envoy",
+];
+
+/// A browser's request, and how each proxy asks about it.
+#[derive(Clone)]
+struct Asked<'a> {
+    method: &'a str,
+    host: &'a str,
+    target: &'a str,
+    headers: Vec<(&'a str, String)>,
+}
+
+impl<'a> Asked<'a> {
+    fn load(host: &'a str, target: &'a str) -> Self {
+        let headers = vec![
+            ("Sec-Fetch-Mode", "navigate".into()),
+            ("Accept", "text/html".into()),
+        ];
+        Self {
+            method: "GET",
+            host,
+            target,
+            headers,
+        }
+    }
+
+    fn fetch(host: &'a str, target: &'a str) -> Self {
+        Self {
+            method: "GET",
+            host,
+            target,
+            headers: vec![("Sec-Fetch-Mode", "cors".into())],
+        }
+    }
+
+    fn with(mut self, name: &'a str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    fn by(self, browser: &Browser<'_>) -> Self {
+        let url = Url::parse(&format!("https://{}{}", self.host, self.target)).expect("a URL");
+        let line = browser.cookie_line(&url);
+        if line.is_empty() {
+            self
+        } else {
+            self.with("Cookie", &line)
+        }
+    }
+
+    async fn ask(&self, world: &World, dialect: &str) -> Reply {
+        self.ask_from(world, dialect, "127.0.0.1:4000").await
+    }
+
+    async fn ask_from(&self, world: &World, dialect: &str, peer: &str) -> Reply {
+        let mut request = Request::builder();
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        request = if dialect == "auth/envoy" {
+            let uri = format!("/akprox/auth/envoy{}", self.target);
+            request
+                .method(self.method)
+                .uri(uri)
+                .header("Host", self.host)
+        } else {
+            request = request
+                .uri(format!("/akprox/{dialect}"))
+                .header("Host", "outpost:9000");
+            if dialect.ends_with("nginx") {
+                request
+                    .header(
+                        "X-Original-URL",
+                        format!("https://{}{}", self.host, self.target),
+                    )
+                    .header("X-Original-Method", self.method)
+            } else {
+                request
+                    .header("X-Forwarded-Method", self.method)
+                    .header("X-Forwarded-Proto", "https")
+                    .header("X-Forwarded-Host", self.host)
+                    .header("X-Forwarded-Uri", self.target)
+            }
+        };
+        world
+            .send_from(peer, request.body(Body::empty()).expect("a request"))
+            .await
+    }
+}
+
+async fn signed_in<'w>(world: &'w World, host: &str) -> Browser<'w> {
+    let mut browser = world.browser();
+    let reply = browser
+        .sign_in(&format!("https://{host}/akprox/start"))
+        .await
+        .expect(302);
+    assert!(reply.sets_session(), "{host}");
+    browser
+}
+
+#[tokio::test]
+async fn whoever_is_signed_in_and_admitted_passes_with_their_identity() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    for dialect in DIALECTS {
+        for asked in [
+            Asked::load("app.example.com", "/x"),
+            Asked::fetch("app.example.com", "/x"),
+        ] {
+            let reply = asked.by(&browser).ask(&world, dialect).await.expect(200);
+            for (name, value) in [
+                ("X-Auth-Username", "alice"),
+                ("X-Auth-Groups", "staff|admins"),
+                ("X-Forwarded-Email", "alice@example.com"),
+                ("X-Forwarded-User", "alice-id"),
+            ] {
+                assert_eq!(reply.header(name), Some(value), "{dialect} {name}");
+            }
+            assert!(reply.set_cookies().is_empty(), "{dialect}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_not_signed_in_is_told_in_the_proxys_way() {
+    let world = World::new().await;
+    let start = "https://app.example.com/akprox/start?rd=%2Fa%3Fb%3D1";
+    for dialect in DIALECTS {
+        let page = Asked::load("app.example.com", "/a?b=1")
+            .ask(&world, dialect)
+            .await;
+        if dialect.ends_with("nginx") {
+            page.clone().expect(401);
+        } else {
+            assert_eq!(page.clone().expect(302).location(), start, "{dialect}");
+        }
+        let data = Asked::fetch("app.example.com", "/a?b=1")
+            .ask(&world, dialect)
+            .await
+            .expect(401);
+        let body: serde_json::Value = serde_json::from_str(&data.body).expect("JSON");
+        assert_eq!(
+            (&body["error"], &body["signIn"]),
+            (&"unauthenticated".into(), &start.into())
+        );
+        assert_eq!(
+            data.header("www-authenticate"),
+            Some("Gatepost realm=\"app\""),
+            "{dialect}"
+        );
+        for reply in [page, data] {
+            assert_eq!(reply.header("cache-control"), Some("no-store"), "{dialect}");
+            assert!(reply.header("x-auth-username").is_none(), "{dialect}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_rule_decides_about_those_who_are_signed_in() {
+    let world = World::new().await;
+    for (host, status) in [("admin.example.com", 200), ("root.example.com", 403)] {
+        let browser = signed_in(&world, host).await;
+        for dialect in DIALECTS {
+            let page = Asked::load(host, "/")
+                .by(&browser)
+                .ask(&world, dialect)
+                .await;
+            let data = Asked::fetch(host, "/")
+                .by(&browser)
+                .ask(&world, dialect)
+                .await;
+            for reply in [&page, &data] {
+                assert_eq!(reply.status.as_u16(), status, "{dialect} {host}");
+            }
+            if status == 403 {
+                assert!(
+                    page.body.contains("alice") && page.body.contains("sign_out"),
+                    "{dialect}"
+                );
+                assert!(data.body.contains("\"denied\""), "{dialect}: {}", data.body);
+                assert!(page.header("x-auth-username").is_none(), "{dialect}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn public_paths_pass_without_an_identity_that_a_client_could_make_up() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    for dialect in DIALECTS {
+        let ask = |target, method| Asked {
+            method,
+            ..Asked::fetch("app.example.com", target)
+        };
+        let reply = ask("/public/x?y", "GET")
+            .with("X-Auth-Username", "evil")
+            .ask(&world, dialect)
+            .await
+            .expect(200);
+        let blank = matches!(dialect, "auth/caddy" | "auth/envoy").then_some("");
+        assert_eq!(reply.header("x-auth-username"), blank, "{dialect}");
+        let known = ask("/public/x", "GET")
+            .by(&browser)
+            .ask(&world, dialect)
+            .await
+            .expect(200);
+        assert_eq!(known.header("x-auth-username"), Some("alice"), "{dialect}");
+        for (target, method) in [
+            ("/hook", "POST"),
+            ("/publicx", "GET"),
+            ("/public/../admin", "GET"),
+            ("/public/%2e%2e/admin", "GET"),
+            ("/public/..%2fadmin", "GET"),
+            ("/public/..;/admin", "GET"),
+            ("/public//../admin", "GET"),
+            ("/admin?path=/public/x", "GET"),
+            ("/admin", "OPTIONS"),
+        ] {
+            let reply = ask(target, method).ask(&world, dialect).await;
+            assert_eq!(reply.status.as_u16(), 401, "{dialect} {method} {target}");
+        }
+        ask("/hook", "GET").ask(&world, dialect).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn only_trusted_proxies_are_believed() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    for dialect in DIALECTS {
+        for target in ["/x", "/public/x", "/akprox/start?rd=/x"] {
+            let asked = Asked::load("app.example.com", target).by(&browser);
+            let reply = asked
+                .ask_from(&world, dialect, "192.0.2.9:4000")
+                .await
+                .expect(401);
+            assert!(reply.header("location").is_none(), "{dialect} {target}");
+            assert!(
+                reply.header("x-auth-username").is_none(),
+                "{dialect} {target}"
+            );
+        }
+        // The same host, as a socket that listens on both families shows it.
+        let asked = Asked::load("app.example.com", "/x").by(&browser);
+        asked
+            .ask_from(&world, dialect, "[::ffff:127.0.0.1]:4000")
+            .await
+            .expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_say_what_it_asks_about_gets_no_consent() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
+    let full = [
+        ("X-Forwarded-Method", "GET"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "app.example.com"),
+        ("X-Forwarded-Uri", "/x"),
+    ];
+    for endpoint in ["auth/traefik", "auth/caddy"] {
+        for missing in 0..full.len() {
+            let mut headers = full.to_vec();
+            let (name, _) = headers.remove(missing);
+            headers.push(("Cookie", &line));
+            // Names that only look alike are nobody's.
+            headers.push(("X_Forwarded_Uri", "/public/x"));
+            headers.push(("X-Original-URL", "https://app.example.com/public/x"));
+            let reply = world.ask(endpoint, &headers).await;
+            assert_eq!(reply.status.as_u16(), 400, "{endpoint} without {name}");
+        }
+        for (name, value) in [
+            ("X-Forwarded-Host", "app.example.com, evil.example"),
+            ("X-Forwarded-Host", "app.example.com."),
+            ("X-Forwarded-Host", "user@app.example.com"),
+            ("X-Forwarded-Uri", "https://app.example.com/x"),
+            ("X-Forwarded-Uri", "x"),
+            ("X-Forwarded-Uri", "*"),
+            ("X-Forwarded-Proto", "gopher"),
+            ("X-Forwarded-Method", "G T"),
+        ] {
+            let mut headers: Vec<(&str, &str)> = full
+                .iter()
+                .copied()
+                .filter(|(own, _)| *own != name)
+                .collect();
+            headers.extend([(name, value), ("Cookie", &line)]);
+            let reply = world.ask(endpoint, &headers).await;
+            assert_eq!(reply.status.as_u16(), 400, "{endpoint} {name}: {value}");
+        }
+        let twice = [full.as_slice(), &[full[3], ("Cookie", &line)]].concat();
+        world.ask(endpoint, &twice).await.expect(400);
+    }
+    for url in [
+        "",
+        "/public/x",
+        "//app.example.com/public/x",
+        "https://app.example.com",
+        "https://app.example.com@evil/public/x",
+        "https://user@app.example.com/public/x",
+        "http:///public/x",
+        "ftp://app.example.com/public/x",
+        "https://app.example.com?/public/x",
+        "https://app.example.com/a b",
+    ] {
+        let headers = [
+            ("X-Original-URL", url),
+            ("X-Forwarded-Uri", "/public/x"),
+            ("X-Forwarded-Host", "app.example.com"),
+            ("Cookie", &*line),
+        ];
+        let reply = world.ask("auth/nginx", &headers).await;
+        assert_eq!(reply.status.as_u16(), 401, "{url:?}");
+    }
+}
+
+#[tokio::test]
+async fn nginx_may_name_host_and_target_apart() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
+    let mut headers = vec![
+        ("X-Original-URI", "/x"),
+        ("Host", "app.example.com"),
+        ("Cookie", &line),
+    ];
+    world.ask("auth/nginx", &headers).await.expect(200);
+    headers[1] = ("X-Forwarded-Host", "app.example.com");
+    world.ask("auth/nginx", &headers).await.expect(200);
+    headers[1] = ("X-Forwarded-Host", "app2.example.com");
+    world.ask("auth/nginx", &headers).await.expect(401);
+    // Of both, the whole URL counts.
+    headers.push(("X-Original-URL", "https://app.example.com/x"));
+    world.ask("auth/nginx", &headers).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_session_is_good_at_its_own_application_only() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
+    for dialect in DIALECTS {
+        for (host, status) in [
+            ("app.example.com", 200),
+            ("APP.example.com", 200),
+            ("app.example.com:443", 200),
+            ("app2.example.com", 401),
+            ("evil.example", 404),
+            ("example.com", 404),
+            ("app.example.com:8443", 404),
+            ("evilexample.org", 404),
+        ] {
+            let reply = Asked::fetch(host, "/x")
+                .with("Cookie", &line)
+                .ask(&world, dialect)
+                .await;
+            assert_eq!(reply.status.as_u16(), status, "{dialect} {host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_sign_in_counts_on_every_host_of_a_domain() {
+    let world = World::new().await;
+    let asked = Asked::load("wiki.example.org", "/x");
+    let reply = asked.ask(&world, "auth/traefik").await.expect(302);
+    assert_eq!(
+        reply.location(),
+        "https://auth.example.org/akprox/start?rd=https%3A%2F%2Fwiki.example.org%2Fx"
+    );
+    let browser = signed_in(&world, "auth.example.org").await;
+    for host in ["wiki.example.org", "a.b.example.org", "example.org"] {
+        for dialect in DIALECTS {
+            Asked::load(host, "/x")
+                .by(&browser)
+                .ask(&world, dialect)
+                .await
+                .expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_gets_a_status_and_not_a_redirect() {
+    let world = World::new().await;
+    let headers = |proto| {
+        [
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Proto", proto),
+            ("X-Forwarded-Host", "app.example.com"),
+            ("X-Forwarded-Uri", "/socket"),
+            ("Accept", "text/html"),
+        ]
+    };
+    for proto in ["ws", "wss"] {
+        let reply = world.ask("auth/traefik", &headers(proto)).await.expect(401);
+        assert!(
+            reply.body.contains("https://app.example.com/akprox/start"),
+            "{}",
+            reply.body
+        );
+    }
+    world
+        .ask("auth/traefik", &headers("https"))
+        .await
+        .expect(302);
+}
+
+#[tokio::test]
+async fn a_session_that_is_due_is_renewed_in_place() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    for (seconds, renews) in [(599, false), (1, true), (3_600, true)] {
+        world.wait(seconds);
+        for dialect in DIALECTS {
+            let asked = Asked::fetch("app.example.com", "/x").by(&browser);
+            let reply = asked.ask(&world, dialect).await.expect(200);
+            assert_eq!(reply.sets_session(), renews, "{dialect} after {seconds}");
+            assert_eq!(reply.header("x-auth-username"), Some("alice"), "{dialect}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_signed_out_is_refused_at_once() {
+    let world = World::new().await;
+    let mut browser = signed_in(&world, "app.example.com").await;
+    let asked = Asked::fetch("app.example.com", "/x").by(&browser);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+    browser
+        .load("https://app.example.com/akprox/sign_out")
+        .await
+        .expect(302);
+    for dialect in DIALECTS {
+        asked.ask(&world, dialect).await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn the_browsers_own_endpoints_are_met_in_place() {
+    let world = World::new().await;
+    for dialect in ["auth/traefik", "auth/caddy", "auth/envoy"] {
+        let mut browser = world.browser();
+        let start = Asked::load("app.example.com", "/akprox/start?rd=/x")
+            .ask(&world, dialect)
+            .await;
+        let callback = world
+            .provider
+            .authorize(start.clone().expect(302).location());
+        let flow = start.set_cookies()[0]
+            .split(';')
+            .next()
+            .expect("a cookie")
+            .to_owned();
+        let target = &callback[url::Position::BeforePath..];
+        let asked = Asked::load("app.example.com", target).with("Cookie", &flow);
+        let reply = asked.ask(&world, dialect).await.expect(302);
+        assert_eq!(reply.location(), "https://app.example.com/x", "{dialect}");
+        assert!(reply.sets_session(), "{dialect}");
+
+        // Nothing of the outpost's own is consent, whatever it says to a browser.
+        browser
+            .sign_in("https://app.example.com/akprox/start")
+            .await
+            .expect(302);
+        for target in [
+            "/akprox/ping",
+            "/akprox/session",
+            "/akprox/auth/traefik",
+            "/akprox/auth?nginx",
+            "/akprox/auth/envoy/public/x",
+            "/akprox/public/x",
+            "/akprox",
+            "/outpost.goauthentik.io/ping",
+        ] {
+            let reply = Asked::load("app.example.com", target)
+                .by(&browser)
+                .ask(&world, dialect)
+                .await;
+            assert_eq!(reply.status.as_u16(), 404, "{dialect} {target}");
+        }
+        let asked = Asked::load("app.example.com", "/akprox/sign_out");
+        let reply = asked.clone().ask(&world, dialect).await.expect(401);
+        assert!(reply.body.contains("Signed out"), "{dialect}");
+        asked.by(&browser).ask(&world, dialect).await.expect(302);
+    }
+    for target in [
+        "/akprox/start",
+        "/akprox/ping",
+        "/akprox/sign_out",
+        "/akprox/x",
+    ] {
+        Asked::load("app.example.com", target)
+            .ask(&world, "auth/nginx")
+            .await
+            .expect(403);
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_says_beside_its_request_changes_nothing() {
+    let world = World::new().await;
+    for dialect in DIALECTS {
+        let asked = Asked::fetch("app.example.com", "/x");
+        for (name, value) in [
+            ("X-Auth-Username", "admin"),
+            ("X-Forwarded-For", "127.0.0.1"),
+            ("X-Real-Ip", "127.0.0.1"),
+            ("User-Agent", "kube-probe/1.30"),
+            ("X-HTTP-Method-Override", "GET"),
+            ("X-Forwarded-Prefix", "https://evil.example"),
+            ("Authorization", "Bearer x"),
+            ("X-Gatepost-Verdict", "allow"),
+        ] {
+            let reply = asked
+                .clone()
+                .with(name, value)
+                .ask(&world, dialect)
+                .await
+                .expect(401);
+            assert!(!reply.body.contains("evil"), "{dialect} {name}");
+            assert!(
+                reply.headers.get("x-auth-username").is_none(),
+                "{dialect} {name}"
+            );
+        }
+    }
+    let narrowed = world
+        .ask(
+            "auth/traefik?allowed_groups=staff",
+            &[
+                ("X-Forwarded-Method", "GET"),
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Host", "root.example.com"),
+                ("X-Forwarded-Uri", "/x"),
+            ],
+        )
+        .await;
+    narrowed.expect(401);
+}
+
+#[tokio::test]
+async fn malformed_cookies_are_never_consent() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
+    let token = line
+        .split("; ")
+        .find_map(|pair| pair.strip_prefix("__Host-gatepost="))
+        .expect("a session")
+        .to_owned();
+    let cut = &token[..token.len() - 1];
+    for cookie in [
+        "__Host-gatepost".to_owned(),
+        "__Host-gatepost=".to_owned(),
+        "__Host-gatepost=%%%".to_owned(),
+        "__Host-gatepost=\"".to_owned(),
+        "__Host-gatepost=..".to_owned(),
+        format!("__Host-gatepost={cut}"),
+        format!("__Host-gatepost={token}A"),
+        format!("__Host-gatepost=\"{token}\""),
+        format!("gatepost={token}"),
+        format!("__host-gatepost={token}"),
+        format!("={token}"),
+        format!("__Host-gatepost.1={token}"),
+        format!("__Host-gatepost.00={token}"),
+        format!("__Secure-gatepost={token}"),
+        format!("__Secure-gatepost-flow-x={token}"),
+        "a=b; ".repeat(5_000),
+        format!("__Host-gatepost={}", "x".repeat(100_000)),
+    ] {
+        for dialect in DIALECTS {
+            let asked = Asked::fetch("app.example.com", "/x").with("Cookie", &cookie);
+            let reply = asked.ask(&world, dialect).await;
+            assert_eq!(reply.status.as_u16(), 401, "{dialect} {:.60}", cookie);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_request_of_nobody_is_consent(
+        cookie in "(__Host-gatepost(\\.[0-9])?=)?[ -~]{0,40}",
+        target in "/[!-~]{0,30}",
+        dialect in 0..DIALECTS.len(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("one");
+        runtime.block_on(async {
+            let world = shared_world().await;
+            let asked = Asked::load("app2.example.com", &target).with("Cookie", &cookie);
+            let Ok(_) = axum::http::HeaderValue::try_from(cookie.as_str()) else { return };
+            if format!("/akprox/auth/envoy{target}").parse::<axum::http::Uri>().is_err() { return }
+            let reply = asked.ask(world, DIALECTS[dialect]).await;
+            assert!(!reply.status.is_success(), "{} {target} {cookie}", DIALECTS[dialect]);
+        });
+    }
+}
+
+/// A world that outlives one case: only answers that need no provider are asked of it.
+async fn shared_world() -> &'static World {
+    static WORLD: tokio::sync::OnceCell<World> = tokio::sync::OnceCell::const_new();
+    WORLD.get_or_init(|| World::without_provider("")).await
+}

@@ -1,0 +1,263 @@
+//! A provider that signs what it is told to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+pub(crate) const CLIENT_ID: &str = "gatepost";
+pub(crate) const CLIENT_SECRET: &str = "client secret & more";
+
+/// How an ID token is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Signature {
+    /// With the provider's key.
+    #[default]
+    Genuine,
+    /// With a key of this seed that the provider does not publish under its id.
+    Forged(u8),
+    /// With the client secret.
+    ClientSecret,
+    /// With the bytes of the public key as a secret.
+    PublicKeyAsSecret,
+    /// Not at all.
+    Missing,
+}
+
+type Change = Box<dyn Fn(&mut Value) + Send>;
+
+/// What the provider does.
+pub(crate) struct Script {
+    pub(crate) signature: Signature,
+    pub(crate) header: Change,
+    pub(crate) claims: Change,
+    pub(crate) userinfo: Value,
+    pub(crate) token_response: Change,
+    pub(crate) token_status: StatusCode,
+    pub(crate) discovery: Change,
+    pub(crate) down: bool,
+    /// The seed of the key that is published, and its id.
+    pub(crate) key: (u8, &'static str),
+    pub(crate) key_fetches: u32,
+    pub(crate) exchanges: u32,
+    codes: HashMap<String, HashMap<String, String>>,
+}
+
+fn unchanged() -> Change {
+    Box::new(|_| ())
+}
+
+/// A running provider. Its server ends with the test's runtime.
+#[derive(Clone)]
+pub(crate) struct Provider {
+    pub(crate) issuer: String,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Provider {
+    pub(crate) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let issuer = format!("http://{}", listener.local_addr().expect("an address"));
+        let script = Script {
+            signature: Signature::Genuine,
+            header: unchanged(),
+            claims: unchanged(),
+            userinfo: json!({"sub": "alice-id", "groups": ["staff", "admins"]}),
+            token_response: unchanged(),
+            token_status: StatusCode::OK,
+            discovery: unchanged(),
+            down: false,
+            key: (1, "key-1"),
+            key_fetches: 0,
+            exchanges: 0,
+            codes: HashMap::new(),
+        };
+        let provider = Self {
+            issuer,
+            script: Arc::new(Mutex::new(script)),
+        };
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(discovery))
+            .route("/jwks", get(jwks))
+            .route("/token", post(token))
+            .route("/userinfo", get(userinfo))
+            .with_state(provider.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        provider
+    }
+
+    pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().expect("no test panics while holding it")
+    }
+
+    /// What a person's browser does at the provider: gives the URL to go back to.
+    pub(crate) fn authorize(&self, url: &str) -> Url {
+        let url = Url::parse(url).expect("a URL");
+        assert_eq!(
+            url.as_str().split('?').next(),
+            Some(&*format!("{}/authorize", self.issuer))
+        );
+        let parameters: HashMap<String, String> = url.query_pairs().into_owned().collect();
+        let code = format!("code-{}", parameters["state"]);
+        let mut back = Url::parse(&parameters["redirect_uri"]).expect("a redirect URI");
+        back.query_pairs_mut()
+            .append_pair("code", &code)
+            .append_pair("state", &parameters["state"])
+            .append_pair("iss", &self.issuer);
+        self.script().codes.insert(code, parameters);
+        back
+    }
+}
+
+async fn discovery(State(provider): State<Provider>) -> Response {
+    let script = provider.script();
+    if script.down {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    let issuer = &provider.issuer;
+    let mut document = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "userinfo_endpoint": format!("{issuer}/userinfo"),
+        "jwks_uri": format!("{issuer}/jwks"),
+        "end_session_endpoint": format!("{issuer}/logout"),
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["EdDSA", "RS256", "HS256", "none"],
+        "authorization_response_iss_parameter_supported": true,
+    });
+    (script.discovery)(&mut document);
+    Json(document).into_response()
+}
+
+fn key_pair(seed: u8) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key")
+}
+
+async fn jwks(State(provider): State<Provider>) -> Response {
+    let mut script = provider.script();
+    script.key_fetches += 1;
+    if script.down {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    let (seed, kid) = script.key;
+    let x = URL_SAFE_NO_PAD.encode(key_pair(seed).public_key().as_ref());
+    let key = json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": kid, "x": x});
+    Json(json!({"keys": [key]})).into_response()
+}
+
+async fn token(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
+    let mut script = provider.script();
+    script.exchanges += 1;
+    let refuse =
+        |error: &str| (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
+    if script.down {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    // RFC 6749 §2.3.1: both are form-encoded before they are joined.
+    let secret = CLIENT_SECRET.replace(' ', "+").replace('&', "%26");
+    let expected = format!("Basic {}", STANDARD.encode(format!("{CLIENT_ID}:{secret}")));
+    if headers
+        .get(header::AUTHORIZATION)
+        .is_none_or(|sent| *sent != expected)
+    {
+        return refuse("invalid_client");
+    }
+    let Some(parameters) = form.get("code").and_then(|code| script.codes.remove(code)) else {
+        return refuse("invalid_grant");
+    };
+    let verifier = form.get("code_verifier").map_or("", String::as_str);
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+    if parameters["code_challenge"] != challenge
+        || parameters["code_challenge_method"] != "S256"
+        || form.get("redirect_uri") != parameters.get("redirect_uri")
+    {
+        return refuse("invalid_grant");
+    }
+    if script.token_status != StatusCode::OK {
+        return script.token_status.into_response();
+    }
+    let id_token = id_token(&script, &provider.issuer, &parameters["nonce"]);
+    let mut response = json!({
+        "access_token": "the-access-token",
+        "refresh_token": "the-refresh-token",
+        "token_type": "Bearer",
+        "expires_in": 300,
+        "id_token": id_token,
+    });
+    (script.token_response)(&mut response);
+    Json(response).into_response()
+}
+
+fn id_token(script: &Script, issuer: &str, nonce: &str) -> String {
+    let now = chrono::Utc::now().timestamp();
+    let mut claims = json!({
+        "iss": issuer,
+        "sub": "alice-id",
+        "aud": CLIENT_ID,
+        "iat": now,
+        "exp": now + 300,
+        "nonce": nonce,
+        "preferred_username": "alice",
+        "name": "Alice Liddell",
+        "email": "alice@example.com",
+        "email_verified": true,
+    });
+    (script.claims)(&mut claims);
+    let algorithm = match script.signature {
+        Signature::Genuine | Signature::Forged(_) => "EdDSA",
+        Signature::ClientSecret | Signature::PublicKeyAsSecret => "HS256",
+        Signature::Missing => "none",
+    };
+    let mut header = json!({"alg": algorithm, "kid": script.key.1, "typ": "JWT"});
+    (script.header)(&mut header);
+    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let signed = format!("{}.{}", encode(&header), encode(&claims));
+    let mac = |key: &[u8]| {
+        let mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
+        mac.chain_update(signed.as_bytes())
+            .finalize()
+            .into_bytes()
+            .to_vec()
+    };
+    let signature = match script.signature {
+        Signature::Genuine => key_pair(script.key.0)
+            .sign(signed.as_bytes())
+            .as_ref()
+            .to_vec(),
+        Signature::Forged(seed) => key_pair(seed).sign(signed.as_bytes()).as_ref().to_vec(),
+        Signature::ClientSecret => mac(CLIENT_SECRET.as_bytes()),
+        Signature::PublicKeyAsSecret => mac(key_pair(script.key.0).public_key().as_ref()),
+        Signature::Missing => Vec::new(),
+    };
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+async fn userinfo(State(provider): State<Provider>, headers: HeaderMap) -> Response {
+    let script = provider.script();
+    let authorized = headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|sent| *sent == "Bearer the-access-token");
+    if script.down || !authorized {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    Json(script.userinfo.clone()).into_response()
+}

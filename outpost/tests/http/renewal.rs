@@ -1,0 +1,135 @@
+//! Renewing without anyone noticing, and ending when it is time.
+
+use gatepost::config::Config;
+
+use crate::world::{KEY_A, World, configuration};
+
+const START: &str = "https://app.example.com/akprox/start";
+const SESSION: &str = "https://app.example.com/akprox/session";
+const KEY_B: &str = "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+
+#[tokio::test]
+async fn a_live_session_is_renewed_without_the_provider() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    for _ in 0..3 {
+        world.wait(8 * 3_600 - 60);
+        browser.fetch(SESSION).await.expect(401);
+        let reply = browser.load(&format!("{START}?rd=/x?y")).await.expect(302);
+        assert_eq!(reply.location(), "https://app.example.com/x?y");
+        assert!(reply.sets_session());
+        browser.fetch(SESSION).await.expect(200);
+    }
+    assert_eq!(world.provider.script().exchanges, 1);
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_idle_and_at_the_end_of_its_life() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    world.wait(8 * 3_600);
+    let reply = browser.load(START).await.expect(302);
+    assert!(
+        reply.location().starts_with(&world.provider.issuer),
+        "{}",
+        reply.location()
+    );
+
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    for _ in 0..4 {
+        world.wait(5 * 3_600);
+        assert!(browser.load(START).await.expect(302).sets_session());
+    }
+    world.wait(4 * 3_600);
+    let reply = browser.load(START).await.expect(302);
+    assert!(!reply.sets_session(), "24 hours are over");
+}
+
+#[tokio::test]
+async fn a_cookie_never_outlives_its_session() {
+    let world = World::without_provider("session: {window: 2h, idle: 3h, lifetime: 3h}").await;
+    world.find_provider().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    world.wait(2 * 3_600 + 1_800);
+    let reply = browser.load(START).await.expect(302);
+    let session = reply
+        .set_cookies()
+        .into_iter()
+        .find(|line| line.contains("gatepost=ey"));
+    assert!(
+        session.expect("a session").contains("Max-Age=1800;"),
+        "{session:?}"
+    );
+    let view = browser.fetch(SESSION).await.expect(200).body;
+    let view: serde_json::Value = serde_json::from_str(&view).expect("JSON");
+    assert_eq!(view["windowEndsAt"], view["endsAt"]);
+}
+
+#[tokio::test]
+async fn keys_rotate_while_the_outpost_runs() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let under_way = world.browser().begin(START).await;
+    let redeploy = |keys: &str| {
+        let yaml = configuration(&world.provider, keys, "");
+        world
+            .outpost
+            .redeploy(&Config::parse(&yaml, []).expect("right"))
+            .expect("deployed");
+    };
+    redeploy(&format!("{KEY_B}', '{KEY_A}"));
+    browser.fetch(SESSION).await.expect(200);
+    let reply = browser.load(START).await.expect(302);
+    assert!(
+        reply.sets_session(),
+        "the provider is still known, the old key still verifies"
+    );
+    browser.load(under_way.as_str()).await.expect(302);
+
+    redeploy(KEY_B);
+    browser.fetch(SESSION).await.expect(200);
+    let mut old = world.browser();
+    redeploy(KEY_A);
+    old.sign_in(START).await.expect(302);
+    redeploy(KEY_B);
+    old.fetch(SESSION).await.expect(401);
+}
+
+#[tokio::test]
+async fn five_hundred_groups_fit_the_session_and_decide_as_all_of_them() {
+    let world = World::new().await;
+    let groups: Vec<String> = (0..500)
+        .map(|n| format!("{n:0>57}-{}", "x".repeat(2)))
+        .chain(["admins".into()])
+        .collect();
+    world.provider.script().userinfo = serde_json::json!({"sub": "alice-id", "groups": groups});
+    for (host, status) in [("app", 200), ("admin", 200), ("root", 403)] {
+        let origin = format!("https://{host}.example.com");
+        let mut browser = world.browser();
+        let reply = browser
+            .sign_in(&format!("{origin}/akprox/start"))
+            .await
+            .expect(302);
+        let total: usize = reply.set_cookies().iter().map(|line| line.len()).sum();
+        assert!(total < 20_000 && reply.sets_session(), "{host}: {total}");
+        let cookies = browser.cookie_line(&url::Url::parse(&origin).expect("a URL"));
+        let asked = world
+            .ask(
+                "auth/traefik",
+                &[
+                    ("X-Forwarded-Method", "GET"),
+                    ("X-Forwarded-Proto", "https"),
+                    ("X-Forwarded-Host", &origin["https://".len()..]),
+                    ("X-Forwarded-Uri", "/x"),
+                    ("Cookie", &cookies),
+                ],
+            )
+            .await;
+        assert_eq!(asked.status.as_u16(), status, "{host}: {asked:?}");
+    }
+}

@@ -1,0 +1,165 @@
+//! An outpost and its provider.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, StatusCode};
+use gatepost::config::Config;
+use gatepost::outpost::{Clock, Outpost};
+use gatepost::web;
+use gatepost_session::NumericDate;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use crate::browser::{Browser, Reply};
+use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
+
+pub(crate) const KEY_A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+
+/// `app` and `app2` on hosts of their own, `intranet` for a domain, and `admin`, which takes
+/// admins only.
+const APPLICATIONS: &str = "
+applications:
+  - {name: app, externalUrl: 'https://app.example.com', public: ['/public/*', 'GET=/hook']}
+  - {name: app2, externalUrl: 'https://app2.example.com'}
+  - {name: admin, externalUrl: 'https://admin.example.com', require: {groups: [admins]}}
+  - {name: root, externalUrl: 'https://root.example.com', require: {groups: [root]}}
+  - {name: plain, externalUrl: 'http://plain.localhost:8080', headers: {preset: authentik}}
+  - {name: intranet, mode: domain, externalUrl: 'https://auth.example.org',
+     cookieDomain: example.org}
+";
+
+pub(crate) struct World {
+    pub(crate) outpost: Arc<Outpost>,
+    pub(crate) provider: Provider,
+    router: Router,
+    ahead: Arc<AtomicU64>,
+}
+
+impl World {
+    /// An outpost that has found its provider.
+    pub(crate) async fn new() -> Self {
+        let world = Self::without_provider("").await;
+        world.find_provider().await;
+        world
+    }
+
+    /// An outpost with more settings, which has not looked for its provider.
+    pub(crate) async fn without_provider(more: &str) -> Self {
+        let provider = Provider::start().await;
+        let yaml = configuration(&provider, KEY_A, more);
+        let config = Config::parse(&yaml, []).expect("a configuration");
+        let ahead = Arc::new(AtomicU64::new(0));
+        let clock = {
+            let ahead = Arc::clone(&ahead);
+            Clock::new(move || {
+                let since = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .expect("a date");
+                let ahead = ahead.load(Ordering::Relaxed);
+                NumericDate::from_seconds(since.as_secs() + ahead)
+            })
+        };
+        let outpost = Outpost::new(&config, clock).expect("an outpost");
+        let router = web::router(Arc::clone(&outpost));
+        Self {
+            outpost,
+            provider,
+            router,
+            ahead,
+        }
+    }
+
+    pub(crate) async fn find_provider(&self) {
+        for provider in &self.outpost.deployment().providers {
+            provider.discover().await.expect("the provider answers");
+        }
+    }
+
+    /// Lets time pass for the outpost.
+    pub(crate) fn wait(&self, seconds: u64) {
+        self.ahead.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub(crate) fn browser(&self) -> Browser<'_> {
+        Browser::new(self)
+    }
+
+    /// Sends a request from this address.
+    pub(crate) async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Reply {
+        let peer: SocketAddr = peer.parse().expect("an address");
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("infallible");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    /// Asks `auth/DIALECT` with these headers, as a trusted proxy does.
+    pub(crate) async fn ask(&self, endpoint: &str, headers: &[(&str, &str)]) -> Reply {
+        self.ask_from("127.0.0.1:4000", endpoint, headers).await
+    }
+
+    pub(crate) async fn ask_from(
+        &self,
+        peer: &str,
+        endpoint: &str,
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        let mut request = Request::get(format!("/akprox/{endpoint}"));
+        if headers
+            .iter()
+            .all(|(name, _)| !name.eq_ignore_ascii_case("host"))
+        {
+            request = request.header("Host", "outpost:9000");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send_from(peer, request.body(Body::empty()).expect("a request"))
+            .await
+    }
+}
+
+pub(crate) fn configuration(provider: &Provider, keys: &str, more: &str) -> String {
+    let issuer = &provider.issuer;
+    let applications = if more.contains("applications:") {
+        ""
+    } else {
+        APPLICATIONS
+    };
+    format!(
+        "
+keys: ['{keys}']
+trustedProxies: [127.0.0.1]
+providers:
+  - {{name: main, issuer: '{issuer}', clientId: {CLIENT_ID}, clientSecret: '{CLIENT_SECRET}'}}
+{applications}
+{more}
+"
+    )
+}
+
+impl Reply {
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        let expected = StatusCode::from_u16(status).expect("a status");
+        assert_eq!(self.status, expected, "{:#?}\n{}", self.headers, self.body);
+        self
+    }
+}
