@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::layout;
-use crate::process::Process;
+use crate::service::Service;
 use crate::settings;
 use crate::tools::{NodePackages, Tool as _};
 use crate::users;
@@ -26,15 +28,15 @@ pub(crate) fn issuer(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// Starts the provider for applications at these origins.
-pub(crate) fn start(
+/// The provider for applications at these origins.
+pub(crate) fn service(
     port: u16,
     origins: &[String],
     outpost_port: u16,
     changes: &[Value],
     folder: &Path,
     logs: &Path,
-) -> Result<Process> {
+) -> Result<Service> {
     let at = |path: &str| -> Vec<String> {
         let join = |origin: &String| format!("{origin}{path}");
         origins.iter().map(join).collect()
@@ -69,5 +71,6 @@ pub(crate) fn start(
         .arg(packages.join("server.mjs"))
         .env("PROVIDER_CONFIG", &file)
         .current_dir(layout::root());
-    Process::spawn("provider", &command, &logs.join("provider.log"))
+    let discovery = Url::parse(&issuer(port))?.join("/.well-known/openid-configuration")?;
+    Ok(Service::new("provider", command, logs).answering(discovery, StatusCode::OK))
 }

@@ -3,24 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_session::cookie::CookieName;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::client::Client;
 use crate::keys::Keys;
-use crate::process::Process;
+use crate::service::Service;
 use crate::traefik::{Folder, Route};
 use crate::upstream::{Seen, Upstream};
 use crate::{layout, ports, provider, settings};
-
-/// For a program to start on a machine that is busy with other tests.
-const START_LIMIT: Duration = Duration::from_secs(90);
 
 /// The application that a stack has unless told otherwise.
 const DEFAULT_APPLICATION: &str = "app";
@@ -30,9 +25,9 @@ const DEFAULT_APPLICATION: &str = "app";
 /// Fields are dropped, and so stopped, from the outside in.
 #[derive(Debug)]
 pub struct Stack {
-    traefik: Process,
-    outpost: Process,
-    provider: Process,
+    traefik: Service,
+    outpost: Service,
+    provider: Service,
     app: Application,
     others: Vec<Application>,
     keys: Keys,
@@ -48,6 +43,7 @@ impl Stack {
             applications: Vec::new(),
             outpost: Vec::new(),
             provider: Vec::new(),
+            provider_down: false,
             ports: None,
         }
     }
@@ -79,19 +75,19 @@ impl Stack {
         &self.outpost_origin
     }
 
-    /// What the outpost has logged.
-    pub fn outpost_log(&self) -> String {
-        self.outpost.output()
+    /// Traefik. The plugin's log lines are among its own.
+    pub fn traefik(&self) -> &Service {
+        &self.traefik
     }
 
-    /// What Traefik has logged; the plugin's lines are among it.
-    pub fn traefik_log(&self) -> String {
-        self.traefik.output()
+    /// The outpost.
+    pub fn outpost(&self) -> &Service {
+        &self.outpost
     }
 
-    /// What the provider has logged.
-    pub fn provider_log(&self) -> String {
-        self.provider.output()
+    /// The provider.
+    pub fn provider(&self) -> &Service {
+        &self.provider
     }
 
     /// The first part that has ended by itself, if any has.
@@ -99,14 +95,10 @@ impl Stack {
     /// # Errors
     ///
     /// When the system does not say.
-    pub fn ended(&mut self) -> Result<Option<&'static str>> {
-        for (name, process) in [
-            ("Traefik", &mut self.traefik),
-            ("the outpost", &mut self.outpost),
-            ("the provider", &mut self.provider),
-        ] {
-            if process.ended()?.is_some() {
-                return Ok(Some(name));
+    pub fn ended(&self) -> Result<Option<&Service>> {
+        for service in [&self.traefik, &self.outpost, &self.provider] {
+            if service.has_ended()? {
+                return Ok(Some(service));
             }
         }
         Ok(None)
@@ -222,6 +214,7 @@ pub struct Builder {
     applications: Vec<ApplicationSpec>,
     outpost: Vec<Value>,
     provider: Vec<Value>,
+    provider_down: bool,
     ports: Option<Ports>,
 }
 
@@ -241,6 +234,12 @@ impl Builder {
     /// Lays changes over the provider's configuration.
     pub fn provider(mut self, changes: &Value) -> Self {
         self.provider.push(changes.clone());
+        self
+    }
+
+    /// Leaves the provider for the test to start.
+    pub fn provider_down(mut self) -> Self {
+        self.provider_down = true;
         self
     }
 
@@ -287,7 +286,7 @@ impl Builder {
             .iter()
             .map(|application| application.origin.origin().ascii_serialization())
             .collect();
-        let mut provider = provider::start(
+        let provider = provider::service(
             ports.provider,
             &origins,
             ports.outpost,
@@ -295,31 +294,24 @@ impl Builder {
             folder.path(),
             &logs,
         )?;
-        let mut traefik = traefik_folder.start(&logs)?;
-        let client = Client::new()?;
-        // The outpost would start without its provider and retry, but more slowly than this.
-        let discovery = Url::parse(&provider::issuer(ports.provider))?
-            .join("/.well-known/openid-configuration")?;
-        provider.ready(START_LIMIT, || {
-            answers(&client, &discovery, |status| status == StatusCode::OK)
-        })?;
-
         let config = folder.path().join("gatepost.yaml");
         settings::write(&config, &self.outpost_config(ports, &keys, &origins)?)?;
-        let mut outpost = start_outpost(&config, &logs)?;
-        let outpost_origin = Url::parse(&format!("http://127.0.0.1:{}", ports.outpost))?;
-        let ping = outpost_origin.join("/akprox/ping")?;
-        outpost.ready(START_LIMIT, || {
-            answers(&client, &ping, |status| status == StatusCode::NO_CONTENT)
-        })?;
+        let outpost = outpost(&config, ports.outpost, &logs)?;
+        let mut traefik = traefik_folder.service(&logs)?;
         for application in &applications {
             // Traefik answers 404 until it has loaded the router, which takes until the plugin is
             // compiled.
             let ping = application.url("/akprox/ping");
-            traefik.ready(START_LIMIT, || {
-                answers(&client, &ping, |status| status == StatusCode::NO_CONTENT)
-            })?;
+            traefik = traefik.answering(ping, StatusCode::NO_CONTENT);
         }
+
+        traefik.launch()?;
+        if !self.provider_down {
+            // The outpost would start without its provider and retry, but more slowly than this.
+            provider.start()?;
+        }
+        outpost.start()?;
+        traefik.await_life()?;
         let mut applications = applications.into_iter();
         let app = applications.next().context("a stack has an application")?;
         Ok(Stack {
@@ -329,7 +321,7 @@ impl Builder {
             app,
             others: applications.collect(),
             keys,
-            outpost_origin,
+            outpost_origin: Url::parse(&format!("http://127.0.0.1:{}", ports.outpost))?,
             folder,
         })
     }
@@ -400,21 +392,16 @@ fn start_application(
     })
 }
 
-fn start_outpost(config: &Path, logs: &Path) -> Result<Process> {
+/// The outpost with this configuration, which has it listen on this port.
+pub(crate) fn outpost(config: &Path, port: u16, logs: &Path) -> Result<Service> {
     let mut command = Command::new(layout::outpost_binary()?);
     command.arg("serve").arg("--config").arg(config);
-    Process::spawn("outpost", &command, &logs.join("outpost.log"))
-}
-
-fn answers(client: &Client, url: &Url, accept: impl Fn(StatusCode) -> bool) -> bool {
-    client
-        .bare(Method::GET, url)
-        .send()
-        .is_ok_and(|response| accept(response.status()))
+    let ping = Url::parse(&format!("http://127.0.0.1:{port}/akprox/ping"))?;
+    Ok(Service::new("outpost", command, logs).answering(ping, StatusCode::NO_CONTENT))
 }
 
 /// A folder for logs that outlives the stack, named for the test that runs on this thread.
-fn logs_folder(name: Option<&str>) -> Result<PathBuf> {
+pub(crate) fn logs_folder(name: Option<&str>) -> Result<PathBuf> {
     let thread = std::thread::current();
     let name = name.or(thread.name()).unwrap_or("stack");
     let folder = layout::artefacts_dir().join(name.replace("::", "."));

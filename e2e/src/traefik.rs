@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
 use crate::layout;
-use crate::process::Process;
+use crate::service::Service;
 use crate::settings;
 use crate::tools::{Tool as _, Traefik};
 
@@ -83,13 +83,13 @@ impl Folder {
         settings::write(&self.path.join(file), &config)
     }
 
-    /// Starts Traefik.
-    pub(crate) fn start(&self, logs: &Path) -> Result<Process> {
+    /// Traefik in this folder.
+    pub(crate) fn service(&self, logs: &Path) -> Result<Service> {
         let mut command = Command::new(Traefik.locate()?);
         command
             .arg("--configFile=traefik.yaml")
             .current_dir(&self.path);
-        Process::spawn("traefik", &command, &logs.join("traefik.log"))
+        Ok(Service::new("traefik", command, logs))
     }
 }
 

@@ -107,7 +107,7 @@ Ctrl-C stops everything.",
 }
 
 /// Waits for Ctrl-C. A part that ends by itself is an error.
-fn watch(mut stack: Stack, interrupted: &mpsc::Receiver<()>) -> Result<ExitCode> {
+fn watch(stack: Stack, interrupted: &mpsc::Receiver<()>) -> Result<ExitCode> {
     loop {
         match interrupted.recv_timeout(WATCH) {
             Ok(()) => break,
@@ -115,7 +115,10 @@ fn watch(mut stack: Stack, interrupted: &mpsc::Receiver<()>) -> Result<ExitCode>
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("the signal handler is gone"),
         }
         if let Some(part) = stack.ended().context("look after the parts")? {
-            bail!("{part} has ended by itself; its log is in target/e2e/demo/");
+            bail!(
+                "{} has ended by itself; its log is in target/e2e/demo/",
+                part.name()
+            );
         }
     }
     drop(stack);
