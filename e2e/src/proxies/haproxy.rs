@@ -1,0 +1,36 @@
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::layout;
+use crate::service::Service;
+use crate::site::Site;
+use crate::tools::{Packaged, Tool as _};
+
+/// HAProxy with a configuration of `testdata/` and the Lua action beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct Haproxy;
+
+impl Haproxy {
+    /// Starts HAProxy and waits until it protects these hosts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+        let folder = site.folder().join("haproxy");
+        fs::create_dir_all(&folder)?;
+        let script = layout::testdata().join("haproxy/gatepost.lua");
+        let bind = format!("bind 127.0.0.1:{}", site.ports().web);
+        let further = [
+            ("bind :80", bind.as_str()),
+            ("/etc/haproxy/gatepost.lua", &script.to_string_lossy()),
+        ];
+        let path = folder.join("haproxy.cfg");
+        fs::write(&path, site.fitted(file, &further)?)?;
+        let mut command = Command::new(Packaged::Haproxy.locate()?);
+        command.args(["-db", "-f"]).arg(&path);
+        site.front("haproxy", command, hosts)
+    }
+}

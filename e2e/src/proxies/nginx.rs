@@ -1,0 +1,48 @@
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::service::Service;
+use crate::site::Site;
+use crate::tools::{Packaged, Tool as _};
+
+/// nginx with the server blocks of a file of `testdata/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Nginx;
+
+impl Nginx {
+    /// Starts nginx and waits until it protects these hosts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+        let folder = site.folder().join("nginx");
+        fs::create_dir_all(folder.join("temp"))?;
+        let listen = format!("listen 127.0.0.1:{};", site.ports().web);
+        let servers = site.fitted(file, &[("listen 80;", &listen)])?;
+        fs::write(folder.join("site.conf"), servers)?;
+        // What a package's nginx.conf says around the servers, kept away from the system's paths.
+        let config = "daemon off;\n\
+             error_log stderr info;\n\
+             pid nginx.pid;\n\
+             events {}\n\
+             http {\n\
+               access_log off;\n\
+               client_body_temp_path temp/body;\n\
+               proxy_temp_path temp/proxy;\n\
+               fastcgi_temp_path temp/fastcgi;\n\
+               uwsgi_temp_path temp/uwsgi;\n\
+               scgi_temp_path temp/scgi;\n\
+               include site.conf;\n\
+             }\n";
+        fs::write(folder.join("nginx.conf"), config)?;
+        let mut command = Command::new(Packaged::Nginx.locate()?);
+        command
+            .arg("-p")
+            .arg(&folder)
+            .args(["-c", "nginx.conf", "-e", "stderr"]);
+        site.front("nginx", command, hosts)
+    }
+}

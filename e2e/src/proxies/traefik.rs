@@ -1,0 +1,100 @@
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::service::Service;
+use crate::site::Site;
+use crate::tools::{self, Tool as _};
+use crate::{layout, settings};
+
+/// Traefik, with or without the plugin, as its static configuration says.
+#[derive(Debug)]
+pub struct Traefik<'s> {
+    site: &'s Site,
+    folder: PathBuf,
+    config: Value,
+}
+
+impl<'s> Traefik<'s> {
+    /// Traefik with this static configuration.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or written, or the plugin is not built.
+    pub fn new(site: &'s Site, static_file: &str) -> Result<Self> {
+        let folder = site.folder().join("traefik");
+        let dynamic = folder.join("dynamic");
+        fs::create_dir_all(&dynamic)?;
+        let web = format!("127.0.0.1:{}", site.ports().web);
+        let text = site.fitted(static_file, &[(":80", &web)])?;
+        let text = text.replace("/etc/traefik/dynamic", &dynamic.to_string_lossy());
+        let mut config: Value =
+            serde_saphyr::from_str(&text).with_context(|| format!("parse {static_file}"))?;
+        let quiet = json!({
+            "global": { "checkNewVersion": false, "sendAnonymousUsage": false },
+            "log": { "level": "INFO" },
+        });
+        settings::merge(&mut config, &quiet);
+        if config.pointer("/experimental/localPlugins").is_some() {
+            let plugin = folder.join("plugins-local/src/github.com/gatepost/gatepost");
+            fs::create_dir_all(&plugin)?;
+            fs::copy(layout::plugin_wasm()?, plugin.join("plugin.wasm"))?;
+            let manifest = layout::root().join(".traefik.yml");
+            fs::copy(manifest, plugin.join(".traefik.yml"))?;
+        }
+        Ok(Self {
+            site,
+            folder,
+            config,
+        })
+    }
+
+    /// Lays changes over the static configuration.
+    pub fn configure(mut self, changes: &Value) -> Self {
+        settings::merge(&mut self.config, changes);
+        self
+    }
+
+    /// Adds a file of `testdata/` to the routing configuration.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or written.
+    pub fn route(self, dynamic_file: &str) -> Result<Self> {
+        self.route_with(dynamic_file, &Value::Null)
+    }
+
+    /// As [`Self::route`], with changes laid over it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or written.
+    pub fn route_with(self, dynamic_file: &str, changes: &Value) -> Result<Self> {
+        let text = self.site.fitted(dynamic_file, &[])?;
+        let mut config: Value =
+            serde_saphyr::from_str(&text).with_context(|| format!("parse {dynamic_file}"))?;
+        if !changes.is_null() {
+            settings::merge(&mut config, changes);
+        }
+        let name = dynamic_file.replace('/', "-");
+        settings::write(&self.folder.join("dynamic").join(name), &config)?;
+        Ok(self)
+    }
+
+    /// Starts Traefik and waits until it protects these hosts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn start(self, hosts: &[&str]) -> Result<Service> {
+        settings::write(&self.folder.join("traefik.yaml"), &self.config)?;
+        let mut command = Command::new(tools::Traefik.locate()?);
+        command
+            .arg("--configFile=traefik.yaml")
+            .current_dir(&self.folder);
+        self.site.front("traefik", command, hosts)
+    }
+}

@@ -1,0 +1,284 @@
+//! What stands behind a proxy: apps, the outpost and its provider.
+//!
+//! A [`Stack`](crate::Stack) has Traefik with the plugin in front; a [`Site`] leaves the front to
+//! one of the [`proxies`](crate::proxies), configured by the files of `testdata/` that the docs
+//! show. Those files speak of `example.com`; a [`Site`] fits them to itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::keys::Keys;
+use crate::service::Service;
+use crate::upstream::{Seen, Upstream};
+use crate::{layout, ports, provider, settings, stack};
+
+/// The domain of the files that docs show.
+const SHOWN_DOMAIN: &str = "example.com";
+
+/// A domain that is loopback for browsers and for [`Client`].
+const DOMAIN: &str = "example.localhost";
+
+/// A second domain of the files that docs show, and what stands for it.
+const OTHER_DOMAINS: (&str, &str) = ("example.org", "example-org.localhost");
+
+/// The host names below these domains that the files use.
+const NAMES: [&str; 4] = ["wiki", "files", "auth", "traefik"];
+
+/// The ports that a site and its proxy use.
+#[derive(Clone, Copy, Debug)]
+pub struct SitePorts {
+    /// Where the proxy listens.
+    pub web: u16,
+    /// Where the proxy listens for whatever else it needs: TLS, an API, a provider's double.
+    pub extra: u16,
+    /// Where the outpost listens.
+    pub outpost: u16,
+    /// Where the outpost's health, metrics and routing configuration are.
+    pub metrics: u16,
+    provider: u16,
+    pub(crate) wiki: u16,
+    pub(crate) files: u16,
+}
+
+/// Apps, the outpost and its provider, with nothing in front yet.
+#[derive(Debug)]
+pub struct Site {
+    outpost: Service,
+    provider: Service,
+    wiki: Upstream,
+    files: Upstream,
+    keys: Keys,
+    ports: SitePorts,
+    folder: TempDir,
+    logs: PathBuf,
+}
+
+/// Says what a [`Site`] is to be.
+#[derive(Debug)]
+pub struct SiteBuilder {
+    outpost_file: String,
+    outpost: Vec<Value>,
+    provider: Vec<Value>,
+}
+
+impl SiteBuilder {
+    /// Lays changes over the outpost's configuration.
+    pub fn outpost(mut self, changes: &Value) -> Self {
+        self.outpost.push(changes.clone());
+        self
+    }
+
+    /// Lays changes over the provider's configuration.
+    pub fn provider(mut self, changes: &Value) -> Self {
+        self.provider.push(changes.clone());
+        self
+    }
+
+    /// Starts apps, provider and outpost.
+    ///
+    /// # Errors
+    ///
+    /// When something is not built or installed, or does not become ready; with the end of its
+    /// log.
+    pub fn start(self) -> Result<Site> {
+        let ports = SitePorts {
+            web: ports::free()?,
+            extra: ports::free()?,
+            outpost: ports::free()?,
+            metrics: ports::free()?,
+            provider: ports::free()?,
+            wiki: ports::free()?,
+            files: ports::free()?,
+        };
+        let logs = stack::logs_folder(None)?;
+        let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
+        let keys_folder = folder.path().join("keys");
+        fs::create_dir(&keys_folder)?;
+        let keys = Keys::create(keys_folder.join("gatepost.keys"))?;
+
+        let text = fit(&ports, folder.path(), &read(&self.outpost_file)?);
+        let mut config: Value = serde_saphyr::from_str(&text)
+            .with_context(|| format!("parse {}", self.outpost_file))?;
+        let own = json!({
+            "providers": [{
+                "name": "main",
+                "issuer": provider::issuer(ports.provider),
+                "clientId": provider::CLIENT_ID,
+                "clientSecret": provider::CLIENT_SECRET,
+                "scopes": ["openid", "profile", "email", "groups"],
+                "groupsClaim": "groups",
+            }],
+        });
+        settings::merge(&mut config, &own);
+        for changes in &self.outpost {
+            settings::merge(&mut config, changes);
+        }
+        let origins = origins(&config)?;
+        let provider = provider::service(
+            ports.provider,
+            &origins,
+            ports.outpost,
+            &self.provider,
+            folder.path(),
+            &logs,
+        )?;
+        let wiki = Upstream::start(ports.wiki)?;
+        let files = Upstream::start(ports.files)?;
+        provider.start()?;
+        let file = folder.path().join("gatepost.yaml");
+        settings::write(&file, &config)?;
+        let outpost = stack::outpost(&file, ports.outpost, &logs)?;
+        outpost.start()?;
+        Ok(Site {
+            outpost,
+            provider,
+            wiki,
+            files,
+            keys,
+            ports,
+            folder,
+            logs,
+        })
+    }
+}
+
+impl Site {
+    /// Two apps on one domain and an outpost configured by this file of `testdata/`.
+    pub fn builder(outpost_file: &str) -> SiteBuilder {
+        SiteBuilder {
+            outpost_file: outpost_file.to_owned(),
+            outpost: Vec::new(),
+            provider: Vec::new(),
+        }
+    }
+
+    /// The ports in use.
+    pub fn ports(&self) -> &SitePorts {
+        &self.ports
+    }
+
+    /// The keys that outpost and plugin share.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// A folder for what the proxy needs. Removed when the site stops.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The outpost.
+    pub fn outpost(&self) -> &Service {
+        &self.outpost
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &Service {
+        &self.provider
+    }
+
+    /// An address at the proxy. `host` is the name before the domain, `wiki`, `files` or `auth`,
+    /// and `path` starts with a slash.
+    ///
+    /// # Errors
+    ///
+    /// When these make no address.
+    pub fn url(&self, host: &str, path: &str) -> Result<Url> {
+        let url = format!("http://{host}.{DOMAIN}:{}{path}", self.ports.web);
+        Url::parse(&url).with_context(|| url)
+    }
+
+    /// What the app `wiki` was asked so far.
+    pub fn wiki(&self) -> Vec<Seen> {
+        self.wiki.requests()
+    }
+
+    /// What the app `files` was asked so far.
+    pub fn files(&self) -> Vec<Seen> {
+        self.files.requests()
+    }
+
+    /// A file of `testdata/` as text, fitted to this site, with further texts replaced.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or one of the further texts does not occur: the file has
+    /// then changed and the caller has not.
+    pub fn fitted(&self, path: &str, further: &[(&str, &str)]) -> Result<String> {
+        let mut text = read(path)?;
+        for (shown, actual) in further {
+            if !text.contains(shown) {
+                bail!("{path} no longer contains {shown:?}");
+            }
+            text = text.replace(shown, actual);
+        }
+        Ok(fit(&self.ports, self.folder.path(), &text))
+    }
+
+    /// A proxy in front of this site, which works when it turns away who is not signed in at
+    /// these hosts.
+    pub(crate) fn front(
+        &self,
+        name: &'static str,
+        command: Command,
+        hosts: &[&str],
+    ) -> Result<Service> {
+        let mut service = Service::new(name, command, &self.logs);
+        for host in hosts {
+            service = service.answering(self.url(host, "/ready?")?, StatusCode::UNAUTHORIZED);
+        }
+        service.start()?;
+        Ok(service)
+    }
+}
+
+fn read(path: &str) -> Result<String> {
+    let path = layout::testdata().join(path);
+    fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+}
+
+/// Puts this site's names, ports and paths in the place of those that docs show.
+fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
+    let mut text = shown.replace("https://id.example.com", &provider::issuer(ports.provider));
+    for (domain, actual) in [(SHOWN_DOMAIN, DOMAIN), OTHER_DOMAINS] {
+        for name in NAMES {
+            text = text.replace(
+                &format!("http://{name}.{domain}"),
+                &format!("http://{name}.{actual}:{}", ports.web),
+            );
+        }
+        text = text.replace(domain, actual);
+    }
+    let keys = folder.join("keys");
+    for (shown, port) in [
+        ("127.0.0.1:8000", ports.wiki),
+        ("127.0.0.1:8001", ports.files),
+        ("127.0.0.1:9000", ports.outpost),
+        ("127.0.0.1:9300", ports.metrics),
+    ] {
+        text = text.replace(shown, &format!("127.0.0.1:{port}"));
+    }
+    text.replace("/etc/gatepost/keys", &keys.to_string_lossy())
+}
+
+/// The origins that the provider sends browsers back to.
+fn origins(config: &Value) -> Result<Vec<String>> {
+    let applications = config
+        .get("applications")
+        .and_then(Value::as_array)
+        .context("the outpost's configuration has applications")?;
+    applications
+        .iter()
+        .map(|application| {
+            let url = application.get("externalUrl").and_then(Value::as_str);
+            url.map(str::to_owned).context("an application has a URL")
+        })
+        .collect()
+}
