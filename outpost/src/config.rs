@@ -14,7 +14,8 @@ use gatepost_policy::{HeaderRules, OutpostPrefix, Policy};
 use gatepost_session::cookie::CookieName;
 use gatepost_session::{Audience, KeyRing};
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use url::Url;
 
 use crate::authority::{CookieDomain, ExternalUrl};
 use crate::trust::TrustedProxies;
@@ -43,6 +44,8 @@ pub struct Config {
     pub providers: Vec<ProviderSettings>,
     /// The applications, each with a provider of the list before.
     pub applications: Vec<ApplicationSettings>,
+    /// What Traefik is served, if anything.
+    pub traefik: Option<TraefikSettings>,
     /// Every file that was read for it, so that a change of one can be noticed.
     pub files: Vec<PathBuf>,
 }
@@ -175,6 +178,52 @@ pub struct ApplicationSettings {
     pub policy: Policy,
     /// What the application is told.
     pub headers: HeaderRules,
+    /// Where Traefik finds the application, if Traefik is to be told by the outpost.
+    pub routes: Vec<Route>,
+    /// The keys whose names and meaning the plugin shares, as they were written.
+    pub shared: Map<String, Value>,
+}
+
+/// A host and what answers for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The host.
+    pub host: String,
+    /// What answers, as Traefik reaches it.
+    pub upstream: Url,
+}
+
+/// What Traefik is served by its HTTP provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraefikSettings {
+    /// The outpost, as Traefik reaches it.
+    pub outpost_url: Url,
+    /// The plugin; without one, Traefik asks the outpost about every request.
+    pub plugin: Option<PluginSettings>,
+    /// The entry points of the routers; none means Traefik's default ones.
+    pub entry_points: Vec<String>,
+    /// Whether the routers take TLS.
+    pub tls: bool,
+    /// Who gets the certificates.
+    pub cert_resolver: Option<String>,
+}
+
+/// The plugin, as Traefik's static configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginSettings {
+    /// Its name there.
+    pub name: String,
+    /// Where it finds the keys.
+    pub keys: PluginKeys,
+}
+
+/// Where the plugin finds the keys: never in the configuration, which Traefik shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginKeys {
+    /// A file, by the path under which Traefik mounts it for plugins.
+    File(String),
+    /// An environment variable that Traefik passes to plugins.
+    Env(String),
 }
 
 /// What an application's session is valid for.
@@ -305,6 +354,6 @@ fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
         Some(_) => Err(syntax(
             "expected keys at the top level, like `listen:`".to_owned(),
         )),
-        None => Ok(Value::Object(serde_json::Map::new())),
+        None => Ok(Value::Object(Map::new())),
     }
 }

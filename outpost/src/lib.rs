@@ -25,5 +25,6 @@ pub mod return_to;
 pub mod server;
 pub mod sessions;
 pub mod store;
+pub mod traefik;
 pub mod trust;
 pub mod web;

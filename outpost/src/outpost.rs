@@ -11,6 +11,7 @@ use crate::config::{Config, SessionTimes, StoreSettings};
 use crate::flow::FlowKeys;
 use crate::provider::{HttpError, Provider};
 use crate::store::{MemoryStore, SessionStore};
+use crate::traefik;
 use crate::trust::TrustedProxies;
 
 /// How often ended sessions are dropped from the store.
@@ -64,6 +65,8 @@ pub struct Deployment {
     pub signer: Signer,
     /// Seals flow cookies.
     pub flow_keys: FlowKeys,
+    /// What Traefik's HTTP provider is served, if anything.
+    pub traefik: Option<String>,
 }
 
 /// Why a checked configuration cannot be put to work.
@@ -132,6 +135,7 @@ impl Deployment {
             times: config.session,
             signer: signer(&config.keys)?,
             flow_keys: FlowKeys::new(&config.keys),
+            traefik: traefik::dynamic_configuration(config),
         })
     }
 }

@@ -9,7 +9,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use axum_server::Handle;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, StatusCode};
 use hyper_util::rt::TokioTimer;
 use serde_json::json;
 
@@ -138,6 +139,7 @@ fn health_router(outpost: Arc<Outpost>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
+        .route("/traefik", get(traefik_configuration))
         .with_state(outpost)
 }
 
@@ -170,4 +172,14 @@ async fn readiness(State(outpost): State<Arc<Outpost>>) -> (StatusCode, String) 
         status,
         format!("{}\n", json!({"ready": ready, "providers": providers})),
     )
+}
+
+/// What Traefik's HTTP provider polls. On this listener, since it shows every application.
+async fn traefik_configuration(
+    State(outpost): State<Arc<Outpost>>,
+) -> Result<([(HeaderName, &'static str); 1], String), StatusCode> {
+    match &outpost.deployment().traefik {
+        Some(text) => Ok(([(CONTENT_TYPE, "application/json")], text.clone())),
+        None => Err(StatusCode::NOT_FOUND),
+    }
 }

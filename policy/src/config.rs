@@ -128,7 +128,9 @@ impl<'a> Fields<'a> {
 
     /// The value of `key` as it stands; `null` counts as absent.
     pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let mut found = self
             .values
             .iter()

@@ -29,6 +29,13 @@ pub const KEYS: &[&str] = &[
     "session.renewAfter",
     "session.idle",
     "session.lifetime",
+    "traefik.outpostUrl",
+    "traefik.plugin",
+    "traefik.pluginKeysFile",
+    "traefik.pluginKeysEnv",
+    "traefik.entryPoints",
+    "traefik.tls",
+    "traefik.certResolver",
     "providers[].name",
     "providers[].issuer",
     "providers[].clientId",
@@ -62,6 +69,8 @@ pub const KEYS: &[&str] = &[
     "applications[].require.all.emailDomains",
     "applications[].headers.preset",
     "applications[].headers.set{}",
+    "applications[].upstream",
+    "applications[].upstreams{}",
 ];
 
 /// A step from a section to what it holds.
@@ -229,13 +238,25 @@ fn texts(text: &str) -> Value {
 }
 
 fn unknown(name: &str) -> String {
-    // Not a guess by edit distance: what is wrong is mostly a level that is missing.
-    let given = name.strip_prefix(PREFIX).unwrap_or(name);
-    let last = given.rsplit('_').next().unwrap_or(given);
-    let near = KEYS
+    // Not a guess by edit distance: what is wrong is mostly a level or a number that is missing,
+    // so the key with the most of the same words is the nearest, of those the shortest.
+    let given: Vec<&str> = name
+        .strip_prefix(PREFIX)
+        .unwrap_or(name)
+        .split('_')
+        .collect();
+    let shared = |key: &&&str| {
+        let words = words_of(key);
+        let same = given
+            .iter()
+            .filter(|given| words.iter().flatten().any(|word| word == *given));
+        (same.count(), std::cmp::Reverse(words.len()))
+    };
+    match KEYS
         .iter()
-        .find(|key| variable_of(key).ends_with(&format!("_{last}")));
-    match near {
+        .max_by_key(shared)
+        .filter(|key| shared(key).0 * 2 > given.len())
+    {
         Some(key) => format!("no such key: `{key}` is {}", variable_of(key)),
         None => "no such key: the reference lists them all".to_owned(),
     }

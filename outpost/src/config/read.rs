@@ -11,13 +11,14 @@ use gatepost_session::{Audience, KeyRing};
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    ApplicationSettings, ClientAuthentication, Config, Listen, Log, LogFormat, Mode,
-    ProviderSettings, SessionTimes, SignOut, StoreSettings,
+    ApplicationSettings, ClientAuthentication, Config, Listen, Log, LogFormat, Mode, PluginKeys,
+    PluginSettings, ProviderSettings, Route, SessionTimes, SignOut, StoreSettings, TraefikSettings,
 };
-use crate::authority::{CookieDomain, ExternalUrl};
+use crate::authority::{Authority, CookieDomain, ExternalUrl};
 use crate::trust::TrustedProxies;
 
 /// Reads every key and reports what is wrong; `None` when something needed is missing or wrong.
@@ -58,6 +59,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
         .filter_map(|fields| application(fields, &names, all_read))
         .collect();
     report_clashes(&applications, &fields);
+    let traefik = fields.section("traefik").and_then(traefik);
     fields.finish();
     Some(Config {
         listen: listen?,
@@ -67,6 +69,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
         store,
         session,
         applications,
+        traefik,
         files: files.into_inner(),
         providers,
     })
@@ -402,6 +405,11 @@ fn application(
             None
         }
     };
+    let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
+    let shared = SHARED
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
+        .collect();
     let policy = config::policy(&mut fields);
     let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
     fields.finish();
@@ -418,6 +426,100 @@ fn application(
         cookie_name,
         policy,
         headers,
+        routes,
+        shared,
+    })
+}
+
+/// The keys of an application that the plugin has too, with the same meaning.
+const SHARED: [&str; 6] = [
+    "outpostPrefix",
+    "cookieName",
+    "public",
+    "allowPreflight",
+    "require",
+    "headers",
+];
+
+/// Where Traefik finds the application.
+fn routes(
+    fields: &mut Fields<'_>,
+    cookie_domain: Option<&CookieDomain>,
+    external: Option<&ExternalUrl>,
+) -> Vec<Route> {
+    const ACCEPTED: &str = "expected an http or https URL, like `http://wiki:8080`";
+    let upstream = fields.parsed("upstream", |text| upstream_url(text).ok_or(ACCEPTED));
+    let mut routes: Vec<Route> = upstream
+        .zip(external)
+        .map(|(upstream, external)| Route {
+            host: external.host().to_owned(),
+            upstream,
+        })
+        .into_iter()
+        .collect();
+    for (host, text) in fields.texts("upstreams") {
+        let valid = Authority::parse(&host).is_some_and(|authority| authority.port().is_none());
+        match (upstream_url(&text), cookie_domain) {
+            (_, None) => fields.problem("upstreams", "is for `mode: domain`: write `upstream`"),
+            (_, Some(domain)) if !valid || !domain.contains(&host) => {
+                fields.problem(
+                    "upstreams",
+                    format!("`{host}` is no host under cookieDomain"),
+                );
+            }
+            (None, _) => fields.problem("upstreams", format!("`{host}`: {ACCEPTED}")),
+            (Some(upstream), Some(_)) => routes.push(Route { host, upstream }),
+        }
+    }
+    routes
+}
+
+fn upstream_url(text: &str) -> Option<Url> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
+    let outpost_url = fields.required_text("outpostUrl", "the outpost, as Traefik reaches it");
+    let outpost_url = outpost_url.and_then(|text| {
+        let url = upstream_url(&text);
+        if url.is_none() {
+            fields.problem("outpostUrl", "expected a URL like `http://outpost:9000`");
+        }
+        url
+    });
+    let name = fields.text("plugin");
+    let file = fields.text("pluginKeysFile");
+    let env = fields.text("pluginKeysEnv");
+    let keys = match (&name, file, env) {
+        (Some(_), Some(file), None) => Some(PluginKeys::File(file)),
+        (Some(_), None, Some(env)) => Some(PluginKeys::Env(env)),
+        (Some(_), ..) => {
+            fields.problem("plugin", "needs either `pluginKeysFile` or `pluginKeysEnv`");
+            None
+        }
+        (None, None, None) => None,
+        (None, ..) => {
+            fields.problem(
+                "plugin",
+                "missing: the plugin's name in Traefik's configuration",
+            );
+            None
+        }
+    };
+    let entry_points = fields.list("entryPoints").unwrap_or_default();
+    let tls = fields.flag("tls").unwrap_or(false);
+    let cert_resolver = fields.text("certResolver");
+    fields.finish();
+    Some(TraefikSettings {
+        outpost_url: outpost_url?,
+        plugin: name
+            .zip(keys)
+            .map(|(name, keys)| PluginSettings { name, keys }),
+        entry_points,
+        tls,
+        cert_resolver,
     })
 }
 

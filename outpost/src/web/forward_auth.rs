@@ -1,6 +1,6 @@
 //! `auth/*`: a proxy asks whether a request may pass.
 
-use gatepost_policy::{Decision, Deferral, Presentation, Unauthenticated};
+use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated};
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
 
 use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
@@ -141,7 +141,7 @@ impl Site<'_> {
         };
         let outcome = match application.policy.decide(visit, session) {
             Decision::Allow(permit) | Decision::Renew(permit) => {
-                Outcome::Pass(Pass::new(&permit, &application.headers, dialect))
+                Outcome::Pass(pass(&permit, dialect, application, visit))
             }
             Decision::SignIn(reason) => match (found.hindered, visit.host()) {
                 // Signing in would not help while the store is away.
@@ -195,10 +195,17 @@ impl Site<'_> {
             .map_err(Unauthenticated::Window);
         match application.policy.decide(visit, session) {
             Decision::Allow(permit) | Decision::Renew(permit) => {
-                Outcome::Pass(Pass::new(&permit, &application.headers, dialect))
+                Outcome::Pass(pass(&permit, dialect, application, visit))
             }
             Decision::Deny(denial) => Outcome::Denied(Denied::new(&denial, application)),
             Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
     }
+}
+
+/// The permission that `permit` gives. The upstream is not to see the session's cookie, which it
+/// could replay at its neighbours.
+fn pass(permit: &Permit<'_>, dialect: Dialect, application: &Application, visit: &Visit) -> Pass {
+    let cookies = visit.cookies_without(&application.cookie.name);
+    Pass::new(permit, &application.headers, dialect, cookies)
 }

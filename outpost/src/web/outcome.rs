@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::Response;
 use gatepost_policy::{Denial, HeaderRules, Permit, Presentation};
 use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+    CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -71,8 +71,14 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// The permission that `permit` gives.
-    pub fn new(permit: &Permit<'_>, rules: &HeaderRules, dialect: Dialect) -> Self {
+    /// The permission that `permit` gives. `cookies` is what the upstream may see of the request's
+    /// `Cookie` header.
+    pub fn new(
+        permit: &Permit<'_>,
+        rules: &HeaderRules,
+        dialect: Dialect,
+        cookies: Option<HeaderValue>,
+    ) -> Self {
         let set = |name: &gatepost_policy::HeaderName, value: &str| {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
             Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
@@ -81,11 +87,14 @@ impl Pass {
             .render(permit)
             .filter_map(|(name, value)| set(name, &value))
             .collect();
+        headers.extend(cookies.map(|cookies| (COOKIE, cookies)));
         // These proxies leave what the client sent under a name that the answer lacks.
         if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
+            let cookie = (COOKIE, HeaderValue::from_static(""));
             let absent: Vec<_> = rules
                 .names()
                 .filter_map(|name| set(name, ""))
+                .chain([cookie])
                 .filter(|(name, _)| headers.iter().all(|(own, _)| own != name))
                 .collect();
             headers.extend(absent);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use gatepost_policy::{Presentation, Request};
-use gatepost_session::cookie::{Candidates, CookieName};
+use gatepost_session::cookie::{self, Candidates, CookieName};
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method};
 use url::form_urlencoded;
@@ -190,6 +190,20 @@ impl Visit {
             .get_all(COOKIE)
             .iter()
             .filter_map(|line| line.to_str().ok())
+    }
+
+    /// The request's cookies but for the one of that name and its chunks, as one line; `None` when
+    /// there are no others.
+    pub fn cookies_without(&self, name: &CookieName) -> Option<HeaderValue> {
+        let kept: Vec<Vec<u8>> = self
+            .headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|line| cookie::strip(line.as_bytes(), name))
+            .collect();
+        HeaderValue::from_bytes(&kept.join(&b"; "[..]))
+            .ok()
+            .filter(|line| !line.is_empty())
     }
 
     /// The values that may be the session cookie of that name.

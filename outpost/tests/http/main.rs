@@ -2,6 +2,13 @@
 //! to misbehave. What the outpost does with real providers and proxies is tested end to end.
 
 #![allow(missing_docs)]
+// What a test cannot go on without stops it; `clippy.toml` knows that of test functions only.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice
+)]
 
 mod browser;
 mod faults;

@@ -1,0 +1,249 @@
+//! Configuration for Traefik's HTTP provider: routers, middlewares and services that follow from
+//! the outpost's own configuration.
+//!
+//! The text changes only when what it says changes, since every reload makes Traefik build the
+//! plugin anew. Keys are never part of it: Traefik shows its configuration in its API and its
+//! debug log.
+
+use gatepost_session::cookie::MAX_CHUNKS;
+use serde_json::{Map, Value, json};
+
+use crate::config::{ApplicationSettings, Config, Mode, PluginKeys, TraefikSettings};
+
+/// The service that stands for the outpost.
+const OUTPOST: &str = "gatepost-outpost";
+
+/// Traefik's dynamic configuration for the applications that name an upstream, as JSON; `None`
+/// when the configuration says nothing of Traefik.
+pub fn dynamic_configuration(config: &Config) -> Option<String> {
+    let settings = config.traefik.as_ref()?;
+    let mut routers = Map::new();
+    let mut middlewares = Map::new();
+    let mut services = Map::new();
+    for application in &config.applications {
+        let name = format!("gatepost-{}", identifier(application.audience.as_str()));
+        middlewares.insert(name.clone(), middleware(settings, application));
+        for (at, route) in application.routes.iter().enumerate() {
+            let id = match at {
+                0 => name.clone(),
+                at => format!("{name}-{at}"),
+            };
+            let rule = format!("Host(`{}`)", route.host);
+            let mut app = router(settings, &rule, &id);
+            app.insert("middlewares".into(), json!([name]));
+            routers.insert(id.clone(), app.into());
+            services.insert(
+                id.clone(),
+                json!({"loadBalancer": {"servers": [{"url": route.upstream.as_str()}]}}),
+            );
+        }
+        // The longer rule wins over the application's. An application without a route is one that
+        // other providers route: then they route its outpost too.
+        let own_host = application.external.host();
+        if !application.routes.is_empty() {
+            let rule = format!("Host(`{own_host}`) && PathPrefix(`{}`)", application.prefix);
+            routers.insert(
+                format!("{name}-outpost"),
+                router(settings, &rule, OUTPOST).into(),
+            );
+            services.insert(
+                OUTPOST.into(),
+                json!({"loadBalancer": {"servers": [{"url": settings.outpost_url.as_str()}]}}),
+            );
+        }
+    }
+    // Traefik refuses sections that are there but empty.
+    let mut http = Map::new();
+    for (key, section) in [
+        ("routers", routers),
+        ("middlewares", middlewares),
+        ("services", services),
+    ] {
+        if !section.is_empty() {
+            http.insert(key.into(), section.into());
+        }
+    }
+    Some(json!({"http": http}).to_string())
+}
+
+fn router(settings: &TraefikSettings, rule: &str, service: &str) -> Map<String, Value> {
+    let mut router = Map::new();
+    router.insert("rule".into(), rule.into());
+    router.insert("service".into(), service.into());
+    if !settings.entry_points.is_empty() {
+        router.insert("entryPoints".into(), json!(settings.entry_points));
+    }
+    match &settings.cert_resolver {
+        Some(resolver) => {
+            router.insert("tls".into(), json!({"certResolver": resolver}));
+        }
+        None if settings.tls => {
+            router.insert("tls".into(), json!({}));
+        }
+        None => {}
+    }
+    router
+}
+
+fn middleware(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
+    match &settings.plugin {
+        Some(plugin) => {
+            json!({"plugin": {(plugin.name.as_str()): plugin_settings(&plugin.keys, application)}})
+        }
+        None => json!({"forwardAuth": forward_auth(settings, application)}),
+    }
+}
+
+/// The plugin's settings: those that it shares with the outpost, as the operator wrote them.
+fn plugin_settings(keys: &PluginKeys, application: &ApplicationSettings) -> Value {
+    let mut settings = application.shared.clone();
+    settings.insert("application".into(), application.audience.as_str().into());
+    match keys {
+        PluginKeys::File(path) => settings.insert("keysFile".into(), path.as_str().into()),
+        PluginKeys::Env(name) => settings.insert("keysEnv".into(), name.as_str().into()),
+    };
+    if let Mode::Domain(_) = application.mode {
+        settings.insert("mode".into(), "domain".into());
+        settings.insert("outpostUrl".into(), application.external.origin().into());
+    }
+    settings.into()
+}
+
+fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
+    let headers: Vec<&str> = application
+        .headers
+        .names()
+        .map(|name| name.as_str())
+        .collect();
+    let cookie = application.cookie_name.as_str();
+    let chunks = (0..MAX_CHUNKS).map(|index| format!("{cookie}.{index}"));
+    let cookies: Vec<String> = std::iter::once(cookie.to_owned()).chain(chunks).collect();
+    let base = settings.outpost_url.as_str().trim_end_matches('/');
+    json!({
+        "address": format!("{base}{}/auth/traefik", application.prefix),
+        // Traefik says what it received itself, not what the client claims.
+        "trustForwardHeader": false,
+        "authResponseHeaders": headers,
+        "addAuthCookiesToResponse": cookies,
+    })
+}
+
+/// A name as Traefik takes it in references, where `@` stands before a provider's name.
+fn identifier(name: &str) -> String {
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{name: main, issuer: 'https://id.example.com', clientId: g, clientSecret: hush}]
+applications:
+  - name: wiki
+    externalUrl: https://wiki.example.com
+    upstream: http://wiki:8080
+    public: [/healthz, '/static/*']
+    require: {groups: [staff]}
+  - name: intranet
+    mode: domain
+    externalUrl: https://auth.example.org
+    cookieDomain: example.org
+    upstreams: {chat.example.org: 'http://chat:80', git.example.org: 'http://git:3000'}
+  - {name: elsewhere, externalUrl: 'https://other.example.com'}
+";
+
+    fn configuration(traefik: &str) -> Value {
+        let config = Config::parse(&format!("{BASE}\n{traefik}"), []).expect("right");
+        let text = dynamic_configuration(&config).expect("a configuration");
+        assert!(
+            !text.contains("hush") && !text.contains("QkNERUZ"),
+            "{text}"
+        );
+        assert_eq!(dynamic_configuration(&config), Some(text.clone()), "stable");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    #[test]
+    fn every_upstream_has_a_router_behind_the_plugin_and_one_for_the_outpost() {
+        let http = &configuration(
+            "traefik: {outpostUrl: 'http://outpost:9000', plugin: gatepost, pluginKeysFile: /keys/k, \
+             entryPoints: [websecure], certResolver: le}",
+        )["http"];
+        let tls = json!({"certResolver": "le"});
+        assert_eq!(
+            http["routers"]["gatepost-wiki"],
+            json!({
+                "rule": "Host(`wiki.example.com`)", "service": "gatepost-wiki",
+                "middlewares": ["gatepost-wiki"], "entryPoints": ["websecure"], "tls": tls,
+            })
+        );
+        assert_eq!(
+            http["routers"]["gatepost-wiki-outpost"],
+            json!({
+                "rule": "Host(`wiki.example.com`) && PathPrefix(`/akprox`)",
+                "service": "gatepost-outpost", "entryPoints": ["websecure"], "tls": tls,
+            })
+        );
+        assert_eq!(
+            http["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"],
+            json!({
+                "application": "wiki", "keysFile": "/keys/k", "public": ["/healthz", "/static/*"],
+                "require": {"groups": ["staff"]},
+            })
+        );
+        assert_eq!(
+            http["middlewares"]["gatepost-intranet"]["plugin"]["gatepost"],
+            json!({
+                "application": "intranet", "keysFile": "/keys/k", "mode": "domain",
+                "outpostUrl": "https://auth.example.org",
+            })
+        );
+        let hosts: Vec<&str> = http["routers"]
+            .as_object()
+            .expect("routers")
+            .values()
+            .filter_map(|router| router["rule"].as_str())
+            .collect();
+        assert_eq!(
+            hosts,
+            [
+                "Host(`chat.example.org`)",
+                "Host(`git.example.org`)",
+                "Host(`auth.example.org`) && PathPrefix(`/akprox`)",
+                "Host(`wiki.example.com`)",
+                "Host(`wiki.example.com`) && PathPrefix(`/akprox`)",
+            ]
+        );
+        assert!(
+            http["middlewares"]["gatepost-elsewhere"].is_object(),
+            "for others to refer to"
+        );
+    }
+
+    #[test]
+    fn without_the_plugin_traefik_asks_the_outpost() {
+        let http = &configuration("traefik: {outpostUrl: 'http://outpost:9000/'}")["http"];
+        let asks = &http["middlewares"]["gatepost-wiki"]["forwardAuth"];
+        assert_eq!(asks["address"], "http://outpost:9000/akprox/auth/traefik");
+        assert_eq!(asks["trustForwardHeader"], false);
+        assert_eq!(asks["authResponseHeaders"][0], "X-Auth-Username");
+        assert_eq!(asks["addAuthCookiesToResponse"][1], "__Host-gatepost.0");
+        assert!(http["routers"]["gatepost-wiki"].get("tls").is_none());
+    }
+
+    #[test]
+    fn a_configuration_that_says_nothing_of_traefik_serves_none() {
+        let config = Config::parse(BASE, []).expect("right");
+        assert_eq!(dynamic_configuration(&config), None);
+    }
+}
