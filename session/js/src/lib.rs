@@ -1,0 +1,246 @@
+//! What the npm package `@gatepost/session` is a wrapper of: [`gatepost_session`], compiled to
+//! WebAssembly.
+//!
+//! The boundary is narrow on purpose: texts in (options once, cookies per request), one JSON text
+//! out. A text crosses it in one copy, where every field of an object would be a call of its own,
+//! and the engine's JSON parser builds the object faster than we could. What is JavaScript about
+//! the interface (options, types, adapters) is written in TypeScript, in `../ts/`.
+//!
+//! Verification only: the crate leaves the `sign` feature of the session crate off.
+
+use std::fmt;
+
+use gatepost_session::cookie::{Candidates, CookieName, InvalidCookieName};
+use gatepost_session::{
+    Audience, Authentic, CLOCK_SKEW_SECONDS, Claims, InvalidAudience, KeyRing, KeyRingError,
+    NumericDate, OpenError, Verifier, WindowError,
+};
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// Reads the session cookies of one application.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct CookieReader {
+    verifier: Verifier,
+    name: CookieName,
+    clock_skew: u64,
+}
+
+#[wasm_bindgen]
+impl CookieReader {
+    /// A reader for cookies called `cookie_name`, made for `audience` by a holder of one of the
+    /// `keys` (text as in a keys file), and of this issuer where one is given. `clock_skew` is in
+    /// seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionError`] names the option and what is expected of it, and never shows a secret.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        keys: &str,
+        audience: &str,
+        issuer: Option<String>,
+        cookie_name: &str,
+        clock_skew: Option<u32>,
+    ) -> Result<CookieReader, OptionError> {
+        let ring = KeyRing::parse(keys)?;
+        let mut verifier = Verifier::new(&ring, Audience::new(audience)?);
+        if let Some(issuer) = issuer {
+            verifier = verifier.with_issuer(&issuer);
+        }
+        Ok(Self {
+            verifier,
+            name: CookieName::new(cookie_name)?,
+            clock_skew: clock_skew.map_or(CLOCK_SKEW_SECONDS, u64::from),
+        })
+    }
+
+    /// What a `Cookie` header amounts to at `now`, in Unix seconds, as JSON in the words of
+    /// `testdata/cookies.json`: `{"session":{…},"renewalDue":…}` or `{"refused":"…"}`.
+    pub fn read(&self, cookies: &str, now: f64) -> String {
+        // The conversion saturates; what is no number becomes 1970, which is before every session.
+        let now = NumericDate::from_seconds(now as u64);
+        let authentic = self.authenticate(cookies);
+        let verdict = authentic.as_ref().map_err(|refused| *refused);
+        let verdict = verdict.and_then(|authentic| Ok(authentic.current(now, self.clock_skew)?));
+        let json = match verdict {
+            Ok(session) => serde_json::to_string(&Accepted {
+                session: session.claims(),
+                renewal_due: session.renewal_due(),
+            }),
+            Err(refused) => serde_json::to_string(&Refused { refused }),
+        };
+        // Texts and numbers can always be written. Were that to change, nobody gets in.
+        json.unwrap_or_else(|_| r#"{"refused":"claims"}"#.to_owned())
+    }
+
+    /// The first value that is authentic, or what is wrong with the last.
+    fn authenticate(&self, cookies: &str) -> Result<Authentic, Reason> {
+        let mut refused = Reason::NoCookie;
+        for value in Candidates::find([cookies.as_bytes()], &self.name).values() {
+            match self.verifier.authenticate(&value) {
+                Ok(authentic) => return Ok(authentic),
+                Err(error) => refused = error.into(),
+            }
+        }
+        Err(refused)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted<'a> {
+    session: &'a Claims,
+    renewal_due: bool,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    refused: Reason,
+}
+
+/// Why there is no session: the `Reason` of `../ts/verifier.ts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Reason {
+    NoCookie,
+    TooLong,
+    Malformed,
+    Forged,
+    Claims,
+    Audience,
+    Issuer,
+    Ended,
+    NotYet,
+}
+
+impl From<OpenError> for Reason {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::TooLong => Self::TooLong,
+            OpenError::Forged => Self::Forged,
+            OpenError::Claims => Self::Claims,
+            OpenError::Audience => Self::Audience,
+            OpenError::Issuer => Self::Issuer,
+            // The enum may grow; what it grows by is a refusal too.
+            OpenError::Malformed | _ => Self::Malformed,
+        }
+    }
+}
+
+impl From<WindowError> for Reason {
+    fn from(error: WindowError) -> Self {
+        match error {
+            WindowError::Ended => Self::Ended,
+            WindowError::NotYet => Self::NotYet,
+        }
+    }
+}
+
+/// An option that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// `keys` is no key ring.
+    Keys(KeyRingError),
+    /// `audience` is no application's name.
+    Audience(InvalidAudience),
+    /// `cookieName` is no cookie's name.
+    CookieName(InvalidCookieName),
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keys(error) => write!(f, "keys: {error}"),
+            Self::Audience(error) => write!(f, "audience: {error}"),
+            Self::CookieName(error) => write!(f, "cookieName: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OptionError {}
+
+impl From<KeyRingError> for OptionError {
+    fn from(error: KeyRingError) -> Self {
+        Self::Keys(error)
+    }
+}
+
+impl From<InvalidAudience> for OptionError {
+    fn from(error: InvalidAudience) -> Self {
+        Self::Audience(error)
+    }
+}
+
+impl From<InvalidCookieName> for OptionError {
+    fn from(error: InvalidCookieName) -> Self {
+        Self::CookieName(error)
+    }
+}
+
+impl From<OptionError> for JsValue {
+    /// The message; the TypeScript side makes an error of its own class of it.
+    fn from(error: OptionError) -> Self {
+        Self::from_str(&error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    const VECTORS: &str = include_str!("../../../testdata/cookies.json");
+
+    /// What the built package is tested with in every runtime, without one.
+    #[test]
+    fn vectors_come_out_as_written() {
+        let vectors: Value = serde_json::from_str(VECTORS).unwrap();
+        let keys: Vec<&str> = texts(&vectors["keys"]);
+        for case in vectors["cases"].as_array().unwrap() {
+            let reader = CookieReader::new(
+                &keys.join("\n"),
+                case["audience"].as_str().unwrap(),
+                case["issuer"].as_str().map(str::to_owned),
+                case["cookieName"].as_str().unwrap(),
+                None,
+            )
+            .unwrap();
+            let cookies = texts(&case["cookies"]).join(";");
+            let json = reader.read(&cookies, case["now"].as_f64().unwrap());
+            let verdict: Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(verdict, case["expect"], "{}", case["name"]);
+        }
+    }
+
+    fn texts(list: &Value) -> Vec<&str> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|text| text.as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn time_that_is_none_is_no_session() {
+        let vectors: Value = serde_json::from_str(VECTORS).unwrap();
+        let valid = &vectors["cases"][0];
+        let reader = CookieReader::new(
+            vectors["keys"][0].as_str().unwrap(),
+            "wiki",
+            None,
+            "__Host-gatepost",
+            Some(0),
+        )
+        .unwrap();
+        for (now, refused) in [
+            (f64::NAN, "not-yet"),
+            (-1.0, "not-yet"),
+            (f64::NEG_INFINITY, "not-yet"),
+            (f64::INFINITY, "ended"),
+        ] {
+            let json = reader.read(texts(&valid["cookies"])[0], now);
+            assert_eq!(json, format!(r#"{{"refused":"{refused}"}}"#), "{now}");
+        }
+    }
+}
