@@ -24,7 +24,7 @@ pub use envoy::Envoy;
 pub use node::{Node, NodePackages};
 pub use packaged::Packaged;
 pub use traefik::Traefik;
-pub use wasm::{Source, TARGET, WasmToolchain};
+pub use wasm::{JS_TARGET, Source, TARGET, WasmToolchain};
 
 use crate::layout;
 

@@ -59,6 +59,14 @@ impl NodePackages {
         }
     }
 
+    /// What compiles and tests the session in JavaScript.
+    pub fn session_js() -> Self {
+        Self {
+            name: "what builds and tests @gatepost/session (npm)",
+            folder: "session/js",
+        }
+    }
+
     fn folder(self) -> PathBuf {
         layout::root().join(self.folder)
     }

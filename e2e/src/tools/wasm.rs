@@ -10,6 +10,9 @@ use crate::layout;
 /// The target that Traefik's plugin runtime runs.
 pub const TARGET: &str = "wasm32-wasip1";
 
+/// The target of what JavaScript's engines run: no system, only memory and functions.
+pub const JS_TARGET: &str = "wasm32-unknown-unknown";
+
 /// Where a compiler for the plugin comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -20,7 +23,8 @@ pub enum Source {
     Debian,
 }
 
-/// A compiler for the plugin.
+/// A compiler for the plugin, and for the session in JavaScript: as the standard library is built
+/// along, the one that has what the plugin needs has what the other needs too.
 #[derive(Clone, Copy, Debug)]
 pub struct WasmToolchain {
     /// Only this source, or `None` for what is there, rustup's first.
@@ -42,26 +46,39 @@ impl WasmToolchain {
     /// see in a guest, the plugin is a fifth smaller. These are options of nightly compilers; both
     /// sources have the library that belongs to their stable one.
     pub fn cargo_build(source: Source, rustflags: &str) -> Command {
-        let program = match source {
-            Source::Rustup => "cargo",
-            Source::Debian => DEBIAN_CARGO,
-        };
-        let mut command = cargo_at(program, &["build", "--target", TARGET]);
-        command
-            .arg("-Zbuild-std=std,panic_abort")
-            .arg("-Zbuild-std-features=optimize_for_size")
-            .env("RUSTC_BOOTSTRAP", "1");
-        let mut flags = format!(
-            "{rustflags} -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
-             -Zfmt-debug=none"
-        );
+        let mut flags = rustflags.to_owned();
         if source == Source::Debian {
             flags.push_str(" -C link-self-contained=no -L native=/usr/lib/wasm32-wasi");
             flags.push_str(" -C link-arg=");
             flags.push_str(DEBIAN_CRT);
+        }
+        Self::cargo_build_for(TARGET, source, &flags)
+    }
+
+    /// As [`Self::cargo_build`], for JavaScript's engines.
+    pub fn cargo_build_js(source: Source, rustflags: &str) -> Command {
+        Self::cargo_build_for(JS_TARGET, source, rustflags)
+    }
+
+    fn cargo_build_for(target: &str, source: Source, rustflags: &str) -> Command {
+        let program = match source {
+            Source::Rustup => "cargo",
+            Source::Debian => DEBIAN_CARGO,
+        };
+        let mut command = cargo_at(program, &["build", "--target", target]);
+        command
+            .arg("-Zbuild-std=std,panic_abort")
+            .arg("-Zbuild-std-features=optimize_for_size")
+            .env("RUSTC_BOOTSTRAP", "1");
+        let flags = format!(
+            "{rustflags} -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
+             -Zfmt-debug=none"
+        );
+        if source == Source::Debian {
+            let linker = target.to_uppercase().replace('-', "_");
             command
                 .env("RUSTC", DEBIAN_RUSTC)
-                .env("CARGO_TARGET_WASM32_WASIP1_LINKER", "wasm-ld")
+                .env(format!("CARGO_TARGET_{linker}_LINKER"), "wasm-ld")
                 // Set by a rustup cargo that this runs under, for its own compiler.
                 .env_remove("LD_LIBRARY_PATH")
                 .env_remove("RUSTUP_TOOLCHAIN");
