@@ -40,6 +40,10 @@ pub struct Config {
     pub clock_skew: u64,
     /// Where the keys come from.
     pub keys: KeySource,
+    /// Session ids that are refused.
+    pub revoked: Vec<String>,
+    /// The outpost's list of revoked sessions, as the guest sees it.
+    pub revoked_file: Option<String>,
     /// From which level log lines are written.
     pub log_level: Level,
 }
@@ -144,6 +148,17 @@ impl Config {
         ];
         let log_level = fields.choice("logLevel", &levels).unwrap_or_default();
         let keys = keys(&mut fields);
+        let revoked = fields.list("revoked").unwrap_or_default();
+        let revoked_file = fields.text("revokedFile");
+        if revoked_file
+            .as_ref()
+            .is_some_and(|path| !path.starts_with('/'))
+        {
+            fields.problem(
+                "revokedFile",
+                "expected an absolute path as the plugin sees it",
+            );
+        }
         let policy = policy(&mut fields);
         let name = application.as_ref().map_or("", Audience::as_str);
         let headers = headers(&mut fields, name);
@@ -163,6 +178,8 @@ impl Config {
             forward_cookie,
             clock_skew,
             keys: keys?,
+            revoked,
+            revoked_file,
             log_level,
         })
     }

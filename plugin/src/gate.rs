@@ -10,6 +10,7 @@ use crate::answer;
 use crate::config::{Config, Fallback};
 use crate::host::{Host, Level, View};
 use crate::keys::{KeySource, Keys};
+use crate::revoked::Revoked;
 use crate::verified::{Entry, Rendered, Verified};
 
 /// What the proxy does with the request.
@@ -39,6 +40,7 @@ struct Closed;
 struct Open {
     config: Config,
     keys: Keys,
+    revoked: Revoked,
     /// Absent until the keys have been read.
     verified: Option<Verified>,
 }
@@ -51,9 +53,12 @@ impl Gate {
             Ok(mut config) => {
                 // The source moves to whoever follows it; what stays behind is never read.
                 let source = std::mem::replace(&mut config.keys, KeySource::Env(String::new()));
+                let named = std::mem::take(&mut config.revoked);
+                let revoked = Revoked::new(named, config.revoked_file.take());
                 let mut open = Open {
                     config,
                     keys: Keys::new(source),
+                    revoked,
                     verified: None,
                 };
                 open.refresh_keys(host, host.now());
@@ -88,6 +93,7 @@ impl Open {
         self.refresh_keys(host, now);
         let Self {
             config,
+            revoked,
             verified: Some(verified),
             ..
         } = self
@@ -104,12 +110,14 @@ impl Open {
         };
         let (candidates, cookie_name) = find_session(config, host, &lines);
         let found = authenticate(verified, &candidates);
-        let session = found.as_ref().map_err(|reason| *reason).and_then(|entry| {
-            entry
-                .authentic
-                .current(now, config.clock_skew)
-                .map_err(Unauthenticated::Window)
-        });
+        let session = match &found {
+            Err(reason) => Err(*reason),
+            Ok(entry) => match entry.authentic.current(now, config.clock_skew) {
+                Err(reason) => Err(Unauthenticated::Window(reason)),
+                Ok(_) if revoked.contains(host, entry, now) => Err(Unauthenticated::Revoked),
+                Ok(session) => Ok(session),
+            },
+        };
 
         let decision = config.policy.decide(&View(host), session);
         let strip = |host: &_| {

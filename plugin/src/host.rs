@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use gatepost_policy::Request;
 use gatepost_session::NumericDate;
 
+use crate::revoked::ReadPart;
+
 /// How important a log line is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -60,6 +62,16 @@ pub trait Host {
     ///
     /// What to tell the operator.
     fn read_file(&self, path: &str) -> Result<Vec<u8>, String>;
+    /// Opens a file and hands `use_it` a function that reads a number of bytes from an offset.
+    ///
+    /// # Errors
+    ///
+    /// What to tell the operator, or what `use_it` says.
+    fn read_parts<R>(
+        &self,
+        path: &str,
+        use_it: impl FnOnce(&mut ReadPart<'_>) -> Result<R, String>,
+    ) -> Result<R, String>;
     /// An environment variable.
     fn env(&self, name: &str) -> Option<String>;
     /// Writes a log line.

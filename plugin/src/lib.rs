@@ -17,8 +17,10 @@ mod config;
 mod gate;
 mod host;
 mod keys;
+mod revoked;
 mod verified;
 
 pub use config::{Config, ConfigError, Fallback, Mode};
 pub use gate::{Gate, Outcome};
 pub use host::{Host, Level, Respond};
+pub use revoked::ReadPart;

@@ -17,10 +17,10 @@ fn main() {
 mod guest {
     use std::cell::Cell;
     use std::fs::File;
-    use std::io::Read as _;
+    use std::io::{Read as _, Seek as _, SeekFrom};
     use std::time::{SystemTime, UNIX_EPOCH};
 
-    use gatepost_plugin::{Gate, Host, Level, Outcome, Respond};
+    use gatepost_plugin::{Gate, Host, Level, Outcome, ReadPart, Respond};
     use gatepost_session::NumericDate;
     use http_wasm_guest::host::{Bytes, Request, Response, admin, log};
     use http_wasm_guest::{Guest, register as register_guest};
@@ -149,6 +149,22 @@ mod guest {
                     format!("{} (is its folder under `settings.mounts`?)", error.kind())
                 })?;
             Ok(content)
+        }
+
+        fn read_parts<R>(
+            &self,
+            path: &str,
+            use_it: impl FnOnce(&mut ReadPart<'_>) -> Result<R, String>,
+        ) -> Result<R, String> {
+            let unreadable = |error: std::io::Error| error.kind().to_string();
+            let mut file = File::open(path).map_err(unreadable)?;
+            use_it(&mut |offset, length| {
+                let mut part = Vec::with_capacity(length);
+                file.seek(SeekFrom::Start(offset)).map_err(unreadable)?;
+                let mut limited = (&mut file).take(u64::try_from(length).unwrap_or(0));
+                limited.read_to_end(&mut part).map_err(unreadable)?;
+                Ok(part)
+            })
         }
 
         fn env(&self, name: &str) -> Option<String> {

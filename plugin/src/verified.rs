@@ -1,5 +1,6 @@
 //! Cookies that this guest has verified before.
 
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use gatepost_session::{Authentic, OpenError, Verifier};
@@ -23,7 +24,9 @@ pub(crate) struct Entry {
     token: Box<[u8]>,
     pub(crate) authentic: Authentic,
     /// The identity headers, once they have been needed.
-    pub(crate) headers: std::cell::OnceCell<Vec<Rendered>>,
+    pub(crate) headers: OnceCell<Vec<Rendered>>,
+    /// The generation of the list of revoked sessions in which this one did not stand.
+    pub(crate) cleared_in: Cell<Option<u64>>,
 }
 
 /// A header to set upstream.
@@ -68,7 +71,8 @@ impl Verified {
         let entry = Rc::new(Entry {
             authentic: self.verifier.authenticate(token)?,
             token: token.into(),
-            headers: std::cell::OnceCell::new(),
+            headers: OnceCell::new(),
+            cleared_in: Cell::new(None),
         });
         self.make_room(token.len());
         if token.len() <= MAX_BYTES {

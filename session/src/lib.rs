@@ -34,6 +34,7 @@ extern crate std;
 mod claims;
 pub mod cookie;
 mod keyring;
+pub mod revoked;
 #[cfg(feature = "sign")]
 mod sign;
 mod token;

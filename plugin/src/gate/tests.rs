@@ -1,5 +1,6 @@
 use super::*;
 use crate::host::double::Double;
+use gatepost_session::revoked::RevokedList;
 use gatepost_session::{Claims, KeyRing, SessionId, Signer};
 use serde_json::json;
 
@@ -484,4 +485,55 @@ fn keys_come_from_the_environment() {
         Gate::new(settings.as_bytes(), &host).handle(&host),
         Outcome::Next
     );
+}
+
+#[test]
+fn a_revoked_session_is_refused_within_seconds() {
+    let mut other = claims();
+    other.sid = SessionId::from_random([9; 24]);
+    let mut list = RevokedList::new();
+    let nobody = list.to_bytes(1);
+    list.add_session(&claims().sid);
+    let one = list.to_bytes(2);
+
+    let mut gate = gate(json!({"revokedFile": "/keys/revoked"}));
+    let mut handle = |seconds: u64, file: Option<&[u8]>, claims: &Claims| {
+        let host = Double::at(NOW + seconds).with("Cookie", &cookie(claims));
+        if let Some(file) = file {
+            host.files
+                .borrow_mut()
+                .insert("/keys/revoked".into(), file.to_vec());
+        }
+        let passes = gate.handle(&host) == Outcome::Next;
+        (passes, host.log.take().join(" "))
+    };
+    let (passes, log) = handle(0, None, &claims());
+    assert!(
+        passes && log.contains("cannot be read"),
+        "no file yet: {log}"
+    );
+    assert_eq!(handle(2, Some(&nobody), &claims()), (true, String::new()));
+    assert!(
+        handle(3, Some(&one), &claims()).0,
+        "looked at every two seconds"
+    );
+    assert!(!handle(4, Some(&one), &claims()).0);
+    assert!(!handle(5, Some(&one), &claims()).0);
+    assert!(handle(5, Some(&one), &other).0, "others are not touched");
+    assert!(
+        handle(6, Some(&nobody), &claims()).0,
+        "an entry that has gone counts no more"
+    );
+    let (passes, log) = handle(8, Some(b"junk"), &other);
+    assert!(
+        passes && log.contains("can no longer be read"),
+        "a broken file: {log}"
+    );
+
+    let named = json!({"revoked": claims().sid.as_str()});
+    let host = Double::at(NOW)
+        .by_script()
+        .with("Cookie", &cookie(&claims()));
+    assert_eq!(self::gate(named).handle(&host), Outcome::Answered);
+    assert_eq!(host.status(), Some(401));
 }

@@ -153,6 +153,18 @@ impl Host for Double {
             .ok_or_else(|| "entity not found".into())
     }
 
+    fn read_parts<R>(
+        &self,
+        path: &str,
+        use_it: impl FnOnce(&mut ReadPart<'_>) -> Result<R, String>,
+    ) -> Result<R, String> {
+        let file = self.read_file(path)?;
+        use_it(&mut |offset, length| {
+            let start = usize::try_from(offset).map_err(|error| error.to_string())?;
+            Ok(file.iter().skip(start).take(length).copied().collect())
+        })
+    }
+
     fn env(&self, name: &str) -> Option<String> {
         self.env.get(name).cloned()
     }
