@@ -29,6 +29,8 @@ pub struct Application {
     pub policy: Policy,
     /// What it is told.
     pub headers: HeaderRules,
+    /// Whether it sees the session cookie.
+    pub forward_cookie: bool,
     /// How its session cookie is set.
     pub cookie: Attributes,
     /// Builds the URL that starts a sign-in.
@@ -63,6 +65,7 @@ impl Application {
             provider,
             policy: settings.policy.clone(),
             headers: settings.headers.clone(),
+            forward_cookie: settings.forward_cookie,
             cookie: Attributes {
                 name: settings.cookie_name.clone(),
                 domain,

@@ -178,6 +178,8 @@ pub struct ApplicationSettings {
     pub policy: Policy,
     /// What the application is told.
     pub headers: HeaderRules,
+    /// Whether it sees the session cookie.
+    pub forward_cookie: bool,
     /// Where Traefik finds the application, if Traefik is to be told by the outpost.
     pub routes: Vec<Route>,
     /// The keys whose names and meaning the plugin shares, as they were written.

@@ -1,5 +1,7 @@
 //! Opening, renewing and ending sessions: the store on one side, the cookie on the other.
 
+use std::sync::Arc;
+
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, Claims, NumericDate, SessionId, SignError};
 
@@ -38,7 +40,7 @@ pub enum MintError {
 #[derive(Debug)]
 pub enum Kept {
     /// It goes on.
-    Live(Box<SessionRecord>),
+    Live(Arc<SessionRecord>),
     /// It was ended, or its time has run out.
     Gone,
 }
@@ -99,7 +101,7 @@ impl Outpost {
                     && record.identity.subject == cookie.claims_at_issue().sub
                     && record.identity.issuer == cookie.claims_at_issue().iss =>
             {
-                Kept::Live(Box::new(record))
+                Kept::Live(record)
             }
             Some(_) | None => Kept::Gone,
         })
@@ -171,7 +173,11 @@ fn mint(
     let session = application
         .authenticate_token(&token)
         .map_err(|_| MintError::Unverifiable)?;
-    let left = record.ends_if_idle(&deployment.times).seconds_since(now);
+    // Made because the session is in use now, so the time without use begins anew.
+    let left = record
+        .ends
+        .min(now.plus_seconds(deployment.times.idle))
+        .seconds_since(now);
     let cookies = application.cookie.issue(&token, left, replacing);
     Ok(Minted { session, cookies })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use gatepost_session::{NumericDate, SessionId};
 use zeroize::Zeroizing;
@@ -104,13 +105,13 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable>;
 
     /// The session of that id, as it was last kept, ended or not.
-    async fn find(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreUnavailable>;
+    async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable>;
 
     /// Notes that the session is in use.
     async fn touch(&self, id: &SessionId, now: NumericDate) -> Result<(), StoreUnavailable>;
 
     /// Ends a session and hands out what was kept of it.
-    async fn remove(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreUnavailable>;
+    async fn remove(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable>;
 
     /// Drops what has ended at `now` and says how many are left.
     async fn sweep(

@@ -110,11 +110,9 @@ fn plugin_settings(keys: &PluginKeys, application: &ApplicationSettings) -> Valu
 }
 
 fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
-    let headers: Vec<&str> = application
-        .headers
-        .names()
-        .map(|name| name.as_str())
-        .collect();
+    let names = application.headers.names().map(|name| name.as_str());
+    // The outpost answers with the request's cookies but the session's.
+    let headers: Vec<&str> = names.chain(["Cookie"]).collect();
     let cookie = application.cookie_name.as_str();
     let chunks = (0..MAX_CHUNKS).map(|index| format!("{cookie}.{index}"));
     let cookies: Vec<String> = std::iter::once(cookie.to_owned()).chain(chunks).collect();
@@ -237,6 +235,7 @@ applications:
         assert_eq!(asks["address"], "http://outpost:9000/akprox/auth/traefik");
         assert_eq!(asks["trustForwardHeader"], false);
         assert_eq!(asks["authResponseHeaders"][0], "X-Auth-Username");
+        assert_eq!(asks["authResponseHeaders"][5], "Cookie");
         assert_eq!(asks["addAuthCookiesToResponse"][1], "__Host-gatepost.0");
         assert!(http["routers"]["gatepost-wiki"].get("tls").is_none());
     }

@@ -87,7 +87,7 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    async fn own_endpoint(self, endpoint: OwnEndpoint, visit: &Visit) -> Answer {
+    async fn own_endpoint(self, endpoint: OwnEndpoint, visit: &Visit<'_>) -> Answer {
         let Some(application) = visit
             .host()
             .and_then(|host| self.deployment.applications.at(host))
@@ -118,7 +118,7 @@ impl Site<'_> {
 
     /// What lies outside of the prefixes: nothing, but the start page of an outpost that has a
     /// host of its own.
-    fn elsewhere(self, visit: &Visit) -> Answer {
+    fn elsewhere(self, visit: &Visit<'_>) -> Answer {
         let application = visit
             .host()
             .and_then(|host| self.deployment.applications.at(host));

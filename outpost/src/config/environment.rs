@@ -51,6 +51,7 @@ pub const KEYS: &[&str] = &[
     "applications[].externalUrl",
     "applications[].cookieDomain",
     "applications[].cookieName",
+    "applications[].forwardCookie",
     "applications[].outpostPrefix",
     "applications[].provider",
     "applications[].public",

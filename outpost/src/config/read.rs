@@ -405,6 +405,7 @@ fn application(
             None
         }
     };
+    let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
     let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
     let shared = SHARED
         .into_iter()
@@ -426,6 +427,7 @@ fn application(
         cookie_name,
         policy,
         headers,
+        forward_cookie,
         routes,
         shared,
     })

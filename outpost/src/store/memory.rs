@@ -1,7 +1,7 @@
 //! Sessions in this process.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatepost_session::{NumericDate, SessionId};
 
@@ -11,7 +11,7 @@ use crate::config::SessionTimes;
 /// Sessions in this process: a restart ends them all, and replicas do not share them.
 #[derive(Debug)]
 pub struct MemoryStore {
-    sessions: Mutex<HashMap<SessionId, SessionRecord>>,
+    sessions: Mutex<HashMap<SessionId, Arc<SessionRecord>>>,
     capacity: usize,
 }
 
@@ -24,7 +24,7 @@ impl MemoryStore {
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, SessionRecord>> {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<SessionRecord>>> {
         // Every operation leaves the map whole, so a panic elsewhere does not matter to it.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,22 +50,23 @@ impl SessionStore for MemoryStore {
                 "session store full: dropped the idlest"
             );
         }
-        sessions.insert(record.id.clone(), record);
+        sessions.insert(record.id.clone(), Arc::new(record));
         Ok(())
     }
 
-    async fn find(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreUnavailable> {
+    async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
         Ok(self.sessions().get(id).cloned())
     }
 
     async fn touch(&self, id: &SessionId, now: NumericDate) -> Result<(), StoreUnavailable> {
         if let Some(record) = self.sessions().get_mut(id) {
-            record.last_seen = record.last_seen.max(now);
+            let last_seen = record.last_seen.max(now);
+            Arc::make_mut(record).last_seen = last_seen;
         }
         Ok(())
     }
 
-    async fn remove(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreUnavailable> {
+    async fn remove(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
         Ok(self.sessions().remove(id))
     }
 

@@ -15,7 +15,11 @@ use crate::return_to::ReturnTo;
 const MAX_WORDS: usize = 200;
 
 impl Site<'_> {
-    pub(super) async fn callback(self, application: &Arc<Application>, visit: &Visit) -> Answer {
+    pub(super) async fn callback(
+        self,
+        application: &Arc<Application>,
+        visit: &Visit<'_>,
+    ) -> Answer {
         let Some(state) = visit.single_query("state") else {
             return Failure::MalformedCallback.into();
         };
@@ -39,7 +43,7 @@ impl Site<'_> {
     async fn finish(
         self,
         application: &Application,
-        visit: &Visit,
+        visit: &Visit<'_>,
         pending: PendingSignIn,
     ) -> Result<Answer, Failure> {
         let iss = visit.single_query("iss");
@@ -93,7 +97,7 @@ impl Site<'_> {
 
     /// A callback that was reloaded, or that belongs to another browser. Whoever is signed in goes
     /// on; nobody is signed in by it.
-    fn without_flow(self, application: &Application, visit: &Visit) -> Answer {
+    fn without_flow(self, application: &Application, visit: &Visit<'_>) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
         let now = self.outpost.clock.now();
         let signed_in = application.authenticate(&candidates).is_ok_and(|cookie| {

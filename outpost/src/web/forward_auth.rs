@@ -1,6 +1,8 @@
 //! `auth/*`: a proxy asks whether a request may pass.
 
-use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated};
+use std::sync::Arc;
+
+use gatepost_policy::{Decision, Deferral, Presentation, Unauthenticated};
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
 
 use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
@@ -14,7 +16,7 @@ use crate::store::{SessionRecord, StoreUnavailable};
 /// The session of a request, as far as it could be had.
 struct Found {
     session: Result<Authentic, Unauthenticated>,
-    record: Option<Box<SessionRecord>>,
+    record: Option<Arc<SessionRecord>>,
     cookies: Vec<String>,
     /// Why more could not be had.
     hindered: Option<MintError>,
@@ -22,11 +24,11 @@ struct Found {
 
 impl Site<'_> {
     /// Answers a proxy, and says how the sender of the request it asks about is to be answered.
-    pub(super) async fn forward_auth(
+    pub(super) async fn forward_auth<'a>(
         self,
         dialect: Dialect,
-        asking: &Visit,
-        parts: &http::request::Parts,
+        asking: &Visit<'a>,
+        parts: &'a http::request::Parts,
     ) -> (Presentation, Answer) {
         let visit = match asking.asked_about(dialect, parts) {
             Ok(visit) => visit,
@@ -36,7 +38,7 @@ impl Site<'_> {
         (visit.presentation(), answer)
     }
 
-    async fn judge(self, dialect: Dialect, visit: &Visit) -> Answer {
+    async fn judge(self, dialect: Dialect, visit: &Visit<'_>) -> Answer {
         let applications = &self.deployment.applications;
         let Some(host) = visit.host() else {
             return Failure::UnknownHost { host: None }.into();
@@ -63,7 +65,7 @@ impl Site<'_> {
 
     /// The session that a request carries: as its cookie says where that is in force, renewed in
     /// place where it is due and the store knows it.
-    async fn find_session(self, application: &Application, visit: &Visit) -> Found {
+    async fn find_session(self, application: &Application, visit: &Visit<'_>) -> Found {
         let candidates = visit.session_candidates(&application.cookie.name);
         let nobody = |reason| Found {
             session: Err(reason),
@@ -129,7 +131,7 @@ impl Site<'_> {
         self,
         dialect: Dialect,
         application: &Application,
-        visit: &Visit,
+        visit: &Visit<'_>,
         found: Found,
     ) -> Answer {
         let now = self.outpost.clock.now();
@@ -141,7 +143,7 @@ impl Site<'_> {
         };
         let outcome = match application.policy.decide(visit, session) {
             Decision::Allow(permit) | Decision::Renew(permit) => {
-                Outcome::Pass(pass(&permit, dialect, application, visit))
+                Outcome::Pass(Pass::new(&permit, application, visit, dialect))
             }
             Decision::SignIn(reason) => match (found.hindered, visit.host()) {
                 // Signing in would not help while the store is away.
@@ -177,8 +179,8 @@ impl Site<'_> {
         self,
         dialect: Dialect,
         application: &Application,
-        visit: &Visit,
-        record: Option<Box<SessionRecord>>,
+        visit: &Visit<'_>,
+        record: Option<Arc<SessionRecord>>,
     ) -> Outcome {
         let Some(record) = record else {
             return Outcome::Failed(Failure::Undecidable);
@@ -195,17 +197,10 @@ impl Site<'_> {
             .map_err(Unauthenticated::Window);
         match application.policy.decide(visit, session) {
             Decision::Allow(permit) | Decision::Renew(permit) => {
-                Outcome::Pass(pass(&permit, dialect, application, visit))
+                Outcome::Pass(Pass::new(&permit, application, visit, dialect))
             }
             Decision::Deny(denial) => Outcome::Denied(Denied::new(&denial, application)),
             Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
     }
-}
-
-/// The permission that `permit` gives. The upstream is not to see the session's cookie, which it
-/// could replay at its neighbours.
-fn pass(permit: &Permit<'_>, dialect: Dialect, application: &Application, visit: &Visit) -> Pass {
-    let cookies = visit.cookies_without(&application.cookie.name);
-    Pass::new(permit, &application.headers, dialect, cookies)
 }

@@ -28,7 +28,11 @@ pub(super) struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn of(visit: &Visit, application: &'a Application, return_to: &ReturnTo) -> Self {
+    pub(super) fn of(
+        visit: &Visit<'_>,
+        application: &'a Application,
+        return_to: &ReturnTo,
+    ) -> Self {
         let digest: Vec<u8> = Sha256::digest(return_to.as_str().as_bytes())
             .iter()
             .copied()

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::response::Response;
-use gatepost_policy::{Denial, HeaderRules, Permit, Presentation};
+use gatepost_policy::{Denial, Permit, Presentation};
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::endpoint::Dialect;
 use super::failure::Failure;
 use super::session::{SessionView, own_url};
+use super::visit::Visit;
 use crate::application::Application;
 use crate::pages::{self, Page};
 
@@ -71,14 +72,17 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// The permission that `permit` gives. `cookies` is what the upstream may see of the request's
-    /// `Cookie` header.
+    /// The permission that `permit` gives.
+    ///
+    /// Beside the identity it has the `Cookie` line without the session, for proxies that take it
+    /// over: an upstream that cannot see the cookie cannot replay it at another.
     pub fn new(
         permit: &Permit<'_>,
-        rules: &HeaderRules,
+        application: &Application,
+        visit: &Visit<'_>,
         dialect: Dialect,
-        cookies: Option<HeaderValue>,
     ) -> Self {
+        let rules = &application.headers;
         let set = |name: &gatepost_policy::HeaderName, value: &str| {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
             Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
@@ -87,7 +91,8 @@ impl Pass {
             .render(permit)
             .filter_map(|(name, value)| set(name, &value))
             .collect();
-        headers.extend(cookies.map(|cookies| (COOKIE, cookies)));
+        let hidden = (!application.forward_cookie).then_some(&application.cookie.name);
+        headers.extend(visit.cookies_but(hidden).map(|cookies| (COOKIE, cookies)));
         // These proxies leave what the client sent under a name that the answer lacks.
         if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
             let cookie = (COOKIE, HeaderValue::from_static(""));

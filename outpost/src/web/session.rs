@@ -42,7 +42,7 @@ pub struct SessionView {
 }
 
 impl Site<'_> {
-    pub(super) async fn session(self, application: &Arc<Application>, visit: &Visit) -> Answer {
+    pub(super) async fn session(self, application: &Arc<Application>, visit: &Visit<'_>) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
         let now = self.outpost.clock.now();
         let cookie = match application.authenticate(&candidates) {
@@ -56,7 +56,7 @@ impl Site<'_> {
         {
             Ok(Kept::Live(record)) => {
                 let claims: &Claims = cookie.claims_at_issue();
-                let identity = record.identity;
+                let identity = record.identity.clone();
                 Outcome::Session(Box::new(SessionView {
                     application: application.audience.to_string(),
                     issuer: identity.issuer,

@@ -11,12 +11,16 @@ use crate::application::Application;
 use crate::store::SessionRecord;
 
 impl Site<'_> {
-    pub(super) async fn sign_out(self, application: &Arc<Application>, visit: &Visit) -> Answer {
+    pub(super) async fn sign_out(
+        self,
+        application: &Arc<Application>,
+        visit: &Visit<'_>,
+    ) -> Answer {
         if !is_meant(application, visit) {
             return Failure::CrossSite.into();
         }
         let candidates = visit.session_candidates(&application.cookie.name);
-        let mut record: Option<SessionRecord> = None;
+        let mut record: Option<Arc<SessionRecord>> = None;
         // A cookie whose window has ended still says which session is meant.
         if let Ok(cookie) = application.authenticate(&candidates) {
             match self.outpost.store.remove(cookie.session_id()).await {
@@ -47,7 +51,7 @@ impl Site<'_> {
 /// Whether the person means to sign out: by following a link, or by a form of this site. Another
 /// site's image or script does not (RFC 9110 §9.2.1 would have GET change nothing, but links that
 /// sign out are what applications have).
-fn is_meant(application: &Application, visit: &Visit) -> bool {
+fn is_meant(application: &Application, visit: &Visit<'_>) -> bool {
     let site = visit.header_text("sec-fetch-site");
     if *visit.method() == Method::POST {
         let own_origin = visit

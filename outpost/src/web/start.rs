@@ -18,7 +18,7 @@ use crate::return_to::ReturnTo;
 use crate::sessions::Kept;
 
 impl Site<'_> {
-    pub(super) async fn start(self, application: &Arc<Application>, visit: &Visit) -> Answer {
+    pub(super) async fn start(self, application: &Arc<Application>, visit: &Visit<'_>) -> Answer {
         // A sign-in begun by a script or an image ends nowhere, and leaves its cookie behind.
         let mode = visit.header_text("sec-fetch-mode");
         if mode.is_some() && visit.presentation() != Presentation::PageLoad {
@@ -28,7 +28,7 @@ impl Site<'_> {
             return elsewhere;
         }
         let return_to = visit
-            .single_query("rd")
+            .return_target()
             .and_then(|target| ReturnTo::parse(&target, application))
             .unwrap_or_else(|| ReturnTo::fallback(application));
         let attempts = Attempts::of(visit, application, &return_to);
@@ -44,14 +44,14 @@ impl Site<'_> {
 
     /// In domain mode a sign-in has to begin on the host that the callback comes to, since the
     /// flow's cookie is that host's.
-    fn on_own_host(self, application: &Application, visit: &Visit) -> Option<Answer> {
+    fn on_own_host(self, application: &Application, visit: &Visit<'_>) -> Option<Answer> {
         let host = visit.host()?;
         if application.mode == Mode::Single || host.host() == application.external.host() {
             return None;
         }
         let scheme = application.external.url().scheme();
         let rd = visit
-            .single_query("rd")
+            .return_target()
             .and_then(|rd| {
                 Url::parse(&format!("{scheme}://{host}/"))
                     .ok()?
@@ -70,7 +70,7 @@ impl Site<'_> {
     async fn renewed(
         self,
         application: &Application,
-        visit: &Visit,
+        visit: &Visit<'_>,
         return_to: &ReturnTo,
     ) -> Option<Answer> {
         let candidates = visit.session_candidates(&application.cookie.name);
@@ -102,7 +102,7 @@ impl Site<'_> {
     }
 
     /// Sends the browser to the provider.
-    fn begin(self, application: &Application, visit: &Visit, return_to: ReturnTo) -> Answer {
+    fn begin(self, application: &Application, visit: &Visit<'_>, return_to: ReturnTo) -> Answer {
         let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri()) else {
             return Failure::FlowNotKept.into();
         };

@@ -19,21 +19,21 @@ use crate::trust::TrustedProxies;
 /// Made by [`Visit::direct`] of the request itself, or by [`Visit::asked_about`] of what a trusted
 /// proxy says of another. No other code reads a forwarded header.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct Visit<'a> {
     method: Method,
     host: Option<Authority>,
-    target: String,
-    headers: HeaderMap,
+    target: &'a str,
+    headers: &'a HeaderMap,
     /// Whether it asks for a WebSocket, which the headers of a forwarded request do not say.
     websocket: bool,
     trusted_peer: bool,
     peer: IpAddr,
 }
 
-impl Visit {
+impl<'a> Visit<'a> {
     /// The request that was sent here. Its host is that of the URL or the `Host` header; a trusted
     /// proxy may name another by `X-Forwarded-Host`.
-    pub fn direct(parts: &http::request::Parts, peer: IpAddr, trusted: &TrustedProxies) -> Self {
+    pub fn direct(parts: &'a http::request::Parts, peer: IpAddr, trusted: &TrustedProxies) -> Self {
         let trusted_peer = trusted.contains(peer);
         let host = match forwarded(&parts.headers, "x-forwarded-host") {
             Ok(Some(host)) if trusted_peer => Authority::parse(host),
@@ -48,8 +48,8 @@ impl Visit {
         Self {
             method: parts.method.clone(),
             host,
-            target: target.to_owned(),
-            headers: parts.headers.clone(),
+            target,
+            headers: &parts.headers,
             websocket: false,
             trusted_peer,
             peer,
@@ -66,9 +66,9 @@ impl Visit {
     /// [`Failure::UntrustedPeer`] when the peer is none of the trusted proxies, and
     /// [`Failure::Forwarded`] when a part is missing or cannot be understood.
     pub fn asked_about(
-        self: &Visit,
+        &self,
         dialect: Dialect,
-        parts: &http::request::Parts,
+        parts: &'a http::request::Parts,
     ) -> Result<Self, Failure> {
         if !self.trusted_peer {
             return Err(Failure::UntrustedPeer { peer: self.peer });
@@ -80,12 +80,7 @@ impl Visit {
                 let proto = required(headers, "x-forwarded-proto")?;
                 let host = required(headers, "x-forwarded-host")?;
                 let target = required(headers, "x-forwarded-uri")?;
-                (
-                    Some(method),
-                    host.to_owned(),
-                    target.to_owned(),
-                    is_websocket(proto)?,
-                )
+                (Some(method), host, target, is_websocket(proto)?)
             }
             Dialect::Nginx => {
                 let method = forwarded(headers, "x-original-method")?;
@@ -98,7 +93,7 @@ impl Visit {
                         (host, required(headers, "x-original-uri")?)
                     }
                 };
-                (method, host.to_owned(), target.to_owned(), false)
+                (method, host, target, false)
             }
             Dialect::Envoy => {
                 let host = header_host(headers)?
@@ -108,12 +103,7 @@ impl Visit {
                     .target
                     .split_once("/auth/envoy")
                     .map_or("", |(_, rest)| rest);
-                (
-                    Some(parts.method.as_str()),
-                    host.to_owned(),
-                    target.to_owned(),
-                    false,
-                )
+                (Some(parts.method.as_str()), host, target, false)
             }
         };
         // Where a proxy does not say the method it is none that a rule for one would match.
@@ -125,9 +115,9 @@ impl Visit {
         }
         Ok(Self {
             method: method.map_err(|_| Failure::Forwarded("the request's method"))?,
-            host: Some(Authority::parse(&host).ok_or(Failure::Forwarded("the request's host"))?),
+            host: Some(Authority::parse(host).ok_or(Failure::Forwarded("the request's host"))?),
             target,
-            headers: headers.clone(),
+            headers,
             websocket,
             trusted_peer: self.trusted_peer,
             peer: self.peer,
@@ -145,19 +135,19 @@ impl Visit {
     }
 
     /// Path and query, still encoded.
-    pub fn target_str(&self) -> &str {
-        &self.target
+    pub fn target_str(&self) -> &'a str {
+        self.target
     }
 
     /// The path, still encoded.
     pub fn path(&self) -> &str {
         self.target
             .split_once('?')
-            .map_or(self.target.as_str(), |(path, _)| path)
+            .map_or(self.target, |(path, _)| path)
     }
 
     /// The decoded values of a query parameter.
-    pub fn query<'v>(&'v self, name: &'v str) -> impl Iterator<Item = Cow<'v, str>> {
+    pub fn query<'v>(&self, name: &'v str) -> impl Iterator<Item = Cow<'a, str>> + use<'a, 'v> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         form_urlencoded::parse(query.as_bytes())
             .filter(move |(own, _)| own == name)
@@ -172,42 +162,61 @@ impl Visit {
         values.next().is_none().then_some(value)
     }
 
+    /// Where `start` is to lead back to: the query parameter `rd`.
+    ///
+    /// nginx cannot escape what it puts into a URL, so the recipes for it write
+    /// `rd=$request_uri`, and the target's own query runs on in that of `start`. A question mark
+    /// that is not escaped tells that form, whose target is all the rest, as it stands.
+    pub fn return_target(&self) -> Option<Cow<'_, str>> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        match query.strip_prefix("rd=") {
+            Some(target) if target.contains('?') => Some(Cow::Borrowed(target)),
+            _ => self.single_query("rd").map(Cow::Owned),
+        }
+    }
+
     /// Whether a page is being loaded.
     pub fn presentation(&self) -> Presentation {
         Presentation::of(self)
     }
 
     /// The one value of a header, if it is text.
-    pub fn header_text(&self, name: &str) -> Option<&str> {
+    pub fn header_text(&self, name: &str) -> Option<&'a str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
         values.next().is_none().then_some(value)
     }
 
     /// The values of the `Cookie` header lines that are text.
-    pub fn cookie_lines(&self) -> impl Iterator<Item = &str> {
+    pub fn cookie_lines(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.headers
             .get_all(COOKIE)
             .iter()
             .filter_map(|line| line.to_str().ok())
     }
 
-    /// The request's cookies but for the one of that name and its chunks, as one line; `None` when
-    /// there are no others.
-    pub fn cookies_without(&self, name: &CookieName) -> Option<HeaderValue> {
-        let kept: Vec<Vec<u8>> = self
+    /// All `Cookie` lines as one, without the session cookie of that name; `None` when nothing is
+    /// left.
+    pub fn cookies_but(&self, hidden: Option<&CookieName>) -> Option<HeaderValue> {
+        let lines = self
             .headers
             .get_all(COOKIE)
             .iter()
-            .filter_map(|line| cookie::strip(line.as_bytes(), name))
+            .map(HeaderValue::as_bytes);
+        let kept: Vec<Vec<u8>> = lines
+            .filter_map(|line| match hidden {
+                Some(name) => cookie::strip(line, name),
+                None => Some(line.to_vec()),
+            })
             .collect();
-        HeaderValue::from_bytes(&kept.join(&b"; "[..]))
+        let line = kept.join(&b"; "[..]);
+        HeaderValue::from_bytes(&line)
             .ok()
             .filter(|line| !line.is_empty())
     }
 
     /// The values that may be the session cookie of that name.
-    pub fn session_candidates(&self, name: &CookieName) -> Candidates<'_> {
+    pub fn session_candidates(&self, name: &CookieName) -> Candidates<'a> {
         Candidates::find(
             self.headers
                 .get_all(COOKIE)
@@ -218,7 +227,7 @@ impl Visit {
     }
 }
 
-impl Request for Visit {
+impl Request for Visit<'_> {
     fn method(&self) -> Cow<'_, [u8]> {
         self.method.as_str().as_bytes().into()
     }

@@ -138,6 +138,34 @@ async fn whoever_is_signed_in_and_admitted_passes_with_their_identity() {
 }
 
 #[tokio::test]
+async fn the_upstream_can_be_given_the_cookies_but_the_session() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
+    for dialect in DIALECTS {
+        let asked = Asked::fetch("app.example.com", "/x")
+            .with("Cookie", &format!("a=1;{line};  b=\"2\""))
+            .with("Cookie", "c=3");
+        let reply = asked.ask(&world, dialect).await.expect(200);
+        assert_eq!(
+            reply.header("cookie"),
+            Some("a=1;  b=\"2\"; c=3"),
+            "{dialect}"
+        );
+        let reply = Asked::fetch("app.example.com", "/x")
+            .by(&browser)
+            .ask(&world, dialect)
+            .await;
+        let blank = matches!(dialect, "auth/caddy" | "auth/envoy").then_some("");
+        assert_eq!(
+            reply.expect(200).header("cookie"),
+            blank,
+            "{dialect}: nothing is left"
+        );
+    }
+}
+
+#[tokio::test]
 async fn whoever_is_not_signed_in_is_told_in_the_proxys_way() {
     let world = World::new().await;
     let start = "https://app.example.com/akprox/start?rd=%2Fa%3Fb%3D1";
