@@ -164,6 +164,19 @@ impl Outpost {
         let store: Arc<dyn SessionStore> = match config.store {
             StoreSettings::Memory { max_sessions } => Arc::new(MemoryStore::new(max_sessions)),
         };
+        Self::with_store(config, clock, store)
+    }
+
+    /// An outpost that keeps its sessions in `store`, whatever the configuration says of that.
+    ///
+    /// # Errors
+    ///
+    /// [`DeployError`].
+    pub fn with_store(
+        config: &Config,
+        clock: Clock,
+        store: Arc<dyn SessionStore>,
+    ) -> Result<Arc<Self>, DeployError> {
         let deployment = ArcSwap::from_pointee(Deployment::new(config, None)?);
         Ok(Arc::new(Self {
             deployment,

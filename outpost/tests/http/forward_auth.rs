@@ -484,6 +484,77 @@ async fn a_session_that_was_signed_out_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn while_the_store_is_away_windows_in_force_go_on_and_nothing_is_allowed_for_want_of_it() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    world
+        .store
+        .away
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    let ask = |target| Asked::fetch("app.example.com", target).by(&browser);
+    for dialect in DIALECTS {
+        ask("/x").ask(&world, dialect).await.expect(200);
+    }
+    world.wait(700);
+    for dialect in DIALECTS {
+        let due = ask("/x").ask(&world, dialect).await.expect(200);
+        assert!(!due.sets_session(), "{dialect}");
+    }
+    world.wait(300);
+    for dialect in DIALECTS {
+        ask("/x").ask(&world, dialect).await.expect(503);
+        ask("/public/x").ask(&world, dialect).await.expect(200);
+    }
+    // Nobody is sent to sign in for a session that could not be kept, and signing out says that
+    // it did not work.
+    let reply = browser
+        .clone()
+        .load("https://app.example.com/akprox/start")
+        .await
+        .expect(503);
+    assert!(
+        reply.body.contains("Sessions cannot be looked up"),
+        "{}",
+        reply.body
+    );
+    let reply = browser
+        .clone()
+        .load("https://app.example.com/akprox/sign_out")
+        .await
+        .expect(503);
+    assert!(reply.set_cookies().is_empty());
+    world
+        .store
+        .away
+        .store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(
+        ask("/x")
+            .ask(&world, "auth/traefik")
+            .await
+            .expect(200)
+            .sets_session()
+    );
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_session_cannot_be_kept_gives_no_cookie() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    let callback = browser.begin("https://app.example.com/akprox/start").await;
+    world
+        .store
+        .away
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(
+        !browser
+            .load(callback.as_str())
+            .await
+            .expect(503)
+            .sets_session()
+    );
+}
+
+#[tokio::test]
 async fn the_browsers_own_endpoints_are_met_in_place() {
     let world = World::new().await;
     for dialect in ["auth/traefik", "auth/caddy", "auth/envoy"] {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -10,9 +10,11 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use gatepost::config::Config;
+use gatepost::config::SessionTimes;
 use gatepost::outpost::{Clock, Outpost};
+use gatepost::store::{MemoryStore, SessionRecord, SessionStore, StoreUnavailable};
 use gatepost::web;
-use gatepost_session::NumericDate;
+use gatepost_session::{NumericDate, SessionId};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -37,6 +39,7 @@ applications:
 pub(crate) struct World {
     pub(crate) outpost: Arc<Outpost>,
     pub(crate) provider: Provider,
+    pub(crate) store: Arc<FallibleStore>,
     router: Router,
     ahead: Arc<AtomicU64>,
 }
@@ -65,11 +68,14 @@ impl World {
                 NumericDate::from_seconds(since.as_secs() + ahead)
             })
         };
-        let outpost = Outpost::new(&config, clock).expect("an outpost");
+        let store = Arc::new(FallibleStore::default());
+        let outpost = Outpost::with_store(&config, clock, Arc::clone(&store) as _);
+        let outpost = outpost.expect("an outpost");
         let router = web::router(Arc::clone(&outpost));
         Self {
             outpost,
             provider,
+            store,
             router,
             ahead,
         }
@@ -161,5 +167,58 @@ impl Reply {
         let expected = StatusCode::from_u16(status).expect("a status");
         assert_eq!(self.status, expected, "{:#?}\n{}", self.headers, self.body);
         self
+    }
+}
+
+/// A store that can be away.
+#[derive(Debug)]
+pub(crate) struct FallibleStore {
+    inner: MemoryStore,
+    pub(crate) away: AtomicBool,
+}
+
+impl Default for FallibleStore {
+    fn default() -> Self {
+        Self {
+            inner: MemoryStore::new(1_000),
+            away: AtomicBool::new(false),
+        }
+    }
+}
+
+impl FallibleStore {
+    fn reached(&self) -> Result<&MemoryStore, StoreUnavailable> {
+        if self.away.load(Ordering::Relaxed) {
+            Err(StoreUnavailable("away".into()))
+        } else {
+            Ok(&self.inner)
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl SessionStore for FallibleStore {
+    async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
+        self.reached()?.insert(record).await
+    }
+
+    async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        self.reached()?.find(id).await
+    }
+
+    async fn touch(&self, id: &SessionId, now: NumericDate) -> Result<(), StoreUnavailable> {
+        self.reached()?.touch(id, now).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        self.reached()?.remove(id).await
+    }
+
+    async fn sweep(
+        &self,
+        now: NumericDate,
+        times: &SessionTimes,
+    ) -> Result<usize, StoreUnavailable> {
+        self.reached()?.sweep(now, times).await
     }
 }

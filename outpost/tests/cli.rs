@@ -1,0 +1,149 @@
+//! The command line: what an operator sees.
+
+#![allow(missing_docs)]
+#![allow(clippy::expect_used, clippy::panic)]
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+
+/// Runs `gatepost` with only these variables, and `input` as its standard input.
+fn gatepost(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gatepost"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // It may end without having read.
+    let _ = child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(input.as_bytes());
+    child.wait_with_output().expect("the program ends")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+/// A configuration by the environment alone, whose provider does not answer.
+fn right() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("GATEPOST_KEYS", KEY),
+        ("GATEPOST_LISTEN_METRICS", "127.0.0.1:1"),
+        ("GATEPOST_PROVIDERS_0_NAME", "main"),
+        ("GATEPOST_PROVIDERS_0_ISSUER", "http://127.0.0.1:1"),
+        ("GATEPOST_PROVIDERS_0_CLIENT_ID", "gatepost"),
+        ("GATEPOST_PROVIDERS_0_CLIENT_SECRET", "very-secret"),
+        ("GATEPOST_APPLICATIONS_0_NAME", "wiki"),
+        (
+            "GATEPOST_APPLICATIONS_0_EXTERNAL_URL",
+            "https://wiki.example.com",
+        ),
+    ]
+}
+
+#[test]
+fn keygen_prints_a_new_key_each_time_that_the_configuration_takes() {
+    let key = || {
+        stdout(&gatepost(&["keygen", "--kid", "2026a"], &[], ""))
+            .trim()
+            .to_owned()
+    };
+    let (one, other) = (key(), key());
+    assert!(one.starts_with("2026a:") && one != other, "{one} {other}");
+    gatepost_session::KeyRing::parse(&one).expect("a key ring");
+    let bad = gatepost(&["keygen", "--kid", "a b"], &[], "");
+    assert!(
+        !bad.status.success() && stderr(&bad).contains("--kid"),
+        "{}",
+        stderr(&bad)
+    );
+}
+
+#[test]
+fn nothing_is_served_on_a_wrong_configuration_and_every_problem_is_said() {
+    let mut variables = right();
+    variables.retain(|(name, _)| *name != "GATEPOST_KEYS");
+    variables.push(("GATEPOST_APPLICATIONS_0_MOOD", "x"));
+    for command in ["serve", "check"] {
+        let output = gatepost(&[command], &variables, "");
+        assert!(!output.status.success());
+        let lines = stderr(&output);
+        assert!(
+            lines.contains("GATEPOST_APPLICATIONS_0_MOOD: no such key"),
+            "{lines}"
+        );
+        assert!(lines.contains("keys: missing"), "{lines}");
+        assert!(!lines.contains("very-secret"), "{lines}");
+    }
+    let output = gatepost(&["serve", "--config", "/nonexistent.yaml"], &[], "");
+    assert!(
+        stderr(&output).starts_with("/nonexistent.yaml: "),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn check_says_what_to_register_and_what_is_wrong() {
+    let output = gatepost(&["check"], &right(), "");
+    let said = stdout(&output);
+    assert!(!output.status.success(), "the provider does not answer");
+    for line in [
+        "FAILED: cannot reach it",
+        "https://wiki.example.com/akprox/callback",
+        "cookie `__Host-gatepost`",
+        "`trustedProxies` is not set",
+        "not ok",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    assert!(
+        !said.contains("very-secret") && !said.contains("QkNERUZH"),
+        "{said}"
+    );
+}
+
+#[test]
+fn inspect_shows_what_a_cookie_says_and_whether_a_key_made_it() {
+    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let header = part(r#"{"alg":"HS256","kid":"k","typ":"gatepost+jwt"}"#);
+    let claims = part(r#"{"aud":"wiki","sub":"alice-id"}"#);
+    let forged = format!("{header}.{claims}.{}\n", URL_SAFE_NO_PAD.encode([0; 32]));
+    let output = gatepost(&["session", "inspect", "-"], &right(), &forged);
+    let said = stdout(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("alice-id") && said.contains("not signed by a key of the ring"),
+        "{said}"
+    );
+    for junk in ["", "x", "a.b.c", "a.b.c.d"] {
+        let output = gatepost(&["session", "inspect", "-"], &right(), junk);
+        assert!(!output.status.success() && stderr(&output).contains("not a session cookie"));
+    }
+}
+
+#[test]
+fn healthcheck_fails_where_nobody_answers() {
+    let output = gatepost(&["healthcheck"], &right(), "");
+    assert!(!output.status.success());
+    assert!(
+        stderr(&output).contains("http://127.0.0.1:1/healthz"),
+        "{}",
+        stderr(&output)
+    );
+}
