@@ -26,7 +26,7 @@ mod guest {
     use http_wasm_guest::{Guest, register as register_guest};
 
     /// The most of a file that is read, in bytes.
-    const MAX_FILE_BYTES: u64 = 64 * 1024;
+    const MAX_FILE_BYTES: usize = 8 * 1024;
 
     /// Puts the plugin in place. The gate is made at once, so that wrong settings are logged when
     /// the proxy starts.
@@ -142,13 +142,7 @@ mod guest {
         }
 
         fn read_file(&self, path: &str) -> Result<Vec<u8>, String> {
-            let mut content = Vec::new();
-            File::open(path)
-                .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut content))
-                .map_err(|error| {
-                    format!("{} (is its folder under `settings.mounts`?)", error.kind())
-                })?;
-            Ok(content)
+            self.read_parts(path, |read| read(0, MAX_FILE_BYTES))
         }
 
         fn read_parts<R>(
@@ -156,15 +150,9 @@ mod guest {
             path: &str,
             use_it: impl FnOnce(&mut ReadPart<'_>) -> Result<R, String>,
         ) -> Result<R, String> {
-            let unreadable = |error: std::io::Error| error.kind().to_string();
-            let mut file = File::open(path).map_err(unreadable)?;
-            use_it(&mut |offset, length| {
-                let mut part = Vec::with_capacity(length);
-                file.seek(SeekFrom::Start(offset)).map_err(unreadable)?;
-                let mut limited = (&mut file).take(u64::try_from(length).unwrap_or(0));
-                limited.read_to_end(&mut part).map_err(unreadable)?;
-                Ok(part)
-            })
+            let mut file = File::open(path)
+                .map_err(|error| format!("{} (is its folder mounted?)", error.kind()))?;
+            use_it(&mut |offset, length| read_part(&mut file, offset, length))
         }
 
         fn env(&self, name: &str) -> Option<String> {
@@ -180,5 +168,22 @@ mod guest {
             };
             log::write(level, message.as_bytes());
         }
+    }
+    fn read_part(file: &mut File, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+        let mut part = vec![0; length];
+        let mut filled = 0;
+        let mut read = || -> std::io::Result<()> {
+            file.seek(SeekFrom::Start(offset))?;
+            while let Some(rest) = part.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                match file.read(rest)? {
+                    0 => break,
+                    count => filled += count,
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|error| error.kind().to_string())?;
+        part.truncate(filled);
+        Ok(part)
     }
 }

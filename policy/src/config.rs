@@ -52,10 +52,15 @@ impl Problems {
 
     /// Adds one.
     pub fn add(&self, path: impl Into<String>, message: impl fmt::Display) {
+        self.push(path.into(), &message);
+    }
+
+    // Not generic: the guest has room for one of it.
+    fn push(&self, path: String, message: &dyn fmt::Display) {
         // A shared list rather than a result from every reading: a wrong key must not hide the
         // next one. The borrow ends with the statement, so it cannot meet another.
         self.0.borrow_mut().push(Problem {
-            path: path.into(),
+            path,
             message: message.to_string(),
         });
     }
@@ -184,15 +189,21 @@ impl<'a> Fields<'a> {
         key: &'static str,
         choices: &[(&'static str, T)],
     ) -> Option<T> {
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        let chosen = self.word(key, &words)?;
+        choices.get(chosen).map(|(_, value)| value.clone())
+    }
+
+    /// The place of one of several words.
+    fn word(&mut self, key: &'static str, words: &[&str]) -> Option<usize> {
         let text = self.text(key)?;
-        let chosen = choices
+        let chosen = words
             .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(text.trim()));
+            .position(|word| word.eq_ignore_ascii_case(text.trim()));
         if chosen.is_none() {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
             self.problem(key, format!("`{text}` is none of {}", words.join(", ")));
         }
-        chosen.map(|(_, value)| value.clone())
+        chosen
     }
 
     /// A flag: `true` or `false`, also as text.

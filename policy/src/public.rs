@@ -35,11 +35,11 @@ impl PublicPaths {
     ///
     /// The first pattern that could never match, and why.
     pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidPattern> {
-        let patterns = patterns
-            .into_iter()
-            .map(Pattern::parse)
-            .collect::<Result<_, _>>()?;
-        Ok(Self { patterns })
+        let mut parsed = Vec::new();
+        for pattern in patterns {
+            parsed.push(Pattern::parse(pattern)?);
+        }
+        Ok(Self { patterns: parsed })
     }
 
     /// Whether there is no public path at all, so that a request need not be looked at.

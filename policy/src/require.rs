@@ -47,13 +47,17 @@ pub(crate) struct Lists {
 
 impl Lists {
     fn into_conditions(self) -> Vec<Condition> {
-        let groups = self.groups.into_iter().map(Condition::Group);
-        let users = self.users.into_iter().map(Condition::User);
-        let emails = self.emails.into_iter().map(Condition::Email);
-        let domains = self.email_domains.into_iter().map(|domain| {
-            Condition::EmailDomain(domain.strip_prefix('@').map(String::from).unwrap_or(domain))
-        });
-        groups.chain(users).chain(emails).chain(domains).collect()
+        let mut conditions = Vec::new();
+        conditions.extend(self.groups.into_iter().map(Condition::Group));
+        conditions.extend(self.users.into_iter().map(Condition::User));
+        conditions.extend(self.emails.into_iter().map(Condition::Email));
+        for domain in self.email_domains {
+            let domain = domain
+                .strip_prefix('@')
+                .map_or(domain.as_str(), |bare| bare);
+            conditions.push(Condition::EmailDomain(domain.into()));
+        }
+        conditions
     }
 }
 

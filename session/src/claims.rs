@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Seconds since 1970-01-01T00:00:00Z without leap seconds (`NumericDate`, RFC 7519 §2), as a
@@ -158,7 +158,7 @@ impl<'de> Deserialize<'de> for SessionId {
 ///
 /// A claim that this version does not know is ignored; one that stands twice or has another type
 /// than here makes the cookie unusable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
     /// The OpenID provider that signed the person in, exactly as it names itself.
     pub iss: String,
@@ -177,38 +177,38 @@ pub struct Claims {
     pub rnw: NumericDate,
     /// Before this the session is not in force. Gatepost never sets it, but honours it
     /// (RFC 7519 §4.1.5).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
     /// The name the person signs in with (OpenID Connect Core 1.0 §5.1, like the next ones).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<String>,
     /// The person's full name for display.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The person's e-mail address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// Whether the provider has verified the address; absent where it does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
     /// The groups the person is in. Not all of them when [`Claims::grp_more`] is set.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// Whether groups were left out to keep the cookie small: a group that is not listed may
     /// still be held, and only the outpost knows.
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
     pub grp_more: bool,
     /// How the person was authenticated: the context class.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
     /// How the person was authenticated: the methods.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<String>,
     /// When the person last authenticated at the provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<NumericDate>,
     /// Claims beyond these that the application's header rules name, each as one text.
-    #[serde(default, skip_serializing_if = "MoreClaims::is_empty")]
+    #[serde(skip_serializing_if = "MoreClaims::is_empty")]
     pub ext: MoreClaims,
 }
 
@@ -228,6 +228,87 @@ impl Claims {
             "acr" => self.acr.as_deref(),
             _ => self.ext.get(claim),
         }
+    }
+}
+
+/// Read by hand rather than derived: a derived struct can also be written as a list, which no JWT
+/// library would read, and it takes `null` for an absent claim.
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ClaimsVisitor)
+    }
+}
+
+struct ClaimsVisitor;
+
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = Claims;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the claims of a session")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
+        let (mut iss, mut sub, mut aud, mut sid) = (None, None, None, None);
+        let (mut iat, mut exp, mut rnw, mut nbf) = (None, None, None, None);
+        let (mut preferred_username, mut name, mut email) = (None, None, None);
+        let (mut email_verified, mut groups, mut grp_more) = (None, None, None);
+        let (mut acr, mut amr, mut auth_time, mut ext) = (None, None, None, None);
+        while let Some(claim) = map.next_key::<String>()? {
+            match claim.as_str() {
+                "iss" => once(&mut map, &mut iss)?,
+                "sub" => once(&mut map, &mut sub)?,
+                "aud" => once(&mut map, &mut aud)?,
+                "sid" => once(&mut map, &mut sid)?,
+                "iat" => once(&mut map, &mut iat)?,
+                "exp" => once(&mut map, &mut exp)?,
+                "rnw" => once(&mut map, &mut rnw)?,
+                "nbf" => once(&mut map, &mut nbf)?,
+                "preferred_username" => once(&mut map, &mut preferred_username)?,
+                "name" => once(&mut map, &mut name)?,
+                "email" => once(&mut map, &mut email)?,
+                "email_verified" => once(&mut map, &mut email_verified)?,
+                "groups" => once(&mut map, &mut groups)?,
+                "grp_more" => once(&mut map, &mut grp_more)?,
+                "acr" => once(&mut map, &mut acr)?,
+                "amr" => once(&mut map, &mut amr)?,
+                "auth_time" => once(&mut map, &mut auth_time)?,
+                "ext" => once(&mut map, &mut ext)?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        let missing = || serde::de::Error::custom("a claim is missing");
+        Ok(Claims {
+            iss: iss.ok_or_else(missing)?,
+            sub: sub.ok_or_else(missing)?,
+            aud: aud.ok_or_else(missing)?,
+            sid: sid.ok_or_else(missing)?,
+            iat: iat.ok_or_else(missing)?,
+            exp: exp.ok_or_else(missing)?,
+            rnw: rnw.ok_or_else(missing)?,
+            nbf,
+            preferred_username,
+            name,
+            email,
+            email_verified,
+            groups: groups.unwrap_or_default(),
+            grp_more: grp_more.unwrap_or_default(),
+            acr,
+            amr: amr.unwrap_or_default(),
+            auth_time,
+            ext: ext.unwrap_or_default(),
+        })
+    }
+}
+
+/// Reads the value of a claim that has not stood before.
+fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    map: &mut A,
+    claim: &mut Option<T>,
+) -> Result<(), A::Error> {
+    match claim.replace(map.next_value()?) {
+        None => Ok(()),
+        Some(_) => Err(serde::de::Error::custom("a claim that stands twice")),
     }
 }
 

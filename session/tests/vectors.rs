@@ -344,6 +344,7 @@ fn cases() -> Vec<Case> {
         changed("an extra claim is a number", &|v| {
             v["ext"] = json!({"department": 1})
         }),
+        changed("name is null", &|v| v["name"] = Value::Null),
         changed("nested deeply", &|v| {
             v["groups"] = (0..100).fold(json!([]), |inner, _| json!([inner]));
         }),
