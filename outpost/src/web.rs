@@ -4,7 +4,7 @@
 //! default and no conversion from nothing. A request may go upstream only with
 //! [`Outcome::Pass`], which is made from a permit of the shared policy and nothing else; any
 //! other outcome, whatever it says to the browser, has a status that no proxy takes for consent
-//! ([`outcome`]).
+//! ([`Answer::into_response`]).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -4,22 +4,21 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use gatepost_policy::OutpostPrefix;
-use gatepost_policy::config::{self, Fields, Problems};
-use gatepost_session::cookie::CookieName;
-use gatepost_session::{Audience, KeyRing};
-use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
+use gatepost_policy::config::{Fields, Problems};
+use gatepost_session::KeyRing;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
-use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    ApplicationSettings, ClientAuthentication, Config, Listen, Log, LogFormat, Mode, PluginKeys,
-    PluginSettings, ProviderSettings, Route, SessionTimes, SignOut, StoreSettings, TraefikSettings,
+    ApplicationSettings, Config, Listen, Log, LogFormat, Mode, ProviderSettings, SessionTimes,
+    StoreSettings,
 };
-use crate::authority::{Authority, CookieDomain, ExternalUrl};
 use crate::trust::TrustedProxies;
+
+mod application;
+mod provider;
+mod traefik;
 
 /// Reads every key and reports what is wrong; `None` when something needed is missing or wrong.
 pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
@@ -38,7 +37,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
     let written = providers.len();
     let providers: Vec<ProviderSettings> = providers
         .into_iter()
-        .filter_map(|fields| provider(fields, &files))
+        .filter_map(|fields| provider::provider(fields, &files))
         .collect();
     let names: Vec<&str> = providers
         .iter()
@@ -56,10 +55,10 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
     }
     let applications: Vec<ApplicationSettings> = applications
         .into_iter()
-        .filter_map(|fields| application(fields, &names, all_read))
+        .filter_map(|fields| application::application(fields, &names, all_read))
         .collect();
     report_clashes(&applications, &fields);
-    let traefik = fields.section("traefik").and_then(traefik);
+    let traefik = fields.section("traefik").and_then(traefik::traefik);
     fields.finish();
     Some(Config {
         listen: listen?,
@@ -235,336 +234,6 @@ fn session(fields: &mut Fields<'_>) -> SessionTimes {
     }
     section.finish();
     times
-}
-
-fn provider(mut fields: Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<ProviderSettings> {
-    let name = fields.required_text("name", "what applications call this provider");
-    let issuer = fields.required_text(
-        "issuer",
-        "the issuer, as in the provider's discovery document",
-    );
-    let issuer = issuer.and_then(|issuer| match issuer_url(&issuer) {
-        Ok(issuer) => Some(issuer),
-        Err(message) => {
-            fields.problem("issuer", message);
-            None
-        }
-    });
-    let client_id = fields.required_text("clientId", "the id that the provider gave Gatepost");
-    let client_secret = client_secret(&mut fields, files);
-    let methods = [
-        ("basic", ClientAuthentication::Basic),
-        ("post", ClientAuthentication::Post),
-    ];
-    let client_authentication = fields.choice("clientAuthentication", &methods);
-    let scopes = fields
-        .list("scopes")
-        .unwrap_or_else(|| vec!["openid".into(), "profile".into(), "email".into()]);
-    let groups_claim = fields
-        .text("groupsClaim")
-        .unwrap_or_else(|| "groups".to_owned());
-    // A claim whose name is a URL has dots of its own, and stands at the top.
-    let groups_claim: Vec<String> = if groups_claim.contains("://") {
-        vec![groups_claim]
-    } else {
-        groups_claim.split('.').map(str::to_owned).collect()
-    };
-    if groups_claim.iter().any(String::is_empty) {
-        fields.problem(
-            "groupsClaim",
-            "expected a claim's name, or a path like `realm_access.roles`",
-        );
-    }
-    let sign_outs = [
-        ("provider", SignOut::AtProvider),
-        ("local", SignOut::LocalOnly),
-    ];
-    let sign_out = fields.choice("signOut", &sign_outs).unwrap_or_default();
-    let authorities = fields
-        .text("caFile")
-        .and_then(|path| read_file(&fields, "caFile", &path, files))
-        .map(|pem| pem.as_bytes().to_vec())
-        .unwrap_or_default();
-    if !authorities.is_empty() && reqwest::Certificate::from_pem_bundle(&authorities).is_err() {
-        fields.problem("caFile", "expected certificates in PEM");
-    }
-    fields.finish();
-    Some(ProviderSettings {
-        name: name?,
-        issuer: issuer?,
-        client_id: ClientId::new(client_id?),
-        client_secret,
-        client_authentication,
-        scopes: scopes
-            .into_iter()
-            .filter(|scope| scope != "openid")
-            .map(Scope::new)
-            .collect(),
-        groups_claim,
-        sign_out,
-        authorities,
-    })
-}
-
-fn issuer_url(text: &str) -> Result<IssuerUrl, &'static str> {
-    const ACCEPTED: &str = "expected an http or https URL without query, like \
-                            `https://id.example.com/realms/main`";
-    let issuer = IssuerUrl::new(text.to_owned()).map_err(|_| ACCEPTED)?;
-    let url = issuer.url();
-    let good = matches!(url.scheme(), "http" | "https")
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.has_host();
-    if good { Ok(issuer) } else { Err(ACCEPTED) }
-}
-
-fn client_secret(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<ClientSecret> {
-    let inline = fields.text("clientSecret");
-    let file = fields.text("clientSecretFile");
-    let secret = match (inline, file) {
-        (Some(_), Some(_)) => {
-            fields.problem(
-                "clientSecretFile",
-                "stands beside `clientSecret`: write one of them",
-            );
-            return None;
-        }
-        (Some(secret), None) => secret,
-        (None, Some(path)) => read_file(fields, "clientSecretFile", &path, files)?
-            .trim_end()
-            .to_owned(),
-        (None, None) => return None,
-    };
-    if secret.is_empty() {
-        fields.problem("clientSecret", "is empty: leave it out for a public client");
-    }
-    Some(ClientSecret::new(secret))
-}
-
-fn application(
-    mut fields: Fields<'_>,
-    providers: &[&str],
-    all_providers_read: bool,
-) -> Option<ApplicationSettings> {
-    let name = fields.required_text("name", "the application's name, which its sessions are for");
-    let audience = name.and_then(|name| match Audience::new(&name) {
-        Ok(audience) => Some(audience),
-        Err(error) => {
-            fields.problem("name", error);
-            None
-        }
-    });
-    let domain_mode = fields
-        .choice("mode", &[("single", false), ("domain", true)])
-        .unwrap_or(false);
-    let external = fields.required_text("externalUrl", "where browsers reach it");
-    let external = external.and_then(|text| match ExternalUrl::parse(&text) {
-        Ok(external) => Some(external),
-        Err(error) => {
-            fields.problem("externalUrl", error);
-            None
-        }
-    });
-    let cookie_domain = cookie_domain(&mut fields, domain_mode, external.as_ref());
-    let https = external.as_ref().is_none_or(ExternalUrl::is_https);
-    let default_name = CookieName::default_for(https, domain_mode);
-    let cookie_name = fields
-        .parsed("cookieName", CookieName::new)
-        .unwrap_or(default_name);
-    let lower = cookie_name.as_str().to_ascii_lowercase();
-    if !https && (lower.starts_with("__host-") || lower.starts_with("__secure-")) {
-        fields.problem("cookieName", "browsers take this prefix over https only");
-    } else if domain_mode && lower.starts_with("__host-") {
-        fields.problem(
-            "cookieName",
-            "browsers take `__Host-` without a domain only",
-        );
-    }
-    let prefix = fields
-        .parsed("outpostPrefix", OutpostPrefix::new)
-        .unwrap_or_default();
-    let provider = fields.text("provider");
-    let provider = match (provider, providers) {
-        (Some(name), _) if providers.contains(&name.as_str()) || !all_providers_read => Some(name),
-        (Some(name), _) => {
-            let known = providers.join(", ");
-            fields.problem(
-                "provider",
-                format!("`{name}` is none of the providers: {known}"),
-            );
-            None
-        }
-        (None, [only]) => Some((*only).to_owned()),
-        (None, []) => None,
-        (None, _) => {
-            fields.problem(
-                "provider",
-                format!("missing: one of {}", providers.join(", ")),
-            );
-            None
-        }
-    };
-    let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
-    let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
-    let shared = SHARED
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
-        .collect();
-    let policy = config::policy(&mut fields);
-    let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
-    fields.finish();
-    Some(ApplicationSettings {
-        audience: audience?,
-        mode: match cookie_domain {
-            Some(domain) => Mode::Domain(domain),
-            None if domain_mode => return None,
-            None => Mode::Single,
-        },
-        external: external?,
-        provider: provider?,
-        prefix,
-        cookie_name,
-        policy,
-        headers,
-        forward_cookie,
-        routes,
-        shared,
-    })
-}
-
-/// The keys of an application that the plugin has too, with the same meaning.
-const SHARED: [&str; 6] = [
-    "outpostPrefix",
-    "cookieName",
-    "public",
-    "allowPreflight",
-    "require",
-    "headers",
-];
-
-/// Where Traefik finds the application.
-fn routes(
-    fields: &mut Fields<'_>,
-    cookie_domain: Option<&CookieDomain>,
-    external: Option<&ExternalUrl>,
-) -> Vec<Route> {
-    const ACCEPTED: &str = "expected an http or https URL, like `http://wiki:8080`";
-    let upstream = fields.parsed("upstream", |text| upstream_url(text).ok_or(ACCEPTED));
-    let mut routes: Vec<Route> = upstream
-        .zip(external)
-        .map(|(upstream, external)| Route {
-            host: external.host().to_owned(),
-            upstream,
-        })
-        .into_iter()
-        .collect();
-    for (host, text) in fields.texts("upstreams") {
-        let valid = Authority::parse(&host).is_some_and(|authority| authority.port().is_none());
-        match (upstream_url(&text), cookie_domain) {
-            (_, None) => fields.problem("upstreams", "is for `mode: domain`: write `upstream`"),
-            (_, Some(domain)) if !valid || !domain.contains(&host) => {
-                fields.problem(
-                    "upstreams",
-                    format!("`{host}` is no host under cookieDomain"),
-                );
-            }
-            (None, _) => fields.problem("upstreams", format!("`{host}`: {ACCEPTED}")),
-            (Some(upstream), Some(_)) => routes.push(Route { host, upstream }),
-        }
-    }
-    routes
-}
-
-fn upstream_url(text: &str) -> Option<Url> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-}
-
-fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
-    let outpost_url = fields.required_text("outpostUrl", "the outpost, as Traefik reaches it");
-    let outpost_url = outpost_url.and_then(|text| {
-        let url = upstream_url(&text);
-        if url.is_none() {
-            fields.problem("outpostUrl", "expected a URL like `http://outpost:9000`");
-        }
-        url
-    });
-    let name = fields.text("plugin");
-    let file = fields.text("pluginKeysFile");
-    let env = fields.text("pluginKeysEnv");
-    let keys = match (&name, file, env) {
-        (Some(_), Some(file), None) => Some(PluginKeys::File(file)),
-        (Some(_), None, Some(env)) => Some(PluginKeys::Env(env)),
-        (Some(_), ..) => {
-            fields.problem("plugin", "needs either `pluginKeysFile` or `pluginKeysEnv`");
-            None
-        }
-        (None, None, None) => None,
-        (None, ..) => {
-            fields.problem(
-                "plugin",
-                "missing: the plugin's name in Traefik's configuration",
-            );
-            None
-        }
-    };
-    let entry_points = fields.list("entryPoints").unwrap_or_default();
-    let tls = fields.flag("tls").unwrap_or(false);
-    let cert_resolver = fields.text("certResolver");
-    fields.finish();
-    Some(TraefikSettings {
-        outpost_url: outpost_url?,
-        plugin: name
-            .zip(keys)
-            .map(|(name, keys)| PluginSettings { name, keys }),
-        entry_points,
-        tls,
-        cert_resolver,
-    })
-}
-
-fn cookie_domain(
-    fields: &mut Fields<'_>,
-    domain_mode: bool,
-    external: Option<&ExternalUrl>,
-) -> Option<CookieDomain> {
-    let given = fields.text("cookieDomain");
-    match (given, domain_mode) {
-        (Some(text), true) => match CookieDomain::parse(&text) {
-            Ok(domain) => {
-                let host = external.map(ExternalUrl::host);
-                if host.is_some_and(|host| !domain.contains(host)) {
-                    let host = host.unwrap_or_default();
-                    fields.problem(
-                        "cookieDomain",
-                        format!("`{host}` of externalUrl is not in it"),
-                    );
-                }
-                Some(domain)
-            }
-            Err(error) => {
-                fields.problem("cookieDomain", format!("`{text}`: {error}"));
-                None
-            }
-        },
-        (Some(_), false) => {
-            fields.problem(
-                "cookieDomain",
-                "needs `mode: domain`: a single host's cookie has none",
-            );
-            None
-        }
-        (None, true) => {
-            fields.problem(
-                "cookieDomain",
-                "missing: the domain whose hosts share the session, like `example.com`",
-            );
-            None
-        }
-        (None, false) => None,
-    }
 }
 
 /// Reports applications that could not be told apart.

@@ -345,3 +345,86 @@ fn set_page(response: &mut Response, page: &Page<'_>) {
     }
     *response.body_mut() = Body::from(page.render());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::SignInError;
+
+    /// Every outcome that lets nothing upstream. A new variant fails to compile here until it is
+    /// among them.
+    fn refusals() -> Vec<Outcome> {
+        let url = || "https://wiki.example.com/".to_owned();
+        let denied = Denied {
+            application: "wiki".into(),
+            signed_in_as: "alice".into(),
+            sign_out_url: url(),
+        };
+        let view = SessionView {
+            application: "wiki".into(),
+            issuer: "https://id.example.com".into(),
+            subject: "alice-id".into(),
+            username: None,
+            name: None,
+            email: None,
+            groups: Vec::new(),
+            signed_in_at: 0,
+            renews_at: 0,
+            window_ends_at: 0,
+            ends_at: 0,
+            sign_out: url(),
+        };
+        let all = vec![
+            Outcome::SignIn {
+                url: url(),
+                application: "wiki".into(),
+            },
+            Outcome::Denied(denied),
+            Outcome::Redirect { to: url() },
+            Outcome::SignedOut {
+                application_url: url(),
+            },
+            Outcome::Session(Box::new(view)),
+            Outcome::Alive,
+            Outcome::Failed(Failure::NotFound),
+            Outcome::Failed(Failure::Forwarded("X-Original-URL")),
+            Outcome::Failed(Failure::Loop),
+            Outcome::Failed(Failure::SignIn(SignInError::NoIdToken)),
+        ];
+        for outcome in &all {
+            match outcome {
+                Outcome::Pass(_) => panic!("not a refusal"),
+                Outcome::SignIn { .. }
+                | Outcome::Denied(_)
+                | Outcome::Redirect { .. }
+                | Outcome::SignedOut { .. }
+                | Outcome::Session(_)
+                | Outcome::Alive
+                | Outcome::Failed(_) => {}
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn no_refusal_leaves_with_a_status_that_a_proxy_takes_for_consent() {
+        for dialect in [
+            Dialect::Traefik,
+            Dialect::Caddy,
+            Dialect::Envoy,
+            Dialect::Nginx,
+        ] {
+            for presentation in [Presentation::PageLoad, Presentation::Data] {
+                for outcome in refusals() {
+                    let case = format!("{outcome:?} {dialect:?} {presentation:?}");
+                    let answer = Answer::from(outcome);
+                    let response =
+                        answer.into_response(Channel::ForwardAuth(dialect), presentation);
+                    let status = response.status();
+                    assert!(!status.is_success(), "{case}: {status}");
+                    assert_eq!(response.headers()[CACHE_CONTROL], "no-store", "{case}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The keys of an application.
+
+use gatepost_policy::OutpostPrefix;
+use gatepost_policy::config::{self, Fields};
+use gatepost_session::Audience;
+use gatepost_session::cookie::CookieName;
+
+use super::traefik::upstream_url;
+use crate::authority::{Authority, CookieDomain, ExternalUrl};
+use crate::config::{ApplicationSettings, Mode, Route};
+
+pub(super) fn application(
+    mut fields: Fields<'_>,
+    providers: &[&str],
+    all_providers_read: bool,
+) -> Option<ApplicationSettings> {
+    let name = fields.required_text("name", "the application's name, which its sessions are for");
+    let audience = name.and_then(|name| match Audience::new(&name) {
+        Ok(audience) => Some(audience),
+        Err(error) => {
+            fields.problem("name", error);
+            None
+        }
+    });
+    let domain_mode = fields
+        .choice("mode", &[("single", false), ("domain", true)])
+        .unwrap_or(false);
+    let external = fields.required_text("externalUrl", "where browsers reach it");
+    let external = external.and_then(|text| match ExternalUrl::parse(&text) {
+        Ok(external) => Some(external),
+        Err(error) => {
+            fields.problem("externalUrl", error);
+            None
+        }
+    });
+    let cookie_domain = cookie_domain(&mut fields, domain_mode, external.as_ref());
+    let https = external.as_ref().is_none_or(ExternalUrl::is_https);
+    let default_name = CookieName::default_for(https, domain_mode);
+    let cookie_name = fields
+        .parsed("cookieName", CookieName::new)
+        .unwrap_or(default_name);
+    let lower = cookie_name.as_str().to_ascii_lowercase();
+    if !https && (lower.starts_with("__host-") || lower.starts_with("__secure-")) {
+        fields.problem("cookieName", "browsers take this prefix over https only");
+    } else if domain_mode && lower.starts_with("__host-") {
+        fields.problem(
+            "cookieName",
+            "browsers take `__Host-` without a domain only",
+        );
+    }
+    let prefix = fields
+        .parsed("outpostPrefix", OutpostPrefix::new)
+        .unwrap_or_default();
+    let provider = fields.text("provider");
+    let provider = match (provider, providers) {
+        (Some(name), _) if providers.contains(&name.as_str()) || !all_providers_read => Some(name),
+        (Some(name), _) => {
+            let known = providers.join(", ");
+            fields.problem(
+                "provider",
+                format!("`{name}` is none of the providers: {known}"),
+            );
+            None
+        }
+        (None, [only]) => Some((*only).to_owned()),
+        (None, []) => None,
+        (None, _) => {
+            fields.problem(
+                "provider",
+                format!("missing: one of {}", providers.join(", ")),
+            );
+            None
+        }
+    };
+    let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
+    let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
+    let shared = SHARED
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
+        .collect();
+    let policy = config::policy(&mut fields);
+    let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
+    fields.finish();
+    Some(ApplicationSettings {
+        audience: audience?,
+        mode: match cookie_domain {
+            Some(domain) => Mode::Domain(domain),
+            None if domain_mode => return None,
+            None => Mode::Single,
+        },
+        external: external?,
+        provider: provider?,
+        prefix,
+        cookie_name,
+        policy,
+        headers,
+        forward_cookie,
+        routes,
+        shared,
+    })
+}
+
+/// The keys of an application that the plugin has too, with the same meaning.
+const SHARED: [&str; 6] = [
+    "outpostPrefix",
+    "cookieName",
+    "public",
+    "allowPreflight",
+    "require",
+    "headers",
+];
+
+/// Where Traefik finds the application.
+fn routes(
+    fields: &mut Fields<'_>,
+    cookie_domain: Option<&CookieDomain>,
+    external: Option<&ExternalUrl>,
+) -> Vec<Route> {
+    const ACCEPTED: &str = "expected an http or https URL, like `http://wiki:8080`";
+    let upstream = fields.parsed("upstream", |text| upstream_url(text).ok_or(ACCEPTED));
+    let mut routes: Vec<Route> = upstream
+        .zip(external)
+        .map(|(upstream, external)| Route {
+            host: external.host().to_owned(),
+            upstream,
+        })
+        .into_iter()
+        .collect();
+    for (host, text) in fields.texts("upstreams") {
+        let valid = Authority::parse(&host).is_some_and(|authority| authority.port().is_none());
+        match (upstream_url(&text), cookie_domain) {
+            (_, None) => fields.problem("upstreams", "is for `mode: domain`: write `upstream`"),
+            (_, Some(domain)) if !valid || !domain.contains(&host) => {
+                fields.problem(
+                    "upstreams",
+                    format!("`{host}` is no host under cookieDomain"),
+                );
+            }
+            (None, _) => fields.problem("upstreams", format!("`{host}`: {ACCEPTED}")),
+            (Some(upstream), Some(_)) => routes.push(Route { host, upstream }),
+        }
+    }
+    routes
+}
+
+fn cookie_domain(
+    fields: &mut Fields<'_>,
+    domain_mode: bool,
+    external: Option<&ExternalUrl>,
+) -> Option<CookieDomain> {
+    let given = fields.text("cookieDomain");
+    match (given, domain_mode) {
+        (Some(text), true) => match CookieDomain::parse(&text) {
+            Ok(domain) => {
+                let host = external.map(ExternalUrl::host);
+                if host.is_some_and(|host| !domain.contains(host)) {
+                    let host = host.unwrap_or_default();
+                    fields.problem(
+                        "cookieDomain",
+                        format!("`{host}` of externalUrl is not in it"),
+                    );
+                }
+                Some(domain)
+            }
+            Err(error) => {
+                fields.problem("cookieDomain", format!("`{text}`: {error}"));
+                None
+            }
+        },
+        (Some(_), false) => {
+            fields.problem(
+                "cookieDomain",
+                "needs `mode: domain`: a single host's cookie has none",
+            );
+            None
+        }
+        (None, true) => {
+            fields.problem(
+                "cookieDomain",
+                "missing: the domain whose hosts share the session, like `example.com`",
+            );
+            None
+        }
+        (None, false) => None,
+    }
+}

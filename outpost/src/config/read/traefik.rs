@@ -1,0 +1,56 @@
+//! The keys of what Traefik is served.
+
+use gatepost_policy::config::Fields;
+use url::Url;
+
+use crate::config::{PluginKeys, PluginSettings, TraefikSettings};
+
+pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
+    let outpost_url = fields.required_text("outpostUrl", "the outpost, as Traefik reaches it");
+    let outpost_url = outpost_url.and_then(|text| {
+        let url = upstream_url(&text);
+        if url.is_none() {
+            fields.problem("outpostUrl", "expected a URL like `http://outpost:9000`");
+        }
+        url
+    });
+    let name = fields.text("plugin");
+    let file = fields.text("pluginKeysFile");
+    let env = fields.text("pluginKeysEnv");
+    let keys = match (&name, file, env) {
+        (Some(_), Some(file), None) => Some(PluginKeys::File(file)),
+        (Some(_), None, Some(env)) => Some(PluginKeys::Env(env)),
+        (Some(_), ..) => {
+            fields.problem("plugin", "needs either `pluginKeysFile` or `pluginKeysEnv`");
+            None
+        }
+        (None, None, None) => None,
+        (None, ..) => {
+            fields.problem(
+                "plugin",
+                "missing: the plugin's name in Traefik's configuration",
+            );
+            None
+        }
+    };
+    let entry_points = fields.list("entryPoints").unwrap_or_default();
+    let tls = fields.flag("tls").unwrap_or(false);
+    let cert_resolver = fields.text("certResolver");
+    fields.finish();
+    Some(TraefikSettings {
+        outpost_url: outpost_url?,
+        plugin: name
+            .zip(keys)
+            .map(|(name, keys)| PluginSettings { name, keys }),
+        entry_points,
+        tls,
+        cert_resolver,
+    })
+}
+
+/// A URL under which Traefik reaches something.
+pub(super) fn upstream_url(text: &str) -> Option<Url> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
