@@ -65,10 +65,17 @@ pub struct Site {
 pub struct SiteBuilder {
     outpost_file: String,
     outpost: Vec<Value>,
+    applications: Vec<Value>,
     provider: Vec<Value>,
 }
 
 impl SiteBuilder {
+    /// Lays changes over each application in the outpost's configuration.
+    pub fn applications(mut self, changes: &Value) -> Self {
+        self.applications.push(changes.clone());
+        self
+    }
+
     /// Lays changes over the outpost's configuration.
     pub fn outpost(mut self, changes: &Value) -> Self {
         self.outpost.push(changes.clone());
@@ -120,7 +127,12 @@ impl SiteBuilder {
         for changes in &self.outpost {
             settings::merge(&mut config, changes);
         }
-        let origins = origins(&config)?;
+        for application in applications(&mut config)? {
+            for changes in &self.applications {
+                settings::merge(application, changes);
+            }
+        }
+        let origins = origins(&mut config)?;
         let provider = provider::service(
             ports.provider,
             &origins,
@@ -134,7 +146,8 @@ impl SiteBuilder {
         provider.start()?;
         let file = folder.path().join("gatepost.yaml");
         settings::write(&file, &config)?;
-        let outpost = stack::outpost(&file, ports.outpost, &logs)?;
+        let outpost = stack::outpost(&file, ports.outpost, &logs)?
+            .answering(stack::readiness(ports.metrics)?, StatusCode::OK);
         outpost.start()?;
         Ok(Site {
             outpost,
@@ -155,6 +168,7 @@ impl Site {
         SiteBuilder {
             outpost_file: outpost_file.to_owned(),
             outpost: Vec::new(),
+            applications: Vec::new(),
             provider: Vec::new(),
         }
     }
@@ -268,13 +282,16 @@ fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
     text.replace("/etc/gatepost/keys", &keys.to_string_lossy())
 }
 
+fn applications(config: &mut Value) -> Result<&mut Vec<Value>> {
+    config
+        .get_mut("applications")
+        .and_then(Value::as_array_mut)
+        .context("the outpost's configuration has applications")
+}
+
 /// The origins that the provider sends browsers back to.
-fn origins(config: &Value) -> Result<Vec<String>> {
-    let applications = config
-        .get("applications")
-        .and_then(Value::as_array)
-        .context("the outpost's configuration has applications")?;
-    applications
+fn origins(config: &mut Value) -> Result<Vec<String>> {
+    applications(config)?
         .iter()
         .map(|application| {
             let url = application.get("externalUrl").and_then(Value::as_str);

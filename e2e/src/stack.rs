@@ -296,7 +296,10 @@ impl Builder {
         )?;
         let config = folder.path().join("gatepost.yaml");
         settings::write(&config, &self.outpost_config(ports, &keys, &origins)?)?;
-        let outpost = outpost(&config, ports.outpost, &logs)?;
+        let mut outpost = outpost(&config, ports.outpost, &logs)?;
+        if !self.provider_down {
+            outpost = outpost.answering(readiness(ports.metrics)?, StatusCode::OK);
+        }
         let mut traefik = traefik_folder.service(&logs)?;
         for application in &applications {
             // Traefik answers 404 until it has loaded the router, which takes until the plugin is
@@ -398,6 +401,13 @@ pub(crate) fn outpost(config: &Path, port: u16, logs: &Path) -> Result<Service> 
     command.arg("serve").arg("--config").arg(config);
     let ping = Url::parse(&format!("http://127.0.0.1:{port}/akprox/ping"))?;
     Ok(Service::new("outpost", command, logs).answering(ping, StatusCode::NO_CONTENT))
+}
+
+/// Where an outpost says whether it has reached its providers.
+pub(crate) fn readiness(metrics_port: u16) -> Result<Url> {
+    Ok(Url::parse(&format!(
+        "http://127.0.0.1:{metrics_port}/readyz"
+    ))?)
 }
 
 /// A folder for logs that outlives the stack, named for the test that runs on this thread.

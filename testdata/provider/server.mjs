@@ -72,15 +72,19 @@ function findAccount(_ctx, sub) {
   };
 }
 
-/** One signing key; `kid` is drawn anew so that a restart looks like a key rotation. */
+/**
+ * One signing key; `kid` is drawn anew so that a restart looks like a key rotation.
+ *
+ * Encoded as it is generated: exporting a key object afterwards can block for ever in Node.js 20,
+ * where the garbage collector waits for a lock that the export holds.
+ */
 function signingKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return {
-    ...privateKey.export({ format: 'jwk' }),
-    kid: randomBytes(6).toString('hex'),
-    use: 'sig',
-    alg: 'RS256',
-  };
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { format: 'jwk' },
+    privateKeyEncoding: { format: 'jwk' },
+  });
+  return { ...privateKey, kid: randomBytes(6).toString('hex'), use: 'sig', alg: 'RS256' };
 }
 
 const provider = new Provider(config.issuer, {

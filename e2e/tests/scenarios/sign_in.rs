@@ -71,3 +71,41 @@ fn post_without_session_is_not_redirected() -> Result<()> {
     assert_eq!(app.requests(), [], "nothing reached the app");
     Ok(())
 }
+
+#[test]
+fn tabs_that_sign_in_at_the_same_time_do_not_disturb_each_other() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let app = stack.app();
+    let client = Client::new()?;
+    let [first, second] = ["/first", "/second?tab=2"].map(|path| app.url(path));
+    // Both tabs are at the provider's form before either goes on.
+    client.open(&first)?;
+    let journey = client.sign_in(&second, &ALICE)?;
+    assert_eq!(journey.landed.url, second, "{journey}");
+    // The provider knows the person now and asks nothing in the first tab.
+    let journey = client.open(&first)?;
+    assert_eq!(journey.landed.url, first, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    Ok(())
+}
+
+#[test]
+fn sign_in_ends_on_the_own_site_whatever_the_link_said() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let app = stack.app();
+    for target in [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example/",
+        "/\t/evil.example/",
+        "https:evil.example",
+        "javascript:alert(1)",
+        "http://app.localhost@evil.example/",
+    ] {
+        let mut start = app.url("/akprox/start");
+        start.query_pairs_mut().append_pair("rd", target);
+        let journey = Client::new()?.sign_in(&start, &ALICE)?;
+        assert_eq!(journey.landed.url, app.url("/"), "{target}: {journey}");
+    }
+    Ok(())
+}
