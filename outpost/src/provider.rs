@@ -175,9 +175,13 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// [`HttpError::Client`] when the certificates in its settings cannot be used.
+    /// [`HttpError`] when there are no certificates to trust, or those in its settings cannot be
+    /// used.
     pub fn new(settings: ProviderSettings) -> Result<Arc<Self>, HttpError> {
-        let http = HttpClient::new(&settings.authorities)?;
+        let http = HttpClient::new(
+            &settings.authorities,
+            settings.issuer.url().scheme() == "https",
+        )?;
         Ok(Arc::new(Self {
             settings,
             http,
@@ -257,7 +261,7 @@ impl Provider {
     }
 
     /// Notes the outcome of an attempt, logging it where it is news.
-    fn note(&self, outcome: Result<&Summary, &DiscoveryError>) {
+    fn note(&self, outcome: Result<&Summary, &DiscoveryError>, known: bool) {
         let name = self.settings.name.as_str();
         let issuer = self.settings.issuer.as_str();
         let mut last = self
@@ -268,7 +272,8 @@ impl Provider {
             Ok(_) if last.take().is_some() => {
                 tracing::info!(provider = name, issuer, "provider is back");
             }
-            Ok(_) => tracing::debug!(provider = name, issuer, "provider discovered"),
+            Ok(_) if !known => tracing::info!(provider = name, issuer, "provider found"),
+            Ok(_) => tracing::debug!(provider = name, issuer, "provider looked up anew"),
             Err(error) => {
                 let error = error.to_string();
                 if last.as_ref() != Some(&error) {
@@ -299,8 +304,9 @@ async fn keep_discovered(provider: Weak<Provider>, wanted: Arc<Notify>) {
         let Some(provider) = provider.upgrade() else {
             return;
         };
+        let known = provider.is_available();
         let outcome = provider.discover().await;
-        provider.note(outcome.as_ref());
+        provider.note(outcome.as_ref(), known);
         let found = match outcome {
             Ok(_) => true,
             Err(_) => {

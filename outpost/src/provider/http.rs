@@ -19,9 +19,15 @@ pub(crate) struct HttpClient(reqwest::Client);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The client could not be set up, mostly for want of certificates to trust.
-    #[error("cannot set up TLS: {0}")]
+    /// The client cannot be set up.
+    #[error("cannot set up TLS: {}", chain(.0))]
     Client(#[source] reqwest::Error),
+    /// There is no certificate to trust.
+    #[error(
+        "this system has no certificate authorities to trust: install its `ca-certificates`, or \
+         set the provider's `caFile`"
+    )]
+    NoAuthorities,
     /// No answer: no connection, a certificate that is not trusted, or a timeout.
     #[error("{}", chain(.0))]
     Request(#[source] reqwest::Error),
@@ -51,20 +57,32 @@ fn chain(error: &reqwest::Error) -> String {
     line
 }
 
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        // A redirect could lead to an address that only the outpost reaches.
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(15))
+        .user_agent(concat!("gatepost/", env!("CARGO_PKG_VERSION")))
+}
+
 impl HttpClient {
-    /// A client that trusts the system's certificates and those in `authorities` (PEM).
-    pub(crate) fn new(authorities: &[u8]) -> Result<Self, HttpError> {
+    /// A client that trusts the system's certificates and those in `authorities` (PEM). Without
+    /// either it can only ask a provider that has no `tls`.
+    pub(crate) fn new(authorities: &[u8], tls: bool) -> Result<Self, HttpError> {
         // Another part of the process may have chosen one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let extra =
             reqwest::Certificate::from_pem_bundle(authorities).map_err(HttpError::Client)?;
-        reqwest::Client::builder()
-            // A redirect could lead to an address that only the outpost reaches.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(15))
-            .user_agent(concat!("gatepost/", env!("CARGO_PKG_VERSION")))
-            .tls_certs_merge(extra)
+        if let Ok(client) = builder().tls_certs_merge(extra.clone()).build() {
+            return Ok(Self(client));
+        }
+        // What fails there is finding the system's certificates, as in an image that has none.
+        if extra.is_empty() && tls {
+            return Err(HttpError::NoAuthorities);
+        }
+        builder()
+            .tls_certs_only(extra)
             .build()
             .map(Self)
             .map_err(HttpError::Client)

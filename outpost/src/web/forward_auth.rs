@@ -165,11 +165,13 @@ impl Site<'_> {
                 );
                 Outcome::Denied(Denied::new(&denial, application))
             }
-            Decision::Defer(Deferral::MoreGroups) => {
-                return self
-                    .decide_on_all_groups(dialect, application, visit, found.record)
-                    .with_cookies(found.cookies);
-            }
+            Decision::Defer(Deferral::MoreGroups) => match (found.record, found.hindered) {
+                (Some(record), _) => {
+                    self.decide_on_all_groups(dialect, application, visit, &record)
+                }
+                (None, Some(error)) => Outcome::Failed(Failure::Mint(error)),
+                (None, None) => Outcome::Failed(Failure::Undecidable),
+            },
         };
         outcome.with_cookies(found.cookies)
     }
@@ -180,14 +182,11 @@ impl Site<'_> {
         dialect: Dialect,
         application: &Application,
         visit: &Visit<'_>,
-        record: Option<Arc<SessionRecord>>,
+        record: &SessionRecord,
     ) -> Outcome {
-        let Some(record) = record else {
-            return Outcome::Failed(Failure::Undecidable);
-        };
         let whole = match self
             .outpost
-            .whole_session(self.deployment, application, &record)
+            .whole_session(self.deployment, application, record)
         {
             Ok(whole) => whole,
             Err(error) => return Outcome::Failed(Failure::Mint(error)),
