@@ -13,6 +13,9 @@ use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain, cargo};
 use self::counts::Counts;
 use crate::{build, setup};
 
+/// The tests that `cargo test` leaves out, because they need more than Rust.
+const E2E_SUITES: &[&str] = &["scenarios"];
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only these sections; without this, all
@@ -71,9 +74,11 @@ impl Section {
                 build::default_plugin()?;
                 build::outpost()?;
                 let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
-                command.args(["--package", "gatepost-e2e", "--test", "scenarios"]);
-                command.args(filter);
-                tests(&mut command)
+                command.args(["--package", "gatepost-e2e"]);
+                for suite in E2E_SUITES {
+                    command.args(["--test", suite]);
+                }
+                tests(command.args(filter))
             }
         }
     }
@@ -114,12 +119,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn lints() -> Result<Counts> {
     let mut counts = check(&mut clippy(&["--workspace", "--all-targets"]))?;
-    counts += check(&mut clippy(&[
-        "--package",
-        "gatepost-e2e",
-        "--test",
-        "scenarios",
-    ]))?;
+    for suite in E2E_SUITES {
+        counts += check(&mut clippy(&["--package", "gatepost-e2e", "--test", suite]))?;
+    }
     // Clippy belongs to one compiler; Debian's has none for the plugin's target.
     if WasmToolchain::ANY.ensure()? == Source::Rustup {
         let plugin = ["--package", "gatepost-plugin", "--target", TARGET];
