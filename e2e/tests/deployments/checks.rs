@@ -1,0 +1,244 @@
+//! What every deployment must do, whatever stands in front.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::users::{ALICE, User};
+use gatepost_e2e::{Answer, Client, Site, SiteBuilder, until};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use url::Url;
+
+/// Known to the provider, and in no group.
+const CAROL: User = User {
+    login: "carol",
+    password: "rumpelstiltskin",
+};
+
+/// A page with all that a target may hold.
+const PAGE: &str = "/reports/2026?quarter=3&sort=a%2Fb&empty=";
+
+/// How long the slowest machine may take to see a renewal that is due after a second.
+const RENEWAL: Duration = Duration::from_secs(60);
+
+/// A site whose outpost has this configuration, with what the checks need: a public path, someone
+/// to deny, and a renewal that is due at once.
+pub(crate) fn site(outpost_file: &str) -> SiteBuilder {
+    Site::builder(outpost_file)
+        .outpost(&json!({ "session": { "window": "1h", "renewAfter": "1s" } }))
+        .applications(&json!({ "public": PUBLIC }))
+        .provider(&json!({ "users": { CAROL.login: {
+            "sub": "248289761003",
+            "password": CAROL.password,
+            "name": "Carol Nobody",
+            "email": "carol@example.com",
+            "groups": [],
+        } } }))
+}
+
+/// The public paths of [`site`].
+pub(crate) const PUBLIC: &[&str] = &["/public/*"];
+
+/// One application: the app `wiki`.
+pub(crate) fn single(site: &Site) -> Result<()> {
+    nobody_passes(site, "wiki")?;
+    a_visit_signs_in_and_comes_back(site, "wiki")?;
+    public_paths_are_open_and_anonymous(site)?;
+    identity_cannot_be_made_up(site)?;
+    forwarded_headers_of_clients_decide_nothing(site)?;
+    who_is_in_no_group_is_refused(site)?;
+    signing_out_ends_the_session(site, "wiki")
+}
+
+/// Every host of a domain: the apps `wiki` and `files`, and the outpost at `auth`.
+pub(crate) fn domain(site: &Site) -> Result<()> {
+    nobody_passes(site, "wiki")?;
+    nobody_passes(site, "files")?;
+    a_visit_signs_in_and_comes_back(site, "wiki")?;
+    one_sign_in_holds_for_all_hosts(site)?;
+    public_paths_are_open_and_anonymous(site)?;
+    identity_cannot_be_made_up(site)?;
+    forwarded_headers_of_clients_decide_nothing(site)?;
+    who_is_in_no_group_is_refused(site)?;
+    signing_out_ends_the_session(site, "auth")
+}
+
+fn nobody_passes(site: &Site, host: &str) -> Result<()> {
+    let client = Client::new()?;
+    let url = site.url(host, "/private?x=1")?;
+    let before = site.wiki().len() + site.files().len();
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let status = client.fetch(method.clone(), &url).send()?.status();
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{host}: {method}");
+    }
+    let form = client.page_load(Method::POST, &url).body("a=1").send()?;
+    assert_eq!(form.status(), StatusCode::UNAUTHORIZED, "{host}: a form");
+    let page = client.page_load(Method::GET, &url).send()?;
+    assert_eq!(page.status(), StatusCode::FOUND, "{host}: a page");
+    let after = site.wiki().len() + site.files().len();
+    assert_eq!(before, after, "{host}: something reached an app");
+    Ok(())
+}
+
+fn a_visit_signs_in_and_comes_back(site: &Site, host: &str) -> Result<()> {
+    let page = site.url(host, PAGE)?;
+    let client = Client::new()?;
+    client.add_cookie(&page, "theme=dark");
+    let journey = client.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    assert_eq!(seen.uri, PAGE);
+    for (name, value) in [
+        ("x-auth-username", "alice"),
+        ("x-auth-groups", "staff|admins"),
+        ("x-forwarded-email", "alice@example.com"),
+        ("x-forwarded-preferred-username", "alice"),
+        ("x-forwarded-user", "248289761001"),
+        // The session's cookie is not the app's to see, and so not its to replay.
+        ("cookie", "theme=dark"),
+    ] {
+        assert_eq!(seen.header(name), Some(value), "{name}");
+    }
+
+    let next = client.open(&site.url(host, "/next")?)?;
+    assert_eq!(next.landed.status, StatusCode::OK, "{next}");
+    let post = client.fetch(Method::POST, &site.url(host, "/next")?);
+    let post = post.body("a=1").send()?.status();
+    assert_eq!(post, StatusCode::OK, "a script's POST with a session");
+    Ok(())
+}
+
+fn one_sign_in_holds_for_all_hosts(site: &Site) -> Result<()> {
+    let client = Client::new()?;
+    client.sign_in(&site.url("wiki", "/")?, &ALICE)?;
+    let status = client
+        .fetch(Method::GET, &site.url("files", "/")?)
+        .send()?
+        .status();
+    assert_eq!(status, StatusCode::OK, "the second host, without a sign-in");
+    let seen = site.files();
+    let seen = seen.last().context("the second app was asked")?;
+    assert_eq!(seen.header("x-auth-username"), Some("alice"));
+    assert_eq!(seen.header("cookie"), None);
+    Ok(())
+}
+
+fn public_paths_are_open_and_anonymous(site: &Site) -> Result<()> {
+    let request = Client::new()?
+        .fetch(Method::GET, &site.url("wiki", "/public/logo")?)
+        .header("X-Auth-Username", "mallory");
+    assert_eq!(request.send()?.status(), StatusCode::OK);
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    assert_eq!(seen.uri, "/public/logo");
+    assert_eq!(seen.header("x-auth-username"), None);
+    Ok(())
+}
+
+fn identity_cannot_be_made_up(site: &Site) -> Result<()> {
+    let client = Client::new()?;
+    let page = site.url("wiki", "/")?;
+    client.sign_in(&page, &ALICE)?;
+    let request = client
+        .fetch(Method::GET, &page)
+        .header("X-Auth-Username", "mallory")
+        .header("x_auth_username", "mallory")
+        .header("X-Auth-Groups", "root")
+        .header("X-Forwarded-User", "0")
+        .header("Connection", "X-Auth-Username");
+    assert_eq!(request.send()?.status(), StatusCode::OK);
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    assert_eq!(seen.header("x-auth-username"), Some("alice"));
+    assert_eq!(seen.header("x-auth-groups"), Some("staff|admins"));
+    assert_eq!(seen.header("x-forwarded-user"), Some("248289761001"));
+    assert_eq!(seen.header("x_auth_username"), None, "an alias");
+    Ok(())
+}
+
+/// What a client says that only a proxy may say.
+const FORWARDED: [(&str, &str); 9] = [
+    ("X-Forwarded-Host", "evil.example"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Uri", "/public/logo"),
+    ("X-Forwarded-Method", "OPTIONS"),
+    ("X-Original-URL", "http://evil.example/public/logo"),
+    ("X-Original-URI", "/public/logo"),
+    ("X-Original-Method", "OPTIONS"),
+    ("X-Forwarded-Prefix", "https://evil.example"),
+    ("X-Auth-Request-Redirect", "https://evil.example/"),
+];
+
+fn forwarded_headers_of_clients_decide_nothing(site: &Site) -> Result<()> {
+    let page = site.url("wiki", "/private")?;
+    let own = |url: &Url| url.host_str().is_some_and(|h| h.ends_with(".localhost"));
+    for (name, value) in FORWARDED {
+        let client = Client::new()?;
+        let data = client.fetch(Method::GET, &page).header(name, value);
+        let status = data.send()?.status();
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{name}");
+
+        let request = client.page_load(Method::GET, &page).header(name, value);
+        let answer = Answer::read(request.send()?)?;
+        let start = answer.location().with_context(|| {
+            format!(
+                "{name}: {} {:.200} is no redirect",
+                answer.status, answer.body
+            )
+        })?;
+        assert!(own(&start), "{name}: {start}");
+        assert!(!start.as_str().contains("evil"), "{name}: {start}");
+        let request = client.page_load(Method::GET, &start).header(name, value);
+        let answer = Answer::read(request.send()?)?;
+        let provider = answer.location().with_context(|| {
+            format!(
+                "{name}: {} {:.200} is no redirect",
+                answer.status, answer.body
+            )
+        })?;
+        assert!(!provider.as_str().contains("evil"), "{name}: {provider}");
+    }
+    Ok(())
+}
+
+fn who_is_in_no_group_is_refused(site: &Site) -> Result<()> {
+    let client = Client::new()?;
+    let page = site.url("wiki", "/")?;
+    let before = site.wiki().len();
+    let journey = client.sign_in(&page, &CAROL)?;
+    assert_eq!(journey.landed.status, StatusCode::FORBIDDEN, "{journey}");
+    let status = client.fetch(Method::GET, &page).send()?.status();
+    assert_eq!(status, StatusCode::FORBIDDEN, "a script");
+    assert_eq!(site.wiki().len(), before, "nothing reached the app");
+    Ok(())
+}
+
+fn signing_out_ends_the_session(site: &Site, outpost_host: &str) -> Result<()> {
+    let client = Client::new()?;
+    let page = site.url("wiki", "/")?;
+    client.sign_in(&page, &ALICE)?;
+    client.open(&site.url(outpost_host, "/akprox/sign_out")?)?;
+    let status = client.fetch(Method::GET, &page).send()?.status();
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "after signing out");
+    Ok(())
+}
+
+/// A script's requests alone keep a session alive: the fresh cookie reaches the browser.
+pub(crate) fn scripts_renew_in_place(site: &Site, host: &str) -> Result<()> {
+    let client = Client::new()?;
+    let page = site.url(host, "/")?;
+    client.sign_in(&page, &ALICE)?;
+    let first = client.cookie(&page, "gatepost").context("a session")?;
+    until("a fresh cookie", RENEWAL, || {
+        let status = client.fetch(Method::GET, &page).send()?.status();
+        assert_eq!(status, StatusCode::OK);
+        let cookie = client.cookie(&page, "gatepost").context("a session")?;
+        Ok((cookie != first).then_some(()))
+    })?;
+    let status = client.fetch(Method::GET, &page).send()?.status();
+    assert_eq!(status, StatusCode::OK, "with the fresh cookie");
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Every way to deploy Gatepost, on the real proxies, configured by the files that the docs show.
+//!
+//! Each row of `docs/integrations/` has a module here. What every deployment must do is said once,
+//! in [`checks`]; a module adds what is particular to its proxy.
+
+mod checks;
+mod forward_auth;
+mod nginx;

@@ -1,0 +1,1 @@
+//! nginx with `auth_request`.
