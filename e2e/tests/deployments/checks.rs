@@ -19,7 +19,7 @@ const CAROL: User = User {
 const PAGE: &str = "/reports/2026?quarter=3&sort=a%2Fb&empty=";
 
 /// How long the slowest machine may take to see a renewal that is due after a second.
-const RENEWAL: Duration = Duration::from_secs(60);
+pub(crate) const RENEWAL: Duration = Duration::from_secs(60);
 
 /// A site whose outpost has this configuration, with what the checks need: a public path, someone
 /// to deny, and a renewal that is due at once.

@@ -6,3 +6,5 @@
 mod checks;
 mod forward_auth;
 mod nginx;
+mod plugin;
+mod route;

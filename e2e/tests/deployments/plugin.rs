@@ -1,0 +1,93 @@
+//! Traefik with the plugin, which answers by itself who may not pass (`fallback: redirect`).
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::users::{ALICE, BOB};
+use gatepost_e2e::{Client, Service, Site, until};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::checks;
+
+/// Plugin settings for middlewares of these names.
+pub(crate) fn middlewares(names: &[&str], settings: &Value) -> Value {
+    let plugin = json!({ "plugin": { "gatepost": settings } });
+    let all: serde_json::Map<String, Value> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), plugin.clone()))
+        .collect();
+    json!({ "http": { "middlewares": all } })
+}
+
+fn public() -> Value {
+    json!({ "public": checks::PUBLIC })
+}
+
+fn domain_traefik(site: &Site) -> Result<Service> {
+    let changes = middlewares(&["gatepost", "gatepost-admins"], &public());
+    Traefik::new(site, "traefik/traefik.yaml")?
+        .route_with("traefik/domain.yaml", &changes)?
+        .start(&["wiki", "files"])
+}
+
+#[test]
+fn single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+        .route_with(
+            "traefik/single.yaml",
+            &middlewares(&["wiki-gatepost"], &public()),
+        )?
+        .start(&["wiki"])?;
+    checks::single(&site)?;
+    page_loads_renew(&site, "wiki")
+}
+
+#[test]
+fn domain() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let _traefik = domain_traefik(&site)?;
+    checks::domain(&site)?;
+    page_loads_renew(&site, "files")
+}
+
+/// One sign-in, and yet a rule for each router: what a provider's one application for the whole
+/// domain cannot have.
+#[test]
+fn each_router_of_a_domain_has_its_own_rule() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let _traefik = domain_traefik(&site)?;
+    let bob = Client::new()?;
+    let journey = bob.sign_in(&site.url("wiki", "/")?, &BOB)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    let refused = bob.open(&site.url("files", "/")?)?;
+    assert_eq!(refused.landed.status, StatusCode::FORBIDDEN, "{refused}");
+    assert_eq!(site.files(), [], "nothing reached the app");
+
+    let alice = Client::new()?;
+    alice.sign_in(&site.url("wiki", "/")?, &ALICE)?;
+    let journey = alice.open(&site.url("files", "/")?)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    assert_eq!(journey.earlier.len(), 0, "no second sign-in: {journey}");
+    Ok(())
+}
+
+/// Scripts go on undisturbed; a page load comes back with a fresh cookie, by way of `start`.
+fn page_loads_renew(site: &Site, host: &str) -> Result<()> {
+    let client = Client::new()?;
+    let page = site.url(host, "/page?x=1&y=2")?;
+    client.sign_in(&page, &ALICE)?;
+    let first = client.cookie(&page, "gatepost").context("a session")?;
+    let journey = until("a renewal", checks::RENEWAL, || {
+        let script = client.fetch(Method::GET, &page).send()?.status();
+        assert_eq!(script, StatusCode::OK);
+        let journey = client.open(&page)?;
+        assert_eq!(journey.landed.url, page, "{journey}");
+        assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+        Ok((!journey.earlier.is_empty()).then_some(journey))
+    })?;
+    assert!(journey.passed("/akprox/start"), "{journey}");
+    assert!(!journey.passed("/akprox/callback"), "silently: {journey}");
+    assert_ne!(client.cookie(&page, "gatepost"), Some(first));
+    Ok(())
+}

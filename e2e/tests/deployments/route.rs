@@ -1,0 +1,87 @@
+//! Traefik with the plugin in front of two routers: one for whom it lets pass, and one where the
+//! outpost is asked (`fallback: route`).
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Service, Site, forge};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::checks;
+use crate::plugin::middlewares;
+
+fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+    let public = json!({ "public": checks::PUBLIC });
+    Traefik::new(site, "traefik/traefik.yaml")?
+        .route_with(file, &middlewares(&["gatepost"], &public))?
+        .start(hosts)
+}
+
+#[test]
+fn single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _traefik = traefik(&site, "traefik/route-single.yaml", &["wiki"])?;
+    checks::single(&site)?;
+    checks::scripts_renew_in_place(&site, "wiki")?;
+    verdicts_of_clients_decide_nothing(&site)?;
+    whom_the_plugin_lets_pass_does_without_the_outpost(&site)
+}
+
+#[test]
+fn domain() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let _traefik = traefik(&site, "traefik/route-domain.yaml", &["wiki", "files"])?;
+    checks::domain(&site)?;
+    checks::scripts_renew_in_place(&site, "files")?;
+    verdicts_of_clients_decide_nothing(&site)
+}
+
+fn verdicts_of_clients_decide_nothing(site: &Site) -> Result<()> {
+    let page = site.url("wiki", "/private")?;
+    let client = Client::new()?;
+    for name in [
+        "X-Gatepost-Verdict",
+        "x_gatepost_verdict",
+        "X.Gatepost-Verdict",
+    ] {
+        let data = client.fetch(Method::GET, &page).header(name, "allow");
+        let status = data.send()?.status();
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{name}");
+    }
+    let data = client
+        .fetch(Method::GET, &page)
+        .header("X-Gatepost-Verdict", "allow")
+        .header("Connection", "X-Gatepost-Verdict");
+    assert_eq!(data.send()?.status(), StatusCode::UNAUTHORIZED);
+
+    client.sign_in(&page, &ALICE)?;
+    let data = client
+        .fetch(Method::GET, &page)
+        .header("X-Gatepost-Verdict", "deny")
+        .header("x_gatepost_verdict", "deny");
+    assert_eq!(data.send()?.status(), StatusCode::OK);
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    let verdicts = seen.headers.keys().filter(|name| name.contains("verdict"));
+    assert_eq!(verdicts.count(), 0, "{:?}", seen.headers);
+    Ok(())
+}
+
+/// The hot path has no hop: with the outpost gone, whoever has a session in force goes on.
+fn whom_the_plugin_lets_pass_does_without_the_outpost(site: &Site) -> Result<()> {
+    let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
+    site.outpost().stop();
+    let page = site.url("wiki", "/")?;
+    let client = Client::new()?;
+    let request = client
+        .fetch(Method::GET, &page)
+        .header("Cookie", format!("gatepost={cookie}"));
+    assert_eq!(request.send()?.status(), StatusCode::OK, "signed in");
+    // And whoever needs the outpost does not get past it.
+    let before = site.wiki().len();
+    let status = client.fetch(Method::GET, &page).send()?.status();
+    assert!(status.is_server_error(), "not signed in: {status}");
+    assert_eq!(site.wiki().len(), before, "nothing reached the app");
+    site.outpost().start()
+}
