@@ -1,7 +1,7 @@
 //! Building the two programs.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -35,19 +35,25 @@ pub(crate) struct PluginArguments {
     toolchain: Option<Toolchain>,
 }
 
+/// A compiler for WebAssembly, as the command line names it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Toolchain {
+pub(crate) enum Toolchain {
     Rustup,
     Debian,
 }
 
+impl From<Toolchain> for Source {
+    fn from(toolchain: Toolchain) -> Self {
+        match toolchain {
+            Toolchain::Rustup => Self::Rustup,
+            Toolchain::Debian => Self::Debian,
+        }
+    }
+}
+
 /// Builds the guest and checks its size.
 pub(crate) fn plugin(arguments: &PluginArguments) -> Result<PathBuf> {
-    let source = arguments.toolchain.map(|toolchain| match toolchain {
-        Toolchain::Rustup => Source::Rustup,
-        Toolchain::Debian => Source::Debian,
-    });
-    build_plugin(source)
+    build_plugin(arguments.toolchain.map(Source::from))
 }
 
 /// As [`plugin`], with whatever compiler is there.
@@ -57,7 +63,6 @@ pub(crate) fn default_plugin() -> Result<PathBuf> {
 
 fn build_plugin(source: Option<Source>) -> Result<PathBuf> {
     let source = WasmToolchain { source }.ensure()?;
-    let optimiser = NodePackages::wasm_opt().ensure()?;
     // Apart from other builds: the two compilers must not take each other's results for stale.
     let build_dir = layout::target_dir().join(match source {
         Source::Rustup => "plugin/rustup",
@@ -75,18 +80,24 @@ fn build_plugin(source: Option<Source>) -> Result<PathBuf> {
         .arg(&build_dir))?;
     let built = build_dir.join(TARGET).join("plugin/gatepost-plugin.wasm");
     let wasm = layout::target_dir().join("plugin/plugin.wasm");
-    run(Command::new("node")
-        .arg(optimiser.join("node_modules/binaryen/bin/wasm-opt"))
-        .args(WASM_OPT_ARGUMENTS)
-        .arg(&built)
-        .arg("--output")
-        .arg(&wasm))?;
+    optimise(&built, &wasm)?;
     let bytes = fs::metadata(&wasm)?.len();
     println!("{} {bytes} bytes", wasm.display());
     if bytes > MAX_PLUGIN_BYTES {
         bail!("the plugin may have at most {MAX_PLUGIN_BYTES} bytes");
     }
     Ok(wasm)
+}
+
+/// Makes a compiled module smaller. `to` may be `from`.
+pub(crate) fn optimise(from: &Path, to: &Path) -> Result<()> {
+    let optimiser = NodePackages::wasm_opt().ensure()?;
+    run(Command::new("node")
+        .arg(optimiser.join("node_modules/binaryen/bin/wasm-opt"))
+        .args(WASM_OPT_ARGUMENTS)
+        .arg(from)
+        .arg("--output")
+        .arg(to))
 }
 
 /// Flags for rustc, the same whichever compiler builds the guest.

@@ -5,6 +5,7 @@
 
 mod build;
 mod demo;
+mod js;
 mod setup;
 mod test;
 
@@ -28,6 +29,8 @@ enum Chore {
     Test(test::Arguments),
     /// Build the plugin: target/plugin/plugin.wasm
     Plugin(build::PluginArguments),
+    /// Build and test the session in JavaScript: session/js/dist/
+    Js(js::Arguments),
     /// Install what demo and tests need and this machine lacks
     Setup,
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Plugin(arguments) => build::plugin(&arguments).map(|_| ExitCode::SUCCESS),
+        Chore::Js(arguments) => js::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Setup => setup::everything().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

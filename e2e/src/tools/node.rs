@@ -67,6 +67,14 @@ impl NodePackages {
         }
     }
 
+    /// Where the session in JavaScript has to run too.
+    pub fn js_runtimes() -> Self {
+        Self {
+            name: "JavaScript runtimes to test in (npm: bun, deno, workerd)",
+            folder: "session/js/runtimes",
+        }
+    }
+
     fn folder(self) -> PathBuf {
         layout::root().join(self.folder)
     }

@@ -29,5 +29,7 @@ fn main() -> Result<()> {
         // … and never looks for a file beside itself.
         .omit_default_module_path(true)
         .typescript(true)
+        .remove_name_section(true)
+        .remove_producers_section(true)
         .generate(folder)
 }
