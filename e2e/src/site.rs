@@ -22,7 +22,7 @@ use crate::{layout, ports, provider, settings, stack};
 /// The domain of the files that docs show.
 const SHOWN_DOMAIN: &str = "example.com";
 
-/// A domain that is loopback for browsers and for [`Client`].
+/// A domain that is loopback for browsers and for [`Client`](crate::Client).
 const DOMAIN: &str = "example.localhost";
 
 /// A second domain of the files that docs show, and what stands for it.
