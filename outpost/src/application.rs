@@ -187,3 +187,52 @@ impl Applications {
         self.0.iter().map(|application| &application.prefix)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::outpost::Deployment;
+
+    #[test]
+    fn a_host_has_the_nearest_application_or_none() {
+        let yaml = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
+applications:
+  - {name: tls, externalUrl: 'https://one.example.com'}
+  - {name: port, externalUrl: 'https://one.example.com:8443'}
+  - {name: odd, externalUrl: 'http://odd.localhost:8080'}
+  - {name: wide, mode: domain, externalUrl: 'https://auth.example.com', cookieDomain: example.com}
+  - {name: narrow, mode: domain, externalUrl: 'https://auth.a.example.com',
+     cookieDomain: a.example.com}
+";
+        let config = Config::parse(yaml, []).expect("a configuration");
+        let deployment = Deployment::new(&config, None).expect("a deployment");
+        for (host, expected) in [
+            ("one.example.com", Some("tls")),
+            ("one.example.com:443", Some("tls")),
+            ("one.example.com:8443", Some("port")),
+            ("odd.localhost:8080", Some("odd")),
+            // Some proxies drop the port.
+            ("odd.localhost", Some("odd")),
+            ("odd.localhost:80", None),
+            ("auth.example.com", Some("wide")),
+            ("example.com", Some("wide")),
+            ("x.example.com", Some("wide")),
+            ("x.a.example.com", Some("narrow")),
+            ("a.example.com", Some("narrow")),
+            ("xa.example.com", Some("wide")),
+            ("evilexample.com", None),
+            ("example.org", None),
+        ] {
+            let authority = Authority::parse(host).expect("a host");
+            let found = deployment.applications.at(&authority);
+            assert_eq!(
+                found.map(|found| found.audience.as_str()),
+                expected,
+                "{host}"
+            );
+        }
+    }
+}

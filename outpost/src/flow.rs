@@ -3,6 +3,11 @@
 //! Everything is in an encrypted cookie, one for each flow, so that tabs do not disturb each
 //! other, any replica can finish what another began, and nobody who does not come back leaves
 //! anything behind. The cookie's name is derived from `state`, so a callback finds its own.
+//!
+//! The cookie is large, so it is sent to the outpost's paths only. That rules out the `__Host-`
+//! prefix, without which another host of the domain could plant a flow of its own and so have a
+//! person signed in as somebody else. Over TLS a second cookie with that prefix, which no other
+//! host can set, therefore says that this browser began the flow here.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -113,19 +118,16 @@ pub struct FlowCookies<'a> {
 }
 
 impl<'a> FlowCookies<'a> {
-    /// Finds them among the values of the `Cookie` header lines.
+    /// Finds them among the cookies of a request.
     pub fn find(
-        lines: impl IntoIterator<Item = &'a str>,
+        cookies: impl IntoIterator<Item = (&'a str, &'a str)>,
         application: &'a Application,
         keys: &'a FlowKeys,
     ) -> Self {
-        let prefix = name_prefix(application);
-        let pairs = lines
-            .into_iter()
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
-            .filter(|(name, _)| name.starts_with(prefix))
-            .collect();
+        let flow = |(name, _): &(&str, &str)| {
+            name.starts_with(flow_prefix(application)) || name.starts_with(MARK_PREFIX)
+        };
+        let pairs = cookies.into_iter().filter(flow).collect();
         Self {
             application,
             keys,
@@ -133,16 +135,12 @@ impl<'a> FlowCookies<'a> {
         }
     }
 
-    /// Whether the browser has any flow under way.
-    pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
-    }
-
     /// The `Set-Cookie` lines that keep a new flow, and drop the oldest if there are too many.
     ///
     /// `None` when the operating system has no randomness or the flow does not fit a cookie.
     pub fn begin(&self, flow: &PendingSignIn, now: NumericDate) -> Option<Vec<String>> {
-        let name = name_of(self.application, flow.state.secret());
+        let id = id_of(flow.state.secret());
+        let name = self.name(&id);
         let sealed = Sealed {
             application: self.application.audience.to_string(),
             provider: self.application.provider.settings().issuer.to_string(),
@@ -153,21 +151,24 @@ impl<'a> FlowCookies<'a> {
             exp: now.plus_seconds(LIFETIME_SECONDS),
         };
         let value = self.keys.seal(&name, &serde_json::to_vec(&sealed).ok()?)?;
-        let mut lines = vec![self.line(&name, &value, LIFETIME_SECONDS)];
-        lines.extend(self.surplus(now).map(|name| self.line(name, "", 0)));
+        let mut lines = self.lines(&id, Some(&value));
+        lines.extend(self.surplus(now).flat_map(|id| self.lines(id, None)));
         Some(lines)
     }
 
     /// The flow that a callback with this `state` finishes, if this browser began it here for
     /// this application and its provider, and not too long ago.
     pub fn take(&self, state: &str, now: NumericDate) -> Option<PendingSignIn> {
-        let name = name_of(self.application, state);
+        let id = id_of(state);
+        let name = self.name(&id);
+        if self.application.cookie.secure && self.values(&mark_name(&id)).next().is_none() {
+            return None;
+        }
+        // More than one has been tampered with; the few that are tried bound the work.
         let sealed = self
-            .pairs
-            .iter()
-            .filter(|(own, _)| *own == name)
-            .take(2)
-            .find_map(|(_, value)| self.open(&name, value))?;
+            .values(&name)
+            .take(4)
+            .find_map(|value| self.open(&name, value))?;
         let right = bool::from(sealed.state.as_bytes().ct_eq(state.as_bytes()))
             && sealed.application == self.application.audience.as_str()
             && sealed.provider == self.application.provider.settings().issuer.as_str()
@@ -185,29 +186,41 @@ impl<'a> FlowCookies<'a> {
         })
     }
 
-    /// The `Set-Cookie` line that ends the flow of this `state`, if the request carries it.
-    pub fn end(&self, state: &str) -> Option<String> {
-        let name = name_of(self.application, state);
-        self.pairs
-            .iter()
-            .any(|(own, _)| *own == name)
-            .then(|| self.line(&name, "", 0))
+    /// The `Set-Cookie` lines that end the flow of this `state`, if the request carries it.
+    pub fn end(&self, state: &str) -> Vec<String> {
+        let id = id_of(state);
+        let carried = self.values(&self.name(&id)).next().is_some();
+        if carried {
+            self.lines(&id, None)
+        } else {
+            Vec::new()
+        }
     }
 
     /// The flows to drop so that one more makes [`MAX_FLOWS`]: first those that cannot be opened,
     /// then the oldest.
     fn surplus(&self, now: NumericDate) -> impl Iterator<Item = &'a str> {
+        let prefix = flow_prefix(self.application);
         let mut flows: Vec<(Option<NumericDate>, &'a str)> = self
             .pairs
             .iter()
-            .map(|(name, value)| {
+            .filter_map(|(name, value)| {
+                let id = name.strip_prefix(prefix)?;
                 let expiry = self.open(name, value).map(|sealed| sealed.exp);
-                (expiry.filter(|expiry| now < *expiry), *name)
+                Some((expiry.filter(|expiry| now < *expiry), id))
             })
             .collect();
         flows.sort_unstable();
         let surplus = (flows.len() + 1).saturating_sub(MAX_FLOWS);
-        flows.into_iter().take(surplus).map(|(_, name)| name)
+        flows.into_iter().take(surplus).map(|(_, id)| id)
+    }
+
+    /// The values of the cookies of that name.
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.pairs
+            .iter()
+            .filter(move |(own, _)| *own == name)
+            .map(|(_, value)| *value)
     }
 
     fn open(&self, name: &str, value: &str) -> Option<Sealed> {
@@ -215,18 +228,42 @@ impl<'a> FlowCookies<'a> {
         serde_json::from_slice(&plaintext).ok()
     }
 
-    fn line(&self, name: &str, value: &str, max_age: u64) -> String {
-        let secure = if self.application.cookie.secure {
-            "; Secure"
-        } else {
-            ""
+    /// The `Set-Cookie` lines that set a flow to a value, or remove it.
+    fn lines(&self, id: &str, value: Option<&str>) -> Vec<String> {
+        let max_age = if value.is_some() { LIFETIME_SECONDS } else { 0 };
+        let line = |name: &str, value: &str, path: &str, secure: &str| {
+            format!(
+                "{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}"
+            )
         };
-        let path = &self.application.prefix;
-        format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
+        let name = self.name(id);
+        let path = self.application.prefix.as_str();
+        let flow = value.unwrap_or_default();
+        if self.application.cookie.secure {
+            let mark = if value.is_some() { "1" } else { "" };
+            vec![
+                line(&name, flow, path, "; Secure"),
+                line(&mark_name(id), mark, "/", "; Secure"),
+            ]
+        } else {
+            vec![line(&name, flow, path, "")]
+        }
+    }
+
+    fn name(&self, id: &str) -> String {
+        format!("{}{id}", flow_prefix(self.application))
     }
 }
 
-fn name_prefix(application: &Application) -> &'static str {
+/// What the name of the cookie that marks a flow as begun here starts with.
+const MARK_PREFIX: &str = "__Host-gatepost-flow-";
+
+fn mark_name(id: &str) -> String {
+    format!("{MARK_PREFIX}{id}")
+}
+
+/// What the name of a flow's cookie starts with.
+fn flow_prefix(application: &Application) -> &'static str {
     if application.cookie.secure {
         "__Secure-gatepost-flow-"
     } else {
@@ -234,14 +271,10 @@ fn name_prefix(application: &Application) -> &'static str {
     }
 }
 
-/// The name of the cookie of one flow. Derived by a hash, so that the name alone, which lands in
-/// more logs than a value, does not give `state` away.
-fn name_of(application: &Application, state: &str) -> String {
+/// What tells the cookies of one flow from those of another. Derived by a hash, so that a name,
+/// which lands in more logs than a value, does not give `state` away.
+fn id_of(state: &str) -> String {
     let digest = Sha256::digest(state.as_bytes());
     let short: Vec<u8> = digest.iter().copied().take(12).collect();
-    format!(
-        "{}{}",
-        name_prefix(application),
-        URL_SAFE_NO_PAD.encode(short)
-    )
+    URL_SAFE_NO_PAD.encode(short)
 }

@@ -14,8 +14,8 @@ fn pending(state: &str, target: &str, application: &Application) -> PendingSignI
     }
 }
 
-/// A browser's flow cookies after these `Set-Cookie` lines.
-#[derive(Default)]
+/// A browser's cookies.
+#[derive(Clone, Default)]
 struct Jar(Vec<(String, String)>);
 
 impl Jar {
@@ -30,69 +30,94 @@ impl Jar {
         }
     }
 
-    fn line(&self) -> String {
-        let pairs: Vec<String> = self.0.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        pairs.join("; ")
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
-}
 
-fn begin(jar: &mut Jar, state: &str, name: &str, now: NumericDate) {
-    let (application, keys) = (application(name), deployment(&KEYS).flow_keys);
-    let line = jar.line();
-    let flows = FlowCookies::find([line.as_str()], &application, &keys);
-    let lines = flows
-        .begin(&pending(state, "/a?b#c", &application), now)
-        .expect("sealed");
-    jar.keep(lines);
-}
+    /// After having begun a flow.
+    fn begin(mut self, state: &str, name: &str, now: NumericDate) -> Self {
+        let (application, keys) = (application(name), deployment(&KEYS[..1]).flow_keys);
+        let flow = pending(state, "/a?b#c", &application);
+        let lines = FlowCookies::find(self.pairs(), &application, &keys).begin(&flow, now);
+        self.keep(lines.expect("sealed"));
+        self
+    }
 
-fn take(
-    line: &str,
-    state: &str,
-    name: &str,
-    keys: &[&str],
-    now: NumericDate,
-) -> Option<PendingSignIn> {
-    let (application, keys) = (application(name), deployment(keys).flow_keys);
-    FlowCookies::find([line], &application, &keys).take(state, now)
+    fn take(
+        &self,
+        state: &str,
+        name: &str,
+        keys: &[&str],
+        now: NumericDate,
+    ) -> Option<PendingSignIn> {
+        let (application, keys) = (application(name), deployment(keys).flow_keys);
+        FlowCookies::find(self.pairs(), &application, &keys).take(state, now)
+    }
+
+    /// With the values of cookies whose name starts with `prefix` changed; `None` drops them.
+    fn changed(&self, prefix: &str, change: impl Fn(&str) -> Option<(String, String)>) -> Self {
+        let changed = self.0.iter().filter_map(|(name, value)| {
+            if name.starts_with(prefix) {
+                change(value)
+            } else {
+                Some((name.clone(), value.clone()))
+            }
+        });
+        Self(changed.collect())
+    }
 }
 
 #[test]
 fn a_flow_comes_back_as_it_was_kept() {
-    let mut jar = Jar::default();
-    begin(&mut jar, "state", "wiki", NOW);
-    let flow = take(&jar.line(), "state", "wiki", &KEYS, NOW.plus_seconds(599)).expect("a flow");
-    assert_eq!(flow.nonce.secret(), "the nonce");
-    assert_eq!(flow.code_verifier.secret(), "the verifier");
-    assert_eq!(flow.return_to.as_str(), "https://app.example.com/a?b#c");
+    for name in ["wiki", "plain", "intranet"] {
+        let jar = Jar::default().begin("state", name, NOW);
+        let flow = jar
+            .take("state", name, &KEYS, NOW.plus_seconds(599))
+            .expect("a flow");
+        assert_eq!(flow.nonce.secret(), "the nonce");
+        assert_eq!(flow.code_verifier.secret(), "the verifier");
+        assert!(flow.return_to.as_str().ends_with("/a?b#c"), "{name}");
+    }
 }
 
 #[test]
 fn the_cookie_is_confined_and_shows_nothing() {
-    let (application, keys) = (application("wiki"), deployment(&KEYS).flow_keys);
-    let flows = FlowCookies::find([], &application, &keys);
-    let lines = flows
-        .begin(&pending("state", "/secret-path", &application), NOW)
-        .expect("sealed");
-    assert_eq!(lines.len(), 1);
+    let (wiki, keys) = (application("wiki"), deployment(&KEYS[..1]).flow_keys);
+    let begin = |application: &Application| {
+        let flow = pending("state", "/secret-path", application);
+        FlowCookies::find([], application, &keys)
+            .begin(&flow, NOW)
+            .expect("sealed")
+    };
+    let lines = begin(&wiki);
     let (pair, attributes) = lines[0].split_once("; ").expect("attributes");
     assert_eq!(
         attributes,
         "Path=/akprox; Max-Age=600; HttpOnly; SameSite=Lax; Secure"
     );
     assert!(pair.starts_with("__Secure-gatepost-flow-"), "{pair}");
+    let (mark, attributes) = lines[1].split_once("; ").expect("attributes");
+    assert_eq!(
+        attributes,
+        "Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"
+    );
+    assert!(
+        mark.starts_with("__Host-gatepost-flow-") && mark.ends_with("=1"),
+        "{mark}"
+    );
+    assert_eq!(lines.len(), 2);
     for secret in ["state", "nonce", "verifier", "secret-path"] {
-        assert!(!pair.contains(secret), "{pair}");
+        assert!(
+            !pair.contains(secret) && !mark.contains(secret),
+            "{pair} {mark}"
+        );
     }
-    let again = flows
-        .begin(&pending("state", "/secret-path", &application), NOW)
-        .expect("sealed");
-    assert_ne!(lines, again, "sealed with a nonce of its own");
-    let plain = crate::fixture::application("plain");
-    let flows = FlowCookies::find([], &plain, &keys);
-    let lines = flows
-        .begin(&pending("state", "/", &plain), NOW)
-        .expect("sealed");
+    assert_ne!(lines, begin(&wiki), "sealed with a nonce of its own");
+
+    let lines = begin(&application("plain"));
+    assert_eq!(lines.len(), 1, "no prefix over plain http");
     assert!(
         lines[0].contains("Path=/sso;") && !lines[0].contains("Secure"),
         "{}",
@@ -102,7 +127,7 @@ fn the_cookie_is_confined_and_shows_nothing() {
 
 #[test]
 fn the_longest_target_fits_a_cookie() {
-    let (application, keys) = (application("wiki"), deployment(&KEYS).flow_keys);
+    let (application, keys) = (application("wiki"), deployment(&KEYS[..1]).flow_keys);
     let target = format!("/{}", "a".repeat(2_047));
     let long = PendingSignIn {
         code_verifier: PkceCodeVerifier::new("v".repeat(43)),
@@ -116,75 +141,105 @@ fn the_longest_target_fits_a_cookie() {
 
 #[test]
 fn a_flow_is_refused_anywhere_but_where_it_began() {
-    let mut jar = Jar::default();
-    begin(&mut jar, "state", "wiki", NOW);
-    let line = jar.line();
-    let (name, value) = line.split_once('=').expect("a pair");
-    let moved = format!("{}={value}", name_of(&application("wiki"), "other"));
-    let flipped = {
+    const FLOW: &str = "__Secure-";
+    let jar = Jar::default().begin("state", "wiki", NOW);
+    let other = Jar::default().begin("other", "wiki", NOW);
+    let with = |mut a: Jar, b: &Jar| {
+        a.0.extend(b.0.clone());
+        a
+    };
+    let moved = jar.changed(FLOW, |value| {
+        Some((
+            format!("__Secure-gatepost-flow-{}", id_of("other")),
+            value.to_owned(),
+        ))
+    });
+    let mark_of_other = other.changed(FLOW, |_| None);
+    let flipped = jar.changed(FLOW, |value| {
         let mut bytes = value.as_bytes().to_vec();
         let last = bytes.len() - 5;
         bytes[last] = if bytes[last] == b'A' { b'B' } else { b'A' };
-        format!("{name}={}", String::from_utf8(bytes).expect("text"))
-    };
+        let name = format!("__Secure-gatepost-flow-{}", id_of("state"));
+        Some((name, String::from_utf8(bytes).expect("text")))
+    });
+    let planted = jar.changed("__Host-", |_| None);
     let later = NOW.plus_seconds(600);
-    for (case, line, state, app, now) in [
-        ("no cookie", "", "state", "wiki", NOW),
-        ("another state", &*line, "other", "wiki", NOW),
-        ("another state's cookie", &*moved, "other", "wiki", NOW),
-        ("another application", &*line, "state", "intranet", NOW),
-        ("expired", &*line, "state", "wiki", later),
-        ("changed", &*flipped, "state", "wiki", NOW),
-        ("no state", &*line, "", "wiki", NOW),
+    for (case, jar, state, app, now) in [
+        ("no cookie", &Jar::default(), "state", "wiki", NOW),
+        ("another state", &jar, "other", "wiki", NOW),
+        (
+            "another flow's cookie",
+            &with(moved, &mark_of_other),
+            "other",
+            "wiki",
+            NOW,
+        ),
+        ("another application", &jar, "state", "intranet", NOW),
+        ("expired", &jar, "state", "wiki", later),
+        ("changed", &flipped, "state", "wiki", NOW),
+        ("no state", &jar, "", "wiki", NOW),
+        ("planted by another host", &planted, "state", "wiki", NOW),
+        (
+            "planted beside another flow",
+            &with(planted.clone(), &other),
+            "state",
+            "wiki",
+            NOW,
+        ),
     ] {
-        assert!(take(line, state, app, &KEYS, now).is_none(), "{case}");
+        assert!(jar.take(state, app, &KEYS, now).is_none(), "{case}");
     }
+    assert!(jar.take("state", "wiki", &KEYS, NOW).is_some());
 }
 
 #[test]
 fn any_key_of_the_ring_opens_and_no_other() {
-    let mut jar = Jar::default();
-    begin(&mut jar, "state", "wiki", NOW);
-    let line = jar.line();
+    let jar = Jar::default().begin("state", "wiki", NOW);
     let (a, b) = (KEYS[0], KEYS[1]);
-    assert!(
-        take(&line, "state", "wiki", &[b, a], NOW).is_some(),
-        "rotated"
-    );
-    assert!(take(&line, "state", "wiki", &[b], NOW).is_none(), "retired");
+    assert!(jar.take("state", "wiki", &[b, a], NOW).is_some(), "rotated");
+    assert!(jar.take("state", "wiki", &[b], NOW).is_none(), "retired");
     let same_id = b.replacen("b:", "a:", 1);
     assert!(
-        take(&line, "state", "wiki", &[&same_id], NOW).is_none(),
+        jar.take("state", "wiki", &[&same_id], NOW).is_none(),
         "another key of that id"
     );
 }
 
 #[test]
 fn tabs_do_not_disturb_each_other_and_the_oldest_flow_makes_room() {
+    let states = ["1", "2", "3", "4", "5", "6", "7"];
     let mut jar = Jar::default();
-    for (seconds, state) in ["1", "2", "3", "4", "5", "6", "7"].into_iter().enumerate() {
-        begin(
-            &mut jar,
-            state,
-            "wiki",
-            NOW.plus_seconds(u64::try_from(seconds).expect("small")),
-        );
-        assert!(jar.0.len() <= MAX_FLOWS, "{}", jar.line());
+    for (seconds, state) in (0..).zip(states) {
+        jar = jar.begin(state, "wiki", NOW.plus_seconds(seconds));
+        assert!(jar.0.len() <= 2 * MAX_FLOWS, "{:?}", jar.0);
     }
-    let kept: Vec<&str> = ["1", "2", "3", "4", "5", "6", "7"]
+    let kept: Vec<&str> = states
         .into_iter()
-        .filter(|state| take(&jar.line(), state, "wiki", &KEYS, NOW).is_some())
+        .filter(|state| jar.take(state, "wiki", &KEYS, NOW).is_some())
         .collect();
     assert_eq!(kept, ["3", "4", "5", "6", "7"]);
 
     jar.0
         .push(("__Secure-gatepost-flow-junk".into(), "x".into()));
-    begin(&mut jar, "8", "wiki", NOW.plus_seconds(8));
+    jar = jar.begin("8", "wiki", NOW.plus_seconds(8));
     assert!(
-        !jar.line().contains("junk"),
-        "what cannot be opened goes first: {}",
-        jar.line()
+        jar.pairs().all(|(name, _)| !name.ends_with("junk")),
+        "what cannot be opened goes first"
     );
+}
+
+#[test]
+fn ending_a_flow_removes_both_its_cookies_and_no_others() {
+    let mut jar = Jar::default()
+        .begin("1", "wiki", NOW)
+        .begin("2", "wiki", NOW);
+    let (application, keys) = (application("wiki"), deployment(&KEYS).flow_keys);
+    let end = |jar: &Jar, state| FlowCookies::find(jar.pairs(), &application, &keys).end(state);
+    assert!(end(&jar, "3").is_empty(), "none of this browser's");
+    let lines = end(&jar, "1");
+    jar.keep(lines);
+    assert_eq!(jar.0.len(), 2);
+    assert!(jar.take("2", "wiki", &KEYS, NOW).is_some());
 }
 
 #[test]

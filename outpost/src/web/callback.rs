@@ -23,11 +23,7 @@ impl Site<'_> {
         let Some(state) = visit.single_query("state") else {
             return Failure::MalformedCallback.into();
         };
-        let flows = FlowCookies::find(
-            visit.cookie_lines(),
-            application,
-            &self.deployment.flow_keys,
-        );
+        let flows = FlowCookies::find(visit.cookies(), application, &self.deployment.flow_keys);
         let end = flows.end(&state);
         let answer = match flows.take(&state, self.outpost.clock.now()) {
             Some(pending) => match self.finish(application, visit, pending).await {
@@ -37,7 +33,7 @@ impl Site<'_> {
             None => self.without_flow(application, visit),
         };
         // Used or not, worked or not: this flow is over.
-        answer.and_cookie(end)
+        answer.and_cookies(end)
     }
 
     async fn finish(

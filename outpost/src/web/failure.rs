@@ -16,7 +16,7 @@ use crate::store::StoreUnavailable;
 #[non_exhaustive]
 pub enum Failure {
     /// No application has this host.
-    #[error("no application at this host: {host:?}")]
+    #[error("no application at this host: {}", host.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string))]
     UnknownHost {
         /// The host, as far as it could be understood.
         host: Option<Authority>,

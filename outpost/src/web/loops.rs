@@ -40,10 +40,9 @@ impl<'a> Attempts<'a> {
             .collect();
         let target = URL_SAFE_NO_PAD.encode(digest);
         let count = visit
-            .cookie_lines()
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))
-            .filter_map(|value| value.split_once('.'))
+            .cookies()
+            .filter(|(name, _)| *name == NAME)
+            .filter_map(|(_, value)| value.split_once('.'))
             .filter(|(own, _)| *own == target)
             .find_map(|(_, count)| count.parse().ok())
             .unwrap_or(0);

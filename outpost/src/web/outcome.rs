@@ -200,9 +200,9 @@ impl Outcome {
 }
 
 impl Answer {
-    /// This answer with one more cookie.
-    pub fn and_cookie(mut self, cookie: Option<String>) -> Self {
-        self.cookies.extend(cookie);
+    /// This answer with more cookies.
+    pub fn and_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
+        self.cookies.extend(cookies);
         self
     }
 

@@ -8,7 +8,6 @@ use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
-use crate::store::SessionRecord;
 
 impl Site<'_> {
     pub(super) async fn sign_out(
@@ -20,24 +19,24 @@ impl Site<'_> {
             return Failure::CrossSite.into();
         }
         let candidates = visit.session_candidates(&application.cookie.name);
-        let mut record: Option<Arc<SessionRecord>> = None;
         // A cookie whose window has ended still says which session is meant.
-        if let Ok(cookie) = application.authenticate(&candidates) {
-            match self.outpost.store.remove(cookie.session_id()).await {
-                Ok(removed) => record = removed,
+        let at_provider = match application.authenticate(&candidates) {
+            Err(_) => None,
+            Ok(cookie) => match self.outpost.store.remove(cookie.session_id()).await {
+                Ok(record) => {
+                    let subject = &cookie.claims_at_issue().sub;
+                    tracing::info!(application = %application.audience, ?subject, "signed out");
+                    // Where the browser goes is nothing that a request could say: no `rd` is read
+                    // here. A provider that gets no hint asks whether to sign out.
+                    let id_token = record.as_ref().map(|record| &record.id_token);
+                    application
+                        .provider
+                        .sign_out_url(id_token, &application.post_logout_uri())
+                }
                 // The cookie is left in place: without it, nobody could end the session later.
                 Err(error) => return Failure::Store(error).into(),
-            }
-            let subject = &cookie.claims_at_issue().sub;
-            tracing::info!(application = %application.audience, ?subject, "signed out");
-        }
-        // Where the browser goes is nothing that a request could say: no `rd` is read here.
-        let id_token = record.as_ref().map(|record| &record.id_token);
-        let at_provider = record.as_ref().and_then(|_| {
-            application
-                .provider
-                .sign_out_url(id_token, &application.post_logout_uri())
-        });
+            },
+        };
         let outcome = match at_provider {
             Some(url) => Outcome::Redirect { to: url.into() },
             None => Outcome::SignedOut {

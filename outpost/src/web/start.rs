@@ -33,13 +33,13 @@ impl Site<'_> {
             .unwrap_or_else(|| ReturnTo::fallback(application));
         let attempts = Attempts::of(visit, application, &return_to);
         if attempts.are_too_many() {
-            return Answer::from(Failure::Loop).and_cookie(Some(attempts.forget()));
+            return Answer::from(Failure::Loop).and_cookies([attempts.forget()]);
         }
         let answer = match self.renewed(application, visit, &return_to).await {
             Some(answer) => answer,
             None => self.begin(application, visit, return_to),
         };
-        answer.and_cookie(Some(attempts.one_more()))
+        answer.and_cookies([attempts.one_more()])
     }
 
     /// In domain mode a sign-in has to begin on the host that the callback comes to, since the
@@ -110,11 +110,7 @@ impl Site<'_> {
             Ok(begun) => begun,
             Err(unavailable) => return Failure::SignIn(SignInError::from(unavailable)).into(),
         };
-        let flows = FlowCookies::find(
-            visit.cookie_lines(),
-            application,
-            &self.deployment.flow_keys,
-        );
+        let flows = FlowCookies::find(visit.cookies(), application, &self.deployment.flow_keys);
         match flows.begin(&pending, self.outpost.clock.now()) {
             Some(cookies) => Outcome::Redirect { to: url.into() }.with_cookies(cookies),
             None => Failure::FlowNotKept.into(),

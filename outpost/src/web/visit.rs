@@ -187,12 +187,18 @@ impl<'a> Visit<'a> {
         values.next().is_none().then_some(value)
     }
 
-    /// The values of the `Cookie` header lines that are text.
-    pub fn cookie_lines(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.headers
+    /// The cookies whose name and value are text. Others may be any bytes, and stand in the way of
+    /// none.
+    pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let lines = self
+            .headers
             .get_all(COOKIE)
             .iter()
-            .filter_map(|line| line.to_str().ok())
+            .map(HeaderValue::as_bytes);
+        lines
+            .flat_map(|line| line.split(|byte| *byte == b';'))
+            .filter_map(|pair| std::str::from_utf8(pair).ok())
+            .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
     }
 
     /// All `Cookie` lines as one, without the session cookie of that name; `None` when nothing is

@@ -36,7 +36,8 @@ impl Reply {
     pub(crate) fn sets_session(&self) -> bool {
         self.set_cookies().iter().any(|line| {
             let value = line.split(';').next().and_then(|pair| pair.split_once('='));
-            let session = line.starts_with("__Host-gatepost")
+            let session = line.starts_with("__Host-gatepost=")
+                || line.starts_with("__Host-gatepost.")
                 || line.starts_with("__Secure-gatepost=")
                 || line.starts_with("gatepost=");
             session && value.is_some_and(|(_, value)| !value.is_empty())

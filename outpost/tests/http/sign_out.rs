@@ -45,6 +45,22 @@ async fn signing_out_ends_the_session_here_and_at_the_provider() {
 }
 
 #[tokio::test]
+async fn whoever_has_a_cookie_without_a_session_can_still_sign_out_at_the_provider() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let mut copy = browser.clone();
+    browser.load(SIGN_OUT).await.expect(302);
+    let reply = copy.load(SIGN_OUT).await.expect(302);
+    let expected = format!("{}/logout?client_id=gatepost", world.provider.issuer);
+    assert!(
+        reply.location().starts_with(&expected),
+        "{}",
+        reply.location()
+    );
+}
+
+#[tokio::test]
 async fn every_cookie_of_the_session_is_removed_as_it_was_set() {
     let world = World::new().await;
     for (url, domain) in [
