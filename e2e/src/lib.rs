@@ -36,6 +36,7 @@ mod traefik;
 pub mod upstream;
 pub mod users;
 mod wait;
+pub mod wire;
 
 pub use client::{Answer, Client, Journey};
 pub use keys::Keys;

@@ -1,0 +1,532 @@
+//! One table of requests, three that decide: the plugin, `auth/traefik` and `auth/nginx`. They
+//! must agree, for what reaches the app as for what is said to who does not get there.
+
+use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::upstream::Seen;
+use gatepost_e2e::users::{ALICE, User};
+use gatepost_e2e::wire::Wire;
+use gatepost_e2e::{Client, Service, Site, forge};
+use serde_json::{Value, json};
+
+use crate::plugin::middlewares;
+
+const CAROL: User = User {
+    login: "carol",
+    password: "rumpelstiltskin",
+};
+const DAVE: User = User {
+    login: "dave",
+    password: "hal",
+};
+
+/// Whose cookie a request carries, and how.
+enum Cookies {
+    None,
+    Alice,
+    /// In no group.
+    Carol,
+    /// Without an e-mail address, with groups and a name that are hard on headers.
+    Dave,
+    /// A `Cookie` header made of Alice's token.
+    Made(fn(&str) -> String),
+    /// As it stands.
+    Text(&'static str),
+}
+
+/// What becomes of a request.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// It reaches the app, with these headers of [`IDENTITY`] and this `Cookie`.
+    Passes(Vec<(&'static str, Vec<String>)>),
+    /// A page load is sent to sign in, anything else is answered 401.
+    MustSignIn,
+    /// 403.
+    Denied,
+    /// The proxy itself refuses it, before anybody decides.
+    Refused,
+}
+
+/// What an outcome is to be.
+enum Expected {
+    /// As nobody.
+    Anonymous,
+    Alice,
+    Dave,
+    MustSignIn,
+    Denied,
+    /// By whomever.
+    NotPassed,
+}
+
+/// How a request is sent, beside method and target.
+type Headers = &'static [(&'static str, &'static str)];
+
+struct Case {
+    name: &'static str,
+    line: &'static str,
+    cookies: Cookies,
+    headers: Headers,
+    expected: Expected,
+}
+
+fn case(
+    name: &'static str,
+    line: &'static str,
+    cookies: Cookies,
+    headers: Headers,
+    expected: Expected,
+) -> Case {
+    Case {
+        name,
+        line,
+        cookies,
+        headers,
+        expected,
+    }
+}
+
+/// The headers that carry an identity, or the cookies.
+const IDENTITY: [&str; 6] = [
+    "x-auth-username",
+    "x-auth-groups",
+    "x-forwarded-email",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "cookie",
+];
+
+const PAGE: Headers = &[("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate")];
+const SCRIPT: Headers = &[("Accept", "application/json"), ("Sec-Fetch-Mode", "cors")];
+const PREFLIGHT: Headers = &[
+    ("Origin", "https://other.example"),
+    ("Access-Control-Request-Method", "PUT"),
+];
+const SPOOFED: Headers = &[
+    ("X-Auth-Username", "mallory"),
+    ("x-auth-username", "eve"),
+    ("X_Auth_Username", "mallory"),
+    ("X-Auth_Username", "mallory"),
+    ("X-Auth-Groups", "root"),
+    ("X-Forwarded-Email", "mallory@example.com"),
+    ("X-Forwarded-Preferred-Username", "mallory"),
+    ("X-Forwarded-User", "0"),
+    ("X-Gatepost-Verdict", "allow"),
+    ("Connection", "x-auth-username, X-Forwarded-User"),
+];
+const OVERRIDDEN: Headers = &[
+    ("X-HTTP-Method-Override", "OPTIONS"),
+    ("X-Original-Method", "OPTIONS"),
+    ("X-Forwarded-Method", "OPTIONS"),
+    ("Origin", "https://other.example"),
+    ("Access-Control-Request-Method", "PUT"),
+];
+
+fn cases() -> Vec<Case> {
+    use Cookies::{Alice, Carol, Dave, Made, None, Text};
+    use Expected::{Anonymous, Denied, MustSignIn, NotPassed};
+    vec![
+        case("nobody, page", "GET /", None, PAGE, MustSignIn),
+        case("nobody, HEAD", "HEAD /", None, PAGE, MustSignIn),
+        case("nobody, script", "GET /", None, SCRIPT, MustSignIn),
+        case("nobody, form", "POST /form", None, PAGE, MustSignIn),
+        case("nobody, no headers", "GET /", None, &[], MustSignIn),
+        case(
+            "signed in, page",
+            "GET /x?y=1",
+            Alice,
+            PAGE,
+            Expected::Alice,
+        ),
+        case(
+            "signed in, script",
+            "GET /x",
+            Alice,
+            SCRIPT,
+            Expected::Alice,
+        ),
+        case("signed in, HEAD", "HEAD /x", Alice, PAGE, Expected::Alice),
+        case(
+            "signed in, DELETE",
+            "DELETE /x",
+            Alice,
+            SCRIPT,
+            Expected::Alice,
+        ),
+        case("odd claims", "GET /", Dave, SCRIPT, Expected::Dave),
+        case(
+            "odd claims, spoofed",
+            "GET /",
+            Dave,
+            SPOOFED,
+            Expected::Dave,
+        ),
+        case("in no group, page", "GET /", Carol, PAGE, Denied),
+        case("in no group, script", "POST /", Carol, SCRIPT, Denied),
+        // Public paths, and what only looks like one.
+        case("public", "GET /public/x", None, SCRIPT, Anonymous),
+        case("public, POST", "POST /public/x", None, SCRIPT, Anonymous),
+        case(
+            "public, signed in",
+            "GET /public/x",
+            Alice,
+            SCRIPT,
+            Expected::Alice,
+        ),
+        case(
+            "public, in no group",
+            "GET /public/x",
+            Carol,
+            SCRIPT,
+            Anonymous,
+        ),
+        case("public, spoofed", "GET /public/x", None, SPOOFED, Anonymous),
+        case(
+            "public, escaped",
+            "GET /%70ublic/x",
+            None,
+            SCRIPT,
+            Anonymous,
+        ),
+        case(
+            "public, with a query",
+            "GET /public/x?next=/../admin",
+            None,
+            SCRIPT,
+            Anonymous,
+        ),
+        case("public for GET", "GET /hook", None, SCRIPT, Anonymous),
+        case(
+            "public for GET, POST",
+            "POST /hook",
+            None,
+            SCRIPT,
+            MustSignIn,
+        ),
+        case("its folder itself", "GET /public", None, SCRIPT, MustSignIn),
+        case("longer name", "GET /publicx", None, SCRIPT, MustSignIn),
+        case("capitals", "GET /PUBLIC/x", None, SCRIPT, MustSignIn),
+        case(
+            "in the query",
+            "GET /admin?path=/public/x",
+            None,
+            SCRIPT,
+            MustSignIn,
+        ),
+        case(
+            "dot segments",
+            "GET /public/../admin",
+            None,
+            SCRIPT,
+            NotPassed,
+        ),
+        case(
+            "escaped dots",
+            "GET /public/%2e%2e/admin",
+            None,
+            SCRIPT,
+            NotPassed,
+        ),
+        case(
+            "escaped slash",
+            "GET /public/..%2fadmin",
+            None,
+            SCRIPT,
+            NotPassed,
+        ),
+        case(
+            "escaped backslash",
+            "GET /public/..%5cadmin",
+            None,
+            SCRIPT,
+            NotPassed,
+        ),
+        case(
+            "escaped twice",
+            "GET /public/%252e%252e/admin",
+            None,
+            SCRIPT,
+            NotPassed,
+        ),
+        case(
+            "parameters",
+            "GET /public/..;/admin",
+            None,
+            SCRIPT,
+            NotPassed,
+        ),
+        case("NUL", "GET /public/x%00", None, SCRIPT, NotPassed),
+        case("bad escape", "GET /public/%zz", None, SCRIPT, NotPassed),
+        case(
+            "overlong UTF-8",
+            "GET /public/%c0%ae%c0%ae/admin",
+            None,
+            SCRIPT,
+            NotPassed,
+        ),
+        case(
+            "escaped question mark",
+            "GET /admin%3f/public/x",
+            None,
+            SCRIPT,
+            NotPassed,
+        ),
+        // Methods.
+        case("preflight", "OPTIONS /api", None, PREFLIGHT, Anonymous),
+        case("plain OPTIONS", "OPTIONS /api", None, SCRIPT, MustSignIn),
+        case(
+            "overridden method",
+            "DELETE /api",
+            None,
+            OVERRIDDEN,
+            MustSignIn,
+        ),
+        // Cookies.
+        case(
+            "made up",
+            "GET /",
+            Text("gatepost=e30.e30.e30"),
+            SCRIPT,
+            MustSignIn,
+        ),
+        case("empty", "GET /", Text("gatepost="), SCRIPT, MustSignIn),
+        case("altered", "GET /", Made(altered), SCRIPT, MustSignIn),
+        case(
+            "cut",
+            "GET /",
+            Made(|t| format!("gatepost={}", t.split_at(t.len() - 1).0)),
+            SCRIPT,
+            MustSignIn,
+        ),
+        case(
+            "quoted",
+            "GET /",
+            Made(|t| format!("gatepost=\"{t}\"")),
+            SCRIPT,
+            MustSignIn,
+        ),
+        case(
+            "another name",
+            "GET /",
+            Made(|t| format!("Gatepost={t}")),
+            SCRIPT,
+            MustSignIn,
+        ),
+        case(
+            "inside another",
+            "GET /",
+            Made(|t| format!("a=gatepost={t}")),
+            SCRIPT,
+            MustSignIn,
+        ),
+        case(
+            "bad, then good",
+            "GET /",
+            Made(|t| format!("gatepost=x; gatepost={t}")),
+            SCRIPT,
+            Expected::Alice,
+        ),
+        case(
+            "good, then bad",
+            "GET /",
+            Made(|t| format!("gatepost={t}; gatepost=x")),
+            SCRIPT,
+            Expected::Alice,
+        ),
+        case(
+            "in two parts",
+            "GET /",
+            Made(parts),
+            SCRIPT,
+            Expected::Alice,
+        ),
+        case(
+            "a part missing",
+            "GET /",
+            Made(|t| format!("gatepost.1={t}")),
+            SCRIPT,
+            MustSignIn,
+        ),
+    ]
+}
+
+fn altered(token: &str) -> String {
+    let mut bytes = token.as_bytes().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] = if bytes[middle] == b'A' { b'B' } else { b'A' };
+    format!("gatepost={}", String::from_utf8_lossy(&bytes))
+}
+
+fn parts(token: &str) -> String {
+    let (first, second) = token.split_at(token.len() / 2);
+    format!("gatepost.0={first}; gatepost.1={second}")
+}
+
+#[test]
+fn plugin_and_outpost_decide_alike() -> Result<()> {
+    let policy = json!({
+        "public": ["/public/*", "GET=/hook"],
+        "allowPreflight": true,
+    });
+    let site = Site::builder("outpost/single.yaml")
+        .applications(&policy)
+        .provider(&json!({ "users": {
+            CAROL.login: person("248289761003", CAROL, &[], Some("carol@example.com")),
+            DAVE.login: person("248289761004", DAVE, &["staff", "a|admins", "Büro"], None),
+        } }))
+        .start()?;
+
+    let plugin = || -> Result<Service> {
+        Traefik::new(&site, "traefik/traefik.yaml")?
+            .route_with(
+                "traefik/single.yaml",
+                &middlewares(&["wiki-gatepost"], &policy),
+            )?
+            .start(&["wiki"])
+    };
+    let forward_auth = || -> Result<Service> {
+        Traefik::new(&site, "traefik/forward-auth.yaml")?
+            .route("traefik/forward-auth-single.yaml")?
+            .start(&["wiki"])
+    };
+    let nginx = || Nginx::start(&site, "nginx/single.conf", &["wiki"]);
+
+    let front = plugin()?;
+    let tokens = Tokens::of(&site)?;
+    decide_all(&site, &tokens, "the plugin")?;
+    drop(front);
+    std::fs::remove_dir_all(site.folder().join("traefik"))?;
+    let front = forward_auth()?;
+    decide_all(&site, &tokens, "auth/traefik")?;
+    drop(front);
+    let _front = nginx()?;
+    decide_all(&site, &tokens, "auth/nginx")
+}
+
+fn person(sub: &str, user: User, groups: &[&str], email: Option<&str>) -> Value {
+    json!({
+        "sub": sub,
+        "password": user.password,
+        "name": user.login,
+        "email": email,
+        "groups": groups,
+    })
+}
+
+/// The session cookies of those who take part.
+struct Tokens {
+    alice: String,
+    carol: String,
+    dave: String,
+}
+
+impl Tokens {
+    fn of(site: &Site) -> Result<Self> {
+        let page = site.url("wiki", "/")?;
+        let of = |user: &User| -> Result<String> {
+            let client = Client::new()?;
+            client.sign_in(&page, user)?;
+            client.cookie(&page, "gatepost").context(user.login)
+        };
+        Ok(Self {
+            alice: of(&ALICE)?,
+            carol: of(&CAROL)?,
+            dave: of(&DAVE)?,
+        })
+    }
+}
+
+fn decide_all(site: &Site, tokens: &Tokens, decider: &str) -> Result<()> {
+    for case in cases() {
+        let name = format!("{decider}: {}", case.name);
+        let outcome = decide(site, tokens, &case).with_context(|| name.clone())?;
+        let expected = match case.expected {
+            Expected::Anonymous => Outcome::Passes(Vec::new()),
+            Expected::Alice => passes(&[
+                ("x-auth-username", "alice"),
+                ("x-auth-groups", "staff|admins"),
+                ("x-forwarded-email", "alice@example.com"),
+                ("x-forwarded-preferred-username", "alice"),
+                ("x-forwarded-user", "248289761001"),
+            ]),
+            Expected::Dave => passes(&[
+                ("x-auth-username", "dave"),
+                ("x-auth-groups", "staff|Büro"),
+                ("x-forwarded-preferred-username", "dave"),
+                ("x-forwarded-user", "248289761004"),
+            ]),
+            Expected::MustSignIn => Outcome::MustSignIn,
+            Expected::Denied => Outcome::Denied,
+            Expected::NotPassed => {
+                let refused = matches!(outcome, Outcome::MustSignIn | Outcome::Refused);
+                assert!(refused, "{name}: {outcome:?}");
+                continue;
+            }
+        };
+        assert_eq!(outcome, expected, "{name}");
+    }
+    Ok(())
+}
+
+fn passes(headers: &[(&'static str, &str)]) -> Outcome {
+    let one = |(name, value): &(&'static str, &str)| (*name, vec![(*value).to_owned()]);
+    Outcome::Passes(headers.iter().map(one).collect())
+}
+
+fn decide(site: &Site, tokens: &Tokens, case: &Case) -> Result<Outcome> {
+    let before = site.wiki().len();
+    let port = site.ports().web;
+    let host = format!("wiki.example.localhost:{port}");
+    let cookie = match case.cookies {
+        Cookies::None => None,
+        Cookies::Alice => Some(format!("gatepost={}", tokens.alice)),
+        Cookies::Carol => Some(format!("gatepost={}", tokens.carol)),
+        Cookies::Dave => Some(format!("gatepost={}", tokens.dave)),
+        Cookies::Made(make) => Some(make(&tokens.alice)),
+        Cookies::Text(text) => Some(text.to_owned()),
+    };
+    let mut headers = vec![("Host", host.as_str()), ("Content-Length", "0")];
+    headers.extend(case.headers);
+    headers.extend(cookie.as_deref().map(|cookie| ("Cookie", cookie)));
+    let mut wire = Wire::connect(port)?;
+    wire.request(case.line, &headers)?;
+    let head = wire.head()?;
+    let requests = site.wiki();
+    let reached: &[Seen] = requests.get(before..).unwrap_or_default();
+    let page_load = case.headers == PAGE && !case.line.starts_with("POST");
+    Ok(match (head.status, reached) {
+        (200, [seen]) => Outcome::Passes(identity(seen)),
+        (302, []) if page_load => Outcome::MustSignIn,
+        (401, []) if !page_load => Outcome::MustSignIn,
+        (403, []) => Outcome::Denied,
+        (400, []) => Outcome::Refused,
+        (status, reached) => bail!("{status}, and {} requests reached the app", reached.len()),
+    })
+}
+
+/// What the app sees of who it is, under every name that folds to one of [`IDENTITY`].
+fn identity(seen: &Seen) -> Vec<(&'static str, Vec<String>)> {
+    let folded = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    IDENTITY
+        .into_iter()
+        .filter_map(|own| {
+            let named = seen.headers.iter().filter(|(name, _)| folded(name) == own);
+            let values: Vec<String> = named.flat_map(|(_, values)| values.clone()).collect();
+            (!values.is_empty()).then_some((own, values))
+        })
+        .collect()
+}
+
+/// What the deciders do not have in common: only the outpost knows that a session was ended, until
+/// its window is over.
+#[test]
+fn outpost_refuses_a_session_that_its_store_does_not_have() -> Result<()> {
+    let site = Site::builder("outpost/single.yaml").start()?;
+    let _front = Nginx::start(&site, "nginx/single.conf", &["wiki"])?;
+    let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
+    let request = Client::new()?
+        .fetch(reqwest::Method::GET, &site.url("wiki", "/")?)
+        .header("Cookie", format!("gatepost={cookie}"));
+    assert_eq!(request.send()?.status(), 401);
+    Ok(())
+}
