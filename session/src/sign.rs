@@ -9,7 +9,7 @@ use hmac::Mac as _;
 use crate::claims::Claims;
 use crate::keyring::{KeyRing, Purpose};
 use crate::token::{BASE64, Mac, encoded_header, keyed_mac};
-use crate::verify::MAX_TOKEN_BYTES;
+use crate::verify::{Authentic, MAX_TOKEN_BYTES};
 
 /// Signs claims with the first key of a ring.
 #[derive(Clone)]
@@ -54,6 +54,14 @@ impl Signer {
         } else {
             Ok(token)
         }
+    }
+}
+
+impl Signer {
+    /// The session that a cookie with these claims would be, without making the cookie: for
+    /// deciding on more than a cookie has room for. Whoever can sign could as well have signed it.
+    pub fn vouch_for(&self, claims: Claims) -> Authentic {
+        Authentic::new(claims)
     }
 }
 

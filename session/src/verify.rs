@@ -134,7 +134,7 @@ impl fmt::Debug for Verifier {
 
 /// A session cookie that a holder of a key made for this audience, at some time.
 ///
-/// Only [`Verifier::authenticate`] makes one. It is not permission to act: its window may have
+/// Only [`Verifier::authenticate`] makes one, and whoever can sign. It is not permission to act: its window may have
 /// ended, and then it is no more than the key to a session in the outpost's store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authentic {
@@ -142,6 +142,12 @@ pub struct Authentic {
 }
 
 impl Authentic {
+    /// Takes the claims for authentic: only for whoever could have signed them.
+    #[cfg(feature = "sign")]
+    pub(crate) fn new(claims: Claims) -> Self {
+        Self { claims }
+    }
+
     /// The session in force at `now`.
     ///
     /// # Errors
