@@ -19,14 +19,15 @@ use crate::service::Service;
 use crate::upstream::{Seen, Upstream};
 use crate::{layout, ports, provider, settings, stack};
 
-/// The domain of the files that docs show.
+/// The domain of most files that docs show.
 const SHOWN_DOMAIN: &str = "example.com";
 
-/// A domain that is loopback for browsers and for [`Client`](crate::Client).
-const DOMAIN: &str = "example.localhost";
-
-/// A second domain of the files that docs show, and what stands for it.
-const OTHER_DOMAINS: (&str, &str) = ("example.org", "example-org.localhost");
+/// The domains of the files, and those in their place, which are loopback for browsers and for
+/// [`Client`](crate::Client).
+const DOMAINS: [(&str, &str); 2] = [
+    (SHOWN_DOMAIN, "example.localhost"),
+    ("example.org", "example-org.localhost"),
+];
 
 /// The host names below these domains that the files use.
 const NAMES: [&str; 4] = ["wiki", "files", "auth", "traefik"];
@@ -183,6 +184,18 @@ impl Site {
         &self.keys
     }
 
+    /// Changes the configuration file of the running outpost, which takes it up by itself.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or written, or `change` fails.
+    pub fn change_outpost(&self, change: impl FnOnce(&mut Value) -> Result<()>) -> Result<()> {
+        let file = self.folder.path().join("gatepost.yaml");
+        let mut config = serde_json::from_str(&fs::read_to_string(&file)?)?;
+        change(&mut config)?;
+        settings::write(&file, &config)
+    }
+
     /// A folder for what the proxy needs. Removed when the site stops.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -198,14 +211,18 @@ impl Site {
         &self.provider
     }
 
-    /// An address at the proxy. `host` is the name before the domain, `wiki`, `files` or `auth`,
-    /// and `path` starts with a slash.
+    /// An address at the proxy. `host` is a name as the files of `testdata/` have it, whole or
+    /// without the first domain: `files.example.org`, `wiki`. `path` starts with a slash.
     ///
     /// # Errors
     ///
     /// When these make no address.
     pub fn url(&self, host: &str, path: &str) -> Result<Url> {
-        let url = format!("http://{host}.{DOMAIN}:{}{path}", self.ports.web);
+        let mut host = host.to_owned();
+        if !host.contains('.') {
+            host = format!("{host}.{SHOWN_DOMAIN}");
+        }
+        let url = format!("http://{}:{}{path}", fit_domains(&host), self.ports.web);
         Url::parse(&url).with_context(|| url)
     }
 
@@ -261,15 +278,15 @@ fn read(path: &str) -> Result<String> {
 /// Puts this site's names, ports and paths in the place of those that docs show.
 fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
     let mut text = shown.replace("https://id.example.com", &provider::issuer(ports.provider));
-    for (domain, actual) in [(SHOWN_DOMAIN, DOMAIN), OTHER_DOMAINS] {
+    for (domain, actual) in DOMAINS {
         for name in NAMES {
             text = text.replace(
                 &format!("http://{name}.{domain}"),
                 &format!("http://{name}.{actual}:{}", ports.web),
             );
         }
-        text = text.replace(domain, actual);
     }
+    text = fit_domains(&text);
     let keys = folder.join("keys");
     for (shown, port) in [
         ("127.0.0.1:8000", ports.wiki),
@@ -280,6 +297,14 @@ fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
         text = text.replace(shown, &format!("127.0.0.1:{port}"));
     }
     text.replace("/etc/gatepost/keys", &keys.to_string_lossy())
+}
+
+fn fit_domains(shown: &str) -> String {
+    DOMAINS
+        .iter()
+        .fold(shown.to_owned(), |text, (domain, actual)| {
+            text.replace(domain, actual)
+        })
 }
 
 fn applications(config: &mut Value) -> Result<&mut Vec<Value>> {

@@ -4,6 +4,7 @@
 //! in [`checks`]; a module adds what is particular to its proxy.
 
 mod checks;
+mod control_plane;
 mod decisions;
 mod forward_auth;
 mod nginx;
