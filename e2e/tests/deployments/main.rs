@@ -6,6 +6,7 @@
 mod checks;
 mod control_plane;
 mod decisions;
+mod domains;
 mod forward_auth;
 mod nginx;
 mod plugin;
