@@ -1,0 +1,16 @@
+// Runs in Deno and Bun, without any permission: prints what the vectors come out as there.
+
+// By path: Deno does not let a package import itself by name.
+import { withSession } from '../dist/fetch.js';
+import { createVerifier } from '../dist/index.js';
+
+import vectors from '../../../testdata/cookies.json' with { type: 'json' };
+import { handler } from './handler.mjs';
+import { run } from './vectors.mjs';
+
+console.log(
+  JSON.stringify({
+    results: run(createVerifier, vectors),
+    statuses: await handler(createVerifier, withSession, vectors),
+  }),
+);
