@@ -55,6 +55,18 @@ pub fn outpost_binary() -> Result<PathBuf> {
     built(path, "the outpost", "cargo build --package gatepost")
 }
 
+/// The folder of the built npm package `@gatepost/session`.
+///
+/// # Errors
+///
+/// When it has not been built: says how.
+pub fn session_js() -> Result<PathBuf> {
+    let folder = root().join("session/js");
+    let command = "cargo xtask js --no-test";
+    built(folder.join("dist/index.js"), "the npm package", command)?;
+    Ok(folder)
+}
+
 fn from_env(name: &str) -> Option<PathBuf> {
     env::var_os(name).map(PathBuf::from)
 }

@@ -115,7 +115,8 @@ impl Stack {
 pub struct Application {
     name: String,
     origin: Url,
-    upstream: Upstream,
+    /// None where the test has an app of its own.
+    upstream: Option<Upstream>,
 }
 
 impl Application {
@@ -141,9 +142,12 @@ impl Application {
         url
     }
 
-    /// What the app was asked so far.
+    /// What the app was asked so far. An app of the test's own keeps no record.
     pub fn requests(&self) -> Vec<Seen> {
-        self.upstream.requests()
+        self.upstream
+            .as_ref()
+            .map(Upstream::requests)
+            .unwrap_or_default()
     }
 }
 
@@ -153,6 +157,7 @@ pub struct ApplicationSpec {
     name: String,
     plugin: Map<String, Value>,
     outpost: Map<String, Value>,
+    upstream_port: Option<u16>,
 }
 
 impl ApplicationSpec {
@@ -162,7 +167,15 @@ impl ApplicationSpec {
             name: name.to_owned(),
             plugin: Map::new(),
             outpost: Map::new(),
+            upstream_port: None,
         }
+    }
+
+    /// Leaves it to the test to have an app listen on this port of 127.0.0.1. Without this, there
+    /// is the one that records what it is asked.
+    pub fn upstream_port(mut self, port: u16) -> Self {
+        self.upstream_port = Some(port);
+        self
     }
 
     /// Sets a key that plugin and outpost both know, such as `require` or `public`.
@@ -379,8 +392,13 @@ fn start_application(
     traefik: &Folder,
 ) -> Result<Application> {
     let host = format!("{}.localhost", spec.name);
-    let upstream_port = ports::free()?;
-    let upstream = Upstream::start(upstream_port)?;
+    let (upstream_port, upstream) = match spec.upstream_port {
+        Some(port) => (port, None),
+        None => {
+            let port = ports::free()?;
+            (port, Some(Upstream::start(port)?))
+        }
+    };
     traefik.route(&Route {
         application: &spec.name,
         host: &host,

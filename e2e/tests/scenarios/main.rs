@@ -8,6 +8,7 @@ mod browser;
 mod cookies;
 mod groups;
 mod headers;
+mod javascript;
 mod key_rotation;
 mod outages;
 mod public;

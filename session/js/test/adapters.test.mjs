@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import express from 'express';
 import fastify from 'fastify';
 
-import { readSession, requireSession } from '@gatepost/session/connect';
+import { readSession, requireSession, sessionOf } from '@gatepost/session/connect';
 import { gatepost } from '@gatepost/session/fastify';
 import { fromRequest, withSession } from '@gatepost/session/fetch';
 
@@ -31,7 +31,7 @@ function withExpress() {
   });
   app.use(requireSession(verifier));
   app.get('/', (request, response) => {
-    response.json({ sub: request.gatepost.sub });
+    response.json({ sub: sessionOf(request).sub });
   });
   const server = createServer(app);
   return { start: () => listening(server), stop: () => server.close() };
@@ -51,7 +51,7 @@ function withNothing() {
 function withFastify() {
   const app = fastify();
   app.register(gatepost, { verifier: wikiThen() });
-  app.get('/', async (request) => ({ sub: request.gatepost.sub }));
+  app.get('/', async (request) => ({ sub: sessionOf(request).sub }));
   app.get('/optional', { config: { gatepost: 'optional' } }, async (request) => ({
     sub: request.gatepost?.sub ?? null,
   }));
@@ -132,3 +132,9 @@ for (const [name, make] of servers) {
     });
   });
 }
+
+test('a route that is not behind the adapter has no session, not an empty one', () => {
+  for (const request of [{}, { gatepost: undefined }, { gatepost: null }]) {
+    assert.throws(() => sessionOf(request), /not behind what requires one/);
+  }
+});

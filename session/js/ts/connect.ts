@@ -4,11 +4,13 @@ import { REFUSAL_BODY, REFUSAL_STATUS, refusalHeaders } from './refusal.js';
 import type { Session } from './session.js';
 import type { Verifier } from './verifier.js';
 
+export { sessionOf } from './session-of.js';
+
 declare global {
   // Where Express looks for what middleware adds to its requests.
   namespace Express {
     interface Request {
-      /** Who is signed in. Always there behind `requireSession`. */
+      /** Who is signed in. Always there behind `requireSession`; see `sessionOf`. */
       gatepost?: Session;
     }
   }

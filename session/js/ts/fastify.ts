@@ -6,9 +6,11 @@ import { REFUSAL_BODY, REFUSAL_STATUS, refusalHeaders } from './refusal.js';
 import type { Session } from './session.js';
 import type { Verifier } from './verifier.js';
 
+export { sessionOf } from './session-of.js';
+
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who is signed in. Null only on routes that are optional. */
+    /** Who is signed in. Null only on routes that are optional; see `sessionOf`. */
     gatepost: Session | null;
   }
   interface FastifyContextConfig {

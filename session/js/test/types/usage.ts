@@ -4,7 +4,7 @@ import express from 'express';
 import fastify from 'fastify';
 
 import { createVerifier, type Reason, type Session, type Verdict } from '@gatepost/session';
-import { readSession, requireSession } from '@gatepost/session/connect';
+import { readSession, requireSession, sessionOf } from '@gatepost/session/connect';
 import { gatepost } from '@gatepost/session/fastify';
 import { fromRequest, withSession } from '@gatepost/session/fetch';
 import { createFileVerifier } from '@gatepost/session/node';
@@ -58,6 +58,7 @@ app.use(requireSession(verifier));
 app.get('/', (request, response) => {
   // @ts-expect-error there may be none
   response.send(request.gatepost.sub);
+  response.send(sessionOf(request).sub);
 });
 
 const server = fastify();
