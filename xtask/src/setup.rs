@@ -18,12 +18,20 @@ pub(crate) fn plugin() -> Result<()> {
     Ok(())
 }
 
+/// What building and testing the session in JavaScript needs.
+pub(crate) fn js() -> Result<()> {
+    plugin()?;
+    NodePackages::session_js().ensure()?;
+    NodePackages::js_runtimes().ensure()?;
+    Chromium.ensure()?;
+    Ok(())
+}
+
 /// What the tests need: all of it, with the compiler for the plugin.
 pub(crate) fn everything() -> Result<()> {
-    plugin()?;
+    js()?;
     demo()?;
     NodePackages::browser().ensure()?;
-    Chromium.ensure()?;
     eprintln!("All tools are installed.");
     Ok(())
 }

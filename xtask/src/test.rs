@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain, cargo};
 
 use self::counts::Counts;
-use crate::{build, setup};
+use crate::{build, js, setup};
 
 /// The tests that `cargo test` leaves out, because they need more than Rust.
 const E2E_SUITES: &[&str] = &["scenarios"];
@@ -35,12 +35,21 @@ enum Section {
     Docs,
     /// Unit, property and documentation tests
     Unit,
+    /// The npm package, in every runtime that it is for
+    Js,
     /// Real Traefik, provider and browser
     E2e,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Format, Self::Lints, Self::Docs, Self::Unit, Self::E2e];
+    const ALL: [Self; 6] = [
+        Self::Format,
+        Self::Lints,
+        Self::Docs,
+        Self::Unit,
+        Self::Js,
+        Self::E2e,
+    ];
 
     fn title(self) -> &'static str {
         match self {
@@ -48,6 +57,7 @@ impl Section {
             Self::Lints => "lints",
             Self::Docs => "docs",
             Self::Unit => "unit, property and documentation tests",
+            Self::Js => "the session in JavaScript",
             Self::E2e => "end to end",
         }
     }
@@ -69,10 +79,15 @@ impl Section {
             Self::Unit => {
                 tests(cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]).args(filter))
             }
+            Self::Js => {
+                js::build(None)?;
+                tests(&mut js::test_command(filter)?)
+            }
             Self::E2e => {
                 setup::everything()?;
                 build::default_plugin()?;
                 build::outpost()?;
+                js::build(None)?;
                 let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
                 command.args(["--package", "gatepost-e2e"]);
                 for suite in E2E_SUITES {
@@ -91,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         if !arguments.only.is_empty() {
             return arguments.only.contains(section);
         }
-        filter.is_none() || matches!(section, Section::Unit | Section::E2e)
+        filter.is_none() || matches!(section, Section::Unit | Section::Js | Section::E2e)
     };
     let started = Instant::now();
     let mut total = Counts::default();
@@ -161,7 +176,7 @@ fn tests(command: &mut Command) -> Result<Counts> {
     for line in BufReader::new(output).lines() {
         let line = line?;
         println!("{line}");
-        counts += Counts::of_result_line(&line).unwrap_or_default();
+        counts += Counts::of_line(&line).unwrap_or_default();
     }
     let status = child.wait()?;
     // A test that does not compile, or a test program that crashes, has no result line.

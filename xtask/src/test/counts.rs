@@ -23,9 +23,14 @@ impl Counts {
         }
     }
 
+    /// Reads a line that sums up tests, of Rust or of Node.js.
+    pub(crate) fn of_line(line: &str) -> Option<Self> {
+        Self::of_result_line(line).or_else(|| Self::of_node_line(line))
+    }
+
     /// Reads the line that closes the output of every Rust test program:
     /// `test result: ok. 3 passed; 0 failed; 1 ignored; …`
-    pub(crate) fn of_result_line(line: &str) -> Option<Self> {
+    fn of_result_line(line: &str) -> Option<Self> {
         let (_, results) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let count = |kind: &str| {
             results
@@ -36,6 +41,24 @@ impl Counts {
             passed: count("passed")?,
             failed: count("failed")?,
         })
+    }
+
+    /// Reads one of the lines that close the output of `node --test`: `ℹ pass 3`.
+    fn of_node_line(line: &str) -> Option<Self> {
+        let (kind, count) = line.strip_prefix("ℹ ")?.split_once(' ')?;
+        let count = count.parse().ok()?;
+        match kind {
+            "pass" => Some(Self {
+                passed: count,
+                failed: 0,
+            }),
+            // What was broken off has not passed.
+            "fail" | "cancelled" => Some(Self {
+                passed: 0,
+                failed: count,
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -70,10 +93,15 @@ mod tests {
             ),
             ("test headers::test result: ok ... ok", None),
             ("running 12 tests", None),
+            ("ℹ tests 12", None),
+            ("ℹ pass 11", Some((11, 0))),
+            ("ℹ fail 1", Some((0, 1))),
+            ("ℹ cancelled 2", Some((0, 2))),
+            ("ℹ duration_ms 12.5", None),
         ];
         for (line, expected) in cases {
             let expected = expected.map(|(passed, failed)| Counts { passed, failed });
-            assert_eq!(Counts::of_result_line(line), expected, "{line}");
+            assert_eq!(Counts::of_line(line), expected, "{line}");
         }
     }
 }
