@@ -18,8 +18,11 @@
 //!
 //! The parts that it starts are looked up, and on request installed, by [`tools`].
 
+mod background;
 pub mod browser;
 mod client;
+pub mod compose;
+pub mod docker_api;
 pub mod forge;
 mod keys;
 pub mod layout;

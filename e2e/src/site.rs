@@ -43,7 +43,7 @@ pub struct SitePorts {
     pub outpost: u16,
     /// Where the outpost's health, metrics and routing configuration are.
     pub metrics: u16,
-    provider: u16,
+    pub(crate) provider: u16,
     pub(crate) wiki: u16,
     pub(crate) files: u16,
 }
@@ -54,6 +54,7 @@ pub struct Site {
     outpost: Service,
     provider: Service,
     wiki: Upstream,
+    wiki_host: String,
     files: Upstream,
     keys: Keys,
     ports: SitePorts,
@@ -65,12 +66,26 @@ pub struct Site {
 #[derive(Debug)]
 pub struct SiteBuilder {
     outpost_file: String,
+    outpost_program: Option<PathBuf>,
+    wiki_host: Option<String>,
     outpost: Vec<Value>,
     applications: Vec<Value>,
     provider: Vec<Value>,
 }
 
 impl SiteBuilder {
+    /// Runs this build of the outpost. Without this, the one that the tests run.
+    pub fn outpost_program(mut self, program: PathBuf) -> Self {
+        self.outpost_program = Some(program);
+        self
+    }
+
+    /// The app `wiki` answers at this host, as the files of `testdata/` have it.
+    pub fn wiki_at(mut self, host: &str) -> Self {
+        self.wiki_host = Some(host.to_owned());
+        self
+    }
+
     /// Lays changes over each application in the outpost's configuration.
     pub fn applications(mut self, changes: &Value) -> Self {
         self.applications.push(changes.clone());
@@ -147,13 +162,18 @@ impl SiteBuilder {
         provider.start()?;
         let file = folder.path().join("gatepost.yaml");
         settings::write(&file, &config)?;
-        let outpost = stack::outpost(&file, ports.outpost, &logs)?
+        let program = match self.outpost_program {
+            Some(program) => program,
+            None => layout::outpost_binary()?,
+        };
+        let outpost = stack::outpost(program, &file, ports.outpost, &logs)?
             .answering(stack::readiness(ports.metrics)?, StatusCode::OK);
         outpost.start()?;
         Ok(Site {
             outpost,
             provider,
             wiki,
+            wiki_host: self.wiki_host.unwrap_or_else(|| "wiki".to_owned()),
             files,
             keys,
             ports,
@@ -168,6 +188,8 @@ impl Site {
     pub fn builder(outpost_file: &str) -> SiteBuilder {
         SiteBuilder {
             outpost_file: outpost_file.to_owned(),
+            outpost_program: None,
+            wiki_host: None,
             outpost: Vec::new(),
             applications: Vec::new(),
             provider: Vec::new(),
@@ -218,7 +240,10 @@ impl Site {
     ///
     /// When these make no address.
     pub fn url(&self, host: &str, path: &str) -> Result<Url> {
-        let mut host = host.to_owned();
+        let mut host = match host {
+            "wiki" => self.wiki_host.clone(),
+            host => host.to_owned(),
+        };
         if !host.contains('.') {
             host = format!("{host}.{SHOWN_DOMAIN}");
         }
@@ -277,7 +302,12 @@ fn read(path: &str) -> Result<String> {
 
 /// Puts this site's names, ports and paths in the place of those that docs show.
 fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
-    let mut text = shown.replace("https://id.example.com", &provider::issuer(ports.provider));
+    let issuer = provider::issuer(ports.provider);
+    let mut text = shown
+        .replace("https://id.example.com", &issuer)
+        .replace("http://id.localhost:8080", &issuer)
+        .replace(".localhost:8080", &format!(".localhost:{}", ports.web))
+        .replace("172.31.90.0/24", "127.0.0.0/8");
     for (domain, actual) in DOMAINS {
         for name in NAMES {
             text = text.replace(
@@ -292,6 +322,8 @@ fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
         ("127.0.0.1:8000", ports.wiki),
         ("127.0.0.1:8001", ports.files),
         ("127.0.0.1:9000", ports.outpost),
+        ("0.0.0.0:9000", ports.outpost),
+        ("outpost:9000", ports.outpost),
         ("127.0.0.1:9300", ports.metrics),
     ] {
         text = text.replace(shown, &format!("127.0.0.1:{port}"));

@@ -3,6 +3,7 @@
 // file that PROVIDER_CONFIG names or, without it, in config.example.json beside this script:
 //
 //   issuer    what the ID tokens say; the server listens on its port, on loopback only
+//   listen    optional: host and port to listen on instead
 //   groupsIn  "both" (default), "id_token" or "userinfo": where the `groups` claim travels
 //   clients   client metadata as in OpenID Connect Dynamic Client Registration
 //   users     by login name: sub, password, name, email, groups
@@ -206,6 +207,6 @@ const server = createServer(async (request, response) => {
   }
 });
 
-const { port } = new URL(config.issuer);
-server.listen(Number(port), '127.0.0.1', () => console.log(`listening for ${config.issuer}`));
+const listen = config.listen ?? { host: '127.0.0.1', port: Number(new URL(config.issuer).port) };
+server.listen(listen, () => console.log(`listening for ${config.issuer}`));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0));

@@ -1,10 +1,11 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use crate::compose::Compose;
 use crate::service::Service;
 use crate::site::Site;
 use crate::tools::{self, Tool as _};
@@ -15,7 +16,8 @@ use crate::{layout, settings};
 pub struct Traefik<'s> {
     site: &'s Site,
     folder: PathBuf,
-    config: Value,
+    config: Option<Value>,
+    arguments: Vec<String>,
 }
 
 impl<'s> Traefik<'s> {
@@ -25,7 +27,7 @@ impl<'s> Traefik<'s> {
     ///
     /// When a file cannot be read or written, or the plugin is not built.
     pub fn new(site: &'s Site, static_file: &str) -> Result<Self> {
-        let folder = site.folder().join("traefik");
+        let folder = folder(site)?;
         let dynamic = folder.join("dynamic");
         fs::create_dir_all(&dynamic)?;
         let web = format!("127.0.0.1:{}", site.ports().web);
@@ -39,22 +41,43 @@ impl<'s> Traefik<'s> {
         });
         settings::merge(&mut config, &quiet);
         if config.pointer("/experimental/localPlugins").is_some() {
-            let plugin = folder.join("plugins-local/src/github.com/gatepost/gatepost");
-            fs::create_dir_all(&plugin)?;
-            fs::copy(layout::plugin_wasm()?, plugin.join("plugin.wasm"))?;
-            let manifest = layout::root().join(".traefik.yml");
-            fs::copy(manifest, plugin.join(".traefik.yml"))?;
+            lay_out_plugin(&folder)?;
         }
         Ok(Self {
             site,
             folder,
-            config,
+            config: Some(config),
+            arguments: vec!["--configFile=traefik.yaml".to_owned()],
         })
     }
 
-    /// Lays changes over the static configuration.
+    /// Traefik with the arguments of a compose file, which gets the labels from this engine.
+    ///
+    /// # Errors
+    ///
+    /// When the plugin is not built, or a file cannot be written.
+    pub fn of_compose(site: &'s Site, compose: &Compose, socket: &Path) -> Result<Self> {
+        let folder = folder(site)?;
+        lay_out_plugin(&folder)?;
+        let mut arguments = compose.traefik.clone();
+        arguments.extend([
+            format!("--providers.docker.endpoint=unix://{}", socket.display()),
+            "--global.checkNewVersion=false".to_owned(),
+            "--log.level=INFO".to_owned(),
+        ]);
+        Ok(Self {
+            site,
+            folder,
+            config: None,
+            arguments,
+        })
+    }
+
+    /// Lays changes over the file with the static configuration.
     pub fn configure(mut self, changes: &Value) -> Self {
-        settings::merge(&mut self.config, changes);
+        if let Some(config) = &mut self.config {
+            settings::merge(config, changes);
+        }
         self
     }
 
@@ -90,11 +113,29 @@ impl<'s> Traefik<'s> {
     ///
     /// When it is not installed or does not become ready.
     pub fn start(self, hosts: &[&str]) -> Result<Service> {
-        settings::write(&self.folder.join("traefik.yaml"), &self.config)?;
+        if let Some(config) = &self.config {
+            settings::write(&self.folder.join("traefik.yaml"), config)?;
+        }
         let mut command = Command::new(tools::Traefik.locate()?);
-        command
-            .arg("--configFile=traefik.yaml")
-            .current_dir(&self.folder);
+        command.args(&self.arguments).current_dir(&self.folder);
         self.site.front("traefik", command, hosts)
     }
+}
+
+/// Traefik's working directory.
+fn folder(site: &Site) -> Result<PathBuf> {
+    let folder = site.folder().join("traefik");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn lay_out_plugin(folder: &Path) -> Result<()> {
+    let plugin = folder.join("plugins-local/src/github.com/gatepost/gatepost");
+    fs::create_dir_all(&plugin)?;
+    fs::copy(layout::plugin_wasm()?, plugin.join("plugin.wasm"))?;
+    fs::copy(
+        layout::root().join(".traefik.yml"),
+        plugin.join(".traefik.yml"),
+    )?;
+    Ok(())
 }

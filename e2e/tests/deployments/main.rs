@@ -4,10 +4,12 @@
 //! in [`checks`]; a module adds what is particular to its proxy.
 
 mod checks;
+mod compose;
 mod control_plane;
 mod decisions;
 mod domains;
 mod forward_auth;
+mod labels;
 mod nginx;
 mod plugin;
 mod route;
