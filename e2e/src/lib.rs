@@ -25,6 +25,7 @@ pub mod compose;
 pub mod docker_api;
 pub mod forge;
 mod keys;
+pub mod kube_api;
 pub mod layout;
 pub mod ports;
 mod process;

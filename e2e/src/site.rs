@@ -43,9 +43,12 @@ pub struct SitePorts {
     pub outpost: u16,
     /// Where the outpost's health, metrics and routing configuration are.
     pub metrics: u16,
-    pub(crate) provider: u16,
-    pub(crate) wiki: u16,
-    pub(crate) files: u16,
+    /// Where the provider listens.
+    pub provider: u16,
+    /// Where the app `wiki` listens.
+    pub wiki: u16,
+    /// Where the app `files` listens.
+    pub files: u16,
 }
 
 /// Apps, the outpost and its provider, with nothing in front yet.
@@ -323,6 +326,7 @@ fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
         ("127.0.0.1:8001", ports.files),
         ("127.0.0.1:9000", ports.outpost),
         ("0.0.0.0:9000", ports.outpost),
+        ("gatepost-outpost:9000", ports.outpost),
         ("outpost:9000", ports.outpost),
         ("127.0.0.1:9300", ports.metrics),
     ] {

@@ -1,0 +1,161 @@
+//! IngressRoutes and Middlewares, read by Traefik's kubernetesCRD provider from a double of the
+//! API server.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::{Service, Site, layout};
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+
+use crate::checks;
+
+fn manifests(text: &str) -> Result<Vec<Value>> {
+    Ok(serde_saphyr::from_multiple(text)?)
+}
+
+/// Traefik with this static configuration, in a cluster with these manifests.
+fn start(
+    site: &Site,
+    static_file: &str,
+    manifests_file: &str,
+    hosts: &[&str],
+) -> Result<(Service, KubeApi)> {
+    let mut objects = manifests(&site.fitted(manifests_file, &[])?)?;
+    for object in &mut objects {
+        if let Some(Value::Object(plugin)) = object.pointer_mut("/spec/plugin/gatepost") {
+            plugin.insert("public".into(), json!(checks::PUBLIC));
+        }
+    }
+    let ports = *site.ports();
+    let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
+        "wiki" => Ok(ports.wiki),
+        "files" => Ok(ports.files),
+        "gatepost-outpost" => Ok(ports.outpost),
+        other => bail!("no Service {other}"),
+    })?;
+    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
+    let traefik = Traefik::new(site, static_file)?
+        .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
+        .start(hosts)?;
+    Ok((traefik, cluster))
+}
+
+#[test]
+fn plugin_single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _running = start(
+        &site,
+        "traefik/kubernetes.yaml",
+        "kubernetes/plugin-single.yaml",
+        &["wiki"],
+    )?;
+    checks::single(&site)
+}
+
+#[test]
+fn plugin_domain() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let _running = start(
+        &site,
+        "traefik/kubernetes.yaml",
+        "kubernetes/plugin-domain.yaml",
+        &["wiki", "files"],
+    )?;
+    checks::domain(&site)
+}
+
+#[test]
+fn forward_auth_single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _running = start(
+        &site,
+        "traefik/kubernetes-forward-auth.yaml",
+        "kubernetes/forward-auth-single.yaml",
+        &["wiki"],
+    )?;
+    checks::single(&site)?;
+    checks::scripts_renew_in_place(&site, "wiki")
+}
+
+#[test]
+fn forward_auth_domain() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let _running = start(
+        &site,
+        "traefik/kubernetes-forward-auth.yaml",
+        "kubernetes/forward-auth-domain.yaml",
+        &["wiki", "files"],
+    )?;
+    checks::domain(&site)?;
+    checks::scripts_renew_in_place(&site, "files")
+}
+
+/// As `kubectl apply` validates: types, required fields, and no field that the definition does
+/// not have.
+#[test]
+fn manifests_fit_the_custom_resource_definitions() -> Result<()> {
+    let folder = layout::testdata().join("kubernetes");
+    let schema = |name: &str| -> Result<Validator> {
+        let path = folder.join("crds").join(name);
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        Ok(jsonschema::validator_for(&closed(serde_json::from_str(
+            &text,
+        )?))?)
+    };
+    let routes = schema("ingressroutes.json")?;
+    let middlewares = schema("middlewares.json")?;
+    for file in [
+        "plugin-single.yaml",
+        "plugin-domain.yaml",
+        "forward-auth-single.yaml",
+        "forward-auth-domain.yaml",
+    ] {
+        let mut validated = 0;
+        for object in manifests(&fs::read_to_string(folder.join(file))?)? {
+            let schema = match object.get("kind").and_then(Value::as_str) {
+                Some("IngressRoute") => &routes,
+                Some("Middleware") => &middlewares,
+                _ => continue,
+            };
+            let problems: Vec<String> = schema
+                .iter_errors(&object)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert!(problems.is_empty(), "{file}: {problems:#?}");
+            validated += 1;
+        }
+        assert!(validated >= 2, "{file} has {validated} custom resources");
+    }
+    let typo = json!({ "apiVersion": "traefik.io/v1alpha1", "kind": "Middleware", "metadata": {},
+        "spec": { "forwardAuth": { "adress": "http://gatepost-outpost:9000" } } });
+    assert!(!middlewares.is_valid(&typo), "the schema notices a typo");
+    Ok(())
+}
+
+/// A definition's schema in which objects have no other fields than it names.
+fn closed(schema: Value) -> Value {
+    match schema {
+        Value::Object(fields) => {
+            let open = [
+                "additionalProperties",
+                "x-kubernetes-preserve-unknown-fields",
+            ]
+            .into_iter()
+            .any(|key| fields.contains_key(key));
+            let closes = !open && fields.get("properties").is_some_and(Value::is_object);
+            let mut fields: Map<String, Value> = fields
+                .into_iter()
+                .map(|(key, value)| (key, closed(value)))
+                .collect();
+            if closes {
+                fields.insert("additionalProperties".into(), false.into());
+            }
+            Value::Object(fields)
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(closed).collect()),
+        other => other,
+    }
+}
