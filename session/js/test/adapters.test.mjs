@@ -81,13 +81,13 @@ function withFetch() {
 }
 
 const servers = [
-  ['Express', withExpress],
+  ['Express', withExpress, 'routes'],
   ['middleware without a framework', withNothing],
-  ['Fastify', withFastify],
+  ['Fastify', withFastify, 'routes'],
   ['Fetch', withFetch],
 ];
 
-for (const [name, make] of servers) {
+for (const [name, make, routes] of servers) {
   describe(name, () => {
     const server = make();
     let origin;
@@ -121,6 +121,11 @@ for (const [name, make] of servers) {
       }
       assert.equal(bodies.size, 1, 'tells why');
       assert.equal(JSON.parse([...bodies][0]).error, 'unauthenticated');
+    });
+
+    if (routes) test('what is not there is refused too, unless the session is good', async () => {
+      assert.equal((await ask('/nothing-here')).status, 401);
+      assert.equal((await ask('/nothing-here', named('valid').cookies)).status, 404);
     });
 
     test('an optional route passes without a session', async () => {

@@ -1,7 +1,5 @@
 // What a verifier is told. Everything that is wrong is said before the first request.
 
-import type { Session } from './session.js';
-
 /** How to recognise the sessions of an application. */
 export interface VerifierOptions {
   /**
@@ -31,7 +29,7 @@ export class OptionsError extends Error {
 export interface CheckedOptions {
   readonly keys: string;
   readonly audience: string;
-  readonly issuer: Session['iss'] | undefined;
+  readonly issuer: string | undefined;
   readonly cookieName: string;
   readonly clockSkew: number | undefined;
 }

@@ -1,7 +1,7 @@
 // The verifier: a thin shell around the compiled session crate, which does the deciding.
 
 import { checkOptions, OptionsError, type VerifierOptions } from './options.js';
-import type { Session, Verdict } from './session.js';
+import type { Reason, Session, Verdict } from './session.js';
 import { CookieReader } from './wasm/gatepost_session.js';
 
 /** What a request has for its `Cookie` header: one line, several, or none. */
@@ -79,7 +79,7 @@ type Read =
       renewalDue: boolean;
       refused?: never;
     }
-  | { refused: (Verdict & { ok: false })['reason'] };
+  | { refused: Reason };
 
 function verdict(read: Read): Verdict {
   if (read.refused !== undefined) {
