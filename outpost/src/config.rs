@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::authority::{CookieDomain, ExternalUrl};
+use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 
 pub mod environment;
@@ -30,6 +31,8 @@ mod tests;
 pub struct Config {
     /// Where the outpost listens.
     pub listen: Listen,
+    /// The certificate of the https listener; without one it makes its own.
+    pub tls: Option<Identity>,
     /// How it logs.
     pub log: Log,
     /// The secrets that sign and encrypt.
@@ -55,6 +58,8 @@ pub struct Config {
 pub struct Listen {
     /// Sign-in and forward auth.
     pub http: SocketAddr,
+    /// The same over TLS, if at all.
+    pub https: Option<SocketAddr>,
     /// Health and metrics. Never the public's.
     pub metrics: SocketAddr,
 }

@@ -10,6 +10,7 @@
 //! - [`server`]: listeners and their life; [`cli`]: the commands.
 
 pub mod application;
+pub mod audit;
 pub mod authority;
 pub mod cli;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod config;
 mod fixture;
 pub mod flow;
 pub mod logging;
+pub mod metrics;
 pub mod outpost;
 pub mod pages;
 pub mod provider;
@@ -25,6 +27,7 @@ pub mod return_to;
 pub mod server;
 pub mod sessions;
 pub mod store;
+pub mod tls;
 pub mod traefik;
 pub mod trust;
 pub mod web;

@@ -1,10 +1,13 @@
 //! Log lines: one an event, as text for people or as JSON. No cookie, code, key or token is ever
-//! part of one.
+//! part of one. Lines of one request share its id (`request{id=…}`, in JSON `span.id`), and the
+//! trace of the proxy in front where it has one.
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer as _, filter::Targets, fmt};
 
+use crate::audit;
 use crate::config::{Log, LogFormat};
 
 /// Starts logging to standard error.
@@ -16,8 +19,10 @@ pub fn start(log: &Log) -> Result<(), TryInitError> {
     // The libraries below say at `debug` what requests carry, tokens too: only our own lines go
     // below `warn`.
     let ours = Targets::new()
-        .with_default(log.level.min(tracing::level_filters::LevelFilter::WARN))
-        .with_target("gatepost", log.level);
+        .with_default(log.level.min(LevelFilter::WARN))
+        .with_target("gatepost", log.level)
+        // Who signed in is not a matter of severity.
+        .with_target(audit::TARGET, LevelFilter::INFO);
     let lines = match log.format {
         LogFormat::Text => {
             let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -30,7 +35,8 @@ pub fn start(log: &Log) -> Result<(), TryInitError> {
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
-            .with_current_span(false)
+            .with_current_span(true)
+            .with_span_list(false)
             .with_writer(std::io::stderr)
             .boxed(),
     };

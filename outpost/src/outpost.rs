@@ -10,7 +10,7 @@ use crate::application::{Application, Applications};
 use crate::config::{Config, SessionTimes, StoreSettings};
 use crate::flow::FlowKeys;
 use crate::provider::{HttpError, Provider};
-use crate::store::{MemoryStore, SessionStore};
+use crate::store::{MemoryStore, SessionStore, TimedStore};
 use crate::traefik;
 use crate::trust::TrustedProxies;
 
@@ -180,7 +180,7 @@ impl Outpost {
         let deployment = ArcSwap::from_pointee(Deployment::new(config, None)?);
         Ok(Arc::new(Self {
             deployment,
-            store,
+            store: Arc::new(TimedStore(store)),
             clock,
         }))
     }

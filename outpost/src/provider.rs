@@ -179,6 +179,7 @@ impl Provider {
     /// used.
     pub fn new(settings: ProviderSettings) -> Result<Arc<Self>, HttpError> {
         let http = HttpClient::new(
+            &settings.name,
             &settings.authorities,
             settings.issuer.url().scheme() == "https",
         )?;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum_server::tls_rustls::RustlsConfig;
+
 use crate::config::Config;
 use crate::outpost::Outpost;
 
@@ -16,8 +18,14 @@ const EVERY: Duration = Duration::from_secs(2);
 type Versions = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 /// Watches the files that `config` was read from, and puts what they say in place when they
-/// change. A wrong configuration is logged, and the one before stays.
-pub fn watch(outpost: &Arc<Outpost>, config: &Config, config_file: Option<PathBuf>) {
+/// change; `certificate` is what the https listener shows, if there is one. A wrong configuration is
+/// logged, and the one before stays.
+pub fn watch(
+    outpost: &Arc<Outpost>,
+    config: &Config,
+    config_file: Option<PathBuf>,
+    certificate: Option<RustlsConfig>,
+) {
     let outpost = Arc::downgrade(outpost);
     let mut files = config.files.clone();
     let mut seen = versions(&files);
@@ -56,6 +64,9 @@ pub fn watch(outpost: &Arc<Outpost>, config: &Config, config_file: Option<PathBu
                 Ok(config) => {
                     if config.listen != listen || config.store != store {
                         tracing::warn!("changes of `listen` and `store` take a restart");
+                    }
+                    if let (Some(shown), Some(given)) = (&certificate, &config.tls) {
+                        shown.reload_from_config(given.server_config());
                     }
                     match outpost.redeploy(&config) {
                         Ok(()) => tracing::info!("configuration read anew"),

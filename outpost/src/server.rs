@@ -6,24 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::routing::get;
-use axum_server::Handle;
-use http::header::CONTENT_TYPE;
-use http::{HeaderName, StatusCode};
+use axum_server::tls_rustls::RustlsConfig;
+use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
-use serde_json::json;
 
 use crate::config::Config;
+use crate::metrics::{InstallError, Metrics};
 use crate::outpost::{Clock, DeployError, Outpost};
-use crate::reload;
-use crate::web;
+use crate::tls::{Identity, IdentityError};
+use crate::{reload, web};
+
+mod operations;
 
 /// How long a client may take to send a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long requests under way may take to finish when the process is asked to stop.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests under way may take to finish when the process is asked to stop: longer than
+/// the slowest provider may take to answer, so that a sign-in whose code is being exchanged ends
+/// well; shorter than what Kubernetes grants (30 s).
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// How often histograms are tidied up.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the outpost cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,12 @@ pub enum ServeError {
     /// The configuration cannot be put to work.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+    /// There is no certificate to listen with.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Metrics cannot be collected.
+    #[error(transparent)]
+    Metrics(#[from] InstallError),
 }
 
 /// Serves until the process is asked to stop. `config_file` is read again when it changes.
@@ -52,10 +62,72 @@ pub enum ServeError {
 pub async fn serve(config: Config, config_file: Option<PathBuf>) -> Result<(), ServeError> {
     let outpost = Outpost::new(&config, Clock::system())?;
     let public = bind(config.listen.http)?;
-    let metrics = bind(config.listen.metrics)?;
+    let secure = match config.listen.https {
+        Some(address) => Some((bind(address)?, certificate(&config)?)),
+        None => None,
+    };
+    let operations = bind(config.listen.metrics)?;
+    let metrics = Metrics::install()?;
+    announce(
+        &config,
+        &public,
+        secure.as_ref().map(|(listener, _)| listener),
+        &operations,
+    );
+    outpost.start();
+    let certificate = secure.as_ref().map(|(_, certificate)| certificate.clone());
+    reload::watch(&outpost, &config, config_file, certificate);
+    tokio::spawn(keep_tidy(metrics.clone()));
+    let handle = Handle::new();
+    tokio::spawn(stop_when_asked(handle.clone()));
+    let router = web::router(Arc::clone(&outpost));
+    let secure = async {
+        match secure {
+            Some((listener, certificate)) => {
+                run_tls(listener, certificate, router.clone(), handle.clone()).await
+            }
+            None => Ok(()),
+        }
+    };
+    let (served, secured, watched) = tokio::join!(
+        run(public, router.clone(), handle.clone()),
+        secure,
+        run(
+            operations,
+            operations::router(outpost, metrics),
+            handle.clone()
+        ),
+    );
+    served
+        .and(secured)
+        .and(watched)
+        .map_err(ServeError::Listener)
+}
+
+/// What the https listener shows, to be replaced when files change.
+fn certificate(config: &Config) -> Result<RustlsConfig, IdentityError> {
+    if config.tls.is_none() {
+        tracing::warn!(
+            "`tls` is not set: the https listener has a certificate of its own, for which nobody \
+             vouches"
+        );
+    }
+    Ok(RustlsConfig::from_config(
+        Identity::of(config)?.server_config(),
+    ))
+}
+
+fn announce(
+    config: &Config,
+    http: &std::net::TcpListener,
+    https: Option<&std::net::TcpListener>,
+    metrics: &std::net::TcpListener,
+) {
+    let https = config.listen.https.zip(https);
     tracing::info!(
-        http = %address_of(&public, config.listen.http),
-        metrics = %address_of(&metrics, config.listen.metrics),
+        http = %address_of(http, config.listen.http),
+        https = https.map(|(configured, own)| address_of(own, configured).to_string()),
+        metrics = %address_of(metrics, config.listen.metrics),
         applications = config.applications.len(),
         "gatepost {} is listening",
         env!("CARGO_PKG_VERSION"),
@@ -66,15 +138,14 @@ pub async fn serve(config: Config, config_file: Option<PathBuf>) -> Result<(), S
              auth refuses everything"
         );
     }
-    outpost.start();
-    reload::watch(&outpost, &config, config_file);
-    let handle = Handle::new();
-    tokio::spawn(stop_when_asked(handle.clone()));
-    let (served, watched) = tokio::join!(
-        run(public, web::router(Arc::clone(&outpost)), handle.clone()),
-        run(metrics, health_router(outpost), handle),
-    );
-    served.and(watched).map_err(ServeError::Listener)
+}
+
+async fn keep_tidy(metrics: Metrics) {
+    let mut ticks = tokio::time::interval(TIDY_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.tidy();
+    }
 }
 
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
@@ -89,13 +160,11 @@ fn address_of(listener: &std::net::TcpListener, configured: SocketAddr) -> Socke
     listener.local_addr().unwrap_or(configured)
 }
 
-async fn run(
-    listener: std::net::TcpListener,
-    router: Router,
+/// Bounds what a client may take: slow ones hold a connection, not the service.
+fn bounded<A>(
+    mut server: Server<SocketAddr, A>,
     handle: Handle<SocketAddr>,
-) -> std::io::Result<()> {
-    let mut server = axum_server::from_tcp(listener)?.handle(handle);
-    // Slow clients hold a connection, not the service.
+) -> Server<SocketAddr, A> {
     server
         .http_builder()
         .http1()
@@ -108,7 +177,26 @@ async fn run(
         .timer(TokioTimer::new())
         .max_header_list_size(128 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    server
+    server.handle(handle)
+}
+
+async fn run(
+    listener: std::net::TcpListener,
+    router: Router,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    bounded(axum_server::from_tcp(listener)?, handle)
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
+        .await
+}
+
+async fn run_tls(
+    listener: std::net::TcpListener,
+    certificate: RustlsConfig,
+    router: Router,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    bounded(axum_server::from_tcp_rustls(listener, certificate)?, handle)
         .serve(router.into_make_service_with_connect_info::<SocketAddr>())
         .await
 }
@@ -132,54 +220,4 @@ async fn stop_when_asked(handle: Handle<SocketAddr>) {
     drop(interrupted.await);
     tracing::info!("stopping: requests under way are finished");
     handle.graceful_shutdown(Some(SHUTDOWN_TIMEOUT));
-}
-
-/// The service of the metrics listener.
-fn health_router(outpost: Arc<Outpost>) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readiness))
-        .route("/traefik", get(traefik_configuration))
-        .with_state(outpost)
-}
-
-/// Whether sign-ins work now, apart from whether the process lives: without a provider, those who
-/// are signed in go on.
-async fn readiness(State(outpost): State<Arc<Outpost>>) -> (StatusCode, String) {
-    let deployment = outpost.deployment();
-    let providers: serde_json::Map<String, serde_json::Value> = deployment
-        .providers
-        .iter()
-        .map(|provider| {
-            let state = if provider.is_available() {
-                json!({"available": true})
-            } else {
-                json!({"available": false, "error": provider.last_error()})
-            };
-            (provider.settings().name.clone(), state)
-        })
-        .collect();
-    let ready = deployment
-        .providers
-        .iter()
-        .all(|provider| provider.is_available());
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (
-        status,
-        format!("{}\n", json!({"ready": ready, "providers": providers})),
-    )
-}
-
-/// What Traefik's HTTP provider polls. On this listener, since it shows every application.
-async fn traefik_configuration(
-    State(outpost): State<Arc<Outpost>>,
-) -> Result<([(HeaderName, &'static str); 1], String), StatusCode> {
-    match &outpost.deployment().traefik {
-        Some(text) => Ok(([(CONTENT_TYPE, "application/json")], text.clone())),
-        None => Err(StatusCode::NOT_FOUND),
-    }
 }

@@ -10,7 +10,10 @@ use zeroize::Zeroizing;
 use crate::config::SessionTimes;
 
 mod memory;
+mod timed;
+
 pub use memory::MemoryStore;
+pub use timed::TimedStore;
 
 /// A token of the provider that must not be shown. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]

@@ -8,15 +8,19 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use http::Method;
+use tracing::Instrument as _;
 
+use crate::metrics;
 use crate::outpost::{Deployment, Outpost};
 
 mod callback;
+mod correlation;
 mod endpoint;
 mod failure;
 mod forward_auth;
@@ -27,6 +31,7 @@ mod sign_out;
 mod start;
 mod visit;
 
+use correlation::Correlation;
 pub use endpoint::{Dialect, Endpoint, OwnEndpoint};
 pub use failure::{Failure, FailureText};
 pub use outcome::{Answer, Channel, Denied, Outcome, Pass};
@@ -47,11 +52,17 @@ async fn serve(
     request: Request,
 ) -> Response {
     let (parts, _) = request.into_parts();
-    respond(&outpost, peer.ip(), &parts).await
+    let correlation = Correlation::of(&parts.headers);
+    let mut response = respond(&outpost, peer.ip(), &parts)
+        .instrument(correlation.span())
+        .await;
+    response.headers_mut().extend(correlation.header());
+    response
 }
 
 /// Answers one request from `peer`. No endpoint reads a body.
 async fn respond(outpost: &Outpost, peer: IpAddr, parts: &http::request::Parts) -> Response {
+    let begun = Instant::now();
     let deployment = outpost.deployment();
     let visit = Visit::direct(parts, peer, &deployment.trusted_proxies);
     let site = Site {
@@ -59,6 +70,7 @@ async fn respond(outpost: &Outpost, peer: IpAddr, parts: &http::request::Parts) 
         deployment: &deployment,
     };
     let found = Endpoint::of(visit.target_str(), &deployment.applications);
+    let named = found.map_or("none", Endpoint::name);
     let (channel, presentation, answer) = match found {
         Some(Endpoint::Auth(dialect)) => {
             let (presentation, answer) = site.forward_auth(dialect, &visit, parts).await;
@@ -76,7 +88,9 @@ async fn respond(outpost: &Outpost, peer: IpAddr, parts: &http::request::Parts) 
             site.elsewhere(&visit),
         ),
     };
-    answer.into_response(channel, presentation)
+    let response = answer.into_response(channel, presentation);
+    metrics::answered(named, begun.elapsed());
+    response
 }
 
 /// An outpost with the configuration of the moment.

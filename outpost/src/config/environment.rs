@@ -17,7 +17,10 @@ pub const CONFIG_FILE: &str = "GATEPOST_CONFIG";
 /// Every key there is. `[]` follows a list of sections, `{}` a section whose keys are free.
 pub const KEYS: &[&str] = &[
     "listen.http",
+    "listen.https",
     "listen.metrics",
+    "tls.certificate",
+    "tls.key",
     "log.format",
     "log.level",
     "keys",

@@ -14,6 +14,7 @@ use super::{
     ApplicationSettings, Config, Listen, Log, LogFormat, Mode, ProviderSettings, SessionTimes,
     StoreSettings,
 };
+use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 
 mod application;
@@ -25,6 +26,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
     let mut fields = Fields::of(value, "", problems)?;
     let files = RefCell::new(Vec::new());
     let listen = listen(&mut fields);
+    let tls = fields.section("tls").and_then(|tls| identity(tls, &files));
     let log = log(&mut fields);
     let keys = keys(&mut fields, &files);
     let trusted_proxies = trusted_proxies(&mut fields);
@@ -62,6 +64,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
     fields.finish();
     Some(Config {
         listen: listen?,
+        tls,
         log,
         keys: keys?,
         trusted_proxies,
@@ -75,32 +78,54 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
 }
 
 fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
-    // Loopback, so that nothing is reachable from elsewhere unless somebody says so.
-    let http = SocketAddr::from(([127, 0, 0, 1], 9000));
-    let metrics = SocketAddr::from(([127, 0, 0, 1], 9300));
+    // Loopback, so that nothing is reachable from elsewhere unless somebody says so; and no TLS,
+    // since the proxy in front ends it.
+    let mut listen = Listen {
+        http: SocketAddr::from(([127, 0, 0, 1], 9000)),
+        https: None,
+        metrics: SocketAddr::from(([127, 0, 0, 1], 9300)),
+    };
     let Some(mut section) = fields.section("listen") else {
-        return Some(Listen { http, metrics });
+        return Some(listen);
     };
-    let mut address = |key, default| {
-        section
-            .parsed(key, |text| {
-                let accepted = "expected an address and a port, like `0.0.0.0:9000` or `[::]:9000`";
-                text.parse::<SocketAddr>().map_err(|_| accepted)
-            })
-            .unwrap_or(default)
+    let mut address = |key| {
+        section.parsed(key, |text| {
+            let accepted = "expected an address and a port, like `0.0.0.0:9000` or `[::]:9000`";
+            text.parse::<SocketAddr>().map_err(|_| accepted)
+        })
     };
-    let listen = Listen {
-        http: address("http", http),
-        metrics: address("metrics", metrics),
-    };
-    if listen.http == listen.metrics && listen.http.port() != 0 {
+    listen.http = address("http").unwrap_or(listen.http);
+    listen.https = address("https");
+    listen.metrics = address("metrics").unwrap_or(listen.metrics);
+    let same = |other: SocketAddr| listen.metrics == other && other.port() != 0;
+    if same(listen.http) || listen.https.is_some_and(same) {
         section.problem(
             "metrics",
-            "the same address as `http`: metrics are not the public's",
+            "the same address as another: metrics are not the public's",
         );
+    }
+    if listen.https == Some(listen.http) && listen.http.port() != 0 {
+        section.problem("https", "the same address as `http`");
     }
     section.finish();
     Some(listen)
+}
+
+/// The certificate of the https listener. It is opened here, so that a certificate that does not
+/// fit its key is a wrong configuration and not a listener that fails.
+fn identity(mut section: Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Identity> {
+    let certificate = section.required_text("certificate", "a file with the chain in PEM");
+    let key = section.required_text("key", "a file with the certificate's key in PEM");
+    let chain = certificate.and_then(|path| read_file(&section, "certificate", &path, files));
+    let key = key.and_then(|path| read_file(&section, "key", &path, files));
+    let identity = chain.zip(key).and_then(|(chain, key)| {
+        let identity = Identity::from_pem(chain.as_bytes(), key.as_bytes());
+        identity
+            .map_err(|error| section.problem(error.key(), &error))
+            .ok()
+    });
+    section.finish();
+    identity
 }
 
 fn log(fields: &mut Fields<'_>) -> Log {

@@ -7,13 +7,19 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 
+use crate::metrics::time_provider;
+
 /// The longest answer that is read, in bytes. A token response with some hundred groups is a
 /// tenth of it.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// A client for one provider.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpClient(reqwest::Client);
+pub(crate) struct HttpClient {
+    client: reqwest::Client,
+    /// The provider's name, for the time that it takes.
+    provider: String,
+}
 
 /// Why a provider could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -69,13 +75,17 @@ fn builder() -> reqwest::ClientBuilder {
 impl HttpClient {
     /// A client that trusts the system's certificates and those in `authorities` (PEM). Without
     /// either it can only ask a provider that has no `tls`.
-    pub(crate) fn new(authorities: &[u8], tls: bool) -> Result<Self, HttpError> {
+    pub(crate) fn new(provider: &str, authorities: &[u8], tls: bool) -> Result<Self, HttpError> {
+        let named = |client| Self {
+            client,
+            provider: provider.to_owned(),
+        };
         // Another part of the process may have chosen one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let extra =
             reqwest::Certificate::from_pem_bundle(authorities).map_err(HttpError::Client)?;
         if let Ok(client) = builder().tls_certs_merge(extra.clone()).build() {
-            return Ok(Self(client));
+            return Ok(named(client));
         }
         // What fails there is finding the system's certificates, as in an image that has none.
         if extra.is_empty() && tls {
@@ -84,13 +94,17 @@ impl HttpClient {
         builder()
             .tls_certs_only(extra)
             .build()
-            .map(Self)
+            .map(named)
             .map_err(HttpError::Client)
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let request = reqwest::Request::try_from(request).map_err(HttpError::Request)?;
-        let response = self.0.execute(request).await.map_err(HttpError::Request)?;
+        let response = self
+            .client
+            .execute(request)
+            .await
+            .map_err(HttpError::Request)?;
         if response.status().is_redirection() {
             return Err(HttpError::Redirect);
         }
@@ -114,6 +128,6 @@ impl<'c> AsyncHttpClient<'c> for HttpClient {
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.send(request))
+        Box::pin(time_provider(&self.provider, self.send(request)))
     }
 }

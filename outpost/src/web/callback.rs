@@ -8,6 +8,7 @@ use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
+use crate::audit;
 use crate::flow::{FlowCookies, PendingSignIn};
 use crate::return_to::ReturnTo;
 
@@ -28,7 +29,10 @@ impl Site<'_> {
         let answer = match flows.take(&state, self.outpost.clock.now()) {
             Some(pending) => match self.finish(application, visit, pending).await {
                 Ok(answer) => answer,
-                Err(failure) => failure.into(),
+                Err(failure) => {
+                    audit::sign_in_failed(application, &failure);
+                    failure.into()
+                }
             },
             None => self.without_flow(application, visit),
         };
@@ -79,12 +83,12 @@ impl Site<'_> {
             )
             .await?;
         let candidates = visit.session_candidates(&application.cookie.name);
-        let subject = signed_in.identity.subject.clone();
+        let identity = signed_in.identity.clone();
         let minted = self
             .outpost
             .open_session(self.deployment, application, signed_in, &candidates)
             .await?;
-        tracing::info!(application = %application.audience, ?subject, "signed in");
+        audit::signed_in(application, &identity, minted.session.session_id());
         Ok(Outcome::Redirect {
             to: return_to.as_str().to_owned(),
         }

@@ -74,6 +74,21 @@ impl Endpoint {
         })
     }
 
+    /// What it is called in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auth(Dialect::Traefik) => "auth/traefik",
+            Self::Auth(Dialect::Caddy) => "auth/caddy",
+            Self::Auth(Dialect::Envoy) => "auth/envoy",
+            Self::Auth(Dialect::Nginx) => "auth/nginx",
+            Self::Own(OwnEndpoint::Start) => "start",
+            Self::Own(OwnEndpoint::Callback) => "callback",
+            Self::Own(OwnEndpoint::SignOut) => "sign_out",
+            Self::Own(OwnEndpoint::Session) => "session",
+            Self::Ping => "ping",
+        }
+    }
+
     /// Whether a path lies under one of the prefixes, endpoint or not.
     pub fn is_outposts(path: &str, applications: &Applications) -> bool {
         let own = applications.prefixes().map(OutpostPrefix::as_str);

@@ -10,6 +10,8 @@ use super::outcome::{Answer, Denied, Outcome, Pass};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
+use crate::audit;
+use crate::metrics::{self, Success};
 use crate::sessions::{Kept, MintError};
 use crate::store::{SessionRecord, StoreUnavailable};
 
@@ -60,7 +62,11 @@ impl Site<'_> {
             };
         }
         let found = self.find_session(application, visit).await;
-        self.decide(dialect, application, visit, found)
+        let answer = self.decide(dialect, application, visit, found);
+        if let Some(verdict) = answer.outcome.verdict() {
+            metrics::decided(application.audience.as_str(), verdict);
+        }
+        answer
     }
 
     /// The session that a request carries: as its cookie says where that is in force, renewed in
@@ -116,6 +122,7 @@ impl Site<'_> {
             .outpost
             .renew_session(self.deployment, application, &record, &candidates)
             .await;
+        metrics::renewed(application.audience.as_str(), Success::from(&renewed));
         match renewed {
             Ok(minted) => Found {
                 session: Ok(minted.session),
@@ -158,11 +165,7 @@ impl Site<'_> {
                 (None, None) => Outcome::Failed(Failure::UnknownHost { host: None }),
             },
             Decision::Deny(denial) => {
-                tracing::info!(
-                    application = %application.audience,
-                    subject = ?denial.identity().sub,
-                    "denied: no rule admits this person"
-                );
+                audit::denied(application, denial.identity());
                 Outcome::Denied(Denied::new(&denial, application))
             }
             Decision::Defer(Deferral::MoreGroups) => match (found.record, found.hindered) {
@@ -198,7 +201,10 @@ impl Site<'_> {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 Outcome::Pass(Pass::new(&permit, application, visit, dialect))
             }
-            Decision::Deny(denial) => Outcome::Denied(Denied::new(&denial, application)),
+            Decision::Deny(denial) => {
+                audit::denied(application, denial.identity());
+                Outcome::Denied(Denied::new(&denial, application))
+            }
             Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
     }

@@ -1,7 +1,5 @@
 //! What an endpoint decided, and the one place that makes a response of it.
 
-use std::borrow::Cow;
-
 use axum::body::Body;
 use axum::response::Response;
 use gatepost_policy::{Denial, Permit, Presentation};
@@ -12,11 +10,13 @@ use http::header::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
+use super::correlation::fresh;
 use super::endpoint::Dialect;
 use super::failure::Failure;
 use super::session::{SessionView, own_url};
 use super::visit::Visit;
 use crate::application::Application;
+use crate::metrics::{self, Verdict};
 use crate::pages::{self, Page};
 
 /// An outcome and the cookies that go with it.
@@ -169,6 +169,17 @@ impl Outcome {
         }
     }
 
+    /// What was decided about a request, where one was asked about.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Pass(_) => Some(Verdict::Allow),
+            Self::SignIn { .. } => Some(Verdict::SignIn),
+            Self::Denied(_) => Some(Verdict::Deny),
+            Self::Failed(_) => Some(Verdict::Failed),
+            Self::Redirect { .. } | Self::SignedOut { .. } | Self::Session(_) | Self::Alive => None,
+        }
+    }
+
     /// The status by which the outcome leaves.
     ///
     /// To a proxy only [`Outcome::Pass`] has one of success: a page that were fine for a browser
@@ -280,7 +291,8 @@ impl Answer {
 }
 
 fn set_failure(response: &mut Response, failure: &Failure, presentation: Presentation) {
-    let reference = &*reference();
+    let reference = &*fresh();
+    metrics::failed(failure.text().code);
     if failure.is_operators() {
         tracing::error!(%failure, reference, "request failed");
     } else {
@@ -304,19 +316,6 @@ fn set_failure(response: &mut Response, failure: &Failure, presentation: Present
             });
             set_json(response, &body);
         }
-    }
-}
-
-/// Ties what a person sees to a line of the log.
-fn reference() -> Cow<'static, str> {
-    let mut random = [0; 6];
-    match getrandom::fill(&mut random) {
-        Ok(()) => random
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-            .into(),
-        Err(_) => "unavailable".into(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
+use crate::audit;
 
 impl Site<'_> {
     pub(super) async fn sign_out(
@@ -24,8 +25,7 @@ impl Site<'_> {
             Err(_) => None,
             Ok(cookie) => match self.outpost.store.remove(cookie.session_id()).await {
                 Ok(record) => {
-                    let subject = &cookie.claims_at_issue().sub;
-                    tracing::info!(application = %application.audience, ?subject, "signed out");
+                    audit::signed_out(application, cookie.claims_at_issue());
                     // Where the browser goes is nothing that a request could say: no `rd` is read
                     // here. A provider that gets no hint asks whether to sign out.
                     let id_token = record.as_ref().map(|record| &record.id_token);

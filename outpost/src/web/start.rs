@@ -13,6 +13,7 @@ use super::{Failure, Site};
 use crate::application::Application;
 use crate::config::Mode;
 use crate::flow::FlowCookies;
+use crate::metrics::{self, Success};
 use crate::provider::SignInError;
 use crate::return_to::ReturnTo;
 use crate::sessions::Kept;
@@ -89,6 +90,7 @@ impl Site<'_> {
             .outpost
             .renew_session(self.deployment, application, &record, &candidates)
             .await;
+        metrics::renewed(application.audience.as_str(), Success::from(&renewed));
         Some(match renewed {
             Ok(minted) => {
                 tracing::debug!(application = %application.audience, "session renewed");

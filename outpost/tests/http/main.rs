@@ -13,6 +13,7 @@
 mod browser;
 mod faults;
 mod forward_auth;
+mod process;
 mod provider;
 mod renewal;
 mod sign_in;

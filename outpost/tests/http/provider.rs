@@ -14,6 +14,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
 use url::Url;
 
 pub(crate) const CLIENT_ID: &str = "gatepost";
@@ -52,6 +53,23 @@ pub(crate) struct Script {
     pub(crate) key_fetches: u32,
     pub(crate) exchanges: u32,
     codes: HashMap<String, HashMap<String, String>>,
+    gate: Option<Gate>,
+}
+
+/// Holds exchanges of codes until it is opened.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Notify, Notify)>);
+
+impl Gate {
+    /// Waits until an exchange is held.
+    pub(crate) async fn reached(&self) {
+        self.0.0.notified().await;
+    }
+
+    /// Lets it go on.
+    pub(crate) fn open(&self) {
+        self.0.1.notify_one();
+    }
 }
 
 fn unchanged() -> Change {
@@ -84,6 +102,7 @@ impl Provider {
             key_fetches: 0,
             exchanges: 0,
             codes: HashMap::new(),
+            gate: None,
         };
         let provider = Self {
             issuer,
@@ -101,6 +120,13 @@ impl Provider {
 
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().expect("no test panics while holding it")
+    }
+
+    /// Holds the next exchange of a code.
+    pub(crate) fn hold_exchanges(&self) -> Gate {
+        let gate = Gate::default();
+        self.script().gate = Some(gate.clone());
+        gate
     }
 
     /// What a person's browser does at the provider: gives the URL to go back to.
@@ -165,6 +191,11 @@ async fn token(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
+    let gate = provider.script().gate.take();
+    if let Some(gate) = gate {
+        gate.0.0.notify_one();
+        gate.0.1.notified().await;
+    }
     let mut script = provider.script();
     script.exchanges += 1;
     let refuse =

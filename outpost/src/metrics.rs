@@ -1,0 +1,235 @@
+//! What is counted and timed, for Prometheus.
+//!
+//! The values go through the `metrics` facade: where nothing is installed, as in tests of other
+//! things, they go nowhere. Every label has a bounded number of values that the operator or this
+//! program chose: names of applications and providers, and words of the enums here. Nothing that a
+//! client sent becomes one, since each new value would stay in memory for good.
+
+use std::time::{Duration, Instant};
+
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
+const BUILD: &str = "gatepost_build_info";
+const DECISIONS: &str = "gatepost_decisions_total";
+const SIGN_INS: &str = "gatepost_sign_ins_total";
+const RENEWALS: &str = "gatepost_renewals_total";
+const SIGN_OUTS: &str = "gatepost_sign_outs_total";
+const REVOCATIONS: &str = "gatepost_revocations_total";
+const FAILURES: &str = "gatepost_failures_total";
+const REQUESTS: &str = "gatepost_request_duration_seconds";
+const STORE: &str = "gatepost_store_duration_seconds";
+const PROVIDER: &str = "gatepost_provider_request_duration_seconds";
+const PROVIDER_UP: &str = "gatepost_provider_available";
+const SESSIONS: &str = "gatepost_sessions";
+
+/// From a store in this process to a provider that is about to time out, in seconds.
+const BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0,
+];
+
+/// The application of a request at a host that has none.
+pub const NO_APPLICATION: &str = "";
+
+/// Where the values are collected.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+/// Why values cannot be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The exporter cannot be set up.
+    #[error("cannot collect metrics: {0}")]
+    Exporter(#[from] BuildError),
+    /// The process collects values already.
+    #[error("metrics are collected already")]
+    Twice,
+}
+
+impl Metrics {
+    /// Collects from now on, for the whole process.
+    ///
+    /// # Errors
+    ///
+    /// [`InstallError`].
+    pub fn install() -> Result<Self, InstallError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS)?
+            .build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).map_err(|_| InstallError::Twice)?;
+        describe();
+        gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
+        Ok(Self(handle))
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> String {
+        // Drains what histograms have gathered, which would grow for as long as nobody asks.
+        self.0.run_upkeep();
+        self.0.render()
+    }
+
+    /// Takes in what histograms have gathered; to be called now and then.
+    pub fn tidy(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+fn describe() {
+    describe_gauge!(BUILD, "The version that runs; always 1.");
+    describe_counter!(
+        DECISIONS,
+        "Requests that proxies asked about, by application and verdict."
+    );
+    describe_counter!(SIGN_INS, "Sign-ins, by application and outcome.");
+    describe_counter!(RENEWALS, "Session renewals, by application and outcome.");
+    describe_counter!(SIGN_OUTS, "Sign-outs by people, by application.");
+    describe_counter!(
+        REVOCATIONS,
+        "Sessions ended by the provider or an operator."
+    );
+    describe_counter!(FAILURES, "Requests that could not be served, by reason.");
+    describe_gauge!(
+        SESSIONS,
+        "Sessions in the store, counted at its last sweep."
+    );
+    describe_gauge!(PROVIDER_UP, "Whether a provider has been found: 1 or 0.");
+    for (name, meaning) in [
+        (REQUESTS, "Time to answer a request, by endpoint."),
+        (STORE, "Time that the session store took, by operation."),
+        (
+            PROVIDER,
+            "Time that a provider took to answer, by provider and outcome.",
+        ),
+    ] {
+        describe_histogram!(name, Unit::Seconds, meaning);
+    }
+}
+
+/// What was decided about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may pass.
+    Allow,
+    /// Its sender has to sign in.
+    SignIn,
+    /// Its sender may not pass.
+    Deny,
+    /// It could not be decided, so it may not pass.
+    Failed,
+}
+
+/// Whether something worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// It did.
+    Succeeded,
+    /// It did not.
+    Failed,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::SignIn => "sign_in",
+            Self::Deny => "deny",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Success {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl<T, E> From<&Result<T, E>> for Success {
+    fn from(result: &Result<T, E>) -> Self {
+        if result.is_ok() {
+            Self::Succeeded
+        } else {
+            Self::Failed
+        }
+    }
+}
+
+/// Counts a decision about a request to `application`.
+pub fn decided(application: &str, verdict: Verdict) {
+    counter!(DECISIONS, "application" => application.to_owned(), "verdict" => verdict.word())
+        .increment(1);
+}
+
+/// Counts a sign-in that came back from the provider.
+pub fn signed_in(application: &str, success: Success) {
+    counter!(SIGN_INS, "application" => application.to_owned(), "outcome" => success.word())
+        .increment(1);
+}
+
+/// Counts a renewal.
+pub fn renewed(application: &str, success: Success) {
+    counter!(RENEWALS, "application" => application.to_owned(), "outcome" => success.word())
+        .increment(1);
+}
+
+/// Counts a sign-out.
+pub fn signed_out(application: &str) {
+    counter!(SIGN_OUTS, "application" => application.to_owned()).increment(1);
+}
+
+/// Counts sessions that were ended by someone else than whose they were.
+pub fn revoked(sessions: usize) {
+    counter!(REVOCATIONS).increment(u64::try_from(sessions).unwrap_or(u64::MAX));
+}
+
+/// Counts a request that could not be served. `code` is that of the failure's text.
+pub fn failed(code: &'static str) {
+    counter!(FAILURES, "reason" => code).increment(1);
+}
+
+/// Says how many sessions there are.
+pub fn sessions_are(count: usize) {
+    // Exact up to 2^53, and a gauge is a float in Prometheus.
+    #[allow(clippy::cast_precision_loss)]
+    gauge!(SESSIONS).set(count as f64);
+}
+
+/// Says whether a provider has been found.
+pub fn provider_is(name: &str, available: bool) {
+    gauge!(PROVIDER_UP, "provider" => name.to_owned()).set(u8::from(available));
+}
+
+/// Notes how long an endpoint took.
+pub fn answered(endpoint: &'static str, took: Duration) {
+    histogram!(REQUESTS, "endpoint" => endpoint).record(took);
+}
+
+/// Times an operation of the store.
+pub async fn time_store<T>(operation: &'static str, work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let done = work.await;
+    histogram!(STORE, "operation" => operation).record(begun.elapsed());
+    done
+}
+
+/// Times a request to a provider.
+pub async fn time_provider<T, E>(
+    name: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let done = work.await;
+    histogram!(
+        PROVIDER,
+        "provider" => name.to_owned(), "outcome" => Success::from(&done).word()
+    )
+    .record(begun.elapsed());
+    done
+}

@@ -1,0 +1,494 @@
+//! The program itself on real sockets: its listeners, what it says of itself, how it ends.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::http::header;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gatepost_session::cookie::CookieName;
+use reqwest::{Certificate, Client, StatusCode, Version};
+use serde_json::Value;
+
+use crate::provider::Provider;
+use crate::world::{KEY_A, configuration};
+
+/// How long anything here may take: the program looks at its files every two seconds.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A folder of this test, removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = format!("gatepost-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        fs::create_dir_all(&folder).expect("a folder");
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The lines that the program has logged so far, as JSON.
+#[derive(Default)]
+struct Lines(Mutex<VecDeque<Value>>, Condvar);
+
+impl Lines {
+    /// The first line of which `wanted` is true, waiting for it.
+    fn await_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + LIMIT;
+        let mut lines = self.0.lock().expect("no panic");
+        loop {
+            if let Some(line) = lines.iter().find(|line| wanted(line)) {
+                return line.clone();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no such line: {lines:#?}");
+            lines = self.1.wait_timeout(lines, left).expect("no panic").0;
+        }
+    }
+
+    fn all(&self) -> String {
+        let lines = self.0.lock().expect("no panic");
+        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+        lines.join("\n")
+    }
+}
+
+/// A running program.
+struct Running {
+    child: Child,
+    lines: Arc<Lines>,
+    http: SocketAddr,
+    https: Option<SocketAddr>,
+    metrics: SocketAddr,
+}
+
+impl Running {
+    fn start(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gatepost"))
+            .arg("serve")
+            .arg("--config")
+            .arg(config)
+            .env_clear()
+            .env("GATEPOST_LOG_FORMAT", "json")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let lines = Arc::<Lines>::default();
+        let output = BufReader::new(child.stderr.take().expect("a pipe"));
+        let kept = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                kept.0.lock().expect("no panic").push_back(line);
+                kept.1.notify_all();
+            }
+        });
+        let listening = lines.await_line(|line| line.get("http").is_some());
+        let address = |key| listening[key].as_str().and_then(|text| text.parse().ok());
+        Self {
+            child,
+            http: address("http").expect("an address"),
+            https: address("https"),
+            metrics: address("metrics").expect("an address"),
+            lines,
+        }
+    }
+
+    async fn operations(&self, path: &str) -> (StatusCode, String) {
+        let url = format!("http://{}{path}", self.metrics);
+        let answer = client().build().expect("a client").get(url).send().await;
+        let answer = answer.expect("an answer");
+        (answer.status(), answer.text().await.expect("text"))
+    }
+
+    /// Waits until sign-ins work.
+    async fn ready(&self) {
+        let until = Instant::now() + LIMIT;
+        while self.operations("/readyz").await.0 != StatusCode::OK {
+            assert!(Instant::now() < until, "{}", self.lines.all());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn terminate(&self) {
+        let sent = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(sent.expect("kill").success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn client() -> reqwest::ClientBuilder {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .no_proxy()
+        .timeout(LIMIT)
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_certs_only([])
+}
+
+/// Writes a fresh certificate for `app.example.com` and gives it.
+fn certify(folder: &Folder) -> Certificate {
+    let made = rcgen::generate_simple_self_signed(["app.example.com".to_owned()]).expect("made");
+    let pem = |label: &str, der: &[u8]| {
+        let text = STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    };
+    let chain = pem("CERTIFICATE", made.cert.der());
+    // Both at once, as far as the program can see: renamed into place.
+    for (name, text) in [
+        (
+            "key.pem",
+            pem("PRIVATE KEY", &made.signing_key.serialize_der()),
+        ),
+        ("chain.pem", chain.clone()),
+    ] {
+        fs::write(folder.path("new"), text).expect("written");
+        fs::rename(folder.path("new"), folder.path(name)).expect("renamed");
+    }
+    Certificate::from_pem(chain.as_bytes()).expect("a certificate")
+}
+
+const ANY_PORT: &str =
+    "listen: {http: '127.0.0.1:0', https: '127.0.0.1:0', metrics: '127.0.0.1:0'}\n";
+
+fn write_config(folder: &Folder, provider: &Provider, more: &str) -> PathBuf {
+    let path = folder.path("gatepost.yaml");
+    fs::write(
+        &path,
+        configuration(provider, KEY_A, &format!("{ANY_PORT}{more}")),
+    )
+    .expect("written");
+    path
+}
+
+#[tokio::test]
+async fn the_https_listener_is_the_same_service_with_a_certificate_of_its_own() {
+    let folder = Folder::new("self-signed");
+    let provider = Provider::start().await;
+    let running = Running::start(&write_config(&folder, &provider, ""));
+    let https = running.https.expect("an https listener");
+    for (case, builder, version) in [
+        ("HTTP/2", client(), Version::HTTP_2),
+        ("HTTP/1.1", client().http1_only(), Version::HTTP_11),
+    ] {
+        let client = builder
+            .tls_danger_accept_invalid_certs(true)
+            .build()
+            .expect("a client");
+        let ping = client
+            .get(format!("https://{https}/akprox/ping"))
+            .send()
+            .await;
+        let ping = ping.expect("an answer");
+        assert_eq!(
+            (ping.status(), ping.version()),
+            (StatusCode::NO_CONTENT, version),
+            "{case}"
+        );
+        // Whose forwarded headers are believed hangs on the peer's address.
+        let asked = client
+            .get(format!("https://{https}/akprox/auth/traefik"))
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Host", "app.example.com")
+            .header("X-Forwarded-Uri", "/")
+            .header("Accept", "application/json")
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(asked.status(), StatusCode::UNAUTHORIZED, "{case}");
+        let body = asked.text().await.expect("text");
+        assert!(body.contains("\"unauthenticated\""), "{case}: {body}");
+    }
+    let strict = client().build().expect("a client");
+    let refused = strict
+        .get(format!("https://{https}/akprox/ping"))
+        .send()
+        .await;
+    assert!(refused.is_err(), "nobody vouches for the certificate");
+}
+
+#[tokio::test]
+async fn a_given_certificate_is_shown_and_replaced_when_its_files_change() {
+    let folder = Folder::new("certificate");
+    let provider = Provider::start().await;
+    let first = certify(&folder);
+    let tls = format!(
+        "tls: {{certificate: {0}/chain.pem, key: {0}/key.pem}}\n",
+        folder.0.display()
+    );
+    let running = Running::start(&write_config(&folder, &provider, &tls));
+    let https = running.https.expect("an https listener");
+    let reaches = async |trusted: &Certificate| {
+        let client = client()
+            .tls_certs_only([trusted.clone()])
+            .resolve("app.example.com", https)
+            .build()
+            .expect("a client");
+        let url = format!("https://app.example.com:{}/akprox/ping", https.port());
+        client.get(url).send().await.is_ok()
+    };
+    assert!(reaches(&first).await);
+    let second = certify(&folder);
+    assert!(
+        !reaches(&second).await,
+        "not before the files are looked at"
+    );
+    let until = Instant::now() + LIMIT;
+    while !reaches(&second).await {
+        assert!(Instant::now() < until, "{}", running.lines.all());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!reaches(&first).await);
+}
+
+#[tokio::test]
+async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
+    let folder = Folder::new("metrics");
+    let provider = Provider::start().await;
+    let running = Running::start(&write_config(&folder, &provider, ""));
+    assert_eq!(running.operations("/healthz").await.0, StatusCode::OK);
+    running.ready().await;
+    let client = client().build().expect("a client");
+    let base = format!("http://{}/akprox", running.http);
+    let host = "root.example.com";
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let begun = client
+        .get(format!("{base}/start"))
+        .header("Host", host)
+        .send()
+        .await;
+    let begun = begun.expect("an answer");
+    let back = provider.authorize(begun.headers()["location"].to_str().expect("text"));
+    let cookies = |response: &reqwest::Response| {
+        let lines = response.headers().get_all(header::SET_COOKIE).iter();
+        let pairs: Vec<String> = lines
+            .filter_map(|line| line.to_str().ok()?.split(';').next().map(str::to_owned))
+            .filter(|pair| !pair.ends_with('='))
+            .collect();
+        pairs.join("; ")
+    };
+    let finished = client
+        .get(format!(
+            "{base}/callback?{}",
+            back.query().expect("a query")
+        ))
+        .header("Host", host)
+        .header("Cookie", cookies(&begun))
+        .header("X-Request-Id", "from-the-proxy")
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(
+        finished.status(),
+        StatusCode::FOUND,
+        "{}",
+        running.lines.all()
+    );
+    assert_eq!(finished.headers()["x-request-id"], "from-the-proxy");
+    let session = cookies(&finished);
+    assert!(
+        session.contains(CookieName::default_for(true, false).as_str()),
+        "{session}"
+    );
+    for (case, cookie, host, uri, status) in [
+        (
+            "nobody",
+            "",
+            "app.example.com",
+            "/",
+            StatusCode::UNAUTHORIZED,
+        ),
+        ("public", "", "app.example.com", "/public/x", StatusCode::OK),
+        ("denied", &*session, host, "/", StatusCode::FORBIDDEN),
+        (
+            "no application",
+            "",
+            "evil.example",
+            "/",
+            StatusCode::NOT_FOUND,
+        ),
+    ] {
+        let asked = client
+            .get(format!("{base}/auth/traefik"))
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Host", host)
+            .header("X-Forwarded-Uri", uri)
+            .header("X-Request-Id", "a b\"")
+            .header("Cookie", cookie);
+        assert_eq!(
+            asked.send().await.expect("an answer").status(),
+            status,
+            "{case}"
+        );
+    }
+    let left = client.get(format!("{base}/sign_out")).header("Host", host);
+    let left = left
+        .header("Cookie", &session)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(left.status(), StatusCode::FOUND);
+
+    let (_, text) = running.operations("/metrics").await;
+    for line in [
+        "gatepost_build_info{version=\"0.1.0\"} 1",
+        "gatepost_decisions_total{application=\"app\",verdict=\"sign_in\"} 1",
+        "gatepost_decisions_total{application=\"app\",verdict=\"allow\"} 1",
+        "gatepost_decisions_total{application=\"root\",verdict=\"deny\"} 1",
+        "gatepost_sign_ins_total{application=\"root\",outcome=\"succeeded\"} 1",
+        "gatepost_sign_outs_total{application=\"root\"} 1",
+        "gatepost_failures_total{reason=\"unknown_host\"} 1",
+        "gatepost_provider_available{provider=\"main\"} 1",
+        "gatepost_store_duration_seconds_count{operation=\"insert\"} 1",
+        "gatepost_provider_request_duration_seconds_count{provider=\"main\",outcome=\"succeeded\"}",
+        "gatepost_request_duration_seconds_count{endpoint=\"callback\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(
+        !text.contains("evil"),
+        "no label is what a client sent: {text}"
+    );
+
+    let audited = |event: &str| {
+        let event = event.to_owned();
+        running
+            .lines
+            .await_line(move |line| line["target"] == "audit" && line["event"] == event)
+    };
+    let signed_in = audited("sign_in");
+    assert_eq!(signed_in["application"], "root");
+    assert_eq!(signed_in["subject"], "\"alice-id\"");
+    assert_eq!(signed_in["span"]["id"], "from-the-proxy");
+    assert_eq!(signed_in["span"]["trace_id"], trace);
+    let denied = audited("denied");
+    assert_eq!(denied["session"], signed_in["session"]);
+    assert_ne!(denied["span"]["id"], "a b\"", "not an id");
+    assert_eq!(audited("sign_out")["session"], signed_in["session"]);
+
+    let said = format!("{}\n{text}", running.lines.all());
+    let code = back
+        .query_pairs()
+        .find(|(name, _)| name == "code")
+        .expect("a code")
+        .1;
+    let token = session.split('=').nth(1).expect("a value");
+    let mac = token.split(['.', ';']).nth(2).expect("a MAC");
+    for secret in [
+        &*code,
+        mac,
+        "the-access-token",
+        "the-refresh-token",
+        crate::provider::CLIENT_SECRET,
+    ] {
+        assert!(!said.contains(secret), "{secret}\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_tells_the_provider_from_the_store_and_both_from_life() {
+    let folder = Folder::new("readiness");
+    let provider = Provider::start().await;
+    provider.script().down = true;
+    let running = Running::start(&write_config(&folder, &provider, ""));
+    for (path, status, says) in [
+        ("/healthz", 200, "ok"),
+        ("/readyz", 503, "\"ready\":false"),
+        ("/readyz/store", 200, "\"available\":true"),
+        ("/readyz/providers", 503, "\"main\""),
+        ("/readyz/other", 404, ""),
+    ] {
+        let (answered, body) = running.operations(path).await;
+        assert_eq!(answered.as_u16(), status, "{path}: {body}");
+        assert!(body.contains(says), "{path}: {body}");
+    }
+    // Nothing of it is the public's.
+    for path in ["/metrics", "/readyz", "/traefik", "/akprox/metrics"] {
+        let url = format!("http://{}{path}", running.http);
+        let answer = client().build().expect("a client").get(url).send().await;
+        assert_eq!(
+            answer.expect("an answer").status(),
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
+    provider.script().down = false;
+    running.ready().await;
+}
+
+#[tokio::test]
+async fn a_sign_in_under_way_is_finished_before_the_process_ends() {
+    let folder = Folder::new("shutdown");
+    let provider = Provider::start().await;
+    let mut running = Running::start(&write_config(&folder, &provider, ""));
+    running.ready().await;
+    let client = client().build().expect("a client");
+    let base = format!("http://{}/akprox", running.http);
+    let begun = client
+        .get(format!("{base}/start"))
+        .header("Host", "app.example.com");
+    let begun = begun.send().await.expect("an answer");
+    let back = provider.authorize(begun.headers()["location"].to_str().expect("text"));
+    let flow: Vec<&str> = begun
+        .headers()
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok()?.split(';').next())
+        .collect();
+    let gate = provider.hold_exchanges();
+    let callback = client
+        .get(format!(
+            "{base}/callback?{}",
+            back.query().expect("a query")
+        ))
+        .header("Host", "app.example.com")
+        .header("Cookie", flow.join("; "))
+        .send();
+    let callback = tokio::spawn(callback);
+    gate.reached().await;
+    running.terminate();
+    running.lines.await_line(|line| {
+        line["message"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("stopping"))
+    });
+    gate.open();
+    let finished = callback.await.expect("no panic").expect("an answer");
+    assert_eq!(
+        finished.status(),
+        StatusCode::FOUND,
+        "{}",
+        running.lines.all()
+    );
+    let ended = tokio::task::spawn_blocking(move || running.child.wait().map(|end| end.success()));
+    assert!(ended.await.expect("no panic").expect("an end"));
+}
