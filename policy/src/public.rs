@@ -5,6 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+/// The longest path that can be public, in bytes. Longer ones are decided without being decoded:
+/// what an anonymous request makes a decider hold must not grow with the request.
+const MAX_PATH_BYTES: usize = 8 * 1024;
+
 /// The paths of an application that anyone may request.
 ///
 /// A pattern is a path, compared exactly and with its case. `*` as the last segment stands for
@@ -14,7 +18,7 @@ use core::fmt;
 ///
 /// Only a path with one meaning can match. Servers disagree about encoded slashes, dot segments,
 /// empty segments, `;` parameters and invalid escapes, so a path that has any of them is never
-/// public, whatever the pattern.
+/// public, whatever the pattern. Nor is one of more than 8 KiB.
 #[derive(Clone, Debug, Default)]
 pub struct PublicPaths {
     patterns: Vec<Pattern>,
@@ -148,6 +152,9 @@ fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
 /// The decoded path of a target if every server reads it alike, else `None`.
 fn decode_unambiguous(target: &[u8]) -> Option<String> {
     let path = target.split(|byte| *byte == b'?').next()?;
+    if path.len() > MAX_PATH_BYTES {
+        return None;
+    }
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
     loop {
@@ -354,7 +361,11 @@ mod tests {
             "GET",
             &target
         ));
-        let segment = format!("/{}", "a".repeat(100_000));
-        assert!(!public(&["/*a*a*a*a*b"], "GET", &segment));
+        for length in [MAX_PATH_BYTES - 1, 100_000] {
+            let segment = format!("/{}", "a".repeat(length));
+            assert!(!public(&["/*a*a*a*a*b"], "GET", &segment), "{length}");
+            let taken = public(&["/*"], "GET", &segment);
+            assert_eq!(taken, length < MAX_PATH_BYTES, "{length}");
+        }
     }
 }
