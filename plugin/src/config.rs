@@ -15,6 +15,9 @@ use crate::keys::KeySource;
 /// The most clock skew that can be allowed, in seconds: beyond that a clock is wrong, not askew.
 const MAX_CLOCK_SKEW_SECONDS: u64 = 300;
 
+/// The most levels that settings may nest. None needs more than three.
+const MAX_DEPTH: usize = 8;
+
 /// Settings that can be served.
 #[derive(Debug)]
 pub struct Config {
@@ -77,6 +80,12 @@ impl Config {
     pub fn read(json: &[u8]) -> Result<Self, ConfigError> {
         let value: Value = match json.trim_ascii() {
             b"" | b"null" => Value::Object(serde_json::Map::new()),
+            json if is_deep(json) => {
+                return Err(ConfigError(vec![Problem {
+                    path: String::new(),
+                    message: format!("nested more than {MAX_DEPTH} deep"),
+                }]));
+            }
             json => serde_json::from_slice(json).map_err(|error| {
                 let message = format!(
                     "not JSON (line {}, column {})",
@@ -185,6 +194,26 @@ impl Config {
     }
 }
 
+/// Whether JSON nests deeper than any settings do. A parser takes stack for each level, and a guest
+/// has little: it would trap at its start, and take the guests of all other routers with it.
+fn is_deep(json: &[u8]) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
 fn outpost_url(fields: &mut Fields<'_>, mode: Mode) -> Option<OutpostUrl> {
     let given = fields.text("outpostUrl");
     match (mode, given) {
@@ -284,6 +313,13 @@ mod tests {
                  `keysEnv`)",
             ),
             ("{", "not JSON (line 1, column 1)"),
+            (r#"{"a":[[[[[[[["[]"]]]]]]]]}"#, "nested more than 8 deep"),
+            // Brackets in a text are no levels.
+            (
+                r#"{"application":"wiki","keysFile":"k","revoked":["[[[[[[[[[[\\\""]}"#,
+                "keysFile: expected an absolute path as the plugin sees it, like `/keys/gatepost` \
+                 with `settings.mounts: [\"/etc/gatepost/keys:/keys:ro\"]`",
+            ),
             (
                 r#"{"application":"wiki","keysFile":"/keys/k","aplication":"x"}"#,
                 "aplication: unknown key: did you mean `application`?",
