@@ -16,6 +16,9 @@ use crate::{build, js, setup};
 /// The tests that `cargo test` leaves out, because they need more than Rust.
 const E2E_SUITES: &[&str] = &["scenarios"];
 
+/// The test of the plugin as it is built.
+const GUEST_SUITE: &[&str] = &["--package", "gatepost-plugin", "--test", "guest"];
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only these sections; without this, all
@@ -35,6 +38,8 @@ enum Section {
     Docs,
     /// Unit, property and documentation tests
     Unit,
+    /// The built plugin in a WebAssembly runtime, under hostile requests
+    Guest,
     /// The npm package, in every runtime that it is for
     Js,
     /// Real Traefik, provider and browser
@@ -42,11 +47,12 @@ enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Format,
         Self::Lints,
         Self::Docs,
         Self::Unit,
+        Self::Guest,
         Self::Js,
         Self::E2e,
     ];
@@ -57,6 +63,7 @@ impl Section {
             Self::Lints => "lints",
             Self::Docs => "docs",
             Self::Unit => "unit, property and documentation tests",
+            Self::Guest => "the built plugin",
             Self::Js => "the session in JavaScript",
             Self::E2e => "end to end",
         }
@@ -78,6 +85,11 @@ impl Section {
             // Without the scenarios, which their crate leaves out of what runs by default.
             Self::Unit => {
                 tests(cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]).args(filter))
+            }
+            Self::Guest => {
+                build::default_plugin()?;
+                let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
+                tests(command.args(GUEST_SUITE).args(filter))
             }
             Self::Js => {
                 js::build(None)?;
@@ -106,7 +118,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         if !arguments.only.is_empty() {
             return arguments.only.contains(section);
         }
-        filter.is_none() || matches!(section, Section::Unit | Section::Js | Section::E2e)
+        filter.is_none()
+            || matches!(
+                section,
+                Section::Unit | Section::Guest | Section::Js | Section::E2e
+            )
     };
     let started = Instant::now();
     let mut total = Counts::default();
@@ -134,6 +150,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn lints() -> Result<Counts> {
     let mut counts = check(&mut clippy(&["--workspace", "--all-targets"]))?;
+    counts += check(&mut clippy(GUEST_SUITE))?;
     for suite in E2E_SUITES {
         counts += check(&mut clippy(&["--package", "gatepost-e2e", "--test", suite]))?;
     }

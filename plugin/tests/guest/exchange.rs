@@ -1,0 +1,171 @@
+//! One request and what became of it, the same for the built guest and for the native gate.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use gatepost_plugin::{Gate, Host, Level, Outcome, ReadPart, Respond};
+use gatepost_session::NumericDate;
+
+/// The time at which everything happens, in Unix seconds.
+pub(crate) const NOW: u64 = 1_800_000_000;
+
+/// Header fields as Go's server keeps them: the lines under each name.
+pub(crate) type Fields = BTreeMap<Vec<u8>, Vec<Vec<u8>>>;
+
+/// A request in the hands of the proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) method: Vec<u8>,
+    pub(crate) target: Vec<u8>,
+    pub(crate) fields: Fields,
+}
+
+impl Request {
+    pub(crate) fn new(method: &str, target: &str) -> Self {
+        let request = Self {
+            method: method.into(),
+            target: target.into(),
+            fields: Fields::new(),
+        };
+        request.with("Host", "wiki.example.com")
+    }
+
+    /// The same with another header line.
+    pub(crate) fn with(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        let name = name.as_ref().to_ascii_lowercase();
+        self.fields
+            .entry(name)
+            .or_default()
+            .push(value.as_ref().to_vec());
+        self
+    }
+
+    /// The same with a name that has no line, as Go's host reports a declared trailer.
+    pub(crate) fn with_name_only(mut self, name: &[u8]) -> Self {
+        self.fields.entry(name.to_vec()).or_default();
+        self
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Result {
+    /// Whether it goes on to the application.
+    pub(crate) next: bool,
+    /// Its header fields then.
+    pub(crate) fields: Fields,
+    /// The status it was answered with; 0 for none.
+    pub(crate) status: u16,
+    /// The header of that answer.
+    pub(crate) answer: Fields,
+    /// Its content.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Result {
+    /// The lines of a request header as the application sees them.
+    pub(crate) fn lines(&self, name: &str) -> Vec<String> {
+        let lines = self.fields.get(name.as_bytes());
+        lines
+            .into_iter()
+            .flatten()
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect()
+    }
+}
+
+/// Runs a request through the same code natively.
+pub(crate) fn natively(gate: &mut Gate, request: &Request) -> Result {
+    let host = Native {
+        request,
+        result: RefCell::new(Result {
+            fields: request.fields.clone(),
+            ..Result::default()
+        }),
+    };
+    let outcome = gate.handle(&host);
+    let mut result = host.result.into_inner();
+    result.next = outcome == Outcome::Next;
+    result
+}
+
+/// The gate for these settings.
+pub(crate) fn native_gate(settings: &str) -> Gate {
+    let nobody = Request::default();
+    let host = Native {
+        request: &nobody,
+        result: RefCell::default(),
+    };
+    Gate::new(settings.as_bytes(), &host)
+}
+
+struct Native<'r> {
+    request: &'r Request,
+    result: RefCell<Result>,
+}
+
+impl Host for Native<'_> {
+    type Bytes = Vec<u8>;
+
+    fn method(&self) -> Vec<u8> {
+        self.request.method.clone()
+    }
+
+    fn target(&self) -> Vec<u8> {
+        self.request.target.clone()
+    }
+
+    fn header_names(&self) -> Vec<Vec<u8>> {
+        self.result.borrow().fields.keys().cloned().collect()
+    }
+
+    fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        let result = self.result.borrow();
+        let lines = result.fields.get(&name.as_bytes().to_ascii_lowercase());
+        lines.cloned().unwrap_or_default()
+    }
+
+    fn set_header(&self, name: &str, value: &[u8]) {
+        let name = name.as_bytes().to_ascii_lowercase();
+        let mut result = self.result.borrow_mut();
+        result.fields.insert(name, vec![value.to_vec()]);
+    }
+
+    fn remove_header(&self, name: &[u8]) {
+        let mut result = self.result.borrow_mut();
+        result.fields.remove(&name.to_ascii_lowercase());
+    }
+
+    fn respond(&self, answer: Respond) {
+        let mut result = self.result.borrow_mut();
+        assert_eq!(result.status, 0, "answered twice");
+        result.status = answer.status;
+        for (name, value) in answer.headers {
+            let name = name.as_bytes().to_ascii_lowercase();
+            result.answer.insert(name, vec![value.into_bytes()]);
+        }
+        result.body = answer.body.into_bytes();
+    }
+
+    fn now(&self) -> NumericDate {
+        NumericDate::from_seconds(NOW)
+    }
+
+    fn read_file(&self, _: &str) -> std::result::Result<Vec<u8>, String> {
+        Err("there are no files here".into())
+    }
+
+    fn read_parts<R>(
+        &self,
+        _: &str,
+        _: impl FnOnce(&mut ReadPart<'_>) -> std::result::Result<R, String>,
+    ) -> std::result::Result<R, String> {
+        Err("there are no files here".into())
+    }
+
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn log(&self, _: Level, _: &str) {}
+}
