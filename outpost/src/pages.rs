@@ -15,7 +15,7 @@ use crate::web::{Denied, FailureText, SessionView};
 const STYLE: &str = include_str!("pages/templates/style.css");
 
 /// The templates by name. Their names end in `.html`, which turns escaping on.
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("layout.html", include_str!("pages/templates/layout.html")),
     ("failure.html", include_str!("pages/templates/failure.html")),
     ("denied.html", include_str!("pages/templates/denied.html")),
@@ -24,6 +24,10 @@ const TEMPLATES: [(&str, &str); 5] = [
         include_str!("pages/templates/signed_out.html"),
     ),
     ("session.html", include_str!("pages/templates/session.html")),
+    (
+        "not_delivered.html",
+        include_str!("pages/templates/not_delivered.html"),
+    ),
 ];
 
 /// What is served should a template be broken, which a test rules out.
@@ -41,6 +45,11 @@ pub enum Page<'a> {
     },
     /// Signed in, but not admitted.
     Denied(&'a Denied),
+    /// A form came when nobody was signed in any more.
+    NotDelivered {
+        /// Where to sign in.
+        sign_in_url: &'a str,
+    },
     /// Signed out.
     SignedOut {
         /// Where to sign in again.
@@ -105,6 +114,11 @@ impl Page<'_> {
                     sign_out_url => denied.sign_out_url.as_str(),
                 },
             ),
+            Self::NotDelivered { sign_in_url } => {
+                let values =
+                    context! { title => "Please sign in again", sign_in_url => *sign_in_url };
+                render("not_delivered.html", values)
+            }
             Self::SignedOut { application_url } => {
                 let values =
                     context! { title => "Signed out", application_url => *application_url };

@@ -49,6 +49,17 @@ pub(crate) fn unauthenticated(application: &Audience, sign_in: &str) -> Respond 
     answer
 }
 
+/// Tells a person who sent a form that it was not delivered. The request is not kept: sending it
+/// again is theirs to decide.
+pub(crate) fn not_delivered(sign_in: &str) -> Respond {
+    let body = format!(
+        "<p>You are not signed in any more, so what you sent has not been delivered. \
+         <a href=\"{sign_in}\" target=\"_blank\">Sign in in a new tab</a>, then come back here, \
+         reload this page and confirm to send it again.</p>"
+    );
+    respond(401, HTML, page("Please sign in again", &body))
+}
+
 /// Refuses someone who is signed in.
 pub(crate) fn denied(
     how: Presentation,
@@ -63,18 +74,14 @@ pub(crate) fn denied(
         .or(claims.email.as_deref());
     let who = who.unwrap_or(&claims.sub);
     match how {
-        Presentation::PageLoad => {
+        Presentation::PageLoad | Presentation::Form => {
             let (who, application) = (html_text(who), html_text(application.as_str()));
             let body = format!(
-                "<!doctype html><html lang=en><meta charset=utf-8>\
-                 <meta name=viewport content=\"width=device-width\"><title>Access denied</title>\
-                 <style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui,sans-serif;\
-                 max-width:32rem;margin:15vh auto;padding:0 1rem}}</style>\
-                 <main><h1>Access denied</h1><p>You are signed in as <strong>{who}</strong>, who \
-                 may not open <strong>{application}</strong>.</p><p><a href=\"{outpost}/sign_out\">\
-                 Sign in as someone else</a> or ask whoever runs it for access.</p></main>"
+                "<p>You are signed in as <strong>{who}</strong>, who may not open \
+                 <strong>{application}</strong>.</p><p><a href=\"{outpost}/sign_out\">Sign in as \
+                 someone else</a> or ask whoever runs it for access.</p>"
             );
-            respond(403, HTML, body)
+            respond(403, HTML, page("Access denied", &body))
         }
         Presentation::Data => {
             let body = format!(
@@ -84,6 +91,15 @@ pub(crate) fn denied(
             respond(403, JSON, body)
         }
     }
+}
+
+fn page(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8>\
+         <meta name=viewport content=\"width=device-width\"><title>{title}</title>\
+         <style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui,sans-serif;\
+         max-width:32rem;margin:15vh auto;padding:0 1rem}}</style><main><h1>{title}</h1>{body}</main>"
+    )
 }
 
 /// Answers while the settings or the keys are wrong. What is wrong stands in the log only.

@@ -142,7 +142,7 @@ impl Open {
             }
             Decision::Renew(permit) => match how() {
                 Presentation::PageLoad => host.respond(answer::redirect(sign_in(config, host))),
-                Presentation::Data => {
+                Presentation::Form | Presentation::Data => {
                     set_identity(config, host, &permit, found.as_deref().ok());
                     strip(host);
                     return Outcome::Next;
@@ -298,12 +298,11 @@ fn require_sign_in(config: &Config, host: &impl Host, how: Presentation) {
         host.respond(answer::misrouted(prefix.as_str()));
         return;
     }
+    let start = format!("{}/start", config.sign_in.base());
     host.respond(match how {
         Presentation::PageLoad => answer::redirect(sign_in(config, host)),
-        Presentation::Data => {
-            let start = format!("{}/start", config.sign_in.base());
-            answer::unauthenticated(&config.application, &start)
-        }
+        Presentation::Form => answer::not_delivered(&start),
+        Presentation::Data => answer::unauthenticated(&config.application, &start),
     });
 }
 

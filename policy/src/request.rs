@@ -23,20 +23,23 @@ pub trait Request {
 pub enum Presentation {
     /// A person's browser is loading a page: it can follow a redirect and show HTML.
     PageLoad,
-    /// A script, a WebSocket, a form, a command line: a redirect to a sign-in page would be
+    /// A person's browser is submitting a form: it can show HTML, but a redirect would lose what
+    /// was typed, and nobody can send it again for them.
+    Form,
+    /// A script, a WebSocket, a command line: a redirect to a sign-in page would be
     /// followed blindly or break it, so it gets a status code and JSON.
     Data,
 }
 
 impl Presentation {
-    /// Tells a page load from anything else.
+    /// Tells a page load and a form from anything else.
     ///
-    /// A page load is a GET or HEAD whose `Sec-Fetch-Mode` is `navigate`. Browsers send that
-    /// header over TLS and to localhost only (Fetch Metadata Request Headers §2), so where it is
-    /// missing an `Accept` that names HTML decides, unless the request says that a script made it.
+    /// Both have a `Sec-Fetch-Mode` of `navigate`, and a page load is a GET or HEAD. Browsers send
+    /// that header over TLS and to localhost only (Fetch Metadata Request Headers §2), so where it
+    /// is missing an `Accept` that names HTML decides, unless the request says that a script made
+    /// it.
     pub fn of(request: &impl Request) -> Self {
-        let page_load = matches!(&*request.method(), b"GET" | b"HEAD")
-            && request.header("upgrade").is_none()
+        let navigation = request.header("upgrade").is_none()
             && match request.header("sec-fetch-mode") {
                 Some(mode) => mode.trim_ascii() == b"navigate",
                 None => {
@@ -46,10 +49,11 @@ impl Presentation {
                             .is_some_and(|accept| names_html(&accept))
                 }
             };
-        if page_load {
-            Self::PageLoad
-        } else {
-            Self::Data
+        match &*request.method() {
+            _ if !navigation => Self::Data,
+            b"GET" | b"HEAD" => Self::PageLoad,
+            b"POST" => Self::Form,
+            _ => Self::Data,
         }
     }
 }
@@ -133,73 +137,104 @@ mod tests {
     const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
     #[test]
-    fn only_a_browser_loading_a_page_is_a_page_load() {
+    fn only_what_a_browser_shows_to_a_person_is_a_page_load_or_a_form() {
         let get = || Sent::new("GET", "/");
         let cases = [
-            ("navigation", get().with("Sec-Fetch-Mode", "navigate"), true),
+            (
+                "navigation",
+                get().with("Sec-Fetch-Mode", "navigate"),
+                Presentation::PageLoad,
+            ),
             (
                 "navigation by HEAD",
                 Sent::new("HEAD", "/").with("Sec-Fetch-Mode", "navigate"),
-                true,
+                Presentation::PageLoad,
             ),
             (
                 "browser over plain http",
                 get().with("Accept", BROWSER),
-                true,
+                Presentation::PageLoad,
             ),
             (
                 "odd case and parameters",
                 get().with("Accept", "x/y, Text/HTML;q=0.1"),
-                true,
+                Presentation::PageLoad,
             ),
             (
                 "fetch()",
                 get().with("Sec-Fetch-Mode", "cors").with("Accept", BROWSER),
-                false,
+                Presentation::Data,
             ),
-            ("image", get().with("Sec-Fetch-Mode", "no-cors"), false),
-            ("command line", get().with("Accept", "*/*"), false),
-            ("nothing said", get(), false),
-            ("JSON", get().with("Accept", "application/json"), false),
-            ("lookalike type", get().with("Accept", "text/htmlx"), false),
+            (
+                "image",
+                get().with("Sec-Fetch-Mode", "no-cors"),
+                Presentation::Data,
+            ),
+            (
+                "command line",
+                get().with("Accept", "*/*"),
+                Presentation::Data,
+            ),
+            ("nothing said", get(), Presentation::Data),
+            (
+                "JSON",
+                get().with("Accept", "application/json"),
+                Presentation::Data,
+            ),
+            (
+                "lookalike type",
+                get().with("Accept", "text/htmlx"),
+                Presentation::Data,
+            ),
             (
                 "XMLHttpRequest",
                 get()
                     .with("Accept", BROWSER)
                     .with("X-Requested-With", "XMLHttpRequest"),
-                false,
+                Presentation::Data,
             ),
             (
                 "form",
                 Sent::new("POST", "/").with("Sec-Fetch-Mode", "navigate"),
-                false,
+                Presentation::Form,
+            ),
+            (
+                "form over plain http",
+                Sent::new("POST", "/").with("Accept", BROWSER),
+                Presentation::Form,
+            ),
+            (
+                "script that posts",
+                Sent::new("POST", "/").with("Sec-Fetch-Mode", "same-origin"),
+                Presentation::Data,
+            ),
+            (
+                "no form has this method",
+                Sent::new("PUT", "/").with("Sec-Fetch-Mode", "navigate"),
+                Presentation::Data,
             ),
             (
                 "lower-case method",
                 Sent::new("get", "/").with("Accept", BROWSER),
-                false,
+                Presentation::Data,
             ),
             (
                 "WebSocket",
                 get()
                     .with("Upgrade", "websocket")
                     .with("Sec-Fetch-Mode", "navigate"),
-                false,
+                Presentation::Data,
             ),
             (
                 "two modes",
                 get()
                     .with("Sec-Fetch-Mode", "navigate")
                     .with("Sec-Fetch-Mode", "cors"),
-                false,
+                Presentation::Data,
             ),
         ];
-        for (case, request, page_load) in cases {
-            assert_eq!(
-                Presentation::of(&request) == Presentation::PageLoad,
-                page_load,
-                "{case}"
-            );
+        for (case, request, expected) in cases {
+            assert_eq!(Presentation::of(&request), expected, "{case}");
         }
     }
 }

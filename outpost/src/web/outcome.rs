@@ -249,15 +249,21 @@ impl Answer {
                 {
                     headers.insert(WWW_AUTHENTICATE, challenge);
                 }
-                let body = json!({
-                    "error": "unauthenticated",
-                    "message": "sign in first",
-                    "signIn": url,
-                });
-                set_json(&mut response, &body);
+                if presentation == Presentation::Form {
+                    set_page(&mut response, &Page::NotDelivered { sign_in_url: &url });
+                } else {
+                    let body = json!({
+                        "error": "unauthenticated",
+                        "message": "sign in first",
+                        "signIn": url,
+                    });
+                    set_json(&mut response, &body);
+                }
             }
             Outcome::Denied(denied) => match presentation {
-                Presentation::PageLoad => set_page(&mut response, &Page::Denied(&denied)),
+                Presentation::PageLoad | Presentation::Form => {
+                    set_page(&mut response, &Page::Denied(&denied))
+                }
                 Presentation::Data => {
                     let body = json!({
                         "error": "denied",
@@ -268,7 +274,7 @@ impl Answer {
                 }
             },
             Outcome::SignedOut { application_url } => match presentation {
-                Presentation::PageLoad => {
+                Presentation::PageLoad | Presentation::Form => {
                     let page = Page::SignedOut {
                         application_url: &application_url,
                     };
@@ -277,7 +283,9 @@ impl Answer {
                 Presentation::Data => set_json(&mut response, &json!({"signedOut": true})),
             },
             Outcome::Session(view) => match presentation {
-                Presentation::PageLoad => set_page(&mut response, &Page::Session(&view)),
+                Presentation::PageLoad | Presentation::Form => {
+                    set_page(&mut response, &Page::Session(&view))
+                }
                 Presentation::Data => {
                     let body = serde_json::to_value(&*view).unwrap_or_default();
                     set_json(&mut response, &body);
@@ -305,7 +313,7 @@ fn set_failure(response: &mut Response, failure: &Failure, presentation: Present
     }
     let text = failure.text();
     match presentation {
-        Presentation::PageLoad => {
+        Presentation::PageLoad | Presentation::Form => {
             set_page(response, &Page::Failure { text, reference });
         }
         Presentation::Data => {
@@ -413,7 +421,11 @@ mod tests {
             Dialect::Envoy,
             Dialect::Nginx,
         ] {
-            for presentation in [Presentation::PageLoad, Presentation::Data] {
+            for presentation in [
+                Presentation::PageLoad,
+                Presentation::Form,
+                Presentation::Data,
+            ] {
                 for outcome in refusals() {
                     let case = format!("{outcome:?} {dialect:?} {presentation:?}");
                     let answer = Answer::from(outcome);

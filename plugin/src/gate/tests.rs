@@ -190,6 +190,29 @@ fn whoever_has_no_session_in_force_is_sent_to_sign_in() {
 }
 
 #[test]
+fn whoever_sends_a_form_too_late_is_told_so_on_a_page() {
+    let mut gate = gate(json!({}));
+    let host = Double::at(NOW).to("POST", "/comment");
+    assert_eq!(gate.handle(&host), Outcome::Answered);
+    assert_eq!(host.status(), Some(401));
+    assert_eq!(host.answer_header("Location"), None);
+    assert!(host.body().contains("has not been delivered"));
+    assert!(host.body().contains("/akprox/start"));
+    let due = Claims {
+        rnw: NumericDate::from_seconds(NOW),
+        ..claims()
+    };
+    let host = Double::at(NOW)
+        .to("POST", "/comment")
+        .with("Cookie", &cookie(&due));
+    assert_eq!(
+        gate.handle(&host),
+        Outcome::Next,
+        "renewal does not lose a form"
+    );
+}
+
+#[test]
 fn a_clock_a_little_ahead_is_tolerated() {
     let now = NumericDate::from_seconds(NOW);
     let ahead = |seconds| {
