@@ -4,11 +4,13 @@
 mod caddy;
 mod envoy;
 mod haproxy;
+mod ingress;
 mod nginx;
 mod traefik;
 
 pub use caddy::Caddy;
 pub use envoy::Envoy;
 pub use haproxy::Haproxy;
+pub use ingress::IngressNginx;
 pub use nginx::Nginx;
 pub use traefik::Traefik;

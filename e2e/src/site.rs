@@ -59,6 +59,7 @@ pub struct Site {
     wiki: Upstream,
     wiki_host: String,
     files: Upstream,
+    turned_away: StatusCode,
     keys: Keys,
     ports: SitePorts,
     folder: TempDir,
@@ -71,6 +72,7 @@ pub struct SiteBuilder {
     outpost_file: String,
     outpost_program: Option<PathBuf>,
     wiki_host: Option<String>,
+    turned_away: StatusCode,
     outpost: Vec<Value>,
     applications: Vec<Value>,
     provider: Vec<Value>,
@@ -80,6 +82,12 @@ impl SiteBuilder {
     /// Runs this build of the outpost. Without this, the one that the tests run.
     pub fn outpost_program(mut self, program: PathBuf) -> Self {
         self.outpost_program = Some(program);
+        self
+    }
+
+    /// The proxy sends everyone to sign in, and not only those who load a page.
+    pub fn redirects_everyone(mut self) -> Self {
+        self.turned_away = StatusCode::FOUND;
         self
     }
 
@@ -178,6 +186,7 @@ impl SiteBuilder {
             wiki,
             wiki_host: self.wiki_host.unwrap_or_else(|| "wiki".to_owned()),
             files,
+            turned_away: self.turned_away,
             keys,
             ports,
             folder,
@@ -193,10 +202,16 @@ impl Site {
             outpost_file: outpost_file.to_owned(),
             outpost_program: None,
             wiki_host: None,
+            turned_away: StatusCode::UNAUTHORIZED,
             outpost: Vec::new(),
             applications: Vec::new(),
             provider: Vec::new(),
         }
+    }
+
+    /// What a script without a session is answered.
+    pub fn turned_away(&self) -> StatusCode {
+        self.turned_away
     }
 
     /// The ports in use.
@@ -291,7 +306,7 @@ impl Site {
     ) -> Result<Service> {
         let mut service = Service::new(name, command, &self.logs);
         for host in hosts {
-            service = service.answering(self.url(host, "/ready?")?, StatusCode::UNAUTHORIZED);
+            service = service.answering(self.url(host, "/ready?")?, self.turned_away);
         }
         service.start()?;
         Ok(service)
@@ -326,6 +341,10 @@ fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
         ("127.0.0.1:8001", ports.files),
         ("127.0.0.1:9000", ports.outpost),
         ("0.0.0.0:9000", ports.outpost),
+        (
+            "gatepost-outpost.default.svc.cluster.local:9000",
+            ports.outpost,
+        ),
         ("gatepost-outpost:9000", ports.outpost),
         ("outpost:9000", ports.outpost),
         ("127.0.0.1:9300", ports.metrics),

@@ -8,11 +8,13 @@
 mod apt;
 mod chromium;
 mod envoy;
+mod go;
 mod node;
 mod packaged;
 mod pip;
 mod traefik;
 mod wasm;
+mod wrk;
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -21,10 +23,13 @@ use anyhow::{Context as _, Result, bail};
 
 pub use chromium::Chromium;
 pub use envoy::Envoy;
+pub use go::GoProgram;
 pub use node::{Node, NodePackages};
+pub(crate) use packaged::NGINX_MODULES;
 pub use packaged::Packaged;
 pub use traefik::Traefik;
 pub use wasm::{JS_TARGET, Source, TARGET, WasmToolchain};
+pub use wrk::Wrk;
 
 use crate::layout;
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use crate::service::Service;
 use crate::site::Site;
-use crate::tools::{Packaged, Tool as _};
+use crate::tools::{NGINX_MODULES, Packaged, Tool as _};
 
 /// nginx with the server blocks of a file of `testdata/`.
 #[derive(Clone, Copy, Debug)]
@@ -18,31 +18,44 @@ impl Nginx {
     ///
     /// When it is not installed or does not become ready.
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
-        let folder = site.folder().join("nginx");
-        fs::create_dir_all(folder.join("temp"))?;
         let listen = format!("listen 127.0.0.1:{};", site.ports().web);
         let servers = site.fitted(file, &[("listen 80;", &listen)])?;
-        fs::write(folder.join("site.conf"), servers)?;
-        // What a package's nginx.conf says around the servers, kept away from the system's paths.
-        let config = "daemon off;\n\
-             error_log stderr info;\n\
-             pid nginx.pid;\n\
-             events {}\n\
-             http {\n\
-               access_log off;\n\
-               client_body_temp_path temp/body;\n\
-               proxy_temp_path temp/proxy;\n\
-               fastcgi_temp_path temp/fastcgi;\n\
-               uwsgi_temp_path temp/uwsgi;\n\
-               scgi_temp_path temp/scgi;\n\
-               include site.conf;\n\
-             }\n";
-        fs::write(folder.join("nginx.conf"), config)?;
-        let mut command = Command::new(Packaged::Nginx.locate()?);
-        command
-            .arg("-p")
-            .arg(&folder)
-            .args(["-c", "nginx.conf", "-e", "stderr"]);
-        site.front("nginx", command, hosts)
+        run(site, &servers, &[], hosts)
     }
+}
+
+/// The module with `set_escape_uri`, and the one that it needs.
+pub(super) const SET_MISC: [&str; 2] = ["ndk_http_module.so", "ngx_http_set_misc_module.so"];
+
+/// Starts nginx with this in its `http` block.
+pub(super) fn run(site: &Site, servers: &str, modules: &[&str], hosts: &[&str]) -> Result<Service> {
+    let folder = site.folder().join("nginx");
+    fs::create_dir_all(folder.join("temp"))?;
+    fs::write(folder.join("site.conf"), servers)?;
+    let load = |module: &&str| format!("load_module {NGINX_MODULES}/{module};\n");
+    let modules: String = modules.iter().map(load).collect();
+    // What a package's nginx.conf says around the servers, kept away from the system's paths.
+    let config = format!(
+        "daemon off;\n\
+         error_log stderr info;\n\
+         pid nginx.pid;\n\
+         {modules}\
+         events {{}}\n\
+         http {{\n\
+           access_log off;\n\
+           client_body_temp_path temp/body;\n\
+           proxy_temp_path temp/proxy;\n\
+           fastcgi_temp_path temp/fastcgi;\n\
+           uwsgi_temp_path temp/uwsgi;\n\
+           scgi_temp_path temp/scgi;\n\
+           include site.conf;\n\
+         }}\n"
+    );
+    fs::write(folder.join("nginx.conf"), config)?;
+    let mut command = Command::new(Packaged::Nginx.locate()?);
+    command
+        .arg("-p")
+        .arg(&folder)
+        .args(["-c", "nginx.conf", "-e", "stderr"]);
+    site.front("nginx", command, hosts)
 }

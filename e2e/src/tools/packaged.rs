@@ -5,6 +5,9 @@ use anyhow::Result;
 
 use super::{Tool, apt, on_path};
 
+/// Where the packages of nginx put its modules.
+pub(crate) const NGINX_MODULES: &str = "/usr/lib/nginx/modules";
+
 /// A proxy that Debian has a package of. `GATEPOST_` and its name in capitals names another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packaged {
@@ -28,10 +31,12 @@ impl Packaged {
         }
     }
 
-    fn package(self) -> &'static str {
+    fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Nginx => "nginx-light",
-            Self::Caddy | Self::Haproxy => self.program(),
+            // The module is for what the ingress controller configures.
+            Self::Nginx => &["nginx-light", "libnginx-mod-http-set-misc"],
+            Self::Caddy => &["caddy"],
+            Self::Haproxy => &["haproxy"],
         }
     }
 }
@@ -40,7 +45,11 @@ impl Tool for Packaged {
     type Installed = PathBuf;
 
     fn name(&self) -> String {
-        format!("{} (Debian: {})", self.program(), self.package())
+        format!(
+            "{} (Debian: {})",
+            self.program(),
+            self.packages().join(", ")
+        )
     }
 
     fn find(&self) -> Result<Option<PathBuf>> {
@@ -48,12 +57,16 @@ impl Tool for Packaged {
         if let Some(path) = env::var_os(variable) {
             return Ok(Some(path.into()));
         }
+        let modules = Path::new(NGINX_MODULES);
+        if self == &Self::Nginx && !modules.join("ngx_http_set_misc_module.so").is_file() {
+            return Ok(None);
+        }
         // Where servers are, which is not on everyone's path.
         let server = Path::new("/usr/sbin").join(self.program());
         Ok(on_path(self.program()).or_else(|| server.is_file().then_some(server)))
     }
 
     fn install(&self) -> Result<()> {
-        apt::install(&[self.package()])
+        apt::install(self.packages())
     }
 }

@@ -9,6 +9,7 @@ mod control_plane;
 mod decisions;
 mod domains;
 mod forward_auth;
+mod ingress;
 mod kubernetes;
 mod labels;
 mod nginx;
