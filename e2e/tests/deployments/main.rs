@@ -3,12 +3,14 @@
 //! Each row of `docs/integrations/` has a module here. What every deployment must do is said once,
 //! in [`checks`]; a module adds what is particular to its proxy.
 
+mod caddy;
 mod checks;
 mod compose;
 mod control_plane;
 mod decisions;
 mod domains;
 mod forward_auth;
+mod haproxy;
 mod ingress;
 mod kubernetes;
 mod labels;

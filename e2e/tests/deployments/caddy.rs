@@ -1,0 +1,22 @@
+//! Caddy, whose `forward_auth` is written out in its configuration.
+
+use anyhow::Result;
+use gatepost_e2e::proxies::Caddy;
+
+use crate::checks;
+
+#[test]
+fn single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _caddy = Caddy::start(&site, "caddy/single.Caddyfile", &["wiki"])?;
+    checks::single(&site)?;
+    checks::scripts_renew_in_place(&site, "wiki")
+}
+
+#[test]
+fn domain() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let _caddy = Caddy::start(&site, "caddy/domain.Caddyfile", &["wiki", "files"])?;
+    checks::domain(&site)?;
+    checks::scripts_renew_in_place(&site, "files")
+}

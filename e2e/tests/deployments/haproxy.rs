@@ -1,0 +1,22 @@
+//! HAProxy with an action in Lua.
+
+use anyhow::Result;
+use gatepost_e2e::proxies::Haproxy;
+
+use crate::checks;
+
+#[test]
+fn single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _haproxy = Haproxy::start(&site, "haproxy/single.cfg", &["wiki"])?;
+    checks::single(&site)?;
+    checks::scripts_renew_in_place(&site, "wiki")
+}
+
+#[test]
+fn domain() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let _haproxy = Haproxy::start(&site, "haproxy/domain.cfg", &["wiki", "files"])?;
+    checks::domain(&site)?;
+    checks::scripts_renew_in_place(&site, "files")
+}

@@ -1,0 +1,102 @@
+-- Asks Gatepost's outpost about a request: /etc/haproxy/gatepost.lua
+--
+--   http-request lua.gatepost http://127.0.0.1:9000   lets the request go on, or answers it
+--   http-response lua.gatepost-cookies                hands a renewed session to the browser
+
+-- Headers that belong to one connection, or that only a proxy may set.
+local dropped = {
+    ["connection"] = true,
+    ["content-length"] = true,
+    ["expect"] = true,
+    ["host"] = true,
+    ["keep-alive"] = true,
+    ["te"] = true,
+    ["trailer"] = true,
+    ["transfer-encoding"] = true,
+    ["upgrade"] = true,
+    ["x-forwarded-host"] = true,
+    ["x-forwarded-method"] = true,
+    ["x-forwarded-proto"] = true,
+    ["x-forwarded-uri"] = true,
+}
+
+-- What the outpost says of who it is; `cookie` comes back without Gatepost's own. A name that the
+-- answer lacks is removed from the request.
+local identity = {
+    "x-auth-username",
+    "x-auth-groups",
+    "x-forwarded-email",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "cookie",
+}
+
+-- What a refusal says to the browser.
+local shown = {
+    "cache-control",
+    "content-security-policy",
+    "content-type",
+    "location",
+    "referrer-policy",
+    "retry-after",
+    "set-cookie",
+    "vary",
+    "www-authenticate",
+    "x-content-type-options",
+}
+
+-- The values of a header, whichever number they start at.
+local function values(headers, name)
+    local all = {}
+    for _, value in pairs(headers[name] or {}) do
+        table.insert(all, value)
+    end
+    return all
+end
+
+local function refuse(txn, status, headers, body)
+    local reply = txn:reply()
+    reply:set_status(status)
+    for _, name in ipairs(shown) do
+        for _, value in ipairs(values(headers, name)) do
+            reply:add_header(name, value)
+        end
+    end
+    reply:set_body(body)
+    txn:done(reply)
+end
+
+core.register_action("gatepost", { "http-req" }, function(txn, outpost)
+    local request = txn.http:req_get_headers()
+    local headers = {}
+    for name in pairs(request) do
+        if not dropped[name] then
+            headers[name] = values(request, name)
+        end
+    end
+    headers["x-forwarded-method"] = { txn.sf:method() }
+    headers["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" }
+    headers["x-forwarded-host"] = { txn.sf:req_hdr("host") }
+    headers["x-forwarded-uri"] = { txn.sf:pathq() }
+
+    local answer = core.httpclient():get{ url = outpost .. "/akprox/auth/traefik", headers = headers }
+    if not answer or not answer.status or answer.status == 0 then
+        refuse(txn, 503, {}, "The outpost cannot be reached.\n")
+    elseif answer.status < 200 or answer.status >= 300 then
+        refuse(txn, answer.status, answer.headers or {}, answer.body or "")
+    end
+
+    for _, name in ipairs(identity) do
+        txn.http:req_del_header(name)
+        for _, value in ipairs(values(answer.headers, name)) do
+            txn.http:req_add_header(name, value)
+        end
+    end
+    txn:set_priv(values(answer.headers, "set-cookie"))
+end, 1)
+
+core.register_action("gatepost-cookies", { "http-res" }, function(txn)
+    for _, cookie in ipairs(txn:get_priv() or {}) do
+        txn.http:res_add_header("set-cookie", cookie)
+    end
+end, 0)
