@@ -23,23 +23,19 @@ impl Envoy {
         let folder = site.folder().join("envoy");
         fs::create_dir_all(&folder)?;
         let ports = site.ports();
-        let further = [
-            (
-                "0.0.0.0, port_value: 80 ",
-                format!("127.0.0.1, port_value: {} ", ports.web),
-            ),
-            ("port_value: 8000 ", format!("port_value: {} ", ports.wiki)),
-            ("port_value: 8001 ", format!("port_value: {} ", ports.files)),
-            (
-                "port_value: 9000 ",
-                format!("port_value: {} ", ports.outpost),
-            ),
-        ];
-        let further: Vec<(&str, &str)> = further
-            .iter()
-            .map(|(shown, actual)| (*shown, actual.as_str()))
-            .collect();
-        let text = site.fitted(file, &further)?;
+        // Envoy has addresses and ports apart.
+        let mut text = site
+            .fitted(file, &[])?
+            .replace("address: 0.0.0.0,", "address: 127.0.0.1,");
+        for (shown, actual) in [
+            (80, ports.web),
+            (8000, ports.wiki),
+            (8001, ports.files),
+            (9000, ports.outpost),
+        ] {
+            let port = |port: u16| format!("port_value: {port} ");
+            text = text.replace(&port(shown), &port(actual));
+        }
         let config: Value =
             serde_saphyr::from_str(&text).with_context(|| format!("parse {file}"))?;
         let path = folder.join("envoy.json");

@@ -9,6 +9,7 @@ mod compose;
 mod control_plane;
 mod decisions;
 mod domains;
+mod envoy;
 mod forward_auth;
 mod haproxy;
 mod ingress;

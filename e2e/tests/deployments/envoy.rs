@@ -1,0 +1,22 @@
+//! Envoy with `ext_authz` over HTTP.
+
+use anyhow::Result;
+use gatepost_e2e::proxies::Envoy;
+
+use crate::checks;
+
+#[test]
+fn single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _envoy = Envoy::start(&site, "envoy/single.yaml", &["wiki"])?;
+    checks::single(&site)?;
+    checks::scripts_renew_in_place(&site, "wiki")
+}
+
+#[test]
+fn domain() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let _envoy = Envoy::start(&site, "envoy/domain.yaml", &["wiki", "files"])?;
+    checks::domain(&site)?;
+    checks::scripts_renew_in_place(&site, "files")
+}
