@@ -20,9 +20,12 @@ use url::Url;
 use crate::authority::{CookieDomain, ExternalUrl};
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
+use places::Places;
 
 pub mod environment;
+mod places;
 mod read;
+pub mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -263,7 +266,26 @@ pub enum ConfigError {
     },
     /// Keys are wrong.
     #[error("{}", Lines(.0))]
-    Wrong(Vec<Problem>),
+    Wrong(Vec<Finding>),
+}
+
+/// A problem and where it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub problem: Problem,
+    /// The file and the line of the key, or of the section that lacks it. What the environment
+    /// says stands in no file.
+    pub place: Option<(PathBuf, u64)>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((path, line)) = &self.place {
+            write!(f, "{}:{line}: ", path.display())?;
+        }
+        write!(f, "{}", self.problem)
+    }
 }
 
 struct Location<'a>(Option<&'a Path>);
@@ -277,15 +299,15 @@ impl fmt::Display for Location<'_> {
     }
 }
 
-struct Lines<'a>(&'a [Problem]);
+struct Lines<'a>(&'a [Finding]);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, problem) in self.0.iter().enumerate() {
+        for (at, finding) in self.0.iter().enumerate() {
             if at > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{problem}")?;
+            write!(f, "{finding}")?;
         }
         Ok(())
     }
@@ -313,7 +335,8 @@ impl Config {
                 path: Some(path.to_path_buf()),
                 message,
             },
-            error => error,
+            ConfigError::Wrong(findings) => ConfigError::Wrong(located(findings, path, &text)),
+            error @ ConfigError::Unreadable { .. } => error,
         })?;
         config.files.push(path.to_path_buf());
         Ok(config)
@@ -335,9 +358,33 @@ impl Config {
         let problems = problems.into_vec();
         match config {
             Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigError::Wrong(problems)),
+            _ => Err(ConfigError::Wrong(
+                problems
+                    .into_iter()
+                    .map(|problem| Finding {
+                        problem,
+                        place: None,
+                    })
+                    .collect(),
+            )),
         }
     }
+}
+
+/// The findings with their lines in the file, in the order of these.
+fn located(findings: Vec<Finding>, path: &Path, text: &str) -> Vec<Finding> {
+    let places = Places::of(text);
+    let mut findings: Vec<Finding> = findings
+        .into_iter()
+        .map(|Finding { problem, .. }| Finding {
+            place: places
+                .line_of(&problem.path)
+                .map(|line| (path.to_path_buf(), line)),
+            problem,
+        })
+        .collect();
+    findings.sort_by_key(|finding| finding.place.as_ref().map(|(_, line)| *line));
+    findings
 }
 
 fn parse_yaml(text: &str) -> Result<Value, ConfigError> {

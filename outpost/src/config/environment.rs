@@ -8,74 +8,13 @@
 use gatepost_policy::config::Problems;
 use serde_json::{Map, Value};
 
+use super::reference::KEYS;
+
 /// What the name of every variable begins with.
 pub const PREFIX: &str = "GATEPOST_";
 
 /// Names the configuration file itself, so it is no key of it.
 pub const CONFIG_FILE: &str = "GATEPOST_CONFIG";
-
-/// Every key there is. `[]` follows a list of sections, `{}` a section whose keys are free.
-pub const KEYS: &[&str] = &[
-    "listen.http",
-    "listen.https",
-    "listen.metrics",
-    "tls.certificate",
-    "tls.key",
-    "log.format",
-    "log.level",
-    "keys",
-    "keysFile",
-    "trustedProxies",
-    "store.kind",
-    "store.maxSessions",
-    "session.window",
-    "session.renewAfter",
-    "session.idle",
-    "session.lifetime",
-    "traefik.outpostUrl",
-    "traefik.plugin",
-    "traefik.pluginKeysFile",
-    "traefik.pluginKeysEnv",
-    "traefik.entryPoints",
-    "traefik.tls",
-    "traefik.certResolver",
-    "providers[].name",
-    "providers[].issuer",
-    "providers[].clientId",
-    "providers[].clientSecret",
-    "providers[].clientSecretFile",
-    "providers[].clientAuthentication",
-    "providers[].scopes",
-    "providers[].groupsClaim",
-    "providers[].signOut",
-    "providers[].caFile",
-    "applications[].name",
-    "applications[].mode",
-    "applications[].externalUrl",
-    "applications[].cookieDomain",
-    "applications[].cookieName",
-    "applications[].forwardCookie",
-    "applications[].outpostPrefix",
-    "applications[].provider",
-    "applications[].public",
-    "applications[].allowPreflight",
-    "applications[].require.groups",
-    "applications[].require.users",
-    "applications[].require.emails",
-    "applications[].require.emailDomains",
-    "applications[].require.any.groups",
-    "applications[].require.any.users",
-    "applications[].require.any.emails",
-    "applications[].require.any.emailDomains",
-    "applications[].require.all.groups",
-    "applications[].require.all.users",
-    "applications[].require.all.emails",
-    "applications[].require.all.emailDomains",
-    "applications[].headers.preset",
-    "applications[].headers.set{}",
-    "applications[].upstream",
-    "applications[].upstreams{}",
-];
 
 /// A step from a section to what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +95,7 @@ fn words_of(key: &str) -> Vec<Option<String>> {
 /// The key that a variable stands for, as steps, and whether its section's keys are free.
 fn find(name: &str) -> Option<(Vec<Step>, bool)> {
     let given: Vec<&str> = name.strip_prefix(PREFIX)?.split('_').collect();
-    KEYS.iter().find_map(|key| {
+    KEYS.iter().map(|key| key.path).find_map(|key| {
         let words = words_of(key);
         let mut entries = Vec::new();
         let fits = words.len() == given.len()
@@ -249,7 +188,7 @@ fn unknown(name: &str) -> String {
         .unwrap_or(name)
         .split('_')
         .collect();
-    let shared = |key: &&&str| {
+    let shared = |key: &&str| {
         let words = words_of(key);
         let same = given
             .iter()
@@ -258,6 +197,7 @@ fn unknown(name: &str) -> String {
     };
     match KEYS
         .iter()
+        .map(|key| key.path)
         .max_by_key(shared)
         .filter(|key| shared(key).0 * 2 > given.len())
     {

@@ -1,9 +1,15 @@
 use std::collections::BTreeSet;
 
-use super::environment::{KEYS, variable_of};
+use super::environment::variable_of;
+use super::reference;
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../testdata/outpost/gatepost.yaml");
+/// The paths of all keys.
+fn keys() -> impl Iterator<Item = &'static str> {
+    reference::KEYS.iter().map(|key| key.path)
+}
+
 const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -57,7 +63,7 @@ fn the_commented_example_is_a_configuration() {
 
 #[test]
 fn the_example_names_every_key_and_its_defaults_hold() {
-    for key in KEYS {
+    for key in keys() {
         let last = key
             .trim_end_matches("{}")
             .rsplit('.')
@@ -105,10 +111,8 @@ fn is_setting(text: &str) -> bool {
     let Some((key, _)) = text.trim_start().split_once(':') else {
         return false;
     };
-    let file = matches!(key, "keysFile" | "caFile" | "clientAuthentication");
-    let known = KEYS
-        .iter()
-        .any(|known| known.split(['.', '[', ']', '{']).any(|word| word == key));
+    let file = matches!(key, "keysFile" | "caFile" | "clientAuthentication" | "tls");
+    let known = keys().any(|known| known.split(['.', '[', ']', '{']).any(|word| word == key));
     known && !file
 }
 
@@ -164,6 +168,36 @@ colour: blue
         !all.contains("very-secret") && !all.contains("c2hvcnQ"),
         "{all}"
     );
+}
+
+#[test]
+fn a_problem_of_a_file_says_where() {
+    let folder = std::env::temp_dir().join(format!("gatepost-place-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.join("gatepost.yaml");
+    let yaml = minimal("    colour: blue\n  - name: other\n").replace("https://wiki", "wiki");
+    std::fs::write(&path, yaml).expect("written");
+    let wrong = [("GATEPOST_LOG_LEVEL".to_owned(), "loud".to_owned())];
+    let error = Config::load(Some(&path), wrong)
+        .expect_err("wrong")
+        .to_string();
+    std::fs::remove_dir_all(&folder).expect("removed");
+    let at = |line: u8| format!("{}:{line}: ", path.display());
+    let expected = [
+        // What stands in no file has no place in one.
+        "log.level: `loud`".to_owned(),
+        format!("{}applications[0].externalUrl: expected scheme", at(5)),
+        format!("{}applications[0].colour: unknown key", at(6)),
+        format!("{}applications[1].externalUrl: missing", at(7)),
+    ];
+    let lines: Vec<&str> = error.lines().collect();
+    for start in &expected {
+        assert!(
+            lines.iter().any(|line| line.starts_with(start)),
+            "{start}\n{error}"
+        );
+    }
+    assert_eq!(lines.len(), expected.len(), "{error}");
 }
 
 #[test]
@@ -299,9 +333,9 @@ fn the_environment_overrides_the_file_and_names_its_own_mistakes() {
 
 #[test]
 fn every_listed_key_is_read_and_has_its_own_variable() {
-    let names: BTreeSet<String> = KEYS.iter().map(|key| variable_of(key)).collect();
-    assert_eq!(names.len(), KEYS.len());
-    for key in KEYS {
+    let names: BTreeSet<String> = keys().map(variable_of).collect();
+    assert_eq!(names.len(), reference::KEYS.len());
+    for key in keys() {
         let lines = problems("", &[(&variable_of(key), "x")]);
         let unknown: Vec<&String> = lines
             .iter()

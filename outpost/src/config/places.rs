@@ -1,0 +1,181 @@
+//! Where in the file each key stands, so that a problem can be found in an editor.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+
+/// The line of each key of a file.
+#[derive(Debug, Default)]
+pub(super) struct Places(BTreeMap<String, u64>);
+
+impl Places {
+    /// The places of all keys of a text. A text that cannot be read has none: whoever reads it for
+    /// its values says why.
+    pub(super) fn of(text: &str) -> Self {
+        let mut places = Self::default();
+        if let Ok(Some(tree)) = serde_saphyr::from_str::<Option<Tree>>(text) {
+            places.enter(&tree, "");
+        }
+        places
+    }
+
+    /// The line of the key at `path`, or of the nearest section that it would stand in.
+    pub(super) fn line_of(&self, path: &str) -> Option<u64> {
+        let path = path.to_ascii_lowercase();
+        let mut rest = path.as_str();
+        loop {
+            if let Some(line) = self.0.get(rest) {
+                return Some(*line);
+            }
+            let cut = rest.rfind(['.', '['])?;
+            rest = rest.get(..cut)?;
+        }
+    }
+
+    fn enter(&mut self, tree: &Tree, path: &str) {
+        let mut put = |path: &str, line: u64| {
+            // Keys are compared without case, and so are their paths.
+            self.0.entry(path.to_ascii_lowercase()).or_insert(line);
+        };
+        match tree {
+            Tree::Leaf => {}
+            Tree::List(entries) => {
+                let paths: Vec<String> = (0..entries.len())
+                    .map(|at| format!("{path}[{at}]"))
+                    .collect();
+                for (entry, path) in entries.iter().zip(&paths) {
+                    put(path, entry.referenced.line());
+                }
+                for (entry, path) in entries.iter().zip(&paths) {
+                    self.enter(&entry.value, path);
+                }
+            }
+            Tree::Section(keys) => {
+                for (key, value) in keys {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    let path = format!("{path}{dot}{}", key.value);
+                    self.0
+                        .entry(path.to_ascii_lowercase())
+                        .or_insert(key.referenced.line());
+                    self.enter(value, &path);
+                }
+            }
+        }
+    }
+}
+
+/// The shape of a text: its values do not matter here.
+enum Tree {
+    Leaf,
+    List(Vec<Spanned<Tree>>),
+    Section(Vec<(Spanned<String>, Tree)>),
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+        let mut keys = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            keys.push(entry);
+        }
+        Ok(Tree::Section(keys))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tree, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element()? {
+            entries.push(entry);
+        }
+        Ok(Tree::List(entries))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Tree, E> {
+        Ok(Tree::Leaf)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
+        Ok(Tree::Leaf)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Tree, E> {
+        Ok(Tree::Leaf)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
+        Ok(Tree::Leaf)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Tree, E> {
+        Ok(Tree::Leaf)
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Leaf)
+    }
+
+    fn visit_none<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Leaf)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<Tree, D::Error> {
+        Tree::deserialize(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_line_of_its_key_or_of_what_lacks_it() {
+        let text = "\
+# a comment
+listen: { http: x, Metrics: y }
+providers:
+  - name: main
+
+    issuer: z
+  - { name: other }
+applications:
+  - name: wiki
+    require:
+      groups:
+        - staff
+        - admins
+nothing:
+";
+        let places = Places::of(text);
+        for (path, line) in [
+            ("listen", Some(2)),
+            ("listen.metrics", Some(2)),
+            ("providers[0].issuer", Some(6)),
+            ("providers[0].clientId", Some(4)),
+            ("providers[1].clientId", Some(7)),
+            ("applications[0].require.groups", Some(11)),
+            ("applications[0].require.users", Some(10)),
+            ("applications", Some(8)),
+            ("nothing", Some(14)),
+            ("keys", None),
+            ("GATEPOST_COLOUR", None),
+        ] {
+            assert_eq!(places.line_of(path), line, "{path}");
+        }
+        assert_eq!(Places::of("keys: [").line_of("keys"), None);
+        assert_eq!(Places::of("").line_of("keys"), None);
+    }
+}
