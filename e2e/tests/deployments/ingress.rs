@@ -1,6 +1,6 @@
 //! The annotations of Ingresses, as the nginx ingress controller renders them.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use gatepost_e2e::proxies::IngressNginx;
 use gatepost_e2e::{Answer, Client, Site};
 use reqwest::{Method, StatusCode};
@@ -35,7 +35,7 @@ fn scripts_get_no_further_than_the_outpost(site: &Site) -> Result<()> {
     let client = Client::new()?;
     let request = client.fetch(Method::GET, &site.url("wiki", "/api")?);
     let redirect = Answer::read(request.send()?)?;
-    let start = redirect.location().expect("a redirect");
+    let start = redirect.location().context("a redirect")?;
     assert_eq!(start.path(), "/akprox/start");
     let answer = Answer::read(client.fetch(Method::GET, &start).send()?)?;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);

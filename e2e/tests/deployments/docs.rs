@@ -1,0 +1,114 @@
+//! What the docs show is what the tests run.
+//!
+//! In `docs/integrations/`, a comment that names a file stands before each block of code that
+//! shows it. `GATEPOST_UPDATE_DOCS=1` writes the files into the blocks.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::layout;
+
+fn pages() -> Result<Vec<PathBuf>> {
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(layout::root().join("docs/integrations"))? {
+        pages.push(entry?.path());
+    }
+    pages.sort();
+    ensure!(!pages.is_empty(), "there are pages");
+    Ok(pages)
+}
+
+/// A page with each of its blocks as the file that is named before it says.
+fn with_files(page: &str, shown: &mut BTreeSet<String>) -> Result<String> {
+    let mut lines = page.lines();
+    let mut out = String::new();
+    while let Some(line) = lines.next() {
+        out.push_str(line);
+        out.push('\n');
+        let named = line.strip_prefix("<!-- file: ");
+        let Some(file) = named.and_then(|rest| rest.strip_suffix(" -->")) else {
+            continue;
+        };
+        let content = fs::read_to_string(layout::root().join(file))
+            .with_context(|| format!("read {file}"))?;
+        let fence = lines.next().unwrap_or_default();
+        ensure!(fence.starts_with("```"), "a block follows {file}");
+        out.push_str(fence);
+        out.push('\n');
+        out.push_str(&content);
+        let end = lines.find(|line| line.starts_with("```"));
+        out.push_str(end.with_context(|| format!("the block of {file} ends"))?);
+        out.push('\n');
+        shown.insert(file.to_owned());
+    }
+    Ok(out)
+}
+
+#[test]
+fn pages_show_the_files_that_the_tests_run() -> Result<()> {
+    let update = std::env::var_os("GATEPOST_UPDATE_DOCS").is_some();
+    let mut shown = BTreeSet::new();
+    for path in pages()? {
+        let page = fs::read_to_string(&path)?;
+        let fresh = with_files(&page, &mut shown).with_context(|| path.display().to_string())?;
+        if update {
+            fs::write(&path, &fresh)?;
+        } else {
+            let name = path.display();
+            assert!(fresh == page, "{name}: run with GATEPOST_UPDATE_DOCS=1");
+        }
+    }
+    for file in configurations()? {
+        assert!(shown.contains(&file), "no page shows {file}");
+    }
+    Ok(())
+}
+
+/// The configurations that someone deploys.
+fn configurations() -> Result<Vec<String>> {
+    let mut files = vec!["docker-compose.yml".to_owned()];
+    for folder in [
+        "traefik",
+        "nginx",
+        "kubernetes",
+        "caddy",
+        "haproxy",
+        "envoy",
+        "compose",
+    ] {
+        for entry in fs::read_dir(layout::testdata().join(folder))? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.context("a file has a name")?;
+            // The demo's provider is nobody's deployment.
+            if path.is_file() && name != "provider.json" {
+                files.push(format!("testdata/{folder}/{name}"));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// A link to a file of the checkout leads to one.
+#[test]
+fn links_lead_somewhere() -> Result<()> {
+    for path in pages()? {
+        let page = fs::read_to_string(&path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for link in page
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let found = folder.join(target).exists();
+            assert!(found, "{}: {link}", path.display());
+        }
+    }
+    Ok(())
+}
