@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::{logging, reload, server};
 
 mod check;
+mod export;
 mod healthcheck;
 mod inspect;
 
@@ -29,7 +30,22 @@ enum Command {
     /// Serve sign-in and forward auth.
     Serve(ConfigFile),
     /// Check the configuration, reach the providers, and say what would be served.
-    Check(ConfigFile),
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Also walk the path of a browser from this URL of an application to the provider, and
+        /// say what is wrong on the way.
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
+    /// Print configuration for a proxy in front of the applications.
+    Export {
+        /// For what.
+        #[arg(value_enum)]
+        form: export::Form,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Print a new key for `keys` or the keys file.
     Keygen {
         /// The key's id: letters, digits, `.`, `_` and `-`.
@@ -85,7 +101,8 @@ impl ConfigFile {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(file) => serve(&file),
-        Command::Check(file) => on_runtime(check::check(&file)),
+        Command::Check { config, url } => on_runtime(check::check(&config, url.as_deref())),
+        Command::Export { form, config } => export::export(form, &config),
         Command::Keygen { kid } => keygen(&kid),
         Command::Session(SessionCommand::Inspect { cookie, config }) => {
             inspect::inspect(&cookie, &config)

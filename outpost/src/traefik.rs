@@ -17,6 +17,11 @@ const OUTPOST: &str = "gatepost-outpost";
 /// when the configuration says nothing of Traefik.
 pub fn dynamic_configuration(config: &Config) -> Option<String> {
     let settings = config.traefik.as_ref()?;
+    Some(dynamic_configuration_with(config, settings).to_string())
+}
+
+/// Traefik's dynamic configuration for the applications that name an upstream.
+pub fn dynamic_configuration_with(config: &Config, settings: &TraefikSettings) -> Value {
     let mut routers = Map::new();
     let mut middlewares = Map::new();
     let mut services = Map::new();
@@ -63,7 +68,7 @@ pub fn dynamic_configuration(config: &Config) -> Option<String> {
             http.insert(key.into(), section.into());
         }
     }
-    Some(json!({"http": http}).to_string())
+    json!({"http": http})
 }
 
 fn router(settings: &TraefikSettings, rule: &str, service: &str) -> Map<String, Value> {

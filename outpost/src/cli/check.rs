@@ -6,7 +6,9 @@ use crate::config::{Config, Mode, SignOut, StoreSettings};
 use crate::outpost::Deployment;
 use crate::provider::{DiscoveryError, Summary};
 
-pub(super) async fn check(file: &ConfigFile) -> Option<()> {
+mod walk;
+
+pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
     let config = file.load()?;
     let deployment = match Deployment::new(&config, None) {
         Ok(deployment) => deployment,
@@ -26,8 +28,13 @@ pub(super) async fn check(file: &ConfigFile) -> Option<()> {
         "keys         `{signing}` signs, {others} more verify"
     ));
     say(&format!(
-        "listen       http {}, metrics {}",
-        config.listen.http, config.listen.metrics
+        "listen       http {}, https {}, metrics {}",
+        config.listen.http,
+        match config.listen.https {
+            Some(address) => address.to_string(),
+            None => "none".to_owned(),
+        },
+        config.listen.metrics
     ));
     let mut all_well = true;
     for provider in &deployment.providers {
@@ -50,6 +57,9 @@ pub(super) async fn check(file: &ConfigFile) -> Option<()> {
     }
     for warning in warnings(&config) {
         say(&format!("warning      {warning}"));
+    }
+    if let Some(url) = url {
+        all_well &= walk::walk(&deployment, url).await;
     }
     say(if all_well { "ok" } else { "not ok: see above" });
     all_well.then_some(())

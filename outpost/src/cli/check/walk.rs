@@ -1,0 +1,604 @@
+//! `gatepost check --url`: the path that a browser takes to a sign-in, step by step, and what is
+//! wrong at the first step that does not lead on.
+//!
+//! Nothing is signed in and nothing changes: the last request shows the provider where it would
+//! ask for a password.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::DateTime;
+use http::StatusCode;
+use http::header::{ACCEPT, DATE, LOCATION, SET_COOKIE};
+use serde_json::Value;
+use url::Url;
+
+use super::super::say;
+use crate::application::{Application, Applications};
+use crate::authority::Authority;
+use crate::outpost::Deployment;
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// By how much a clock may differ: tokens last minutes, and this much is what verifiers allow.
+const MAX_SKEW_SECONDS: u64 = 30;
+
+/// The longest answer that is looked into, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// What is wrong, and what an operator can do.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+struct Wrong(String);
+
+/// An answer, as far as it matters.
+#[derive(Debug)]
+struct Reply {
+    status: StatusCode,
+    location: Option<String>,
+    date: Option<SystemTime>,
+    cookies: Vec<String>,
+    body: String,
+}
+
+/// How a request presents itself.
+#[derive(Clone, Copy)]
+enum As {
+    Page,
+    Script,
+}
+
+/// Walks the path from `url`, says each step, and whether all of them lead on.
+pub(super) async fn walk(deployment: &Deployment, url: &str) -> bool {
+    match steps(deployment, url).await {
+        Ok(()) => {
+            say("walk         leads to the provider's sign-in: all well");
+            true
+        }
+        Err(Wrong(what)) => {
+            say(&format!("walk         WRONG: {what}"));
+            false
+        }
+    }
+}
+
+async fn steps(deployment: &Deployment, url: &str) -> Result<(), Wrong> {
+    let url = Url::parse(url).map_err(|error| Wrong(format!("`{url}` is no URL: {error}")))?;
+    let application = application_of(&deployment.applications, &url)?;
+    let walker = Walker::new(deployment)?;
+
+    let origin = application.external.origin();
+    let ping = format!("{origin}{}/ping", application.prefix);
+    let reply = walker.get(&ping, As::Script).await?;
+    check_clock("the server at this address", &reply)?;
+    check_ping(application, &reply)?;
+
+    let reply = walker.get(url.as_str(), As::Script).await?;
+    check_script(&reply)?;
+    let reply = walker.get(url.as_str(), As::Page).await?;
+    let mut next = check_page(application, &url, &reply)?;
+
+    // In domain mode `start` may send the browser to its own host first.
+    for _ in 0..3 {
+        let reply = walker.get(next.as_str(), As::Page).await?;
+        match check_start(application, &next, &reply)? {
+            Begun::Elsewhere(url) => next = url,
+            Begun::AtProvider(url) => return at_provider(&walker, application, &url).await,
+        }
+    }
+    Err(Wrong(
+        "`start` leads to itself again and again: compare `externalUrl` with the host that the \
+         proxy passes on"
+            .to_owned(),
+    ))
+}
+
+/// The application at a URL, if the URL is one of its own.
+fn application_of<'a>(applications: &'a Applications, url: &Url) -> Result<&'a Application, Wrong> {
+    let authority = Authority::parse(&url[url::Position::BeforeHost..url::Position::AfterPort])
+        .ok_or_else(|| Wrong(format!("`{url}` has no host")))?;
+    let Some(application) = applications.at(&authority) else {
+        let known: Vec<&str> = applications
+            .iter()
+            .map(|application| application.external.origin())
+            .collect();
+        return Err(Wrong(format!(
+            "no application has the host `{authority}`: the `externalUrl`s are {}",
+            known.join(", ")
+        )));
+    };
+    let scheme = application.external.url().scheme();
+    if url.scheme() != scheme {
+        return Err(Wrong(format!(
+            "{}: `externalUrl` is {scheme}, this URL is {}: write the scheme that browsers use",
+            application.audience,
+            url.scheme()
+        )));
+    }
+    Ok(application)
+}
+
+fn check_clock(whose: &str, reply: &Reply) -> Result<(), Wrong> {
+    let Some(date) = reply.date else {
+        return Ok(());
+    };
+    let now = SystemTime::now();
+    let apart = now
+        .duration_since(date)
+        .or_else(|_| date.duration_since(now))
+        .unwrap_or_default();
+    if apart.as_secs() > MAX_SKEW_SECONDS {
+        return Err(Wrong(format!(
+            "the clock of {whose} is {} s from the one here: sessions and tokens would count as \
+             expired or not yet valid; keep both by NTP",
+            apart.as_secs()
+        )));
+    }
+    Ok(())
+}
+
+fn check_ping(application: &Application, reply: &Reply) -> Result<(), Wrong> {
+    let prefix = &application.prefix;
+    let wrong = match reply.status {
+        StatusCode::NO_CONTENT => return Ok(()),
+        status if status.is_redirection() => format!(
+            "{prefix}/ping is redirected to {}: `externalUrl` must be the URL after that redirect",
+            reply.location.as_deref().unwrap_or("nowhere")
+        ),
+        // Asked in place, a proxy's question about this path has no answer but a page load's.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if reply.error().is_some() => {
+            return check_script(reply);
+        }
+        StatusCode::NOT_FOUND if reply.error() == Some("not_found".to_owned()) => return Ok(()),
+        StatusCode::NOT_FOUND => format!(
+            "nothing answers at {prefix}: the proxy has no route for this host, or its route for \
+             `{prefix}` does not lead to the outpost"
+        ),
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            "the proxy does not reach the outpost: compare its address with `listen.http`"
+                .to_owned()
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "503: the outpost is away, or the plugin refuses its settings; Traefik's log says which"
+                .to_owned()
+        }
+        status if status.is_success() => format!(
+            "the application answers at {prefix}, and not the outpost: give the outpost's route \
+             the higher priority"
+        ),
+        status => format!("{prefix}/ping answers {status}, which the outpost never does"),
+    };
+    Err(Wrong(wrong))
+}
+
+/// What a script gets that has no session.
+fn check_script(reply: &Reply) -> Result<(), Wrong> {
+    let wrong = match (reply.status, reply.error().as_deref()) {
+        (StatusCode::UNAUTHORIZED, Some("unauthenticated")) | (StatusCode::FOUND, _) => {
+            return Ok(());
+        }
+        (_, Some("proxy_misconfigured")) => {
+            "the outpost does not believe the proxy: `trustedProxies` lacks the address that the \
+             proxy connects from, or the proxy does not say which request it asks about; the \
+             outpost's log names it"
+                .to_owned()
+        }
+        (_, Some("unknown_host")) => {
+            "the outpost has no application at the host that the proxy passes on: another \
+             configuration runs, or the proxy changes `Host`"
+                .to_owned()
+        }
+        (_, Some("not_found")) => {
+            "the outpost itself answers: nothing stands in front of it that asks for a session and \
+             then lets through to the application"
+                .to_owned()
+        }
+        // nginx gives its own page for the 401 of a subrequest.
+        (StatusCode::UNAUTHORIZED, _) => return Ok(()),
+        (StatusCode::INTERNAL_SERVER_ERROR, _) => {
+            "500: the proxy takes the outpost's answer for a failure; its log says why".to_owned()
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, _) => {
+            "503: the plugin refuses its settings, or the store is away; the logs of Traefik and \
+             of the outpost say which"
+                .to_owned()
+        }
+        (StatusCode::NOT_FOUND, _) => {
+            "404: the proxy has no route here, or its middleware is broken, which Traefik answers \
+             with 404"
+                .to_owned()
+        }
+        (status, _) if status.is_success() => {
+            "nobody is asked to sign in: the middleware is not on this route, or the path is \
+             `public`"
+                .to_owned()
+        }
+        (status, error) => format!(
+            "{status} {}: not an answer to someone without a session",
+            error.unwrap_or_default()
+        ),
+    };
+    Err(Wrong(wrong))
+}
+
+/// Where a page load without a session is sent.
+fn check_page(application: &Application, at: &Url, reply: &Reply) -> Result<Url, Wrong> {
+    let location = match (&reply.location, reply.status) {
+        (Some(location), status) if status.is_redirection() => location,
+        (_, StatusCode::UNAUTHORIZED) => {
+            return Err(Wrong(
+                "a page load gets 401 and no redirect: the proxy lacks the redirect to `start` \
+                 (nginx: `error_page 401`)"
+                    .to_owned(),
+            ));
+        }
+        (_, status) => {
+            return Err(Wrong(format!(
+                "a page load gets {status} and no redirect to `start`"
+            )));
+        }
+    };
+    let next = at
+        .join(location)
+        .map_err(|_| Wrong(format!("a page load is redirected to `{location}`")))?;
+    let at_start = [application.prefix.as_str(), "/outpost.goauthentik.io"]
+        .iter()
+        .any(|prefix| next.path() == format!("{prefix}/start"));
+    // A proxy that asks about every path may be sent to the provider at once.
+    if !at_start {
+        return Err(Wrong(format!(
+            "a page load is redirected to {} and not to `{}/start`: another redirect comes first, \
+             or the plugin's `outpostPrefix` is another",
+            without_query(&next),
+            application.prefix
+        )));
+    }
+    if next.scheme() != application.external.url().scheme() {
+        return Err(Wrong(format!(
+            "the redirect to `start` is {}: the proxy does not say that browsers use {} \
+             (X-Forwarded-Proto)",
+            next.scheme(),
+            application.external.url().scheme()
+        )));
+    }
+    Ok(next)
+}
+
+/// Where a sign-in goes on.
+#[derive(Debug, PartialEq, Eq)]
+enum Begun {
+    /// On another host of the application.
+    Elsewhere(Url),
+    /// At a provider.
+    AtProvider(Url),
+}
+
+fn check_start(application: &Application, at: &Url, reply: &Reply) -> Result<Begun, Wrong> {
+    let Some(next) = reply
+        .location
+        .as_ref()
+        .filter(|_| reply.status == StatusCode::FOUND)
+        .and_then(|location| at.join(location).ok())
+    else {
+        let title = reply.title().unwrap_or_default();
+        return Err(Wrong(format!(
+            "`start` answers {} {title:?} and no redirect; the outpost's log says why",
+            reply.status
+        )));
+    };
+    if next.path() == at.path() {
+        return Ok(Begun::Elsewhere(next));
+    }
+    let parameter = |name: &str| {
+        let mut pairs = next.query_pairs();
+        pairs
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.into_owned())
+    };
+    let settings = application.provider.settings();
+    for (name, sent, configured) in [
+        (
+            "client_id",
+            parameter("client_id"),
+            settings.client_id.to_string(),
+        ),
+        (
+            "redirect_uri",
+            parameter("redirect_uri"),
+            application.redirect_uri(),
+        ),
+    ] {
+        if sent.as_ref() != Some(&configured) {
+            return Err(Wrong(format!(
+                "the outpost that answers sends {name} `{}`, by this configuration it is \
+                 `{configured}`: it runs with another",
+                sent.unwrap_or_default()
+            )));
+        }
+    }
+    let flow = |cookie: &&String| cookie.contains("gatepost-flow");
+    let Some(cookie) = reply.cookies.iter().find(flow) else {
+        return Err(Wrong(
+            "the sign-in's cookie does not reach the browser: the proxy drops `Set-Cookie` of \
+             `start`"
+                .to_owned(),
+        ));
+    };
+    let secure = cookie
+        .split(';')
+        .any(|attribute| attribute.trim().eq_ignore_ascii_case("secure"));
+    if secure && at.scheme() != "https" {
+        return Err(Wrong(
+            "the sign-in's cookie is for https, and this is http: browsers drop it".to_owned(),
+        ));
+    }
+    Ok(Begun::AtProvider(next))
+}
+
+async fn at_provider(walker: &Walker, application: &Application, url: &Url) -> Result<(), Wrong> {
+    let reply = walker.get(url.as_str(), As::Page).await?;
+    check_clock("the provider", &reply)?;
+    if reply.status.is_client_error() || reply.status.is_server_error() {
+        let settings = application.provider.settings();
+        return Err(Wrong(format!(
+            "the provider answers {} to the request to sign in: is the client `{}` registered \
+             there, with the redirect URI {}?",
+            reply.status,
+            settings.client_id.as_str(),
+            application.redirect_uri()
+        )));
+    }
+    Ok(())
+}
+
+impl Reply {
+    /// The code of a failure or refusal that the outpost or the plugin sent.
+    fn error(&self) -> Option<String> {
+        let body: Value = serde_json::from_str(&self.body).ok()?;
+        body.get("error")?.as_str().map(str::to_owned)
+    }
+
+    /// The title of a page.
+    fn title(&self) -> Option<&str> {
+        let (_, rest) = self.body.split_once("<title>")?;
+        let (title, _) = rest.split_once("</title>")?;
+        Some(title)
+    }
+}
+
+struct Walker(reqwest::Client);
+
+impl Walker {
+    /// A browser that trusts what the outpost trusts.
+    fn new(deployment: &Deployment) -> Result<Self, Wrong> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut authorities = Vec::new();
+        for provider in &deployment.providers {
+            let pem = &provider.settings().authorities;
+            authorities.extend(reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default());
+        }
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .timeout(TIMEOUT)
+                .user_agent(concat!("gatepost-check/", env!("CARGO_PKG_VERSION")))
+        };
+        builder()
+            .tls_certs_merge(authorities.clone())
+            .build()
+            // As where the system has no certificates at all.
+            .or_else(|_| builder().tls_certs_only(authorities).build())
+            .map(Self)
+            .map_err(|error| Wrong(format!("cannot set up TLS: {error}")))
+    }
+
+    async fn get(&self, url: &str, how: As) -> Result<Reply, Wrong> {
+        let (mode, accept) = match how {
+            As::Page => ("navigate", "text/html"),
+            As::Script => ("cors", "application/json"),
+        };
+        let request = self
+            .0
+            .get(url)
+            .header("Sec-Fetch-Mode", mode)
+            .header("Sec-Fetch-Site", "none")
+            .header(ACCEPT, accept);
+        let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
+        let mut response = request.send().await.map_err(|error| {
+            let mut line = error.without_url().to_string();
+            line.insert_str(0, &format!("{shown} cannot be reached: "));
+            Wrong(line)
+        })?;
+        let text = |name| {
+            let value: Option<&http::HeaderValue> = response.headers().get(name);
+            value.and_then(|value| value.to_str().ok().map(str::to_owned))
+        };
+        let cookies = response.headers().get_all(SET_COOKIE).iter();
+        let mut reply = Reply {
+            status: response.status(),
+            location: text(LOCATION),
+            date: text(DATE)
+                .and_then(|date| DateTime::parse_from_rfc2822(&date).ok())
+                .map(SystemTime::from),
+            cookies: cookies
+                .filter_map(|cookie| cookie.to_str().ok().map(str::to_owned))
+                .collect(),
+            body: String::new(),
+        };
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_BODY {
+                break;
+            }
+        }
+        reply.body = String::from_utf8_lossy(&body).into_owned();
+        let to = reply
+            .location
+            .as_ref()
+            .and_then(|location| Url::parse(url).ok()?.join(location).ok())
+            .map(|to| format!(" to {}", without_query(&to)))
+            .unwrap_or_default();
+        say(&format!(
+            "walk         {shown}: {}{to}",
+            reply.status.as_u16()
+        ));
+        Ok(reply)
+    }
+}
+
+/// A URL that can be shown: its query may carry what a sign-in hangs on.
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{application, deployment};
+
+    fn reply(status: u16, location: Option<&str>, body: &str) -> Reply {
+        Reply {
+            status: StatusCode::from_u16(status).expect("a status"),
+            location: location.map(str::to_owned),
+            date: None,
+            cookies: Vec::new(),
+            body: body.to_owned(),
+        }
+    }
+
+    fn says<T: std::fmt::Debug>(case: &str, outcome: Result<T, Wrong>, expected: &str) {
+        match outcome {
+            Ok(_) => assert_eq!(expected, "", "{case}"),
+            Err(Wrong(what)) => {
+                assert!(
+                    !expected.is_empty() && what.contains(expected),
+                    "{case}: {what}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_url_belongs_to_an_application() {
+        let deployment = deployment(&crate::fixture::KEYS);
+        for (url, expected) in [
+            ("https://app.example.com/x", ""),
+            ("http://app.localhost:8080/", ""),
+            ("https://any.example.org/", ""),
+            ("http://app.example.com/", "`externalUrl` is https"),
+            ("https://other.example.com/", "no application has the host"),
+        ] {
+            let url = Url::parse(url).expect("a URL");
+            says(
+                url.as_str(),
+                application_of(&deployment.applications, &url),
+                expected,
+            );
+        }
+    }
+
+    #[test]
+    fn each_wrong_answer_names_what_to_mend() {
+        let wiki = application("wiki");
+        let json = |code: &str| format!("{{\"error\":\"{code}\"}}");
+        for (status, body, expected) in [
+            (204, String::new(), ""),
+            (
+                404,
+                "404 page not found".into(),
+                "does not lead to the outpost",
+            ),
+            (200, "<html>".into(), "higher priority"),
+            (502, String::new(), "does not reach the outpost"),
+        ] {
+            says(
+                expected,
+                check_ping(&wiki, &reply(status, None, &body)),
+                expected,
+            );
+        }
+        for (status, body, expected) in [
+            (401, json("unauthenticated"), ""),
+            (401, json("proxy_misconfigured"), "trustedProxies"),
+            (404, json("unknown_host"), "changes `Host`"),
+            (404, json("not_found"), "the outpost itself answers"),
+            (200, "<html>".into(), "not on this route"),
+            (503, String::new(), "plugin refuses its settings"),
+            (404, "404 page not found".into(), "no route here"),
+        ] {
+            says(
+                expected,
+                check_script(&reply(status, None, &body)),
+                expected,
+            );
+        }
+        let at = Url::parse("https://app.example.com/x").expect("a URL");
+        for (status, location, expected) in [
+            (302, Some("/akprox/start?rd=%2Fx"), ""),
+            (
+                302,
+                Some("http://app.example.com/akprox/start"),
+                "X-Forwarded-Proto",
+            ),
+            (
+                301,
+                Some("https://www.example.com/x"),
+                "another redirect comes first",
+            ),
+            (401, None, "error_page 401"),
+            (200, None, "no redirect"),
+        ] {
+            says(
+                expected,
+                check_page(&wiki, &at, &reply(status, location, "")),
+                expected,
+            );
+        }
+    }
+
+    #[test]
+    fn a_sign_in_that_begins_wrongly_says_what_differs() {
+        let wiki = application("wiki");
+        let at = Url::parse("https://app.example.com/akprox/start").expect("a URL");
+        let to = |client: &str, redirect: &str| {
+            format!("https://id.example.com/authorize?client_id={client}&redirect_uri={redirect}")
+        };
+        let right = to("gatepost", "https://app.example.com/akprox/callback");
+        for (location, cookie, expected) in [
+            (right.clone(), "__Secure-gatepost-flow-x=1; Secure", ""),
+            (right.clone(), "other=1", "drops `Set-Cookie`"),
+            (
+                to("other", "https://app.example.com/akprox/callback"),
+                "",
+                "client_id",
+            ),
+            (
+                to("gatepost", "https://old.example.com/callback"),
+                "",
+                "redirect_uri",
+            ),
+        ] {
+            let mut reply = reply(302, Some(&location), "");
+            reply.cookies.push(cookie.to_owned());
+            says(expected, check_start(&wiki, &at, &reply), expected);
+        }
+        let page = reply(
+            503,
+            None,
+            "<title>The sign-in service cannot be reached</title>",
+        );
+        says("away", check_start(&wiki, &at, &page), "cannot be reached");
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_named() {
+        let mut reply = reply(204, None, "");
+        for (seconds, expected) in [(0, ""), (20, ""), (600, "NTP")] {
+            reply.date = Some(SystemTime::now() - Duration::from_secs(seconds));
+            says("clock", check_clock("the provider", &reply), expected);
+        }
+    }
+}
