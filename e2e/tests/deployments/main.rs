@@ -11,6 +11,7 @@ mod decisions;
 mod docs;
 mod domains;
 mod envoy;
+mod export;
 mod forward_auth;
 mod haproxy;
 mod ingress;

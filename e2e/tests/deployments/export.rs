@@ -1,0 +1,150 @@
+//! What `gatepost export` prints, on the proxies that it is for, and what `gatepost check` says of
+//! a site that works and of one that does not.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
+use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Site, layout};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+const HOSTS: [&str; 2] = ["wiki", "files.example.org"];
+
+/// Runs `gatepost` with the site's configuration: what it printed, and whether it succeeded.
+fn gatepost(site: &Site, arguments: &[&str]) -> Result<(String, bool)> {
+    let output = Command::new(layout::outpost_binary()?)
+        .args(arguments)
+        .arg("--config")
+        .arg(site.folder().join("gatepost.yaml"))
+        .output()?;
+    let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+    Ok((said, output.status.success()))
+}
+
+fn exported(site: &Site, form: &str) -> Result<String> {
+    let (text, worked) = gatepost(site, &["export", form])?;
+    ensure!(worked, "{text}");
+    Ok(text)
+}
+
+/// Everyone can sign in at each host, and `gatepost check` finds nothing wrong.
+fn works(site: &Site) -> Result<()> {
+    for host in HOSTS {
+        let page = site.url(host, "/page?x=1&y=2")?;
+        let journey = Client::new()?.sign_in(&page, &ALICE)?;
+        assert_eq!(journey.landed.url, page, "{journey}");
+        assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+        let (said, well) = gatepost(site, &["check", "--url", page.as_str()])?;
+        assert!(well && said.contains("all well"), "{said}");
+    }
+    Ok(())
+}
+
+/// `gatepost check` names what is wrong at `host`.
+fn is_told(site: &Site, host: &str, path: &str, expected: &str) -> Result<()> {
+    let url = site.url(host, path)?;
+    let (said, well) = gatepost(site, &["check", "--url", url.as_str()])?;
+    assert!(!well && said.contains(expected), "{expected}\n{said}");
+    Ok(())
+}
+
+#[test]
+fn traefik_takes_what_is_exported() -> Result<()> {
+    let site = Site::builder("outpost/control-plane.yaml").start()?;
+    let text = exported(&site, "traefik")?;
+    let traefik = Traefik::new(&site, "traefik/traefik.yaml")?;
+    fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
+    let _traefik = traefik.start(&HOSTS)?;
+    works(&site)?;
+    is_told(&site, "nowhere", "/", "no application has the host")?;
+    is_told(&site, "wiki", "/healthz", "nobody is asked to sign in")
+}
+
+#[test]
+fn traefik_on_kubernetes_takes_what_is_exported() -> Result<()> {
+    let in_cluster = json!({
+        "traefik": { "outpostUrl": "http://gatepost-outpost:9000", "entryPoints": ["web"] },
+    });
+    let site = Site::builder("outpost/control-plane.yaml")
+        .outpost(&in_cluster)
+        .start()?;
+    site.change_outpost(|config| {
+        for (place, upstream) in [
+            ("/applications/0/upstream", "http://wiki:80"),
+            ("/applications/1/upstreams", ""),
+        ] {
+            let Some(found) = config.pointer_mut(place) else {
+                bail!("the file has {place}");
+            };
+            match found {
+                Value::Object(hosts) => {
+                    for upstream in hosts.values_mut() {
+                        *upstream = json!("http://files:80");
+                    }
+                }
+                other => *other = json!(upstream),
+            }
+        }
+        Ok(())
+    })?;
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(&exported(&site, "kubernetes")?)?;
+    for (name, port) in [("wiki", 80), ("files", 80), ("gatepost-outpost", 9000)] {
+        objects.push(json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": { "name": name },
+            "spec": { "selector": { "app": name }, "ports": [{ "port": port }] },
+        }));
+    }
+    let ports = *site.ports();
+    let _cluster = KubeApi::start(ports.extra, &objects, |service| match service {
+        "wiki" => Ok(ports.wiki),
+        "files" => Ok(ports.files),
+        "gatepost-outpost" => Ok(ports.outpost),
+        other => bail!("no Service {other}"),
+    })?;
+    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
+    let _traefik = Traefik::new(&site, "traefik/kubernetes.yaml")?
+        .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
+        .start(&HOSTS)?;
+    works(&site)
+}
+
+#[test]
+fn nginx_takes_what_is_exported() -> Result<()> {
+    let site = Site::builder("outpost/control-plane.yaml").start()?;
+    let text = exported(&site, "nginx")?;
+    let _nginx = Nginx::start_with(&site, &text, &HOSTS)?;
+    works(&site)
+}
+
+#[test]
+fn a_proxy_that_is_not_trusted_is_named() -> Result<()> {
+    let site = Site::builder("outpost/control-plane.yaml")
+        .outpost(&json!({
+            "trustedProxies": ["10.0.0.1"],
+            "traefik": { "plugin": null, "pluginKeysFile": null },
+        }))
+        .start()?;
+    let text = exported(&site, "traefik")?;
+    let traefik =
+        Traefik::new(&site, "traefik/traefik.yaml")?.configure(&json!({ "experimental": null }));
+    fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
+    let _traefik = traefik.start(&HOSTS)?;
+    is_told(&site, "wiki", "/", "trustedProxies")
+}
+
+#[test]
+fn a_provider_that_is_away_is_named() -> Result<()> {
+    let site = Site::builder("outpost/control-plane.yaml").start()?;
+    let traefik = Traefik::new(&site, "traefik/traefik.yaml")?;
+    let text = exported(&site, "traefik")?;
+    fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
+    let _traefik = traefik.start(&HOSTS)?;
+    site.provider().stop()?;
+    is_told(&site, "wiki", "/", "cannot reach it")
+}
