@@ -51,9 +51,20 @@ pub fn overlay(
                     problems.add(name, message);
                 }
             }
+            None if is_service_link(&name, &text) => {}
             None => problems.add(name.as_str(), unknown(&name)),
         }
     }
+}
+
+/// Whether Kubernetes or Docker set the variable to tell of a service called `gatepost…`: they do
+/// so in every container beside it, unasked.
+fn is_service_link(name: &str, text: &str) -> bool {
+    let names_protocol = name.contains("_TCP") || name.contains("_UDP");
+    let is_address = text.starts_with("tcp://") || text.starts_with("udp://");
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || (name.contains("_PORT") && (names_protocol || is_address))
 }
 
 /// The first number in a variable's name.

@@ -254,6 +254,25 @@ fn applications_must_differ() {
 }
 
 #[test]
+fn variables_that_an_orchestrator_sets_for_a_service_of_that_name_are_no_keys() {
+    let expected = problems(EXAMPLE, &[]);
+    let links = [
+        ("GATEPOST_SERVICE_HOST", "10.0.0.1"),
+        ("GATEPOST_SERVICE_PORT", "9000"),
+        ("GATEPOST_SERVICE_PORT_HTTP", "9000"),
+        ("GATEPOST_PORT", "tcp://10.0.0.1:9000"),
+        ("GATEPOST_PORT_9000_TCP_ADDR", "10.0.0.1"),
+        ("GATEPOST_OUTPOST_PORT", "tcp://10.0.0.1:9000"),
+        ("GATEPOST_OUTPOST_PORT_9000_TCP", "tcp://10.0.0.1:9000"),
+    ];
+    assert_eq!(problems(EXAMPLE, &links), expected);
+    assert_eq!(
+        problems(EXAMPLE, &[("GATEPOST_PORT", "9000")]).len(),
+        expected.len() + 1
+    );
+}
+
+#[test]
 fn the_environment_says_everything_that_a_file_can() {
     let environment = [
         ("GATEPOST_LISTEN_HTTP", "0.0.0.0:80"),
