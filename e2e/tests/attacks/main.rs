@@ -1,0 +1,7 @@
+//! Attacks on the whole: requests made to get past a proxy that asks Gatepost, sent byte for byte.
+//!
+//! `docs/security.md` says which attack each stands for.
+
+mod fronts;
+mod requests;
+mod sent;

@@ -1,0 +1,128 @@
+//! Sending attacks and telling what became of them.
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::Site;
+use gatepost_e2e::upstream::Seen;
+use gatepost_e2e::wire::{Head, Wire};
+
+/// What an attack may lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    /// Nothing reaches the app, and the answer is a refusal.
+    Nothing,
+    /// Nothing reaches the app, whatever the proxy itself may say.
+    Unheard,
+    /// It reaches the app once, as Alice's own request.
+    AsAlice,
+    /// Either.
+    NothingOrAlice,
+    /// It reaches the app once, as nobody's.
+    AsNobody,
+}
+
+/// A request that means harm.
+pub(crate) struct Attack {
+    pub(crate) name: String,
+    /// The request, whole.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) allowed: Allowed,
+}
+
+/// What a client must never set, and what of it is Alice's.
+const IDENTITY: [(&str, &str); 5] = [
+    ("x-auth-username", "alice"),
+    ("x-auth-groups", "staff|admins"),
+    ("x-forwarded-email", "alice@example.com"),
+    ("x-forwarded-preferred-username", "alice"),
+    ("x-forwarded-user", "248289761001"),
+];
+
+/// Names the attack in what the app sees, so that a request which arrives late is counted where it
+/// belongs.
+pub(crate) const MARK: &str = "x-attack";
+
+/// Sends attacks one after another, and says what came of them that is not allowed.
+pub(crate) fn harms(site: &Site, attacks: &[Attack]) -> Result<Vec<String>> {
+    let before = site.wiki().len();
+    let mut heads = Vec::new();
+    for attack in attacks {
+        heads.push(answer(site, &attack.bytes).with_context(|| attack.name.clone())?);
+    }
+    let requests = site.wiki();
+    let requests = requests.get(before..).unwrap_or_default();
+    let mut harms: Vec<String> = requests
+        .iter()
+        .filter(|seen| seen.header(MARK).is_none())
+        .map(|seen| format!("the app was asked for {} by nobody knows whom", seen.uri))
+        .collect();
+    for (number, (attack, head)) in attacks.iter().zip(heads).enumerate() {
+        let number = number.to_string();
+        let reached: Vec<&Seen> = requests
+            .iter()
+            .filter(|seen| seen.header(MARK) == Some(&number))
+            .collect();
+        harms.extend(harm(attack, head, &reached));
+    }
+    Ok(harms)
+}
+
+fn harm(attack: &Attack, head: Option<Head>, reached: &[&Seen]) -> Option<String> {
+    // A connection that is closed without an answer is a refusal too.
+    let refused = head.as_ref().is_none_or(|head| {
+        let away = head.header("location").is_some_and(|l| l.contains("evil"));
+        (300..600).contains(&head.status) && !away
+    });
+    let as_allowed = match (attack.allowed, reached) {
+        (Allowed::Nothing | Allowed::NothingOrAlice, []) => refused,
+        (Allowed::Unheard, []) => true,
+        (Allowed::AsAlice | Allowed::NothingOrAlice, [seen]) => identity(seen) == alice(),
+        (Allowed::AsNobody, [seen]) => identity(seen).is_empty(),
+        _ => false,
+    };
+    let came_of_it = || {
+        let status = head.map(|head| head.status);
+        let seen: Vec<_> = reached
+            .iter()
+            .map(|seen| (seen.uri.as_str(), identity(seen)))
+            .collect();
+        format!(
+            "{}: answered {status:?}, the app was asked for {seen:?}; allowed is {:?}",
+            attack.name, attack.allowed
+        )
+    };
+    (!as_allowed).then(came_of_it)
+}
+
+/// Sends bytes and reads the head of the answer; `None` if the connection is closed without one.
+fn answer(site: &Site, bytes: &[u8]) -> Result<Option<Head>> {
+    let mut wire = Wire::connect(site.ports().web)?;
+    // A proxy may refuse, and close, before it has read everything.
+    let _ = wire.send(bytes);
+    Ok(wire.head().ok())
+}
+
+/// What the app sees of who it is, under any name that it may read as one of ours.
+fn identity(seen: &Seen) -> Vec<(String, String)> {
+    let folded = |name: &str| {
+        name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+            .to_ascii_lowercase()
+    };
+    let ours = |name: &str| IDENTITY.iter().any(|(own, _)| *own == folded(name));
+    let mut found: Vec<(String, String)> = seen
+        .headers
+        .iter()
+        .filter(|(name, _)| ours(name))
+        .flat_map(|(name, values)| values.iter().map(|value| (name.clone(), value.clone())))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+fn alice() -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = IDENTITY
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    all.sort_unstable();
+    all
+}
