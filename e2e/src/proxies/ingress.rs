@@ -8,8 +8,8 @@ use super::nginx;
 use crate::service::Service;
 use crate::site::Site;
 
-/// nginx as the ingress controller (kubernetes/ingress-nginx) configures it for the Ingresses of a
-/// file of `testdata/`: the same directives in the same places, for those annotations that the
+/// nginx as the ingress controller (kubernetes/ingress-nginx) configures it for the Ingresses, and
+/// perhaps its ConfigMap, in a file of `testdata/`: the same directives in the same places, for those annotations that the
 /// docs use. An annotation that is not known here is an error.
 #[derive(Clone, Copy, Debug)]
 pub struct IngressNginx;
@@ -32,10 +32,15 @@ impl IngressNginx {
     /// When it is not installed or does not become ready, or the manifest says what is not known
     /// here.
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
-        let ingresses: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)
             .with_context(|| format!("parse {file}"))?;
         let mut servers = BTreeMap::<String, String>::new();
-        for (number, ingress) in ingresses.iter().enumerate() {
+        let mut buffers = "4 8k";
+        for (number, ingress) in objects.iter().enumerate() {
+            if text(ingress, "/kind")? == "ConfigMap" {
+                buffers = text(ingress, "/data/large-client-header-buffers")?;
+                continue;
+            }
             let annotations = Annotations::of(ingress)?;
             for rule in list(ingress, "/spec/rules")? {
                 let host = text(rule, "/host")?;
@@ -45,8 +50,9 @@ impl IngressNginx {
                 }
             }
         }
-        let mut config = String::from(
-            "map $http_upgrade $connection_upgrade {\n    default upgrade;\n    '' '';\n}\n",
+        let mut config = format!(
+            "large_client_header_buffers {buffers};\n\
+             map $http_upgrade $connection_upgrade {{\n    default upgrade;\n    '' '';\n}}\n"
         );
         for (host, locations) in servers {
             let port = site.ports().web;

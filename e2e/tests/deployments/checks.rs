@@ -1,6 +1,6 @@
 //! What every deployment must do, whatever stands in front.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::{ALICE, User};
@@ -15,6 +15,12 @@ const CAROL: User = User {
     password: "rumpelstiltskin",
 };
 
+/// Known to the provider, and in so many groups that the session takes several cookies.
+const ERIN: User = User {
+    login: "erin",
+    password: "so-many-things",
+};
+
 /// A page with all that a target may hold.
 const PAGE: &str = "/reports/2026?quarter=3&sort=a%2Fb&empty=";
 
@@ -24,16 +30,27 @@ pub(crate) const RENEWAL: Duration = Duration::from_secs(60);
 /// A site whose outpost has this configuration, with what the checks need: a public path, someone
 /// to deny, and a renewal that is due at once.
 pub(crate) fn site(outpost_file: &str) -> SiteBuilder {
+    let mut groups = vec!["staff".to_owned()];
+    groups.extend((0..200).map(|number| format!("department-with-a-long-name-{number}")));
     Site::builder(outpost_file)
         .outpost(&json!({ "session": { "window": "1h", "renewAfter": "1s" } }))
         .applications(&json!({ "public": PUBLIC }))
-        .provider(&json!({ "users": { CAROL.login: {
-            "sub": "248289761003",
-            "password": CAROL.password,
-            "name": "Carol Nobody",
-            "email": "carol@example.com",
-            "groups": [],
-        } } }))
+        .provider(&json!({ "users": {
+            CAROL.login: {
+                "sub": "248289761003",
+                "password": CAROL.password,
+                "name": "Carol Nobody",
+                "email": "carol@example.com",
+                "groups": [],
+            },
+            ERIN.login: {
+                "sub": "248289761005",
+                "password": ERIN.password,
+                "name": "Erin Everywhere",
+                "email": "erin@example.com",
+                "groups": groups,
+            },
+        } }))
 }
 
 /// The public paths of [`site`].
@@ -241,5 +258,35 @@ pub(crate) fn scripts_renew_in_place(site: &Site, host: &str) -> Result<()> {
     })?;
     let status = client.fetch(Method::GET, &page).send()?.status();
     assert_eq!(status, StatusCode::OK, "with the fresh cookie");
+    Ok(())
+}
+
+/// Whether a proxy hands several cookies of the outpost's answer to the browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cookies {
+    /// It does.
+    Several,
+    /// It takes one.
+    One,
+}
+
+/// A session in several cookies lives on too, whether or not the fresh ones reach the browser:
+/// half of them would be none.
+pub(crate) fn large_sessions_go_on(site: &Site, host: &str, cookies: Cookies) -> Result<()> {
+    let client = Client::new()?;
+    let page = site.url(host, "/")?;
+    let journey = client.sign_in(&page, &ERIN)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    // The times are in the first part.
+    let part = || client.cookie(&page, "gatepost.0");
+    let first = part();
+    assert!(first.is_some(), "a session in parts");
+    let begun = Instant::now();
+    until("a renewal to be due", RENEWAL, || {
+        let status = client.fetch(Method::GET, &page).send()?.status();
+        assert_eq!(status, StatusCode::OK);
+        Ok((begun.elapsed() > Duration::from_millis(2500)).then_some(()))
+    })?;
+    assert_eq!(part() != first, cookies == Cookies::Several);
     Ok(())
 }

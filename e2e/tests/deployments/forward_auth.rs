@@ -12,7 +12,8 @@ fn single() -> Result<()> {
         .route("traefik/forward-auth-single.yaml")?
         .start(&["wiki"])?;
     checks::single(&site)?;
-    checks::scripts_renew_in_place(&site, "wiki")
+    checks::scripts_renew_in_place(&site, "wiki")?;
+    checks::large_sessions_go_on(&site, "wiki", checks::Cookies::Several)
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn single() -> Result<()> {
     let _nginx = IngressNginx::start(&site, file, &["wiki"])?;
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
+    checks::large_sessions_go_on(&site, "wiki", checks::Cookies::One)?;
     scripts_get_no_further_than_the_outpost(&site)
 }
 

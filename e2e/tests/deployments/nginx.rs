@@ -10,7 +10,8 @@ fn single() -> Result<()> {
     let site = checks::site("outpost/single.yaml").start()?;
     let _nginx = Nginx::start(&site, "nginx/single.conf", &["wiki"])?;
     checks::single(&site)?;
-    checks::scripts_renew_in_place(&site, "wiki")
+    checks::scripts_renew_in_place(&site, "wiki")?;
+    checks::large_sessions_go_on(&site, "wiki", checks::Cookies::One)
 }
 
 #[test]

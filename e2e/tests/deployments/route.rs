@@ -24,6 +24,7 @@ fn single() -> Result<()> {
     let _traefik = traefik(&site, "traefik/route-single.yaml", &["wiki"])?;
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
+    checks::large_sessions_go_on(&site, "wiki", checks::Cookies::Several)?;
     verdicts_of_clients_decide_nothing(&site)?;
     whom_the_plugin_lets_pass_does_without_the_outpost(&site)
 }

@@ -17,7 +17,7 @@ use super::session::{SessionView, own_url};
 use super::visit::Visit;
 use crate::application::Application;
 use crate::metrics::{self, Verdict};
-use crate::pages::{self, Page};
+use crate::pages::{Page, Reader};
 
 /// An outcome and the cookies that go with it.
 #[derive(Debug)]
@@ -218,7 +218,12 @@ impl Answer {
     }
 
     /// The response.
-    pub fn into_response(self, channel: Channel, presentation: Presentation) -> Response {
+    pub fn into_response(
+        self,
+        channel: Channel,
+        presentation: Presentation,
+        reader: Reader<'_>,
+    ) -> Response {
         let status = self.outcome.status(channel, presentation);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
@@ -227,7 +232,13 @@ impl Answer {
         headers.insert(VARY, HeaderValue::from_static("Cookie"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        for cookie in self.cookies {
+        // nginx hands one cookie on, and a part of a session is none. Without any, the browser
+        // keeps what it has, which stays the key to the session in the store.
+        let cookies = match channel {
+            Channel::ForwardAuth(Dialect::Nginx) if self.cookies.len() > 1 => Vec::new(),
+            _ => self.cookies,
+        };
+        for cookie in cookies {
             if let Ok(cookie) = HeaderValue::try_from(cookie) {
                 headers.append(SET_COOKIE, cookie);
             }
@@ -250,7 +261,11 @@ impl Answer {
                     headers.insert(WWW_AUTHENTICATE, challenge);
                 }
                 if presentation == Presentation::Form {
-                    set_page(&mut response, &Page::NotDelivered { sign_in_url: &url });
+                    set_page(
+                        &mut response,
+                        reader,
+                        &Page::NotDelivered { sign_in_url: &url },
+                    );
                 } else {
                     let body = json!({
                         "error": "unauthenticated",
@@ -262,7 +277,7 @@ impl Answer {
             }
             Outcome::Denied(denied) => match presentation {
                 Presentation::PageLoad | Presentation::Form => {
-                    set_page(&mut response, &Page::Denied(&denied))
+                    set_page(&mut response, reader, &Page::Denied(&denied))
                 }
                 Presentation::Data => {
                     let body = json!({
@@ -278,13 +293,13 @@ impl Answer {
                     let page = Page::SignedOut {
                         application_url: &application_url,
                     };
-                    set_page(&mut response, &page);
+                    set_page(&mut response, reader, &page);
                 }
                 Presentation::Data => set_json(&mut response, &json!({"signedOut": true})),
             },
             Outcome::Session(view) => match presentation {
                 Presentation::PageLoad | Presentation::Form => {
-                    set_page(&mut response, &Page::Session(&view))
+                    set_page(&mut response, reader, &Page::Session(&view))
                 }
                 Presentation::Data => {
                     let body = serde_json::to_value(&*view).unwrap_or_default();
@@ -292,13 +307,18 @@ impl Answer {
                 }
             },
             Outcome::Alive => {}
-            Outcome::Failed(failure) => set_failure(&mut response, &failure, presentation),
+            Outcome::Failed(failure) => set_failure(&mut response, &failure, presentation, reader),
         }
         response
     }
 }
 
-fn set_failure(response: &mut Response, failure: &Failure, presentation: Presentation) {
+fn set_failure(
+    response: &mut Response,
+    failure: &Failure,
+    presentation: Presentation,
+    reader: Reader<'_>,
+) {
     let reference = &*fresh();
     metrics::failed(failure.text().code);
     if failure.is_operators() {
@@ -314,7 +334,7 @@ fn set_failure(response: &mut Response, failure: &Failure, presentation: Present
     let text = failure.text();
     match presentation {
         Presentation::PageLoad | Presentation::Form => {
-            set_page(response, &Page::Failure { text, reference });
+            set_page(response, reader, &Page::Failure { text, reference });
         }
         Presentation::Data => {
             let body = json!({
@@ -345,17 +365,18 @@ fn set_json(response: &mut Response, body: &serde_json::Value) {
     *response.body_mut() = Body::from(body.to_string());
 }
 
-fn set_page(response: &mut Response, page: &Page<'_>) {
+fn set_page(response: &mut Response, reader: Reader<'_>, page: &Page<'_>) {
     let headers = response.headers_mut();
-    for (name, value) in pages::headers() {
+    for (name, value) in reader.headers() {
         headers.insert(name, value);
     }
-    *response.body_mut() = Body::from(page.render());
+    *response.body_mut() = Body::from(reader.render(page));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::{Brand, Language, Pages};
     use crate::provider::SignInError;
 
     /// Every outcome that lets nothing upstream. A new variant fails to compile here until it is
@@ -415,6 +436,11 @@ mod tests {
 
     #[test]
     fn no_refusal_leaves_with_a_status_that_a_proxy_takes_for_consent() {
+        let pages = Pages::new(&Brand::default()).expect("templates");
+        let reader = Reader {
+            pages: &pages,
+            language: Language::ENGLISH,
+        };
         for dialect in [
             Dialect::Traefik,
             Dialect::Caddy,
@@ -430,7 +456,7 @@ mod tests {
                     let case = format!("{outcome:?} {dialect:?} {presentation:?}");
                     let answer = Answer::from(outcome);
                     let response =
-                        answer.into_response(Channel::ForwardAuth(dialect), presentation);
+                        answer.into_response(Channel::ForwardAuth(dialect), presentation, reader);
                     let status = response.status();
                     assert!(!status.is_success(), "{case}: {status}");
                     assert_eq!(response.headers()[CACHE_CONTROL], "no-store", "{case}");
