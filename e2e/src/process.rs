@@ -140,6 +140,11 @@ impl Process {
         Ok(self.supervisor.try_wait()?)
     }
 
+    /// The process group of the program, which is that of all it starts.
+    pub fn group(&self) -> u32 {
+        self.supervisor.id()
+    }
+
     /// What the program has printed so far. Bytes that are not UTF-8 are replaced.
     pub fn output(&self) -> String {
         fs::read(&self.log)

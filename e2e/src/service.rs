@@ -107,6 +107,11 @@ impl Service {
         }
     }
 
+    /// The process group of the program while it runs.
+    pub fn group(&self) -> Option<u32> {
+        self.process().as_ref().map(Process::group)
+    }
+
     /// What the program has printed since it was last started.
     pub fn output(&self) -> String {
         self.process()

@@ -309,7 +309,8 @@ impl Builder {
         )?;
         let config = folder.path().join("gatepost.yaml");
         settings::write(&config, &self.outpost_config(ports, &keys, &origins)?)?;
-        let mut outpost = outpost(&config, ports.outpost, &logs)?;
+        let program = layout::outpost_binary()?;
+        let mut outpost = outpost(program, &config, ports.outpost, &logs)?;
         if !self.provider_down {
             outpost = outpost.answering(readiness(ports.metrics)?, StatusCode::OK);
         }
@@ -413,9 +414,9 @@ fn start_application(
     })
 }
 
-/// The outpost with this configuration, which has it listen on this port.
-pub(crate) fn outpost(config: &Path, port: u16, logs: &Path) -> Result<Service> {
-    let mut command = Command::new(layout::outpost_binary()?);
+/// This outpost with this configuration, which has it listen on this port.
+pub(crate) fn outpost(program: PathBuf, config: &Path, port: u16, logs: &Path) -> Result<Service> {
+    let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(config);
     let ping = Url::parse(&format!("http://127.0.0.1:{port}/akprox/ping"))?;
     Ok(Service::new("outpost", command, logs).answering(ping, StatusCode::NO_CONTENT))

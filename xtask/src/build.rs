@@ -115,6 +115,18 @@ pub(crate) fn outpost() -> Result<()> {
     run(&mut cargo(&["build", "--locked", "--package", "gatepost"]))
 }
 
+/// Builds the outpost as it is installed.
+pub(crate) fn release_outpost() -> Result<PathBuf> {
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "gatepost",
+    ]))?;
+    Ok(layout::target_dir().join("release/gatepost"))
+}
+
 /// Runs a command whose output a person watches.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command

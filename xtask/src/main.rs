@@ -3,6 +3,7 @@
 // What a chore finds out is its output.
 #![allow(clippy::print_stdout)]
 
+mod bench;
 mod build;
 mod demo;
 mod js;
@@ -27,6 +28,8 @@ enum Chore {
     Demo(demo::Arguments),
     /// Format, lints, docs, unit and property tests, end to end; closes with the counts
     Test(test::Arguments),
+    /// Measure the plugin and forward auth side by side: table, JSON and chart
+    Bench(bench::Arguments),
     /// Build the plugin: target/plugin/plugin.wasm
     Plugin(build::PluginArguments),
     /// Build and test the session in JavaScript: session/js/dist/
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
+        Chore::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Plugin(arguments) => build::plugin(&arguments).map(|_| ExitCode::SUCCESS),
         Chore::Js(arguments) => js::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Setup => setup::everything().map(|()| ExitCode::SUCCESS),

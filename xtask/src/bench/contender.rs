@@ -1,0 +1,320 @@
+//! What is compared: one app behind Traefik, guarded in different ways.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::tools::{Tool as _, Traefik};
+use gatepost_e2e::{Process, layout, ports};
+use serde_json::{Value, json};
+
+use super::nginx::SEEN_PATH;
+use super::wire;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// The host name that the files in `testdata/` speak of.
+const SHOWN_HOST: &str = "wiki.example.com";
+
+/// One way to guard the app.
+#[derive(Clone, Debug)]
+pub(crate) struct Contender {
+    /// Its name in the JSON report.
+    pub(crate) key: String,
+    /// What a person reads.
+    pub(crate) title: String,
+    /// Traefik's dynamic configuration.
+    dynamic: Value,
+    /// The guest that Traefik loads, if any.
+    guest: Option<PathBuf>,
+    /// The header lines of each request.
+    pub(crate) headers: Vec<String>,
+    /// What the app must see of the identity.
+    seen: String,
+    /// The process group of the server that Traefik asks, if any.
+    pub(crate) auth: Option<u32>,
+}
+
+/// What all contenders of a run share.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    /// Where the app listens.
+    pub(crate) app: u16,
+    /// The folder with the keys file.
+    pub(crate) keys: PathBuf,
+    /// The app's host and port in URLs.
+    pub(crate) host: String,
+    /// A session's `Cookie` header value.
+    pub(crate) cookie: String,
+    /// The identity of that session, as headers.
+    pub(crate) identity: Vec<(String, String)>,
+    /// For files.
+    pub(crate) folder: PathBuf,
+}
+
+impl Scene {
+    fn contender(&self, key: &str, title: &str, dynamic: Value) -> Contender {
+        Contender {
+            key: key.to_owned(),
+            title: title.to_owned(),
+            dynamic,
+            guest: None,
+            headers: self.headers(),
+            seen: self.seen(),
+            auth: None,
+        }
+    }
+
+    /// The header lines of a request.
+    pub(crate) fn headers(&self) -> Vec<String> {
+        vec![
+            format!("Host: {}", self.host),
+            format!("Cookie: {}", self.cookie),
+        ]
+    }
+
+    fn seen(&self) -> String {
+        let value = |wanted: &str| {
+            let found = self.identity.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.as_str()).unwrap_or_default()
+        };
+        format!("{} {}", value("X-Auth-Username"), value("X-Auth-Groups"))
+    }
+
+    /// Nothing in between.
+    pub(crate) fn bare(&self) -> Result<Contender> {
+        let mut dynamic = self.shown("traefik/single.yaml", None)?;
+        remove(&mut dynamic, "/http", "middlewares");
+        remove(&mut dynamic, "/http/routers/wiki", "middlewares");
+        Ok(Contender {
+            seen: " ".to_owned(),
+            ..self.contender("bare", "no middleware", dynamic)
+        })
+    }
+
+    /// Traefik's own middleware, setting the headers that a verified session would.
+    pub(crate) fn native_headers(&self) -> Result<Contender> {
+        let mut dynamic = self.shown("traefik/single.yaml", None)?;
+        let headers: serde_json::Map<String, Value> = self
+            .identity
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        let middleware = json!({ "headers": { "customRequestHeaders": headers } });
+        replace(&mut dynamic, "/http/middlewares/wiki-gatepost", middleware)?;
+        Ok(self.contender("headers", "Traefik's `headers`, same headers", dynamic))
+    }
+
+    /// A guest that does nothing.
+    pub(crate) fn empty_guest(&self, guest: PathBuf) -> Result<Contender> {
+        let dynamic = self.shown("traefik/single.yaml", None)?;
+        Ok(Contender {
+            guest: Some(guest),
+            seen: " ".to_owned(),
+            ..self.contender("empty", "empty guest", dynamic)
+        })
+    }
+
+    /// The plugin, with these settings laid over those that the docs show.
+    pub(crate) fn plugin(&self, key: &str, title: &str, settings: &Value) -> Result<Contender> {
+        let mut dynamic = self.shown("traefik/single.yaml", None)?;
+        self.set_plugin(&mut dynamic, "/http/middlewares/wiki-gatepost", settings)?;
+        Ok(Contender {
+            guest: Some(layout::plugin_wasm()?),
+            ..self.contender(key, title, dynamic)
+        })
+    }
+
+    /// The plugin with multi-layer routing.
+    pub(crate) fn route(&self, outpost: u16) -> Result<Contender> {
+        let mut dynamic = self.shown("traefik/route-single.yaml", Some(outpost))?;
+        self.set_plugin(&mut dynamic, "/http/middlewares/gatepost", &json!({}))?;
+        Ok(Contender {
+            guest: Some(layout::plugin_wasm()?),
+            ..self.contender("route", "plugin, `fallback: route`", dynamic)
+        })
+    }
+
+    /// `forwardAuth` to whoever listens on this port, at this path.
+    pub(crate) fn forward_auth(
+        &self,
+        key: &str,
+        title: &str,
+        port: u16,
+        path: &str,
+    ) -> Result<Contender> {
+        let mut dynamic = self.shown("traefik/forward-auth-single.yaml", Some(port))?;
+        let address = json!(format!("http://127.0.0.1:{port}{path}"));
+        let at = "/http/middlewares/gatepost/forwardAuth/address";
+        replace(&mut dynamic, at, address)?;
+        Ok(self.contender(key, title, dynamic))
+    }
+
+    /// A file that docs show, with the ports of this scene.
+    fn shown(&self, path: &str, outpost: Option<u16>) -> Result<Value> {
+        let file = layout::testdata().join(path);
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let host = self.host.split(':').next().unwrap_or_default();
+        let text = text
+            .replace(SHOWN_HOST, host)
+            .replace("127.0.0.1:8000", &format!("127.0.0.1:{}", self.app));
+        let text = match outpost {
+            Some(port) => text.replace("127.0.0.1:9000", &format!("127.0.0.1:{port}")),
+            None => text,
+        };
+        serde_saphyr::from_str(&text).with_context(|| format!("parse {path}"))
+    }
+
+    /// The name is the one that the outpost uses over plain http: as with TLS, it is then the
+    /// first that the plugin looks for.
+    fn set_plugin(&self, dynamic: &mut Value, at: &str, settings: &Value) -> Result<()> {
+        let plugin = dynamic
+            .pointer_mut(&format!("{at}/plugin/gatepost"))
+            .and_then(Value::as_object_mut)
+            .with_context(|| format!("{at} is no longer the plugin"))?;
+        plugin.insert("cookieName".to_owned(), json!("gatepost"));
+        for (key, value) in settings.as_object().into_iter().flatten() {
+            plugin.insert(key.clone(), value.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Contender {
+    /// The same, asking a server of this process group.
+    pub(crate) fn asking(mut self, group: u32) -> Self {
+        self.auth = Some(group);
+        self
+    }
+
+    /// The same for a server whose session is this cookie, and which tells the app this much.
+    pub(crate) fn with_session(mut self, scene: &Scene, cookie: &str, seen: &str) -> Self {
+        self.headers = vec![format!("Host: {}", scene.host), format!("Cookie: {cookie}")];
+        seen.clone_into(&mut self.seen);
+        self
+    }
+
+    /// Starts a Traefik of its own for it and waits until the app answers through it as it should.
+    pub(crate) fn start(&self, scene: &Scene) -> Result<Running> {
+        self.start_at(scene, ports::free()?, scene.app)
+    }
+
+    /// As [`Self::start`], on this port and before an app on another one.
+    pub(crate) fn start_at(&self, scene: &Scene, port: u16, app: u16) -> Result<Running> {
+        let running = self.launch(scene, port, app)?;
+        let answer = wire::ask(port, SEEN_PATH, &self.headers)?;
+        let body = answer.text.rsplit("\r\n").next().unwrap_or_default();
+        if answer.status != 200 || body != self.seen {
+            let (title, seen) = (&self.title, &self.seen);
+            bail!(
+                "{title}: expected the app to see {seen:?}, got {}",
+                answer.text
+            );
+        }
+        Ok(running)
+    }
+
+    /// Starts a Traefik of its own for it and waits for an answer, whatever it is.
+    pub(crate) fn launch(&self, scene: &Scene, port: u16, app: u16) -> Result<Running> {
+        let folder = scene.folder.join(format!("{}-{port}", self.key));
+        let dynamic_folder = folder.join("dynamic");
+        fs::create_dir_all(&dynamic_folder)?;
+        let mut settings = json!({
+            "entryPoints": { "web": { "address": format!("127.0.0.1:{port}") } },
+            "providers": { "file": { "directory": dynamic_folder } },
+            "global": { "checkNewVersion": false, "sendAnonymousUsage": false },
+            "log": { "level": "INFO" },
+        });
+        if let Some(guest) = &self.guest {
+            let plugin = folder.join("plugins-local/src/github.com/gatepost/gatepost");
+            fs::create_dir_all(&plugin)?;
+            fs::copy(guest, plugin.join("plugin.wasm"))?;
+            let manifest = layout::root().join(".traefik.yml");
+            fs::copy(manifest, plugin.join(".traefik.yml"))?;
+            let mount = format!("{}:/keys:ro", scene.keys.display());
+            let local = json!({ "localPlugins": { "gatepost": {
+                "moduleName": "github.com/gatepost/gatepost",
+                "settings": { "mounts": [mount] },
+            } } });
+            if let Some(settings) = settings.as_object_mut() {
+                settings.insert("experimental".to_owned(), local);
+            }
+        }
+        let dynamic = serde_json::to_string_pretty(&self.dynamic)?.replace(
+            &format!("127.0.0.1:{}\"", scene.app),
+            &format!("127.0.0.1:{app}\""),
+        );
+        fs::write(dynamic_folder.join("app.yaml"), dynamic)?;
+        fs::write(folder.join("traefik.yaml"), settings.to_string())?;
+        let mut command = Command::new(Traefik.locate()?);
+        command
+            .arg("--configFile=traefik.yaml")
+            .current_dir(&folder);
+        let started = Instant::now();
+        let traefik = Process::spawn("traefik", &command, &folder.join("log"))?;
+        // Traefik refuses, and then answers 404, until it has loaded the routers.
+        while !wire::ask(port, SEEN_PATH, &self.headers).is_ok_and(|a| a.status != 404) {
+            if started.elapsed() > START_LIMIT {
+                bail!("{} does not answer: {}", self.title, traefik.output());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(Running {
+            port,
+            first_answer: started.elapsed(),
+            traefik,
+        })
+    }
+}
+
+/// A contender with its Traefik.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) port: u16,
+    /// From the start of the process to the app's first answer.
+    pub(crate) first_answer: Duration,
+    traefik: Process,
+}
+
+impl Running {
+    /// Traefik's process group.
+    pub(crate) fn group(&self) -> u32 {
+        self.traefik.group()
+    }
+
+    /// Where the app is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+}
+
+fn remove(value: &mut Value, at: &str, key: &str) {
+    if let Some(map) = value.pointer_mut(at).and_then(Value::as_object_mut) {
+        map.remove(key);
+    }
+}
+
+fn replace(value: &mut Value, at: &str, new: Value) -> Result<()> {
+    let place = value
+        .pointer_mut(at)
+        .with_context(|| format!("the shown file no longer has {at}"))?;
+    *place = new;
+    Ok(())
+}
+
+/// Compiles the guest that does nothing.
+pub(crate) fn compile_empty_guest(folder: &Path) -> Result<PathBuf> {
+    let optimiser = gatepost_e2e::tools::NodePackages::wasm_opt().ensure()?;
+    let guest = folder.join("empty.wasm");
+    crate::build::run(
+        Command::new("node")
+            .arg(optimiser.join("node_modules/binaryen/bin/wasm-as"))
+            .arg(layout::testdata().join("bench/empty.wat"))
+            .arg("--output")
+            .arg(&guest),
+    )?;
+    Ok(guest)
+}

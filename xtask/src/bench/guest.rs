@@ -1,0 +1,308 @@
+//! What one verdict takes of the built plugin: calls to its host and instructions of WebAssembly.
+//!
+//! Counted in an interpreter, so the numbers are the same on every machine and a change that makes
+//! them worse shows however noisy the machine is.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use gatepost_e2e::layout;
+use gatepost_session::{Claims, KeyRing, SessionId, Signer};
+use serde::Serialize;
+use serde_json::{Value, json};
+use wasmi::{
+    Caller, CompilationMode, Config, Engine, Extern, Func, Linker, Memory, Module, Store,
+    TypedFunc, Val,
+};
+
+/// The instant at which the plugin decides.
+const NOW: u64 = 1_800_000_000;
+const KEY: &str = "bench:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+const FUEL: u64 = 1 << 40;
+
+/// What a verdict took.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) case: String,
+    /// Instructions executed, as the interpreter counts them.
+    pub(crate) instructions: u64,
+    /// Calls to the host, by function.
+    pub(crate) host_calls: BTreeMap<String, u64>,
+    /// Bytes of linear memory afterwards.
+    pub(crate) memory: usize,
+}
+
+impl Verdict {
+    pub(crate) fn total_host_calls(&self) -> u64 {
+        self.host_calls.values().sum()
+    }
+}
+
+/// The cases that a report shows.
+pub(crate) fn verdicts() -> Result<Vec<Verdict>> {
+    let plugin = Plugin::built()?;
+    let mut verdicts = Vec::new();
+    for groups in [1, 20, 200] {
+        let cookie = cookie(groups)?;
+        let mut guest = plugin.start(&json!({}))?;
+        let name = if groups == 1 { "group" } else { "groups" };
+        verdicts.push(guest.verdict(&format!("first time, {groups} {name}"), &cookie, true)?);
+        verdicts.push(guest.verdict(&format!("seen before, {groups} {name}"), &cookie, true)?);
+    }
+    let patterns: Vec<String> = (0..100).map(|n| format!("/public/{n}/*")).collect();
+    let mut guest = plugin.start(&json!({ "public": patterns }))?;
+    let cookie = cookie(1)?;
+    guest.verdict("", &cookie, true)?;
+    verdicts.push(guest.verdict("seen before, 100 public patterns", &cookie, true)?);
+    let mut guest = plugin.start(&json!({ "fallback": "route" }))?;
+    guest.verdict("", &cookie, true)?;
+    verdicts.push(guest.verdict("seen before, `fallback: route`", &cookie, true)?);
+    let mut forged = cookie.clone();
+    forged.replace_range(60..61, if &cookie[60..61] == "A" { "B" } else { "A" });
+    let mut guest = plugin.start(&json!({}))?;
+    verdicts.push(guest.verdict("forged", &forged, false)?);
+    verdicts.push(guest.verdict("no cookie", "theme=dark", false)?);
+    Ok(verdicts)
+}
+
+/// A `Cookie` header with a session of so many groups, and with cookies of the app around it.
+fn cookie(groups: usize) -> Result<String> {
+    let names: Vec<String> = (0..groups).map(|n| format!("team-{n:03}")).collect();
+    let claims: Claims = serde_json::from_value(json!({
+        "iss": "https://id.example.com",
+        "sub": "248289761001",
+        "aud": "wiki",
+        "sid": SessionId::from_random([7; 24]).as_str(),
+        "iat": NOW,
+        "exp": NOW + 900,
+        "rnw": NOW + 600,
+        "preferred_username": "alice",
+        "email": "alice@example.com",
+        "groups": names,
+    }))?;
+    let ring = KeyRing::parse(KEY)?;
+    let token = Signer::new(&ring).context("a key")?.sign(&claims)?;
+    Ok(format!("theme=dark; __Host-gatepost={token}; lang=en"))
+}
+
+/// The built plugin, compiled for the interpreter.
+struct Plugin {
+    engine: Engine,
+    module: Module,
+}
+
+impl Plugin {
+    fn built() -> Result<Self> {
+        let mut config = Config::default();
+        // Fuel is what counts instructions; compiling a function at its first call would add to it.
+        config
+            .consume_fuel(true)
+            .compilation_mode(CompilationMode::Eager);
+        let engine = Engine::new(&config);
+        let bytes = std::fs::read(layout::plugin_wasm()?)?;
+        Ok(Self {
+            module: Module::new(&engine, &bytes)?,
+            engine,
+        })
+    }
+
+    fn start(&self, more: &Value) -> Result<Guest> {
+        let mut settings = json!({
+            "application": "wiki",
+            "keys": [KEY],
+            "require": { "groups": ["team-000"] },
+        });
+        if let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) {
+            settings.extend(more.clone());
+        }
+        let mut store = Store::new(
+            &self.engine,
+            Exchange {
+                settings: settings.to_string().into_bytes(),
+                ..Exchange::default()
+            },
+        );
+        store.set_fuel(FUEL)?;
+        let mut linker = Linker::new(&self.engine);
+        for import in self.module.imports() {
+            let (module, name) = (import.module().to_owned(), import.name().to_owned());
+            let ty = import
+                .ty()
+                .func()
+                .context("the guest imports functions only")?;
+            let called = name.clone();
+            let function = Func::new(&mut store, ty.clone(), move |caller, arguments, results| {
+                answer(&called, caller, arguments, results)
+            });
+            linker.define(&module, &name, function)?;
+        }
+        let instance = linker.instantiate_and_start(&mut store, &self.module)?;
+        let start: TypedFunc<(), ()> = instance.get_typed_func(&store, "_start")?;
+        start.call(&mut store, ())?;
+        Ok(Guest {
+            handle: instance.get_typed_func(&store, "handle_request")?,
+            memory: instance.get_memory(&store, "memory").context("a memory")?,
+            store,
+        })
+    }
+}
+
+/// A running guest.
+struct Guest {
+    store: Store<Exchange>,
+    handle: TypedFunc<(), i64>,
+    memory: Memory,
+}
+
+impl Guest {
+    fn verdict(&mut self, case: &str, cookie: &str, passes: bool) -> Result<Verdict> {
+        let exchange = self.store.data_mut();
+        exchange.headers = BTreeMap::from([
+            ("accept".to_owned(), "application/json".to_owned()),
+            ("accept-encoding".to_owned(), "gzip, br".to_owned()),
+            ("cookie".to_owned(), cookie.to_owned()),
+            ("host".to_owned(), "wiki.example.com".to_owned()),
+            ("user-agent".to_owned(), "Mozilla/5.0".to_owned()),
+            ("x-forwarded-for".to_owned(), "192.0.2.1".to_owned()),
+            ("x-forwarded-host".to_owned(), "wiki.example.com".to_owned()),
+            ("x-forwarded-port".to_owned(), "443".to_owned()),
+            ("x-forwarded-proto".to_owned(), "https".to_owned()),
+            ("x-forwarded-server".to_owned(), "edge".to_owned()),
+            ("x-real-ip".to_owned(), "192.0.2.1".to_owned()),
+        ]);
+        exchange.calls.clear();
+        self.store.set_fuel(FUEL)?;
+        let next = self.handle.call(&mut self.store, ())? & 1 == 1;
+        if next != passes {
+            bail!("{case}: expected the request to pass: {passes}, and it did: {next}");
+        }
+        Ok(Verdict {
+            case: case.to_owned(),
+            instructions: FUEL - self.store.get_fuel()?,
+            host_calls: self.store.data().calls.clone(),
+            memory: self.memory.data_size(&self.store),
+        })
+    }
+}
+
+/// One request as the host has it.
+#[derive(Default)]
+struct Exchange {
+    settings: Vec<u8>,
+    headers: BTreeMap<String, String>,
+    calls: BTreeMap<String, u64>,
+}
+
+/// Does what the host's functions do, as far as the cases need.
+fn answer(
+    function: &str,
+    mut caller: Caller<'_, Exchange>,
+    arguments: &[Val],
+    results: &mut [Val],
+) -> Result<(), wasmi::Error> {
+    *caller
+        .data_mut()
+        .calls
+        .entry(function.to_owned())
+        .or_default() += 1;
+    let result = dispatch(function, &mut caller, arguments)
+        .map_err(|error| wasmi::Error::new(format!("{function}: {error:#}")))?;
+    if let Some(place) = results.first_mut() {
+        *place = result.unwrap_or(Val::I32(0));
+    }
+    Ok(())
+}
+
+fn dispatch(
+    function: &str,
+    caller: &mut Caller<'_, Exchange>,
+    arguments: &[Val],
+) -> Result<Option<Val>> {
+    /// A descriptor that is none (`errno` of WASI preview 1): the guest has no files here.
+    const BADF: i32 = 8;
+    let number = |at: usize| -> Result<usize> {
+        let number = arguments.get(at).and_then(Val::i32);
+        Ok(usize::try_from(number.context("an i32")?)?)
+    };
+    let text = |caller: &Caller<'_, Exchange>, at: usize| -> Result<String> {
+        let mut bytes = vec![0; number(at + 1)?];
+        let memory = memory(caller)?;
+        memory
+            .read(caller, number(at)?, &mut bytes)
+            .map_err(|error| anyhow!("{error}"))?;
+        Ok(String::from_utf8(bytes)?.to_ascii_lowercase())
+    };
+    Ok(match function {
+        "get_config" => {
+            let settings = caller.data().settings.clone();
+            Some(give(caller, &settings, number(0)?, number(1)?)?)
+        }
+        "get_method" => Some(give(caller, b"GET", number(0)?, number(1)?)?),
+        "get_uri" => Some(give(caller, b"/", number(0)?, number(1)?)?),
+        "get_header_names" => {
+            let names: Vec<String> = caller.data().headers.keys().cloned().collect();
+            Some(give_all(caller, &names, number(1)?, number(2)?)?)
+        }
+        "get_header_values" => {
+            let name = text(caller, 1)?;
+            let values: Vec<String> = caller
+                .data()
+                .headers
+                .get(&name)
+                .cloned()
+                .into_iter()
+                .collect();
+            Some(give_all(caller, &values, number(3)?, number(4)?)?)
+        }
+        "clock_time_get" => {
+            let nanoseconds = (NOW * 1_000_000_000).to_le_bytes();
+            write(caller, number(2)?, &nanoseconds)?;
+            Some(Val::I32(0))
+        }
+        "environ_sizes_get" => {
+            write(caller, number(0)?, &[0; 4])?;
+            write(caller, number(1)?, &[0; 4])?;
+            Some(Val::I32(0))
+        }
+        name if name.starts_with("fd_") || name.starts_with("path_") => Some(Val::I32(BADF)),
+        // The rest changes what nobody looks at here.
+        _ => None,
+    })
+}
+
+fn memory(caller: &Caller<'_, Exchange>) -> Result<Memory> {
+    let export = caller.get_export("memory");
+    export.and_then(Extern::into_memory).context("a memory")
+}
+
+fn write(caller: &mut Caller<'_, Exchange>, at: usize, bytes: &[u8]) -> Result<()> {
+    let memory = memory(caller)?;
+    memory
+        .write(caller, at, bytes)
+        .map_err(|error| anyhow!("{error}"))
+}
+
+/// Writes a value if it fits, and says how long it is.
+fn give(caller: &mut Caller<'_, Exchange>, value: &[u8], at: usize, limit: usize) -> Result<Val> {
+    if value.len() <= limit {
+        write(caller, at, value)?;
+    }
+    Ok(Val::I32(i32::try_from(value.len())?))
+}
+
+/// As [`give`], for several values, each closed by NUL.
+fn give_all(
+    caller: &mut Caller<'_, Exchange>,
+    values: &[String],
+    at: usize,
+    limit: usize,
+) -> Result<Val> {
+    let mut joined = Vec::new();
+    for value in values {
+        joined.extend_from_slice(value.as_bytes());
+        joined.push(0);
+    }
+    give(caller, &joined, at, limit)?;
+    let count = i64::try_from(values.len())?;
+    Ok(Val::I64(count << 32 | i64::try_from(joined.len())?))
+}

@@ -1,0 +1,88 @@
+//! nginx as an app that costs next to nothing, and as the fastest forward-auth server there is.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use gatepost_e2e::tools::{Packaged, Tool as _};
+use gatepost_e2e::{Process, ports};
+
+use super::wire;
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where the app shows the identity that it was told.
+pub(crate) const SEEN_PATH: &str = "/seen";
+
+/// A running nginx with one worker.
+#[derive(Debug)]
+pub(crate) struct Nginx {
+    pub(crate) port: u16,
+    pub(crate) process: Process,
+}
+
+impl Nginx {
+    /// The app.
+    pub(crate) fn app(folder: &Path) -> Result<Self> {
+        Self::start(
+            "app",
+            folder,
+            &format!(
+                "location / {{ return 200 'hello'; }}\n\
+                 location = {SEEN_PATH} \
+                 {{ return 200 '$http_x_auth_username $http_x_auth_groups'; }}"
+            ),
+        )
+    }
+
+    /// A forward-auth server that answers every request with these headers.
+    pub(crate) fn forward_auth(folder: &Path, headers: &[(String, String)]) -> Result<Self> {
+        let mut location = String::from("location / {\n");
+        for (name, value) in headers {
+            location.push_str(&format!("add_header {name} '{value}';\n"));
+        }
+        location.push_str("return 200;\n}");
+        Self::start("static-auth", folder, &location)
+    }
+
+    fn start(name: &str, folder: &Path, locations: &str) -> Result<Self> {
+        let port = ports::free()?;
+        let folder = folder.join(name);
+        fs::create_dir_all(folder.join("temp"))?;
+        let config = format!(
+            "daemon off;\n\
+             worker_processes 1;\n\
+             error_log stderr error;\n\
+             pid nginx.pid;\n\
+             events {{ worker_connections 8192; }}\n\
+             http {{\n\
+               access_log off;\n\
+               keepalive_requests 1000000000;\n\
+               keepalive_timeout 1h;\n\
+               large_client_header_buffers 8 32k;\n\
+               client_body_temp_path temp/body;\n\
+               proxy_temp_path temp/proxy;\n\
+               fastcgi_temp_path temp/fastcgi;\n\
+               uwsgi_temp_path temp/uwsgi;\n\
+               scgi_temp_path temp/scgi;\n\
+               server {{\n\
+                 listen 127.0.0.1:{port} backlog=4096;\n\
+                 {locations}\n\
+               }}\n\
+             }}\n"
+        );
+        fs::write(folder.join("nginx.conf"), config)?;
+        let mut command = Command::new(Packaged::Nginx.locate()?);
+        command
+            .arg("-p")
+            .arg(&folder)
+            .args(["-c", "nginx.conf", "-e", "stderr"]);
+        let mut process = Process::spawn(name, &command, &folder.join("log"))?;
+        process.ready(START_LIMIT, || {
+            wire::ask(port, "/", &[]).is_ok_and(|answer| answer.status == 200)
+        })?;
+        Ok(Self { port, process })
+    }
+}

@@ -1,0 +1,133 @@
+//! Rounds of load, one contender after the other.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::contender::{Contender, Running};
+use super::load::Load;
+use super::stats::Spread;
+use super::usage;
+
+/// How much of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    pub(crate) rounds: usize,
+    pub(crate) seconds: f64,
+}
+
+/// What one contender did in one round.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    rate: f64,
+    p50: f64,
+    p99: f64,
+    /// CPU seconds per 1,000 requests.
+    proxy_cpu: f64,
+    auth_cpu: Option<f64>,
+}
+
+/// A contender at a number of connections.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) key: String,
+    pub(crate) title: String,
+    pub(crate) connections: usize,
+    /// Requests a second.
+    pub(crate) rate: Spread,
+    /// Milliseconds.
+    pub(crate) p50: Spread,
+    /// Milliseconds.
+    pub(crate) p99: Spread,
+    /// CPU seconds of Traefik per 1,000 requests.
+    pub(crate) proxy_cpu: Spread,
+    /// CPU seconds of the server that Traefik asks, per 1,000 requests.
+    pub(crate) auth_cpu: Option<Spread>,
+    /// By contender: this one's rate divided by that one's of the same round.
+    pub(crate) ratios: BTreeMap<String, Spread>,
+}
+
+/// Loads every contender in every round.
+///
+/// All that a machine does besides changes with time, so only what stands side by side in a round
+/// is compared. The order is turned from round to round: whoever comes after the heaviest
+/// contender is not always the same.
+pub(crate) fn measure(
+    contenders: &[(Contender, Running)],
+    connections: usize,
+    effort: Effort,
+) -> Result<Vec<Row>> {
+    for (contender, running) in contenders {
+        load(contender, running, connections, 1.0)?;
+    }
+    let mut rounds: Vec<Vec<Round>> = contenders.iter().map(|_| Vec::new()).collect();
+    for number in 0..effort.rounds {
+        eprintln!("  {connections} connections, round {}", number + 1);
+        let mut order: Vec<_> = contenders.iter().zip(&mut rounds).collect();
+        let turn = number % order.len().max(1);
+        order.rotate_left(turn);
+        for ((contender, running), rounds) in order {
+            rounds.push(load(contender, running, connections, effort.seconds)?);
+        }
+    }
+    let rows = contenders.iter().zip(&rounds).map(|((contender, _), own)| {
+        let spread = |value: fn(&Round) -> f64| Spread::of(own.iter().map(value));
+        let ratio = |others: &[Round]| {
+            Spread::of(
+                own.iter()
+                    .zip(others)
+                    .map(|(own, other)| own.rate / other.rate),
+            )
+        };
+        Row {
+            key: contender.key.clone(),
+            title: contender.title.clone(),
+            connections,
+            rate: spread(|round| round.rate),
+            p50: spread(|round| round.p50),
+            p99: spread(|round| round.p99),
+            proxy_cpu: spread(|round| round.proxy_cpu),
+            auth_cpu: contender
+                .auth
+                .map(|_| Spread::of(own.iter().filter_map(|round| round.auth_cpu))),
+            ratios: contenders
+                .iter()
+                .zip(&rounds)
+                .map(|((other, _), others)| (other.key.clone(), ratio(others)))
+                .collect(),
+        }
+    });
+    Ok(rows.collect())
+}
+
+fn load(
+    contender: &Contender,
+    running: &Running,
+    connections: usize,
+    seconds: f64,
+) -> Result<Round> {
+    let load = Load {
+        url: running.url(),
+        headers: contender.headers.clone(),
+        connections,
+        seconds,
+    };
+    let used = || -> Result<(f64, Option<f64>)> {
+        let auth = contender.auth.map(usage::cpu_seconds).transpose()?;
+        Ok((usage::cpu_seconds(running.group())?, auth))
+    };
+    let (proxy_before, auth_before) = used()?;
+    let answers = load.run()?;
+    let (proxy_after, auth_after) = used()?;
+    let thousands = f64::from(answers.requests) / 1_000.0;
+    Ok(Round {
+        rate: answers.rate(),
+        p50: f64::from(answers.p50) / 1_000.0,
+        p99: f64::from(answers.p99) / 1_000.0,
+        proxy_cpu: (proxy_after - proxy_before) / thousands,
+        auth_cpu: auth_after
+            .zip(auth_before)
+            .map(|(after, before)| (after - before) / thousands),
+    })
+}
