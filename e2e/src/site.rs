@@ -149,6 +149,7 @@ impl SiteBuilder {
                 "scopes": ["openid", "profile", "email", "groups"],
                 "groupsClaim": "groups",
             }],
+            "store": { "path": folder.path().join("sessions.db") },
         });
         settings::merge(&mut config, &own);
         for changes in &self.outpost {

@@ -308,7 +308,8 @@ impl Builder {
             &logs,
         )?;
         let config = folder.path().join("gatepost.yaml");
-        settings::write(&config, &self.outpost_config(ports, &keys, &origins)?)?;
+        let settings = self.outpost_config(ports, &keys, &origins, folder.path())?;
+        settings::write(&config, &settings)?;
         let program = layout::outpost_binary()?;
         let mut outpost = outpost(program, &config, ports.outpost, &logs)?;
         if !self.provider_down {
@@ -343,7 +344,13 @@ impl Builder {
         })
     }
 
-    fn outpost_config(&self, ports: Ports, keys: &Keys, origins: &[String]) -> Result<Value> {
+    fn outpost_config(
+        &self,
+        ports: Ports,
+        keys: &Keys,
+        origins: &[String],
+        folder: &Path,
+    ) -> Result<Value> {
         let mut config = settings::from_template(
             "outpost/single.yaml",
             &[
@@ -379,7 +386,11 @@ impl Builder {
                 application
             })
             .collect();
-        settings::merge(&mut config, &json!({ "applications": applications }));
+        let store = json!({ "kind": "embedded", "path": folder.join("sessions.db") });
+        settings::merge(
+            &mut config,
+            &json!({ "applications": applications, "store": store }),
+        );
         for changes in &self.outpost {
             settings::merge(&mut config, changes);
         }

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::authority::{CookieDomain, ExternalUrl};
+use crate::store::RedisUrl;
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 use places::Places;
@@ -46,6 +47,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// How long sessions and their windows last.
     pub session: SessionTimes,
+    /// Where plugins read which sessions were ended before their windows.
+    pub revoked_file: Option<PathBuf>,
     /// The OpenID providers.
     pub providers: Vec<ProviderSettings>,
     /// The applications, each with a provider of the list before.
@@ -90,7 +93,23 @@ pub enum LogFormat {
 pub enum StoreSettings {
     /// In this process: a restart ends them all.
     Memory {
-        /// The most sessions that are kept; beyond it the one unused for longest goes.
+        /// The most sessions that are kept; beyond it those unused for longest go.
+        max_sessions: usize,
+    },
+    /// In a file, which one process has to itself.
+    Embedded {
+        /// The file.
+        path: PathBuf,
+        /// As for `Memory`.
+        max_sessions: usize,
+    },
+    /// In Redis, for several replicas.
+    Redis {
+        /// Where it is.
+        url: RedisUrl,
+        /// What the names of all keys begin with.
+        prefix: String,
+        /// As for `Memory`.
         max_sessions: usize,
     },
 }
@@ -102,6 +121,10 @@ pub struct SessionTimes {
     pub window: u64,
     /// After which part of the window a page load renews the cookie.
     pub renew_after: u64,
+    /// How long ago the provider must have been asked for a renewal to ask it again.
+    pub refresh_after: u64,
+    /// For how long after that a session is renewed unasked while the provider is away.
+    pub grace: u64,
     /// After how long without a renewal the session ends.
     pub idle: u64,
     /// When the session ends whatever happens.
@@ -225,6 +248,8 @@ pub struct PluginSettings {
     pub name: String,
     /// Where it finds the keys.
     pub keys: PluginKeys,
+    /// Where it finds what was ended, as Traefik mounts it for plugins.
+    pub revoked_file: Option<String>,
 }
 
 /// Where the plugin finds the keys: never in the configuration, which Traefik shows.

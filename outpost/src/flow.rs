@@ -11,9 +11,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use gatepost_session::{KeyId, KeyRing, NumericDate, Purpose};
+use gatepost_session::NumericDate;
 use openidconnect::{CsrfToken, Nonce, PkceCodeVerifier};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -21,6 +19,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::application::Application;
 use crate::return_to::ReturnTo;
+use crate::seal::SealingKeys;
 
 #[cfg(test)]
 mod tests;
@@ -31,8 +30,6 @@ const LIFETIME_SECONDS: u64 = 600;
 /// The most flows that one browser has under way for an application. Beyond it the oldest is
 /// dropped: requests with many cookies are refused by servers.
 pub const MAX_FLOWS: usize = 5;
-
-const NONCE_BYTES: usize = 24;
 
 /// A sign-in that waits for its callback. Consumed when its code is exchanged, so state, nonce and
 /// code verifier serve once.
@@ -46,6 +43,8 @@ pub struct PendingSignIn {
     pub code_verifier: PkceCodeVerifier,
     /// Where the browser goes afterwards.
     pub return_to: ReturnTo,
+    /// Whether the person was to notice nothing: a session that is renewed, and not begun.
+    pub silent: bool,
 }
 
 /// The plaintext of a flow cookie.
@@ -57,63 +56,15 @@ struct Sealed {
     nonce: String,
     verifier: String,
     rd: String,
+    #[serde(default)]
+    silent: bool,
     exp: NumericDate,
-}
-
-/// Seals and opens flow cookies.
-pub struct FlowKeys(Vec<(KeyId, XChaCha20Poly1305)>);
-
-impl FlowKeys {
-    /// The keys that a ring derives for flows: the first seals, all open.
-    pub fn new(ring: &KeyRing) -> Self {
-        let cipher = |bytes: &[u8; 32]| XChaCha20Poly1305::new(&Key::from(*bytes));
-        Self(
-            ring.derive(Purpose::Flow)
-                .iter()
-                .map(|key| (key.id().clone(), cipher(key.expose_bytes())))
-                .collect(),
-        )
-    }
-
-    fn seal(&self, name: &str, plaintext: &[u8]) -> Option<String> {
-        let (id, cipher) = self.0.first()?;
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).ok()?;
-        // The name is authenticated, so a cookie cannot be moved to another flow.
-        let payload = Payload {
-            msg: plaintext,
-            aad: name.as_bytes(),
-        };
-        let ciphertext = cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
-        let mut sealed = nonce.to_vec();
-        sealed.extend_from_slice(&ciphertext);
-        Some(format!("{id}.{}", URL_SAFE_NO_PAD.encode(sealed)))
-    }
-
-    fn open(&self, name: &str, value: &str) -> Option<Vec<u8>> {
-        // A key id may have dots, base64url has none.
-        let (id, sealed) = value.rsplit_once('.')?;
-        let (_, cipher) = self.0.iter().find(|(own, _)| own.as_str() == id)?;
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>()?;
-        let payload = Payload {
-            msg: ciphertext,
-            aad: name.as_bytes(),
-        };
-        cipher.decrypt(&XNonce::from(*nonce), payload).ok()
-    }
-}
-
-impl std::fmt::Debug for FlowKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FlowKeys(redacted)")
-    }
 }
 
 /// The flow cookies of one request for one application.
 pub struct FlowCookies<'a> {
     application: &'a Application,
-    keys: &'a FlowKeys,
+    keys: &'a SealingKeys,
     pairs: Vec<(&'a str, &'a str)>,
 }
 
@@ -122,7 +73,7 @@ impl<'a> FlowCookies<'a> {
     pub fn find(
         cookies: impl IntoIterator<Item = (&'a str, &'a str)>,
         application: &'a Application,
-        keys: &'a FlowKeys,
+        keys: &'a SealingKeys,
     ) -> Self {
         let flow = |(name, _): &(&str, &str)| {
             name.starts_with(flow_prefix(application)) || name.starts_with(MARK_PREFIX)
@@ -148,9 +99,12 @@ impl<'a> FlowCookies<'a> {
             nonce: flow.nonce.secret().clone(),
             verifier: flow.code_verifier.secret().clone(),
             rd: flow.return_to.as_str().to_owned(),
+            silent: flow.silent,
             exp: now.plus_seconds(LIFETIME_SECONDS),
         };
-        let value = self.keys.seal(&name, &serde_json::to_vec(&sealed).ok()?)?;
+        let value = self
+            .keys
+            .seal_text(&name, &serde_json::to_vec(&sealed).ok()?)?;
         let mut lines = self.lines(&id, Some(&value));
         lines.extend(self.surplus(now).flat_map(|id| self.lines(id, None)));
         Some(lines)
@@ -183,6 +137,7 @@ impl<'a> FlowCookies<'a> {
             nonce: Nonce::new(sealed.nonce),
             code_verifier: PkceCodeVerifier::new(sealed.verifier),
             return_to,
+            silent: sealed.silent,
         })
     }
 
@@ -224,7 +179,7 @@ impl<'a> FlowCookies<'a> {
     }
 
     fn open(&self, name: &str, value: &str) -> Option<Sealed> {
-        let plaintext = self.keys.open(name, value)?;
+        let plaintext = self.keys.open_text(name, value)?;
         serde_json::from_slice(&plaintext).ok()
     }
 

@@ -24,6 +24,8 @@ pub mod pages;
 pub mod provider;
 pub mod reload;
 pub mod return_to;
+pub mod revocation;
+pub mod seal;
 pub mod server;
 pub mod sessions;
 pub mod store;

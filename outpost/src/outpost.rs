@@ -1,16 +1,18 @@
 //! The running outpost: what its configuration became, and what outlives a change of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use gatepost_session::{KeyRing, NumericDate, Signer};
+use gatepost_session::{KeyRing, NumericDate, Purpose, Signer};
 
 use crate::application::{Application, Applications};
-use crate::config::{Config, SessionTimes, StoreSettings};
-use crate::flow::FlowKeys;
+use crate::config::{Config, SessionTimes};
 use crate::provider::{HttpError, Provider};
-use crate::store::{MemoryStore, SessionStore, TimedStore};
+use crate::seal::SealingKeys;
+use crate::sessions::{Endings, Renewals};
+use crate::store::{self, OpenStoreError, SessionStore, TimedStore};
 use crate::traefik;
 use crate::trust::TrustedProxies;
 
@@ -64,9 +66,11 @@ pub struct Deployment {
     /// Signs session cookies.
     pub signer: Signer,
     /// Seals flow cookies.
-    pub flow_keys: FlowKeys,
+    pub flow_keys: SealingKeys,
     /// What Traefik's HTTP provider is served, if anything.
     pub traefik: Option<String>,
+    /// Where plugins read what was ended, if anywhere.
+    pub revoked_file: Option<PathBuf>,
 }
 
 /// Why a checked configuration cannot be put to work.
@@ -80,6 +84,9 @@ pub enum DeployError {
         /// Why not.
         source: HttpError,
     },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenStoreError),
     /// The ring derives no key, which a ring that was read always does.
     #[error("the key ring derives no signing key")]
     NoSigningKey,
@@ -134,8 +141,9 @@ impl Deployment {
             trusted_proxies: config.trusted_proxies.clone(),
             times: config.session,
             signer: signer(&config.keys)?,
-            flow_keys: FlowKeys::new(&config.keys),
+            flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             traefik: traefik::dynamic_configuration(config),
+            revoked_file: config.revoked_file.clone(),
         })
     }
 }
@@ -150,6 +158,10 @@ pub struct Outpost {
     deployment: ArcSwap<Deployment>,
     /// Where sessions are kept.
     pub store: Arc<dyn SessionStore>,
+    /// Ends sessions before their time.
+    pub endings: Arc<Endings>,
+    /// Asks providers about sessions.
+    pub(crate) renewals: Arc<Renewals>,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -161,9 +173,7 @@ impl Outpost {
     ///
     /// [`DeployError`].
     pub fn new(config: &Config, clock: Clock) -> Result<Arc<Self>, DeployError> {
-        let store: Arc<dyn SessionStore> = match config.store {
-            StoreSettings::Memory { max_sessions } => Arc::new(MemoryStore::new(max_sessions)),
-        };
+        let store = store::open(&config.store, &config.keys)?;
         Self::with_store(config, clock, store)
     }
 
@@ -178,9 +188,12 @@ impl Outpost {
         store: Arc<dyn SessionStore>,
     ) -> Result<Arc<Self>, DeployError> {
         let deployment = ArcSwap::from_pointee(Deployment::new(config, None)?);
+        let store: Arc<dyn SessionStore> = Arc::new(TimedStore(store));
         Ok(Arc::new(Self {
             deployment,
-            store: Arc::new(TimedStore(store)),
+            endings: Arc::new(Endings::new(Arc::clone(&store), clock.clone())),
+            renewals: Arc::default(),
+            store,
             clock,
         }))
     }
@@ -199,6 +212,7 @@ impl Outpost {
         let previous = self.deployment();
         let next = Deployment::new(config, Some(&previous))?;
         self.deployment.store(Arc::new(next));
+        self.store.use_keys(&config.keys);
         self.keep_providers_discovered(Some(&previous));
         Ok(())
     }
@@ -206,6 +220,10 @@ impl Outpost {
     /// Starts what runs in the background: finding providers, dropping ended sessions.
     pub fn start(self: &Arc<Self>) {
         self.keep_providers_discovered(None);
+        let outpost = Arc::downgrade(self);
+        tokio::spawn(Endings::follow(Arc::downgrade(&self.endings), move || {
+            outpost.upgrade()?.deployment().revoked_file.clone()
+        }));
         let outpost = Arc::downgrade(self);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);

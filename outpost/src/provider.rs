@@ -30,10 +30,14 @@ use http::HttpClient;
 mod claims;
 mod discovery;
 mod http;
+mod logout;
+mod refresh;
 mod sign_in;
 
 pub use discovery::DiscoveryError;
 pub use http::HttpError;
+pub use logout::{LogoutToken, LogoutTokenError, UncheckedLogoutToken};
+pub use refresh::{RefreshError, Refreshed};
 pub use sign_in::{SignInError, SignedIn};
 
 /// For how long what was discovered is used before it is looked up anew.

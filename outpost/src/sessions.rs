@@ -7,8 +7,14 @@ use gatepost_session::{Authentic, Claims, NumericDate, SessionId, SignError};
 
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
-use crate::provider::SignedIn;
-use crate::store::{SessionRecord, StoreUnavailable};
+use crate::provider::{SignInError, SignedIn};
+use crate::store::{Selection, SessionRecord, StoreUnavailable};
+
+mod ending;
+mod renewal;
+
+pub use ending::Endings;
+pub use renewal::{ConfirmError, Confirmation, Renewals};
 
 /// A session cookie that was just made.
 #[derive(Debug)]
@@ -25,6 +31,9 @@ pub enum MintError {
     /// The store cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreUnavailable),
+    /// The provider has been away for too long to go on without it.
+    #[error(transparent)]
+    Provider(SignInError),
     /// What is known of the person does not fit a cookie, even with groups left out.
     #[error("the session does not fit a cookie: {0}")]
     Unsignable(SignError),
@@ -69,13 +78,21 @@ impl Outpost {
             refresh_token: signed_in.refresh_token,
             id_token: signed_in.id_token,
             created: now,
+            confirmed: now,
             last_seen: now,
+            window_ends: now,
             ends: now.plus_seconds(deployment.times.lifetime),
         };
-        let minted = mint(deployment, application, &record, now, replacing)?;
+        let issued = self.issue_time(&record);
+        let record = SessionRecord {
+            window_ends: window_end(deployment, &record, issued),
+            ..record
+        };
+        let minted = mint(deployment, application, &record, issued, replacing)?;
         // The session that the browser had before must not live on under its old id.
         if let Ok(old) = application.authenticate(replacing) {
-            self.store.remove(old.session_id()).await?;
+            let old = Selection::Session(old.session_id().clone());
+            self.endings.end(&old, &deployment.times).await?;
         }
         self.store.insert(record).await?;
         Ok(minted)
@@ -85,7 +102,8 @@ impl Outpost {
     ///
     /// # Errors
     ///
-    /// [`StoreUnavailable`], which says nothing about the session.
+    /// [`StoreUnavailable`], which says nothing about the session; but one that is known to have
+    /// been ended is [`Kept::Gone`] in any case.
     pub async fn kept_session(
         &self,
         deployment: &Deployment,
@@ -93,7 +111,11 @@ impl Outpost {
         cookie: &Authentic,
     ) -> Result<Kept, StoreUnavailable> {
         let now = self.clock.now();
-        let record = self.store.find(cookie.session_id()).await?;
+        let record = match self.store.find(cookie.session_id()).await {
+            Ok(record) => record,
+            Err(_) if self.is_ended(cookie) => None,
+            Err(error) => return Err(error),
+        };
         Ok(match record {
             Some(record)
                 if now < record.ends_if_idle(&deployment.times)
@@ -105,6 +127,13 @@ impl Outpost {
             }
             Some(_) | None => Kept::Gone,
         })
+    }
+
+    /// Whether the session of a cookie is known to have been ended. What is not known to have
+    /// ended may be over all the same: only the store says that.
+    fn is_ended(&self, cookie: &Authentic) -> bool {
+        let revocations = self.endings.revocations();
+        revocations.refuses(cookie.claims_at_issue())
     }
 
     /// Makes a fresh cookie for a live session.
@@ -119,13 +148,25 @@ impl Outpost {
         record: &SessionRecord,
         replacing: &Candidates<'_>,
     ) -> Result<Minted, MintError> {
+        let issued = self.issue_time(record);
+        let window_ends = window_end(deployment, record, issued);
+        // First, so that a session never has a window that an ending of it does not know of.
+        self.store
+            .touch(&record.id, self.clock.now(), window_ends)
+            .await?;
+        mint(deployment, application, record, issued, replacing)
+    }
+
+    /// The time that a cookie made now bears: later than all endings that do not concern it.
+    fn issue_time(&self, record: &SessionRecord) -> NumericDate {
+        let identity = &record.identity;
+        let revocations = self.endings.revocations();
         let now = self.clock.now();
-        self.store.touch(&record.id, now).await?;
-        let record = SessionRecord {
-            last_seen: now,
-            ..record.clone()
-        };
-        mint(deployment, application, &record, now, replacing)
+        match revocations.last_end_of(&identity.issuer, &identity.subject) {
+            // Whoever signs in in the very second in which they were signed out is in.
+            Some(at) => now.max(at.plus_seconds(1)),
+            None => now,
+        }
     }
 
     /// The session as the store has it, with every group that the application's rule names: for
@@ -153,6 +194,13 @@ impl Outpost {
             .authenticate_token(&token)
             .map_err(|_| MintError::Unverifiable)
     }
+}
+
+/// When the window of a cookie ends. No cookie is believed for longer than its session may last.
+fn window_end(deployment: &Deployment, record: &SessionRecord, issued: NumericDate) -> NumericDate {
+    issued
+        .plus_seconds(deployment.times.window)
+        .min(record.ends)
 }
 
 fn mint(
@@ -196,8 +244,7 @@ fn claims(
         aud: application.audience.to_string(),
         sid: record.id.clone(),
         iat: now,
-        // No cookie is believed for longer than its session may last.
-        exp: now.plus_seconds(times.window).min(record.ends),
+        exp: window_end(deployment, record, now),
         rnw: now.plus_seconds(times.renew_after),
         nbf: None,
         preferred_username: identity.preferred_username,

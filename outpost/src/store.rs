@@ -1,18 +1,26 @@
-//! The session store: what the outpost remembers of those who are signed in.
+//! The session store: what the outpost remembers of those who are signed in, and of what was ended
+//! before its time.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use gatepost_session::{NumericDate, SessionId};
+use gatepost_session::{KeyRing, NumericDate, SessionId};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::config::SessionTimes;
+use crate::config::{SessionTimes, StoreSettings};
+use crate::revocation::Revocation;
 
+mod embedded;
 mod memory;
+mod record;
+mod redis;
 mod timed;
 
+pub use embedded::EmbeddedStore;
 pub use memory::MemoryStore;
+pub use redis::{InvalidRedisUrl, RedisStore, RedisUrl};
 pub use timed::TimedStore;
 
 /// A token of the provider that must not be shown. Wiped when dropped.
@@ -38,7 +46,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Who somebody is, as a provider said and the outpost verified.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The provider.
     pub issuer: String,
@@ -81,8 +89,13 @@ pub struct SessionRecord {
     pub id_token: Secret,
     /// When the person signed in.
     pub created: NumericDate,
+    /// When the provider last said that the person is who they are.
+    pub confirmed: NumericDate,
     /// When the outpost last heard of the session.
     pub last_seen: NumericDate,
+    /// When the last of its cookies' windows ends: until then it has to be revoked, and not just
+    /// forgotten, to end.
+    pub window_ends: NumericDate,
     /// When it ends whatever happens.
     pub ends: NumericDate,
 }
@@ -94,10 +107,73 @@ impl SessionRecord {
     }
 }
 
+/// Which sessions are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// One.
+    Session(SessionId),
+    /// Those of a person at a provider.
+    Subject {
+        /// The provider.
+        issuer: String,
+        /// The person's id there.
+        subject: String,
+    },
+    /// Those that belong to one session at the provider.
+    ProviderSession {
+        /// The provider.
+        issuer: String,
+        /// The session's id there.
+        session: String,
+    },
+    /// All there are.
+    Everyone,
+}
+
 /// The store cannot be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("the session store is unavailable")]
+#[error("the session store is unavailable: {0}")]
 pub struct StoreUnavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A store that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenStoreError {
+    /// Another process has the file open.
+    #[error(
+        "store.path: {0} is in use by another process: one outpost has a file to itself; replicas \
+         share a store of `kind: redis`"
+    )]
+    InUse(String),
+    /// The file was written by a later version.
+    #[error("store.path: {path} has format {found}, and this version reads up to {known}")]
+    TooNew {
+        /// The file.
+        path: String,
+        /// Its format.
+        found: u64,
+        /// The latest format that can be read.
+        known: u64,
+    },
+    /// The file cannot be opened or read.
+    #[error("store.path: {path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The client of Redis cannot be set up.
+    #[error("store.url: {0}")]
+    Redis(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Permission to renew one session, which nobody else has at the same time.
+#[derive(Debug)]
+pub struct RenewalLock {
+    id: SessionId,
+    token: String,
+}
 
 /// Where sessions are kept.
 ///
@@ -110,16 +186,82 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// The session of that id, as it was last kept, ended or not.
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable>;
 
-    /// Notes that the session is in use.
-    async fn touch(&self, id: &SessionId, now: NumericDate) -> Result<(), StoreUnavailable>;
+    /// Notes that the session is in use at `now`, with a cookie whose window ends at
+    /// `window_ends`.
+    async fn touch(
+        &self,
+        id: &SessionId,
+        now: NumericDate,
+        window_ends: NumericDate,
+    ) -> Result<(), StoreUnavailable>;
 
-    /// Ends a session and hands out what was kept of it.
-    async fn remove(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable>;
+    /// Keeps what the provider said of a session anew. A session that was ended meanwhile stays
+    /// so, and then the answer is false.
+    async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable>;
 
-    /// Drops what has ended at `now` and says how many are left.
+    /// Ends sessions and hands out what was kept of them.
+    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable>;
+
+    /// Some `limit` sessions, in no order.
+    async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable>;
+
+    /// Drops what has ended at `now` and says how many sessions are left.
     async fn sweep(
         &self,
         now: NumericDate,
         times: &SessionTimes,
     ) -> Result<usize, StoreUnavailable>;
+
+    /// Notes what is revoked, for every replica to know.
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable>;
+
+    /// A number that changes whenever something is revoked.
+    async fn revocations_revision(&self) -> Result<u64, StoreUnavailable>;
+
+    /// All that is revoked and may still be in force at `now`.
+    async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable>;
+
+    /// Notes something that may be used once, until it expires; false when it was noted before.
+    async fn use_once(
+        &self,
+        what: &str,
+        now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, StoreUnavailable>;
+
+    /// Asks for the sole right to renew a session; `None` while another process has it.
+    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable>;
+
+    /// Gives that right back.
+    async fn unlock(&self, lock: RenewalLock) -> Result<(), StoreUnavailable>;
+
+    /// Seals with the keys of this ring from now on.
+    fn use_keys(&self, ring: &KeyRing) {
+        let _ = ring;
+    }
 }
+
+/// Opens the store of these settings.
+///
+/// # Errors
+///
+/// [`OpenStoreError`]. A Redis that cannot be reached is none: it may come back.
+pub fn open(
+    settings: &StoreSettings,
+    ring: &KeyRing,
+) -> Result<Arc<dyn SessionStore>, OpenStoreError> {
+    Ok(match settings {
+        StoreSettings::Memory { max_sessions } => Arc::new(MemoryStore::new(*max_sessions)),
+        StoreSettings::Embedded { path, max_sessions } => {
+            Arc::new(EmbeddedStore::open(path, *max_sessions, ring)?)
+        }
+        StoreSettings::Redis {
+            url,
+            prefix,
+            max_sessions,
+        } => Arc::new(RedisStore::new(url, prefix, *max_sessions, ring)?),
+    })
+}
+
+#[cfg(test)]
+mod tests;

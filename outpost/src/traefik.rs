@@ -8,7 +8,9 @@
 use gatepost_session::cookie::MAX_CHUNKS;
 use serde_json::{Map, Value, json};
 
-use crate::config::{ApplicationSettings, Config, Mode, PluginKeys, TraefikSettings};
+use crate::config::{
+    ApplicationSettings, Config, Mode, PluginKeys, PluginSettings, TraefikSettings,
+};
 
 /// The service that stands for the outpost.
 const OUTPOST: &str = "gatepost-outpost";
@@ -93,20 +95,23 @@ fn router(settings: &TraefikSettings, rule: &str, service: &str) -> Map<String, 
 fn middleware(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
     match &settings.plugin {
         Some(plugin) => {
-            json!({"plugin": {(plugin.name.as_str()): plugin_settings(&plugin.keys, application)}})
+            json!({"plugin": {(plugin.name.as_str()): plugin_settings(plugin, application)}})
         }
         None => json!({"forwardAuth": forward_auth(settings, application)}),
     }
 }
 
 /// The plugin's settings: those that it shares with the outpost, as the operator wrote them.
-fn plugin_settings(keys: &PluginKeys, application: &ApplicationSettings) -> Value {
+fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -> Value {
     let mut settings = application.shared.clone();
     settings.insert("application".into(), application.audience.as_str().into());
-    match keys {
+    match &plugin.keys {
         PluginKeys::File(path) => settings.insert("keysFile".into(), path.as_str().into()),
         PluginKeys::Env(name) => settings.insert("keysEnv".into(), name.as_str().into()),
     };
+    if let Some(path) = &plugin.revoked_file {
+        settings.insert("revokedFile".into(), path.as_str().into());
+    }
     if let Mode::Domain(_) = application.mode {
         settings.insert("mode".into(), "domain".into());
         settings.insert("outpostUrl".into(), application.external.origin().into());

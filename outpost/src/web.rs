@@ -11,14 +11,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
+use gatepost_policy::Presentation;
 use http::Method;
 use tracing::Instrument as _;
 
 use crate::metrics;
 use crate::outpost::{Deployment, Outpost};
 
+mod backchannel_logout;
 mod callback;
 mod correlation;
 mod endpoint;
@@ -51,17 +54,22 @@ async fn serve(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let (parts, _) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let correlation = Correlation::of(&parts.headers);
-    let mut response = respond(&outpost, peer.ip(), &parts)
+    let mut response = respond(&outpost, peer.ip(), &parts, body)
         .instrument(correlation.span())
         .await;
     response.headers_mut().extend(correlation.header());
     response
 }
 
-/// Answers one request from `peer`. No endpoint reads a body.
-async fn respond(outpost: &Outpost, peer: IpAddr, parts: &http::request::Parts) -> Response {
+/// Answers one request from `peer`. No endpoint but one reads a body.
+async fn respond(
+    outpost: &Outpost,
+    peer: IpAddr,
+    parts: &http::request::Parts,
+    body: Body,
+) -> Response {
     let begun = Instant::now();
     let deployment = outpost.deployment();
     let visit = Visit::direct(parts, peer, &deployment.trusted_proxies);
@@ -80,6 +88,11 @@ async fn respond(outpost: &Outpost, peer: IpAddr, parts: &http::request::Parts) 
             Channel::Direct,
             visit.presentation(),
             site.own_endpoint(endpoint, &visit).await,
+        ),
+        Some(Endpoint::BackchannelLogout) => (
+            Channel::Direct,
+            Presentation::Data,
+            site.backchannel_logout(parts, body).await,
         ),
         Some(Endpoint::Ping) => (Channel::Direct, visit.presentation(), Outcome::Alive.into()),
         None => (

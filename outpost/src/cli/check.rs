@@ -159,6 +159,7 @@ fn warnings(config: &Config) -> Vec<String> {
             "`store.kind: memory`: a restart signs everyone out, and replicas share nothing"
                 .to_owned(),
         ),
+        StoreSettings::Embedded { .. } | StoreSettings::Redis { .. } => {}
     }
     warnings
 }

@@ -89,6 +89,10 @@ fn presumed(config: &Config) -> Result<TraefikSettings, url::ParseError> {
         plugin: Some(PluginSettings {
             name: "gatepost".to_owned(),
             keys: PluginKeys::File("/keys/gatepost.keys".to_owned()),
+            revoked_file: config
+                .revoked_file
+                .as_ref()
+                .map(|_| "/run/gatepost/revoked".to_owned()),
         }),
         entry_points: Vec::new(),
         tls: config

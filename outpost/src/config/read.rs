@@ -10,15 +10,14 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use super::{
-    ApplicationSettings, Config, Listen, Log, LogFormat, Mode, ProviderSettings, SessionTimes,
-    StoreSettings,
-};
+use super::{ApplicationSettings, Config, Listen, Log, LogFormat, Mode, ProviderSettings};
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 
 mod application;
 mod provider;
+mod session;
+mod store;
 mod traefik;
 
 /// Reads every key and reports what is wrong; `None` when something needed is missing or wrong.
@@ -30,8 +29,9 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
     let log = log(&mut fields);
     let keys = keys(&mut fields, &files);
     let trusted_proxies = trusted_proxies(&mut fields);
-    let store = store(&mut fields);
-    let session = session(&mut fields);
+    let store = store::store(&mut fields, &files);
+    let session = session::session(&mut fields);
+    let revoked_file = fields.text("revokedFile").map(PathBuf::from);
     let providers = fields.sections("providers");
     if providers.is_empty() {
         fields.problem("providers", "missing: at least one OpenID provider");
@@ -70,6 +70,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
         trusted_proxies,
         store,
         session,
+        revoked_file,
         applications,
         traefik,
         files: files.into_inner(),
@@ -203,62 +204,6 @@ fn trusted_proxies(fields: &mut Fields<'_>) -> TrustedProxies {
         fields.problem("trustedProxies", format!("`{entry}`: {accepted}"));
         TrustedProxies::default()
     })
-}
-
-fn store(fields: &mut Fields<'_>) -> StoreSettings {
-    // Some 2 KiB each: this is bounded by memory, not by what clients do.
-    let mut max_sessions = 100_000;
-    if let Some(mut section) = fields.section("store") {
-        section.choice("kind", &[("memory", ())]);
-        if let Some(number) = section.number("maxSessions", 100_000_000) {
-            max_sessions = usize::try_from(number.max(1)).unwrap_or(max_sessions);
-        }
-        section.finish();
-    }
-    StoreSettings::Memory { max_sessions }
-}
-
-fn session(fields: &mut Fields<'_>) -> SessionTimes {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    // A revoked session ends within one window where nothing tells the plugins, so it is short; a
-    // page load in its last third renews it, so that nobody who is active notices.
-    let mut times = SessionTimes {
-        window: 15 * MINUTE,
-        renew_after: 10 * MINUTE,
-        idle: 8 * HOUR,
-        lifetime: 24 * HOUR,
-    };
-    let Some(mut section) = fields.section("session") else {
-        return times;
-    };
-    let window = section.seconds("window");
-    times.window = window.unwrap_or(times.window);
-    // Two thirds of the window, unless it is said.
-    let renew_after = section.seconds("renewAfter");
-    times.renew_after = renew_after.unwrap_or(times.window / 3 * 2);
-    times.idle = section.seconds("idle").unwrap_or(times.idle);
-    times.lifetime = section.seconds("lifetime").unwrap_or(times.lifetime);
-    if !(1..=24 * HOUR).contains(&times.window) {
-        section.problem(
-            "window",
-            "expected 1s to 24h: so long a revoked session may live on",
-        );
-    }
-    if times.renew_after >= times.window && renew_after.is_some() {
-        section.problem("renewAfter", "must be shorter than `window`");
-    }
-    if times.idle < times.window {
-        section.problem(
-            "idle",
-            "must not be shorter than `window`, within which nobody asks",
-        );
-    }
-    if times.lifetime < times.window {
-        section.problem("lifetime", "must not be shorter than `window`");
-    }
-    section.finish();
-    times
 }
 
 /// Reports applications that could not be told apart.

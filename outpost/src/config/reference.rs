@@ -153,16 +153,46 @@ pub const KEYS: &[Key] = &[
         "Networks and addresses whose `X-Forwarded-*` and `X-Original-*` are believed. Unset: nobody, and forward auth refuses everything.",
     ),
     key(
+        "revokedFile",
+        Kind::File,
+        "",
+        "Where plugins read which sessions were ended before their windows. The outpost writes it, within a second of a change. Unset: an ended session may run on to the end of its window.",
+    ),
+    key(
         "store.kind",
-        Kind::Choice(&["memory"]),
-        "memory",
-        "`memory`: a restart signs everyone out, and replicas share nothing.",
+        Kind::Choice(&["memory", "embedded", "redis"]),
+        "embedded",
+        "`embedded`: one file, which outlives restarts; `redis`: for several replicas; `memory`: a restart signs everyone out. What is kept is encrypted.",
+    ),
+    key(
+        "store.path",
+        Kind::File,
+        "/var/lib/gatepost/sessions.db",
+        "The file of the embedded store. It is made where it is missing, and one outpost has it to itself.",
+    ),
+    key(
+        "store.url",
+        Kind::Text,
+        "",
+        "Where Redis is (7 or later, or Valkey): `redis://user:password@host:6379/0`, `redis-sentinel://user:password@host1,host2/0?service=NAME`, `redis-cluster://user:password@host1,host2`; `rediss` for `redis` with TLS.",
+    ),
+    key(
+        "store.urlFile",
+        Kind::File,
+        "",
+        "Instead of `store.url`: a file with it.",
+    ),
+    key(
+        "store.prefix",
+        Kind::Text,
+        "gatepost:",
+        "What the names of all keys in Redis begin with.",
     ),
     key(
         "store.maxSessions",
         Kind::Number,
         "100000",
-        "The most sessions in memory; beyond it those unused for longest go.",
+        "The most sessions that are kept; beyond it those unused for longest go.",
     ),
     key(
         "session.window",
@@ -175,6 +205,18 @@ pub const KEYS: &[Key] = &[
         Kind::Span,
         "",
         "After which part of the window a page load renews the cookie. Unset: two thirds of it.",
+    ),
+    key(
+        "session.refreshAfter",
+        Kind::Span,
+        "",
+        "How long ago the provider must have been asked for a renewal to ask it again. Unset: `session.renewAfter`, so that every renewal does.",
+    ),
+    key(
+        "session.grace",
+        Kind::Span,
+        "",
+        "For how long a session is renewed unasked while the provider is away. Unset: to its end.",
     ),
     key(
         "session.idle",
@@ -211,6 +253,12 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         "",
         "Instead of the file: a variable that Traefik passes to plugins.",
+    ),
+    key(
+        "traefik.pluginRevokedFile",
+        Kind::File,
+        "",
+        "The file of `revokedFile`, as Traefik mounts it for plugins.",
     ),
     key(
         "traefik.entryPoints",

@@ -44,6 +44,8 @@ fn the_commented_example_is_a_configuration() {
         SessionTimes {
             window: 900,
             renew_after: 600,
+            refresh_after: 600,
+            grace: 86_400,
             idle: 28_800,
             lifetime: 86_400
         }
@@ -141,7 +143,7 @@ colour: blue
         "log.level: `verbose` is none of error, warn, info, debug",
         "keys: key `short` has 12 bytes",
         "trustedProxies: `traefik`: expected networks or addresses, like 10.0.0.0/8 or 127.0.0.1",
-        "store.kind: `sqlite` is none of memory",
+        "store.kind: `sqlite` is none of memory, embedded, redis",
         "session.lifetime: `soon` is no span of time",
         "session.renewAfter: must be shorter than `window`",
         "session.idle: must not be shorter than `window`",

@@ -11,6 +11,7 @@ fn pending(state: &str, target: &str, application: &Application) -> PendingSignI
         nonce: Nonce::new("the nonce".to_owned()),
         code_verifier: PkceCodeVerifier::new("the verifier".to_owned()),
         return_to: ReturnTo::parse(target, application).expect("a target"),
+        silent: false,
     }
 }
 

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use openidconnect::core::{CoreAuthenticationFlow, CoreIdTokenVerifier};
+use openidconnect::core::{
+    CoreAuthPrompt, CoreAuthenticationFlow, CoreErrorResponseType, CoreIdTokenVerifier,
+};
 use openidconnect::{
     AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, Nonce,
-    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError,
-    SignatureVerificationError, TokenResponse as _, UserInfoClaims, UserInfoError,
+    NonceVerifier, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    RequestTokenError, SignatureVerificationError, SubjectIdentifier, TokenResponse as _,
+    UserInfoClaims, UserInfoError,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -56,7 +59,10 @@ pub enum SignInError {
         /// Why not.
         source: HttpError,
     },
-    /// The token endpoint refused the code or the client.
+    /// The token endpoint refused the code: it was used before, or it is too old.
+    #[error("the token endpoint refused the code")]
+    CodeRefused,
+    /// The token endpoint refused the client.
     #[error("the token endpoint refused: {0:?}")]
     Refused(String),
     /// An endpoint's answer cannot be read.
@@ -89,6 +95,7 @@ pub enum SignInError {
 
 impl Provider {
     /// Begins a sign-in: what to keep for the callback, and the URL to send the browser to.
+    /// A silent one asks nobody anything: it works for whoever is signed in at the provider.
     ///
     /// # Errors
     ///
@@ -97,6 +104,7 @@ impl Provider {
         &self,
         redirect_uri: RedirectUrl,
         return_to: ReturnTo,
+        silent: bool,
     ) -> Result<(Url, PendingSignIn), Unavailable> {
         let found = self.discovered()?;
         // 256 bits each from the operating system's generator, by the library.
@@ -105,15 +113,18 @@ impl Provider {
         let nonce = Nonce::new_random_len(32);
         let client = found.client.clone().set_redirect_uri(redirect_uri);
         let (state_sent, nonce_sent) = (state.clone(), nonce.clone());
-        let (url, ..) = client
+        let mut request = client
             .authorize_url(
                 CoreAuthenticationFlow::AuthorizationCode,
                 move || state_sent,
                 move || nonce_sent,
             )
             .add_scopes(self.settings.scopes.iter().cloned())
-            .set_pkce_challenge(challenge)
-            .url();
+            .set_pkce_challenge(challenge);
+        if silent {
+            request = request.add_prompt(CoreAuthPrompt::None);
+        }
+        let (url, ..) = request.url();
         Ok((
             url,
             PendingSignIn {
@@ -121,6 +132,7 @@ impl Provider {
                 nonce,
                 code_verifier,
                 return_to,
+                silent,
             },
         ))
     }
@@ -163,15 +175,7 @@ impl Provider {
             .exchange(&found, code, code_verifier, redirect_uri)
             .await?;
         let id_token = response.id_token().ok_or(SignInError::NoIdToken)?;
-        let (found, claims) = match verify(self, &found, id_token, &nonce) {
-            Err(SignInError::IdToken(error)) if is_unknown_key(&error) => {
-                // The provider may have a new key since it was last asked.
-                let found = self.refetch_keys(found).await;
-                let claims = verify(self, &found, id_token, &nonce)?;
-                (found, claims)
-            }
-            outcome => (found, outcome?),
-        };
+        let (found, claims) = verified(self, found, id_token, &nonce).await?;
         verify_access_token(self, &found, id_token, &claims, response.access_token())?;
 
         let subject = claims.subject().to_string();
@@ -179,7 +183,7 @@ impl Provider {
         let groups_claim = &self.settings.groups_claim;
         let lacking = ClaimSources(vec![&id_claims]).lacks(groups_claim, extra);
         let userinfo = if lacking && found.metadata.userinfo_endpoint().is_some() {
-            self.user_info(&found, response.access_token(), &claims)
+            self.user_info(&found, response.access_token(), &subject)
                 .await?
         } else {
             Map::new()
@@ -245,6 +249,11 @@ impl Provider {
             .await
             .map_err(
                 |error: RequestTokenError<HttpError, TokenError>| match error {
+                    RequestTokenError::ServerResponse(refusal)
+                        if *refusal.error() == CoreErrorResponseType::InvalidGrant =>
+                    {
+                        SignInError::CodeRefused
+                    }
                     RequestTokenError::ServerResponse(refusal) => {
                         let description =
                             refusal.error_description().map_or("", |text| text.as_str());
@@ -263,11 +272,11 @@ impl Provider {
             )
     }
 
-    async fn user_info(
+    pub(super) async fn user_info(
         &self,
         found: &Discovered,
         access_token: &AccessToken,
-        id_claims: &IdClaims,
+        subject: &str,
     ) -> Result<Map<String, Value>, SignInError> {
         const ENDPOINT: &str = "userinfo endpoint";
         let unreadable = |reason: String| SignInError::Unreadable {
@@ -276,7 +285,10 @@ impl Provider {
         };
         let claims: UserInfoClaims<ClaimMap, CoreGenderClaim> = found
             .client
-            .user_info(access_token.clone(), Some(id_claims.subject().clone()))
+            .user_info(
+                access_token.clone(),
+                Some(SubjectIdentifier::new(subject.to_owned())),
+            )
             .map_err(|error| unreadable(error.to_string()))?
             .request_async(&self.http)
             .await
@@ -295,7 +307,7 @@ impl Provider {
 
     /// Fetches the keys again unless that was done a short while ago, and keeps them. What cannot
     /// be fetched leaves the old ones.
-    async fn refetch_keys(&self, found: Arc<Discovered>) -> Arc<Discovered> {
+    pub(super) async fn refetch_keys(&self, found: Arc<Discovered>) -> Arc<Discovered> {
         let mut fetched = self.keys_fetched.lock().await;
         if fetched.is_some_and(|at| at.elapsed() < KEYS_REFETCH_AFTER) {
             // Another sign-in may have fetched them while this one waited.
@@ -341,14 +353,32 @@ impl Provider {
     }
 }
 
-type IdClaims = openidconnect::IdTokenClaims<ClaimMap, CoreGenderClaim>;
+pub(super) type IdClaims = openidconnect::IdTokenClaims<ClaimMap, CoreGenderClaim>;
+
+/// Verifies an ID token, with keys that are fetched anew if the provider may have changed them.
+pub(super) async fn verified(
+    provider: &Provider,
+    found: Arc<Discovered>,
+    id_token: &IdToken,
+    nonce: impl NonceVerifier + Copy,
+) -> Result<(Arc<Discovered>, IdClaims), SignInError> {
+    match verify(provider, &found, id_token, nonce) {
+        Err(SignInError::IdToken(error)) if is_unknown_key(&error) => {
+            // The provider may have a new key since it was last asked.
+            let found = provider.refetch_keys(found).await;
+            let claims = verify(provider, &found, id_token, nonce)?;
+            Ok((found, claims))
+        }
+        outcome => Ok((found, outcome?)),
+    }
+}
 
 /// Verifies an ID token (OpenID Connect Core 1.0 §3.1.3.7).
 fn verify(
     provider: &Provider,
     found: &Discovered,
     id_token: &IdToken,
-    nonce: &Nonce,
+    nonce: impl NonceVerifier,
 ) -> Result<IdClaims, SignInError> {
     let verifier = provider.verifier(found);
     let claims = id_token
@@ -400,7 +430,7 @@ fn is_unknown_key(error: &ClaimsVerificationError) -> bool {
 }
 
 /// Verified claims as one map, so that every claim is read in one way.
-fn as_map(claims: &impl Serialize) -> Map<String, Value> {
+pub(super) fn as_map(claims: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(claims) {
         Ok(Value::Object(map)) => map,
         Ok(_) | Err(_) => Map::new(),

@@ -1,39 +1,49 @@
 //! Sessions in this process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatepost_session::{NumericDate, SessionId};
 
-use super::{SessionRecord, SessionStore, StoreUnavailable};
+use super::record::is_in;
+use super::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
 use crate::config::SessionTimes;
+use crate::revocation::Revocation;
 
 /// Sessions in this process: a restart ends them all, and replicas do not share them.
 #[derive(Debug)]
 pub struct MemoryStore {
-    sessions: Mutex<HashMap<SessionId, Arc<SessionRecord>>>,
+    kept: Mutex<Kept>,
     capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    sessions: HashMap<SessionId, Arc<SessionRecord>>,
+    revocations: Vec<Revocation>,
+    revision: u64,
+    used: BTreeMap<String, NumericDate>,
 }
 
 impl MemoryStore {
     /// A store that keeps at most `capacity` sessions.
     pub fn new(capacity: usize) -> Self {
         Self {
-            sessions: Mutex::default(),
+            kept: Mutex::default(),
             capacity: capacity.max(1),
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<SessionRecord>>> {
-        // Every operation leaves the map whole, so a panic elsewhere does not matter to it.
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Every operation leaves the maps whole, so a panic elsewhere does not matter to them.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait::async_trait]
 impl SessionStore for MemoryStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
-        let mut sessions = self.sessions();
+        let sessions = &mut self.kept().sessions;
         if sessions.len() >= self.capacity {
             // A tenth at once, so that a full store is not searched at every sign-in.
             let mut by_use: Vec<(NumericDate, SessionId)> = sessions
@@ -55,19 +65,50 @@ impl SessionStore for MemoryStore {
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        Ok(self.sessions().get(id).cloned())
+        Ok(self.kept().sessions.get(id).cloned())
     }
 
-    async fn touch(&self, id: &SessionId, now: NumericDate) -> Result<(), StoreUnavailable> {
-        if let Some(record) = self.sessions().get_mut(id) {
-            let last_seen = record.last_seen.max(now);
-            Arc::make_mut(record).last_seen = last_seen;
+    async fn touch(
+        &self,
+        id: &SessionId,
+        now: NumericDate,
+        window_ends: NumericDate,
+    ) -> Result<(), StoreUnavailable> {
+        if let Some(record) = self.kept().sessions.get_mut(id) {
+            let record = Arc::make_mut(record);
+            record.last_seen = record.last_seen.max(now);
+            record.window_ends = record.window_ends.max(window_ends);
         }
         Ok(())
     }
 
-    async fn remove(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        Ok(self.sessions().remove(id))
+    async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
+        Ok(match self.kept().sessions.get_mut(&record.id) {
+            Some(kept) => {
+                *kept = Arc::new(SessionRecord {
+                    last_seen: kept.last_seen.max(record.last_seen),
+                    window_ends: kept.window_ends.max(record.window_ends),
+                    ..record
+                });
+                true
+            }
+            None => false,
+        })
+    }
+
+    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        let sessions = &mut self.kept().sessions;
+        Ok(match which {
+            Selection::Session(id) => sessions.remove(id).into_iter().collect(),
+            _ => sessions
+                .extract_if(|_, record| is_in(record, which))
+                .map(|(_, record)| record)
+                .collect(),
+        })
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        Ok(self.kept().sessions.values().take(limit).cloned().collect())
     }
 
     async fn sweep(
@@ -75,76 +116,52 @@ impl SessionStore for MemoryStore {
         now: NumericDate,
         times: &SessionTimes,
     ) -> Result<usize, StoreUnavailable> {
-        let mut sessions = self.sessions();
-        sessions.retain(|_, record| now < record.ends_if_idle(times));
-        Ok(sessions.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::{Identity, Secret};
-
-    fn record(number: u8, last_seen: u64) -> SessionRecord {
-        SessionRecord {
-            id: SessionId::from_random([number; 24]),
-            audience: "wiki".into(),
-            identity: Identity::default(),
-            provider_session: None,
-            refresh_token: None,
-            id_token: Secret::new("id".into()),
-            created: NumericDate::from_seconds(0),
-            last_seen: NumericDate::from_seconds(last_seen),
-            ends: NumericDate::from_seconds(1_000),
-        }
+        let kept = &mut *self.kept();
+        kept.sessions
+            .retain(|_, record| now < record.ends_if_idle(times));
+        kept.revocations
+            .retain(|revocation| now < revocation.until());
+        kept.used.retain(|_, expires| now < *expires);
+        Ok(kept.sessions.len())
     }
 
-    #[tokio::test]
-    async fn a_full_store_drops_the_session_unused_for_longest() {
-        let store = MemoryStore::new(3);
-        for (number, seen) in [(1, 30), (2, 10), (3, 20), (4, 40)] {
-            store.insert(record(number, seen)).await.expect("kept");
-        }
-        for (number, kept) in [(1, true), (2, false), (3, true), (4, true)] {
-            let found = store
-                .find(&SessionId::from_random([number; 24]))
-                .await
-                .expect("asked");
-            assert_eq!(found.is_some(), kept, "{number}");
-        }
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
+        let kept = &mut *self.kept();
+        kept.revocations.extend_from_slice(revocations);
+        kept.revision += 1;
+        Ok(())
     }
 
-    #[tokio::test]
-    async fn sweeping_drops_idle_and_ended_sessions() {
-        let times = SessionTimes {
-            window: 1,
-            renew_after: 1,
-            idle: 100,
-            lifetime: 1_000,
-        };
-        let store = MemoryStore::new(10);
-        store.insert(record(1, 10)).await.expect("kept");
-        store.insert(record(2, 50)).await.expect("kept");
-        let at = NumericDate::from_seconds;
-        assert_eq!(store.sweep(at(109), &times).await.expect("swept"), 2);
-        assert_eq!(store.sweep(at(110), &times).await.expect("swept"), 1);
-        store
-            .touch(&SessionId::from_random([2; 24]), at(149))
-            .await
-            .expect("touched");
-        assert_eq!(store.sweep(at(248), &times).await.expect("swept"), 1);
-        assert_eq!(store.sweep(at(1_000), &times).await.expect("swept"), 0);
+    async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
+        Ok(self.kept().revision)
     }
 
-    #[test]
-    fn no_debug_output_shows_a_token() {
-        let mut kept = record(1, 0);
-        kept.refresh_token = Some(Secret::new("refresh-me".into()));
-        let debug = format!("{kept:?}");
-        assert!(
-            !debug.contains("refresh-me") && debug.contains("redacted"),
-            "{debug}"
-        );
+    async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
+        let kept = self.kept();
+        let live = kept.revocations.iter().filter(|r| now < r.until());
+        Ok(live.cloned().collect())
+    }
+
+    async fn use_once(
+        &self,
+        what: &str,
+        now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, StoreUnavailable> {
+        let used = &mut self.kept().used;
+        let before = used.insert(what.to_owned(), expires);
+        Ok(before.is_none_or(|expired| expired <= now))
+    }
+
+    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
+        // There is no other process.
+        Ok(Some(RenewalLock {
+            id: id.clone(),
+            token: String::new(),
+        }))
+    }
+
+    async fn unlock(&self, _lock: RenewalLock) -> Result<(), StoreUnavailable> {
+        Ok(())
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use gatepost_session::{NumericDate, SessionId};
+use gatepost_session::{KeyRing, NumericDate, SessionId};
 
-use super::{SessionRecord, SessionStore, StoreUnavailable};
+use super::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
 use crate::config::SessionTimes;
 use crate::metrics::{sessions_are, time_store};
+use crate::revocation::Revocation;
 
 /// Passes everything on to another store, and notes how long it took.
 #[derive(Debug)]
@@ -22,12 +23,25 @@ impl SessionStore for TimedStore {
         time_store("find", self.0.find(id)).await
     }
 
-    async fn touch(&self, id: &SessionId, now: NumericDate) -> Result<(), StoreUnavailable> {
-        time_store("touch", self.0.touch(id, now)).await
+    async fn touch(
+        &self,
+        id: &SessionId,
+        now: NumericDate,
+        window_ends: NumericDate,
+    ) -> Result<(), StoreUnavailable> {
+        time_store("touch", self.0.touch(id, now, window_ends)).await
     }
 
-    async fn remove(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        time_store("remove", self.0.remove(id)).await
+    async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
+        time_store("update", self.0.update(record)).await
+    }
+
+    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        time_store("remove", self.0.remove(which)).await
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        time_store("list", self.0.list(limit)).await
     }
 
     async fn sweep(
@@ -38,5 +52,39 @@ impl SessionStore for TimedStore {
         let left = time_store("sweep", self.0.sweep(now, times)).await?;
         sessions_are(left);
         Ok(left)
+    }
+
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
+        time_store("revoke", self.0.revoke(revocations)).await
+    }
+
+    async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
+        // Asked all the time, so it would hide what the others take.
+        self.0.revocations_revision().await
+    }
+
+    async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
+        time_store("revocations", self.0.revocations(now)).await
+    }
+
+    async fn use_once(
+        &self,
+        what: &str,
+        now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, StoreUnavailable> {
+        time_store("use_once", self.0.use_once(what, now, expires)).await
+    }
+
+    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
+        time_store("lock", self.0.lock(id)).await
+    }
+
+    async fn unlock(&self, lock: RenewalLock) -> Result<(), StoreUnavailable> {
+        time_store("unlock", self.0.unlock(lock)).await
+    }
+
+    fn use_keys(&self, ring: &KeyRing) {
+        self.0.use_keys(ring);
     }
 }

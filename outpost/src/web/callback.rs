@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use openidconnect::{AuthorizationCode, RedirectUrl};
+use url::form_urlencoded;
 
 use super::outcome::{Answer, Outcome};
+use super::session::own_url;
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
 use crate::audit;
 use crate::flow::{FlowCookies, PendingSignIn};
+use crate::provider::SignInError;
 use crate::return_to::ReturnTo;
+use crate::sessions::Kept;
+use crate::store::Selection;
 
 /// The most characters of a provider's words that are logged.
 const MAX_WORDS: usize = 200;
@@ -27,14 +32,27 @@ impl Site<'_> {
         let flows = FlowCookies::find(visit.cookies(), application, &self.deployment.flow_keys);
         let end = flows.end(&state);
         let answer = match flows.take(&state, self.outpost.clock.now()) {
-            Some(pending) => match self.finish(application, visit, pending).await {
-                Ok(answer) => answer,
-                Err(failure) => {
-                    audit::sign_in_failed(application, &failure);
-                    failure.into()
+            Some(pending) => {
+                let (return_to, silent) = (pending.return_to.clone(), pending.silent);
+                match self.finish(application, visit, pending).await {
+                    Ok(answer) => answer,
+                    Err(failure) if silent => {
+                        self.not_silently(application, visit, failure, return_to)
+                            .await
+                    }
+                    // Used up: this outpost, or another that died over it, has exchanged it
+                    // before. Whoever is signed in at the provider is soon back with another.
+                    Err(Failure::SignIn(SignInError::CodeRefused)) => Outcome::Redirect {
+                        to: start_again(application, &return_to),
+                    }
+                    .into(),
+                    Err(failure) => {
+                        audit::sign_in_failed(application, &failure);
+                        failure.into()
+                    }
                 }
-            },
-            None => self.without_flow(application, visit),
+            }
+            None => self.without_flow(application, visit).await,
         };
         // Used or not, worked or not: this flow is over.
         answer.and_cookies(end)
@@ -71,6 +89,7 @@ impl Site<'_> {
             nonce,
             code_verifier,
             return_to,
+            silent: _,
         } = pending;
         let signed_in = application
             .provider
@@ -95,9 +114,50 @@ impl Site<'_> {
         .with_cookies(minted.cookies))
     }
 
+    /// A session could not be renewed without anyone noticing.
+    async fn not_silently(
+        self,
+        application: &Application,
+        visit: &Visit<'_>,
+        failure: Failure,
+        return_to: ReturnTo,
+    ) -> Answer {
+        let candidates = visit.session_candidates(&application.cookie.name);
+        let Ok(cookie) = application.authenticate(&candidates) else {
+            return self.begin(application, visit, return_to, false);
+        };
+        let kept = self
+            .outpost
+            .kept_session(self.deployment, application, &cookie)
+            .await;
+        match (failure, kept) {
+            (_, Err(error)) => Failure::Store(error).into(),
+            // OpenID Connect Core 1.0 §3.1.2.6: nobody is signed in there any more, or somebody
+            // has to look at the screen.
+            (Failure::ProviderRefused { code, .. }, _) if is_about_the_person(&code) => {
+                let which = Selection::Session(cookie.session_id().clone());
+                match self
+                    .outpost
+                    .endings
+                    .end(&which, &self.deployment.times)
+                    .await
+                {
+                    Ok(_) => self.begin(application, visit, return_to, false),
+                    Err(error) => Failure::Store(error).into(),
+                }
+            }
+            (_, Ok(Kept::Gone)) => self.begin(application, visit, return_to, false),
+            // The provider's trouble says nothing of the session.
+            (failure, Ok(Kept::Live(record))) => {
+                tracing::warn!(%failure, "a session could not be renewed and goes on unasked");
+                self.reissue(application, visit, &record, &return_to).await
+            }
+        }
+    }
+
     /// A callback that was reloaded, or that belongs to another browser. Whoever is signed in goes
     /// on; nobody is signed in by it.
-    fn without_flow(self, application: &Application, visit: &Visit<'_>) -> Answer {
+    async fn without_flow(self, application: &Application, visit: &Visit<'_>) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
         let now = self.outpost.clock.now();
         let signed_in = application.authenticate(&candidates).is_ok_and(|cookie| {
@@ -112,4 +172,21 @@ impl Site<'_> {
             Failure::NoFlow.into()
         }
     }
+}
+
+/// Whether an error says that the person has to do something at the provider.
+fn is_about_the_person(code: &str) -> bool {
+    matches!(
+        code,
+        "login_required"
+            | "interaction_required"
+            | "account_selection_required"
+            | "consent_required"
+    )
+}
+
+/// Where a sign-in that has failed through nobody's fault begins anew. `start` counts the attempts.
+fn start_again(application: &Application, return_to: &ReturnTo) -> String {
+    let rd: String = form_urlencoded::byte_serialize(return_to.as_str().as_bytes()).collect();
+    format!("{}?rd={rd}", own_url(application, "start"))
 }

@@ -14,6 +14,8 @@ pub enum Endpoint {
     Auth(Dialect),
     /// A browser comes for itself.
     Own(OwnEndpoint),
+    /// The provider says that somebody has signed out.
+    BackchannelLogout,
     /// Whether anybody is there.
     Ping,
 }
@@ -61,6 +63,7 @@ impl Endpoint {
             "callback" => Self::Own(OwnEndpoint::Callback),
             "sign_out" => Self::Own(OwnEndpoint::SignOut),
             "session" => Self::Own(OwnEndpoint::Session),
+            "backchannel_logout" => Self::BackchannelLogout,
             "ping" => Self::Ping,
             "auth/traefik" => Self::Auth(Dialect::Traefik),
             "auth/caddy" => Self::Auth(Dialect::Caddy),
@@ -85,6 +88,7 @@ impl Endpoint {
             Self::Own(OwnEndpoint::Callback) => "callback",
             Self::Own(OwnEndpoint::SignOut) => "sign_out",
             Self::Own(OwnEndpoint::Session) => "session",
+            Self::BackchannelLogout => "backchannel_logout",
             Self::Ping => "ping",
         }
     }
@@ -114,6 +118,7 @@ mod tests {
             ),
             ("sign_out", Some(Endpoint::Own(OwnEndpoint::SignOut))),
             ("session", Some(Endpoint::Own(OwnEndpoint::Session))),
+            ("backchannel_logout", Some(Endpoint::BackchannelLogout)),
             ("ping", Some(Endpoint::Ping)),
             ("auth/traefik", Some(Endpoint::Auth(Dialect::Traefik))),
             ("auth/traefik?x=1", Some(Endpoint::Auth(Dialect::Traefik))),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::StatusCode;
 
 use crate::authority::Authority;
-use crate::provider::SignInError;
+use crate::provider::{LogoutTokenError, SignInError};
 use crate::sessions::MintError;
 use crate::store::StoreUnavailable;
 
@@ -65,6 +65,9 @@ pub enum Failure {
     /// A session could not be made.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// What should be a logout token is none that holds.
+    #[error("a logout token was refused: {0}")]
+    LogoutToken(#[from] LogoutTokenError),
     /// The store cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreUnavailable),
@@ -105,13 +108,16 @@ impl Failure {
             }
             Self::OwnPathAsked | Self::CrossSite | Self::Undecidable => StatusCode::FORBIDDEN,
             Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
-            Self::ProviderRefused { .. } => StatusCode::BAD_REQUEST,
+            Self::LogoutToken(LogoutTokenError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ProviderRefused { .. } | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
             | Self::Store(_)
-            | Self::Mint(MintError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::SignIn(SignInError::Refused(_) | SignInError::ResponseIssuer) => {
-                StatusCode::BAD_REQUEST
+            | Self::Mint(MintError::Store(_) | MintError::Provider(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::SignIn(
+                SignInError::CodeRefused | SignInError::Refused(_) | SignInError::ResponseIssuer,
+            ) => StatusCode::BAD_REQUEST,
             Self::SignIn(_) => StatusCode::BAD_GATEWAY,
             Self::Mint(_) | Self::FlowNotKept => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -176,10 +182,17 @@ impl Failure {
                 "The sign-in was refused",
                 "Open the application again. If that does not help, ask whoever runs this site.",
             ),
-            Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. }) => text(
+            Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
+            | Self::Mint(MintError::Provider(_)) => text(
                 "provider_unavailable",
                 "The sign-in service cannot be reached",
                 "Wait a moment and reload the page. Those who are signed in can go on working.",
+            ),
+            // The code that OpenID Connect Back-Channel Logout 1.0 §2.8 names.
+            Self::LogoutToken(_) => text(
+                "invalid_request",
+                "This is not a logout token that holds",
+                "The log of the sign-in service says why.",
             ),
             Self::SignIn(_) => text(
                 "sign_in_failed",
@@ -221,6 +234,7 @@ impl Failure {
             | Self::CrossSite
             | Self::NoFlow
             | Self::MalformedCallback
+            | Self::LogoutToken(_)
             | Self::ProviderRefused { .. } => false,
             Self::UntrustedPeer { .. }
             | Self::Forwarded(_)

@@ -12,7 +12,7 @@ use super::{Failure, Site};
 use crate::application::Application;
 use crate::audit;
 use crate::metrics::{self, Success};
-use crate::sessions::{Kept, MintError};
+use crate::sessions::{ConfirmError, Confirmation, Kept, MintError};
 use crate::store::{SessionRecord, StoreUnavailable};
 
 /// The session of a request, as far as it could be had.
@@ -58,7 +58,9 @@ impl Site<'_> {
                 _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
                 Some(Endpoint::Own(OwnEndpoint::Session)) | None => Failure::NotFound.into(),
                 Some(Endpoint::Own(endpoint)) => self.own_endpoint(endpoint, visit).await,
-                Some(Endpoint::Auth(_) | Endpoint::Ping) => Failure::NotFound.into(),
+                Some(Endpoint::Auth(_) | Endpoint::BackchannelLogout | Endpoint::Ping) => {
+                    Failure::NotFound.into()
+                }
             };
         }
         let found = self.find_session(application, visit).await;
@@ -118,6 +120,26 @@ impl Site<'_> {
         if !due {
             return as_is(cookie, Some(record), None);
         }
+        let confirmed = self
+            .outpost
+            .confirm(self.deployment, application, Arc::clone(&record));
+        let record = match confirmed.await {
+            Ok(Confirmation::Holds(record)) => record,
+            Ok(Confirmation::Over) => return nobody(Unauthenticated::Revoked),
+            // A page goes by way of the provider; anything else cannot, and the next page will.
+            Ok(Confirmation::OnlyByBrowser) => {
+                if visit.presentation() == Presentation::PageLoad {
+                    return nobody(Unauthenticated::Window(WindowError::Ended));
+                }
+                record
+            }
+            Err(ConfirmError::Store(error)) => {
+                return as_is(cookie, None, Some(MintError::Store(error)));
+            }
+            Err(ConfirmError::Provider(error)) => {
+                return as_is(cookie, Some(record), Some(MintError::Provider(error)));
+            }
+        };
         let renewed = self
             .outpost
             .renew_session(self.deployment, application, &record, &candidates)

@@ -56,6 +56,8 @@ pub enum Outcome {
         /// Where to sign in again.
         application_url: String,
     },
+    /// The provider's word that somebody has signed out was taken.
+    LoggedOut,
     /// The caller's own session.
     Session(Box<SessionView>),
     /// Somebody is there.
@@ -176,7 +178,11 @@ impl Outcome {
             Self::SignIn { .. } => Some(Verdict::SignIn),
             Self::Denied(_) => Some(Verdict::Deny),
             Self::Failed(_) => Some(Verdict::Failed),
-            Self::Redirect { .. } | Self::SignedOut { .. } | Self::Session(_) | Self::Alive => None,
+            Self::Redirect { .. }
+            | Self::SignedOut { .. }
+            | Self::LoggedOut
+            | Self::Session(_)
+            | Self::Alive => None,
         }
     }
 
@@ -195,12 +201,12 @@ impl Outcome {
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Redirect { .. } if follows_redirects => StatusCode::FOUND,
             Self::Redirect { .. } => StatusCode::UNAUTHORIZED,
-            Self::SignedOut { .. } | Self::Session(_) | Self::Alive
+            Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) | Self::Alive
                 if channel != Channel::Direct =>
             {
                 StatusCode::UNAUTHORIZED
             }
-            Self::SignedOut { .. } | Self::Session(_) => StatusCode::OK,
+            Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) => StatusCode::OK,
             Self::Alive => StatusCode::NO_CONTENT,
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own,
             // which it is not when the request was not to be understood.
@@ -306,7 +312,7 @@ impl Answer {
                     set_json(&mut response, &body);
                 }
             },
-            Outcome::Alive => {}
+            Outcome::LoggedOut | Outcome::Alive => {}
             Outcome::Failed(failure) => set_failure(&mut response, &failure, presentation, reader),
         }
         response
@@ -412,6 +418,7 @@ mod tests {
             Outcome::SignedOut {
                 application_url: url(),
             },
+            Outcome::LoggedOut,
             Outcome::Session(Box::new(view)),
             Outcome::Alive,
             Outcome::Failed(Failure::NotFound),
@@ -426,6 +433,7 @@ mod tests {
                 | Outcome::Denied(_)
                 | Outcome::Redirect { .. }
                 | Outcome::SignedOut { .. }
+                | Outcome::LoggedOut
                 | Outcome::Session(_)
                 | Outcome::Alive
                 | Outcome::Failed(_) => {}

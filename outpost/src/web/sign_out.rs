@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gatepost_session::SessionId;
 use http::Method;
 
 use super::outcome::{Answer, Outcome};
@@ -9,6 +10,7 @@ use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
 use crate::audit;
+use crate::store::{Selection, SessionRecord, StoreUnavailable};
 
 impl Site<'_> {
     pub(super) async fn sign_out(
@@ -23,7 +25,7 @@ impl Site<'_> {
         // A cookie whose window has ended still says which session is meant.
         let at_provider = match application.authenticate(&candidates) {
             Err(_) => None,
-            Ok(cookie) => match self.outpost.store.remove(cookie.session_id()).await {
+            Ok(cookie) => match self.end(cookie.session_id()).await {
                 Ok(record) => {
                     audit::signed_out(application, cookie.claims_at_issue());
                     // Where the browser goes is nothing that a request could say: no `rd` is read
@@ -44,6 +46,17 @@ impl Site<'_> {
             },
         };
         outcome.with_cookies(application.cookie.remove())
+    }
+}
+
+impl Site<'_> {
+    /// Ends a session everywhere, and hands out what was kept of it.
+    async fn end(self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        let record = self.outpost.store.find(id).await?;
+        let which = Selection::Session(id.clone());
+        let times = &self.deployment.times;
+        self.outpost.endings.end(&which, times).await?;
+        Ok(record)
     }
 }
 

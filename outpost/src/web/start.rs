@@ -16,7 +16,28 @@ use crate::flow::FlowCookies;
 use crate::metrics::{self, Success};
 use crate::provider::SignInError;
 use crate::return_to::ReturnTo;
-use crate::sessions::Kept;
+use crate::sessions::{ConfirmError, Confirmation, Kept};
+use crate::store::SessionRecord;
+
+/// What came of trying to renew.
+enum Renewed {
+    /// It is done, or cannot be.
+    Done(Answer),
+    /// The browser has to go to the provider.
+    AtProvider {
+        /// For a session that lives: whoever is signed in there is to notice nothing.
+        silently: bool,
+    },
+}
+
+impl From<ConfirmError> for Failure {
+    fn from(error: ConfirmError) -> Self {
+        match error {
+            ConfirmError::Store(error) => Self::Store(error),
+            ConfirmError::Provider(error) => Self::SignIn(error),
+        }
+    }
+}
 
 impl Site<'_> {
     pub(super) async fn start(self, application: &Arc<Application>, visit: &Visit<'_>) -> Answer {
@@ -37,8 +58,8 @@ impl Site<'_> {
             return Answer::from(Failure::Loop).and_cookies([attempts.forget()]);
         }
         let answer = match self.renewed(application, visit, &return_to).await {
-            Some(answer) => answer,
-            None => self.begin(application, visit, return_to),
+            Renewed::Done(answer) => answer,
+            Renewed::AtProvider { silently } => self.begin(application, visit, return_to, silently),
         };
         answer.and_cookies([attempts.one_more()])
     }
@@ -67,31 +88,64 @@ impl Site<'_> {
         Some(Outcome::Redirect { to: to.into() }.into())
     }
 
-    /// A fresh cookie for whoever still has a live session; `None` when there is none.
+    /// A fresh cookie for whoever still has a live session, if the provider still says so.
     async fn renewed(
         self,
         application: &Application,
         visit: &Visit<'_>,
         return_to: &ReturnTo,
-    ) -> Option<Answer> {
+    ) -> Renewed {
+        const BEGIN: Renewed = Renewed::AtProvider { silently: false };
         let candidates = visit.session_candidates(&application.cookie.name);
-        let cookie = application.authenticate(&candidates).ok()?;
+        let Ok(cookie) = application.authenticate(&candidates) else {
+            return BEGIN;
+        };
         let kept = self
             .outpost
             .kept_session(self.deployment, application, &cookie)
             .await;
         let record = match kept {
             Ok(Kept::Live(record)) => record,
-            Ok(Kept::Gone) => return None,
+            Ok(Kept::Gone) => return BEGIN,
             // Signing in anew would not help: that session could not be kept either.
-            Err(error) => return Some(Failure::Store(error).into()),
+            Err(error) => return Renewed::Done(Failure::Store(error).into()),
         };
+        let confirmed = self
+            .outpost
+            .confirm(self.deployment, application, Arc::clone(&record));
+        let record = match confirmed.await {
+            Ok(Confirmation::Holds(record)) => record,
+            Ok(Confirmation::Over) => return BEGIN,
+            Ok(Confirmation::OnlyByBrowser) => {
+                let asking = self
+                    .outpost
+                    .browser_can_ask(self.deployment, application, &record);
+                match asking.await {
+                    Ok(true) => return Renewed::AtProvider { silently: true },
+                    Ok(false) => record,
+                    Err(error) => return Renewed::Done(Failure::from(error).into()),
+                }
+            }
+            Err(error) => return Renewed::Done(Failure::from(error).into()),
+        };
+        Renewed::Done(self.reissue(application, visit, &record, return_to).await)
+    }
+
+    /// A fresh cookie for a session of which nobody is asked, and back to where it is wanted.
+    pub(super) async fn reissue(
+        self,
+        application: &Application,
+        visit: &Visit<'_>,
+        record: &SessionRecord,
+        return_to: &ReturnTo,
+    ) -> Answer {
+        let candidates = visit.session_candidates(&application.cookie.name);
         let renewed = self
             .outpost
-            .renew_session(self.deployment, application, &record, &candidates)
+            .renew_session(self.deployment, application, record, &candidates)
             .await;
         metrics::renewed(application.audience.as_str(), Success::from(&renewed));
-        Some(match renewed {
+        match renewed {
             Ok(minted) => {
                 tracing::debug!(application = %application.audience, "session renewed");
                 Outcome::Redirect {
@@ -100,15 +154,24 @@ impl Site<'_> {
                 .with_cookies(minted.cookies)
             }
             Err(error) => Failure::Mint(error).into(),
-        })
+        }
     }
 
     /// Sends the browser to the provider.
-    fn begin(self, application: &Application, visit: &Visit<'_>, return_to: ReturnTo) -> Answer {
+    pub(super) fn begin(
+        self,
+        application: &Application,
+        visit: &Visit<'_>,
+        return_to: ReturnTo,
+        silently: bool,
+    ) -> Answer {
         let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri()) else {
             return Failure::FlowNotKept.into();
         };
-        let (url, pending) = match application.provider.begin(redirect_uri, return_to) {
+        let (url, pending) = match application
+            .provider
+            .begin(redirect_uri, return_to, silently)
+        {
             Ok(begun) => begun,
             Err(unavailable) => return Failure::SignIn(SignInError::from(unavailable)).into(),
         };

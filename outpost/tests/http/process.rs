@@ -174,8 +174,7 @@ fn certify(folder: &Folder) -> Certificate {
     Certificate::from_pem(chain.as_bytes()).expect("a certificate")
 }
 
-const ANY_PORT: &str =
-    "listen: {http: '127.0.0.1:0', https: '127.0.0.1:0', metrics: '127.0.0.1:0'}\n";
+const ANY_PORT: &str = "listen: {http: '127.0.0.1:0', https: '127.0.0.1:0', metrics: '127.0.0.1:0'}\nstore: {kind: memory}\n";
 
 fn write_config(folder: &Folder, provider: &Provider, more: &str) -> PathBuf {
     let path = folder.path("gatepost.yaml");

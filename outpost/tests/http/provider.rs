@@ -52,6 +52,9 @@ pub(crate) struct Script {
     pub(crate) key: (u8, &'static str),
     pub(crate) key_fetches: u32,
     pub(crate) exchanges: u32,
+    /// How often a session was renewed, and the only refresh token that is taken.
+    pub(crate) refreshes: u32,
+    pub(crate) refresh_token: String,
     codes: HashMap<String, HashMap<String, String>>,
     gate: Option<Gate>,
 }
@@ -101,6 +104,8 @@ impl Provider {
             key: (1, "key-1"),
             key_fetches: 0,
             exchanges: 0,
+            refreshes: 0,
+            refresh_token: "refresh-0".into(),
             codes: HashMap::new(),
             gate: None,
         };
@@ -212,6 +217,22 @@ async fn token(
     {
         return refuse("invalid_client");
     }
+    if form
+        .get("grant_type")
+        .is_some_and(|grant| grant == "refresh_token")
+    {
+        script.exchanges -= 1;
+        script.refreshes += 1;
+        if form.get("refresh_token") != Some(&script.refresh_token) {
+            return refuse("invalid_grant");
+        }
+        // A token serves once.
+        script.refresh_token = format!("refresh-{}", script.refreshes);
+        if script.token_status != StatusCode::OK {
+            return script.token_status.into_response();
+        }
+        return tokens(&script, &provider.issuer, None);
+    }
     let Some(parameters) = form.get("code").and_then(|code| script.codes.remove(code)) else {
         return refuse("invalid_grant");
     };
@@ -226,19 +247,22 @@ async fn token(
     if script.token_status != StatusCode::OK {
         return script.token_status.into_response();
     }
-    let id_token = id_token(&script, &provider.issuer, &parameters["nonce"]);
+    tokens(&script, &provider.issuer, Some(&parameters["nonce"]))
+}
+
+fn tokens(script: &Script, issuer: &str, nonce: Option<&str>) -> Response {
     let mut response = json!({
         "access_token": "the-access-token",
-        "refresh_token": "the-refresh-token",
+        "refresh_token": script.refresh_token,
         "token_type": "Bearer",
         "expires_in": 300,
-        "id_token": id_token,
+        "id_token": id_token(script, issuer, nonce),
     });
     (script.token_response)(&mut response);
     Json(response).into_response()
 }
 
-fn id_token(script: &Script, issuer: &str, nonce: &str) -> String {
+fn id_token(script: &Script, issuer: &str, nonce: Option<&str>) -> String {
     let now = chrono::Utc::now().timestamp();
     let mut claims = json!({
         "iss": issuer,

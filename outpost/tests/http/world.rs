@@ -12,7 +12,10 @@ use axum::http::{Request, StatusCode};
 use gatepost::config::Config;
 use gatepost::config::SessionTimes;
 use gatepost::outpost::{Clock, Outpost};
-use gatepost::store::{MemoryStore, SessionRecord, SessionStore, StoreUnavailable};
+use gatepost::revocation::Revocation;
+use gatepost::store::{
+    MemoryStore, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
+};
 use gatepost::web;
 use gatepost_session::{NumericDate, SessionId};
 use http_body_util::BodyExt as _;
@@ -206,12 +209,54 @@ impl SessionStore for FallibleStore {
         self.reached()?.find(id).await
     }
 
-    async fn touch(&self, id: &SessionId, now: NumericDate) -> Result<(), StoreUnavailable> {
-        self.reached()?.touch(id, now).await
+    async fn touch(
+        &self,
+        id: &SessionId,
+        now: NumericDate,
+        window_ends: NumericDate,
+    ) -> Result<(), StoreUnavailable> {
+        self.reached()?.touch(id, now, window_ends).await
     }
 
-    async fn remove(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        self.reached()?.remove(id).await
+    async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
+        self.reached()?.update(record).await
+    }
+
+    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        self.reached()?.remove(which).await
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        self.reached()?.list(limit).await
+    }
+
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
+        self.reached()?.revoke(revocations).await
+    }
+
+    async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
+        self.reached()?.revocations_revision().await
+    }
+
+    async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
+        self.reached()?.revocations(now).await
+    }
+
+    async fn use_once(
+        &self,
+        what: &str,
+        now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, StoreUnavailable> {
+        self.reached()?.use_once(what, now, expires).await
+    }
+
+    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
+        self.reached()?.lock(id).await
+    }
+
+    async fn unlock(&self, lock: RenewalLock) -> Result<(), StoreUnavailable> {
+        self.reached()?.unlock(lock).await
     }
 
     async fn sweep(

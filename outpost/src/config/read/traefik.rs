@@ -33,15 +33,18 @@ pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
             None
         }
     };
+    let revoked_file = fields.text("pluginRevokedFile");
     let entry_points = fields.list("entryPoints").unwrap_or_default();
     let tls = fields.flag("tls").unwrap_or(false);
     let cert_resolver = fields.text("certResolver");
     fields.finish();
     Some(TraefikSettings {
         outpost_url: outpost_url?,
-        plugin: name
-            .zip(keys)
-            .map(|(name, keys)| PluginSettings { name, keys }),
+        plugin: name.zip(keys).map(|(name, keys)| PluginSettings {
+            name,
+            keys,
+            revoked_file,
+        }),
         entry_points,
         tls,
         cert_resolver,

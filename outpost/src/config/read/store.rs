@@ -1,0 +1,98 @@
+//! The keys of the session store.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use gatepost_policy::config::Fields;
+
+use super::read_file;
+use crate::config::StoreSettings;
+use crate::store::RedisUrl;
+
+/// The file of the embedded store where nothing else is said.
+const FILE: &str = "sessions.db";
+
+/// The folder for it: where systemd and packages put what a service keeps.
+const FOLDER: &str = "/var/lib/gatepost";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Memory,
+    Embedded,
+    Redis,
+}
+
+pub(super) fn store(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> StoreSettings {
+    // Some 2 KiB each: bounded by memory or disk, and not by what clients do.
+    let mut max_sessions = 100_000;
+    let default_path = || Path::new(FOLDER).join(FILE);
+    let Some(mut section) = fields.section("store") else {
+        return StoreSettings::Embedded {
+            path: default_path(),
+            max_sessions,
+        };
+    };
+    let kinds = [
+        ("memory", Kind::Memory),
+        ("embedded", Kind::Embedded),
+        ("redis", Kind::Redis),
+    ];
+    let kind = section.choice("kind", &kinds).unwrap_or(Kind::Embedded);
+    if let Some(number) = section.number("maxSessions", 100_000_000) {
+        max_sessions = usize::try_from(number.max(1)).unwrap_or(max_sessions);
+    }
+    let path = section.text("path").map(PathBuf::from);
+    let url = url(&mut section, files);
+    let prefix = section.text("prefix");
+    for (key, given, for_kind, name) in [
+        ("path", path.is_some(), Kind::Embedded, "embedded"),
+        ("url", url.is_some(), Kind::Redis, "redis"),
+        ("prefix", prefix.is_some(), Kind::Redis, "redis"),
+    ] {
+        if given && kind != for_kind {
+            section.problem(key, format!("is for `kind: {name}`"));
+        }
+    }
+    let embedded = StoreSettings::Embedded {
+        path: path.unwrap_or_else(default_path),
+        max_sessions,
+    };
+    let settings = match kind {
+        Kind::Memory => StoreSettings::Memory { max_sessions },
+        Kind::Embedded => embedded,
+        Kind::Redis => match url {
+            Some(Ok(url)) => StoreSettings::Redis {
+                url,
+                prefix: prefix.unwrap_or_else(|| "gatepost:".to_owned()),
+                max_sessions,
+            },
+            Some(Err(())) => embedded,
+            None => {
+                section.problem("url", "missing: where Redis is, like `redis://redis:6379`");
+                embedded
+            }
+        },
+    };
+    section.finish();
+    settings
+}
+
+/// The address of Redis, which may hold a password; `Some(Err(()))` after a problem was reported.
+fn url(section: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Result<RedisUrl, ()>> {
+    let (key, text) = match (section.text("url"), section.text("urlFile")) {
+        (Some(_), Some(_)) => {
+            section.problem("urlFile", "stands beside `url`: write one of them");
+            return Some(Err(()));
+        }
+        (Some(url), None) => ("url", Some(url)),
+        (None, Some(path)) => {
+            let text = read_file(section, "urlFile", &path, files);
+            ("urlFile", text.map(|text| text.trim().to_owned()))
+        }
+        (None, None) => return None,
+    };
+    let Some(text) = text else {
+        return Some(Err(()));
+    };
+    Some(RedisUrl::parse(&text).map_err(|error| section.problem(key, error)))
+}

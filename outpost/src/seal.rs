@@ -1,0 +1,123 @@
+//! Sealing: what leaves the process and must be neither read nor changed by whoever holds it.
+//!
+//! XChaCha20-Poly1305 with a random nonce, which is long enough to be drawn at random for as many
+//! messages as a key will ever see. What a message is for is authenticated with it, so that one
+//! cannot be moved to another's place.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use gatepost_session::{KeyId, KeyRing, Purpose};
+
+const NONCE_BYTES: usize = 24;
+
+/// The keys that a ring derives for one purpose: the first seals, all open.
+#[derive(Clone)]
+pub struct SealingKeys(Vec<(KeyId, XChaCha20Poly1305)>);
+
+impl SealingKeys {
+    /// The keys of `ring` for `purpose`.
+    pub fn new(ring: &KeyRing, purpose: Purpose) -> Self {
+        let cipher = |bytes: &[u8; 32]| XChaCha20Poly1305::new(&Key::from(*bytes));
+        Self(
+            ring.derive(purpose)
+                .iter()
+                .map(|key| (key.id().clone(), cipher(key.expose_bytes())))
+                .collect(),
+        )
+    }
+
+    /// Seals as text, for a cookie or a header. `None` when the operating system has no
+    /// randomness.
+    pub fn seal_text(&self, context: &str, plaintext: &[u8]) -> Option<String> {
+        let (id, sealed) = self.seal_with_first(context, plaintext)?;
+        Some(format!("{id}.{}", URL_SAFE_NO_PAD.encode(sealed)))
+    }
+
+    /// Opens what [`SealingKeys::seal_text`] made for the same context with a key of this ring.
+    pub fn open_text(&self, context: &str, text: &str) -> Option<Vec<u8>> {
+        // A key id may have dots, base64url has none.
+        let (id, sealed) = text.rsplit_once('.')?;
+        self.open_with(id, context, &URL_SAFE_NO_PAD.decode(sealed).ok()?)
+    }
+
+    /// Seals as bytes. `None` when the operating system has no randomness.
+    pub fn seal(&self, context: &str, plaintext: &[u8]) -> Option<Vec<u8>> {
+        let (id, sealed) = self.seal_with_first(context, plaintext)?;
+        let mut bytes = vec![u8::try_from(id.as_str().len()).ok()?];
+        bytes.extend_from_slice(id.as_str().as_bytes());
+        bytes.extend_from_slice(&sealed);
+        Some(bytes)
+    }
+
+    /// Opens what [`SealingKeys::seal`] made for the same context with a key of this ring.
+    pub fn open(&self, context: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+        let (length, rest) = bytes.split_first()?;
+        let (id, sealed) = rest.split_at_checked(usize::from(*length))?;
+        self.open_with(std::str::from_utf8(id).ok()?, context, sealed)
+    }
+
+    fn seal_with_first(&self, context: &str, plaintext: &[u8]) -> Option<(&KeyId, Vec<u8>)> {
+        let (id, cipher) = self.0.first()?;
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).ok()?;
+        let payload = Payload {
+            msg: plaintext,
+            aad: context.as_bytes(),
+        };
+        let ciphertext = cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
+        let mut sealed = nonce.to_vec();
+        sealed.extend_from_slice(&ciphertext);
+        Some((id, sealed))
+    }
+
+    fn open_with(&self, id: &str, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (_, cipher) = self.0.iter().find(|(own, _)| own.as_str() == id)?;
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        let payload = Payload {
+            msg: ciphertext,
+            aad: context.as_bytes(),
+        };
+        cipher.decrypt(&XNonce::from(*nonce), payload).ok()
+    }
+}
+
+impl std::fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealingKeys(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(entries: &[&str]) -> SealingKeys {
+        let ring = KeyRing::from_entries(entries.iter().copied()).expect("a ring");
+        SealingKeys::new(&ring, Purpose::Store)
+    }
+
+    #[test]
+    fn only_the_same_context_and_a_key_of_the_ring_open_what_was_sealed() {
+        let [a, b] = crate::fixture::KEYS;
+        let sealed = keys(&[a]).seal("one", b"secret").expect("sealed");
+        let text = keys(&[a]).seal_text("one", b"secret").expect("sealed");
+        for (case, ring, context, opens) in [
+            ("itself", keys(&[a]), "one", true),
+            ("after a rotation", keys(&[b, a]), "one", true),
+            ("another context", keys(&[a]), "two", false),
+            ("a retired key", keys(&[b]), "one", false),
+        ] {
+            let expected = opens.then(|| b"secret".to_vec());
+            assert_eq!(ring.open(context, &sealed), expected, "{case}");
+            assert_eq!(ring.open_text(context, &text), expected, "{case}, text");
+        }
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(keys(&[a]).open("one", &changed), None, "byte {at}");
+            assert_eq!(keys(&[a]).open("one", &sealed[..at]), None, "{at} bytes");
+        }
+    }
+}

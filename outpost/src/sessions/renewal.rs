@@ -1,0 +1,296 @@
+//! Asking the provider whether a session still holds: once at a time, however many ask.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use gatepost_session::{NumericDate, SessionId};
+
+use super::Endings;
+use crate::application::Application;
+use crate::audit;
+use crate::config::SessionTimes;
+use crate::outpost::{Clock, Deployment, Outpost};
+use crate::provider::{Provider, RefreshError, SignInError, Unavailable};
+use crate::store::{Selection, SessionRecord, SessionStore, StoreUnavailable};
+
+/// How long to wait for another replica that renews the same session.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often to look whether it is done.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// For how long a provider that did not answer is not asked again for a renewal: while it is away,
+/// nobody waits for it but one.
+const AWAY_FOR: Duration = Duration::from_secs(10);
+
+/// How often to try to keep a rotated refresh token: without it, the session cannot be renewed
+/// again.
+const KEEP_ATTEMPTS: u32 = 20;
+
+/// What the provider says of a session.
+#[derive(Debug)]
+pub enum Confirmation {
+    /// It holds; this is what is known of it now.
+    Holds(Arc<SessionRecord>),
+    /// It is over, and has been ended here.
+    Over,
+    /// Nobody but the browser can ask: there is no refresh token.
+    OnlyByBrowser,
+}
+
+/// Why nothing can be said of a session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmError {
+    /// The store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] StoreUnavailable),
+    /// The provider has been away for longer than sessions may go on without it.
+    #[error(transparent)]
+    Provider(#[from] SignInError),
+}
+
+/// The renewals of this process.
+#[derive(Debug, Default)]
+pub struct Renewals {
+    locks: Mutex<HashMap<SessionId, Weak<tokio::sync::Mutex<()>>>>,
+    /// By name: when a provider last did not answer.
+    away: Mutex<HashMap<String, Instant>>,
+}
+
+impl Renewals {
+    /// The lock of one session.
+    fn lock_of(&self, id: &SessionId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = locks.get(id).and_then(Weak::upgrade) {
+            return lock;
+        }
+        if locks.len() > 1_000 {
+            locks.retain(|_, lock| lock.strong_count() > 0);
+        }
+        let lock = Arc::default();
+        locks.insert(id.clone(), Arc::downgrade(&lock));
+        lock
+    }
+
+    fn is_away(&self, provider: &str) -> bool {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.get(provider).is_some_and(|at| at.elapsed() < AWAY_FOR)
+    }
+
+    fn note(&self, provider: &str, answers: bool) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers {
+            away.remove(provider);
+        } else {
+            away.insert(provider.to_owned(), Instant::now());
+        }
+    }
+}
+
+impl Outpost {
+    /// Asks the provider whether a session still holds, if it has not been asked for a while.
+    ///
+    /// One at a time asks for a session, in all replicas, and the others get what came of it.
+    /// While the provider is away the session goes on for its grace.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfirmError`], and then nothing is known.
+    pub async fn confirm(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        record: Arc<SessionRecord>,
+    ) -> Result<Confirmation, ConfirmError> {
+        let times = deployment.times;
+        if !is_due(&record, &times, self.clock.now()) {
+            return Ok(Confirmation::Holds(record));
+        }
+        if record.refresh_token.is_none() {
+            return Ok(Confirmation::OnlyByBrowser);
+        }
+        let confirming = Confirming {
+            store: Arc::clone(&self.store),
+            endings: Arc::clone(&self.endings),
+            renewals: Arc::clone(&self.renewals),
+            clock: self.clock.clone(),
+            provider: Arc::clone(&application.provider),
+            extra: application.headers.claims().map(str::to_owned).collect(),
+            times,
+        };
+        // On its own, so that it is finished even when the browser goes away: the provider has
+        // then taken the old refresh token back, and the new one must be kept.
+        match tokio::spawn(confirming.run(record)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(SignInError::from(Unavailable).into()),
+        }
+    }
+
+    /// Whether a browser that is sent to the provider of a session finds somebody there. Where it
+    /// does not, the session goes on for its grace.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfirmError::Provider`] when the grace is over too.
+    pub async fn browser_can_ask(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        record: &SessionRecord,
+    ) -> Result<bool, ConfirmError> {
+        let provider = &application.provider;
+        let name = provider.settings().name.as_str();
+        if !self.renewals.is_away(name) {
+            let answers = provider.answers().await;
+            self.renewals.note(name, answers);
+            if answers {
+                return Ok(true);
+            }
+        }
+        in_grace(record, &deployment.times, self.clock.now(), provider)?;
+        Ok(false)
+    }
+}
+
+fn is_due(record: &SessionRecord, times: &SessionTimes, now: NumericDate) -> bool {
+    now >= record.confirmed.plus_seconds(times.refresh_after)
+}
+
+/// Whether a session may go on although its provider does not answer.
+fn in_grace(
+    record: &SessionRecord,
+    times: &SessionTimes,
+    now: NumericDate,
+    provider: &Provider,
+) -> Result<(), ConfirmError> {
+    let asked_in_vain_since = record.confirmed.plus_seconds(times.refresh_after);
+    let until = asked_in_vain_since.plus_seconds(times.grace);
+    let provider = provider.settings().name.as_str();
+    if now < until {
+        tracing::warn!(
+            provider,
+            confirmed = record.confirmed.as_seconds(),
+            "the provider is away: a session goes on unasked"
+        );
+        Ok(())
+    } else {
+        Err(SignInError::from(Unavailable).into())
+    }
+}
+
+/// All that asking takes, apart from the request that caused it.
+struct Confirming {
+    store: Arc<dyn SessionStore>,
+    endings: Arc<Endings>,
+    renewals: Arc<Renewals>,
+    clock: Clock,
+    provider: Arc<Provider>,
+    extra: Vec<String>,
+    times: SessionTimes,
+}
+
+impl Confirming {
+    async fn run(self, record: Arc<SessionRecord>) -> Result<Confirmation, ConfirmError> {
+        let here = self.renewals.lock_of(&record.id);
+        let _alone_here = here.lock().await;
+        let begun = Instant::now();
+        loop {
+            let lock = self.store.lock(&record.id).await?;
+            // Read with the lock in hand: whoever had it before may have done all of it.
+            let Some(current) = self.store.find(&record.id).await? else {
+                if let Some(lock) = lock {
+                    self.store.unlock(lock).await?;
+                }
+                return Ok(Confirmation::Over);
+            };
+            if let Some(lock) = lock {
+                let outcome = self.ask(current).await;
+                if let Err(error) = self.store.unlock(lock).await {
+                    // It runs out by itself.
+                    tracing::warn!(%error, "cannot give a renewal's lock back");
+                }
+                return outcome;
+            }
+            if !is_due(&current, &self.times, self.clock.now()) {
+                return Ok(Confirmation::Holds(current));
+            }
+            if begun.elapsed() > PATIENCE {
+                in_grace(&current, &self.times, self.clock.now(), &self.provider)?;
+                return Ok(Confirmation::Holds(current));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn ask(&self, record: Arc<SessionRecord>) -> Result<Confirmation, ConfirmError> {
+        let now = self.clock.now();
+        if !is_due(&record, &self.times, now) {
+            return Ok(Confirmation::Holds(record));
+        }
+        let Some(refresh_token) = &record.refresh_token else {
+            return Ok(Confirmation::OnlyByBrowser);
+        };
+        let name = self.provider.settings().name.as_str();
+        if self.renewals.is_away(name) {
+            in_grace(&record, &self.times, now, &self.provider)?;
+            return Ok(Confirmation::Holds(record));
+        }
+        let refreshed = self
+            .provider
+            .refresh(refresh_token, &record.identity, &self.extra)
+            .await;
+        match refreshed {
+            Ok(refreshed) => {
+                self.renewals.note(name, true);
+                let renewed = SessionRecord {
+                    identity: refreshed.identity,
+                    refresh_token: refreshed
+                        .refresh_token
+                        .or_else(|| record.refresh_token.clone()),
+                    id_token: refreshed.id_token.unwrap_or(record.id_token.clone()),
+                    confirmed: now,
+                    ..(*record).clone()
+                };
+                self.keep(renewed).await
+            }
+            Err(RefreshError::Over(reason)) => {
+                self.renewals.note(name, true);
+                tracing::info!(provider = name, reason, "the provider has ended a session");
+                let which = Selection::Session(record.id.clone());
+                let ended = self.endings.end(&which, &self.times).await?;
+                let identity = &record.identity;
+                audit::revoked(
+                    "renewal_refused",
+                    &identity.issuer,
+                    Some(&identity.subject),
+                    ended,
+                );
+                Ok(Confirmation::Over)
+            }
+            Err(RefreshError::NotAnswered(error)) => {
+                self.renewals.note(name, false);
+                tracing::warn!(provider = name, %error, "a session could not be renewed");
+                in_grace(&record, &self.times, now, &self.provider)?;
+                Ok(Confirmation::Holds(record))
+            }
+        }
+    }
+
+    /// Keeps what the provider said, through a short absence of the store.
+    async fn keep(&self, renewed: SessionRecord) -> Result<Confirmation, ConfirmError> {
+        let mut attempts = 0;
+        loop {
+            match self.store.update(renewed.clone()).await {
+                Ok(true) => return Ok(Confirmation::Holds(Arc::new(renewed))),
+                // It was ended while the provider was asked.
+                Ok(false) => return Ok(Confirmation::Over),
+                Err(error) if attempts >= KEEP_ATTEMPTS => return Err(error.into()),
+                Err(_) => {
+                    attempts += 1;
+                    tokio::time::sleep(LOOK_EVERY * attempts).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! Sessions in one file, in an embedded database.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
+use redb::backends::FileBackend;
+use redb::{
+    Database, DatabaseError, MultimapTableDefinition, ReadableDatabase as _,
+    ReadableMultimapTable as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
+    WriteTransaction,
+};
+
+use super::record::{self, Times};
+use super::{
+    OpenStoreError, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
+};
+use crate::config::SessionTimes;
+use crate::revocation::Revocation;
+use crate::seal::SealingKeys;
+
+/// By id: a [`Row`] each.
+const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
+/// By owner: the ids of the sessions.
+const OWNERS: MultimapTableDefinition<'_, &str, &str> = MultimapTableDefinition::new("owners");
+/// What is revoked, as JSON, and until when that matters.
+const REVOKED: TableDefinition<'_, &str, u64> = TableDefinition::new("revoked");
+/// What may be used once, and until when it is remembered.
+const USED: TableDefinition<'_, &str, u64> = TableDefinition::new("used");
+/// The format of the tables, and the revision of [`REVOKED`].
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+const FORMAT_KEY: &str = "format";
+const REVISION_KEY: &str = "revision";
+
+/// The format of the tables. A row says the version of the session in it itself.
+const FORMAT: u64 = 1;
+
+/// The length of an owner's name.
+const OWNER_BYTES: usize = 32;
+
+/// Sessions in one file: they outlive a restart, also one that was not meant. One process has the
+/// file to itself.
+pub struct EmbeddedStore(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    keys: ArcSwap<SealingKeys>,
+    capacity: u64,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it with the folders that it is in.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenStoreError`].
+    pub fn open(path: &Path, capacity: usize, ring: &KeyRing) -> Result<Self, OpenStoreError> {
+        let file_error = |source: Failure| OpenStoreError::File {
+            path: path.display().to_string(),
+            source,
+        };
+        let file = create(path).map_err(|error| file_error(error.into()))?;
+        let database = FileBackend::new(file)
+            .and_then(|backend| Database::builder().create_with_backend(backend));
+        let database = database.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => OpenStoreError::InUse(path.display().to_string()),
+            error => file_error(error.into()),
+        })?;
+        let format = prepare(&database).map_err(file_error)?;
+        if format > FORMAT {
+            return Err(OpenStoreError::TooNew {
+                path: path.display().to_string(),
+                found: format,
+                known: FORMAT,
+            });
+        }
+        Ok(Self(Arc::new(Inner {
+            database,
+            keys: ArcSwap::from_pointee(SealingKeys::new(ring, Purpose::Store)),
+            capacity: u64::try_from(capacity.max(1)).unwrap_or(u64::MAX),
+        })))
+    }
+
+    /// Runs an operation where waiting for the disk holds nobody up.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreUnavailable> {
+        let inner = Arc::clone(&self.0);
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(done) => done.map_err(StoreUnavailable),
+            Err(error) => Err(StoreUnavailable(error.into())),
+        }
+    }
+}
+
+/// Opens the file for its owner alone: what is in it is sealed, but why show it?
+fn create(path: &Path) -> std::io::Result<fs::File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes the tables of a new file, and says which format those of an old one have.
+fn prepare(database: &Database) -> Result<u64, Failure> {
+    let write = database.begin_write()?;
+    let format = {
+        let mut meta = write.open_table(META)?;
+        let found = meta.get(FORMAT_KEY)?.map(|format| format.value());
+        if found.is_none() {
+            meta.insert(FORMAT_KEY, FORMAT)?;
+        }
+        found.unwrap_or(FORMAT)
+    };
+    if format <= FORMAT {
+        write.open_table(SESSIONS)?;
+        write.open_multimap_table(OWNERS)?;
+        write.open_table(REVOKED)?;
+        write.open_table(USED)?;
+    }
+    write.commit()?;
+    Ok(format)
+}
+
+/// A session in the file: the times, by whom it is found, and the session sealed.
+struct Row<'a> {
+    times: Times,
+    owners: Vec<&'a str>,
+    sealed: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (last_seen, rest) = number(bytes)?;
+        let (window_ends, rest) = number(rest)?;
+        let (ends, rest) = number(rest)?;
+        let (count, mut rest) = rest.split_first()?;
+        let mut owners = Vec::new();
+        for _ in 0..*count {
+            let (owner, after) = rest.split_at_checked(OWNER_BYTES)?;
+            owners.push(std::str::from_utf8(owner).ok()?);
+            rest = after;
+        }
+        Some(Self {
+            times: Times {
+                last_seen,
+                window_ends,
+                ends,
+            },
+            owners,
+            sealed: rest,
+        })
+    }
+
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        let Times {
+            last_seen,
+            window_ends,
+            ends,
+        } = self.times;
+        let mut bytes = Vec::new();
+        for time in [last_seen, window_ends, ends] {
+            bytes.extend(time.as_seconds().to_be_bytes());
+        }
+        bytes.push(u8::try_from(self.owners.len()).ok()?);
+        for owner in &self.owners {
+            bytes.extend_from_slice(owner.as_bytes());
+        }
+        bytes.extend_from_slice(self.sealed);
+        Some(bytes)
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<(NumericDate, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<8>()?;
+    let seconds = u64::from_be_bytes(*number);
+    Some((NumericDate::from_seconds(seconds), rest))
+}
+
+impl Inner {
+    fn row_of(&self, record: &SessionRecord) -> Result<Vec<u8>, Failure> {
+        let sealed = record::seal(record, &self.keys.load()).ok_or("no randomness")?;
+        let owners = record::owners(record);
+        let row = Row {
+            times: Times::of(record),
+            owners: owners.iter().map(String::as_str).collect(),
+            sealed: &sealed,
+        };
+        row.to_bytes().ok_or_else(|| "too many owners".into())
+    }
+
+    fn open(&self, id: &str, row: &[u8]) -> Option<Arc<SessionRecord>> {
+        let id = SessionId::parse(id)?;
+        let row = Row::parse(row)?;
+        record::open(&id, row.sealed, row.times, &self.keys.load()).map(Arc::new)
+    }
+
+    fn find(&self, id: &str) -> Result<Option<Arc<SessionRecord>>, Failure> {
+        let sessions = self.database.begin_read()?.open_table(SESSIONS)?;
+        let row = sessions.get(id)?;
+        Ok(row.and_then(|row| self.open(id, row.value())))
+    }
+
+    fn insert(&self, record: &SessionRecord) -> Result<(), Failure> {
+        let row = self.row_of(record)?;
+        let write = self.database.begin_write()?;
+        let surplus = {
+            let sessions = write.open_table(SESSIONS)?;
+            if sessions.len()? < self.capacity {
+                Vec::new()
+            } else {
+                self.idlest(&sessions)?
+            }
+        };
+        if !surplus.is_empty() {
+            tracing::warn!(
+                capacity = self.capacity,
+                "session store full: dropped the idlest"
+            );
+            for id in surplus {
+                take(&write, &id)?;
+            }
+        }
+        write
+            .open_table(SESSIONS)?
+            .insert(record.id.as_str(), row.as_slice())?;
+        let mut owners = write.open_multimap_table(OWNERS)?;
+        for owner in record::owners(record) {
+            owners.insert(owner.as_str(), record.id.as_str())?;
+        }
+        drop(owners);
+        write.commit()?;
+        Ok(())
+    }
+
+    /// A tenth of the sessions, so that a full file is not searched at every sign-in.
+    fn idlest(
+        &self,
+        sessions: &impl redb::ReadableTable<&'static str, &'static [u8]>,
+    ) -> Result<Vec<String>, Failure> {
+        let mut by_use = Vec::new();
+        for entry in sessions.iter()? {
+            let (id, row) = entry?;
+            let last_seen = Row::parse(row.value()).map(|row| row.times.last_seen);
+            by_use.push((last_seen, id.value().to_owned()));
+        }
+        by_use.sort_unstable();
+        let count = usize::try_from((self.capacity / 10).max(1))?;
+        Ok(by_use.into_iter().take(count).map(|(_, id)| id).collect())
+    }
+
+    /// Changes what is kept of a session; false when nothing is.
+    fn change(
+        &self,
+        id: &str,
+        change: impl FnOnce(Row<'_>) -> Option<Vec<u8>>,
+    ) -> Result<bool, Failure> {
+        let write = self.database.begin_write()?;
+        let changed = {
+            let mut sessions = write.open_table(SESSIONS)?;
+            let changed = match sessions.get(id)? {
+                Some(row) => Row::parse(row.value()).and_then(change),
+                None => None,
+            };
+            if let Some(row) = &changed {
+                sessions.insert(id, row.as_slice())?;
+            }
+            changed.is_some()
+        };
+        write.commit()?;
+        Ok(changed)
+    }
+
+    fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, Failure> {
+        let write = self.database.begin_write()?;
+        let ids: Vec<String> = match (which, record::owner_of(which)) {
+            (Selection::Session(id), _) => vec![id.to_string()],
+            (_, Some(owner)) => write
+                .open_multimap_table(OWNERS)?
+                .get(owner.as_str())?
+                .map(|id| Ok(id?.value().to_owned()))
+                .collect::<Result<_, Failure>>()?,
+            (_, None) => write
+                .open_table(SESSIONS)?
+                .iter()?
+                .map(|entry| Ok(entry?.0.value().to_owned()))
+                .collect::<Result<_, Failure>>()?,
+        };
+        let mut removed = Vec::new();
+        for id in ids {
+            let row = take(&write, &id)?;
+            removed.extend(row.and_then(|row| self.open(&id, &row)));
+        }
+        write.commit()?;
+        Ok(removed)
+    }
+
+    fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, Failure> {
+        let sessions = self.database.begin_read()?.open_table(SESSIONS)?;
+        let mut listed = Vec::new();
+        for entry in sessions.iter()? {
+            if listed.len() == limit {
+                break;
+            }
+            let (id, row) = entry?;
+            listed.extend(self.open(id.value(), row.value()));
+        }
+        Ok(listed)
+    }
+
+    fn sweep(&self, now: NumericDate, times: &SessionTimes) -> Result<u64, Failure> {
+        let write = self.database.begin_write()?;
+        let mut over = Vec::new();
+        for entry in write.open_table(SESSIONS)?.iter()? {
+            let (id, row) = entry?;
+            let lives = Row::parse(row.value()).is_some_and(|row| {
+                let idle_ends = row.times.last_seen.plus_seconds(times.idle);
+                now < row.times.ends.min(idle_ends)
+            });
+            if !lives {
+                over.push(id.value().to_owned());
+            }
+        }
+        for id in over {
+            take(&write, &id)?;
+        }
+        for table in [REVOKED, USED] {
+            write
+                .open_table(table)?
+                .retain(|_, until| now.as_seconds() < until)?;
+        }
+        let left = write.open_table(SESSIONS)?.len()?;
+        write.commit()?;
+        Ok(left)
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<(), Failure> {
+        let write = self.database.begin_write()?;
+        {
+            let mut revoked = write.open_table(REVOKED)?;
+            for revocation in revocations {
+                let text = serde_json::to_string(revocation)?;
+                revoked.insert(text.as_str(), revocation.until().as_seconds())?;
+            }
+            let mut meta = write.open_table(META)?;
+            let revision = meta.get(REVISION_KEY)?.map_or(0, |number| number.value());
+            meta.insert(REVISION_KEY, revision.wrapping_add(1))?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+
+    fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, Failure> {
+        let revoked = self.database.begin_read()?.open_table(REVOKED)?;
+        let mut live = Vec::new();
+        for entry in revoked.iter()? {
+            let (text, until) = entry?;
+            if now.as_seconds() < until.value() {
+                live.push(serde_json::from_str(text.value())?);
+            }
+        }
+        Ok(live)
+    }
+
+    fn use_once(
+        &self,
+        what: &str,
+        now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, Failure> {
+        let write = self.database.begin_write()?;
+        let fresh = {
+            let mut used = write.open_table(USED)?;
+            let before = used.insert(what, expires.as_seconds())?;
+            before.is_none_or(|expired| expired.value() <= now.as_seconds())
+        };
+        write.commit()?;
+        Ok(fresh)
+    }
+}
+
+/// Takes a session out, with the names that it is found by.
+fn take(write: &WriteTransaction, id: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let mut sessions = write.open_table(SESSIONS)?;
+    let row = sessions.remove(id)?.map(|row| row.value().to_vec());
+    if let Some(parsed) = row.as_deref().and_then(Row::parse) {
+        let mut owners = write.open_multimap_table(OWNERS)?;
+        for owner in parsed.owners {
+            owners.remove(owner, id)?;
+        }
+    }
+    Ok(row)
+}
+
+#[async_trait::async_trait]
+impl SessionStore for EmbeddedStore {
+    async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
+        self.run(move |inner| inner.insert(&record)).await
+    }
+
+    async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        let id = id.to_string();
+        self.run(move |inner| inner.find(&id)).await
+    }
+
+    async fn touch(
+        &self,
+        id: &SessionId,
+        now: NumericDate,
+        window_ends: NumericDate,
+    ) -> Result<(), StoreUnavailable> {
+        let id = id.to_string();
+        self.run(move |inner| {
+            inner.change(&id, |mut row| {
+                row.times.last_seen = row.times.last_seen.max(now);
+                row.times.window_ends = row.times.window_ends.max(window_ends);
+                row.to_bytes()
+            })
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
+        self.run(move |inner| {
+            let sealed = record::seal(&record, &inner.keys.load()).ok_or("no randomness")?;
+            inner.change(record.id.as_str(), |row| {
+                let times = Times {
+                    last_seen: row.times.last_seen.max(record.last_seen),
+                    window_ends: row.times.window_ends.max(record.window_ends),
+                    ends: record.ends,
+                };
+                // Neither the person nor the session at the provider changes by a renewal.
+                let row = Row {
+                    times,
+                    owners: row.owners,
+                    sealed: &sealed,
+                };
+                row.to_bytes()
+            })
+        })
+        .await
+    }
+
+    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        let which = which.clone();
+        self.run(move |inner| inner.remove(&which)).await
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        self.run(move |inner| inner.list(limit)).await
+    }
+
+    async fn sweep(
+        &self,
+        now: NumericDate,
+        times: &SessionTimes,
+    ) -> Result<usize, StoreUnavailable> {
+        let times = *times;
+        let left = self.run(move |inner| inner.sweep(now, &times)).await?;
+        Ok(usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
+        let revocations = revocations.to_vec();
+        self.run(move |inner| inner.revoke(&revocations)).await
+    }
+
+    async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
+        self.run(|inner| {
+            let meta = inner.database.begin_read()?.open_table(META)?;
+            Ok(meta.get(REVISION_KEY)?.map_or(0, |number| number.value()))
+        })
+        .await
+    }
+
+    async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
+        self.run(move |inner| inner.revocations(now)).await
+    }
+
+    async fn use_once(
+        &self,
+        what: &str,
+        now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, StoreUnavailable> {
+        let what = what.to_owned();
+        self.run(move |inner| inner.use_once(&what, now, expires))
+            .await
+    }
+
+    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
+        // No other process has the file.
+        Ok(Some(RenewalLock {
+            id: id.clone(),
+            token: String::new(),
+        }))
+    }
+
+    async fn unlock(&self, _lock: RenewalLock) -> Result<(), StoreUnavailable> {
+        Ok(())
+    }
+
+    fn use_keys(&self, ring: &KeyRing) {
+        self.0
+            .keys
+            .store(Arc::new(SealingKeys::new(ring, Purpose::Store)));
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore")
+            .field("capacity", &self.0.capacity)
+            .finish_non_exhaustive()
+    }
+}

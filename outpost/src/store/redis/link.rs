@@ -1,0 +1,390 @@
+//! Reaching Redis: one server, the one that Sentinels name, or a cluster.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue,
+    IntoConnectionInfo as _, Pipeline, RedisError, RedisFuture, RedisResult, TlsMode, Value,
+};
+use tokio::sync::Mutex;
+
+use crate::store::StoreUnavailable;
+
+/// How long Redis may take to answer. It answers in less than a millisecond or is not well, and a
+/// person waits.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// For how long nobody tries again after Redis could not be reached, so that those who wait for it
+/// do not queue behind each other's attempts.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Where Redis is.
+#[derive(Clone)]
+pub struct RedisUrl {
+    topology: Topology,
+    text: String,
+}
+
+#[derive(Clone)]
+enum Topology {
+    Single(ConnectionInfo),
+    Sentinel {
+        sentinels: Vec<ConnectionInfo>,
+        service: String,
+        node: ConnectionInfo,
+        tls: bool,
+    },
+    Cluster(Vec<ConnectionInfo>),
+}
+
+/// A text that is not a [`RedisUrl`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected `redis://user:password@host:6379/0`, `redis-sentinel://…@host1,host2/0?service=NAME` \
+     or `redis-cluster://…@host1,host2`, and `rediss` for `redis` with TLS"
+)]
+pub struct InvalidRedisUrl;
+
+impl RedisUrl {
+    /// Parses an address of one server, several Sentinels or several nodes of a cluster.
+    ///
+    /// User and password are those of the servers. Sentinels that want some have them in the query
+    /// parameters `sentinelUser` and `sentinelPassword`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRedisUrl`], which does not repeat the text: it may hold a password.
+    pub fn parse(text: &str) -> Result<Self, InvalidRedisUrl> {
+        let topology = Topology::parse(text.trim()).ok_or(InvalidRedisUrl)?;
+        Ok(Self {
+            topology,
+            text: text.to_owned(),
+        })
+    }
+}
+
+impl PartialEq for RedisUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for RedisUrl {}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisUrl(redacted)")
+    }
+}
+
+impl Topology {
+    fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let (scheme, kind) = match scheme.split_once('-') {
+            Some((scheme, kind @ ("sentinel" | "cluster"))) => (scheme, kind),
+            Some(_) => return None,
+            None => return Some(Self::Single(text.into_connection_info().ok()?)),
+        };
+        let tls = match scheme {
+            "redis" => false,
+            "rediss" => true,
+            _ => return None,
+        };
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, hosts) = match authority.rsplit_once('@') {
+            Some((user, hosts)) => (format!("{user}@"), hosts),
+            None => (String::new(), authority),
+        };
+        let info = |user: &str, host: &str, database: &str| {
+            format!("{scheme}://{user}{host}/{database}")
+                .as_str()
+                .into_connection_info()
+                .ok()
+        };
+        let hosts: Vec<&str> = hosts.split(',').filter(|host| !host.is_empty()).collect();
+        let first = hosts.first()?;
+        if kind == "cluster" {
+            let nodes = hosts.iter().map(|host| info(&user, host, ""));
+            return Some(Self::Cluster(nodes.collect::<Option<_>>()?));
+        }
+        let parameter = |name: &str| {
+            url::form_urlencoded::parse(query.as_bytes())
+                .find_map(|(own, value)| (own == name).then(|| value.into_owned()))
+        };
+        let mut sentinels = Vec::new();
+        for host in &hosts {
+            // Sentinels listen on a port of their own.
+            let sentinel = info("", &with_port(host, 26_379), "")?;
+            let mut settings = sentinel.redis_settings().clone();
+            if let Some(user) = parameter("sentinelUser") {
+                settings = settings.set_username(user);
+            }
+            if let Some(password) = parameter("sentinelPassword") {
+                settings = settings.set_password(password);
+            }
+            sentinels.push(sentinel.set_redis_settings(settings));
+        }
+        Some(Self::Sentinel {
+            sentinels,
+            service: parameter("service")?,
+            node: info(&user, first, database)?,
+            tls,
+        })
+    }
+}
+
+fn with_port(host: &str, port: u16) -> String {
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(name, port)| !name.ends_with(':') && port.parse::<u16>().is_ok());
+    if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// A connection that is made when it is needed and anew after it broke.
+pub(super) struct Link {
+    topology: Topology,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<Connection>,
+    failed: Option<Instant>,
+}
+
+impl Link {
+    pub(super) fn new(url: &RedisUrl) -> Self {
+        // Another part of the process may have chosen one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            topology: url.topology.clone(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Runs a command, on a new connection if the one before has broken.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+    ) -> Result<T, StoreUnavailable> {
+        for first in [true, false] {
+            let mut connection = self.connection().await.map_err(unavailable)?;
+            match command.query_async(&mut connection).await {
+                Err(error) if first && is_broken(&error) => self.forget().await,
+                outcome => return self.noted(outcome).await,
+            }
+        }
+        Err(unavailable(RedisError::from((
+            ErrorKind::Io,
+            "no connection lasts",
+        ))))
+    }
+
+    /// As [`Link::run`], for several commands about one key.
+    pub(super) async fn run_all<T: FromRedisValue>(
+        &self,
+        commands: &Pipeline,
+    ) -> Result<T, StoreUnavailable> {
+        for first in [true, false] {
+            let mut connection = self.connection().await.map_err(unavailable)?;
+            match commands.query_async(&mut connection).await {
+                Err(error) if first && is_broken(&error) => self.forget().await,
+                outcome => return self.noted(outcome).await,
+            }
+        }
+        Err(unavailable(RedisError::from((
+            ErrorKind::Io,
+            "no connection lasts",
+        ))))
+    }
+
+    async fn noted<T>(&self, outcome: RedisResult<T>) -> Result<T, StoreUnavailable> {
+        if outcome.as_ref().is_err_and(is_broken) {
+            self.forget().await;
+        }
+        outcome.map_err(unavailable)
+    }
+
+    async fn forget(&self) {
+        self.state.lock().await.connection = None;
+    }
+
+    async fn connection(&self) -> RedisResult<Connection> {
+        let mut state = self.state.lock().await;
+        if let Some(connection) = &state.connection {
+            return Ok(connection.clone());
+        }
+        if state.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Err((ErrorKind::Io, "could not be reached a moment ago").into());
+        }
+        let connected = match tokio::time::timeout(TIMEOUT * 2, self.topology.connect()).await {
+            Ok(connected) => connected,
+            Err(_) => Err((ErrorKind::Io, "no answer in time").into()),
+        };
+        match connected {
+            Ok(connection) => {
+                state.failed = None;
+                state.connection = Some(connection.clone());
+                Ok(connection)
+            }
+            Err(error) => {
+                state.failed = Some(Instant::now());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Whether another connection may do better: this one is gone, or its server is no master any
+/// more.
+fn is_broken(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
+        || error.is_unrecoverable_error()
+        || matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN"))
+}
+
+fn unavailable(error: RedisError) -> StoreUnavailable {
+    StoreUnavailable(Box::new(error))
+}
+
+impl Topology {
+    async fn connect(&self) -> RedisResult<Connection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(TIMEOUT))
+            .set_response_timeout(Some(TIMEOUT));
+        match self {
+            Self::Single(info) => {
+                let client = Client::open(info.clone())?;
+                let connection = client.get_multiplexed_async_connection_with_config(&config);
+                Ok(Connection::Server(connection.await?))
+            }
+            Self::Sentinel {
+                sentinels,
+                service,
+                node,
+                tls,
+            } => {
+                let mut info = SentinelNodeConnectionInfo::default()
+                    .set_redis_connection_info(node.redis_settings().clone());
+                if *tls {
+                    info = info.set_tls_mode(TlsMode::Secure);
+                }
+                let mut client = SentinelClient::build(
+                    sentinels.clone(),
+                    service,
+                    Some(info),
+                    SentinelServerType::Master,
+                )?;
+                let connection = client.get_async_connection_with_config(&config);
+                Ok(Connection::Server(connection.await?))
+            }
+            Self::Cluster(nodes) => {
+                let client = ClusterClientBuilder::new(nodes.clone())
+                    .connection_timeout(TIMEOUT)
+                    .response_timeout(TIMEOUT)
+                    .build()?;
+                Ok(Connection::Cluster(client.get_async_connection().await?))
+            }
+        }
+    }
+}
+
+/// A connection, which several commands may use at once.
+#[derive(Clone)]
+enum Connection {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Server(connection) => connection.req_packed_command(cmd),
+            Self::Cluster(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Server(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Server(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_one_server_sentinels_or_a_cluster() {
+        for (text, expected) in [
+            ("redis://127.0.0.1", "single"),
+            ("rediss://user:p%40ss@redis.example.com:6380/2", "single"),
+            ("redis+unix:///run/redis.sock", "single"),
+            ("redis-sentinel://a,b:26380,c/1?service=main", "sentinel 3"),
+            (
+                "rediss-sentinel://u:p@a?service=main&sentinelPassword=x",
+                "sentinel 1",
+            ),
+            ("redis-sentinel://a,b", "wrong"),
+            ("redis-cluster://:p@a:7000,b:7001", "cluster 2"),
+            ("rediss-cluster://[::1]:7000", "cluster 1"),
+            ("redis-cluster://", "wrong"),
+            ("redis-other://a", "wrong"),
+            ("http://a", "wrong"),
+            ("localhost:6379", "wrong"),
+            ("", "wrong"),
+        ] {
+            let parsed = match RedisUrl::parse(text).map(|url| url.topology) {
+                Ok(Topology::Single(_)) => "single".to_owned(),
+                Ok(Topology::Sentinel { sentinels, .. }) => format!("sentinel {}", sentinels.len()),
+                Ok(Topology::Cluster(nodes)) => format!("cluster {}", nodes.len()),
+                Err(InvalidRedisUrl) => "wrong".to_owned(),
+            };
+            assert_eq!(parsed, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sentinel_has_its_own_port_and_credentials() {
+        let url = "redis-sentinel://u:secret@a,b:7/1?service=main&sentinelPassword=other";
+        let parsed = RedisUrl::parse(url).expect("an address");
+        assert!(!format!("{parsed:?}").contains("secret"));
+        let Topology::Sentinel {
+            sentinels, node, ..
+        } = parsed.topology
+        else {
+            panic!("not sentinels");
+        };
+        let shown: Vec<String> = sentinels.iter().map(|s| s.addr().to_string()).collect();
+        assert_eq!(shown, ["a:26379", "b:7"]);
+        assert_eq!(sentinels[0].redis_settings().password(), Some("other"));
+        assert_eq!(node.redis_settings().password(), Some("secret"));
+        assert_eq!(node.redis_settings().db(), 1);
+    }
+}

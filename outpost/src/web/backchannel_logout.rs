@@ -1,0 +1,100 @@
+//! `backchannel_logout`: the provider says that somebody has signed out there (OpenID Connect
+//! Back-Channel Logout 1.0).
+//!
+//! It is asked by the provider and not by a browser, so the host says nothing: which application's
+//! sessions are meant follows from the token alone.
+
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::{Method, request};
+use http_body_util::{BodyExt as _, Limited};
+use url::form_urlencoded;
+
+use super::outcome::{Answer, Outcome};
+use super::{Failure, Site};
+use crate::audit;
+use crate::provider::{LogoutToken, LogoutTokenError, UncheckedLogoutToken};
+use crate::store::Selection;
+
+/// The longest form that is read, in bytes.
+const MAX_FORM_BYTES: usize = 16 * 1024;
+
+impl Site<'_> {
+    pub(super) async fn backchannel_logout(self, parts: &request::Parts, body: Body) -> Answer {
+        if parts.method != Method::POST {
+            return Failure::MethodNotAllowed.into();
+        }
+        match self.log_out(parts, body).await {
+            Ok(()) => Outcome::LoggedOut.into(),
+            Err(failure) => failure.into(),
+        }
+    }
+
+    async fn log_out(self, parts: &request::Parts, body: Body) -> Result<(), Failure> {
+        let token = token(parts, body).await?;
+        let logout = self.verify(&token).await?;
+        let now = self.outpost.clock.now();
+        let store = &self.outpost.store;
+        let issuer = match &logout.which {
+            Selection::ProviderSession { issuer, .. } | Selection::Subject { issuer, .. } => issuer,
+            Selection::Session(_) | Selection::Everyone => "",
+        };
+        let once = format!("logout {issuer} {}", logout.id);
+        if !store.use_once(&once, now, logout.remember_until).await? {
+            return Err(LogoutTokenError::Replayed.into());
+        }
+        let times = &self.deployment.times;
+        let ended = self.outpost.endings.end(&logout.which, times).await?;
+        audit::revoked(
+            "backchannel_logout",
+            issuer,
+            logout.subject.as_deref(),
+            ended,
+        );
+        // Whether there was such a session is nobody else's business.
+        Ok(())
+    }
+
+    async fn verify(self, token: &str) -> Result<LogoutToken, Failure> {
+        let unchecked = UncheckedLogoutToken::parse(token)?;
+        let now = self.outpost.clock.now();
+        let mut failure = LogoutTokenError::Issuer;
+        // Several may be clients of one issuer.
+        for provider in &self.deployment.providers {
+            if unchecked.issuer() != Some(provider.settings().issuer.as_str()) {
+                continue;
+            }
+            match provider.verify_logout_token(&unchecked, now).await {
+                Ok(logout) => return Ok(logout),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure.into())
+    }
+}
+
+/// The token of the form that a request brings.
+async fn token(parts: &request::Parts, body: Body) -> Result<String, LogoutTokenError> {
+    const FORM: LogoutTokenError = LogoutTokenError::Form;
+    let media_type = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    if !media_type.is_some_and(|media| {
+        media
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }) {
+        return Err(FORM);
+    }
+    let body = Limited::new(body, MAX_FORM_BYTES).collect().await;
+    let form = body.map_err(|_| FORM)?.to_bytes();
+    let mut tokens = form_urlencoded::parse(&form)
+        .filter(|(name, _)| name == "logout_token")
+        .map(|(_, token)| token.into_owned());
+    match (tokens.next(), tokens.next()) {
+        (Some(token), None) => Ok(token),
+        (Some(_), Some(_)) | (None, _) => Err(FORM),
+    }
+}
