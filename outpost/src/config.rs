@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::authority::{CookieDomain, ExternalUrl};
+use crate::pages::Brand;
 use crate::store::RedisUrl;
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
@@ -55,6 +56,8 @@ pub struct Config {
     pub applications: Vec<ApplicationSettings>,
     /// What Traefik is served, if anything.
     pub traefik: Option<TraefikSettings>,
+    /// What the operator makes of the pages.
+    pub brand: Brand,
     /// Every file that was read for it, so that a change of one can be noticed.
     pub files: Vec<PathBuf>,
 }

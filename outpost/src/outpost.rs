@@ -9,6 +9,7 @@ use gatepost_session::{KeyRing, NumericDate, Purpose, Signer};
 
 use crate::application::{Application, Applications};
 use crate::config::{Config, SessionTimes};
+use crate::pages::Pages;
 use crate::provider::{HttpError, Provider};
 use crate::seal::SealingKeys;
 use crate::sessions::{Endings, Renewals};
@@ -69,6 +70,8 @@ pub struct Deployment {
     pub flow_keys: SealingKeys,
     /// What Traefik's HTTP provider is served, if anything.
     pub traefik: Option<String>,
+    /// What people see.
+    pub pages: Pages,
     /// Where plugins read what was ended, if anywhere.
     pub revoked_file: Option<PathBuf>,
 }
@@ -90,6 +93,9 @@ pub enum DeployError {
     /// The ring derives no key, which a ring that was read always does.
     #[error("the key ring derives no signing key")]
     NoSigningKey,
+    /// A template of the pages is wrong, which reading the configuration rules out.
+    #[error("the pages cannot be rendered: {0}")]
+    Pages(#[source] minijinja::Error),
 }
 
 impl Deployment {
@@ -143,6 +149,7 @@ impl Deployment {
             signer: signer(&config.keys)?,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             traefik: traefik::dynamic_configuration(config),
+            pages: Pages::new(&config.brand).map_err(DeployError::Pages)?,
             revoked_file: config.revoked_file.clone(),
         })
     }

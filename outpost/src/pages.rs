@@ -1,18 +1,23 @@
 //! The pages a person sees: small, rendered here, with nothing loaded from anywhere.
 
-use std::sync::LazyLock;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
+use http::header::{
+    CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_FRAME_OPTIONS,
+};
 use http::{HeaderName, HeaderValue};
-use minijinja::{Environment, context};
+use minijinja::value::{Kwargs, Serde};
+use minijinja::{Environment, Error, ErrorKind, HtmlEscape, State, Value, context};
 use sha2::{Digest as _, Sha256};
 
 use crate::web::{Denied, FailureText, SessionView};
 
-const STYLE: &str = include_str!("pages/templates/style.css");
+mod brand;
+mod language;
+
+pub use brand::{Brand, Colour, DEFAULT_COLOUR, Logo, MAX_LOGO_BYTES};
+pub use language::Language;
 
 /// The templates by name. Their names end in `.html`, which turns escaping on.
 const TEMPLATES: [(&str, &str); 6] = [
@@ -20,17 +25,20 @@ const TEMPLATES: [(&str, &str); 6] = [
     ("failure.html", include_str!("pages/templates/failure.html")),
     ("denied.html", include_str!("pages/templates/denied.html")),
     (
+        "not_delivered.html",
+        include_str!("pages/templates/not_delivered.html"),
+    ),
+    (
         "signed_out.html",
         include_str!("pages/templates/signed_out.html"),
     ),
     ("session.html", include_str!("pages/templates/session.html")),
-    (
-        "not_delivered.html",
-        include_str!("pages/templates/not_delivered.html"),
-    ),
 ];
 
-/// What is served should a template be broken, which a test rules out.
+/// The name of the style, beside the templates.
+const STYLE: (&str, &str) = ("style.css", include_str!("pages/templates/style.css"));
+
+/// What is served should a template fail.
 const LAST_RESORT: &str = "<!doctype html><title>Gatepost</title><p>Something went wrong.";
 
 /// A page and what it says.
@@ -59,158 +67,182 @@ pub enum Page<'a> {
     Session(&'a SessionView),
 }
 
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    for (name, source) in TEMPLATES {
-        if let Err(error) = environment.add_template(name, source) {
-            tracing::error!(name, %error, "template is broken");
-        }
-    }
-    environment.add_filter("time", |seconds: i64| {
-        DateTime::from_timestamp(seconds, 0)
-            .map(|time| time.format("%Y-%m-%d %H:%M UTC").to_string())
-            .unwrap_or_default()
-    });
-    environment
-});
-
-/// `Content-Security-Policy`: this page's own style, by its hash, and nothing else. No script runs,
-/// nothing is loaded, nobody frames it.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
-    HeaderValue::try_from(format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'"
-    ))
-    .unwrap_or(HeaderValue::from_static("default-src 'none'"))
-});
-
-/// The headers of every page.
-pub fn headers() -> [(HeaderName, HeaderValue); 3] {
-    [
-        (
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        ),
-        (CONTENT_SECURITY_POLICY, POLICY.clone()),
-        (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    ]
+/// The templates, as the operator wants them.
+#[derive(Debug)]
+pub struct Pages {
+    environment: Environment<'static>,
+    style: String,
+    policy: HeaderValue,
+    brand: Brand,
 }
 
-impl Page<'_> {
-    /// The page as HTML.
-    pub fn render(&self) -> String {
-        let rendered = match self {
-            Self::Failure { text, reference } => render(
-                "failure.html",
-                context! { title => text.title, advice => text.advice, reference => *reference },
+/// A page for one reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'p> {
+    /// The templates.
+    pub pages: &'p Pages,
+    /// The reader's language.
+    pub language: Language,
+}
+
+impl Pages {
+    /// The names of the files that may stand in the place of our own.
+    pub fn file_names() -> impl Iterator<Item = &'static str> {
+        TEMPLATES.into_iter().map(|(name, _)| name).chain([STYLE.0])
+    }
+
+    /// Pages of this brand.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with one of the brand's templates, with its name and line.
+    pub fn new(brand: &Brand) -> Result<Self, Error> {
+        let mut environment = Environment::new();
+        let source = |(name, own): (&'static str, &'static str)| {
+            brand
+                .templates
+                .get(name)
+                .map_or_else(|| own.to_owned(), Clone::clone)
+        };
+        for template in TEMPLATES {
+            environment.add_template_owned(template.0, source(template))?;
+        }
+        environment.add_filter("time", |seconds: i64| {
+            DateTime::from_timestamp(seconds, 0)
+                .map(|time| time.format("%Y-%m-%d %H:%M UTC").to_string())
+                .unwrap_or_default()
+        });
+        environment.add_function("text", text);
+        let colour = brand.colour.unwrap_or(DEFAULT_COLOUR);
+        let style = format!(
+            ":root {{ --button: {colour}; --on-button: {}; }}\n{}",
+            colour.text(),
+            source(STYLE)
+        );
+        // This page's own style, by its hash, a logo that is part of the page, and nothing else.
+        // No script runs, nothing is loaded, nobody frames it.
+        let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
+        let images = brand.logo.as_ref().map_or("", |_| " img-src data:;");
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{hash}';{images} base-uri 'none'; form-action \
+             'none'; frame-ancestors 'none'"
+        );
+        Ok(Self {
+            environment,
+            style,
+            policy: HeaderValue::try_from(policy)
+                .unwrap_or(HeaderValue::from_static("default-src 'none'")),
+            brand: brand.clone(),
+        })
+    }
+
+    fn render(&self, name: &str, language: Language, values: Value) -> Result<String, Error> {
+        let values = context! {
+            style => Value::from_safe_string(self.style.clone()),
+            language => language.tag(),
+            brand_name => self.brand.name.as_deref(),
+            logo => self.brand.logo.as_ref().map(Logo::url),
+            ..values
+        };
+        self.environment.get_template(name)?.render(values)
+    }
+}
+
+/// `text("denied.body", who=…)`: a text in the page's language. What is filled in is escaped and
+/// emphasised.
+fn text(state: &State<'_, '_>, key: &str, fill: Kwargs) -> Result<Value, Error> {
+    let tag = state.lookup("language");
+    let tag = tag.as_ref().and_then(Value::as_str);
+    let Some(text) = Language::accepted(tag).text(key) else {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("there is no text `{key}`"),
+        ));
+    };
+    let mut html = HtmlEscape(text).to_string();
+    for name in fill.args() {
+        let value: String = fill.get(name)?;
+        let value = format!("<strong>{}</strong>", HtmlEscape(&value));
+        html = html.replace(&format!("{{{name}}}"), &value);
+    }
+    Ok(Value::from_safe_string(html))
+}
+
+impl Reader<'_> {
+    /// The headers of every page.
+    pub fn headers(self) -> [(HeaderName, HeaderValue); 5] {
+        [
+            (
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/html; charset=utf-8"),
             ),
-            Self::Denied(denied) => render(
-                "denied.html",
-                context! {
-                    title => "You do not have access",
+            (CONTENT_SECURITY_POLICY, self.pages.policy.clone()),
+            (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+            (
+                CONTENT_LANGUAGE,
+                HeaderValue::from_static(self.language.tag()),
+            ),
+            (VARY, HeaderValue::from_static("Cookie, Accept-Language")),
+        ]
+    }
+
+    /// A page as HTML.
+    pub fn render(self, page: &Page<'_>) -> String {
+        let text = |key: &str| self.language.text(key);
+        let (name, values) = match page {
+            Page::Failure {
+                text: english,
+                reference,
+            } => {
+                let own = |part: &str, ours| {
+                    text(&format!("failures.{}.{part}", english.code)).unwrap_or(ours)
+                };
+                let values = context! {
+                    title => own("title", english.title),
+                    advice => own("advice", english.advice),
+                    reference => *reference,
+                };
+                ("failure.html", values)
+            }
+            Page::Denied(denied) => {
+                let values = context! {
+                    title => text("denied.title"),
                     application => denied.application.as_str(),
                     signed_in_as => denied.signed_in_as.as_str(),
                     sign_out_url => denied.sign_out_url.as_str(),
-                },
-            ),
-            Self::NotDelivered { sign_in_url } => {
-                let values =
-                    context! { title => "Please sign in again", sign_in_url => *sign_in_url };
-                render("not_delivered.html", values)
+                };
+                ("denied.html", values)
             }
-            Self::SignedOut { application_url } => {
-                let values =
-                    context! { title => "Signed out", application_url => *application_url };
-                render("signed_out.html", values)
+            Page::NotDelivered { sign_in_url } => {
+                let values = context! {
+                    title => text("not_delivered.title"),
+                    sign_in_url => *sign_in_url,
+                };
+                ("not_delivered.html", values)
             }
-            Self::Session(view) => {
-                let session = minijinja::Value::from(minijinja::value::Serde(*view));
-                render(
-                    "session.html",
-                    context! { title => "Your session", session },
-                )
+            Page::SignedOut { application_url } => {
+                let values = context! {
+                    title => text("signed_out.title"),
+                    application_url => *application_url,
+                };
+                ("signed_out.html", values)
+            }
+            Page::Session(view) => {
+                let values = context! {
+                    title => text("session.title"),
+                    session => Value::from(Serde(*view)),
+                };
+                ("session.html", values)
             }
         };
-        rendered.unwrap_or_else(|error| {
-            tracing::error!(%error, "page cannot be rendered");
-            LAST_RESORT.to_owned()
-        })
+        self.pages
+            .render(name, self.language, values)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, name, "page cannot be rendered");
+                LAST_RESORT.to_owned()
+            })
     }
-}
-
-fn render(name: &str, values: minijinja::Value) -> Result<String, minijinja::Error> {
-    let values =
-        context! { style => minijinja::Value::from_safe_string(STYLE.to_owned()), ..values };
-    ENVIRONMENT.get_template(name)?.render(values)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOSTILE: &str = "<script>alert('x')</script>\"&";
-
-    fn view() -> SessionView {
-        SessionView {
-            application: "wiki".into(),
-            issuer: "https://id.example.com".into(),
-            subject: HOSTILE.into(),
-            username: Some(HOSTILE.into()),
-            name: None,
-            email: Some("a@example.com".into()),
-            groups: vec!["staff".into(), HOSTILE.into()],
-            signed_in_at: 1_800_000_000,
-            renews_at: 1_800_000_600,
-            window_ends_at: 1_800_000_900,
-            ends_at: 1_800_086_400,
-            sign_out: "https://wiki.example.com/akprox/sign_out".into(),
-        }
-    }
-
-    #[test]
-    fn every_page_renders_and_escapes_what_others_wrote() {
-        let denied = Denied {
-            application: "wiki".into(),
-            signed_in_as: HOSTILE.into(),
-            sign_out_url: "https://wiki.example.com/akprox/sign_out".into(),
-        };
-        let view = view();
-        let text = FailureText {
-            code: "x",
-            title: "It broke",
-            advice: "Wait.",
-        };
-        for (case, page, says) in [
-            (
-                "failure",
-                Page::Failure {
-                    text,
-                    reference: "0123ab",
-                },
-                "0123ab",
-            ),
-            ("denied", Page::Denied(&denied), "wiki"),
-            (
-                "signed out",
-                Page::SignedOut {
-                    application_url: "https://a.example/",
-                },
-                "a.example",
-            ),
-            ("session", Page::Session(&view), "2027-01-15 08:00 UTC"),
-        ] {
-            let html = page.render();
-            assert!(html.starts_with("<!doctype html>"), "{case}");
-            assert!(
-                html.contains(says) && html.contains("</html>"),
-                "{case}: {html}"
-            );
-            assert!(!html.contains("<script"), "{case}: {html}");
-            assert!(
-                html.contains(STYLE),
-                "{case}: the style is not the one that was hashed"
-            );
-        }
-    }
-}
+mod tests;

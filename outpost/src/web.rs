@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 
 use crate::metrics;
 use crate::outpost::{Deployment, Outpost};
+use crate::pages::{Language, Reader};
 
 mod backchannel_logout;
 mod callback;
@@ -101,7 +102,11 @@ async fn respond(
             site.elsewhere(&visit),
         ),
     };
-    let response = answer.into_response(channel, presentation);
+    let reader = Reader {
+        pages: &deployment.pages,
+        language: Language::accepted(visit.header_text("accept-language")),
+    };
+    let response = answer.into_response(channel, presentation, reader);
     metrics::answered(named, begun.elapsed());
     response
 }

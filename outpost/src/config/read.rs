@@ -15,6 +15,7 @@ use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 
 mod application;
+mod pages;
 mod provider;
 mod session;
 mod store;
@@ -61,6 +62,10 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
         .collect();
     report_clashes(&applications, &fields);
     let traefik = fields.section("traefik").and_then(traefik::traefik);
+    let brand = fields
+        .section("pages")
+        .map(|fields| pages::pages(fields, &files))
+        .unwrap_or_default();
     fields.finish();
     Some(Config {
         listen: listen?,
@@ -73,6 +78,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
         revoked_file,
         applications,
         traefik,
+        brand,
         files: files.into_inner(),
         providers,
     })

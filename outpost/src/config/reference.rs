@@ -80,6 +80,11 @@ const SECTIONS: &[(&str, &str)] = &[
         "What Traefik's HTTP provider is served at `http://METRICS/traefik`, for the applications \
          that name an upstream.",
     ),
+    (
+        "pages",
+        "What the pages look like: they are in the browser's language, as far as there is a file for \
+         it in `outpost/src/pages/languages/`.",
+    ),
     ("providers[]", "The OpenID providers, at least one."),
     ("applications[]", "The applications, at least one."),
     (
@@ -277,6 +282,30 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         "",
         "Who gets the certificates; implies `tls`.",
+    ),
+    key(
+        "pages.name",
+        Kind::Text,
+        "",
+        "Whose sign-in it is, shown above every page.",
+    ),
+    key(
+        "pages.logoFile",
+        Kind::File,
+        "",
+        "A picture beside the name: SVG, PNG, JPEG or WebP of at most 64 KiB.",
+    ),
+    key(
+        "pages.colour",
+        Kind::Text,
+        "#0550ae",
+        "The colour of buttons; the text on them is black or white, whichever can be read.",
+    ),
+    key(
+        "pages.templates",
+        Kind::File,
+        "",
+        "A folder with files in the place of those in `outpost/src/pages/templates/`.",
     ),
     key(
         "providers[].name",

@@ -113,7 +113,10 @@ fn is_setting(text: &str) -> bool {
     let Some((key, _)) = text.trim_start().split_once(':') else {
         return false;
     };
-    let file = matches!(key, "keysFile" | "caFile" | "clientAuthentication" | "tls");
+    let file = matches!(
+        key,
+        "keysFile" | "caFile" | "clientAuthentication" | "tls" | "logoFile" | "templates"
+    );
     let known = keys().any(|known| known.split(['.', '[', ']', '{']).any(|word| word == key));
     known && !file
 }

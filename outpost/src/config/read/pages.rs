@@ -1,0 +1,80 @@
+//! The keys of the pages.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gatepost_policy::config::Fields;
+
+use crate::pages::{Brand, Colour, Logo, MAX_LOGO_BYTES, Pages};
+
+pub(super) fn pages(mut fields: Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Brand {
+    let logo = fields.text("logoFile").and_then(|path| {
+        files.borrow_mut().push(PathBuf::from(&path));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                fields.problem("logoFile", format!("cannot read {path}: {error}"));
+                return None;
+            }
+        };
+        let logo = Logo::new(&bytes);
+        if logo.is_none() {
+            let most = MAX_LOGO_BYTES / 1024;
+            fields.problem(
+                "logoFile",
+                format!("expected SVG, PNG, JPEG or WebP of at most {most} KiB"),
+            );
+        }
+        logo
+    });
+    let mut brand = Brand {
+        name: fields.text("name"),
+        logo,
+        colour: fields.parsed("colour", |text| {
+            Colour::parse(text).ok_or("expected a colour like `#0550ae`")
+        }),
+        ..Brand::default()
+    };
+    if let Some(folder) = fields.text("templates") {
+        own_templates(&mut brand, &fields, Path::new(&folder), files);
+    }
+    if let Err(error) = Pages::new(&brand) {
+        fields.problem("templates", format!("a template is wrong: {error}"));
+        brand.templates.clear();
+    }
+    fields.finish();
+    brand
+}
+
+/// Reads those files of a folder that stand in the place of our own.
+fn own_templates(
+    brand: &mut Brand,
+    fields: &Fields<'_>,
+    folder: &Path,
+    files: &RefCell<Vec<PathBuf>>,
+) {
+    for name in Pages::file_names() {
+        let path = folder.join(name);
+        files.borrow_mut().push(path.clone());
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                brand.templates.insert(name.to_owned(), text);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                fields.problem(
+                    "templates",
+                    format!("cannot read {}: {error}", path.display()),
+                );
+            }
+        }
+    }
+    if brand.templates.is_empty() {
+        let names: Vec<&str> = Pages::file_names().collect();
+        fields.problem(
+            "templates",
+            format!("{} has none of {}", folder.display(), names.join(", ")),
+        );
+    }
+}

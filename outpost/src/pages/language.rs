@@ -1,0 +1,159 @@
+//! The languages of the pages: one file each in `pages/languages/`.
+//!
+//! To add one, translate `de.yaml`, put the file beside it and into [`FILES`]; a test says what it
+//! lacks. A text that is missing is shown in English.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+/// The files by language tag, English first.
+const FILES: [(&str, &str); 2] = [
+    ("en", include_str!("languages/en.yaml")),
+    ("de", include_str!("languages/de.yaml")),
+];
+
+/// The most languages of a header that are looked at.
+const MAX_RANGES: usize = 16;
+
+/// A language that pages can be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Language(usize);
+
+/// The texts of each file by their keys.
+static TEXTS: LazyLock<Vec<BTreeMap<String, String>>> =
+    LazyLock::new(|| FILES.iter().map(|(_, file)| read(file)).collect());
+
+impl Language {
+    /// English.
+    pub const ENGLISH: Self = Self(0);
+
+    /// The best language for an `Accept-Language` header (RFC 9110 §12.5.4): of those that we
+    /// have, the one that is wanted most. Regions are not told apart.
+    pub fn accepted(header: Option<&str>) -> Self {
+        let mut best = (0, Self::ENGLISH);
+        let ranges = header.unwrap_or_default().split(',').take(MAX_RANGES);
+        for range in ranges {
+            let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let primary = tag.trim().split('-').next().unwrap_or_default();
+            let found = FILES
+                .iter()
+                .position(|(own, _)| own.eq_ignore_ascii_case(primary));
+            let weight = match parameters.trim().strip_prefix("q=") {
+                Some(weight) => thousandths(weight.trim()),
+                None => 1_000,
+            };
+            if let Some(found) = found
+                && weight > best.0
+            {
+                best = (weight, Self(found));
+            }
+        }
+        best.1
+    }
+
+    /// The language's tag (BCP 47).
+    pub fn tag(self) -> &'static str {
+        FILES.get(self.0).map_or("en", |(tag, _)| tag)
+    }
+
+    /// The text of that key, in English where this language lacks it.
+    pub fn text(self, key: &str) -> Option<&'static str> {
+        let of = |at: usize| TEXTS.get(at)?.get(key).map(String::as_str);
+        of(self.0).or_else(|| of(0))
+    }
+}
+
+/// A weight of 0 to 1 with up to three decimals; anything else is the least.
+fn thousandths(weight: &str) -> u32 {
+    match weight.parse::<f32>() {
+        // Rounding takes it into the range of the type.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1_000.0).round() as u32,
+        _ => 0,
+    }
+}
+
+/// The texts of a file by their keys, levels apart by `.`.
+fn read(file: &str) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    match serde_saphyr::from_str::<Value>(file) {
+        Ok(value) => enter(&mut texts, "", &value),
+        Err(error) => tracing::error!(%error, "a language is broken"),
+    }
+    texts
+}
+
+fn enter(texts: &mut BTreeMap<String, String>, path: &str, value: &Value) {
+    match value {
+        Value::Object(section) => {
+            for (key, value) in section {
+                let dot = if path.is_empty() { "" } else { "." };
+                enter(texts, &format!("{path}{dot}{key}"), value);
+            }
+        }
+        Value::String(text) => {
+            texts.insert(path.to_owned(), text.clone());
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_one_that_is_wanted_most() {
+        for (header, tag) in [
+            (None, "en"),
+            (Some(""), "en"),
+            (Some("de"), "de"),
+            (Some("de-CH, en;q=0.5"), "de"),
+            (Some("en;q=0.5, DE;q=0.9"), "de"),
+            (Some("fr, de;q=0.1"), "de"),
+            (Some("fr, it"), "en"),
+            (Some("de;q=0"), "en"),
+            (Some("en, de"), "en"),
+            (Some("de;q=lots, en;q=0.1"), "en"),
+            (Some("*"), "en"),
+        ] {
+            assert_eq!(Language::accepted(header).tag(), tag, "{header:?}");
+        }
+    }
+
+    /// The codes of all failures, as their texts are written.
+    fn codes() -> BTreeSet<String> {
+        let source = include_str!("../web/failure.rs");
+        let mut codes = BTreeSet::new();
+        for call in source.split("=> text(").skip(1) {
+            let code = call.split('"').nth(1).expect("a code");
+            codes.insert(code.to_owned());
+        }
+        codes
+    }
+
+    #[test]
+    fn every_language_has_every_text_and_the_same_places_to_fill_in() {
+        assert!(codes().len() > 10, "{:?}", codes());
+        let english = &TEXTS[0];
+        for ((tag, _), texts) in FILES.iter().zip(TEXTS.iter()).skip(1) {
+            let mut wanted: BTreeSet<String> = english.keys().cloned().collect();
+            for code in codes() {
+                wanted.insert(format!("failures.{code}.title"));
+                wanted.insert(format!("failures.{code}.advice"));
+            }
+            let own: BTreeSet<String> = texts.keys().cloned().collect();
+            let differing: Vec<_> = own.symmetric_difference(&wanted).collect();
+            assert!(differing.is_empty(), "{}: {differing:?}", tag);
+            for (key, text) in texts {
+                let places = |text: &str| text.matches('{').count();
+                let expected = english.get(key).map_or(0, |text| places(text));
+                assert_eq!(places(text), expected, "{}: {key}", tag);
+            }
+        }
+    }
+}
