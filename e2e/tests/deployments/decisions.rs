@@ -1,8 +1,9 @@
-//! One table of requests, three that decide: the plugin, `auth/traefik` and `auth/nginx`. They
-//! must agree, for what reaches the app as for what is said to who does not get there.
+//! One table of requests, five that decide: the plugin, `auth/traefik`, `auth/nginx`, `auth/caddy`
+//! and `auth/envoy`. They must agree, for what reaches the app as for what is said to who does not
+//! get there.
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
 use gatepost_e2e::upstream::Seen;
 use gatepost_e2e::users::{ALICE, User};
 use gatepost_e2e::wire::Wire;
@@ -397,8 +398,17 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
     let front = forward_auth()?;
     decide_all(&site, &tokens, "auth/traefik")?;
     drop(front);
-    let _front = nginx()?;
-    decide_all(&site, &tokens, "auth/nginx")
+    let front = nginx()?;
+    decide_all(&site, &tokens, "auth/nginx")?;
+    drop(front);
+    let front = Caddy::start(&site, "caddy/single.Caddyfile", &["wiki"])?;
+    decide_all(&site, &tokens, "auth/caddy")?;
+    drop(front);
+    let front = Envoy::start(&site, "envoy/single.yaml", &["wiki"])?;
+    decide_all(&site, &tokens, "auth/envoy")?;
+    drop(front);
+    let _front = Haproxy::start(&site, "haproxy/single.cfg", &["wiki"])?;
+    decide_all(&site, &tokens, "auth/traefik behind HAProxy")
 }
 
 fn person(sub: &str, user: User, groups: &[&str], email: Option<&str>) -> Value {
@@ -509,7 +519,9 @@ fn identity(seen: &Seen) -> Vec<(&'static str, Vec<String>)> {
         .into_iter()
         .filter_map(|own| {
             let named = seen.headers.iter().filter(|(name, _)| folded(name) == own);
-            let values: Vec<String> = named.flat_map(|(_, values)| values.clone()).collect();
+            let values = named.flat_map(|(_, values)| values.clone());
+            // Caddy and Envoy cannot leave a header out; an empty one names nobody either.
+            let values: Vec<String> = values.filter(|value| !value.is_empty()).collect();
             (!values.is_empty()).then_some((own, values))
         })
         .collect()

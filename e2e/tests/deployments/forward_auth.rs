@@ -1,7 +1,10 @@
 //! Traefik's `forwardAuth` alone, without the plugin.
 
 use anyhow::Result;
+use gatepost_e2e::Client;
 use gatepost_e2e::proxies::Traefik;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 
 use crate::checks;
 
@@ -24,4 +27,38 @@ fn domain() -> Result<()> {
         .start(&["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
+}
+
+/// The configuration that people have from authentik's outposts, with its path.
+#[test]
+fn authentik_path() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let address = format!(
+        "http://127.0.0.1:{}/outpost.goauthentik.io/auth/traefik",
+        site.ports().outpost
+    );
+    let changes = json!({
+        "http": { "middlewares": { "gatepost": { "forwardAuth": { "address": address } } } }
+    });
+    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        .route_with("traefik/forward-auth-single.yaml", &changes)?
+        .start(&["wiki"])?;
+    checks::single(&site)
+}
+
+#[test]
+fn proxy_that_is_not_trusted_lets_nobody_pass() -> Result<()> {
+    let site = checks::site("outpost/single.yaml")
+        .outpost(&json!({ "trustedProxies": ["10.0.0.0/8"] }))
+        .start()?;
+    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        .route("traefik/forward-auth-single.yaml")?
+        .start(&["wiki"])?;
+    let client = Client::new()?;
+    for path in ["/", "/public/logo", "/akprox/start"] {
+        let page = client.page_load(Method::GET, &site.url("wiki", path)?);
+        assert_eq!(page.send()?.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+    assert_eq!(site.wiki(), [], "nothing reached the app");
+    Ok(())
 }
