@@ -22,6 +22,19 @@ impl Nginx {
         let servers = site.fitted(file, &[("listen 80;", &listen)])?;
         run(site, &servers, &[], hosts)
     }
+
+    /// Starts nginx with these server blocks, which listen on the site's port, and waits until it
+    /// protects these hosts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn start_with(site: &Site, servers: &str, hosts: &[&str]) -> Result<Service> {
+        let port = site.ports().web;
+        let loopback = format!("listen 127.0.0.1:{port};");
+        let servers = servers.replace(&format!("listen {port};"), &loopback);
+        run(site, &servers, &[], hosts)
+    }
 }
 
 /// The module with `set_escape_uri`, and the one that it needs.
