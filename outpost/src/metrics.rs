@@ -233,3 +233,58 @@ pub async fn time_provider<T, E>(
     .record(begun.elapsed());
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const NAMES: [&str; 12] = [
+        BUILD,
+        DECISIONS,
+        SIGN_INS,
+        RENEWALS,
+        SIGN_OUTS,
+        REVOCATIONS,
+        FAILURES,
+        REQUESTS,
+        STORE,
+        PROVIDER,
+        PROVIDER_UP,
+        SESSIONS,
+    ];
+
+    /// The names of our metrics in a text.
+    fn named(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words
+            .filter(|word| word.starts_with("gatepost_"))
+            .map(|word| {
+                let series = ["_bucket", "_sum", "_count"];
+                let mut bases = series.iter().filter_map(|end| word.strip_suffix(end));
+                bases.next().unwrap_or(word)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn dashboard_alerts_and_docs_speak_of_metrics_that_there_are() {
+        let known = BTreeSet::from(NAMES);
+        for (file, text) in [
+            (
+                "gatepost.json",
+                include_str!("../../deploy/grafana/gatepost.json"),
+            ),
+            (
+                "gatepost.rules.yaml",
+                include_str!("../../deploy/prometheus/gatepost.rules.yaml"),
+            ),
+        ] {
+            let unknown: Vec<_> = named(text).difference(&known).copied().collect();
+            assert!(unknown.is_empty(), "{file}: {unknown:?}");
+        }
+        let docs = named(include_str!("../../docs/operations.md"));
+        assert_eq!(docs, known, "docs/operations.md lists each of them");
+    }
+}

@@ -206,6 +206,21 @@ fn a_problem_of_a_file_says_where() {
 }
 
 #[test]
+fn the_configuration_of_the_kustomize_base_is_one() {
+    let base = include_str!("../../../deploy/kubernetes/gatepost.yaml");
+    let yaml = base
+        .replace(
+            "keysFile: /etc/gatepost/keys/gatepost.keys",
+            &format!("keys: ['{KEY}']"),
+        )
+        .replace(
+            "clientSecretFile: /etc/gatepost/provider/client-secret",
+            "clientSecret: x",
+        );
+    assert_eq!(problems(&yaml, &[]), [""; 0]);
+}
+
+#[test]
 fn what_is_missing_is_named() {
     assert_eq!(
         problems("", &[]),
