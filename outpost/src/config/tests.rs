@@ -357,12 +357,12 @@ fn the_environment_overrides_the_file_and_names_its_own_mistakes() {
     let mistakes = [
         ("GATEPOST_APPLICATIONS_EXTERNAL_URL", "x"),
         ("GATEPOST_APPLICATIONS_2_NAME", "x"),
-        ("GATEPOST_COLOUR", "x"),
+        ("GATEPOST_MOOD", "x"),
     ];
     assert_eq!(
         problems(&yaml, &mistakes),
         [
-            "GATEPOST_COLOUR: no such key: the reference lists them all",
+            "GATEPOST_MOOD: no such key: the reference lists them all",
             "GATEPOST_APPLICATIONS_EXTERNAL_URL: no such key: `applications[].externalUrl` is \
          GATEPOST_APPLICATIONS_0_EXTERNAL_URL",
             "GATEPOST_APPLICATIONS_2_NAME: entries are counted from 0 without a gap",
