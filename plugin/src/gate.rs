@@ -11,7 +11,7 @@ use crate::config::{Config, Fallback};
 use crate::host::{Host, Level, View};
 use crate::keys::{KeySource, Keys};
 use crate::revoked::Revoked;
-use crate::verified::{Entry, Rendered, Verified};
+use crate::verified::{Entry, Recalled, Rendered, Verified};
 
 /// What the proxy does with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +108,7 @@ impl Open {
         } else {
             Vec::new()
         };
-        let (candidates, cookie_name) = find_session(config, host, &lines);
-        let found = authenticate(verified, &candidates);
+        let Presented { found, cookies } = present(config, verified, host, &lines);
         let session = match &found {
             Err(reason) => Err(*reason),
             Ok(entry) => match entry.authentic.current(now, config.clock_skew) {
@@ -120,16 +119,11 @@ impl Open {
         };
 
         let decision = config.policy.decide(&View(host), session);
-        let strip = |host: &_| {
-            if candidates.any() && !config.forward_cookie {
-                strip_cookies(cookie_name, host, &lines);
-            }
-        };
         if config.fallback == Fallback::Route {
             host.set_header(VERDICT_HEADER, decision.verdict().as_bytes());
             if let Decision::Allow(permit) = &decision {
                 set_identity(config, host, permit, found.as_deref().ok());
-                strip(host);
+                cookies.forward(host);
             }
             return Outcome::Next;
         }
@@ -137,14 +131,14 @@ impl Open {
         match decision {
             Decision::Allow(permit) => {
                 set_identity(config, host, &permit, found.as_deref().ok());
-                strip(host);
+                cookies.forward(host);
                 return Outcome::Next;
             }
             Decision::Renew(permit) => match how() {
                 Presentation::PageLoad => host.respond(answer::redirect(sign_in(config, host))),
                 Presentation::Form | Presentation::Data => {
                     set_identity(config, host, &permit, found.as_deref().ok());
-                    strip(host);
+                    cookies.forward(host);
                     return Outcome::Next;
                 }
             },
@@ -203,6 +197,83 @@ fn clean_headers<H: Host>(config: &Config, host: &H) -> bool {
         }
     }
     has_cookies
+}
+
+/// What a request's cookies say.
+struct Presented {
+    /// The session, or why there is none.
+    found: Result<Rc<Entry>, Unauthenticated>,
+    cookies: Cookies,
+}
+
+/// The `Cookie` header as the application is to see it.
+enum Cookies {
+    /// As it came.
+    AsSent,
+    /// Without the session, so that the application cannot replay it.
+    Only(Rc<[u8]>),
+    /// Not at all: there was nothing but the session.
+    Gone,
+}
+
+impl Cookies {
+    fn kept(kept: Option<Rc<[u8]>>) -> Self {
+        kept.map_or(Self::Gone, Self::Only)
+    }
+
+    /// Makes the request's header so.
+    fn forward(&self, host: &impl Host) {
+        match self {
+            Self::AsSent => {}
+            Self::Only(kept) => host.set_header("Cookie", kept),
+            Self::Gone => host.remove_header(b"cookie"),
+        }
+    }
+}
+
+/// Looks for the session among the cookies.
+///
+/// Most requests bring the very line that another brought before, and then there is nothing to
+/// look for.
+fn present<H: Host>(
+    config: &Config,
+    verified: &mut Verified,
+    host: &H,
+    lines: &[H::Bytes],
+) -> Presented {
+    let only = match lines {
+        [line] => Some(line.as_ref()),
+        _ => None,
+    };
+    if let Some(Recalled { entry, kept }) = only.and_then(|line| verified.recall(line)) {
+        return Presented {
+            found: Ok(entry),
+            cookies: if config.forward_cookie {
+                Cookies::AsSent
+            } else {
+                Cookies::kept(kept)
+            },
+        };
+    }
+    let (candidates, name) = find_session(config, host, lines);
+    let found = authenticate(verified, &candidates);
+    if !candidates.any() || config.forward_cookie {
+        return Presented {
+            found,
+            cookies: Cookies::AsSent,
+        };
+    }
+    let kept = without_session(name, lines);
+    // The plain name counts on some requests and not on others, whatever the line.
+    if let (Ok(entry), Some(line)) = (&found, only)
+        && *name == config.cookie_name
+    {
+        verified.remember(entry, line, kept.clone());
+    }
+    Presented {
+        found,
+        cookies: Cookies::kept(kept),
+    }
 }
 
 /// The values that may be the session, and the name they go by.
@@ -271,18 +342,14 @@ fn set_identity(config: &Config, host: &impl Host, permit: &Permit<'_>, entry: O
     }
 }
 
-/// Takes the session cookie out of what the application sees, so that it cannot replay it.
-fn strip_cookies<H: Host>(name: &CookieName, host: &H, lines: &[H::Bytes]) {
+/// All lines without the session's cookies, as one; `None` when nothing is left.
+fn without_session<B: AsRef<[u8]>>(name: &CookieName, lines: &[B]) -> Option<Rc<[u8]>> {
     let kept: Vec<Vec<u8>> = lines
         .iter()
         .filter_map(|line| cookie::strip(line.as_ref(), name))
         .collect();
-    if kept.is_empty() {
-        host.remove_header(b"cookie");
-    } else {
-        // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
-        host.set_header("Cookie", &kept.join(&b"; "[..]));
-    }
+    // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
+    (!kept.is_empty()).then(|| kept.join(&b"; "[..]).into())
 }
 
 /// Answers someone who has no session in force.

@@ -42,18 +42,16 @@ mod guest {
         /// Taken out while a request is handled. Should a trap ever end one halfway, the host
         /// uses this guest again, finds nothing here, and the next request makes a new gate:
         /// nothing half-written and no lock survives.
-        gate: Cell<Option<Gate>>,
+        gate: Cell<Option<Box<Gate>>>,
     }
 
     impl Plugin {
-        fn new_gate(&self) -> Gate {
-            Gate::new(
-                &admin::config(),
-                &Exchange {
-                    request: None,
-                    response: None,
-                },
-            )
+        fn new_gate(&self) -> Box<Gate> {
+            let host = Exchange {
+                request: None,
+                response: None,
+            };
+            Box::new(Gate::new(&admin::config(), &host))
         }
     }
 
