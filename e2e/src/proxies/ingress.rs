@@ -76,7 +76,6 @@ impl Annotations {
                 .context("an annotation is a text")?
                 .to_owned();
             match key.strip_prefix("nginx.ingress.kubernetes.io/") {
-                // The name of a Service is known in a cluster only.
                 Some("auth-url") => annotations.auth_url = Some(value),
                 Some("auth-signin") => annotations.sign_in = Some(value),
                 Some("auth-response-headers") => {
