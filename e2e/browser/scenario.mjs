@@ -19,6 +19,7 @@ const PATIENCE_MS = 60_000;
  * @param {(world: {
  *   page: import('playwright-core').Page,
  *   context: import('playwright-core').BrowserContext,
+ *   newContext: import('playwright-core').Browser['newContext'],
  *   app: (path: string) => string,
  *   alice: User, bob: User,
  * }) => Promise<void>} steps
@@ -39,6 +40,7 @@ export async function scenario(steps) {
     await steps({
       page,
       context,
+      newContext: (options) => browser.newContext(options),
       app: (path) => new URL(path, input.app).href,
       alice: input.alice,
       bob: input.bob,
@@ -62,6 +64,12 @@ export async function signIn(page, user) {
 /** What the demo app was asked, from the page that it shows. */
 export async function seenByApp(page) {
   return JSON.parse(await page.locator('#seen').textContent());
+}
+
+/** Keeps a picture of the page for people to look at. */
+export async function picture(page, name) {
+  mkdirSync(input.artefacts, { recursive: true });
+  await page.screenshot({ path: join(input.artefacts, `${name}.png`), fullPage: true });
 }
 
 /** Queries carry authorization codes. */

@@ -27,3 +27,9 @@ fn fetch_without_session() -> Result<()> {
 fn sign_out() -> Result<()> {
     browser::run("sign_out", &Stack::builder().start()?)
 }
+
+/// Every page of the outpost, looked at by axe-core.
+#[test]
+fn pages() -> Result<()> {
+    browser::run("pages", &Stack::builder().start()?)
+}
