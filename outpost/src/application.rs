@@ -6,10 +6,11 @@ use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
 };
 use gatepost_session::cookie::{Attributes, Candidates};
-use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Verifier};
+use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Signer, Verifier};
 
+use crate::authentik::{self, FromAuthentik};
 use crate::authority::{Authority, ExternalUrl};
-use crate::config::{ApplicationSettings, Mode};
+use crate::config::{ApplicationSettings, Mode, SessionTimes};
 use crate::provider::Provider;
 
 /// One application, with all that is needed to answer for it.
@@ -35,16 +36,27 @@ pub struct Application {
     pub cookie: Attributes,
     /// Builds the URL that starts a sign-in.
     pub sign_in: SignIn,
+    /// What authentik says of it that a file cannot.
+    pub authentik: Option<FromAuthentik>,
+    /// Signs its sessions.
+    pub signer: Signer,
     verifier: Verifier,
 }
 
 impl Application {
-    /// The application of these settings, whose sessions keys of `ring` sign.
-    pub fn new(settings: &ApplicationSettings, ring: &KeyRing, provider: Arc<Provider>) -> Self {
+    /// The application of these settings, whose sessions keys of `ring` sign unless it has its own;
+    /// `None` when they derive no key, which keys that were read always do.
+    pub fn new(
+        settings: &ApplicationSettings,
+        ring: &KeyRing,
+        provider: Arc<Provider>,
+    ) -> Option<Self> {
         let domain = match &settings.mode {
             Mode::Single => None,
             Mode::Domain(domain) => Some(domain.as_str().to_owned()),
         };
+        let own_keys = settings.authentik.as_ref().map(|authentik| &authentik.keys);
+        let ring = own_keys.unwrap_or(ring);
         // The audience is checked by the verifier, and the issuer too: an application that
         // changes its provider must not go on with the old one's subjects.
         let verifier = Verifier::new(ring, settings.audience.clone())
@@ -57,7 +69,7 @@ impl Application {
                 |outpost| SignIn::OnOutpost(outpost, prefix.clone()),
             ),
         };
-        Self {
+        Some(Self {
             audience: settings.audience.clone(),
             mode: settings.mode.clone(),
             external: settings.external.clone(),
@@ -72,8 +84,10 @@ impl Application {
                 secure: settings.external.is_https(),
             },
             sign_in,
+            authentik: settings.authentik.clone(),
+            signer: Signer::new(ring)?,
             verifier,
-        }
+        })
     }
 
     /// Opens the session cookie of a request: the first candidate that a key of the ring made
@@ -101,7 +115,27 @@ impl Application {
     /// Where the provider sends the browser back to. Fixed by configuration: nothing in a request
     /// takes part.
     pub fn redirect_uri(&self) -> String {
-        format!("{}{}/callback", self.external.origin(), self.prefix)
+        let uri = format!("{}{}/callback", self.external.origin(), self.prefix);
+        match self.authentik {
+            // What authentik registers for its outposts.
+            Some(_) => format!("{uri}?{}", authentik::CALLBACK_SIGNATURE),
+            None => uri,
+        }
+    }
+
+    /// The path of the cookies that a sign-in under way leaves.
+    pub fn flow_path(&self) -> &str {
+        match self.authentik {
+            // A callback is known by its signature there, whatever its path.
+            Some(_) => "/",
+            None => self.prefix.as_str(),
+        }
+    }
+
+    /// For how long its sessions last at most, in seconds.
+    pub fn lifetime(&self, times: &SessionTimes) -> u64 {
+        let own = self.authentik.as_ref().and_then(|own| own.lifetime);
+        own.unwrap_or(times.lifetime)
     }
 
     /// Where the provider may send the browser after signing out.
@@ -180,6 +214,13 @@ impl Applications {
                 .max_by_key(|(length, _)| *length)
                 .map(|(_, application)| application)
         })
+    }
+
+    /// Whether authentik says which applications there are.
+    pub fn are_authentiks(&self) -> bool {
+        self.0
+            .iter()
+            .any(|application| application.authentik.is_some())
     }
 
     /// Whether a path lies under the prefix of one of the applications.

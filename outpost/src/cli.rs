@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Parser, Subcommand};
 use gatepost_session::KeyId;
 
+use crate::authentik::{self, Follower, Settings};
 use crate::config::Config;
+use crate::server::Source;
 use crate::{logging, reload, server};
 
 mod check;
@@ -28,6 +31,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve sign-in and forward auth.
+    // What authentik's container is called with.
+    #[command(alias = "proxy")]
     Serve(ConfigFile),
     /// Check the configuration, reach the providers, and say what would be served.
     Check {
@@ -87,22 +92,38 @@ struct ConfigFile {
 impl ConfigFile {
     /// The configuration, or `None` after having said what is wrong with it.
     fn load(&self) -> Option<Config> {
-        match Config::load(self.config.as_deref(), reload::variables()) {
-            Ok(config) => Some(config),
-            Err(error) => {
-                complain(&error);
-                None
+        said(Config::load(self.config.as_deref(), reload::variables()))
+    }
+
+    /// The configuration, for which authentik is asked where its variables say so and no file
+    /// does.
+    async fn load_or_ask(&self) -> Option<Config> {
+        match self.authentik()? {
+            Some(settings) => {
+                let (config, problems) = said(authentik::ask(settings).await)?;
+                problems.iter().for_each(complain);
+                Some(config)
             }
+            None => self.load(),
         }
+    }
+
+    /// What authentik's variables say, where there is no configuration file; `None` after having
+    /// said what is wrong with them.
+    fn authentik(&self) -> Option<Option<Settings>> {
+        if self.config.is_some() {
+            return Some(None);
+        }
+        said(Settings::read(reload::variables()))
     }
 }
 
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::parse_from(arguments()).command {
         Command::Serve(file) => serve(&file),
         Command::Check { config, url } => on_runtime(check::check(&config, url.as_deref())),
-        Command::Export { form, config } => export::export(form, &config),
+        Command::Export { form, config } => on_runtime(export::export(form, &config)),
         Command::Keygen { kid } => keygen(&kid),
         Command::Session(SessionCommand::Inspect { cookie, config }) => {
             inspect::inspect(&cookie, &config)
@@ -118,17 +139,33 @@ pub fn run() -> ExitCode {
 }
 
 fn serve(file: &ConfigFile) -> Option<()> {
-    let config = file.load()?;
+    let (config, source) = match file.authentik()? {
+        Some(settings) => {
+            let mut follower = said(Follower::new(settings))?;
+            let config = said(follower.first_config())?;
+            (config, Source::Authentik(Box::new(follower)))
+        }
+        None => (file.load()?, Source::Files(file.config.clone())),
+    };
     if let Err(error) = logging::start(&config.log) {
         complain(&error);
         return None;
     }
     on_runtime(async {
-        server::serve(config, file.config.clone())
+        server::serve(config, source)
             .await
             .inspect_err(|error| tracing::error!(%error, "cannot serve"))
             .ok()
     })
+}
+
+/// The arguments of the process. Without any, authentik's container serves, and so does this.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.len() == 1 && matches!(Settings::read(reload::variables()), Ok(Some(_))) {
+        arguments.push("serve".into());
+    }
+    arguments
 }
 
 fn keygen(kid: &str) -> Option<()> {
@@ -168,6 +205,11 @@ fn on_runtime<T>(work: impl Future<Output = Option<T>>) -> Option<T> {
 /// Writes a line to standard output. What reads it may have gone.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The value, or `None` after having said what is wrong.
+fn said<T>(outcome: Result<T, impl std::fmt::Display>) -> Option<T> {
+    outcome.map_err(|error| complain(&error)).ok()
 }
 
 /// Writes what is wrong to standard error.

@@ -17,8 +17,10 @@ use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::authentik::FromAuthentik;
 use crate::authority::{CookieDomain, ExternalUrl};
 use crate::pages::Brand;
+use crate::provider::KnownProvider;
 use crate::store::RedisUrl;
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
@@ -156,6 +158,8 @@ pub struct ProviderSettings {
     pub sign_out: SignOut,
     /// Certificates that are trusted besides the system's, in PEM.
     pub authorities: Vec<u8>,
+    /// What is known of the provider without asking it, where authentik says it.
+    pub known: Option<KnownProvider>,
 }
 
 impl PartialEq for ProviderSettings {
@@ -171,6 +175,7 @@ impl PartialEq for ProviderSettings {
             && self.groups_claim == other.groups_claim
             && self.sign_out == other.sign_out
             && self.authorities == other.authorities
+            && self.known == other.known
     }
 }
 
@@ -218,6 +223,8 @@ pub struct ApplicationSettings {
     pub routes: Vec<Route>,
     /// The keys whose names and meaning the plugin shares, as they were written.
     pub shared: Map<String, Value>,
+    /// What authentik says of it that a file cannot.
+    pub authentik: Option<FromAuthentik>,
 }
 
 /// A host and what answers for it.
@@ -379,10 +386,31 @@ impl Config {
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        Self::parse_extent(text, variables, Extent::Everything)
+    }
+
+    /// As [`Self::parse`], of what says nothing about providers and applications, since these come
+    /// from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with everything that is wrong.
+    pub fn parse_without_applications(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::parse_extent(text, variables, Extent::WithoutApplications)
+    }
+
+    fn parse_extent(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        extent: Extent,
+    ) -> Result<Self, ConfigError> {
         let mut value = parse_yaml(text)?;
         let problems = Problems::new();
         environment::overlay(&mut value, variables, &problems);
-        let config = read::config(&value, &problems);
+        let config = read::config(&value, extent, &problems);
         let problems = problems.into_vec();
         match config {
             Some(config) if problems.is_empty() => Ok(config),
@@ -413,6 +441,15 @@ fn located(findings: Vec<Finding>, path: &Path, text: &str) -> Vec<Finding> {
         .collect();
     findings.sort_by_key(|finding| finding.place.as_ref().map(|(_, line)| *line));
     findings
+}
+
+/// What a text says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// Everything that there is to know.
+    Everything,
+    /// Nothing about providers and applications.
+    WithoutApplications,
 }
 
 fn parse_yaml(text: &str) -> Result<Value, ConfigError> {

@@ -192,7 +192,7 @@ impl<'a> FlowCookies<'a> {
             )
         };
         let name = self.name(id);
-        let path = self.application.prefix.as_str();
+        let path = self.application.flow_path();
         let flow = value.unwrap_or_default();
         if self.application.cookie.secure {
             let mark = if value.is_some() { "1" } else { "" };

@@ -11,6 +11,7 @@
 
 pub mod application;
 pub mod audit;
+pub mod authentik;
 pub mod authority;
 pub mod cli;
 pub mod config;

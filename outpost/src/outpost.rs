@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use gatepost_session::{KeyRing, NumericDate, Purpose, Signer};
+use gatepost_session::{NumericDate, Purpose};
 
 use crate::application::{Application, Applications};
 use crate::config::{Config, SessionTimes};
@@ -64,8 +64,6 @@ pub struct Deployment {
     pub trusted_proxies: TrustedProxies,
     /// How long sessions last.
     pub times: SessionTimes,
-    /// Signs session cookies.
-    pub signer: Signer,
     /// Seals flow cookies.
     pub flow_keys: SealingKeys,
     /// What Traefik's HTTP provider is served, if anything.
@@ -134,29 +132,21 @@ impl Deployment {
                 let mut named = providers.iter();
                 // The configuration has checked that it is there.
                 let provider = named.find(|known| known.settings().name == settings.provider)?;
-                Some(Arc::new(Application::new(
-                    settings,
-                    &config.keys,
-                    Arc::clone(provider),
-                )))
+                let application = Application::new(settings, &config.keys, Arc::clone(provider));
+                Some(application.map(Arc::new).ok_or(DeployError::NoSigningKey))
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             applications: Applications::new(applications),
             providers,
             trusted_proxies: config.trusted_proxies.clone(),
             times: config.session,
-            signer: signer(&config.keys)?,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             traefik: traefik::dynamic_configuration(config),
             pages: Pages::new(&config.brand).map_err(DeployError::Pages)?,
             revoked_file: config.revoked_file.clone(),
         })
     }
-}
-
-fn signer(keys: &KeyRing) -> Result<Signer, DeployError> {
-    Signer::new(keys).ok_or(DeployError::NoSigningKey)
 }
 
 /// The running outpost.

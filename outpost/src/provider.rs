@@ -25,17 +25,19 @@ use url::Url;
 
 use crate::config::{ClientAuthentication, ProviderSettings};
 use claims::ClaimMap;
-use http::HttpClient;
+use http::{HttpClient, HttpOptions};
 
 mod claims;
 mod discovery;
-mod http;
+pub(crate) mod http;
+mod known;
 mod logout;
 mod refresh;
 mod sign_in;
 
 pub use discovery::DiscoveryError;
 pub use http::HttpError;
+pub use known::{KnownProvider, PublicAddress};
 pub use logout::{LogoutToken, LogoutTokenError, UncheckedLogoutToken};
 pub use refresh::{RefreshError, Refreshed};
 pub use sign_in::{SignInError, SignedIn};
@@ -50,7 +52,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);
 
 /// The signing algorithms of ID tokens that are accepted, where the provider names them too:
-/// signatures by the provider alone. A MAC with the client secret (`HS256`) is not among them.
+/// signatures by the provider alone. A MAC with the client secret (`HS256`) is not among them: only
+/// of a provider that authentik describes is it accepted, and then nothing else ([`known`]).
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
@@ -182,10 +185,15 @@ impl Provider {
     /// [`HttpError`] when there are no certificates to trust, or those in its settings cannot be
     /// used.
     pub fn new(settings: ProviderSettings) -> Result<Arc<Self>, HttpError> {
+        let known = settings.known.as_ref();
         let http = HttpClient::new(
             &settings.name,
-            &settings.authorities,
-            settings.issuer.url().scheme() == "https",
+            &HttpOptions {
+                authorities: &settings.authorities,
+                tls: settings.issuer.url().scheme() == "https",
+                insecure: known.is_some_and(|known| known.insecure),
+                asked_as: known.and_then(|known| known.asked_as.as_ref()),
+            },
         )?;
         Ok(Arc::new(Self {
             settings,
@@ -367,10 +375,14 @@ impl Discovered {
             AuthType::BasicAuth
         });
         let named = metadata.id_token_signing_alg_values_supported();
-        let algorithms = ALGORITHMS
-            .into_iter()
-            .filter(|ours| named.contains(ours))
-            .collect();
+        let algorithms = if settings.known.is_some() {
+            known::algorithms(named)
+        } else {
+            ALGORITHMS
+                .into_iter()
+                .filter(|ours| named.contains(ours))
+                .collect()
+        };
         let keys = metadata.jwks().clone();
         Self {
             client,

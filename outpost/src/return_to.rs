@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use crate::application::Application;
+use crate::authentik;
 use crate::authority::ExternalUrl;
 use crate::config::Mode;
 
@@ -95,7 +96,7 @@ fn same_site(url: &Url, external: &ExternalUrl, mode: &Mode) -> bool {
     }
 }
 
-/// Whether the path leads to the outpost, where the browser would loop, or be signed out by a
+/// Whether the path, or a signature of authentik's in the query, leads to the outpost, where the browser would loop, or be signed out by a
 /// link. Servers may decode a path before they route it, so it is compared decoded.
 fn is_outposts<'p>(url: &Url, prefixes: impl IntoIterator<Item = &'p OutpostPrefix>) -> bool {
     let path: Vec<u8> = percent_decode_str(url.path()).collect();
@@ -103,7 +104,8 @@ fn is_outposts<'p>(url: &Url, prefixes: impl IntoIterator<Item = &'p OutpostPref
         path.strip_prefix(prefix.as_bytes())
             .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
     };
-    under(AUTHENTIK_PREFIX)
+    authentik::signed(url.as_str()).is_some()
+        || under(AUTHENTIK_PREFIX)
         || under(OutpostPrefix::default().as_str())
         || prefixes.into_iter().any(|prefix| under(prefix.as_str()))
 }

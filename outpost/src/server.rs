@@ -10,6 +10,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 
+use crate::authentik::Follower;
 use crate::config::Config;
 use crate::metrics::{InstallError, Metrics};
 use crate::outpost::{Clock, DeployError, Outpost};
@@ -54,12 +55,21 @@ pub enum ServeError {
     Metrics(#[from] InstallError),
 }
 
-/// Serves until the process is asked to stop. `config_file` is read again when it changes.
+/// What keeps a configuration current while it is served.
+#[derive(Debug)]
+pub enum Source {
+    /// A file, if any, and the environment: read again when a file changes.
+    Files(Option<PathBuf>),
+    /// authentik's API.
+    Authentik(Box<Follower>),
+}
+
+/// Serves until the process is asked to stop, and keeps to what `source` says.
 ///
 /// # Errors
 ///
 /// [`ServeError`], before anything is served.
-pub async fn serve(config: Config, config_file: Option<PathBuf>) -> Result<(), ServeError> {
+pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
     let outpost = Outpost::new(&config, Clock::system())?;
     let public = bind(config.listen.http)?;
     let secure = match config.listen.https {
@@ -76,7 +86,10 @@ pub async fn serve(config: Config, config_file: Option<PathBuf>) -> Result<(), S
     );
     outpost.start();
     let certificate = secure.as_ref().map(|(_, certificate)| certificate.clone());
-    reload::watch(&outpost, &config, config_file, certificate);
+    match source {
+        Source::Files(config_file) => reload::watch(&outpost, &config, config_file, certificate),
+        Source::Authentik(follower) => follower.start(&outpost),
+    }
     tokio::spawn(keep_tidy(metrics.clone()));
     let handle = Handle::new();
     tokio::spawn(stop_when_asked(handle.clone()));

@@ -81,7 +81,7 @@ impl Outpost {
             confirmed: now,
             last_seen: now,
             window_ends: now,
-            ends: now.plus_seconds(deployment.times.lifetime),
+            ends: now.plus_seconds(application.lifetime(&deployment.times)),
         };
         let issued = self.issue_time(&record);
         let record = SessionRecord {
@@ -186,7 +186,7 @@ impl Outpost {
             grp_more: false,
             ..reduced(claims, application)
         };
-        let token = deployment
+        let token = application
             .signer
             .sign(&whole)
             .map_err(MintError::Unsignable)?;
@@ -211,8 +211,8 @@ fn mint(
     replacing: &Candidates<'_>,
 ) -> Result<Minted, MintError> {
     let claims = claims(deployment, application, record, now);
-    let token = match deployment.signer.sign(&claims) {
-        Err(SignError::TooLarge) => deployment
+    let token = match application.signer.sign(&claims) {
+        Err(SignError::TooLarge) => application
             .signer
             .sign(&reduced(claims, application))
             .map_err(MintError::Unsignable)?,

@@ -214,6 +214,22 @@ impl HeaderRules {
         Self { entries, lengths }
     }
 
+    /// These rules with `name` set to the same text for everyone. A text that would not reach
+    /// every upstream as it is leaves the header without a value.
+    #[must_use]
+    pub fn with_constant(mut self, name: HeaderName, value: &str) -> Self {
+        self.entries.retain(|entry| entry.name != name);
+        self.entries.push(Entry {
+            name,
+            source: if fits_header(value) {
+                Source::Constant(value.into())
+            } else {
+                Source::Nothing
+            },
+        });
+        self
+    }
+
     /// Whether a header of this name, in whatever spelling, is Gatepost's: one of these rules' or
     /// [`VERDICT_HEADER`].
     ///

@@ -30,7 +30,7 @@ mod sign_in;
 
 pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
 pub use headers::{HeaderName, HeaderRules, InvalidHeaderName, Preset, VERDICT_HEADER};
-pub use public::{InvalidPattern, PublicPaths};
+pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request};
 pub use require::{Require, Ruling};
 pub use sign_in::{InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn};

@@ -53,7 +53,7 @@ impl PublicPaths {
 
     /// Whether a request of this method and target (path and query, still encoded) is public.
     pub fn contains(&self, method: &[u8], target: &[u8]) -> bool {
-        let Some(path) = decode_unambiguous(target) else {
+        let Some(path) = unambiguous_path(target) else {
             return false;
         };
         // The path begins with a slash, so the first of the parts is empty.
@@ -149,8 +149,9 @@ fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
     }
 }
 
-/// The decoded path of a target if every server reads it alike, else `None`.
-fn decode_unambiguous(target: &[u8]) -> Option<String> {
+/// The decoded path of a target (path and query, still encoded) if every server reads it alike,
+/// else `None`: whatever matches paths in another way has to start from this one.
+pub fn unambiguous_path(target: &[u8]) -> Option<String> {
     let path = target.split(|byte| *byte == b'?').next()?;
     if path.len() > MAX_PATH_BYTES {
         return None;

@@ -9,7 +9,7 @@ use crate::provider::{DiscoveryError, Summary};
 mod walk;
 
 pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
-    let config = file.load()?;
+    let config = file.load_or_ask().await?;
     let deployment = match Deployment::new(&config, None) {
         Ok(deployment) => deployment,
         Err(error) => {

@@ -21,12 +21,14 @@ pub(super) enum Form {
     Kubernetes,
     /// Server blocks for nginx with `auth_request`.
     Nginx,
+    /// The plugin's keys file, where the keys are authentik's.
+    Keys,
 }
 
-pub(super) fn export(form: Form, file: &ConfigFile) -> Option<()> {
-    let config = file.load()?;
+pub(super) async fn export(form: Form, file: &ConfigFile) -> Option<()> {
+    let config = file.load_or_ask().await?;
     for application in &config.applications {
-        if application.routes.is_empty() {
+        if application.routes.is_empty() && form != Form::Keys {
             complain(&format!(
                 "{}: names no `upstream`, so it has no route here",
                 application.audience
@@ -45,9 +47,31 @@ pub(super) fn export(form: Form, file: &ConfigFile) -> Option<()> {
     }
 }
 
+/// The keys of authentik's applications: each has the cookie secret of its provider. All in one
+/// file will do, since a session is for one application whatever keys others have.
+fn keys(config: &Config) -> Result<String, ExportError> {
+    let mut lines = Vec::new();
+    for settings in &config.applications {
+        if let Some(own) = &settings.authentik {
+            let origin = settings.external.origin();
+            lines.push(format!("# {} at {origin}", settings.audience));
+            lines.push(own.keys_entry.expose().to_owned());
+        }
+    }
+    if lines.is_empty() {
+        return Err(ExportError::NoKeys);
+    }
+    Ok(lines.join("\n"))
+}
+
 /// Why nothing can be printed.
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
+    #[error(
+        "no application is authentik's: the plugin has the keys that the outpost has, of `keys` or \
+         `keysFile`"
+    )]
+    NoKeys,
     #[error("cannot be written as YAML: {0}")]
     Yaml(#[from] serde_saphyr::SerializeError),
     #[error("`listen.http` is no address of a URL: {0}")]
@@ -78,6 +102,7 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
             documents.join("---\n")
         }
         Form::Nginx => nginx::servers(config, &settings.outpost_url)?,
+        Form::Keys => keys(config)?,
     })
 }
 

@@ -3,10 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{ConfigFile, complain};
+use super::{ConfigFile, complain, said};
 
 pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
-    let config = file.load()?;
+    let config = match file.authentik()? {
+        Some(settings) => said(settings.base_config())?,
+        None => file.load()?,
+    };
     let address = reachable(config.listen.metrics);
     let path = if ready { "readyz" } else { "healthz" };
     let url = format!("http://{address}/{path}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use super::{ApplicationSettings, Config, Listen, Log, LogFormat, Mode, ProviderSettings};
+use super::{ApplicationSettings, Config, Extent, Listen, Log, LogFormat, Mode, ProviderSettings};
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 
@@ -22,7 +22,7 @@ mod store;
 mod traefik;
 
 /// Reads every key and reports what is wrong; `None` when something needed is missing or wrong.
-pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
+pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Option<Config> {
     let mut fields = Fields::of(value, "", problems)?;
     let files = RefCell::new(Vec::new());
     let listen = listen(&mut fields);
@@ -34,7 +34,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
     let session = session::session(&mut fields);
     let revoked_file = fields.text("revokedFile").map(PathBuf::from);
     let providers = fields.sections("providers");
-    if providers.is_empty() {
+    if providers.is_empty() && extent == Extent::Everything {
         fields.problem("providers", "missing: at least one OpenID provider");
     }
     let written = providers.len();
@@ -53,7 +53,7 @@ pub(super) fn config(value: &Value, problems: &Problems) -> Option<Config> {
     }
     let all_read = providers.len() == written;
     let applications = fields.sections("applications");
-    if applications.is_empty() {
+    if applications.is_empty() && extent == Extent::Everything {
         fields.problem("applications", "missing: at least one application");
     }
     let applications: Vec<ApplicationSettings> = applications

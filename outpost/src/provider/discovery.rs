@@ -23,6 +23,12 @@ pub enum DiscoveryError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What authentik says of it is no description of a provider.
+    #[error("what authentik says of its endpoints cannot be used: {reason}")]
+    Described {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The document names another issuer than the configuration.
     #[error("issuer `{configured}` is configured, but it calls itself otherwise: {reason}")]
     Issuer {
@@ -55,6 +61,9 @@ pub(super) async fn discover(
     settings: &ProviderSettings,
     http: &HttpClient,
 ) -> Result<Metadata, DiscoveryError> {
+    if let Some(known) = &settings.known {
+        return known.metadata(settings, http).await;
+    }
     let metadata = Metadata::discover_async(settings.issuer.clone(), http)
         .await
         .map_err(|error| protocol_error(settings, error))?;

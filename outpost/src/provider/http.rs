@@ -7,6 +7,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 
+use super::known::PublicAddress;
 use crate::metrics::time_provider;
 
 /// The longest answer that is read, in bytes. A token response with some hundred groups is a
@@ -63,8 +64,29 @@ fn chain(error: &reqwest::Error) -> String {
     line
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+/// How a client asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HttpOptions<'a> {
+    /// Certificates that are trusted besides the system's, in PEM.
+    pub(crate) authorities: &'a [u8],
+    /// Whether what is asked has TLS.
+    pub(crate) tls: bool,
+    /// Whether any certificate will do.
+    pub(crate) insecure: bool,
+    /// The address that is named to the server, where it is not the one that is connected to.
+    pub(crate) asked_as: Option<&'a PublicAddress>,
+}
+
+fn builder(options: &HttpOptions<'_>) -> reqwest::ClientBuilder {
+    let builder = match options.asked_as {
+        // HTTP/2 has no `Host` that could differ from the URL's.
+        Some(address) => reqwest::Client::builder()
+            .default_headers(address.headers())
+            .http1_only(),
+        None => reqwest::Client::builder(),
+    };
+    builder
+        .tls_danger_accept_invalid_certs(options.insecure)
         // A redirect could lead to an address that only the outpost reaches.
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
@@ -72,30 +94,40 @@ fn builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("gatepost/", env!("CARGO_PKG_VERSION")))
 }
 
+fn build(
+    options: &HttpOptions<'_>,
+    builder: impl Fn() -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, HttpError> {
+    // Another part of the process may have chosen one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let extra =
+        reqwest::Certificate::from_pem_bundle(options.authorities).map_err(HttpError::Client)?;
+    if let Ok(client) = builder().tls_certs_merge(extra.clone()).build() {
+        return Ok(client);
+    }
+    // What fails there is finding the system's certificates, as in an image that has none.
+    if extra.is_empty() && options.tls && !options.insecure {
+        return Err(HttpError::NoAuthorities);
+    }
+    builder()
+        .tls_certs_only(extra)
+        .build()
+        .map_err(HttpError::Client)
+}
+
 impl HttpClient {
-    /// A client that trusts the system's certificates and those in `authorities` (PEM). Without
-    /// either it can only ask a provider that has no `tls`.
-    pub(crate) fn new(provider: &str, authorities: &[u8], tls: bool) -> Result<Self, HttpError> {
-        let named = |client| Self {
+    /// A client that trusts the system's certificates and those of its options. Without either it
+    /// can only ask a provider that has no TLS.
+    pub(crate) fn new(provider: &str, options: &HttpOptions<'_>) -> Result<Self, HttpError> {
+        build(options, || builder(options)).map(|client| Self {
             client,
             provider: provider.to_owned(),
-        };
-        // Another part of the process may have chosen one already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let extra =
-            reqwest::Certificate::from_pem_bundle(authorities).map_err(HttpError::Client)?;
-        if let Ok(client) = builder().tls_certs_merge(extra.clone()).build() {
-            return Ok(named(client));
-        }
-        // What fails there is finding the system's certificates, as in an image that has none.
-        if extra.is_empty() && tls {
-            return Err(HttpError::NoAuthorities);
-        }
-        builder()
-            .tls_certs_only(extra)
-            .build()
-            .map(named)
-            .map_err(HttpError::Client)
+        })
+    }
+
+    /// A client for a connection that becomes another protocol's, as only HTTP/1.1's can.
+    pub(crate) fn upgrading(options: &HttpOptions<'_>) -> Result<reqwest::Client, HttpError> {
+        build(options, || builder(options).http1_only())
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {

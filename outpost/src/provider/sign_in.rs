@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{
     CoreAuthPrompt, CoreAuthenticationFlow, CoreErrorResponseType, CoreIdTokenVerifier,
+    CoreJsonWebKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm,
 };
 use openidconnect::{
-    AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, Nonce,
-    NonceVerifier, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
-    RequestTokenError, SignatureVerificationError, SubjectIdentifier, TokenResponse as _,
-    UserInfoClaims, UserInfoError,
+    AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, ClientSecret,
+    CsrfToken, Nonce, NonceVerifier, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RequestTokenError, SignatureVerificationError, SubjectIdentifier,
+    TokenResponse as _, UserInfoClaims, UserInfoError,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -336,20 +339,33 @@ impl Provider {
         }
     }
 
+    /// The client secret where ID tokens have a MAC with it, and then no other signature counts.
+    fn mac_secret(&self, found: &Discovered) -> Option<&ClientSecret> {
+        let by_mac = found.algorithms == [CoreJwsSigningAlgorithm::HmacSha256];
+        self.settings.client_secret.as_ref().filter(|_| by_mac)
+    }
+
     fn verifier<'f>(&self, found: &'f Discovered) -> CoreIdTokenVerifier<'f> {
-        CoreIdTokenVerifier::new_public_client(
-            self.settings.client_id.clone(),
-            self.settings.issuer.clone(),
-            found.keys.clone(),
-        )
-        .set_allowed_algs(found.algorithms.iter().cloned())
-        .set_issue_time_verifier_fn(|issued: DateTime<Utc>| {
-            if issued > Utc::now() + TimeDelta::seconds(CLOCK_SKEW_SECONDS) {
-                Err("it was issued in the future: compare the clocks".to_owned())
-            } else {
-                Ok(())
-            }
-        })
+        let client_id = self.settings.client_id.clone();
+        let issuer = self.settings.issuer.clone();
+        let verifier = match self.mac_secret(found) {
+            Some(secret) => CoreIdTokenVerifier::new_confidential_client(
+                client_id,
+                secret.clone(),
+                issuer,
+                CoreJsonWebKeySet::default(),
+            ),
+            None => CoreIdTokenVerifier::new_public_client(client_id, issuer, found.keys.clone()),
+        };
+        verifier
+            .set_allowed_algs(found.algorithms.iter().cloned())
+            .set_issue_time_verifier_fn(|issued: DateTime<Utc>| {
+                if issued > Utc::now() + TimeDelta::seconds(CLOCK_SKEW_SECONDS) {
+                    Err("it was issued in the future: compare the clocks".to_owned())
+                } else {
+                    Ok(())
+                }
+            })
     }
 }
 
@@ -408,7 +424,14 @@ fn verify_access_token(
     let verifier = provider.verifier(found);
     let refused = |_| SignInError::AccessTokenHash;
     let algorithm = id_token.signing_alg().map_err(refused)?;
-    let key = id_token.signing_key(&verifier).map_err(refused)?;
+    let mac_key;
+    let key = match provider.mac_secret(found) {
+        Some(secret) => {
+            mac_key = symmetric_key(secret).ok_or(SignInError::AccessTokenHash)?;
+            &mac_key
+        }
+        None => id_token.signing_key(&verifier).map_err(refused)?,
+    };
     let actual = AccessTokenHash::from_token(access_token, algorithm, key)
         .map_err(|_| SignInError::AccessTokenHash)?;
     if actual == *expected {
@@ -416,6 +439,12 @@ fn verify_access_token(
     } else {
         Err(SignInError::AccessTokenHash)
     }
+}
+
+/// A client secret as a key (RFC 7518 §6.4).
+fn symmetric_key(secret: &ClientSecret) -> Option<CoreJsonWebKey> {
+    let k = URL_SAFE_NO_PAD.encode(secret.secret());
+    serde_json::from_value(serde_json::json!({"kty": "oct", "k": k})).ok()
 }
 
 fn is_unknown_key(error: &ClaimsVerificationError) -> bool {

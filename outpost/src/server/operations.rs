@@ -18,6 +18,9 @@ use crate::outpost::Outpost;
 /// How long the store may take to answer before it counts as away.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Where health checks of authentik's outposts look for what `/healthz` says.
+const AUTHENTIK_PING: &str = "/outpost.goauthentik.io/ping";
+
 /// The media type of Prometheus' text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -40,6 +43,7 @@ struct Operations {
 pub(super) fn router(outpost: Arc<Outpost>, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
+        .route(AUTHENTIK_PING, get(|| async { StatusCode::NO_CONTENT }))
         .route("/readyz", get(readiness))
         .route("/readyz/{part}", get(readiness_of))
         .route("/metrics", get(exposition))

@@ -3,6 +3,7 @@
 use gatepost_policy::OutpostPrefix;
 
 use crate::application::Applications;
+use crate::authentik;
 
 /// The prefixes that are always understood: Gatepost's own, and that of authentik's outposts.
 const PREFIXES: [&str; 2] = ["/akprox", "/outpost.goauthentik.io"];
@@ -54,10 +55,13 @@ impl Endpoint {
     pub fn of(target: &str, applications: &Applications) -> Option<Self> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let own = applications.prefixes().map(OutpostPrefix::as_str);
-        let rest = PREFIXES.into_iter().chain(own).find_map(|prefix| {
+        let signed = || authentik::signed(target).filter(|_| applications.are_authentiks());
+        let Some(rest) = PREFIXES.into_iter().chain(own).find_map(|prefix| {
             path.strip_prefix(prefix)
                 .and_then(|rest| rest.strip_prefix('/'))
-        })?;
+        }) else {
+            return signed().map(Self::Own);
+        };
         Some(match rest {
             "start" => Self::Own(OwnEndpoint::Start),
             "callback" => Self::Own(OwnEndpoint::Callback),
@@ -73,7 +77,7 @@ impl Endpoint {
             // The form of the ingress annotation. The query is exact: it is the operator's.
             "auth" if query == "nginx" => Self::Auth(Dialect::Nginx),
             "auth" if query == "traefik" => Self::Auth(Dialect::Traefik),
-            _ => return None,
+            _ => return signed().map(Self::Own),
         })
     }
 
@@ -93,13 +97,15 @@ impl Endpoint {
         }
     }
 
-    /// Whether a path lies under one of the prefixes, endpoint or not.
+    /// Whether a target lies under one of the prefixes, endpoint or not, or is the outpost's by
+    /// authentik's signature in its query.
     pub fn is_outposts(path: &str, applications: &Applications) -> bool {
         let own = applications.prefixes().map(OutpostPrefix::as_str);
-        PREFIXES.into_iter().chain(own).any(|prefix| {
+        let prefixed = PREFIXES.into_iter().chain(own).any(|prefix| {
             path.strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
-        })
+        });
+        prefixed || (applications.are_authentiks() && authentik::signed(path).is_some())
     }
 }
 

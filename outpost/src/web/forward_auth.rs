@@ -11,6 +11,7 @@ use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
 use crate::audit;
+use crate::authority::Authority;
 use crate::metrics::{self, Success};
 use crate::sessions::{ConfirmError, Confirmation, Kept, MintError};
 use crate::store::{SessionRecord, StoreUnavailable};
@@ -32,7 +33,8 @@ impl Site<'_> {
         asking: &Visit<'a>,
         parts: &'a http::request::Parts,
     ) -> (Presentation, Answer) {
-        let visit = match asking.asked_about(dialect, parts) {
+        let may_omit_target = self.deployment.applications.are_authentiks();
+        let visit = match asking.asked_about(dialect, parts, may_omit_target) {
             Ok(visit) => visit,
             Err(failure) => return (asking.presentation(), failure.into()),
         };
@@ -55,6 +57,13 @@ impl Site<'_> {
         // that no second route to the outpost is needed.
         if Endpoint::is_outposts(visit.target_str(), applications) {
             return match Endpoint::of(visit.target_str(), applications) {
+                // Recipes for authentik route one generation of paths past the subrequest and get
+                // callbacks on the other: `start`, where they send whoever is refused, takes them.
+                Some(Endpoint::Own(OwnEndpoint::Callback))
+                    if dialect == Dialect::Nginx && application.authentik.is_some() =>
+                {
+                    self.refuse(application, host, visit)
+                }
                 _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
                 Some(Endpoint::Own(OwnEndpoint::Session)) | None => Failure::NotFound.into(),
                 Some(Endpoint::Own(endpoint)) => self.own_endpoint(endpoint, visit).await,
@@ -63,12 +72,37 @@ impl Site<'_> {
                 }
             };
         }
-        let found = self.find_session(application, visit).await;
-        let answer = self.decide(dialect, application, visit, found);
+        let own = application.authentik.as_ref();
+        let skipped = own.and_then(|own| own.skip.permit(&application.external, host, visit));
+        let answer = match skipped {
+            Some(permit) => Outcome::Pass(Pass::new(&permit, application, visit, dialect)).into(),
+            None => {
+                let found = self.find_session(application, visit).await;
+                let record = found.record.clone();
+                let id_token = record.as_ref().map(|record| &record.id_token);
+                let Answer { outcome, cookies } = self.decide(dialect, application, visit, found);
+                let outcome = match (own, outcome) {
+                    (Some(own), Outcome::Pass(pass)) => {
+                        Outcome::Pass(pass.with_headers(own.told_by_id_token(id_token)))
+                    }
+                    (_, outcome) => outcome,
+                };
+                outcome.with_cookies(cookies)
+            }
+        };
         if let Some(verdict) = answer.outcome.verdict() {
             metrics::decided(application.audience.as_str(), verdict);
         }
         answer
+    }
+
+    /// Has the sender of a request sign in.
+    fn refuse(self, application: &Application, host: &Authority, visit: &Visit<'_>) -> Answer {
+        Outcome::SignIn {
+            url: application.start_url(host, visit),
+            application: application.audience.to_string(),
+        }
+        .into()
     }
 
     /// The session that a request carries: as its cookie says where that is in force, renewed in

@@ -108,6 +108,14 @@ impl Pass {
         }
         Self { headers }
     }
+
+    /// The permission with headers that the permit does not know of.
+    pub fn with_headers(mut self, further: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers
+            .retain(|(name, _)| further.iter().all(|(own, _)| own != name));
+        self.headers.extend(further);
+        self
+    }
 }
 
 /// Who was refused, and where.

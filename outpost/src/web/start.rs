@@ -6,11 +6,13 @@ use gatepost_policy::Presentation;
 use openidconnect::RedirectUrl;
 use url::Url;
 
+use super::endpoint::OwnEndpoint;
 use super::loops::Attempts;
 use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
+use crate::authentik;
 use crate::config::Mode;
 use crate::flow::FlowCookies;
 use crate::metrics::{self, Success};
@@ -39,6 +41,24 @@ impl From<ConfirmError> for Failure {
     }
 }
 
+/// Where a callback belongs that comes as the target of a sign-in.
+///
+/// Recipes of authentik's first generation route `/akprox` to the outpost, and today's authentik
+/// sends browsers back to `/outpost.goauthentik.io`. nginx then takes the callback for a page of
+/// the application, and sends the browser here.
+fn callback_gone_astray(application: &Application, visit: &Visit<'_>) -> Option<String> {
+    application.authentik.as_ref()?;
+    let target = visit.return_target()?;
+    let url = application.external.url().join(&target).ok()?;
+    let ours = url.origin() == application.external.url().origin()
+        && format!("{}{}", application.external.origin(), url.path())
+            == application.redirect_uri().split('?').next()?
+        && authentik::signed(&target) == Some(OwnEndpoint::Callback);
+    let prefix = visit.path().strip_suffix("start").filter(|_| ours)?;
+    let origin = application.external.origin();
+    Some(format!("{origin}{prefix}callback?{}", url.query()?))
+}
+
 impl Site<'_> {
     pub(super) async fn start(self, application: &Arc<Application>, visit: &Visit<'_>) -> Answer {
         // A sign-in begun by a script or an image ends nowhere, and leaves its cookie behind.
@@ -48,6 +68,9 @@ impl Site<'_> {
         }
         if let Some(elsewhere) = self.on_own_host(application, visit) {
             return elsewhere;
+        }
+        if let Some(to) = callback_gone_astray(application, visit) {
+            return Outcome::Redirect { to }.into();
         }
         let return_to = visit
             .return_target()

@@ -56,7 +56,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// The request that a proxy asks about by this one.
+    /// The request that a proxy asks about by this one. `may_omit_target` allows nginx to say
+    /// nothing of the target, as recipes for authentik do: it is then one that no rule matches.
     ///
     /// Each dialect has one source for each part, and everything else that a header may say of it
     /// is ignored.
@@ -69,6 +70,7 @@ impl<'a> Visit<'a> {
         &self,
         dialect: Dialect,
         parts: &'a http::request::Parts,
+        may_omit_target: bool,
     ) -> Result<Self, Failure> {
         if !self.trusted_peer {
             return Err(Failure::UntrustedPeer { peer: self.peer });
@@ -90,7 +92,11 @@ impl<'a> Visit<'a> {
                         let host =
                             forwarded(headers, "x-forwarded-host")?.or(header_host(headers)?);
                         let host = host.ok_or(Failure::Forwarded("X-Forwarded-Host"))?;
-                        (host, required(headers, "x-original-uri")?)
+                        let target = match forwarded(headers, "x-original-uri")? {
+                            None if may_omit_target => "",
+                            target => target.ok_or(Failure::Forwarded("X-Original-URI"))?,
+                        };
+                        (host, target)
                     }
                 };
                 (method, host, target, false)
@@ -108,7 +114,8 @@ impl<'a> Visit<'a> {
         };
         // Where a proxy does not say the method it is none that a rule for one would match.
         let method = method.unwrap_or("UNKNOWN").parse();
-        let starts_path = target.starts_with('/');
+        let unsaid = may_omit_target && target.is_empty() && dialect == Dialect::Nginx;
+        let starts_path = target.starts_with('/') || unsaid;
         let plain = |b: u8| b > b' ' && b != 0x7f;
         if !starts_path || !target.bytes().all(plain) {
             return Err(Failure::Forwarded("the request's URI"));

@@ -97,6 +97,7 @@ pub(super) fn application(
         forward_cookie,
         routes,
         shared,
+        authentik: None,
     })
 }
 

@@ -78,6 +78,7 @@ pub(super) fn provider(
         groups_claim,
         sign_out,
         authorities,
+        known: None,
     })
 }
 

@@ -1,0 +1,258 @@
+//! authentik's API, as far as an outpost asks it.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use openidconnect::AsyncHttpClient as _;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::settings::Settings;
+use crate::provider::HttpError;
+use crate::provider::http::{HttpClient, HttpOptions};
+
+/// What the outpost is to authentik.
+pub(super) const AGENT: &str = concat!(
+    "goauthentik.io/outpost/",
+    env!("CARGO_PKG_VERSION"),
+    ".gatepost"
+);
+
+/// How many entries of a list are asked for at once.
+const PAGE_SIZE: u32 = 100;
+
+/// More pages than this are no list but a mistake.
+const MAX_PAGES: u64 = 100;
+
+/// How long after an answer authentik is asked again where it does not say.
+const REFRESH: Duration = Duration::from_secs(300);
+
+/// The least that it may say.
+const MIN_REFRESH_SECONDS: u64 = 30;
+
+/// Why authentik does not tell what an outpost needs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// It does not answer.
+    #[error("{url}: {source}")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// Why not.
+        source: HttpError,
+    },
+    /// It refuses the token.
+    #[error("{url} answers {status}: is AUTHENTIK_TOKEN the token of an outpost?")]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// It answers with something else.
+    #[error("{url} answers {status}: is AUTHENTIK_HOST authentik's address?")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// The answer is not what the API's schema says.
+    #[error("{url}: the answer cannot be read: {reason}")]
+    Unreadable {
+        /// What was asked for.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The token belongs to no outpost.
+    #[error("authentik has no outpost for AUTHENTIK_TOKEN")]
+    NoOutpost,
+    /// A list does not end.
+    #[error("{url}: the list does not end")]
+    Endless {
+        /// What was asked for.
+        url: String,
+    },
+}
+
+/// Everything that authentik says to an outpost, as it says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Snapshot {
+    /// `Outpost` of the API's schema.
+    pub(super) outpost: Value,
+    /// `ProxyOutpostConfig`s of the API's schema.
+    pub(super) providers: Vec<Value>,
+}
+
+impl Snapshot {
+    /// The outpost's id.
+    pub(super) fn outpost_id(&self) -> Option<String> {
+        Some(self.outpost.get("pk")?.as_str()?.to_owned())
+    }
+
+    /// After how long to ask again.
+    pub(super) fn refresh_interval(&self) -> Duration {
+        let seconds = self
+            .outpost
+            .get("refresh_interval_s")
+            .and_then(Value::as_u64);
+        seconds
+            .filter(|seconds| *seconds > 0)
+            .map_or(REFRESH, |seconds| {
+                Duration::from_secs(seconds.max(MIN_REFRESH_SECONDS))
+            })
+    }
+
+    /// A text of the outpost's `config`.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        let text = self.outpost.get("config")?.get(name)?.as_str()?;
+        Some(text).filter(|text| !text.is_empty())
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    pagination: Pagination,
+    results: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Pagination {
+    /// 0 on the last page. A `number` in the schema, so it may have a fraction.
+    next: f64,
+}
+
+/// authentik's API.
+#[derive(Debug)]
+pub(super) struct Api {
+    base: Url,
+    bearer: HeaderValue,
+    http: HttpClient,
+    upgrading: reqwest::Client,
+}
+
+impl Api {
+    pub(super) fn new(settings: &Settings) -> Result<Self, HttpError> {
+        let options = HttpOptions {
+            tls: settings.host().scheme() == "https",
+            insecure: settings.insecure(),
+            ..HttpOptions::default()
+        };
+        Ok(Self {
+            base: settings.host().clone(),
+            bearer: settings.bearer(),
+            http: HttpClient::new("authentik", &options)?,
+            upgrading: HttpClient::upgrading(&options)?,
+        })
+    }
+
+    /// Asks for everything.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, ApiError> {
+        let outposts = self.list("outposts/instances/").await?;
+        let outpost = outposts.into_iter().next().ok_or(ApiError::NoOutpost)?;
+        let mut providers = self.list("outposts/proxy/").await?;
+        // In an order of our own, so that nothing changes when only theirs does.
+        providers.sort_by_key(|provider| provider.get("pk").and_then(Value::as_i64));
+        Ok(Snapshot { outpost, providers })
+    }
+
+    /// Begins a WebSocket to a path below authentik's address.
+    pub(super) fn upgrade(&self, path: &str, key: &str) -> Option<reqwest::RequestBuilder> {
+        let url = self.base.join(path).ok()?;
+        Some(
+            self.upgrading
+                .get(url)
+                .header(AUTHORIZATION, self.bearer.clone())
+                .header(USER_AGENT, AGENT)
+                .header(http::header::CONNECTION, "Upgrade")
+                .header(http::header::UPGRADE, "websocket")
+                .header(http::header::SEC_WEBSOCKET_VERSION, "13")
+                .header(http::header::SEC_WEBSOCKET_KEY, key),
+        )
+    }
+
+    /// Every entry of a list.
+    async fn list(&self, path: &str) -> Result<Vec<Value>, ApiError> {
+        let mut all = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let query = format!("api/v3/{path}?page={page}&page_size={PAGE_SIZE}");
+            let Page {
+                pagination,
+                results,
+            } = self.get(&query).await?;
+            all.extend(results);
+            if pagination.next < 1.0 {
+                return Ok(all);
+            }
+        }
+        Err(ApiError::Endless {
+            url: format!("{}api/v3/{path}", self.base),
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        let url = format!("{}{path}", self.base);
+        let unreadable = |reason: String| ApiError::Unreadable {
+            url: url.clone(),
+            reason,
+        };
+        let request = Request::get(&url)
+            .header(AUTHORIZATION, self.bearer.clone())
+            .header(USER_AGENT, AGENT)
+            .header(ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|error| unreadable(error.to_string()))?;
+        let response = self
+            .http
+            .call(request)
+            .await
+            .map_err(|source| ApiError::Unreachable {
+                url: url.clone(),
+                source,
+            })?;
+        match response.status() {
+            StatusCode::OK => {}
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                return Err(ApiError::Refused { url, status });
+            }
+            status => return Err(ApiError::Status { url, status }),
+        }
+        // The parser's words would quote the answer, which has secrets in it.
+        serde_json::from_slice(response.body()).map_err(|error| {
+            unreadable(format!(
+                "at line {}, column {}",
+                error.line(),
+                error.column()
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_pause_is_what_authentik_says_within_reason() {
+        for (said, expected) in [
+            (json!(60), 60),
+            (json!(1), 30),
+            (json!(0), 300),
+            (json!(-1), 300),
+            (json!(null), 300),
+        ] {
+            let snapshot = Snapshot {
+                outpost: json!({"refresh_interval_s": said}),
+                providers: Vec::new(),
+            };
+            assert_eq!(snapshot.refresh_interval().as_secs(), expected, "{said}");
+        }
+    }
+}

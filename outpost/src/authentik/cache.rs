@@ -1,0 +1,141 @@
+//! What authentik said last, for a start while it is away.
+//!
+//! In a file beside the session store, where there is one: an outpost whose sessions end with the
+//! process gains nothing. The answers hold client and cookie secrets, so the file is encrypted,
+//! and readable by its owner alone.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use gatepost_session::Purpose;
+use zeroize::Zeroizing;
+
+use super::api::Snapshot;
+use crate::config::{Config, StoreSettings};
+use crate::seal::SealingKeys;
+
+/// What the file is, which is authenticated with it.
+const CONTEXT: &str = "gatepost authentik cache v1";
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Cache {
+    path: PathBuf,
+    keys: SealingKeys,
+}
+
+impl Cache {
+    /// The cache of an outpost; `None` where it keeps nothing on disk.
+    pub(super) fn beside(config: &Config) -> Option<Self> {
+        let store = store_path(&config.store)?;
+        Some(Self {
+            path: store.with_extension("authentik"),
+            keys: SealingKeys::new(&config.keys, Purpose::Store),
+        })
+    }
+
+    /// What was written last, if it is there and whole.
+    pub(super) fn read(&self) -> Option<Snapshot> {
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "cannot read");
+                return None;
+            }
+        };
+        let snapshot = self.open(&bytes);
+        if snapshot.is_none() {
+            tracing::warn!(
+                path = %self.path.display(),
+                "what authentik said last was written with another token, or is damaged"
+            );
+        }
+        snapshot
+    }
+
+    /// Writes what authentik says. Failing to is no reason to stop.
+    pub(super) fn write(&self, snapshot: &Snapshot) {
+        let Some(sealed) = self.seal(snapshot) else {
+            return;
+        };
+        if let Err(error) = replace(&self.path, &sealed) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot keep what authentik says");
+        }
+    }
+
+    fn seal(&self, snapshot: &Snapshot) -> Option<Vec<u8>> {
+        let text = Zeroizing::new(serde_json::to_vec(snapshot).ok()?);
+        self.keys.seal(CONTEXT, &text)
+    }
+
+    fn open(&self, bytes: &[u8]) -> Option<Snapshot> {
+        let text = Zeroizing::new(self.keys.open(CONTEXT, bytes)?);
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+/// The path of a store that outlives the process.
+fn store_path(store: &StoreSettings) -> Option<&Path> {
+    match store {
+        StoreSettings::Embedded { path, .. } => Some(path),
+        // Redis is for what replicas share, and each of them asks authentik.
+        StoreSettings::Memory { .. } | StoreSettings::Redis { .. } => None,
+    }
+}
+
+/// Puts a file in place as a whole.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let draft = path.with_extension("authentik-draft");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn keys(byte: u8) -> SealingKeys {
+        use base64::Engine as _;
+        let key = base64::engine::general_purpose::STANDARD.encode([byte; 32]);
+        let ring = gatepost_session::KeyRing::parse(&format!("k:{key}")).expect("a ring");
+        SealingKeys::new(&ring, Purpose::Store)
+    }
+
+    #[test]
+    fn what_was_said_comes_back_under_the_same_key_only() {
+        let path = std::env::temp_dir().join(format!("gatepost-{}.authentik", std::process::id()));
+        let cache = |byte| Cache {
+            path: path.clone(),
+            keys: keys(byte),
+        };
+        let snapshot = Snapshot {
+            outpost: json!({"name": "o"}),
+            providers: vec![json!({"client_secret": "hush"})],
+        };
+        assert_eq!(cache(1).read(), None, "there is none yet");
+        cache(1).write(&snapshot);
+        let bytes = std::fs::read(&path).expect("written");
+        assert_eq!(cache(1).read(), Some(snapshot));
+        assert_eq!(cache(2).read(), None, "another token");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&path)
+                .expect("there")
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        std::fs::remove_file(&path).expect("removed");
+        assert!(!bytes.windows(4).any(|window| window == b"hush"));
+    }
+}

@@ -1,0 +1,379 @@
+//! From what authentik says of its providers to applications of the outpost.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gatepost_policy::{HeaderName, HeaderRules, OutpostPrefix, Policy, Preset};
+use gatepost_session::cookie::CookieName;
+use gatepost_session::{Audience, KeyRing};
+use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::api::{AGENT, Snapshot};
+use super::application::{FromAuthentik, UpstreamBasic};
+use super::settings::Settings;
+use super::skip::{Matched, SkipPaths};
+use crate::authority::{CookieDomain, ExternalUrl};
+use crate::config::{
+    ApplicationSettings, ClientAuthentication, Mode, ProviderSettings, Route, SignOut,
+};
+use crate::provider::{KnownProvider, PublicAddress};
+use crate::store::Secret;
+
+#[cfg(test)]
+mod tests;
+
+/// The prefix of today's authentik, which its redirect URIs have.
+const PREFIX: &str = "/outpost.goauthentik.io";
+
+/// What authentik's providers are here.
+#[derive(Debug, Default)]
+pub(super) struct Mapped {
+    /// One provider for each application: each has a client of its own.
+    pub(super) providers: Vec<ProviderSettings>,
+    /// The applications.
+    pub(super) applications: Vec<ApplicationSettings>,
+    /// What could not be used as it is, in words for an operator.
+    pub(super) problems: Vec<String>,
+}
+
+/// `ProxyOutpostConfig` of the API's schema, as far as it is used. All but the first four fields
+/// may be missing.
+#[derive(Deserialize)]
+struct ProxyProvider {
+    pk: i64,
+    name: String,
+    external_host: String,
+    oidc_configuration: Map<String, Value>,
+    #[serde(default)]
+    internal_host: Option<String>,
+    #[serde(default)]
+    client_id: Option<String>,
+    #[serde(default)]
+    client_secret: Option<String>,
+    #[serde(default)]
+    cookie_secret: Option<String>,
+    #[serde(default)]
+    cookie_domain: Option<String>,
+    #[serde(default)]
+    mode: Option<ProxyMode>,
+    #[serde(default)]
+    skip_path_regex: Option<String>,
+    #[serde(default)]
+    basic_auth_enabled: Option<bool>,
+    #[serde(default)]
+    basic_auth_user_attribute: Option<String>,
+    #[serde(default)]
+    basic_auth_password_attribute: Option<String>,
+    #[serde(default)]
+    access_token_validity: Option<f64>,
+    #[serde(default)]
+    intercept_header_auth: Option<bool>,
+    #[serde(default)]
+    scopes_to_request: Option<Vec<String>>,
+    #[serde(default)]
+    assigned_application_slug: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum ProxyMode {
+    /// The outpost is the proxy, which Gatepost is not: what it has to do with signing in is as in
+    /// `ForwardSingle`.
+    Proxy,
+    ForwardSingle,
+    ForwardDomain,
+}
+
+/// Maps every provider that can be. One that cannot does not stand in the way of the others.
+pub(super) fn map(snapshot: &Snapshot, settings: &Settings) -> Mapped {
+    let mut mapped = Mapped::default();
+    let outpost = snapshot.outpost.get("name").and_then(Value::as_str);
+    let outpost = outpost.unwrap_or("gatepost");
+    let from_config = snapshot
+        .setting("authentik_host_browser")
+        .and_then(|text| Url::parse(text).ok());
+    let surroundings = Surroundings {
+        outpost,
+        settings,
+        browser_host: settings.browser_host().or(from_config.as_ref()),
+    };
+    for value in &snapshot.providers {
+        let provider: ProxyProvider = match serde_json::from_value(value.clone()) {
+            Ok(provider) => provider,
+            Err(_) => {
+                let name = value.get("name").and_then(Value::as_str).unwrap_or("?");
+                mapped.problems.push(format!(
+                    "provider `{name}`: not as the API describes it: left out"
+                ));
+                continue;
+            }
+        };
+        let mut problems = Vec::new();
+        match surroundings.application(&provider, &mut problems) {
+            Ok((client, application)) => match clash(&application, &mapped.applications) {
+                None => {
+                    mapped.providers.push(client);
+                    mapped.applications.push(application);
+                }
+                Some(clash) => problems.push(format!("{clash}: left out")),
+            },
+            Err(Unusable(reason)) => problems.push(format!("{reason}: left out")),
+        }
+        let named = |problem| format!("provider `{}`: {problem}", provider.name);
+        mapped.problems.extend(problems.into_iter().map(named));
+    }
+    mapped
+}
+
+/// Why a provider has no application.
+struct Unusable(String);
+
+impl Unusable {
+    fn field(name: &str, problem: impl std::fmt::Display) -> Self {
+        Self(format!("{name}: {problem}"))
+    }
+}
+
+/// What is the same for all providers.
+struct Surroundings<'a> {
+    outpost: &'a str,
+    settings: &'a Settings,
+    browser_host: Option<&'a Url>,
+}
+
+impl Surroundings<'_> {
+    fn application(
+        &self,
+        provider: &ProxyProvider,
+        problems: &mut Vec<String>,
+    ) -> Result<(ProviderSettings, ApplicationSettings), Unusable> {
+        let external = external(&provider.external_host, problems)?;
+        let mode = mode(provider, &external)?;
+        let slug = filled(provider.assigned_application_slug.as_deref());
+        let audience = slug.map_or_else(|| format!("provider-{}", provider.pk), str::to_owned);
+        let audience = Audience::new(&audience)
+            .map_err(|error| Unusable::field("assigned_application_slug", error))?;
+        let secret = provider.cookie_secret.as_deref().unwrap_or_default();
+        let (keys, keys_entry) = keys(secret)?;
+        let client = self.client(provider)?;
+        let matched = match mode {
+            Mode::Single => Matched::Path,
+            Mode::Domain(_) => Matched::Url,
+        };
+        let skip = provider.skip_path_regex.as_deref().unwrap_or_default();
+        let upstream = filled(provider.internal_host.as_deref())
+            .filter(|_| provider.mode == Some(ProxyMode::Proxy))
+            .and_then(|url| Url::parse(url).ok());
+        let headers = self.headers(provider, &audience, &client);
+        let cookie_name =
+            CookieName::default_for(external.is_https(), matches!(mode, Mode::Domain(_)));
+        let application = ApplicationSettings {
+            provider: client.name.clone(),
+            prefix: OutpostPrefix::new(PREFIX).unwrap_or_default(),
+            cookie_name,
+            policy: Policy::default(),
+            headers,
+            forward_cookie: false,
+            routes: upstream
+                .map(|upstream| Route {
+                    host: external.host().to_owned(),
+                    upstream,
+                })
+                .into_iter()
+                .collect(),
+            shared: Map::from_iter([
+                ("outpostPrefix".to_owned(), json!(PREFIX)),
+                ("headers".to_owned(), json!({"preset": "authentik"})),
+            ]),
+            authentik: Some(FromAuthentik {
+                keys,
+                keys_entry,
+                lifetime: lifetime(provider.access_token_validity),
+                skip: SkipPaths::parse(skip, matched, problems),
+                basic: basic(provider),
+                intercepts_authorization: provider.intercept_header_auth.unwrap_or(true),
+            }),
+            audience,
+            mode,
+            external,
+        };
+        Ok((client, application))
+    }
+
+    /// The client that the application is at authentik.
+    fn client(&self, provider: &ProxyProvider) -> Result<ProviderSettings, Unusable> {
+        let mut document = provider.oidc_configuration.clone();
+        if let Some(browser) = self.browser_host {
+            // What browsers and tokens see is public, what the outpost asks is not.
+            for key in ["issuer", "authorization_endpoint", "end_session_endpoint"] {
+                readdress(&mut document, key, browser);
+            }
+            let internal = self.settings.host();
+            for key in [
+                "token_endpoint",
+                "userinfo_endpoint",
+                "introspection_endpoint",
+                "jwks_uri",
+            ] {
+                readdress(&mut document, key, internal);
+            }
+        }
+        let issuer = document.get("issuer").and_then(Value::as_str);
+        let issuer = IssuerUrl::new(issuer.unwrap_or_default().to_owned())
+            .map_err(|error| Unusable::field("oidc_configuration.issuer", error))?;
+        let client_id = filled(provider.client_id.as_deref())
+            .ok_or_else(|| Unusable("client_id: missing".to_owned()))?;
+        let client_secret = filled(provider.client_secret.as_deref());
+        let scopes = provider.scopes_to_request.iter().flatten();
+        // A set, whose order says nothing.
+        let scopes: BTreeSet<&str> = scopes.map(String::as_str).collect();
+        Ok(ProviderSettings {
+            name: provider.name.clone(),
+            issuer,
+            client_id: ClientId::new(client_id.to_owned()),
+            client_secret: client_secret.map(|secret| ClientSecret::new(secret.to_owned())),
+            client_authentication: Some(ClientAuthentication::Post),
+            scopes: scopes
+                .into_iter()
+                .filter(|scope| *scope != "openid")
+                .map(|scope| Scope::new(scope.to_owned()))
+                .collect(),
+            groups_claim: vec!["groups".to_owned()],
+            sign_out: SignOut::AtProvider,
+            authorities: Vec::new(),
+            known: Some(KnownProvider {
+                document: Value::Object(document),
+                asked_as: self.browser_host.and_then(PublicAddress::of),
+                insecure: self.settings.insecure(),
+            }),
+        })
+    }
+
+    fn headers(
+        &self,
+        provider: &ProxyProvider,
+        audience: &Audience,
+        client: &ProviderSettings,
+    ) -> HeaderRules {
+        let document = client.known.as_ref().map(|known| &known.document);
+        let jwks = document.and_then(|document| document.get("jwks_uri"));
+        let constants = [
+            ("X-Authentik-Meta-Outpost", self.outpost),
+            ("X-Authentik-Meta-Provider", provider.name.as_str()),
+            (
+                "X-Authentik-Meta-Jwks",
+                jwks.and_then(Value::as_str).unwrap_or_default(),
+            ),
+            ("X-Authentik-Meta-Version", AGENT),
+        ];
+        constants.into_iter().fold(
+            HeaderRules::new(Preset::Authentik, audience.as_str(), Vec::new()),
+            |rules, (name, value)| match HeaderName::new(name) {
+                Ok(name) => rules.with_constant(name, value),
+                Err(_) => rules,
+            },
+        )
+    }
+}
+
+/// A text that says something.
+fn filled(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn external(text: &str, problems: &mut Vec<String>) -> Result<ExternalUrl, Unusable> {
+    let url = Url::parse(text).map_err(|error| Unusable::field("external_host", error))?;
+    if url.path() != "/" {
+        problems.push("external_host: has a path, which says nothing here".to_owned());
+    }
+    ExternalUrl::parse(&url.origin().ascii_serialization())
+        .map_err(|error| Unusable::field("external_host", error))
+}
+
+fn mode(provider: &ProxyProvider, external: &ExternalUrl) -> Result<Mode, Unusable> {
+    if provider.mode != Some(ProxyMode::ForwardDomain) {
+        return Ok(Mode::Single);
+    }
+    let domain = CookieDomain::parse(provider.cookie_domain.as_deref().unwrap_or_default())
+        .map_err(|error| Unusable::field("cookie_domain", error))?;
+    if !domain.contains(external.host()) {
+        return Err(Unusable::field(
+            "cookie_domain",
+            format!("`{}` is not in it", external.host()),
+        ));
+    }
+    Ok(Mode::Domain(domain))
+}
+
+/// The ring of an application's own key, and the entry of a keys file that is that key.
+fn keys(cookie_secret: &str) -> Result<(KeyRing, Secret), Unusable> {
+    let mut hash = Sha256::new();
+    hash.update(b"gatepost authentik kid v1");
+    hash.update(cookie_secret.as_bytes());
+    let id: String = hash
+        .finalize()
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let entry = Secret::new(format!("ak-{id}:{}", STANDARD.encode(cookie_secret)));
+    let ring = KeyRing::from_entries([entry.expose()])
+        .map_err(|error| Unusable::field("cookie_secret", error))?;
+    Ok((ring, entry))
+}
+
+/// In seconds. authentik's own outposts keep a session a second longer than its token.
+fn lifetime(validity: Option<f64>) -> Option<u64> {
+    let validity = validity.filter(|validity| validity.is_finite() && *validity >= 1.0)?;
+    std::time::Duration::try_from_secs_f64(validity)
+        .ok()
+        .map(|validity| validity.as_secs().saturating_add(1))
+}
+
+fn basic(provider: &ProxyProvider) -> Option<UpstreamBasic> {
+    provider.basic_auth_enabled.unwrap_or(false).then(|| {
+        let attribute = |name: &Option<String>| name.clone().unwrap_or_default();
+        UpstreamBasic {
+            user_attribute: attribute(&provider.basic_auth_user_attribute),
+            password_attribute: attribute(&provider.basic_auth_password_attribute),
+        }
+    })
+}
+
+/// Gives a URL another scheme, host and port.
+fn readdress(document: &mut Map<String, Value>, key: &str, to: &Url) {
+    let Some(Value::String(text)) = document.get_mut(key) else {
+        return;
+    };
+    // Text by text: an issuer is compared exactly, so nothing of its path may be tidied up.
+    let rest = text
+        .split_once("://")
+        .and_then(|(_, rest)| rest.find('/').map(|at| rest.split_at(at).1))
+        .unwrap_or_default()
+        .to_owned();
+    *text = format!("{}{rest}", to.origin().ascii_serialization());
+}
+
+/// Why an application cannot stand beside the others.
+fn clash(application: &ApplicationSettings, others: &[ApplicationSettings]) -> Option<String> {
+    others.iter().find_map(|other| {
+        if other.audience == application.audience {
+            return Some(format!("`{}` has a provider already", other.audience));
+        }
+        if other.external.origin() == application.external.origin() {
+            return Some(format!("`{}` is at this address already", other.audience));
+        }
+        match (&application.mode, &other.mode) {
+            (Mode::Domain(domain), Mode::Domain(taken)) if domain == taken => Some(format!(
+                "`{}` has this cookie domain already",
+                other.audience
+            )),
+            _ => None,
+        }
+    })
+}

@@ -1,0 +1,224 @@
+use super::*;
+
+fn settings(pairs: &[(&str, &str)]) -> Settings {
+    let basic = [
+        ("AUTHENTIK_HOST", "http://authentik-server:9000"),
+        ("AUTHENTIK_TOKEN", "t0ken"),
+    ];
+    let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+    Settings::read(basic.iter().chain(pairs).map(owned))
+        .expect("right")
+        .expect("authentik's")
+}
+
+/// A provider as the API describes it, with changes.
+fn provider(changes: Value) -> Value {
+    let mut provider = json!({
+        "pk": 7,
+        "name": "Wiki",
+        "external_host": "https://wiki.company",
+        "client_id": "id-of-wiki",
+        "client_secret": "secret-of-wiki",
+        "cookie_secret": "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
+        "mode": "forward_single",
+        "cookie_domain": "",
+        "scopes_to_request": ["profile", "openid", "ak_proxy", "email"],
+        "access_token_validity": 3600.0,
+        "assigned_application_slug": "wiki",
+        "assigned_application_name": "The wiki",
+        "oidc_configuration": {
+            "issuer": "http://authentik-server:9000/application/o/wiki/",
+            "authorization_endpoint": "http://authentik-server:9000/application/o/authorize/",
+            "token_endpoint": "http://authentik-server:9000/application/o/token/",
+            "userinfo_endpoint": "http://authentik-server:9000/application/o/userinfo/",
+            "end_session_endpoint":
+                "http://authentik-server:9000/application/o/wiki/end-session/",
+            "jwks_uri": "http://authentik-server:9000/application/o/wiki/jwks/",
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["HS256"],
+        },
+        "a field that is not known": [],
+    });
+    let (Value::Object(all), Value::Object(changes)) = (&mut provider, changes) else {
+        panic!("objects");
+    };
+    all.extend(changes);
+    provider
+}
+
+fn map_all(providers: Vec<Value>, environment: &[(&str, &str)]) -> Mapped {
+    let snapshot = Snapshot {
+        outpost: json!({"pk": "x", "name": "our outpost", "config": {}}),
+        providers,
+    };
+    map(&snapshot, &settings(environment))
+}
+
+fn endpoint(client: &ProviderSettings, key: &str) -> String {
+    let known = client.known.as_ref().expect("known");
+    known.document[key].as_str().expect("a URL").to_owned()
+}
+
+#[test]
+fn a_single_application_is_what_authentik_says() {
+    let mapped = map_all(vec![provider(json!({}))], &[]);
+    assert_eq!(mapped.problems, [""; 0]);
+    let [application] = &mapped.applications[..] else {
+        panic!("one application")
+    };
+    let [client] = &mapped.providers[..] else {
+        panic!("one provider")
+    };
+    assert_eq!(application.audience.as_str(), "wiki");
+    assert_eq!(application.mode, Mode::Single);
+    assert_eq!(application.prefix.as_str(), "/outpost.goauthentik.io");
+    assert_eq!(application.cookie_name.as_str(), "__Host-gatepost");
+    let own = application.authentik.as_ref().expect("authentik's");
+    assert_eq!(own.lifetime, Some(3601));
+    assert!(own.intercepts_authorization);
+    assert_eq!(client.client_id.as_str(), "id-of-wiki");
+    let scopes: Vec<&str> = client.scopes.iter().map(|scope| scope.as_str()).collect();
+    assert_eq!(scopes, ["ak_proxy", "email", "profile"]);
+}
+
+#[test]
+fn the_cookie_secret_is_the_key() {
+    let mapped = map_all(vec![provider(json!({}))], &[]);
+    let own = mapped.applications[0].authentik.as_ref().expect("own");
+    let entry = own.keys_entry.expose();
+    let (id, key) = entry.split_once(':').expect("kid:base64");
+    assert_eq!(
+        STANDARD.decode(key).expect("base64"),
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+    );
+    assert!(id.starts_with("ak-") && id.len() == 11, "{id}");
+    let other = map_all(
+        vec![provider(
+            json!({"cookie_secret": "ABCDEFGHIJKLMNOPQRSTUVWXYZ012346"}),
+        )],
+        &[],
+    );
+    let other = other.applications[0].authentik.as_ref().expect("own");
+    assert!(
+        !other.keys_entry.expose().starts_with(id),
+        "a new secret has a new key id"
+    );
+    assert!(!format!("{mapped:?}").contains("ABCDEFGHIJKLMNOP"));
+}
+
+#[test]
+fn browsers_go_to_the_public_address_and_the_outpost_to_the_internal_one() {
+    let browser = [("AUTHENTIK_HOST_BROWSER", "https://authentik.company")];
+    let mapped = map_all(vec![provider(json!({}))], &browser);
+    let client = &mapped.providers[0];
+    assert_eq!(
+        client.issuer.as_str(),
+        "https://authentik.company/application/o/wiki/"
+    );
+    for (key, expected) in [
+        ("issuer", "https://authentik.company/application/o/wiki/"),
+        (
+            "authorization_endpoint",
+            "https://authentik.company/application/o/authorize/",
+        ),
+        (
+            "end_session_endpoint",
+            "https://authentik.company/application/o/wiki/end-session/",
+        ),
+        (
+            "token_endpoint",
+            "http://authentik-server:9000/application/o/token/",
+        ),
+        (
+            "userinfo_endpoint",
+            "http://authentik-server:9000/application/o/userinfo/",
+        ),
+        (
+            "jwks_uri",
+            "http://authentik-server:9000/application/o/wiki/jwks/",
+        ),
+    ] {
+        assert_eq!(endpoint(client, key), expected, "{key}");
+    }
+    let plain = map_all(vec![provider(json!({}))], &[]);
+    let issuer = plain.providers[0].issuer.as_str();
+    assert_eq!(issuer, "http://authentik-server:9000/application/o/wiki/");
+    assert!(
+        plain.providers[0]
+            .known
+            .as_ref()
+            .expect("known")
+            .asked_as
+            .is_none()
+    );
+}
+
+#[test]
+fn a_domain_has_its_cookie_domain_with_or_without_a_dot() {
+    for cookie_domain in ["company.com", ".company.com"] {
+        let mapped = map_all(
+            vec![provider(json!({
+                "mode": "forward_domain",
+                "external_host": "https://auth.company.com/",
+                "cookie_domain": cookie_domain,
+            }))],
+            &[],
+        );
+        assert_eq!(mapped.problems, [""; 0], "{cookie_domain}");
+        let mode = &mapped.applications[0].mode;
+        assert!(
+            matches!(mode, Mode::Domain(domain) if domain.as_str() == "company.com"),
+            "{mode:?}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_left_out_and_named() {
+    let secret = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
+    for (changes, expected) in [
+        (json!({"external_host": "wiki"}), "external_host"),
+        (json!({"cookie_secret": "short"}), "cookie_secret"),
+        (json!({"cookie_secret": null}), "cookie_secret"),
+        (json!({"client_id": null}), "client_id"),
+        (json!({"mode": "forward_domain"}), "cookie_domain"),
+        (
+            json!({"mode": "forward_domain", "cookie_domain": "other.com"}),
+            "cookie_domain",
+        ),
+        (json!({"mode": "sideways"}), "not as the API describes it"),
+        (
+            json!({"oidc_configuration": {}}),
+            "oidc_configuration.issuer",
+        ),
+    ] {
+        let bad = provider(changes);
+        let good = provider(json!({
+            "external_host": "https://other.company",
+            "assigned_application_slug": "other",
+        }));
+        let mapped = map_all(vec![bad, good], &[]);
+        let names: Vec<&str> = mapped
+            .applications
+            .iter()
+            .map(|application| application.audience.as_str())
+            .collect();
+        assert_eq!(names, ["other"], "{expected}");
+        let problem = mapped.problems.join("\n");
+        assert!(
+            problem.starts_with("provider `Wiki`: ") && problem.contains(expected),
+            "{expected}: {problem}"
+        );
+        assert!(
+            !problem.contains(secret) && !problem.contains("secret-of-wiki"),
+            "{problem}"
+        );
+    }
+    let twice = map_all(vec![provider(json!({})), provider(json!({"pk": 8}))], &[]);
+    assert_eq!(twice.applications.len(), 1);
+    assert_eq!(
+        twice.problems,
+        ["provider `Wiki`: `wiki` has a provider already: left out"]
+    );
+}

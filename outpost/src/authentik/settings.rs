@@ -1,0 +1,392 @@
+//! The environment of an outpost of authentik's.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::config::{Config, ConfigError};
+use crate::store::Secret;
+
+/// Whose forwarded headers authentik's outposts believe unless told otherwise: whoever is on this
+/// machine or in a private network, as containers are to each other.
+const TRUSTED: &[&str] = &[
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fe80::/10",
+    "::1/128",
+];
+
+/// What `AUTHENTIK_*` says, and what `GATEPOST_*` says besides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    host: Url,
+    browser_host: Option<Url>,
+    token: Secret,
+    bearer: HeaderValue,
+    insecure: bool,
+    http: SocketAddr,
+    https: SocketAddr,
+    metrics: SocketAddr,
+    trusted: Vec<String>,
+    log_level: &'static str,
+    gatepost: Vec<(String, String)>,
+}
+
+/// A variable that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// It is needed beside the other.
+    #[error("{missing}: missing, although {given} is set")]
+    Missing {
+        /// What is missing.
+        missing: &'static str,
+        /// What is there.
+        given: &'static str,
+    },
+    /// The file that it names cannot be read.
+    #[error("{variable}: cannot read {}: {reason}", path.display())]
+    Unreadable {
+        /// The variable.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// It says something else than it can.
+    #[error("{variable}: expected {accepted}")]
+    Wrong {
+        /// The variable.
+        variable: &'static str,
+        /// What it may say.
+        accepted: &'static str,
+    },
+}
+
+const HOST: &str = "AUTHENTIK_HOST";
+const TOKEN: &str = "AUTHENTIK_TOKEN";
+
+impl Settings {
+    /// Reads the environment; `None` where it does not speak of authentik.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] for the first variable that is wrong.
+    pub fn read(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Option<Self>, SettingsError> {
+        let environment = Environment(variables.into_iter().collect());
+        let (host, token) = match (environment.get(HOST)?, environment.get(TOKEN)?) {
+            (Some(host), Some(token)) => (host, token),
+            (None, None) => return Ok(None),
+            (Some(_), None) => {
+                return Err(SettingsError::Missing {
+                    missing: TOKEN,
+                    given: HOST,
+                });
+            }
+            (None, Some(_)) => {
+                return Err(SettingsError::Missing {
+                    missing: HOST,
+                    given: TOKEN,
+                });
+            }
+        };
+        let browser = "AUTHENTIK_HOST_BROWSER";
+        let browser_host = environment.get(browser)?;
+        let cidrs = environment.get("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS")?;
+        let trusted = match &cidrs {
+            Some(list) => list
+                .split(',')
+                .map(|entry| entry.trim().to_owned())
+                .collect(),
+            None => TRUSTED.iter().map(|entry| (*entry).to_owned()).collect(),
+        };
+        Ok(Some(Self {
+            host: base_url(HOST, &host)?,
+            browser_host: browser_host
+                .map(|url| base_url(browser, &url))
+                .transpose()?,
+            bearer: bearer(&token)?,
+            token: Secret::new(token),
+            insecure: environment.flag("AUTHENTIK_INSECURE")?,
+            http: environment.address("AUTHENTIK_LISTEN__HTTP", 9000)?,
+            https: environment.address("AUTHENTIK_LISTEN__HTTPS", 9443)?,
+            metrics: environment.address("AUTHENTIK_LISTEN__METRICS", 9300)?,
+            trusted,
+            log_level: match environment.get("AUTHENTIK_LOG_LEVEL")?.as_deref() {
+                Some("trace" | "debug") => "debug",
+                Some("warning" | "warn") => "warn",
+                Some("error" | "fatal" | "panic") => "error",
+                _ => "info",
+            },
+            gatepost: environment
+                .0
+                .into_iter()
+                .filter(|(name, _)| name.starts_with(crate::config::environment::PREFIX))
+                .collect(),
+        }))
+    }
+
+    /// authentik's address, with a slash at its end.
+    pub fn host(&self) -> &Url {
+        &self.host
+    }
+
+    /// authentik's address as browsers know it, where that is another.
+    pub fn browser_host(&self) -> Option<&Url> {
+        self.browser_host.as_ref()
+    }
+
+    /// Whether any certificate of authentik's will do.
+    pub fn insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// The token as `Authorization` carries it.
+    pub(super) fn bearer(&self) -> HeaderValue {
+        self.bearer.clone()
+    }
+
+    /// The configuration without what authentik says. `GATEPOST_*` variables win over
+    /// `AUTHENTIK_*` ones.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    pub fn base_config(&self) -> Result<Config, ConfigError> {
+        let mut text = json!({
+            "listen": {
+                "http": self.http.to_string(),
+                "https": self.https.to_string(),
+                "metrics": self.metrics.to_string(),
+            },
+            "log": {"level": self.log_level},
+            "keys": [self.own_key()],
+            "trustedProxies": self.trusted,
+            // authentik says for how long a session lasts, and is not asked about it meanwhile.
+            "session": {"idle": "720h", "lifetime": "24h", "refreshAfter": "720h"},
+        });
+        // A container without a volume has no place for a file. Whoever loses a session here goes
+        // through authentik once more, without noticing.
+        let names_store = |(name, _): &(String, String)| name.starts_with("GATEPOST_STORE_");
+        if let Some(text) = text.as_object_mut()
+            && !self.gatepost.iter().any(names_store)
+        {
+            text.insert("store".to_owned(), json!({"kind": "memory"}));
+        }
+        Config::parse_without_applications(&text.to_string(), self.gatepost.iter().cloned())
+    }
+
+    /// The key of what is the outpost's own: flows, and what is at rest. All replicas have the same
+    /// token, and whoever has it can ask authentik for the other keys anyway.
+    fn own_key(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"gatepost authentik v1");
+        hash.update(self.token.expose().as_bytes());
+        format!("authentik:{}", STANDARD.encode(hash.finalize()))
+    }
+}
+
+struct Environment(Vec<(String, String)>);
+
+impl Environment {
+    /// The value of a variable. `file://PATH` is what that file says, `env://NAME?default` what
+    /// that variable says. An empty value counts as absent.
+    fn get(&self, variable: &'static str) -> Result<Option<String>, SettingsError> {
+        let Some(text) = self.plain(variable) else {
+            return Ok(None);
+        };
+        let value = if let Some(path) = text.strip_prefix("file://") {
+            let text =
+                std::fs::read_to_string(path).map_err(|error| SettingsError::Unreadable {
+                    variable,
+                    path: PathBuf::from(path),
+                    reason: error.to_string(),
+                })?;
+            text.trim().to_owned()
+        } else if let Some(reference) = text.strip_prefix("env://") {
+            let (name, default) = reference.split_once('?').unwrap_or((reference, ""));
+            self.plain(name).unwrap_or(default).to_owned()
+        } else {
+            text.to_owned()
+        };
+        Ok(Some(value).filter(|value| !value.is_empty()))
+    }
+
+    fn plain(&self, name: &str) -> Option<&str> {
+        let (_, text) = self.0.iter().find(|(own, _)| own == name)?;
+        Some(text.trim()).filter(|text| !text.is_empty())
+    }
+
+    fn flag(&self, variable: &'static str) -> Result<bool, SettingsError> {
+        match self
+            .get(variable)?
+            .map(|text| text.to_lowercase())
+            .as_deref()
+        {
+            None | Some("false" | "0" | "no") => Ok(false),
+            Some("true" | "1" | "yes") => Ok(true),
+            Some(_) => Err(SettingsError::Wrong {
+                variable,
+                accepted: "`true` or `false`",
+            }),
+        }
+    }
+
+    /// An address to listen on. `:9000` is every interface's.
+    fn address(&self, variable: &'static str, port: u16) -> Result<SocketAddr, SettingsError> {
+        let Some(text) = self.get(variable)? else {
+            return Ok(SocketAddr::from(([0, 0, 0, 0], port)));
+        };
+        let text = match text.strip_prefix(':') {
+            Some(port) => format!("0.0.0.0:{port}"),
+            None => text,
+        };
+        text.parse().map_err(|_| SettingsError::Wrong {
+            variable,
+            accepted: "an address and a port, like `0.0.0.0:9000`",
+        })
+    }
+}
+
+fn base_url(variable: &'static str, text: &str) -> Result<Url, SettingsError> {
+    let wrong = SettingsError::Wrong {
+        variable,
+        accepted: "authentik's http or https URL, like `https://authentik.example.com`",
+    };
+    let Ok(mut url) = Url::parse(text) else {
+        return Err(wrong);
+    };
+    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+        return Err(wrong);
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, SettingsError> {
+    let mut value =
+        HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| SettingsError::Wrong {
+            variable: TOKEN,
+            accepted: "the token of an outpost, in one line",
+        })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, SettingsError> {
+        let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        Settings::read(pairs.iter().map(owned))
+    }
+
+    const BASIC: [(&str, &str); 2] = [(HOST, "https://authentik.company"), (TOKEN, "t0ken")];
+
+    #[test]
+    fn the_defaults_are_those_of_authentiks_container() {
+        let settings = read(&BASIC).expect("right").expect("authentik's");
+        let config = settings.base_config().expect("a configuration");
+        assert_eq!(config.listen.http.to_string(), "0.0.0.0:9000");
+        assert_eq!(config.listen.metrics.to_string(), "0.0.0.0:9300");
+        assert!(config.trusted_proxies.contains([172, 18, 0, 2].into()));
+        assert!(!config.trusted_proxies.contains([8, 8, 8, 8].into()));
+        assert!(config.applications.is_empty());
+        assert_eq!(settings.host().as_str(), "https://authentik.company/");
+    }
+
+    #[test]
+    fn what_is_said_is_done() {
+        let mut pairs = BASIC.to_vec();
+        pairs.extend([
+            ("AUTHENTIK_LISTEN__HTTP", ":8000"),
+            (
+                "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
+                "10.1.0.0/16, 10.2.0.1",
+            ),
+            ("AUTHENTIK_INSECURE", "True"),
+            ("AUTHENTIK_LOG_LEVEL", "warning"),
+            ("GATEPOST_SESSION_WINDOW", "5m"),
+        ]);
+        let settings = read(&pairs).expect("right").expect("authentik's");
+        let config = settings.base_config().expect("a configuration");
+        assert!(settings.insecure());
+        assert_eq!(config.listen.http.to_string(), "0.0.0.0:8000");
+        assert!(config.trusted_proxies.contains([10, 1, 2, 3].into()));
+        assert!(!config.trusted_proxies.contains([127, 0, 0, 1].into()));
+        assert_eq!(config.log.level, tracing::level_filters::LevelFilter::WARN);
+        assert_eq!(config.session.window, 300);
+    }
+
+    #[test]
+    fn a_value_may_come_from_a_file_or_another_variable() {
+        let file = std::env::temp_dir().join(format!("gatepost-token-{}", std::process::id()));
+        std::fs::write(&file, "from-file\n").expect("written");
+        let path = format!("file://{}", file.display());
+        let settings = read(&[
+            (HOST, "env://ELSEWHERE?https://unused.company"),
+            (TOKEN, &path),
+            ("ELSEWHERE", "http://authentik-server:9000/base"),
+        ]);
+        std::fs::remove_file(&file).expect("removed");
+        let settings = settings.expect("right").expect("authentik's");
+        assert_eq!(
+            settings.host().as_str(),
+            "http://authentik-server:9000/base/"
+        );
+        assert_eq!(settings.bearer(), "Bearer from-file");
+        let defaulted = read(&[(HOST, "env://NOWHERE?https://default.company"), BASIC[1]]);
+        let defaulted = defaulted.expect("right").expect("authentik's");
+        assert_eq!(defaulted.host().as_str(), "https://default.company/");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_no_secret_is() {
+        assert!(read(&[]).expect("nothing wrong").is_none());
+        for (pairs, expected) in [
+            (
+                vec![BASIC[0]],
+                "AUTHENTIK_TOKEN: missing, although AUTHENTIK_HOST is set",
+            ),
+            (
+                vec![BASIC[1]],
+                "AUTHENTIK_HOST: missing, although AUTHENTIK_TOKEN is set",
+            ),
+            (
+                vec![(HOST, "authentik.company"), BASIC[1]],
+                "AUTHENTIK_HOST: expected authentik's http or https URL, like \
+                 `https://authentik.example.com`",
+            ),
+            (
+                vec![BASIC[0], (TOKEN, "file:///nonexistent")],
+                "AUTHENTIK_TOKEN: cannot read /nonexistent: No such file or directory (os error 2)",
+            ),
+            (
+                vec![BASIC[0], BASIC[1], ("AUTHENTIK_INSECURE", "maybe")],
+                "AUTHENTIK_INSECURE: expected `true` or `false`",
+            ),
+            (
+                vec![BASIC[0], BASIC[1], ("AUTHENTIK_LISTEN__HTTPS", "localhost")],
+                "AUTHENTIK_LISTEN__HTTPS: expected an address and a port, like `0.0.0.0:9000`",
+            ),
+        ] {
+            assert_eq!(read(&pairs).expect_err(expected).to_string(), expected);
+        }
+        let settings = read(&BASIC).expect("right").expect("authentik's");
+        assert!(!format!("{settings:?}").contains("t0ken"));
+    }
+}

@@ -1,0 +1,190 @@
+//! authentik's skip-path expressions: paths that need no session.
+//!
+//! They are an operator's regular expressions, matched by an engine that takes linear time. The
+//! shared policy says which paths can be public at all, so an expression never matches a path that
+//! servers read differently, and never the query.
+
+use std::sync::Arc;
+
+use gatepost_policy::{Permit, Policy, PublicPaths, Request, Unauthenticated, unambiguous_path};
+use regex::{RegexSet, RegexSetBuilder};
+
+use crate::authority::{Authority, ExternalUrl};
+
+/// The most memory that the compiled expressions of one application may take, in bytes.
+const MAX_COMPILED_BYTES: usize = 4 << 20;
+
+/// What the expressions are matched against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matched {
+    /// The path.
+    Path,
+    /// Scheme, host and path, as authentik has it for a whole domain.
+    Url,
+}
+
+/// The expressions of an application.
+#[derive(Clone, Debug)]
+pub struct SkipPaths {
+    expressions: RegexSet,
+    matched: Matched,
+    every_clear_path: Arc<Policy>,
+}
+
+impl SkipPaths {
+    /// Reads expressions, one a line. Those that cannot be used are left out and named in
+    /// `problems`.
+    pub fn parse(lines: &str, matched: Matched, problems: &mut Vec<String>) -> Self {
+        let mut good: Vec<&str> = Vec::new();
+        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            match regex::Regex::new(line) {
+                Ok(_) => good.push(line),
+                Err(_) => problems.push(format!(
+                    "skip_path_regex: `{line}` is no regular expression that can be used, so it \
+                     lets nothing through"
+                )),
+            }
+        }
+        let expressions = RegexSetBuilder::new(&good)
+            .size_limit(MAX_COMPILED_BYTES)
+            .build()
+            .unwrap_or_else(|_| {
+                problems.push("skip_path_regex: too large, so it lets nothing through".to_owned());
+                RegexSet::empty()
+            });
+        Self {
+            expressions,
+            matched,
+            every_clear_path: Arc::new(Policy {
+                public: PublicPaths::parse(["/*"]).unwrap_or_default(),
+                ..Policy::default()
+            }),
+        }
+    }
+
+    /// Permission without an identity for a request whose path an expression matches.
+    pub fn permit(
+        &self,
+        external: &ExternalUrl,
+        host: &Authority,
+        request: &impl Request,
+    ) -> Option<Permit<'static>> {
+        if self.expressions.is_empty() {
+            return None;
+        }
+        let path = unambiguous_path(&request.target())?;
+        let matches = match self.matched {
+            Matched::Path => self.expressions.is_match(&path),
+            Matched::Url => {
+                let scheme = external.url().scheme();
+                let text = format!("{scheme}://{host}{path}");
+                self.expressions.is_match(&text)
+            }
+        };
+        if !matches {
+            return None;
+        }
+        // Only the policy grants a permit, and it judges the path once more.
+        match self
+            .every_clear_path
+            .decide(request, Err(Unauthenticated::NoCookie))
+        {
+            gatepost_policy::Decision::Allow(permit) => Some(permit),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    struct Get(&'static str);
+
+    impl Request for Get {
+        fn method(&self) -> Cow<'_, [u8]> {
+            b"GET".into()
+        }
+
+        fn target(&self) -> Cow<'_, [u8]> {
+            self.0.as_bytes().into()
+        }
+
+        fn header(&self, _: &str) -> Option<Cow<'_, [u8]>> {
+            None
+        }
+    }
+
+    fn permits(lines: &str, matched: Matched, target: &'static str) -> bool {
+        let mut problems = Vec::new();
+        let skip = SkipPaths::parse(lines, matched, &mut problems);
+        let external = ExternalUrl::parse("https://auth.example.com").expect("a URL");
+        let host = Authority::parse("app.example.com").expect("a host");
+        skip.permit(&external, &host, &Get(target))
+            .is_some_and(|permit| permit.identity().is_none())
+    }
+
+    #[test]
+    fn expressions_match_a_clear_path_and_nothing_else() {
+        for (case, lines, target, expected) in [
+            ("none", "", "/", false),
+            ("anchored", "^/api/public$", "/api/public", true),
+            ("anchored", "^/api/public$", "/api/public/x", false),
+            ("unanchored, as in authentik", "/api/", "/v1/api/x", true),
+            ("the second line", "^/a$\n\n ^/b$ ", "/b", true),
+            ("a line that is none", "(\n^/b$", "/b", true),
+            (
+                "never the query",
+                "/status$",
+                "/private?path=/status",
+                false,
+            ),
+            ("never the query", ".*x=1.*", "/private?x=1", false),
+            ("decoded", "^/a b$", "/a%20b", true),
+            ("a dot segment", ".*", "/public/../admin", false),
+            ("an encoded one", "^/public/", "/public/%2e%2e/admin", false),
+            ("an encoded slash", "^/public/", "/public/..%2fadmin", false),
+            ("path parameters", "^/public/", "/public/..;/admin", false),
+            ("an unknown target", ".*", "", false),
+            (
+                "no backtracking",
+                "^(a+)+$",
+                "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!",
+                false,
+            ),
+        ] {
+            assert_eq!(
+                permits(lines, Matched::Path, target),
+                expected,
+                "{case}: {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn for_a_domain_expressions_match_the_whole_address() {
+        for (lines, target, expected) in [
+            (r"^https://app\.example\.com/public", "/public/x", true),
+            (r"^https://other\.example\.com/public", "/public/x", false),
+            (r"/public", "/public", true),
+            (r"^/public", "/public", false),
+            (r"\?x", "/public?x", false),
+        ] {
+            assert_eq!(
+                permits(lines, Matched::Url, target),
+                expected,
+                "{lines} {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_used_is_named() {
+        let mut problems = Vec::new();
+        SkipPaths::parse("^/ok\n(unclosed\n(?=look)", Matched::Path, &mut problems);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("`(unclosed`"), "{problems:?}");
+    }
+}
