@@ -4,6 +4,7 @@
 //! Nothing is signed in and nothing changes: the last request shows the provider where it would
 //! ask for a password.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
@@ -65,7 +66,7 @@ pub(super) async fn walk(deployment: &Deployment, url: &str) -> bool {
 async fn steps(deployment: &Deployment, url: &str) -> Result<(), Wrong> {
     let url = Url::parse(url).map_err(|error| Wrong(format!("`{url}` is no URL: {error}")))?;
     let application = application_of(&deployment.applications, &url)?;
-    let walker = Walker::new(deployment)?;
+    let walker = Walker::new(deployment, &url)?;
 
     let origin = application.external.origin();
     let ping = format!("{origin}{}/ping", application.prefix);
@@ -370,18 +371,38 @@ struct Walker(reqwest::Client);
 
 impl Walker {
     /// A browser that trusts what the outpost trusts.
-    fn new(deployment: &Deployment) -> Result<Self, Wrong> {
+    fn new(deployment: &Deployment, url: &Url) -> Result<Self, Wrong> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut authorities = Vec::new();
         for provider in &deployment.providers {
             let pem = &provider.settings().authorities;
             authorities.extend(reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default());
         }
+        // Browsers look `*.localhost` up nowhere (RFC 6761 §6.3); the system may not know it.
+        let external = deployment
+            .applications
+            .iter()
+            .map(|application| application.external.url());
+        let issuers = deployment
+            .providers
+            .iter()
+            .map(|provider| provider.settings().issuer.url());
+        let local: Vec<&str> = external
+            .chain(issuers)
+            .chain([url])
+            .filter_map(Url::host_str)
+            .filter(|host| host.ends_with(".localhost"))
+            .collect();
         let builder = || {
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .timeout(TIMEOUT)
-                .user_agent(concat!("gatepost-check/", env!("CARGO_PKG_VERSION")))
+                .user_agent(concat!("gatepost-check/", env!("CARGO_PKG_VERSION")));
+            // Port 0 stands for that of the URL.
+            let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+            local
+                .iter()
+                .fold(builder, |builder, host| builder.resolve(host, loopback))
         };
         builder()
             .tls_certs_merge(authorities.clone())
@@ -405,8 +426,14 @@ impl Walker {
             .header(ACCEPT, accept);
         let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
         let mut response = request.send().await.map_err(|error| {
-            let mut line = error.without_url().to_string();
-            line.insert_str(0, &format!("{shown} cannot be reached: "));
+            let error = error.without_url();
+            let mut line = format!("{shown} cannot be reached: {error}");
+            // The cause says what is wrong: a name, a port, a certificate.
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                line.push_str(&format!(": {error}"));
+                cause = error.source();
+            }
             Wrong(line)
         })?;
         let text = |name| {
