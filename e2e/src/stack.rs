@@ -44,6 +44,8 @@ impl Stack {
             outpost: Vec::new(),
             provider: Vec::new(),
             provider_down: false,
+            tls: false,
+            revoked_file: false,
             ports: None,
         }
     }
@@ -102,6 +104,11 @@ impl Stack {
             }
         }
         Ok(None)
+    }
+
+    /// What the outpost tells the plugin of ended sessions, where it does.
+    pub fn revoked_file(&self) -> PathBuf {
+        revoked_file(self.folder.path())
     }
 
     /// The folder with the configuration files of this stack. Removed when the stack stops.
@@ -228,6 +235,8 @@ pub struct Builder {
     outpost: Vec<Value>,
     provider: Vec<Value>,
     provider_down: bool,
+    tls: bool,
+    revoked_file: bool,
     ports: Option<Ports>,
 }
 
@@ -253,6 +262,20 @@ impl Builder {
     /// Leaves the provider for the test to start.
     pub fn provider_down(mut self) -> Self {
         self.provider_down = true;
+        self
+    }
+
+    /// Lets the outpost tell the plugin which sessions were ended, in the file
+    /// [`Stack::revoked_file`].
+    pub fn revoked_file(mut self) -> Self {
+        self.revoked_file = true;
+        self
+    }
+
+    /// Has browsers reach the applications over TLS, with a certificate of Traefik's own making
+    /// that nobody trusts.
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -290,9 +313,25 @@ impl Builder {
         let keys = Keys::create(keys_folder.join("gatepost.keys"))?;
         let traefik_folder =
             Folder::create(folder.path().join("traefik"), ports.web, &keys_folder)?;
+        let tls_port = self.tls.then(ports::free).transpose()?;
+        if let Some(port) = tls_port {
+            traefik_folder.listen_for_tls(port)?;
+        }
         let mut applications = Vec::new();
+        if self.revoked_file {
+            self.applications = self
+                .applications
+                .into_iter()
+                .map(|spec| spec.set_in_plugin("revokedFile", &json!("/keys/revoked")))
+                .collect();
+        }
         for spec in &self.applications {
-            applications.push(start_application(spec, ports, &traefik_folder)?);
+            let mut application = start_application(spec, ports, &traefik_folder)?;
+            if let Some(port) = tls_port {
+                application.origin =
+                    Url::parse(&format!("https://{}.localhost:{port}", spec.name))?;
+            }
+            applications.push(application);
         }
 
         let origins: Vec<String> = applications
@@ -319,7 +358,11 @@ impl Builder {
         for application in &applications {
             // Traefik answers 404 until it has loaded the router, which takes until the plugin is
             // compiled.
-            let ping = application.url("/akprox/ping");
+            let ping = format!(
+                "http://{}.localhost:{}/akprox/ping",
+                application.name, ports.web
+            );
+            let ping = Url::parse(&ping)?;
             traefik = traefik.answering(ping, StatusCode::NO_CONTENT);
         }
 
@@ -391,11 +434,19 @@ impl Builder {
             &mut config,
             &json!({ "applications": applications, "store": store }),
         );
+        if self.revoked_file {
+            settings::merge(&mut config, &json!({ "revokedFile": revoked_file(folder) }));
+        }
         for changes in &self.outpost {
             settings::merge(&mut config, changes);
         }
         Ok(config)
     }
+}
+
+/// In the folder that the plugin sees.
+fn revoked_file(folder: &Path) -> PathBuf {
+    folder.join("keys/revoked")
 }
 
 fn start_application(

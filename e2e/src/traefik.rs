@@ -83,6 +83,24 @@ impl Folder {
         settings::write(&self.path.join(file), &config)
     }
 
+    /// Opens a second entry point, for TLS, that has every router of the first.
+    pub(crate) fn listen_for_tls(&self, port: u16) -> Result<()> {
+        let path = self.path.join("traefik.yaml");
+        let mut config: Value = serde_saphyr::from_str(&fs::read_to_string(&path)?)?;
+        let both = json!({
+            "entryPoints": {
+                "web": { "asDefault": true },
+                "websecure": {
+                    "address": format!("127.0.0.1:{port}"),
+                    "asDefault": true,
+                    "http": { "tls": {} },
+                },
+            },
+        });
+        settings::merge(&mut config, &both);
+        settings::write(&path, &config)
+    }
+
     /// Traefik in this folder.
     pub(crate) fn service(&self, logs: &Path) -> Result<Service> {
         let mut command = Command::new(Traefik.locate()?);

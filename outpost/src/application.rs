@@ -32,6 +32,8 @@ pub struct Application {
     pub headers: HeaderRules,
     /// Whether it sees the session cookie.
     pub forward_cookie: bool,
+    /// Which groups its cookie keeps beside those of the policy when it has no room for all.
+    pub cookie_groups: Option<Vec<String>>,
     /// How its session cookie is set.
     pub cookie: Attributes,
     /// Builds the URL that starts a sign-in.
@@ -78,6 +80,7 @@ impl Application {
             policy: settings.policy.clone(),
             headers: settings.headers.clone(),
             forward_cookie: settings.forward_cookie,
+            cookie_groups: settings.cookie_groups.clone(),
             cookie: Attributes {
                 name: settings.cookie_name.clone(),
                 domain,

@@ -19,6 +19,7 @@ mod check;
 mod export;
 mod healthcheck;
 mod inspect;
+mod sessions;
 
 /// Gatepost's outpost: OpenID Connect sign-in and forward auth for Traefik, nginx, Caddy and Envoy.
 #[derive(Debug, Parser)]
@@ -80,6 +81,24 @@ enum SessionCommand {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Show the sessions of the running outpost, and of its replicas.
+    List {
+        /// How many at most.
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// End sessions of the running outpost, and of its replicas.
+    Revoke {
+        #[command(flatten)]
+        whose: sessions::Whose,
+        /// The provider of the subject, where there are several.
+        #[arg(long)]
+        issuer: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +144,14 @@ pub fn run() -> ExitCode {
         Command::Check { config, url } => on_runtime(check::check(&config, url.as_deref())),
         Command::Export { form, config } => on_runtime(export::export(form, &config)),
         Command::Keygen { kid } => keygen(&kid),
+        Command::Session(SessionCommand::List { limit, config }) => {
+            on_runtime(sessions::list(&config, limit))
+        }
+        Command::Session(SessionCommand::Revoke {
+            whose,
+            issuer,
+            config,
+        }) => on_runtime(sessions::revoke(&config, whose, issuer)),
         Command::Session(SessionCommand::Inspect { cookie, config }) => {
             inspect::inspect(&cookie, &config)
         }

@@ -219,6 +219,9 @@ pub struct ApplicationSettings {
     pub headers: HeaderRules,
     /// Whether it sees the session cookie.
     pub forward_cookie: bool,
+    /// The groups beside those of the policy that a cookie keeps which has no room for all; where
+    /// it is set, no other policy names more.
+    pub cookie_groups: Option<Vec<String>>,
     /// Where Traefik finds the application, if Traefik is to be told by the outpost.
     pub routes: Vec<Route>,
     /// The keys whose names and meaning the plugin shares, as they were written.

@@ -20,6 +20,7 @@ mod fixture;
 pub mod flow;
 pub mod logging;
 pub mod metrics;
+pub mod operator;
 pub mod outpost;
 pub mod pages;
 pub mod provider;

@@ -66,6 +66,8 @@ pub struct Deployment {
     pub times: SessionTimes,
     /// Seals flow cookies.
     pub flow_keys: SealingKeys,
+    /// Seals what operators ask and are answered.
+    pub operator_keys: SealingKeys,
     /// What Traefik's HTTP provider is served, if anything.
     pub traefik: Option<String>,
     /// What people see.
@@ -142,6 +144,7 @@ impl Deployment {
             trusted_proxies: config.trusted_proxies.clone(),
             times: config.session,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
+            operator_keys: SealingKeys::new(&config.keys, Purpose::Store),
             traefik: traefik::dynamic_configuration(config),
             pages: Pages::new(&config.brand).map_err(DeployError::Pages)?,
             revoked_file: config.revoked_file.clone(),

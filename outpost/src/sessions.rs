@@ -260,12 +260,20 @@ fn claims(
     }
 }
 
-/// The claims with only those groups that the application's rule names.
+/// The claims with only those groups that the application's rule names, and those that the
+/// operator lists for rules elsewhere. With such a list the cookie says all that any rule asks, so
+/// that nobody has to come here for the rest: a rule that names another group refuses.
 fn reduced(mut claims: Claims, application: &Application) -> Claims {
-    let named: Vec<&str> = application.policy.require.groups().collect();
+    let listed = application.cookie_groups.iter().flatten();
+    let named: Vec<&str> = application
+        .policy
+        .require
+        .groups()
+        .chain(listed.map(String::as_str))
+        .collect();
     claims
         .groups
         .retain(|group| named.contains(&group.as_str()));
-    claims.grp_more = true;
+    claims.grp_more = application.cookie_groups.is_none();
     claims
 }

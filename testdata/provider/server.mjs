@@ -7,6 +7,7 @@
 //   groupsIn  "both" (default), "id_token" or "userinfo": where the `groups` claim travels
 //   clients   client metadata as in OpenID Connect Dynamic Client Registration
 //   users     by login name: sub, password, name, email, groups
+//   refreshTokens  false for a provider that gives none
 //   lifetimes optional, seconds: accessToken, refreshToken, session
 //
 // Made for tests: keys are new at every start, nothing is stored, passwords are in the clear.
@@ -56,10 +57,11 @@ const signInPage = (uid, login, wrong) =>
 function findAccount(_ctx, sub) {
   const login = loginOf.get(sub);
   if (login === undefined) return undefined;
-  const user = users.get(login);
   return {
     accountId: sub,
     claims(use) {
+      // Read anew, so that what is said of a person can change while somebody is signed in.
+      const user = JSON.parse(readFileSync(file, 'utf8')).users[login];
       const claims = {
         sub,
         name: user.name,
@@ -102,9 +104,13 @@ const provider = new Provider(config.issuer, {
   // Claims of the granted scopes stand in the ID token too, as most providers have it.
   conformIdTokenClaims: false,
   pkce: { required: () => true },
+  // Everything here is on loopback, which the library's own way of asking clients refuses.
+  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
   scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
   issueRefreshToken: async (_ctx, client, code) =>
-    client.grantTypeAllowed('refresh_token') && code.scopes.has('openid'),
+    config.refreshTokens !== false &&
+    client.grantTypeAllowed('refresh_token') &&
+    code.scopes.has('openid'),
   rotateRefreshToken: true,
   expiresWithSession: () => false,
   ttl: {
@@ -155,6 +161,15 @@ const provider = new Provider(config.issuer, {
     ctx.body = page('The provider refused', `<dl>${rows.join('')}</dl>`);
   },
 });
+
+provider.on('backchannel.error', (_ctx, error, client) =>
+  console.log(`back-channel logout of ${client.clientId}: ${error.message} ${error.cause ?? ''}`),
+);
+// For tests to count.
+provider.on('grant.success', (ctx) => console.log(`granted ${ctx.oidc.params.grant_type}`));
+provider.on('grant.error', (ctx, error) =>
+  console.log(`refused ${ctx.oidc.params?.grant_type}: ${error.message}`),
+);
 
 /** The submitted form, or `null` when it is larger than any sign-in form. */
 async function readForm(request) {

@@ -8,7 +8,7 @@ use super::{Tool, apt, on_path};
 /// Where the packages of nginx put its modules.
 pub(crate) const NGINX_MODULES: &str = "/usr/lib/nginx/modules";
 
-/// A proxy that Debian has a package of. `GATEPOST_` and its name in capitals names another one.
+/// A server that Debian has a package of. `GATEPOST_` and its name in capitals names another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packaged {
     /// nginx, for its `auth_request`.
@@ -17,17 +17,20 @@ pub enum Packaged {
     Caddy,
     /// HAProxy with Lua.
     Haproxy,
+    /// Redis, with its Sentinel.
+    Redis,
 }
 
 impl Packaged {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Nginx, Self::Caddy, Self::Haproxy];
+    pub const ALL: [Self; 4] = [Self::Nginx, Self::Caddy, Self::Haproxy, Self::Redis];
 
     fn program(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
             Self::Caddy => "caddy",
             Self::Haproxy => "haproxy",
+            Self::Redis => "redis-server",
         }
     }
 
@@ -37,6 +40,7 @@ impl Packaged {
             Self::Nginx => &["nginx-light", "libnginx-mod-http-set-misc"],
             Self::Caddy => &["caddy"],
             Self::Haproxy => &["haproxy"],
+            Self::Redis => &["redis-server"],
         }
     }
 }
@@ -53,7 +57,10 @@ impl Tool for Packaged {
     }
 
     fn find(&self) -> Result<Option<PathBuf>> {
-        let variable = format!("GATEPOST_{}", self.program().to_uppercase());
+        let variable = format!(
+            "GATEPOST_{}",
+            self.program().to_uppercase().replace('-', "_")
+        );
         if let Some(path) = env::var_os(variable) {
             return Ok(Some(path.into()));
         }

@@ -398,6 +398,12 @@ pub const KEYS: &[Key] = &[
         "Unset: `__Host-gatepost`, in `domain` mode `__Secure-gatepost`, over http `gatepost`.",
     ),
     key(
+        "applications[].cookieGroups",
+        Kind::List,
+        "",
+        "For people with more groups than a cookie holds: those that it keeps beside the groups of `require`. List every group that a plugin's own `require` names; a rule that names another then refuses. Unset: what hangs on a group that was left out is decided by the outpost, with `fallback: route`.",
+    ),
+    key(
         "applications[].forwardCookie",
         Kind::Flag,
         "false",

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use gatepost_session::SessionId;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::metrics::Metrics;
+use crate::operator::{self, Unanswered};
 use crate::outpost::Outpost;
 
 /// How long the store may take to answer before it counts as away.
@@ -39,6 +40,7 @@ struct Operations {
 ///   a provider those who are signed in go on, so taking the outpost out of service then would
 ///   make an outage of what is none: a load balancer asks `/readyz/store`.
 /// - `/metrics`: Prometheus' text format.
+/// - `/sessions`: what `gatepost session` asks, for whoever has the keys alone.
 /// - `/traefik`: what Traefik's HTTP provider polls. Here, since it shows every application.
 pub(super) fn router(outpost: Arc<Outpost>, metrics: Metrics) -> Router {
     Router::new()
@@ -48,6 +50,8 @@ pub(super) fn router(outpost: Arc<Outpost>, metrics: Metrics) -> Router {
         .route("/readyz/{part}", get(readiness_of))
         .route("/metrics", get(exposition))
         .route("/traefik", get(traefik_configuration))
+        .route(operator::PATH, post(answer_operator))
+        .layer(DefaultBodyLimit::max(operator::MAX_QUESTION_BYTES))
         .with_state(Operations { outpost, metrics })
 }
 
@@ -137,5 +141,22 @@ async fn traefik_configuration(
     match &operations.outpost.deployment().traefik {
         Some(text) => Ok(([(CONTENT_TYPE, "application/json")], text.clone())),
         None => Err(StatusCode::NOT_FOUND),
+    }
+}
+
+async fn answer_operator(
+    State(operations): State<Operations>,
+    question: String,
+) -> (StatusCode, String) {
+    match operations.outpost.answer_operator(&question).await {
+        Ok(answer) => (StatusCode::OK, answer),
+        Err(error) => {
+            let status = match &error {
+                Unanswered::Refused => StatusCode::FORBIDDEN,
+                Unanswered::NotASession => StatusCode::BAD_REQUEST,
+                Unanswered::Store(_) | Unanswered::NoRandomness => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, format!("{error}\n"))
+        }
     }
 }

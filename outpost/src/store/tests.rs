@@ -263,3 +263,64 @@ fn no_debug_output_shows_a_token() {
         "{debug}"
     );
 }
+
+/// What version 1 wrote of a session, before it was sealed.
+const VERSION_1: &str = r#"{
+    "audience": "wiki",
+    "identity": {
+        "issuer": "https://id.example.com", "subject": "alice",
+        "preferred_username": null, "name": null, "email": null, "email_verified": null,
+        "groups": ["staff"], "acr": null, "amr": [], "auth_time": null,
+        "extra": {"department": "R&D"}
+    },
+    "provider_session": "alice at work",
+    "refresh_token": "refresh 1",
+    "id_token": "id 1",
+    "created": 5
+}"#;
+
+#[tokio::test]
+async fn a_file_of_the_version_before_keeps_its_sessions_and_a_later_one_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sessions.db");
+    let keys = crate::seal::SealingKeys::new(&ring(&KEYS), gatepost_session::Purpose::Store);
+    let mut row = Vec::new();
+    for time in [10_u64, 20, 1_000] {
+        row.extend(time.to_be_bytes());
+    }
+    // No owners, and version 1.
+    row.extend([0, 1]);
+    let context = format!("session 1 {}", id(1));
+    row.extend(keys.seal(&context, VERSION_1.as_bytes()).expect("sealed"));
+    let write = |meta: u64| {
+        let database = redb::Database::create(&path).expect("a file");
+        let write = database.begin_write().expect("begun");
+        {
+            let table = redb::TableDefinition::<&str, &[u8]>::new("sessions");
+            let mut sessions = write.open_table(table).expect("a table");
+            sessions
+                .insert(id(1).as_str(), row.as_slice())
+                .expect("kept");
+            let table = redb::TableDefinition::<&str, u64>::new("meta");
+            let mut table = write.open_table(table).expect("a table");
+            table.insert("format", meta).expect("kept");
+        }
+        write.commit().expect("committed");
+    };
+    write(1);
+    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS)).expect("a store");
+    let found = store.find(&id(1)).await.expect("asked").expect("kept");
+    let expected = SessionRecord {
+        confirmed: at(5),
+        ..record(1, "alice", 10)
+    };
+    assert_eq!(*found, expected);
+    drop(store);
+
+    write(99);
+    let error = EmbeddedStore::open(&path, 100, &ring(&KEYS)).expect_err("too new");
+    assert!(
+        matches!(error, OpenStoreError::TooNew { found: 99, .. }),
+        "{error}"
+    );
+}

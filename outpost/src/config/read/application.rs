@@ -72,6 +72,7 @@ pub(super) fn application(
             None
         }
     };
+    let cookie_groups = fields.list("cookieGroups");
     let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
     let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
     let shared = SHARED
@@ -95,6 +96,7 @@ pub(super) fn application(
         policy,
         headers,
         forward_cookie,
+        cookie_groups,
         routes,
         shared,
         authentik: None,

@@ -1,0 +1,99 @@
+//! Redis on a port of its own.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::process::Process;
+use crate::tools::{Packaged, Tool as _};
+use crate::{ports, stack};
+
+/// For Redis to start on a machine that is busy.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A Redis with a folder of its own, which it can be started anew from.
+#[derive(Debug)]
+pub struct Redis {
+    port: u16,
+    command: Command,
+    process: Option<Process>,
+}
+
+impl Redis {
+    /// Starts a server in this folder with further settings, each as on its command line.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not answer.
+    pub fn start(folder: &Path, settings: &[&str]) -> Result<Self> {
+        let port = ports::free()?;
+        let folder = folder.join(format!("redis-{port}"));
+        fs::create_dir_all(&folder)?;
+        let mut command = Command::new(Packaged::Redis.locate()?);
+        command
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            // Every change is on the disk before it is acknowledged.
+            .args(["--appendonly", "yes", "--appendfsync", "always"])
+            .args(["--save", "", "--dir"])
+            .arg(&folder)
+            .args(settings)
+            .current_dir(&folder);
+        let mut redis = Self {
+            port,
+            command,
+            process: None,
+        };
+        redis.start_again()?;
+        Ok(redis)
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its address for the outpost.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it after it was stopped, with what it had.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub fn start_again(&mut self) -> Result<()> {
+        let log = stack::logs_folder(None)?.join(format!("redis-{}.log", self.port));
+        let mut process = Process::spawn("redis", &self.command, &log)?;
+        process.ready(START_LIMIT, || {
+            self.ask("PING").is_ok_and(|a| a.contains("PONG"))
+        })?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Sends a command without blanks in its words, and gives the first part of the answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn ask(&self, command: &str) -> Result<String> {
+        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        connection.set_read_timeout(Some(Duration::from_secs(5)))?;
+        connection.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut answer = vec![0; 64 * 1024];
+        let length = connection.read(&mut answer)?;
+        answer.truncate(length);
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}

@@ -1,0 +1,131 @@
+//! Ends of sessions before their time, and who learns of them.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Answer, ApplicationSpec, Client, Stack, until};
+use gatepost_session::SessionId;
+use gatepost_session::revoked::RevokedList;
+use reqwest::{Method, StatusCode};
+use scraper::{Html, Selector};
+use serde_json::Value;
+
+/// Within what every plugin is promised to know.
+const PROMISED: Duration = Duration::from_secs(5);
+
+/// Presses the button of the provider's page that asks whether to sign out.
+fn confirm_sign_out(client: &Client, page: &Answer) -> Result<Answer> {
+    let html = Html::parse_document(&page.body);
+    let input = Selector::parse("input[name=xsrf]").expect("a selector");
+    let form = Selector::parse("form").expect("a selector");
+    let attribute = |selector: &Selector, name: &str| {
+        let element = html.select(selector).next();
+        element.and_then(|element| element.attr(name).map(str::to_owned))
+    };
+    let action = attribute(&form, "action").with_context(|| page.body.clone())?;
+    let xsrf = attribute(&input, "value").context("a token")?;
+    let action = page.url.join(&action)?;
+    let request = client
+        .page_load(Method::POST, &action)
+        .form(&[("xsrf", xsrf.as_str()), ("logout", "yes")]);
+    Answer::read(request.send()?)
+}
+
+#[test]
+fn a_sign_out_at_the_provider_ends_the_sessions_of_every_application() -> Result<()> {
+    let stack = Stack::builder()
+        .application(ApplicationSpec::new("app"))
+        .application(ApplicationSpec::new("other"))
+        .revoked_file()
+        .start()?;
+    let page = stack.app().url("/");
+    let other = stack.application("other")?.url("/");
+    let (alice, elsewhere) = (Client::new()?, Client::new()?);
+    for client in [&alice, &elsewhere] {
+        client.sign_in(&page, &ALICE)?;
+        // The provider knows the person already.
+        let journey = client.open(&other)?;
+        assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    }
+    let copied = stack.app().cookie_name();
+    let copied = alice.cookie(&page, copied.as_str()).context("a cookie")?;
+
+    // RP-initiated: the outpost sends the browser to the provider, which tells everyone.
+    let journey = alice.open(&stack.app().url("/akprox/sign_out"))?;
+    let asked = confirm_sign_out(&alice, &journey.landed)?;
+    assert_eq!(asked.location().as_ref(), Some(&page), "{}", asked.body);
+
+    until("the other application's session to end", PROMISED, || {
+        let status = alice.fetch(Method::GET, &other).send()?.status();
+        Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
+    })?;
+    // A cookie that somebody copied before is of no use either.
+    let thief = Client::new()?;
+    thief.add_cookie(
+        &page,
+        &format!("{}={copied}", stack.app().cookie_name().as_str()),
+    );
+    until("the copied cookie to be refused", PROMISED, || {
+        let status = thief.fetch(Method::GET, &page).send()?.status();
+        Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
+    })?;
+    // The same person's session in another browser is another session at the provider.
+    let status = elsewhere.fetch(Method::GET, &other).send()?.status();
+    assert_eq!(status, StatusCode::OK);
+    Ok(())
+}
+
+#[test]
+fn a_revoked_session_is_refused_in_time_among_ten_thousand() -> Result<()> {
+    let stack = Stack::builder().revoked_file().start()?;
+    let page = stack.app().url("/");
+    let (alice, carol) = (Client::new()?, Client::new()?);
+    alice.sign_in(&page, &ALICE)?;
+    carol.sign_in(&page, &ALICE)?;
+    let name = stack.app().cookie_name();
+    let cookie = alice.cookie(&page, name.as_str()).context("a cookie")?;
+    let claims = cookie.split('.').nth(1).context("a token")?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    let sid = claims["sid"].as_str().and_then(SessionId::parse);
+    let sid = sid.context("a session")?;
+
+    let mut list = RevokedList::new();
+    for number in 0..10_000_u64 {
+        let mut id = [0; 24];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        list.add_session(&SessionId::from_random(id));
+    }
+    // The outpost writes only when something changes, so the file is the test's from here on.
+    stack.outpost().stop();
+    let write = |list: &RevokedList, generation: u64| -> Result<()> {
+        let draft = stack.revoked_file().with_extension("test");
+        fs::write(&draft, list.to_bytes(generation))?;
+        Ok(fs::rename(draft, stack.revoked_file())?)
+    };
+    write(&list, u64::MAX - 1)?;
+    let load = || -> Result<()> {
+        for _ in 0..200 {
+            let status = carol.fetch(Method::GET, &page).send()?.status();
+            assert_eq!(status, StatusCode::OK, "not revoked");
+        }
+        Ok(())
+    };
+    load()?;
+    list.add_session(&sid);
+    write(&list, u64::MAX)?;
+    std::thread::scope(|scope| -> Result<()> {
+        let busy: Vec<_> = (0..4).map(|_| scope.spawn(load)).collect();
+        until("the session to be refused", PROMISED, || {
+            let status = alice.fetch(Method::GET, &page).send()?.status();
+            Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
+        })?;
+        for thread in busy {
+            thread.join().expect("no panic")?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,55 @@
+//! How sessions are kept, renewed and ended, on real processes: Traefik with the built plugin, the
+//! outpost, a real OpenID provider, Redis. Faults are made by killing and pausing processes.
+//!
+//! `cargo xtask test --only e2e` builds and installs what these need.
+
+mod ending;
+mod redis;
+mod renewal;
+mod store;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::{Journey, Service, Stack, until};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// For something to happen on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Windows that a test can wait for: every page load after two seconds renews.
+fn short_windows() -> Value {
+    json!({ "session": { "window": "8s", "renewAfter": "2s", "refreshAfter": "1s" } })
+}
+
+/// Kills a program as the system does when memory runs out.
+fn kill(service: &Service) -> Result<()> {
+    let group = service.group().context("it runs")?;
+    killpg(Pid::from_raw(i32::try_from(group)?), Signal::SIGKILL)?;
+    service.stop();
+    Ok(())
+}
+
+/// Whether a journey went by the provider.
+fn visited(journey: &Journey, stack: &Stack) -> bool {
+    let provider = stack.outpost_url().host_str();
+    journey
+        .hops()
+        .any(|hop| hop.url.host_str() == provider && hop.url.path() != "/akprox/start")
+}
+
+/// How often the provider has answered a grant of this type since it was started.
+fn grants(stack: &Stack, kind: &str) -> usize {
+    let line = format!("granted {kind}");
+    stack.provider().output().matches(&line).count()
+}
+
+/// Lets time pass.
+fn pass(time: Duration) -> Result<()> {
+    let begun = Instant::now();
+    until("time to pass", PATIENCE, || {
+        Ok((begun.elapsed() > time).then_some(()))
+    })
+}

@@ -1,0 +1,131 @@
+//! Renewals: what the provider says of a session after it has begun.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::Result;
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{ApplicationSpec, Client, Stack, until};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{PATIENCE, grants, pass, short_windows, visited};
+
+/// Takes a person's groups away at the provider.
+fn take_groups(stack: &Stack, login: &str) -> Result<()> {
+    let file = stack.folder().join("provider.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
+    config["users"][login]["groups"] = json!([]);
+    fs::write(file, config.to_string())?;
+    Ok(())
+}
+
+#[test]
+fn a_renewal_brings_the_groups_of_the_moment() -> Result<()> {
+    let app = ApplicationSpec::new("app").set("require", &json!({ "groups": ["admins"] }));
+    let stack = Stack::builder()
+        .application(app)
+        .outpost(&short_windows())
+        .start()?;
+    let page = stack.app().url("/");
+    let alice = Client::new()?;
+    alice.sign_in(&page, &ALICE)?;
+    // Each refresh token serves once, so a second and a third time say that rotation works.
+    until("three renewals", PATIENCE, || {
+        let journey = alice.open(&page)?;
+        assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+        assert!(!visited(&journey, &stack), "{journey}");
+        Ok((grants(&stack, "refresh_token") >= 3).then_some(()))
+    })?;
+    take_groups(&stack, "alice")?;
+    until("the groups to be gone", PATIENCE, || {
+        let journey = alice.open(&page)?;
+        Ok((journey.landed.status == StatusCode::FORBIDDEN).then_some(()))
+    })
+}
+
+#[test]
+fn one_of_many_tabs_renews_and_the_others_get_what_came_of_it() -> Result<()> {
+    let times = json!({ "session": { "window": "1h", "refreshAfter": "5s" } });
+    let stack = Stack::builder().outpost(&times).start()?;
+    let alice = Client::new()?;
+    alice.sign_in(&stack.app().url("/"), &ALICE)?;
+    pass(Duration::from_secs(6))?;
+    let start = stack.app().url("/akprox/start?rd=/");
+    let statuses: Vec<Result<StatusCode>> = std::thread::scope(|scope| {
+        let tabs: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| Ok(alice.page_load(Method::GET, &start).send()?.status())))
+            .collect();
+        tabs.into_iter()
+            .map(|tab| tab.join().expect("no panic"))
+            .collect()
+    });
+    for status in statuses {
+        assert_eq!(status?, StatusCode::FOUND);
+    }
+    assert_eq!(grants(&stack, "refresh_token"), 1);
+    Ok(())
+}
+
+#[test]
+fn sessions_go_on_while_the_provider_is_away_and_end_when_it_no_longer_knows_them() -> Result<()> {
+    let stack = Stack::builder().outpost(&short_windows()).start()?;
+    let page = stack.app().url("/");
+    let alice = Client::new()?;
+    alice.sign_in(&page, &ALICE)?;
+    stack.provider().stop();
+    for _ in 0..3 {
+        pass(Duration::from_secs(3))?;
+        let journey = alice.open(&page)?;
+        assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+        assert!(journey.passed("/akprox/start"), "{journey}");
+    }
+    let log = stack.outpost().output();
+    assert!(log.contains("a session goes on unasked"), "{log}");
+
+    // It keeps nothing on disk: to the provider that comes back, the token is of nobody.
+    stack.provider().start()?;
+    until("a sign-in form", PATIENCE, || {
+        let journey = alice.open(&page)?;
+        Ok(journey.landed.body.contains("password").then_some(()))
+    })?;
+    let status = alice.fetch(Method::GET, &page).send()?.status();
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let journey = alice.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    Ok(())
+}
+
+#[test]
+fn without_refresh_tokens_the_browser_asks_and_nobody_notices() -> Result<()> {
+    let stack = Stack::builder()
+        .outpost(&short_windows())
+        .provider(&json!({ "refreshTokens": false }))
+        .start()?;
+    let page = stack.app().url("/a?b=c");
+    let alice = Client::new()?;
+    alice.sign_in(&page, &ALICE)?;
+    pass(Duration::from_secs(3))?;
+    let journey = alice.open(&page)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    assert!(visited(&journey, &stack), "{journey}");
+    assert!(journey.passed("/akprox/callback"), "{journey}");
+
+    // Nobody is sent to a provider that is not there.
+    stack.provider().stop();
+    pass(Duration::from_secs(3))?;
+    let journey = alice.open(&page)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert!(journey.passed("/akprox/start"), "{journey}");
+
+    // And one that has forgotten the person asks for the password, once and not in circles.
+    stack.provider().start()?;
+    until("a sign-in form", PATIENCE, || {
+        let journey = alice.open(&page)?;
+        Ok(journey.landed.body.contains("password").then_some(()))
+    })?;
+    let journey = alice.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    Ok(())
+}
