@@ -179,6 +179,7 @@ impl Surroundings<'_> {
             policy: Policy::default(),
             headers,
             forward_cookie: false,
+            cookie_groups: None,
             routes: upstream
                 .map(|upstream| Route {
                     host: external.host().to_owned(),
