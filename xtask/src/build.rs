@@ -116,15 +116,19 @@ pub(crate) fn outpost() -> Result<()> {
 }
 
 /// Builds the outpost as it is installed.
-pub(crate) fn release_outpost() -> Result<PathBuf> {
+pub(crate) fn release_outpost() -> Result<()> {
     run(&mut cargo(&[
         "build",
         "--release",
         "--locked",
         "--package",
         "gatepost",
-    ]))?;
-    Ok(layout::target_dir().join("release/gatepost"))
+    ]))
+}
+
+/// Where [`release_outpost`] puts it.
+pub(crate) fn release_outpost_path() -> PathBuf {
+    layout::target_dir().join("release/gatepost")
 }
 
 /// Runs a command whose output a person watches.
