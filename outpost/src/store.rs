@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,9 @@ pub use embedded::EmbeddedStore;
 pub use memory::MemoryStore;
 pub use redis::{InvalidRedisUrl, RedisStore, RedisUrl};
 pub use timed::TimedStore;
+
+/// How long a process that was killed may take to let go of its file.
+const FREE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A token of the provider that must not be shown. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -253,7 +258,7 @@ pub fn open(
     Ok(match settings {
         StoreSettings::Memory { max_sessions } => Arc::new(MemoryStore::new(*max_sessions)),
         StoreSettings::Embedded { path, max_sessions } => {
-            Arc::new(EmbeddedStore::open(path, *max_sessions, ring)?)
+            Arc::new(open_when_free(path, *max_sessions, ring)?)
         }
         StoreSettings::Redis {
             url,
@@ -261,6 +266,23 @@ pub fn open(
             max_sessions,
         } => Arc::new(RedisStore::new(url, prefix, *max_sessions, ring)?),
     })
+}
+
+/// Opens a file that a process which was just killed may not have let go of yet.
+fn open_when_free(
+    path: &Path,
+    max_sessions: usize,
+    ring: &KeyRing,
+) -> Result<EmbeddedStore, OpenStoreError> {
+    let begun = Instant::now();
+    loop {
+        match EmbeddedStore::open(path, max_sessions, ring) {
+            Err(OpenStoreError::InUse(_)) if begun.elapsed() < FREE_WITHIN => {
+                std::thread::sleep(FREE_WITHIN / 50);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! Ends of sessions before their time, and who learns of them.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, ApplicationSpec, Client, Stack, until};
+use gatepost_e2e::{Answer, ApplicationSpec, Client, Stack, layout, until};
 use gatepost_session::SessionId;
 use gatepost_session::revoked::RevokedList;
 use reqwest::{Method, StatusCode};
 use scraper::{Html, Selector};
 use serde_json::Value;
+use url::Url;
 
 /// Within what every plugin is promised to know.
 const PROMISED: Duration = Duration::from_secs(5);
@@ -128,4 +130,56 @@ fn a_revoked_session_is_refused_in_time_among_ten_thousand() -> Result<()> {
         }
         Ok(())
     })
+}
+
+#[test]
+fn an_operator_lists_and_ends_sessions_of_the_running_outpost() -> Result<()> {
+    let stack = Stack::builder().revoked_file().start()?;
+    let page = stack.app().url("/");
+    let alice = Client::new()?;
+    alice.sign_in(&page, &ALICE)?;
+    let config = stack.folder().join("gatepost.yaml");
+    let run = |arguments: &[&str]| -> Result<String> {
+        let mut command = Command::new(layout::outpost_binary()?);
+        command.arg("session").args(arguments).arg("--config");
+        let output = command.arg(&config).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let listed = run(&["list"])?;
+    assert!(listed.contains("alice (248289761001)"), "{listed}");
+    assert!(listed.ends_with("1 sessions\n"), "{listed}");
+
+    for whose in [&["--subject", "248289761001"][..], &["--everyone"]] {
+        let ended = run(&[&["revoke"], whose].concat())?;
+        assert_eq!(ended, "1 sessions ended\n", "{whose:?}");
+        until("the session to be refused", PROMISED, || {
+            let status = alice.fetch(Method::GET, &page).send()?.status();
+            Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
+        })?;
+        // In the same second too, signing in anew works, and at once.
+        let journey = alice.open(&page)?;
+        assert_eq!(
+            journey.landed.status,
+            StatusCode::OK,
+            "{whose:?}: {journey}"
+        );
+    }
+    let id = run(&["list"])?;
+    let id = id
+        .split_whitespace()
+        .next()
+        .context("a session")?
+        .to_owned();
+    assert_eq!(run(&["revoke", "--id", &id])?, "1 sessions ended\n");
+    assert_eq!(run(&["list"])?, "0 sessions\n");
+
+    // Nobody without the keys gets an answer.
+    let settings: Value = serde_json::from_str(&fs::read_to_string(&config)?)?;
+    let metrics = settings["listen"]["metrics"].as_str().context("listens")?;
+    let url = Url::parse(&format!("http://{metrics}/sessions"))?;
+    let asked = Client::new()?.bare(Method::POST, &url).body("everything");
+    assert_eq!(asked.send()?.status(), StatusCode::FORBIDDEN);
+    Ok(())
 }

@@ -6,6 +6,7 @@
 mod ending;
 mod redis;
 mod renewal;
+mod replicas;
 mod store;
 
 use std::time::{Duration, Instant};

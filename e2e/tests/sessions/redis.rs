@@ -1,10 +1,14 @@
 //! Redis, and several outposts on it.
 
+use std::fs;
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Redis, Stack, until};
+use gatepost_e2e::{Client, Process, Redis, Stack, ports, until};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -58,6 +62,85 @@ fn keys_expire_by_themselves_and_tell_nothing() -> Result<()> {
         let left = redis.ask(&format!("TTL {}", key.trim()))?;
         let left: i64 = left.trim().trim_start_matches(':').parse()?;
         assert!((1..=86_400).contains(&left), "{key}: {left} s");
+    }
+    Ok(())
+}
+
+#[test]
+fn sessions_outlive_a_failover_by_sentinel() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut first = Redis::start(folder.path(), &[])?;
+    let of_first = first.port().to_string();
+    let second = Redis::start(folder.path(), &["--replicaof", "127.0.0.1", &of_first])?;
+    until("the replica to follow", PATIENCE, || {
+        Ok(first
+            .ask("ROLE")?
+            .contains(&second.port().to_string())
+            .then_some(()))
+    })?;
+    let port = ports::free()?;
+    let settings = folder.path().join("sentinel.conf");
+    fs::write(
+        &settings,
+        format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {of_first} 1\n\
+             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n"
+        ),
+    )?;
+    let mut command = Command::new(Packaged::Redis.locate()?);
+    command.arg(&settings).arg("--sentinel");
+    let mut sentinel = Process::spawn("sentinel", &command, &folder.path().join("log"))?;
+    sentinel.ready(PATIENCE, || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
+
+    let url = format!("redis-sentinel://127.0.0.1:{port}/0?service=main");
+    let stack = Stack::builder().outpost(&self::settings(&url)).start()?;
+    let page = stack.app().url("/");
+    let alice = Client::new()?;
+    alice.sign_in(&page, &ALICE)?;
+    first.stop();
+    pass(Duration::from_secs(9))?;
+    let journey = until("the failover", PATIENCE, || {
+        let journey = alice.open(&page)?;
+        Ok((journey.landed.status == StatusCode::OK).then_some(journey))
+    })?;
+    assert!(!visited(&journey, &stack), "the session is kept: {journey}");
+    Ok(())
+}
+
+#[test]
+fn a_cluster_keeps_finds_and_ends_sessions() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let nodes: Vec<Redis> = (0..3)
+        .map(|_| Redis::start(folder.path(), &["--cluster-enabled", "yes"]))
+        .collect::<Result<_>>()?;
+    let addresses: Vec<String> = nodes
+        .iter()
+        .map(|node| format!("127.0.0.1:{}", node.port()))
+        .collect();
+    let made = Command::new("redis-cli")
+        .args(["--cluster", "create"])
+        .args(&addresses)
+        .arg("--cluster-yes")
+        .output()?;
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stdout)
+    );
+    let url = format!("redis-cluster://{}", addresses.join(","));
+    let stack = Stack::builder().outpost(&settings(&url)).start()?;
+    let page = stack.app().url("/");
+    let people: Vec<Client> = (0..4).map(|_| Client::new()).collect::<Result<_>>()?;
+    for person in &people {
+        person.sign_in(&page, &ALICE)?;
+    }
+    pass(Duration::from_secs(9))?;
+    for person in &people {
+        let journey = person.open(&page)?;
+        assert!(!visited(&journey, &stack), "the session is kept: {journey}");
+        person.open(&stack.app().url("/akprox/sign_out"))?;
+        let status = person.fetch(Method::GET, &page).send()?.status();
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
     }
     Ok(())
 }

@@ -10,6 +10,7 @@
     clippy::string_slice
 )]
 
+mod backchannel_logout;
 mod browser;
 mod faults;
 mod forward_auth;

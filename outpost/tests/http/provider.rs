@@ -153,6 +153,16 @@ impl Provider {
     }
 }
 
+impl Provider {
+    /// A token of these parts, signed with the provider's key.
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
+        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let signature = key_pair(self.script().key.0).sign(signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+}
+
 async fn discovery(State(provider): State<Provider>) -> Response {
     let script = provider.script();
     if script.down {

@@ -1,0 +1,144 @@
+//! Several outposts behind Traefik, on one Redis.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Process, Redis, Stack, layout, ports, until};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::{PATIENCE, grants, kill, pass};
+
+/// A stack with a second outpost, between which Traefik takes turns.
+struct Replicas {
+    second: Process,
+    stack: Stack,
+    _redis: Redis,
+    _folder: TempDir,
+}
+
+fn start(session: &Value) -> Result<Replicas> {
+    let folder = tempfile::tempdir()?;
+    let redis = Redis::start(folder.path(), &[])?;
+    let settings = json!({
+        "session": session,
+        "store": { "kind": "redis", "path": null, "url": redis.url() },
+    });
+    let stack = Stack::builder().outpost(&settings).start()?;
+    let port = ports::free()?;
+    let metrics = ports::free()?;
+    let mut config: Value =
+        serde_json::from_str(&fs::read_to_string(stack.folder().join("gatepost.yaml"))?)?;
+    config["listen"] = json!({
+        "http": format!("127.0.0.1:{port}"),
+        "metrics": format!("127.0.0.1:{metrics}"),
+    });
+    let file = folder.path().join("second.yaml");
+    fs::write(&file, config.to_string())?;
+    let mut command = Command::new(layout::outpost_binary()?);
+    command.arg("serve").arg("--config").arg(&file);
+    let log = layout::artefacts_dir().join(format!("second-outpost-{port}.log"));
+    let mut second = Process::spawn("outpost", &command, &log)?;
+    let client = Client::new()?;
+    let ready = Url::parse(&format!("http://127.0.0.1:{metrics}/readyz"))?;
+    second.ready(PATIENCE, || {
+        let answer = client.bare(Method::GET, &ready).send();
+        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    })?;
+    take_turns(&stack, port)?;
+    Ok(Replicas {
+        second,
+        stack,
+        _redis: redis,
+        _folder: folder,
+    })
+}
+
+/// Has Traefik send every other request for the outpost to this port.
+fn take_turns(stack: &Stack, port: u16) -> Result<()> {
+    let file = stack.folder().join("traefik/dynamic/app.yaml");
+    let mut routes: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
+    let first = stack.outpost_url().port().context("a port")?.to_string();
+    let services = routes["http"]["services"].as_object_mut();
+    for service in services.context("services")?.values_mut() {
+        if let Some(servers) = service["loadBalancer"]["servers"].as_array_mut()
+            && servers
+                .iter()
+                .any(|server| server.to_string().contains(&first))
+        {
+            servers.push(json!({ "url": format!("http://127.0.0.1:{port}") }));
+        }
+    }
+    let draft = file.with_extension("draft");
+    fs::write(&draft, routes.to_string())?;
+    fs::rename(draft, file)?;
+    Ok(())
+}
+
+/// Opens a page again and again, as a person does who sees an error.
+fn reload(client: &Client, url: &Url) -> Result<()> {
+    until("the page", PATIENCE, || {
+        let journey = client.open(url)?;
+        Ok((journey.landed.status == StatusCode::OK).then_some(()))
+    })
+}
+
+#[test]
+fn a_sign_in_begun_at_one_outpost_is_finished_at_another_and_either_may_die() -> Result<()> {
+    let mut replicas = start(&json!({ "window": "8s", "renewAfter": "2s", "refreshAfter": "1s" }))?;
+    let page = replicas.stack.app().url("/");
+    let people: Vec<Client> = (0..4).map(|_| Client::new()).collect::<Result<_>>()?;
+    for person in &people {
+        let journey = person.sign_in(&page, &ALICE)?;
+        assert_eq!(journey.landed.url, page, "{journey}");
+        assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    }
+    kill(replicas.stack.outpost())?;
+    for person in &people {
+        reload(person, &page)?;
+    }
+    pass(Duration::from_secs(9))?;
+    for person in &people {
+        reload(person, &page)?;
+    }
+    replicas.stack.outpost().start()?;
+    replicas.second.stop();
+    pass(Duration::from_secs(9))?;
+    for person in &people {
+        reload(person, &page)?;
+    }
+    assert!(grants(&replicas.stack, "refresh_token") > 0);
+    assert_eq!(
+        grants(&replicas.stack, "authorization_code"),
+        4,
+        "nobody signed in twice"
+    );
+    Ok(())
+}
+
+#[test]
+fn one_replica_at_a_time_renews_a_session() -> Result<()> {
+    let replicas = start(&json!({ "window": "1h", "refreshAfter": "5s" }))?;
+    let alice = Client::new()?;
+    alice.sign_in(&replicas.stack.app().url("/"), &ALICE)?;
+    pass(Duration::from_secs(6))?;
+    let start = replicas.stack.app().url("/akprox/start?rd=/");
+    let statuses: Vec<Result<StatusCode>> = std::thread::scope(|scope| {
+        let tabs: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| Ok(alice.page_load(Method::GET, &start).send()?.status())))
+            .collect();
+        tabs.into_iter()
+            .map(|tab| tab.join().expect("no panic"))
+            .collect()
+    });
+    for status in statuses {
+        assert_eq!(status?, StatusCode::FOUND);
+    }
+    assert_eq!(grants(&replicas.stack, "refresh_token"), 1);
+    Ok(())
+}
