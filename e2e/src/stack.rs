@@ -311,7 +311,7 @@ impl Builder {
         let keys_folder = folder.path().join("keys");
         fs::create_dir(&keys_folder)?;
         let keys = Keys::create(keys_folder.join("gatepost.keys"))?;
-        let traefik_folder =
+        let mut traefik_folder =
             Folder::create(folder.path().join("traefik"), ports.web, &keys_folder)?;
         let tls_port = self.tls.then(ports::free).transpose()?;
         if let Some(port) = tls_port {

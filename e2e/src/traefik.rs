@@ -27,6 +27,8 @@ pub(crate) struct Route<'a> {
 /// The folder that Traefik runs in.
 pub(crate) struct Folder {
     path: PathBuf,
+    /// Those that every router is on.
+    entry_points: Vec<&'static str>,
 }
 
 impl Folder {
@@ -58,7 +60,10 @@ impl Folder {
         });
         settings::merge(&mut config, &quiet);
         settings::write(&path.join("traefik.yaml"), &config)?;
-        Ok(Self { path })
+        Ok(Self {
+            path,
+            entry_points: vec!["web"],
+        })
     }
 
     /// Writes the routing of one application; a running Traefik takes it up by itself.
@@ -75,8 +80,15 @@ impl Folder {
             ],
         )?;
         let middleware = format!("{}-gatepost", route.application);
+        let router = json!({ "entryPoints": self.entry_points });
         let changes = json!({
-            "http": { "middlewares": { middleware: { "plugin": { "gatepost": route.plugin } } } }
+            "http": {
+                "routers": {
+                    route.application: router,
+                    format!("{}-outpost", route.application): router,
+                },
+                "middlewares": { middleware: { "plugin": { "gatepost": route.plugin } } },
+            }
         });
         settings::merge(&mut config, &changes);
         let file = format!("dynamic/{}.yaml", route.application);
@@ -84,20 +96,19 @@ impl Folder {
     }
 
     /// Opens a second entry point, for TLS, that has every router of the first.
-    pub(crate) fn listen_for_tls(&self, port: u16) -> Result<()> {
+    pub(crate) fn listen_for_tls(&mut self, port: u16) -> Result<()> {
+        self.entry_points.push("websecure");
         let path = self.path.join("traefik.yaml");
         let mut config: Value = serde_saphyr::from_str(&fs::read_to_string(&path)?)?;
-        let both = json!({
+        let entry_point = json!({
             "entryPoints": {
-                "web": { "asDefault": true },
                 "websecure": {
                     "address": format!("127.0.0.1:{port}"),
-                    "asDefault": true,
                     "http": { "tls": {} },
                 },
             },
         });
-        settings::merge(&mut config, &both);
+        settings::merge(&mut config, &entry_point);
         settings::write(&path, &config)
     }
 

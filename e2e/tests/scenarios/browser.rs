@@ -10,6 +10,11 @@ fn first_visit() -> Result<()> {
 }
 
 #[test]
+fn over_tls() -> Result<()> {
+    browser::run("over_tls", &Stack::builder().tls().start()?)
+}
+
+#[test]
 fn denied_by_group() -> Result<()> {
     let app = ApplicationSpec::new("app").set("require", &json!({ "groups": ["admins"] }));
     browser::run(
