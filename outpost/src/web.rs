@@ -37,7 +37,7 @@ mod visit;
 
 use correlation::Correlation;
 pub use endpoint::{Dialect, Endpoint, OwnEndpoint};
-pub use failure::{Failure, FailureText};
+pub use failure::{Failure, FailureText, LoopCause};
 pub use outcome::{Answer, Channel, Denied, Outcome, Pass};
 pub use session::SessionView;
 pub use visit::Visit;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use gatepost_policy::Unauthenticated;
 use http::StatusCode;
 
 use crate::authority::Authority;
@@ -75,14 +76,45 @@ pub enum Failure {
     #[error("the sign-in's state cannot be kept")]
     FlowNotKept,
     /// The browser keeps coming back: what the outpost issues is not accepted.
-    #[error(
-        "redirect loop: the proxy does not accept what the outpost issues; compare keys, \
-         application name, cookie name and clocks on both sides"
-    )]
-    Loop,
+    #[error("redirect loop: {0}")]
+    Loop(LoopCause),
     /// The decision hangs on groups that nobody has any more.
     #[error("the decision hangs on groups that the store no longer has")]
     Undecidable,
+}
+
+/// Why a browser keeps coming back, as far as what it has with it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoopCause {
+    /// No session cookie, although it was given some.
+    #[error(
+        "the browser does not send the session cookie back: compare the address that it uses with \
+         `externalUrl` (scheme and host) and `cookieDomain`, and see whether the proxy passes \
+         `Set-Cookie` on"
+    )]
+    NotKept,
+    /// One that this outpost accepts, so it is the proxy that does not.
+    #[error(
+        "the proxy does not accept what the outpost issues: compare keys, application name, cookie \
+         name and clocks on both sides"
+    )]
+    NotAccepted,
+    /// One that this outpost does not accept itself.
+    #[error(
+        "the browser has a session cookie that is not of this outpost ({0}): does another answer here?"
+    )]
+    Foreign(Unauthenticated),
+}
+
+impl LoopCause {
+    /// The cause that the session of a browser in a loop points to.
+    pub fn of(session: Result<(), Unauthenticated>) -> Self {
+        match session {
+            Ok(()) => Self::NotAccepted,
+            Err(Unauthenticated::NoCookie) => Self::NotKept,
+            Err(reason) => Self::Foreign(reason),
+        }
+    }
 }
 
 /// What a browser is told of a failure: short, stable, and without anything secret.
@@ -103,7 +135,7 @@ impl Failure {
             Self::UnknownHost { .. } | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UntrustedPeer { .. } | Self::NotNavigation => StatusCode::UNAUTHORIZED,
-            Self::Forwarded(_) | Self::NoFlow | Self::MalformedCallback | Self::Loop => {
+            Self::Forwarded(_) | Self::NoFlow | Self::MalformedCallback | Self::Loop(_) => {
                 StatusCode::BAD_REQUEST
             }
             Self::OwnPathAsked | Self::CrossSite | Self::Undecidable => StatusCode::FORBIDDEN,
@@ -209,7 +241,19 @@ impl Failure {
                 "Something went wrong",
                 "Try again in a moment. If that does not help, ask whoever runs this site.",
             ),
-            Self::Loop => text(
+            Self::Loop(LoopCause::NotKept) => text(
+                "redirect_loop_cookie",
+                "Your browser does not keep the session",
+                "Allow cookies for this site. If they are allowed, ask whoever runs this site to compare \
+                 the address in your browser, its scheme too, with `externalUrl` and `cookieDomain`.",
+            ),
+            Self::Loop(LoopCause::Foreign(_)) => text(
+                "redirect_loop_keys",
+                "Your session is of another sign-in service",
+                "Ask whoever runs this site whether two sign-in services answer here whose keys, \
+                 application names, providers or clocks differ.",
+            ),
+            Self::Loop(LoopCause::NotAccepted) => text(
                 "redirect_loop",
                 "You are signed in, but the application does not take it",
                 "This cannot be mended from here: the proxy in front of the application and the \
@@ -243,7 +287,7 @@ impl Failure {
             | Self::Mint(_)
             | Self::Store(_)
             | Self::FlowNotKept
-            | Self::Loop
+            | Self::Loop(_)
             | Self::Undecidable => true,
         }
     }

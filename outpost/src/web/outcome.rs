@@ -431,7 +431,7 @@ mod tests {
             Outcome::Alive,
             Outcome::Failed(Failure::NotFound),
             Outcome::Failed(Failure::Forwarded("X-Original-URL")),
-            Outcome::Failed(Failure::Loop),
+            Outcome::Failed(Failure::Loop(crate::web::LoopCause::NotKept)),
             Outcome::Failed(Failure::SignIn(SignInError::NoIdToken)),
         ];
         for outcome in &all {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use gatepost_policy::Presentation;
+use gatepost_policy::{Presentation, Unauthenticated};
+use gatepost_session::CLOCK_SKEW_SECONDS;
 use openidconnect::RedirectUrl;
 use url::Url;
 
@@ -10,7 +11,7 @@ use super::endpoint::OwnEndpoint;
 use super::loops::Attempts;
 use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
-use super::{Failure, Site};
+use super::{Failure, LoopCause, Site};
 use crate::application::Application;
 use crate::authentik;
 use crate::config::Mode;
@@ -78,13 +79,26 @@ impl Site<'_> {
             .unwrap_or_else(|| ReturnTo::fallback(application));
         let attempts = Attempts::of(visit, application, &return_to);
         if attempts.are_too_many() {
-            return Answer::from(Failure::Loop).and_cookies([attempts.forget()]);
+            let cause = self.loop_cause(application, visit);
+            return Answer::from(Failure::Loop(cause)).and_cookies([attempts.forget()]);
         }
         let answer = match self.renewed(application, visit, &return_to).await {
             Renewed::Done(answer) => answer,
             Renewed::AtProvider { silently } => self.begin(application, visit, return_to, silently),
         };
         answer.and_cookies([attempts.one_more()])
+    }
+
+    /// What the session cookie of a browser in a loop says of who is wrong.
+    fn loop_cause(self, application: &Application, visit: &Visit<'_>) -> LoopCause {
+        let candidates = visit.session_candidates(&application.cookie.name);
+        let now = self.outpost.clock.now();
+        LoopCause::of(application.authenticate(&candidates).and_then(|cookie| {
+            match cookie.current(now, CLOCK_SKEW_SECONDS) {
+                Ok(_) => Ok(()),
+                Err(reason) => Err(Unauthenticated::Window(reason)),
+            }
+        }))
     }
 
     /// In domain mode a sign-in has to begin on the host that the callback comes to, since the

@@ -367,6 +367,33 @@ async fn a_redirect_loop_is_broken() {
 }
 
 #[tokio::test]
+async fn a_loop_ends_on_a_page_that_says_what_is_wrong() {
+    let world = World::new().await;
+    let start = format!("{START}?rd=/x");
+    let last = async |browser: &mut crate::browser::Browser<'_>| {
+        for _ in 0..15 {
+            let reply = browser.load(&start).await;
+            if reply.status != 302 {
+                return reply.expect(400).body;
+            }
+        }
+        panic!("browsers give up after some 20 redirects");
+    };
+    // The session's cookie never arrives.
+    let body = last(&mut world.browser()).await;
+    assert!(body.contains("does not keep the session"), "{body}");
+    // It is another outpost's, with other keys.
+    let mut browser = world.browser();
+    browser.sign_in(&start).await.expect(302);
+    let other = "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+    let yaml = crate::world::configuration(&world.provider, other, "");
+    let config = gatepost::config::Config::parse(&yaml, []).expect("a configuration");
+    world.outpost.redeploy(&config).expect("deployed");
+    let body = last(&mut browser).await;
+    assert!(body.contains("of another sign-in service"), "{body}");
+}
+
+#[tokio::test]
 async fn groups_come_from_where_the_configuration_says() {
     let provider = crate::provider::Provider::start().await;
     drop(provider);
