@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod demo;
+mod dist;
 mod js;
 mod setup;
 mod test;
@@ -34,6 +35,8 @@ enum Chore {
     Plugin(build::PluginArguments),
     /// Build and test the session in JavaScript: session/js/dist/
     Js(js::Arguments),
+    /// Build what a release publishes: target/dist/
+    Dist(dist::Arguments),
     /// Install what demo and tests need and this machine lacks
     Setup,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Plugin(arguments) => build::plugin(&arguments).map(|_| ExitCode::SUCCESS),
         Chore::Js(arguments) => js::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Chore::Dist(arguments) => dist::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Setup => setup::everything().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

@@ -1,0 +1,243 @@
+//! `cargo xtask dist`: what a release publishes, in `target/dist/`.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::layout;
+use gatepost_e2e::tools::cargo;
+use sha2::{Digest as _, Sha256};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use crate::build;
+
+/// The version of the tool that lists what a program is made of.
+const CYCLONEDX: &str = "0.5.9";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Build the outpost for this target, like `x86_64-unknown-linux-musl`, which links it
+    /// statically; without this, for the machine it is built on
+    #[arg(long)]
+    target: Option<String>,
+    /// Leave the outpost out: only the plugin's archive
+    #[arg(long)]
+    plugin_only: bool,
+    /// Leave the lists of components out, which need a tool that is installed on first use
+    #[arg(long)]
+    no_sbom: bool,
+}
+
+/// Makes everything anew and says where it is.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let folder = layout::target_dir().join("dist");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let version = env!("CARGO_PKG_VERSION");
+
+    let plugin = build::default_plugin()?;
+    let mut archives = vec![folder.join(format!("gatepost-plugin-{version}.zip"))];
+    archive(&archives[0], &plugin)?;
+    if !arguments.plugin_only {
+        archives.push(outpost(&folder, version, arguments.target.as_deref())?);
+    }
+    if !arguments.no_sbom {
+        archives.extend(components(&folder, version, arguments)?);
+    }
+    archives.sort();
+    let sums = checksums(&archives)?;
+    fs::write(folder.join("SHA256SUMS"), &sums)?;
+    print!("{sums}");
+    println!("in {}", folder.display());
+    Ok(())
+}
+
+/// The archive that Traefik's plugin catalog takes: the guest and its manifest at the top. The same
+/// bytes whenever and wherever it is made of the same files.
+fn archive(path: &Path, plugin: &Path) -> Result<()> {
+    let manifest = layout::root().join(".traefik.yml");
+    let licence = layout::root().join("LICENSE-MIT");
+    let mut archive = ZipWriter::new(File::create(path)?);
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o644);
+    for (name, file) in [
+        (".traefik.yml", manifest.as_path()),
+        ("LICENSE", licence.as_path()),
+        ("plugin.wasm", plugin),
+    ] {
+        let bytes = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        archive.start_file(name, options)?;
+        archive.write_all(&bytes)?;
+    }
+    archive.finish()?;
+    Ok(())
+}
+
+/// The outpost, optimised.
+fn outpost(folder: &Path, version: &str, target: Option<&str>) -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--locked", "--release", "--package", "gatepost"]);
+    if let Some(target) = target {
+        command.args(["--target", target]);
+    }
+    build::run(&mut command)?;
+    let built = match target {
+        Some(target) => layout::target_dir().join(target),
+        None => layout::target_dir(),
+    };
+    let name = match target {
+        Some(target) => target.to_owned(),
+        None => host()?,
+    };
+    let path = folder.join(format!("gatepost-{version}-{name}"));
+    fs::copy(built.join("release/gatepost"), &path)?;
+    Ok(path)
+}
+
+/// The machine's own target.
+fn host() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output()?;
+    let text = String::from_utf8(output.stdout)?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .context("rustc does not say what it runs on")
+}
+
+/// What the two programs are made of, as CycloneDX.
+fn components(folder: &Path, version: &str, arguments: &Arguments) -> Result<Vec<PathBuf>> {
+    let tool = cyclonedx()?;
+    let mut lists = Vec::new();
+    for (package, name) in [("plugin", "gatepost-plugin"), ("outpost", "gatepost")] {
+        if arguments.plugin_only && package == "outpost" {
+            continue;
+        }
+        let file = format!("{name}-{version}.cdx");
+        build::run(
+            Command::new(&tool)
+                .args(["cyclonedx", "--format", "json", "--spec-version", "1.5"])
+                .args(["--no-build-deps", "--override-filename", &file])
+                .arg("--manifest-path")
+                .arg(layout::root().join(package).join("Cargo.toml"))
+                // What is listed is to be the same for the same commit.
+                .env("SOURCE_DATE_EPOCH", committed()?),
+        )?;
+        let written = layout::root().join(package).join(format!("{file}.json"));
+        let list = folder.join(format!("{file}.json"));
+        fs::rename(&written, &list).or_else(|_| {
+            // The two may be on different file systems.
+            fs::copy(&written, &list)?;
+            fs::remove_file(&written)
+        })?;
+        remove_others(&file)?;
+        lists.push(list);
+    }
+    Ok(lists)
+}
+
+/// The tool lists every member of the workspace, whichever is asked for.
+fn remove_others(file: &str) -> Result<()> {
+    let members = [
+        "session",
+        "session/js",
+        "session/js/bindgen",
+        "policy",
+        "plugin",
+        "outpost",
+        "e2e",
+        "xtask",
+    ];
+    for member in members {
+        let path = layout::root().join(member).join(format!("{file}.json"));
+        if path.exists() {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// When the commit that is built was made, in seconds since the epoch.
+fn committed() -> Result<String> {
+    let output = Command::new("git")
+        .args(["log", "-1", "--format=%ct"])
+        .current_dir(layout::root())
+        .output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// The tool, installed on first use.
+fn cyclonedx() -> Result<PathBuf> {
+    let root = layout::tools_dir().join(format!("cargo-cyclonedx-{CYCLONEDX}"));
+    let program = root.join("bin/cargo-cyclonedx");
+    if !program.is_file() {
+        eprintln!("Installing cargo-cyclonedx {CYCLONEDX} …");
+        build::run(
+            cargo(&["install", "--quiet", "--locked", "cargo-cyclonedx"])
+                .args(["--version", CYCLONEDX, "--root"])
+                .arg(&root),
+        )?;
+    }
+    if !program.is_file() {
+        bail!("cargo-cyclonedx was installed but is not there");
+    }
+    Ok(program)
+}
+
+/// A line for each file, as `sha256sum --check` takes them.
+fn checksums(files: &[PathBuf]) -> Result<String> {
+    let mut sums = String::new();
+    for file in files {
+        let digest = Sha256::digest(&fs::read(file)?);
+        let hex: String = digest.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        let name = file.file_name().context("a file has a name")?;
+        let _ = writeln!(sums, "{hex}  {}", name.to_string_lossy());
+    }
+    Ok(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogs_archive_has_guest_and_manifest_at_the_top_and_is_the_same_each_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let plugin = folder.path().join("plugin.wasm");
+        fs::write(&plugin, b"\0asm\x01\0\0\0").expect("written");
+        let made = |name: &str| {
+            let path = folder.path().join(name);
+            archive(&path, &plugin).expect("an archive");
+            path
+        };
+        let (one, other) = (made("one.zip"), made("other.zip"));
+        assert_eq!(
+            fs::read(&one).expect("read"),
+            fs::read(&other).expect("read")
+        );
+        let mut archive = zip::ZipArchive::new(File::open(&one).expect("opened")).expect("a zip");
+        let mut names: Vec<String> = archive
+            .file_names()
+            .map(|name| name.expect("a name").into_owned())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, [".traefik.yml", "LICENSE", "plugin.wasm"]);
+        let mut guest = Vec::new();
+        let mut file = archive.by_name("plugin.wasm").expect("the guest");
+        file.read_to_end(&mut guest).expect("read");
+        assert_eq!(guest, b"\0asm\x01\0\0\0");
+        let sums = checksums(&[one]).expect("sums");
+        assert_eq!(sums.len(), 64 + 2 + "one.zip\n".len(), "{sums}");
+    }
+}
