@@ -384,6 +384,21 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_names_every_key() {
+        let reference = include_str!("../../docs/plugin.md");
+        let asked = problems(r#"{"application":"w","keysFile":"/k","\u007e":1}"#);
+        let keys = asked.rsplit_once("expected ").expect("the keys").1;
+        for key in keys.split(", ") {
+            let named = [format!("`{key}`"), format!("`{key}.")];
+            assert!(named.iter().any(|name| reference.contains(name)), "{key}");
+        }
+        assert!(
+            keys.contains("keysFile") && keys.contains("require"),
+            "{keys}"
+        );
+    }
+
+    #[test]
     fn no_secret_is_shown() {
         let secret = "c2VjcmV0LXNlY3JldA==";
         let shown = problems(&format!(r#"{{"application":"w","keys":"k:{secret}"}}"#));
