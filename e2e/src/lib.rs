@@ -18,6 +18,7 @@
 //!
 //! The parts that it starts are looked up, and on request installed, by [`tools`].
 
+pub mod authentik;
 mod background;
 pub mod browser;
 mod client;

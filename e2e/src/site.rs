@@ -54,16 +54,16 @@ pub struct SitePorts {
 /// Apps, the outpost and its provider, with nothing in front yet.
 #[derive(Debug)]
 pub struct Site {
-    outpost: Service,
-    provider: Service,
-    wiki: Upstream,
-    wiki_host: String,
-    files: Upstream,
-    turned_away: StatusCode,
-    keys: Keys,
-    ports: SitePorts,
-    folder: TempDir,
-    logs: PathBuf,
+    pub(crate) outpost: Service,
+    pub(crate) provider: Service,
+    pub(crate) wiki: Upstream,
+    pub(crate) wiki_host: String,
+    pub(crate) files: Upstream,
+    pub(crate) turned_away: StatusCode,
+    pub(crate) keys: Keys,
+    pub(crate) ports: SitePorts,
+    pub(crate) folder: TempDir,
+    pub(crate) logs: PathBuf,
 }
 
 /// Says what a [`Site`] is to be.

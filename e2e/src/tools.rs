@@ -6,6 +6,7 @@
 //! of the system, installed where that is possible without asking and otherwise named.
 
 mod apt;
+mod authentik_client;
 mod chromium;
 mod envoy;
 mod go;
@@ -21,6 +22,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+pub use authentik_client::AuthentikClient;
 pub use chromium::Chromium;
 pub use envoy::Envoy;
 pub use go::GoProgram;

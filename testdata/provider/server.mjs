@@ -6,6 +6,7 @@
 //   listen    optional: host and port to listen on instead
 //   groupsIn  "both" (default), "id_token" or "userinfo": where the `groups` claim travels
 //   clients   client metadata as in OpenID Connect Dynamic Client Registration
+//   idTokenAlgorithms  optional: how ID tokens may be signed, RS256 unless a client says otherwise
 //   users     by login name: sub, password, name, email, groups
 //   refreshTokens  false for a provider that gives none
 //   lifetimes optional, seconds: accessToken, refreshToken, session
@@ -106,6 +107,7 @@ const provider = new Provider(config.issuer, {
   pkce: { required: () => true },
   // Everything here is on loopback, which the library's own way of asking clients refuses.
   fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
+  enabledJWA: { idTokenSigningAlgValues: config.idTokenAlgorithms ?? ['RS256'] },
   scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
   issueRefreshToken: async (_ctx, client, code) =>
     config.refreshTokens !== false &&

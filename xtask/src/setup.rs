@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Chromium, Envoy, Node, NodePackages, Packaged, Tool as _, Traefik, WasmToolchain,
+    AuthentikClient, Chromium, Envoy, Node, NodePackages, Packaged, Tool as _, Traefik,
+    WasmToolchain,
 };
 
 /// What the demo needs.
@@ -38,6 +39,7 @@ pub(crate) fn everything() -> Result<()> {
         proxy.ensure()?;
     }
     Envoy.ensure()?;
+    AuthentikClient.ensure()?;
     eprintln!("All tools are installed.");
     Ok(())
 }

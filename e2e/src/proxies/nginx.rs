@@ -37,6 +37,25 @@ impl Nginx {
     }
 }
 
+impl Nginx {
+    /// As [`Self::start`], with a server block as authentik's docs show it: for TLS, and for every
+    /// name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn of_authentik(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+        let listen = format!("listen 127.0.0.1:{};", site.ports().web);
+        let servers = site.fitted(file, &[("listen                  443 ssl http2;", &listen)])?;
+        let servers: String = servers
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("ssl_certificate"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        run(site, &servers, &[], hosts)
+    }
+}
+
 /// The module with `set_escape_uri`, and the one that it needs.
 pub(super) const SET_MISC: [&str; 2] = ["ndk_http_module.so", "ngx_http_set_misc_module.so"];
 

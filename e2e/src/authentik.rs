@@ -1,0 +1,250 @@
+//! A double of authentik: as much of its API and its WebSocket as an outpost speaks to.
+//!
+//! Its answers are the files of `testdata/authentik/api/`, which a test holds against the models of
+//! authentik's own client. Signing people in is left to the provider of `testdata/provider/`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, Result};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use url::Url;
+
+use crate::background::Background;
+
+mod compose;
+mod site;
+
+/// The token that the compose file has.
+pub const TOKEN: &str = "token-generated-by-authentik";
+
+/// How many entries a page has, so that a second provider takes a second page.
+const PAGE_SIZE: usize = 1;
+
+/// authentik, until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Authentik {
+    port: u16,
+    shared: Arc<Shared>,
+    server: Mutex<Option<Background>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    outpost: Value,
+    said: Mutex<Said>,
+    messages: broadcast::Sender<String>,
+}
+
+/// What changes while it runs.
+#[derive(Debug, Default)]
+struct Said {
+    providers: Vec<Value>,
+    hellos: Vec<Value>,
+    asked: usize,
+}
+
+impl Shared {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_allowed(&self, headers: &HeaderMap) -> bool {
+        let expected = format!("Bearer {TOKEN}");
+        headers
+            .get(header::AUTHORIZATION)
+            .is_some_and(|value| value.as_bytes() == expected.as_bytes())
+    }
+}
+
+impl Authentik {
+    /// Listens on a port of 127.0.0.1 and knows these providers, `ProxyOutpostConfig`s of the API's
+    /// schema.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken.
+    pub fn start(port: u16, outpost: Value, providers: Vec<Value>) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            outpost,
+            said: Mutex::new(Said {
+                providers,
+                ..Said::default()
+            }),
+            messages: broadcast::channel(16).0,
+        });
+        let authentik = Self {
+            port,
+            shared,
+            server: Mutex::default(),
+        };
+        authentik.resume()?;
+        Ok(authentik)
+    }
+
+    /// Its address.
+    ///
+    /// # Errors
+    ///
+    /// Never: the address is one.
+    pub fn url(&self) -> Result<Url> {
+        Ok(Url::parse(&format!("http://127.0.0.1:{}", self.port))?)
+    }
+
+    /// Answers nobody any more, and cuts every connection.
+    pub fn stop(&self) {
+        drop(self.server().take());
+    }
+
+    /// Answers again.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken.
+    pub fn resume(&self) -> Result<()> {
+        let router = Router::new()
+            .route("/api/v3/outposts/instances/", get(instances))
+            .route("/api/v3/outposts/proxy/", get(proxy))
+            .route("/ws/outpost/{outpost}/", any(socket))
+            .with_state(Arc::clone(&self.shared));
+        let port = self.port;
+        let listen = move || {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+            listener.set_nonblocking(true)?;
+            tokio::net::TcpListener::from_std(listener)
+        };
+        *self.server() = Some(Background::start("authentik", listen, router)?);
+        Ok(())
+    }
+
+    /// Adds a provider and tells outposts that something changed.
+    pub fn add(&self, provider: Value) {
+        self.shared.said().providers.push(provider);
+        self.tell(&json!({ "instruction": 2, "args": {} }));
+    }
+
+    /// Tells outposts that this session has ended.
+    pub fn end_session(&self, sid: &str) {
+        let args = json!({ "type": "session_end", "session_id": sid });
+        self.tell(&json!({ "instruction": 4, "args": args }));
+    }
+
+    /// What outposts said of themselves so far.
+    pub fn hellos(&self) -> Vec<Value> {
+        self.shared.said().hellos.clone()
+    }
+
+    /// How often the providers were asked for.
+    pub fn asked(&self) -> usize {
+        self.shared.said().asked
+    }
+
+    fn tell(&self, message: &Value) {
+        // Nobody may be connected, which authentik would not notice either.
+        let _ = self.shared.messages.send(message.to_string());
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Background>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Api = State<Arc<Shared>>;
+
+async fn instances(State(shared): Api, headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
+    if !shared.is_allowed(&headers) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    Ok(Json(page(std::slice::from_ref(&shared.outpost), 1)))
+}
+
+async fn proxy(
+    State(shared): Api,
+    headers: HeaderMap,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Result<Json<Value>, StatusCode> {
+    if !shared.is_allowed(&headers) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    let number = query.get("page").and_then(|page| page.parse().ok());
+    let mut said = shared.said();
+    said.asked += 1;
+    Ok(Json(page(&said.providers, number.unwrap_or(1))))
+}
+
+/// One page of a list, counted from 1.
+fn page(all: &[Value], number: usize) -> Value {
+    let pages = all.len().div_ceil(PAGE_SIZE).max(1);
+    let start = number.saturating_sub(1) * PAGE_SIZE;
+    let results: Vec<&Value> = all.iter().skip(start).take(PAGE_SIZE).collect();
+    json!({
+        "pagination": {
+            "next": if number < pages { number + 1 } else { 0 },
+            "previous": number.saturating_sub(1),
+            "count": all.len(),
+            "current": number,
+            "total_pages": pages,
+            "start_index": start + 1,
+            "end_index": start + results.len(),
+        },
+        "results": results,
+        "autocomplete": {},
+    })
+}
+
+async fn socket(
+    State(shared): Api,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, StatusCode> {
+    if !shared.is_allowed(&headers) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    Ok(upgrade.on_upgrade(move |socket| converse(socket, shared)))
+}
+
+/// Acknowledges hellos, and passes on what outposts are told.
+async fn converse(mut socket: WebSocket, shared: Arc<Shared>) {
+    let mut messages = shared.messages.subscribe();
+    loop {
+        let answer = tokio::select! {
+            message = messages.recv() => match message {
+                Ok(message) => message,
+                Err(_) => return,
+            },
+            message = socket.recv() => {
+                let Some(Ok(Message::Text(text))) = message else {
+                    return;
+                };
+                let Ok(message) = serde_json::from_str::<Value>(&text) else {
+                    return;
+                };
+                if message.get("instruction") != Some(&json!(1)) {
+                    continue;
+                }
+                if let Some(args) = message.get("args") {
+                    shared.said().hellos.push(args.clone());
+                }
+                json!({ "instruction": 0, "args": {} }).to_string()
+            }
+        };
+        if socket.send(Message::text(answer)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The only result of a file of `testdata/authentik/api/`.
+pub(crate) fn only_result(text: &str) -> Result<Value> {
+    let page: Value = serde_json::from_str(text)?;
+    let result = page.pointer("/results/0").context("a page has a result")?;
+    Ok(result.clone())
+}

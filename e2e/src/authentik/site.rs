@@ -1,0 +1,161 @@
+//! A site whose outpost has its applications from authentik.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{Authentik, only_result};
+use crate::keys::Keys;
+use crate::service::Service;
+use crate::site::{Site, SitePorts};
+use crate::upstream::Upstream;
+use crate::wait::until;
+use crate::{layout, ports, provider, settings, stack};
+
+/// For the outpost's first question.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The callback that authentik registers for an outpost.
+const CALLBACK: &str = "/outpost.goauthentik.io/callback?X-authentik-auth-callback=true";
+
+impl Site {
+    /// Two apps and an outpost that has `wiki` from authentik, started as the service of
+    /// `testdata/authentik/docker-compose.yml` is: by its environment alone.
+    ///
+    /// `turned_away` is what the proxy in front answers a script without a session. Changes are
+    /// laid over `wiki` in authentik's API.
+    ///
+    /// # Errors
+    ///
+    /// When something is not built or installed, or does not become ready.
+    pub fn of_authentik(turned_away: StatusCode, changes: &Value) -> Result<(Self, Authentik)> {
+        let ports = SitePorts {
+            web: ports::free()?,
+            extra: ports::free()?,
+            outpost: ports::free()?,
+            metrics: ports::free()?,
+            provider: ports::free()?,
+            wiki: ports::free()?,
+            files: ports::free()?,
+        };
+        let logs = stack::logs_folder(None)?;
+        let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
+        std::fs::create_dir(folder.path().join("keys"))?;
+        let keys = Keys::create(folder.path().join("keys/gatepost.keys"))?;
+        let client = |id: &str, name: &str, algorithm: &str| {
+            let origin = format!("http://{name}.example.localhost:{}", ports.web);
+            json!({
+                "client_id": id,
+                "client_secret": "demo-client-secret-of-forty-characters-00",
+                "redirect_uris": [format!("{origin}{CALLBACK}")],
+                "post_logout_redirect_uris": [format!("{origin}/")],
+                "grant_types": ["authorization_code"],
+                "response_types": ["code"],
+                "token_endpoint_auth_method": "client_secret_post",
+                "id_token_signed_response_alg": algorithm,
+                // Has ID tokens name the session, as authentik's do.
+                "backchannel_logout_uri":
+                    format!("http://127.0.0.1:{}/akprox/backchannel_logout", ports.outpost),
+                "backchannel_logout_session_required": true,
+            })
+        };
+        let clients = json!({
+            "idTokenAlgorithms": ["RS256", "HS256"],
+            "clients": [
+                client("gatepost", "wiki", "RS256"),
+                client("gatepost-files", "files", "HS256"),
+            ],
+        });
+        let provider = provider::service(
+            ports.provider,
+            &[],
+            ports.outpost,
+            &[clients],
+            folder.path(),
+            &logs,
+        )?;
+        provider.start()?;
+        let mut site = Self {
+            outpost: Service::new("outpost", Command::new(layout::outpost_binary()?), &logs),
+            provider,
+            wiki: Upstream::start(ports.wiki)?,
+            wiki_host: "wiki".to_owned(),
+            files: Upstream::start(ports.files)?,
+            turned_away,
+            keys,
+            ports,
+            folder,
+            logs,
+        };
+        let mut wiki = only_result(&site.fitted("authentik/api/proxy.json", &[])?)?;
+        settings::merge(&mut wiki, changes);
+        let outpost = only_result(&site.fitted("authentik/api/instances.json", &[])?)?;
+        let authentik = Authentik::start(ports::free()?, outpost, vec![wiki])?;
+        site.outpost = site.outpost_of(&authentik)?;
+        site.outpost.start()?;
+        // It serves before it has asked.
+        until("the outpost to know its application", PATIENCE, || {
+            let knows = site.outpost.output().contains("as authentik says");
+            Ok(knows.then_some(()))
+        })?;
+        Ok((site, authentik))
+    }
+
+    /// What authentik says of the app `files`, whose ID tokens have a MAC with the client secret.
+    ///
+    /// # Errors
+    ///
+    /// When the file of `testdata/` is not as it was.
+    pub fn files_in_authentik(&self) -> Result<Value> {
+        let mut files = only_result(&self.fitted("authentik/api/proxy.json", &[])?)?;
+        settings::merge(
+            &mut files,
+            &json!({
+                "pk": 8,
+                "name": "files-provider",
+                "external_host": format!("http://files.example.localhost:{}", self.ports.web),
+                "client_id": "gatepost-files",
+                "cookie_secret": "543210ZYXWVUTSRQPONMLKJIHGFEDCBA",
+                "assigned_application_slug": "files",
+                "oidc_configuration": { "id_token_signing_alg_values_supported": ["HS256"] },
+            }),
+        );
+        Ok(files)
+    }
+
+    /// The service `authentik-proxy` of the compose file, as a process.
+    fn outpost_of(&self, authentik: &Authentik) -> Result<Service> {
+        let text = self.fitted("authentik/docker-compose.yml", &[])?;
+        let file: Value = serde_saphyr::from_str(&text)?;
+        let environment = file
+            .pointer("/services/authentik-proxy/environment")
+            .and_then(Value::as_object)
+            .context("the service has an environment")?;
+        let mut environment: BTreeMap<&str, String> = environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default().to_owned()))
+            .collect();
+        environment.insert("AUTHENTIK_HOST", authentik.url()?.to_string());
+        // Processes share the addresses that containers have for themselves.
+        for (name, port) in [
+            ("AUTHENTIK_LISTEN__HTTP", self.ports.outpost),
+            ("AUTHENTIK_LISTEN__HTTPS", ports::free()?),
+            ("AUTHENTIK_LISTEN__METRICS", self.ports.metrics),
+        ] {
+            environment.insert(name, format!("127.0.0.1:{port}"));
+        }
+        let mut command = Command::new(layout::outpost_binary()?);
+        command.envs(environment);
+        let ping = format!(
+            "http://127.0.0.1:{}/outpost.goauthentik.io/ping",
+            self.ports.metrics
+        );
+        Ok(Service::new("outpost", command, &self.logs)
+            .answering(Url::parse(&ping)?, StatusCode::NO_CONTENT))
+    }
+}

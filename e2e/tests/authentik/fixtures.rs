@@ -1,0 +1,36 @@
+//! What the double answers is what authentik's own client understands.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::layout;
+use gatepost_e2e::tools::{AuthentikClient, Tool as _};
+
+/// Parses each file by the model that authentik's client has for it. The models refuse values of
+/// the wrong type and fields that are missing.
+const PROGRAM: &str = r#"
+import sys, json
+from authentik_client.models import PaginatedOutpostList, PaginatedProxyOutpostConfigList
+for path, model in [
+    ("instances.json", PaginatedOutpostList),
+    ("proxy.json", PaginatedProxyOutpostConfigList),
+]:
+    text = open(f"{sys.argv[1]}/{path}").read()
+    known = model.from_json(text)
+    fields = set(type(known.results[0]).model_fields)
+    more = set(json.loads(text)["results"][0]) - fields
+    assert not more, f"{path}: not in the schema: {sorted(more)}"
+"#;
+
+#[test]
+fn the_answers_are_those_of_the_schema() -> Result<()> {
+    let python = AuthentikClient.locate()?;
+    let output = Command::new(python)
+        .args(["-c", PROGRAM])
+        .arg(layout::testdata().join("authentik/api"))
+        .output()
+        .context("run Python")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! In the place of authentik's proxy container: the texts by which people have set that up, with
+//! the container's image changed and nothing else but host names.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepost_e2e::authentik::Authentik;
+use gatepost_e2e::compose::Compose;
+use gatepost_e2e::docker_api::DockerApi;
+use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::proxies::{IngressNginx, Nginx, Traefik};
+use gatepost_e2e::{Answer, Client, Site, until, users};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+mod fixtures;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Signs in from a deep link, and comes back to it with the identity that authentik's headers say.
+fn signs_in(site: &Site) -> Result<Client> {
+    let alice = Client::new()?;
+    let page = site.url("wiki", "/reports?year=2026&q=a%2Fb")?;
+    let journey = alice.sign_in(&page, &users::ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    assert_eq!(seen.uri, "/reports?year=2026&q=a%2Fb");
+    for (name, expected) in [
+        ("x-authentik-username", users::ALICE.login),
+        ("x-authentik-email", "alice@example.com"),
+        ("x-authentik-groups", "staff|admins"),
+    ] {
+        assert_eq!(seen.header(name), Some(expected), "{name}");
+    }
+    let before = site.wiki().len();
+    assert_eq!(fetch(&alice, site, "/api")?, StatusCode::OK);
+    assert_eq!(site.wiki().len(), before + 1, "no further trip to sign in");
+    Ok(alice)
+}
+
+/// Whoever comes without a session, or with headers of their own, gets no further than before.
+fn strangers_stay_out(site: &Site) -> Result<()> {
+    let mallory = Client::new()?;
+    let before = site.wiki().len();
+    for path in [
+        "/",
+        "/private?path=/public/",
+        "/public/../private",
+        "/public/%2e%2e/private",
+    ] {
+        let request = mallory
+            .fetch(Method::GET, &site.url("wiki", path)?)
+            .header("X-authentik-username", "mallory")
+            .header("Cookie", "gatepost=%%%");
+        let status = request.send()?.status();
+        assert!(status != StatusCode::OK, "{path}: {status}");
+    }
+    assert_eq!(site.wiki().len(), before);
+    Ok(())
+}
+
+fn fetch(client: &Client, site: &Site, path: &str) -> Result<StatusCode> {
+    Ok(client
+        .fetch(Method::GET, &site.url("wiki", path)?)
+        .send()?
+        .status())
+}
+
+/// The compose file, with one more app for what authentik learns of later.
+fn compose(site: &Site) -> Result<(gatepost_e2e::Service, DockerApi)> {
+    let compose = Compose::of_authentik(site, "authentik/docker-compose.yml")?;
+    let socket = site.folder().join("docker.sock");
+    let engine = DockerApi::start(&socket, compose.containers.clone())?;
+    let traefik = Traefik::of_compose(site, &compose, &socket)?.start(&["wiki"])?;
+    Ok((traefik, engine))
+}
+
+#[test]
+fn docker_compose() -> Result<()> {
+    let (site, authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
+    let _running = compose(&site)?;
+    strangers_stay_out(&site)?;
+    let alice = signs_in(&site)?;
+    let nobody = Client::new()?;
+    assert_eq!(fetch(&nobody, &site, "/public/logo.png")?, StatusCode::OK);
+    let seen = site.wiki();
+    let skipped = seen.last().context("the app was asked")?;
+    assert_eq!(skipped.header("x-authentik-username"), None);
+    said_hello(&authentik)?;
+    a_provider_is_added(&site, &authentik, &alice)?;
+    authentik_goes_away(&site, &authentik, &alice)
+}
+
+fn said_hello(authentik: &Authentik) -> Result<()> {
+    let hello = until("a hello", PATIENCE, || Ok(authentik.hellos().pop()))?;
+    for name in ["version", "hostname", "uuid"] {
+        let value = hello.get(name).and_then(Value::as_str);
+        assert!(
+            value.is_some_and(|text| !text.is_empty()),
+            "{name}: {hello}"
+        );
+    }
+    Ok(())
+}
+
+/// Told by the WebSocket; its ID tokens have a MAC with the client secret.
+fn a_provider_is_added(site: &Site, authentik: &Authentik, alice: &Client) -> Result<()> {
+    let page = site.url("files", "/shared")?;
+    let answer = Answer::read(alice.fetch(Method::GET, &page).send()?)?;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND, "not known yet");
+    authentik.add(site.files_in_authentik()?);
+    until("the new application", PATIENCE, || {
+        let status = alice.fetch(Method::GET, &page).send()?.status();
+        Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
+    })?;
+    // At the provider alice is signed in already.
+    let journey = alice.open(&page)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    let seen = site.files();
+    let seen = seen.last().context("the app was asked")?;
+    assert_eq!(seen.header("x-authentik-username"), Some("alice"));
+    assert_eq!(seen.header("x-authentik-meta-app"), Some("files"));
+    assert_eq!(
+        fetch(alice, site, "/")?,
+        StatusCode::OK,
+        "the first one stays"
+    );
+    Ok(())
+}
+
+/// Nobody notices, and it is taken up again.
+fn authentik_goes_away(site: &Site, authentik: &Authentik, alice: &Client) -> Result<()> {
+    authentik.stop();
+    until("the outpost to notice", PATIENCE, || {
+        Ok(site
+            .outpost()
+            .output()
+            .contains("no WebSocket to authentik")
+            .then_some(()))
+    })?;
+    assert_eq!(fetch(alice, site, "/")?, StatusCode::OK);
+    let bob = Client::new()?;
+    let page = site.url("wiki", "/")?;
+    let journey = bob.sign_in(&page, &users::BOB)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    let hellos = authentik.hellos().len();
+    authentik.resume()?;
+    until("a hello to authentik again", PATIENCE, || {
+        Ok((authentik.hellos().len() > hellos).then_some(()))
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_session_that_authentik_ends_is_over() -> Result<()> {
+    let (site, authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
+    let _running = compose(&site)?;
+    let alice = signs_in(&site)?;
+    said_hello(&authentik)?;
+    let token = site.wiki();
+    let token = token.last().and_then(|seen| seen.header("x-authentik-jwt"));
+    let claims = token
+        .and_then(|token| token.split('.').nth(1))
+        .context("an ID token")?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    let sid = claims
+        .get("sid")
+        .and_then(Value::as_str)
+        .context("a `sid`")?;
+    authentik.end_session("another");
+    authentik.end_session(sid);
+    until("the session's end", PATIENCE, || {
+        Ok((fetch(&alice, &site, "/")? == StatusCode::UNAUTHORIZED).then_some(()))
+    })
+}
+
+#[test]
+fn traefik_standalone() -> Result<()> {
+    let (site, _authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
+    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        .route("authentik/traefik-standalone.yaml")?
+        .start(&["wiki"])?;
+    strangers_stay_out(&site)?;
+    signs_in(&site).map(drop)
+}
+
+#[test]
+fn traefik_ingress() -> Result<()> {
+    let (site, _authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
+    let ports = *site.ports();
+    let text = site.fitted("authentik/traefik-ingress.yaml", &[])?;
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;
+    let _cluster = KubeApi::start(ports.extra, &objects, |service| match service {
+        "wiki" => Ok(ports.wiki),
+        "gatepost-outpost" => Ok(ports.outpost),
+        other => bail!("no Service {other}"),
+    })?;
+    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
+    let _traefik = Traefik::new(&site, "traefik/kubernetes-forward-auth.yaml")?
+        .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
+        .start(&["wiki"])?;
+    strangers_stay_out(&site)?;
+    signs_in(&site).map(drop)
+}
+
+#[test]
+fn nginx_standalone() -> Result<()> {
+    let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
+    let _nginx = Nginx::of_authentik(&site, "authentik/nginx.conf", &["wiki"])?;
+    strangers_stay_out(&site)?;
+    signs_in(&site).map(drop)
+}
+
+#[test]
+fn nginx_ingress() -> Result<()> {
+    let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
+    let _nginx = IngressNginx::start(&site, "authentik/nginx-ingress.yaml", &["wiki"])?;
+    strangers_stay_out(&site)?;
+    signs_in(&site).map(drop)
+}
