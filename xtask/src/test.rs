@@ -14,7 +14,13 @@ use self::counts::Counts;
 use crate::{build, js, setup};
 
 /// The tests that `cargo test` leaves out, because they need more than Rust.
-const E2E_SUITES: &[&str] = &["scenarios", "attacks", "deployments", "sessions", "authentik"];
+const E2E_SUITES: &[&str] = &[
+    "scenarios",
+    "attacks",
+    "deployments",
+    "sessions",
+    "authentik",
+];
 
 /// The test of the plugin as it is built.
 const GUEST_SUITE: &[&str] = &["--package", "gatepost-plugin", "--test", "guest"];
