@@ -74,6 +74,7 @@ pub struct SiteBuilder {
     wiki_host: Option<String>,
     turned_away: StatusCode,
     outpost: Vec<Value>,
+    further: Vec<Value>,
     applications: Vec<Value>,
     provider: Vec<Value>,
 }
@@ -94,6 +95,12 @@ impl SiteBuilder {
     /// The app `wiki` answers at this host, as the files of `testdata/` have it.
     pub fn wiki_at(mut self, host: &str) -> Self {
         self.wiki_host = Some(host.to_owned());
+        self
+    }
+
+    /// Adds applications to those of the outpost's file.
+    pub fn further_applications(mut self, applications: Vec<Value>) -> Self {
+        self.further.extend(applications);
         self
     }
 
@@ -155,6 +162,7 @@ impl SiteBuilder {
         for changes in &self.outpost {
             settings::merge(&mut config, changes);
         }
+        applications(&mut config)?.extend(self.further);
         for application in applications(&mut config)? {
             for changes in &self.applications {
                 settings::merge(application, changes);
@@ -205,6 +213,7 @@ impl Site {
             wiki_host: None,
             turned_away: StatusCode::UNAUTHORIZED,
             outpost: Vec::new(),
+            further: Vec::new(),
             applications: Vec::new(),
             provider: Vec::new(),
         }

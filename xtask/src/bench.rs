@@ -1,24 +1,33 @@
 //! `cargo xtask bench`: what signing in at the edge costs, measured side by side.
 
+mod chart;
 mod contender;
 mod guest;
 mod load;
+mod memory;
 mod nginx;
+mod peers;
+mod report;
+mod stage;
 mod stats;
 mod throughput;
 mod usage;
 mod wire;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use gatepost_e2e::tools::{Packaged, Tool as _, Wrk};
-use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Site};
+use clap::ValueEnum;
+use gatepost_e2e::layout;
+use gatepost_e2e::tools::{Packaged, Tool as _, Traefik, Wrk};
+use serde_json::json;
 
 use self::contender::{Contender, Running, Scene, compile_empty_guest};
 use self::nginx::Nginx;
+use self::report::{AuthMemory, Flat, Report};
+use self::stage::{Size, Stage};
 use self::throughput::Effort;
 use crate::{build, setup};
 
@@ -30,28 +39,45 @@ pub(crate) struct Arguments {
     /// Writes every figure to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Puts table and chart into docs/
+    #[arg(long)]
+    write_docs: bool,
     /// Measure the plugin and the outpost as they are already built
     #[arg(long)]
     no_build: bool,
-    /// Only what can be counted in the guest itself
-    #[arg(long)]
-    only_guest: bool,
+    /// Only these measurements; without this, all
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Section>,
     /// Rounds of load
     #[arg(long, default_value_t = 9)]
     rounds: usize,
     /// Seconds of load for each contender in each round
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Only these contenders, by the names in the JSON report
-    #[arg(long, value_delimiter = ',')]
-    contenders: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// Host calls and instructions of each verdict, counted in the built plugin
+    Guest,
+    /// Requests a second, latency and CPU time
+    Load,
+    /// Memory of requests in flight, and the time to a first answer
+    Memory,
+    /// Many applications, public paths and groups compared with one
+    Flatness,
 }
 
 /// The numbers of kept-alive connections that are measured.
 const CONNECTIONS: [usize; 2] = [16, 256];
 
+const MANY_APPLICATIONS: usize = 1_000;
+const MANY_PATTERNS: usize = 100;
+const MANY_GROUPS: usize = 200;
+
 /// Runs everything and writes the reports.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let chosen = |section| arguments.only.is_empty() || arguments.only.contains(&section);
     setup::demo()?;
     Wrk.ensure()?;
     Packaged::Nginx.ensure()?;
@@ -59,118 +85,257 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         build::default_plugin()?;
         build::release_outpost()?;
     }
-    for verdict in guest::verdicts()? {
-        println!(
-            "{:40} {:>8} instructions {:>3} calls {:?} memory {}",
-            verdict.case,
-            verdict.instructions,
-            verdict.total_host_calls(),
-            verdict.host_calls,
-            verdict.memory
-        );
+    let mut report = Report {
+        machine: usage::machine()?,
+        versions: versions(arguments.peers)?,
+        rounds: arguments.rounds,
+        seconds: arguments.seconds,
+        plugin_bytes: fs::metadata(layout::plugin_wasm()?)?.len(),
+        ..Report::default()
+    };
+    if chosen(Section::Guest) {
+        report.verdicts = guest::verdicts()?;
     }
-    if arguments.only_guest {
-        return Ok(());
-    }
-    let outpost = build::release_outpost_path();
-
     let folder = tempfile::Builder::new()
         .prefix("gatepost-bench-")
         .tempdir()?;
-    let site = Site::builder("outpost/single.yaml")
-        .outpost_program(outpost)
-        .start()?;
-    let app = Nginx::app(folder.path())?;
-    let scene = scene(&site, &app, folder.path().to_owned())?;
-    let static_auth = Nginx::forward_auth(folder.path(), &scene.identity)?;
-    let empty = compile_empty_guest(folder.path())?;
-
-    let outpost = site.outpost().group().context("the outpost runs")?;
-    let contenders = [
-        scene.bare()?,
-        scene.native_headers()?,
-        scene.empty_guest(empty)?,
-        scene.plugin("plugin", "plugin", &serde_json::json!({}))?,
-        scene.route(site.ports().outpost)?,
-        scene
-            .forward_auth(
-                "static",
-                "forwardAuth to a static nginx",
-                static_auth.port,
-                "/",
-            )?
-            .asking(static_auth.process.group()),
-        scene
-            .forward_auth(
-                "outpost",
-                "forwardAuth to the outpost",
-                site.ports().outpost,
-                "/akprox/auth/traefik",
-            )?
-            .asking(outpost),
-    ];
-    let chosen = contenders.into_iter().filter(|contender| {
-        arguments.contenders.is_empty() || arguments.contenders.contains(&contender.key)
-    });
-    let running: Vec<(Contender, Running)> = chosen
-        .map(|contender| {
-            let running = contender.start(&scene)?;
-            Ok((contender, running))
-        })
-        .collect::<Result<_>>()?;
-    let effort = Effort {
-        rounds: arguments.rounds,
-        seconds: arguments.seconds,
-    };
-    for connections in CONNECTIONS {
-        for row in throughput::measure(&running, connections, effort)? {
-            println!(
-                "{:10} {:4} {:.0} p50 {} p99 {} cpu {:.4} auth {:?} /headers {} /static {}",
-                row.key,
-                row.connections,
-                row.rate,
-                row.p50,
-                row.p99,
-                row.proxy_cpu,
-                row.auth_cpu.map(|s| s.median),
-                row.ratios.get("headers").copied().unwrap_or_default(),
-                row.ratios.get("static").copied().unwrap_or_default(),
-            );
+    if [Section::Load, Section::Memory, Section::Flatness]
+        .into_iter()
+        .any(chosen)
+    {
+        let bench = Bench::start(folder.path())?;
+        let effort = Effort {
+            rounds: arguments.rounds,
+            seconds: arguments.seconds,
+        };
+        if chosen(Section::Load) {
+            bench.load(effort, arguments.peers, &mut report)?;
+        }
+        if chosen(Section::Memory) {
+            let rounds = arguments.rounds.div_ceil(2);
+            let contenders = bench.contenders()?;
+            report.memory = memory::measure(&contenders, &bench.stage.scene, &bench.app, rounds)?;
+        }
+        if chosen(Section::Flatness) {
+            report.flatness = bench.flatness(effort)?;
         }
     }
-    Ok(())
+    write(&report, arguments)
 }
 
-/// Signs in through a Traefik that asks the outpost, and makes that session everyone's.
-fn scene(site: &Site, app: &Nginx, folder: PathBuf) -> Result<Scene> {
-    let url = site.url("wiki", "/")?;
-    let host = url.host_str().context("the app has a host")?;
-    let identity = [
-        ("X-Auth-Username", "alice"),
-        ("X-Auth-Groups", "staff|admins"),
-        ("X-Forwarded-Email", "alice@example.com"),
-        ("X-Forwarded-Preferred-Username", "alice"),
-        ("X-Forwarded-User", "248289761001"),
-    ];
-    let keys = site.keys().path().parent().context("a folder with keys")?;
-    let mut scene = Scene {
-        app: app.port,
-        keys: keys.to_owned(),
-        host: format!("{host}:{}", site.ports().web),
-        cookie: String::new(),
-        identity: identity.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
-        folder,
+/// What every measurement uses.
+struct Bench {
+    folder: PathBuf,
+    app: Nginx,
+    static_auth: Nginx,
+    stage: Stage,
+    empty_guest: PathBuf,
+}
+
+impl Bench {
+    fn start(folder: &Path) -> Result<Self> {
+        let app = Nginx::app(folder)?;
+        let stage = Self::stage(
+            folder,
+            &app,
+            Size {
+                applications: 1,
+                groups: 2,
+            },
+        )?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            static_auth: Nginx::forward_auth(folder, &stage.scene.identity)?,
+            app,
+            stage,
+            empty_guest: compile_empty_guest(folder)?,
+        })
+    }
+
+    fn stage(folder: &Path, app: &Nginx, size: Size) -> Result<Stage> {
+        let name = format!("{}-{}", size.applications, size.groups);
+        let folder = folder.join(name);
+        fs::create_dir_all(&folder)?;
+        Stage::start(&build::release_outpost_path(), size, app, folder)
+    }
+
+    /// The ways to guard the app that are always compared, the plain one first.
+    fn contenders(&self) -> Result<Vec<Contender>> {
+        let scene = &self.stage.scene;
+        Ok(vec![
+            scene.bare()?,
+            scene.native_headers("headers", "Traefik's `headers`, same headers")?,
+            scene.empty_guest(self.empty_guest.clone())?,
+            scene.plugin("plugin", "plugin", &json!({}))?,
+            scene.route(self.stage.site.ports().outpost)?,
+            scene
+                .forward_auth(
+                    "static",
+                    "forwardAuth to a static nginx",
+                    self.static_auth.port,
+                    "/",
+                )?
+                .asking(self.static_auth.process.group()),
+            self.stage
+                .outpost("outpost", "forwardAuth to the outpost")?,
+        ])
+    }
+
+    fn load(&self, effort: Effort, with_peers: bool, report: &mut Report) -> Result<()> {
+        let mut contenders = self.contenders()?;
+        let peer = with_peers
+            .then(|| peers::oauth2_proxy(&self.stage))
+            .transpose()?;
+        contenders.extend(peer.iter().map(|peer| peer.contender.clone()));
+        let asked = |contender: &Contender| {
+            let group = contender.auth?;
+            Some((contender.title.clone(), contender.key.clone(), group))
+        };
+        let asked: Vec<_> = contenders.iter().filter_map(asked).collect();
+        let idle: Vec<u64> = asked
+            .iter()
+            .map(|(_, _, group)| usage::resident_bytes(*group))
+            .collect::<Result<_>>()?;
+        let running = started(contenders, &self.stage.scene)?;
+        for connections in CONNECTIONS {
+            let rows = throughput::measure(&running, connections, effort)?;
+            report.throughput.extend(rows);
+        }
+        for ((title, key, group), idle) in asked.into_iter().zip(idle) {
+            report.auth_memory.push(AuthMemory {
+                key,
+                title,
+                idle_bytes: idle,
+                loaded_bytes: usage::resident_bytes(group)?,
+            });
+        }
+        Ok(())
+    }
+
+    /// What grows is compared in rounds of its own with what has not grown.
+    fn flatness(&self, effort: Effort) -> Result<Vec<Flat>> {
+        let mut flat = Vec::new();
+        let scene = &self.stage.scene;
+
+        let many = Self::stage(
+            &self.folder,
+            &self.app,
+            Size {
+                applications: MANY_APPLICATIONS,
+                groups: 2,
+            },
+        )?;
+        let pair = vec![self.stage.outpost("one", "")?, many.outpost("many", "")?];
+        let rows = throughput::measure(&started(pair, scene)?, CONNECTIONS[0], effort)?;
+        let title = format!("outpost: 1 application → {MANY_APPLICATIONS}");
+        flat.push(Flat::of(&title, &rows, "many", "one")?);
+        drop(many);
+
+        let patterns: Vec<String> = (0..MANY_PATTERNS)
+            .map(|n| format!("/public/{n}/*"))
+            .collect();
+        let pair = vec![
+            scene.plugin("one", "", &json!({ "public": ["/public/0/*"] }))?,
+            scene.plugin("many", "", &json!({ "public": patterns }))?,
+        ];
+        let rows = throughput::measure(&started(pair, scene)?, CONNECTIONS[0], effort)?;
+        let title = format!("plugin: 1 public pattern → {MANY_PATTERNS}");
+        flat.push(Flat::of(&title, &rows, "many", "one")?);
+
+        // The longer cookie and the longer header cost everyone something, also who only sets the
+        // header; what is compared is the plugin's part.
+        let [few, many] = [1, MANY_GROUPS].map(|groups| {
+            let size = Size {
+                applications: 1,
+                groups,
+            };
+            Self::stage(&self.folder, &self.app, size)
+        });
+        let (few, many) = (few?, many?);
+        let mut running = Vec::new();
+        for (stage, [headers, plugin, outpost]) in [
+            (&few, ["headers-1", "plugin-1", "outpost-1"]),
+            (&many, ["headers-200", "plugin-200", "outpost-200"]),
+        ] {
+            let contenders = vec![
+                stage.scene.native_headers(headers, "")?,
+                stage.scene.plugin(plugin, "", &json!({}))?,
+                stage.outpost(outpost, "")?,
+            ];
+            running.extend(started(contenders, &stage.scene)?);
+        }
+        let rows = throughput::measure(&running, CONNECTIONS[0], effort)?;
+        for who in ["headers", "plugin", "outpost"] {
+            let title = format!("{who}: 1 group → {MANY_GROUPS}");
+            flat.push(Flat::of(
+                &title,
+                &rows,
+                &format!("{who}-200"),
+                &format!("{who}-1"),
+            )?);
+        }
+        for groups in ["1", "200"] {
+            let title = format!("plugin, as a share of `headers`, {groups} groups");
+            let (plugin, headers) = (format!("plugin-{groups}"), format!("headers-{groups}"));
+            flat.push(Flat::of(&title, &rows, &plugin, &headers)?);
+        }
+        Ok(flat)
+    }
+}
+
+fn started(contenders: Vec<Contender>, scene: &Scene) -> Result<Vec<(Contender, Running)>> {
+    let start = |contender: Contender| {
+        let running = contender.start(scene)?;
+        Ok((contender, running))
     };
-    fs::create_dir_all(&scene.folder)?;
-    let outpost = site.ports().outpost;
-    let front = scene.forward_auth("front", "front", outpost, "/akprox/auth/traefik")?;
-    let _front = front.launch(&scene, site.ports().web, app.port)?;
-    let alice = Client::new()?;
-    alice.sign_in(&url, &ALICE)?;
-    let session = alice
-        .cookie(&url, "gatepost")
-        .context("alice has a session")?;
-    // As browsers do, with cookies of the app around it, which the app keeps.
-    scene.cookie = format!("theme=dark; gatepost={session}; lang=en");
-    Ok(scene)
+    contenders.into_iter().map(start).collect()
+}
+
+fn versions(with_peers: bool) -> Result<Vec<String>> {
+    let first_line = |command: &mut Command| -> Result<String> {
+        let output = command.output()?;
+        let bytes = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+    };
+    let traefik = first_line(Command::new(Traefik.locate()?).arg("version"))?;
+    let traefik = traefik.replace("Version:", "Traefik");
+    let traefik: Vec<&str> = traefik.split_whitespace().collect();
+    let nginx = first_line(Command::new(Packaged::Nginx.locate()?).arg("-v"))?;
+    let wrk = first_line(Command::new(Wrk.locate()?).arg("-v"))?;
+    let wrk: Vec<&str> = wrk.split_whitespace().take(2).collect();
+    let mut versions = vec![
+        traefik.join(" "),
+        nginx.replace("nginx version: nginx/", "nginx "),
+        wrk.join(" ").replace("debian/", ""),
+    ];
+    if with_peers {
+        versions.push(format!("oauth2-proxy {}", peers::OAUTH2_PROXY.version));
+    }
+    Ok(versions)
+}
+
+/// Prints the report and leaves it in files.
+fn write(report: &Report, arguments: &Arguments) -> Result<()> {
+    let markdown = report.markdown();
+    let json = serde_json::to_string_pretty(report)?;
+    println!("\n{markdown}");
+    let folder = layout::target_dir().join("bench");
+    fs::create_dir_all(&folder)?;
+    let svg = chart::throughput(&report.throughput);
+    fs::write(folder.join("report.md"), &markdown)?;
+    fs::write(folder.join("report.json"), &json)?;
+    fs::write(folder.join("benchmarks.svg"), &svg)?;
+    println!("Also in {}", folder.display());
+    if let Some(file) = &arguments.json {
+        fs::write(file, &json).with_context(|| format!("write {}", file.display()))?;
+    }
+    if arguments.write_docs {
+        let docs = layout::root().join("docs");
+        fs::write(docs.join("benchmarks.svg"), &svg)?;
+        let page = docs.join("benchmarks.md");
+        let text = fs::read_to_string(&page)?;
+        fs::write(page, report::put_into_page(&text, &markdown)?)?;
+    }
+    Ok(())
 }

@@ -96,7 +96,7 @@ impl Scene {
     }
 
     /// Traefik's own middleware, setting the headers that a verified session would.
-    pub(crate) fn native_headers(&self) -> Result<Contender> {
+    pub(crate) fn native_headers(&self, key: &str, title: &str) -> Result<Contender> {
         let mut dynamic = self.shown("traefik/single.yaml", None)?;
         let headers: serde_json::Map<String, Value> = self
             .identity
@@ -105,7 +105,7 @@ impl Scene {
             .collect();
         let middleware = json!({ "headers": { "customRequestHeaders": headers } });
         replace(&mut dynamic, "/http/middlewares/wiki-gatepost", middleware)?;
-        Ok(self.contender("headers", "Traefik's `headers`, same headers", dynamic))
+        Ok(self.contender(key, title, dynamic))
     }
 
     /// A guest that does nothing.
@@ -190,6 +190,17 @@ impl Contender {
         self
     }
 
+    /// The same, with other headers taken over from the answer.
+    pub(crate) fn telling(mut self, headers: &[&str]) -> Result<Self> {
+        let at = "/http/middlewares/gatepost/forwardAuth";
+        replace(
+            &mut self.dynamic,
+            &format!("{at}/authResponseHeaders"),
+            json!(headers),
+        )?;
+        Ok(self)
+    }
+
     /// The same for a server whose session is this cookie, and which tells the app this much.
     pub(crate) fn with_session(mut self, scene: &Scene, cookie: &str, seen: &str) -> Self {
         self.headers = vec![format!("Host: {}", scene.host), format!("Cookie: {cookie}")];
@@ -199,12 +210,8 @@ impl Contender {
 
     /// Starts a Traefik of its own for it and waits until the app answers through it as it should.
     pub(crate) fn start(&self, scene: &Scene) -> Result<Running> {
-        self.start_at(scene, ports::free()?, scene.app)
-    }
-
-    /// As [`Self::start`], on this port and before an app on another one.
-    pub(crate) fn start_at(&self, scene: &Scene, port: u16, app: u16) -> Result<Running> {
-        let running = self.launch(scene, port, app)?;
+        let port = ports::free()?;
+        let running = self.launch(scene, port)?;
         let answer = wire::ask(port, SEEN_PATH, &self.headers)?;
         let body = answer.text.rsplit("\r\n").next().unwrap_or_default();
         if answer.status != 200 || body != self.seen {
@@ -218,7 +225,7 @@ impl Contender {
     }
 
     /// Starts a Traefik of its own for it and waits for an answer, whatever it is.
-    pub(crate) fn launch(&self, scene: &Scene, port: u16, app: u16) -> Result<Running> {
+    pub(crate) fn launch(&self, scene: &Scene, port: u16) -> Result<Running> {
         let folder = scene.folder.join(format!("{}-{port}", self.key));
         let dynamic_folder = folder.join("dynamic");
         fs::create_dir_all(&dynamic_folder)?;
@@ -243,10 +250,7 @@ impl Contender {
                 settings.insert("experimental".to_owned(), local);
             }
         }
-        let dynamic = serde_json::to_string_pretty(&self.dynamic)?.replace(
-            &format!("127.0.0.1:{}\"", scene.app),
-            &format!("127.0.0.1:{app}\""),
-        );
+        let dynamic = serde_json::to_string_pretty(&self.dynamic)?;
         fs::write(dynamic_folder.join("app.yaml"), dynamic)?;
         fs::write(folder.join("traefik.yaml"), settings.to_string())?;
         let mut command = Command::new(Traefik.locate()?);

@@ -16,25 +16,30 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// Where the app shows the identity that it was told.
 pub(crate) const SEEN_PATH: &str = "/seen";
 
+/// Where the app waits for one behind it, at [`Nginx::slow_port`], before it answers.
+pub(crate) const SLOW_PATH: &str = "/slow";
+
 /// A running nginx with one worker.
 #[derive(Debug)]
 pub(crate) struct Nginx {
     pub(crate) port: u16,
+    pub(crate) slow_port: u16,
     pub(crate) process: Process,
 }
 
 impl Nginx {
     /// The app.
     pub(crate) fn app(folder: &Path) -> Result<Self> {
-        Self::start(
-            "app",
-            folder,
-            &format!(
-                "location / {{ return 200 'hello'; }}\n\
-                 location = {SEEN_PATH} \
-                 {{ return 200 '$http_x_auth_username $http_x_auth_groups'; }}"
-            ),
-        )
+        let slow_port = ports::free()?;
+        let locations = format!(
+            "location / {{ return 200 'hello'; }}\n\
+             location = {SEEN_PATH} {{ return 200 \
+             '$http_x_auth_username$http_x_auth_request_preferred_username \
+             $http_x_auth_groups$http_x_auth_request_groups'; }}\n\
+             location = {SLOW_PATH} {{ proxy_pass http://127.0.0.1:{slow_port}; }}"
+        );
+        let app = Self::start("app", folder, &locations)?;
+        Ok(Self { slow_port, ..app })
     }
 
     /// A forward-auth server that answers every request with these headers.
@@ -83,6 +88,10 @@ impl Nginx {
         process.ready(START_LIMIT, || {
             wire::ask(port, "/", &[]).is_ok_and(|answer| answer.status == 200)
         })?;
-        Ok(Self { port, process })
+        Ok(Self {
+            port,
+            slow_port: 0,
+            process,
+        })
     }
 }

@@ -1,0 +1,107 @@
+//! Requests that are left waiting, and what Traefik holds for each.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::contender::{Contender, Scene};
+use super::nginx::{Nginx, SLOW_PATH};
+use super::stats::Spread;
+use super::{usage, wire};
+
+/// How long a request may take to come through to the app.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Requests in flight at once.
+const IN_FLIGHT: u32 = 1_000;
+
+/// What a fresh Traefik took.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) key: String,
+    pub(crate) title: String,
+    /// Milliseconds from Traefik's start to the app's first answer.
+    pub(crate) first_answer: Spread,
+    /// MiB that Traefik holds after that.
+    pub(crate) idle: Spread,
+    /// KiB more for each request in flight.
+    pub(crate) per_request: Spread,
+    /// The same, compared with the first contender.
+    pub(crate) more_than_first: f64,
+}
+
+/// Starts each contender anew in every round and leaves it with requests that are not answered.
+pub(crate) fn measure(
+    contenders: &[Contender],
+    scene: &Scene,
+    app: &Nginx,
+    rounds: usize,
+) -> Result<Vec<Row>> {
+    let slow = TcpListener::bind((Ipv4Addr::LOCALHOST, app.slow_port))?;
+    slow.set_nonblocking(true)?;
+    let mut found: Vec<Vec<Round>> = contenders.iter().map(|_| Vec::new()).collect();
+    for number in 0..rounds {
+        eprintln!("  {IN_FLIGHT} in flight, round {}", number + 1);
+        for (contender, rounds) in contenders.iter().zip(&mut found) {
+            rounds.push(round(contender, scene, &slow)?);
+        }
+    }
+    let mut first = None;
+    let rows = contenders.iter().zip(&found).map(|(contender, own)| {
+        let spread = |value: fn(&Round) -> f64| Spread::of(own.iter().map(value));
+        let per_request = spread(|round| round.per_request);
+        Row {
+            key: contender.key.clone(),
+            title: contender.title.clone(),
+            first_answer: spread(|round| round.first_answer),
+            idle: spread(|round| round.idle),
+            per_request,
+            more_than_first: per_request.median - *first.get_or_insert(per_request.median),
+        }
+    });
+    Ok(rows.collect())
+}
+
+struct Round {
+    first_answer: f64,
+    idle: f64,
+    per_request: f64,
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn round(contender: &Contender, scene: &Scene, slow: &TcpListener) -> Result<Round> {
+    let running = contender.start(scene)?;
+    let idle = usage::resident_bytes(running.group())?;
+    let mut held: Vec<(TcpStream, TcpStream)> = Vec::new();
+    for _ in 0..IN_FLIGHT {
+        // One after the other: the next is sent when this one has come through.
+        let client = wire::send(running.port, SLOW_PATH, &contender.headers)?;
+        let upstream = accept(slow)?;
+        held.push((client, upstream));
+    }
+    let loaded = usage::resident_bytes(running.group())?;
+    Ok(Round {
+        first_answer: running.first_answer.as_secs_f64() * 1e3,
+        idle: idle as f64 / f64::from(1 << 20),
+        per_request: loaded.saturating_sub(idle) as f64 / 1024.0 / f64::from(IN_FLIGHT),
+    })
+}
+
+fn accept(slow: &TcpListener) -> Result<TcpStream> {
+    let started = Instant::now();
+    loop {
+        match slow.accept() {
+            Ok((stream, _)) => return Ok(stream),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        if started.elapsed() > LIMIT {
+            bail!("a request did not come through to the app");
+        }
+        thread::sleep(Duration::from_micros(50));
+    }
+}

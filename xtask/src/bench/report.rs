@@ -1,0 +1,331 @@
+//! What was found, for people and for programs.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::guest::Verdict;
+use super::memory;
+use super::stats::Spread;
+use super::throughput::Row;
+
+/// Where the page in `docs/` holds the tables.
+const BEGIN: &str = "<!-- begin: written by `cargo xtask bench --write-docs` -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// Everything of one run.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    pub(crate) machine: String,
+    pub(crate) versions: Vec<String>,
+    pub(crate) rounds: usize,
+    pub(crate) seconds: f64,
+    pub(crate) plugin_bytes: u64,
+    pub(crate) throughput: Vec<Row>,
+    pub(crate) auth_memory: Vec<AuthMemory>,
+    pub(crate) memory: Vec<memory::Row>,
+    pub(crate) flatness: Vec<Flat>,
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// What a server that Traefik asks holds in memory.
+#[derive(Debug, Serialize)]
+pub(crate) struct AuthMemory {
+    pub(crate) key: String,
+    pub(crate) title: String,
+    pub(crate) idle_bytes: u64,
+    pub(crate) loaded_bytes: u64,
+}
+
+/// One rate as a share of another.
+#[derive(Debug, Serialize)]
+pub(crate) struct Flat {
+    pub(crate) title: String,
+    pub(crate) share: Spread,
+}
+
+impl Flat {
+    /// The rate of one contender as a share of another's, round by round.
+    pub(crate) fn of(title: &str, rows: &[Row], of: &str, to: &str) -> Result<Self> {
+        let row = rows.iter().find(|row| row.key == of);
+        let share = row.and_then(|row| row.ratios.get(to));
+        Ok(Self {
+            title: title.to_owned(),
+            share: *share.with_context(|| format!("{of} and {to} were measured"))?,
+        })
+    }
+}
+
+/// A promise about one figure.
+struct Target {
+    text: &'static str,
+    found: Option<f64>,
+    holds: fn(f64) -> bool,
+    digits: usize,
+}
+
+impl Report {
+    fn ratio(&self, connections: usize, of: &str, to: &str) -> Option<f64> {
+        let row = self.row(connections, of)?;
+        Some(row.ratios.get(to)?.median)
+    }
+
+    fn row(&self, connections: usize, key: &str) -> Option<&Row> {
+        let rows = &mut self.throughput.iter();
+        rows.find(|row| row.key == key && row.connections == connections)
+    }
+
+    fn flat(&self, title: &str) -> Option<f64> {
+        let found = self
+            .flatness
+            .iter()
+            .find(|flat| flat.title.starts_with(title));
+        Some(found?.share.median)
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn targets(&self) -> Vec<Target> {
+        let loaded = |key: &str| {
+            let found = self.auth_memory.iter().find(|memory| memory.key == key)?;
+            Some(found.loaded_bytes as f64)
+        };
+        let in_flight = |key: &str| {
+            let found = self.memory.iter().find(|row| row.key == key)?;
+            Some(found.more_than_first)
+        };
+        let quotient = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
+        let target = |text, found, holds, digits| Target {
+            text,
+            found,
+            holds,
+            digits,
+        };
+        vec![
+            target(
+                "plugin: at least 0.95 of Traefik's `headers`",
+                self.ratio(16, "plugin", "headers"),
+                |found| found >= 0.95,
+                2,
+            ),
+            target(
+                "plugin: at least 2.1 × forwardAuth to a static nginx",
+                self.ratio(16, "plugin", "static"),
+                |found| found >= 2.1,
+                2,
+            ),
+            target(
+                "plugin in `route` mode: at least 0.90 of Traefik's `headers`",
+                self.ratio(16, "route", "headers"),
+                |found| found >= 0.9,
+                2,
+            ),
+            target(
+                "plugin: at most 80 KiB more for each request in flight than without",
+                in_flight("plugin"),
+                |found| found <= 80.0,
+                0,
+            ),
+            target(
+                "plugin.wasm: at most 150 KB",
+                Some(self.plugin_bytes as f64 / 1e3),
+                |found| found <= 150.0,
+                0,
+            ),
+            target(
+                "outpost: at least 0.9 of forwardAuth to a static nginx",
+                self.ratio(16, "outpost", "static"),
+                |found| found >= 0.9,
+                2,
+            ),
+            target(
+                "outpost: at least 2 × the best peer",
+                self.ratio(16, "outpost", "oauth2-proxy"),
+                |found| found >= 2.0,
+                2,
+            ),
+            target(
+                "outpost: at most a quarter of the peer's memory under load",
+                quotient(loaded("outpost"), loaded("oauth2-proxy")),
+                |found| found <= 0.25,
+                2,
+            ),
+            target(
+                "outpost: flat from 1 to 1,000 applications",
+                self.flat("outpost: 1 application"),
+                |found| found >= 0.97,
+                2,
+            ),
+            target(
+                "plugin: flat from 1 to 100 public patterns",
+                self.flat("plugin: 1 public pattern"),
+                |found| found >= 0.97,
+                2,
+            ),
+            target(
+                "plugin: less than 10 % slower with 200 groups than with 1, beside `headers`",
+                quotient(
+                    self.flat("plugin, as a share of `headers`, 200"),
+                    self.flat("plugin, as a share of `headers`, 1 "),
+                ),
+                |found| found > 0.9,
+                2,
+            ),
+        ]
+    }
+
+    /// The tables.
+    pub(crate) fn markdown(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_markdown(&mut out);
+        out
+    }
+
+    fn write_markdown(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "{}; {}. {} rounds of {} s each, one contender after the other in every round; medians, \
+             with the quartiles in brackets.\n",
+            self.machine,
+            self.versions.join(", "),
+            self.rounds,
+            self.seconds
+        )?;
+        writeln!(out, "| target | found | |\n| --- | --: | --- |")?;
+        for target in self.targets() {
+            let Some(found) = target.found else { continue };
+            let verdict = if (target.holds)(found) {
+                "holds"
+            } else {
+                "**missed**"
+            };
+            writeln!(
+                out,
+                "| {} | {found:.*} | {verdict} |",
+                target.text, target.digits
+            )?;
+        }
+        let mut connections: Vec<usize> = self.throughput.iter().map(|r| r.connections).collect();
+        connections.dedup();
+        for connections in connections {
+            self.write_throughput(out, connections)?;
+        }
+        self.write_memory(out)?;
+        if !self.flatness.is_empty() {
+            writeln!(out, "\n| rate, as a share | |\n| --- | --: |")?;
+            for flat in &self.flatness {
+                writeln!(out, "| {} | {} |", flat.title, flat.share)?;
+            }
+        }
+        if !self.verdicts.is_empty() {
+            writeln!(
+                out,
+                "\n| verdict in the built plugin | host calls | instructions |\n| --- | --: | --: |"
+            )?;
+            for verdict in &self.verdicts {
+                let calls = verdict.total_host_calls();
+                writeln!(
+                    out,
+                    "| {} | {calls} | {} |",
+                    verdict.case, verdict.instructions
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_throughput(&self, out: &mut String, connections: usize) -> std::fmt::Result {
+        writeln!(
+            out,
+            "\n| {connections} connections | requests/s | of `headers` | × static forwardAuth | \
+             p50 ms | p99 ms | CPU s per 1,000: Traefik | auth server |\n\
+             | --- | --: | --: | --: | --: | --: | --: | --: |"
+        )?;
+        for row in &self.throughput {
+            if row.connections != connections {
+                continue;
+            }
+            let ratio = |to: &str| {
+                row.ratios
+                    .get(to)
+                    .map_or_else(String::new, Spread::to_string)
+            };
+            let auth = row.auth_cpu.map(|cpu| format!("{:.3}", cpu.median));
+            writeln!(
+                out,
+                "| {} | {:.0} | {} | {} | {:.2} | {:.2} | {:.3} | {} |",
+                row.title,
+                row.rate.median,
+                ratio("headers"),
+                ratio("static"),
+                row.p50.median,
+                row.p99.median,
+                row.proxy_cpu.median,
+                auth.unwrap_or_default()
+            )?;
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn write_memory(&self, out: &mut String) -> std::fmt::Result {
+        if !self.memory.is_empty() {
+            writeln!(
+                out,
+                "\n| Traefik's memory and start | KiB per request in flight | more than without | \
+                 idle MiB | first answer ms |\n| --- | --: | --: | --: | --: |"
+            )?;
+        }
+        for row in &self.memory {
+            writeln!(
+                out,
+                "| {} | {:.0} | {:.0} | {:.0} | {:.0} |",
+                row.title, row.per_request, row.more_than_first, row.idle.median, row.first_answer
+            )?;
+        }
+        if !self.auth_memory.is_empty() {
+            writeln!(
+                out,
+                "\n| auth server's memory | idle MiB | after load MiB |\n| --- | --: | --: |"
+            )?;
+        }
+        for memory in &self.auth_memory {
+            let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            writeln!(
+                out,
+                "| {} | {:.1} | {:.1} |",
+                memory.title,
+                mebibytes(memory.idle_bytes),
+                mebibytes(memory.loaded_bytes)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The page with these tables in the place of those that it has.
+///
+/// # Errors
+///
+/// When the page has no place for them.
+pub(crate) fn put_into_page(page: &str, tables: &str) -> Result<String> {
+    let (before, rest) = page
+        .split_once(BEGIN)
+        .context("the page has no begin mark")?;
+    let (_, after) = rest.split_once(END).context("the page has no end mark")?;
+    Ok(format!("{before}{BEGIN}\n{tables}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_replace_those_of_the_page() {
+        let page = format!("# Title\n{BEGIN}old\n{END}after\n");
+        let once = put_into_page(&page, "new\n").expect("marks");
+        assert_eq!(once, format!("# Title\n{BEGIN}\nnew\n\n{END}after\n"));
+        assert_eq!(put_into_page(&once, "new\n").expect("marks"), once);
+    }
+}
