@@ -4,10 +4,12 @@
 //! `cargo xtask test --only e2e` builds and installs what these need.
 
 mod ending;
+mod groups;
 mod redis;
 mod renewal;
 mod replicas;
 mod store;
+mod tabs;
 
 use std::time::{Duration, Instant};
 

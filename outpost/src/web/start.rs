@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use gatepost_policy::{Presentation, Unauthenticated};
+use gatepost_policy::{Presentation, Ruling, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 use openidconnect::RedirectUrl;
 use url::Url;
 
 use super::endpoint::OwnEndpoint;
 use super::loops::Attempts;
-use super::outcome::{Answer, Outcome};
+use super::outcome::{Answer, Denied, Outcome};
+use super::session::own_url;
 use super::visit::Visit;
 use super::{Failure, LoopCause, Site};
 use crate::application::Application;
+use crate::audit;
 use crate::authentik;
 use crate::config::Mode;
 use crate::flow::FlowCookies;
@@ -185,6 +187,13 @@ impl Site<'_> {
         match renewed {
             Ok(minted) => {
                 tracing::debug!(application = %application.audience, "session renewed");
+                // A proxy cannot decide on groups that the cookie leaves out, and would send the
+                // browser here again.
+                if minted.session.claims_at_issue().grp_more
+                    && let Some(denied) = self.denied_on_all_groups(application, record)
+                {
+                    return Outcome::Denied(denied).with_cookies(minted.cookies);
+                }
                 Outcome::Redirect {
                     to: return_to.as_str().to_owned(),
                 }
@@ -192,6 +201,31 @@ impl Site<'_> {
             }
             Err(error) => Failure::Mint(error).into(),
         }
+    }
+
+    /// The refusal of a person whom the application's rule does not admit with all their groups.
+    fn denied_on_all_groups(
+        self,
+        application: &Application,
+        record: &SessionRecord,
+    ) -> Option<Denied> {
+        let whole = self
+            .outpost
+            .whole_session(self.deployment, application, record)
+            .ok()?;
+        let claims = whole.claims_at_issue();
+        if application.policy.require.rule(claims) != Ruling::Fails {
+            return None;
+        }
+        audit::denied(application, claims);
+        Some(Denied {
+            application: application.audience.to_string(),
+            signed_in_as: claims
+                .preferred_username
+                .clone()
+                .unwrap_or_else(|| claims.sub.clone()),
+            sign_out_url: own_url(application, "sign_out"),
+        })
     }
 
     /// Sends the browser to the provider.

@@ -1,0 +1,55 @@
+//! Several tabs, old tabs, and browsers that keep no cookies.
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Journey, Stack};
+use reqwest::StatusCode;
+
+#[test]
+fn five_tabs_end_in_five_pages() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let alice = Client::new()?;
+    let pages: Vec<_> = (1..=5)
+        .map(|number| stack.app().url(&format!("/page/{number}?tab={number}")))
+        .collect();
+    let landed: Vec<Result<Journey>> = std::thread::scope(|scope| {
+        let tabs: Vec<_> = pages
+            .iter()
+            .map(|page| scope.spawn(|| alice.sign_in(page, &ALICE)))
+            .collect();
+        tabs.into_iter()
+            .map(|tab| tab.join().expect("no panic"))
+            .collect()
+    });
+    for (page, journey) in pages.iter().zip(landed) {
+        // A tab that comes when another has signed in finds no form.
+        let journey = match journey {
+            Ok(journey) => journey,
+            Err(_) => alice.open(page)?,
+        };
+        assert_eq!(journey.landed.url, *page, "{journey}");
+        assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_old_callback_leads_whoever_is_signed_in_on_and_nobody_else_in() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let page = stack.app().url("/x");
+    let alice = Client::new()?;
+    let journey = alice.sign_in(&page, &ALICE)?;
+    let mut hops = journey.hops();
+    let callback = hops.find(|hop| hop.url.path() == "/akprox/callback");
+    let callback = callback.context("a callback")?.url.clone();
+    let again = alice.open(&callback)?;
+    assert_eq!(again.landed.url, stack.app().url("/"), "{again}");
+    assert_eq!(again.landed.status, StatusCode::OK, "{again}");
+
+    // A browser that keeps no cookies comes to the callback as this one does: with none.
+    let without = Client::new()?.open(&callback)?;
+    assert_eq!(without.earlier.len(), 0, "no loop: {without}");
+    assert_eq!(without.landed.status, StatusCode::BAD_REQUEST, "{without}");
+    assert!(without.landed.body.contains("cookies"), "{without}");
+    Ok(())
+}
