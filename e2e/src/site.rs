@@ -329,7 +329,7 @@ fn read(path: &str) -> Result<String> {
 }
 
 /// Puts this site's names, ports and paths in the place of those that docs show.
-fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
+pub(crate) fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
     let issuer = provider::issuer(ports.provider);
     let mut text = shown
         .replace("https://id.example.com", &issuer)

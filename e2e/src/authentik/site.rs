@@ -12,7 +12,7 @@ use url::Url;
 use super::{Authentik, only_result};
 use crate::keys::Keys;
 use crate::service::Service;
-use crate::site::{Site, SitePorts};
+use crate::site::{Site, SitePorts, fit};
 use crate::upstream::Upstream;
 use crate::wait::until;
 use crate::{layout, ports, provider, settings, stack};
@@ -28,7 +28,7 @@ impl Site {
     /// `testdata/authentik/docker-compose.yml` is: by its environment alone.
     ///
     /// `turned_away` is what the proxy in front answers a script without a session. Changes are
-    /// laid over `wiki` in authentik's API.
+    /// laid over `wiki` in authentik's API, fitted as files are.
     ///
     /// # Errors
     ///
@@ -48,11 +48,12 @@ impl Site {
         std::fs::create_dir(folder.path().join("keys"))?;
         let keys = Keys::create(folder.path().join("keys/gatepost.keys"))?;
         let client = |id: &str, name: &str, algorithm: &str| {
-            let origin = format!("http://{name}.example.localhost:{}", ports.web);
+            let at = |name: &str| format!("http://{name}.example.localhost:{}", ports.web);
+            let origin = at(name);
             json!({
                 "client_id": id,
                 "client_secret": "demo-client-secret-of-forty-characters-00",
-                "redirect_uris": [format!("{origin}{CALLBACK}")],
+                "redirect_uris": [format!("{origin}{CALLBACK}"), format!("{}{CALLBACK}", at("auth"))],
                 "post_logout_redirect_uris": [format!("{origin}/")],
                 "grant_types": ["authorization_code"],
                 "response_types": ["code"],
@@ -93,7 +94,8 @@ impl Site {
             logs,
         };
         let mut wiki = only_result(&site.fitted("authentik/api/proxy.json", &[])?)?;
-        settings::merge(&mut wiki, changes);
+        let changes = fit(&site.ports, site.folder.path(), &changes.to_string());
+        settings::merge(&mut wiki, &serde_json::from_str(&changes)?);
         let outpost = only_result(&site.fitted("authentik/api/instances.json", &[])?)?;
         let authentik = Authentik::start(ports::free()?, outpost, vec![wiki])?;
         site.outpost = site.outpost_of(&authentik)?;

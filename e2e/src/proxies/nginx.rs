@@ -39,14 +39,21 @@ impl Nginx {
 
 impl Nginx {
     /// As [`Self::start`], with a server block as authentik's docs show it: for TLS, and for every
-    /// name.
+    /// name. `changes` are those that the docs say to make.
     ///
     /// # Errors
     ///
     /// As [`Self::start`].
-    pub fn of_authentik(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+    pub fn of_authentik(
+        site: &Site,
+        file: &str,
+        changes: &[(&str, &str)],
+        hosts: &[&str],
+    ) -> Result<Service> {
         let listen = format!("listen 127.0.0.1:{};", site.ports().web);
-        let servers = site.fitted(file, &[("listen                  443 ssl http2;", &listen)])?;
+        let mut changes = changes.to_vec();
+        changes.push(("listen                  443 ssl http2;", &listen));
+        let servers = site.fitted(file, &changes)?;
         let servers: String = servers
             .lines()
             .filter(|line| !line.trim_start().starts_with("ssl_certificate"))

@@ -210,9 +210,36 @@ fn traefik_ingress() -> Result<()> {
 #[test]
 fn nginx_standalone() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
-    let _nginx = Nginx::of_authentik(&site, "authentik/nginx.conf", &["wiki"])?;
+    let _nginx = Nginx::of_authentik(&site, "authentik/nginx.conf", &[], &["wiki"])?;
     strangers_stay_out(&site)?;
     signs_in(&site).map(drop)
+}
+
+/// With the line that the text names for domain level.
+#[test]
+fn nginx_standalone_domain() -> Result<()> {
+    let changes = json!({
+        "mode": "forward_domain",
+        "external_host": "http://auth.example.com",
+        "cookie_domain": ".example.com",
+        // At domain level, expressions are matched against the whole address.
+        "skip_path_regex": "^http://wiki[.]example[.]com/public/",
+    });
+    let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &changes)?;
+    let sign_in = (
+        "error_page          401 = @akprox_signin;",
+        "error_page          401 =302 \
+         http://auth.example.com/akprox/start?rd=$scheme://$http_host$request_uri;",
+    );
+    let file = "authentik/nginx.conf";
+    let _nginx = Nginx::of_authentik(&site, file, &[sign_in], &["wiki", "files"])?;
+    strangers_stay_out(&site)?;
+    let alice = signs_in(&site)?;
+    // One sign-in for every host of the domain.
+    let files = site.url("files", "/shared")?;
+    let answer = Answer::read(alice.fetch(Method::GET, &files).send()?)?;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    Ok(())
 }
 
 #[test]
