@@ -14,6 +14,7 @@ use redb::{
     WriteTransaction,
 };
 
+use super::recent::Recent;
 use super::record::{self, Times};
 use super::{
     OpenStoreError, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
@@ -49,6 +50,7 @@ pub struct EmbeddedStore(Arc<Inner>);
 struct Inner {
     database: Database,
     keys: ArcSwap<SealingKeys>,
+    recent: Recent,
     capacity: u64,
 }
 
@@ -83,6 +85,7 @@ impl EmbeddedStore {
         Ok(Self(Arc::new(Inner {
             database,
             keys: ArcSwap::from_pointee(SealingKeys::new(ring, Purpose::Store)),
+            recent: Recent::default(),
             capacity: u64::try_from(capacity.max(1)).unwrap_or(u64::MAX),
         })))
     }
@@ -207,15 +210,20 @@ impl Inner {
     }
 
     fn find(&self, id: &str) -> Result<Option<Arc<SessionRecord>>, Failure> {
+        let generation = self.recent.generation();
         let sessions = self.database.begin_read()?.open_table(SESSIONS)?;
         let row = sessions.get(id)?;
-        Ok(row.and_then(|row| self.open(id, row.value())))
+        let found = row.and_then(|row| self.open(id, row.value()));
+        if let Some(session) = &found {
+            self.recent.keep(generation, session);
+        }
+        Ok(found)
     }
 
     fn insert(&self, record: &SessionRecord) -> Result<(), Failure> {
         let row = self.row_of(record)?;
         let write = self.database.begin_write()?;
-        let surplus = {
+        let mut changed = {
             let sessions = write.open_table(SESSIONS)?;
             if sessions.len()? < self.capacity {
                 Vec::new()
@@ -223,13 +231,13 @@ impl Inner {
                 self.idlest(&sessions)?
             }
         };
-        if !surplus.is_empty() {
+        if !changed.is_empty() {
             tracing::warn!(
                 capacity = self.capacity,
                 "session store full: dropped the idlest"
             );
-            for id in surplus {
-                take(&write, &id)?;
+            for id in &changed {
+                take(&write, id)?;
             }
         }
         write
@@ -240,8 +248,16 @@ impl Inner {
             owners.insert(owner.as_str(), record.id.as_str())?;
         }
         drop(owners);
-        write.commit()?;
-        Ok(())
+        changed.push(record.id.to_string());
+        self.commit(write, &changed)
+    }
+
+    /// Writes to the file, and makes sure that nobody is shown what stood there before.
+    fn commit(&self, write: WriteTransaction, changed: &[impl AsRef<str>]) -> Result<(), Failure> {
+        let written = write.commit();
+        // Also where it failed: what the file says then is better read again.
+        self.recent.forget(changed.iter().map(AsRef::as_ref));
+        Ok(written?)
     }
 
     /// A tenth of the sessions, so that a full file is not searched at every sign-in.
@@ -278,7 +294,7 @@ impl Inner {
             }
             changed.is_some()
         };
-        write.commit()?;
+        self.commit(write, &[id])?;
         Ok(changed)
     }
 
@@ -298,11 +314,11 @@ impl Inner {
                 .collect::<Result<_, Failure>>()?,
         };
         let mut removed = Vec::new();
-        for id in ids {
-            let row = take(&write, &id)?;
-            removed.extend(row.and_then(|row| self.open(&id, &row)));
+        for id in &ids {
+            let row = take(&write, id)?;
+            removed.extend(row.and_then(|row| self.open(id, &row)));
         }
-        write.commit()?;
+        self.commit(write, &ids)?;
         Ok(removed)
     }
 
@@ -332,8 +348,8 @@ impl Inner {
                 over.push(id.value().to_owned());
             }
         }
-        for id in over {
-            take(&write, &id)?;
+        for id in &over {
+            take(&write, id)?;
         }
         for table in [REVOKED, USED] {
             write
@@ -341,7 +357,7 @@ impl Inner {
                 .retain(|_, until| now.as_seconds() < until)?;
         }
         let left = write.open_table(SESSIONS)?.len()?;
-        write.commit()?;
+        self.commit(write, &over)?;
         Ok(left)
     }
 
@@ -410,6 +426,9 @@ impl SessionStore for EmbeddedStore {
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        if let Some(session) = self.0.recent.find(id) {
+            return Ok(Some(session));
+        }
         let id = id.to_string();
         self.run(move |inner| inner.find(&id)).await
     }
@@ -516,6 +535,8 @@ impl SessionStore for EmbeddedStore {
         self.0
             .keys
             .store(Arc::new(SealingKeys::new(ring, Purpose::Store)));
+        // What can no longer be unsealed is no longer kept.
+        self.0.recent.forget_all();
     }
 }
 

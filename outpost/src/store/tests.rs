@@ -17,7 +17,7 @@ fn id(number: u8) -> SessionId {
 }
 
 /// Session `number`, of the person of that name, last seen then.
-fn record(number: u8, subject: &str, last_seen: u64) -> SessionRecord {
+pub(super) fn record(number: u8, subject: &str, last_seen: u64) -> SessionRecord {
     SessionRecord {
         id: id(number),
         audience: "wiki".into(),
@@ -62,14 +62,13 @@ fn provider_session(session: &str) -> Selection {
     }
 }
 
+type Stores = Vec<(&'static str, Arc<dyn SessionStore>)>;
+
 /// A store of each kind that needs nothing else, with room for three sessions.
-fn stores() -> (
-    tempfile::TempDir,
-    Vec<(&'static str, Arc<dyn SessionStore>)>,
-) {
+fn stores() -> (tempfile::TempDir, Stores) {
     let folder = tempfile::tempdir().expect("a folder");
     let embedded = EmbeddedStore::open(&folder.path().join("deep/er/s.db"), 3, &ring(&KEYS));
-    let stores: Vec<(&str, Arc<dyn SessionStore>)> = vec![
+    let stores: Stores = vec![
         ("memory", Arc::new(MemoryStore::new(3))),
         ("embedded", Arc::new(embedded.expect("a store"))),
     ];
@@ -190,7 +189,7 @@ async fn revocations_and_what_serves_once_are_remembered_for_as_long_as_they_mat
         let later = store.revocations_revision().await.expect("asked");
         assert_ne!(revision, later, "{kind}");
         let live = store.revocations(at(100)).await.expect("asked");
-        assert_eq!(live, [revocation.clone()], "{kind}");
+        assert_eq!(live, std::slice::from_ref(&revocation), "{kind}");
         let over = store.revocations(revocation.until()).await.expect("asked");
         assert_eq!(over, [], "{kind}");
 

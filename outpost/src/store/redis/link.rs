@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Where Redis is.
 #[derive(Clone)]
 pub struct RedisUrl {
-    topology: Topology,
+    topology: Box<Topology>,
     text: String,
 }
 
@@ -62,7 +62,7 @@ impl RedisUrl {
     pub fn parse(text: &str) -> Result<Self, InvalidRedisUrl> {
         let topology = Topology::parse(text.trim()).ok_or(InvalidRedisUrl)?;
         Ok(Self {
-            topology,
+            topology: Box::new(topology),
             text: text.to_owned(),
         })
     }
@@ -152,7 +152,7 @@ fn with_port(host: &str, port: u16) -> String {
 
 /// A connection that is made when it is needed and anew after it broke.
 pub(super) struct Link {
-    topology: Topology,
+    topology: Box<Topology>,
     state: Mutex<State>,
 }
 
@@ -360,7 +360,7 @@ mod tests {
             ("localhost:6379", "wrong"),
             ("", "wrong"),
         ] {
-            let parsed = match RedisUrl::parse(text).map(|url| url.topology) {
+            let parsed = match RedisUrl::parse(text).map(|url| *url.topology) {
                 Ok(Topology::Single(_)) => "single".to_owned(),
                 Ok(Topology::Sentinel { sentinels, .. }) => format!("sentinel {}", sentinels.len()),
                 Ok(Topology::Cluster(nodes)) => format!("cluster {}", nodes.len()),
@@ -377,7 +377,7 @@ mod tests {
         assert!(!format!("{parsed:?}").contains("secret"));
         let Topology::Sentinel {
             sentinels, node, ..
-        } = parsed.topology
+        } = *parsed.topology
         else {
             panic!("not sentinels");
         };
