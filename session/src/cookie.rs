@@ -203,7 +203,10 @@ pub fn strip(line: &[u8], name: &CookieName) -> Option<Vec<u8>> {
             continue;
         }
         if kept.is_empty() {
-            kept.extend_from_slice(segment.trim_ascii_start());
+            // The blanks of the grammar and no others, or a name that is not ours could become ours.
+            let blanks = segment.iter().take_while(|b| matches!(b, b' ' | b'\t'));
+            let blanks = blanks.count();
+            kept.extend_from_slice(segment.get(blanks..).unwrap_or_default());
         } else {
             kept.push(b';');
             kept.extend_from_slice(segment);

@@ -84,6 +84,7 @@ fn stripping_takes_ours_and_keeps_every_other_byte() {
         ("gp=G;a=\"x y\";b", Some("a=\"x y\";b")),
         ("a=1;  b=2 ;c=3", Some("a=1;  b=2 ;c=3")),
         ("gpx=1; =gp=2", Some("gpx=1; =gp=2")),
+        ("gp=1; \u{c} gp=2", Some("\u{c} gp=2")),
         ("", None),
     ];
     for (line, expected) in cases {
