@@ -283,7 +283,16 @@ pub struct ConfigError(pub Vec<Problem>);
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
-            write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            // What is wrong may be quoted, and may hold line breaks.
+            for (index, part) in problem.to_string().split(char::is_control).enumerate() {
+                if index > 0 {
+                    f.write_str("\u{fffd}")?;
+                }
+                f.write_str(part)?;
+            }
         }
         Ok(())
     }
@@ -314,6 +323,10 @@ mod tests {
             ),
             ("{", "not JSON (line 1, column 1)"),
             (r#"{"a":[[[[[[[["[]"]]]]]]]]}"#, "nested more than 8 deep"),
+            (
+                "{\"application\":\"wiki\",\"keysFile\":\"/k\",\"public\":\"a\\nb\"}",
+                "public: `a\u{fffd}b`: a path must start with `/`",
+            ),
             // Brackets in a text are no levels.
             (
                 r#"{"application":"wiki","keysFile":"k","revoked":["[[[[[[[[[[\\\""]}"#,
