@@ -114,6 +114,10 @@ impl Verified {
         let Some(known) = known.filter(|known| Rc::ptr_eq(&known.entry, entry)) else {
             return;
         };
+        // Before anything is copied: a line may be as long as a request's header.
+        if known.entry.token.len() + bytes.len() > MAX_BYTES {
+            return;
+        }
         let line = Line {
             bytes: bytes.into(),
             kept,

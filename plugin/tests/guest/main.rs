@@ -37,7 +37,7 @@ const CASES: usize = 500;
 
 /// What a guest may grow to, in pages of 64 KiB, whatever one request holds: a few copies of
 /// [`HEADER_LIMIT`].
-const MAX_PAGES: usize = 80;
+const MAX_PAGES: usize = 96;
 
 /// What a guest may take after usual requests, in pages.
 const USUAL_PAGES: usize = 3;
@@ -344,9 +344,11 @@ fn settings_that_cannot_be_served_neither_trap_nor_serve() {
 }
 
 #[test]
-fn the_guest_needs_no_randomness_and_no_network() {
+fn the_guest_needs_no_randomness_no_network_and_no_buffers() {
     for import in Plugin::built().imports() {
         for forbidden in [
+            "enable_features",
+            "read_body",
             "random",
             "sock",
             "poll",
