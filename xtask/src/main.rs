@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod demo;
 mod dist;
+mod fuzz;
 mod js;
 mod setup;
 mod test;
@@ -31,6 +32,8 @@ enum Chore {
     Test(test::Arguments),
     /// Measure the plugin and forward auth side by side: table, JSON and chart
     Bench(bench::Arguments),
+    /// Feed made-up bytes to whatever reads bytes that others made
+    Fuzz(fuzz::Arguments),
     /// Build the plugin: target/plugin/plugin.wasm
     Plugin(build::PluginArguments),
     /// Build and test the session in JavaScript: session/js/dist/
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Chore::Fuzz(arguments) => fuzz::fuzz(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Plugin(arguments) => build::plugin(&arguments).map(|_| ExitCode::SUCCESS),
         Chore::Js(arguments) => js::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Dist(arguments) => dist::run(&arguments).map(|()| ExitCode::SUCCESS),

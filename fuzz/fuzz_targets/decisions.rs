@@ -1,0 +1,101 @@
+//! Plugin and outpost decide alike on every request that a proxy can put to both.
+
+#![no_main]
+
+// The double of the host that the built guest is compared with.
+#[path = "../../plugin/tests/guest/exchange.rs"]
+#[allow(dead_code)]
+mod exchange;
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
+
+use gatepost::web::{Dialect, Visit};
+use gatepost_fuzz::{SETTINGS, Sent, deployment, now};
+use gatepost_plugin::Gate;
+use gatepost_policy::{Decision, Unauthenticated};
+use http::Request;
+use libfuzzer_sys::fuzz_target;
+
+use self::exchange::{Request as PluginRequest, native_gate, natively};
+
+thread_local! {
+    /// One gate for all requests: what it remembers of one must not change the next.
+    static GATE: RefCell<Gate> = RefCell::new(native_gate(SETTINGS));
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some(mut sent) = Sent::parse(data) else {
+        return;
+    };
+    // What the proxy says itself, whoever decides.
+    sent.headers
+        .retain(|(name, _)| !name.as_str().starts_with("x-forwarded-") && name != "host");
+
+    let mut parts = Request::new(()).into_parts().0;
+    for (name, value) in &sent.headers {
+        parts.headers.append(name, value.clone());
+    }
+    for (name, value) in [
+        ("x-forwarded-method", sent.method.as_str()),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "wiki.example.com"),
+        ("x-forwarded-uri", sent.target.as_str()),
+    ] {
+        let Ok(value) = value.parse() else {
+            return;
+        };
+        parts.headers.insert(name, value);
+    }
+    let deployment = deployment();
+    let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let asking = Visit::direct(&parts, peer, &deployment.trusted_proxies);
+    // What the outpost cannot make sense of, it refuses; a proxy has refused it before.
+    let Ok(visit) = asking.asked_about(Dialect::Traefik, &parts) else {
+        return;
+    };
+    let application = deployment.applications.named("wiki").expect("wiki");
+    let candidates = visit.session_candidates(&application.cookie.name);
+    let authentic = application.authenticate(&candidates);
+    let session = match &authentic {
+        Ok(authentic) => authentic
+            .current(now(), 30)
+            .map_err(Unauthenticated::Window),
+        Err(reason) => Err(*reason),
+    };
+    let decision = application.policy.decide(&visit, session);
+
+    let request = PluginRequest::new(&sent.method, &sent.target).with("X-Forwarded-Proto", "https");
+    let request = sent
+        .headers
+        .iter()
+        .fold(request, |request, (name, value)| request.with(name, value));
+    let outcome = GATE.with_borrow_mut(|gate| natively(gate, &request));
+
+    assert!(outcome.next, "in route mode everything goes on");
+    assert_eq!(outcome.lines("x-gatepost-verdict"), [decision.verdict()]);
+    let rendered: Vec<(String, String)> = match &decision {
+        Decision::Allow(permit) => application
+            .headers
+            .render(permit)
+            .map(|(name, value)| (name.to_string(), value.into_owned()))
+            .collect(),
+        _ => Vec::new(),
+    };
+    for name in application.headers.names() {
+        let expected: Vec<&str> = rendered
+            .iter()
+            .filter(|(own, _)| own == name.as_str())
+            .map(|(_, value)| value.as_str())
+            .collect();
+        let lines = outcome.lines(&name.as_str().to_ascii_lowercase());
+        assert_eq!(lines, expected, "{name}");
+    }
+    for name in outcome.fields.keys() {
+        let own = application.headers.owns(name) && !name.starts_with(b"x-gatepost");
+        let alias = name
+            .iter()
+            .any(|b| !b.is_ascii_alphanumeric() && *b != b'-');
+        assert!(!(own && alias), "an alias is left");
+    }
+});

@@ -1,0 +1,195 @@
+//! What the fuzz targets have in common: people and their cookies, an outpost, and requests written
+//! as text, so that seeds can be read and the fuzzer mutates what matters.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use gatepost::config::Config;
+use gatepost::outpost::{Clock, Deployment, Outpost};
+use gatepost_session::{Claims, KeyRing, NumericDate, SessionId, Signer};
+use http::{HeaderName, HeaderValue, Request, Response};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+/// The time at which everything happens, in Unix seconds.
+const NOW: u64 = 1_800_000_000;
+
+/// The only key.
+pub const KEY: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+
+/// The outpost's configuration.
+const CONFIGURATION: &str = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+store: {kind: memory}
+trustedProxies: [127.0.0.1]
+providers:
+  - {name: main, issuer: 'https://id.example.com', clientId: gatepost}
+applications:
+  - {name: wiki, externalUrl: 'https://wiki.example.com', public: ['/public/*', 'GET=/hook'],
+     allowPreflight: true, require: {groups: [staff]}}
+  - {name: plain, externalUrl: 'http://plain.localhost:8080', outpostPrefix: /sso}
+  - {name: intranet, mode: domain, externalUrl: 'https://auth.example.org',
+     cookieDomain: example.org}
+";
+
+/// The plugin's settings for the application `wiki` of the outpost's configuration.
+pub const SETTINGS: &str = r#"{
+    "application": "wiki", "issuer": "https://id.example.com", "fallback": "route",
+    "keys": "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+    "cookieName": "__Host-gatepost", "public": ["/public/*", "GET=/hook"],
+    "allowPreflight": true, "require": {"groups": ["staff"]}
+}"#;
+
+/// What the configuration became.
+pub fn deployment() -> &'static Deployment {
+    static DEPLOYMENT: LazyLock<Deployment> =
+        LazyLock::new(|| Deployment::new(&config(), None).expect("a deployment"));
+    &DEPLOYMENT
+}
+
+fn config() -> Config {
+    Config::parse(CONFIGURATION, []).expect("a configuration")
+}
+
+/// The time at which everything happens.
+pub fn now() -> NumericDate {
+    NumericDate::from_seconds(NOW)
+}
+
+/// Sends a request to an outpost in this process.
+pub fn ask(peer: &str, mut request: Request<Body>) -> Response<Body> {
+    static OUTPOST: LazyLock<(tokio::runtime::Runtime, Router)> = LazyLock::new(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let outpost: Arc<Outpost> = Outpost::new(&config(), Clock::new(now)).expect("an outpost");
+        (runtime, gatepost::web::router(outpost))
+    });
+    let (runtime, router) = &*OUTPOST;
+    let peer: SocketAddr = peer.parse().expect("an address");
+    request.extensions_mut().insert(ConnectInfo(peer));
+    runtime
+        .block_on(router.clone().oneshot(request))
+        .expect("infallible")
+}
+
+/// The tokens that a text can name in braces.
+static TOKENS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
+    let mut long = token(|_| {});
+    let back = long.split_off(long.len() / 2);
+    vec![
+        ("{alice}", token(|_| {})),
+        ("{due}", token(|claims| claims["rnw"] = json!(NOW))),
+        ("{over}", token(|claims| claims["exp"] = json!(NOW))),
+        ("{early}", token(|claims| claims["iat"] = json!(NOW + 31))),
+        ("{plain}", token(|claims| claims["aud"] = json!("plain"))),
+        ("{nobody}", token(|claims| claims["groups"] = json!([]))),
+        (
+            "{more}",
+            token(|claims| {
+                claims["groups"] = json!([]);
+                claims["grp_more"] = json!(true);
+            }),
+        ),
+        (
+            "{odd}",
+            token(|claims| claims["preferred_username"] = json!("a\r\nX-Evil: 1")),
+        ),
+        ("{front}", long),
+        ("{back}", back),
+    ]
+});
+
+fn token(change: impl FnOnce(&mut Value)) -> String {
+    let mut claims = json!({
+        "iss": "https://id.example.com",
+        "sub": "1234",
+        "aud": "wiki",
+        "sid": SessionId::from_random([7; 24]),
+        "iat": NOW,
+        "exp": NOW + 900,
+        "rnw": NOW + 600,
+        "preferred_username": "alice",
+        "email": "alice@example.com",
+        "groups": ["staff", "ops"],
+    });
+    change(&mut claims);
+    let claims: Claims = serde_json::from_value(claims).expect("claims");
+    let ring = KeyRing::parse(KEY).expect("a ring");
+    let signer = Signer::new(&ring).expect("a signer");
+    signer.sign(&claims).expect("a token")
+}
+
+/// Whether this is a token that the key's holder has made.
+pub fn is_genuine(token: &[u8]) -> bool {
+    let front = &TOKENS[TOKENS.len() - 2].1;
+    TOKENS
+        .iter()
+        .any(|(_, known)| known != front && known.as_bytes() == token)
+}
+
+/// Puts tokens in the place of their names.
+pub fn with_tokens(data: &[u8]) -> Vec<u8> {
+    let mut filled = Vec::with_capacity(data.len());
+    let mut rest = data;
+    while let Some(byte) = rest.first() {
+        match TOKENS
+            .iter()
+            .find(|(name, _)| rest.starts_with(name.as_bytes()))
+        {
+            Some((name, token)) => {
+                filled.extend(token.as_bytes());
+                rest = &rest[name.len()..];
+            }
+            None => {
+                filled.push(*byte);
+                rest = &rest[1..];
+            }
+        }
+    }
+    filled
+}
+
+/// A request as text: `METHOD target`, then a header a line.
+pub struct Sent {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// The header, as far as it can be one.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Sent {
+    /// Reads one.
+    pub fn parse(data: &[u8]) -> Option<Self> {
+        let data = with_tokens(data);
+        let mut lines = data.split(|byte| *byte == b'\n');
+        let line = std::str::from_utf8(lines.next()?).ok()?;
+        let (method, target) = line.split_once(' ')?;
+        let headers = lines
+            .filter_map(|line| {
+                let colon = line.iter().position(|byte| *byte == b':')?;
+                let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+                let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+                Some((name, value))
+            })
+            .collect();
+        Some(Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers,
+        })
+    }
+
+    /// Whether some value of the header has these bytes in it.
+    pub fn mentions(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        self.headers
+            .iter()
+            .any(|(_, value)| value.as_bytes().windows(text.len()).any(|w| w == text))
+    }
+}
