@@ -243,12 +243,13 @@ fn kubernetes(dynamic: &Value) -> Vec<Value> {
             continue;
         };
         let host = url.host_str().unwrap_or_default();
-        let mut own = json!({
-            "name": host.split('.').next().unwrap_or(host),
-            "port": url.port_or_known_default().unwrap_or(80),
-        });
-        if let Some(namespace) = host.split('.').nth(1) {
-            own["namespace"] = json!(namespace);
+        let mut labels = host.split('.');
+        let mut own = Map::from_iter([
+            ("name".to_owned(), json!(labels.next())),
+            ("port".to_owned(), json!(url.port_or_known_default())),
+        ]);
+        if let Some(namespace) = labels.next() {
+            own.insert("namespace".to_owned(), json!(namespace));
         }
         let middlewares: Vec<Value> = router
             .get("middlewares")
@@ -258,21 +259,24 @@ fn kubernetes(dynamic: &Value) -> Vec<Value> {
             .filter_map(Value::as_str)
             .map(|name| json!({"name": object_name(name)}))
             .collect();
-        let mut route = json!({
-            "kind": "Rule",
-            "match": router.get("rule").cloned().unwrap_or_default(),
-            "services": [own],
-        });
+        let mut route = Map::from_iter([
+            ("kind".to_owned(), json!("Rule")),
+            (
+                "match".to_owned(),
+                router.get("rule").cloned().unwrap_or_default(),
+            ),
+            ("services".to_owned(), json!([own])),
+        ]);
         if !middlewares.is_empty() {
-            route["middlewares"] = middlewares.into();
+            route.insert("middlewares".to_owned(), middlewares.into());
         }
-        let mut spec = json!({"routes": [route]});
+        let mut spec = Map::from_iter([("routes".to_owned(), json!([route]))]);
         for key in ["entryPoints", "tls"] {
             if let Some(value) = router.get(key) {
-                spec[key] = value.clone();
+                spec.insert(key.to_owned(), value.clone());
             }
         }
-        document("IngressRoute", name, spec);
+        document("IngressRoute", name, spec.into());
     }
     documents
 }

@@ -529,9 +529,9 @@ pub const KEYS: &[Key] = &[
 /// The configuration as a JSON Schema (draft 2020-12), for editors.
 pub fn schema() -> Value {
     let mut schema = object("");
-    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!("Gatepost's outpost");
-    schema["required"] = json!(["providers", "applications"]);
+    let draft = "https://json-schema.org/draft/2020-12/schema";
+    put(&mut schema, "$schema", json!(draft));
+    put(&mut schema, "title", json!("Gatepost's outpost"));
     schema
 }
 
@@ -568,7 +568,7 @@ fn object(prefix: &str) -> Value {
     let mut object =
         json!({"type": "object", "additionalProperties": false, "properties": properties});
     if !required.is_empty() {
-        object["required"] = json!(required);
+        put(&mut object, "required", json!(required));
     }
     object
 }
@@ -585,16 +585,23 @@ fn property(key: &Key) -> Value {
         Kind::List => json!({"type": ["array", "string"], "items": {"type": "string"}}),
         Kind::Texts => json!({"type": "object", "additionalProperties": {"type": "string"}}),
     };
-    property["description"] = json!(key.meaning);
+    put(&mut property, "description", json!(key.meaning));
     if !key.default.is_empty() {
-        property["default"] = match key.kind {
+        let default = match key.kind {
             Kind::Flag => json!(key.default == "true"),
             Kind::Number => json!(key.default.parse::<u64>().unwrap_or_default()),
             Kind::List => json!(key.default.split(", ").collect::<Vec<_>>()),
             _ => json!(key.default),
         };
+        put(&mut property, "default", default);
     }
     property
+}
+
+fn put(object: &mut Value, key: &str, value: Value) {
+    if let Value::Object(object) = object {
+        object.insert(key.to_owned(), value);
+    }
 }
 
 /// The reference for people, in Markdown.

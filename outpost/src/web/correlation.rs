@@ -129,7 +129,7 @@ mod tests {
         ] {
             let correlation = of(&[(REQUEST_ID, sent)]);
             assert_eq!(correlation.request == sent, taken, "{sent}");
-            assert_eq!(correlation.request.is_empty(), false, "{sent}");
+            assert!(!correlation.request.is_empty(), "{sent}");
         }
         assert_ne!(of(&[]).request, of(&[]).request);
     }
