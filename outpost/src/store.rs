@@ -16,6 +16,7 @@ use crate::revocation::Revocation;
 
 mod embedded;
 mod memory;
+mod recent;
 mod record;
 mod redis;
 mod timed;
