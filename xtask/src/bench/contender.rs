@@ -76,7 +76,8 @@ impl Scene {
         ]
     }
 
-    fn seen(&self) -> String {
+    /// What the app sees of the identity.
+    pub(crate) fn seen(&self) -> String {
         let value = |wanted: &str| {
             let found = self.identity.iter().find(|(name, _)| name == wanted);
             found.map(|(_, value)| value.as_str()).unwrap_or_default()

@@ -94,7 +94,7 @@ pub(crate) fn oauth2_proxy(stage: &Stage) -> Result<Peer> {
             "X-Auth-Request-Groups",
             "X-Auth-Request-Preferred-Username",
         ])?
-        .with_session(scene, &cookie, "alice staff,admins")
+        .with_session(scene, &cookie, &scene.seen().replace('|', ","))
         .asking(process.group());
     Ok(Peer {
         contender,
