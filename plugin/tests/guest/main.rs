@@ -437,7 +437,7 @@ fn requests() -> impl Strategy<Value = Request> {
         "[a-z]{0,6}",
     ];
     let value = prop_oneof![
-        "(mallory|allow|navigate|cors|text/html|http|https|ws|close, X-Auth-Username|x_auth.username)",
+        "(mallory|allow|navigate|cors|text/html|http|https|ws|close, X-Auth-Username|x_auth[.]username)",
         "[ -~]{0,12}",
     ];
     let lines = vec(cookies(), 0..3);
