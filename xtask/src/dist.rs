@@ -42,8 +42,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
 
     let plugin = build::default_plugin()?;
-    let mut archives = vec![folder.join(format!("gatepost-plugin-{version}.zip"))];
-    archive(&archives[0], &plugin)?;
+    let for_catalog = folder.join(format!("gatepost-plugin-{version}.zip"));
+    archive(&for_catalog, &plugin)?;
+    let mut archives = vec![for_catalog];
     if !arguments.plugin_only {
         archives.push(outpost(&folder, version, arguments.target.as_deref())?);
     }
