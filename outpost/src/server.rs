@@ -198,9 +198,9 @@ async fn run(
     router: Router,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
-    bounded(axum_server::from_tcp(listener)?, handle)
-        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
-        .await
+    let server = bounded(axum_server::from_tcp(listener)?, handle)
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>());
+    on_a_worker(server).await
 }
 
 async fn run_tls(
@@ -209,9 +209,18 @@ async fn run_tls(
     router: Router,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
-    bounded(axum_server::from_tcp_rustls(listener, certificate)?, handle)
-        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
-        .await
+    let server = bounded(axum_server::from_tcp_rustls(listener, certificate)?, handle)
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>());
+    on_a_worker(server).await
+}
+
+/// Accepts connections where they are served. The main thread is none of the runtime's workers, and
+/// to hand each connection over to one costs as much as a verdict: Traefik keeps only two idle
+/// connections to whom it asks, so under load most of its questions come by a new one.
+async fn on_a_worker(
+    server: impl Future<Output = std::io::Result<()>> + Send + 'static,
+) -> std::io::Result<()> {
+    tokio::spawn(server).await.map_err(std::io::Error::other)?
 }
 
 async fn stop_when_asked(handle: Handle<SocketAddr>) {
