@@ -51,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
     let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
     let asking = Visit::direct(&parts, peer, &deployment.trusted_proxies);
     // What the outpost cannot make sense of, it refuses; a proxy has refused it before.
-    let Ok(visit) = asking.asked_about(Dialect::Traefik, &parts) else {
+    let Ok(visit) = asking.asked_about(Dialect::Traefik, &parts, false) else {
         return;
     };
     let application = deployment.applications.named("wiki").expect("wiki");
