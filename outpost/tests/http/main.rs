@@ -12,6 +12,7 @@
 
 mod backchannel_logout;
 mod browser;
+mod conformance;
 mod faults;
 mod forward_auth;
 mod process;

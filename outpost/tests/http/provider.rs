@@ -1,8 +1,10 @@
 //! A provider that signs what it is told to.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +13,11 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RsaKeyPair,
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
@@ -34,6 +40,46 @@ pub(crate) enum Signature {
     PublicKeyAsSecret,
     /// Not at all.
     Missing,
+    /// With the provider's key, and then a bit of it is turned over.
+    Damaged,
+    /// With the key of [`rsa_key`], by RS256.
+    Rsa,
+    /// The same with a bit turned over.
+    DamagedRsa,
+    /// With the key of [`ecdsa_key`], by ES256.
+    Ecdsa,
+    /// The same with a bit turned over.
+    DamagedEcdsa,
+}
+
+impl Signature {
+    fn algorithm(self) -> &'static str {
+        match self {
+            Self::Genuine | Self::Forged(_) | Self::Damaged => "EdDSA",
+            Self::ClientSecret | Self::PublicKeyAsSecret => "HS256",
+            Self::Missing => "none",
+            Self::Rsa | Self::DamagedRsa => "RS256",
+            Self::Ecdsa | Self::DamagedEcdsa => "ES256",
+        }
+    }
+
+    fn is_damaged(self) -> bool {
+        matches!(self, Self::Damaged | Self::DamagedRsa | Self::DamagedEcdsa)
+    }
+}
+
+/// What comes where the keys are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum KeysAnswer {
+    /// The keys.
+    #[default]
+    Keys,
+    /// No JSON.
+    Garbage,
+    /// The beginning of a hundred megabytes.
+    Huge,
+    /// Headers, and then nothing for as long as somebody waits.
+    Never,
 }
 
 type Change = Box<dyn Fn(&mut Value) + Send>;
@@ -47,6 +93,10 @@ pub(crate) struct Script {
     pub(crate) token_response: Change,
     pub(crate) token_status: StatusCode,
     pub(crate) discovery: Change,
+    pub(crate) keys: Change,
+    pub(crate) keys_answer: KeysAnswer,
+    /// Whether the client shows its secret in the form, and not in a header.
+    pub(crate) secret_in_form: bool,
     pub(crate) down: bool,
     /// The seed of the key that is published, and its id.
     pub(crate) key: (u8, &'static str),
@@ -100,6 +150,9 @@ impl Provider {
             token_response: unchanged(),
             token_status: StatusCode::OK,
             discovery: unchanged(),
+            keys: unchanged(),
+            keys_answer: KeysAnswer::Keys,
+            secret_in_form: false,
             down: false,
             key: (1, "key-1"),
             key_fetches: 0,
@@ -178,7 +231,7 @@ async fn discovery(State(provider): State<Provider>) -> Response {
         "end_session_endpoint": format!("{issuer}/logout"),
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["EdDSA", "RS256", "HS256", "none"],
+        "id_token_signing_alg_values_supported": ["EdDSA", "RS256", "ES256", "HS256", "none"],
         "authorization_response_iss_parameter_supported": true,
     });
     (script.discovery)(&mut document);
@@ -189,16 +242,75 @@ fn key_pair(seed: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key")
 }
 
+/// A key that was made for these tests and has signed nothing else: `ring` makes none.
+fn rsa_key_pair() -> RsaKeyPair {
+    RsaKeyPair::from_der(include_bytes!("provider/rsa.der")).expect("a key")
+}
+
+/// The public part of the RSA key, under the id that ID tokens name.
+pub(crate) fn rsa_key() -> Value {
+    let public = rsa_key_pair();
+    let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(public.public());
+    let (n, e) = (
+        URL_SAFE_NO_PAD.encode(public.n),
+        URL_SAFE_NO_PAD.encode(public.e),
+    );
+    json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "key-1", "n": n, "e": e})
+}
+
+fn ecdsa_key_pair() -> &'static EcdsaKeyPair {
+    static MADE: OnceLock<EcdsaKeyPair> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let random = SystemRandom::new();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+        let pkcs8 = pkcs8.expect("a key");
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random);
+        pair.expect("a key")
+    })
+}
+
+/// The public part of the P-256 key, under the id that ID tokens name.
+pub(crate) fn ecdsa_key() -> Value {
+    // An uncompressed point: 4, then both coordinates.
+    let point = ecdsa_key_pair().public_key().as_ref();
+    let (x, y) = point[1..].split_at(32);
+    let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+    json!({"kty": "EC", "crv": "P-256", "use": "sig", "kid": "key-1", "x": x, "y": y})
+}
+
+/// Public parts of this seed's key.
+pub(crate) fn key(seed: u8, kid: &str) -> Value {
+    let x = URL_SAFE_NO_PAD.encode(key_pair(seed).public_key().as_ref());
+    json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": kid, "x": x})
+}
+
 async fn jwks(State(provider): State<Provider>) -> Response {
     let mut script = provider.script();
     script.key_fetches += 1;
     if script.down {
         return StatusCode::BAD_GATEWAY.into_response();
     }
-    let (seed, kid) = script.key;
-    let x = URL_SAFE_NO_PAD.encode(key_pair(seed).public_key().as_ref());
-    let key = json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": kid, "x": x});
-    Json(json!({"keys": [key]})).into_response()
+    match script.keys_answer {
+        KeysAnswer::Keys => {
+            let (seed, kid) = script.key;
+            let mut keys = json!({"keys": [key(seed, kid)]});
+            (script.keys)(&mut keys);
+            Json(keys).into_response()
+        }
+        KeysAnswer::Garbage => "\u{7b}\u{7b} <html>".into_response(),
+        KeysAnswer::Huge => {
+            let chunk = Bytes::from(vec![b' '; 64 * 1024]);
+            let chunks = (0..100 << 4).map(move |_| Ok::<_, Infallible>(chunk.clone()));
+            let body = Body::from_stream(futures_util::stream::iter(chunks));
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        KeysAnswer::Never => {
+            let nothing = futures_util::stream::pending::<Result<Bytes, Infallible>>();
+            let body = Body::from_stream(nothing);
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+    }
 }
 
 async fn token(
@@ -221,10 +333,14 @@ async fn token(
     // RFC 6749 §2.3.1: both are form-encoded before they are joined.
     let secret = CLIENT_SECRET.replace(' ', "+").replace('&', "%26");
     let expected = format!("Basic {}", STANDARD.encode(format!("{CLIENT_ID}:{secret}")));
-    if headers
+    let in_header = headers
         .get(header::AUTHORIZATION)
-        .is_none_or(|sent| *sent != expected)
-    {
+        .is_some_and(|sent| *sent == expected);
+    let in_form = form
+        .get("client_secret")
+        .is_some_and(|sent| sent == CLIENT_SECRET)
+        && form.get("client_id").is_some_and(|sent| sent == CLIENT_ID);
+    if (in_form, in_header) != (script.secret_in_form, !script.secret_in_form) {
         return refuse("invalid_client");
     }
     if form
@@ -287,11 +403,7 @@ fn id_token(script: &Script, issuer: &str, nonce: Option<&str>) -> String {
         "email_verified": true,
     });
     (script.claims)(&mut claims);
-    let algorithm = match script.signature {
-        Signature::Genuine | Signature::Forged(_) => "EdDSA",
-        Signature::ClientSecret | Signature::PublicKeyAsSecret => "HS256",
-        Signature::Missing => "none",
-    };
+    let algorithm = script.signature.algorithm();
     let mut header = json!({"alg": algorithm, "kid": script.key.1, "typ": "JWT"});
     (script.header)(&mut header);
     let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
@@ -303,8 +415,8 @@ fn id_token(script: &Script, issuer: &str, nonce: Option<&str>) -> String {
             .into_bytes()
             .to_vec()
     };
-    let signature = match script.signature {
-        Signature::Genuine => key_pair(script.key.0)
+    let mut signature = match script.signature {
+        Signature::Genuine | Signature::Damaged => key_pair(script.key.0)
             .sign(signed.as_bytes())
             .as_ref()
             .to_vec(),
@@ -312,7 +424,27 @@ fn id_token(script: &Script, issuer: &str, nonce: Option<&str>) -> String {
         Signature::ClientSecret => mac(CLIENT_SECRET.as_bytes()),
         Signature::PublicKeyAsSecret => mac(key_pair(script.key.0).public_key().as_ref()),
         Signature::Missing => Vec::new(),
+        Signature::Rsa | Signature::DamagedRsa => {
+            let pair = rsa_key_pair();
+            let mut signature = vec![0; pair.public().modulus_len()];
+            pair.sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                signed.as_bytes(),
+                &mut signature,
+            )
+            .expect("signed");
+            signature
+        }
+        Signature::Ecdsa | Signature::DamagedEcdsa => ecdsa_key_pair()
+            .sign(&SystemRandom::new(), signed.as_bytes())
+            .expect("signed")
+            .as_ref()
+            .to_vec(),
     };
+    if script.signature.is_damaged() {
+        signature[20] ^= 1;
+    }
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
