@@ -110,11 +110,6 @@ impl Application {
         Err(reason)
     }
 
-    /// Opens a token that was just signed.
-    pub fn authenticate_token(&self, token: &str) -> Result<Authentic, OpenError> {
-        self.verifier.authenticate(token.as_bytes())
-    }
-
     /// Where the provider sends the browser back to. Fixed by configuration: nothing in a request
     /// takes part.
     pub fn redirect_uri(&self) -> String {

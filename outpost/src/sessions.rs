@@ -40,9 +40,6 @@ pub enum MintError {
     /// The operating system has no randomness.
     #[error("the operating system has no randomness: {0}")]
     NoRandomness(getrandom::Error),
-    /// The cookie does not verify with the keys that made it, which cannot be.
-    #[error("a session that was just signed does not verify")]
-    Unverifiable,
 }
 
 /// A session in the store that belongs to a cookie.
@@ -171,28 +168,17 @@ impl Outpost {
 
     /// The session as the store has it, with every group that the application's rule names: for
     /// deciding what the cookie leaves open. It is not sent anywhere.
-    ///
-    /// # Errors
-    ///
-    /// [`MintError`].
     pub fn whole_session(
         &self,
         deployment: &Deployment,
         application: &Application,
         record: &SessionRecord,
-    ) -> Result<Authentic, MintError> {
+    ) -> Authentic {
         let claims = claims(deployment, application, record, self.clock.now());
-        let whole = Claims {
+        application.signer.vouch_for(Claims {
             grp_more: false,
             ..reduced(claims, application)
-        };
-        let token = application
-            .signer
-            .sign(&whole)
-            .map_err(MintError::Unsignable)?;
-        application
-            .authenticate_token(&token)
-            .map_err(|_| MintError::Unverifiable)
+        })
     }
 }
 
@@ -210,17 +196,17 @@ fn mint(
     now: NumericDate,
     replacing: &Candidates<'_>,
 ) -> Result<Minted, MintError> {
-    let claims = claims(deployment, application, record, now);
-    let token = match application.signer.sign(&claims) {
-        Err(SignError::TooLarge) => application
-            .signer
-            .sign(&reduced(claims, application))
-            .map_err(MintError::Unsignable)?,
-        outcome => outcome.map_err(MintError::Unsignable)?,
-    };
-    let session = application
-        .authenticate_token(&token)
-        .map_err(|_| MintError::Unverifiable)?;
+    let signer = &application.signer;
+    let mut claims = claims(deployment, application, record, now);
+    let token = match signer.sign(&claims) {
+        Err(SignError::TooLarge) => {
+            claims = reduced(claims, application);
+            signer.sign(&claims)
+        }
+        outcome => outcome,
+    }
+    .map_err(MintError::Unsignable)?;
+    let session = signer.vouch_for(claims);
     // Made because the session is in use now, so the time without use begins anew.
     let left = record
         .ends

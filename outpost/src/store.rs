@@ -227,6 +227,9 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// All that is revoked and may still be in force at `now`.
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable>;
 
+    /// Whether something that may be used once was noted, and has not expired at `now`.
+    async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable>;
+
     /// Notes something that may be used once, until it expires; false when it was noted before.
     async fn use_once(
         &self,

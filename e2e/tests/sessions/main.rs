@@ -14,6 +14,7 @@ mod replicas;
 mod store;
 mod tabs;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -21,6 +22,7 @@ use gatepost_e2e::{Journey, Service, Stack, until};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use url::Url;
 
 /// For something to happen on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +38,14 @@ fn kill(service: &Service) -> Result<()> {
     killpg(Pid::from_raw(i32::try_from(group)?), Signal::SIGKILL)?;
     service.stop();
     Ok(())
+}
+
+/// A page that nobody has been to: with windows this short, whoever comes back to the same one is
+/// taken for caught in a loop.
+fn another_page(stack: &Stack) -> Url {
+    static VISITS: AtomicU32 = AtomicU32::new(0);
+    let visit = VISITS.fetch_add(1, Ordering::Relaxed);
+    stack.app().url(&format!("/{visit}"))
 }
 
 /// Whether a journey went by the provider.

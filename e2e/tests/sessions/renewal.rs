@@ -9,7 +9,7 @@ use gatepost_e2e::{ApplicationSpec, Client, Stack, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, grants, pass, short_windows, visited};
+use crate::{PATIENCE, another_page, grants, pass, short_windows, visited};
 
 /// Takes a person's groups away at the provider.
 fn take_groups(stack: &Stack, login: &str) -> Result<()> {
@@ -32,14 +32,14 @@ fn a_renewal_brings_the_groups_of_the_moment() -> Result<()> {
     alice.sign_in(&page, &ALICE)?;
     // Each refresh token serves once, so a second and a third time say that rotation works.
     until("three renewals", PATIENCE, || {
-        let journey = alice.open(&page)?;
+        let journey = alice.open(&another_page(&stack))?;
         assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
         assert!(!visited(&journey, &stack), "{journey}");
         Ok((grants(&stack, "refresh_token") >= 3).then_some(()))
     })?;
     take_groups(&stack, "alice")?;
     until("the groups to be gone", PATIENCE, || {
-        let journey = alice.open(&page)?;
+        let journey = alice.open(&another_page(&stack))?;
         Ok((journey.landed.status == StatusCode::FORBIDDEN).then_some(()))
     })
 }
@@ -76,7 +76,7 @@ fn sessions_go_on_while_the_provider_is_away_and_end_when_it_no_longer_knows_the
     stack.provider().stop();
     for _ in 0..3 {
         pass(Duration::from_secs(3))?;
-        let journey = alice.open(&page)?;
+        let journey = alice.open(&another_page(&stack))?;
         assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
         assert!(journey.passed("/akprox/start"), "{journey}");
     }
@@ -86,7 +86,7 @@ fn sessions_go_on_while_the_provider_is_away_and_end_when_it_no_longer_knows_the
     // It keeps nothing on disk: to the provider that comes back, the token is of nobody.
     stack.provider().start()?;
     until("a sign-in form", PATIENCE, || {
-        let journey = alice.open(&page)?;
+        let journey = alice.open(&another_page(&stack))?;
         Ok(journey.landed.body.contains("password").then_some(()))
     })?;
     // What does not load a page may go on to the end of the window.
@@ -125,7 +125,7 @@ fn without_refresh_tokens_the_browser_asks_and_nobody_notices() -> Result<()> {
     // And one that has forgotten the person asks for the password, once and not in circles.
     stack.provider().start()?;
     until("a sign-in form", PATIENCE, || {
-        let journey = alice.open(&page)?;
+        let journey = alice.open(&another_page(&stack))?;
         Ok(journey.landed.body.contains("password").then_some(()))
     })?;
     let journey = alice.sign_in(&page, &ALICE)?;

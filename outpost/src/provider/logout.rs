@@ -15,8 +15,10 @@ use crate::store::Selection;
 /// The member of `events` that makes a token a logout token (§2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The media type that a token may state (§2.4), which no other kind of token has.
-const TYPE: &str = "logout+jwt";
+/// The media types that a token may state. The first is the one of logout tokens (§2.4); the second
+/// says nothing, and is what providers write that are older than the first (RFC 7519 §5.1). Any
+/// other is that of another kind of token.
+const TYPES: [&str; 2] = ["logout+jwt", "JWT"];
 
 /// How long ago a token may have been issued, in seconds.
 const MAX_AGE_SECONDS: u64 = 120;
@@ -97,6 +99,17 @@ struct Header {
     kid: Option<String>,
     typ: Option<String>,
     crit: Option<Value>,
+}
+
+impl Header {
+    fn may_be_logout(&self) -> bool {
+        let Some(typ) = self.typ.as_deref() else {
+            return true;
+        };
+        // The prefix may be left out (RFC 7515 §4.1.9).
+        let media = typ.strip_prefix("application/").unwrap_or(typ);
+        TYPES.iter().any(|own| own.eq_ignore_ascii_case(media))
+    }
 }
 
 /// A token that has been taken apart, of which nothing has been checked.
@@ -229,8 +242,7 @@ impl Provider {
         token: &UncheckedLogoutToken<'_>,
         now: NumericDate,
     ) -> Result<LogoutToken, LogoutTokenError> {
-        let typ = token.header.typ.as_deref();
-        if typ.is_some_and(|typ| !typ.eq_ignore_ascii_case(TYPE)) {
+        if !token.header.may_be_logout() {
             return Err(LogoutTokenError::Type);
         }
         if token.issuer() != Some(self.settings.issuer.as_str()) {

@@ -1,7 +1,7 @@
 //! Ending sessions, and letting everyone know.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use gatepost_session::NumericDate;
@@ -25,6 +25,8 @@ pub struct Endings {
     store: Arc<dyn SessionStore>,
     clock: Clock,
     revocations: Revocations,
+    /// What the store could not be told, being away.
+    untold: Mutex<Vec<Revocation>>,
     changed: Notify,
 }
 
@@ -35,6 +37,7 @@ impl Endings {
             store,
             clock,
             revocations: Revocations::default(),
+            untold: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -51,7 +54,8 @@ impl Endings {
     ///
     /// # Errors
     ///
-    /// [`StoreUnavailable`]; then this replica refuses what it could find, and nobody else knows.
+    /// [`StoreUnavailable`]; then this replica refuses what it could find, and the others learn of
+    /// it when the store is back.
     pub async fn end(
         &self,
         which: &Selection,
@@ -87,9 +91,22 @@ impl Endings {
         if !revocations.is_empty() {
             self.revocations.add(revocations.iter().cloned());
             self.changed.notify_one();
-            self.store.revoke(&revocations).await?;
+            self.tell(revocations).await?;
         }
         Ok(removed.len())
+    }
+
+    /// Lets every replica know. What the store cannot be told now it is told by [`Self::catch_up`].
+    async fn tell(&self, revocations: Vec<Revocation>) -> Result<(), StoreUnavailable> {
+        let told = self.store.revoke(&revocations).await;
+        if told.is_err() {
+            self.untold().extend(revocations);
+        }
+        told
+    }
+
+    fn untold(&self) -> MutexGuard<'_, Vec<Revocation>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Follows what other replicas end, and keeps the file up to date. Runs until this is dropped.
@@ -129,10 +146,16 @@ impl Endings {
         }
     }
 
-    /// Takes in what other replicas have ended since it was last looked at.
+    /// Takes in what other replicas have ended since it was last looked at, and tells them what
+    /// they could not be told.
     async fn catch_up(&self, seen: &mut Option<u64>) -> Result<(), StoreUnavailable> {
         let now = self.clock.now();
         self.revocations.forget_expired(now);
+        let mut untold = std::mem::take(&mut *self.untold());
+        untold.retain(|revocation| now < revocation.until());
+        if !untold.is_empty() {
+            self.tell(untold).await?;
+        }
         let revision = self.store.revocations_revision().await?;
         if *seen != Some(revision) {
             self.revocations.add(self.store.revocations(now).await?);

@@ -389,6 +389,12 @@ impl Inner {
         Ok(live)
     }
 
+    fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, Failure> {
+        let used = self.database.begin_read()?.open_table(USED)?;
+        let expires = used.get(what)?;
+        Ok(expires.is_some_and(|expires| expires.value() > now.as_seconds()))
+    }
+
     fn use_once(
         &self,
         what: &str,
@@ -506,6 +512,11 @@ impl SessionStore for EmbeddedStore {
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
         self.run(move |inner| inner.revocations(now)).await
+    }
+
+    async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
+        let what = what.to_owned();
+        self.run(move |inner| inner.was_used(&what, now)).await
     }
 
     async fn use_once(

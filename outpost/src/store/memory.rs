@@ -142,6 +142,11 @@ impl SessionStore for MemoryStore {
         Ok(live.cloned().collect())
     }
 
+    async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
+        let kept = self.kept();
+        Ok(kept.used.get(what).is_some_and(|expires| *expires > now))
+    }
+
     async fn use_once(
         &self,
         what: &str,

@@ -375,6 +375,13 @@ impl SessionStore for RedisStore {
             .collect()
     }
 
+    async fn was_used(&self, what: &str, _now: NumericDate) -> Result<bool, StoreUnavailable> {
+        let mut exists = cmd("EXISTS");
+        exists.arg(self.key("used", what));
+        let found: u64 = self.link.run(&exists).await?;
+        Ok(found > 0)
+    }
+
     async fn use_once(
         &self,
         what: &str,

@@ -199,6 +199,8 @@ async fn revocations_and_what_serves_once_are_remembered_for_as_long_as_they_mat
             ("b", 11, 20, true),
             ("a", 20, 30, true),
         ] {
+            let was_used = store.was_used(what, at(now)).await;
+            assert_eq!(was_used.expect("asked"), !fresh, "{kind}: {what} at {now}");
             let used = store.use_once(what, at(now), at(expires)).await;
             assert_eq!(used.expect("asked"), fresh, "{kind}: {what} at {now}");
         }

@@ -67,6 +67,10 @@ impl SessionStore for TimedStore {
         time_store("revocations", self.0.revocations(now)).await
     }
 
+    async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
+        time_store("was_used", self.0.was_used(what, now)).await
+    }
+
     async fn use_once(
         &self,
         what: &str,

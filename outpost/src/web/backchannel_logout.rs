@@ -40,11 +40,13 @@ impl Site<'_> {
             Selection::Session(_) | Selection::Everyone => "",
         };
         let once = format!("logout {issuer} {}", logout.id);
-        if !store.use_once(&once, now, logout.remember_until).await? {
+        if store.was_used(&once, now).await? {
             return Err(LogoutTokenError::Replayed.into());
         }
         let times = &self.deployment.times;
         let ended = self.outpost.endings.end(&logout.which, times).await?;
+        // Noted only now: had the sessions not been ended, the provider must be able to try again.
+        store.use_once(&once, now, logout.remember_until).await?;
         audit::revoked(
             "backchannel_logout",
             issuer,

@@ -243,13 +243,9 @@ impl Site<'_> {
         visit: &Visit<'_>,
         record: &SessionRecord,
     ) -> Outcome {
-        let whole = match self
+        let whole = self
             .outpost
-            .whole_session(self.deployment, application, record)
-        {
-            Ok(whole) => whole,
-            Err(error) => return Outcome::Failed(Failure::Mint(error)),
-        };
+            .whole_session(self.deployment, application, record);
         let session = whole
             .current(self.outpost.clock.now(), CLOCK_SKEW_SECONDS)
             .map_err(Unauthenticated::Window);

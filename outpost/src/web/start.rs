@@ -211,8 +211,7 @@ impl Site<'_> {
     ) -> Option<Denied> {
         let whole = self
             .outpost
-            .whole_session(self.deployment, application, record)
-            .ok()?;
+            .whole_session(self.deployment, application, record);
         let claims = whole.claims_at_issue();
         if application.policy.require.rule(claims) != Ruling::Fails {
             return None;

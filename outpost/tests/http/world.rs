@@ -178,6 +178,8 @@ impl Reply {
 pub(crate) struct FallibleStore {
     inner: MemoryStore,
     pub(crate) away: AtomicBool,
+    /// Whether it goes away whenever something is to be removed.
+    pub(crate) keeps_all: AtomicBool,
 }
 
 impl Default for FallibleStore {
@@ -185,6 +187,7 @@ impl Default for FallibleStore {
         Self {
             inner: MemoryStore::new(1_000),
             away: AtomicBool::new(false),
+            keeps_all: AtomicBool::new(false),
         }
     }
 }
@@ -223,6 +226,9 @@ impl SessionStore for FallibleStore {
     }
 
     async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        if self.keeps_all.load(Ordering::Relaxed) {
+            return Err(StoreUnavailable("it went away".into()));
+        }
         self.reached()?.remove(which).await
     }
 
@@ -240,6 +246,10 @@ impl SessionStore for FallibleStore {
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
         self.reached()?.revocations(now).await
+    }
+
+    async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
+        self.reached()?.was_used(what, now).await
     }
 
     async fn use_once(
