@@ -21,7 +21,7 @@ use crate::authentik::FromAuthentik;
 use crate::authority::{CookieDomain, ExternalUrl};
 use crate::pages::Brand;
 use crate::provider::KnownProvider;
-use crate::store::RedisUrl;
+use crate::store::{RedisTls, RedisUrl};
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 use places::Places;
@@ -112,6 +112,8 @@ pub enum StoreSettings {
     Redis {
         /// Where it is.
         url: RedisUrl,
+        /// Whom to trust there, and who to be.
+        tls: RedisTls,
         /// What the names of all keys begin with.
         prefix: String,
         /// As for `Memory`.

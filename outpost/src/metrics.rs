@@ -16,6 +16,7 @@ const BUILD: &str = "gatepost_build_info";
 const DECISIONS: &str = "gatepost_decisions_total";
 const SIGN_INS: &str = "gatepost_sign_ins_total";
 const RENEWALS: &str = "gatepost_renewals_total";
+const CONFIRMATIONS: &str = "gatepost_confirmations_total";
 const SIGN_OUTS: &str = "gatepost_sign_outs_total";
 const REVOCATIONS: &str = "gatepost_revocations_total";
 const FAILURES: &str = "gatepost_failures_total";
@@ -86,6 +87,10 @@ fn describe() {
     );
     describe_counter!(SIGN_INS, "Sign-ins, by application and outcome.");
     describe_counter!(RENEWALS, "Session renewals, by application and outcome.");
+    describe_counter!(
+        CONFIRMATIONS,
+        "Questions to a provider whether a session holds, by provider and what came of it."
+    );
     describe_counter!(SIGN_OUTS, "Sign-outs by people, by application.");
     describe_counter!(
         REVOCATIONS,
@@ -129,6 +134,30 @@ pub enum Success {
     Succeeded,
     /// It did not.
     Failed,
+}
+
+/// What came of asking a provider whether a session still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// It does.
+    Holds,
+    /// It has ended there, so it ended here.
+    Over,
+    /// The provider did not answer.
+    Unanswered,
+    /// The session goes on for its grace although the provider did not answer, now or a moment ago.
+    Unasked,
+}
+
+impl Confirmed {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Over => "over",
+            Self::Unanswered => "unanswered",
+            Self::Unasked => "unasked",
+        }
+    }
 }
 
 impl Verdict {
@@ -176,6 +205,12 @@ pub fn signed_in(application: &str, success: Success) {
 /// Counts a renewal.
 pub fn renewed(application: &str, success: Success) {
     counter!(RENEWALS, "application" => application.to_owned(), "outcome" => success.word())
+        .increment(1);
+}
+
+/// Counts what came of asking a provider whether a session holds.
+pub fn confirmed(provider: &str, outcome: Confirmed) {
+    counter!(CONFIRMATIONS, "provider" => provider.to_owned(), "outcome" => outcome.word())
         .increment(1);
 }
 
@@ -240,11 +275,12 @@ mod tests {
 
     use super::*;
 
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 13] = [
         BUILD,
         DECISIONS,
         SIGN_INS,
         RENEWALS,
+        CONFIRMATIONS,
         SIGN_OUTS,
         REVOCATIONS,
         FAILURES,

@@ -23,7 +23,7 @@ mod timed;
 
 pub use embedded::EmbeddedStore;
 pub use memory::MemoryStore;
-pub use redis::{InvalidRedisUrl, RedisStore, RedisUrl};
+pub use redis::{InvalidRedisTls, InvalidRedisUrl, RedisStore, RedisTls, RedisUrl};
 pub use timed::TimedStore;
 
 /// How long a process that was killed may take to let go of its file.
@@ -266,9 +266,10 @@ pub fn open(
         }
         StoreSettings::Redis {
             url,
+            tls,
             prefix,
             max_sessions,
-        } => Arc::new(RedisStore::new(url, prefix, *max_sessions, ring)?),
+        } => Arc::new(RedisStore::new(url, tls, prefix, *max_sessions, ring)?),
     })
 }
 

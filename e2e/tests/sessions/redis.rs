@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use anyhow::Result;
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Process, Redis, Stack, ports, until};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -144,5 +146,58 @@ fn a_cluster_keeps_finds_and_ends_sessions() -> Result<()> {
         let status = person.fetch(Method::GET, &page).send()?.status();
         assert_eq!(status, StatusCode::UNAUTHORIZED);
     }
+    Ok(())
+}
+
+/// A certificate authority, a certificate of Redis and one of the outpost, in files of this folder.
+fn certificates(folder: &Path) -> Result<()> {
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose issuer has the same name for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "test authority");
+    let key = KeyPair::generate()?;
+    let authority = CertifiedIssuer::self_signed(authority, key)?;
+    fs::write(folder.join("ca.pem"), authority.pem())?;
+    for (name, host) in [("redis", "127.0.0.1"), ("outpost", "outpost")] {
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new([host.to_owned()])?.signed_by(&key, &authority)?;
+        fs::write(folder.join(format!("{name}.pem")), certificate.pem())?;
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    certificates(folder.path())?;
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let port = ports::free()?;
+    let (tls_port, ca) = (port.to_string(), file("ca.pem"));
+    let (certificate, key) = (file("redis.pem"), file("redis.key"));
+    let redis = Redis::start(
+        folder.path(),
+        &[
+            ["--tls-port", &tls_port],
+            ["--tls-ca-cert-file", &ca],
+            ["--tls-cert-file", &certificate],
+            ["--tls-key-file", &key],
+            ["--tls-auth-clients", "yes"],
+        ]
+        .concat(),
+    )?;
+    // The address may hold a password, so it has a file.
+    fs::write(file("url"), format!("rediss://127.0.0.1:{port}\n"))?;
+    let stack = Stack::builder()
+        .outpost(&json!({
+            "store": {
+                "kind": "redis", "path": null, "urlFile": file("url"), "caFile": ca,
+                "clientCertificateFile": file("outpost.pem"), "clientKeyFile": file("outpost.key"),
+            },
+        }))
+        .start()?;
+    Client::new()?.sign_in(&stack.app().url("/"), &ALICE)?;
+    let keys = redis.ask("KEYS *")?;
+    assert!(keys.contains("gatepost:session:"), "{keys}");
     Ok(())
 }

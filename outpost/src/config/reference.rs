@@ -188,6 +188,24 @@ pub const KEYS: &[Key] = &[
         "Instead of `store.url`: a file with it.",
     ),
     key(
+        "store.caFile",
+        Kind::File,
+        "",
+        "Certificates to trust instead of the system's, in PEM, for a Redis with TLS.",
+    ),
+    key(
+        "store.clientCertificateFile",
+        Kind::File,
+        "",
+        "The certificate to show to a Redis that asks for one, in PEM.",
+    ),
+    key(
+        "store.clientKeyFile",
+        Kind::File,
+        "",
+        "The key of `store.clientCertificateFile`, in PEM.",
+    ),
+    key(
         "store.prefix",
         Kind::Text,
         "gatepost:",

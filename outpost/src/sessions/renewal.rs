@@ -10,6 +10,7 @@ use super::Endings;
 use crate::application::Application;
 use crate::audit;
 use crate::config::SessionTimes;
+use crate::metrics::{self, Confirmed};
 use crate::outpost::{Clock, Deployment, Outpost};
 use crate::provider::{Provider, RefreshError, SignInError, Unavailable};
 use crate::store::{Selection, SessionRecord, SessionStore, StoreUnavailable};
@@ -168,6 +169,7 @@ fn in_grace(
     let until = asked_in_vain_since.plus_seconds(times.grace);
     let provider = provider.settings().name.as_str();
     if now < until {
+        metrics::confirmed(provider, Confirmed::Unasked);
         tracing::warn!(
             provider,
             confirmed = record.confirmed.as_seconds(),
@@ -243,6 +245,7 @@ impl Confirming {
         match refreshed {
             Ok(refreshed) => {
                 self.renewals.note(name, true);
+                metrics::confirmed(name, Confirmed::Holds);
                 let renewed = SessionRecord {
                     identity: refreshed.identity,
                     refresh_token: refreshed
@@ -256,6 +259,7 @@ impl Confirming {
             }
             Err(RefreshError::Over(reason)) => {
                 self.renewals.note(name, true);
+                metrics::confirmed(name, Confirmed::Over);
                 tracing::info!(provider = name, reason, "the provider has ended a session");
                 let which = Selection::Session(record.id.clone());
                 let ended = self.endings.end(&which, &self.times).await?;
@@ -270,6 +274,7 @@ impl Confirming {
             }
             Err(RefreshError::NotAnswered(error)) => {
                 self.renewals.note(name, false);
+                metrics::confirmed(name, Confirmed::Unanswered);
                 tracing::warn!(provider = name, %error, "a session could not be renewed");
                 in_grace(&record, &self.times, now, &self.provider)?;
                 Ok(Confirmation::Holds(record))

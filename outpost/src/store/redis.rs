@@ -31,8 +31,10 @@ use crate::revocation::Revocation;
 use crate::seal::SealingKeys;
 
 mod link;
+mod tls;
 
 pub use link::{InvalidRedisUrl, RedisUrl};
+pub use tls::{InvalidRedisTls, RedisTls};
 
 /// For how long a replica that died while renewing keeps others from it, in seconds: longer than
 /// asking the provider may take.
@@ -72,12 +74,13 @@ impl RedisStore {
     /// None so far: a Redis that cannot be reached may come back.
     pub fn new(
         url: &RedisUrl,
+        tls: &RedisTls,
         prefix: &str,
         capacity: usize,
         ring: &KeyRing,
     ) -> Result<Self, OpenStoreError> {
         Ok(Self {
-            link: Link::new(url),
+            link: Link::new(url, tls),
             prefix: prefix.to_owned(),
             capacity: capacity.max(1),
             keys: ArcSwap::from_pointee(SealingKeys::new(ring, Purpose::Store)),

@@ -7,7 +7,7 @@ use gatepost_policy::config::Fields;
 
 use super::read_file;
 use crate::config::StoreSettings;
-use crate::store::RedisUrl;
+use crate::store::{InvalidRedisTls, RedisTls, RedisUrl};
 
 /// The file of the embedded store where nothing else is said.
 const FILE: &str = "sessions.db";
@@ -43,6 +43,8 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> S
     }
     let path = section.text("path").map(PathBuf::from);
     let url = url(&mut section, files);
+    let over_tls = matches!(&url, Some(Ok(url)) if url.is_over_tls());
+    let tls = tls(&mut section, over_tls, files);
     let prefix = section.text("prefix");
     for (key, given, for_kind, name) in [
         ("path", path.is_some(), Kind::Embedded, "embedded"),
@@ -63,6 +65,7 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> S
         Kind::Redis => match url {
             Some(Ok(url)) => StoreSettings::Redis {
                 url,
+                tls,
                 prefix: prefix.unwrap_or_else(|| "gatepost:".to_owned()),
                 max_sessions,
             },
@@ -95,4 +98,41 @@ fn url(section: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Result
         return Some(Err(()));
     };
     Some(RedisUrl::parse(&text).map_err(|error| section.problem(key, error)))
+}
+
+/// The certificates for a Redis that is reached over TLS. After a problem was reported, those that
+/// can be had.
+fn tls(section: &mut Fields<'_>, over_tls: bool, files: &RefCell<Vec<PathBuf>>) -> RedisTls {
+    let mut read = |key| {
+        let path = section.text(key)?;
+        if !over_tls {
+            section.problem(key, "is for a `url` with TLS, like `rediss://redis:6379`");
+        }
+        read_file(section, key, &path, files)
+    };
+    let authorities = read("caFile");
+    let certificate = read("clientCertificateFile");
+    let key = read("clientKeyFile");
+    let mut tls = RedisTls::default();
+    if let Some(pem) = authorities {
+        match tls.clone().trusting(&pem) {
+            Ok(trusting) => tls = trusting,
+            Err(error) => section.problem("caFile", error),
+        }
+    }
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => match tls.clone().as_client(&certificate, &key) {
+            Ok(client) => tls = client,
+            Err(error @ InvalidRedisTls::Certificates) => {
+                section.problem("clientCertificateFile", error);
+            }
+            Err(error @ InvalidRedisTls::Key) => section.problem("clientKeyFile", error),
+        },
+        (Some(_), None) => section.problem("clientKeyFile", "missing: the certificate's key"),
+        (None, Some(_)) => {
+            section.problem("clientCertificateFile", "missing: the key's certificate")
+        }
+        (None, None) => {}
+    }
+    tls
 }

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue,
-    IntoConnectionInfo as _, Pipeline, RedisError, RedisFuture, RedisResult, TlsMode, Value,
+    IntoConnectionInfo as _, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
+    TlsMode, Value,
 };
 use tokio::sync::Mutex;
 
+use super::RedisTls;
 use crate::store::StoreUnavailable;
 
 /// How long Redis may take to answer. It answers in less than a millisecond or is not well, and a
@@ -65,6 +67,11 @@ impl RedisUrl {
             topology: Box::new(topology),
             text: text.to_owned(),
         })
+    }
+
+    /// Whether it is reached over TLS.
+    pub fn is_over_tls(&self) -> bool {
+        self.text.trim_start().starts_with("rediss")
     }
 }
 
@@ -153,6 +160,7 @@ fn with_port(host: &str, port: u16) -> String {
 /// A connection that is made when it is needed and anew after it broke.
 pub(super) struct Link {
     topology: Box<Topology>,
+    tls: RedisTls,
     state: Mutex<State>,
 }
 
@@ -163,11 +171,12 @@ struct State {
 }
 
 impl Link {
-    pub(super) fn new(url: &RedisUrl) -> Self {
+    pub(super) fn new(url: &RedisUrl, tls: &RedisTls) -> Self {
         // Another part of the process may have chosen one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             topology: url.topology.clone(),
+            tls: tls.clone(),
             state: Mutex::default(),
         }
     }
@@ -227,10 +236,11 @@ impl Link {
         if state.failed.is_some_and(|at| at.elapsed() < PAUSE) {
             return Err((ErrorKind::Io, "could not be reached a moment ago").into());
         }
-        let connected = match tokio::time::timeout(TIMEOUT * 2, self.topology.connect()).await {
-            Ok(connected) => connected,
-            Err(_) => Err((ErrorKind::Io, "no answer in time").into()),
-        };
+        let connected =
+            match tokio::time::timeout(TIMEOUT * 2, self.topology.connect(&self.tls)).await {
+                Ok(connected) => connected,
+                Err(_) => Err((ErrorKind::Io, "no answer in time").into()),
+            };
         match connected {
             Ok(connection) => {
                 state.failed = None;
@@ -260,13 +270,17 @@ fn unavailable(error: RedisError) -> StoreUnavailable {
 }
 
 impl Topology {
-    async fn connect(&self) -> RedisResult<Connection> {
+    async fn connect(&self, tls: &RedisTls) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(TIMEOUT))
             .set_response_timeout(Some(TIMEOUT));
+        let certificates = tls.certificates();
         match self {
             Self::Single(info) => {
-                let client = Client::open(info.clone())?;
+                let client = match certificates {
+                    Some(certificates) => Client::build_with_tls(info.clone(), certificates)?,
+                    None => Client::open(info.clone())?,
+                };
                 let connection = client.get_multiplexed_async_connection_with_config(&config);
                 Ok(Connection::Server(connection.await?))
             }
@@ -276,29 +290,57 @@ impl Topology {
                 node,
                 tls,
             } => {
-                let mut info = SentinelNodeConnectionInfo::default()
-                    .set_redis_connection_info(node.redis_settings().clone());
+                let mut client = sentinel_client(sentinels, service, node)?;
                 if *tls {
-                    info = info.set_tls_mode(TlsMode::Secure);
+                    client = client.set_client_to_redis_tls_mode(TlsMode::Secure);
                 }
-                let mut client = SentinelClient::build(
-                    sentinels.clone(),
-                    service,
-                    Some(info),
-                    SentinelServerType::Master,
-                )?;
+                if let Some(certificates) = certificates {
+                    client = client
+                        .set_client_to_sentinel_certificates(certificates.clone())
+                        .set_client_to_redis_certificates(certificates);
+                }
+                let mut client = client.build()?;
                 let connection = client.get_async_connection_with_config(&config);
                 Ok(Connection::Server(connection.await?))
             }
             Self::Cluster(nodes) => {
-                let client = ClusterClientBuilder::new(nodes.clone())
+                let mut client = ClusterClientBuilder::new(nodes.clone())
                     .connection_timeout(TIMEOUT)
-                    .response_timeout(TIMEOUT)
-                    .build()?;
-                Ok(Connection::Cluster(client.get_async_connection().await?))
+                    .response_timeout(TIMEOUT);
+                if let Some(certificates) = certificates {
+                    client = client.certs(certificates);
+                }
+                let connection = client.build()?.get_async_connection().await?;
+                Ok(Connection::Cluster(connection))
             }
         }
     }
+}
+
+/// A client of the server that Sentinels name, with the credentials of both.
+fn sentinel_client(
+    sentinels: &[ConnectionInfo],
+    service: &str,
+    node: &ConnectionInfo,
+) -> RedisResult<SentinelClientBuilder> {
+    let addresses = sentinels.iter().map(|sentinel| sentinel.addr().clone());
+    let mut client = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)?
+        .set_client_to_redis_db(node.redis_settings().db());
+    if let Some(user) = node.redis_settings().username() {
+        client = client.set_client_to_redis_username(user);
+    }
+    if let Some(password) = node.redis_settings().password() {
+        client = client.set_client_to_redis_password(password);
+    }
+    // All have the same.
+    let sentinel = sentinels.first().map(ConnectionInfo::redis_settings);
+    if let Some(user) = sentinel.and_then(RedisConnectionInfo::username) {
+        client = client.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = sentinel.and_then(RedisConnectionInfo::password) {
+        client = client.set_client_to_sentinel_password(password);
+    }
+    Ok(client)
 }
 
 /// A connection, which several commands may use at once.
