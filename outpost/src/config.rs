@@ -19,6 +19,7 @@ use url::Url;
 
 use crate::authentik::FromAuthentik;
 use crate::authority::{CookieDomain, ExternalUrl};
+use crate::limits::RateLimit;
 use crate::pages::Brand;
 use crate::provider::KnownProvider;
 use crate::store::{RedisTls, RedisUrl};
@@ -46,6 +47,8 @@ pub struct Config {
     pub keys: KeyRing,
     /// Whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// How often one client may come; none means without limit.
+    pub rate_limit: Option<RateLimit>,
     /// Where sessions are kept.
     pub store: StoreSettings,
     /// How long sessions and their windows last.

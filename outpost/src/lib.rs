@@ -4,6 +4,7 @@
 //! - [`config`]: what an operator wrote, checked as a whole.
 //! - [`outpost`]: the running outpost; [`application`], [`provider`] and [`store`] are its parts.
 //! - [`flow`] and [`return_to`]: a sign-in under way, and where it leads.
+//! - [`limits`]: how often one client may come.
 //! - [`sessions`]: opening and renewing sessions.
 //! - [`web`]: the endpoints. Every one returns an [`web::Outcome`], and one place turns that into
 //!   a response, so no path through a handler ends without a decision.
@@ -18,6 +19,7 @@ pub mod config;
 #[cfg(test)]
 mod fixture;
 pub mod flow;
+pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod operator;

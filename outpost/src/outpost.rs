@@ -9,6 +9,7 @@ use gatepost_session::{NumericDate, Purpose};
 
 use crate::application::{Application, Applications};
 use crate::config::{Config, SessionTimes};
+use crate::limits::Limits;
 use crate::pages::Pages;
 use crate::provider::{HttpError, Provider};
 use crate::seal::SealingKeys;
@@ -70,6 +71,8 @@ pub struct Deployment {
     pub operator_keys: SealingKeys,
     /// What Traefik's HTTP provider is served, if anything.
     pub traefik: Option<String>,
+    /// What clients have used of their limits.
+    pub limits: Arc<Limits>,
     /// What people see.
     pub pages: Pages,
     /// Where plugins read what was ended, if anywhere.
@@ -100,7 +103,7 @@ pub enum DeployError {
 
 impl Deployment {
     /// Puts a configuration to work. Providers whose settings are as in `previous` are taken over
-    /// with what is known of them.
+    /// with what is known of them, and so is what clients have used of an unchanged limit.
     ///
     /// # Errors
     ///
@@ -138,6 +141,10 @@ impl Deployment {
                 Some(application.map(Arc::new).ok_or(DeployError::NoSigningKey))
             })
             .collect::<Result<_, _>>()?;
+        let limits = previous
+            .map(|previous| Arc::clone(&previous.limits))
+            .filter(|limits| limits.settings() == config.rate_limit)
+            .unwrap_or_else(|| Arc::new(Limits::new(config.rate_limit)));
         Ok(Self {
             applications: Applications::new(applications),
             providers,
@@ -146,6 +153,7 @@ impl Deployment {
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Store),
             traefik: traefik::dynamic_configuration(config),
+            limits,
             pages: Pages::new(&config.brand).map_err(DeployError::Pages)?,
             revoked_file: config.revoked_file.clone(),
         })

@@ -1,6 +1,6 @@
 //! Whose forwarded headers are believed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -33,12 +33,46 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
+    /// The address of the client behind the peer of a connection: the rightmost that
+    /// `X-Forwarded-For` names and that is none of these proxies, for what stands further left is
+    /// whatever somebody wrote. `None` where one of these proxies does not say for whom it asks.
+    pub fn client<'h>(
+        &self,
+        peer: IpAddr,
+        forwarded_for: impl DoubleEndedIterator<Item = &'h str>,
+    ) -> Option<IpAddr> {
+        if !self.contains(peer) {
+            return Some(peer.to_canonical());
+        }
+        let mut nearest = None;
+        for entry in forwarded_for.rev().flat_map(|line| line.rsplit(',')) {
+            // What is no address was not written by a proxy.
+            let Some(address) = address_of(entry.trim()) else {
+                break;
+            };
+            nearest = Some(address);
+            if !self.contains(address) {
+                break;
+            }
+        }
+        nearest
+    }
+
     /// Whether the peer of a connection is one of these proxies.
     pub fn contains(&self, peer: IpAddr) -> bool {
         // An IPv4 peer of a socket that listens on both shows as `::ffff:a.b.c.d`.
         let peer = peer.to_canonical();
         self.0.iter().any(|network| network.contains(&peer))
     }
+}
+
+/// An entry of `X-Forwarded-For`: an address, with a port where a proxy adds one.
+fn address_of(entry: &str) -> Option<IpAddr> {
+    let bare = entry.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().ok();
+    address
+        .or_else(|| entry.parse::<SocketAddr>().map(|socket| socket.ip()).ok())
+        .map(|address| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -63,6 +97,52 @@ mod tests {
             );
         }
         assert!(!TrustedProxies::default().contains(IpAddr::from([127, 0, 0, 1])));
+    }
+
+    #[test]
+    fn a_client_is_who_a_trusted_proxy_says_and_nobody_else_can() {
+        let trusted = TrustedProxies::parse(["127.0.0.0/8", "10.0.0.0/8"]).expect("list");
+        for (peer, lines, expected) in [
+            // Not a proxy: whatever it says.
+            ("192.0.2.1", &["198.51.100.1"][..], Some("192.0.2.1")),
+            ("::ffff:192.0.2.1", &[], Some("192.0.2.1")),
+            ("127.0.0.1", &[], None),
+            ("127.0.0.1", &["198.51.100.1"], Some("198.51.100.1")),
+            // Further left stands what the client made up.
+            (
+                "127.0.0.1",
+                &["203.0.113.9, 198.51.100.1"],
+                Some("198.51.100.1"),
+            ),
+            (
+                "127.0.0.1",
+                &["203.0.113.9", "198.51.100.1"],
+                Some("198.51.100.1"),
+            ),
+            (
+                "127.0.0.1",
+                &["198.51.100.1,10.1.1.1 , 10.2.2.2"],
+                Some("198.51.100.1"),
+            ),
+            ("127.0.0.1", &["198.51.100.1:4711"], Some("198.51.100.1")),
+            ("127.0.0.1", &["[2001:db8::1]:4711"], Some("2001:db8::1")),
+            ("127.0.0.1", &["[2001:db8::1]"], Some("2001:db8::1")),
+            ("127.0.0.1", &["2001:db8::1"], Some("2001:db8::1")),
+            ("127.0.0.1", &["::ffff:198.51.100.1"], Some("198.51.100.1")),
+            // Within one's own network.
+            ("127.0.0.1", &["10.3.3.3, 10.1.1.1"], Some("10.3.3.3")),
+            (
+                "127.0.0.1",
+                &["198.51.100.1, unknown, 10.1.1.1"],
+                Some("10.1.1.1"),
+            ),
+            ("127.0.0.1", &["unknown"], None),
+            ("127.0.0.1", &["", ","], None),
+        ] {
+            let client = trusted.client(peer.parse().expect("address"), lines.iter().copied());
+            let expected = expected.map(|text| text.parse().expect("address"));
+            assert_eq!(client, expected, "{peer} {lines:?}");
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ async fn respond(
         Some(Endpoint::BackchannelLogout) => (
             Channel::Direct,
             Presentation::Data,
-            site.backchannel_logout(parts, body).await,
+            site.backchannel_logout(&visit, parts, body).await,
         ),
         Some(Endpoint::Ping) => (Channel::Direct, visit.presentation(), Outcome::Alive.into()),
         None => (
@@ -120,6 +120,11 @@ struct Site<'a> {
 
 impl Site<'_> {
     async fn own_endpoint(self, endpoint: OwnEndpoint, visit: &Visit<'_>) -> Answer {
+        if endpoint != OwnEndpoint::Session
+            && let Err(too_many) = self.deployment.limits.count(visit.client())
+        {
+            return Failure::from(too_many).into();
+        }
         let Some(application) = visit
             .host()
             .and_then(|host| self.deployment.applications.at(host))

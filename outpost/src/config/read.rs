@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use gatepost_policy::config::{Fields, Problems};
@@ -11,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
 use super::{ApplicationSettings, Config, Extent, Listen, Log, LogFormat, Mode, ProviderSettings};
+use crate::limits::RateLimit;
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 
@@ -30,6 +32,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let log = log(&mut fields);
     let keys = keys(&mut fields, &files);
     let trusted_proxies = trusted_proxies(&mut fields);
+    let rate_limit = rate_limit(&mut fields);
     let store = store::store(&mut fields, &files);
     let session = session::session(&mut fields);
     let revoked_file = fields.text("revokedFile").map(PathBuf::from);
@@ -73,6 +76,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         log,
         keys: keys?,
         trusted_proxies,
+        rate_limit,
         store,
         session,
         revoked_file,
@@ -209,6 +213,25 @@ fn trusted_proxies(fields: &mut Fields<'_>) -> TrustedProxies {
         let accepted = "expected networks or addresses, like 10.0.0.0/8 or 127.0.0.1";
         fields.problem("trustedProxies", format!("`{entry}`: {accepted}"));
         TrustedProxies::default()
+    })
+}
+
+/// How often one client may come. Everyone behind one address of a company is one client: these
+/// are some eight hundred sign-ins in the first minute of its day.
+fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
+    let (mut per_second, mut burst) = (20, 400);
+    if let Some(mut section) = fields.section("rateLimit") {
+        let mut number = |key| {
+            let number = section.number(key, 1_000_000)?;
+            u32::try_from(number).ok()
+        };
+        per_second = number("perSecond").unwrap_or(per_second);
+        burst = number("burst").unwrap_or(burst);
+        section.finish();
+    }
+    Some(RateLimit {
+        per_second: NonZeroU32::new(per_second)?,
+        burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
     })
 }
 

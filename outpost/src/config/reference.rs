@@ -70,6 +70,15 @@ const SECTIONS: &[(&str, &str)] = &[
         "",
         "At the top level: the secrets, and whose word is taken.",
     ),
+    (
+        "rateLimit",
+        "How often one client may come to `start`, `callback` and `sign_out`, and to \
+         `backchannel_logout` until a token of it has held. Beyond that it gets 429 and \
+         `Retry-After`. A client is an IPv4 address or an IPv6 /64: the rightmost of \
+         `X-Forwarded-For` that is none of `trustedProxies`, else the peer. A trusted proxy that \
+         names no client is not limited, and one that is not trusted is a single client. Questions \
+         to `auth/*` are never limited.",
+    ),
     ("store", "Where sessions are kept."),
     (
         "session",
@@ -162,6 +171,18 @@ pub const KEYS: &[Key] = &[
         Kind::File,
         "",
         "Where plugins read which sessions were ended before their windows. The outpost writes it, within a second of a change. Unset: an ended session may run on to the end of its window.",
+    ),
+    key(
+        "rateLimit.perSecond",
+        Kind::Number,
+        "20",
+        "How many requests a second for long. 0: no limit.",
+    ),
+    key(
+        "rateLimit.burst",
+        Kind::Number,
+        "400",
+        "How many at once. Everyone behind one address is one client.",
     ),
     key(
         "store.kind",

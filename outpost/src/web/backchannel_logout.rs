@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Limited};
 use url::form_urlencoded;
 
 use super::outcome::{Answer, Outcome};
+use super::visit::Visit;
 use super::{Failure, Site};
 use crate::audit;
 use crate::provider::{LogoutToken, LogoutTokenError, UncheckedLogoutToken};
@@ -20,12 +21,24 @@ use crate::store::Selection;
 const MAX_FORM_BYTES: usize = 16 * 1024;
 
 impl Site<'_> {
-    pub(super) async fn backchannel_logout(self, parts: &request::Parts, body: Body) -> Answer {
+    pub(super) async fn backchannel_logout(
+        self,
+        visit: &Visit<'_>,
+        parts: &request::Parts,
+        body: Body,
+    ) -> Answer {
+        let limits = &self.deployment.limits;
+        if let Err(too_many) = limits.count_logout(visit.client()) {
+            return Failure::from(too_many).into();
+        }
         if parts.method != Method::POST {
             return Failure::MethodNotAllowed.into();
         }
         match self.log_out(parts, body).await {
-            Ok(()) => Outcome::LoggedOut.into(),
+            Ok(()) => {
+                limits.is_provider(visit.client());
+                Outcome::LoggedOut.into()
+            }
             Err(failure) => failure.into(),
         }
     }

@@ -6,6 +6,7 @@ use gatepost_policy::Unauthenticated;
 use http::StatusCode;
 
 use crate::authority::Authority;
+use crate::limits::TooMany;
 use crate::provider::{LogoutTokenError, SignInError};
 use crate::sessions::MintError;
 use crate::store::StoreUnavailable;
@@ -66,6 +67,9 @@ pub enum Failure {
     /// A session could not be made.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// The client has to wait.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// What should be a logout token is none that holds.
     #[error("a logout token was refused: {0}")]
     LogoutToken(#[from] LogoutTokenError),
@@ -142,6 +146,7 @@ impl Failure {
             Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
             Self::LogoutToken(LogoutTokenError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderRefused { .. } | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
             | Self::Store(_)
             | Self::Mint(MintError::Store(_) | MintError::Provider(_)) => {
@@ -220,6 +225,12 @@ impl Failure {
                 "The sign-in service cannot be reached",
                 "Wait a moment and reload the page. Those who are signed in can go on working.",
             ),
+            Self::TooMany(_) => text(
+                "too_many_requests",
+                "Too many requests",
+                "Too much has come from your network in a short time. Wait a moment and reload the \
+                 page.",
+            ),
             // The code that OpenID Connect Back-Channel Logout 1.0 §2.8 names.
             Self::LogoutToken(_) => text(
                 "invalid_request",
@@ -268,6 +279,15 @@ impl Failure {
         }
     }
 
+    /// After how many seconds it is worth coming again, where that is so.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooMany(too_many) => Some(too_many.retry_after),
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            _ => None,
+        }
+    }
+
     /// Whether an operator has to do something about it.
     pub fn is_operators(&self) -> bool {
         match self {
@@ -278,6 +298,7 @@ impl Failure {
             | Self::CrossSite
             | Self::NoFlow
             | Self::MalformedCallback
+            | Self::TooMany(_)
             | Self::LogoutToken(_)
             | Self::ProviderRefused { .. } => false,
             Self::UntrustedPeer { .. }

@@ -335,15 +335,18 @@ fn set_failure(
 ) {
     let reference = &*fresh();
     metrics::failed(failure.text().code);
-    if failure.is_operators() {
+    if matches!(failure, Failure::TooMany(_)) {
+        // Said once for many: a flood of requests is to be none of lines.
+        tracing::debug!(%failure, reference, "request refused");
+    } else if failure.is_operators() {
         tracing::error!(%failure, reference, "request failed");
     } else {
         tracing::info!(%failure, reference, "request refused");
     }
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+    if let Some(seconds) = failure.retry_after() {
         response
             .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     let text = failure.text();
     match presentation {

@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use super::endpoint::Dialect;
 use super::failure::Failure;
 use crate::authority::Authority;
+use crate::limits::Client;
 use crate::trust::TrustedProxies;
 
 /// A request: its method, host, target and headers.
@@ -28,6 +29,7 @@ pub struct Visit<'a> {
     websocket: bool,
     trusted_peer: bool,
     peer: IpAddr,
+    client: Option<Client>,
 }
 
 impl<'a> Visit<'a> {
@@ -53,6 +55,7 @@ impl<'a> Visit<'a> {
             websocket: false,
             trusted_peer,
             peer,
+            client: client(&parts.headers, peer, trusted),
         }
     }
 
@@ -128,12 +131,18 @@ impl<'a> Visit<'a> {
             websocket,
             trusted_peer: self.trusted_peer,
             peer: self.peer,
+            client: self.client,
         })
     }
 
     /// The method.
     pub fn method(&self) -> &Method {
         &self.method
+    }
+
+    /// Whose limit the request counts for, if that is known.
+    pub fn client(&self) -> Option<Client> {
+        self.client
     }
 
     /// The host, if there is one that can be understood.
@@ -271,6 +280,14 @@ fn own_host(parts: &http::request::Parts) -> Option<Authority> {
         Some(authority) => Authority::parse(authority.as_str()),
         None => header_host(&parts.headers).ok()?.and_then(Authority::parse),
     }
+}
+
+/// Whom a request is from, for limits and for nothing else: no decision hangs on an address.
+fn client(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Option<Client> {
+    let lines = headers.get_all("x-forwarded-for").iter();
+    // What is no text is no address either.
+    let lines = lines.map(|line| line.to_str().unwrap_or("?"));
+    trusted.client(peer, lines).map(Client::from)
 }
 
 fn header_host(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
