@@ -190,7 +190,8 @@ fn bounded<A>(
         .timer(TokioTimer::new())
         .max_header_list_size(128 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    server.handle(handle)
+    // hyper's own timeout begins once it knows which HTTP a client speaks.
+    server.first_request_timeout(HEADER_TIMEOUT).handle(handle)
 }
 
 async fn run(

@@ -4,6 +4,8 @@
 //! It is asked by the provider and not by a browser, so the host says nothing: which application's
 //! sessions are meant follows from the token alone.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{Method, request};
@@ -19,6 +21,9 @@ use crate::store::Selection;
 
 /// The longest form that is read, in bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;
+
+/// How long a client may take to send it.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Site<'_> {
     pub(super) async fn backchannel_logout(
@@ -103,8 +108,9 @@ async fn token(parts: &request::Parts, body: Body) -> Result<String, LogoutToken
     }) {
         return Err(FORM);
     }
-    let body = Limited::new(body, MAX_FORM_BYTES).collect().await;
-    let form = body.map_err(|_| FORM)?.to_bytes();
+    let body = Limited::new(body, MAX_FORM_BYTES).collect();
+    let body = tokio::time::timeout(FORM_TIMEOUT, body).await;
+    let form = body.map_err(|_| FORM)?.map_err(|_| FORM)?.to_bytes();
     let mut tokens = form_urlencoded::parse(&form)
         .filter(|(name, _)| name == "logout_token")
         .map(|(_, token)| token.into_owned());

@@ -20,6 +20,7 @@ mod process;
 mod provider;
 mod redirects;
 mod renewal;
+mod resources;
 mod sign_in;
 mod sign_out;
 mod world;

@@ -20,20 +20,20 @@ use crate::provider::Provider;
 use crate::world::{KEY_A, configuration};
 
 /// How long anything here may take: the program looks at its files every two seconds.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// A folder of this test, removed in the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let folder = format!("gatepost-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         fs::create_dir_all(&folder).expect("a folder");
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -46,11 +46,11 @@ impl Drop for Folder {
 
 /// The lines that the program has logged so far, as JSON.
 #[derive(Default)]
-struct Lines(Mutex<VecDeque<Value>>, Condvar);
+pub(crate) struct Lines(Mutex<VecDeque<Value>>, Condvar);
 
 impl Lines {
     /// The first line of which `wanted` is true, waiting for it.
-    fn await_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn await_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + LIMIT;
         let mut lines = self.0.lock().expect("no panic");
         loop {
@@ -63,7 +63,7 @@ impl Lines {
         }
     }
 
-    fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         let lines = self.0.lock().expect("no panic");
         let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
         lines.join("\n")
@@ -71,16 +71,16 @@ impl Lines {
 }
 
 /// A running program.
-struct Running {
-    child: Child,
-    lines: Arc<Lines>,
-    http: SocketAddr,
-    https: Option<SocketAddr>,
-    metrics: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) lines: Arc<Lines>,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
+    pub(crate) metrics: SocketAddr,
 }
 
 impl Running {
-    fn start(config: &Path) -> Self {
+    pub(crate) fn start(config: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gatepost"))
             .arg("serve")
             .arg("--config")
@@ -112,7 +112,7 @@ impl Running {
         }
     }
 
-    async fn operations(&self, path: &str) -> (StatusCode, String) {
+    pub(crate) async fn operations(&self, path: &str) -> (StatusCode, String) {
         let url = format!("http://{}{path}", self.metrics);
         let answer = client().build().expect("a client").get(url).send().await;
         let answer = answer.expect("an answer");
@@ -120,7 +120,7 @@ impl Running {
     }
 
     /// Waits until sign-ins work.
-    async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         let until = Instant::now() + LIMIT;
         while self.operations("/readyz").await.0 != StatusCode::OK {
             assert!(Instant::now() < until, "{}", self.lines.all());
@@ -128,7 +128,7 @@ impl Running {
         }
     }
 
-    fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let sent = Command::new("kill")
             .arg(self.child.id().to_string())
             .status();
@@ -143,7 +143,7 @@ impl Drop for Running {
     }
 }
 
-fn client() -> reqwest::ClientBuilder {
+pub(crate) fn client() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
@@ -176,7 +176,7 @@ fn certify(folder: &Folder) -> Certificate {
 
 const ANY_PORT: &str = "listen: {http: '127.0.0.1:0', https: '127.0.0.1:0', metrics: '127.0.0.1:0'}\nstore: {kind: memory}\n";
 
-fn write_config(folder: &Folder, provider: &Provider, more: &str) -> PathBuf {
+pub(crate) fn write_config(folder: &Folder, provider: &Provider, more: &str) -> PathBuf {
     let path = folder.path("gatepost.yaml");
     fs::write(
         &path,

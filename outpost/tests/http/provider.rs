@@ -101,6 +101,7 @@ pub(crate) struct Script {
     /// The seed of the key that is published, and its id.
     pub(crate) key: (u8, &'static str),
     pub(crate) key_fetches: u32,
+    pub(crate) discoveries: u32,
     pub(crate) exchanges: u32,
     /// How often a session was renewed, and the only refresh token that is taken.
     pub(crate) refreshes: u32,
@@ -156,6 +157,7 @@ impl Provider {
             down: false,
             key: (1, "key-1"),
             key_fetches: 0,
+            discoveries: 0,
             exchanges: 0,
             refreshes: 0,
             refresh_token: "refresh-0".into(),
@@ -217,7 +219,8 @@ impl Provider {
 }
 
 async fn discovery(State(provider): State<Provider>) -> Response {
-    let script = provider.script();
+    let mut script = provider.script();
+    script.discoveries += 1;
     if script.down {
         return StatusCode::BAD_GATEWAY.into_response();
     }
