@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gatepost_policy::Require;
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, Claims, NumericDate, SessionId, SignError};
 
@@ -166,18 +167,19 @@ impl Outpost {
         }
     }
 
-    /// The session as the store has it, with every group that the application's rule names: for
-    /// deciding what the cookie leaves open. It is not sent anywhere.
+    /// The session as the store has it, with every group that the application's rule or `narrower`
+    /// names: for deciding what the cookie leaves open. It is not sent anywhere.
     pub fn whole_session(
         &self,
         deployment: &Deployment,
         application: &Application,
         record: &SessionRecord,
+        narrower: Option<&Require>,
     ) -> Authentic {
         let claims = claims(deployment, application, record, self.clock.now());
         application.signer.vouch_for(Claims {
             grp_more: false,
-            ..reduced(claims, application)
+            ..reduced(claims, application, narrower)
         })
     }
 }
@@ -200,7 +202,7 @@ fn mint(
     let mut claims = claims(deployment, application, record, now);
     let token = match signer.sign(&claims) {
         Err(SignError::TooLarge) => {
-            claims = reduced(claims, application);
+            claims = reduced(claims, application, None);
             signer.sign(&claims)
         }
         outcome => outcome,
@@ -249,12 +251,13 @@ fn claims(
 /// The claims with only those groups that the application's rule names, and those that the
 /// operator lists for rules elsewhere. With such a list the cookie says all that any rule asks, so
 /// that nobody has to come here for the rest: a rule that names another group refuses.
-fn reduced(mut claims: Claims, application: &Application) -> Claims {
+fn reduced(mut claims: Claims, application: &Application, narrower: Option<&Require>) -> Claims {
     let listed = application.cookie_groups.iter().flatten();
     let named: Vec<&str> = application
         .policy
         .require
         .groups()
+        .chain(narrower.into_iter().flat_map(Require::groups))
         .chain(listed.map(String::as_str))
         .collect();
     claims

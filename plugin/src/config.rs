@@ -31,6 +31,8 @@ pub struct Config {
     pub fallback: Fallback,
     /// Who may pass.
     pub policy: Policy,
+    /// The rule of `policy` for the outpost, where that decides in the plugin's place.
+    pub rule_text: Option<String>,
     /// What goes upstream.
     pub headers: HeaderRules,
     /// The session cookie's name.
@@ -180,6 +182,7 @@ impl Config {
                 None => SignIn::OnHost(prefix),
             },
             fallback,
+            rule_text: policy.require.to_text(),
             policy,
             headers,
             cookie_name,

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use gatepost_policy::{Decision, Permit, Presentation, Unauthenticated, VERDICT_HEADER};
+use gatepost_policy::{
+    Decision, Permit, Presentation, RULE_HEADER, Unauthenticated, VERDICT_HEADER,
+};
 use gatepost_session::cookie::{self, Candidates, CookieName};
 use gatepost_session::{NumericDate, Verifier};
 
@@ -124,6 +126,9 @@ impl Open {
             if let Decision::Allow(permit) = &decision {
                 set_identity(config, host, permit, found.as_deref().ok());
                 cookies.forward(host);
+            } else if let Some(rule) = &config.rule_text {
+                // The outpost decides in our place, and our rule may be the narrower one.
+                host.set_header(RULE_HEADER, rule.as_bytes());
             }
             return Outcome::Next;
         }

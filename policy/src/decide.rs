@@ -119,8 +119,19 @@ impl Policy {
         request: &impl Request,
         session: Result<Current<'s>, Unauthenticated>,
     ) -> Decision<'s> {
+        self.decide_narrowed(request, session, None)
+    }
+
+    /// As [`Self::decide`], where another rule must hold too: that of the proxy in whose place this
+    /// decides, and which lets nobody in whom this policy refuses.
+    pub fn decide_narrowed<'s>(
+        &self,
+        request: &impl Request,
+        session: Result<Current<'s>, Unauthenticated>,
+        narrower: Option<&Require>,
+    ) -> Decision<'s> {
         let ruled = match session {
-            Ok(session) => match self.require.rule(session.claims()) {
+            Ok(session) => match self.require.rule_with(narrower, session.claims()) {
                 Ruling::Holds if session.renewal_due() => Decision::Renew(Permit {
                     identity: Some(session),
                 }),

@@ -13,6 +13,10 @@ use crate::decide::Permit;
 /// Carries the plugin's verdict to the routers behind it. Always Gatepost's own, never a client's.
 pub const VERDICT_HEADER: &str = "X-Gatepost-Verdict";
 
+/// Carries the plugin's own rule to the outpost, where the outpost decides in its place: see
+/// [`Require::to_text`](crate::Require::to_text). Always Gatepost's own, never a client's.
+pub const RULE_HEADER: &str = "X-Gatepost-Require";
+
 /// Stands between the groups in one header value.
 const GROUP_SEPARATOR: char = '|';
 
@@ -45,7 +49,7 @@ impl HeaderName {
     ///
     /// [`InvalidHeaderName`], also for the fields that HTTP and proxies themselves act on.
     pub fn new(name: &str) -> Result<Self, InvalidHeaderName> {
-        const RESERVED: [&str; 15] = [
+        const RESERVED: [&str; 16] = [
             "accept",
             "authorization",
             "connection",
@@ -60,6 +64,7 @@ impl HeaderName {
             "trailer",
             "transfer-encoding",
             "upgrade",
+            "x-gatepost-require",
             "x-gatepost-verdict",
         ];
         let named = |reserved: &str| reserved.eq_ignore_ascii_case(name);
@@ -209,7 +214,7 @@ impl HeaderRules {
         }
         let names = entries.iter().map(|entry| entry.name.as_str());
         let lengths = names
-            .chain([VERDICT_HEADER])
+            .chain([VERDICT_HEADER, RULE_HEADER])
             .fold(0, |lengths, name| lengths | length_bit(name.len()));
         Self { entries, lengths }
     }
@@ -230,8 +235,8 @@ impl HeaderRules {
         self
     }
 
-    /// Whether a header of this name, in whatever spelling, is Gatepost's: one of these rules' or
-    /// [`VERDICT_HEADER`].
+    /// Whether a header of this name, in whatever spelling, is Gatepost's: one of these rules',
+    /// [`VERDICT_HEADER`] or [`RULE_HEADER`].
     ///
     /// Upstreams that hand headers on as environment variables (RFC 3875 §4.1.18) read every
     /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
@@ -239,6 +244,7 @@ impl HeaderRules {
     pub fn owns(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name.len()) != 0
             && (same_folded(name, VERDICT_HEADER)
+                || same_folded(name, RULE_HEADER)
                 || self
                     .entries
                     .iter()

@@ -23,14 +23,17 @@ extern crate std;
 pub mod config;
 mod decide;
 mod headers;
+mod percent;
 mod public;
 mod request;
 mod require;
 mod sign_in;
 
 pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
-pub use headers::{HeaderName, HeaderRules, InvalidHeaderName, Preset, VERDICT_HEADER};
+pub use headers::{
+    HeaderName, HeaderRules, InvalidHeaderName, Preset, RULE_HEADER, VERDICT_HEADER,
+};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request};
-pub use require::{Require, Ruling};
+pub use require::{InvalidRule, Require, Ruling};
 pub use sign_in::{InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn};

@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::percent;
+
 /// The longest path that can be public, in bytes. Longer ones are decided without being decoded:
 /// what an anonymous request makes a decider hold must not grow with the request.
 const MAX_PATH_BYTES: usize = 8 * 1024;
@@ -162,7 +164,7 @@ pub fn unambiguous_path(target: &[u8]) -> Option<String> {
         rest = match rest {
             [] => break,
             [b'%', high, low, after @ ..] => {
-                let byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
+                let byte = percent::digit(*high)? << 4 | percent::digit(*low)?;
                 if byte == b'/' {
                     return None;
                 }
@@ -198,12 +200,6 @@ fn is_unambiguous(path: &str) -> bool {
     !path
         .chars()
         .any(|c| matches!(c, '%' | ';' | '\\' | '?' | '#') || c.is_control())
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }
 
 /// A public path that could never match anything.

@@ -5,6 +5,10 @@ use alloc::vec::Vec;
 
 use gatepost_session::Claims;
 
+mod text;
+
+pub use text::InvalidRule;
+
 /// A rule over a person's groups, user name and e-mail address. An empty rule admits everyone
 /// who is signed in.
 ///
@@ -34,6 +38,17 @@ pub enum Ruling {
     Fails,
     /// It hangs on a group that the cookie leaves out: only the outpost can tell.
     Undecidable,
+}
+
+impl Ruling {
+    /// What two rules say that must both hold.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Fails, _) | (_, Self::Fails) => Self::Fails,
+            (Self::Undecidable, _) | (_, Self::Undecidable) => Self::Undecidable,
+            (Self::Holds, Self::Holds) => Self::Holds,
+        }
+    }
 }
 
 /// The lists of a rule, as an operator writes them.
@@ -91,13 +106,15 @@ impl Require {
                 }
             })
         };
-        self.all.iter().fold(any, |so_far, condition| {
-            match (so_far, condition.rule(claims)) {
-                (Ruling::Fails, _) | (_, Ruling::Fails) => Ruling::Fails,
-                (Ruling::Undecidable, _) | (_, Ruling::Undecidable) => Ruling::Undecidable,
-                (Ruling::Holds, Ruling::Holds) => Ruling::Holds,
-            }
-        })
+        self.all
+            .iter()
+            .fold(any, |so_far, condition| so_far.and(condition.rule(claims)))
+    }
+
+    /// What this rule and `narrower` say together of this person: both must hold.
+    pub fn rule_with(&self, narrower: Option<&Self>, claims: &Claims) -> Ruling {
+        let narrower = narrower.map_or(Ruling::Holds, |narrower| narrower.rule(claims));
+        self.rule(claims).and(narrower)
     }
 
     /// The groups the rule names: those that a cookie must not leave out.

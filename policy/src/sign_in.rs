@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
+use crate::percent;
+
 /// The longest target that is kept for after the sign-in, in bytes. The outpost keeps it in a
 /// cookie of at most 4 KiB; whoever asked for a longer one lands on `/`.
 const MAX_TARGET_BYTES: usize = 2_048;
@@ -150,26 +152,11 @@ impl SignIn {
         if target.len() <= MAX_TARGET_BYTES {
             url.push_str("?rd=");
             if matches!(self, Self::OnOutpost(..)) {
-                push_encoded(&mut url, origin().as_bytes());
+                percent::push_encoded(&mut url, origin().as_bytes());
             }
-            push_encoded(&mut url, target);
+            percent::push_encoded(&mut url, target);
         }
         url
-    }
-}
-
-/// Appends bytes with everything but unreserved characters percent-encoded (RFC 3986 §2.3).
-fn push_encoded(url: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            url.push(char::from(*byte));
-        } else {
-            url.push('%');
-            for digit in [byte >> 4, byte & 0x0f] {
-                let digit = char::from_digit(u32::from(digit), 16).unwrap_or('0');
-                url.push(digit.to_ascii_uppercase());
-            }
-        }
     }
 }
 

@@ -3,18 +3,21 @@
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::proxies::Traefik;
-use gatepost_e2e::users::ALICE;
+use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Client, Service, Site, forge};
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::checks;
 use crate::plugin::middlewares;
 
 fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
-    let public = json!({ "public": checks::PUBLIC });
+    traefik_with(site, file, hosts, &json!({ "public": checks::PUBLIC }))
+}
+
+fn traefik_with(site: &Site, file: &str, hosts: &[&str], plugin: &Value) -> Result<Service> {
     Traefik::new(site, "traefik/traefik.yaml")?
-        .route_with(file, &middlewares(&["gatepost"], &public))?
+        .route_with(file, &middlewares(&["gatepost"], plugin))?
         .start(hosts)
 }
 
@@ -36,6 +39,58 @@ fn domain() -> Result<()> {
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")?;
     verdicts_of_clients_decide_nothing(&site)
+}
+
+/// The outpost decides in the plugin's place, and must not let in whom only the plugin's rule
+/// refuses: neither whoever is signed in, nor whose window has ended, nor whose groups do not fit
+/// the cookie.
+#[test]
+fn the_plugins_own_rule_holds_where_the_outpost_decides() -> Result<()> {
+    let filler = (0..500).map(|number| format!("{number:0>60}"));
+    let many = |own: &[&str]| -> Vec<String> {
+        filler
+            .clone()
+            .chain(own.iter().map(|group| (*group).to_owned()))
+            .collect()
+    };
+    for (case, alice, bob) in [
+        ("few groups", json!(["staff", "admins"]), json!(["staff"])),
+        (
+            "more than a cookie holds",
+            json!(many(&["staff", "admins"])),
+            json!(many(&["staff"])),
+        ),
+    ] {
+        let users = json!({ "users": { "alice": { "groups": alice }, "bob": { "groups": bob } } });
+        let site = checks::site("outpost/domain.yaml")
+            .provider(&users)
+            .start()?;
+        let rule = json!({ "require": { "groups": ["admins"] } });
+        let hosts = ["wiki", "files"];
+        let _traefik = traefik_with(&site, "traefik/route-domain.yaml", &hosts, &rule)?;
+        let page = site.url("wiki", "/")?;
+        let journey = Client::new()?.sign_in(&page, &BOB)?;
+        assert_eq!(
+            journey.landed.status,
+            StatusCode::FORBIDDEN,
+            "{case}: {journey}"
+        );
+        assert_eq!(site.wiki().len(), 0, "{case}: nothing reached the app");
+
+        let alice = Client::new()?;
+        let journey = alice.sign_in(&page, &ALICE)?;
+        assert_eq!(journey.landed.status, StatusCode::OK, "{case}: {journey}");
+        let seen = site.wiki();
+        let seen = seen.last().context("the app was asked")?;
+        let told = seen.headers.keys().filter(|name| name.contains("gatepost"));
+        assert_eq!(told.count(), 0, "{case}: {:?}", seen.headers);
+        let groups = seen.headers.get("x-auth-groups").context("groups")?;
+        assert!(
+            groups.join("|").split('|').any(|group| group == "admins"),
+            "{case}: {groups:?}"
+        );
+    }
+    Ok(())
 }
 
 fn verdicts_of_clients_decide_nothing(site: &Site) -> Result<()> {

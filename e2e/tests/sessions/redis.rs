@@ -154,7 +154,9 @@ fn certificates(folder: &Path) -> Result<()> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     // OpenSSL takes a certificate whose issuer has the same name for self-signed.
-    authority.distinguished_name.push(DnType::CommonName, "test authority");
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "test authority");
     let key = KeyPair::generate()?;
     let authority = CertifiedIssuer::self_signed(authority, key)?;
     fs::write(folder.join("ca.pem"), authority.pem())?;

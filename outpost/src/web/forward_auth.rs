@@ -204,7 +204,10 @@ impl Site<'_> {
                 .map_err(Unauthenticated::Window),
             Err(reason) => Err(*reason),
         };
-        let outcome = match application.policy.decide(visit, session) {
+        let outcome = match application
+            .policy
+            .decide_narrowed(visit, session, visit.narrower())
+        {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 Outcome::Pass(Pass::new(&permit, application, visit, dialect))
             }
@@ -243,13 +246,16 @@ impl Site<'_> {
         visit: &Visit<'_>,
         record: &SessionRecord,
     ) -> Outcome {
-        let whole = self
-            .outpost
-            .whole_session(self.deployment, application, record);
+        let whole =
+            self.outpost
+                .whole_session(self.deployment, application, record, visit.narrower());
         let session = whole
             .current(self.outpost.clock.now(), CLOCK_SKEW_SECONDS)
             .map_err(Unauthenticated::Window);
-        match application.policy.decide(visit, session) {
+        match application
+            .policy
+            .decide_narrowed(visit, session, visit.narrower())
+        {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 Outcome::Pass(Pass::new(&permit, application, visit, dialect))
             }

@@ -211,7 +211,7 @@ impl Site<'_> {
     ) -> Option<Denied> {
         let whole = self
             .outpost
-            .whole_session(self.deployment, application, record);
+            .whole_session(self.deployment, application, record, None);
         let claims = whole.claims_at_issue();
         if application.policy.require.rule(claims) != Ruling::Fails {
             return None;

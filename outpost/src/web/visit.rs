@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use gatepost_policy::{Presentation, Request};
+use gatepost_policy::{Presentation, RULE_HEADER, Request, Require};
 use gatepost_session::cookie::{self, Candidates, CookieName};
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method};
@@ -30,6 +30,8 @@ pub struct Visit<'a> {
     trusted_peer: bool,
     peer: IpAddr,
     client: Option<Client>,
+    /// What else must hold for it to pass, as the plugin in the proxy says.
+    narrower: Option<Require>,
 }
 
 impl<'a> Visit<'a> {
@@ -56,6 +58,7 @@ impl<'a> Visit<'a> {
             trusted_peer,
             peer,
             client: client(&parts.headers, peer, trusted),
+            narrower: None,
         }
     }
 
@@ -132,7 +135,14 @@ impl<'a> Visit<'a> {
             trusted_peer: self.trusted_peer,
             peer: self.peer,
             client: self.client,
+            narrower: narrower(headers)?,
         })
+    }
+
+    /// The rule of the plugin in whose place this is decided, which must hold besides the
+    /// application's own. Nobody gains by making one up.
+    pub fn narrower(&self) -> Option<&Require> {
+        self.narrower.as_ref()
     }
 
     /// The method.
@@ -297,6 +307,15 @@ fn header_host(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
 /// A header that a proxy sets, once and as text.
 fn forwarded<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Failure> {
     single(headers, name).map_err(|()| Failure::Forwarded(name))
+}
+
+/// The rule that the plugin hands on. One that cannot be read must not be one that is not there.
+fn narrower(headers: &HeaderMap) -> Result<Option<Require>, Failure> {
+    let Some(text) = forwarded(headers, RULE_HEADER)? else {
+        return Ok(None);
+    };
+    let rule = Require::from_text(text).map_err(|_| Failure::Forwarded(RULE_HEADER))?;
+    Ok(Some(rule))
 }
 
 fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Failure> {

@@ -370,6 +370,8 @@ fn in_route_mode_every_request_goes_on_with_its_verdict() {
             .with("Cookie", &sent)
             .with("X-Gatepost-Verdict", "allow")
             .with("x_gatepost_verdict", "allow")
+            .with("X-Gatepost-Require", "any=user:mallory")
+            .with("X_Gatepost.Require", "any=user:mallory")
             .with("X-Auth-Username", "mallory");
         assert_eq!(
             gate(settings.clone()).handle(&host),
@@ -378,6 +380,11 @@ fn in_route_mode_every_request_goes_on_with_its_verdict() {
         );
         assert_eq!(host.header("X-Gatepost-Verdict").as_deref(), Some(verdict));
         assert_eq!(host.header("x_gatepost_verdict"), None, "{verdict}");
+        // Whoever decides in the plugin's place has to know its rule.
+        let rule = host.header("X-Gatepost-Require");
+        let expected = (verdict != "allow").then_some("any=group:staff");
+        assert_eq!(rule.as_deref(), expected, "{verdict}");
+        assert_eq!(host.header("X_Gatepost.Require"), None, "{verdict}");
         assert_eq!(host.header("X-Auth-Username").as_deref(), user, "{verdict}");
         // The outpost needs the cookie for whatever is not decided here.
         assert_eq!(

@@ -1,0 +1,144 @@
+//! A rule as the text of a header: how a proxy tells the outpost what else must hold.
+
+use alloc::string::String;
+use core::fmt;
+
+use super::{Condition, Require};
+use crate::percent;
+
+/// A text that is not a rule's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidRule;
+
+impl fmt::Display for InvalidRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a rule: expected entries like `any=group:staff`, with `&` between them")
+    }
+}
+
+impl core::error::Error for InvalidRule {}
+
+impl Require {
+    /// The rule as a text that fits a header, like `any=group:staff&all=emailDomain:example.com`,
+    /// names percent-encoded (RFC 3986 §2.1); `None` for the rule that admits everyone.
+    pub fn to_text(&self) -> Option<String> {
+        let mut text = String::new();
+        let any = self.any.iter().map(|condition| ("any", condition));
+        let all = self.all.iter().map(|condition| ("all", condition));
+        for (which, condition) in any.chain(all) {
+            let (kind, name) = condition.parts();
+            if !text.is_empty() {
+                text.push('&');
+            }
+            for part in [which, "=", kind, ":"] {
+                text.push_str(part);
+            }
+            percent::push_encoded(&mut text, name.as_bytes());
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The rule of a text that [`Self::to_text`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRule`] for any other, also an empty one: no part of a rule may get lost unseen.
+    pub fn from_text(text: &str) -> Result<Self, InvalidRule> {
+        let mut rule = Self::default();
+        for entry in text.split('&') {
+            let (which, condition) = entry.split_once('=').ok_or(InvalidRule)?;
+            let conditions = match which {
+                "any" => &mut rule.any,
+                "all" => &mut rule.all,
+                _ => return Err(InvalidRule),
+            };
+            conditions.push(Condition::from_parts(condition).ok_or(InvalidRule)?);
+        }
+        Ok(rule)
+    }
+}
+
+impl Condition {
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Group(name) => ("group", name),
+            Self::User(name) => ("user", name),
+            Self::Email(address) => ("email", address),
+            Self::EmailDomain(domain) => ("emailDomain", domain),
+        }
+    }
+
+    fn from_parts(text: &str) -> Option<Self> {
+        let (kind, name) = text.split_once(':')?;
+        let name = percent::decoded(name).filter(|name| !name.is_empty())?;
+        Some(match kind {
+            "group" => Self::Group(name),
+            "user" => Self::User(name),
+            "email" => Self::Email(name),
+            "emailDomain" => Self::EmailDomain(name),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_written_is_read() {
+        for text in [
+            "",
+            "&",
+            "any",
+            "any=",
+            "any=group",
+            "any=group:",
+            "any=group:a&",
+            "any=group:a b",
+            "any=group:%41",
+            "any=group:%e4",
+            "any=group:%C3%A",
+            "any=group:%FF",
+            "none=group:a",
+            "any=color:red",
+            "any=group:a&any=color:red",
+            "ANY=group:a",
+        ] {
+            assert_eq!(Require::from_text(text), Err(InvalidRule), "{text}");
+        }
+        assert_eq!(Require::default().to_text(), None);
+        let text = "any=group:staff&any=user:J%C3%BCrgen%20%26%20Co&all=emailDomain:a.example";
+        let rule = Require::from_text(text).expect("a rule");
+        assert_eq!(rule.to_text().as_deref(), Some(text));
+    }
+
+    fn conditions() -> impl Strategy<Value = Vec<Condition>> {
+        let name = "\\PC{1,12}";
+        let condition = prop_oneof![
+            name.prop_map(Condition::Group),
+            name.prop_map(Condition::User),
+            name.prop_map(Condition::Email),
+            name.prop_map(Condition::EmailDomain),
+        ];
+        prop::collection::vec(condition, 0..4)
+    }
+
+    proptest! {
+        #[test]
+        fn a_rule_comes_back_as_it_went(any in conditions(), all in conditions()) {
+            let rule = Require { any, all };
+            match rule.to_text() {
+                None => prop_assert_eq!(rule, Require::default()),
+                Some(text) => {
+                    prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+                    prop_assert_eq!(Require::from_text(&text), Ok(rule));
+                }
+            }
+        }
+    }
+}
