@@ -13,6 +13,7 @@ use gatepost_session::KeyId;
 use crate::authentik::{self, Follower, Settings};
 use crate::config::Config;
 use crate::server::Source;
+use crate::traces::Traces;
 use crate::{logging, reload, server};
 
 mod check;
@@ -174,15 +175,17 @@ fn serve(file: &ConfigFile) -> Option<()> {
         }
         None => (file.load()?, Source::Files(file.config.clone())),
     };
-    if let Err(error) = logging::start(&config.log) {
-        complain(&error);
-        return None;
-    }
     on_runtime(async {
-        server::serve(config, source)
+        let traces = config.traces.as_ref().map(Traces::start).transpose();
+        let traces = said(traces)?;
+        said(logging::start(&config.log, traces.as_ref()))?;
+        let served = server::serve(config, source)
             .await
-            .inspect_err(|error| tracing::error!(%error, "cannot serve"))
-            .ok()
+            .inspect_err(|error| tracing::error!(%error, "cannot serve"));
+        if let Some(traces) = traces {
+            traces.finish().await;
+        }
+        served.ok()
     })
 }
 

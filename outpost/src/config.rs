@@ -24,6 +24,7 @@ use crate::pages::Brand;
 use crate::provider::KnownProvider;
 use crate::store::{RedisTls, RedisUrl};
 use crate::tls::Identity;
+use crate::traces::TracesSettings;
 use crate::trust::TrustedProxies;
 use places::Places;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub tls: Option<Identity>,
     /// How it logs.
     pub log: Log,
+    /// Where it delivers traces, if anywhere.
+    pub traces: Option<TracesSettings>,
     /// The secrets that sign and encrypt.
     pub keys: KeyRing,
     /// Whose `X-Forwarded-*` headers are believed.

@@ -8,6 +8,7 @@
 //! - [`sessions`]: opening and renewing sessions.
 //! - [`web`]: the endpoints. Every one returns an [`web::Outcome`], and one place turns that into
 //!   a response, so no path through a handler ends without a decision.
+//! - [`logging`], [`metrics`], [`traces`] and [`audit`]: what an operator sees of it.
 //! - [`server`]: listeners and their life; [`cli`]: the commands.
 
 pub mod application;
@@ -34,6 +35,7 @@ pub mod server;
 pub mod sessions;
 pub mod store;
 pub mod tls;
+pub mod traces;
 pub mod traefik;
 pub mod trust;
 pub mod web;

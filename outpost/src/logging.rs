@@ -9,13 +9,14 @@ use tracing_subscriber::{Layer as _, filter::Targets, fmt};
 
 use crate::audit;
 use crate::config::{Log, LogFormat};
+use crate::traces::Traces;
 
-/// Starts logging to standard error.
+/// Starts logging to standard error, and having spans delivered by `traces`.
 ///
 /// # Errors
 ///
 /// [`TryInitError`] when the process logs already.
-pub fn start(log: &Log) -> Result<(), TryInitError> {
+pub fn start(log: &Log, traces: Option<&Traces>) -> Result<(), TryInitError> {
     // The libraries below say at `debug` what requests carry, tokens too: only our own lines go
     // below `warn`.
     let ours = Targets::new()
@@ -40,7 +41,8 @@ pub fn start(log: &Log) -> Result<(), TryInitError> {
             .with_writer(std::io::stderr)
             .boxed(),
     };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(ours))
-        .try_init()
+    // A list, since an optional layer that is absent counts as one that wants everything.
+    let mut layers = vec![lines.with_filter(ours).boxed()];
+    layers.extend(traces.map(|traces| traces.layer().boxed()));
+    tracing_subscriber::registry().with(layers).try_init()
 }

@@ -161,7 +161,8 @@ impl Confirmed {
 }
 
 impl Verdict {
-    fn word(self) -> &'static str {
+    /// What it is called in metrics and traces.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::SignIn => "sign_in",

@@ -31,6 +31,7 @@ pub fn watch(
     let mut seen = versions(&files);
     let listen = config.listen.clone();
     let store = config.store.clone();
+    let traces = config.traces.clone();
     tokio::spawn(async move {
         #[cfg(unix)]
         let mut hangup =
@@ -62,8 +63,8 @@ pub fn watch(
             seen = now;
             match Config::load(config_file.as_deref(), variables()) {
                 Ok(config) => {
-                    if config.listen != listen || config.store != store {
-                        tracing::warn!("changes of `listen` and `store` take a restart");
+                    if config.listen != listen || config.store != store || config.traces != traces {
+                        tracing::warn!("changes of `listen`, `store` and `tracing` take a restart");
                     }
                     if let (Some(shown), Some(given)) = (&certificate, &config.tls) {
                         shown.reload_from_config(given.server_config());

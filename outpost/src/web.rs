@@ -21,6 +21,7 @@ use tracing::Instrument as _;
 use crate::metrics;
 use crate::outpost::{Deployment, Outpost};
 use crate::pages::{Language, Reader};
+use crate::traces;
 
 mod backchannel_logout;
 mod callback;
@@ -56,10 +57,16 @@ async fn serve(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let deployment = outpost.deployment();
     let correlation = Correlation::of(&parts.headers);
-    let mut response = respond(&outpost, peer.ip(), &parts, body)
-        .instrument(correlation.span())
+    let trusted = deployment.trusted_proxies.contains(peer.ip());
+    let span = traces::request(&parts.method, &parts.headers, trusted);
+    let lines = correlation.span(traces::trace_id(&span).as_deref());
+    let mut response = respond(&outpost, &deployment, peer.ip(), &parts, body)
+        .instrument(span.clone())
+        .instrument(lines)
         .await;
+    traces::answered(&span, response.status());
     response.headers_mut().extend(correlation.header());
     response
 }
@@ -67,19 +74,20 @@ async fn serve(
 /// Answers one request from `peer`. No endpoint but one reads a body.
 async fn respond(
     outpost: &Outpost,
+    deployment: &Deployment,
     peer: IpAddr,
     parts: &http::request::Parts,
     body: Body,
 ) -> Response {
     let begun = Instant::now();
-    let deployment = outpost.deployment();
     let visit = Visit::direct(parts, peer, &deployment.trusted_proxies);
     let site = Site {
         outpost,
-        deployment: &deployment,
+        deployment,
     };
     let found = Endpoint::of(visit.target_str(), &deployment.applications);
     let named = found.map_or("none", Endpoint::name);
+    traces::routed(&parts.method, named);
     let (channel, presentation, answer) = match found {
         Some(Endpoint::Auth(dialect)) => {
             let (presentation, answer) = site.forward_auth(dialect, &visit, parts).await;
@@ -102,6 +110,9 @@ async fn respond(
             site.elsewhere(&visit),
         ),
     };
+    if let Some(verdict) = answer.outcome.verdict() {
+        traces::decided(verdict);
+    }
     let reader = Reader {
         pages: &deployment.pages,
         language: Language::accepted(visit.header_text("accept-language")),
@@ -134,6 +145,7 @@ impl Site<'_> {
             }
             .into();
         };
+        traces::is_for(application.audience.as_str());
         let allowed = match endpoint {
             OwnEndpoint::Start | OwnEndpoint::Session => {
                 matches!(*visit.method(), Method::GET | Method::HEAD)

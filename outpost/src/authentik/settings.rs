@@ -131,7 +131,7 @@ impl Settings {
             gatepost: environment
                 .0
                 .into_iter()
-                .filter(|(name, _)| name.starts_with(crate::config::environment::PREFIX))
+                .filter(|(name, _)| crate::config::environment::is_read(name))
                 .collect(),
         }))
     }

@@ -16,6 +16,18 @@ pub const PREFIX: &str = "GATEPOST_";
 /// Names the configuration file itself, so it is no key of it.
 pub const CONFIG_FILE: &str = "GATEPOST_CONFIG";
 
+/// Variables of OpenTelemetry that stand for a key: whoever has a collector for everything names it
+/// once. Our own of the same key wins, and the more specific of these.
+const STANDARD: [(&str, &str); 2] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.endpoint"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "tracing.endpoint"),
+];
+
+/// Whether a variable of that name may say something of the configuration.
+pub fn is_read(name: &str) -> bool {
+    name.starts_with(PREFIX) || STANDARD.iter().any(|(standard, _)| *standard == name)
+}
+
 /// A step from a section to what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
@@ -31,10 +43,17 @@ pub fn overlay(
     variables: impl IntoIterator<Item = (String, String)>,
     problems: &Problems,
 ) {
-    let mut ours: Vec<(String, String)> = variables
+    let (mut ours, standard): (Vec<_>, Vec<_>) = variables
         .into_iter()
-        .filter(|(name, text)| name.starts_with(PREFIX) && name != CONFIG_FILE && !text.is_empty())
-        .collect();
+        .filter(|(name, text)| is_read(name) && name != CONFIG_FILE && !text.is_empty())
+        .partition(|(name, _)| name.starts_with(PREFIX));
+    for (name, key) in STANDARD {
+        if let Some((_, text)) = standard.iter().find(|(given, _)| given == name)
+            && let Err(message) = set(value, &steps(key, &[]), Value::String(text.clone()))
+        {
+            problems.add(name, message);
+        }
+    }
     // In order of their lists' indices, so that each list grows without gaps. By length first:
     // `_10_` comes after `_9_`.
     ours.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));

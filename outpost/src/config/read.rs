@@ -21,6 +21,7 @@ mod pages;
 mod provider;
 mod session;
 mod store;
+mod traces;
 mod traefik;
 
 /// Reads every key and reports what is wrong; `None` when something needed is missing or wrong.
@@ -30,6 +31,9 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let listen = listen(&mut fields);
     let tls = fields.section("tls").and_then(|tls| identity(tls, &files));
     let log = log(&mut fields);
+    let traces = fields
+        .section("tracing")
+        .and_then(|fields| traces::traces(fields, &files));
     let keys = keys(&mut fields, &files);
     let trusted_proxies = trusted_proxies(&mut fields);
     let rate_limit = rate_limit(&mut fields);
@@ -74,6 +78,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         listen: listen?,
         tls,
         log,
+        traces,
         keys: keys?,
         trusted_proxies,
         rate_limit,

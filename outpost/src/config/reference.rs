@@ -38,6 +38,8 @@ pub enum Kind {
     Span,
     /// A whole number.
     Number,
+    /// A number from 0 to 1.
+    Ratio,
     /// `true` or `false`.
     Flag,
     /// One of these words.
@@ -66,6 +68,13 @@ const SECTIONS: &[(&str, &str)] = &[
          for which nobody vouches. Both files are read again when they change.",
     ),
     ("log", "How the outpost logs, to standard error."),
+    (
+        "tracing",
+        "Where the outpost delivers traces, by OTLP over HTTP (`http/protobuf`). Without this section \
+         it does not. `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` count \
+         as `endpoint`, and `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, \
+         `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_BSP_*` have their meaning.",
+    ),
     (
         "",
         "At the top level: the secrets, and whose word is taken.",
@@ -147,6 +156,42 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&["error", "warn", "info", "debug"]),
         "info",
         "The least severity that is written. The audit log is written at any.",
+    ),
+    key(
+        "tracing.endpoint",
+        Kind::Url,
+        "",
+        "The collector, like `http://collector:4318`; `/v1/traces` is added where it is missing. Required.",
+    ),
+    key(
+        "tracing.headers{}",
+        Kind::Texts,
+        "",
+        "What is sent along: name and value, like a key to the collector.",
+    ),
+    key(
+        "tracing.headersFile",
+        Kind::File,
+        "",
+        "Instead of `headers`: a file with `name=value`, one a line.",
+    ),
+    key(
+        "tracing.caFile",
+        Kind::File,
+        "",
+        "Certificates that are trusted besides the system's, in PEM.",
+    ),
+    key(
+        "tracing.sampleRatio",
+        Kind::Ratio,
+        "1",
+        "Which part of the traces that begin here is delivered. Those that a trusted proxy began are as it decided.",
+    ),
+    key(
+        "tracing.serviceName",
+        Kind::Text,
+        "gatepost",
+        "What the outpost is called there.",
     ),
     key(
         "keys",
@@ -619,6 +664,7 @@ fn property(key: &Key) -> Value {
             "type": ["string", "integer"], "pattern": "^[0-9]+[smhd]?$", "minimum": 0,
         }),
         Kind::Number => json!({"type": ["integer", "string"], "pattern": "^[0-9]+$", "minimum": 0}),
+        Kind::Ratio => json!({"type": ["number", "string"], "minimum": 0, "maximum": 1}),
         Kind::Flag => json!({"enum": [true, false, "true", "false"]}),
         Kind::Choice(words) => json!({"enum": words}),
         Kind::List => json!({"type": ["array", "string"], "items": {"type": "string"}}),
@@ -629,6 +675,7 @@ fn property(key: &Key) -> Value {
         let default = match key.kind {
             Kind::Flag => json!(key.default == "true"),
             Kind::Number => json!(key.default.parse::<u64>().unwrap_or_default()),
+            Kind::Ratio => json!(key.default.parse::<f64>().unwrap_or_default()),
             Kind::List => json!(key.default.split(", ").collect::<Vec<_>>()),
             _ => json!(key.default),
         };
@@ -721,6 +768,7 @@ fn accepts(kind: Kind) -> String {
         Kind::Address => "address and port".to_owned(),
         Kind::Span => "span of time".to_owned(),
         Kind::Number => "number".to_owned(),
+        Kind::Ratio => "number from 0 to 1".to_owned(),
         Kind::Flag => "`true`, `false`".to_owned(),
         Kind::Choice(words) => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();

@@ -115,7 +115,13 @@ fn is_setting(text: &str) -> bool {
     };
     let file = matches!(
         key,
-        "keysFile" | "caFile" | "clientAuthentication" | "tls" | "logoFile" | "templates"
+        "keysFile"
+            | "caFile"
+            | "clientAuthentication"
+            | "tls"
+            | "tracing"
+            | "logoFile"
+            | "templates"
     );
     let known = keys().any(|known| known.split(['.', '[', ']', '{']).any(|word| word == key));
     known && !file
@@ -419,4 +425,73 @@ fn secrets_may_come_from_files() {
         ["keysFile: stands beside `keys`: write one of them"]
     );
     std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+#[test]
+fn traces_go_where_the_file_or_the_standard_variables_say() {
+    let example = |section: &str, variables: &[(&str, &str)]| {
+        let pairs = variables
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Config::parse(&format!("{EXAMPLE}\n{section}"), pairs)
+    };
+    let own = "tracing: {endpoint: 'http://own:4318/'}";
+    let standard = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318");
+    let specific = (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "http://traces:4318/v1/traces",
+    );
+    let ours = ("GATEPOST_TRACING_ENDPOINT", "https://ours/otlp");
+    for (case, section, variables, expected) in [
+        ("nothing", "", &[][..], None),
+        ("the file", own, &[], Some("http://own:4318/v1/traces")),
+        (
+            "everything's",
+            "",
+            &[standard],
+            Some("http://all:4318/v1/traces"),
+        ),
+        (
+            "the traces'",
+            "",
+            &[specific, standard],
+            Some("http://traces:4318/v1/traces"),
+        ),
+        (
+            "ours",
+            own,
+            &[ours, specific],
+            Some("https://ours/otlp/v1/traces"),
+        ),
+    ] {
+        let config = example(section, variables).expect(case);
+        let endpoint = config
+            .traces
+            .as_ref()
+            .map(|traces| traces.endpoint.as_str());
+        assert_eq!(endpoint, expected, "{case}");
+    }
+    for (section, problem) in [
+        ("tracing: {sampleRatio: 1}", "tracing.endpoint"),
+        ("tracing: {endpoint: 'collector:4318'}", "tracing.endpoint"),
+        (
+            "tracing: {endpoint: 'http://c', sampleRatio: 2}",
+            "tracing.sampleRatio",
+        ),
+        (
+            "tracing: {endpoint: 'http://c', headers: {'a b': s3cret}}",
+            "tracing.headers",
+        ),
+    ] {
+        let error = example(section, &[]).expect_err(section).to_string();
+        assert!(error.starts_with(problem), "{section}: {error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    let config = example(
+        "tracing: {endpoint: 'http://c', headers: {Authorization: s3cret}}",
+        &[],
+    );
+    let traces = config.expect("a configuration").traces.expect("traces");
+    assert_eq!(traces.headers["authorization"], "s3cret");
+    assert!(!format!("{traces:?}").contains("s3cret"));
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use tracing::Instrument as _;
 
 use super::known::PublicAddress;
 use crate::metrics::time_provider;
+use crate::traces;
 
 /// The longest answer that is read, in bytes. A token response with some hundred groups is a
 /// tenth of it.
@@ -32,7 +34,7 @@ pub enum HttpError {
     /// There is no certificate to trust.
     #[error(
         "this system has no certificate authorities to trust: install its `ca-certificates`, or \
-         set the provider's `caFile`"
+         set `caFile`"
     )]
     NoAuthorities,
     /// No answer: no connection, a certificate that is not trusted, or a timeout.
@@ -115,11 +117,16 @@ fn build(
         .map_err(HttpError::Client)
 }
 
+/// A client that trusts the system's certificates and those of its options.
+pub(crate) fn client(options: &HttpOptions<'_>) -> Result<reqwest::Client, HttpError> {
+    build(options, || builder(options))
+}
+
 impl HttpClient {
     /// A client that trusts the system's certificates and those of its options. Without either it
     /// can only ask a provider that has no TLS.
     pub(crate) fn new(provider: &str, options: &HttpOptions<'_>) -> Result<Self, HttpError> {
-        build(options, || builder(options)).map(|client| Self {
+        client(options).map(|client| Self {
             client,
             provider: provider.to_owned(),
         })
@@ -159,7 +166,13 @@ impl<'c> AsyncHttpClient<'c> for HttpClient {
     type Error = HttpError;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
 
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(time_provider(&self.provider, self.send(request)))
+    fn call(&'c self, mut request: HttpRequest) -> Self::Future {
+        let span = traces::provider_request(&self.provider, &mut request);
+        Box::pin(async move {
+            let answer = time_provider(&self.provider, self.send(request));
+            let answer = answer.instrument(span.clone()).await;
+            traces::provider_answered(&span, answer.as_ref().map(HttpResponse::status));
+            answer
+        })
     }
 }

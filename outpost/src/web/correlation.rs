@@ -42,15 +42,21 @@ impl Correlation {
 
     /// The span that the request is answered in. Of the highest level: it only adds fields to
     /// lines that are written anyway.
-    pub(super) fn span(&self) -> Span {
+    ///
+    /// `traced` is the id of the trace that the outpost delivers of it, which may be one that the
+    /// proxy did not name.
+    pub(super) fn span(&self, traced: Option<&str>) -> Span {
         let span = tracing::error_span!(
             "request",
             id = self.request,
             trace_id = tracing::field::Empty,
             parent_id = tracing::field::Empty,
         );
-        if let Some(trace) = &self.trace {
-            span.record("trace_id", trace.id.as_str());
+        let named = self.trace.as_ref();
+        if let Some(id) = traced.or(named.map(|trace| trace.id.as_str())) {
+            span.record("trace_id", id);
+        }
+        if let Some(trace) = named.filter(|trace| traced.is_none_or(|id| id == trace.id)) {
             span.record("parent_id", trace.parent.as_str());
         }
         span

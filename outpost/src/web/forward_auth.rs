@@ -15,6 +15,7 @@ use crate::authority::Authority;
 use crate::metrics::{self, Success};
 use crate::sessions::{ConfirmError, Confirmation, Kept, MintError};
 use crate::store::{SessionRecord, StoreUnavailable};
+use crate::traces;
 
 /// The session of a request, as far as it could be had.
 struct Found {
@@ -53,6 +54,7 @@ impl Site<'_> {
             }
             .into();
         };
+        traces::is_for(application.audience.as_str());
         // Where a proxy sends every path here, the browser's own endpoints are met in place, so
         // that no second route to the outpost is needed.
         if Endpoint::is_outposts(visit.target_str(), applications) {

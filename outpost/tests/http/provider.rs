@@ -106,6 +106,8 @@ pub(crate) struct Script {
     /// How often a session was renewed, and the only refresh token that is taken.
     pub(crate) refreshes: u32,
     pub(crate) refresh_token: String,
+    /// Of which trace the last exchange was.
+    pub(crate) traceparent: Option<String>,
     codes: HashMap<String, HashMap<String, String>>,
     gate: Option<Gate>,
 }
@@ -161,6 +163,7 @@ impl Provider {
             exchanges: 0,
             refreshes: 0,
             refresh_token: "refresh-0".into(),
+            traceparent: None,
             codes: HashMap::new(),
             gate: None,
         };
@@ -328,6 +331,10 @@ async fn token(
     }
     let mut script = provider.script();
     script.exchanges += 1;
+    let trace = headers
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok());
+    script.traceparent = trace.map(str::to_owned);
     let refuse =
         |error: &str| (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
     if script.down {

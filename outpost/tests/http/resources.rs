@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::process::{Folder, LIMIT, Running, client, write_config};
+use crate::program::{Folder, LIMIT, Running, client, write_config};
 use crate::provider::{KeysAnswer, Provider};
 use crate::world::World;
 

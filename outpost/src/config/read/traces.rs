@@ -1,0 +1,98 @@
+//! The keys of where traces go.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use gatepost_policy::config::Fields;
+use http::HeaderMap;
+use serde_json::Value;
+use url::Url;
+
+use super::read_file;
+use crate::traces::{self, TracesSettings};
+
+/// Where a collector takes traces (OTLP 1.9 §OTLP/HTTP Request).
+const PATH: &str = "/v1/traces";
+
+pub(super) fn traces(
+    mut fields: Fields<'_>,
+    files: &RefCell<Vec<PathBuf>>,
+) -> Option<TracesSettings> {
+    let endpoint = fields.required_text("endpoint", "the collector, like `http://collector:4318`");
+    let endpoint = endpoint.and_then(|text| {
+        let url = endpoint_of(&text);
+        if url.is_none() {
+            fields.problem("endpoint", "expected a URL like `http://collector:4318`");
+        }
+        url
+    });
+    let headers = headers(&mut fields, files);
+    let authorities = fields
+        .text("caFile")
+        .and_then(|path| read_file(&fields, "caFile", &path, files))
+        .map(|text| text.as_bytes().to_vec())
+        .unwrap_or_default();
+    let sample_ratio = fields.parsed("sampleRatio", |text| {
+        let ratio = text.parse::<f64>().ok();
+        ratio
+            .filter(|ratio| (0.0..=1.0).contains(ratio))
+            .ok_or("expected a number from 0 to 1")
+    });
+    let service_name = fields.text("serviceName");
+    fields.finish();
+    Some(TracesSettings {
+        endpoint: endpoint?,
+        headers: headers?,
+        authorities,
+        sample_ratio: sample_ratio.unwrap_or(1.0),
+        service_name,
+    })
+}
+
+/// The collector's URL for traces: as it stands where it names them, else below it.
+fn endpoint_of(text: &str) -> Option<Url> {
+    let mut url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())?;
+    let path = url.path().trim_end_matches('/');
+    if !path.ends_with(PATH) {
+        let path = format!("{path}{PATH}");
+        url.set_path(&path);
+    }
+    Some(url)
+}
+
+/// What is sent along; `None` after a problem was reported.
+fn headers(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<HeaderMap> {
+    let written = fields.value("headers");
+    let file = fields.text("headersFile");
+    let (key, headers) = match (written, file) {
+        (Some(_), Some(_)) => {
+            fields.problem("headersFile", "stands beside `headers`: write one of them");
+            return None;
+        }
+        (Some(Value::Object(section)), None) => {
+            let pairs = section.iter().map(|(name, value)| {
+                // What is no text is no value of a header, and reported as such.
+                (name.as_str(), value.as_str().unwrap_or("\0"))
+            });
+            ("headers", traces::headers(pairs))
+        }
+        (Some(_), None) => {
+            fields.problem("headers", "expected a section of names and values");
+            return None;
+        }
+        (None, Some(path)) => {
+            let text = read_file(fields, "headersFile", &path, files)?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            let pairs = lines.map(|line| line.split_once('=').unwrap_or((line, "\0")));
+            ("headersFile", traces::headers(pairs))
+        }
+        (None, None) => return Some(HeaderMap::new()),
+    };
+    headers
+        .map_err(|name| {
+            fields.problem(key, format!("`{name}`: expected a header's name and value"))
+        })
+        .ok()
+}
