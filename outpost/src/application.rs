@@ -11,6 +11,8 @@ use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Signer, Verifier
 use crate::authentik::{self, FromAuthentik};
 use crate::authority::{Authority, ExternalUrl};
 use crate::config::{ApplicationSettings, Mode, SessionTimes};
+use crate::machines::Machines;
+use crate::outpost::DeployError;
 use crate::provider::Provider;
 
 /// One application, with all that is needed to answer for it.
@@ -34,6 +36,8 @@ pub struct Application {
     pub forward_cookie: bool,
     /// Which groups its cookie keeps beside those of the policy when it has no room for all.
     pub cookie_groups: Option<Vec<String>>,
+    /// Its programs, where their credentials stand in for a session.
+    pub machines: Option<Machines>,
     /// How its session cookie is set.
     pub cookie: Attributes,
     /// Builds the URL that starts a sign-in.
@@ -46,13 +50,17 @@ pub struct Application {
 }
 
 impl Application {
-    /// The application of these settings, whose sessions keys of `ring` sign unless it has its own;
-    /// `None` when they derive no key, which keys that were read always do.
+    /// The application of these settings, whose sessions keys of `ring` sign unless it has its own.
+    ///
+    /// # Errors
+    ///
+    /// [`DeployError::NoSigningKey`] when they derive no key, which keys that were read always do,
+    /// and [`DeployError::NoRandomness`].
     pub fn new(
         settings: &ApplicationSettings,
         ring: &KeyRing,
         provider: Arc<Provider>,
-    ) -> Option<Self> {
+    ) -> Result<Self, DeployError> {
         let domain = match &settings.mode {
             Mode::Single => None,
             Mode::Domain(domain) => Some(domain.as_str().to_owned()),
@@ -71,7 +79,7 @@ impl Application {
                 |outpost| SignIn::OnOutpost(outpost, prefix.clone()),
             ),
         };
-        Some(Self {
+        Ok(Self {
             audience: settings.audience.clone(),
             mode: settings.mode.clone(),
             external: settings.external.clone(),
@@ -81,6 +89,12 @@ impl Application {
             headers: settings.headers.clone(),
             forward_cookie: settings.forward_cookie,
             cookie_groups: settings.cookie_groups.clone(),
+            machines: match &settings.machines {
+                Some(machines) => {
+                    Some(Machines::new(machines.clone()).ok_or(DeployError::NoRandomness)?)
+                }
+                None => None,
+            },
             cookie: Attributes {
                 name: settings.cookie_name.clone(),
                 domain,
@@ -88,7 +102,7 @@ impl Application {
             },
             sign_in,
             authentik: settings.authentik.clone(),
-            signer: Signer::new(ring)?,
+            signer: Signer::new(ring).ok_or(DeployError::NoSigningKey)?,
             verifier,
         })
     }

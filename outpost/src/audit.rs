@@ -6,11 +6,14 @@
 //! of the session's id: the same for all lines of one session, and of no use to whoever reads it.
 //! What a client or a provider wrote is quoted, so that it cannot pass for another field or line.
 
+use gatepost_policy::Scheme;
 use gatepost_session::{Claims, SessionId};
 use sha2::{Digest as _, Sha256};
 
 use crate::application::Application;
+use crate::machines;
 use crate::metrics::{self, Success};
+use crate::provider::Refusal;
 use crate::store::Identity;
 use crate::web::Failure;
 
@@ -48,6 +51,44 @@ pub fn sign_in_failed(application: &Application, failure: &Failure) {
 /// A person who is signed in was not admitted.
 pub fn denied(application: &Application, claims: &Claims) {
     person("denied", "not admitted", application, claims);
+}
+
+/// A program's credentials were checked, and hold. What follows with them is not written again
+/// while that is believed.
+pub fn machine_let_in(application: &Application, scheme: Scheme, identity: &Identity) {
+    metrics::machine_checked(
+        application.audience.as_str(),
+        machines::word(scheme),
+        Success::Succeeded,
+    );
+    tracing::info!(
+        target: TARGET,
+        event = "machine",
+        application = %application.audience,
+        issuer = identity.issuer,
+        subject = ?identity.subject,
+        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
+        scheme = machines::word(scheme),
+        "credentials accepted",
+    );
+}
+
+/// A program's credentials were checked, and do not hold.
+pub fn machine_refused(application: &Application, scheme: Scheme, reason: Refusal) {
+    metrics::machine_checked(
+        application.audience.as_str(),
+        machines::word(scheme),
+        Success::Failed,
+    );
+    tracing::info!(
+        target: TARGET,
+        event = "machine_refused",
+        application = %application.audience,
+        issuer = application.provider.settings().issuer.as_str(),
+        scheme = machines::word(scheme),
+        %reason,
+        "credentials refused",
+    );
 }
 
 /// A person signed out.

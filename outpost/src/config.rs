@@ -142,6 +142,9 @@ pub struct SessionTimes {
     pub idle: u64,
     /// When the session ends whatever happens.
     pub lifetime: u64,
+    /// How old a program's access token may be; nothing where none is taken. Follows from the
+    /// applications.
+    pub token_age: u64,
 }
 
 /// An OpenID provider and what the outpost is to it.
@@ -230,12 +233,49 @@ pub struct ApplicationSettings {
     /// The groups beside those of the policy that a cookie keeps which has no room for all; where
     /// it is set, no other policy names more.
     pub cookie_groups: Option<Vec<String>>,
+    /// How credentials of programs are checked, where the policy allows any.
+    pub machines: Option<MachineSettings>,
     /// Where Traefik finds the application, if Traefik is to be told by the outpost.
     pub routes: Vec<Route>,
     /// The keys whose names and meaning the plugin shares, as they were written.
     pub shared: Map<String, Value>,
     /// What authentik says of it that a file cannot.
     pub authentik: Option<FromAuthentik>,
+}
+
+/// How an application's provider is asked about credentials of programs, and what they must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineSettings {
+    /// What an access token must be for, one of these; none means the provider's client.
+    pub audience: Vec<String>,
+    /// The clients that may have been given it; none means any.
+    pub clients: Vec<String>,
+    /// What a name and a password are exchanged by.
+    pub grant: Grant,
+    /// The scopes that are asked for in exchange.
+    pub scopes: Vec<String>,
+    /// What else is said then.
+    pub parameters: Vec<(String, String)>,
+    /// Whether the provider is asked about every token.
+    pub introspect: bool,
+    /// The claim that is the name where the provider says none.
+    pub name_claim: Option<String>,
+    /// For how long at most what was found out is believed, in seconds.
+    pub cache: u64,
+    /// Whether the application sees the credentials.
+    pub forward: bool,
+}
+
+/// What a name and a password are exchanged for an access token by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grant {
+    /// They are a client's (RFC 6749 §4.4).
+    #[default]
+    ClientCredentials,
+    /// They are a person's (RFC 6749 §4.3).
+    Password,
+    /// As authentik has it: a person's name and app password, shown in the client's name.
+    Authentik,
 }
 
 /// A host and what answers for it.

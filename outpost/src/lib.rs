@@ -22,6 +22,7 @@ mod fixture;
 pub mod flow;
 pub mod limits;
 pub mod logging;
+pub mod machines;
 pub mod metrics;
 pub mod operator;
 pub mod outpost;

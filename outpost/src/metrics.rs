@@ -17,6 +17,7 @@ const DECISIONS: &str = "gatepost_decisions_total";
 const SIGN_INS: &str = "gatepost_sign_ins_total";
 const RENEWALS: &str = "gatepost_renewals_total";
 const CONFIRMATIONS: &str = "gatepost_confirmations_total";
+const MACHINES: &str = "gatepost_machine_checks_total";
 const SIGN_OUTS: &str = "gatepost_sign_outs_total";
 const REVOCATIONS: &str = "gatepost_revocations_total";
 const FAILURES: &str = "gatepost_failures_total";
@@ -90,6 +91,10 @@ fn describe() {
     describe_counter!(
         CONFIRMATIONS,
         "Questions to a provider whether a session holds, by provider and what came of it."
+    );
+    describe_counter!(
+        MACHINES,
+        "Credentials of programs that were checked, by application, scheme and outcome."
     );
     describe_counter!(SIGN_OUTS, "Sign-outs by people, by application.");
     describe_counter!(
@@ -215,6 +220,15 @@ pub fn confirmed(provider: &str, outcome: Confirmed) {
         .increment(1);
 }
 
+/// Counts credentials of a program that were checked.
+pub fn machine_checked(application: &str, scheme: &'static str, success: Success) {
+    counter!(
+        MACHINES,
+        "application" => application.to_owned(), "scheme" => scheme, "outcome" => success.word()
+    )
+    .increment(1);
+}
+
 /// Counts a sign-out.
 pub fn signed_out(application: &str) {
     counter!(SIGN_OUTS, "application" => application.to_owned()).increment(1);
@@ -276,12 +290,13 @@ mod tests {
 
     use super::*;
 
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 14] = [
         BUILD,
         DECISIONS,
         SIGN_INS,
         RENEWALS,
         CONFIRMATIONS,
+        MACHINES,
         SIGN_OUTS,
         REVOCATIONS,
         FAILURES,

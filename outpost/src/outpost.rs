@@ -96,6 +96,9 @@ pub enum DeployError {
     /// The ring derives no key, which a ring that was read always does.
     #[error("the key ring derives no signing key")]
     NoSigningKey,
+    /// The operating system has no randomness.
+    #[error("the operating system has no randomness")]
+    NoRandomness,
     /// A template of the pages is wrong, which reading the configuration rules out.
     #[error("the pages cannot be rendered: {0}")]
     Pages(#[source] minijinja::Error),
@@ -130,7 +133,7 @@ impl Deployment {
                 }
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let applications = config
+        let applications: Vec<Arc<Application>> = config
             .applications
             .iter()
             .filter_map(|settings| {
@@ -138,18 +141,24 @@ impl Deployment {
                 // The configuration has checked that it is there.
                 let provider = named.find(|known| known.settings().name == settings.provider)?;
                 let application = Application::new(settings, &config.keys, Arc::clone(provider));
-                Some(application.map(Arc::new).ok_or(DeployError::NoSigningKey))
+                Some(application.map(Arc::new))
             })
             .collect::<Result<_, _>>()?;
         let limits = previous
             .map(|previous| Arc::clone(&previous.limits))
             .filter(|limits| limits.settings() == config.rate_limit)
             .unwrap_or_else(|| Arc::new(Limits::new(config.rate_limit)));
+        let takes_tokens = applications.iter().filter(|a| a.machines.is_some());
+        let token_age = takes_tokens.map(|application| application.lifetime(&config.session));
+        let times = SessionTimes {
+            token_age: token_age.max().unwrap_or(0),
+            ..config.session
+        };
         Ok(Self {
             applications: Applications::new(applications),
             providers,
             trusted_proxies: config.trusted_proxies.clone(),
-            times: config.session,
+            times,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Store),
             traefik: traefik::dynamic_configuration(config),

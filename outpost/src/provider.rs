@@ -27,14 +27,18 @@ use crate::config::{ClientAuthentication, ProviderSettings};
 use claims::ClaimMap;
 use http::{HttpClient, HttpOptions};
 
+mod access_token;
 mod claims;
+mod credentials;
 mod discovery;
 pub(crate) mod http;
 mod known;
 mod logout;
 mod refresh;
 mod sign_in;
+mod unchecked;
 
+pub use access_token::{CredentialsError, Holder, Refusal, TokenRules};
 pub use discovery::DiscoveryError;
 pub use http::HttpError;
 pub use known::{KnownProvider, PublicAddress};
@@ -72,6 +76,9 @@ struct FurtherMetadata {
     /// RP-Initiated Logout 1.0 §2.1.
     #[serde(default)]
     end_session_endpoint: Option<Url>,
+    /// RFC 8414 §2.
+    #[serde(default)]
+    introspection_endpoint: Option<Url>,
     /// RFC 9207 §3.
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
@@ -359,16 +366,7 @@ impl Discovered {
             settings.client_id.clone(),
             settings.client_secret.clone(),
         );
-        let post = match settings.client_authentication {
-            Some(method) => method == ClientAuthentication::Post,
-            // Basic is the default (OpenID Connect Core 1.0 §9), unless only the other is named.
-            None => metadata
-                .token_endpoint_auth_methods_supported()
-                .is_some_and(|methods| {
-                    methods.contains(&CoreClientAuthMethod::ClientSecretPost)
-                        && !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
-                }),
-        };
+        let post = authenticates_by_post(settings, &metadata);
         client = client.set_auth_type(if post {
             AuthType::RequestBody
         } else {
@@ -391,5 +389,19 @@ impl Discovered {
             algorithms,
             at: Instant::now(),
         }
+    }
+}
+
+/// Whether the client shows its secret in the form and not in `Authorization`.
+fn authenticates_by_post(settings: &ProviderSettings, metadata: &Metadata) -> bool {
+    match settings.client_authentication {
+        Some(method) => method == ClientAuthentication::Post,
+        // Basic is the default (OpenID Connect Core 1.0 §9), unless only the other is named.
+        None => metadata
+            .token_endpoint_auth_methods_supported()
+            .is_some_and(|methods| {
+                methods.contains(&CoreClientAuthMethod::ClientSecretPost)
+                    && !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
+            }),
     }
 }

@@ -122,7 +122,11 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
 fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
     let names = application.headers.names().map(|name| name.as_str());
     // The outpost answers with the request's cookies but the session's.
-    let headers: Vec<&str> = names.chain(["Cookie"]).collect();
+    let mut headers: Vec<&str> = names.chain(["Cookie"]).collect();
+    if application.machines.is_some() {
+        // And with `Authorization`, unless that was for the outpost.
+        headers.push("Authorization");
+    }
     let cookie = application.cookie_name.as_str();
     let chunks = (0..MAX_CHUNKS).map(|index| format!("{cookie}.{index}"));
     let cookies: Vec<String> = std::iter::once(cookie.to_owned()).chain(chunks).collect();

@@ -30,6 +30,7 @@ mod endpoint;
 mod failure;
 mod forward_auth;
 mod loops;
+mod machine;
 mod outcome;
 mod session;
 mod sign_out;

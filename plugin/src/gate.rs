@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use gatepost_policy::{
-    Decision, Permit, Presentation, RULE_HEADER, Unauthenticated, VERDICT_HEADER,
+    Decision, Deferral, Permit, Presentation, RULE_HEADER, Unauthenticated, VERDICT_HEADER,
 };
 use gatepost_session::cookie::{self, Candidates, CookieName};
 use gatepost_session::{NumericDate, Verifier};
@@ -151,7 +151,17 @@ impl Open {
                 log_refusal(config, host, &reason);
                 require_sign_in(config, host, how());
             }
-            Decision::Defer(_) => require_sign_in(config, host, how()),
+            Decision::Defer(Deferral::MoreGroups) => require_sign_in(config, host, how()),
+            Decision::Defer(Deferral::Authorization) => {
+                log(
+                    config,
+                    host,
+                    Level::Warn,
+                    "credentials cannot be checked here: `machines` needs `fallback: route`",
+                );
+                // A program sent them, whatever it accepts: a page to sign in helps it nothing.
+                require_sign_in(config, host, Presentation::Data);
+            }
             Decision::Deny(denial) => {
                 let outpost = config.sign_in.base();
                 let answer = answer::denied(how(), &denial, &config.application, &outpost);

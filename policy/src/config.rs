@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::decide::Policy;
 use crate::headers::{HeaderName, HeaderRules, Preset};
+use crate::machines::Machines;
 use crate::public::PublicPaths;
 use crate::require::{Lists, Require};
 
@@ -354,7 +355,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads what an application lets through: `public`, `require` and `allowPreflight`.
+/// Reads what an application lets through: `public`, `require`, `allowPreflight` and `machines`.
 pub fn policy(fields: &mut Fields<'_>) -> Policy {
     let public = fields.list("public").unwrap_or_default();
     let public = PublicPaths::parse(public.iter().map(String::as_str)).unwrap_or_else(|error| {
@@ -363,10 +364,16 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
     });
     let require = fields.section("require").map(require).unwrap_or_default();
     let allow_preflight = fields.flag("allowPreflight").unwrap_or(false);
+    let machines = fields.list("machines").unwrap_or_default();
+    let machines = Machines::parse(machines.iter().map(String::as_str)).unwrap_or_else(|error| {
+        fields.problem("machines", error);
+        Machines::default()
+    });
     Policy {
         public,
         require,
         allow_preflight,
+        machines,
     }
 }
 

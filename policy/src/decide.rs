@@ -4,6 +4,7 @@ use core::fmt;
 
 use gatepost_session::{Claims, Current, OpenError, WindowError};
 
+use crate::machines::Machines;
 use crate::public::PublicPaths;
 use crate::request::{Request, is_preflight};
 use crate::require::{Require, Ruling};
@@ -17,6 +18,8 @@ pub struct Policy {
     pub require: Require,
     /// Whether CORS preflights pass without a session: browsers send them without cookies.
     pub allow_preflight: bool,
+    /// Which credentials stand in for a session.
+    pub machines: Machines,
 }
 
 /// What becomes of a request.
@@ -106,6 +109,8 @@ impl fmt::Display for Unauthenticated {
 pub enum Deferral {
     /// The rule hangs on groups that the cookie leaves out.
     MoreGroups,
+    /// There is no session, and credentials in `Authorization` have to be checked.
+    Authorization,
 }
 
 impl Policy {
@@ -114,6 +119,9 @@ impl Policy {
     ///
     /// A public path is public to everyone: whoever is signed in and admitted by the rule is known
     /// to the application there too, and everyone else passes without an identity.
+    ///
+    /// A session in force decides alone: `Authorization` is looked at only where there is none, so
+    /// that a request never has two senders.
     pub fn decide<'s>(
         &self,
         request: &impl Request,
@@ -146,7 +154,12 @@ impl Policy {
             Err(reason) => Decision::SignIn(reason),
         };
         if !self.passes_anyone(request) {
-            return ruled;
+            return match ruled {
+                Decision::SignIn(_) if self.machines.scheme_of(request).is_some() => {
+                    Decision::Defer(Deferral::Authorization)
+                }
+                ruled => ruled,
+            };
         }
         match ruled {
             Decision::Allow(permit) | Decision::Renew(permit) => Decision::Allow(permit),
@@ -240,6 +253,7 @@ mod tests {
             public: PublicPaths::parse(["/public/*"]).expect("patterns"),
             require: Require::any_group([String::from("staff")]),
             allow_preflight: true,
+            machines: Machines::default(),
         };
         let preflight = Sent::new("OPTIONS", "/x")
             .with("Origin", "https://a.example")
@@ -333,5 +347,52 @@ mod tests {
         };
         let decision = strict.decide(&preflight, Err(Unauthenticated::NoCookie));
         assert_eq!(format!("{decision:?}"), "SignIn(NoCookie)");
+    }
+
+    #[test]
+    fn credentials_are_looked_at_where_there_is_no_session_and_only_those_that_are_allowed() {
+        let policy = |machines: &[&str]| Policy {
+            public: PublicPaths::parse(["/public/*"]).expect("patterns"),
+            require: Require::any_group([String::from("staff")]),
+            allow_preflight: true,
+            machines: Machines::parse(machines.iter().copied()).expect("schemes"),
+        };
+        let at = |target: &str, credentials: &str| {
+            Sent::new("GET", target).with("Authorization", credentials)
+        };
+        let staff = Claims {
+            groups: vec!["staff".into()],
+            ..claims("a@example.com")
+        };
+        let outsider = claims("a@example.com");
+        let cases = [
+            ("allowed", None, at("/x", "Bearer a.b.c"), "defer"),
+            ("lower case", None, at("/x", "bearer a.b.c"), "defer"),
+            ("nothing after it", None, at("/x", "Bearer"), "defer"),
+            ("another scheme", None, at("/x", "Basic YTpi"), "sign-in"),
+            ("a longer word", None, at("/x", "Bearers a"), "sign-in"),
+            ("none", None, Sent::new("GET", "/x"), "sign-in"),
+            ("public", None, at("/public/x", "Bearer a"), "allow"),
+            ("a session", Some(&staff), at("/x", "Bearer a"), "allow"),
+            (
+                "an outsider's",
+                Some(&outsider),
+                at("/x", "Bearer a"),
+                "deny",
+            ),
+        ];
+        for (case, session, request, verdict) in cases {
+            let authentic = session.map(authentic);
+            let current = || match &authentic {
+                Some(session) => session.current(NOW, 0).map_err(Unauthenticated::Window),
+                None => Err(Unauthenticated::NoCookie),
+            };
+            let decision = policy(&["bearer"]).decide(&request, current());
+            assert_eq!(decision.verdict(), verdict, "{case}");
+            // Where no credentials are allowed, none are.
+            let verdict = verdict.replace("defer", "sign-in");
+            let decision = policy(&[]).decide(&request, current());
+            assert_eq!(decision.verdict(), verdict, "{case}, without machines");
+        }
     }
 }

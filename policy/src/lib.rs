@@ -23,6 +23,7 @@ extern crate std;
 pub mod config;
 mod decide;
 mod headers;
+mod machines;
 mod percent;
 mod public;
 mod request;
@@ -33,6 +34,7 @@ pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
 pub use headers::{
     HeaderName, HeaderRules, InvalidHeaderName, Preset, RULE_HEADER, VERDICT_HEADER,
 };
+pub use machines::{Machines, Scheme, UnknownScheme};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request};
 pub use require::{InvalidRule, Require, Ruling};

@@ -180,6 +180,7 @@ impl Surroundings<'_> {
             headers,
             forward_cookie: false,
             cookie_groups: None,
+            machines: None,
             routes: upstream
                 .map(|upstream| Route {
                     host: external.host().to_owned(),

@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, complain, say};
 use crate::application::Application;
-use crate::config::{Config, Mode, SignOut, StoreSettings};
+use crate::config::{Config, Grant, MachineSettings, Mode, SignOut, StoreSettings};
 use crate::outpost::Deployment;
 use crate::provider::{DiscoveryError, Summary};
 
@@ -53,6 +53,11 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
     for application in deployment.applications.iter() {
         for line in application_lines(application) {
             say(&line);
+        }
+        if let Some(machines) = &application.machines {
+            for line in machine_lines(application, machines.settings()) {
+                say(&line);
+            }
         }
     }
     for warning in warnings(&config) {
@@ -128,6 +133,38 @@ fn application_lines(application: &Application) -> Vec<String> {
     lines
 }
 
+fn machine_lines(application: &Application, settings: &MachineSettings) -> Vec<String> {
+    let schemes = application.policy.machines;
+    let provider = application.provider.settings();
+    let mut lines = Vec::new();
+    let audience = match settings.audience.as_slice() {
+        [] => provider.client_id.to_string(),
+        audience => audience.join(", "),
+    };
+    if schemes.bearer {
+        lines.push(format!("programs may bring access tokens for {audience}"));
+    }
+    if schemes.basic {
+        let whose = match settings.grant {
+            Grant::ClientCredentials => "id and secret of a client",
+            Grant::Password | Grant::Authentik => "name and password of a person",
+        };
+        lines.push(format!(
+            "programs may bring {whose}, exchanged for a token for {audience}"
+        ));
+    }
+    if settings.introspect && application.provider.is_available() {
+        let asked = if application.provider.introspects() {
+            "the provider is asked about each token"
+        } else {
+            "FAILED: `introspect`, but the provider names no introspection endpoint"
+        };
+        lines.push(asked.to_owned());
+    }
+    let indented = |line| format!("             {line}");
+    lines.into_iter().map(indented).collect()
+}
+
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if config.trusted_proxies.is_empty() {
@@ -137,7 +174,19 @@ fn warnings(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let by_plugin = config
+        .traefik
+        .as_ref()
+        .is_some_and(|traefik| traefik.plugin.is_some());
     for application in &config.applications {
+        if by_plugin && application.machines.is_some() && !application.routes.is_empty() {
+            warnings.push(format!(
+                "{}: `machines` needs the outpost to be asked, and the plugin that `traefik` sets \
+                 up answers by itself: route requests with `Authorization` to the outpost's forward \
+                 auth, or use the plugin with `fallback: route`",
+                application.audience
+            ));
+        }
         if !application.external.is_https() {
             warnings.push(format!(
                 "{}: {} is not https: whoever sees the traffic can take the session over",

@@ -111,6 +111,11 @@ const SECTIONS: &[(&str, &str)] = &[
          lists may stand here, or under `any` (one entry must fit) and `all` (every entry must).",
     ),
     ("applications[].headers", "What the application is told."),
+    (
+        "applications[].machineTokens",
+        "How the provider is asked about the credentials that `machines` allows, and what they must \
+         be ([programs](machines.md)).",
+    ),
 ];
 
 /// Every key there is.
@@ -517,6 +522,12 @@ pub const KEYS: &[Key] = &[
         "false",
         "Whether CORS preflights pass without a session.",
     ),
+    key(
+        "applications[].machines",
+        Kind::List,
+        "",
+        "Which credentials in `Authorization` stand in for a session: `bearer` (access tokens of the provider), `basic` (a name and a password that the provider takes). Unset: none.",
+    ),
     key("applications[].require.groups", Kind::List, "", "Groups."),
     key(
         "applications[].require.users",
@@ -595,6 +606,60 @@ pub const KEYS: &[Key] = &[
         Kind::Texts,
         "",
         "Further headers: name and claim.",
+    ),
+    key(
+        "applications[].machineTokens.audience",
+        Kind::List,
+        "",
+        "What an access token must be for (`aud`), one of these. Unset: the provider's `clientId`.",
+    ),
+    key(
+        "applications[].machineTokens.clients",
+        Kind::List,
+        "",
+        "The clients that may bring one (`client_id` or `azp`). Unset: any.",
+    ),
+    key(
+        "applications[].machineTokens.grant",
+        Kind::Choice(&["clientCredentials", "password"]),
+        "clientCredentials",
+        "What `basic` is exchanged by. `clientCredentials`: id and secret of a client; `password`: name and password of a person.",
+    ),
+    key(
+        "applications[].machineTokens.scopes",
+        Kind::List,
+        "",
+        "The scopes to ask for then.",
+    ),
+    key(
+        "applications[].machineTokens.parameters{}",
+        Kind::Texts,
+        "",
+        "What else to say then, like `resource` (RFC 8707) or `audience`.",
+    ),
+    key(
+        "applications[].machineTokens.introspect",
+        Kind::Flag,
+        "false",
+        "Whether the provider is asked about each token (RFC 7662), as those that are no JWT need.",
+    ),
+    key(
+        "applications[].machineTokens.nameClaim",
+        Kind::Text,
+        "",
+        "The claim that is the name where a token has no `preferred_username`, like `client_id`. One whose values nobody can choose to be somebody else's name.",
+    ),
+    key(
+        "applications[].machineTokens.cache",
+        Kind::Span,
+        "5m",
+        "For how long at most a check is believed; never beyond the token's own end.",
+    ),
+    key(
+        "applications[].machineTokens.forward",
+        Kind::Flag,
+        "false",
+        "Whether the application sees the credentials that it was let in by.",
     ),
     key(
         "applications[].upstream",

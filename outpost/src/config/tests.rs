@@ -42,6 +42,7 @@ fn the_commented_example_is_a_configuration() {
     assert_eq!(
         config.session,
         SessionTimes {
+            token_age: 0,
             window: 900,
             renew_after: 600,
             refresh_after: 600,

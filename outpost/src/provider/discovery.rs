@@ -84,7 +84,7 @@ pub(super) async fn fetch_keys(
 
 fn check(metadata: &Metadata) -> Result<(), DiscoveryError> {
     let further = metadata.additional_metadata();
-    let endpoints: [(&'static str, Option<&Url>); 5] = [
+    let endpoints: [(&'static str, Option<&Url>); 6] = [
         (
             "authorization endpoint",
             Some(metadata.authorization_endpoint().url()),
@@ -101,6 +101,10 @@ fn check(metadata: &Metadata) -> Result<(), DiscoveryError> {
         (
             "end session endpoint",
             further.end_session_endpoint.as_ref(),
+        ),
+        (
+            "introspection endpoint",
+            further.introspection_endpoint.as_ref(),
         ),
     ];
     if metadata.issuer().url().scheme() == "https" {

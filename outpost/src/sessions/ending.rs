@@ -63,11 +63,13 @@ impl Endings {
     ) -> Result<usize, StoreUnavailable> {
         let now = self.clock.now();
         let removed = self.store.remove(which).await?;
-        // The windows of today's length at least: what the store does not know may have one.
+        // The windows of today's length at least: what the store does not know may have one. A
+        // program's token may be good for longer.
+        let believed = times.window.max(times.token_age);
         let last_window = removed
             .iter()
             .map(|record| record.window_ends)
-            .fold(now.plus_seconds(times.window), NumericDate::max);
+            .fold(now.plus_seconds(believed), NumericDate::max);
         let revocations: Vec<Revocation> = match which {
             Selection::Session(_) | Selection::ProviderSession { .. } => removed
                 .iter()

@@ -40,6 +40,7 @@ pub(super) fn record(number: u8, subject: &str, last_seen: u64) -> SessionRecord
 }
 
 const TIMES: SessionTimes = SessionTimes {
+    token_age: 0,
     window: 10,
     renew_after: 5,
     refresh_after: 5,

@@ -1,13 +1,14 @@
 //! What can go wrong at an endpoint.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use gatepost_policy::Unauthenticated;
 use http::StatusCode;
 
 use crate::authority::Authority;
 use crate::limits::TooMany;
-use crate::provider::{LogoutTokenError, SignInError};
+use crate::provider::{CredentialsError, LogoutTokenError, SignInError};
 use crate::sessions::MintError;
 use crate::store::StoreUnavailable;
 
@@ -73,6 +74,9 @@ pub enum Failure {
     /// What should be a logout token is none that holds.
     #[error("a logout token was refused: {0}")]
     LogoutToken(#[from] LogoutTokenError),
+    /// The provider could not be asked about credentials.
+    #[error("credentials cannot be checked: {0}")]
+    Credentials(Arc<CredentialsError>),
     /// The store cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreUnavailable),
@@ -148,6 +152,7 @@ impl Failure {
             Self::ProviderRefused { .. } | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
+            | Self::Credentials(_)
             | Self::Store(_)
             | Self::Mint(MintError::Store(_) | MintError::Provider(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -220,6 +225,7 @@ impl Failure {
                 "Open the application again. If that does not help, ask whoever runs this site.",
             ),
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
+            | Self::Credentials(_)
             | Self::Mint(MintError::Provider(_)) => text(
                 "provider_unavailable",
                 "The sign-in service cannot be reached",
@@ -305,6 +311,7 @@ impl Failure {
             | Self::Forwarded(_)
             | Self::OwnPathAsked
             | Self::SignIn(_)
+            | Self::Credentials(_)
             | Self::Mint(_)
             | Self::Store(_)
             | Self::FlowNotKept

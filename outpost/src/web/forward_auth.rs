@@ -82,7 +82,8 @@ impl Site<'_> {
                 let found = self.find_session(application, visit).await;
                 let record = found.record.clone();
                 let id_token = record.as_ref().map(|record| &record.id_token);
-                let Answer { outcome, cookies } = self.decide(dialect, application, visit, found);
+                let Answer { outcome, cookies } =
+                    self.decide(dialect, application, visit, found).await;
                 let outcome = match (own, outcome) {
                     (Some(own), Outcome::Pass(pass)) => {
                         Outcome::Pass(pass.with_headers(own.told_by_id_token(id_token)))
@@ -192,7 +193,7 @@ impl Site<'_> {
         }
     }
 
-    fn decide(
+    async fn decide(
         self,
         dialect: Dialect,
         application: &Application,
@@ -228,6 +229,10 @@ impl Site<'_> {
             Decision::Deny(denial) => {
                 audit::denied(application, denial.identity());
                 Outcome::Denied(Denied::new(&denial, application))
+            }
+            Decision::Defer(Deferral::Authorization) => {
+                self.decide_on_credentials(dialect, application, visit)
+                    .await
             }
             Decision::Defer(Deferral::MoreGroups) => match (found.record, found.hindered) {
                 (Some(record), _) => {

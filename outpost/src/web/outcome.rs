@@ -2,10 +2,10 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use gatepost_policy::{Denial, Permit, Presentation};
+use gatepost_policy::{Denial, Permit, Presentation, Scheme};
 use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
@@ -46,6 +46,8 @@ pub enum Outcome {
     },
     /// Its sender is signed in and may not pass.
     Denied(Denied),
+    /// Its sender has credentials that do not hold.
+    Refused(Refused),
     /// The browser goes elsewhere.
     Redirect {
         /// An absolute URL, checked by whoever made it.
@@ -95,6 +97,11 @@ impl Pass {
             .collect();
         let hidden = (!application.forward_cookie).then_some(&application.cookie.name);
         headers.extend(visit.cookies_but(hidden).map(|cookies| (COOKIE, cookies)));
+        // Likewise for proxies that take `Authorization` over: what is not for the outpost is
+        // between client and application.
+        if application.machines.is_some() {
+            headers.extend(visit.credentials().map(|line| (AUTHORIZATION, line)));
+        }
         // These proxies leave what the client sent under a name that the answer lacks.
         if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
             let cookie = (COOKIE, HeaderValue::from_static(""));
@@ -107,6 +114,18 @@ impl Pass {
             headers.extend(absent);
         }
         Self { headers }
+    }
+
+    /// The permission without the credentials that it was given for, for proxies that take
+    /// `Authorization` over: an upstream that cannot see them cannot use them at another.
+    pub fn without_credentials(mut self, dialect: Dialect) -> Self {
+        self.headers.retain(|(name, _)| *name != AUTHORIZATION);
+        // As for cookies: these leave what the client sent where the answer says nothing.
+        if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
+            self.headers
+                .push((AUTHORIZATION, HeaderValue::from_static("")));
+        }
+        self
     }
 
     /// The permission with headers that the permit does not know of.
@@ -142,6 +161,28 @@ impl Denied {
             application: application.audience.to_string(),
             signed_in_as: name.clone(),
             sign_out_url: own_url(application, "sign_out"),
+        }
+    }
+}
+
+/// Whose credentials were refused. It does not say why, nor who it would have been.
+#[derive(Debug)]
+pub struct Refused {
+    /// The application.
+    pub application: String,
+    /// The credentials' scheme.
+    pub scheme: Scheme,
+    /// Whether the provider was not even asked, since wrong ones came too often.
+    pub too_many: bool,
+}
+
+impl Refused {
+    /// The challenge (RFC 6750 §3, RFC 7617 §2).
+    fn challenge(&self) -> String {
+        let realm = &self.application;
+        match self.scheme {
+            Scheme::Bearer => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
+            Scheme::Basic => format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
         }
     }
 }
@@ -185,6 +226,7 @@ impl Outcome {
             Self::Pass(_) => Some(Verdict::Allow),
             Self::SignIn { .. } => Some(Verdict::SignIn),
             Self::Denied(_) => Some(Verdict::Deny),
+            Self::Refused(_) => Some(Verdict::SignIn),
             Self::Failed(_) => Some(Verdict::Failed),
             Self::Redirect { .. }
             | Self::SignedOut { .. }
@@ -207,6 +249,11 @@ impl Outcome {
             }
             Self::SignIn { .. } => StatusCode::UNAUTHORIZED,
             Self::Denied(_) => StatusCode::FORBIDDEN,
+            // nginx knows no answer but 401 and 403.
+            Self::Refused(refused) if refused.too_many && follows_redirects => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Refused(_) => StatusCode::UNAUTHORIZED,
             Self::Redirect { .. } if follows_redirects => StatusCode::FOUND,
             Self::Redirect { .. } => StatusCode::UNAUTHORIZED,
             Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) | Self::Alive
@@ -302,6 +349,22 @@ impl Answer {
                     set_json(&mut response, &body);
                 }
             },
+            Outcome::Refused(refused) => {
+                if let Ok(challenge) = HeaderValue::try_from(refused.challenge()) {
+                    headers.insert(WWW_AUTHENTICATE, challenge);
+                }
+                let (error, message) = if refused.too_many {
+                    headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+                    (
+                        "too_many_attempts",
+                        "wrong credentials came too often: wait a minute",
+                    )
+                } else {
+                    ("invalid_credentials", "the credentials do not hold")
+                };
+                let body = json!({"error": error, "message": message});
+                set_json(&mut response, &body);
+            }
             Outcome::SignedOut { application_url } => match presentation {
                 Presentation::PageLoad | Presentation::Form => {
                     let page = Page::SignedOut {
@@ -405,6 +468,11 @@ mod tests {
             signed_in_as: "alice".into(),
             sign_out_url: url(),
         };
+        let refused = |too_many| Refused {
+            application: "wiki".into(),
+            scheme: Scheme::Basic,
+            too_many,
+        };
         let view = SessionView {
             application: "wiki".into(),
             issuer: "https://id.example.com".into(),
@@ -425,6 +493,8 @@ mod tests {
                 application: "wiki".into(),
             },
             Outcome::Denied(denied),
+            Outcome::Refused(refused(false)),
+            Outcome::Refused(refused(true)),
             Outcome::Redirect { to: url() },
             Outcome::SignedOut {
                 application_url: url(),
@@ -442,6 +512,7 @@ mod tests {
                 Outcome::Pass(_) => panic!("not a refusal"),
                 Outcome::SignIn { .. }
                 | Outcome::Denied(_)
+                | Outcome::Refused(_)
                 | Outcome::Redirect { .. }
                 | Outcome::SignedOut { .. }
                 | Outcome::LoggedOut

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use gatepost_policy::{Presentation, RULE_HEADER, Request, Require};
 use gatepost_session::cookie::{self, Candidates, CookieName};
-use http::header::{COOKIE, HOST};
+use http::header::{AUTHORIZATION, COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method};
 use url::form_urlencoded;
 
@@ -245,6 +245,15 @@ impl<'a> Visit<'a> {
         HeaderValue::from_bytes(&line)
             .ok()
             .filter(|line| !line.is_empty())
+    }
+
+    /// The lines of `Authorization`, as they were sent.
+    pub fn credentials(&self) -> impl Iterator<Item = HeaderValue> + use<'a> {
+        let lines = self.headers.get_all(AUTHORIZATION).iter().cloned();
+        lines.map(|mut line| {
+            line.set_sensitive(true);
+            line
+        })
     }
 
     /// The values that may be the session cookie of that name.

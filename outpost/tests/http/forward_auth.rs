@@ -8,7 +8,7 @@ use url::Url;
 use crate::browser::{Browser, Reply};
 use crate::world::World;
 
-const DIALECTS: [&str; 6] = [
+pub(crate) const DIALECTS: [&str; 6] = [
     "auth/traefik",
     "auth?traefik",
     "auth/caddy",
@@ -19,7 +19,7 @@ const DIALECTS: [&str; 6] = [
 
 /// A browser's request, and how each proxy asks about it.
 #[derive(Clone)]
-struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     method: &'a str,
     host: &'a str,
     target: &'a str,
@@ -27,7 +27,7 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn load(host: &'a str, target: &'a str) -> Self {
+    pub(crate) fn load(host: &'a str, target: &'a str) -> Self {
         let headers = vec![
             ("Sec-Fetch-Mode", "navigate".into()),
             ("Accept", "text/html".into()),
@@ -40,7 +40,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn fetch(host: &'a str, target: &'a str) -> Self {
+    pub(crate) fn fetch(host: &'a str, target: &'a str) -> Self {
         Self {
             method: "GET",
             host,
@@ -49,12 +49,12 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn with(mut self, name: &'a str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &'a str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
     }
 
-    fn by(self, browser: &Browser<'_>) -> Self {
+    pub(crate) fn by(self, browser: &Browser<'_>) -> Self {
         let url = Url::parse(&format!("https://{}{}", self.host, self.target)).expect("a URL");
         let line = browser.cookie_line(&url);
         if line.is_empty() {
@@ -64,7 +64,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    async fn ask(&self, world: &World, dialect: &str) -> Reply {
+    pub(crate) async fn ask(&self, world: &World, dialect: &str) -> Reply {
         self.ask_from(world, dialect, "127.0.0.1:4000").await
     }
 
@@ -104,7 +104,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-async fn signed_in<'w>(world: &'w World, host: &str) -> Browser<'w> {
+pub(crate) async fn signed_in<'w>(world: &'w World, host: &str) -> Browser<'w> {
     let mut browser = world.browser();
     let reply = browser
         .sign_in(&format!("https://{host}/akprox/start"))

@@ -16,6 +16,7 @@ mod conformance;
 mod faults;
 mod forward_auth;
 mod limits;
+mod machines;
 mod process;
 mod program;
 mod provider;

@@ -98,6 +98,14 @@ pub(crate) struct Script {
     /// Whether the client shows its secret in the form, and not in a header.
     pub(crate) secret_in_form: bool,
     pub(crate) down: bool,
+    /// What the provider knows of a token that it is asked about.
+    pub(crate) introspection: Value,
+    /// The forms of programs that asked for a token or about one.
+    pub(crate) asked_by_programs: Vec<HashMap<String, String>>,
+    /// The credentials of programs that are taken, whoever shows them.
+    pub(crate) program: (&'static str, &'static str),
+    /// The claims of access tokens.
+    pub(crate) access_token: Change,
     /// The seed of the key that is published, and its id.
     pub(crate) key: (u8, &'static str),
     pub(crate) key_fetches: u32,
@@ -157,6 +165,10 @@ impl Provider {
             keys_answer: KeysAnswer::Keys,
             secret_in_form: false,
             down: false,
+            introspection: json!({"active": false}),
+            asked_by_programs: Vec::new(),
+            program: ("robot", "r0b:t&pass"),
+            access_token: unchanged(),
             key: (1, "key-1"),
             key_fetches: 0,
             discoveries: 0,
@@ -175,6 +187,7 @@ impl Provider {
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(jwks))
             .route("/token", post(token))
+            .route("/introspect", post(introspect))
             .route("/userinfo", get(userinfo))
             .with_state(provider.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -221,6 +234,93 @@ impl Provider {
     }
 }
 
+impl Provider {
+    /// The claims of an access token for the outpost's client.
+    pub(crate) fn access_claims(&self) -> Value {
+        let now = chrono::Utc::now().timestamp();
+        json!({
+            "iss": self.issuer,
+            "sub": "robot-id",
+            "aud": CLIENT_ID,
+            "client_id": "robot",
+            "scope": "api",
+            "iat": now,
+            "exp": now + 300,
+            "groups": ["staff"],
+        })
+    }
+
+    /// An access token with these changes.
+    pub(crate) fn access_token(&self, change: impl FnOnce(&mut Value)) -> String {
+        let mut claims = self.access_claims();
+        change(&mut claims);
+        let header = json!({"alg": "EdDSA", "kid": self.script().key.1, "typ": "at+jwt"});
+        self.sign(&header, &claims)
+    }
+}
+
+async fn introspect(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
+    let mut script = provider.script();
+    if script.down {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    if shown(&headers).as_deref() != Some(&basic(CLIENT_ID, CLIENT_SECRET)) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    script.asked_by_programs.push(form);
+    Json(script.introspection.clone()).into_response()
+}
+
+/// RFC 6749 §2.3.1: both are form-encoded before they are joined.
+fn basic(id: &str, secret: &str) -> String {
+    let encode =
+        |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    let pair = format!("{}:{}", encode(id), encode(secret));
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+fn shown(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// A token for a program: its own, or a person's.
+async fn program_token(
+    provider: &Provider,
+    headers: &HeaderMap,
+    form: HashMap<String, String>,
+) -> Response {
+    let by_form = form.get("username").zip(form.get("password"));
+    let by_form = by_form.map(|(user, password)| (user.clone(), password.clone()));
+    let claims = {
+        let mut script = provider.script();
+        if script.down {
+            return StatusCode::BAD_GATEWAY.into_response();
+        }
+        script.asked_by_programs.push(form);
+        let (user, password) = script.program;
+        let by_header = shown(headers) == Some(basic(user, password));
+        if !by_header && by_form != Some((user.to_owned(), password.to_owned())) {
+            let error = if by_form.is_some() {
+                "invalid_grant"
+            } else {
+                "invalid_client"
+            };
+            return (StatusCode::UNAUTHORIZED, Json(json!({"error": error}))).into_response();
+        }
+        drop(script);
+        let mut claims = provider.access_claims();
+        (provider.script().access_token)(&mut claims);
+        claims
+    };
+    let token = provider.access_token(|own| *own = claims);
+    Json(json!({"access_token": token, "token_type": "Bearer", "expires_in": 300})).into_response()
+}
+
 async fn discovery(State(provider): State<Provider>) -> Response {
     let mut script = provider.script();
     script.discoveries += 1;
@@ -234,6 +334,7 @@ async fn discovery(State(provider): State<Provider>) -> Response {
         "token_endpoint": format!("{issuer}/token"),
         "userinfo_endpoint": format!("{issuer}/userinfo"),
         "jwks_uri": format!("{issuer}/jwks"),
+        "introspection_endpoint": format!("{issuer}/introspect"),
         "end_session_endpoint": format!("{issuer}/logout"),
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
@@ -329,6 +430,10 @@ async fn token(
         gate.0.0.notify_one();
         gate.0.1.notified().await;
     }
+    let grant = form.get("grant_type").map(String::as_str);
+    if matches!(grant, Some("client_credentials" | "password")) {
+        return program_token(&provider, &headers, form).await;
+    }
     let mut script = provider.script();
     script.exchanges += 1;
     let trace = headers
@@ -340,12 +445,7 @@ async fn token(
     if script.down {
         return StatusCode::BAD_GATEWAY.into_response();
     }
-    // RFC 6749 §2.3.1: both are form-encoded before they are joined.
-    let secret = CLIENT_SECRET.replace(' ', "+").replace('&', "%26");
-    let expected = format!("Basic {}", STANDARD.encode(format!("{CLIENT_ID}:{secret}")));
-    let in_header = headers
-        .get(header::AUTHORIZATION)
-        .is_some_and(|sent| *sent == expected);
+    let in_header = shown(&headers) == Some(basic(CLIENT_ID, CLIENT_SECRET));
     let in_form = form
         .get("client_secret")
         .is_some_and(|sent| sent == CLIENT_SECRET)

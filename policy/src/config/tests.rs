@@ -80,7 +80,7 @@ fn every_problem_is_said_at_once_with_its_path() {
          `-`, and none that HTTP itself uses, such as Host, Cookie or Authorization",
             "forwardCokie: unknown key: did you mean `forwardCookie`?",
             "zzz: unknown key: expected application, mode, clockSkew, forwardCookie, public, require, \
-         allowPreflight, headers",
+         allowPreflight, machines, headers",
         ]
     );
 }
@@ -126,5 +126,25 @@ fn spans_of_time_have_a_unit_or_are_seconds() {
         ("99999999999999999d", None),
     ] {
         assert_eq!(parse_seconds(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn schemes_are_named_in_a_list_or_a_text() {
+    for (value, expected, problem) in [
+        (json!(["bearer", "Basic"]), (true, true), None),
+        (json!("bearer"), (true, false), None),
+        (json!([]), (false, false), None),
+        (
+            json!("bearer, token"),
+            (false, false),
+            Some("machines: expected `bearer`, `basic` or both"),
+        ),
+    ] {
+        let (policy, problems) = reading(&json!({"machines": value}), policy);
+        let machines = policy.machines;
+        assert_eq!((machines.bearer, machines.basic), expected, "{value}");
+        let said: Vec<&str> = problems.iter().map(String::as_str).collect();
+        assert_eq!(said, Vec::from_iter(problem), "{value}");
     }
 }

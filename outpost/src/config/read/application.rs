@@ -1,13 +1,13 @@
 //! The keys of an application.
 
-use gatepost_policy::OutpostPrefix;
 use gatepost_policy::config::{self, Fields};
+use gatepost_policy::{Machines, OutpostPrefix};
 use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
 
 use super::traefik::upstream_url;
 use crate::authority::{Authority, CookieDomain, ExternalUrl};
-use crate::config::{ApplicationSettings, Mode, Route};
+use crate::config::{ApplicationSettings, Grant, MachineSettings, Mode, Route};
 
 pub(super) fn application(
     mut fields: Fields<'_>,
@@ -80,6 +80,7 @@ pub(super) fn application(
         .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
         .collect();
     let policy = config::policy(&mut fields);
+    let machines = machines(&mut fields, policy.machines);
     let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
     fields.finish();
     Some(ApplicationSettings {
@@ -97,6 +98,7 @@ pub(super) fn application(
         headers,
         forward_cookie,
         cookie_groups,
+        machines,
         routes,
         shared,
         authentik: None,
@@ -104,14 +106,56 @@ pub(super) fn application(
 }
 
 /// The keys of an application that the plugin has too, with the same meaning.
-const SHARED: [&str; 6] = [
+const SHARED: [&str; 7] = [
     "outpostPrefix",
     "cookieName",
     "public",
     "allowPreflight",
     "require",
+    "machines",
     "headers",
 ];
+
+/// For how long a checked credential is believed, in seconds.
+const MACHINE_CACHE_SECONDS: u64 = 300;
+
+/// Reads `machineTokens`.
+fn machines(fields: &mut Fields<'_>, schemes: Machines) -> Option<MachineSettings> {
+    let mut settings = MachineSettings {
+        audience: Vec::new(),
+        clients: Vec::new(),
+        grant: Grant::default(),
+        scopes: Vec::new(),
+        parameters: Vec::new(),
+        introspect: false,
+        name_claim: None,
+        cache: MACHINE_CACHE_SECONDS,
+        forward: false,
+    };
+    if let Some(mut section) = fields.section("machineTokens") {
+        if !schemes.any() {
+            fields.problem(
+                "machineTokens",
+                "says nothing without `machines`: write `machines: [bearer]`",
+            );
+        }
+        settings.audience = section.list("audience").unwrap_or_default();
+        settings.clients = section.list("clients").unwrap_or_default();
+        let grants = [
+            ("clientCredentials", Grant::ClientCredentials),
+            ("password", Grant::Password),
+        ];
+        settings.grant = section.choice("grant", &grants).unwrap_or_default();
+        settings.scopes = section.list("scopes").unwrap_or_default();
+        settings.parameters = section.texts("parameters");
+        settings.introspect = section.flag("introspect").unwrap_or(false);
+        settings.name_claim = section.text("nameClaim");
+        settings.cache = section.seconds("cache").unwrap_or(MACHINE_CACHE_SECONDS);
+        settings.forward = section.flag("forward").unwrap_or(false);
+        section.finish();
+    }
+    schemes.any().then_some(settings)
+}
 
 /// Where Traefik finds the application.
 fn routes(

@@ -19,6 +19,7 @@ pub(super) fn session(fields: &mut Fields<'_>) -> SessionTimes {
         grace: 24 * HOUR,
         idle: 8 * HOUR,
         lifetime: 24 * HOUR,
+        token_age: 0,
     };
     let Some(mut section) = fields.section("session") else {
         return times;

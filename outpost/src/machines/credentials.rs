@@ -1,0 +1,125 @@
+//! What a program says of itself in `Authorization`.
+
+use base64::Engine as _;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use gatepost_policy::Scheme;
+use zeroize::Zeroizing;
+
+use crate::store::Secret;
+
+/// The longest value that is looked at, in bytes.
+const MAX_BYTES: usize = 24 * 1024;
+
+/// Credentials of a scheme that an application may allow. Nothing of them has been checked.
+#[derive(Debug)]
+pub enum Credentials {
+    /// An access token (RFC 6750 §2.1).
+    Bearer(Secret),
+    /// A name and a password (RFC 7617 §2).
+    Basic {
+        /// Whose they are.
+        user: String,
+        /// What shows it.
+        password: Secret,
+    },
+}
+
+impl Credentials {
+    /// Reads the value of the header; `None` when it is not what its scheme says.
+    pub fn parse(value: &str) -> Option<Self> {
+        if value.len() > MAX_BYTES {
+            return None;
+        }
+        let (scheme, rest) = value.split_once(' ')?;
+        let rest = rest.trim_start_matches(' ');
+        if !is_token68(rest) {
+            return None;
+        }
+        match Scheme::named(scheme.as_bytes())? {
+            Scheme::Bearer => Some(Self::Bearer(Secret::new(rest.to_owned()))),
+            Scheme::Basic => {
+                // Some clients leave the padding out.
+                const LENIENT: GeneralPurpose = GeneralPurpose::new(
+                    &base64::alphabet::STANDARD,
+                    GeneralPurposeConfig::new()
+                        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+                );
+                let pair = Zeroizing::new(LENIENT.decode(rest).ok()?);
+                let pair = std::str::from_utf8(&pair).ok()?;
+                let (user, password) = pair.split_once(':')?;
+                let clear = |text: &str| !text.contains(char::is_control);
+                (!user.is_empty() && clear(user) && clear(password)).then(|| Self::Basic {
+                    user: user.to_owned(),
+                    password: Secret::new(password.to_owned()),
+                })
+            }
+        }
+    }
+
+    /// Their scheme.
+    pub fn scheme(&self) -> Scheme {
+        match self {
+            Self::Bearer(_) => Scheme::Bearer,
+            Self::Basic { .. } => Scheme::Basic,
+        }
+    }
+}
+
+/// Whether a text is one `token68` (RFC 9110 §11.2): what either scheme has, and no list of two.
+fn is_token68(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
+    !body.is_empty() && body.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose::STANDARD;
+
+    fn read(value: &str) -> Option<String> {
+        Some(match Credentials::parse(value)? {
+            Credentials::Bearer(token) => format!("token {}", token.expose()),
+            Credentials::Basic { user, password } => format!("{user} / {}", password.expose()),
+        })
+    }
+
+    #[test]
+    fn credentials_are_what_their_scheme_says_or_none() {
+        let basic = |pair: &[u8]| format!("Basic {}", STANDARD.encode(pair));
+        for (value, expected) in [
+            (
+                "Bearer a.b-c_d~e+/==".to_owned(),
+                Some("token a.b-c_d~e+/=="),
+            ),
+            ("bEARER  x".to_owned(), Some("token x")),
+            (basic(b"alice:p:w"), Some("alice / p:w")),
+            (basic("é:ü".as_bytes()), Some("é / ü")),
+            (basic(b"alice:"), Some("alice / ")),
+            ("Basic YTpi".to_owned(), Some("a / b")),
+            ("Basic YTpiYw".to_owned(), Some("a / bc")),
+            (basic(b":secret"), None),
+            (basic(b"no colon"), None),
+            (basic(b"a:b\nc"), None),
+            (basic(b"a:\xff"), None),
+            ("Basic a:b".to_owned(), None),
+            ("Bearer".to_owned(), None),
+            ("Bearer ".to_owned(), None),
+            ("Bearer =".to_owned(), None),
+            ("Bearer a b".to_owned(), None),
+            ("Bearer a, Basic YTpi".to_owned(), None),
+            ("Digest a".to_owned(), None),
+            (format!("Bearer {}", "a".repeat(MAX_BYTES)), None),
+        ] {
+            assert_eq!(read(&value).as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        for value in ["Bearer hush", "Basic dTpodXNo"] {
+            let shown = format!("{:?}", Credentials::parse(value).expect("credentials"));
+            assert!(!shown.contains("hush"), "{shown}");
+        }
+    }
+}

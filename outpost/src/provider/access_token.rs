@@ -1,0 +1,261 @@
+//! Access tokens that programs bring: who holds one, and whether it is for an application here.
+//!
+//! A JWT is verified here (RFC 9068 §4); about any other token, or where the settings say so about
+//! every one, the provider is asked (RFC 7662).
+
+use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
+use serde_json::{Map, Value};
+
+use super::claims::ClaimSources;
+use super::unchecked::{Unchecked, is_for, text, time};
+use super::{ALGORITHMS, Provider, SignInError, Unavailable};
+use crate::config::MachineSettings;
+use crate::store::{Identity, Secret};
+
+/// The longest token that is looked at, in bytes.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Whom an access token stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who it is.
+    pub identity: Identity,
+    /// When the token was made, or the provider last said that it is good.
+    pub issued: NumericDate,
+    /// When it ends.
+    pub expires: NumericDate,
+    /// Everything that the provider says of it.
+    pub claims: Map<String, Value>,
+}
+
+/// Why credentials are refused. For the log: a client must not be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Not what the scheme says.
+    #[error("not understood")]
+    Malformed,
+    /// No JWT, and the provider is not to be asked about others.
+    #[error("no JWT: the provider is asked about others with `machineTokens.introspect`")]
+    Opaque,
+    /// A JWT of another kind, by its `typ`.
+    #[error("`typ` says that it is another kind of token")]
+    Type,
+    /// An ID token, which says who signed in somewhere and gives no right.
+    #[error("an ID token, and no access token")]
+    IdToken,
+    /// It is of use to the holder of a key alone, which nothing here asks for.
+    #[error("bound to a key (`cnf`)")]
+    Bound,
+    /// Of another provider.
+    #[error("`iss` is not the application's provider")]
+    Issuer,
+    /// Signed in a way that is not accepted.
+    #[error("`alg` is not one that is accepted")]
+    Algorithm,
+    /// Signed by no key of the provider.
+    #[error("no key of the provider signed it")]
+    Signature,
+    /// Meant for somebody else.
+    #[error("`aud` names none of `machineTokens.audience`")]
+    Audience,
+    /// Given to a client that is not allowed.
+    #[error("`client_id` or `azp` is none of `machineTokens.clients`")]
+    Client,
+    /// Past, not yet, or without its times.
+    #[error("`exp`, `nbf` or `iat` is missing, past or not yet")]
+    Time,
+    /// Older than a session may become.
+    #[error("older than `session.lifetime`")]
+    Old,
+    /// About nobody.
+    #[error("`sub` is missing")]
+    Nobody,
+    /// The provider says that it is none, or none any more.
+    #[error("the provider says that it is not active")]
+    Inactive,
+    /// The provider gives no token for these credentials.
+    #[error("the provider refuses the credentials")]
+    Credentials,
+    /// The subject's sessions were ended after it was made.
+    #[error("its subject was signed out after it was made")]
+    Revoked,
+}
+
+/// Why nobody stands behind credentials.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// They do not hold.
+    #[error("credentials refused: {0}")]
+    Refused(#[from] Refusal),
+    /// The provider could not be asked, which says nothing of them.
+    #[error(transparent)]
+    NotAnswered(#[from] SignInError),
+    /// Too many others are being asked about.
+    #[error("too many credentials are being checked at the provider")]
+    Busy,
+    /// Wrong ones came too often under one name.
+    #[error("too many wrong credentials under one name")]
+    TooMany,
+}
+
+impl From<Unavailable> for CredentialsError {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::NotAnswered(unavailable.into())
+    }
+}
+
+/// What an application asks of a token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRules<'a> {
+    /// The settings.
+    pub settings: &'a MachineSettings,
+    /// The claims beyond the standard ones that are wanted.
+    pub extra: &'a [String],
+    /// How old a token may be, in seconds.
+    pub max_age: u64,
+    /// The time.
+    pub now: NumericDate,
+}
+
+impl Provider {
+    /// Says who holds an access token.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`].
+    pub async fn holder(
+        &self,
+        token: &Secret,
+        rules: TokenRules<'_>,
+    ) -> Result<Holder, CredentialsError> {
+        if rules.settings.introspect {
+            return self.introspected(token, rules).await;
+        }
+        let token = Unchecked::parse(token.expose(), MAX_TOKEN_BYTES).ok_or(Refusal::Opaque)?;
+        let holder = self.check(&token, rules)?;
+        let found = self.discovered()?;
+        if token.is_signed_by_one_of(&found) {
+            return Ok(holder);
+        }
+        let fresh = self.refetch_keys(found).await;
+        if token.is_signed_by_one_of(&fresh) {
+            Ok(holder)
+        } else {
+            Err(Refusal::Signature.into())
+        }
+    }
+
+    /// The checks that take no key.
+    fn check(&self, token: &Unchecked<'_>, rules: TokenRules<'_>) -> Result<Holder, Refusal> {
+        // RFC 9068 §2.1; older providers say nothing.
+        let declared = match token.header.media_type() {
+            None => false,
+            Some(kind) if kind.eq_ignore_ascii_case("JWT") => false,
+            Some(kind) if kind.eq_ignore_ascii_case("at+jwt") => true,
+            Some(_) => return Err(Refusal::Type),
+        };
+        if !ALGORITHMS.contains(&token.header.alg) || token.header.crit.is_some() {
+            return Err(Refusal::Algorithm);
+        }
+        if !declared && self.may_be_an_id_token(token) {
+            return Err(Refusal::IdToken);
+        }
+        if token.text("iss") != Some(self.settings().issuer.as_str()) {
+            return Err(Refusal::Issuer);
+        }
+        if token.time("iat").is_none() || token.time("exp").is_none() {
+            return Err(Refusal::Time);
+        }
+        self.holder_of(token.claims.clone(), rules)
+    }
+
+    /// Whether a token that does not say what it is may be an ID token: applications get to see
+    /// those, and could use them at others.
+    fn may_be_an_id_token(&self, token: &Unchecked<'_>) -> bool {
+        let has = |claim: &&str| token.claims.contains_key(*claim);
+        // What only ID tokens have (OpenID Connect Core 1.0 §2, §3.3.2.11), and logout tokens.
+        if ["nonce", "at_hash", "c_hash", "s_hash", "events"]
+            .iter()
+            .any(has)
+        {
+            return true;
+        }
+        // Keycloak says in the claims what it is.
+        if let Some(kind) = token.text("typ") {
+            return !kind.eq_ignore_ascii_case("bearer");
+        }
+        // One for this client needs something that only access tokens have.
+        token.is_for(self.settings().client_id.as_str())
+            && !["scope", "scp", "client_id"].iter().any(has)
+    }
+
+    /// The checks that are the same whoever has verified the claims.
+    pub(super) fn holder_of(
+        &self,
+        claims: Map<String, Value>,
+        rules: TokenRules<'_>,
+    ) -> Result<Holder, Refusal> {
+        let TokenRules { settings, now, .. } = rules;
+        if claims.contains_key("cnf") {
+            return Err(Refusal::Bound);
+        }
+        let own = self.settings();
+        let issuer = own.issuer.as_str();
+        if text(&claims, "iss").is_some_and(|iss| iss != issuer) {
+            return Err(Refusal::Issuer);
+        }
+        let client = text(&claims, "client_id");
+        let party = text(&claims, "azp");
+        let for_us = |audience: &str| match claims.get("aud") {
+            // The provider may say nothing of a token but whose it is (RFC 7662 §2.2).
+            None => client == Some(audience),
+            Some(_) => is_for(&claims, audience),
+        };
+        let meant = if settings.audience.is_empty() {
+            for_us(own.client_id.as_str())
+        } else {
+            settings.audience.iter().any(|audience| for_us(audience))
+        };
+        if !meant {
+            return Err(Refusal::Audience);
+        }
+        let allowed = |client: &str| {
+            settings.clients.is_empty() || settings.clients.iter().any(|own| own == client)
+        };
+        match (client, party) {
+            // RFC 9068 §2.2 has the one, OpenID Connect Core 1.0 §2 the other, for the same.
+            (Some(client), Some(party)) if client != party => return Err(Refusal::Client),
+            (Some(client), _) | (None, Some(client)) if allowed(client) => {}
+            (None, None) if settings.clients.is_empty() => {}
+            _ => return Err(Refusal::Client),
+        }
+        let issued = time(&claims, "iat").unwrap_or(now);
+        let expires = time(&claims, "exp");
+        let begins = time(&claims, "nbf").map_or(issued, |nbf| nbf.max(issued));
+        if begins > now.plus_seconds(CLOCK_SKEW_SECONDS)
+            || expires.is_some_and(|expires| expires.plus_seconds(CLOCK_SKEW_SECONDS) <= now)
+        {
+            return Err(Refusal::Time);
+        }
+        if now.seconds_since(issued) > rules.max_age {
+            return Err(Refusal::Old);
+        }
+        let subject = text(&claims, "sub").ok_or(Refusal::Nobody)?;
+        let sources = ClaimSources(vec![&claims]);
+        let mut identity = sources.identity(issuer, subject, &own.groups_claim, rules.extra);
+        if let (None, Some(claim)) = (&identity.preferred_username, &settings.name_claim) {
+            identity.preferred_username = text(&claims, claim).map(str::to_owned);
+        }
+        let last = issued.plus_seconds(rules.max_age);
+        Ok(Holder {
+            identity,
+            issued,
+            expires: expires
+                .map_or(last, |expires| expires.plus_seconds(CLOCK_SKEW_SECONDS))
+                .min(last),
+            claims,
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! A request without a session whose sender has credentials.
+
+use gatepost_policy::{Decision, Unauthenticated};
+use gatepost_session::CLOCK_SKEW_SECONDS;
+
+use super::endpoint::Dialect;
+use super::outcome::{Denied, Outcome, Pass, Refused};
+use super::visit::Visit;
+use super::{Failure, Site};
+use crate::application::Application;
+use crate::audit;
+use crate::machines::{Checker, Credentials};
+use crate::provider::CredentialsError;
+
+impl Site<'_> {
+    /// Decides on the credentials of a request that the policy leaves to them.
+    pub(super) async fn decide_on_credentials(
+        self,
+        dialect: Dialect,
+        application: &Application,
+        visit: &Visit<'_>,
+    ) -> Outcome {
+        let allowed = application.policy.machines.scheme_of(visit);
+        let (Some(machines), Some(scheme)) = (&application.machines, allowed) else {
+            return Outcome::Failed(Failure::Undecidable);
+        };
+        let refused = |too_many| {
+            Outcome::Refused(Refused {
+                application: application.audience.to_string(),
+                scheme,
+                too_many,
+            })
+        };
+        // Two lines are two senders, so none.
+        let sent = visit.header_text("authorization");
+        let Some(credentials) = sent.and_then(Credentials::parse) else {
+            return refused(false);
+        };
+        let checker = Checker {
+            outpost: self.outpost,
+            application,
+            times: &self.deployment.times,
+        };
+        let machine = match machines.check(checker, credentials).await {
+            Ok(machine) => machine,
+            Err(error) => {
+                return match &*error {
+                    CredentialsError::Refused(_) => refused(false),
+                    CredentialsError::TooMany => refused(true),
+                    CredentialsError::NotAnswered(_) | CredentialsError::Busy => {
+                        Outcome::Failed(Failure::Credentials(error))
+                    }
+                };
+            }
+        };
+        let now = self.outpost.clock.now();
+        let session = machine.session(application, now);
+        let current = session
+            .current(now, CLOCK_SKEW_SECONDS)
+            .map_err(Unauthenticated::Window);
+        match application
+            .policy
+            .decide_narrowed(visit, current, visit.narrower())
+        {
+            Decision::Allow(permit) | Decision::Renew(permit) => {
+                let pass = Pass::new(&permit, application, visit, dialect);
+                let pass = if machines.settings().forward {
+                    pass
+                } else {
+                    pass.without_credentials(dialect)
+                };
+                Outcome::Pass(pass)
+            }
+            Decision::Deny(denial) => {
+                audit::denied(application, denial.identity());
+                Outcome::Denied(Denied::new(&denial, application))
+            }
+            Decision::SignIn(_) => refused(false),
+            Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
+        }
+    }
+}
