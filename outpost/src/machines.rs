@@ -55,7 +55,8 @@ type Digest = [u8; 32];
 /// The programs of one application.
 pub struct Machines {
     settings: MachineSettings,
-    key: Zeroizing<[u8; 32]>,
+    /// As long as a block of SHA-256, which is the length that a MAC takes as it is.
+    key: Zeroizing<[u8; 64]>,
     held: Cache<Digest, Arc<Machine>>,
     refused: Cache<Digest, (Refusal, NumericDate)>,
     guesses: Cache<Digest, Arc<AtomicU32>>,
@@ -96,7 +97,7 @@ impl Machines {
     /// The programs that these settings allow, of which none is known yet; `None` when the
     /// operating system has no randomness.
     pub fn new(settings: MachineSettings) -> Option<Self> {
-        let mut key = Zeroizing::new([0; 32]);
+        let mut key = Zeroizing::new([0; 64]);
         getrandom::fill(&mut *key).ok()?;
         // What is out of date is noticed by the outpost's clock; this frees its memory.
         let kept = |seconds: u64| {
@@ -285,10 +286,7 @@ impl Machines {
     }
 
     fn mac(&self, parts: &[&[u8]]) -> Digest {
-        let Ok(mac) = Hmac::<Sha256>::new_from_slice(&*self.key) else {
-            // A MAC takes keys of any length.
-            return [0; 32];
-        };
+        let mac = Hmac::<Sha256>::new((&*self.key).into());
         let mac = parts.iter().fold(mac, |mac, part| {
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
             mac.chain_update(length.to_be_bytes()).chain_update(part)
