@@ -29,6 +29,12 @@ fn fetch_without_session() -> Result<()> {
 }
 
 #[test]
+fn back_button() -> Result<()> {
+    let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
+    browser::run("back_button", &Stack::builder().application(app).start()?)
+}
+
+#[test]
 fn sign_out() -> Result<()> {
     browser::run("sign_out", &Stack::builder().start()?)
 }
