@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what signing in at the edge costs, measured side by side.
 
+mod changes;
 mod chart;
 mod contender;
 mod guest;
@@ -66,6 +67,8 @@ enum Section {
     Memory,
     /// Many applications, public paths and groups compared with one
     Flatness,
+    /// Traefik's memory over thousands of revocations and hundreds of reloads
+    Changes,
 }
 
 /// The numbers of kept-alive connections that are measured.
@@ -99,9 +102,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("gatepost-bench-")
         .tempdir()?;
-    if [Section::Load, Section::Memory, Section::Flatness]
-        .into_iter()
-        .any(chosen)
+    if [
+        Section::Load,
+        Section::Memory,
+        Section::Flatness,
+        Section::Changes,
+    ]
+    .into_iter()
+    .any(chosen)
     {
         let bench = Bench::start(folder.path())?;
         let effort = Effort {
@@ -118,6 +126,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         if chosen(Section::Flatness) {
             report.flatness = bench.flatness(effort)?;
+        }
+        if chosen(Section::Changes) {
+            let lists = changes::of_lists(&bench.stage.scene)?;
+            report.changes = vec![lists, changes::of_reloads()?];
         }
     }
     write(&report, arguments)

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use super::changes::Growth;
 use super::guest::Verdict;
 use super::memory;
 use super::stats::Spread;
@@ -27,6 +28,7 @@ pub(crate) struct Report {
     pub(crate) memory: Vec<memory::Row>,
     pub(crate) flatness: Vec<Flat>,
     pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) changes: Vec<Growth>,
 }
 
 /// What a server that Traefik asks holds in memory.
@@ -230,6 +232,20 @@ impl Report {
                     "| {} | {calls} | {} |",
                     verdict.case, verdict.instructions
                 )?;
+            }
+        }
+        if !self.changes.is_empty() {
+            writeln!(
+                out,
+                "\n| Traefik's memory, in MiB | seconds | before | after ¼ | ½ | ¾ | all | and a rest |\n\
+                 | --- | --: | --: | --: | --: | --: | --: | --: |"
+            )?;
+            for growth in &self.changes {
+                write!(out, "| {} | {:.0} |", growth.title, growth.seconds)?;
+                for (_, held) in &growth.held {
+                    write!(out, " {held:.0} |")?;
+                }
+                writeln!(out, " {:.0} |", growth.after_rest)?;
             }
         }
         Ok(())
