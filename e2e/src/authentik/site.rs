@@ -34,6 +34,20 @@ impl Site {
     ///
     /// When something is not built or installed, or does not become ready.
     pub fn of_authentik(turned_away: StatusCode, changes: &Value) -> Result<(Self, Authentik)> {
+        Self::of_authentik_with(turned_away, changes, &[])
+    }
+
+    /// As [`Self::of_authentik`], with further variables in the outpost's environment. A path under
+    /// `/var/lib/gatepost` becomes one in the site's folder.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::of_authentik`].
+    pub fn of_authentik_with(
+        turned_away: StatusCode,
+        changes: &Value,
+        environment: &[(&str, &str)],
+    ) -> Result<(Self, Authentik)> {
         let ports = SitePorts {
             web: ports::free()?,
             extra: ports::free()?,
@@ -98,7 +112,7 @@ impl Site {
         settings::merge(&mut wiki, &serde_json::from_str(&changes)?);
         let outpost = only_result(&site.fitted("authentik/api/instances.json", &[])?)?;
         let authentik = Authentik::start(ports::free()?, outpost, vec![wiki])?;
-        site.outpost = site.outpost_of(&authentik)?;
+        site.outpost = site.outpost_of(&authentik, environment)?;
         site.outpost.start()?;
         // It serves before it has asked.
         until("the outpost to know its application", PATIENCE, || {
@@ -131,7 +145,7 @@ impl Site {
     }
 
     /// The service `authentik-proxy` of the compose file, as a process.
-    fn outpost_of(&self, authentik: &Authentik) -> Result<Service> {
+    fn outpost_of(&self, authentik: &Authentik, further: &[(&str, &str)]) -> Result<Service> {
         let text = self.fitted("authentik/docker-compose.yml", &[])?;
         let file: Value = serde_saphyr::from_str(&text)?;
         let environment = file
@@ -150,6 +164,10 @@ impl Site {
             ("AUTHENTIK_LISTEN__METRICS", self.ports.metrics),
         ] {
             environment.insert(name, format!("127.0.0.1:{port}"));
+        }
+        let folder = self.folder().to_string_lossy();
+        for (name, value) in further {
+            environment.insert(name, value.replace("/var/lib/gatepost", &folder));
         }
         let mut command = Command::new(layout::outpost_binary()?);
         command.envs(environment);

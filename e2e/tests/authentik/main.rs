@@ -178,6 +178,36 @@ fn a_session_that_authentik_ends_is_over() -> Result<()> {
     })
 }
 
+/// A restart while authentik is away: what it said last is on the disk, and so are the sessions.
+#[test]
+fn an_outpost_with_a_disk_starts_without_authentik() -> Result<()> {
+    let store = [("GATEPOST_STORE_PATH", "/var/lib/gatepost/sessions.db")];
+    let (site, authentik) = Site::of_authentik_with(StatusCode::UNAUTHORIZED, &json!({}), &store)?;
+    let _running = compose(&site)?;
+    let alice = signs_in(&site)?;
+    let kept = site.folder().join("sessions.authentik");
+    until("what authentik says to be kept", PATIENCE, || {
+        Ok(kept.exists().then_some(()))
+    })?;
+    let text = std::fs::read(&kept)?;
+    let secret = b"demo-client-secret";
+    assert!(!text.windows(secret.len()).any(|part| part == secret));
+
+    authentik.stop();
+    site.outpost().stop();
+    site.outpost().start()?;
+    assert_eq!(
+        fetch(&alice, &site, "/")?,
+        StatusCode::OK,
+        "still signed in"
+    );
+    let bob = Client::new()?;
+    let page = site.url("wiki", "/")?;
+    let journey = bob.sign_in(&page, &users::BOB)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    Ok(())
+}
+
 #[test]
 fn traefik_standalone() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
