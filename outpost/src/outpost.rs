@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use gatepost_session::{NumericDate, Purpose};
 
-use crate::application::{Application, Applications};
+use crate::application::Application;
+use crate::applications::Applications;
 use crate::config::{Config, SessionTimes};
 use crate::limits::Limits;
 use crate::pages::Pages;

@@ -2,7 +2,7 @@
 
 use gatepost_policy::OutpostPrefix;
 
-use crate::application::Applications;
+use crate::applications::Applications;
 use crate::authentik;
 
 /// The prefixes that are always understood: Gatepost's own, and that of authentik's outposts.

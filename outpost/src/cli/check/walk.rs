@@ -14,7 +14,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::say;
-use crate::application::{Application, Applications};
+use crate::application::Application;
+use crate::applications::Applications;
 use crate::authority::Authority;
 use crate::outpost::Deployment;
 
