@@ -9,6 +9,8 @@
 //   idTokenAlgorithms  optional: how ID tokens may be signed, RS256 unless a client says otherwise
 //   users     by login name: sub, password, name, email, groups
 //   refreshTokens  false for a provider that gives none
+//   programs  optional, by client id: secret, groups; clients that get tokens for themselves
+//   resources optional: what access tokens may be for (RFC 8707), as JWTs
 //   lifetimes optional, seconds: accessToken, refreshToken, session
 //
 // Made for tests: keys are new at every start, nothing is stored, passwords are in the clear.
@@ -16,7 +18,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 
 const file = process.env.PROVIDER_CONFIG ?? new URL('config.example.json', import.meta.url);
 const config = JSON.parse(readFileSync(file, 'utf8'));
@@ -24,6 +26,8 @@ const users = new Map(Object.entries(config.users));
 const loginOf = new Map(Object.entries(config.users).map(([login, user]) => [user.sub, login]));
 const lifetimes = config.lifetimes ?? {};
 const groupsIn = config.groupsIn ?? 'both';
+const programs = config.programs ?? {};
+const resources = config.resources ?? [];
 
 const escape = (text) =>
   String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
@@ -92,7 +96,19 @@ function signingKey() {
 }
 
 const provider = new Provider(config.issuer, {
-  clients: config.clients,
+  clients: [
+    ...config.clients,
+    ...Object.entries(programs).map(([id, { secret }]) => ({
+      client_id: id,
+      client_secret: secret,
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
+      token_endpoint_auth_method: 'client_secret_basic',
+    })),
+  ],
+  extraTokenClaims: (_ctx, token) =>
+    token.kind === 'ClientCredentials' ? { groups: programs[token.clientId]?.groups } : undefined,
   findAccount,
   jwks: { keys: [signingKey()] },
   cookies: { keys: [randomBytes(32).toString('hex')] },
@@ -117,6 +133,7 @@ const provider = new Provider(config.issuer, {
   expiresWithSession: () => false,
   ttl: {
     AccessToken: lifetimes.accessToken ?? 600,
+    ClientCredentials: lifetimes.accessToken ?? 600,
     AuthorizationCode: 60,
     Grant: 86_400,
     IdToken: 600,
@@ -140,6 +157,15 @@ const provider = new Provider(config.issuer, {
     devInteractions: { enabled: false },
     backchannelLogout: { enabled: true },
     revocation: { enabled: true },
+    introspection: { enabled: true, allowedPolicy: () => true },
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo(_ctx, resource) {
+        if (!resources.includes(resource)) throw new errors.InvalidTarget();
+        return { scope: '', audience: resource, accessTokenFormat: 'jwt' };
+      },
+    },
     rpInitiatedLogout: {
       enabled: true,
       async logoutSource(ctx, form) {

@@ -17,6 +17,7 @@ mod haproxy;
 mod ingress;
 mod kubernetes;
 mod labels;
+mod machines;
 mod nginx;
 mod plugin;
 mod route;
