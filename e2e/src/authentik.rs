@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Query, State};
+use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -25,6 +25,9 @@ mod site;
 
 /// The token that the compose file has.
 pub const TOKEN: &str = "token-generated-by-authentik";
+
+/// Whom it knows beside those of the provider, with an app password and a token.
+pub const ROBOT: (&str, &str, &str) = ("robot", "app-password", "opaque-token-of-the-robot");
 
 /// How many entries a page has, so that a second provider takes a second page.
 const PAGE_SIZE: usize = 1;
@@ -50,6 +53,8 @@ struct Said {
     providers: Vec<Value>,
     hellos: Vec<Value>,
     asked: usize,
+    credentials_asked: usize,
+    robot: Value,
 }
 
 impl Shared {
@@ -113,6 +118,8 @@ impl Authentik {
         let router = Router::new()
             .route("/api/v3/outposts/instances/", get(instances))
             .route("/api/v3/outposts/proxy/", get(proxy))
+            .route("/application/o/token/", post(token))
+            .route("/application/o/introspect/", post(introspect))
             .route("/ws/outpost/{outpost}/", any(socket))
             .with_state(Arc::clone(&self.shared));
         let port = self.port;
@@ -147,6 +154,16 @@ impl Authentik {
         self.shared.said().asked
     }
 
+    /// How often credentials were asked about.
+    pub fn credentials_asked(&self) -> usize {
+        self.shared.said().credentials_asked
+    }
+
+    /// Says this of the robot when it is asked about its token.
+    pub fn knows_robot(&self, claims: Value) {
+        self.shared.said().robot = claims;
+    }
+
     fn tell(&self, message: &Value) {
         // Nobody may be connected, which authentik would not notice either.
         let _ = self.shared.messages.send(message.to_string());
@@ -178,6 +195,47 @@ async fn proxy(
     let mut said = shared.said();
     said.asked += 1;
     Ok(Json(page(&said.providers, number.unwrap_or(1))))
+}
+
+/// Gives a token for somebody's name and app password, shown in the provider's name and without
+/// its secret.
+async fn token(
+    State(shared): Api,
+    Form(form): Form<BTreeMap<String, String>>,
+) -> Result<Json<Value>, (StatusCode, Json<Value>)> {
+    shared.said().credentials_asked += 1;
+    let (user, password, token) = ROBOT;
+    let good = [
+        ("grant_type", "client_credentials"),
+        ("username", user),
+        ("password", password),
+    ];
+    let holds = |(name, value): (&str, &str)| form.get(name).is_some_and(|own| own == value);
+    if !good.into_iter().all(holds)
+        || !form.contains_key("client_id")
+        || form.contains_key("client_secret")
+    {
+        let refusal = json!({ "error": "invalid_grant" });
+        return Err((StatusCode::BAD_REQUEST, Json(refusal)));
+    }
+    let answer = json!({ "access_token": token, "token_type": "Bearer", "expires_in": 300 });
+    Ok(Json(answer))
+}
+
+/// Says of a token whose it is, to the provider with its secret.
+async fn introspect(State(shared): Api, Form(form): Form<BTreeMap<String, String>>) -> Json<Value> {
+    let mut said = shared.said();
+    said.credentials_asked += 1;
+    let known = form.get("token").is_some_and(|token| token == ROBOT.2);
+    if !known || !form.contains_key("client_secret") {
+        return Json(json!({ "active": false }));
+    }
+    let mut answer = said.robot.clone();
+    crate::settings::merge(
+        &mut answer,
+        &json!({ "active": true, "sub": "robot-uid", "aud": form.get("client_id") }),
+    );
+    Json(answer)
 }
 
 /// One page of a list, counted from 1.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatepost_e2e::authentik::Authentik;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gatepost_e2e::authentik::{Authentik, ROBOT};
 use gatepost_e2e::compose::Compose;
 use gatepost_e2e::docker_api::DockerApi;
 use gatepost_e2e::kube_api::KubeApi;
@@ -205,6 +205,84 @@ fn an_outpost_with_a_disk_starts_without_authentik() -> Result<()> {
     let page = site.url("wiki", "/")?;
     let journey = bob.sign_in(&page, &users::BOB)?;
     assert_eq!(journey.landed.url, page, "{journey}");
+    Ok(())
+}
+
+/// `intercept_header_auth`, which is on unless somebody turns it off: authentik is asked about
+/// credentials, and the app is told who it is as it is of people.
+#[test]
+fn credentials_are_asked_about() -> Result<()> {
+    let (site, authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
+    let _running = compose(&site)?;
+    authentik.knows_robot(json!({
+        "preferred_username": "robot",
+        "groups": ["staff"],
+        "ak_proxy": { "user_attributes": { "additionalHeaders": {
+            "X-Team": "blue",
+            "X-authentik-username": "root",
+        } } },
+    }));
+    let mut provider = site.files_in_authentik()?;
+    let endpoints = [
+        ("token_endpoint", "application/o/token/"),
+        ("introspection_endpoint", "application/o/introspect/"),
+    ];
+    for (name, path) in endpoints {
+        let url = authentik.url()?.join(path)?;
+        provider["oidc_configuration"][name] = json!(url);
+    }
+    authentik.add(provider);
+    let client = Client::new()?;
+    let page = site.url("files", "/api")?;
+    let call = |credentials: &str| -> Result<StatusCode> {
+        let request = client.fetch(Method::GET, &page);
+        Ok(request
+            .header("Authorization", credentials)
+            .send()?
+            .status())
+    };
+    let (user, password, token) = ROBOT;
+    let basic = |user: &str, password: &str| {
+        format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+    };
+    until("the new application", PATIENCE, || {
+        let status = client.fetch(Method::GET, &page).send()?.status();
+        Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
+    })?;
+    for credentials in [
+        format!("Bearer {token}"),
+        basic(user, password),
+        basic("goauthentik.io/token", token),
+    ] {
+        assert_eq!(call(&credentials)?, StatusCode::OK, "{credentials}");
+        let seen = site.files();
+        let seen = seen.last().context("the app was asked")?;
+        for (name, expected) in [
+            ("x-authentik-username", Some("robot")),
+            ("x-authentik-groups", Some("staff")),
+            ("x-authentik-uid", Some("robot-uid")),
+            ("x-authentik-jwt", Some(token)),
+        ] {
+            assert_eq!(seen.header(name), expected, "{name} {credentials}");
+        }
+    }
+    // What was found out is believed for a minute.
+    let asked = authentik.credentials_asked();
+    assert_eq!(call(&basic(user, password))?, StatusCode::OK);
+    assert_eq!(authentik.credentials_asked(), asked);
+    let before = site.files().len();
+    for credentials in [
+        "Bearer another".to_owned(),
+        basic(user, "guess"),
+        basic("goauthentik.io/token", "another"),
+    ] {
+        assert_eq!(
+            call(&credentials)?,
+            StatusCode::UNAUTHORIZED,
+            "{credentials}"
+        );
+    }
+    assert_eq!(site.files().len(), before);
     Ok(())
 }
 

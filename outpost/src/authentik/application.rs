@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatepost_session::KeyRing;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::skip::SkipPaths;
 use crate::store::Secret;
@@ -23,8 +23,6 @@ pub struct FromAuthentik {
     pub skip: SkipPaths,
     /// What signs people in at the upstream, if anything.
     pub basic: Option<UpstreamBasic>,
-    /// Whether credentials in `Authorization` are for the outpost.
-    pub intercepts_authorization: bool,
 }
 
 /// Which attributes of a person are the credentials at the upstream.
@@ -38,38 +36,97 @@ pub struct UpstreamBasic {
 
 const JWT: HeaderName = HeaderName::from_static("x-authentik-jwt");
 
+/// What no attribute of a person may say, by how the names begin.
+const PROTECTED: [&str; 11] = [
+    "forwarded",
+    "max-forwards",
+    "proxy-",
+    "set-cookie",
+    "via",
+    "x-auth-",
+    "x-authentik-",
+    "x-forwarded-",
+    "x-gatepost-",
+    "x-original-",
+    "x-real-ip",
+];
+
+/// The most further headers of one person.
+const MAX_ADDITIONAL: usize = 32;
+
 impl FromAuthentik {
     /// The headers that come of the ID token and so of the store: none of this has a place in a
     /// cookie.
-    pub fn told_by_id_token(&self, id_token: Option<&Secret>) -> Vec<(HeaderName, HeaderValue)> {
+    pub fn told_by_id_token(&self, id_token: &Secret) -> Vec<(HeaderName, HeaderValue)> {
+        // Verified when the session was opened, and kept by nobody but the outpost since.
+        let payload = id_token.expose().split('.').nth(1);
+        let claims = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+        let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+        self.told_by(id_token, &claims.unwrap_or_default())
+    }
+
+    /// The headers that come of a token and what authentik says of it.
+    pub fn told_by(
+        &self,
+        token: &Secret,
+        claims: &Map<String, Value>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::new();
-        let Some(id_token) = id_token else {
-            return headers;
-        };
         let mut push = |name: HeaderName, text: &str| {
             if let Ok(mut value) = HeaderValue::from_str(text) {
                 value.set_sensitive(true);
                 headers.push((name, value));
             }
         };
-        push(JWT, id_token.expose());
+        push(JWT, token.expose());
         let basic = self.basic.as_ref();
-        if let Some(credentials) = basic.and_then(|basic| basic.credentials(id_token)) {
+        if let Some(credentials) = basic.and_then(|basic| basic.credentials(claims)) {
             let encoded = STANDARD.encode(credentials.expose());
             push(AUTHORIZATION, &format!("Basic {encoded}"));
+        }
+        for (name, text) in additional(claims) {
+            push(name, &text);
         }
         headers
     }
 }
 
+/// A person's attributes.
+fn attributes(claims: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    let own = claims.get("ak_proxy")?;
+    own.get("user_attributes")?.as_object()
+}
+
+/// The headers that an attribute of the person names.
+///
+/// People may be let to write their own attributes, so no name is taken that says who somebody is
+/// or where a request came from.
+fn additional(claims: &Map<String, Value>) -> Vec<(HeaderName, String)> {
+    let named = attributes(claims).and_then(|attributes| attributes.get("additionalHeaders"));
+    let named = named.and_then(Value::as_object).into_iter().flatten();
+    named
+        .filter_map(|(name, value)| {
+            let name = gatepost_policy::HeaderName::new(name).ok()?;
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+            let told = PROTECTED
+                .iter()
+                .any(|prefix| name.as_str().starts_with(prefix));
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                Value::Bool(flag) => flag.to_string(),
+                Value::Null | Value::Array(_) | Value::Object(_) => return None,
+            };
+            (!told && !text.is_empty() && text.trim() == text).then_some((name, text))
+        })
+        .take(MAX_ADDITIONAL)
+        .collect()
+}
+
 impl UpstreamBasic {
     /// `user:password`; `None` where the person has no password for the upstream.
-    fn credentials(&self, id_token: &Secret) -> Option<Secret> {
-        // Verified when the session was opened, and kept by nobody but the outpost since.
-        let payload = id_token.expose().split('.').nth(1)?;
-        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-        let attributes = claims.pointer("/ak_proxy/user_attributes");
-        let attribute = |name: &str| Some(attributes?.get(name)?.as_str()?.to_owned());
+    fn credentials(&self, claims: &Map<String, Value>) -> Option<Secret> {
+        let attribute = |name: &str| Some(attributes(claims)?.get(name)?.as_str()?.to_owned());
         let password = attribute(&self.password_attribute)?;
         let user = attribute(&self.user_attribute)
             .or_else(|| Some(claims.get("email")?.as_str()?.to_owned()))?;
@@ -113,16 +170,35 @@ mod tests {
             ),
             ("no attributes", json!({"email": "e@x"}), None),
         ] {
-            let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
-            let token = Secret::new(format!("e30.{payload}.x"));
-            let credentials = basic.credentials(&token);
+            let claims = claims.as_object().expect("claims");
+            let credentials = basic.credentials(claims);
             let credentials = credentials.as_ref().map(Secret::expose);
             assert_eq!(credentials, expected, "{case}");
         }
-        assert!(
-            basic
-                .credentials(&Secret::new("not a token".to_owned()))
-                .is_none()
-        );
+    }
+
+    #[test]
+    fn headers_of_an_attribute_say_nothing_about_who_it_is() {
+        let claims = json!({"ak_proxy": {"user_attributes": {"additionalHeaders": {
+            "X-Team": "blue", "x-level": 3, "X-Beta": true,
+            "X-authentik-username": "root", "x-AUTHENTIK-groups": "admins",
+            "X-Auth-Username": "root", "X-Forwarded-User": "root", "X-Forwarded-For": "127.0.0.1",
+            "X-Real-Ip": "127.0.0.1", "Authorization": "Basic x", "Cookie": "a=b", "Host": "x",
+            "X_Authentik_Username": "root", "X-Gatepost-Verdict": "allow", "Forwarded": "for=x",
+            "X-List": ["a"], "X-Nothing": null, "X-Empty": "", "X-Blank": " a",
+        }}}});
+        let found = additional(claims.as_object().expect("claims"));
+        let found: Vec<_> = found
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let expected = [("x-beta", "true"), ("x-team", "blue"), ("x-level", "3")];
+        assert_eq!(found, expected);
+        for claims in [
+            json!({}),
+            json!({"ak_proxy": {"user_attributes": {"additionalHeaders": 1}}}),
+        ] {
+            assert!(additional(claims.as_object().expect("claims")).is_empty());
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gatepost_policy::{HeaderName, HeaderRules, OutpostPrefix, Policy, Preset};
+use gatepost_policy::{HeaderName, HeaderRules, Machines, OutpostPrefix, Policy, Preset};
 use gatepost_session::cookie::CookieName;
 use gatepost_session::{Audience, KeyRing};
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
@@ -19,7 +19,8 @@ use super::settings::Settings;
 use super::skip::{Matched, SkipPaths};
 use crate::authority::{CookieDomain, ExternalUrl};
 use crate::config::{
-    ApplicationSettings, ClientAuthentication, Mode, ProviderSettings, Route, SignOut,
+    ApplicationSettings, ClientAuthentication, Grant, MachineSettings, Mode, ProviderSettings,
+    Route, SignOut,
 };
 use crate::provider::{KnownProvider, PublicAddress};
 use crate::store::Secret;
@@ -172,15 +173,23 @@ impl Surroundings<'_> {
         let headers = self.headers(provider, &audience, &client);
         let cookie_name =
             CookieName::default_for(external.is_https(), matches!(mode, Mode::Domain(_)));
+        // authentik's default, and that of its outposts.
+        let intercepts = provider.intercept_header_auth.unwrap_or(true);
         let application = ApplicationSettings {
             provider: client.name.clone(),
             prefix: OutpostPrefix::new(PREFIX).unwrap_or_default(),
             cookie_name,
-            policy: Policy::default(),
+            policy: Policy {
+                machines: Machines {
+                    bearer: intercepts,
+                    basic: intercepts,
+                },
+                ..Policy::default()
+            },
             headers,
             forward_cookie: false,
             cookie_groups: None,
-            machines: None,
+            machines: intercepts.then(|| machines(provider)),
             routes: upstream
                 .map(|upstream| Route {
                     host: external.host().to_owned(),
@@ -198,7 +207,6 @@ impl Surroundings<'_> {
                 lifetime: lifetime(provider.access_token_validity),
                 skip: SkipPaths::parse(skip, matched, problems),
                 basic: basic(provider),
-                intercepts_authorization: provider.intercept_header_auth.unwrap_or(true),
             }),
             audience,
             mode,
@@ -335,6 +343,27 @@ fn lifetime(validity: Option<f64>) -> Option<u64> {
     std::time::Duration::try_from_secs_f64(validity)
         .ok()
         .map(|validity| validity.as_secs().saturating_add(1))
+}
+
+/// For how long what authentik says of credentials is believed, in seconds, as its own outposts
+/// have it.
+const MACHINE_CACHE_SECONDS: u64 = 60;
+
+/// How authentik is asked about credentials: whether tokens hold it says itself, since without a
+/// signing key nobody else can tell.
+fn machines(provider: &ProxyProvider) -> MachineSettings {
+    let scopes: BTreeSet<&String> = provider.scopes_to_request.iter().flatten().collect();
+    MachineSettings {
+        audience: Vec::new(),
+        clients: Vec::new(),
+        grant: Grant::Authentik,
+        scopes: scopes.into_iter().cloned().collect(),
+        parameters: Vec::new(),
+        introspect: true,
+        name_claim: None,
+        cache: MACHINE_CACHE_SECONDS,
+        forward: false,
+    }
 }
 
 fn basic(provider: &ProxyProvider) -> Option<UpstreamBasic> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepost_policy::{Decision, Deferral, Presentation, Unauthenticated};
+use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated};
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
 
 use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
@@ -80,17 +80,7 @@ impl Site<'_> {
             Some(permit) => Outcome::Pass(Pass::new(&permit, application, visit, dialect)).into(),
             None => {
                 let found = self.find_session(application, visit).await;
-                let record = found.record.clone();
-                let id_token = record.as_ref().map(|record| &record.id_token);
-                let Answer { outcome, cookies } =
-                    self.decide(dialect, application, visit, found).await;
-                let outcome = match (own, outcome) {
-                    (Some(own), Outcome::Pass(pass)) => {
-                        Outcome::Pass(pass.with_headers(own.told_by_id_token(id_token)))
-                    }
-                    (_, outcome) => outcome,
-                };
-                outcome.with_cookies(cookies)
+                self.decide(dialect, application, visit, found).await
             }
         };
         if let Some(verdict) = answer.outcome.verdict() {
@@ -212,7 +202,8 @@ impl Site<'_> {
             .decide_narrowed(visit, session, visit.narrower())
         {
             Decision::Allow(permit) | Decision::Renew(permit) => {
-                Outcome::Pass(Pass::new(&permit, application, visit, dialect))
+                let record = found.record.as_deref();
+                Outcome::Pass(pass(&permit, application, visit, dialect, record))
             }
             Decision::SignIn(reason) => match (found.hindered, visit.host()) {
                 // Signing in would not help while the store is away.
@@ -264,7 +255,7 @@ impl Site<'_> {
             .decide_narrowed(visit, session, visit.narrower())
         {
             Decision::Allow(permit) | Decision::Renew(permit) => {
-                Outcome::Pass(Pass::new(&permit, application, visit, dialect))
+                Outcome::Pass(pass(&permit, application, visit, dialect, Some(record)))
             }
             Decision::Deny(denial) => {
                 audit::denied(application, denial.identity());
@@ -272,5 +263,20 @@ impl Site<'_> {
             }
             Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
+    }
+}
+
+/// The permission for a request with a session, whose record may have more to tell than its cookie.
+fn pass(
+    permit: &Permit<'_>,
+    application: &Application,
+    visit: &Visit<'_>,
+    dialect: Dialect,
+    record: Option<&SessionRecord>,
+) -> Pass {
+    let pass = Pass::new(permit, application, visit, dialect);
+    match (&application.authentik, record) {
+        (Some(own), Some(record)) => pass.with_headers(own.told_by_id_token(&record.id_token)),
+        _ => pass,
     }
 }

@@ -69,6 +69,12 @@ impl Site<'_> {
                 } else {
                     pass.without_credentials(dialect)
                 };
+                let pass = match &application.authentik {
+                    Some(own) => {
+                        pass.with_headers(own.told_by(&machine.token, &machine.holder.claims))
+                    }
+                    None => pass,
+                };
                 Outcome::Pass(pass)
             }
             Decision::Deny(denial) => {

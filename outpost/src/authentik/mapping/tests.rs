@@ -76,7 +76,14 @@ fn a_single_application_is_what_authentik_says() {
     assert_eq!(application.cookie_name.as_str(), "__Host-gatepost");
     let own = application.authentik.as_ref().expect("authentik's");
     assert_eq!(own.lifetime, Some(3601));
-    assert!(own.intercepts_authorization);
+    let machines = application.machines.as_ref().expect("intercepts");
+    assert!(application.policy.machines.bearer && application.policy.machines.basic);
+    assert!(machines.introspect);
+    let changed = map_all(vec![provider(json!({"intercept_header_auth": false}))], &[]);
+    let [kept_out] = &changed.applications[..] else {
+        panic!("one application")
+    };
+    assert!(kept_out.machines.is_none() && !kept_out.policy.machines.any());
     assert_eq!(client.client_id.as_str(), "id-of-wiki");
     let scopes: Vec<&str> = client.scopes.iter().map(|scope| scope.as_str()).collect();
     assert_eq!(scopes, ["ak_proxy", "email", "profile"]);
