@@ -24,6 +24,7 @@ pub mod browser;
 mod client;
 pub mod compose;
 pub mod docker_api;
+mod fake_clock;
 pub mod forge;
 mod keys;
 pub mod kube_api;
@@ -45,6 +46,7 @@ mod wait;
 pub mod wire;
 
 pub use client::{Answer, Client, Journey};
+pub use fake_clock::FakeClock;
 pub use keys::Keys;
 pub use process::Process;
 pub use redis::Redis;

@@ -175,7 +175,7 @@ impl Process {
     }
 
     /// The process group no longer exists once everything in it has ended: not an error.
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Ok(group) = i32::try_from(self.supervisor.id()) {
             let _ = killpg(Pid::from_raw(group), signal);
         }

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
 
 use crate::process::Process;
 use crate::tools::{Packaged, Tool as _};
@@ -65,6 +66,28 @@ impl Redis {
     /// Stops it.
     pub fn stop(&mut self) {
         self.process = None;
+    }
+
+    /// Kills it as the system does when memory runs out.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.process = None;
+    }
+
+    /// Stops it from running without ending it: connections stay open and nobody answers.
+    pub fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Has it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            process.signal(signal);
+        }
     }
 
     /// Starts it after it was stopped, with what it had.

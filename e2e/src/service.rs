@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
 use url::Url;
 
@@ -93,6 +94,29 @@ impl Service {
     pub fn stop(&self) {
         // Dropping it stops it.
         *self.process() = None;
+    }
+
+    /// Kills the program as the system does when memory runs out.
+    pub fn kill(&self) {
+        let mut process = self.process();
+        if let Some(process) = &*process {
+            process.signal(Signal::SIGKILL);
+        }
+        *process = None;
+    }
+
+    /// Stops the program from running without ending it: what it holds open stays open.
+    pub fn pause(&self) {
+        if let Some(process) = &*self.process() {
+            process.signal(Signal::SIGSTOP);
+        }
+    }
+
+    /// Has a paused program go on.
+    pub fn resume(&self) {
+        if let Some(process) = &*self.process() {
+            process.signal(Signal::SIGCONT);
+        }
     }
 
     /// Whether the program has ended by itself.

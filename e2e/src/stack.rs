@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use url::Url;
 
+use crate::fake_clock::FakeClock;
 use crate::keys::Keys;
 use crate::service::Service;
 use crate::traefik::{Folder, Route};
@@ -44,6 +45,7 @@ impl Stack {
             outpost: Vec::new(),
             provider: Vec::new(),
             provider_down: false,
+            outpost_clock: None,
             tls: false,
             revoked_file: false,
             ports: None,
@@ -235,6 +237,7 @@ pub struct Builder {
     outpost: Vec<Value>,
     provider: Vec<Value>,
     provider_down: bool,
+    outpost_clock: Option<FakeClock>,
     tls: bool,
     revoked_file: bool,
     ports: Option<Ports>,
@@ -262,6 +265,13 @@ impl Builder {
     /// Leaves the provider for the test to start.
     pub fn provider_down(mut self) -> Self {
         self.provider_down = true;
+        self
+    }
+
+    /// Has the outpost believe this clock. That of Traefik, which asks the kernel itself, is the
+    /// system's.
+    pub fn outpost_clock(mut self, clock: &FakeClock) -> Self {
+        self.outpost_clock = Some(clock.clone());
         self
     }
 
@@ -350,7 +360,8 @@ impl Builder {
         let settings = self.outpost_config(ports, &keys, &origins, folder.path())?;
         settings::write(&config, &settings)?;
         let program = layout::outpost_binary()?;
-        let mut outpost = outpost(program, &config, ports.outpost, &logs)?;
+        let clock = self.outpost_clock.as_ref();
+        let mut outpost = outpost_by(clock, program, &config, ports.outpost, &logs)?;
         if !self.provider_down {
             outpost = outpost.answering(readiness(ports.metrics)?, StatusCode::OK);
         }
@@ -478,8 +489,22 @@ fn start_application(
 
 /// This outpost with this configuration, which has it listen on this port.
 pub(crate) fn outpost(program: PathBuf, config: &Path, port: u16, logs: &Path) -> Result<Service> {
+    outpost_by(None, program, config, port, logs)
+}
+
+/// As [`outpost`], with a clock that may not be the system's.
+fn outpost_by(
+    clock: Option<&FakeClock>,
+    program: PathBuf,
+    config: &Path,
+    port: u16,
+    logs: &Path,
+) -> Result<Service> {
     let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(config);
+    if let Some(clock) = clock {
+        command.envs(clock.environment());
+    }
     let ping = Url::parse(&format!("http://127.0.0.1:{port}/akprox/ping"))?;
     Ok(Service::new("outpost", command, logs).answering(ping, StatusCode::NO_CONTENT))
 }

@@ -169,6 +169,14 @@ impl KeyRing {
         }
     }
 
+    /// This ring with the key of that id in front, so that it signs; `None` if it has no such key.
+    pub fn signing_with(&self, id: &KeyId) -> Option<Self> {
+        let mut keys = self.keys.clone();
+        let at = keys.iter().position(|key| key.id == *id)?;
+        keys.get_mut(..=at)?.rotate_right(1);
+        Some(Self { keys })
+    }
+
     /// Derives the keys for one purpose with HKDF-SHA256 (RFC 5869), no salt, in ring order.
     pub fn derive(&self, purpose: Purpose) -> Vec<DerivedKey> {
         self.keys

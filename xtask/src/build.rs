@@ -115,6 +115,12 @@ pub(crate) fn outpost() -> Result<()> {
     run(&mut cargo(&["build", "--locked", "--package", "gatepost"]))
 }
 
+/// Builds an example of the outpost's.
+pub(crate) fn outpost_example(name: &str) -> Result<()> {
+    let mut command = cargo(&["build", "--locked", "--package", "gatepost"]);
+    run(command.args(["--example", name]))
+}
+
 /// Builds the outpost as it is installed.
 pub(crate) fn release_outpost() -> Result<()> {
     run(&mut cargo(&[

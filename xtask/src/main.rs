@@ -10,6 +10,7 @@ mod dist;
 mod fuzz;
 mod js;
 mod setup;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Feed made-up bytes to whatever reads bytes that others made
     Fuzz(fuzz::Arguments),
+    /// Put load on the whole while its parts fail, and check every answer
+    Soak(soak::Arguments),
     /// Build the plugin: target/plugin/plugin.wasm
     Plugin(build::PluginArguments),
     /// Build and test the session in JavaScript: session/js/dist/
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Fuzz(arguments) => fuzz::fuzz(&arguments).map(|()| ExitCode::SUCCESS),
+        Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Plugin(arguments) => build::plugin(&arguments).map(|_| ExitCode::SUCCESS),
         Chore::Js(arguments) => js::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Dist(arguments) => dist::run(&arguments).map(|()| ExitCode::SUCCESS),

@@ -1,0 +1,77 @@
+//! Puts sessions into the store of an outpost that is not running: `cargo xtask soak` has ten
+//! thousand people without having signed them in.
+//!
+//! `fill_store CONFIG` reads the claims of one session's first cookie from each line of standard
+//! input. The provider counts as asked a day from now, since it knows none of them.
+
+use std::io::{BufRead as _, stdin};
+use std::path::Path;
+use std::process::ExitCode;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use gatepost::config::Config;
+use gatepost::store::{self, Identity, Secret, SessionRecord};
+use gatepost_session::{Claims, NumericDate};
+
+/// How many are written at once.
+const AT_ONCE: usize = 64;
+
+/// How long a session lasts, and for how long it counts as confirmed, in seconds.
+const DAY: u64 = 24 * 3_600;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match fill().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn fill() -> Result<(), Box<dyn std::error::Error>> {
+    let file = std::env::args_os().nth(1).ok_or("name a configuration")?;
+    let config = Config::load(Some(Path::new(&file)), [])?;
+    let store = store::open(&config.store, &config.keys)?;
+    let records: Vec<SessionRecord> = stdin()
+        .lock()
+        .lines()
+        .map(|line| Ok(record(serde_json::from_str(&line?)?)))
+        .collect::<Result<_, Box<dyn std::error::Error>>>()?;
+    stream::iter(records)
+        .map(|record| store.insert(record))
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    Ok(())
+}
+
+fn record(claims: Claims) -> SessionRecord {
+    let ends = claims.iat.plus_seconds(DAY);
+    SessionRecord {
+        id: claims.sid,
+        audience: claims.aud,
+        identity: Identity {
+            issuer: claims.iss,
+            subject: claims.sub,
+            preferred_username: claims.preferred_username,
+            name: claims.name,
+            email: claims.email,
+            email_verified: claims.email_verified,
+            groups: claims.groups,
+            acr: claims.acr,
+            amr: claims.amr,
+            auth_time: claims.auth_time,
+            extra: std::collections::BTreeMap::new(),
+        },
+        provider_session: None,
+        refresh_token: None,
+        id_token: Secret::new("of nobody's sign-in".to_owned()),
+        created: claims.iat,
+        confirmed: NumericDate::from_seconds(claims.iat.as_seconds() + DAY),
+        last_seen: claims.iat,
+        window_ends: claims.exp,
+        ends,
+    }
+}

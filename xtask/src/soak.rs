@@ -1,0 +1,218 @@
+//! `cargo xtask soak`: traffic of many people while everything that can fail does, on real
+//! processes, with every answer checked.
+
+mod app;
+mod faults;
+mod figures;
+mod people;
+mod traffic;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use gatepost_e2e::tools::{Faketime, Packaged, Tool as _};
+use gatepost_e2e::{ApplicationSpec, FakeClock, Redis, Stack, ports};
+use serde_json::json;
+
+use self::app::App;
+use self::faults::Faults;
+use self::figures::Figures;
+use self::people::People;
+use self::traffic::Traffic;
+use crate::{build, setup};
+
+/// The application, which is the audience of all sessions.
+const APPLICATION: &str = "app";
+
+/// Keys that stand behind the first from the start, so that there is one to retire at each
+/// rotation which has signed nothing for as long as a session lasts.
+const OLD_KEYS: usize = 12;
+
+/// For outpost and guests to have read a new keys file: two seconds and ten.
+const KEYS_ARE_READ: Duration = Duration::from_secs(12);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How long parts fail, over all stores
+    #[arg(long, default_value_t = 5.0)]
+    minutes: f64,
+    /// How many sessions there are
+    #[arg(long, default_value_t = 10_000)]
+    sessions: usize,
+    /// How many more people sign in at the provider
+    #[arg(long, default_value_t = 100)]
+    sign_ins: usize,
+    /// Only with these stores; without this, both
+    #[arg(long, value_enum, value_delimiter = ',')]
+    store: Vec<Store>,
+    /// Writes every figure to this file too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Use the plugin and the outpost as they are already built
+    #[arg(long)]
+    no_build: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Store {
+    /// The outpost's own file
+    Embedded,
+    /// One Redis
+    Redis,
+}
+
+impl Store {
+    const ALL: [Self; 2] = [Self::Embedded, Self::Redis];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Redis => "redis",
+        }
+    }
+}
+
+/// Runs the whole with each store, prints the figures, and fails if anything went wrong that must
+/// not, whatever else does.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    setup::demo()?;
+    Packaged::Redis.ensure()?;
+    Faketime.ensure()?;
+    if !arguments.no_build {
+        build::default_plugin()?;
+        build::outpost()?;
+    }
+    build::outpost_example(people::FILLER)?;
+    let stores: Vec<Store> = Store::ALL
+        .into_iter()
+        .filter(|store| arguments.store.is_empty() || arguments.store.contains(store))
+        .collect();
+    let share = arguments.minutes * 60.0 / f64::from(u32::try_from(stores.len().max(1))?);
+    let mut reports = Vec::new();
+    for store in stores {
+        println!("\n=== {} ===", store.name());
+        let figures = soak(arguments, store, Duration::from_secs_f64(share))?;
+        reports.push((store.name(), figures));
+    }
+    let table = figures::table(&reports);
+    println!("\n{table}");
+    println!("{}", people::HONESTLY);
+    if let Some(file) = &arguments.json {
+        fs::write(
+            file,
+            serde_json::to_string_pretty(&figures::json(&reports))?,
+        )?;
+    }
+    let mut violated = false;
+    for (store, figures) in &reports {
+        for violation in figures.violations() {
+            eprintln!("violation ({store}): {violation}");
+            violated = true;
+        }
+    }
+    Ok(if violated {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// One stack with one store.
+fn soak(arguments: &Arguments, store: Store, span: Duration) -> Result<Arc<Figures>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let figures = Arc::new(Figures::default());
+    let folder = tempfile::Builder::new()
+        .prefix("gatepost-soak-")
+        .tempdir()?;
+    let clock = FakeClock::create(folder.path())?;
+    let redis = match store {
+        Store::Embedded => None,
+        Store::Redis => Some(Redis::start(folder.path(), &[])?),
+    };
+    let app = App::start(&runtime, ports::free()?)?;
+    let stack = start(arguments, redis.as_ref(), &app, &clock)?;
+    for number in 0..OLD_KEYS {
+        stack.keys().rotate(&format!("old-{number}"))?;
+    }
+    stack.outpost().stop();
+    println!("filling the store with {} sessions …", arguments.sessions);
+    let people = People::in_store(&stack, arguments.sessions)?;
+    stack.outpost().start()?;
+    println!("signing {} people in …", arguments.sign_ins);
+    let signed_in = people::sign_in(&stack, arguments.sign_ins)?;
+    std::thread::sleep(KEYS_ARE_READ);
+
+    let people = Arc::new(people);
+    let traffic = Arc::new(Traffic::new(
+        &stack,
+        Arc::clone(&people),
+        Arc::clone(&figures),
+    )?);
+    println!("traffic and faults for {} s …", span.as_secs());
+    let begun = Instant::now();
+    let mut faults = Faults::new(&stack, &clock, redis, Arc::clone(&figures));
+    let stopped = traffic.stopped();
+    std::thread::scope(|scope| -> Result<()> {
+        let crowd = traffic.spawn(&runtime);
+        let visits = scope.spawn(|| people::visit(&stack, signed_in, &figures, &stopped));
+        let outcome = faults.run(span);
+        traffic.stop();
+        for one in crowd {
+            runtime.block_on(one)?;
+        }
+        visits
+            .join()
+            .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        outcome
+    })?;
+    figures.lasted(begun.elapsed());
+    println!("everyone comes once more …");
+    std::thread::sleep(KEYS_ARE_READ);
+    runtime.block_on(traffic.roll_call());
+    figures.seen_by_app(app.anonymous());
+    if let Some(service) = stack.ended()? {
+        figures.violation(
+            figures::Violation::Died,
+            format!("{} has ended by itself", service.name()),
+        );
+    }
+    Ok(figures)
+}
+
+fn start(
+    arguments: &Arguments,
+    redis: Option<&Redis>,
+    app: &App,
+    clock: &FakeClock,
+) -> Result<Stack> {
+    // As an operator sets it whose clocks may be that far apart; the default is 30 s.
+    let application = ApplicationSpec::new(APPLICATION)
+        .set_in_plugin("clockSkew", &json!("300s"))
+        .upstream_port(app.port());
+    // All come from one address here.
+    let mut settings = json!({
+        "rateLimit": { "perSecond": 0 },
+        "session": { "refreshAfter": "10s" },
+        "store": { "maxSessions": 2 * (arguments.sessions + arguments.sign_ins) + 1_000 },
+    });
+    if let Some(redis) = redis {
+        let store = settings.get_mut("store").context("a store")?;
+        *store = json!({ "kind": "redis", "path": null, "url": redis.url() });
+    }
+    Stack::builder()
+        .name("soak")
+        .application(application)
+        .outpost(&settings)
+        .provider(&people::accounts(arguments.sign_ins))
+        .outpost_clock(clock)
+        .revoked_file()
+        .start()
+}
