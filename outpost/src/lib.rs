@@ -2,7 +2,8 @@
 //! proxies that ask who may pass.
 //!
 //! - [`config`]: what an operator wrote, checked as a whole.
-//! - [`outpost`]: the running outpost; [`application`] ([`applications`] are all), [`provider`] and [`store`] are its parts.
+//! - [`outpost`]: the running outpost; [`application`], [`applications`], [`provider`] and [`store`]
+//!   are its parts.
 //! - [`flow`] and [`return_to`]: a sign-in under way, and where it leads.
 //! - [`limits`]: how often one client may come.
 //! - [`sessions`]: opening and renewing sessions.

@@ -97,7 +97,7 @@ async fn respond(
         Some(Endpoint::Own(endpoint)) => (
             Channel::Direct,
             visit.presentation(),
-            site.own_endpoint(endpoint, &visit).await,
+            Box::pin(site.own_endpoint(endpoint, &visit)).await,
         ),
         Some(Endpoint::BackchannelLogout) => (
             Channel::Direct,

@@ -68,7 +68,8 @@ impl Site<'_> {
                 }
                 _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
                 Some(Endpoint::Own(OwnEndpoint::Session)) | None => Failure::NotFound.into(),
-                Some(Endpoint::Own(endpoint)) => self.own_endpoint(endpoint, visit).await,
+                // Boxed, as all that is rare here: room for it is not made for every request.
+                Some(Endpoint::Own(endpoint)) => Box::pin(self.own_endpoint(endpoint, visit)).await,
                 Some(Endpoint::Auth(_) | Endpoint::BackchannelLogout | Endpoint::Ping) => {
                     Failure::NotFound.into()
                 }
@@ -222,8 +223,7 @@ impl Site<'_> {
                 Outcome::Denied(Denied::new(&denial, application))
             }
             Decision::Defer(Deferral::Authorization) => {
-                self.decide_on_credentials(dialect, application, visit)
-                    .await
+                Box::pin(self.decide_on_credentials(dialect, application, visit)).await
             }
             Decision::Defer(Deferral::MoreGroups) => match (found.record, found.hindered) {
                 (Some(record), _) => {
