@@ -186,7 +186,7 @@ impl<'s> Faults<'s> {
         }
         if let Some(own) = routes.pointer_mut("/http/middlewares/app-gatepost/plugin/gatepost") {
             // Without a change of its own a middleware is kept as it is.
-            let debug = self.figures.reloads() % 2 == 0;
+            let debug = self.figures.reloads().is_multiple_of(2);
             merge(own, "logLevel", json!(if debug { "info" } else { "warn" }));
         }
         let draft = file.with_extension("draft");

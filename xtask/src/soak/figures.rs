@@ -20,6 +20,7 @@ pub(super) enum Count {
     NotAnswered,
     Impostors,
     SignOuts,
+    SignOutsInDoubt,
     AfterSignOut,
     Refreshed,
     Reloads,
@@ -35,7 +36,7 @@ pub(super) enum Count {
 }
 
 impl Count {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Seconds,
         Self::Sessions,
         Self::SignIns,
@@ -46,6 +47,7 @@ impl Count {
         Self::NotAnswered,
         Self::Impostors,
         Self::SignOuts,
+        Self::SignOutsInDoubt,
         Self::AfterSignOut,
         Self::Refreshed,
         Self::Reloads,
@@ -72,6 +74,7 @@ impl Count {
             Self::NotAnswered => "… page loads that had to be tried again while a part was away",
             Self::Impostors => "… without a session, or with one that does not hold, refused",
             Self::SignOuts => "sign-outs",
+            Self::SignOutsInDoubt => "… and those whose answer was lost, so that either is right",
             Self::AfterSignOut => "… requests with a session that was signed out, refused",
             Self::Refreshed => "page loads of those who signed in, some asked of the provider",
             Self::Reloads => "configuration reloads of Traefik",
@@ -223,7 +226,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -265,7 +265,10 @@ impl Traffic {
                 State::SignedOut(cookie, std::time::Instant::now())
             }
             // It may have been done, and its answer lost.
-            _ => State::Unknown,
+            _ => {
+                self.figures.count(Count::SignOutsInDoubt);
+                State::Unknown
+            }
         }
     }
 
