@@ -44,14 +44,25 @@ impl Compose {
                 None => argument.to_owned(),
             })
             .collect();
-        let containers = services
-            .iter()
-            .filter(|(name, _)| *name != "traefik")
-            .map(|(name, service)| container(site, name, service))
-            .collect::<Result<_>>()?;
         Ok(Self {
             traefik,
-            containers,
+            containers: containers(site, services)?,
+        })
+    }
+
+    /// With the services of another compose file in the place of those that are there.
+    ///
+    /// # Errors
+    ///
+    /// When it is no YAML, or says something of a service that no site has.
+    pub fn serving(self, site: &Site, text: &str) -> Result<Self> {
+        // Compose puts variables in the place of `$NAME`, and `$` in that of `$$`.
+        let file: Value = serde_saphyr::from_str(&text.replace("$$", "$"))?;
+        let services = file.get("services").and_then(Value::as_object);
+        let services = services.context("a compose file has services")?;
+        Ok(Self {
+            containers: containers(site, services)?,
+            ..self
         })
     }
 
@@ -66,6 +77,14 @@ impl Compose {
         found.labels.insert(key.to_owned(), value.to_owned());
         Ok(self)
     }
+}
+
+fn containers(site: &Site, services: &Map<String, Value>) -> Result<Vec<Container>> {
+    services
+        .iter()
+        .filter(|(name, _)| *name != "traefik")
+        .map(|(name, service)| container(site, name, service))
+        .collect()
 }
 
 fn container(site: &Site, name: &str, service: &Value) -> Result<Container> {

@@ -5,6 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
+use gatepost_e2e::compose::Compose;
+use gatepost_e2e::docker_api::DockerApi;
 use gatepost_e2e::kube_api::KubeApi;
 use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
@@ -64,13 +66,11 @@ fn traefik_takes_what_is_exported() -> Result<()> {
     is_told(&site, "wiki", "/healthz", "nobody is asked to sign in")
 }
 
-#[test]
-fn traefik_on_kubernetes_takes_what_is_exported() -> Result<()> {
-    let in_cluster = json!({
-        "traefik": { "outpostUrl": "http://gatepost-outpost:9000", "entryPoints": ["web"] },
-    });
+/// A site whose configuration names its parts as the services of a cluster or of a compose file.
+fn with_services(outpost: &str) -> Result<Site> {
+    let outpost_url = format!("http://{outpost}:9000");
     let site = Site::builder("outpost/control-plane.yaml")
-        .outpost(&in_cluster)
+        .outpost(&json!({ "traefik": { "outpostUrl": outpost_url, "entryPoints": ["web"] } }))
         .start()?;
     site.change_outpost(|config| {
         for (place, upstream) in [
@@ -91,6 +91,24 @@ fn traefik_on_kubernetes_takes_what_is_exported() -> Result<()> {
         }
         Ok(())
     })?;
+    Ok(site)
+}
+
+#[test]
+fn traefik_takes_the_labels_that_are_exported() -> Result<()> {
+    let site = with_services("outpost")?;
+    let labels = exported(&site, "compose")?;
+    let compose = Compose::read(&site, "../docker-compose.yml")?.serving(&site, &labels)?;
+    let socket = site.folder().join("docker.sock");
+    let _engine = DockerApi::start(&socket, compose.containers.clone())?;
+    let _traefik = Traefik::of_compose(&site, &compose, &socket)?.start(&HOSTS)?;
+    works(&site)?;
+    is_told(&site, "nowhere", "/", "no application has the host")
+}
+
+#[test]
+fn traefik_on_kubernetes_takes_what_is_exported() -> Result<()> {
+    let site = with_services("gatepost-outpost")?;
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&exported(&site, "kubernetes")?)?;
     for (name, port) in [("wiki", 80), ("files", 80), ("gatepost-outpost", 9000)] {
         objects.push(json!({
