@@ -1,6 +1,10 @@
-// The outpost's pages, as people see them: in light and dark, in English and German, each without
-// a violation that axe-core finds (WCAG 2.2 AA), without a script and without a request elsewhere.
-// Pictures of all of them are kept beside the logs.
+// The pages, as people see them: in light and dark, in English and German, each without a violation
+// that axe-core finds (WCAG 2.2 AA), without a script and without a request elsewhere. Pictures of
+// all of them are kept beside the logs.
+//
+// Where the plugin decides, it answers whoever is refused by itself, in English; else the outpost
+// does. Of what the outpost answers within a subrequest, nothing may look like success: there are no
+// pages of a session that is in order.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -25,15 +29,41 @@ async function inspect(page, name, { language, colorScheme }) {
   await picture(page, `${name}-${language}-${colorScheme}`);
 }
 
-await scenario(async ({ context, newContext, app, alice, bob }) => {
+/** Opens a page as a form that is sent there. */
+async function submit(page, url) {
+  await page.route(url, (route) =>
+    route.continue({
+      method: 'POST',
+      headers: { ...route.request().headers(), 'content-type': 'application/x-www-form-urlencoded' },
+      postData: 'comment=long',
+    }),
+  );
+  const answer = await page.goto(url);
+  await page.unroute(url);
+  return answer;
+}
+
+/** Begins one sign-in after the other without ending any, as a browser in a loop does. */
+async function beginAgainAndAgain(page, url) {
+  for (let attempt = 0; attempt < 20; attempt += 1) {
+    const answer = await page.goto(url);
+    if (new URL(answer.url()).origin === new URL(url).origin) return answer;
+  }
+  assert.fail('no loop was noticed');
+}
+
+await scenario(async ({ context, newContext, label, app, alice, bob }) => {
   await context.close();
   for (const look of [
     { language: 'en', locale: 'en-GB', colorScheme: 'light' },
     { language: 'de', locale: 'de-AT', colorScheme: 'dark' },
     { language: 'en', locale: 'fr-FR', colorScheme: 'dark' },
+    { language: 'de', locale: 'de-DE', colorScheme: 'light' },
   ]) {
     const { locale, colorScheme } = look;
-    const visitor = await newContext({ locale, colorScheme, viewport: { width: 390, height: 844 } });
+    const ofRefusal = label === 'plugin' ? { ...look, language: 'en' } : look;
+    const small = { width: 390, height: 844 };
+    const visitor = await newContext({ locale, colorScheme, viewport: small });
     const page = await visitor.newPage();
     const origin = new URL(app('/')).origin;
     const elsewhere = [];
@@ -43,23 +73,42 @@ await scenario(async ({ context, newContext, app, alice, bob }) => {
     const failed = await page.goto(app('/akprox/callback?state=x&code=y'));
     assert.equal(failed.status(), 400);
     await inspect(page, 'failure', look);
+    const undelivered = await submit(page, app('/comment'));
+    assert.equal(undelivered.status(), 401);
+    await inspect(page, 'not-delivered', ofRefusal);
     assert.deepEqual(elsewhere, [], 'the page asked elsewhere');
 
-    await page.goto(app('/'));
-    await signIn(page, alice);
-    await page.waitForSelector('#seen');
-    await page.goto(app('/akprox/session'));
-    await inspect(page, 'session', look);
-    await page.locator('a.action').click();
-    await page.waitForLoadState();
+    if (label === 'plugin') {
+      await page.goto(app('/'));
+      await signIn(page, alice);
+      await page.waitForSelector('#seen');
+      await page.goto(app('/akprox/session'));
+      await inspect(page, 'session', look);
+      await page.locator('a.action').click();
+      await page.waitForLoadState();
+    }
     await visitor.close();
 
     const other = await newContext({ locale, colorScheme });
     const second = await other.newPage();
-    const signedOut = await second.goto(app('/akprox/sign_out'));
-    assert.equal(signedOut.status(), 200);
-    await inspect(second, 'signed-out', look);
+    if (label === 'plugin') {
+      const signedOut = await second.goto(app('/akprox/sign_out'));
+      assert.equal(signedOut.status(), 200);
+      await inspect(second, 'signed-out', look);
+    }
+    const looping = await beginAgainAndAgain(second, app('/akprox/start?rd=%2F'));
+    assert.ok(looping.status() >= 400, `${looping.status()}`);
+    await inspect(second, 'loop', look);
     await other.close();
+
+    const third = await newContext({ locale, colorScheme });
+    const refused = await third.newPage();
+    await refused.goto(app('/'));
+    await signIn(refused, bob);
+    await refused.waitForURL(app('/**'));
+    const denied = await refused.goto(app('/'));
+    assert.equal(denied.status(), 403);
+    await inspect(refused, 'denied', ofRefusal);
+    await third.close();
   }
-  assert.ok(bob);
 });

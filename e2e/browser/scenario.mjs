@@ -20,6 +20,7 @@ const PATIENCE_MS = 60_000;
  *   page: import('playwright-core').Page,
  *   context: import('playwright-core').BrowserContext,
  *   newContext: import('playwright-core').Browser['newContext'],
+ *   label: string,
  *   app: (path: string) => string,
  *   alice: User, bob: User,
  * }) => Promise<void>} steps
@@ -41,6 +42,7 @@ export async function scenario(steps) {
       page,
       context,
       newContext: (options) => browser.newContext(options),
+      label: input.name,
       app: (path) => new URL(path, input.app).href,
       alice: input.alice,
       bob: input.bob,
@@ -69,7 +71,7 @@ export async function seenByApp(page) {
 /** Keeps a picture of the page for people to look at. */
 export async function picture(page, name) {
   mkdirSync(input.artefacts, { recursive: true });
-  await page.screenshot({ path: join(input.artefacts, `${name}.png`), fullPage: true });
+  await page.screenshot({ path: join(input.artefacts, `${input.name}-${name}.png`), fullPage: true });
 }
 
 /** Queries carry authorization codes. */

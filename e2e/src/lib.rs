@@ -22,6 +22,7 @@ pub mod authentik;
 mod background;
 pub mod browser;
 mod client;
+pub mod collector;
 pub mod compose;
 pub mod docker_api;
 mod fake_clock;

@@ -112,6 +112,7 @@ impl Pages {
                 .map(|time| time.format("%Y-%m-%d %H:%M UTC").to_string())
                 .unwrap_or_default()
         });
+        environment.add_filter("code", |text: &str| Value::from_safe_string(code(text)));
         environment.add_function("text", text);
         let colour = brand.colour.unwrap_or(DEFAULT_COLOUR);
         let style = format!(
@@ -146,6 +147,20 @@ impl Pages {
         };
         self.environment.get_template(name)?.render(values)
     }
+}
+
+/// A text as HTML, with what stands between backticks as code.
+fn code(text: &str) -> String {
+    let mut parts = text.split('`').map(HtmlEscape);
+    let mut html = parts
+        .next()
+        .map(|part| part.to_string())
+        .unwrap_or_default();
+    while let Some(name) = parts.next() {
+        html.push_str(&format!("<code>{name}</code>"));
+        html.extend(parts.next().map(|part| part.to_string()));
+    }
+    html
 }
 
 /// `text("denied.body", who=…)`: a text in the page's language. What is filled in is escaped and

@@ -97,8 +97,9 @@ fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8>\
          <meta name=viewport content=\"width=device-width\"><title>{title}</title>\
-         <style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui,sans-serif;\
-         max-width:32rem;margin:15vh auto;padding:0 1rem}}</style><main><h1>{title}</h1>{body}</main>"
+         <style>:root{{color-scheme:light dark}}body{{background:Canvas;color:CanvasText;\
+         font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:10vh auto;padding:0 1.25rem;\
+         overflow-wrap:anywhere}}h1{{font-size:1.5rem;line-height:1.25}}</style><main><h1>{title}</h1>{body}</main>"
     )
 }
 

@@ -19,6 +19,8 @@ mod kubernetes;
 mod labels;
 mod machines;
 mod nginx;
+mod pages;
 mod plugin;
 mod route;
 mod survival;
+mod traces;

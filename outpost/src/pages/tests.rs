@@ -145,3 +145,15 @@ fn a_brand_shows_on_every_page_and_its_templates_are_checked() {
         .to_string();
     assert!(error.contains("denied.html"), "{error}");
 }
+
+#[test]
+fn what_stands_between_backticks_is_code_and_nothing_else_is_html() {
+    for (text, expected) in [
+        ("plain", "plain"),
+        ("`a` and `b`.", "<code>a</code> and <code>b</code>."),
+        ("<i> & `<b>`", "&lt;i&gt; &amp; <code>&lt;b&gt;</code>"),
+        ("", ""),
+    ] {
+        assert_eq!(super::code(text), expected, "{text}");
+    }
+}

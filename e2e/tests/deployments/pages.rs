@@ -1,0 +1,19 @@
+//! The outpost's pages where Traefik asks it about every request, in real Chromium.
+
+use anyhow::Result;
+use gatepost_e2e::browser::{self, Pages};
+use gatepost_e2e::proxies::Traefik;
+use serde_json::json;
+
+use crate::checks;
+
+#[test]
+fn every_page_of_the_outpost() -> Result<()> {
+    let site = checks::site("outpost/single.yaml")
+        .applications(&json!({ "require": { "groups": ["admins"] } }))
+        .start()?;
+    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        .route("traefik/forward-auth-single.yaml")?
+        .start(&["wiki"])?;
+    browser::look_at_pages(Pages::OfTheOutpost, &site.url("wiki", "/")?)
+}
