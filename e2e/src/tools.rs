@@ -6,14 +6,15 @@
 //! of the system, installed where that is possible without asking and otherwise named.
 
 mod apt;
-mod authentik_client;
 mod chromium;
 mod envoy;
 mod faketime;
 mod go;
+mod musl;
 mod node;
 mod packaged;
 mod pip;
+mod python;
 mod traefik;
 mod wasm;
 mod wrk;
@@ -23,14 +24,15 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-pub use authentik_client::AuthentikClient;
 pub use chromium::Chromium;
 pub use envoy::Envoy;
 pub use faketime::Faketime;
 pub use go::GoProgram;
+pub use musl::StaticToolchain;
 pub use node::{Node, NodePackages};
 pub(crate) use packaged::NGINX_MODULES;
 pub use packaged::Packaged;
+pub use python::PythonPackage;
 pub use traefik::Traefik;
 pub use wasm::{JS_TARGET, Source, TARGET, WasmToolchain};
 pub use wrk::Wrk;

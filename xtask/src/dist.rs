@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::layout;
-use gatepost_e2e::tools::cargo;
+use gatepost_e2e::tools::{StaticToolchain, Tool as _, cargo};
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
@@ -20,8 +20,8 @@ const CYCLONEDX: &str = "0.5.9";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Build the outpost for this target, like `x86_64-unknown-linux-musl`, which links it
-    /// statically; without this, for the machine it is built on
+    /// Build the outpost for this target, whose compiler is there; without this, for machines like
+    /// this one, on Linux linked statically by a compiler that is installed on first use
     #[arg(long)]
     target: Option<String>,
     /// Leave the outpost out: only the plugin's archive
@@ -85,21 +85,48 @@ fn archive(path: &Path, plugin: &Path) -> Result<()> {
 /// The outpost, optimised.
 fn outpost(folder: &Path, version: &str, target: Option<&str>) -> Result<PathBuf> {
     let mut command = cargo(&["build", "--locked", "--release", "--package", "gatepost"]);
-    if let Some(target) = target {
-        command.args(["--target", target]);
-    }
-    build::run(&mut command)?;
-    let built = match target {
-        Some(target) => layout::target_dir().join(target),
-        None => layout::target_dir(),
-    };
-    let name = match target {
+    let target = match target {
         Some(target) => target.to_owned(),
+        None if cfg!(target_os = "linux") => StaticToolchain.ensure()?,
         None => host()?,
     };
-    let path = folder.join(format!("gatepost-{version}-{name}"));
+    command.args(["--target", &target]);
+    build::run(&mut command)?;
+    let built = layout::target_dir().join(&target);
+    let path = folder.join(format!("gatepost-{version}-{target}"));
     fs::copy(built.join("release/gatepost"), &path)?;
+    let program = fs::read(&path)?;
+    if target.ends_with("-musl") && asks_for_loader(&program) {
+        bail!("{} is not linked statically", path.display());
+    }
+    if target.starts_with(std::env::consts::ARCH) {
+        let output = Command::new(&path).arg("--version").output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        if said.trim() != format!("gatepost {version}") {
+            bail!("{} says {said:?} of itself", path.display());
+        }
+    }
     Ok(path)
+}
+
+/// Whether a program leaves it to a loader of the system to find its libraries: a program header of
+/// the type `PT_INTERP` (System V ABI, chapter 5), of a 64-bit little-endian one. What cannot be
+/// read counts as such.
+fn asks_for_loader(program: &[u8]) -> bool {
+    const PT_INTERP: usize = 3;
+    let bytes = |at: usize, count: usize| program.get(at..)?.get(..count);
+    let number = |at, count| {
+        let little_endian = bytes(at, count)?.iter().rev();
+        let number = little_endian.fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        usize::try_from(number).ok()
+    };
+    let headers = || {
+        let (first, size, count) = (number(0x20, 8)?, number(0x36, 2)?, number(0x38, 2)?);
+        (0..count)
+            .map(|at| Some(number(first + at * size, 4)? == PT_INTERP))
+            .collect::<Option<Vec<bool>>>()
+    };
+    headers().is_none_or(|found| found.is_empty() || found.contains(&true))
 }
 
 /// The machine's own target.
@@ -240,5 +267,19 @@ mod tests {
         assert_eq!(guest, b"\0asm\x01\0\0\0");
         let sums = checksums(&[one]).expect("sums");
         assert_eq!(sums.len(), 64 + 2 + "one.zip\n".len(), "{sums}");
+    }
+
+    #[test]
+    fn a_program_that_asks_for_a_loader_is_known() {
+        let mut program = vec![0; 0x40 + 2 * 0x38];
+        program[0x20] = 0x40;
+        program[0x36] = 0x38;
+        program[0x38] = 2;
+        program[0x40] = 1;
+        assert!(!asks_for_loader(&program), "only PT_LOAD");
+        program[0x40 + 0x38] = 3;
+        assert!(asks_for_loader(&program), "PT_INTERP");
+        assert!(asks_for_loader(&program[..0x60]), "cut off");
+        assert!(asks_for_loader(b"no program"));
     }
 }

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    AuthentikClient, Chromium, Envoy, Node, NodePackages, Packaged, Tool as _, Traefik,
-    WasmToolchain,
+    Chromium, Envoy, Node, NodePackages, Packaged, PythonPackage, Tool as _, Traefik, WasmToolchain,
 };
 
 /// What the demo needs.
@@ -39,7 +38,12 @@ pub(crate) fn everything() -> Result<()> {
         proxy.ensure()?;
     }
     Envoy.ensure()?;
-    AuthentikClient.ensure()?;
+    for package in [
+        PythonPackage::AUTHENTIK_CLIENT,
+        PythonPackage::KUBERNETES_VALIDATE,
+    ] {
+        package.ensure()?;
+    }
     eprintln!("All tools are installed.");
     Ok(())
 }

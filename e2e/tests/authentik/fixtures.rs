@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::layout;
-use gatepost_e2e::tools::{AuthentikClient, Tool as _};
+use gatepost_e2e::tools::{PythonPackage, Tool as _};
 
 /// Parses each file by the model that authentik's client has for it. The models refuse values of
 /// the wrong type and fields that are missing.
@@ -24,7 +24,7 @@ for path, model in [
 
 #[test]
 fn the_answers_are_those_of_the_schema() -> Result<()> {
-    let python = AuthentikClient.locate()?;
+    let python = PythonPackage::AUTHENTIK_CLIENT.locate()?;
     let output = Command::new(python)
         .args(["-c", PROGRAM])
         .arg(layout::testdata().join("authentik/api"))

@@ -16,6 +16,7 @@ mod forward_auth;
 mod haproxy;
 mod ingress;
 mod kubernetes;
+mod kustomize;
 mod labels;
 mod machines;
 mod nginx;

@@ -6,26 +6,46 @@ use anyhow::Result;
 use super::{Tool, apt, on_path, run};
 use crate::layout;
 
-/// The release of authentik whose API's models the double's answers are held against.
-const VERSION: &str = "2026.8.5";
-
-/// authentik's own client in Python, in a virtual environment: what it is used for are its models,
-/// which are made of the API's schema.
+/// A package of PyPI with what it depends on, in a virtual environment of its own.
 #[derive(Clone, Copy, Debug)]
-pub struct AuthentikClient;
+pub struct PythonPackage {
+    name: &'static str,
+    version: &'static str,
+    meaning: &'static str,
+}
 
-impl AuthentikClient {
+impl PythonPackage {
+    /// authentik's own client: what it is used for are its models, which are made of the API's
+    /// schema, and which the double's answers are held against.
+    pub const AUTHENTIK_CLIENT: Self = Self {
+        name: "authentik-client",
+        version: "2026.8.5",
+        meaning: "the models of authentik's API",
+    };
+
+    /// The schemas of Kubernetes' objects, and a program that holds manifests against them.
+    pub const KUBERNETES_VALIDATE: Self = Self {
+        name: "kubernetes-validate",
+        version: "1.37.0",
+        meaning: "the schemas of Kubernetes' objects",
+    };
+
     fn folder(self) -> PathBuf {
-        layout::tools_dir().join(format!("authentik-client-{VERSION}"))
+        layout::tools_dir().join(format!("{}-{}", self.name, self.version))
     }
 }
 
-impl Tool for AuthentikClient {
+impl Tool for PythonPackage {
     /// The Python that finds it.
     type Installed = PathBuf;
 
     fn name(&self) -> String {
-        format!("the models of authentik's API (PyPI: authentik-client {VERSION})")
+        let Self {
+            name,
+            version,
+            meaning,
+        } = self;
+        format!("{meaning} (PyPI: {name} {version})")
     }
 
     fn find(&self) -> Result<Option<PathBuf>> {
@@ -51,9 +71,9 @@ impl Tool for AuthentikClient {
             "--quiet",
             "--disable-pip-version-check",
             "--only-binary=:all:",
-            &format!("authentik-client=={VERSION}"),
+            &format!("{}=={}", self.name, self.version),
         ]))?;
-        std::fs::write(self.folder().join("done"), VERSION)?;
+        std::fs::write(self.folder().join("done"), self.version)?;
         Ok(())
     }
 }

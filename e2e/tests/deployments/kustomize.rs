@@ -1,0 +1,91 @@
+//! The kustomize base of `deploy/kubernetes/`, as far as that needs no cluster.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::layout;
+use gatepost_e2e::tools::{PythonPackage, Tool as _};
+use serde_json::{Value, json};
+
+/// The oldest version of Kubernetes that the base is for, and the newest that there is a schema of.
+const VERSIONS: [&str; 2] = ["1.30", "1.37"];
+
+/// Every manifest of the base with the labels that kustomize lays over it.
+fn manifests() -> Result<Vec<Value>> {
+    let folder = layout::root().join("deploy/kubernetes");
+    let read = |name: &str| -> Result<Vec<Value>> {
+        let path = folder.join(name);
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        serde_saphyr::from_multiple(&text).with_context(|| format!("parse {name}"))
+    };
+    let base = read("kustomization.yaml")?;
+    let base = base.first().context("a document")?;
+    let labels = base.pointer("/labels/0/pairs").context("labels")?;
+    let names = base.get("resources").and_then(Value::as_array);
+    let mut objects = Vec::new();
+    for name in names.context("resources")? {
+        objects.extend(read(name.as_str().context("a name")?)?);
+    }
+    for object in &mut objects {
+        if object.get("kind").is_some_and(|kind| kind == "Deployment")
+            && let Some(Value::Object(spec)) = object.get_mut("spec")
+        {
+            spec.insert("selector".to_owned(), json!({ "matchLabels": labels }));
+            let template = spec.get_mut("template").and_then(Value::as_object_mut);
+            let template = template.context("a template")?;
+            template.insert("metadata".to_owned(), json!({ "labels": labels }));
+        }
+    }
+    Ok(objects)
+}
+
+#[test]
+fn every_manifest_fits_the_schemas_of_kubernetes() -> Result<()> {
+    let python = PythonPackage::KUBERNETES_VALIDATE.locate()?;
+    let folder = tempfile::tempdir()?;
+    let objects = manifests()?;
+    let mut files = Vec::new();
+    for (at, object) in objects.iter().enumerate() {
+        let file = folder.path().join(format!("{at}.yaml"));
+        fs::write(&file, serde_saphyr::to_string(object)?)?;
+        files.push(file);
+    }
+    for version in VERSIONS {
+        let output = Command::new(python.with_file_name("kubernetes-validate"))
+            .args(["--strict", "--kubernetes-version", version])
+            .args(&files)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complained = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{version}: {said}{complained}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_base_scales_survives_drains_and_is_reached_by_who_needs_it() -> Result<()> {
+    let objects = manifests()?;
+    let kinds: BTreeSet<_> = objects
+        .iter()
+        .filter_map(|it| it["kind"].as_str())
+        .collect();
+    for kind in [
+        "Deployment",
+        "HorizontalPodAutoscaler",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Service",
+        "ServiceAccount",
+    ] {
+        assert!(kinds.contains(kind), "{kind}: {kinds:?}");
+    }
+    let of = |kind: &str| objects.iter().find(|it| it["kind"] == kind);
+    let name = &of("Deployment").context("a deployment")?["metadata"]["name"];
+    let scaled = of("HorizontalPodAutoscaler").context("an autoscaler")?;
+    assert_eq!(&scaled["spec"]["scaleTargetRef"]["name"], name);
+    let least = scaled["spec"]["minReplicas"].as_u64();
+    assert!(least >= Some(2), "a drain leaves one: {least:?}");
+    Ok(())
+}
