@@ -162,6 +162,7 @@ impl Machines {
                 return Err(error);
             }
         };
+        // It may have been while another looked.
         if checker.is_revoked(&machine) {
             self.held.invalidate(&digest).await;
             return Err(Arc::new(Refusal::Revoked.into()));
@@ -254,11 +255,15 @@ impl Machines {
             .now()
             .plus_seconds(self.settings.cache)
             .min(holder.expires);
-        Ok(Machine {
+        let machine = Machine {
             holder,
             token,
             until,
-        })
+        };
+        if checker.is_revoked(&machine) {
+            return Err(Refusal::Revoked.into());
+        }
+        Ok(machine)
     }
 
     async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, CredentialsError> {

@@ -55,9 +55,12 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
             say(&line);
         }
         if let Some(machines) = &application.machines {
-            for line in machine_lines(application, machines.settings()) {
+            let settings = machines.settings();
+            for line in machine_lines(application, settings) {
                 say(&line);
             }
+            let provider = &application.provider;
+            all_well &= !settings.introspect || provider.introspects() || !provider.is_available();
         }
     }
     for warning in warnings(&config) {
