@@ -602,6 +602,41 @@ fn credentials_are_left_to_the_outpost_and_never_beside_a_session() {
 }
 
 #[test]
+fn nothing_is_asked_of_the_host_about_credentials_that_do_not_count() {
+    let with = |cookie: Option<Claims>| {
+        let host = Double::at(NOW).with("Authorization", "Bearer a.b.c");
+        match cookie {
+            Some(claims) => host.with("Cookie", &self::cookie(&claims)),
+            None => host,
+        }
+    };
+    let route = |machines: &str| json!({"machines": machines, "fallback": "route"});
+    for (case, settings, host, asks) in [
+        (
+            "a session in force",
+            route("bearer"),
+            with(Some(claims())),
+            false,
+        ),
+        ("none allowed", route(""), with(None), false),
+        (
+            "nobody's, and some allowed",
+            route("bearer"),
+            with(None),
+            true,
+        ),
+    ] {
+        let _ = gate(settings).handle(&host);
+        let asked = host
+            .asked
+            .borrow()
+            .iter()
+            .any(|name| name == "authorization");
+        assert_eq!(asked, asks, "{case}");
+    }
+}
+
+#[test]
 fn credentials_that_nobody_can_check_are_refused_and_the_log_says_why() {
     let mut gate = gate(json!({"machines": ["bearer"]}));
     let host = Double::at(NOW).with("Authorization", "Bearer a.b.c");

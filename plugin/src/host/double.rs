@@ -14,6 +14,8 @@ pub(crate) struct Double {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) now: Cell<u64>,
     pub(crate) log: RefCell<Vec<String>>,
+    /// The headers whose values were asked for.
+    pub(crate) asked: RefCell<Vec<String>>,
 }
 
 impl Double {
@@ -28,6 +30,7 @@ impl Double {
             env: BTreeMap::new(),
             now: Cell::new(now),
             log: RefCell::default(),
+            asked: RefCell::default(),
         };
         host.with("Host", "wiki.example.com")
             .with("Sec-Fetch-Mode", "navigate")
@@ -115,6 +118,7 @@ impl Host for Double {
     }
 
     fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        self.asked.borrow_mut().push(name.into());
         let headers = self.headers.borrow();
         let lines = headers
             .iter()
