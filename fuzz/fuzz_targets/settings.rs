@@ -10,14 +10,27 @@ mod exchange;
 
 use gatepost_plugin::Config;
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
 
 use self::exchange::{Request as PluginRequest, native_gate, natively};
+
+/// What the seeds' keys begin with.
+const SECRET: &str = "QkNERUZHSElK";
+
+/// Whether it is also said where it is no key, as the name of a claim for instance.
+fn stands_elsewhere(data: &[u8]) -> bool {
+    let mut settings: Value = serde_json::from_slice(data).unwrap_or_default();
+    if let Some(settings) = settings.as_object_mut() {
+        settings.remove("keys");
+    }
+    settings.to_string().contains(SECRET)
+}
 
 fuzz_target!(|data: &[u8]| {
     let served = match Config::read(data) {
         Ok(config) => {
             assert!(
-                !format!("{config:?}").contains("QkNERUZHSElK"),
+                stands_elsewhere(data) || !format!("{config:?}").contains(SECRET),
                 "a key is shown"
             );
             true

@@ -1,12 +1,12 @@
 //! In the place of authentik's own proxy outpost: the applications come from authentik's API.
 //!
 //! With `AUTHENTIK_HOST` and `AUTHENTIK_TOKEN` set and no configuration file, an outpost is what
-//! `goauthentik.io/proxy` is: [`Settings`] reads those variables, [`api`] asks authentik,
-//! [`mapping`] makes a [`Config`] of its answers, and [`Follower`] keeps that current: told by a
-//! websocket ([`socket`]), and by asking again now and then where that is not to be had.
+//! `goauthentik.io/proxy` is: [`Settings`] reads those variables, `api` asks authentik,
+//! `mapping` makes a [`Config`] of its answers, and [`Follower`] keeps that current: told by a
+//! websocket (`socket`), and by asking again now and then where that is not to be had.
 //!
 //! authentik is needed for changes only. While it cannot be reached the last answer stays in
-//! force, across restarts too where sessions outlive them ([`cache`]).
+//! force, across restarts too where sessions outlive them (`cache`).
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
