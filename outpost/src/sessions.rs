@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gatepost_policy::Require;
 use gatepost_session::cookie::Candidates;
-use gatepost_session::{Authentic, Claims, NumericDate, SessionId, SignError};
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId, SignError};
 
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
@@ -16,6 +16,9 @@ mod renewal;
 
 pub use ending::Endings;
 pub use renewal::{ConfirmError, Confirmation, Renewals};
+
+/// For how long nobody comes again to renew what cannot be renewed now, in seconds.
+const POSTPONED_FOR: u64 = 30;
 
 /// A session cookie that was just made.
 #[derive(Debug)]
@@ -165,6 +168,29 @@ impl Outpost {
             Some(at) => now.max(at.plus_seconds(1)),
             None => now,
         }
+    }
+
+    /// A cookie in the place of one whose renewal is due and cannot be had now: the same session in
+    /// the same window, which its holder is not to come to renew again for a while. `None` when the
+    /// window has ended.
+    ///
+    /// It gives nothing that the one before does not.
+    pub fn postpone_renewal(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        cookie: &Authentic,
+        replacing: &Candidates<'_>,
+    ) -> Option<Vec<String>> {
+        let now = self.clock.now();
+        let claims = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?.claims();
+        let postponed = Claims {
+            rnw: now.plus_seconds(POSTPONED_FOR).min(claims.exp),
+            ..claims.clone()
+        };
+        let token = application.signer.sign(&postponed).ok()?;
+        let cookie = &application.cookie;
+        Some(cookie.issue(&token, deployment.times.idle, replacing))
     }
 
     /// The session as the store has it, with every group that the application's rule or `narrower`

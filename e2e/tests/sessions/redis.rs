@@ -46,6 +46,26 @@ fn whoever_is_signed_in_does_not_notice_that_redis_restarts() -> Result<()> {
     Ok(())
 }
 
+/// A renewal is due with every page, the store is away, and the window is open for long.
+#[test]
+fn a_renewal_that_redis_hinders_is_put_off() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut redis = Redis::start(folder.path(), &[])?;
+    let mut settings = settings(&redis.url());
+    settings["session"] = json!({ "window": "10m", "renewAfter": "2s", "refreshAfter": "1s" });
+    let stack = Stack::builder().outpost(&settings).start()?;
+    let page = stack.app().url("/x");
+    let alice = Client::new()?;
+    alice.sign_in(&page, &ALICE)?;
+    pass(Duration::from_secs(3))?;
+    redis.stop();
+    let journey = alice.open(&page)?;
+    assert!(journey.passed("/akprox/start"), "{journey}");
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    Ok(())
+}
+
 #[test]
 fn keys_expire_by_themselves_and_tell_nothing() -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -139,6 +139,8 @@ impl Site<'_> {
         let Ok(cookie) = application.authenticate(&candidates) else {
             return BEGIN;
         };
+        let hindered =
+            |failure| Renewed::Done(self.hindered(application, visit, return_to, failure));
         let kept = self
             .outpost
             .kept_session(self.deployment, application, &cookie)
@@ -147,7 +149,7 @@ impl Site<'_> {
             Ok(Kept::Live(record)) => record,
             Ok(Kept::Gone) => return BEGIN,
             // Signing in anew would not help: that session could not be kept either.
-            Err(error) => return Renewed::Done(Failure::Store(error).into()),
+            Err(error) => return hindered(Failure::Store(error)),
         };
         let confirmed = self
             .outpost
@@ -162,10 +164,10 @@ impl Site<'_> {
                 match asking.await {
                     Ok(true) => return Renewed::AtProvider { silently: true },
                     Ok(false) => record,
-                    Err(error) => return Renewed::Done(Failure::from(error).into()),
+                    Err(error) => return hindered(error.into()),
                 }
             }
-            Err(error) => return Renewed::Done(Failure::from(error).into()),
+            Err(error) => return hindered(error.into()),
         };
         Renewed::Done(self.reissue(application, visit, &record, return_to).await)
     }
@@ -199,7 +201,34 @@ impl Site<'_> {
                 }
                 .with_cookies(minted.cookies)
             }
-            Err(error) => Failure::Mint(error).into(),
+            Err(error) => self.hindered(application, visit, return_to, Failure::Mint(error)),
+        }
+    }
+
+    /// What becomes of someone whose session cannot be renewed now: while the window is open they
+    /// go on in it, and only then are they told.
+    fn hindered(
+        self,
+        application: &Application,
+        visit: &Visit<'_>,
+        return_to: &ReturnTo,
+        failure: Failure,
+    ) -> Answer {
+        let candidates = visit.session_candidates(&application.cookie.name);
+        let postponed = application
+            .authenticate(&candidates)
+            .ok()
+            .and_then(|cookie| {
+                let outpost = self.outpost;
+                outpost.postpone_renewal(self.deployment, application, &cookie, &candidates)
+            });
+        match postponed {
+            Some(cookies) => {
+                tracing::warn!(%failure, "a renewal is put off: the session's window is open");
+                let to = return_to.as_str().to_owned();
+                Outcome::Redirect { to }.with_cookies(cookies)
+            }
+            None => failure.into(),
         }
     }
 

@@ -1,7 +1,13 @@
 //! Renewing without anyone noticing, and ending when it is time.
 
-use gatepost::config::Config;
+use std::sync::atomic::Ordering;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepost::config::Config;
+use serde_json::Value;
+
+use crate::browser::Reply;
 use crate::world::{KEY_A, World, configuration};
 
 const START: &str = "https://app.example.com/akprox/start";
@@ -22,6 +28,39 @@ async fn a_live_session_is_renewed_without_the_provider() {
         browser.fetch(SESSION).await.expect(200);
     }
     assert_eq!(world.provider.script().exchanges, 1);
+}
+
+/// The claims of the session cookie that an answer sets.
+fn claims(reply: &Reply) -> Value {
+    let mut lines = reply.set_cookies().into_iter();
+    let session = lines.find_map(|line| line.strip_prefix("__Host-gatepost="));
+    let claims = session.and_then(|token| token.split('.').nth(1));
+    let claims = claims.expect("a session");
+    let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+    serde_json::from_slice(&claims).expect("JSON")
+}
+
+#[tokio::test]
+async fn whose_window_is_open_goes_on_in_it_while_the_store_is_away() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    let before = claims(&browser.sign_in(START).await.expect(302));
+    world.store.away.store(true, Ordering::Relaxed);
+    world.wait(11 * 60);
+    let reply = browser.load(&format!("{START}?rd=/x")).await.expect(302);
+    assert_eq!(reply.location(), "https://app.example.com/x");
+    let after = claims(&reply);
+    // The plugin sends nobody here again at once, and the window is no longer than it was.
+    let due = |claims: &Value| claims["rnw"].as_u64().expect("a time");
+    assert!(due(&after) > due(&before), "{after}");
+    for same in ["exp", "iat", "sid", "sub", "groups"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    world.wait(4 * 60);
+    let reply = browser.load(START).await.expect(503);
+    assert!(!reply.sets_session());
+    world.store.away.store(false, Ordering::Relaxed);
+    assert!(browser.load(START).await.expect(302).sets_session());
 }
 
 #[tokio::test]
