@@ -8,8 +8,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
+use axum::body::{Body, to_bytes};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Form, Query, State};
+use axum::extract::{Form, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -32,6 +33,9 @@ pub const ROBOT: (&str, &str, &str) = ("robot", "app-password", "opaque-token-of
 /// How many entries a page has, so that a second provider takes a second page.
 const PAGE_SIZE: usize = 1;
 
+/// The longest body of a request that is handed on.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
 /// authentik, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Authentik {
@@ -43,6 +47,8 @@ pub struct Authentik {
 #[derive(Debug)]
 struct Shared {
     outpost: Value,
+    /// Where the provider listens, which stands in for the rest of authentik.
+    provider: u16,
     said: Mutex<Said>,
     messages: broadcast::Sender<String>,
 }
@@ -55,6 +61,7 @@ struct Said {
     asked: usize,
     credentials_asked: usize,
     robot: Value,
+    forwarded: Vec<String>,
 }
 
 impl Shared {
@@ -72,14 +79,15 @@ impl Shared {
 
 impl Authentik {
     /// Listens on a port of 127.0.0.1 and knows these providers, `ProxyOutpostConfig`s of the API's
-    /// schema.
+    /// schema. What is asked besides goes to the OpenID provider on the port `provider`.
     ///
     /// # Errors
     ///
     /// When the port is taken.
-    pub fn start(port: u16, outpost: Value, providers: Vec<Value>) -> Result<Self> {
+    pub fn start(port: u16, provider: u16, outpost: Value, providers: Vec<Value>) -> Result<Self> {
         let shared = Arc::new(Shared {
             outpost,
+            provider,
             said: Mutex::new(Said {
                 providers,
                 ..Said::default()
@@ -121,6 +129,7 @@ impl Authentik {
             .route("/application/o/token/", post(token))
             .route("/application/o/introspect/", post(introspect))
             .route("/ws/outpost/{outpost}/", any(socket))
+            .fallback(forward)
             .with_state(Arc::clone(&self.shared));
         let port = self.port;
         let listen = move || {
@@ -162,6 +171,11 @@ impl Authentik {
     /// Says this of the robot when it is asked about its token.
     pub fn knows_robot(&self, claims: Value) {
         self.shared.said().robot = claims;
+    }
+
+    /// The paths of what was asked besides the API, and handed on to the provider.
+    pub fn forwarded(&self) -> Vec<String> {
+        self.shared.said().forwarded.clone()
     }
 
     fn tell(&self, message: &Value) {
@@ -267,6 +281,32 @@ async fn socket(
         return Err(StatusCode::FORBIDDEN);
     }
     Ok(upgrade.on_upgrade(move |socket| converse(socket, shared)))
+}
+
+/// What an outpost asks of authentik as an OpenID provider at its internal address.
+async fn forward(State(shared): Api, request: Request) -> Result<Response, StatusCode> {
+    let (parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().map_or("/", |t| t.as_str());
+    let url = format!("http://127.0.0.1:{}{target}", shared.provider);
+    let body = to_bytes(body, MAX_BODY_BYTES).await;
+    let mut asked = reqwest::Client::new()
+        .request(parts.method, url)
+        .body(body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?);
+    for name in [header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT] {
+        if let Some(value) = parts.headers.get(&name) {
+            asked = asked.header(name, value);
+        }
+    }
+    let answer = asked.send().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
+    shared.said().forwarded.push(parts.uri.path().to_owned());
+    let mut response = Response::builder().status(answer.status());
+    if let Some(kind) = answer.headers().get(header::CONTENT_TYPE) {
+        response = response.header(header::CONTENT_TYPE, kind);
+    }
+    let body = answer.bytes().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
+    response
+        .body(Body::from(body))
+        .map_err(|_| StatusCode::BAD_GATEWAY)
 }
 
 /// Acknowledges hellos, and passes on what outposts are told.

@@ -37,8 +37,8 @@ impl Site {
         Self::of_authentik_with(turned_away, changes, &[])
     }
 
-    /// As [`Self::of_authentik`], with further variables in the outpost's environment. A path under
-    /// `/var/lib/gatepost` becomes one in the site's folder.
+    /// As [`Self::of_authentik`], with further variables in the outpost's environment, fitted as
+    /// files are. A path under `/var/lib/gatepost` becomes one in the site's folder.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Site {
         let changes = fit(&site.ports, site.folder.path(), &changes.to_string());
         settings::merge(&mut wiki, &serde_json::from_str(&changes)?);
         let outpost = only_result(&site.fitted("authentik/api/instances.json", &[])?)?;
-        let authentik = Authentik::start(ports::free()?, outpost, vec![wiki])?;
+        let authentik = Authentik::start(ports::free()?, ports.provider, outpost, vec![wiki])?;
         site.outpost = site.outpost_of(&authentik, environment)?;
         site.outpost.start()?;
         // It serves before it has asked.
@@ -167,6 +167,7 @@ impl Site {
         }
         let folder = self.folder().to_string_lossy();
         for (name, value) in further {
+            let value = fit(&self.ports, self.folder.path(), value);
             environment.insert(name, value.replace("/var/lib/gatepost", &folder));
         }
         let mut command = Command::new(layout::outpost_binary()?);

@@ -178,6 +178,29 @@ fn a_session_that_authentik_ends_is_over() -> Result<()> {
     })
 }
 
+/// Browsers know authentik by another address than the outpost does.
+#[test]
+fn browsers_go_to_the_public_address_and_the_outpost_asks_the_internal_one() -> Result<()> {
+    let browser = [("AUTHENTIK_HOST_BROWSER", "https://id.example.com")];
+    let (site, authentik) =
+        Site::of_authentik_with(StatusCode::UNAUTHORIZED, &json!({}), &browser)?;
+    let _running = compose(&site)?;
+    let page = site.url("wiki", "/private")?;
+    let journey = Client::new()?.sign_in(&page, &users::ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    let internal = authentik.url()?;
+    assert!(
+        journey.hops().all(|hop| hop.url.port() != internal.port()),
+        "{journey}"
+    );
+    let asked = authentik.forwarded();
+    for endpoint in ["/jwks", "/token"] {
+        assert!(asked.iter().any(|path| path == endpoint), "{asked:?}");
+    }
+    Ok(())
+}
+
 /// A restart while authentik is away: what it said last is on the disk, and so are the sessions.
 #[test]
 fn an_outpost_with_a_disk_starts_without_authentik() -> Result<()> {
