@@ -55,7 +55,11 @@ impl Outpost {
             memory: memory(&running),
             running,
             provider,
-            client: client().build().expect("a client"),
+            // On new connections: one that is kept may be cut off while a test waits.
+            client: client()
+                .pool_max_idle_per_host(0)
+                .build()
+                .expect("a client"),
             _folder: folder,
         }
     }
