@@ -70,26 +70,36 @@ impl Endings {
             .iter()
             .map(|record| record.window_ends)
             .fold(now.plus_seconds(believed), NumericDate::max);
-        let revocations: Vec<Revocation> = match which {
-            Selection::Session(_) | Selection::ProviderSession { .. } => removed
-                .iter()
-                .filter(|record| now < record.window_ends)
-                .map(|record| Revocation::Session {
-                    id: record.id.to_string(),
-                    until: record.window_ends,
-                })
-                .collect(),
-            Selection::Subject { issuer, subject } => vec![Revocation::Subject {
-                issuer: issuer.clone(),
-                subject: subject.clone(),
-                at: now,
-                until: last_window,
-            }],
-            Selection::Everyone => vec![Revocation::Everyone {
-                at: now,
-                until: last_window,
-            }],
+        // Those whose sessions are ended by their id. Whatever was made by now is refused for its
+        // time where a person's sessions end, or everyone's. But a cookie that was made in this
+        // very second, after another ending in it, bears the next one.
+        let (named_from, as_of_now) = match which {
+            Selection::Session(_) | Selection::ProviderSession { .. } => (now, None),
+            Selection::Subject { issuer, subject } => (
+                now.plus_seconds(times.window),
+                Some(Revocation::Subject {
+                    issuer: issuer.clone(),
+                    subject: subject.clone(),
+                    at: now,
+                    until: last_window,
+                }),
+            ),
+            Selection::Everyone => (
+                now.plus_seconds(times.window),
+                Some(Revocation::Everyone {
+                    at: now,
+                    until: last_window,
+                }),
+            ),
         };
+        let named = removed
+            .iter()
+            .filter(|record| named_from < record.window_ends)
+            .map(|record| Revocation::Session {
+                id: record.id.to_string(),
+                until: record.window_ends,
+            });
+        let revocations: Vec<Revocation> = as_of_now.into_iter().chain(named).collect();
         if !revocations.is_empty() {
             self.revocations.add(revocations.iter().cloned());
             self.changed.notify_one();
@@ -164,5 +174,86 @@ impl Endings {
             *seen = Some(revision);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Identity, MemoryStore, Secret, SessionRecord};
+    use gatepost_session::{Claims, SessionId};
+
+    fn record(id: &SessionId, issued: NumericDate, times: &SessionTimes) -> SessionRecord {
+        SessionRecord {
+            id: id.clone(),
+            audience: "wiki".into(),
+            identity: Identity {
+                issuer: "https://id.example.com".into(),
+                subject: "alice".into(),
+                ..Identity::default()
+            },
+            provider_session: None,
+            refresh_token: None,
+            id_token: Secret::new(String::new()),
+            created: issued,
+            confirmed: issued,
+            last_seen: issued,
+            window_ends: issued.plus_seconds(times.window),
+            ends: issued.plus_seconds(times.lifetime),
+        }
+    }
+
+    fn claims(id: &SessionId, issued: NumericDate) -> Claims {
+        Claims {
+            iss: "https://id.example.com".into(),
+            sub: "alice".into(),
+            aud: "wiki".into(),
+            sid: id.clone(),
+            iat: issued,
+            exp: issued.plus_seconds(900),
+            rnw: issued.plus_seconds(600),
+            nbf: None,
+            preferred_username: None,
+            name: None,
+            email: None,
+            email_verified: None,
+            groups: vec![],
+            grp_more: false,
+            acr: None,
+            amr: vec![],
+            auth_time: None,
+            ext: Default::default(),
+        }
+    }
+
+    /// Whoever signs in in the second in which they were signed out has a cookie of the next one.
+    #[tokio::test]
+    async fn two_endings_in_a_second_end_what_began_between_them() {
+        let now = NumericDate::from_seconds(1_800_000_000);
+        let times = SessionTimes {
+            window: 900,
+            renew_after: 600,
+            refresh_after: 600,
+            grace: 0,
+            idle: 8 * 3_600,
+            lifetime: 24 * 3_600,
+            token_age: 0,
+        };
+        let subject = Selection::Subject {
+            issuer: "https://id.example.com".into(),
+            subject: "alice".into(),
+        };
+        for which in [subject, Selection::Everyone] {
+            let store = Arc::new(MemoryStore::new(10));
+            let endings = Endings::new(Arc::clone(&store) as _, Clock::new(move || now));
+            endings.end(&which, &times).await.expect("ended");
+            let (id, issued) = (SessionId::from_random([1; 24]), now.plus_seconds(1));
+            let between = record(&id, issued, &times);
+            store.insert(between).await.expect("kept");
+            let claims = claims(&id, issued);
+            assert!(!endings.revocations().refuses(&claims), "{which:?}");
+            endings.end(&which, &times).await.expect("ended");
+            assert!(endings.revocations().refuses(&claims), "{which:?}");
+        }
     }
 }
