@@ -65,8 +65,9 @@ impl ReturnTo {
             return None;
         }
         let url = String::from(url);
-        // A serialised URL is ASCII; escapes may have made it longer than what came in.
-        (url.is_ascii() && url.len() <= 3 * MAX_BYTES / 2).then_some(Self(url))
+        // A serialised URL is ASCII. Escapes may have made it longer than what came in, and it must
+        // hold when it comes back.
+        (url.is_ascii() && url.len() <= MAX_BYTES).then_some(Self(url))
     }
 }
 
@@ -96,8 +97,9 @@ fn same_site(url: &Url, external: &ExternalUrl, mode: &Mode) -> bool {
     }
 }
 
-/// Whether the path, or a signature of authentik's in the query, leads to the outpost, where the browser would loop, or be signed out by a
-/// link. Servers may decode a path before they route it, so it is compared decoded.
+/// Whether the path, or a signature of authentik's in the query, leads to the outpost, where the
+/// browser would loop, or be signed out by a link. Servers may decode a path before they route it,
+/// so it is compared decoded.
 fn is_outposts<'p>(url: &Url, prefixes: impl IntoIterator<Item = &'p OutpostPrefix>) -> bool {
     let path: Vec<u8> = percent_decode_str(url.path()).collect();
     let under = |prefix: &str| {
