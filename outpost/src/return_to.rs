@@ -12,8 +12,9 @@ use crate::config::Mode;
 #[cfg(test)]
 mod tests;
 
-/// The longest target that is kept, in bytes: it travels in a cookie of at most 4 KiB.
-const MAX_BYTES: usize = 2_048;
+/// The longest target that is kept, in bytes, with its origin and its escapes: it travels in a cookie
+/// of at most 4 KiB.
+const MAX_BYTES: usize = 2_560;
 
 /// The prefix that authentik's outposts answer under, which this one understands too.
 const AUTHENTIK_PREFIX: &str = "/outpost.goauthentik.io";

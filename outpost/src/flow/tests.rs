@@ -129,7 +129,7 @@ fn the_cookie_is_confined_and_shows_nothing() {
 #[test]
 fn the_longest_target_fits_a_cookie() {
     let (application, keys) = (application("wiki"), deployment(&KEYS[..1]).flow_keys);
-    let target = format!("/{}", "a".repeat(2_047));
+    let target = format!("/{}", "a".repeat(2_500));
     let long = PendingSignIn {
         code_verifier: PkceCodeVerifier::new("v".repeat(43)),
         ..pending(&"s".repeat(43), &target, &application)
