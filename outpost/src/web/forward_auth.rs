@@ -6,11 +6,10 @@ use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated}
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
 
 use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
-use super::outcome::{Answer, Denied, Outcome, Pass};
+use super::outcome::{Answer, Outcome, Pass};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
-use crate::audit;
 use crate::authority::Authority;
 use crate::metrics::{self, Success};
 use crate::sessions::{ConfirmError, Confirmation, Kept, MintError};
@@ -218,10 +217,7 @@ impl Site<'_> {
                 }
                 (None, None) => Outcome::Failed(Failure::UnknownHost { host: None }),
             },
-            Decision::Deny(denial) => {
-                audit::denied(application, denial.identity());
-                Outcome::Denied(Denied::new(&denial, application))
-            }
+            Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
             Decision::Defer(Deferral::Authorization) => {
                 Box::pin(self.decide_on_credentials(dialect, application, visit)).await
             }
@@ -257,10 +253,7 @@ impl Site<'_> {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 Outcome::Pass(pass(&permit, application, visit, dialect, Some(record)))
             }
-            Decision::Deny(denial) => {
-                audit::denied(application, denial.identity());
-                Outcome::Denied(Denied::new(&denial, application))
-            }
+            Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
             Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
     }

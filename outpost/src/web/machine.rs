@@ -4,11 +4,10 @@ use gatepost_policy::{Decision, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use super::endpoint::Dialect;
-use super::outcome::{Denied, Outcome, Pass, Refused};
+use super::outcome::{Outcome, Pass, Refused};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
-use crate::audit;
 use crate::machines::{Checker, Credentials};
 use crate::provider::CredentialsError;
 
@@ -77,10 +76,7 @@ impl Site<'_> {
                 };
                 Outcome::Pass(pass)
             }
-            Decision::Deny(denial) => {
-                audit::denied(application, denial.identity());
-                Outcome::Denied(Denied::new(&denial, application))
-            }
+            Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
             Decision::SignIn(_) => refused(false),
             Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use gatepost_policy::{Denial, Permit, Presentation, Scheme};
+use gatepost_policy::{Permit, Presentation, Scheme};
+use gatepost_session::Claims;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
     SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -16,6 +17,7 @@ use super::failure::Failure;
 use super::session::{SessionView, own_url};
 use super::visit::Visit;
 use crate::application::Application;
+use crate::audit;
 use crate::metrics::{self, Verdict};
 use crate::pages::{Page, Reader};
 
@@ -150,8 +152,7 @@ pub struct Denied {
 
 impl Denied {
     /// What to say of a denial by `application`'s policy.
-    pub fn new(denial: &Denial<'_>, application: &Application) -> Self {
-        let claims = denial.identity();
+    fn new(application: &Application, claims: &Claims) -> Self {
         let names = [&claims.preferred_username, &claims.email];
         let name = names
             .into_iter()
@@ -212,6 +213,12 @@ impl From<Failure> for Answer {
 }
 
 impl Outcome {
+    /// Refuses a person whom the application's policy does not admit, and notes it.
+    pub fn denied(application: &Application, claims: &Claims) -> Self {
+        audit::denied(application, claims);
+        Self::Denied(Denied::new(application, claims))
+    }
+
     /// This outcome with cookies.
     pub fn with_cookies(self, cookies: Vec<String>) -> Answer {
         Answer {

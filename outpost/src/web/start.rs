@@ -9,12 +9,10 @@ use url::Url;
 
 use super::endpoint::OwnEndpoint;
 use super::loops::Attempts;
-use super::outcome::{Answer, Denied, Outcome};
-use super::session::own_url;
+use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, LoopCause, Site};
 use crate::application::Application;
-use crate::audit;
 use crate::authentik;
 use crate::config::Mode;
 use crate::flow::FlowCookies;
@@ -194,7 +192,7 @@ impl Site<'_> {
                 if minted.session.claims_at_issue().grp_more
                     && let Some(denied) = self.denied_on_all_groups(application, record)
                 {
-                    return Outcome::Denied(denied).with_cookies(minted.cookies);
+                    return denied.with_cookies(minted.cookies);
                 }
                 Outcome::Redirect {
                     to: return_to.as_str().to_owned(),
@@ -237,23 +235,13 @@ impl Site<'_> {
         self,
         application: &Application,
         record: &SessionRecord,
-    ) -> Option<Denied> {
+    ) -> Option<Outcome> {
         let whole = self
             .outpost
             .whole_session(self.deployment, application, record, None);
         let claims = whole.claims_at_issue();
-        if application.policy.require.rule(claims) != Ruling::Fails {
-            return None;
-        }
-        audit::denied(application, claims);
-        Some(Denied {
-            application: application.audience.to_string(),
-            signed_in_as: claims
-                .preferred_username
-                .clone()
-                .unwrap_or_else(|| claims.sub.clone()),
-            sign_out_url: own_url(application, "sign_out"),
-        })
+        (application.policy.require.rule(claims) == Ruling::Fails)
+            .then(|| Outcome::denied(application, claims))
     }
 
     /// Sends the browser to the provider.
