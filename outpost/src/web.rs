@@ -6,7 +6,7 @@
 //! other outcome, whatever it says to the browser, has a status that no proxy takes for consent
 //! ([`Answer::into_response`]).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -60,10 +60,10 @@ async fn serve(
     let (parts, body) = request.into_parts();
     let deployment = outpost.deployment();
     let correlation = Correlation::of(&parts.headers);
-    let trusted = deployment.trusted_proxies.contains(peer.ip());
-    let span = traces::request(&parts.method, &parts.headers, trusted);
+    let visit = Visit::direct(&parts, peer.ip(), &deployment.trusted_proxies);
+    let span = traces::request(&parts.method, &parts.headers, visit.has_trusted_peer());
     let lines = correlation.span(traces::trace_id(&span).as_deref());
-    let mut response = respond(&outpost, &deployment, peer.ip(), &parts, body)
+    let mut response = respond(&outpost, &deployment, &visit, &parts, body)
         .instrument(span.clone())
         .instrument(lines)
         .await;
@@ -72,16 +72,15 @@ async fn serve(
     response
 }
 
-/// Answers one request from `peer`. No endpoint but one reads a body.
+/// Answers one request. No endpoint but one reads a body.
 async fn respond(
     outpost: &Outpost,
     deployment: &Deployment,
-    peer: IpAddr,
+    visit: &Visit<'_>,
     parts: &http::request::Parts,
     body: Body,
 ) -> Response {
     let begun = Instant::now();
-    let visit = Visit::direct(parts, peer, &deployment.trusted_proxies);
     let site = Site {
         outpost,
         deployment,
@@ -91,25 +90,21 @@ async fn respond(
     traces::routed(&parts.method, named);
     let (channel, presentation, answer) = match found {
         Some(Endpoint::Auth(dialect)) => {
-            let (presentation, answer) = site.forward_auth(dialect, &visit, parts).await;
+            let (presentation, answer) = site.forward_auth(dialect, visit, parts).await;
             (Channel::ForwardAuth(dialect), presentation, answer)
         }
         Some(Endpoint::Own(endpoint)) => (
             Channel::Direct,
             visit.presentation(),
-            Box::pin(site.own_endpoint(endpoint, &visit)).await,
+            Box::pin(site.own_endpoint(endpoint, visit)).await,
         ),
         Some(Endpoint::BackchannelLogout) => (
             Channel::Direct,
             Presentation::Data,
-            site.backchannel_logout(&visit, parts, body).await,
+            site.backchannel_logout(visit, parts, body).await,
         ),
         Some(Endpoint::Ping) => (Channel::Direct, visit.presentation(), Outcome::Alive.into()),
-        None => (
-            Channel::Direct,
-            visit.presentation(),
-            site.elsewhere(&visit),
-        ),
+        None => (Channel::Direct, visit.presentation(), site.elsewhere(visit)),
     };
     if let Some(verdict) = answer.outcome.verdict() {
         traces::decided(verdict);

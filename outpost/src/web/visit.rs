@@ -27,9 +27,9 @@ pub struct Visit<'a> {
     headers: &'a HeaderMap,
     /// Whether it asks for a WebSocket, which the headers of a forwarded request do not say.
     websocket: bool,
+    trusted: &'a TrustedProxies,
     trusted_peer: bool,
     peer: IpAddr,
-    client: Option<Client>,
     /// What else must hold for it to pass, as the plugin in the proxy says.
     narrower: Option<Require>,
 }
@@ -37,7 +37,11 @@ pub struct Visit<'a> {
 impl<'a> Visit<'a> {
     /// The request that was sent here. Its host is that of the URL or the `Host` header; a trusted
     /// proxy may name another by `X-Forwarded-Host`.
-    pub fn direct(parts: &'a http::request::Parts, peer: IpAddr, trusted: &TrustedProxies) -> Self {
+    pub fn direct(
+        parts: &'a http::request::Parts,
+        peer: IpAddr,
+        trusted: &'a TrustedProxies,
+    ) -> Self {
         let trusted_peer = trusted.contains(peer);
         let host = match forwarded(&parts.headers, "x-forwarded-host") {
             Ok(Some(host)) if trusted_peer => Authority::parse(host),
@@ -55,9 +59,9 @@ impl<'a> Visit<'a> {
             target,
             headers: &parts.headers,
             websocket: false,
+            trusted,
             trusted_peer,
             peer,
-            client: client(&parts.headers, peer, trusted),
             narrower: None,
         }
     }
@@ -132,9 +136,9 @@ impl<'a> Visit<'a> {
             target,
             headers,
             websocket,
+            trusted: self.trusted,
             trusted_peer: self.trusted_peer,
             peer: self.peer,
-            client: self.client,
             narrower: narrower(headers)?,
         })
     }
@@ -150,9 +154,18 @@ impl<'a> Visit<'a> {
         &self.method
     }
 
-    /// Whose limit the request counts for, if that is known.
+    /// Whether it came from a trusted proxy.
+    pub fn has_trusted_peer(&self) -> bool {
+        self.trusted_peer
+    }
+
+    /// Whom it is from, if that is known: for limits and for nothing else, since no decision hangs
+    /// on an address.
     pub fn client(&self) -> Option<Client> {
-        self.client
+        let lines = self.headers.get_all("x-forwarded-for").iter();
+        // What is no text is no address either.
+        let lines = lines.map(|line| line.to_str().unwrap_or("?"));
+        self.trusted.client(self.peer, lines).map(Client::from)
     }
 
     /// The host, if there is one that can be understood.
@@ -299,14 +312,6 @@ fn own_host(parts: &http::request::Parts) -> Option<Authority> {
         Some(authority) => Authority::parse(authority.as_str()),
         None => header_host(&parts.headers).ok()?.and_then(Authority::parse),
     }
-}
-
-/// Whom a request is from, for limits and for nothing else: no decision hangs on an address.
-fn client(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Option<Client> {
-    let lines = headers.get_all("x-forwarded-for").iter();
-    // What is no text is no address either.
-    let lines = lines.map(|line| line.to_str().unwrap_or("?"));
-    trusted.client(peer, lines).map(Client::from)
 }
 
 fn header_host(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
