@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gatepost_policy::Scheme;
-use gatepost_session::{Authentic, Claims, NumericDate, SessionId};
+use gatepost_session::{Authentic, NumericDate, SessionId};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use moka::future::Cache;
 use sha2::Sha256;
@@ -316,28 +316,15 @@ impl Checker<'_> {
 impl Machine {
     /// The session that the application's policy decides on. It is nobody's cookie.
     pub fn session(&self, application: &Application, now: NumericDate) -> Authentic {
-        let identity = self.holder.identity.clone();
-        application.signer.vouch_for(Claims {
-            iss: identity.issuer,
-            sub: identity.subject,
-            aud: application.audience.to_string(),
+        let claims = self.holder.identity.clone().into_claims(
+            application.audience.to_string(),
             // There is none to find by it.
-            sid: SessionId::from_random([0; 24]),
-            iat: now,
-            exp: self.until,
-            rnw: self.until,
-            nbf: None,
-            preferred_username: identity.preferred_username,
-            name: identity.name,
-            email: identity.email,
-            email_verified: identity.email_verified,
-            groups: identity.groups,
-            grp_more: false,
-            acr: identity.acr,
-            amr: identity.amr,
-            auth_time: identity.auth_time,
-            ext: identity.extra.into_iter().collect(),
-        })
+            SessionId::from_random([0; 24]),
+            now,
+            self.until,
+            self.until,
+        );
+        application.signer.vouch_for(claims)
     }
 }
 

@@ -250,28 +250,13 @@ fn claims(
     record: &SessionRecord,
     now: NumericDate,
 ) -> Claims {
-    let identity = record.identity.clone();
-    let times = deployment.times;
-    Claims {
-        iss: identity.issuer,
-        sub: identity.subject,
-        aud: application.audience.to_string(),
-        sid: record.id.clone(),
-        iat: now,
-        exp: window_end(deployment, record, now),
-        rnw: now.plus_seconds(times.renew_after),
-        nbf: None,
-        preferred_username: identity.preferred_username,
-        name: identity.name,
-        email: identity.email,
-        email_verified: identity.email_verified,
-        groups: identity.groups,
-        grp_more: false,
-        acr: identity.acr,
-        amr: identity.amr,
-        auth_time: identity.auth_time,
-        ext: identity.extra.into_iter().collect(),
-    }
+    record.identity.clone().into_claims(
+        application.audience.to_string(),
+        record.id.clone(),
+        now,
+        now.plus_seconds(deployment.times.renew_after),
+        window_end(deployment, record, now),
+    )
 }
 
 /// The claims with only those groups that the application's rule names, and those that the

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatepost_session::{KeyRing, NumericDate, SessionId};
+use gatepost_session::{Claims, KeyRing, NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -76,6 +76,40 @@ pub struct Identity {
     pub auth_time: Option<NumericDate>,
     /// The claims beyond these that header rules name, each as one text.
     pub extra: BTreeMap<String, String>,
+}
+
+impl Identity {
+    /// The claims of a session of this person at `audience`, with all groups: issued at one moment,
+    /// to be renewed from `renew_at`, in force until `ends`.
+    pub fn into_claims(
+        self,
+        audience: String,
+        session: SessionId,
+        issued: NumericDate,
+        renew_at: NumericDate,
+        ends: NumericDate,
+    ) -> Claims {
+        Claims {
+            iss: self.issuer,
+            sub: self.subject,
+            aud: audience,
+            sid: session,
+            iat: issued,
+            exp: ends,
+            rnw: renew_at,
+            nbf: None,
+            preferred_username: self.preferred_username,
+            name: self.name,
+            email: self.email,
+            email_verified: self.email_verified,
+            groups: self.groups,
+            grp_more: false,
+            acr: self.acr,
+            amr: self.amr,
+            auth_time: self.auth_time,
+            ext: self.extra.into_iter().collect(),
+        }
+    }
 }
 
 /// One session.

@@ -1,32 +1,20 @@
 use gatepost_session::revoked::{HEADER_BYTES, Header, InvalidList, is_revoked};
 
 use super::*;
+use crate::store::Identity;
 
 fn at(seconds: u64) -> NumericDate {
     NumericDate::from_seconds(seconds)
 }
 
 fn claims(sid: u8, sub: &str, iat: u64) -> Claims {
-    Claims {
-        iss: "https://id.example.com".into(),
-        sub: sub.into(),
-        aud: "wiki".into(),
-        sid: SessionId::from_random([sid; 24]),
-        iat: at(iat),
-        exp: at(iat + 900),
-        rnw: at(iat + 600),
-        nbf: None,
-        preferred_username: None,
-        name: None,
-        email: None,
-        email_verified: None,
-        groups: vec![],
-        grp_more: false,
-        acr: None,
-        amr: vec![],
-        auth_time: None,
-        ext: Default::default(),
-    }
+    let identity = Identity {
+        issuer: "https://id.example.com".into(),
+        subject: sub.into(),
+        ..Identity::default()
+    };
+    let id = SessionId::from_random([sid; 24]);
+    identity.into_claims("wiki".into(), id, at(iat), at(iat + 600), at(iat + 900))
 }
 
 fn session(sid: u8, until: u64) -> Revocation {

@@ -181,7 +181,7 @@ impl Endings {
 mod tests {
     use super::*;
     use crate::store::{Identity, MemoryStore, Secret, SessionRecord};
-    use gatepost_session::{Claims, SessionId};
+    use gatepost_session::SessionId;
 
     fn record(id: &SessionId, issued: NumericDate, times: &SessionTimes) -> SessionRecord {
         SessionRecord {
@@ -200,29 +200,6 @@ mod tests {
             last_seen: issued,
             window_ends: issued.plus_seconds(times.window),
             ends: issued.plus_seconds(times.lifetime),
-        }
-    }
-
-    fn claims(id: &SessionId, issued: NumericDate) -> Claims {
-        Claims {
-            iss: "https://id.example.com".into(),
-            sub: "alice".into(),
-            aud: "wiki".into(),
-            sid: id.clone(),
-            iat: issued,
-            exp: issued.plus_seconds(900),
-            rnw: issued.plus_seconds(600),
-            nbf: None,
-            preferred_username: None,
-            name: None,
-            email: None,
-            email_verified: None,
-            groups: vec![],
-            grp_more: false,
-            acr: None,
-            amr: vec![],
-            auth_time: None,
-            ext: Default::default(),
         }
     }
 
@@ -249,8 +226,10 @@ mod tests {
             endings.end(&which, &times).await.expect("ended");
             let (id, issued) = (SessionId::from_random([1; 24]), now.plus_seconds(1));
             let between = record(&id, issued, &times);
+            let identity = between.identity.clone();
+            let window_ends = between.window_ends;
+            let claims = identity.into_claims("wiki".into(), id, issued, window_ends, window_ends);
             store.insert(between).await.expect("kept");
-            let claims = claims(&id, issued);
             assert!(!endings.revocations().refuses(&claims), "{which:?}");
             endings.end(&which, &times).await.expect("ended");
             assert!(endings.revocations().refuses(&claims), "{which:?}");
