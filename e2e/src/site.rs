@@ -51,6 +51,25 @@ pub struct SitePorts {
     pub files: u16,
 }
 
+impl SitePorts {
+    /// Ports that nobody uses.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn free() -> Result<Self> {
+        Ok(Self {
+            web: ports::free()?,
+            extra: ports::free()?,
+            outpost: ports::free()?,
+            metrics: ports::free()?,
+            provider: ports::free()?,
+            wiki: ports::free()?,
+            files: ports::free()?,
+        })
+    }
+}
+
 /// Apps, the outpost and its provider, with nothing in front yet.
 #[derive(Debug)]
 pub struct Site {
@@ -129,15 +148,7 @@ impl SiteBuilder {
     /// When something is not built or installed, or does not become ready; with the end of its
     /// log.
     pub fn start(self) -> Result<Site> {
-        let ports = SitePorts {
-            web: ports::free()?,
-            extra: ports::free()?,
-            outpost: ports::free()?,
-            metrics: ports::free()?,
-            provider: ports::free()?,
-            wiki: ports::free()?,
-            files: ports::free()?,
-        };
+        let ports = SitePorts::free()?;
         let logs = stack::logs_folder(None)?;
         let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
         let keys_folder = folder.path().join("keys");

@@ -48,15 +48,7 @@ impl Site {
         changes: &Value,
         environment: &[(&str, &str)],
     ) -> Result<(Self, Authentik)> {
-        let ports = SitePorts {
-            web: ports::free()?,
-            extra: ports::free()?,
-            outpost: ports::free()?,
-            metrics: ports::free()?,
-            provider: ports::free()?,
-            wiki: ports::free()?,
-            files: ports::free()?,
-        };
+        let ports = SitePorts::free()?;
         let logs = stack::logs_folder(None)?;
         let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
         std::fs::create_dir(folder.path().join("keys"))?;
