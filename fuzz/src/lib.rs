@@ -9,13 +9,16 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use gatepost::config::Config;
 use gatepost::outpost::{Clock, Deployment, Outpost};
-use gatepost_session::{Claims, KeyRing, NumericDate, SessionId, Signer};
+use gatepost_session::NumericDate;
 use http::{HeaderName, HeaderValue, Request, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 use tower::ServiceExt as _;
 
-/// The time at which everything happens, in Unix seconds.
-const NOW: u64 = 1_800_000_000;
+// Those that the built guest is given in its tests.
+#[path = "../../plugin/tests/guest/token.rs"]
+mod token;
+
+use self::token::{NOW, token};
 
 /// The only key.
 pub const KEY: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
@@ -78,50 +81,30 @@ pub fn ask(peer: &str, mut request: Request<Body>) -> Response<Body> {
 
 /// The tokens that a text can name in braces.
 static TOKENS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
-    let mut long = token(|_| {});
+    let mut long = token(KEY, |_| {});
     let back = long.split_off(long.len() / 2);
     vec![
-        ("{alice}", token(|_| {})),
-        ("{due}", token(|claims| claims["rnw"] = json!(NOW))),
-        ("{over}", token(|claims| claims["exp"] = json!(NOW))),
-        ("{early}", token(|claims| claims["iat"] = json!(NOW + 31))),
-        ("{plain}", token(|claims| claims["aud"] = json!("plain"))),
-        ("{nobody}", token(|claims| claims["groups"] = json!([]))),
+        ("{alice}", token(KEY, |_| {})),
+        ("{due}", token(KEY, |claims| claims["rnw"] = json!(NOW))),
+        ("{over}", token(KEY, |claims| claims["exp"] = json!(NOW))),
+        ("{early}", token(KEY, |claims| claims["iat"] = json!(NOW + 31))),
+        ("{plain}", token(KEY, |claims| claims["aud"] = json!("plain"))),
+        ("{nobody}", token(KEY, |claims| claims["groups"] = json!([]))),
         (
             "{more}",
-            token(|claims| {
+            token(KEY, |claims| {
                 claims["groups"] = json!([]);
                 claims["grp_more"] = json!(true);
             }),
         ),
         (
             "{odd}",
-            token(|claims| claims["preferred_username"] = json!("a\r\nX-Evil: 1")),
+            token(KEY, |claims| claims["preferred_username"] = json!("a\r\nX-Evil: 1")),
         ),
         ("{front}", long),
         ("{back}", back),
     ]
 });
-
-fn token(change: impl FnOnce(&mut Value)) -> String {
-    let mut claims = json!({
-        "iss": "https://id.example.com",
-        "sub": "1234",
-        "aud": "wiki",
-        "sid": SessionId::from_random([7; 24]),
-        "iat": NOW,
-        "exp": NOW + 900,
-        "rnw": NOW + 600,
-        "preferred_username": "alice",
-        "email": "alice@example.com",
-        "groups": ["staff", "ops"],
-    });
-    change(&mut claims);
-    let claims: Claims = serde_json::from_value(claims).expect("claims");
-    let ring = KeyRing::parse(KEY).expect("a ring");
-    let signer = Signer::new(&ring).expect("a signer");
-    signer.sign(&claims).expect("a token")
-}
 
 /// Whether this is a token that the key's holder has made.
 pub fn is_genuine(token: &[u8]) -> bool {

@@ -16,13 +16,13 @@
 mod exchange;
 mod host;
 
-use gatepost_session::{Claims, KeyRing, SessionId, Signer};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
+use self::exchange::token::token;
 use self::exchange::{NOW, Request, native_gate, natively};
 use self::host::{Guest, Plugin};
 
@@ -41,26 +41,6 @@ const MAX_PAGES: usize = 96;
 
 /// What a guest may take after usual requests, in pages.
 const USUAL_PAGES: usize = 3;
-
-fn token(key: &str, change: impl FnOnce(&mut Value)) -> String {
-    let mut claims = json!({
-        "iss": "https://id.example.com",
-        "sub": "1234",
-        "aud": "wiki",
-        "sid": SessionId::from_random([7; 24]),
-        "iat": NOW,
-        "exp": NOW + 900,
-        "rnw": NOW + 600,
-        "preferred_username": "alice",
-        "email": "alice@example.com",
-        "groups": ["staff", "ops"],
-    });
-    change(&mut claims);
-    let claims: Claims = serde_json::from_value(claims).expect("claims");
-    let ring = KeyRing::parse(key).expect("a ring");
-    let signer = Signer::new(&ring).expect("a signer");
-    signer.sign(&claims).expect("a token")
-}
 
 fn good() -> String {
     token(KEY, |_| {})
