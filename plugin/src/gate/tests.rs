@@ -4,6 +4,8 @@ use gatepost_session::revoked::RevokedList;
 use gatepost_session::{Claims, KeyRing, SessionId, Signer};
 use serde_json::json;
 
+mod machines;
+
 const NOW: u64 = 1_800_000_000;
 const KEY_A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
 const KEY_B: &str = "b:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=";
@@ -566,86 +568,4 @@ fn a_revoked_session_is_refused_within_seconds() {
         .with("Cookie", &cookie(&claims()));
     assert_eq!(self::gate(named).handle(&host), Outcome::Answered);
     assert_eq!(host.status(), Some(401));
-}
-
-#[test]
-fn credentials_are_left_to_the_outpost_and_never_beside_a_session() {
-    let machines = json!({"machines": "bearer,basic", "fallback": "route"});
-    let due = Claims {
-        rnw: NumericDate::from_seconds(NOW),
-        ..claims()
-    };
-    for (case, cookie, credentials, verdict) in [
-        ("a token", None, "Bearer a.b.c", "defer"),
-        ("a password", None, "Basic YTpi", "defer"),
-        ("another scheme", None, "Digest a", "sign-in"),
-        ("beside a session", Some(claims()), "Bearer a.b.c", "allow"),
-        ("beside one that is due", Some(due), "Bearer a.b.c", "renew"),
-    ] {
-        let mut host = Double::at(NOW).with("Authorization", credentials);
-        if let Some(claims) = &cookie {
-            host = host.with("Cookie", &self::cookie(claims));
-        }
-        assert_eq!(
-            gate(machines.clone()).handle(&host),
-            Outcome::Next,
-            "{case}"
-        );
-        let said = host.header("X-Gatepost-Verdict");
-        assert_eq!(said.as_deref(), Some(verdict), "{case}");
-        // It is between client and application, or between client and outpost.
-        let kept = host.header("Authorization");
-        assert_eq!(kept.as_deref(), Some(credentials), "{case}");
-        let user = host.header("X-Auth-Username");
-        assert_eq!(user.is_some(), verdict == "allow", "{case}");
-    }
-}
-
-#[test]
-fn nothing_is_asked_of_the_host_about_credentials_that_do_not_count() {
-    let with = |cookie: Option<Claims>| {
-        let host = Double::at(NOW).with("Authorization", "Bearer a.b.c");
-        match cookie {
-            Some(claims) => host.with("Cookie", &self::cookie(&claims)),
-            None => host,
-        }
-    };
-    let route = |machines: &str| json!({"machines": machines, "fallback": "route"});
-    for (case, settings, host, asks) in [
-        (
-            "a session in force",
-            route("bearer"),
-            with(Some(claims())),
-            false,
-        ),
-        ("none allowed", route(""), with(None), false),
-        (
-            "nobody's, and some allowed",
-            route("bearer"),
-            with(None),
-            true,
-        ),
-    ] {
-        let _ = gate(settings).handle(&host);
-        let asked = host
-            .asked
-            .borrow()
-            .iter()
-            .any(|name| name == "authorization");
-        assert_eq!(asked, asks, "{case}");
-    }
-}
-
-#[test]
-fn credentials_that_nobody_can_check_are_refused_and_the_log_says_why() {
-    let mut gate = gate(json!({"machines": ["bearer"]}));
-    let host = Double::at(NOW).with("Authorization", "Bearer a.b.c");
-    assert_eq!(gate.handle(&host), Outcome::Answered);
-    assert_eq!(host.status(), Some(401), "also where it accepts a page");
-    assert!(host.answer_header("WWW-Authenticate").is_some());
-    let log = host.log.borrow().join(" ");
-    assert!(
-        log.contains("`fallback: route`") && !log.contains("a.b.c"),
-        "{log}"
-    );
 }
