@@ -136,11 +136,7 @@ impl Provider {
         let token = Unchecked::parse(token.expose(), MAX_TOKEN_BYTES).ok_or(Refusal::Opaque)?;
         let holder = self.check(&token, rules)?;
         let found = self.discovered()?;
-        if token.is_signed_by_one_of(&found) {
-            return Ok(holder);
-        }
-        let fresh = self.refetch_keys(found).await;
-        if token.is_signed_by_one_of(&fresh) {
+        if self.has_signed(&token, found).await {
             Ok(holder)
         } else {
             Err(Refusal::Signature.into())

@@ -181,11 +181,7 @@ impl Provider {
             return Err(LogoutTokenError::Algorithm);
         }
         let logout = token.check_claims(self.settings.client_id.as_str(), now)?;
-        if token.0.is_signed_by_one_of(&found) {
-            return Ok(logout);
-        }
-        let fresh = self.refetch_keys(found).await;
-        if token.0.is_signed_by_one_of(&fresh) {
+        if self.has_signed(&token.0, found).await {
             Ok(logout)
         } else {
             Err(LogoutTokenError::Signature)

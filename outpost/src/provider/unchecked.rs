@@ -1,5 +1,7 @@
 //! A provider's JWTs other than ID tokens, taken apart: logout tokens and access tokens.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::NumericDate;
@@ -8,7 +10,7 @@ use openidconnect::{JsonWebKey as _, JsonWebKeyId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Discovered;
+use super::{Discovered, Provider};
 
 /// The most keys of a provider that are tried for one token.
 const MAX_KEYS_TRIED: usize = 4;
@@ -75,7 +77,7 @@ impl<'a> Unchecked<'a> {
 
     /// Whether one of the provider's keys signed it: the one that it names, or any where it names
     /// none.
-    pub(super) fn is_signed_by_one_of(&self, found: &Discovered) -> bool {
+    fn is_signed_by_one_of(&self, found: &Discovered) -> bool {
         let named = self.header.kid.as_ref();
         let fits = |key: &&CoreJsonWebKey| match (named, key.key_id()) {
             (Some(kid), Some(own)) => *own == JsonWebKeyId::new(kid.clone()),
@@ -87,6 +89,18 @@ impl<'a> Unchecked<'a> {
             key.verify_signature(&self.header.alg, signed, &self.signature)
                 .is_ok()
         })
+    }
+}
+
+impl Provider {
+    /// Whether one of the provider's keys signed a token. They are fetched again for an unknown
+    /// one, no more often than for ID tokens.
+    pub(super) async fn has_signed(&self, token: &Unchecked<'_>, found: Arc<Discovered>) -> bool {
+        if token.is_signed_by_one_of(&found) {
+            return true;
+        }
+        let fresh = self.refetch_keys(found).await;
+        token.is_signed_by_one_of(&fresh)
     }
 }
 
