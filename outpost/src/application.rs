@@ -1,7 +1,5 @@
 //! An application as the outpost serves it.
 
-use std::sync::Arc;
-
 use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
 };
@@ -15,6 +13,10 @@ use crate::machines::Machines;
 use crate::outpost::DeployError;
 use crate::provider::Provider;
 
+mod providers;
+
+pub use providers::Providers;
+
 /// One application, with all that is needed to answer for it.
 #[derive(Debug)]
 pub struct Application {
@@ -27,7 +29,7 @@ pub struct Application {
     /// The path under which the outpost answers.
     pub prefix: OutpostPrefix,
     /// Who signs its people in.
-    pub provider: Arc<Provider>,
+    pub providers: Providers,
     /// Who may pass.
     pub policy: Policy,
     /// What it is told.
@@ -59,7 +61,7 @@ impl Application {
     pub fn new(
         settings: &ApplicationSettings,
         ring: &KeyRing,
-        provider: Arc<Provider>,
+        providers: Providers,
     ) -> Result<Self, DeployError> {
         let domain = match &settings.mode {
             Mode::Single => None,
@@ -68,9 +70,11 @@ impl Application {
         let own_keys = settings.authentik.as_ref().map(|authentik| &authentik.keys);
         let ring = own_keys.unwrap_or(ring);
         // The audience is checked by the verifier, and the issuer too: an application that
-        // changes its provider must not go on with the old one's subjects.
-        let verifier = Verifier::new(ring, settings.audience.clone())
-            .with_issuer(provider.settings().issuer.as_str());
+        // changes its providers must not go on with an old one's subjects.
+        let verifier = providers.iter().fold(
+            Verifier::new(ring, settings.audience.clone()),
+            |verifier, provider| verifier.with_issuer(provider.settings().issuer.as_str()),
+        );
         let prefix = settings.prefix.clone();
         let sign_in = match settings.mode {
             Mode::Single => SignIn::OnHost(prefix.clone()),
@@ -84,7 +88,7 @@ impl Application {
             mode: settings.mode.clone(),
             external: settings.external.clone(),
             prefix,
-            provider,
+            providers,
             policy: settings.policy.clone(),
             headers: settings.headers.clone(),
             forward_cookie: settings.forward_cookie,
@@ -124,14 +128,25 @@ impl Application {
         Err(reason)
     }
 
-    /// Where the provider sends the browser back to. Fixed by configuration: nothing in a request
-    /// takes part.
-    pub fn redirect_uri(&self) -> String {
+    /// Where one of its providers sends the browser back to. Fixed by configuration: nothing in a
+    /// request takes part.
+    pub fn redirect_uri(&self, provider: &Provider) -> String {
         let uri = format!("{}{}/callback", self.external.origin(), self.prefix);
-        match self.authentik {
+        match (&self.authentik, self.callback_name(provider)) {
             // What authentik registers for its outposts.
-            Some(_) => format!("{uri}?{}", authentik::CALLBACK_SIGNATURE),
-            None => uri,
+            (Some(_), _) => format!("{uri}?{}", authentik::CALLBACK_SIGNATURE),
+            (None, Some(name)) => format!("{uri}/{name}"),
+            (None, None) => uri,
+        }
+    }
+
+    /// What the path of one of its providers' callbacks ends in, where there are several: each has
+    /// a redirect URI of its own, so that an answer which a provider has sent for another's is
+    /// noticed (RFC 9700 §4.4.2.2). The configuration has checked that the name can stand there.
+    pub fn callback_name<'p>(&self, provider: &'p Provider) -> Option<&'p str> {
+        match self.providers.only() {
+            Some(_) => None,
+            None => Some(&provider.settings().name),
         }
     }
 
@@ -150,7 +165,7 @@ impl Application {
         own.unwrap_or(times.lifetime)
     }
 
-    /// Where the provider may send the browser after signing out.
+    /// Where a provider may send the browser after signing out.
     pub fn post_logout_uri(&self) -> String {
         self.external.url().to_string()
     }

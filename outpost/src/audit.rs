@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::application::Application;
 use crate::machines;
 use crate::metrics::{self, Success};
-use crate::provider::Refusal;
+use crate::provider::{Provider, Refusal};
 use crate::store::Identity;
 use crate::web::Failure;
 
@@ -36,13 +36,13 @@ pub fn signed_in(application: &Application, identity: &Identity, session: &Sessi
 }
 
 /// A sign-in came back from the provider and did not end in a session.
-pub fn sign_in_failed(application: &Application, failure: &Failure) {
+pub fn sign_in_failed(application: &Application, provider: &Provider, failure: &Failure) {
     metrics::signed_in(application.audience.as_str(), Success::Failed);
     tracing::info!(
         target: TARGET,
         event = "sign_in_failed",
         application = %application.audience,
-        issuer = application.provider.settings().issuer.as_str(),
+        issuer = provider.settings().issuer.as_str(),
         reason = failure.text().code,
         "sign-in failed",
     );
@@ -73,8 +73,14 @@ pub fn machine_let_in(application: &Application, scheme: Scheme, identity: &Iden
     );
 }
 
-/// A program's credentials were checked, and do not hold.
-pub fn machine_refused(application: &Application, scheme: Scheme, reason: Refusal) {
+/// A program's credentials were checked, and do not hold: by that provider, or by none where a
+/// token is no provider's of the application.
+pub fn machine_refused(
+    application: &Application,
+    provider: Option<&Provider>,
+    scheme: Scheme,
+    reason: Refusal,
+) {
     metrics::machine_checked(
         application.audience.as_str(),
         machines::word(scheme),
@@ -84,7 +90,7 @@ pub fn machine_refused(application: &Application, scheme: Scheme, reason: Refusa
         target: TARGET,
         event = "machine_refused",
         application = %application.audience,
-        issuer = application.provider.settings().issuer.as_str(),
+        issuer = provider.map_or("", |provider| provider.settings().issuer.as_str()),
         scheme = machines::word(scheme),
         %reason,
         "credentials refused",

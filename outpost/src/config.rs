@@ -60,7 +60,7 @@ pub struct Config {
     pub revoked_file: Option<PathBuf>,
     /// The OpenID providers.
     pub providers: Vec<ProviderSettings>,
-    /// The applications, each with a provider of the list before.
+    /// The applications, each with providers of the list before.
     pub applications: Vec<ApplicationSettings>,
     /// What Traefik is served, if anything.
     pub traefik: Option<TraefikSettings>,
@@ -152,6 +152,8 @@ pub struct SessionTimes {
 pub struct ProviderSettings {
     /// What applications call it.
     pub name: String,
+    /// What people read of it, where that is not its name.
+    pub title: Option<String>,
     /// Its issuer, compared exactly as text.
     pub issuer: IssuerUrl,
     /// Who the outpost is at the provider.
@@ -173,11 +175,19 @@ pub struct ProviderSettings {
     pub known: Option<KnownProvider>,
 }
 
+impl ProviderSettings {
+    /// What it is called where people read of it.
+    pub fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
+}
+
 impl PartialEq for ProviderSettings {
     /// Whether a provider of these settings can be taken over as it is.
     fn eq(&self, other: &Self) -> bool {
         let secret = |settings: &Self| settings.client_secret.as_ref().map(|s| s.secret().clone());
         self.name == other.name
+            && self.title == other.title
             && self.issuer == other.issuer
             && self.client_id == other.client_id
             && secret(self) == secret(other)
@@ -218,8 +228,8 @@ pub struct ApplicationSettings {
     pub mode: Mode,
     /// Where browsers reach it; in domain mode, where they reach the outpost.
     pub external: ExternalUrl,
-    /// The name of its provider.
-    pub provider: String,
+    /// The names of its providers, of which there is one at least.
+    pub providers: Vec<String>,
     /// The path under which the outpost answers.
     pub prefix: OutpostPrefix,
     /// The name of its cookie.
@@ -243,9 +253,12 @@ pub struct ApplicationSettings {
     pub authentik: Option<FromAuthentik>,
 }
 
-/// How an application's provider is asked about credentials of programs, and what they must be.
+/// How an application's providers are asked about credentials of programs, and what they must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineSettings {
+    /// The name of the provider that is asked about what does not say whose it is; none means the
+    /// first of the application's.
+    pub provider: Option<String>,
     /// What an access token must be for, one of these; none means the provider's client.
     pub audience: Vec<String>,
     /// The clients that may have been given it; none means any.

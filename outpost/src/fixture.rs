@@ -12,8 +12,9 @@ pub(crate) const KEYS: [&str; 2] = [
     "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
 ];
 
-/// `wiki` on `https://app.example.com`, `plain` on `http://app.localhost:8080`, and `intranet` for
-/// all of `example.org` with the outpost on `https://auth.example.org`.
+/// `wiki` on `https://app.example.com`, `plain` on `http://app.localhost:8080`, `either` with two
+/// providers on `https://either.example.com`, and `intranet` for all of `example.org` with the
+/// outpost on `https://auth.example.org`.
 pub(crate) fn deployment(keys: &[&str]) -> Deployment {
     let keys = keys.join("', '");
     let yaml = format!(
@@ -25,6 +26,7 @@ providers:
 applications:
   - {{name: wiki, externalUrl: 'https://app.example.com', provider: main}}
   - {{name: plain, externalUrl: 'http://app.localhost:8080', provider: main, outpostPrefix: /sso}}
+  - {{name: either, externalUrl: 'https://either.example.com', providers: [main, other]}}
   - {{name: intranet, mode: domain, externalUrl: 'https://auth.example.org', provider: main,
       cookieDomain: example.org}}
 "

@@ -9,6 +9,8 @@
 //! person signed in as somebody else. Over TLS a second cookie with that prefix, which no other
 //! host can set, therefore says that this browser began the flow here.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::NumericDate;
@@ -18,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::application::Application;
+use crate::provider::Provider;
 use crate::return_to::ReturnTo;
 use crate::seal::SealingKeys;
 
@@ -89,12 +92,17 @@ impl<'a> FlowCookies<'a> {
     /// The `Set-Cookie` lines that keep a new flow, and drop the oldest if there are too many.
     ///
     /// `None` when the operating system has no randomness or the flow does not fit a cookie.
-    pub fn begin(&self, flow: &PendingSignIn, now: NumericDate) -> Option<Vec<String>> {
+    pub fn begin(
+        &self,
+        provider: &Provider,
+        flow: &PendingSignIn,
+        now: NumericDate,
+    ) -> Option<Vec<String>> {
         let id = id_of(flow.state.secret());
         let name = self.name(&id);
         let sealed = Sealed {
             application: self.application.audience.to_string(),
-            provider: self.application.provider.settings().issuer.to_string(),
+            provider: provider.settings().issuer.to_string(),
             state: flow.state.secret().clone(),
             nonce: flow.nonce.secret().clone(),
             verifier: flow.code_verifier.secret().clone(),
@@ -111,8 +119,13 @@ impl<'a> FlowCookies<'a> {
     }
 
     /// The flow that a callback with this `state` finishes, if this browser began it here for
-    /// this application and its provider, and not too long ago.
-    pub fn take(&self, state: &str, now: NumericDate) -> Option<PendingSignIn> {
+    /// this application and one of its providers, and not too long ago; and that provider, which
+    /// alone may finish it.
+    pub fn take(
+        &self,
+        state: &str,
+        now: NumericDate,
+    ) -> Option<(&'a Arc<Provider>, PendingSignIn)> {
         let id = id_of(state);
         let name = self.name(&id);
         if self.application.cookie.secure && self.values(&mark_name(&id)).next().is_none() {
@@ -123,22 +136,23 @@ impl<'a> FlowCookies<'a> {
             .values(&name)
             .take(4)
             .find_map(|value| self.open(&name, value))?;
+        let provider = self.application.providers.of_issuer(&sealed.provider)?;
         let right = bool::from(sealed.state.as_bytes().ct_eq(state.as_bytes()))
             && sealed.application == self.application.audience.as_str()
-            && sealed.provider == self.application.provider.settings().issuer.as_str()
             && now < sealed.exp;
         if !right {
             return None;
         }
         let return_to = ReturnTo::parse(&sealed.rd, self.application)
             .unwrap_or_else(|| ReturnTo::fallback(self.application));
-        Some(PendingSignIn {
+        let pending = PendingSignIn {
             state: CsrfToken::new(sealed.state),
             nonce: Nonce::new(sealed.nonce),
             code_verifier: PkceCodeVerifier::new(sealed.verifier),
             return_to,
             silent: sealed.silent,
-        })
+        };
+        Some((provider, pending))
     }
 
     /// The `Set-Cookie` lines that end the flow of this `state`, if the request carries it.

@@ -17,11 +17,11 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use crate::application::Application;
+use crate::application::{Application, Providers};
 use crate::audit;
 use crate::config::{Grant, MachineSettings, SessionTimes};
 use crate::outpost::Outpost;
-use crate::provider::{CredentialsError, Holder, Refusal, TokenRules};
+use crate::provider::{CredentialsError, Holder, Provider, Refusal, TokenRules, unchecked_issuer};
 use crate::store::Secret;
 
 mod credentials;
@@ -189,11 +189,16 @@ impl Machines {
         credentials: &Credentials,
     ) -> Result<Arc<Machine>, CredentialsError> {
         let (application, scheme) = (checker.application, credentials.scheme());
-        let looked = self.ask(checker, credentials).await;
+        let provider = self.provider_of(credentials, &application.providers);
+        let looked = match provider {
+            Ok(provider) => self.ask(checker, provider, credentials).await,
+            Err(refusal) => Err(refusal.into()),
+        };
         match &looked {
             Ok(machine) => audit::machine_let_in(application, scheme, &machine.holder.identity),
             Err(CredentialsError::Refused(refusal)) => {
-                audit::machine_refused(application, scheme, *refusal);
+                let provider = provider.ok().map(|provider| &**provider);
+                audit::machine_refused(application, provider, scheme, *refusal);
             }
             Err(
                 CredentialsError::NotAnswered(_)
@@ -204,13 +209,36 @@ impl Machines {
         looked.map(Arc::new)
     }
 
+    /// The provider that checks credentials: of a token that says whose it is, that one.
+    ///
+    /// Anything else is always for the same. To ask one provider after the other would show each
+    /// what is another's, and so let it be used there.
+    fn provider_of<'a>(
+        &self,
+        credentials: &Credentials,
+        providers: &'a Providers,
+    ) -> Result<&'a Arc<Provider>, Refusal> {
+        if let Some(only) = providers.only() {
+            return Ok(only);
+        }
+        let issuer = match credentials {
+            Credentials::Bearer(token) => unchecked_issuer(token),
+            Credentials::Basic { .. } => None,
+        };
+        match (issuer, &self.settings.provider) {
+            (Some(issuer), _) => providers.of_issuer(&issuer).ok_or(Refusal::Issuer),
+            (None, Some(name)) => providers.named(name).ok_or(Refusal::Issuer),
+            (None, None) => Ok(providers.first()),
+        }
+    }
+
     async fn ask(
         &self,
         checker: Checker<'_>,
+        provider: &Provider,
         credentials: &Credentials,
     ) -> Result<Machine, CredentialsError> {
         let application = checker.application;
-        let provider = &application.provider;
         let extra: Vec<String> = application.headers.claims().map(str::to_owned).collect();
         let rules = |now| TokenRules {
             settings: &self.settings,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use gatepost_session::{NumericDate, Purpose};
 
-use crate::application::Application;
+use crate::application::{Application, Providers};
 use crate::applications::Applications;
 use crate::config::{Config, SessionTimes};
 use crate::limits::Limits;
@@ -138,10 +138,13 @@ impl Deployment {
             .applications
             .iter()
             .filter_map(|settings| {
-                let mut named = providers.iter();
-                // The configuration has checked that it is there.
-                let provider = named.find(|known| known.settings().name == settings.provider)?;
-                let application = Application::new(settings, &config.keys, Arc::clone(provider));
+                let named = |name: &String| {
+                    let mut all = providers.iter();
+                    all.find(|known| known.settings().name == *name).cloned()
+                };
+                // The configuration has checked that they are there.
+                let own = Providers::new(settings.providers.iter().filter_map(named))?;
+                let application = Application::new(settings, &config.keys, own);
                 Some(application.map(Arc::new))
             })
             .collect::<Result<_, _>>()?;

@@ -11,7 +11,7 @@ use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, HtmlEscape, State, Value, context};
 use sha2::{Digest as _, Sha256};
 
-use crate::web::{Denied, FailureText, SessionView};
+use crate::web::{Choice, Denied, FailureText, SessionView};
 
 mod brand;
 mod language;
@@ -20,9 +20,10 @@ pub use brand::{Brand, Colour, DEFAULT_COLOUR, Logo, MAX_LOGO_BYTES};
 pub use language::Language;
 
 /// The templates by name. Their names end in `.html`, which turns escaping on.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("layout.html", include_str!("pages/templates/layout.html")),
     ("failure.html", include_str!("pages/templates/failure.html")),
+    ("choice.html", include_str!("pages/templates/choice.html")),
     ("denied.html", include_str!("pages/templates/denied.html")),
     (
         "not_delivered.html",
@@ -51,6 +52,8 @@ pub enum Page<'a> {
         /// Ties the page to a line of the log.
         reference: &'a str,
     },
+    /// Several providers to sign in at.
+    Choice(&'a Choice),
     /// Signed in, but not admitted.
     Denied(&'a Denied),
     /// A form came when nobody was signed in any more.
@@ -218,6 +221,14 @@ impl Reader<'_> {
                     reference => *reference,
                 };
                 ("failure.html", values)
+            }
+            Page::Choice(choice) => {
+                let values = context! {
+                    title => text("choice.title"),
+                    application => choice.application.as_str(),
+                    offers => Value::from(Serde(&choice.offers)),
+                };
+                ("choice.html", values)
             }
             Page::Denied(denied) => {
                 let values = context! {

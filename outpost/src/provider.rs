@@ -38,7 +38,7 @@ mod refresh;
 mod sign_in;
 mod unchecked;
 
-pub use access_token::{CredentialsError, Holder, Refusal, TokenRules};
+pub use access_token::{CredentialsError, Holder, Refusal, TokenRules, unchecked_issuer};
 pub use discovery::DiscoveryError;
 pub use http::HttpError;
 pub use known::{KnownProvider, PublicAddress};

@@ -25,6 +25,7 @@ use crate::traces;
 
 mod backchannel_logout;
 mod callback;
+mod choice;
 mod correlation;
 mod endpoint;
 mod failure;
@@ -37,6 +38,7 @@ mod sign_out;
 mod start;
 mod visit;
 
+pub use choice::{Choice, Offer};
 use correlation::Correlation;
 pub use endpoint::{Dialect, Endpoint, OwnEndpoint};
 pub use failure::{Failure, FailureText, LoopCause};

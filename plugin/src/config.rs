@@ -23,8 +23,8 @@ const MAX_DEPTH: usize = 8;
 pub struct Config {
     /// The application whose sessions are accepted.
     pub application: Audience,
-    /// The provider whose sessions alone are accepted, if one is named.
-    pub issuer: Option<String>,
+    /// The providers whose sessions alone are accepted; none means any.
+    pub issuers: Vec<String>,
     /// Where a sign-in starts.
     pub sign_in: SignIn,
     /// What the plugin does with requests that it cannot let through by itself.
@@ -120,7 +120,10 @@ impl Config {
                     .map_err(|error| fields.problem("application", error))
                     .ok()
             });
-        let issuer = fields.text("issuer");
+        let issuers = fields.list("issuer");
+        if issuers.as_ref().is_some_and(Vec::is_empty) {
+            fields.problem("issuer", "is empty: leave it out to accept any");
+        }
         let mode = fields
             .choice(
                 "mode",
@@ -176,7 +179,7 @@ impl Config {
         fields.finish();
         Some(Self {
             application: application?,
-            issuer,
+            issuers: issuers.unwrap_or_default(),
             sign_in: match outpost_url {
                 Some(url) => SignIn::OnOutpost(url, prefix),
                 None => SignIn::OnHost(prefix),
@@ -353,6 +356,11 @@ mod tests {
                 r#"{"application":"wiki","keysFile":"/keys/k","keysEnv":"K"}"#,
                 "keysFile: give one of `keysFile`, `keysEnv` and `keys`",
             ),
+            // An empty list of what is accepted must not accept everything.
+            (
+                r#"{"application":"wiki","keysFile":"/keys/k","issuer":[]}"#,
+                "issuer: is empty: leave it out to accept any",
+            ),
             (
                 r#"{"application":"a b","keysFile":"/keys/k","clockSkew":"1h"}"#,
                 "application: not an application name: expected 1 to 128 characters of printable \
@@ -372,11 +380,13 @@ mod tests {
     fn the_same_settings_can_come_from_labels() {
         let file = format!(
             r#"{{"application":"wiki","keys":["{KEY}"],"forwardCookie":true,"clockSkew":5,
-                "public":["/healthz","/static/*"],"require":{{"groups":["a","b"]}}}}"#
+                "public":["/healthz","/static/*"],"require":{{"groups":["a","b"]}},
+                "issuer":["https://a.example","https://b.example"]}}"#
         );
         let labels = format!(
             r#"{{"application":"wiki","keys":"{KEY}","forwardCookie":"true","clockSkew":"5",
-                "public":"/healthz,/static/*","require":{{"groups":"a,b"}}}}"#
+                "public":"/healthz,/static/*","require":{{"groups":"a,b"}},
+                "issuer":"https://a.example, https://b.example"}}"#
         );
         let read = |json: &str| format!("{:?}", Config::read(json.as_bytes()).expect(json));
         assert_eq!(read(&file), read(&labels));

@@ -175,7 +175,7 @@ impl Open {
     fn refresh_keys(&mut self, host: &impl Host, now: NumericDate) {
         if let Some(ring) = self.keys.refresh(host, now) {
             let mut verifier = Verifier::new(ring, self.config.application.clone());
-            if let Some(issuer) = &self.config.issuer {
+            for issuer in &self.config.issuers {
                 verifier = verifier.with_issuer(issuer);
             }
             if self.verified.is_some() {

@@ -26,7 +26,8 @@ pub const CLOCK_SKEW_SECONDS: u64 = 30;
 pub struct Verifier {
     keys: Vec<VerifyingKey>,
     audience: Audience,
-    issuer: Option<String>,
+    /// None means any.
+    issuers: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -51,14 +52,15 @@ impl Verifier {
         Self {
             keys,
             audience,
-            issuer: None,
+            issuers: Vec::new(),
         }
     }
 
-    /// Accepts only sessions of this provider, compared exactly as text.
+    /// Accepts only sessions of this provider, and of those that this was said of before, compared
+    /// exactly as text.
     #[must_use]
     pub fn with_issuer(mut self, issuer: &str) -> Self {
-        self.issuer = Some(issuer.to_owned());
+        self.issuers.push(issuer.to_owned());
         self
     }
 
@@ -88,11 +90,7 @@ impl Verifier {
         if claims.aud != self.audience.as_str() {
             return Err(OpenError::Audience);
         }
-        if self
-            .issuer
-            .as_ref()
-            .is_some_and(|issuer| *issuer != claims.iss)
-        {
+        if !self.issuers.is_empty() && !self.issuers.contains(&claims.iss) {
             return Err(OpenError::Issuer);
         }
         Ok(Authentic { claims })
@@ -218,7 +216,7 @@ pub enum OpenError {
     Claims,
     /// Authentic, but for another application.
     Audience,
-    /// Authentic, but of another provider than the one asked for.
+    /// Authentic, but of none of the providers asked for.
     Issuer,
 }
 

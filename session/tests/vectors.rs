@@ -532,6 +532,28 @@ fn a_case_called_valid_is_accepted_and_no_other() {
 }
 
 #[test]
+fn each_of_several_issuers_is_accepted_and_no_other() {
+    let ring = KeyRing::parse(KEY_NEW).expect("ring");
+    let of = |issuer: &str| {
+        let iss = issuer.to_owned();
+        token(&Claims { iss, ..claims() })
+    };
+    let two = Verifier::new(&ring, Audience::new("wiki").expect("audience"))
+        .with_issuer("https://id.example.com")
+        .with_issuer("https://id.example.net");
+    for (issuer, expected) in [
+        ("https://id.example.com", None),
+        ("https://id.example.net", None),
+        ("https://id.example.net/", Some(OpenError::Issuer)),
+        ("https://id.example.org", Some(OpenError::Issuer)),
+        ("", Some(OpenError::Issuer)),
+    ] {
+        let outcome = two.authenticate(of(issuer).as_bytes());
+        assert_eq!(outcome.err(), expected, "{issuer}");
+    }
+}
+
+#[test]
 fn another_jwt_library_reads_the_same_claims() {
     let ring = KeyRing::parse(&format!("{KEY_NEW}\n{KEY_OLD}")).expect("ring");
     let keys = ring.derive(Purpose::Session);

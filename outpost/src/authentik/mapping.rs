@@ -176,7 +176,7 @@ impl Surroundings<'_> {
         // authentik's default, and that of its outposts.
         let intercepts = provider.intercept_header_auth.unwrap_or(true);
         let application = ApplicationSettings {
-            provider: client.name.clone(),
+            providers: vec![client.name.clone()],
             prefix: OutpostPrefix::new(PREFIX).unwrap_or_default(),
             cookie_name,
             policy: Policy {
@@ -244,6 +244,7 @@ impl Surroundings<'_> {
         let scopes: BTreeSet<&str> = scopes.map(String::as_str).collect();
         Ok(ProviderSettings {
             name: provider.name.clone(),
+            title: None,
             issuer,
             client_id: ClientId::new(client_id.to_owned()),
             client_secret: client_secret.map(|secret| ClientSecret::new(secret.to_owned())),
@@ -354,6 +355,7 @@ const MACHINE_CACHE_SECONDS: u64 = 60;
 fn machines(provider: &ProxyProvider) -> MachineSettings {
     let scopes: BTreeSet<&String> = provider.scopes_to_request.iter().flatten().collect();
     MachineSettings {
+        provider: None,
         audience: Vec::new(),
         clients: Vec::new(),
         grant: Grant::Authentik,

@@ -4,7 +4,7 @@ use super::{ConfigFile, complain, say};
 use crate::application::Application;
 use crate::config::{Config, Grant, MachineSettings, Mode, SignOut, StoreSettings};
 use crate::outpost::Deployment;
-use crate::provider::{DiscoveryError, Summary};
+use crate::provider::{DiscoveryError, Provider, Summary};
 
 mod walk;
 
@@ -59,8 +59,7 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
             for line in machine_lines(application, settings) {
                 say(&line);
             }
-            let provider = &application.provider;
-            all_well &= !settings.introspect || provider.introspects() || !provider.is_available();
+            all_well &= !settings.introspect || cannot_introspect(application).next().is_none();
         }
     }
     for warning in warnings(&config) {
@@ -110,26 +109,32 @@ fn application_lines(application: &Application) -> Vec<String> {
         .names()
         .map(|name| name.as_str())
         .collect();
-    let mut lines = vec![
-        format!(
-            "application  {}: {} ({mode})",
-            application.audience,
-            application.external.origin()
-        ),
-        format!(
-            "             register at provider `{}`:",
-            application.provider.settings().name
-        ),
-        format!(
-            "               redirect URI              {}",
-            application.redirect_uri()
-        ),
-        format!(
-            "               post-logout redirect URI  {}",
-            application.post_logout_uri()
-        ),
-        format!("             cookie `{}`", application.cookie.name),
-    ];
+    let mut lines = vec![format!(
+        "application  {}: {} ({mode})",
+        application.audience,
+        application.external.origin()
+    )];
+    for provider in application.providers.iter() {
+        lines.extend([
+            format!(
+                "             register at provider `{}`:",
+                provider.settings().name
+            ),
+            format!(
+                "               redirect URI              {}",
+                application.redirect_uri(provider)
+            ),
+            format!(
+                "               post-logout redirect URI  {}",
+                application.post_logout_uri()
+            ),
+        ]);
+    }
+    if application.providers.only().is_none() {
+        lines
+            .push("             `require` asks not at which of them somebody signed in".to_owned());
+    }
+    lines.push(format!("             cookie `{}`", application.cookie.name));
     if !names.is_empty() {
         lines.push(format!("             headers {}", names.join(", ")));
     }
@@ -138,10 +143,9 @@ fn application_lines(application: &Application) -> Vec<String> {
 
 fn machine_lines(application: &Application, settings: &MachineSettings) -> Vec<String> {
     let schemes = application.policy.machines;
-    let provider = application.provider.settings();
     let mut lines = Vec::new();
     let audience = match settings.audience.as_slice() {
-        [] => provider.client_id.to_string(),
+        [] => client_ids(application).join(", "),
         audience => audience.join(", "),
     };
     if schemes.bearer {
@@ -156,16 +160,44 @@ fn machine_lines(application: &Application, settings: &MachineSettings) -> Vec<S
             "programs may bring {whose}, exchanged for a token for {audience}"
         ));
     }
-    if settings.introspect && application.provider.is_available() {
-        let asked = if application.provider.introspects() {
-            "the provider is asked about each token"
-        } else {
-            "FAILED: `introspect`, but the provider names no introspection endpoint"
-        };
-        lines.push(asked.to_owned());
+    if application.providers.only().is_none() {
+        let first = &application.providers.first().settings().name;
+        let name = settings.provider.as_ref().unwrap_or(first);
+        lines.push(format!(
+            "provider `{name}` checks passwords, and tokens that do not say whose they are"
+        ));
+    }
+    let mut known = application.providers.iter();
+    if settings.introspect && known.any(|provider| provider.is_available()) {
+        let before = lines.len();
+        lines.extend(cannot_introspect(application).map(|provider| {
+            let name = &provider.settings().name;
+            format!("FAILED: `introspect`, but provider `{name}` names no introspection endpoint")
+        }));
+        if lines.len() == before {
+            lines.push("the provider is asked about each token".to_owned());
+        }
     }
     let indented = |line| format!("             {line}");
     lines.into_iter().map(indented).collect()
+}
+
+/// Who the outpost is at the application's providers, each name once.
+fn client_ids(application: &Application) -> Vec<&str> {
+    let mut ids = Vec::new();
+    for provider in application.providers.iter() {
+        let id = provider.settings().client_id.as_str();
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+/// The application's providers that were reached and cannot be asked about a token.
+fn cannot_introspect(application: &Application) -> impl Iterator<Item = &Provider> {
+    let all = application.providers.iter().map(|provider| &**provider);
+    all.filter(|provider| provider.is_available() && !provider.introspects())
 }
 
 fn warnings(config: &Config) -> Vec<String> {

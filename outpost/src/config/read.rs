@@ -15,10 +15,12 @@ use super::{ApplicationSettings, Config, Extent, Listen, Log, LogFormat, Mode, P
 use crate::limits::RateLimit;
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
+use providers::KnownProviders;
 
 mod application;
 mod pages;
 mod provider;
+mod providers;
 mod session;
 mod store;
 mod traces;
@@ -49,23 +51,26 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         .into_iter()
         .filter_map(|fields| provider::provider(fields, &files))
         .collect();
-    let names: Vec<&str> = providers
-        .iter()
-        .map(|provider| provider.name.as_str())
-        .collect();
-    for (at, name) in names.iter().enumerate() {
-        if names.iter().take(at).any(|earlier| earlier == name) {
+    for (at, ProviderSettings { name, .. }) in providers.iter().enumerate() {
+        if providers
+            .iter()
+            .take(at)
+            .any(|earlier| earlier.name == *name)
+        {
             fields.problem("providers", format!("two are called `{name}`"));
         }
     }
-    let all_read = providers.len() == written;
+    let known = KnownProviders {
+        all: &providers,
+        all_read: providers.len() == written,
+    };
     let applications = fields.sections("applications");
     if applications.is_empty() && extent == Extent::Everything {
         fields.problem("applications", "missing: at least one application");
     }
     let applications: Vec<ApplicationSettings> = applications
         .into_iter()
-        .filter_map(|fields| application::application(fields, &names, all_read))
+        .filter_map(|fields| application::application(fields, known))
         .collect();
     report_clashes(&applications, &fields);
     let traefik = fields.section("traefik").and_then(traefik::traefik);

@@ -103,7 +103,12 @@ const SECTIONS: &[(&str, &str)] = &[
     (
         "applications[].require",
         "Who may pass: whoever any of these lists names. Left out: everyone who can sign in. The \
-         lists may stand here, or under `any` (one entry must fit) and `all` (every entry must).",
+         lists may stand here, or under `any` (one entry must fit) and `all` (every entry must).\n\n\
+         Where an application has several providers, the lists apply to whoever signs in at any of \
+         them: a name, an address or a group that one provider gives somebody counts as if any other \
+         had given it. Let only such providers stand side by side as you would trust with every \
+         name that the rule has, or name groups that the others cannot give. `headers.set: \
+         {X-Auth-Issuer: iss}` tells the application whose word it is.",
     ),
     ("applications[].headers", "What the application is told."),
     (

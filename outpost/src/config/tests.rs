@@ -118,6 +118,7 @@ fn is_setting(text: &str) -> bool {
         key,
         "keysFile"
             | "caFile"
+            | "providers"
             | "clientAuthentication"
             | "tls"
             | "tracing"
@@ -179,6 +180,106 @@ colour: blue
     assert!(
         !all.contains("very-secret") && !all.contains("c2hvcnQ"),
         "{all}"
+    );
+}
+
+#[test]
+fn an_application_names_one_provider_or_several_that_can_be_told_apart() {
+    const KNOWN: &str = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers:
+  - {name: main, issuer: 'https://id.example.com', clientId: g, title: Example Ltd}
+  - {name: partners, issuer: 'https://id.example.net', clientId: g}
+  - {name: again, issuer: 'https://id.example.com', clientId: h}
+  - {name: 'odd / name', issuer: 'https://id.example.org', clientId: g}
+";
+    let yaml = |named: &str| {
+        format!("{KNOWN}applications: [{{name: a, externalUrl: 'https://a.example.com'{named}}}]")
+    };
+    for (named, expected) in [
+        (", provider: main", &["main"][..]),
+        (", providers: [main]", &["main"]),
+        (", providers: 'odd / name'", &["odd / name"]),
+        (", providers: [partners, main]", &["partners", "main"]),
+        (", providers: 'main, partners'", &["main", "partners"]),
+    ] {
+        let config = Config::parse(&yaml(named), []).expect(named);
+        assert_eq!(config.applications[0].providers, expected, "{named}");
+    }
+    let at = |key: &str| format!("applications[0].{key}: ");
+    let known = "main, partners, again, odd / name";
+    for (named, expected) in [
+        (
+            "",
+            format!("{}missing: one of {known}, or several", at("provider")),
+        ),
+        (
+            ", provider: other",
+            format!(
+                "{}`other` is none of the providers: {known}",
+                at("provider")
+            ),
+        ),
+        (
+            ", providers: [main, other]",
+            format!(
+                "{}`other` is none of the providers: {known}",
+                at("providers")
+            ),
+        ),
+        (
+            ", provider: main, providers: [main, partners]",
+            format!("{}stands beside `provider`", at("providers")),
+        ),
+        (", providers: []", format!("{}is empty", at("providers"))),
+        (
+            ", providers: [main, partners, main]",
+            format!("{}names `main` twice", at("providers")),
+        ),
+        (
+            ", providers: [main, again]",
+            format!("{}`main` and `again` have the same issuer", at("providers")),
+        ),
+        (
+            ", providers: [main, 'odd / name']",
+            format!(
+                "{}`odd / name` becomes part of a redirect URI",
+                at("providers")
+            ),
+        ),
+        (
+            ", providers: [main, partners], machines: basic, machineTokens: {provider: again}",
+            format!(
+                "{}`again` is none of the application's providers: main, partners",
+                at("machineTokens.provider")
+            ),
+        ),
+    ] {
+        let lines = problems(&yaml(named), &[]);
+        assert!(
+            lines.len() == 1 && lines[0].starts_with(&expected),
+            "{named}: {lines:?}"
+        );
+    }
+    // By variables as in the file.
+    let variable = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let config = Config::parse(
+        &yaml(""),
+        [
+            variable("GATEPOST_APPLICATIONS_0_PROVIDERS", "main,partners"),
+            variable("GATEPOST_PROVIDERS_1_TITLE", "Our partners"),
+        ],
+    )
+    .expect("a configuration");
+    assert_eq!(config.applications[0].providers, ["main", "partners"]);
+    let titles: Vec<&str> = config
+        .providers
+        .iter()
+        .map(ProviderSettings::title)
+        .collect();
+    assert_eq!(
+        titles,
+        ["Example Ltd", "Our partners", "again", "odd / name"]
     );
 }
 

@@ -41,7 +41,8 @@ impl Jar {
     fn begin(mut self, state: &str, name: &str, now: NumericDate) -> Self {
         let (application, keys) = (application(name), deployment(&KEYS[..1]).flow_keys);
         let flow = pending(state, "/a?b#c", &application);
-        let lines = FlowCookies::find(self.pairs(), &application, &keys).begin(&flow, now);
+        let flows = FlowCookies::find(self.pairs(), &application, &keys);
+        let lines = flows.begin(application.providers.first(), &flow, now);
         self.keep(lines.expect("sealed"));
         self
     }
@@ -54,7 +55,8 @@ impl Jar {
         now: NumericDate,
     ) -> Option<PendingSignIn> {
         let (application, keys) = (application(name), deployment(keys).flow_keys);
-        FlowCookies::find(self.pairs(), &application, &keys).take(state, now)
+        let flows = FlowCookies::find(self.pairs(), &application, &keys);
+        flows.take(state, now).map(|(_, flow)| flow)
     }
 
     /// With the values of cookies whose name starts with `prefix` changed; `None` drops them.
@@ -89,7 +91,7 @@ fn the_cookie_is_confined_and_shows_nothing() {
     let begin = |application: &Application| {
         let flow = pending("state", "/secret-path", application);
         FlowCookies::find([], application, &keys)
-            .begin(&flow, NOW)
+            .begin(application.providers.first(), &flow, NOW)
             .expect("sealed")
     };
     let lines = begin(&wiki);
@@ -135,7 +137,7 @@ fn the_longest_target_fits_a_cookie() {
         ..pending(&"s".repeat(43), &target, &application)
     };
     let lines = FlowCookies::find([], &application, &keys)
-        .begin(&long, NOW)
+        .begin(application.providers.first(), &long, NOW)
         .expect("sealed");
     assert!(lines[0].len() < 4_096, "{}", lines[0].len());
 }
@@ -257,5 +259,24 @@ fn states_nonces_and_verifiers_are_long_and_never_the_same() {
             assert!(text.len() >= 43, "{text}");
             assert!(seen.insert(text));
         }
+    }
+}
+
+/// What a flow was begun with is what finishes it, whatever else the application has.
+#[test]
+fn a_flow_belongs_to_one_of_several_providers() {
+    let (either, keys) = (application("either"), deployment(&KEYS[..1]).flow_keys);
+    for provider in either.providers.iter() {
+        let mut jar = Jar::default();
+        let flow = pending("state", "/a", &either);
+        let lines = FlowCookies::find([], &either, &keys).begin(provider, &flow, NOW);
+        jar.keep(lines.expect("sealed"));
+        let flows = FlowCookies::find(jar.pairs(), &either, &keys);
+        let (own, _) = flows.take("state", NOW).expect("a flow");
+        assert!(Arc::ptr_eq(own, provider), "{}", provider.settings().name);
+        // An application that has only the other provider has no such flow.
+        let wiki = application("wiki");
+        let elsewhere = FlowCookies::find(jar.pairs(), &wiki, &keys);
+        assert!(elsewhere.take("state", NOW).is_none());
     }
 }

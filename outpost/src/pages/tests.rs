@@ -1,10 +1,12 @@
 use super::*;
+use crate::web::Offer;
 
 const HOSTILE: &str = "<script>alert('x')</script>\"&{application}";
 
 fn view() -> SessionView {
     SessionView {
         application: "wiki".into(),
+        provider: None,
         issuer: "https://id.example.com".into(),
         subject: HOSTILE.into(),
         username: Some(HOSTILE.into()),
@@ -30,6 +32,19 @@ fn every_page_renders_in_every_language_and_escapes_what_others_wrote() {
         signed_in_as: HOSTILE.into(),
         sign_out_url: "https://wiki.example.com/akprox/sign_out".into(),
     };
+    let offer = |title: &str, last_used, available| Offer {
+        title: title.to_owned(),
+        url: "https://wiki.example.com/akprox/start?rd=%2F&provider=x".to_owned(),
+        last_used,
+        available,
+    };
+    let choice = Choice {
+        application: "wiki".into(),
+        offers: vec![
+            offer("Example Ltd", true, true),
+            offer(HOSTILE, false, false),
+        ],
+    };
     let view = view();
     let text = FailureText {
         code: "no_flow",
@@ -46,6 +61,18 @@ fn every_page_renders_in_every_language_and_escapes_what_others_wrote() {
             },
             ["This sign-in has ended", "0123ab"],
             ["Diese Anmeldung ist vorbei", "0123ab"],
+        ),
+        (
+            "choice",
+            Page::Choice(&choice),
+            [
+                "sign-ins from here",
+                "Example Ltd <span class=\"quiet\">Used last</span>",
+            ],
+            [
+                "<span class=\"quiet\">Zurzeit nicht erreichbar</span>",
+                "Example Ltd <span class=\"quiet\">Zuletzt verwendet</span>",
+            ],
         ),
         (
             "denied",

@@ -48,7 +48,7 @@ pub enum Refusal {
     #[error("bound to a key (`cnf`)")]
     Bound,
     /// Of another provider.
-    #[error("`iss` is not the application's provider")]
+    #[error("`iss` is no provider of the application")]
     Issuer,
     /// Signed in a way that is not accepted.
     #[error("`alg` is not one that is accepted")]
@@ -117,6 +117,13 @@ pub struct TokenRules<'a> {
     pub max_age: u64,
     /// The time.
     pub now: NumericDate,
+}
+
+/// The issuer that an access token names, where it is a JWT that names one. Nothing of it has been
+/// checked: it says whom to ask, and nothing more.
+pub fn unchecked_issuer(token: &Secret) -> Option<String> {
+    let token = Unchecked::parse(token.expose(), MAX_TOKEN_BYTES)?;
+    token.text("iss").map(str::to_owned)
 }
 
 impl Provider {

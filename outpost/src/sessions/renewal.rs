@@ -111,12 +111,15 @@ impl Outpost {
         if record.refresh_token.is_none() {
             return Ok(Confirmation::OnlyByBrowser);
         }
+        let Some(provider) = application.providers.of_issuer(&record.identity.issuer) else {
+            return Ok(Confirmation::Over);
+        };
         let confirming = Confirming {
             store: Arc::clone(&self.store),
             endings: Arc::clone(&self.endings),
             renewals: Arc::clone(&self.renewals),
             clock: self.clock.clone(),
-            provider: Arc::clone(&application.provider),
+            provider: Arc::clone(provider),
             extra: application.headers.claims().map(str::to_owned).collect(),
             times,
         };
@@ -128,8 +131,8 @@ impl Outpost {
         }
     }
 
-    /// Whether a browser that is sent to the provider of a session finds somebody there. Where it
-    /// does not, the session goes on for its grace.
+    /// Whether a browser that is sent to `provider`, which is the session's, finds somebody there.
+    /// Where it does not, the session goes on for its grace.
     ///
     /// # Errors
     ///
@@ -137,10 +140,9 @@ impl Outpost {
     pub async fn browser_can_ask(
         &self,
         deployment: &Deployment,
-        application: &Application,
+        provider: &Provider,
         record: &SessionRecord,
     ) -> Result<bool, ConfirmError> {
-        let provider = &application.provider;
         let name = provider.settings().name.as_str();
         if !self.renewals.is_away(name) {
             let answers = provider.answers().await;

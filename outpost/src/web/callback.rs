@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use openidconnect::{AuthorizationCode, RedirectUrl};
-use url::form_urlencoded;
 
+use super::endpoint::callback_name;
 use super::outcome::{Answer, Outcome};
-use super::session::own_url;
+use super::start::start_at;
 use super::visit::Visit;
-use super::{Failure, Site};
+use super::{Failure, Site, choice};
 use crate::application::Application;
 use crate::audit;
 use crate::flow::{FlowCookies, PendingSignIn};
-use crate::provider::SignInError;
+use crate::provider::{Provider, SignInError};
 use crate::return_to::ReturnTo;
 use crate::sessions::Kept;
 use crate::store::Selection;
@@ -26,28 +26,39 @@ impl Site<'_> {
         application: &Arc<Application>,
         visit: &Visit<'_>,
     ) -> Answer {
+        if !is_registered(application, visit) {
+            return Failure::NotFound.into();
+        }
         let Some(state) = visit.single_query("state") else {
             return Failure::MalformedCallback.into();
         };
         let flows = FlowCookies::find(visit.cookies(), application, &self.deployment.flow_keys);
         let end = flows.end(&state);
         let answer = match flows.take(&state, self.outpost.clock.now()) {
-            Some(pending) => {
+            // Before anything that it brings is shown to anyone: the code may be of a provider that
+            // its sender wants to have it from (RFC 9700 §4.4.2.2).
+            Some((provider, _)) if !is_at_uri_of(provider, application, visit) => {
+                let failure = Failure::OtherProvider;
+                audit::sign_in_failed(application, provider, &failure);
+                failure.into()
+            }
+            Some((provider, pending)) => {
                 let (return_to, silent) = (pending.return_to.clone(), pending.silent);
-                match self.finish(application, visit, pending).await {
+                match self.finish(application, provider, visit, pending).await {
                     Ok(answer) => answer,
                     Err(failure) if silent => {
-                        self.not_silently(application, visit, failure, return_to)
+                        self.not_silently(application, provider, visit, failure, return_to)
                             .await
                     }
                     // Used up: this outpost, or another that died over it, has exchanged it
                     // before. Whoever is signed in at the provider is soon back with another.
-                    Err(Failure::SignIn(SignInError::CodeRefused)) => Outcome::Redirect {
-                        to: start_again(application, &return_to),
+                    Err(Failure::SignIn(SignInError::CodeRefused)) => {
+                        let chosen = application.callback_name(provider).map(|_| &**provider);
+                        let to = start_at(application, &return_to, chosen);
+                        Outcome::Redirect { to }.into()
                     }
-                    .into(),
                     Err(failure) => {
-                        audit::sign_in_failed(application, &failure);
+                        audit::sign_in_failed(application, provider, &failure);
                         failure.into()
                     }
                 }
@@ -61,6 +72,7 @@ impl Site<'_> {
     async fn finish(
         self,
         application: &Application,
+        provider: &Provider,
         visit: &Visit<'_>,
         pending: PendingSignIn,
     ) -> Result<Answer, Failure> {
@@ -68,7 +80,7 @@ impl Site<'_> {
         if visit.query("iss").count() > 1 {
             return Err(Failure::MalformedCallback);
         }
-        application.provider.check_response_issuer(iss.as_deref())?;
+        provider.check_response_issuer(iss.as_deref())?;
         if let Some(code) = visit.query("error").next() {
             let words = |text: &str| text.chars().take(MAX_WORDS).collect::<String>();
             return Err(Failure::ProviderRefused {
@@ -81,8 +93,8 @@ impl Site<'_> {
         let code = visit
             .single_query("code")
             .ok_or(Failure::MalformedCallback)?;
-        let redirect_uri =
-            RedirectUrl::new(application.redirect_uri()).map_err(|_| Failure::FlowNotKept)?;
+        let redirect_uri = RedirectUrl::new(application.redirect_uri(provider))
+            .map_err(|_| Failure::FlowNotKept)?;
         let extra: Vec<String> = application.headers.claims().map(str::to_owned).collect();
         let PendingSignIn {
             state: _,
@@ -91,8 +103,7 @@ impl Site<'_> {
             return_to,
             silent: _,
         } = pending;
-        let signed_in = application
-            .provider
+        let signed_in = provider
             .finish(
                 AuthorizationCode::new(code),
                 nonce,
@@ -111,21 +122,25 @@ impl Site<'_> {
         Ok(Outcome::Redirect {
             to: return_to.as_str().to_owned(),
         }
-        .with_cookies(minted.cookies))
+        .with_cookies(minted.cookies)
+        .and_cookies(choice::remember(application, provider)))
     }
 
     /// A session could not be renewed without anyone noticing.
     async fn not_silently(
         self,
         application: &Application,
+        provider: &Provider,
         visit: &Visit<'_>,
         failure: Failure,
         return_to: ReturnTo,
     ) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
         let Ok(cookie) = application.authenticate(&candidates) else {
-            return self.begin(application, visit, return_to, false);
+            return self.sign_in_anew(application, visit, return_to);
         };
+        // In another tab, somebody may have signed in at another provider since.
+        let is_its_own = cookie.claims_at_issue().iss == provider.settings().issuer.as_str();
         let kept = self
             .outpost
             .kept_session(self.deployment, application, &cookie)
@@ -134,7 +149,9 @@ impl Site<'_> {
             (_, Err(error)) => Failure::Store(error).into(),
             // OpenID Connect Core 1.0 §3.1.2.6: nobody is signed in there any more, or somebody
             // has to look at the screen.
-            (Failure::ProviderRefused { code, .. }, _) if is_about_the_person(&code) => {
+            (Failure::ProviderRefused { code, .. }, _)
+                if is_its_own && is_about_the_person(&code) =>
+            {
                 let which = Selection::Session(cookie.session_id().clone());
                 match self
                     .outpost
@@ -142,15 +159,32 @@ impl Site<'_> {
                     .end(&which, &self.deployment.times)
                     .await
                 {
-                    Ok(_) => self.begin(application, visit, return_to, false),
+                    Ok(_) => self.sign_in_anew(application, visit, return_to),
                     Err(error) => Failure::Store(error).into(),
                 }
             }
-            (_, Ok(Kept::Gone)) => self.begin(application, visit, return_to, false),
+            (_, Ok(Kept::Gone)) => self.sign_in_anew(application, visit, return_to),
             // The provider's trouble says nothing of the session.
             (failure, Ok(Kept::Live(record))) => {
                 tracing::warn!(%failure, "a session could not be renewed and goes on unasked");
                 self.reissue(application, visit, &record, &return_to).await
+            }
+        }
+    }
+
+    /// A sign-in in the place of a session that is over: where there is a choice, people have it
+    /// again.
+    fn sign_in_anew(
+        self,
+        application: &Application,
+        visit: &Visit<'_>,
+        return_to: ReturnTo,
+    ) -> Answer {
+        match application.providers.only() {
+            Some(provider) => self.begin(application, provider, visit, return_to, false),
+            None => {
+                let to = start_at(application, &return_to, None);
+                Outcome::Redirect { to }.into()
             }
         }
     }
@@ -185,8 +219,20 @@ fn is_about_the_person(code: &str) -> bool {
     )
 }
 
-/// Where a sign-in that has failed through nobody's fault begins anew. `start` counts the attempts.
-fn start_again(application: &Application, return_to: &ReturnTo) -> String {
-    let rd: String = form_urlencoded::byte_serialize(return_to.as_str().as_bytes()).collect();
-    format!("{}?rd={rd}", own_url(application, "start"))
+/// Whether a path is one that a provider of the application may send browsers to.
+fn is_registered(application: &Application, visit: &Visit<'_>) -> bool {
+    match callback_name(visit.path()) {
+        // authentik's callbacks are known by their signature, whatever the path.
+        Some(_) if application.authentik.is_some() => true,
+        Some(name) => {
+            application.providers.only().is_none() && application.providers.named(name).is_some()
+        }
+        None => true,
+    }
+}
+
+/// Whether a callback has come to where `provider` was to send the browser.
+fn is_at_uri_of(provider: &Provider, application: &Application, visit: &Visit<'_>) -> bool {
+    application.authentik.is_some()
+        || callback_name(visit.path()) == application.callback_name(provider)
 }

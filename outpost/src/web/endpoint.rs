@@ -65,6 +65,9 @@ impl Endpoint {
         Some(match rest {
             "start" => Self::Own(OwnEndpoint::Start),
             "callback" => Self::Own(OwnEndpoint::Callback),
+            _ if rest.strip_prefix("callback/").is_some_and(is_segment) => {
+                Self::Own(OwnEndpoint::Callback)
+            }
             "sign_out" => Self::Own(OwnEndpoint::SignOut),
             "session" => Self::Own(OwnEndpoint::Session),
             "backchannel_logout" => Self::BackchannelLogout,
@@ -109,6 +112,16 @@ impl Endpoint {
     }
 }
 
+/// The provider that the path of a callback names, where it names one.
+pub(super) fn callback_name(path: &str) -> Option<&str> {
+    let (callback, name) = path.rsplit_once('/')?;
+    (callback.ends_with("/callback") && is_segment(name)).then_some(name)
+}
+
+fn is_segment(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +135,13 @@ mod tests {
                 "callback?code=x",
                 Some(Endpoint::Own(OwnEndpoint::Callback)),
             ),
+            (
+                "callback/main?code=x",
+                Some(Endpoint::Own(OwnEndpoint::Callback)),
+            ),
+            ("callback/", None),
+            ("callback/main/x", None),
+            ("x/callback/main", None),
             ("sign_out", Some(Endpoint::Own(OwnEndpoint::SignOut))),
             ("session", Some(Endpoint::Own(OwnEndpoint::Session))),
             ("backchannel_logout", Some(Endpoint::BackchannelLogout)),

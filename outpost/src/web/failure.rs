@@ -54,6 +54,9 @@ pub enum Failure {
     /// The callback's parameters cannot be understood.
     #[error("the callback's parameters cannot be understood")]
     MalformedCallback,
+    /// The callback came to another provider's address than the sign-in began at.
+    #[error("the callback came to the redirect URI of another provider than the sign-in's")]
+    OtherProvider,
     /// The provider refused, in its own words.
     #[error("the provider refused: {code:?} {description:?}")]
     ProviderRefused {
@@ -143,9 +146,11 @@ impl Failure {
             Self::UnknownHost { .. } | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UntrustedPeer { .. } | Self::NotNavigation => StatusCode::UNAUTHORIZED,
-            Self::Forwarded(_) | Self::NoFlow | Self::MalformedCallback | Self::Loop(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Forwarded(_)
+            | Self::NoFlow
+            | Self::MalformedCallback
+            | Self::OtherProvider
+            | Self::Loop(_) => StatusCode::BAD_REQUEST,
             Self::OwnPathAsked | Self::CrossSite | Self::Undecidable => StatusCode::FORBIDDEN,
             Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
             Self::LogoutToken(LogoutTokenError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
@@ -213,6 +218,12 @@ impl Failure {
                 "malformed_callback",
                 "This is not an answer to a sign-in",
                 "Open the application again to sign in.",
+            ),
+            Self::OtherProvider => text(
+                "other_provider",
+                "This answer is not of the service that you chose",
+                "Open the application again to sign in. If this happens again, tell whoever runs \
+                 this site.",
             ),
             Self::ProviderRefused { code, .. } if code == "access_denied" => text(
                 "access_denied",
@@ -304,6 +315,7 @@ impl Failure {
             | Self::CrossSite
             | Self::NoFlow
             | Self::MalformedCallback
+            | Self::OtherProvider
             | Self::TooMany(_)
             | Self::LogoutToken(_)
             | Self::ProviderRefused { .. } => false,

@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
+use super::choice::Choice;
 use super::correlation::fresh;
 use super::endpoint::Dialect;
 use super::failure::Failure;
@@ -46,6 +47,8 @@ pub enum Outcome {
         /// The application.
         application: String,
     },
+    /// Its sender has to choose where.
+    Choice(Choice),
     /// Its sender is signed in and may not pass.
     Denied(Denied),
     /// Its sender has credentials that do not hold.
@@ -235,7 +238,8 @@ impl Outcome {
             Self::Denied(_) => Some(Verdict::Deny),
             Self::Refused(_) => Some(Verdict::SignIn),
             Self::Failed(_) => Some(Verdict::Failed),
-            Self::Redirect { .. }
+            Self::Choice(_)
+            | Self::Redirect { .. }
             | Self::SignedOut { .. }
             | Self::LoggedOut
             | Self::Session(_)
@@ -263,12 +267,18 @@ impl Outcome {
             Self::Refused(_) => StatusCode::UNAUTHORIZED,
             Self::Redirect { .. } if follows_redirects => StatusCode::FOUND,
             Self::Redirect { .. } => StatusCode::UNAUTHORIZED,
-            Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) | Self::Alive
+            Self::Choice(_)
+            | Self::SignedOut { .. }
+            | Self::LoggedOut
+            | Self::Session(_)
+            | Self::Alive
                 if channel != Channel::Direct =>
             {
                 StatusCode::UNAUTHORIZED
             }
-            Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) => StatusCode::OK,
+            Self::Choice(_) | Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) => {
+                StatusCode::OK
+            }
             Self::Alive => StatusCode::NO_CONTENT,
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own,
             // which it is not when the request was not to be understood.
@@ -343,6 +353,12 @@ impl Answer {
                     set_json(&mut response, &body);
                 }
             }
+            Outcome::Choice(choice) => match presentation {
+                Presentation::PageLoad | Presentation::Form => {
+                    set_page(&mut response, reader, &Page::Choice(&choice));
+                }
+                Presentation::Data => set_json(&mut response, &json!({"signInAt": choice.offers})),
+            },
             Outcome::Denied(denied) => match presentation {
                 Presentation::PageLoad | Presentation::Form => {
                     set_page(&mut response, reader, &Page::Denied(&denied))
@@ -475,6 +491,10 @@ mod tests {
             signed_in_as: "alice".into(),
             sign_out_url: url(),
         };
+        let choice = Choice {
+            application: "wiki".into(),
+            offers: Vec::new(),
+        };
         let refused = |too_many| Refused {
             application: "wiki".into(),
             scheme: Scheme::Basic,
@@ -482,6 +502,7 @@ mod tests {
         };
         let view = SessionView {
             application: "wiki".into(),
+            provider: None,
             issuer: "https://id.example.com".into(),
             subject: "alice-id".into(),
             username: None,
@@ -499,6 +520,7 @@ mod tests {
                 url: url(),
                 application: "wiki".into(),
             },
+            Outcome::Choice(choice),
             Outcome::Denied(denied),
             Outcome::Refused(refused(false)),
             Outcome::Refused(refused(true)),
@@ -518,6 +540,7 @@ mod tests {
             match outcome {
                 Outcome::Pass(_) => panic!("not a refusal"),
                 Outcome::SignIn { .. }
+                | Outcome::Choice(_)
                 | Outcome::Denied(_)
                 | Outcome::Refused(_)
                 | Outcome::Redirect { .. }

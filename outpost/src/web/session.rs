@@ -17,6 +17,9 @@ use crate::sessions::Kept;
 pub struct SessionView {
     /// The application.
     pub application: String,
+    /// What the operator calls the provider, if anything but a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// The provider.
     pub issuer: String,
     /// The subject at the provider.
@@ -59,6 +62,10 @@ impl Site<'_> {
                 let identity = record.identity.clone();
                 Outcome::Session(Box::new(SessionView {
                     application: application.audience.to_string(),
+                    provider: application
+                        .providers
+                        .of_issuer(&identity.issuer)
+                        .and_then(|provider| provider.settings().title.clone()),
                     issuer: identity.issuer,
                     subject: identity.subject,
                     username: identity.preferred_username,

@@ -31,9 +31,11 @@ impl Site<'_> {
                     // Where the browser goes is nothing that a request could say: no `rd` is read
                     // here. A provider that gets no hint asks whether to sign out.
                     let id_token = record.as_ref().map(|record| &record.id_token);
-                    application
-                        .provider
-                        .sign_out_url(id_token, &application.post_logout_uri())
+                    let issuer = &cookie.claims_at_issue().iss;
+                    let provider = application.providers.of_issuer(issuer);
+                    provider.and_then(|provider| {
+                        provider.sign_out_url(id_token, &application.post_logout_uri())
+                    })
                 }
                 // The cookie is left in place: without it, nobody could end the session later.
                 Err(error) => return Failure::Store(error).into(),

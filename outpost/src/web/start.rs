@@ -5,32 +5,32 @@ use std::sync::Arc;
 use gatepost_policy::{Presentation, Ruling, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 use openidconnect::RedirectUrl;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::endpoint::OwnEndpoint;
 use super::loops::Attempts;
 use super::outcome::{Answer, Outcome};
+use super::session::own_url;
 use super::visit::Visit;
-use super::{Failure, LoopCause, Site};
+use super::{Failure, LoopCause, Site, choice};
 use crate::application::Application;
 use crate::authentik;
 use crate::config::Mode;
 use crate::flow::FlowCookies;
 use crate::metrics::{self, Success};
-use crate::provider::SignInError;
+use crate::provider::{Provider, SignInError};
 use crate::return_to::ReturnTo;
 use crate::sessions::{ConfirmError, Confirmation, Kept};
 use crate::store::SessionRecord;
 
 /// What came of trying to renew.
-enum Renewed {
+enum Renewed<'a> {
     /// It is done, or cannot be.
     Done(Answer),
-    /// The browser has to go to the provider.
-    AtProvider {
-        /// For a session that lives: whoever is signed in there is to notice nothing.
-        silently: bool,
-    },
+    /// The browser has to go to the session's provider, where nobody is to notice anything.
+    AtProvider(&'a Provider),
+    /// There is no session to renew.
+    Nobody,
 }
 
 impl From<ConfirmError> for Failure {
@@ -53,7 +53,10 @@ fn callback_gone_astray(application: &Application, visit: &Visit<'_>) -> Option<
     let url = application.external.url().join(&target).ok()?;
     let ours = url.origin() == application.external.url().origin()
         && format!("{}{}", application.external.origin(), url.path())
-            == application.redirect_uri().split('?').next()?
+            == application
+                .redirect_uri(application.providers.first())
+                .split('?')
+                .next()?
         && authentik::signed(&target) == Some(OwnEndpoint::Callback);
     let prefix = visit.path().strip_suffix("start").filter(|_| ours)?;
     let origin = application.external.origin();
@@ -82,9 +85,17 @@ impl Site<'_> {
             let cause = self.loop_cause(application, visit);
             return Answer::from(Failure::Loop(cause)).and_cookies([attempts.forget()]);
         }
+        let only = || application.providers.only();
         let answer = match self.renewed(application, visit, &return_to).await {
             Renewed::Done(answer) => answer,
-            Renewed::AtProvider { silently } => self.begin(application, visit, return_to, silently),
+            Renewed::AtProvider(provider) => {
+                self.begin(application, provider, visit, return_to, true)
+            }
+            Renewed::Nobody => match only().or_else(|| choice::chosen(application, visit)) {
+                Some(provider) => self.begin(application, provider, visit, return_to, false),
+                // No attempt: no redirect leads on from here, and the choice will be one.
+                None => return choice::ask(application, visit, &return_to),
+            },
         };
         answer.and_cookies([attempts.one_more()])
     }
@@ -122,20 +133,23 @@ impl Site<'_> {
         let origin = application.external.origin();
         let mut to = Url::parse(&format!("{origin}{}/start", application.prefix)).ok()?;
         to.query_pairs_mut().append_pair("rd", rd.as_str());
+        if let Some(provider) = choice::chosen(application, visit) {
+            let name = &provider.settings().name;
+            to.query_pairs_mut().append_pair("provider", name);
+        }
         Some(Outcome::Redirect { to: to.into() }.into())
     }
 
     /// A fresh cookie for whoever still has a live session, if the provider still says so.
-    async fn renewed(
+    async fn renewed<'a>(
         self,
-        application: &Application,
+        application: &'a Application,
         visit: &Visit<'_>,
         return_to: &ReturnTo,
-    ) -> Renewed {
-        const BEGIN: Renewed = Renewed::AtProvider { silently: false };
+    ) -> Renewed<'a> {
         let candidates = visit.session_candidates(&application.cookie.name);
         let Ok(cookie) = application.authenticate(&candidates) else {
-            return BEGIN;
+            return Renewed::Nobody;
         };
         let hindered =
             |failure| Renewed::Done(self.hindered(application, visit, return_to, failure));
@@ -145,7 +159,7 @@ impl Site<'_> {
             .await;
         let record = match kept {
             Ok(Kept::Live(record)) => record,
-            Ok(Kept::Gone) => return BEGIN,
+            Ok(Kept::Gone) => return Renewed::Nobody,
             // Signing in anew would not help: that session could not be kept either.
             Err(error) => return hindered(Failure::Store(error)),
         };
@@ -154,13 +168,17 @@ impl Site<'_> {
             .confirm(self.deployment, application, Arc::clone(&record));
         let record = match confirmed.await {
             Ok(Confirmation::Holds(record)) => record,
-            Ok(Confirmation::Over) => return BEGIN,
+            Ok(Confirmation::Over) => return Renewed::Nobody,
             Ok(Confirmation::OnlyByBrowser) => {
+                let issuer = &record.identity.issuer;
+                let Some(provider) = application.providers.of_issuer(issuer) else {
+                    return Renewed::Nobody;
+                };
                 let asking = self
                     .outpost
-                    .browser_can_ask(self.deployment, application, &record);
+                    .browser_can_ask(self.deployment, provider, &record);
                 match asking.await {
-                    Ok(true) => return Renewed::AtProvider { silently: true },
+                    Ok(true) => return Renewed::AtProvider(provider),
                     Ok(false) => record,
                     Err(error) => return hindered(error.into()),
                 }
@@ -244,28 +262,40 @@ impl Site<'_> {
             .then(|| Outcome::denied(application, claims))
     }
 
-    /// Sends the browser to the provider.
+    /// Sends the browser to a provider.
     pub(super) fn begin(
         self,
         application: &Application,
+        provider: &Provider,
         visit: &Visit<'_>,
         return_to: ReturnTo,
         silently: bool,
     ) -> Answer {
-        let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri()) else {
+        let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri(provider)) else {
             return Failure::FlowNotKept.into();
         };
-        let (url, pending) = match application
-            .provider
-            .begin(redirect_uri, return_to, silently)
-        {
+        let (url, pending) = match provider.begin(redirect_uri, return_to, silently) {
             Ok(begun) => begun,
             Err(unavailable) => return Failure::SignIn(SignInError::from(unavailable)).into(),
         };
         let flows = FlowCookies::find(visit.cookies(), application, &self.deployment.flow_keys);
-        match flows.begin(&pending, self.outpost.clock.now()) {
+        match flows.begin(provider, &pending, self.outpost.clock.now()) {
             Some(cookies) => Outcome::Redirect { to: url.into() }.with_cookies(cookies),
             None => Failure::FlowNotKept.into(),
         }
     }
+}
+
+/// Where a sign-in starts that leads to `return_to`: at this provider, if one is named.
+pub(super) fn start_at(
+    application: &Application,
+    return_to: &ReturnTo,
+    provider: Option<&Provider>,
+) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("rd", return_to.as_str());
+    if let Some(provider) = provider {
+        query.append_pair("provider", &provider.settings().name);
+    }
+    format!("{}?{}", own_url(application, "start"), query.finish())
 }

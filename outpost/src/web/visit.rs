@@ -214,6 +214,17 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// The provider that `start` is to use, by the query parameter `provider`. Where the target runs
+    /// on in the query, what stands there is the target's.
+    pub fn chosen_provider(&self) -> Option<String> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        let runs_on = |target: &str| target.contains('?');
+        if query.strip_prefix("rd=").is_some_and(runs_on) {
+            return None;
+        }
+        self.single_query("provider")
+    }
+
     /// Whether a page is being loaded.
     pub fn presentation(&self) -> Presentation {
         Presentation::of(self)

@@ -18,6 +18,7 @@ use crate::application::Application;
 use crate::applications::Applications;
 use crate::authority::Authority;
 use crate::outpost::Deployment;
+use crate::provider::Provider;
 
 #[cfg(test)]
 mod tests;
@@ -86,9 +87,13 @@ async fn steps(deployment: &Deployment, url: &str) -> Result<(), Wrong> {
     // In domain mode `start` may send the browser to its own host first.
     for _ in 0..3 {
         let reply = walker.get(next.as_str(), As::Page).await?;
-        match check_start(application, &next, &reply)? {
+        let provider = application.providers.first();
+        match check_start(application, provider, &next, &reply)? {
             Begun::Elsewhere(url) => next = url,
-            Begun::AtProvider(url) => return at_provider(&walker, application, &url).await,
+            Begun::AtProvider(url) => {
+                return at_provider(&walker, application, provider, &url).await;
+            }
+            Begun::Choice => return each_choice(&walker, application, &next).await,
         }
     }
     Err(Wrong(
@@ -96,6 +101,29 @@ async fn steps(deployment: &Deployment, url: &str) -> Result<(), Wrong> {
          proxy passes on"
             .to_owned(),
     ))
+}
+
+/// Walks on from the page where one chooses among the application's providers, to each of them.
+async fn each_choice(walker: &Walker, application: &Application, at: &Url) -> Result<(), Wrong> {
+    for provider in application.providers.iter() {
+        let name = &provider.settings().name;
+        say(&format!(
+            "walk         the page asks where to sign in: `{name}`"
+        ));
+        let mut next = at.clone();
+        next.query_pairs_mut().append_pair("provider", name);
+        let reply = walker.get(next.as_str(), As::Page).await?;
+        match check_start(application, provider, &next, &reply)? {
+            Begun::AtProvider(url) => at_provider(walker, application, provider, &url).await?,
+            Begun::Elsewhere(_) | Begun::Choice => {
+                return Err(Wrong(format!(
+                    "`start?provider={name}` does not lead to that provider: the outpost that \
+                     answers runs with another configuration"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The application at a URL, if the URL is one of its own.
@@ -276,9 +304,23 @@ enum Begun {
     Elsewhere(Url),
     /// At a provider.
     AtProvider(Url),
+    /// On the page that asks at which provider.
+    Choice,
 }
 
-fn check_start(application: &Application, at: &Url, reply: &Reply) -> Result<Begun, Wrong> {
+/// Where `start` leads, which is to `provider` if it leads to any.
+fn check_start(
+    application: &Application,
+    provider: &Provider,
+    at: &Url,
+    reply: &Reply,
+) -> Result<Begun, Wrong> {
+    let has_choice = application.providers.only().is_none();
+    // Asked in place, a page is answered with 401.
+    let is_page = matches!(reply.status, StatusCode::OK | StatusCode::UNAUTHORIZED);
+    if has_choice && is_page && reply.location.is_none() && reply.title().is_some() {
+        return Ok(Begun::Choice);
+    }
     let Some(next) = reply
         .location
         .as_ref()
@@ -300,7 +342,7 @@ fn check_start(application: &Application, at: &Url, reply: &Reply) -> Result<Beg
             .find(|(own, _)| own == name)
             .map(|(_, value)| value.into_owned())
     };
-    let settings = application.provider.settings();
+    let settings = provider.settings();
     for (name, sent, configured) in [
         (
             "client_id",
@@ -310,7 +352,7 @@ fn check_start(application: &Application, at: &Url, reply: &Reply) -> Result<Beg
         (
             "redirect_uri",
             parameter("redirect_uri"),
-            application.redirect_uri(),
+            application.redirect_uri(provider),
         ),
     ] {
         if sent.as_ref() != Some(&configured) {
@@ -340,17 +382,22 @@ fn check_start(application: &Application, at: &Url, reply: &Reply) -> Result<Beg
     Ok(Begun::AtProvider(next))
 }
 
-async fn at_provider(walker: &Walker, application: &Application, url: &Url) -> Result<(), Wrong> {
+async fn at_provider(
+    walker: &Walker,
+    application: &Application,
+    provider: &Provider,
+    url: &Url,
+) -> Result<(), Wrong> {
     let reply = walker.get(url.as_str(), As::Page).await?;
     check_clock("the provider", &reply)?;
     if reply.status.is_client_error() || reply.status.is_server_error() {
-        let settings = application.provider.settings();
+        let settings = provider.settings();
         return Err(Wrong(format!(
             "the provider answers {} to the request to sign in: is the client `{}` registered \
              there, with the redirect URI {}?",
             reply.status,
             settings.client_id.as_str(),
-            application.redirect_uri()
+            application.redirect_uri(provider)
         )));
     }
     Ok(())

@@ -5,14 +5,14 @@ use gatepost_policy::{Machines, OutpostPrefix};
 use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
 
+use super::providers::{self, KnownProviders};
 use super::traefik::upstream_url;
 use crate::authority::{Authority, CookieDomain, ExternalUrl};
 use crate::config::{ApplicationSettings, Grant, MachineSettings, Mode, Route};
 
 pub(super) fn application(
     mut fields: Fields<'_>,
-    providers: &[&str],
-    all_providers_read: bool,
+    known: KnownProviders<'_>,
 ) -> Option<ApplicationSettings> {
     let name = fields.required_text("name", "the application's name, which its sessions are for");
     let audience = name.and_then(|name| match Audience::new(&name) {
@@ -51,27 +51,7 @@ pub(super) fn application(
     let prefix = fields
         .parsed("outpostPrefix", OutpostPrefix::new)
         .unwrap_or_default();
-    let provider = fields.text("provider");
-    let provider = match (provider, providers) {
-        (Some(name), _) if providers.contains(&name.as_str()) || !all_providers_read => Some(name),
-        (Some(name), _) => {
-            let known = providers.join(", ");
-            fields.problem(
-                "provider",
-                format!("`{name}` is none of the providers: {known}"),
-            );
-            None
-        }
-        (None, [only]) => Some((*only).to_owned()),
-        (None, []) => None,
-        (None, _) => {
-            fields.problem(
-                "provider",
-                format!("missing: one of {}", providers.join(", ")),
-            );
-            None
-        }
-    };
+    let providers = providers::named(&mut fields, known);
     let cookie_groups = fields.list("cookieGroups");
     let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
     let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
@@ -80,7 +60,7 @@ pub(super) fn application(
         .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
         .collect();
     let policy = config::policy(&mut fields);
-    let machines = machines(&mut fields, policy.machines);
+    let machines = machines(&mut fields, policy.machines, providers.as_deref());
     let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
     fields.finish();
     Some(ApplicationSettings {
@@ -91,7 +71,7 @@ pub(super) fn application(
             None => Mode::Single,
         },
         external: external?,
-        provider: provider?,
+        providers: providers?,
         prefix,
         cookie_name,
         policy,
@@ -120,8 +100,13 @@ const SHARED: [&str; 7] = [
 const MACHINE_CACHE_SECONDS: u64 = 300;
 
 /// Reads `machineTokens`.
-fn machines(fields: &mut Fields<'_>, schemes: Machines) -> Option<MachineSettings> {
+fn machines(
+    fields: &mut Fields<'_>,
+    schemes: Machines,
+    providers: Option<&[String]>,
+) -> Option<MachineSettings> {
     let mut settings = MachineSettings {
+        provider: None,
         audience: Vec::new(),
         clients: Vec::new(),
         grant: Grant::default(),
@@ -138,6 +123,14 @@ fn machines(fields: &mut Fields<'_>, schemes: Machines) -> Option<MachineSetting
                 "machineTokens",
                 "says nothing without `machines`: write `machines: [bearer]`",
             );
+        }
+        settings.provider = section.text("provider");
+        if let (Some(name), Some(known)) = (&settings.provider, providers)
+            && !known.contains(name)
+        {
+            let known = known.join(", ");
+            let message = format!("`{name}` is none of the application's providers: {known}");
+            section.problem("provider", message);
         }
         settings.audience = section.list("audience").unwrap_or_default();
         settings.clients = section.list("clients").unwrap_or_default();

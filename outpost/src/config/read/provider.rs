@@ -14,6 +14,7 @@ pub(super) fn provider(
     files: &RefCell<Vec<PathBuf>>,
 ) -> Option<ProviderSettings> {
     let name = fields.required_text("name", "what applications call this provider");
+    let title = fields.text("title");
     let issuer = fields.required_text(
         "issuer",
         "the issuer, as in the provider's discovery document",
@@ -66,6 +67,7 @@ pub(super) fn provider(
     fields.finish();
     Some(ProviderSettings {
         name: name?,
+        title,
         issuer: issuer?,
         client_id: ClientId::new(client_id?),
         client_secret,

@@ -296,6 +296,12 @@ pub const KEYS: &[Key] = &[
         "What applications call it. Required.",
     ),
     key(
+        "providers[].title",
+        Kind::Text,
+        "",
+        "What people read of it where they choose among several. Unset: its name.",
+    ),
+    key(
         "providers[].issuer",
         Kind::Url,
         "",
@@ -404,6 +410,12 @@ pub const KEYS: &[Key] = &[
         "The name of its provider. Unset: the only one.",
     ),
     key(
+        "applications[].providers",
+        Kind::List,
+        "",
+        "Instead of `provider`: the names of several, among which people choose. Each has a redirect URI of its own, `…/akprox/callback/NAME`. **`require` applies to whoever signs in at any of them.**",
+    ),
+    key(
         "applications[].public",
         Kind::List,
         "",
@@ -499,6 +511,12 @@ pub const KEYS: &[Key] = &[
         Kind::Texts,
         "",
         "Further headers: name and claim.",
+    ),
+    key(
+        "applications[].machineTokens.provider",
+        Kind::Text,
+        "",
+        "Of several `providers`, the one that checks passwords and tokens that do not say whose they are. Unset: the first.",
     ),
     key(
         "applications[].machineTokens.audience",

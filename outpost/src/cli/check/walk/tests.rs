@@ -125,14 +125,69 @@ fn a_sign_in_that_begins_wrongly_says_what_differs() {
     ] {
         let mut reply = reply(302, Some(&location), "");
         reply.cookies.push(cookie.to_owned());
-        says(expected, check_start(&wiki, &at, &reply), expected);
+        says(
+            expected,
+            check_start(&wiki, wiki.providers.first(), &at, &reply),
+            expected,
+        );
     }
     let page = reply(
         503,
         None,
         "<title>The sign-in service cannot be reached</title>",
     );
-    says("away", check_start(&wiki, &at, &page), "cannot be reached");
+    says(
+        "away",
+        check_start(&wiki, wiki.providers.first(), &at, &page),
+        "cannot be reached",
+    );
+}
+
+#[test]
+fn a_page_with_a_choice_leads_on_to_each_provider_at_its_own_address() {
+    let either = application("either");
+    let at = Url::parse("https://either.example.com/akprox/start?rd=%2F").expect("a URL");
+    let page = "<title>Where would you like to sign in?</title>";
+    // Asked in place, a page has the status of a refusal.
+    for status in [200, 401] {
+        let reply = reply(status, None, page);
+        let begun = check_start(&either, either.providers.first(), &at, &reply);
+        assert_eq!(begun, Ok(Begun::Choice), "{status}");
+    }
+    for (status, body, expected) in [
+        (503, page, "no redirect"),
+        (401, "{\"error\":\"unauthenticated\"}", "no redirect"),
+    ] {
+        let reply = reply(status, None, body);
+        let begun = check_start(&either, either.providers.first(), &at, &reply);
+        says(expected, begun, expected);
+    }
+    let wiki = application("wiki");
+    let begun = check_start(&wiki, wiki.providers.first(), &at, &reply(200, None, page));
+    says("no choice", begun, "no redirect");
+
+    for provider in either.providers.iter() {
+        let name = &provider.settings().name;
+        for (sent, expected) in [
+            (format!("/{name}"), ""),
+            (String::new(), "redirect_uri"),
+            ("/wrong".to_owned(), "redirect_uri"),
+        ] {
+            let location = format!(
+                "https://id.example.com/authorize?client_id=gatepost&\
+                 redirect_uri=https://either.example.com/akprox/callback{sent}"
+            );
+            let mut reply = reply(302, Some(&location), "");
+            reply
+                .cookies
+                .push("__Secure-gatepost-flow-x=1; Secure".to_owned());
+            says(
+                &location,
+                check_start(&either, provider, &at, &reply),
+                expected,
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,110 @@
+//! Choosing a provider, where an application has several.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::outcome::{Answer, Outcome};
+use super::start::start_at;
+use super::visit::Visit;
+use crate::application::Application;
+use crate::provider::Provider;
+use crate::return_to::ReturnTo;
+
+/// What the name of the cookie with the provider that was used last ends in.
+const NAME: &str = "gatepost-provider";
+
+/// For how long that is remembered, in seconds: a year.
+const REMEMBERED_SECONDS: u32 = 365 * 24 * 3_600;
+
+/// What a person chooses from.
+#[derive(Debug)]
+pub struct Choice {
+    /// The application.
+    pub application: String,
+    /// Its providers: the one that this browser used last, then the others in their order.
+    pub offers: Vec<Offer>,
+}
+
+/// A provider that a person may choose.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Offer {
+    /// What it is called.
+    pub title: String,
+    /// Where a sign-in there starts.
+    pub url: String,
+    /// Whether this browser used it last.
+    pub last_used: bool,
+    /// Whether it is there, as far as is known.
+    pub available: bool,
+}
+
+/// Asks at which of the providers somebody wants to sign in.
+pub(super) fn ask(application: &Application, visit: &Visit<'_>, return_to: &ReturnTo) -> Answer {
+    let last = last_used(application, visit);
+    let is_last = |provider: &Provider| {
+        last.is_some_and(|last| last.settings().name == provider.settings().name)
+    };
+    let others = application
+        .providers
+        .iter()
+        .filter(|provider| !is_last(provider));
+    let offers = last.into_iter().chain(others).map(|provider| Offer {
+        title: provider.settings().title().to_owned(),
+        url: start_at(application, return_to, Some(provider)),
+        last_used: is_last(provider),
+        available: provider.is_available(),
+    });
+    Outcome::Choice(Choice {
+        application: application.audience.to_string(),
+        offers: offers.collect(),
+    })
+    .into()
+}
+
+/// The provider that somebody chose, as the query says. Where there is only one there is no choice,
+/// and the query says nothing.
+pub(super) fn chosen<'a>(
+    application: &'a Application,
+    visit: &Visit<'_>,
+) -> Option<&'a Arc<Provider>> {
+    match application.providers.only() {
+        Some(_) => None,
+        None => application.providers.named(&visit.chosen_provider()?),
+    }
+}
+
+/// The cookie that remembers where somebody signed in, where there is a choice.
+///
+/// It goes to the outpost's paths only, so requests to the application are none the longer for it.
+/// That rules the `__Host-` prefix out, but whoever plants it changes an order and no more.
+pub(super) fn remember(application: &Application, provider: &Provider) -> Option<String> {
+    let value = application.callback_name(provider)?;
+    let name = cookie_name(application);
+    let path = &application.prefix;
+    let secure = if application.cookie.secure {
+        "; Secure"
+    } else {
+        ""
+    };
+    Some(format!(
+        "{name}={value}; Path={path}; Max-Age={REMEMBERED_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+    ))
+}
+
+fn last_used<'a>(application: &'a Application, visit: &Visit<'_>) -> Option<&'a Arc<Provider>> {
+    let name = cookie_name(application);
+    let mut cookies = visit.cookies();
+    let (_, value) = cookies.find(|(own, _)| *own == name)?;
+    application.providers.named(value)
+}
+
+fn cookie_name(application: &Application) -> String {
+    let prefix = if application.cookie.secure {
+        "__Secure-"
+    } else {
+        ""
+    };
+    format!("{prefix}{NAME}")
+}
