@@ -12,6 +12,7 @@
 
 mod backchannel_logout;
 mod browser;
+mod choice;
 mod conformance;
 mod faults;
 mod forward_auth;

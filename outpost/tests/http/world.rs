@@ -59,7 +59,12 @@ impl World {
     pub(crate) async fn without_provider(more: &str) -> Self {
         let provider = Provider::start().await;
         let yaml = configuration(&provider, KEY_A, more);
-        let config = Config::parse(&yaml, []).expect("a configuration");
+        Self::configured(provider, &yaml)
+    }
+
+    /// An outpost of this configuration, which names the provider.
+    pub(crate) fn configured(provider: Provider, yaml: &str) -> Self {
+        let config = Config::parse(yaml, []).expect("a configuration");
         let ahead = Arc::new(AtomicU64::new(0));
         let clock = {
             let ahead = Arc::clone(&ahead);
