@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use gatepost_policy::{
-    Decision, Deferral, Permit, Presentation, RULE_HEADER, Unauthenticated, VERDICT_HEADER,
+    Decision, Deferral, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Unauthenticated,
+    VERDICT_HEADER,
 };
 use gatepost_session::cookie::{self, Candidates, CookieName};
 use gatepost_session::{NumericDate, Verifier};
@@ -122,11 +123,20 @@ impl Open {
 
         let decision = config.policy.decide(&View(host), session);
         if config.fallback == Fallback::Route {
-            host.set_header(VERDICT_HEADER, decision.verdict().as_bytes());
-            if let Decision::Allow(permit) = &decision {
-                set_identity(config, host, permit, found.as_deref().ok());
-                cookies.forward(host);
-            } else if let Some(rule) = &config.rule_text {
+            match &decision {
+                // Somebody signed in who goes to the outpost needs the session's cookie there.
+                Decision::Allow(_) if is_for_the_outpost(config, host) => {
+                    host.set_header(VERDICT_HEADER, OUTPOST_VERDICT.as_bytes());
+                }
+                Decision::Allow(permit) => {
+                    host.set_header(VERDICT_HEADER, decision.verdict().as_bytes());
+                    set_identity(config, host, permit, found.as_deref().ok());
+                    cookies.forward(host);
+                    return Outcome::Next;
+                }
+                undecided => host.set_header(VERDICT_HEADER, undecided.verdict().as_bytes()),
+            }
+            if let Some(rule) = &config.rule_text {
                 // The outpost decides in our place, and our rule may be the narrower one.
                 host.set_header(RULE_HEADER, rule.as_bytes());
             }
@@ -367,10 +377,15 @@ fn without_session<B: AsRef<[u8]>>(name: &CookieName, lines: &[B]) -> Option<Rc<
     (!kept.is_empty()).then(|| kept.join(&b"; "[..]).into())
 }
 
+/// Whether a request is for the outpost's own paths.
+fn is_for_the_outpost(config: &Config, host: &impl Host) -> bool {
+    config.sign_in.prefix().contains(host.target().as_ref())
+}
+
 /// Answers someone who has no session in force.
 fn require_sign_in(config: &Config, host: &impl Host, how: Presentation) {
-    let prefix = config.sign_in.prefix();
-    if prefix.contains(host.target().as_ref()) {
+    if is_for_the_outpost(config, host) {
+        let prefix = config.sign_in.prefix();
         log(
             config,
             host,

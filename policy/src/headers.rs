@@ -13,6 +13,9 @@ use crate::decide::Permit;
 /// Carries the plugin's verdict to the routers behind it. Always Gatepost's own, never a client's.
 pub const VERDICT_HEADER: &str = "X-Gatepost-Verdict";
 
+/// What [`VERDICT_HEADER`] says of a request for the outpost itself, where nothing is decided.
+pub const OUTPOST_VERDICT: &str = "outpost";
+
 /// Carries the plugin's own rule to the outpost, where the outpost decides in its place: see
 /// [`Require::to_text`](crate::Require::to_text). Always Gatepost's own, never a client's.
 pub const RULE_HEADER: &str = "X-Gatepost-Require";

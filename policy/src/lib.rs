@@ -32,7 +32,8 @@ mod sign_in;
 
 pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
 pub use headers::{
-    HeaderName, HeaderRules, InvalidHeaderName, Preset, RULE_HEADER, VERDICT_HEADER,
+    HeaderName, HeaderRules, InvalidHeaderName, OUTPOST_VERDICT, Preset, RULE_HEADER,
+    VERDICT_HEADER,
 };
 pub use machines::{Machines, Scheme, UnknownScheme};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};

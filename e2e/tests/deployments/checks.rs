@@ -1,10 +1,11 @@
 //! What every deployment must do, whatever stands in front.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::{ALICE, User};
-use gatepost_e2e::{Answer, Client, Site, SiteBuilder, until};
+use gatepost_e2e::{Answer, Client, Site, SiteBuilder, layout, until};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
@@ -238,10 +239,24 @@ fn signing_out_ends_the_session(site: &Site, outpost_host: &str) -> Result<()> {
     let client = Client::new()?;
     let page = site.url("wiki", "/")?;
     client.sign_in(&page, &ALICE)?;
+    let before = sessions(site)?;
     client.open(&site.url(outpost_host, "/akprox/sign_out")?)?;
     let status = client.fetch(Method::GET, &page).send()?.status();
     assert_eq!(status, site.turned_away(), "after signing out");
+    assert_eq!(sessions(site)?, before - 1, "no cookie leads back to it");
     Ok(())
+}
+
+/// How many sessions the outpost has.
+fn sessions(site: &Site) -> Result<usize> {
+    let output = Command::new(layout::outpost_binary()?)
+        .args(["session", "list", "--config"])
+        .arg(site.folder().join("gatepost.yaml"))
+        .output()?;
+    let listed = String::from_utf8_lossy(&output.stdout);
+    let count = listed.trim_end().strip_suffix(" sessions");
+    let count = count.and_then(|text| text.rsplit('\n').next());
+    Ok(count.with_context(|| listed.to_string())?.parse()?)
 }
 
 /// A script's requests alone keep a session alive: the fresh cookie reaches the browser.

@@ -397,6 +397,31 @@ fn in_route_mode_every_request_goes_on_with_its_verdict() {
     }
 }
 
+/// Signing out takes the session's cookie, which the application must not see.
+#[test]
+fn in_route_mode_whoever_goes_to_the_outpost_takes_the_session_along() {
+    for public in [json!([]), json!(["/*"])] {
+        let settings = json!({"fallback": "route", "public": public});
+        for (target, verdict) in [
+            ("/akprox/sign_out", "outpost"),
+            ("/akprox?x", "outpost"),
+            ("/akproxy", "allow"),
+            ("/x/akprox/", "allow"),
+        ] {
+            let host = Double::at(NOW)
+                .to("GET", target)
+                .with("Cookie", &cookie(&claims()));
+            assert_eq!(gate(settings.clone()).handle(&host), Outcome::Next);
+            let said = host.header("X-Gatepost-Verdict");
+            assert_eq!(said.as_deref(), Some(verdict), "{target}");
+            let carried = host.header("Cookie").is_some();
+            assert_eq!(carried, verdict == "outpost", "{target}");
+            let named = host.header("X-Auth-Username").is_some();
+            assert_eq!(named, verdict == "allow", "{target}");
+        }
+    }
+}
+
 #[test]
 fn domain_mode_leads_to_the_outposts_host_and_back() {
     let settings = json!({"mode": "domain", "outpostUrl": "https://auth.example.com"});
