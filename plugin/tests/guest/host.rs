@@ -6,7 +6,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use wasmi::{Caller, Engine, Error, Extern, Linker, Memory, Module, Store, TypedFunc};
+use wasmi::{Caller, Config, Engine, Error, Extern, Linker, Memory, Module, Store, TypedFunc};
 
 use crate::exchange::{Fields, NOW, Request, Result as Outcome};
 
@@ -15,6 +15,9 @@ const BADF: i32 = 8;
 
 /// The size of a page of linear memory, in bytes.
 const PAGE_BYTES: usize = 64 * 1024;
+
+/// What a counted request may take, in wasmi's units of fuel.
+const FUEL: u64 = 1 << 40;
 
 /// The compiled plugin.
 pub(crate) struct Plugin {
@@ -25,6 +28,15 @@ pub(crate) struct Plugin {
 impl Plugin {
     /// Reads what `cargo xtask plugin` built.
     pub(crate) fn built() -> Self {
+        Self::read(&Config::default())
+    }
+
+    /// As [`Self::built`]; its guests count what they execute.
+    pub(crate) fn counted() -> Self {
+        Self::read(Config::default().consume_fuel(true))
+    }
+
+    fn read(config: &Config) -> Self {
         let path = path();
         let Ok(bytes) = std::fs::read(&path) else {
             panic!(
@@ -32,7 +44,7 @@ impl Plugin {
                 path.display()
             );
         };
-        let engine = Engine::default();
+        let engine = Engine::new(config);
         let module = Module::new(&engine, &bytes).expect("a module");
         Self { engine, module }
     }
@@ -50,6 +62,8 @@ impl Plugin {
             ..State::default()
         };
         let mut store = Store::new(&self.engine, state);
+        // Refused where nothing is counted.
+        let _ = store.set_fuel(FUEL);
         let linker = linker(&self.engine);
         let instance = linker
             .instantiate_and_start(&mut store, &self.module)
@@ -109,6 +123,14 @@ impl Guest {
         let mut outcome = std::mem::take(&mut self.store.data_mut().outcome);
         outcome.next = answer & 1 == 1;
         Ok(outcome)
+    }
+
+    /// How much a request makes the guest execute, which is the same each time: a unit is an
+    /// instruction or so, and copies cost by their length.
+    pub(crate) fn work(&mut self, request: &Request) -> u64 {
+        self.store.set_fuel(FUEL).expect("a plugin that counts");
+        self.handle(request).expect("no trap");
+        FUEL - self.store.get_fuel().expect("a plugin that counts")
     }
 
     /// Tells the guest that the upstream's response is over, or broke off.

@@ -323,6 +323,49 @@ fn settings_that_cannot_be_served_neither_trap_nor_serve() {
     }
 }
 
+/// Whoever measures how long a refusal takes learns neither which byte of a MAC was right nor
+/// which keys there are.
+#[test]
+fn a_forged_session_is_as_much_work_wherever_it_is_wrong() {
+    let good = good();
+    let (signed, mac) = good.rsplit_once('.').expect("a MAC");
+    // The last character has bits that are no part of the MAC.
+    let wrong_at = |at: usize| {
+        let other = if mac.as_bytes()[at] == b'A' { "B" } else { "A" };
+        format!("{signed}.{}{other}{}", &mac[..at], &mac[at + 1..])
+    };
+    let wrong_from = |at: usize| {
+        let flipped = mac[at..mac.len() - 1]
+            .chars()
+            .map(|own| if own == 'A' { 'B' } else { 'A' });
+        let end = &mac[mac.len() - 1..];
+        format!(
+            "{signed}.{}{}{end}",
+            &mac[..at],
+            flipped.collect::<String>()
+        )
+    };
+    let mut guest = Plugin::counted().start(&settings(&json!({})));
+    let known = session(&good);
+    // Each refusal follows the one thing, so that the guest's memory is laid out alike.
+    let mut refused = |forged: &str| {
+        guest.work(&known);
+        guest.work(&session(forged))
+    };
+    // The first of its kind is logged.
+    refused(&wrong_at(0));
+    let expected = refused(&wrong_at(0));
+    assert!(expected > 1_000, "something is counted: {expected}");
+    for at in 0..mac.len() - 1 {
+        let one = refused(&wrong_at(at));
+        assert_eq!(one, expected, "wrong in character {at}");
+        let rest = refused(&wrong_from(at));
+        assert_eq!(rest, expected, "wrong from character {at}");
+    }
+    let unknown_key = token(&OTHER_KEY.replacen("a:", "b:", 1), |_| {});
+    assert_eq!(refused(&unknown_key), expected, "an unknown key id");
+}
+
 #[test]
 fn the_guest_needs_no_randomness_no_network_and_no_buffers() {
     for import in Plugin::built().imports() {
