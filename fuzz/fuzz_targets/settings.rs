@@ -19,9 +19,9 @@ const SECRET: &str = "QkNERUZHSElK";
 
 /// Whether it is also said where it is no key, as the name of a claim for instance.
 fn stands_elsewhere(data: &[u8]) -> bool {
-    let mut settings: Value = serde_json::from_slice(data).unwrap_or_default();
+    let mut settings: Value = serde_json::from_slice(data.trim_ascii()).unwrap_or_default();
     if let Some(settings) = settings.as_object_mut() {
-        settings.remove("keys");
+        settings.retain(|name, _| !name.eq_ignore_ascii_case("keys"));
     }
     settings.to_string().contains(SECRET)
 }
