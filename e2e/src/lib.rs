@@ -32,6 +32,7 @@ pub mod kube_api;
 pub mod layout;
 pub mod ports;
 mod process;
+pub mod prometheus;
 mod provider;
 pub mod proxies;
 mod redis;

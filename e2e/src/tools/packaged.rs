@@ -19,11 +19,19 @@ pub enum Packaged {
     Haproxy,
     /// Redis, with its Sentinel.
     Redis,
+    /// Prometheus, with its `promtool`.
+    Prometheus,
 }
 
 impl Packaged {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Nginx, Self::Caddy, Self::Haproxy, Self::Redis];
+    pub const ALL: [Self; 5] = [
+        Self::Nginx,
+        Self::Caddy,
+        Self::Haproxy,
+        Self::Redis,
+        Self::Prometheus,
+    ];
 
     fn program(self) -> &'static str {
         match self {
@@ -31,6 +39,7 @@ impl Packaged {
             Self::Caddy => "caddy",
             Self::Haproxy => "haproxy",
             Self::Redis => "redis-server",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -41,6 +50,7 @@ impl Packaged {
             Self::Caddy => &["caddy"],
             Self::Haproxy => &["haproxy"],
             Self::Redis => &["redis-server"],
+            Self::Prometheus => &["prometheus"],
         }
     }
 }

@@ -7,6 +7,7 @@ mod caddy;
 mod checks;
 mod compose;
 mod control_plane;
+mod dashboard;
 mod decisions;
 mod docs;
 mod domains;

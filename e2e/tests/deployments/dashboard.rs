@@ -1,0 +1,159 @@
+//! Dashboard and alerts, on a real Prometheus that scrapes a real outpost and a real Traefik.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::prometheus::{Prometheus, Series, promtool};
+use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::users::{ALICE, BOB};
+use gatepost_e2e::{Client, Site, layout, until};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::checks;
+use crate::plugin::middlewares;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Where a panel's query has one of Grafana's variables.
+const VARIABLES: [(&str, &str); 3] = [
+    ("$application", ".*"),
+    ("$router", ".*"),
+    ("$__rate_interval", "10s"),
+];
+
+/// The queries of the dashboard: each with its panel's title.
+fn queries() -> Result<Vec<(String, String)>> {
+    let path = layout::root().join("deploy/grafana/gatepost.json");
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+    let panels = dashboard["panels"].as_array().context("panels")?;
+    let mut queries = Vec::new();
+    for panel in panels {
+        let title = panel["title"].as_str().context("a title")?;
+        for target in panel["targets"].as_array().context("targets")? {
+            let expression = target["expr"].as_str().context("an expression")?;
+            let expression = VARIABLES
+                .iter()
+                .fold(expression.to_owned(), |text, (variable, value)| {
+                    text.replace(variable, value)
+                });
+            ensure!(!expression.contains('$'), "{title}: {expression}");
+            queries.push((title.to_owned(), expression));
+        }
+    }
+    Ok(queries)
+}
+
+/// People come and go, are refused and thrown out, and some get lost.
+fn a_busy_moment(site: &Site) -> Result<()> {
+    let page = site.url("wiki", "/")?;
+    let alice = Client::new()?;
+    alice.sign_in(&page, &ALICE)?;
+    until("a renewal", checks::RENEWAL, || {
+        let journey = alice.open(&page)?;
+        Ok(journey.landed.header("set-cookie").is_some().then_some(()))
+    })?;
+    let bob = Client::new()?;
+    let refused = bob.sign_in(&page, &BOB)?;
+    assert_eq!(refused.landed.status, StatusCode::FORBIDDEN, "{refused}");
+    let stranger = Client::new()?;
+    let status = stranger.fetch(Method::GET, &page).send()?.status();
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+
+    // The provider refuses.
+    let asked = stranger.open(&page)?;
+    let state = asked.hops().find_map(|hop| {
+        let mut pairs = hop.url.query_pairs();
+        pairs.find_map(|(name, value)| (name == "state").then(|| value.into_owned()))
+    });
+    let mut callback = site.url("wiki", "/akprox/callback")?;
+    callback
+        .query_pairs_mut()
+        .append_pair("state", &state.context("a state")?)
+        .append_pair("error", "access_denied");
+    stranger.open(&callback)?;
+    // Somebody else's callback.
+    stranger.open(&callback)?;
+
+    alice.open(&site.url("wiki", "/akprox/sign_out")?)?;
+    let mut revoke = Command::new(layout::outpost_binary()?);
+    revoke
+        .args(["session", "revoke", "--everyone", "--config"])
+        .arg(site.folder().join("gatepost.yaml"));
+    ensure!(revoke.output()?.status.success(), "revoke");
+    Ok(())
+}
+
+fn is_there(series: &[Series]) -> bool {
+    series.iter().any(|series| series.value.is_finite())
+}
+
+#[test]
+fn every_panel_shows_something_and_every_alert_is_evaluated() -> Result<()> {
+    let site = checks::site("outpost/single.yaml")
+        .applications(&json!({ "require": { "groups": ["admins"] } }))
+        .start()?;
+    let metrics = format!("127.0.0.1:{}", site.ports().extra);
+    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+        .configure(&json!({
+            "entryPoints": { "traefik": { "address": metrics } },
+            "metrics": { "prometheus": { "addRoutersLabels": true } },
+        }))
+        .route_with(
+            "traefik/route-single.yaml",
+            &middlewares(
+                &["gatepost"],
+                &json!({ "require": { "groups": ["admins"] } }),
+            ),
+        )?
+        .start(&["wiki"])?;
+    let prometheus = Prometheus::start(&site)?;
+    let queries = queries()?;
+
+    let mut dark: Vec<_> = queries.iter().collect();
+    let lit = until("every panel to show something", LIMIT, || {
+        a_busy_moment(&site)?;
+        let mut still = Vec::new();
+        for query in dark.drain(..) {
+            if !is_there(&prometheus.query(&query.1)?) {
+                still.push(query);
+            }
+        }
+        dark = still;
+        Ok(dark.is_empty().then_some(()))
+    });
+    lit.with_context(|| format!("dark: {dark:?}"))?;
+
+    // Whom the outpost refuses, and what of it Traefik counts.
+    let (_, denied) = queries
+        .iter()
+        .find(|(_, query)| query.contains(r#"verdict="deny""#))
+        .context("a panel of denials")?;
+    let refused = |series: &Series| series.labels["application"] == "wiki" && series.value > 0.0;
+    until("denials on the dashboard", LIMIT, || {
+        a_busy_moment(&site)?;
+        Ok(prometheus.query(denied)?.iter().any(refused).then_some(()))
+    })?;
+    let answers = r#"sum by (code) (traefik_router_requests_total)"#;
+    let answers = prometheus.query(answers)?;
+    for code in ["200", "302", "401", "403"] {
+        let counted = answers.iter().any(|series| series.labels["code"] == code);
+        assert!(counted, "{code}: {answers:?}");
+    }
+
+    let alerts = prometheus.alerts()?;
+    assert!(!alerts.is_empty(), "alerts are loaded");
+    for (alert, health) in alerts {
+        assert_eq!(health, "ok", "{alert}");
+    }
+    Ok(())
+}
+
+/// Each alert fires on what it is for, after its time, and not on what is alike.
+#[test]
+fn alerts_fire_when_they_should() -> Result<()> {
+    promtool(&["check", "config", "prometheus.yaml"])?;
+    promtool(&["test", "rules", "gatepost.rules.test.yaml"])
+}
