@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use gatepost_policy::{
-    Decision, Deferral, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Unauthenticated,
+    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Unauthenticated,
     VERDICT_HEADER,
 };
 use gatepost_session::cookie::{self, Candidates, CookieName};
@@ -159,9 +159,9 @@ impl Open {
             },
             Decision::SignIn(reason) => {
                 log_refusal(config, host, &reason);
-                require_sign_in(config, host, how());
+                require_sign_in(config, host, how(), reason.has_ended());
             }
-            Decision::Defer(Deferral::MoreGroups) => require_sign_in(config, host, how()),
+            Decision::Defer(Deferral::MoreGroups) => require_sign_in(config, host, how(), false),
             Decision::Defer(Deferral::Authorization) => {
                 log(
                     config,
@@ -170,9 +170,10 @@ impl Open {
                     "credentials cannot be checked here: `machines` needs `fallback: route`",
                 );
                 // A program sent them, whatever it accepts: a page to sign in helps it nothing.
-                require_sign_in(config, host, Presentation::Data);
+                require_sign_in(config, host, Presentation::Data, false);
             }
             Decision::Deny(denial) => {
+                log_denial(config, host, &denial);
                 let outpost = config.sign_in.base();
                 let answer = answer::denied(how(), &denial, &config.application, &outpost);
                 host.respond(answer);
@@ -382,8 +383,8 @@ fn is_for_the_outpost(config: &Config, host: &impl Host) -> bool {
     config.sign_in.prefix().contains(host.target().as_ref())
 }
 
-/// Answers someone who has no session in force.
-fn require_sign_in(config: &Config, host: &impl Host, how: Presentation) {
+/// Answers someone who has no session in force, or one that has `ended`.
+fn require_sign_in(config: &Config, host: &impl Host, how: Presentation, ended: bool) {
     if is_for_the_outpost(config, host) {
         let prefix = config.sign_in.prefix();
         log(
@@ -399,7 +400,7 @@ fn require_sign_in(config: &Config, host: &impl Host, how: Presentation) {
     host.respond(match how {
         Presentation::PageLoad => answer::redirect(sign_in(config, host)),
         Presentation::Form => answer::not_delivered(&start),
-        Presentation::Data => answer::unauthenticated(&config.application, &start),
+        Presentation::Data => answer::unauthenticated(&config.application, &start, ended),
     });
 }
 
@@ -423,6 +424,15 @@ fn log_refusal(config: &Config, host: &impl Host, reason: &Unauthenticated) {
         Unauthenticated::Window(_) => Level::Debug,
     };
     log(config, host, level, &reason.to_string());
+}
+
+/// What an operator compares with the rule: names of groups differ by a letter.
+fn log_denial(config: &Config, host: &impl Host, denial: &Denial<'_>) {
+    if Level::Debug >= config.log_level {
+        let groups = denial.identity().groups.join(", ");
+        let message = format!("signed in, but `require` does not admit: groups {groups}");
+        host.log(Level::Debug, &message);
+    }
 }
 
 fn log(config: &Config, host: &impl Host, level: Level, message: &str) {

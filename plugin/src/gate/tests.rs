@@ -187,6 +187,9 @@ fn whoever_has_no_session_in_force_is_sent_to_sign_in() {
         let body: serde_json::Value = serde_json::from_str(&script.body()).expect(case);
         assert_eq!(body["error"], "unauthenticated", "{case}");
         assert_eq!(body["signIn"], "/akprox/start", "{case}");
+        let ended = case == "window ended this second";
+        let expected = if ended { json!("ended") } else { json!(null) };
+        assert_eq!(body["session"], expected, "{case}");
         assert!(script.answer_header("WWW-Authenticate").is_some(), "{case}");
     }
 }
@@ -325,6 +328,16 @@ fn whoever_is_not_admitted_is_told_who_they_are() {
     assert_eq!(script.status(), Some(403));
     let body: serde_json::Value = serde_json::from_str(&script.body()).expect("JSON");
     assert_eq!(body["error"], "denied");
+    assert!(script.log.borrow().is_empty());
+}
+
+#[test]
+fn the_log_shows_the_groups_of_whoever_is_not_admitted_where_it_is_asked_to() {
+    let mut gate = gate(json!({"require": {"groups": "Staff"}, "logLevel": "debug"}));
+    let host = Double::at(NOW).with("Cookie", &cookie(&claims()));
+    assert_eq!(gate.handle(&host), Outcome::Answered);
+    let log = host.log.borrow().join(" ");
+    assert!(log.contains("does not admit: groups staff, ops"), "{log}");
 }
 
 #[test]
