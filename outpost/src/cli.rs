@@ -55,7 +55,8 @@ enum Command {
     },
     /// Print a new key for `keys` or the keys file.
     Keygen {
-        /// The key's id: letters, digits, `.`, `_` and `-`.
+        /// The key's id: letters, digits, `.`, `_` and `-`. Without one: the date, and four digits
+        /// that tell keys of one day apart.
         #[arg(long, default_value = "", hide_default_value = true)]
         kid: String,
     },
@@ -199,8 +200,15 @@ fn arguments() -> Vec<OsString> {
 }
 
 fn keygen(kid: &str) -> Option<()> {
+    let mut key = zeroize::Zeroizing::new([0; 32]);
+    let mut tail = [0; 2];
+    if let Err(error) = getrandom::fill(key.as_mut_slice()).and(getrandom::fill(&mut tail)) {
+        complain(&format!("the operating system has no randomness: {error}"));
+        return None;
+    }
     let id = if kid.is_empty() {
-        chrono::Utc::now().format("%Y-%m-%d").to_string()
+        let date = chrono::Utc::now().format("%Y-%m-%d");
+        format!("{date}-{:04x}", u16::from_be_bytes(tail))
     } else {
         kid.to_owned()
     };
@@ -208,11 +216,6 @@ fn keygen(kid: &str) -> Option<()> {
         complain(&format!(
             "--kid {id:?}: expected 1 to 64 letters, digits, `.`, `_` or `-`"
         ));
-        return None;
-    }
-    let mut key = zeroize::Zeroizing::new([0; 32]);
-    if let Err(error) = getrandom::fill(key.as_mut_slice()) {
-        complain(&format!("the operating system has no randomness: {error}"));
         return None;
     }
     say(&format!("{id}:{}", STANDARD.encode(key.as_slice())));

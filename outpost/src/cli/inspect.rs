@@ -17,7 +17,9 @@ pub(super) fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
     } else {
         cookie.to_owned()
     };
+    // Browsers copy it with its name; base64url has no `=`.
     let cookie = cookie.trim();
+    let cookie = cookie.rsplit_once('=').map_or(cookie, |(_, value)| value);
     let mut parts = cookie.split('.');
     let (Some(header), Some(claims), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
