@@ -48,6 +48,8 @@ pub struct Config {
     pub traces: Option<TracesSettings>,
     /// The secrets that sign and encrypt.
     pub keys: KeyRing,
+    /// The file that they came from, if it was one.
+    pub keys_file: Option<PathBuf>,
     /// Whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: TrustedProxies,
     /// How often one client may come; none means without limit.

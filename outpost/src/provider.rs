@@ -39,6 +39,7 @@ mod sign_in;
 mod unchecked;
 
 pub use access_token::{CredentialsError, Holder, Refusal, TokenRules, unchecked_issuer};
+pub use credentials::ClientVerdict;
 pub use discovery::DiscoveryError;
 pub use http::HttpError;
 pub use known::{KnownProvider, PublicAddress};

@@ -66,6 +66,9 @@ fn keygen_prints_a_new_key_each_time_that_the_configuration_takes() {
     let (one, other) = (key(), key());
     assert!(one.starts_with("2026a:") && one != other, "{one} {other}");
     gatepost_session::KeyRing::parse(&one).expect("a key ring");
+    let unnamed = || stdout(&gatepost(&["keygen"], &[], ""));
+    let both = format!("{}{}", unnamed(), unnamed());
+    gatepost_session::KeyRing::parse(&both).expect("two keys of one day go into one ring");
     let bad = gatepost(&["keygen", "--kid", "a b"], &[], "");
     assert!(
         !bad.status.success() && stderr(&bad).contains("--kid"),
@@ -118,6 +121,30 @@ fn check_says_what_to_register_and_what_is_wrong() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn check_warns_of_keys_that_anybody_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let file = std::env::temp_dir().join(format!("gatepost-cli-keys-{}", std::process::id()));
+    std::fs::write(&file, KEY).expect("written");
+    let path = file.to_str().expect("text");
+    let mut variables = right();
+    variables.retain(|(name, _)| *name != "GATEPOST_KEYS");
+    variables.push(("GATEPOST_KEYS_FILE", path));
+    for (mode, warned) in [(0o644, true), (0o640, false), (0o600, false)] {
+        let mode_of_file = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&file, mode_of_file).expect("a mode");
+        let said = stdout(&gatepost(&["check"], &variables, ""));
+        assert_eq!(
+            said.contains("can be read by others"),
+            warned,
+            "{mode:o} {said}"
+        );
+    }
+    std::fs::remove_file(&file).expect("removed");
+}
+
 #[test]
 fn inspect_shows_what_a_cookie_says_and_whether_a_key_made_it() {
     let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
@@ -131,6 +158,9 @@ fn inspect_shows_what_a_cookie_says_and_whether_a_key_made_it() {
         said.contains("alice-id") && said.contains("not signed by a key of the ring"),
         "{said}"
     );
+    let named = format!("__Host-gatepost={forged}");
+    let output = gatepost(&["session", "inspect", "-"], &right(), &named);
+    assert_eq!(stdout(&output), said, "as a browser copies it");
     for junk in ["", "x", "a.b.c", "a.b.c.d"] {
         let output = gatepost(&["session", "inspect", "-"], &right(), junk);
         assert!(!output.status.success() && stderr(&output).contains("not a session cookie"));

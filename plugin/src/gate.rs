@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use gatepost_policy::{
-    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Unauthenticated,
-    VERDICT_HEADER,
+    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER,
+    Unauthenticated, VERDICT_HEADER,
 };
 use gatepost_session::cookie::{self, Candidates, CookieName};
 use gatepost_session::{NumericDate, Verifier};

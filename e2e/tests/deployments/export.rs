@@ -157,6 +157,42 @@ fn a_proxy_that_is_not_trusted_is_named() -> Result<()> {
 }
 
 #[test]
+fn a_plugin_that_differs_from_the_outpost_is_named() -> Result<()> {
+    for (right, wrong, expected) in [
+        (
+            "/keys/gatepost.keys",
+            "/keys/other.keys",
+            "does not take what these keys sign",
+        ),
+        (
+            "application: wiki",
+            "application: wikki",
+            "does not take what these keys sign",
+        ),
+        (
+            "/akprox",
+            "/elsewhere",
+            "the application's route gets /akprox",
+        ),
+    ] {
+        let site = Site::builder("outpost/control-plane.yaml").start()?;
+        let keys = site.folder().join("keys");
+        fs::write(
+            keys.join("other.keys"),
+            "o:b3RoZXIta2V5cy10aGFuLXRob3NlLW9mLXRoZS1vdXRwb3N0\n",
+        )?;
+        let text = exported(&site, "traefik")?;
+        ensure!(text.contains(right), "no {right} in {text}");
+        let traefik = Traefik::new(&site, "traefik/traefik.yaml")?;
+        let text = text.replace(right, wrong);
+        fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
+        let _traefik = traefik.start(&HOSTS)?;
+        is_told(&site, "wiki", "/", expected)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_provider_that_is_away_is_named() -> Result<()> {
     let site = Site::builder("outpost/control-plane.yaml").start()?;
     let traefik = Traefik::new(&site, "traefik/traefik.yaml")?;

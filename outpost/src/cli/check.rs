@@ -1,10 +1,15 @@
 //! `gatepost check`: everything that can be known before anyone signs in.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use super::{ConfigFile, complain, say};
 use crate::application::Application;
-use crate::config::{Config, Grant, MachineSettings, Mode, SignOut, StoreSettings};
+use crate::config::{
+    Config, Grant, MachineSettings, Mode, ProviderSettings, SignOut, StoreSettings,
+};
 use crate::outpost::Deployment;
-use crate::provider::{DiscoveryError, Provider, Summary};
+use crate::provider::{ClientVerdict, DiscoveryError, Provider, SignInError, Summary};
 
 mod walk;
 
@@ -48,6 +53,18 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         all_well &= outcome.is_ok();
         for line in provider_lines(&outcome, settings.sign_out) {
             say(&format!("             {line}"));
+        }
+        let mut applications = deployment.applications.iter();
+        let theirs = applications.find(|application| {
+            let mut own = application.providers.iter();
+            own.any(|own| Arc::ptr_eq(own, provider))
+        });
+        if let (Ok(_), Some(application)) = (&outcome, theirs) {
+            let redirect_uri = application.redirect_uri(provider);
+            let verdict = provider.try_client(&redirect_uri).await;
+            let line = client_line(settings, &verdict);
+            all_well &= !matches!(verdict, Ok(ClientVerdict::Refused(_)) | Err(_));
+            line.inspect(|line| say(&format!("             {line}")));
         }
     }
     for application in deployment.applications.iter() {
@@ -96,6 +113,29 @@ fn provider_lines(outcome: &Result<Summary, DiscoveryError>, sign_out: SignOut) 
             );
             lines
         }
+    }
+}
+
+/// What there is to say of the provider's word on the client.
+fn client_line(
+    settings: &ProviderSettings,
+    verdict: &Result<ClientVerdict, SignInError>,
+) -> Option<String> {
+    let client = settings.client_id.as_str();
+    let secret = match settings.client_secret {
+        Some(_) => "its secret",
+        None => "no secret",
+    };
+    match verdict {
+        Ok(ClientVerdict::Taken) => Some(format!(
+            "has no objection to the client `{client}` with {secret}"
+        )),
+        Ok(ClientVerdict::Refused(code)) => Some(format!(
+            "FAILED: it refuses the client `{client}` with {secret} ({code:?}): compare \
+             `clientId`, `clientSecret` and `clientAuthentication` with what it has"
+        )),
+        Ok(ClientVerdict::Unclear) => None,
+        Err(error) => Some(format!("FAILED: {error}")),
     }
 }
 
@@ -200,6 +240,18 @@ fn cannot_introspect(application: &Application) -> impl Iterator<Item = &Provide
     all.filter(|provider| provider.is_available() && !provider.introspects())
 }
 
+/// Whether anybody on this machine may read a file, as far as its own mode says.
+#[cfg(unix)]
+fn is_open(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open(_: &Path) -> bool {
+    false
+}
+
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if config.trusted_proxies.is_empty() {
@@ -208,6 +260,13 @@ fn warnings(config: &Config) -> Vec<String> {
              auth/nginx and the others refuse everything. The plugin does not need it."
                 .to_owned(),
         );
+    }
+    if let Some(file) = config.keys_file.as_ref().filter(|file| is_open(file)) {
+        warnings.push(format!(
+            "`keysFile`: {} can be read by others (chmod o-rwx): whoever reads it can be anyone to \
+             the applications",
+            file.display()
+        ));
     }
     let by_plugin = config
         .traefik

@@ -36,6 +36,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let traces = fields
         .section("tracing")
         .and_then(|fields| traces::traces(fields, &files));
+    let keys_file = fields.text("keysFile").map(PathBuf::from);
     let keys = keys(&mut fields, &files);
     let trusted_proxies = trusted_proxies(&mut fields);
     let rate_limit = rate_limit(&mut fields);
@@ -85,6 +86,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         log,
         traces,
         keys: keys?,
+        keys_file,
         trusted_proxies,
         rate_limit,
         store,

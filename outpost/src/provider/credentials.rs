@@ -1,5 +1,5 @@
-//! Asking a provider about a program's credentials: for a token in exchange (RFC 6749 §4.3, §4.4),
-//! or whether a token holds (RFC 7662).
+//! Asking a provider about credentials: a program's, for a token in exchange (RFC 6749 §4.3, §4.4),
+//! or whether a token holds (RFC 7662); and whether it takes those of the client that we are.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +23,17 @@ struct Client<'a> {
     id: &'a str,
     secret: Option<&'a str>,
     by_post: bool,
+}
+
+/// What a provider makes of the client that the outpost is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientVerdict {
+    /// It looks at what the client wants, so it has nothing against the client.
+    Taken,
+    /// It refuses the client, with this code.
+    Refused(String),
+    /// Its answer says neither.
+    Unclear,
 }
 
 /// A form that is being filled in. It may hold passwords.
@@ -115,6 +126,38 @@ impl Provider {
             None if status == StatusCode::UNAUTHORIZED => Err(Refusal::Credentials.into()),
             None => Err(unreadable(TOKEN_ENDPOINT, &format!("it answers {status}")).into()),
         }
+    }
+
+    /// Shows the provider the client and its secret, with a code that nobody was given. Nothing
+    /// comes of it but the provider's word on the client, which it looks at first (RFC 6749 §5.2).
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError`] where the token endpoint does not answer, as it would not at a sign-in.
+    pub async fn try_client(&self, redirect_uri: &str) -> Result<ClientVerdict, SignInError> {
+        let found = self.discovered()?;
+        let url = found.metadata.token_endpoint();
+        let url = url.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "there is none"))?;
+        let form = Form::new()
+            .with("grant_type", "authorization_code")
+            .with("code", "gatepost-check")
+            // At least 43 characters (RFC 7636 §4.1).
+            .with("code_verifier", &"gatepost-check-".repeat(3))
+            .with("redirect_uri", redirect_uri);
+        let client = self.client(&found);
+        let (status, answer) = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await?;
+        let code = answer.get("error").and_then(Value::as_str);
+        Ok(match code {
+            Some("invalid_grant") => ClientVerdict::Taken,
+            // The latter is what some say of a wrong secret.
+            Some(code @ ("invalid_client" | "unauthorized_client")) => {
+                ClientVerdict::Refused(code.to_owned())
+            }
+            None if status == StatusCode::UNAUTHORIZED => {
+                ClientVerdict::Refused(status.to_string())
+            }
+            _ => ClientVerdict::Unclear,
+        })
     }
 
     /// Asks the provider about a token.

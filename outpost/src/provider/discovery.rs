@@ -143,6 +143,9 @@ fn protocol_error(settings: &ProviderSettings, error: ProtocolError<HttpError>) 
             reason,
         },
         ProtocolError::Parse(error) => document(error.to_string()),
+        ProtocolError::Response(status, _, reason) if status.is_success() => document(format!(
+            "what answers there is no OpenID provider, or another path of it: {reason}"
+        )),
         ProtocolError::Response(status, _, _) => document(format!("it answers {status}")),
         other => document(other.to_string()),
     }

@@ -52,7 +52,7 @@ pub enum HttpError {
 }
 
 /// An error and its causes in one line: the cause says what an operator needs.
-fn chain(error: &reqwest::Error) -> String {
+pub(crate) fn chain(error: &reqwest::Error) -> String {
     let mut line = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -62,6 +62,10 @@ fn chain(error: &reqwest::Error) -> String {
             line.push_str(&text);
         }
         cause = error.source();
+    }
+    // What TLS makes of an answer in plain text.
+    if line.contains("InvalidContentType") {
+        line.push_str(" (what answers there speaks http and not https)");
     }
     line
 }

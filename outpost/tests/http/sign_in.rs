@@ -1,6 +1,7 @@
 //! Signing in: from `start` to the application.
 
 use axum::http::Method;
+use gatepost::provider::ClientVerdict;
 use serde_json::json;
 use url::Url;
 
@@ -449,4 +450,21 @@ async fn in_domain_mode_a_sign_in_begins_and_ends_on_the_outposts_host() {
         .expect(200);
     let home = browser.load("https://auth.example.org/").await.expect(302);
     assert_eq!(home.location(), "https://auth.example.org/akprox/session");
+}
+
+#[tokio::test]
+async fn whether_the_provider_takes_the_client_is_known_before_anyone_signs_in() {
+    let world = World::new().await;
+    let deployment = world.outpost.deployment();
+    let provider = &deployment.providers[0];
+    let callback = "https://app.example.com/akprox/callback";
+    let verdict = provider.try_client(callback).await.expect("an answer");
+    assert_eq!(verdict, ClientVerdict::Taken);
+    // The same to the provider as a wrong secret: what it knows is shown nowhere.
+    world.provider.script().secret_in_form = true;
+    let verdict = provider.try_client(callback).await.expect("an answer");
+    assert_eq!(verdict, ClientVerdict::Refused("invalid_client".into()));
+    world.provider.script().down = true;
+    let error = provider.try_client(callback).await.expect_err("no answer");
+    assert!(error.to_string().contains("token endpoint"), "{error}");
 }

@@ -1,15 +1,15 @@
 //! `gatepost check --url`: the path that a browser takes to a sign-in, step by step, and what is
 //! wrong at the first step that does not lead on.
 //!
-//! Nothing is signed in and nothing changes: the last request shows the provider where it would
-//! ask for a password.
+//! Nothing is signed in and nothing changes: the request to the provider ends where it would ask
+//! for a password, and the session that a plugin is shown ended long ago.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
 use http::StatusCode;
-use http::header::{ACCEPT, DATE, LOCATION, SET_COOKIE};
+use http::header::{ACCEPT, COOKIE, DATE, LOCATION, SET_COOKIE};
 use serde_json::Value;
 use url::Url;
 
@@ -17,9 +17,12 @@ use super::super::say;
 use crate::application::Application;
 use crate::applications::Applications;
 use crate::authority::Authority;
+use crate::config::Mode;
 use crate::outpost::Deployment;
 use crate::provider::Provider;
+use crate::provider::http::chain;
 
+mod ended;
 #[cfg(test)]
 mod tests;
 
@@ -81,9 +84,25 @@ async fn steps(deployment: &Deployment, url: &str) -> Result<(), Wrong> {
 
     let reply = walker.get(url.as_str(), As::Script).await?;
     check_script(&reply)?;
+    let by_plugin = reply.is_plugins();
+    if by_plugin {
+        check_clock("the proxy", &reply)?;
+    }
     let reply = walker.get(url.as_str(), As::Page).await?;
-    let mut next = check_page(application, &url, &reply)?;
+    let next = check_page(application, &url, &reply)?;
+    sign_in(&walker, application, next).await?;
 
+    if by_plugin {
+        let cookie = ended::cookie(application)?;
+        let shown = walker.get_with(url.as_str(), As::Script, Some(&cookie));
+        ended::check(application, &shown.await?)?;
+        say("walk         the plugin knows what these keys sign");
+    }
+    Ok(())
+}
+
+/// Walks from `start` to where the application's providers ask for a password.
+async fn sign_in(walker: &Walker, application: &Application, mut next: Url) -> Result<(), Wrong> {
     // In domain mode `start` may send the browser to its own host first.
     for _ in 0..3 {
         let reply = walker.get(next.as_str(), As::Page).await?;
@@ -91,9 +110,9 @@ async fn steps(deployment: &Deployment, url: &str) -> Result<(), Wrong> {
         match check_start(application, provider, &next, &reply)? {
             Begun::Elsewhere(url) => next = url,
             Begun::AtProvider(url) => {
-                return at_provider(&walker, application, provider, &url).await;
+                return at_provider(walker, application, provider, &url).await;
             }
-            Begun::Choice => return each_choice(&walker, application, &next).await,
+            Begun::Choice => return each_choice(walker, application, &next).await,
         }
     }
     Err(Wrong(
@@ -131,9 +150,17 @@ fn application_of<'a>(applications: &'a Applications, url: &Url) -> Result<&'a A
     let authority = Authority::parse(&url[url::Position::BeforeHost..url::Position::AfterPort])
         .ok_or_else(|| Wrong(format!("`{url}` has no host")))?;
     let Some(application) = applications.at(&authority) else {
-        let known: Vec<&str> = applications
+        let known: Vec<String> = applications
             .iter()
-            .map(|application| application.external.origin())
+            .map(|application| {
+                let origin = application.external.origin();
+                match &application.mode {
+                    Mode::Single => origin.to_owned(),
+                    Mode::Domain(domain) => {
+                        format!("{origin} (for every host under {})", domain.as_str())
+                    }
+                }
+            })
             .collect();
         return Err(Wrong(format!(
             "no application has the host `{authority}`: the `externalUrl`s are {}",
@@ -171,6 +198,7 @@ fn check_clock(whose: &str, reply: &Reply) -> Result<(), Wrong> {
 }
 
 fn check_ping(application: &Application, reply: &Reply) -> Result<(), Wrong> {
+    check_route(application, reply)?;
     let prefix = &application.prefix;
     let wrong = match reply.status {
         StatusCode::NO_CONTENT => return Ok(()),
@@ -192,7 +220,8 @@ fn check_ping(application: &Application, reply: &Reply) -> Result<(), Wrong> {
                 .to_owned()
         }
         StatusCode::SERVICE_UNAVAILABLE => {
-            "503: the outpost is away, or the plugin refuses its settings; Traefik's log says which"
+            "503: the plugin refuses its settings, or the outpost is away; Traefik's log says \
+             which, and what is wrong with the settings"
                 .to_owned()
         }
         status if status.is_success() => format!(
@@ -202,6 +231,24 @@ fn check_ping(application: &Application, reply: &Reply) -> Result<(), Wrong> {
         status => format!("{prefix}/ping answers {status}, which the outpost never does"),
     };
     Err(Wrong(wrong))
+}
+
+/// Whether a request for the outpost reached it, and not the plugin on the application's route.
+fn check_route(application: &Application, reply: &Reply) -> Result<(), Wrong> {
+    if reply.status == StatusCode::SERVICE_UNAVAILABLE
+        && reply.body.contains("have to be routed to the outpost")
+    {
+        let host = match application.mode {
+            Mode::Single => "this host",
+            Mode::Domain(_) => "the host of `externalUrl` (and give the plugin `mode: domain`)",
+        };
+        return Err(Wrong(format!(
+            "the application's route gets {prefix}, and the plugin on it answers: the proxy needs \
+             a route for `{prefix}` at {host} that leads to the outpost and has no plugin",
+            prefix = application.prefix
+        )));
+    }
+    Ok(())
 }
 
 /// What a script gets that has no session.
@@ -232,13 +279,13 @@ fn check_script(reply: &Reply) -> Result<(), Wrong> {
             "500: the proxy takes the outpost's answer for a failure; its log says why".to_owned()
         }
         (StatusCode::SERVICE_UNAVAILABLE, _) => {
-            "503: the plugin refuses its settings, or the store is away; the logs of Traefik and \
-             of the outpost say which"
+            "503: the plugin refuses its settings, or the store is away; Traefik's log names the \
+             setting, the outpost's the store"
                 .to_owned()
         }
         (StatusCode::NOT_FOUND, _) => {
             "404: the proxy has no route here, or its middleware is broken, which Traefik answers \
-             with 404"
+             with 404; its log says so (like \"unknown plugin type\")"
                 .to_owned()
         }
         (status, _) if status.is_success() => {
@@ -315,6 +362,7 @@ fn check_start(
     at: &Url,
     reply: &Reply,
 ) -> Result<Begun, Wrong> {
+    check_route(application, reply)?;
     let has_choice = application.providers.only().is_none();
     // Asked in place, a page is answered with 401.
     let is_page = matches!(reply.status, StatusCode::OK | StatusCode::UNAUTHORIZED);
@@ -404,10 +452,22 @@ async fn at_provider(
 }
 
 impl Reply {
+    /// Whether the plugin made it. The outpost, asked in place, names a URL to sign in at that
+    /// leads back.
+    fn is_plugins(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+            && self.field("signIn").is_some_and(|url| !url.contains('?'))
+    }
+
     /// The code of a failure or refusal that the outpost or the plugin sent.
     fn error(&self) -> Option<String> {
+        self.field("error")
+    }
+
+    /// A text of such an answer.
+    fn field(&self, name: &str) -> Option<String> {
         let body: Value = serde_json::from_str(&self.body).ok()?;
-        body.get("error")?.as_str().map(str::to_owned)
+        body.get(name)?.as_str().map(str::to_owned)
     }
 
     /// The title of a page.
@@ -465,6 +525,10 @@ impl Walker {
     }
 
     async fn get(&self, url: &str, how: As) -> Result<Reply, Wrong> {
+        self.get_with(url, how, None).await
+    }
+
+    async fn get_with(&self, url: &str, how: As, cookie: Option<&str>) -> Result<Reply, Wrong> {
         let (mode, accept) = match how {
             As::Page => ("navigate", "text/html"),
             As::Script => ("cors", "application/json"),
@@ -475,17 +539,14 @@ impl Walker {
             .header("Sec-Fetch-Mode", mode)
             .header("Sec-Fetch-Site", "none")
             .header(ACCEPT, accept);
+        let request = match cookie {
+            Some(cookie) => request.header(COOKIE, cookie),
+            None => request,
+        };
         let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
         let mut response = request.send().await.map_err(|error| {
-            let error = error.without_url();
-            let mut line = format!("{shown} cannot be reached: {error}");
-            // The cause says what is wrong: a name, a port, a certificate.
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                line.push_str(&format!(": {error}"));
-                cause = error.source();
-            }
-            Wrong(line)
+            let error = chain(&error.without_url());
+            Wrong(format!("{shown} cannot be reached: {error}"))
         })?;
         let text = |name| {
             let value: Option<&http::HeaderValue> = response.headers().get(name);

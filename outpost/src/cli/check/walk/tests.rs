@@ -1,5 +1,9 @@
+use gatepost_session::cookie::Candidates;
+use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate, WindowError};
+
 use super::*;
 use crate::fixture::{application, deployment};
+use crate::outpost::Clock;
 
 fn reply(status: u16, location: Option<&str>, body: &str) -> Reply {
     Reply {
@@ -32,6 +36,10 @@ fn a_url_belongs_to_an_application() {
         ("https://any.example.org/", ""),
         ("http://app.example.com/", "`externalUrl` is https"),
         ("https://other.example.com/", "no application has the host"),
+        (
+            "https://any.example.net/",
+            "for every host under example.org",
+        ),
     ] {
         let url = Url::parse(url).expect("a URL");
         says(
@@ -187,6 +195,57 @@ fn a_page_with_a_choice_leads_on_to_each_provider_at_its_own_address() {
                 expected,
             );
         }
+    }
+}
+
+#[test]
+fn a_route_that_leads_to_the_plugin_is_named_and_so_is_where_it_lacks() {
+    let at = Url::parse("https://app.example.com/akprox/start").expect("a URL");
+    let body = "Gatepost is not set up completely: requests for /akprox have to be routed to the \
+                outpost, and this one reached the application's router.\n";
+    for (name, expected) in [("wiki", "at this host"), ("intranet", "`mode: domain`")] {
+        let application = application(name);
+        let reply = reply(503, None, body);
+        says(name, check_ping(&application, &reply), expected);
+        says(
+            name,
+            check_start(&application, application.providers.first(), &at, &reply),
+            expected,
+        );
+    }
+}
+
+#[test]
+fn a_plugin_that_does_not_know_an_ended_session_is_named() {
+    let wiki = application("wiki");
+    let plugins = |more: &str| {
+        let body = format!("{{\"error\":\"unauthenticated\",{more}\"signIn\":\"/akprox/start\"}}");
+        reply(401, None, &body)
+    };
+    assert!(plugins("").is_plugins());
+    let outposts = r#"{"error":"unauthenticated","signIn":"https://a.example/akprox/start?rd=x"}"#;
+    assert!(!reply(401, None, outposts).is_plugins());
+    let known = plugins(r#""session":"ended","#);
+    says("known", ended::check(&wiki, &known), "");
+    for (case, unknown) in [
+        ("other keys", plugins("")),
+        ("let in", reply(200, None, "<html>")),
+    ] {
+        says(case, ended::check(&wiki, &unknown), "in a circle");
+    }
+}
+
+#[test]
+fn the_session_that_a_plugin_is_shown_opens_nothing() {
+    let wiki = application("wiki");
+    let line = ended::cookie(&wiki).expect("a session");
+    let candidates = Candidates::find([line.as_bytes()], &wiki.cookie.name);
+    let session = wiki.authenticate(&candidates).expect("authentic");
+    let years_slow =
+        NumericDate::from_seconds(Clock::system().now().as_seconds() - ended::LONG_AGO_SECONDS / 2);
+    for now in [Clock::system().now(), years_slow] {
+        let outcome = session.current(now, CLOCK_SKEW_SECONDS);
+        assert_eq!(outcome.err(), Some(WindowError::Ended));
     }
 }
 
