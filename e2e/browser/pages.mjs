@@ -3,7 +3,7 @@
 // all of them are kept beside the logs.
 //
 // Where the plugin decides, it answers whoever is refused by itself, in English; else the outpost
-// does. Of what the outpost answers within a subrequest, nothing may look like success: there are no
+// does, and people choose between two providers. Of what the outpost answers within a subrequest, nothing may look like success: there are no
 // pages of a session that is in order.
 
 import assert from 'node:assert/strict';
@@ -52,6 +52,24 @@ async function beginAgainAndAgain(page, url) {
   assert.fail('no loop was noticed');
 }
 
+/**
+ * Looks at the page that asks where to sign in, and chooses the first by the keyboard alone. Their
+ * titles are the texts, with what is said of each.
+ */
+async function choose(page, name, look, titles) {
+  const links = page.locator('main a');
+  assert.deepEqual(await links.allInnerTexts(), titles);
+  const { width, height } = page.viewportSize();
+  await page.setViewportSize({ width: 320, height });
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 320, 'too wide');
+  await inspect(page, `${name}-narrow`, look);
+  await page.setViewportSize({ width, height });
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.innerText), titles[0]);
+  await inspect(page, name, look);
+  await page.keyboard.press('Enter');
+}
+
 await scenario(async ({ context, newContext, label, app, alice, bob }) => {
   await context.close();
   for (const look of [
@@ -96,7 +114,7 @@ await scenario(async ({ context, newContext, label, app, alice, bob }) => {
       assert.equal(signedOut.status(), 200);
       await inspect(second, 'signed-out', look);
     }
-    const looping = await beginAgainAndAgain(second, app('/akprox/start?rd=%2F'));
+    const looping = await beginAgainAndAgain(second, app('/akprox/start?rd=%2F&provider=main'));
     assert.ok(looping.status() >= 400, `${looping.status()}`);
     await inspect(second, 'loop', look);
     await other.close();
@@ -104,11 +122,20 @@ await scenario(async ({ context, newContext, label, app, alice, bob }) => {
     const third = await newContext({ locale, colorScheme });
     const refused = await third.newPage();
     await refused.goto(app('/'));
+    if (label === 'outpost') await choose(refused, 'choice', look, ['main', 'Our partners']);
     await signIn(refused, bob);
     await refused.waitForURL(app('/**'));
     const denied = await refused.goto(app('/'));
     assert.equal(denied.status(), 403);
     await inspect(refused, 'denied', ofRefusal);
+    if (label === 'outpost') {
+      await refused.locator('a.action').click();
+      await refused.waitForURL((url) => url.origin !== new URL(app('/')).origin);
+      await refused.goto(app('/'));
+      const last = look.language === 'de' ? 'Zuletzt verwendet' : 'Used last';
+      await choose(refused, 'choice-again', look, [`main\n${last}`, 'Our partners']);
+      await refused.waitForLoadState();
+    }
     await third.close();
   }
 });

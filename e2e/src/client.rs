@@ -95,6 +95,28 @@ impl Client {
         self.follow(request, &action, journey.into_hops())
     }
 
+    /// Presses the button of the provider's page that asks whether to sign out.
+    ///
+    /// # Errors
+    ///
+    /// When the request gets no answer or the page asks nothing.
+    pub fn confirm_sign_out(&self, page: &Answer) -> Result<Answer> {
+        let selector = |text| Selector::parse(text).map_err(|error| anyhow!("{text}: {error}"));
+        let (form, input) = (selector("form")?, selector("input[name=xsrf]")?);
+        let html = Html::parse_document(&page.body);
+        let attribute = |selector: &Selector, name: &str| {
+            let element = html.select(selector).next();
+            element.and_then(|element| element.attr(name).map(str::to_owned))
+        };
+        let action = attribute(&form, "action").with_context(|| page.body.clone())?;
+        let xsrf = attribute(&input, "value").context("a token")?;
+        let action = page.url.join(&action)?;
+        let request = self
+            .page_load(Method::POST, &action)
+            .form(&[("xsrf", xsrf.as_str()), ("logout", "yes")]);
+        Answer::read(request.send()?)
+    }
+
     /// Sends a request and follows redirects from there.
     fn follow(
         &self,

@@ -28,6 +28,20 @@ pub(crate) fn issuer(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
+/// The issuer of a second provider on this port: another host, since browsers do not tell ports
+/// apart when they send cookies, and each is to know its own people only.
+pub(crate) fn second_issuer(port: u16) -> String {
+    format!("http://127.0.0.2:{port}")
+}
+
+/// What differs between one provider and another.
+struct Seat {
+    name: &'static str,
+    issuer: String,
+    /// Paths of applications that it may send browsers to.
+    callbacks: &'static [&'static str],
+}
+
 /// The provider for applications at these origins.
 pub(crate) fn service(
     port: u16,
@@ -37,20 +51,62 @@ pub(crate) fn service(
     folder: &Path,
     logs: &Path,
 ) -> Result<Service> {
-    let at = |path: &str| -> Vec<String> {
-        let join = |origin: &String| format!("{origin}{path}");
-        origins.iter().map(join).collect()
+    let seat = Seat {
+        name: "provider",
+        issuer: issuer(port),
+        callbacks: &["/akprox/callback", "/akprox/callback/main"],
+    };
+    seated(&seat, origins, outpost_port, changes, folder, logs)
+}
+
+/// A second provider beside it, called `partners`, who has given the same subjects and names to
+/// people of its own.
+pub(crate) fn second(
+    port: u16,
+    origins: &[String],
+    outpost_port: u16,
+    folder: &Path,
+    logs: &Path,
+) -> Result<Service> {
+    let seat = Seat {
+        name: "partners",
+        issuer: second_issuer(port),
+        callbacks: &["/akprox/callback/partners"],
+    };
+    let own = json!({
+        "listen": { "host": "127.0.0.2", "port": port },
+        "users": {
+            "alice": { "email": "alice@partners.example" },
+            "bob": { "email": "bob@partners.example" },
+        },
+    });
+    seated(&seat, origins, outpost_port, &[own], folder, logs)
+}
+
+fn seated(
+    seat: &Seat,
+    origins: &[String],
+    outpost_port: u16,
+    changes: &[Value],
+    folder: &Path,
+    logs: &Path,
+) -> Result<Service> {
+    let at = |paths: &[&str]| -> Vec<String> {
+        let join = |origin: &String| -> Vec<String> {
+            paths.iter().map(|path| format!("{origin}{path}")).collect()
+        };
+        origins.iter().flat_map(join).collect()
     };
     let mut config = users::example_config()?;
     settings::merge(
         &mut config,
         &json!({
-            "issuer": issuer(port),
+            "issuer": seat.issuer,
             "clients": [{
                 "client_id": CLIENT_ID,
                 "client_secret": CLIENT_SECRET,
-                "redirect_uris": at("/akprox/callback"),
-                "post_logout_redirect_uris": at("/"),
+                "redirect_uris": at(seat.callbacks),
+                "post_logout_redirect_uris": at(&["/"]),
                 "backchannel_logout_uri":
                     format!("http://127.0.0.1:{outpost_port}/akprox/backchannel_logout"),
                 "backchannel_logout_session_required": true,
@@ -63,7 +119,7 @@ pub(crate) fn service(
     for change in changes {
         settings::merge(&mut config, change);
     }
-    let file = folder.join("provider.json");
+    let file = folder.join(format!("{}.json", seat.name));
     settings::write(&file, &config)?;
     let packages = NodePackages::provider().locate()?;
     let mut command = Command::new("node");
@@ -71,6 +127,6 @@ pub(crate) fn service(
         .arg(packages.join("server.mjs"))
         .env("PROVIDER_CONFIG", &file)
         .current_dir(layout::root());
-    let discovery = Url::parse(&issuer(port))?.join("/.well-known/openid-configuration")?;
-    Ok(Service::new("provider", command, logs).answering(discovery, StatusCode::OK))
+    let discovery = Url::parse(&seat.issuer)?.join("/.well-known/openid-configuration")?;
+    Ok(Service::new(seat.name, command, logs).answering(discovery, StatusCode::OK))
 }

@@ -45,6 +45,8 @@ pub struct SitePorts {
     pub metrics: u16,
     /// Where the provider listens.
     pub provider: u16,
+    /// Where a second provider listens, if there is one.
+    pub partners: u16,
     /// Where the app `wiki` listens.
     pub wiki: u16,
     /// Where the app `files` listens.
@@ -64,6 +66,7 @@ impl SitePorts {
             outpost: ports::free()?,
             metrics: ports::free()?,
             provider: ports::free()?,
+            partners: ports::free()?,
             wiki: ports::free()?,
             files: ports::free()?,
         })
@@ -75,6 +78,7 @@ impl SitePorts {
 pub struct Site {
     pub(crate) outpost: Service,
     pub(crate) provider: Service,
+    pub(crate) partners: Option<Service>,
     pub(crate) wiki: Upstream,
     pub(crate) wiki_host: String,
     pub(crate) files: Upstream,
@@ -96,6 +100,7 @@ pub struct SiteBuilder {
     further: Vec<Value>,
     applications: Vec<Value>,
     provider: Vec<Value>,
+    partners: bool,
 }
 
 impl SiteBuilder {
@@ -141,6 +146,13 @@ impl SiteBuilder {
         self
     }
 
+    /// Adds a second provider, called `partners`, where the same subjects and names are other
+    /// people's: at every application, people choose between it and `main`.
+    pub fn partners(mut self) -> Self {
+        self.partners = true;
+        self.applications(&json!({ "provider": null, "providers": ["main", "partners"] }))
+    }
+
     /// Starts apps, provider and outpost.
     ///
     /// # Errors
@@ -170,6 +182,10 @@ impl SiteBuilder {
             "store": { "path": folder.path().join("sessions.db") },
         });
         settings::merge(&mut config, &own);
+        if self.partners {
+            let issuer = provider::second_issuer(ports.partners);
+            add_provider(&mut config, "partners", "Our partners", &issuer)?;
+        }
         for changes in &self.outpost {
             settings::merge(&mut config, changes);
         }
@@ -188,9 +204,17 @@ impl SiteBuilder {
             folder.path(),
             &logs,
         )?;
+        let second = || {
+            let (port, outpost) = (ports.partners, ports.outpost);
+            provider::second(port, &origins, outpost, folder.path(), &logs)
+        };
+        let partners = self.partners.then(second).transpose()?;
         let wiki = Upstream::start(ports.wiki)?;
         let files = Upstream::start(ports.files)?;
         provider.start()?;
+        if let Some(partners) = &partners {
+            partners.start()?;
+        }
         let file = folder.path().join("gatepost.yaml");
         settings::write(&file, &config)?;
         let program = match self.outpost_program {
@@ -203,6 +227,7 @@ impl SiteBuilder {
         Ok(Site {
             outpost,
             provider,
+            partners,
             wiki,
             wiki_host: self.wiki_host.unwrap_or_else(|| "wiki".to_owned()),
             files,
@@ -227,6 +252,7 @@ impl Site {
             further: Vec::new(),
             applications: Vec::new(),
             provider: Vec::new(),
+            partners: false,
         }
     }
 
@@ -270,6 +296,15 @@ impl Site {
     /// The provider.
     pub fn provider(&self) -> &Service {
         &self.provider
+    }
+
+    /// The second provider.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn partners(&self) -> Result<&Service> {
+        self.partners.as_ref().context("the site has one provider")
     }
 
     /// An address at the proxy. `host` is a name as the files of `testdata/` have it, whole or
@@ -388,6 +423,17 @@ fn applications(config: &mut Value) -> Result<&mut Vec<Value>> {
         .get_mut("applications")
         .and_then(Value::as_array_mut)
         .context("the outpost's configuration has applications")
+}
+
+/// Adds a provider to the one of the outpost's configuration, alike but for this.
+fn add_provider(config: &mut Value, name: &str, title: &str, issuer: &str) -> Result<()> {
+    let providers = config.get_mut("providers").and_then(Value::as_array_mut);
+    let providers = providers.context("the outpost's configuration has providers")?;
+    let mut added = providers.first().context("a provider")?.clone();
+    let own = json!({ "name": name, "title": title, "issuer": issuer });
+    settings::merge(&mut added, &own);
+    providers.push(added);
+    Ok(())
 }
 
 /// The origins that the provider sends browsers back to.

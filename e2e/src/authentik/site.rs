@@ -90,6 +90,7 @@ impl Site {
         let mut site = Self {
             outpost: Service::new("outpost", Command::new(layout::outpost_binary()?), &logs),
             provider,
+            partners: None,
             wiki: Upstream::start(ports.wiki)?,
             wiki_host: "wiki".to_owned(),
             files: Upstream::start(ports.files)?,

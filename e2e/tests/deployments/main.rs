@@ -5,6 +5,7 @@
 
 mod caddy;
 mod checks;
+mod choice;
 mod compose;
 mod control_plane;
 mod dashboard;

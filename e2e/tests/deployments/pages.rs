@@ -10,6 +10,7 @@ use crate::checks;
 #[test]
 fn every_page_of_the_outpost() -> Result<()> {
     let site = checks::site("outpost/single.yaml")
+        .partners()
         .applications(&json!({ "require": { "groups": ["admins"] } }))
         .start()?;
     let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?

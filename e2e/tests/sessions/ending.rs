@@ -12,31 +12,12 @@ use gatepost_e2e::{Answer, ApplicationSpec, Client, Stack, layout, until};
 use gatepost_session::SessionId;
 use gatepost_session::revoked::RevokedList;
 use reqwest::{Method, StatusCode};
-use scraper::{Html, Selector};
 use serde_json::Value;
 use url::Url;
 
 /// A safety net on a busy machine. Every plugin is promised to know within five seconds, which is
 /// two of the plugin's and one of the outpost's and not for a test to time.
 const PROMISED: Duration = Duration::from_secs(60);
-
-/// Presses the button of the provider's page that asks whether to sign out.
-fn confirm_sign_out(client: &Client, page: &Answer) -> Result<Answer> {
-    let html = Html::parse_document(&page.body);
-    let input = Selector::parse("input[name=xsrf]").expect("a selector");
-    let form = Selector::parse("form").expect("a selector");
-    let attribute = |selector: &Selector, name: &str| {
-        let element = html.select(selector).next();
-        element.and_then(|element| element.attr(name).map(str::to_owned))
-    };
-    let action = attribute(&form, "action").with_context(|| page.body.clone())?;
-    let xsrf = attribute(&input, "value").context("a token")?;
-    let action = page.url.join(&action)?;
-    let request = client
-        .page_load(Method::POST, &action)
-        .form(&[("xsrf", xsrf.as_str()), ("logout", "yes")]);
-    Answer::read(request.send()?)
-}
 
 #[test]
 fn a_sign_out_at_the_provider_ends_the_sessions_of_every_application() -> Result<()> {
@@ -59,7 +40,7 @@ fn a_sign_out_at_the_provider_ends_the_sessions_of_every_application() -> Result
 
     // RP-initiated: the outpost sends the browser to the provider, which tells everyone.
     let journey = alice.open(&stack.app().url("/akprox/sign_out"))?;
-    let asked = confirm_sign_out(&alice, &journey.landed)?;
+    let asked = alice.confirm_sign_out(&journey.landed)?;
     assert_eq!(asked.location().as_ref(), Some(&page), "{}", asked.body);
 
     until("the other application's session to end", PROMISED, || {

@@ -11,6 +11,7 @@
 )]
 
 mod backchannel_logout;
+mod believed;
 mod browser;
 mod choice;
 mod conformance;

@@ -1,0 +1,261 @@
+//! An application at whose door people choose among two real providers, behind real proxies.
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Answer, Client, Journey, Service, Site, until};
+use reqwest::{Method, StatusCode};
+use scraper::{Html, Selector};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::checks::{self, RENEWAL};
+use crate::plugin::middlewares;
+
+/// The header that tells the app whose word it has.
+const ISSUER: &str = "X-Auth-Issuer";
+
+fn site() -> Result<Site> {
+    checks::site("outpost/single.yaml")
+        .partners()
+        .applications(&json!({ "headers": { "set": { ISSUER: "iss" } } }))
+        .start()
+}
+
+/// Settings of the plugin that say what the outpost's do.
+fn plugin(middleware: &str) -> Value {
+    let settings = json!({ "public": checks::PUBLIC, "headers": { "set": { ISSUER: "iss" } } });
+    middlewares(&[middleware], &settings)
+}
+
+/// What the forward auth of `testdata/traefik/` hands on, and the issuer.
+fn hands_on_issuer() -> Value {
+    let names = [
+        "X-Auth-Username",
+        "X-Auth-Groups",
+        "X-Forwarded-Email",
+        "X-Forwarded-Preferred-Username",
+        "X-Forwarded-User",
+        ISSUER,
+        "Cookie",
+    ];
+    json!({ "forwardAuth": { "authResponseHeaders": names } })
+}
+
+#[test]
+fn plugin_single() -> Result<()> {
+    let site = site()?;
+    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+        .route_with("traefik/single.yaml", &plugin("wiki-gatepost"))?
+        .start(&["wiki"])?;
+    whoever_chooses_stays_with_it(&site, StatusCode::OK)
+}
+
+#[test]
+fn route() -> Result<()> {
+    let site = site()?;
+    let mut changes = plugin("gatepost");
+    changes["http"]["middlewares"]["ask-outpost"] = hands_on_issuer();
+    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+        .route_with("traefik/route-single.yaml", &changes)?
+        .start(&["wiki"])?;
+    // Met in place, a page must not pass for consent.
+    whoever_chooses_stays_with_it(&site, StatusCode::UNAUTHORIZED)
+}
+
+#[test]
+fn forward_auth() -> Result<()> {
+    let site = site()?;
+    let changes = json!({ "http": { "middlewares": { "gatepost": hands_on_issuer() } } });
+    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        .route_with("traefik/forward-auth-single.yaml", &changes)?
+        .start(&["wiki"])?;
+    whoever_chooses_stays_with_it(&site, StatusCode::UNAUTHORIZED)
+}
+
+#[test]
+fn nginx() -> Result<()> {
+    let site = site()?;
+    let listen = format!("listen {};", site.ports().web);
+    let cookie = "proxy_set_header Cookie $app_cookie;";
+    let both = format!(
+        "{cookie}
+        auth_request_set $app_issuer $upstream_http_x_auth_issuer;
+        proxy_set_header {ISSUER} $app_issuer;"
+    );
+    let changes = [("listen 80;", &*listen), (cookie, &both)];
+    let servers = site.fitted("nginx/single.conf", &changes)?;
+    let _nginx = Nginx::start_with(&site, &servers, &["wiki"])?;
+    whoever_chooses_stays_with_it(&site, StatusCode::OK)
+}
+
+/// The links of a page, by the provider that each leads to, in their order.
+fn offers(page: &Answer) -> Result<Vec<(String, Url)>> {
+    let links = Selector::parse("a[href]").expect("a selector");
+    let html = Html::parse_document(&page.body);
+    let hrefs = html.select(&links).filter_map(|link| link.attr("href"));
+    hrefs
+        .map(|href| {
+            let url = page.url.join(href)?;
+            let mut pairs = url.query_pairs();
+            let (_, name) = pairs
+                .find(|(own, _)| own == "provider")
+                .with_context(|| format!("{url} is no offer"))?;
+            Ok((name.into_owned(), url.clone()))
+        })
+        .collect()
+}
+
+/// Opens the page, which must offer the providers in this order, and gives the link of one.
+fn choose(
+    site: &Site,
+    client: &Client,
+    status: StatusCode,
+    expected: [&str; 2],
+    name: &str,
+) -> Result<Url> {
+    let journey = client.open(&site.url("wiki", "/reports?q=1")?)?;
+    assert_eq!(journey.landed.status, status, "{journey}");
+    let offers = offers(&journey.landed)?;
+    let names: Vec<&str> = offers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, expected, "{journey}");
+    let chosen = offers.into_iter().find(|(own, _)| own == name);
+    Ok(chosen.context("an offer")?.1)
+}
+
+/// What the app saw of whoever came last: the address and whose word it is.
+fn seen(site: &Site) -> Result<(String, String)> {
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    let header = |name: &str| seen.header(name).unwrap_or_default().to_owned();
+    assert_eq!(header("x-auth-username"), "alice");
+    assert_eq!(header("x-forwarded-user"), "248289761001");
+    assert_eq!(header("cookie"), "", "what is remembered is not the app's");
+    Ok((header("x-forwarded-email"), header("x-auth-issuer")))
+}
+
+fn arrives(journey: &Journey) {
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    assert_eq!(journey.landed.url.path(), "/reports", "{journey}");
+    assert_eq!(journey.landed.url.query(), Some("q=1"), "{journey}");
+}
+
+/// How often a provider has answered a grant of this type since it was started.
+fn grants(provider: &Service, kind: &str) -> usize {
+    provider
+        .output()
+        .matches(&format!("granted {kind}"))
+        .count()
+}
+
+fn whoever_chooses_stays_with_it(site: &Site, page: StatusCode) -> Result<()> {
+    let corporate = format!("http://127.0.0.1:{}", site.ports().provider);
+    let partners = format!("http://127.0.0.2:{}", site.ports().partners);
+    let client = Client::new()?;
+    let link = choose(site, &client, page, ["main", "partners"], "main")?;
+    arrives(&client.sign_in(&link, &ALICE)?);
+    let own = ("alice@example.com".to_owned(), corporate.clone());
+    assert_eq!(seen(site)?, own);
+
+    // Signing out leads to the session's own provider, and then there is a choice again.
+    let journey = client.open(&site.url("wiki", "/akprox/sign_out")?)?;
+    let at = journey.landed.url.as_str();
+    assert!(at.starts_with(&corporate), "{journey}");
+    let link = choose(site, &client, page, ["main", "partners"], "partners")?;
+    arrives(&client.sign_in(&link, &ALICE)?);
+    let own = ("alice@partners.example".to_owned(), partners);
+    assert_eq!(seen(site)?, own);
+
+    a_mixed_up_answer_signs_nobody_in(site, page)?;
+    a_logout_at_one_is_none_at_the_other(site, &client, page)?;
+
+    // While the other provider is away, the session is renewed as if nothing were.
+    site.provider().stop();
+    let before = grants(site.partners()?, "refresh_token");
+    until("a renewal", RENEWAL, || {
+        let journey = client.open(&site.url("wiki", "/reports?q=1")?)?;
+        arrives(&journey);
+        Ok((grants(site.partners()?, "refresh_token") > before).then_some(()))
+    })?;
+    assert_eq!(seen(site)?, own);
+    let status = client
+        .fetch(Method::GET, &site.url("wiki", "/")?)
+        .send()?
+        .status();
+    assert_eq!(status, StatusCode::OK);
+
+    client.open(&site.url("wiki", "/akprox/sign_out")?)?;
+    choose(site, &client, page, ["partners", "main"], "partners")?;
+    site.provider().start()
+}
+
+/// The answer of one provider, brought to the address of the other.
+fn a_mixed_up_answer_signs_nobody_in(site: &Site, page: StatusCode) -> Result<()> {
+    let client = Client::new()?;
+    let link = choose(site, &client, page, ["main", "partners"], "main")?;
+    client.sign_in(&link, &ALICE)?;
+    // The provider knows the person from now on, so its next answer comes at once.
+    let wiki = site.url("wiki", "/")?;
+    client.add_cookie(&wiki, "gatepost=; Max-Age=0; Path=/");
+    let link = choose(site, &client, page, ["main", "partners"], "main")?;
+    let begun = Answer::read(client.page_load(Method::GET, &link).send()?)?;
+    let at_provider = begun.location().context("a redirect to the provider")?;
+    let answer = Answer::read(client.page_load(Method::GET, &at_provider).send()?)?;
+    let right = answer.location().context("a redirect back")?;
+    assert_eq!(right.path(), "/akprox/callback/main");
+    let mut wrong = right.clone();
+    wrong.set_path("/akprox/callback/partners");
+    let exchanges = (
+        grants(site.provider(), "authorization_code"),
+        grants(site.partners()?, "authorization_code"),
+    );
+    for url in [wrong, right] {
+        let answer = Answer::read(client.page_load(Method::GET, &url).send()?)?;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", url.path());
+        assert_eq!(client.cookie(&wiki, "gatepost"), None, "{}", url.path());
+    }
+    let after = (
+        grants(site.provider(), "authorization_code"),
+        grants(site.partners()?, "authorization_code"),
+    );
+    assert_eq!(after, exchanges, "no code was sent anywhere");
+    Ok(())
+}
+
+/// Ends a session at the first provider, whose back-channel logout reaches the outpost.
+fn a_logout_at_one_is_none_at_the_other(
+    site: &Site,
+    at_partners: &Client,
+    page: StatusCode,
+) -> Result<()> {
+    let wiki = site.url("wiki", "/")?;
+    let (ending, watching) = (Client::new()?, Client::new()?);
+    let link = choose(site, &ending, page, ["main", "partners"], "main")?;
+    ending.sign_in(&link, &ALICE)?;
+    // The same session in another place.
+    let cookie = ending.cookie(&wiki, "gatepost").context("a session")?;
+    watching.add_cookie(&wiki, &format!("gatepost={cookie}; Path=/"));
+    let end = Url::parse(&format!(
+        "http://127.0.0.1:{}/session/end",
+        site.ports().provider
+    ))?;
+    let asked = Answer::read(ending.page_load(Method::GET, &end).send()?)?;
+    ending.confirm_sign_out(&asked)?;
+    let session = site.url("wiki", "/akprox/session")?;
+    let outpost = Url::parse(&format!("http://127.0.0.1:{}", site.ports().outpost))?;
+    let asked_of_outpost = |client: &Client| -> Result<StatusCode> {
+        let url = outpost.join(session.path())?;
+        let host = wiki[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
+        let cookie = client.cookie(&wiki, "gatepost").unwrap_or_default();
+        let request = Client::new()?
+            .fetch(Method::GET, &url)
+            .header("Host", host)
+            .header("Cookie", format!("gatepost={cookie}"));
+        Ok(request.send()?.status())
+    };
+    until("the session to end", RENEWAL, || {
+        Ok((asked_of_outpost(&watching)? == StatusCode::UNAUTHORIZED).then_some(()))
+    })?;
+    assert_eq!(asked_of_outpost(at_partners)?, StatusCode::OK);
+    Ok(())
+}
