@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, ApplicationSpec, Client, Stack, layout, until};
+use gatepost_e2e::{ApplicationSpec, Client, Stack, layout, until};
 use gatepost_session::SessionId;
 use gatepost_session::revoked::RevokedList;
 use reqwest::{Method, StatusCode};

@@ -66,7 +66,7 @@ fn every_page_renders_in_every_language_and_escapes_what_others_wrote() {
             "choice",
             Page::Choice(&choice),
             [
-                "sign-ins from here",
+                "<strong>wiki</strong>, sign in at one of these",
                 "Example Ltd <span class=\"quiet\">Used last</span>",
             ],
             [
