@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::checks::{self, RENEWAL};
+use crate::export::gatepost;
 use crate::plugin::middlewares;
 
 /// The header that tells the app whose word it has.
@@ -149,6 +150,7 @@ fn grants(provider: &Service, kind: &str) -> usize {
 }
 
 fn whoever_chooses_stays_with_it(site: &Site, page: StatusCode) -> Result<()> {
+    check_walks_to_each(site)?;
     let corporate = format!("http://127.0.0.1:{}", site.ports().provider);
     let partners = format!("http://127.0.0.2:{}", site.ports().partners);
     let client = Client::new()?;
@@ -189,6 +191,20 @@ fn whoever_chooses_stays_with_it(site: &Site, page: StatusCode) -> Result<()> {
     site.provider().start()
 }
 
+/// `gatepost check` says what to register at each provider, and walks to both.
+fn check_walks_to_each(site: &Site) -> Result<()> {
+    let page = site.url("wiki", "/reports?q=1")?;
+    let (said, well) = gatepost(site, &["check", "--url", page.as_str()])?;
+    assert!(well && said.contains("all well"), "{said}");
+    for name in ["main", "partners"] {
+        let uri = site.url("wiki", &format!("/akprox/callback/{name}"))?;
+        assert!(said.contains(uri.as_str()), "{uri}\n{said}");
+        let step = format!("the page asks where to sign in: `{name}`");
+        assert!(said.contains(&step), "{step}\n{said}");
+    }
+    Ok(())
+}
+
 /// The answer of one provider, brought to the address of the other.
 fn a_mixed_up_answer_signs_nobody_in(site: &Site, page: StatusCode) -> Result<()> {
     let client = Client::new()?;
@@ -219,7 +235,13 @@ fn a_mixed_up_answer_signs_nobody_in(site: &Site, page: StatusCode) -> Result<()
         grants(site.partners()?, "authorization_code"),
     );
     assert_eq!(after, exchanges, "no code was sent anywhere");
-    Ok(())
+    // The audit log names the provider at which the sign-in began.
+    let issuer = format!("http://127.0.0.1:{}", site.ports().provider);
+    until("a line of the audit log", RENEWAL, || {
+        let output = site.outpost().output();
+        let line = output.lines().find(|line| line.contains("other_provider"));
+        Ok(line.map(|line| assert!(line.contains(&issuer), "{line}")))
+    })
 }
 
 /// Ends a session at the first provider, whose back-channel logout reaches the outpost.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const HOSTS: [&str; 2] = ["wiki", "files.example.org"];
 
 /// Runs `gatepost` with the site's configuration: what it printed, and whether it succeeded.
-fn gatepost(site: &Site, arguments: &[&str]) -> Result<(String, bool)> {
+pub(crate) fn gatepost(site: &Site, arguments: &[&str]) -> Result<(String, bool)> {
     let output = Command::new(layout::outpost_binary()?)
         .args(arguments)
         .arg("--config")

@@ -171,8 +171,9 @@ fn application_lines(application: &Application) -> Vec<String> {
         ]);
     }
     if application.providers.only().is_none() {
-        lines
-            .push("             `require` asks not at which of them somebody signed in".to_owned());
+        lines.push(
+            "             `require` does not ask at which of them somebody signed in".to_owned(),
+        );
     }
     lines.push(format!("             cookie `{}`", application.cookie.name));
     if !names.is_empty() {

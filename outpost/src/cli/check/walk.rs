@@ -129,8 +129,13 @@ async fn each_choice(walker: &Walker, application: &Application, at: &Url) -> Re
         say(&format!(
             "walk         the page asks where to sign in: `{name}`"
         ));
+        // The page's own links, which a template of the operator's may show in any way.
         let mut next = at.clone();
-        next.query_pairs_mut().append_pair("provider", name);
+        let mut query = next.query_pairs_mut();
+        query
+            .clear()
+            .extend_pairs([("rd", "/"), ("provider", name)]);
+        drop(query);
         let reply = walker.get(next.as_str(), As::Page).await?;
         match check_start(application, provider, &next, &reply)? {
             Begun::AtProvider(url) => at_provider(walker, application, provider, &url).await?,
