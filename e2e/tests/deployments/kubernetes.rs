@@ -68,6 +68,19 @@ fn plugin_domain() -> Result<()> {
 }
 
 #[test]
+fn route_single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _running = start(
+        &site,
+        "traefik/kubernetes.yaml",
+        "kubernetes/route-single.yaml",
+        &["wiki"],
+    )?;
+    checks::single(&site)?;
+    checks::scripts_renew_in_place(&site, "wiki")
+}
+
+#[test]
 fn forward_auth_single() -> Result<()> {
     let site = checks::site("outpost/single.yaml").start()?;
     let _running = start(
@@ -110,6 +123,7 @@ fn manifests_fit_the_custom_resource_definitions() -> Result<()> {
     for file in [
         "plugin-single.yaml",
         "plugin-domain.yaml",
+        "route-single.yaml",
         "forward-auth-single.yaml",
         "forward-auth-domain.yaml",
     ] {
