@@ -34,10 +34,10 @@ pub(crate) fn redirect(location: String) -> Respond {
     answer
 }
 
-/// Tells anything else that it has to sign in, and where; and whether it brought a session that
-/// has ended, which shows `gatepost check` that keys and names are those of the outpost.
-pub(crate) fn unauthenticated(application: &Audience, sign_in: &str, ended: bool) -> Respond {
-    let session = if ended { r#""session":"ended","# } else { "" };
+/// Tells anything else that it has to sign in, and where; and a `probe` that it is authentic,
+/// which shows `gatepost check` that keys and names are those of the outpost.
+pub(crate) fn unauthenticated(application: &Audience, sign_in: &str, probe: bool) -> Respond {
+    let session = if probe { r#""probe":"known","# } else { "" };
     let body = format!(
         r#"{{"error":"unauthenticated","message":"sign in first",{session}"signIn":{}}}"#,
         json_text(sign_in)

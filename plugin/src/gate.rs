@@ -159,7 +159,9 @@ impl Open {
             },
             Decision::SignIn(reason) => {
                 log_refusal(config, host, &reason);
-                require_sign_in(config, host, how(), reason.has_ended());
+                // `gatepost check` has signed it, to see whether we have the outpost's keys.
+                let probe = found.is_ok_and(|it| it.authentic.session_id().is_of_nobody());
+                require_sign_in(config, host, how(), probe);
             }
             Decision::Defer(Deferral::MoreGroups) => require_sign_in(config, host, how(), false),
             Decision::Defer(Deferral::Authorization) => {
@@ -383,8 +385,8 @@ fn is_for_the_outpost(config: &Config, host: &impl Host) -> bool {
     config.sign_in.prefix().contains(host.target().as_ref())
 }
 
-/// Answers someone who has no session in force, or one that has `ended`.
-fn require_sign_in(config: &Config, host: &impl Host, how: Presentation, ended: bool) {
+/// Answers someone who has no session in force. Only a `probe` learns that its own is authentic.
+fn require_sign_in(config: &Config, host: &impl Host, how: Presentation, probe: bool) {
     if is_for_the_outpost(config, host) {
         let prefix = config.sign_in.prefix();
         log(
@@ -400,7 +402,7 @@ fn require_sign_in(config: &Config, host: &impl Host, how: Presentation, ended: 
     host.respond(match how {
         Presentation::PageLoad => answer::redirect(sign_in(config, host)),
         Presentation::Form => answer::not_delivered(&start),
-        Presentation::Data => answer::unauthenticated(&config.application, &start, ended),
+        Presentation::Data => answer::unauthenticated(&config.application, &start, probe),
     });
 }
 

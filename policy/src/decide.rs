@@ -80,8 +80,7 @@ impl<'s> Denial<'s> {
     }
 }
 
-/// Why a request has no session in force. For logs: a client must not be told, but that an
-/// authentic session has ended ([`Unauthenticated::has_ended`]).
+/// Why a request has no session in force. For logs: a client must not be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unauthenticated {
     /// It carries no session cookie.
@@ -92,15 +91,6 @@ pub enum Unauthenticated {
     Window(WindowError),
     /// Its session was ended before its window.
     Revoked,
-}
-
-impl Unauthenticated {
-    /// Whether there was a session, authentic and for this application, and its time is over.
-    ///
-    /// Whoever made a cookie up learns nothing by it: theirs is as good as none.
-    pub fn has_ended(self) -> bool {
-        self == Self::Window(WindowError::Ended)
-    }
 }
 
 impl fmt::Display for Unauthenticated {

@@ -135,6 +135,17 @@ impl SessionId {
         )
     }
 
+    /// The id that no session has, since randomness does not come out as nothing but zeros: who
+    /// checks whether two sides have the same keys signs a session with it that is over.
+    pub fn of_nobody() -> Self {
+        Self::from_random([0; 24])
+    }
+
+    /// Whether it is [`Self::of_nobody`].
+    pub fn is_of_nobody(&self) -> bool {
+        self.0.bytes().all(|character| character == b'A')
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

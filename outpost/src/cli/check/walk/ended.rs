@@ -1,7 +1,7 @@
 //! Whether a plugin knows what the outpost's keys sign, found out with a session that is over.
 //!
-//! It opens nothing, so nothing happens at the application; and that it is authentic is all that
-//! the plugin says of it.
+//! It opens nothing, so nothing happens at the application; it is nobody's, and only of such a one
+//! does the plugin say whether it is authentic.
 
 use gatepost_session::{Claims, NumericDate, SessionId};
 
@@ -21,7 +21,7 @@ pub(super) fn cookie(application: &Application) -> Result<String, Wrong> {
         iss: application.providers.first().settings().issuer.to_string(),
         sub: "gatepost-check".to_owned(),
         aud: application.audience.to_string(),
-        sid: SessionId::from_random([0; 24]),
+        sid: SessionId::of_nobody(),
         iat: ended,
         exp: ended,
         rnw: ended,
@@ -44,7 +44,7 @@ pub(super) fn cookie(application: &Application) -> Result<String, Wrong> {
 
 /// Whether a plugin that was shown [`cookie`] saw that it is one.
 pub(super) fn check(application: &Application, reply: &Reply) -> Result<(), Wrong> {
-    if reply.field("session").as_deref() == Some("ended") {
+    if reply.field("probe").as_deref() == Some("known") {
         return Ok(());
     }
     Err(Wrong(format!(

@@ -225,7 +225,7 @@ fn a_plugin_that_does_not_know_an_ended_session_is_named() {
     assert!(plugins("").is_plugins());
     let outposts = r#"{"error":"unauthenticated","signIn":"https://a.example/akprox/start?rd=x"}"#;
     assert!(!reply(401, None, outposts).is_plugins());
-    let known = plugins(r#""session":"ended","#);
+    let known = plugins(r#""probe":"known","#);
     says("known", ended::check(&wiki, &known), "");
     for (case, unknown) in [
         ("other keys", plugins("")),
