@@ -10,6 +10,7 @@ use crate::authentik::{self, FromAuthentik};
 use crate::authority::{Authority, ExternalUrl};
 use crate::config::{ApplicationSettings, Mode, SessionTimes};
 use crate::machines::Machines;
+use crate::metrics::Counts;
 use crate::outpost::DeployError;
 use crate::provider::Provider;
 
@@ -46,6 +47,8 @@ pub struct Application {
     pub sign_in: SignIn,
     /// What authentik says of it that a file cannot.
     pub authentik: Option<FromAuthentik>,
+    /// What is counted of it.
+    pub counts: Counts,
     /// Signs its sessions.
     pub signer: Signer,
     verifier: Verifier,
@@ -106,6 +109,7 @@ impl Application {
             },
             sign_in,
             authentik: settings.authentik.clone(),
+            counts: Counts::of(settings.audience.as_str()),
             signer: Signer::new(ring).ok_or(DeployError::NoSigningKey)?,
             verifier,
         })

@@ -22,7 +22,7 @@ pub const TARGET: &str = "audit";
 
 /// A person signed in, and a session began.
 pub fn signed_in(application: &Application, identity: &Identity, session: &SessionId) {
-    metrics::signed_in(application.audience.as_str(), Success::Succeeded);
+    application.counts.signed_in(Success::Succeeded);
     tracing::info!(
         target: TARGET,
         event = "sign_in",
@@ -37,7 +37,7 @@ pub fn signed_in(application: &Application, identity: &Identity, session: &Sessi
 
 /// A sign-in came back from the provider and did not end in a session.
 pub fn sign_in_failed(application: &Application, provider: &Provider, failure: &Failure) {
-    metrics::signed_in(application.audience.as_str(), Success::Failed);
+    application.counts.signed_in(Success::Failed);
     tracing::info!(
         target: TARGET,
         event = "sign_in_failed",
@@ -99,7 +99,7 @@ pub fn machine_refused(
 
 /// A person signed out.
 pub fn signed_out(application: &Application, claims: &Claims) {
-    metrics::signed_out(application.audience.as_str());
+    application.counts.signed_out();
     person("sign_out", "signed out", application, claims);
 }
 

@@ -5,12 +5,16 @@
 //! program chose: names of applications and providers, and words of the enums here. Nothing that a
 //! client sent becomes one, since each new value would stay in memory for good.
 
-use std::time::{Duration, Instant};
+mod kept;
+
+use std::time::Instant;
 
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
+pub use kept::{Counts, Timings};
 
 const BUILD: &str = "gatepost_build_info";
 const DECISIONS: &str = "gatepost_decisions_total";
@@ -31,9 +35,6 @@ const SESSIONS: &str = "gatepost_sessions";
 const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0,
 ];
-
-/// The application of a request at a host that has none.
-pub const NO_APPLICATION: &str = "";
 
 /// Where the values are collected.
 #[derive(Clone)]
@@ -196,24 +197,6 @@ impl<T, E> From<&Result<T, E>> for Success {
     }
 }
 
-/// Counts a decision about a request to `application`.
-pub fn decided(application: &str, verdict: Verdict) {
-    counter!(DECISIONS, "application" => application.to_owned(), "verdict" => verdict.word())
-        .increment(1);
-}
-
-/// Counts a sign-in that came back from the provider.
-pub fn signed_in(application: &str, success: Success) {
-    counter!(SIGN_INS, "application" => application.to_owned(), "outcome" => success.word())
-        .increment(1);
-}
-
-/// Counts a renewal.
-pub fn renewed(application: &str, success: Success) {
-    counter!(RENEWALS, "application" => application.to_owned(), "outcome" => success.word())
-        .increment(1);
-}
-
 /// Counts what came of asking a provider whether a session holds.
 pub fn confirmed(provider: &str, outcome: Confirmed) {
     counter!(CONFIRMATIONS, "provider" => provider.to_owned(), "outcome" => outcome.word())
@@ -227,11 +210,6 @@ pub fn machine_checked(application: &str, scheme: &'static str, success: Success
         "application" => application.to_owned(), "scheme" => scheme, "outcome" => success.word()
     )
     .increment(1);
-}
-
-/// Counts a sign-out.
-pub fn signed_out(application: &str) {
-    counter!(SIGN_OUTS, "application" => application.to_owned()).increment(1);
 }
 
 /// Counts sessions that were ended by someone else than whose they were.
@@ -254,19 +232,6 @@ pub fn sessions_are(count: usize) {
 /// Says whether a provider has been found.
 pub fn provider_is(name: &str, available: bool) {
     gauge!(PROVIDER_UP, "provider" => name.to_owned()).set(u8::from(available));
-}
-
-/// Notes how long an endpoint took.
-pub fn answered(endpoint: &'static str, took: Duration) {
-    histogram!(REQUESTS, "endpoint" => endpoint).record(took);
-}
-
-/// Times an operation of the store.
-pub async fn time_store<T>(operation: &'static str, work: impl Future<Output = T>) -> T {
-    let begun = Instant::now();
-    let done = work.await;
-    histogram!(STORE, "operation" => operation).record(begun.elapsed());
-    done
 }
 
 /// Times a request to a provider.

@@ -11,6 +11,7 @@ use crate::application::{Application, Providers};
 use crate::applications::Applications;
 use crate::config::{Config, SessionTimes};
 use crate::limits::Limits;
+use crate::metrics::Timings;
 use crate::pages::Pages;
 use crate::provider::{HttpError, Provider};
 use crate::seal::SealingKeys;
@@ -18,6 +19,7 @@ use crate::sessions::{Endings, Renewals};
 use crate::store::{self, OpenStoreError, SessionStore, TimedStore};
 use crate::traefik;
 use crate::trust::TrustedProxies;
+use crate::web::Endpoint;
 
 /// How often ended sessions are dropped from the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -185,6 +187,8 @@ pub struct Outpost {
     pub(crate) renewals: Arc<Renewals>,
     /// Tells the time.
     pub clock: Clock,
+    /// How long requests take.
+    pub(crate) timings: Timings,
 }
 
 impl Outpost {
@@ -209,13 +213,14 @@ impl Outpost {
         store: Arc<dyn SessionStore>,
     ) -> Result<Arc<Self>, DeployError> {
         let deployment = ArcSwap::from_pointee(Deployment::new(config, None)?);
-        let store: Arc<dyn SessionStore> = Arc::new(TimedStore(store));
+        let store: Arc<dyn SessionStore> = Arc::new(TimedStore::new(store));
         Ok(Arc::new(Self {
             deployment,
             endings: Arc::new(Endings::new(Arc::clone(&store), clock.clone())),
             renewals: Arc::default(),
             store,
             clock,
+            timings: Timings::of_requests(Endpoint::names()),
         }))
     }
 

@@ -27,8 +27,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// well; shorter than what Kubernetes grants (30 s).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// How often histograms are tidied up.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// How often histograms are tidied up. Until then they keep every value, 16 bytes each, and a busy
+/// outpost notes a hundred thousand a second.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the outpost cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,8 @@ pub enum Source {
 ///
 /// [`ServeError`], before anything is served.
 pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
+    // First, since whatever counts finds its counters when it is made.
+    let metrics = Metrics::install()?;
     let outpost = Outpost::new(&config, Clock::system())?;
     let public = bind(config.listen.http)?;
     let secure = match config.listen.https {
@@ -77,7 +80,6 @@ pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
         None => None,
     };
     let operations = bind(config.listen.metrics)?;
-    let metrics = Metrics::install()?;
     announce(
         &config,
         &public,

@@ -18,7 +18,6 @@ use gatepost_policy::Presentation;
 use http::Method;
 use tracing::Instrument as _;
 
-use crate::metrics;
 use crate::outpost::{Deployment, Outpost};
 use crate::pages::{Language, Reader};
 use crate::traces;
@@ -40,6 +39,7 @@ mod visit;
 
 pub use choice::{Choice, Offer};
 use correlation::Correlation;
+use endpoint::NO_ENDPOINT;
 pub use endpoint::{Dialect, Endpoint, OwnEndpoint};
 pub use failure::{Failure, FailureText, LoopCause};
 pub use outcome::{Answer, Channel, Denied, Outcome, Pass};
@@ -88,7 +88,7 @@ async fn respond(
         deployment,
     };
     let found = Endpoint::of(visit.target_str(), &deployment.applications);
-    let named = found.map_or("none", Endpoint::name);
+    let named = found.map_or(NO_ENDPOINT, Endpoint::name);
     traces::routed(&parts.method, named);
     let (channel, presentation, answer) = match found {
         Some(Endpoint::Auth(dialect)) => {
@@ -116,7 +116,7 @@ async fn respond(
         language: Language::accepted(visit.header_text("accept-language")),
     };
     let response = answer.into_response(channel, presentation, reader);
-    metrics::answered(named, begun.elapsed());
+    outpost.timings.note(named, begun.elapsed());
     response
 }
 

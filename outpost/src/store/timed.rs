@@ -1,28 +1,74 @@
 //! A store whose operations are seen: timed, and spans of the requests that they are for.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 use tracing::Instrument as _;
 
 use super::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
 use crate::config::SessionTimes;
-use crate::metrics::{sessions_are, time_store};
+use crate::metrics::{Timings, sessions_are};
 use crate::revocation::Revocation;
 use crate::traces;
 
+/// What is timed.
+const OPERATIONS: [&str; 13] = [
+    "insert",
+    "find",
+    "touch",
+    "update",
+    "remove",
+    "list",
+    "sweep",
+    "revoke",
+    "revocations",
+    "was_used",
+    "use_once",
+    "lock",
+    "unlock",
+];
+
 /// Passes everything on to another store, and notes how long it took.
 #[derive(Debug)]
-pub struct TimedStore(pub Arc<dyn SessionStore>);
+pub struct TimedStore {
+    store: Arc<dyn SessionStore>,
+    timings: Timings,
+}
+
+impl TimedStore {
+    /// Times the operations of this store.
+    pub fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self {
+            store,
+            timings: Timings::of_store(OPERATIONS),
+        }
+    }
+
+    async fn observe<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreUnavailable>>,
+    ) -> Result<T, StoreUnavailable> {
+        let span = traces::store_operation(operation);
+        let begun = Instant::now();
+        let done = work.instrument(span.clone()).await;
+        self.timings.note(operation, begun.elapsed());
+        if done.is_err() {
+            traces::failed(&span);
+        }
+        done
+    }
+}
 
 #[async_trait::async_trait]
 impl SessionStore for TimedStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
-        observe("insert", self.0.insert(record)).await
+        self.observe("insert", self.store.insert(record)).await
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        observe("find", self.0.find(id)).await
+        self.observe("find", self.store.find(id)).await
     }
 
     async fn touch(
@@ -31,19 +77,20 @@ impl SessionStore for TimedStore {
         now: NumericDate,
         window_ends: NumericDate,
     ) -> Result<(), StoreUnavailable> {
-        observe("touch", self.0.touch(id, now, window_ends)).await
+        self.observe("touch", self.store.touch(id, now, window_ends))
+            .await
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
-        observe("update", self.0.update(record)).await
+        self.observe("update", self.store.update(record)).await
     }
 
     async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        observe("remove", self.0.remove(which)).await
+        self.observe("remove", self.store.remove(which)).await
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        observe("list", self.0.list(limit)).await
+        self.observe("list", self.store.list(limit)).await
     }
 
     async fn sweep(
@@ -51,26 +98,28 @@ impl SessionStore for TimedStore {
         now: NumericDate,
         times: &SessionTimes,
     ) -> Result<usize, StoreUnavailable> {
-        let left = observe("sweep", self.0.sweep(now, times)).await?;
+        let left = self.observe("sweep", self.store.sweep(now, times)).await?;
         sessions_are(left);
         Ok(left)
     }
 
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
-        observe("revoke", self.0.revoke(revocations)).await
+        self.observe("revoke", self.store.revoke(revocations)).await
     }
 
     async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
         // Asked all the time, so it would hide what the others take.
-        self.0.revocations_revision().await
+        self.store.revocations_revision().await
     }
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
-        observe("revocations", self.0.revocations(now)).await
+        self.observe("revocations", self.store.revocations(now))
+            .await
     }
 
     async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
-        observe("was_used", self.0.was_used(what, now)).await
+        self.observe("was_used", self.store.was_used(what, now))
+            .await
     }
 
     async fn use_once(
@@ -79,30 +128,19 @@ impl SessionStore for TimedStore {
         now: NumericDate,
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
-        observe("use_once", self.0.use_once(what, now, expires)).await
+        self.observe("use_once", self.store.use_once(what, now, expires))
+            .await
     }
 
     async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
-        observe("lock", self.0.lock(id)).await
+        self.observe("lock", self.store.lock(id)).await
     }
 
     async fn unlock(&self, lock: RenewalLock) -> Result<(), StoreUnavailable> {
-        observe("unlock", self.0.unlock(lock)).await
+        self.observe("unlock", self.store.unlock(lock)).await
     }
 
     fn use_keys(&self, ring: &KeyRing) {
-        self.0.use_keys(ring);
+        self.store.use_keys(ring);
     }
-}
-
-async fn observe<T>(
-    operation: &'static str,
-    work: impl Future<Output = Result<T, StoreUnavailable>>,
-) -> Result<T, StoreUnavailable> {
-    let span = traces::store_operation(operation);
-    let done = time_store(operation, work).instrument(span.clone()).await;
-    if done.is_err() {
-        traces::failed(&span);
-    }
-    done
 }

@@ -8,6 +8,9 @@ use crate::authentik;
 /// The prefixes that are always understood: Gatepost's own, and that of authentik's outposts.
 const PREFIXES: [&str; 2] = ["/akprox", "/outpost.goauthentik.io"];
 
+/// What a path that is no endpoint's is called in metrics.
+pub(super) const NO_ENDPOINT: &str = "none";
+
 /// An endpoint of the outpost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -51,6 +54,28 @@ pub enum Dialect {
 }
 
 impl Endpoint {
+    /// What every path is called in metrics.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let auth = [
+            Dialect::Traefik,
+            Dialect::Caddy,
+            Dialect::Envoy,
+            Dialect::Nginx,
+        ];
+        let own = [
+            OwnEndpoint::Start,
+            OwnEndpoint::Callback,
+            OwnEndpoint::SignOut,
+            OwnEndpoint::Session,
+        ];
+        auth.map(Self::Auth)
+            .into_iter()
+            .chain(own.map(Self::Own))
+            .chain([Self::BackchannelLogout, Self::Ping])
+            .map(Self::name)
+            .chain([NO_ENDPOINT])
+    }
+
     /// The endpoint that a request target (path and query) means, if it is one of the outpost's.
     pub fn of(target: &str, applications: &Applications) -> Option<Self> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));

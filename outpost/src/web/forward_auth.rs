@@ -11,7 +11,7 @@ use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
 use crate::authority::Authority;
-use crate::metrics::{self, Success};
+use crate::metrics::Success;
 use crate::sessions::{ConfirmError, Confirmation, Kept, MintError};
 use crate::store::{SessionRecord, StoreUnavailable};
 use crate::traces;
@@ -84,7 +84,7 @@ impl Site<'_> {
             }
         };
         if let Some(verdict) = answer.outcome.verdict() {
-            metrics::decided(application.audience.as_str(), verdict);
+            application.counts.decided(verdict);
         }
         answer
     }
@@ -171,7 +171,7 @@ impl Site<'_> {
             .outpost
             .renew_session(self.deployment, application, &record, &candidates)
             .await;
-        metrics::renewed(application.audience.as_str(), Success::from(&renewed));
+        application.counts.renewed(Success::from(&renewed));
         match renewed {
             Ok(minted) => Found {
                 session: Ok(minted.session),

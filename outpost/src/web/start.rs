@@ -17,7 +17,7 @@ use crate::application::Application;
 use crate::authentik;
 use crate::config::Mode;
 use crate::flow::FlowCookies;
-use crate::metrics::{self, Success};
+use crate::metrics::Success;
 use crate::provider::{Provider, SignInError};
 use crate::return_to::ReturnTo;
 use crate::sessions::{ConfirmError, Confirmation, Kept};
@@ -201,7 +201,7 @@ impl Site<'_> {
             .outpost
             .renew_session(self.deployment, application, record, &candidates)
             .await;
-        metrics::renewed(application.audience.as_str(), Success::from(&renewed));
+        application.counts.renewed(Success::from(&renewed));
         match renewed {
             Ok(minted) => {
                 tracing::debug!(application = %application.audience, "session renewed");

@@ -1,0 +1,103 @@
+//! What is counted at every request, found once: looking a counter up by its labels takes longer
+//! than everything else about counting.
+
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+use super::{DECISIONS, RENEWALS, REQUESTS, SIGN_INS, SIGN_OUTS, STORE, Success, Verdict};
+
+/// The counters of an application. They stand at 0 from the beginning, so that a rate sees the
+/// first event too.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    decisions: [(Verdict, Counter); 4],
+    sign_ins: [(Success, Counter); 2],
+    renewals: [(Success, Counter); 2],
+    sign_outs: Counter,
+}
+
+impl Counts {
+    /// Those of the application with this name.
+    pub fn of(application: &str) -> Self {
+        let by_outcome = |name: &'static str| {
+            [Success::Succeeded, Success::Failed].map(|success| {
+                let counter = counter!(
+                    name, "application" => application.to_owned(), "outcome" => success.word()
+                );
+                (success, counter)
+            })
+        };
+        let verdicts = [
+            Verdict::Allow,
+            Verdict::SignIn,
+            Verdict::Deny,
+            Verdict::Failed,
+        ];
+        Self {
+            decisions: verdicts.map(|verdict| {
+                let counter = counter!(
+                    DECISIONS, "application" => application.to_owned(), "verdict" => verdict.word()
+                );
+                (verdict, counter)
+            }),
+            sign_ins: by_outcome(SIGN_INS),
+            renewals: by_outcome(RENEWALS),
+            sign_outs: counter!(SIGN_OUTS, "application" => application.to_owned()),
+        }
+    }
+
+    /// Counts a decision about a request.
+    pub fn decided(&self, verdict: Verdict) {
+        count(&self.decisions, verdict);
+    }
+
+    /// Counts a sign-in that came back from the provider.
+    pub fn signed_in(&self, success: Success) {
+        count(&self.sign_ins, success);
+    }
+
+    /// Counts a renewal.
+    pub fn renewed(&self, success: Success) {
+        count(&self.renewals, success);
+    }
+
+    /// Counts a sign-out.
+    pub fn signed_out(&self) {
+        self.sign_outs.increment(1);
+    }
+}
+
+fn count<T: Copy + Eq>(counters: &[(T, Counter)], which: T) {
+    let found = counters.iter().find(|(label, _)| *label == which);
+    if let Some((_, counter)) = found {
+        counter.increment(1);
+    }
+}
+
+/// How long things took, by one label whose values are known from the beginning.
+#[derive(Debug)]
+pub struct Timings(Vec<(&'static str, Histogram)>);
+
+impl Timings {
+    /// Of requests, by these endpoints.
+    pub fn of_requests(endpoints: impl IntoIterator<Item = &'static str>) -> Self {
+        let timing = |endpoint| (endpoint, histogram!(REQUESTS, "endpoint" => endpoint));
+        Self(endpoints.into_iter().map(timing).collect())
+    }
+
+    /// Of the session store, by these operations.
+    pub fn of_store(operations: impl IntoIterator<Item = &'static str>) -> Self {
+        let timing = |operation| (operation, histogram!(STORE, "operation" => operation));
+        Self(operations.into_iter().map(timing).collect())
+    }
+
+    /// Notes how long it took.
+    pub fn note(&self, label: &'static str, took: Duration) {
+        let found = self.0.iter().find(|(known, _)| *known == label);
+        debug_assert!(found.is_some(), "no timing of {label}");
+        if let Some((_, histogram)) = found {
+            histogram.record(took);
+        }
+    }
+}
