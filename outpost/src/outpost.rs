@@ -18,7 +18,7 @@ use crate::seal::SealingKeys;
 use crate::sessions::{Endings, Renewals};
 use crate::store::{self, OpenStoreError, SessionStore, TimedStore};
 use crate::traefik;
-use crate::trust::TrustedProxies;
+use crate::trust::{TrustedProxies, Unbelieved};
 use crate::web::Endpoint;
 
 /// How often ended sessions are dropped from the store.
@@ -66,6 +66,8 @@ pub struct Deployment {
     pub providers: Vec<Arc<Provider>>,
     /// Whose forwarded headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// Whether somebody else's came.
+    pub unbelieved: Unbelieved,
     /// How long sessions last.
     pub times: SessionTimes,
     /// Seals flow cookies.
@@ -164,6 +166,7 @@ impl Deployment {
             applications: Applications::new(applications),
             providers,
             trusted_proxies: config.trusted_proxies.clone(),
+            unbelieved: Unbelieved::default(),
             times,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Store),

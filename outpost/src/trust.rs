@@ -1,6 +1,7 @@
 //! Whose forwarded headers are believed.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
@@ -63,6 +64,24 @@ impl TrustedProxies {
         // An IPv4 peer of a socket that listens on both shows as `::ffff:a.b.c.d`.
         let peer = peer.to_canonical();
         self.0.iter().any(|network| network.contains(&peer))
+    }
+}
+
+/// Remembers whether it has been said that a proxy is not among the trusted ones.
+#[derive(Debug, Default)]
+pub struct Unbelieved(AtomicBool);
+
+impl Unbelieved {
+    /// Notes that this peer speaks for others and is not believed: the first one is logged, which
+    /// is most likely the operator's proxy.
+    pub fn note(&self, peer: IpAddr) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                peer = %peer.to_canonical(),
+                "what this peer says in `X-Forwarded-*` is not believed: if it is your proxy, name \
+                 it in `trustedProxies`; until then all of its clients are one to `rateLimit`",
+            );
+        }
     }
 }
 

@@ -129,6 +129,9 @@ struct Site<'a> {
 
 impl Site<'_> {
     async fn own_endpoint(self, endpoint: OwnEndpoint, visit: &Visit<'_>) -> Answer {
+        if let Some(peer) = visit.unbelieved_proxy() {
+            self.deployment.unbelieved.note(peer);
+        }
         if endpoint != OwnEndpoint::Session
             && let Err(too_many) = self.deployment.limits.count(visit.client())
         {

@@ -159,6 +159,12 @@ impl<'a> Visit<'a> {
         self.trusted_peer
     }
 
+    /// The peer, if it says for whom it asks and is not believed.
+    pub fn unbelieved_proxy(&self) -> Option<IpAddr> {
+        let speaks_for_others = self.headers.contains_key("x-forwarded-for");
+        (speaks_for_others && !self.trusted_peer).then_some(self.peer)
+    }
+
     /// Whom it is from, if that is known: for limits and for nothing else, since no decision hangs
     /// on an address.
     pub fn client(&self) -> Option<Client> {

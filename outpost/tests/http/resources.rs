@@ -248,6 +248,34 @@ async fn floods_of_headers_and_endless_bodies_are_refused() {
     }
 }
 
+/// Without that, nobody would find out why everyone is one client.
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_named_once() {
+    let folder = Folder::new("untrusted");
+    let provider = Provider::start().await;
+    let config = write_config(&folder, &provider, "");
+    let text = fs::read_to_string(&config).expect("written");
+    let untrusted = text.replace("[127.0.0.1]", "[192.0.2.1]");
+    assert_ne!(text, untrusted, "it trusts somebody");
+    fs::write(&config, untrusted).expect("written");
+    let running = Running::start(&config);
+    running.ready().await;
+    let url = format!("http://{}/akprox/start", running.http);
+    for _ in 0..3 {
+        let request = client().build().expect("a client").get(&url);
+        let request = request.header("Host", "app.example.com");
+        let answer = request.header("X-Forwarded-For", "198.51.100.1");
+        assert_eq!(
+            answer.send().await.expect("an answer").status(),
+            StatusCode::FOUND
+        );
+    }
+    let log = running.lines.all();
+    let named = log.lines().filter(|line| line.contains("trustedProxies"));
+    let named: Vec<_> = named.filter(|line| line.contains("127.0.0.1")).collect();
+    assert_eq!(named.len(), 1, "{log}");
+}
+
 #[tokio::test]
 async fn a_flood_of_sign_ins_is_slowed_down_and_leaves_nothing_behind() {
     let outpost = Outpost::start("flood", "rateLimit: {perSecond: 5, burst: 100}\n").await;
