@@ -430,11 +430,15 @@ fn log_refusal(config: &Config, host: &impl Host, reason: &Unauthenticated) {
 
 /// What an operator compares with the rule: names of groups differ by a letter.
 fn log_denial(config: &Config, host: &impl Host, denial: &Denial<'_>) {
-    if Level::Debug >= config.log_level {
-        let groups = denial.identity().groups.join(", ");
-        let message = format!("signed in, but `require` does not admit: groups {groups}");
-        host.log(Level::Debug, &message);
-    }
+    let groups = denial.identity().groups.iter();
+    let groups: Vec<&str> = groups.map(String::as_str).collect();
+    let groups = groups.join(", ");
+    log(
+        config,
+        host,
+        Level::Debug,
+        &format!("signed in, but `require` does not admit: groups {groups}"),
+    );
 }
 
 fn log(config: &Config, host: &impl Host, level: Level, message: &str) {
