@@ -1,6 +1,6 @@
 //! An application at whose door people choose among two real providers, behind real proxies.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Answer, Client, Journey, Service, Site, until};
@@ -92,7 +92,7 @@ fn nginx() -> Result<()> {
 
 /// The links of a page, by the provider that each leads to, in their order.
 fn offers(page: &Answer) -> Result<Vec<(String, Url)>> {
-    let links = Selector::parse("a[href]").expect("a selector");
+    let links = Selector::parse("a[href]").map_err(|error| anyhow!("{error}"))?;
     let html = Html::parse_document(&page.body);
     let hrefs = html.select(&links).filter_map(|link| link.attr("href"));
     hrefs

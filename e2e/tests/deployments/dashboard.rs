@@ -28,19 +28,21 @@ const VARIABLES: [(&str, &str); 3] = [
 fn queries() -> Result<Vec<(String, String)>> {
     let path = layout::root().join("deploy/grafana/gatepost.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
-    let panels = dashboard["panels"].as_array().context("panels")?;
+    let panels = dashboard.get("panels").and_then(Value::as_array);
     let mut queries = Vec::new();
-    for panel in panels {
-        let title = panel["title"].as_str().context("a title")?;
-        for target in panel["targets"].as_array().context("targets")? {
-            let expression = target["expr"].as_str().context("an expression")?;
+    let text = |of: &'_ Value, key: &str| of.get(key).and_then(Value::as_str).map(str::to_owned);
+    for panel in panels.context("panels")? {
+        let title = text(panel, "title").context("a title")?;
+        let targets = panel.get("targets").and_then(Value::as_array);
+        for target in targets.context("targets")? {
+            let expression = text(target, "expr").context("an expression")?;
             let expression = VARIABLES
                 .iter()
-                .fold(expression.to_owned(), |text, (variable, value)| {
+                .fold(expression, |text, (variable, value)| {
                     text.replace(variable, value)
                 });
             ensure!(!expression.contains('$'), "{title}: {expression}");
-            queries.push((title.to_owned(), expression));
+            queries.push((title.clone(), expression));
         }
     }
     Ok(queries)
