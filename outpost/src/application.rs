@@ -163,6 +163,13 @@ impl Application {
         }
     }
 
+    /// The `Set-Cookie` line of a cookie of the outpost's own, beside the session's. `max_age` is in
+    /// seconds, and 0 removes it.
+    pub fn own_cookie(&self, name: &str, value: &str, path: &str, max_age: u32) -> String {
+        let secure = if self.cookie.secure { "; Secure" } else { "" };
+        format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
+    }
+
     /// For how long its sessions last at most, in seconds.
     pub fn lifetime(&self, times: &SessionTimes) -> u64 {
         let own = self.authentik.as_ref().and_then(|own| own.lifetime);

@@ -28,7 +28,7 @@ use crate::seal::SealingKeys;
 mod tests;
 
 /// How long a person may take at the provider, in seconds.
-const LIFETIME_SECONDS: u64 = 600;
+const LIFETIME_SECONDS: u32 = 600;
 
 /// The most flows that one browser has under way for an application. Beyond it the oldest is
 /// dropped: requests with many cookies are refused by servers.
@@ -108,7 +108,7 @@ impl<'a> FlowCookies<'a> {
             verifier: flow.code_verifier.secret().clone(),
             rd: flow.return_to.as_str().to_owned(),
             silent: flow.silent,
-            exp: now.plus_seconds(LIFETIME_SECONDS),
+            exp: now.plus_seconds(LIFETIME_SECONDS.into()),
         };
         let value = self
             .keys
@@ -200,22 +200,17 @@ impl<'a> FlowCookies<'a> {
     /// The `Set-Cookie` lines that set a flow to a value, or remove it.
     fn lines(&self, id: &str, value: Option<&str>) -> Vec<String> {
         let max_age = if value.is_some() { LIFETIME_SECONDS } else { 0 };
-        let line = |name: &str, value: &str, path: &str, secure: &str| {
-            format!(
-                "{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}"
-            )
+        let line = |name: &str, value: &str, path: &str| {
+            self.application.own_cookie(name, value, path, max_age)
         };
         let name = self.name(id);
         let path = self.application.flow_path();
         let flow = value.unwrap_or_default();
         if self.application.cookie.secure {
             let mark = if value.is_some() { "1" } else { "" };
-            vec![
-                line(&name, flow, path, "; Secure"),
-                line(&mark_name(id), mark, "/", "; Secure"),
-            ]
+            vec![line(&name, flow, path), line(&mark_name(id), mark, "/")]
         } else {
-            vec![line(&name, flow, path, "")]
+            vec![line(&name, flow, path)]
         }
     }
 

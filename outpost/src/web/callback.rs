@@ -53,8 +53,7 @@ impl Site<'_> {
                     // Used up: this outpost, or another that died over it, has exchanged it
                     // before. Whoever is signed in at the provider is soon back with another.
                     Err(Failure::SignIn(SignInError::CodeRefused)) => {
-                        let chosen = application.callback_name(provider).map(|_| &**provider);
-                        let to = start_at(application, &return_to, chosen);
+                        let to = start_at(application, &return_to, Some(provider));
                         Outcome::Redirect { to }.into()
                     }
                     Err(failure) => {

@@ -82,15 +82,8 @@ pub(super) fn chosen<'a>(
 pub(super) fn remember(application: &Application, provider: &Provider) -> Option<String> {
     let value = application.callback_name(provider)?;
     let name = cookie_name(application);
-    let path = &application.prefix;
-    let secure = if application.cookie.secure {
-        "; Secure"
-    } else {
-        ""
-    };
-    Some(format!(
-        "{name}={value}; Path={path}; Max-Age={REMEMBERED_SECONDS}; HttpOnly; SameSite=Lax{secure}"
-    ))
+    let path = application.prefix.as_str();
+    Some(application.own_cookie(&name, value, path, REMEMBERED_SECONDS))
 }
 
 fn last_used<'a>(application: &'a Application, visit: &Visit<'_>) -> Option<&'a Arc<Provider>> {

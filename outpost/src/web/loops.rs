@@ -71,12 +71,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn cookie(&self, value: &str, max_age: u32) -> String {
-        let secure = if self.application.cookie.secure {
-            "; Secure"
-        } else {
-            ""
-        };
-        let path = &self.application.prefix;
-        format!("{NAME}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
+        let path = self.application.prefix.as_str();
+        self.application.own_cookie(NAME, value, path, max_age)
     }
 }

@@ -85,17 +85,19 @@ impl Site<'_> {
             let cause = self.loop_cause(application, visit);
             return Answer::from(Failure::Loop(cause)).and_cookies([attempts.forget()]);
         }
-        let only = || application.providers.only();
         let answer = match self.renewed(application, visit, &return_to).await {
             Renewed::Done(answer) => answer,
             Renewed::AtProvider(provider) => {
                 self.begin(application, provider, visit, return_to, true)
             }
-            Renewed::Nobody => match only().or_else(|| choice::chosen(application, visit)) {
-                Some(provider) => self.begin(application, provider, visit, return_to, false),
-                // No attempt: no redirect leads on from here, and the choice will be one.
-                None => return choice::ask(application, visit, &return_to),
-            },
+            Renewed::Nobody => {
+                let only = application.providers.only();
+                match only.or_else(|| choice::chosen(application, visit)) {
+                    Some(provider) => self.begin(application, provider, visit, return_to, false),
+                    // No attempt: no redirect leads on from here, and the choice will be one.
+                    None => return choice::ask(application, visit, &return_to),
+                }
+            }
         };
         answer.and_cookies([attempts.one_more()])
     }
@@ -286,7 +288,8 @@ impl Site<'_> {
     }
 }
 
-/// Where a sign-in starts that leads to `return_to`: at this provider, if one is named.
+/// Where a sign-in starts that leads to `return_to`: at this provider, if one is named and there is
+/// a choice.
 pub(super) fn start_at(
     application: &Application,
     return_to: &ReturnTo,
@@ -294,8 +297,8 @@ pub(super) fn start_at(
 ) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("rd", return_to.as_str());
-    if let Some(provider) = provider {
-        query.append_pair("provider", &provider.settings().name);
+    if let Some(name) = provider.and_then(|provider| application.callback_name(provider)) {
+        query.append_pair("provider", name);
     }
     format!("{}?{}", own_url(application, "start"), query.finish())
 }
