@@ -35,55 +35,46 @@ pub(crate) fn second_issuer(port: u16) -> String {
 }
 
 /// What differs between one provider and another.
-struct Seat {
+pub(crate) struct Seat {
     name: &'static str,
     issuer: String,
     /// Paths of applications that it may send browsers to.
     callbacks: &'static [&'static str],
+    /// Changes of the example's configuration.
+    own: Value,
+}
+
+impl Seat {
+    /// The provider that every stack has.
+    pub(crate) fn main(port: u16) -> Self {
+        Self {
+            name: "provider",
+            issuer: issuer(port),
+            callbacks: &["/akprox/callback", "/akprox/callback/main"],
+            own: json!({}),
+        }
+    }
+
+    /// A second one beside it, called `partners`, who has given the same subjects and names to
+    /// people of its own.
+    pub(crate) fn partners(port: u16) -> Self {
+        Self {
+            name: "partners",
+            issuer: second_issuer(port),
+            callbacks: &["/akprox/callback/partners"],
+            own: json!({
+                "listen": { "host": "127.0.0.2", "port": port },
+                "users": {
+                    "alice": { "email": "alice@partners.example" },
+                    "bob": { "email": "bob@partners.example" },
+                },
+            }),
+        }
+    }
 }
 
 /// The provider for applications at these origins.
 pub(crate) fn service(
-    port: u16,
-    origins: &[String],
-    outpost_port: u16,
-    changes: &[Value],
-    folder: &Path,
-    logs: &Path,
-) -> Result<Service> {
-    let seat = Seat {
-        name: "provider",
-        issuer: issuer(port),
-        callbacks: &["/akprox/callback", "/akprox/callback/main"],
-    };
-    seated(&seat, origins, outpost_port, changes, folder, logs)
-}
-
-/// A second provider beside it, called `partners`, who has given the same subjects and names to
-/// people of its own.
-pub(crate) fn second(
-    port: u16,
-    origins: &[String],
-    outpost_port: u16,
-    folder: &Path,
-    logs: &Path,
-) -> Result<Service> {
-    let seat = Seat {
-        name: "partners",
-        issuer: second_issuer(port),
-        callbacks: &["/akprox/callback/partners"],
-    };
-    let own = json!({
-        "listen": { "host": "127.0.0.2", "port": port },
-        "users": {
-            "alice": { "email": "alice@partners.example" },
-            "bob": { "email": "bob@partners.example" },
-        },
-    });
-    seated(&seat, origins, outpost_port, &[own], folder, logs)
-}
-
-fn seated(
     seat: &Seat,
     origins: &[String],
     outpost_port: u16,
@@ -116,6 +107,7 @@ fn seated(
             }],
         }),
     );
+    settings::merge(&mut config, &seat.own);
     for change in changes {
         settings::merge(&mut config, change);
     }

@@ -197,7 +197,7 @@ impl SiteBuilder {
         }
         let origins = origins(&mut config)?;
         let provider = provider::service(
-            ports.provider,
+            &provider::Seat::main(ports.provider),
             &origins,
             ports.outpost,
             &self.provider,
@@ -205,8 +205,8 @@ impl SiteBuilder {
             &logs,
         )?;
         let second = || {
-            let (port, outpost) = (ports.partners, ports.outpost);
-            provider::second(port, &origins, outpost, folder.path(), &logs)
+            let seat = provider::Seat::partners(ports.partners);
+            provider::service(&seat, &origins, ports.outpost, &[], folder.path(), &logs)
         };
         let partners = self.partners.then(second).transpose()?;
         let wiki = Upstream::start(ports.wiki)?;
@@ -296,6 +296,21 @@ impl Site {
     /// The provider.
     pub fn provider(&self) -> &Service {
         &self.provider
+    }
+
+    /// Runs `gatepost` with the outpost's configuration: what it printed, and whether it succeeded.
+    ///
+    /// # Errors
+    ///
+    /// When it is not built, or what it prints is no text.
+    pub fn gatepost(&self, arguments: &[&str]) -> Result<(String, bool)> {
+        let output = Command::new(layout::outpost_binary()?)
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path().join("gatepost.yaml"))
+            .output()?;
+        let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+        Ok((said, output.status.success()))
     }
 
     /// The second provider.

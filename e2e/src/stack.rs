@@ -349,7 +349,7 @@ impl Builder {
             .map(|application| application.origin.origin().ascii_serialization())
             .collect();
         let provider = provider::service(
-            ports.provider,
+            &provider::Seat::main(ports.provider),
             &origins,
             ports.outpost,
             &self.provider,

@@ -79,7 +79,7 @@ impl Site {
             ],
         });
         let provider = provider::service(
-            ports.provider,
+            &provider::Seat::main(ports.provider),
             &[],
             ports.outpost,
             &[clients],

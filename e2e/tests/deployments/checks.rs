@@ -1,11 +1,10 @@
 //! What every deployment must do, whatever stands in front.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::{ALICE, User};
-use gatepost_e2e::{Answer, Client, Site, SiteBuilder, layout, until};
+use gatepost_e2e::{Answer, Client, Site, SiteBuilder, until};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
@@ -249,14 +248,10 @@ fn signing_out_ends_the_session(site: &Site, outpost_host: &str) -> Result<()> {
 
 /// How many sessions the outpost has.
 fn sessions(site: &Site) -> Result<usize> {
-    let output = Command::new(layout::outpost_binary()?)
-        .args(["session", "list", "--config"])
-        .arg(site.folder().join("gatepost.yaml"))
-        .output()?;
-    let listed = String::from_utf8_lossy(&output.stdout);
+    let (listed, _) = site.gatepost(&["session", "list"])?;
     let count = listed.trim_end().strip_suffix(" sessions");
     let count = count.and_then(|text| text.rsplit('\n').next());
-    Ok(count.with_context(|| listed.to_string())?.parse()?)
+    Ok(count.with_context(|| listed.clone())?.parse()?)
 }
 
 /// A script's requests alone keep a session alive: the fresh cookie reaches the browser.

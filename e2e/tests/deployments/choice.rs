@@ -1,7 +1,7 @@
 //! An application at whose door people choose among two real providers, behind real proxies.
 
 use anyhow::{Context as _, Result, anyhow};
-use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Answer, Client, Journey, Service, Site, until};
 use reqwest::{Method, StatusCode};
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::checks::{self, RENEWAL};
-use crate::export::gatepost;
+use crate::forward_auth::hands_on;
+use crate::nginx;
 use crate::plugin::middlewares;
 
 /// The header that tells the app whose word it has.
@@ -29,20 +30,6 @@ fn plugin(middleware: &str) -> Value {
     middlewares(&[middleware], &settings)
 }
 
-/// What the forward auth of `testdata/traefik/` hands on, and the issuer.
-fn hands_on_issuer() -> Value {
-    let names = [
-        "X-Auth-Username",
-        "X-Auth-Groups",
-        "X-Forwarded-Email",
-        "X-Forwarded-Preferred-Username",
-        "X-Forwarded-User",
-        ISSUER,
-        "Cookie",
-    ];
-    json!({ "forwardAuth": { "authResponseHeaders": names } })
-}
-
 #[test]
 fn plugin_single() -> Result<()> {
     let site = site()?;
@@ -56,7 +43,7 @@ fn plugin_single() -> Result<()> {
 fn route() -> Result<()> {
     let site = site()?;
     let mut changes = plugin("gatepost");
-    changes["http"]["middlewares"]["ask-outpost"] = hands_on_issuer();
+    changes["http"]["middlewares"]["ask-outpost"] = hands_on(ISSUER);
     let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
         .route_with("traefik/route-single.yaml", &changes)?
         .start(&["wiki"])?;
@@ -67,7 +54,7 @@ fn route() -> Result<()> {
 #[test]
 fn forward_auth() -> Result<()> {
     let site = site()?;
-    let changes = json!({ "http": { "middlewares": { "gatepost": hands_on_issuer() } } });
+    let changes = json!({ "http": { "middlewares": { "gatepost": hands_on(ISSUER) } } });
     let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
         .route_with("traefik/forward-auth-single.yaml", &changes)?
         .start(&["wiki"])?;
@@ -77,16 +64,7 @@ fn forward_auth() -> Result<()> {
 #[test]
 fn nginx() -> Result<()> {
     let site = site()?;
-    let listen = format!("listen {};", site.ports().web);
-    let cookie = "proxy_set_header Cookie $app_cookie;";
-    let both = format!(
-        "{cookie}
-        auth_request_set $app_issuer $upstream_http_x_auth_issuer;
-        proxy_set_header {ISSUER} $app_issuer;"
-    );
-    let changes = [("listen 80;", &*listen), (cookie, &both)];
-    let servers = site.fitted("nginx/single.conf", &changes)?;
-    let _nginx = Nginx::start_with(&site, &servers, &["wiki"])?;
+    let _nginx = nginx::handing_on(&site, ISSUER)?;
     whoever_chooses_stays_with_it(&site, StatusCode::OK)
 }
 
@@ -194,7 +172,7 @@ fn whoever_chooses_stays_with_it(site: &Site, page: StatusCode) -> Result<()> {
 /// `gatepost check` says what to register at each provider, and walks to both.
 fn check_walks_to_each(site: &Site) -> Result<()> {
     let page = site.url("wiki", "/reports?q=1")?;
-    let (said, well) = gatepost(site, &["check", "--url", page.as_str()])?;
+    let (said, well) = site.gatepost(&["check", "--url", page.as_str()])?;
     assert!(well && said.contains("all well"), "{said}");
     for name in ["main", "partners"] {
         let uri = site.url("wiki", &format!("/akprox/callback/{name}"))?;

@@ -1,7 +1,6 @@
 //! Dashboard and alerts, on a real Prometheus that scrapes a real outpost and a real Traefik.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -80,11 +79,8 @@ fn a_busy_moment(site: &Site) -> Result<()> {
     stranger.open(&callback)?;
 
     alice.open(&site.url("wiki", "/akprox/sign_out")?)?;
-    let mut revoke = Command::new(layout::outpost_binary()?);
-    revoke
-        .args(["session", "revoke", "--everyone", "--config"])
-        .arg(site.folder().join("gatepost.yaml"));
-    ensure!(revoke.output()?.status.success(), "revoke");
+    let (said, worked) = site.gatepost(&["session", "revoke", "--everyone"])?;
+    ensure!(worked, "{said}");
     Ok(())
 }
 

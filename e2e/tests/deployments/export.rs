@@ -16,19 +16,8 @@ use serde_json::{Value, json};
 
 const HOSTS: [&str; 2] = ["wiki", "files.example.org"];
 
-/// Runs `gatepost` with the site's configuration: what it printed, and whether it succeeded.
-pub(crate) fn gatepost(site: &Site, arguments: &[&str]) -> Result<(String, bool)> {
-    let output = Command::new(layout::outpost_binary()?)
-        .args(arguments)
-        .arg("--config")
-        .arg(site.folder().join("gatepost.yaml"))
-        .output()?;
-    let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
-    Ok((said, output.status.success()))
-}
-
 fn exported(site: &Site, form: &str) -> Result<String> {
-    let (text, worked) = gatepost(site, &["export", form])?;
+    let (text, worked) = site.gatepost(&["export", form])?;
     ensure!(worked, "{text}");
     Ok(text)
 }
@@ -40,7 +29,7 @@ fn works(site: &Site) -> Result<()> {
         let journey = Client::new()?.sign_in(&page, &ALICE)?;
         assert_eq!(journey.landed.url, page, "{journey}");
         assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
-        let (said, well) = gatepost(site, &["check", "--url", page.as_str()])?;
+        let (said, well) = site.gatepost(&["check", "--url", page.as_str()])?;
         assert!(well && said.contains("all well"), "{said}");
     }
     Ok(())
@@ -49,7 +38,7 @@ fn works(site: &Site) -> Result<()> {
 /// `gatepost check` names what is wrong at `host`.
 fn is_told(site: &Site, host: &str, path: &str, expected: &str) -> Result<()> {
     let url = site.url(host, path)?;
-    let (said, well) = gatepost(site, &["check", "--url", url.as_str()])?;
+    let (said, well) = site.gatepost(&["check", "--url", url.as_str()])?;
     assert!(!well && said.contains(expected), "{expected}\n{said}");
     Ok(())
 }

@@ -4,9 +4,24 @@ use anyhow::Result;
 use gatepost_e2e::Client;
 use gatepost_e2e::proxies::Traefik;
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::checks;
+
+/// Changes of a middleware of `testdata/traefik/` that asks the outpost: it hands this header of the
+/// answer on to the app, beside those that it does.
+pub(crate) fn hands_on(header: &str) -> Value {
+    let names = [
+        "X-Auth-Username",
+        "X-Auth-Groups",
+        "X-Forwarded-Email",
+        "X-Forwarded-Preferred-Username",
+        "X-Forwarded-User",
+        "Cookie",
+        header,
+    ];
+    json!({ "forwardAuth": { "authResponseHeaders": names } })
+}
 
 #[test]
 fn single() -> Result<()> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Answer, Client, Site, until};
 use reqwest::{Method, StatusCode};
@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::checks;
+use crate::forward_auth::hands_on;
+use crate::nginx;
 use crate::plugin::middlewares;
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -39,27 +41,12 @@ fn site() -> Result<Site> {
         .start()
 }
 
-/// What the forward auth of `testdata/traefik/` hands on, and `Authorization`.
-fn hands_on_credentials(middleware: &str) -> Value {
-    let names = [
-        "X-Auth-Username",
-        "X-Auth-Groups",
-        "X-Forwarded-Email",
-        "X-Forwarded-Preferred-Username",
-        "X-Forwarded-User",
-        "Cookie",
-        "Authorization",
-    ];
-    json!({ middleware: { "forwardAuth": { "authResponseHeaders": names } } })
-}
-
 #[test]
 fn route() -> Result<()> {
     let site = site()?;
     let settings = json!({ "public": checks::PUBLIC, "machines": "bearer,basic" });
     let mut changes = middlewares(&["gatepost"], &settings);
-    let asked = hands_on_credentials("ask-outpost");
-    changes["http"]["middlewares"]["ask-outpost"] = asked["ask-outpost"].clone();
+    changes["http"]["middlewares"]["ask-outpost"] = hands_on("Authorization");
     let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
         .route_with("traefik/route-single.yaml", &changes)?
         .start(&["wiki"])?;
@@ -69,7 +56,7 @@ fn route() -> Result<()> {
 #[test]
 fn forward_auth() -> Result<()> {
     let site = site()?;
-    let changes = json!({ "http": { "middlewares": hands_on_credentials("gatepost") } });
+    let changes = json!({ "http": { "middlewares": { "gatepost": hands_on("Authorization") } } });
     let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
         .route_with("traefik/forward-auth-single.yaml", &changes)?
         .start(&["wiki"])?;
@@ -79,16 +66,7 @@ fn forward_auth() -> Result<()> {
 #[test]
 fn nginx() -> Result<()> {
     let site = site()?;
-    let listen = format!("listen {};", site.ports().web);
-    let cookie = "proxy_set_header Cookie $app_cookie;";
-    let both = format!(
-        "{cookie}
-        auth_request_set $app_authorization $upstream_http_authorization;
-        proxy_set_header Authorization $app_authorization;"
-    );
-    let changes = [("listen 80;", &*listen), (cookie, &both)];
-    let servers = site.fitted("nginx/single.conf", &changes)?;
-    let _nginx = Nginx::start_with(&site, &servers, &["wiki"])?;
+    let _nginx = nginx::handing_on(&site, "Authorization")?;
     programs_come_in(&site)
 }
 
@@ -118,14 +96,14 @@ fn plugin_that_answers_by_itself() -> Result<()> {
 
     let host = site.url("wiki", "/")?;
     let host = host.host_str().context("a host")?;
-    let mut ask = hands_on_credentials("ask-outpost");
+    let mut ask = hands_on("Authorization");
     let address = format!(
         "http://127.0.0.1:{}/akprox/auth/traefik",
         site.ports().outpost
     );
-    ask["ask-outpost"]["forwardAuth"]["address"] = json!(address);
+    ask["forwardAuth"]["address"] = json!(address);
     let mut changes = middlewares(&["wiki-gatepost"], &json!({ "public": checks::PUBLIC }));
-    changes["http"]["middlewares"]["ask-outpost"] = ask["ask-outpost"].clone();
+    changes["http"]["middlewares"]["ask-outpost"] = ask;
     changes["http"]["routers"] = json!({ "programs": {
         "rule": format!(
             "Host(`{host}`) && HeaderRegexp(`Authorization`, `^(?i)(bearer|basic) `)"

@@ -2,8 +2,25 @@
 
 use anyhow::Result;
 use gatepost_e2e::proxies::Nginx;
+use gatepost_e2e::{Service, Site};
 
 use crate::checks;
+
+/// nginx in front of one application, which hands this header of the outpost's answer on to the app
+/// too.
+pub(crate) fn handing_on(site: &Site, header: &str) -> Result<Service> {
+    let listen = format!("listen {};", site.ports().web);
+    let cookie = "proxy_set_header Cookie $app_cookie;";
+    let upstream = header.to_ascii_lowercase().replace('-', "_");
+    let both = format!(
+        "{cookie}
+        auth_request_set $app_further $upstream_http_{upstream};
+        proxy_set_header {header} $app_further;"
+    );
+    let changes = [("listen 80;", &*listen), (cookie, &both)];
+    let servers = site.fitted("nginx/single.conf", &changes)?;
+    Nginx::start_with(site, &servers, &["wiki"])
+}
 
 #[test]
 fn single() -> Result<()> {
