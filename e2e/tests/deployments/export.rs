@@ -2,7 +2,6 @@
 //! a site that works and of one that does not.
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 use gatepost_e2e::compose::Compose;
@@ -10,7 +9,7 @@ use gatepost_e2e::docker_api::DockerApi;
 use gatepost_e2e::kube_api::KubeApi;
 use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Site, layout};
+use gatepost_e2e::{Client, Site};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
