@@ -1,7 +1,7 @@
 //! An HTTP client that behaves as a browser does where that matters to sign-in.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,8 +36,23 @@ impl Client {
     ///
     /// When the HTTP library cannot start.
     pub fn new() -> Result<Self> {
+        Self::at(None)
+    }
+
+    /// A client without cookies that connects from this address of the loopback network, as another
+    /// machine would.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::new`].
+    pub fn from_address(address: Ipv4Addr) -> Result<Self> {
+        Self::at(Some(address.into()))
+    }
+
+    fn at(address: Option<IpAddr>) -> Result<Self> {
         let jar = Arc::new(Jar::default());
         let http = reqwest::blocking::Client::builder()
+            .local_address(address)
             .cookie_provider(Arc::clone(&jar))
             .dns_resolver(Arc::new(Loopback))
             .redirect(reqwest::redirect::Policy::none())

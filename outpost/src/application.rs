@@ -56,6 +56,7 @@ pub struct Application {
 
 impl Application {
     /// The application of these settings, whose sessions keys of `ring` sign unless it has its own.
+    /// What is remembered of its programs is taken over from `previous`.
     ///
     /// # Errors
     ///
@@ -65,6 +66,7 @@ impl Application {
         settings: &ApplicationSettings,
         ring: &KeyRing,
         providers: Providers,
+        previous: Option<&Self>,
     ) -> Result<Self, DeployError> {
         let domain = match &settings.mode {
             Mode::Single => None,
@@ -98,7 +100,9 @@ impl Application {
             cookie_groups: settings.cookie_groups.clone(),
             machines: match &settings.machines {
                 Some(machines) => {
-                    Some(Machines::new(machines.clone()).ok_or(DeployError::NoRandomness)?)
+                    let previous = previous.and_then(|previous| previous.machines.as_ref());
+                    let machines = Machines::new(machines.clone(), previous);
+                    Some(machines.ok_or(DeployError::NoRandomness)?)
                 }
                 None => None,
             },

@@ -50,6 +50,12 @@ impl From<IpAddr> for Client {
     }
 }
 
+impl std::fmt::Display for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The client has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client comes too often")]
@@ -148,7 +154,7 @@ impl Limits {
             return;
         }
         tracing::warn!(
-            client = %client.0,
+            %client,
             refused = refusals.since,
             "a client comes too often and is told to wait (`rateLimit`)"
         );

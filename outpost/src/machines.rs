@@ -6,7 +6,6 @@
 //! which anyone can make up as many as they like, push out nothing that holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gatepost_policy::Scheme;
@@ -14,19 +13,24 @@ use gatepost_session::{Authentic, NumericDate, SessionId};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use moka::future::Cache;
 use sha2::Sha256;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::application::{Application, Providers};
 use crate::audit;
 use crate::config::{Grant, MachineSettings, SessionTimes};
+use crate::limits::{Client, TooMany};
 use crate::outpost::Outpost;
 use crate::provider::{CredentialsError, Holder, Provider, Refusal, TokenRules, unchecked_issuer};
 use crate::store::Secret;
 
+mod attempts;
 mod credentials;
+mod turns;
 
+use attempts::Attempt;
+pub use attempts::Attempts;
 pub use credentials::Credentials;
+use turns::{NoTurn, Turn, Turns};
 
 /// The most credentials about which something is kept, of those that hold and of those that do not.
 const MAX_KEPT: u64 = 10_000;
@@ -34,17 +38,20 @@ const MAX_KEPT: u64 = 10_000;
 /// For how long credentials that were refused are refused unasked, in seconds.
 const REFUSED_SECONDS: u64 = 10;
 
-/// How often wrong credentials may come under one name within [`GUESSES_WITHIN`].
-const MAX_GUESSES: u32 = 10;
+/// For how long it is remembered that credentials held, in seconds: far longer than they are
+/// believed unasked.
+const REMEMBERED_SECONDS: u64 = 7 * 24 * 3_600;
 
-/// For how long wrong credentials are held against a name.
-const GUESSES_WITHIN: Duration = Duration::from_secs(60);
-
-/// How many credentials of one application are asked about at a time.
+/// How many credentials of one application are asked about at a time, and how many of one client or
+/// under one name.
 const MAX_ASKED_AT_ONCE: usize = 8;
+const MAX_ASKED_OF_ONE: usize = 2;
 
-/// How long a check waits for its turn.
-const TURN: Duration = Duration::from_secs(5);
+/// As many again, for those that held before: what others make up does not stand in their way.
+const MAX_ASKED_AGAIN_AT_ONCE: usize = 4;
+
+/// After how many seconds it is worth coming again when there were too many at once.
+const RETRY_AFTER: u64 = 5;
 
 /// By which name authentik's outposts take a token in the place of a password.
 const AUTHENTIK_TOKEN_USER: &str = "goauthentik.io/token";
@@ -59,8 +66,10 @@ pub struct Machines {
     key: Zeroizing<[u8; 64]>,
     held: Cache<Digest, Arc<Machine>>,
     refused: Cache<Digest, (Refusal, NumericDate)>,
-    guesses: Cache<Digest, Arc<AtomicU32>>,
-    turns: Semaphore,
+    /// Those that held the last time that they were asked about.
+    remembered: Cache<Digest, ()>,
+    turns: Turns,
+    turns_again: Turns,
 }
 
 /// A program whose credentials hold.
@@ -91,31 +100,49 @@ pub struct Checker<'a> {
     pub application: &'a Application,
     /// How long sessions last: no token is taken that is older than one may become.
     pub times: &'a SessionTimes,
+    /// Who sent them, where the proxy says so.
+    pub client: Option<Client>,
+}
+
+/// How a provider is asked about credentials.
+#[derive(Clone, Copy, Debug)]
+enum Asking {
+    /// Not at all.
+    Unasked,
+    /// About some that held before.
+    Again(Attempt),
+    /// About others.
+    Attempt(Attempt),
+}
+
+impl Asking {
+    fn attempt(self) -> Option<Attempt> {
+        match self {
+            Self::Unasked => None,
+            Self::Again(attempt) | Self::Attempt(attempt) => Some(attempt),
+        }
+    }
 }
 
 impl Machines {
-    /// The programs that these settings allow, of which none is known yet; `None` when the
-    /// operating system has no randomness.
-    pub fn new(settings: MachineSettings) -> Option<Self> {
-        let mut key = Zeroizing::new([0; 64]);
-        getrandom::fill(&mut *key).ok()?;
-        // What is out of date is noticed by the outpost's clock; this frees its memory.
-        let kept = |seconds: u64| {
-            Cache::builder()
-                .max_capacity(MAX_KEPT)
-                .time_to_live(Duration::from_secs(seconds.max(1)))
+    /// The programs that these settings allow, of which none is known yet but by `previous`, the
+    /// same application's before its settings changed; `None` when the operating system has no
+    /// randomness.
+    pub fn new(settings: MachineSettings, previous: Option<&Self>) -> Option<Self> {
+        let (key, remembered) = match previous {
+            Some(previous) => (previous.key.clone(), previous.remembered.clone()),
+            None => {
+                let mut key = Zeroizing::new([0; 64]);
+                getrandom::fill(&mut *key).ok()?;
+                (key, kept(REMEMBERED_SECONDS))
+            }
         };
         Some(Self {
-            held: kept(settings.cache).build(),
-            refused: Cache::builder()
-                .max_capacity(MAX_KEPT)
-                .time_to_live(Duration::from_secs(REFUSED_SECONDS))
-                .build(),
-            guesses: Cache::builder()
-                .max_capacity(MAX_KEPT)
-                .time_to_live(GUESSES_WITHIN)
-                .build(),
-            turns: Semaphore::new(MAX_ASKED_AT_ONCE),
+            held: kept(settings.cache),
+            refused: kept(REFUSED_SECONDS),
+            remembered,
+            turns: Turns::new(MAX_ASKED_AT_ONCE, MAX_ASKED_OF_ONE),
+            turns_again: Turns::new(MAX_ASKED_AGAIN_AT_ONCE, MAX_ASKED_OF_ONE),
             key,
             settings,
         })
@@ -151,13 +178,18 @@ impl Machines {
             }
             self.held.invalidate(&digest).await;
         }
-        let look = self.look(checker, &credentials);
+        let asking = self.asking(checker, &credentials, &digest).await?;
+        let look = self.look(checker, &credentials, asking);
         let machine = match self.held.try_get_with(digest, look).await {
-            Ok(machine) => machine,
+            Ok(machine) => {
+                self.remembered.insert(digest, ()).await;
+                machine
+            }
             Err(error) => {
                 if let CredentialsError::Refused(refusal) = *error {
                     let until = now.plus_seconds(REFUSED_SECONDS);
                     self.refused.insert(digest, (refusal, until)).await;
+                    self.remembered.invalidate(&digest).await;
                 }
                 return Err(error);
             }
@@ -182,16 +214,44 @@ impl Machines {
         }
     }
 
+    /// How the provider is to be asked about credentials.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError::TooMany`] of a client that has brought too many that do not hold. It is
+    /// said of the client's own request, before that joins others which bring the same.
+    async fn asking(
+        &self,
+        checker: Checker<'_>,
+        credentials: &Credentials,
+        digest: &Digest,
+    ) -> Result<Asking, CredentialsError> {
+        let name = match credentials {
+            // Verified here: the provider is not asked, and there is nothing to guess.
+            Credentials::Bearer(_) if !self.settings.introspect => return Ok(Asking::Unasked),
+            Credentials::Bearer(_) => None,
+            Credentials::Basic { user, .. } => Some(user.as_str()),
+        };
+        let attempts = &checker.outpost.attempts;
+        let attempt = attempts.attempt(checker.client, name);
+        if self.remembered.contains_key(digest) {
+            return Ok(Asking::Again(attempt));
+        }
+        attempts.allow(attempt).await?;
+        Ok(Asking::Attempt(attempt))
+    }
+
     /// Asks about credentials, and notes for the log what came of it.
     async fn look(
         &self,
         checker: Checker<'_>,
         credentials: &Credentials,
+        asking: Asking,
     ) -> Result<Arc<Machine>, CredentialsError> {
         let (application, scheme) = (checker.application, credentials.scheme());
         let provider = self.provider_of(credentials, &application.providers);
         let looked = match provider {
-            Ok(provider) => self.ask(checker, provider, credentials).await,
+            Ok(provider) => self.ask(checker, provider, credentials, asking).await,
             Err(refusal) => Err(refusal.into()),
         };
         match &looked {
@@ -203,7 +263,7 @@ impl Machines {
             Err(
                 CredentialsError::NotAnswered(_)
                 | CredentialsError::Busy
-                | CredentialsError::TooMany,
+                | CredentialsError::TooMany(_),
             ) => {}
         }
         looked.map(Arc::new)
@@ -237,48 +297,58 @@ impl Machines {
         checker: Checker<'_>,
         provider: &Provider,
         credentials: &Credentials,
+        asking: Asking,
+    ) -> Result<Machine, CredentialsError> {
+        if let Credentials::Basic { user, .. } = credentials {
+            let clients = &self.settings.clients;
+            let is_client = self.settings.grant == Grant::ClientCredentials;
+            if is_client && !clients.is_empty() && !clients.contains(user) {
+                return Err(Refusal::Client.into());
+            }
+        }
+        let attempts = &checker.outpost.attempts;
+        let _turn = self.turn(asking).await?;
+        if let Asking::Attempt(attempt) = asking {
+            // Others of this client may have failed while it waited.
+            attempts.allow(attempt).await?;
+        }
+        let answer = self.answer(checker, provider, credentials).await;
+        if let (Err(CredentialsError::Refused(_)), Some(attempt)) = (&answer, asking.attempt())
+            && attempts.failed(attempt).await
+        {
+            let client = attempt.client().map(|client| client.to_string());
+            tracing::warn!(
+                application = %checker.application.audience,
+                client,
+                "a client brings too many credentials that do not hold and is answered 429"
+            );
+        }
+        answer
+    }
+
+    /// What comes of credentials, which a provider may have to be asked about.
+    async fn answer(
+        &self,
+        checker: Checker<'_>,
+        provider: &Provider,
+        credentials: &Credentials,
     ) -> Result<Machine, CredentialsError> {
         let application = checker.application;
+        let clock = &checker.outpost.clock;
+        let token = match credentials {
+            Credentials::Bearer(token) => token.clone(),
+            Credentials::Basic { user, password } => {
+                provider.token_for(user, password, &self.settings).await?
+            }
+        };
         let extra: Vec<String> = application.headers.claims().map(str::to_owned).collect();
-        let rules = |now| TokenRules {
+        let rules = TokenRules {
             settings: &self.settings,
             extra: &extra,
             max_age: application.lifetime(checker.times),
-            now,
+            now: clock.now(),
         };
-        let clock = &checker.outpost.clock;
-        let (holder, token) = match credentials {
-            Credentials::Bearer(token) if !self.settings.introspect => {
-                // Nobody is asked, so nobody waits.
-                let holder = provider.holder(token, rules(clock.now())).await?;
-                (holder, token.clone())
-            }
-            Credentials::Bearer(token) => {
-                let _turn = self.turn().await?;
-                let holder = provider.holder(token, rules(clock.now())).await?;
-                (holder, token.clone())
-            }
-            Credentials::Basic { user, password } => {
-                let clients = &self.settings.clients;
-                let is_client = self.settings.grant == Grant::ClientCredentials;
-                if is_client && !clients.is_empty() && !clients.contains(user) {
-                    return Err(Refusal::Client.into());
-                }
-                let guesses = self.guesses_at(user).await;
-                if guesses.load(Ordering::Relaxed) >= MAX_GUESSES {
-                    return Err(CredentialsError::TooMany);
-                }
-                let _turn = self.turn().await?;
-                let token = match provider.token_for(user, password, &self.settings).await {
-                    Err(error @ CredentialsError::Refused(_)) => {
-                        guesses.fetch_add(1, Ordering::Relaxed);
-                        return Err(error);
-                    }
-                    token => token?,
-                };
-                (provider.holder(&token, rules(clock.now())).await?, token)
-            }
-        };
+        let holder = provider.holder(&token, rules).await?;
         let until = clock
             .now()
             .plus_seconds(self.settings.cache)
@@ -294,19 +364,20 @@ impl Machines {
         Ok(machine)
     }
 
-    async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, CredentialsError> {
-        match tokio::time::timeout(TURN, self.turns.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(CredentialsError::Busy),
+    async fn turn(&self, asking: Asking) -> Result<Option<Turn<'_>>, CredentialsError> {
+        let turn = match asking {
+            Asking::Unasked => return Ok(None),
+            Asking::Again(attempt) => self.turns_again.take(attempt.lines()).await,
+            Asking::Attempt(attempt) => self.turns.take(attempt.lines()).await,
+        };
+        match turn {
+            Ok(turn) => Ok(Some(turn)),
+            Err(NoTurn::Full) => Err(TooMany {
+                retry_after: RETRY_AFTER,
+            }
+            .into()),
+            Err(NoTurn::Late) => Err(CredentialsError::Busy),
         }
-    }
-
-    /// How often wrong credentials came under this name.
-    async fn guesses_at(&self, user: &str) -> Arc<AtomicU32> {
-        let digest = self.mac(&[b"name", user.as_bytes()]);
-        self.guesses
-            .get_with(digest, async { Arc::default() })
-            .await
     }
 
     fn digest(&self, credentials: &Credentials) -> Digest {
@@ -354,6 +425,15 @@ impl Machine {
         );
         application.signer.vouch_for(claims)
     }
+}
+
+/// A cache of what is found out about credentials. What is out of date is noticed by the outpost's
+/// clock; this frees its memory.
+fn kept<T: Clone + Send + Sync + 'static>(seconds: u64) -> Cache<Digest, T> {
+    Cache::builder()
+        .max_capacity(MAX_KEPT)
+        .time_to_live(Duration::from_secs(seconds.max(1)))
+        .build()
 }
 
 /// What a scheme is called in logs and metrics.

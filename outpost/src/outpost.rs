@@ -11,6 +11,7 @@ use crate::application::{Application, Providers};
 use crate::applications::Applications;
 use crate::config::{Config, SessionTimes};
 use crate::limits::Limits;
+use crate::machines::Attempts;
 use crate::metrics::Timings;
 use crate::pages::Pages;
 use crate::provider::{HttpError, Provider};
@@ -148,7 +149,10 @@ impl Deployment {
                 };
                 // The configuration has checked that they are there.
                 let own = Providers::new(settings.providers.iter().filter_map(named))?;
-                let application = Application::new(settings, &config.keys, own);
+                let before = previous.map(|previous| &previous.applications);
+                let before = before.and_then(|all| all.named(settings.audience.as_str()));
+                let before = before.map(|application| &**application);
+                let application = Application::new(settings, &config.keys, own, before);
                 Some(application.map(Arc::new))
             })
             .collect::<Result<_, _>>()?;
@@ -188,6 +192,8 @@ pub struct Outpost {
     pub endings: Arc<Endings>,
     /// Asks providers about sessions.
     pub(crate) renewals: Arc<Renewals>,
+    /// Counts credentials of programs that do not hold.
+    pub(crate) attempts: Attempts,
     /// Tells the time.
     pub clock: Clock,
     /// How long requests take.
@@ -221,6 +227,7 @@ impl Outpost {
             deployment,
             endings: Arc::new(Endings::new(Arc::clone(&store), clock.clone())),
             renewals: Arc::default(),
+            attempts: Attempts::default(),
             store,
             clock,
             timings: Timings::of_requests(Endpoint::names()),

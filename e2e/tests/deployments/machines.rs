@@ -1,9 +1,11 @@
 //! Programs that bring credentials of a real provider, through real proxies.
 
-use std::time::Duration;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use gatepost_e2e::proxies::Traefik;
+use anyhow::{Context as _, Result, anyhow, ensure};
+use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Answer, Client, Site, until};
 use reqwest::{Method, StatusCode};
@@ -21,15 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const WIKI: &str = "https://wiki.example.com";
 const ELSEWHERE: &str = "https://elsewhere.example.com";
 
+/// Where a flood comes from; programs are at 127.0.0.1.
+const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
 /// A client of the provider, in the group `staff`, and one in none.
 const ROBOT: (&str, &str) = ("robot", "r0b:t & co");
 const STRANGER: (&str, &str) = ("stranger", "secret");
 
 fn site() -> Result<Site> {
+    site_that_believes_for("5m")
+}
+
+fn site_that_believes_for(cache: &str) -> Result<Site> {
     checks::site("outpost/single.yaml")
         .applications(&json!({
             "machines": ["bearer", "basic"],
-            "machineTokens": { "audience": [WIKI], "parameters": { "resource": WIKI } },
+            "machineTokens": {
+                "audience": [WIKI],
+                "parameters": { "resource": WIKI },
+                "cache": cache,
+            },
         }))
         .provider(&json!({
             "resources": [WIKI, ELSEWHERE],
@@ -68,6 +81,88 @@ fn nginx() -> Result<()> {
     let site = site()?;
     let _nginx = nginx::handing_on(&site, "Authorization")?;
     programs_come_in(&site)
+}
+
+/// Row C: a client that makes credentials up takes nothing from another's program, through Traefik.
+#[test]
+fn a_flood_costs_its_sender_through_traefik() -> Result<()> {
+    let site = site_that_believes_for("1s")?;
+    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        .route("traefik/forward-auth-single.yaml")?
+        .start(&["wiki"])?;
+    a_flood_costs_its_sender(&site, StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// Row C: the same through nginx, which knows no answer but 401.
+#[test]
+fn a_flood_costs_its_sender_through_nginx() -> Result<()> {
+    let site = site_that_believes_for("1s")?;
+    let _nginx = Nginx::start(&site, "nginx/single.conf", &["wiki"])?;
+    a_flood_costs_its_sender(&site, StatusCode::UNAUTHORIZED)
+}
+
+/// While one address floods the name of a program, and names that there are not, with passwords,
+/// the program at another goes on, also with what was never checked before.
+fn a_flood_costs_its_sender(site: &Site, refused: StatusCode) -> Result<()> {
+    let (guesses, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let floods: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| flood(site, &guesses, &stop)))
+            .collect();
+        let flooded = || Ok((guesses.load(Ordering::Relaxed) > 100).then_some(()));
+        let went_on = until("a flood", PATIENCE, flooded).and_then(|()| the_program_goes_on(site));
+        stop.store(true, Ordering::Relaxed);
+        let mut last = Vec::new();
+        for flood in floods {
+            last.push(flood.join().map_err(|_| anyhow!("a flood failed"))??);
+        }
+        went_on?;
+        assert!(last.contains(&refused), "{last:?}");
+        Ok(())
+    })
+}
+
+/// Guesses until it is to stop, and says how the last guess was answered.
+fn flood(site: &Site, guesses: &AtomicUsize, stop: &AtomicBool) -> Result<StatusCode> {
+    let client = Client::from_address(FLOOD)?;
+    let page = site.url("wiki", "/api")?;
+    loop {
+        let guess = guesses.fetch_add(1, Ordering::Relaxed).to_string();
+        let name = if guess.ends_with('0') {
+            ROBOT.0
+        } else {
+            &guess
+        };
+        let request = client.bare(Method::GET, &page);
+        let request = request.header("Authorization", basic((name, &guess)));
+        let status = request.send()?.status();
+        ensure!(!status.is_success(), "a guess was right");
+        if stop.load(Ordering::Relaxed) {
+            return Ok(status);
+        }
+    }
+}
+
+/// A secret that was never checked before, and then tokens that were not.
+fn the_program_goes_on(site: &Site) -> Result<()> {
+    let usual = Duration::from_secs(3);
+    let begun = Instant::now();
+    let mut calls = 0;
+    while begun.elapsed() < Duration::from_secs(8) {
+        for credentials in [basic(ROBOT), bearer(&token(site, WIKI, ROBOT)?)] {
+            let called = Instant::now();
+            let answer = call(site, &credentials)?;
+            let passed = answer.status == StatusCode::OK && called.elapsed() < usual;
+            ensure!(
+                passed,
+                "{calls}: {} after {:?}",
+                answer.status,
+                called.elapsed()
+            );
+            calls += 1;
+        }
+    }
+    Ok(())
 }
 
 /// The plugin alone cannot ask, so it refuses, and a router of its own takes programs to the

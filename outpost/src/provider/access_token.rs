@@ -10,6 +10,7 @@ use super::claims::ClaimSources;
 use super::unchecked::{Unchecked, is_for, text, time};
 use super::{ALGORITHMS, Provider, SignInError, Unavailable};
 use crate::config::MachineSettings;
+use crate::limits::TooMany;
 use crate::store::{Identity, Secret};
 
 /// The longest token that is looked at, in bytes.
@@ -95,9 +96,9 @@ pub enum CredentialsError {
     /// Too many others are being asked about.
     #[error("too many credentials are being checked at the provider")]
     Busy,
-    /// Wrong ones came too often under one name.
-    #[error("too many wrong credentials under one name")]
-    TooMany,
+    /// The client has brought too many that do not hold.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
 }
 
 impl From<Unavailable> for CredentialsError {

@@ -23,29 +23,30 @@ impl Site<'_> {
         let (Some(machines), Some(scheme)) = (&application.machines, allowed) else {
             return Outcome::Failed(Failure::Undecidable);
         };
-        let refused = |too_many| {
+        let refused = |retry_after| {
             Outcome::Refused(Refused {
                 application: application.audience.to_string(),
                 scheme,
-                too_many,
+                retry_after,
             })
         };
         // Two lines are two senders, so none.
         let sent = visit.header_text("authorization");
         let Some(credentials) = sent.and_then(Credentials::parse) else {
-            return refused(false);
+            return refused(None);
         };
         let checker = Checker {
             outpost: self.outpost,
             application,
             times: &self.deployment.times,
+            client: visit.client(),
         };
         let machine = match machines.check(checker, credentials).await {
             Ok(machine) => machine,
             Err(error) => {
                 return match &*error {
-                    CredentialsError::Refused(_) => refused(false),
-                    CredentialsError::TooMany => refused(true),
+                    CredentialsError::Refused(_) => refused(None),
+                    CredentialsError::TooMany(too_many) => refused(Some(too_many.retry_after)),
                     CredentialsError::NotAnswered(_) | CredentialsError::Busy => {
                         Outcome::Failed(Failure::Credentials(error))
                     }
@@ -77,7 +78,7 @@ impl Site<'_> {
                 Outcome::Pass(pass)
             }
             Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
-            Decision::SignIn(_) => refused(false),
+            Decision::SignIn(_) => refused(None),
             Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
     }

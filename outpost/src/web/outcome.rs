@@ -176,8 +176,9 @@ pub struct Refused {
     pub application: String,
     /// The credentials' scheme.
     pub scheme: Scheme,
-    /// Whether the provider was not even asked, since wrong ones came too often.
-    pub too_many: bool,
+    /// After how many seconds to come again, where the provider was not even asked since the client
+    /// has brought too many that do not hold.
+    pub retry_after: Option<u64>,
 }
 
 impl Refused {
@@ -261,7 +262,7 @@ impl Outcome {
             Self::SignIn { .. } => StatusCode::UNAUTHORIZED,
             Self::Denied(_) => StatusCode::FORBIDDEN,
             // nginx knows no answer but 401 and 403.
-            Self::Refused(refused) if refused.too_many && follows_redirects => {
+            Self::Refused(refused) if refused.retry_after.is_some() && follows_redirects => {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Self::Refused(_) => StatusCode::UNAUTHORIZED,
@@ -376,14 +377,15 @@ impl Answer {
                 if let Ok(challenge) = HeaderValue::try_from(refused.challenge()) {
                     headers.insert(WWW_AUTHENTICATE, challenge);
                 }
-                let (error, message) = if refused.too_many {
-                    headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
-                    (
-                        "too_many_attempts",
-                        "wrong credentials came too often: wait a minute",
-                    )
-                } else {
-                    ("invalid_credentials", "the credentials do not hold")
+                let (error, message) = match refused.retry_after {
+                    Some(seconds) => {
+                        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                        (
+                            "too_many_attempts",
+                            "wrong credentials came too often: wait a minute",
+                        )
+                    }
+                    None => ("invalid_credentials", "the credentials do not hold"),
                 };
                 let body = json!({"error": error, "message": message});
                 set_json(&mut response, &body);
@@ -495,10 +497,10 @@ mod tests {
             application: "wiki".into(),
             offers: Vec::new(),
         };
-        let refused = |too_many| Refused {
+        let refused = |retry_after| Refused {
             application: "wiki".into(),
             scheme: Scheme::Basic,
-            too_many,
+            retry_after,
         };
         let view = SessionView {
             application: "wiki".into(),
@@ -522,8 +524,8 @@ mod tests {
             },
             Outcome::Choice(choice),
             Outcome::Denied(denied),
-            Outcome::Refused(refused(false)),
-            Outcome::Refused(refused(true)),
+            Outcome::Refused(refused(None)),
+            Outcome::Refused(refused(Some(60))),
             Outcome::Redirect { to: url() },
             Outcome::SignedOut {
                 application_url: url(),

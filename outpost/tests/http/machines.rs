@@ -3,29 +3,33 @@
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gatepost::config::Config;
 use gatepost::store::Selection;
 use serde_json::{Value, json};
 
 use crate::browser::Reply;
 use crate::forward_auth::{Asked, DIALECTS, signed_in};
 use crate::provider::CLIENT_ID;
-use crate::world::World;
+use crate::world::{KEY_A, World, configuration};
 
 const API: &str = "api.example.com";
 
 /// An outpost with `api`, which takes what `more` says.
 async fn world(more: &str) -> World {
-    let world = World::without_provider(&format!(
+    let world = World::without_provider(&applications(more)).await;
+    world.find_provider().await;
+    world
+}
+
+fn applications(more: &str) -> String {
+    format!(
         "
 applications:
   - {{name: api, externalUrl: 'https://{API}', public: ['/public/*'], require: {{groups: [staff]}},
      {more}}}
   - {{name: app, externalUrl: 'https://app.example.com'}}
 "
-    ))
-    .await;
-    world.find_provider().await;
-    world
+    )
 }
 
 const BEARER: &str = "machines: bearer";
@@ -384,6 +388,86 @@ async fn guesses_do_not_reach_the_provider_for_long() {
     assert_eq!(asked_by_programs(&world), asked);
     call(&world, &basic("another", "guess")).await.expect(401);
     assert_eq!(asked_by_programs(&world), asked + 1);
+}
+
+/// Sends credentials as a client at an address does, through a proxy that says so.
+async fn call_from(world: &World, client: &str, credentials: &str) -> Reply {
+    let asked = Asked::fetch(API, "/v1").with("Authorization", credentials);
+    let asked = asked.with("X-Forwarded-For", client);
+    asked.ask(world, "auth/traefik").await
+}
+
+/// Row C: credentials that do not hold cost the client that brings them, and no other.
+#[tokio::test]
+async fn a_client_that_guesses_is_refused_and_no_other_is() {
+    let world = world("machines: basic").await;
+    let owner = basic("robot", "r0b:t&pass");
+    // Everyone tries the owner's name, one client many others.
+    for (client, name) in [("192.0.2.1", "robot"), ("192.0.2.2", "")] {
+        let mut refused = 0;
+        while refused < 100 {
+            let name = match name {
+                "" => format!("name-{refused}"),
+                name => name.to_owned(),
+            };
+            let guess = basic(&name, &format!("guess {refused}"));
+            let reply = call_from(&world, client, &guess).await;
+            if reply.status == StatusCode::TOO_MANY_REQUESTS {
+                let seconds = reply.header("retry-after").map(str::parse::<u64>);
+                assert!(matches!(seconds, Some(Ok(1..=61))), "{reply:#?}");
+                break;
+            }
+            reply.expect(401);
+            refused += 1;
+        }
+        assert!((10..=30).contains(&refused), "{client}: {refused}");
+    }
+    for number in 0..100 {
+        let client = format!("198.51.100.{number}");
+        let guess = basic("robot", &format!("another guess {number}"));
+        call_from(&world, &client, &guess).await.expect(401);
+    }
+    let asked = asked_by_programs(&world);
+    call_from(&world, "192.0.2.2", &owner).await.expect(429);
+    assert_eq!(asked_by_programs(&world), asked, "not even asked about");
+    call_from(&world, "192.0.2.9", &owner).await.expect(200);
+    // What held once does so again, wherever it comes from.
+    world.wait(301);
+    call_from(&world, "192.0.2.2", &owner).await.expect(200);
+}
+
+/// Row C: a token that a provider is asked about is a guess as well.
+#[tokio::test]
+async fn made_up_tokens_do_not_reach_the_provider_for_long() {
+    let world = world("machines: bearer, machineTokens: {introspect: true}").await;
+    world.provider.script().introspection = json!({"active": false});
+    for number in 0..30 {
+        let token = format!("Bearer made-up-{number}");
+        call_from(&world, "192.0.2.1", &token).await.expect(401);
+    }
+    let asked = asked_by_programs(&world);
+    let token = "Bearer made-up-30";
+    call_from(&world, "192.0.2.1", token).await.expect(429);
+    assert_eq!(asked_by_programs(&world), asked);
+    call_from(&world, "192.0.2.2", token).await.expect(401);
+}
+
+/// Row C: what a reload puts in place knows what held before it.
+#[tokio::test]
+async fn a_reload_forgets_no_attempt_and_no_credentials_that_held() {
+    let world = world("machines: basic").await;
+    let owner = basic("robot", "r0b:t&pass");
+    call(&world, &owner).await.expect(200);
+    for number in 0..10 {
+        let guess = basic("robot", &format!("guess {number}"));
+        call(&world, &guess).await.expect(401);
+    }
+    let settings = applications("machines: basic, machineTokens: {cache: 1m}");
+    let yaml = configuration(&world.provider, KEY_A, &settings);
+    let config = Config::parse(&yaml, []).expect("a configuration");
+    world.outpost.redeploy(&config).expect("redeployed");
+    call(&world, &basic("robot", "guess")).await.expect(429);
+    call(&world, &owner).await.expect(200);
 }
 
 #[tokio::test]

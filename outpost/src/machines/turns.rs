@@ -1,0 +1,200 @@
+//! Turns to ask a provider about credentials, shared out fairly.
+//!
+//! A provider that hashes passwords is slow on purpose, so not everything is asked at once. A
+//! client that brings many waits behind its own, and so does what is brought under one name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+use crate::limits::Client;
+
+/// How long a check waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whose checks wait behind one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Line {
+    /// Those of one client.
+    Client(Client),
+    /// Those under one name, by a hash of it.
+    Name(u64),
+}
+
+/// The turns, and the queues for them.
+#[derive(Debug)]
+pub(super) struct Turns {
+    all: Semaphore,
+    each: usize,
+    patience: Duration,
+    queues: Mutex<HashMap<Line, Queue>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    turns: Arc<Semaphore>,
+    /// How many have a turn or wait for one.
+    here: usize,
+}
+
+/// A turn, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn<'t> {
+    _one_of_all: SemaphorePermit<'t>,
+    _own: Vec<(OwnedSemaphorePermit, Place<'t>)>,
+}
+
+/// A place in a queue, until it is dropped.
+#[derive(Debug)]
+struct Place<'t> {
+    turns: &'t Turns,
+    line: Line,
+    queue: Arc<Semaphore>,
+}
+
+/// Why there is no turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoTurn {
+    /// The queue is full of what the same sender brought.
+    Full,
+    /// It took too long.
+    Late,
+}
+
+impl Line {
+    /// How many checks may be in the queue. A client gets to the queue of a name by its turns
+    /// only, so that one cannot fill it.
+    fn room(self) -> usize {
+        match self {
+            Self::Client(_) => 32,
+            Self::Name(_) => 256,
+        }
+    }
+}
+
+impl Turns {
+    /// `all` turns, of which one queue has `each` at a time at most.
+    pub(super) fn new(all: usize, each: usize) -> Self {
+        Self {
+            all: Semaphore::new(all),
+            each,
+            patience: PATIENCE,
+            queues: Mutex::default(),
+        }
+    }
+
+    /// Waits for a turn in one of these queues after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`NoTurn`].
+    pub(super) async fn take(
+        &self,
+        lines: impl IntoIterator<Item = Line>,
+    ) -> Result<Turn<'_>, NoTurn> {
+        let turn = async {
+            let mut own = Vec::new();
+            for line in lines {
+                let place = self.queue_up(line)?;
+                let turn = Arc::clone(&place.queue).acquire_owned().await;
+                own.push((turn.map_err(|_| NoTurn::Late)?, place));
+            }
+            Ok(Turn {
+                _one_of_all: self.all.acquire().await.map_err(|_| NoTurn::Late)?,
+                _own: own,
+            })
+        };
+        let turn = tokio::time::timeout(self.patience, turn).await;
+        turn.unwrap_or(Err(NoTurn::Late))
+    }
+
+    fn queue_up(&self, line: Line) -> Result<Place<'_>, NoTurn> {
+        let mut queues = self.queues();
+        let queue = queues.entry(line).or_insert_with(|| Queue {
+            turns: Arc::new(Semaphore::new(self.each)),
+            here: 0,
+        });
+        if queue.here >= line.room() {
+            return Err(NoTurn::Full);
+        }
+        queue.here += 1;
+        Ok(Place {
+            turns: self,
+            line,
+            queue: Arc::clone(&queue.turns),
+        })
+    }
+
+    fn queues(&self) -> MutexGuard<'_, HashMap<Line, Queue>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut queues = self.turns.queues();
+        if let Some(queue) = queues.get_mut(&self.line) {
+            queue.here = queue.here.saturating_sub(1);
+            if queue.here == 0 {
+                queues.remove(&self.line);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLOOD: Line = Line::Name(1);
+    const OTHER: Line = Line::Name(2);
+
+    fn impatient(all: usize) -> Turns {
+        Turns {
+            patience: Duration::from_millis(200),
+            ..Turns::new(all, 2)
+        }
+    }
+
+    #[tokio::test]
+    async fn one_queue_cannot_hold_every_turn() {
+        let turns = impatient(4);
+        let held = [
+            turns.take([FLOOD]).await.expect("a turn"),
+            turns.take([FLOOD]).await.expect("a turn"),
+        ];
+        assert_eq!(turns.take([FLOOD]).await.err(), Some(NoTurn::Late));
+        let other = turns.take([OTHER]).await.expect("a turn");
+        // Both queues count.
+        assert_eq!(turns.take([OTHER, FLOOD]).await.err(), Some(NoTurn::Late));
+        drop(held);
+        turns.take([OTHER, FLOOD]).await.expect("a turn");
+        drop(other);
+        assert!(turns.queues().is_empty(), "nothing is kept of any");
+    }
+
+    #[tokio::test]
+    async fn a_client_fills_its_own_queue_and_none_of_a_name() {
+        let turns = impatient(64);
+        let client = |number| Line::Client(std::net::IpAddr::from([192, 0, 2, number]).into());
+        let calls = (0..100).map(|_| turns.take([client(1), FLOOD]));
+        let flood = futures_util::future::join_all(calls);
+        let others = async {
+            tokio::task::yield_now().await;
+            assert_eq!(
+                turns.take([client(1)]).await.err(),
+                Some(NoTurn::Full),
+                "its own queue is full"
+            );
+            assert!(turns.queues().get(&FLOOD).is_some_and(|it| it.here <= 2));
+            turns.take([client(2), OTHER]).await.expect("a turn")
+        };
+        let (flood, _) = tokio::join!(flood, others);
+        let full = |turn: &Result<Turn<'_>, NoTurn>| turn.as_ref().err() == Some(&NoTurn::Full);
+        assert_eq!(flood.iter().filter(|turn| full(turn)).count(), 100 - 32);
+        drop(flood);
+        assert!(turns.queues().is_empty(), "nothing is kept of any");
+    }
+}
