@@ -247,8 +247,10 @@ impl Outpost {
     pub fn redeploy(&self, config: &Config) -> Result<(), DeployError> {
         let previous = self.deployment();
         let next = Deployment::new(config, Some(&previous))?;
-        self.deployment.store(Arc::new(next));
+        // Nothing from here on can fail. The store is first, so that it seals nothing by a key that
+        // what comes next no longer has.
         self.store.use_keys(&config.keys);
+        self.deployment.store(Arc::new(next));
         self.keep_providers_discovered(Some(&previous));
         Ok(())
     }

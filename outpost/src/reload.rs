@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum_server::tls_rustls::RustlsConfig;
 use gatepost_session::{KeyId, KeyRing};
 
-use crate::config::Config;
-use crate::outpost::Outpost;
+use crate::config::{Config, Listen, Log, StoreSettings};
+use crate::outpost::{DeployError, Outpost};
+use crate::traces::TracesSettings;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// For how long a file has to stay as it is before it is read.
+const SETTLED_AFTER: Duration = Duration::from_millis(500);
 
 /// How long a key that is put in front only verifies. What signs with a key must not be ahead of
 /// what verifies with it: other outposts look at the file every two seconds, guests every ten.
@@ -23,22 +27,62 @@ const INTRODUCED_FOR: Duration = Duration::from_secs(15);
 type Versions = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 /// Watches the files that `config` was read from, and puts what they say in place when they
-/// change; `certificate` is what the https listener shows, if there is one. A wrong configuration is
-/// logged, and the one before stays.
+/// change; `certificate` is what the https listener shows, if there is one.
+///
+/// All of it or nothing: a configuration that is wrong, or cannot be put to work, is logged, and
+/// every part of the one before stays. It is tried again until it works or the files change.
 pub fn watch(
     outpost: &Arc<Outpost>,
     config: &Config,
     config_file: Option<PathBuf>,
     certificate: Option<RustlsConfig>,
 ) {
-    let outpost = Arc::downgrade(outpost);
-    let mut files = config.files.clone();
-    let mut seen = versions(&files);
-    let listen = config.listen.clone();
-    let store = config.store.clone();
-    let traces = config.traces.clone();
-    let mut first_key = FirstKey::of(&config.keys);
-    tokio::spawn(async move {
+    let watched = Watched {
+        config_file,
+        certificate,
+        seen: versions(&config.files),
+        files: config.files.clone(),
+        at_start: AtStart::of(config),
+        first_key: FirstKey::of(&config.keys),
+        failed: None,
+    };
+    tokio::spawn(watched.follow(Arc::downgrade(outpost)));
+}
+
+/// What is watched, and what of it is in place.
+struct Watched {
+    config_file: Option<PathBuf>,
+    certificate: Option<RustlsConfig>,
+    files: Vec<PathBuf>,
+    seen: Versions,
+    at_start: AtStart,
+    first_key: FirstKey,
+    /// What was wrong with the files the last time, if anything.
+    failed: Option<String>,
+}
+
+/// What takes a restart to change.
+#[derive(PartialEq)]
+struct AtStart {
+    listen: Listen,
+    store: StoreSettings,
+    traces: Option<TracesSettings>,
+    log: Log,
+}
+
+impl AtStart {
+    fn of(config: &Config) -> Self {
+        Self {
+            listen: config.listen.clone(),
+            store: config.store.clone(),
+            traces: config.traces.clone(),
+            log: config.log.clone(),
+        }
+    }
+}
+
+impl Watched {
+    async fn follow(mut self, outpost: Weak<Outpost>) {
         #[cfg(unix)]
         let mut hangup =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
@@ -59,44 +103,80 @@ pub fn watch(
                 tokio::time::sleep(EVERY).await;
                 false
             };
+            let mut now = versions(&self.files);
+            let due = asked || self.failed.is_some() || self.first_key.is_introduced();
+            if now == self.seen && !due {
+                continue;
+            }
+            if now != self.seen {
+                now = self.settled(now).await;
+            }
             let Some(outpost) = outpost.upgrade() else {
                 return;
             };
-            let now = versions(&files);
-            if now == seen && !asked && !first_key.is_introduced() {
-                continue;
+            self.seen = now;
+            self.reload(&outpost);
+        }
+    }
+
+    /// Waits until the files are no longer being written: the first half of one may well be a
+    /// configuration, and another one.
+    async fn settled(&self, mut now: Versions) -> Versions {
+        loop {
+            tokio::time::sleep(SETTLED_AFTER).await;
+            let later = versions(&self.files);
+            if later == now {
+                return now;
             }
-            seen = now;
-            match Config::load(config_file.as_deref(), variables()) {
-                Ok(mut config) => {
-                    config.keys = first_key.follow(config.keys);
-                    if config.listen != listen || config.store != store || config.traces != traces {
-                        tracing::warn!("changes of `listen`, `store` and `tracing` take a restart");
-                    }
-                    if let (Some(shown), Some(given)) = (&certificate, &config.tls) {
-                        shown.reload_from_config(given.server_config());
-                    }
-                    match outpost.redeploy(&config) {
-                        Ok(()) => tracing::info!("configuration read anew"),
-                        Err(error) => tracing::error!(%error, "the configuration before stays"),
-                    }
-                    if files != config.files {
-                        files = config.files;
-                        seen = versions(&files);
-                    }
+            now = later;
+        }
+    }
+
+    /// Puts what the files say in place, or logs why not.
+    fn reload(&mut self, outpost: &Outpost) {
+        let problem = match Config::load(self.config_file.as_deref(), variables()) {
+            Ok(config) => match self.put_in_place(outpost, config) {
+                Ok(()) => {
+                    tracing::info!("configuration read again and in force");
+                    self.failed = None;
+                    return;
                 }
-                Err(error) => {
-                    for line in error.to_string().lines() {
-                        tracing::error!(problem = line, "the configuration before stays");
-                    }
-                }
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        // It is tried again, and said once.
+        if self.failed.as_ref() != Some(&problem) {
+            for line in problem.lines() {
+                tracing::error!(problem = line, "the configuration before stays");
             }
         }
-    });
+        self.failed = Some(problem);
+    }
+
+    /// Puts a configuration in place. What can fail comes first.
+    fn put_in_place(&mut self, outpost: &Outpost, mut config: Config) -> Result<(), DeployError> {
+        let mut first_key = self.first_key.clone();
+        config.keys = first_key.follow(config.keys);
+        outpost.redeploy(&config)?;
+        self.first_key = first_key;
+        if let (Some(shown), Some(given)) = (&self.certificate, &config.tls) {
+            shown.reload_from_config(given.server_config());
+        }
+        if AtStart::of(&config) != self.at_start {
+            tracing::warn!("changes of `listen`, `store`, `tracing` and `log` take a restart");
+        }
+        if self.files != config.files {
+            self.files = config.files;
+            // They are read once more, since one may have changed before it was watched.
+            self.seen = Versions::new();
+        }
+        Ok(())
+    }
 }
 
 /// The key that signs, which may not yet be the one that the ring says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct FirstKey {
     signs: Option<KeyId>,
     /// The one that is to, and since when it is known.

@@ -115,6 +115,108 @@ async fn a_given_certificate_is_shown_and_replaced_when_its_files_change() {
     assert!(!reaches(&first).await);
 }
 
+/// Row C: a reload is all or nothing. The certificate waits for the rest of the configuration, and
+/// for its own key.
+#[tokio::test]
+async fn a_reload_that_fails_in_any_part_leaves_every_part_as_it_was() {
+    let folder = Folder::new("reload");
+    let provider = Provider::start().await;
+    let first = certify(&folder);
+    let path = |name: &str| folder.path(name).display().to_string();
+    let tls = format!(
+        "tls: {{certificate: {}, key: {}}}\n",
+        path("chain.pem"),
+        path("key.pem")
+    );
+    let config = write_config(&folder, &provider, &tls);
+    let running = Running::start(&config);
+    let https = running.https.expect("an https listener");
+    let reaches = async |trusted: &Certificate| {
+        let client = client()
+            .tls_certs_only([trusted.clone()])
+            .resolve("app.example.com", https)
+            .build()
+            .expect("a client");
+        let url = format!("https://app.example.com:{}/akprox/ping", https.port());
+        client.get(url).send().await.is_ok()
+    };
+    let stays = |problem: &'static str| {
+        running.lines.await_line(|line| {
+            let said = |key: &str| line[key].as_str().unwrap_or_default();
+            said("message") == "the configuration before stays" && said("problem").contains(problem)
+        })
+    };
+    let shows = async |trusted: &Certificate| {
+        let until = Instant::now() + LIMIT;
+        while !reaches(trusted).await {
+            assert!(Instant::now() < until, "{}", running.lines.all());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+
+    // A good certificate comes with a provider whose authority only its client finds to be none.
+    let right = fs::read_to_string(&config).expect("written");
+    let authority = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    fs::write(folder.path("authority.pem"), authority).expect("written");
+    let wrong = right.replace(
+        "{name: main,",
+        &format!("{{name: main, caFile: '{}',", path("authority.pem")),
+    );
+    assert_ne!(wrong, right);
+    let second = certify(&folder);
+    fs::write(&config, wrong).expect("written");
+    stays("cannot set up TLS");
+    assert!(reaches(&first).await, "{}", running.lines.all());
+    assert!(!reaches(&second).await, "{}", running.lines.all());
+    fs::write(&config, &right).expect("written");
+    shows(&second).await;
+
+    // A certificate that came without its key.
+    let key = fs::read(folder.path("key.pem")).expect("a key");
+    let third = certify(&folder);
+    let keys = fs::read(folder.path("key.pem")).expect("a key");
+    fs::write(folder.path("key.pem"), key).expect("written");
+    stays("cannot be used with the certificate");
+    assert!(reaches(&second).await, "{}", running.lines.all());
+    fs::write(folder.path("key.pem"), keys).expect("written");
+    shows(&third).await;
+}
+
+/// Row C, of the same kind: the first half of a file that is being written may be a configuration.
+#[tokio::test]
+async fn a_file_that_is_being_written_is_not_read() {
+    let folder = Folder::new("half");
+    let provider = Provider::start().await;
+    let config = write_config(&folder, &provider, "");
+    let running = Running::start(&config);
+    running.ready().await;
+    let client = client().build().expect("a client");
+    let url = format!("http://{}/akprox/start", running.http);
+    let start = async |host: &str| {
+        let asked = client.get(&url).header("Host", host).send().await;
+        asked.expect("an answer").status()
+    };
+    let whole = fs::read_to_string(&config).expect("written");
+    let at = whole.find("  - {name: app2").expect("there");
+    let (half, rest) = whole.split_at(at);
+    let listen = rest.find("listen:").expect("there");
+    let (applications, listen) = rest.split_at(listen);
+    let half = format!("{half}{listen}");
+    for written in 0..60 {
+        fs::write(&config, format!("{half}{}", "#".repeat(written))).expect("written");
+        assert_eq!(start("app2.example.com").await, StatusCode::FOUND);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let more = "  - {name: late, externalUrl: 'https://late.example.com'}\n";
+    let whole = whole.replace(applications, &format!("{applications}{more}"));
+    fs::write(&config, whole).expect("written");
+    let until = Instant::now() + LIMIT;
+    while start("late.example.com").await != StatusCode::FOUND {
+        assert!(Instant::now() < until, "{}", running.lines.all());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     let folder = Folder::new("metrics");
