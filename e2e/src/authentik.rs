@@ -149,7 +149,7 @@ impl Authentik {
 
     /// Tells outposts that this session has ended.
     pub fn end_session(&self, sid: &str) {
-        let args = json!({ "type": "session_end", "session_id": sid });
+        let args = json!({ "type": "event.session.end", "session_id": sid });
         self.tell(&json!({ "instruction": 4, "args": args }));
     }
 

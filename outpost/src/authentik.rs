@@ -12,21 +12,22 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::form_urlencoded;
 
 use crate::config::{Config, ConfigError};
 use crate::outpost::Outpost;
-use crate::store::Selection;
 use crate::web::OwnEndpoint;
 use api::{Api, ApiError, Snapshot};
 use cache::Cache;
 use log_limit::LogLimit;
-use socket::Event;
+use socket::{Listeners, Update};
 
 mod api;
 mod application;
 mod cache;
+mod ending;
 mod log_limit;
 mod mapping;
 mod settings;
@@ -111,6 +112,7 @@ pub struct Follower {
     cache: Option<Cache>,
     in_force: Option<Snapshot>,
     last_problems: Vec<String>,
+    last_failure: Option<String>,
 }
 
 impl Follower {
@@ -128,6 +130,7 @@ impl Follower {
             api,
             in_force: None,
             last_problems: Vec::new(),
+            last_failure: None,
         })
     }
 
@@ -168,12 +171,20 @@ impl Follower {
     }
 
     async fn follow(mut self, outpost: Weak<Outpost>) {
-        let (events, mut told) = mpsc::channel(16);
+        let (ended, sessions) = mpsc::unbounded_channel();
+        let (updates, told) = mpsc::channel(1);
+        let listeners = Listeners { updates, ended };
         let known = self.in_force.as_ref().and_then(Snapshot::outpost_id);
         let (outpost_id, followed) = watch::channel(known);
-        let socket = tokio::spawn(socket::keep(Arc::clone(&self.api), followed, events));
+        // Dropped with this, and so ended.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(ending::end_sessions(outpost.clone(), sessions));
+        tasks.spawn(keep_socket(Arc::clone(&self.api), followed, listeners));
         let mut failures = LogLimit::default();
-        let mut forced = asked_by_signal();
+        let mut reasons = Reasons {
+            told,
+            forced: asked_by_signal(),
+        };
         while let Some(alive) = outpost.upgrade() {
             let pause = match self.api.snapshot().await {
                 Ok(snapshot) => {
@@ -185,8 +196,12 @@ impl Follower {
                         let new = snapshot.outpost_id();
                         std::mem::replace(id, new.clone()) != new
                     });
-                    self.put_in_force(snapshot, &alive);
-                    pause
+                    // What cannot be put in force now may be when a file of ours is whole again.
+                    if self.put_in_force(snapshot, &alive) {
+                        pause
+                    } else {
+                        RETRY
+                    }
                 }
                 Err(error) => {
                     if let Some(left_out) = failures.failed(Instant::now()) {
@@ -200,44 +215,27 @@ impl Follower {
                 }
             };
             drop(alive);
-            let next = Instant::now() + pause;
-            loop {
-                let event = tokio::select! {
-                    event = told.recv() => event,
-                    () = forced.changed() => Some(Event::Update),
-                    () = tokio::time::sleep_until(next) => Some(Event::Update),
-                };
-                match event {
-                    Some(Event::SessionEnd(session)) => {
-                        if let Some(outpost) = outpost.upgrade() {
-                            end_session(&outpost, &session).await;
-                        }
-                    }
-                    Some(Event::TriggerUpdate) => {
-                        tokio::time::sleep(spread()).await;
-                        break;
-                    }
-                    Some(Event::Update) | None => break,
-                }
+            if reasons.next(Instant::now() + pause).await == Update::Soon {
+                tokio::time::sleep(spread()).await;
             }
         }
-        socket.abort();
     }
 
-    /// Puts what authentik says in force, unless that is what it said before.
-    fn put_in_force(&mut self, snapshot: Snapshot, outpost: &Outpost) {
+    /// Puts what authentik says in force, unless that is what it said before, and says whether it
+    /// is.
+    fn put_in_force(&mut self, snapshot: Snapshot, outpost: &Outpost) -> bool {
         if self.in_force.as_ref() == Some(&snapshot) {
-            return;
+            return true;
         }
-        let config = match self.config(&snapshot) {
-            Ok(config) => config,
+        let deployed = match self.config(&snapshot) {
+            Ok(config) => outpost.redeploy(&config).map(|()| config),
             Err(error) => {
-                tracing::error!(%error, "the configuration before stays");
-                return;
+                self.stays(&error);
+                return false;
             }
         };
-        match outpost.redeploy(&config) {
-            Ok(()) => {
+        match deployed {
+            Ok(config) => {
                 let names: Vec<&str> = config
                     .applications
                     .iter()
@@ -248,9 +246,59 @@ impl Follower {
                     cache.write(&snapshot);
                 }
                 self.in_force = Some(snapshot);
+                self.last_failure = None;
+                true
             }
-            Err(error) => tracing::error!(%error, "the configuration before stays"),
+            Err(error) => {
+                self.stays(&error);
+                false
+            }
         }
+    }
+
+    /// Says why what authentik says is not in force, once for as long as it is so.
+    fn stays(&mut self, error: &dyn std::error::Error) {
+        let failure = Some(error.to_string());
+        if self.last_failure != failure {
+            tracing::error!(%error, "the configuration before stays");
+        }
+        self.last_failure = failure;
+    }
+}
+
+/// What makes the outpost ask authentik again.
+struct Reasons {
+    told: mpsc::Receiver<Update>,
+    forced: AskedBySignal,
+}
+
+impl Reasons {
+    /// Waits for the next, which is `at` that time if none comes before.
+    async fn next(&mut self, at: Instant) -> Update {
+        tokio::select! {
+            // A channel that is closed says nothing, and in particular not that it is time.
+            Some(update) = self.told.recv() => update,
+            () = self.forced.changed() => Update::Now,
+            () = tokio::time::sleep_until(at) => Update::Now,
+        }
+    }
+}
+
+/// Keeps the WebSocket, and begins again should its task end.
+async fn keep_socket(
+    api: Arc<Api>,
+    outpost_id: watch::Receiver<Option<String>>,
+    listeners: Listeners,
+) {
+    while !listeners.ended.is_closed() {
+        let mut task = JoinSet::new();
+        task.spawn(socket::keep(
+            Arc::clone(&api),
+            outpost_id.clone(),
+            listeners.clone(),
+        ));
+        task.join_next().await;
+        tokio::time::sleep(RETRY).await;
     }
 }
 
@@ -283,29 +331,24 @@ impl AskedBySignal {
     }
 }
 
-/// Ends the sessions of one session at authentik.
-async fn end_session(outpost: &Outpost, session: &str) {
-    let deployment = outpost.deployment();
-    let mut ended = 0;
-    // One session at authentik is one of each provider that the person has been to.
-    for provider in &deployment.providers {
-        let which = Selection::ProviderSession {
-            issuer: provider.settings().issuer.to_string(),
-            session: session.to_owned(),
-        };
-        match outpost.endings.end(&which, &deployment.times).await {
-            Ok(sessions) => ended += sessions,
-            Err(error) => {
-                tracing::error!(%error, "cannot end the sessions that authentik has ended");
-            }
-        }
-    }
-    tracing::info!(ended, "authentik ended a session");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Row C: a dead socket task does not have authentik asked in a hot loop.
+    #[tokio::test]
+    async fn a_closed_channel_is_no_reason_to_ask_again() {
+        let (updates, told) = mpsc::channel(1);
+        let mut reasons = Reasons {
+            told,
+            forced: asked_by_signal(),
+        };
+        drop(updates);
+        let pause = Duration::from_millis(200);
+        let begun = Instant::now();
+        assert_eq!(reasons.next(begun + pause).await, Update::Now);
+        assert!(begun.elapsed() >= pause, "{:?}", begun.elapsed());
+    }
 
     #[test]
     fn a_signature_is_a_whole_parameter_of_the_query() {

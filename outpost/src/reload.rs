@@ -40,7 +40,7 @@ pub fn watch(
     let watched = Watched {
         config_file,
         certificate,
-        seen: versions(&config.files),
+        seen: Versions::new(),
         files: config.files.clone(),
         at_start: AtStart::of(config),
         first_key: FirstKey::of(&config.keys),
@@ -54,6 +54,8 @@ struct Watched {
     config_file: Option<PathBuf>,
     certificate: Option<RustlsConfig>,
     files: Vec<PathBuf>,
+    /// Empty where one may have changed between being read and being watched: they are then read
+    /// once more.
     seen: Versions,
     at_start: AtStart,
     first_key: FirstKey,
@@ -114,8 +116,10 @@ impl Watched {
             let Some(outpost) = outpost.upgrade() else {
                 return;
             };
-            self.seen = now;
-            self.reload(&outpost);
+            let once_more = std::mem::replace(&mut self.seen, now).is_empty();
+            if self.reload(&outpost) && !once_more {
+                tracing::info!("configuration read again and in force");
+            }
         }
     }
 
@@ -132,14 +136,13 @@ impl Watched {
         }
     }
 
-    /// Puts what the files say in place, or logs why not.
-    fn reload(&mut self, outpost: &Outpost) {
+    /// Puts what the files say in place, or logs why not; says whether it is.
+    fn reload(&mut self, outpost: &Outpost) -> bool {
         let problem = match Config::load(self.config_file.as_deref(), variables()) {
             Ok(config) => match self.put_in_place(outpost, config) {
                 Ok(()) => {
-                    tracing::info!("configuration read again and in force");
                     self.failed = None;
-                    return;
+                    return true;
                 }
                 Err(error) => error.to_string(),
             },
@@ -152,6 +155,7 @@ impl Watched {
             }
         }
         self.failed = Some(problem);
+        false
     }
 
     /// Puts a configuration in place. What can fail comes first.
@@ -168,7 +172,6 @@ impl Watched {
         }
         if self.files != config.files {
             self.files = config.files;
-            // They are read once more, since one may have changed before it was watched.
             self.seen = Versions::new();
         }
         Ok(())

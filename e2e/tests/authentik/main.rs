@@ -11,7 +11,7 @@ use gatepost_e2e::compose::Compose;
 use gatepost_e2e::docker_api::DockerApi;
 use gatepost_e2e::kube_api::KubeApi;
 use gatepost_e2e::proxies::{IngressNginx, Nginx, Traefik};
-use gatepost_e2e::{Answer, Client, Site, until, users};
+use gatepost_e2e::{Answer, Client, Redis, Site, until, users};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -161,21 +161,52 @@ fn a_session_that_authentik_ends_is_over() -> Result<()> {
     let _running = compose(&site)?;
     let alice = signs_in(&site)?;
     said_hello(&authentik)?;
+    let sid = sid_of_the_last(&site)?;
+    authentik.end_session("another");
+    authentik.end_session(&sid);
+    until("the session's end", PATIENCE, || {
+        Ok((fetch(&alice, &site, "/")? == StatusCode::UNAUTHORIZED).then_some(()))
+    })
+}
+
+/// Row C: authentik says once that a session has ended, and the store may be away just then.
+#[test]
+fn a_session_that_authentik_ends_while_the_store_is_away_is_over_when_it_is_back() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut redis = Redis::start(folder.path(), &[])?;
+    let url = redis.url();
+    let store = [
+        ("GATEPOST_STORE_KIND", "redis"),
+        ("GATEPOST_STORE_URL", &*url),
+    ];
+    let (site, authentik) = Site::of_authentik_with(StatusCode::UNAUTHORIZED, &json!({}), &store)?;
+    let _running = compose(&site)?;
+    let alice = signs_in(&site)?;
+    said_hello(&authentik)?;
+    let sid = sid_of_the_last(&site)?;
+    redis.stop();
+    authentik.end_session(&sid);
+    until("the outpost to fail", PATIENCE, || {
+        let said = site.outpost().output();
+        Ok(said.contains("cannot end the sessions").then_some(()))
+    })?;
+    assert_eq!(fetch(&alice, &site, "/")?, StatusCode::OK, "in its window");
+    redis.start_again()?;
+    until("the session's end", PATIENCE, || {
+        Ok((fetch(&alice, &site, "/")? == StatusCode::UNAUTHORIZED).then_some(()))
+    })
+}
+
+/// The session at authentik of whom the app has seen last.
+fn sid_of_the_last(site: &Site) -> Result<String> {
     let token = site.wiki();
     let token = token.last().and_then(|seen| seen.header("x-authentik-jwt"));
     let claims = token
         .and_then(|token| token.split('.').nth(1))
         .context("an ID token")?;
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
-    let sid = claims
-        .get("sid")
-        .and_then(Value::as_str)
-        .context("a `sid`")?;
-    authentik.end_session("another");
-    authentik.end_session(sid);
-    until("the session's end", PATIENCE, || {
-        Ok((fetch(&alice, &site, "/")? == StatusCode::UNAUTHORIZED).then_some(()))
-    })
+    let sid = claims.get("sid").and_then(Value::as_str);
+    sid.map(str::to_owned).context("a `sid`")
 }
 
 /// Browsers know authentik by another address than the outpost does.

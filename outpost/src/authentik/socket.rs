@@ -11,6 +11,7 @@ use http::StatusCode;
 use http::header::SEC_WEBSOCKET_ACCEPT;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -34,16 +35,60 @@ const LAST_PAUSE: Duration = Duration::from_secs(300);
 /// The longest message that is read, in bytes. Those that there are have some hundred.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// Something for the outpost to do.
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// A reason to ask for what changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Update {
+    /// At once: the connection is new, so something may have been missed.
+    Now,
+    /// Soon, as all replicas are told to.
+    Soon,
+}
+
+/// What a message says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    /// Ask for what changed, now: the connection is new, so something may have been missed.
-    Update,
-    /// Ask for what changed, as all replicas are told to.
-    TriggerUpdate,
+enum Event {
+    Update(Update),
     /// A session at authentik has ended.
     SessionEnd(String),
 }
+
+/// Where what authentik says goes. Neither way makes the connection wait: a hello that is late for
+/// that would have authentik give the outpost up.
+#[derive(Clone, Debug)]
+pub(super) struct Listeners {
+    /// One reason that waits is enough, so others may find no room.
+    pub(super) updates: mpsc::Sender<Update>,
+    /// The sessions that have ended, each of which counts.
+    pub(super) ended: mpsc::UnboundedSender<String>,
+}
+
+impl Listeners {
+    fn hear(&self, event: Event) {
+        match event {
+            Event::Update(update) => drop(self.updates.try_send(update)),
+            Event::SessionEnd(session) => drop(self.ended.send(session)),
+        }
+    }
+
+    fn are_gone(&self) -> bool {
+        self.ended.is_closed()
+    }
+}
+
+/// How often a connection is heard of.
+#[derive(Clone, Copy, Debug)]
+struct Pulse {
+    hello_every: Duration,
+    silence: Duration,
+}
+
+const PULSE: Pulse = Pulse {
+    hello_every: HELLO_EVERY,
+    silence: SILENCE,
+};
 
 /// What a message asks for.
 #[derive(Deserialize)]
@@ -65,6 +110,8 @@ enum SocketError {
     Randomness,
     #[error("not an address")]
     Address,
+    #[error("no connection within {} s", CONNECT.as_secs())]
+    Slow,
     #[error("cannot connect: {0}")]
     Connect(#[source] reqwest::Error),
     #[error("the answer is {0} instead of a WebSocket")]
@@ -79,26 +126,23 @@ enum SocketError {
     Silent,
 }
 
-/// Keeps a connection for the outpost of that id, for as long as somebody wants its events.
+/// Keeps a connection for the outpost of that id, for as long as there are listeners.
 pub(super) async fn keep(
     api: Arc<Api>,
     mut outpost_id: watch::Receiver<Option<String>>,
-    events: mpsc::Sender<Event>,
+    listeners: Listeners,
 ) {
-    let Some(process) = random_uuid() else {
-        tracing::error!("the operating system has no randomness: authentik is only polled");
-        return;
-    };
     let mut pause = FIRST_PAUSE;
     let mut failures = LogLimit::default();
-    while !events.is_closed() {
+    let mut process = None;
+    while !listeners.are_gone() {
         let id = match outpost_id.wait_for(Option::is_some).await {
             Ok(id) => id.clone().unwrap_or_default(),
             Err(_) => return,
         };
         let connected = Instant::now();
         let lost = tokio::select! {
-            lost = converse(&api, &id, &process, &events) => lost,
+            lost = converse(&api, &id, &mut process, &listeners) => lost,
             changed = outpost_id.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
@@ -124,16 +168,21 @@ pub(super) async fn keep(
 async fn converse(
     api: &Api,
     outpost_id: &str,
-    process: &str,
-    events: &mpsc::Sender<Event>,
+    process: &mut Option<String>,
+    listeners: &Listeners,
 ) -> SocketError {
-    match connect(api, outpost_id, process).await {
+    // The same for as long as the outpost runs.
+    if process.is_none() {
+        *process = random_uuid();
+    }
+    let Some(process) = process else {
+        return SocketError::Randomness;
+    };
+    let connected = tokio::time::timeout(CONNECT, connect(api, outpost_id, process));
+    match connected.await.unwrap_or(Err(SocketError::Slow)) {
         Ok(mut socket) => {
             tracing::info!("connected to authentik's WebSocket");
-            match listen(&mut socket, process, events).await {
-                Ok(()) => SocketError::Closed,
-                Err(error) => error,
-            }
+            listen(&mut socket, process, listeners, PULSE).await
         }
         Err(error) => error,
     }
@@ -164,38 +213,46 @@ async fn connect(
     Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
 }
 
-async fn listen(
-    socket: &mut WebSocketStream<reqwest::Upgraded>,
+/// Passes on what is said, and says why it ended.
+async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
     process: &str,
-    events: &mpsc::Sender<Event>,
-) -> Result<(), SocketError> {
-    let mut hellos = tokio::time::interval(HELLO_EVERY);
+    listeners: &Listeners,
+    pulse: Pulse,
+) -> SocketError {
+    let mut hellos = tokio::time::interval(pulse.hello_every);
     let mut heard = Instant::now();
     // Whatever changed while there was no connection.
-    if events.send(Event::Update).await.is_err() {
-        return Ok(());
-    }
-    loop {
+    listeners.hear(Event::Update(Update::Now));
+    while !listeners.are_gone() {
+        let silent = heard + pulse.silence;
         let message = tokio::select! {
             _ = hellos.tick() => {
-                socket.send(Message::text(hello(process))).await?;
-                continue;
+                // What nobody reads any more is not written for ever either.
+                let said = socket.send(Message::text(hello(process)));
+                match tokio::time::timeout_at(silent, said).await {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(error)) => return error.into(),
+                    Err(_) => return SocketError::Silent,
+                }
             }
-            () = tokio::time::sleep_until(heard + SILENCE) => return Err(SocketError::Silent),
-            message = socket.next() => message.ok_or(SocketError::Closed)??,
+            () = tokio::time::sleep_until(silent) => return SocketError::Silent,
+            message = socket.next() => message,
         };
         heard = Instant::now();
-        let event = match &message {
-            Message::Text(text) => event(text),
+        match message {
+            Some(Ok(Message::Text(text))) => {
+                if let Some(event) = event(&text) {
+                    listeners.hear(event);
+                }
+            }
             // Pings are answered by the library.
-            _ => None,
-        };
-        if let Some(event) = event
-            && events.send(event).await.is_err()
-        {
-            return Ok(());
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return error.into(),
+            None => return SocketError::Closed,
         }
     }
+    SocketError::Closed
 }
 
 /// What a message asks for; what is not understood asks for nothing.
@@ -203,7 +260,7 @@ fn event(text: &str) -> Option<Event> {
     let Instruction { instruction, args } = serde_json::from_str(text).ok()?;
     let session = || Some(args.get("session_id")?.as_str()?.to_owned());
     match instruction {
-        TRIGGER_UPDATE => Some(Event::TriggerUpdate),
+        TRIGGER_UPDATE => Some(Event::Update(Update::Soon)),
         // The form before there was an instruction of its own.
         PROVIDER_SPECIFIC if args.get("sub_type").and_then(Value::as_str) == Some("logout") => {
             session().map(Event::SessionEnd)
@@ -260,10 +317,13 @@ mod tests {
     fn messages_say_what_to_do() {
         for (text, expected) in [
             (r#"{"instruction":0,"args":{}}"#, None),
-            (r#"{"instruction":2,"args":{}}"#, Some(Event::TriggerUpdate)),
-            (r#"{"instruction":2}"#, Some(Event::TriggerUpdate)),
             (
-                r#"{"instruction":3,"args":{"type":"x","sub_type":"logout","session_id":"s"}}"#,
+                r#"{"instruction":2,"args":{}}"#,
+                Some(Event::Update(Update::Soon)),
+            ),
+            (r#"{"instruction":2}"#, Some(Event::Update(Update::Soon))),
+            (
+                r#"{"instruction":3,"args":{"type":"event.provider.specific","sub_type":"logout","session_id":"s"}}"#,
                 Some(Event::SessionEnd("s".to_owned())),
             ),
             (
@@ -271,7 +331,7 @@ mod tests {
                 None,
             ),
             (
-                r#"{"instruction":4,"args":{"type":"x","session_id":"s"}}"#,
+                r#"{"instruction":4,"args":{"type":"event.session.end","session_id":"s"}}"#,
                 Some(Event::SessionEnd("s".to_owned())),
             ),
             (r#"{"instruction":4,"args":{}}"#, None),
@@ -280,6 +340,87 @@ mod tests {
         ] {
             assert_eq!(event(text), expected, "{text}");
         }
+    }
+
+    type Pipe = WebSocketStream<tokio::io::DuplexStream>;
+
+    /// Both ends of a connection of which nothing has been said.
+    async fn ends() -> (Pipe, Pipe) {
+        let (one, other) = tokio::io::duplex(4096);
+        let server = WebSocketStream::from_raw_socket(one, Role::Server, None).await;
+        let client = WebSocketStream::from_raw_socket(other, Role::Client, None).await;
+        (server, client)
+    }
+
+    fn listeners() -> (
+        Listeners,
+        mpsc::Receiver<Update>,
+        mpsc::UnboundedReceiver<String>,
+    ) {
+        let ((updates, updated), (ended, sessions)) = (mpsc::channel(1), mpsc::unbounded_channel());
+        (Listeners { updates, ended }, updated, sessions)
+    }
+
+    const FAST: Pulse = Pulse {
+        hello_every: Duration::from_millis(20),
+        silence: Duration::from_millis(300),
+    };
+
+    #[tokio::test]
+    async fn a_peer_that_says_nothing_any_more_is_noticed() {
+        let (listeners, _updated, _sessions) = listeners();
+        // One that reads, and one that does not.
+        for reads in [true, false] {
+            let (mut server, mut client) = ends().await;
+            let _read = tokio::spawn(async move {
+                while reads && server.next().await.is_some() {}
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                drop(server);
+            });
+            let lost = listen(&mut client, "p", &listeners, FAST);
+            let lost = tokio::time::timeout(Duration::from_secs(20), lost).await;
+            assert!(matches!(lost, Ok(SocketError::Silent)), "{reads}: {lost:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_session_that_ends_is_heard_of_however_much_is_said() {
+        let (mut server, mut client) = ends().await;
+        let (listeners, mut updated, mut sessions) = listeners();
+        let said = tokio::spawn(async move {
+            for number in 0..500 {
+                let args = json!({ "type": "event.session.end", "session_id": number.to_string() });
+                for message in [
+                    json!({ "instruction": 2, "args": {} }),
+                    json!({ "instruction": 4, "args": args }),
+                ] {
+                    let message = Message::text(message.to_string());
+                    server.send(message).await.expect("said");
+                }
+            }
+            // Pings are answered.
+            server.send(Message::Ping("x".into())).await.expect("said");
+            loop {
+                match server.next().await {
+                    Some(Ok(Message::Pong(_))) => return,
+                    Some(Ok(_)) => {}
+                    other => panic!("no pong: {other:?}"),
+                }
+            }
+        });
+        let lost = listen(&mut client, "p", &listeners, FAST).await;
+        said.await.expect("a pong came");
+        assert!(matches!(
+            lost,
+            SocketError::Closed | SocketError::Protocol(_)
+        ));
+        assert_eq!(updated.recv().await, Some(Update::Now));
+        let mut heard = Vec::new();
+        while let Ok(session) = sessions.try_recv() {
+            heard.push(session);
+        }
+        let expected: Vec<String> = (0..500).map(|number| number.to_string()).collect();
+        assert_eq!(heard, expected);
     }
 
     #[test]
