@@ -46,6 +46,7 @@ pub mod upstream;
 pub mod users;
 mod wait;
 pub mod wire;
+pub mod wire2;
 
 pub use client::{Answer, Client, Journey};
 pub use fake_clock::FakeClock;

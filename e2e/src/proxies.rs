@@ -5,6 +5,7 @@ mod caddy;
 mod envoy;
 mod haproxy;
 mod ingress;
+mod load_balancer;
 mod nginx;
 mod traefik;
 
@@ -12,5 +13,6 @@ pub use caddy::Caddy;
 pub use envoy::Envoy;
 pub use haproxy::Haproxy;
 pub use ingress::IngressNginx;
+pub use load_balancer::LoadBalancer;
 pub use nginx::Nginx;
 pub use traefik::Traefik;

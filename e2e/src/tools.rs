@@ -33,7 +33,7 @@ pub use node::{Node, NodePackages};
 pub(crate) use packaged::NGINX_MODULES;
 pub use packaged::Packaged;
 pub use python::PythonPackage;
-pub use traefik::Traefik;
+pub use traefik::{OldestTraefik, Traefik};
 pub use wasm::{JS_TARGET, Source, TARGET, WasmToolchain};
 pub use wrk::Wrk;
 

@@ -112,6 +112,11 @@ pub(crate) fn unavailable() -> Respond {
     respond(503, TEXT, body.to_owned())
 }
 
+/// Answers a method that no application gets.
+pub(crate) fn method_not_allowed() -> Respond {
+    respond(405, TEXT, "method not allowed\n".to_owned())
+}
+
 /// Answers a request for the outpost that reached the plugin instead. A redirect to sign in would
 /// come back here for ever.
 pub(crate) fn misrouted(prefix: &str) -> Respond {

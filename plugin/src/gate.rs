@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use gatepost_policy::{
-    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER,
-    Unauthenticated, VERDICT_HEADER,
+    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Request as _,
+    Unauthenticated, VERDICT_HEADER, asks_for_websocket,
 };
 use gatepost_session::cookie::{self, Candidates, CookieName};
 use gatepost_session::{NumericDate, Verifier};
@@ -122,7 +122,8 @@ impl Open {
         };
 
         let decision = config.policy.decide(&View(host), session);
-        if config.fallback == Fallback::Route {
+        let tunnel = matches!(decision, Decision::MethodNotAllowed);
+        if config.fallback == Fallback::Route && !tunnel {
             match &decision {
                 // Somebody signed in who goes to the outpost needs the session's cookie there.
                 Decision::Allow(_) if is_for_the_outpost(config, host) => {
@@ -180,6 +181,7 @@ impl Open {
                 let answer = answer::denied(how(), &denial, &config.application, &outpost);
                 host.respond(answer);
             }
+            Decision::MethodNotAllowed => host.respond(answer::method_not_allowed()),
         }
         Outcome::Answered
     }
@@ -205,8 +207,9 @@ impl Open {
     }
 }
 
-/// Removes what a client must not say: every header that is Gatepost's, in every spelling, and
-/// our names in `Connection`. Tells whether there is a `Cookie` header.
+/// Removes what a client must not say: every header that is Gatepost's, in every spelling, our
+/// names in `Connection`, and what asks the application for another protocol than WebSocket. Tells
+/// whether there is a `Cookie` header.
 fn clean_headers<H: Host>(config: &Config, host: &H) -> bool {
     let mut has_cookies = false;
     for name in host.header_names() {
@@ -220,11 +223,19 @@ fn clean_headers<H: Host>(config: &Config, host: &H) -> bool {
                     host.set_header("Connection", &cleaned);
                 }
             }
+            b"upgrade" if is_websocket(host) => {}
+            b"upgrade" | b"http2-settings" => host.remove_header(name),
             _ if config.headers.owns(name) => host.remove_header(name),
             _ => {}
         }
     }
     has_cookies
+}
+
+fn is_websocket(host: &impl Host) -> bool {
+    View(host)
+        .header("upgrade")
+        .is_some_and(|upgrade| asks_for_websocket(&upgrade))
 }
 
 /// What a request's cookies say.

@@ -39,6 +39,9 @@ pub enum Decision<'s> {
     Deny(Denial<'s>),
     /// It cannot be decided on what the cookie says: the outpost has to be asked.
     Defer(Deferral),
+    /// It is refused, whoever sends it: `CONNECT` asks for a tunnel (RFC 9110 §9.3.6), and what
+    /// goes through a tunnel is not decided on.
+    MethodNotAllowed,
 }
 
 impl Decision<'_> {
@@ -50,6 +53,7 @@ impl Decision<'_> {
             Self::SignIn(_) => "sign-in",
             Self::Deny(_) => "deny",
             Self::Defer(_) => "defer",
+            Self::MethodNotAllowed => "method-not-allowed",
         }
     }
 }
@@ -138,6 +142,9 @@ impl Policy {
         session: Result<Current<'s>, Unauthenticated>,
         narrower: Option<&Require>,
     ) -> Decision<'s> {
+        if *request.method() == *b"CONNECT" {
+            return Decision::MethodNotAllowed;
+        }
         let ruled = match session {
             Ok(session) => match self.require.rule_with(narrower, session.claims()) {
                 Ruling::Holds if session.renewal_due() => Decision::Renew(Permit {
@@ -166,6 +173,7 @@ impl Policy {
             Decision::SignIn(_) | Decision::Deny(_) | Decision::Defer(_) => {
                 Decision::Allow(Permit { identity: None })
             }
+            Decision::MethodNotAllowed => ruled,
         }
     }
 
@@ -317,6 +325,20 @@ mod tests {
                 None,
             ),
             ("nobody, preflight", None, preflight.clone(), "allow", None),
+            (
+                "admitted, tunnel",
+                Some(staff()),
+                Sent::new("CONNECT", "/x"),
+                "method-not-allowed",
+                None,
+            ),
+            (
+                "nobody, tunnel, public",
+                None,
+                Sent::new("CONNECT", "/public/x"),
+                "method-not-allowed",
+                None,
+            ),
             (
                 "nobody, bare OPTIONS",
                 None,

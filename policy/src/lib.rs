@@ -37,6 +37,6 @@ pub use headers::{
 };
 pub use machines::{Machines, Scheme, UnknownScheme};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
-pub use request::{Presentation, Request};
+pub use request::{Presentation, Request, asks_for_websocket};
 pub use require::{InvalidRule, Require, Ruling};
 pub use sign_in::{InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn};

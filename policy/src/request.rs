@@ -58,6 +58,14 @@ impl Presentation {
     }
 }
 
+/// Whether a value of `Upgrade` asks for a WebSocket (RFC 6455 §4.1) and for nothing else.
+///
+/// No other protocol may follow a request that was let through: with `h2c` (RFC 7540 §3.2), a
+/// client would go on to send requests that nobody decides on, with any identity in their headers.
+pub fn asks_for_websocket(upgrade: &[u8]) -> bool {
+    upgrade.trim_ascii().eq_ignore_ascii_case(b"websocket")
+}
+
 /// Whether an `Accept` value names an HTML media type. `*/*` does not: that is what scripts and
 /// command lines send.
 fn names_html(accept: &[u8]) -> bool {
@@ -135,6 +143,25 @@ mod tests {
     use super::*;
 
     const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+    #[test]
+    fn a_websocket_is_asked_for_alone() {
+        for (upgrade, expected) in [
+            ("websocket", true),
+            (" WebSocket\t", true),
+            ("websocket, websocket", false),
+            ("websocket, h2c", false),
+            ("h2c", false),
+            ("websocket/13", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                asks_for_websocket(upgrade.as_bytes()),
+                expected,
+                "{upgrade}"
+            );
+        }
+    }
 
     #[test]
     fn only_what_a_browser_shows_to_a_person_is_a_page_load_or_a_form() {

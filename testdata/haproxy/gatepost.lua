@@ -14,6 +14,7 @@ local dropped = {
     ["trailer"] = true,
     ["transfer-encoding"] = true,
     ["upgrade"] = true,
+    ["x-forwarded-for"] = true,
     ["x-forwarded-host"] = true,
     ["x-forwarded-method"] = true,
     ["x-forwarded-proto"] = true,
@@ -78,6 +79,8 @@ core.register_action("gatepost", { "http-req" }, function(txn, outpost)
     headers["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" }
     headers["x-forwarded-host"] = { txn.sf:req_hdr("host") }
     headers["x-forwarded-uri"] = { txn.sf:pathq() }
+    -- Whom it is from, for `rateLimit`.
+    headers["x-forwarded-for"] = { txn.sf:src() }
 
     local answer = core.httpclient():get{ url = outpost .. "/akprox/auth/traefik", headers = headers }
     if not answer or not answer.status or answer.status == 0 then

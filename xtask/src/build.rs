@@ -18,7 +18,12 @@ const LINKER_ARGUMENTS: &[&str] = &["-zstack-size=16384"];
 
 /// What the optimiser does, and the features of WebAssembly that rustc's target has anyway.
 const WASM_OPT_ARGUMENTS: &[&str] = &[
+    // No address wraps around to below 1024, where the far end of the stack is: so a small constant
+    // that is added to an address can stand in the instruction that uses it.
+    "--low-memory-unused",
     "-Oz",
+    "--reorder-functions",
+    "--reorder-locals",
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-multivalue",

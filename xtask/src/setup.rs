@@ -2,12 +2,14 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Chromium, Envoy, Node, NodePackages, Packaged, PythonPackage, Tool as _, Traefik, WasmToolchain,
+    Chromium, Envoy, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Tool as _,
+    Traefik, WasmToolchain,
 };
 
 /// What the demo needs.
 pub(crate) fn demo() -> Result<()> {
     Traefik.ensure()?;
+    OldestTraefik.ensure()?;
     Node.ensure()?;
     NodePackages::provider().ensure()?;
     Ok(())

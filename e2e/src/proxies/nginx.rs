@@ -68,7 +68,18 @@ pub(super) const SET_MISC: [&str; 2] = ["ndk_http_module.so", "ngx_http_set_misc
 
 /// Starts nginx with this in its `http` block.
 pub(super) fn run(site: &Site, servers: &str, modules: &[&str], hosts: &[&str]) -> Result<Service> {
-    let folder = site.folder().join("nginx");
+    run_as("nginx", site, servers, modules, hosts)
+}
+
+/// As [`run`], under a name of its own, for an nginx beside another.
+pub(super) fn run_as(
+    name: &'static str,
+    site: &Site,
+    servers: &str,
+    modules: &[&str],
+    hosts: &[&str],
+) -> Result<Service> {
+    let folder = site.folder().join(name);
     fs::create_dir_all(folder.join("temp"))?;
     fs::write(folder.join("site.conf"), servers)?;
     let load = |module: &&str| format!("load_module {NGINX_MODULES}/{module};\n");
@@ -96,5 +107,5 @@ pub(super) fn run(site: &Site, servers: &str, modules: &[&str], hosts: &[&str]) 
         .arg("-p")
         .arg(&folder)
         .args(["-c", "nginx.conf", "-e", "stderr"]);
-    site.front("nginx", command, hosts)
+    site.front(name, command, hosts)
 }

@@ -18,6 +18,7 @@ pub struct Traefik<'s> {
     folder: PathBuf,
     config: Option<Value>,
     arguments: Vec<String>,
+    program: Option<PathBuf>,
 }
 
 impl<'s> Traefik<'s> {
@@ -48,6 +49,7 @@ impl<'s> Traefik<'s> {
             folder,
             config: Some(config),
             arguments: vec!["--configFile=traefik.yaml".to_owned()],
+            program: None,
         })
     }
 
@@ -70,6 +72,7 @@ impl<'s> Traefik<'s> {
             folder,
             config: None,
             arguments,
+            program: None,
         })
     }
 
@@ -79,6 +82,21 @@ impl<'s> Traefik<'s> {
             settings::merge(config, changes);
         }
         self
+    }
+
+    /// Runs this Traefik. Without this, the one that the tests run.
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// Listens where a [`LoadBalancer`](super::LoadBalancer) leads, and believes its headers.
+    pub fn behind_load_balancer(self) -> Self {
+        let at = format!("127.0.0.1:{}", self.site.ports().extra);
+        self.configure(&json!({ "entryPoints": { "web": {
+            "address": at,
+            "forwardedHeaders": { "trustedIPs": ["127.0.0.1/32"] },
+        } } }))
     }
 
     /// Adds a file of `testdata/` to the routing configuration.
@@ -116,7 +134,11 @@ impl<'s> Traefik<'s> {
         if let Some(config) = &self.config {
             settings::write(&self.folder.join("traefik.yaml"), config)?;
         }
-        let mut command = Command::new(tools::Traefik.locate()?);
+        let program = match self.program {
+            Some(program) => program,
+            None => tools::Traefik.locate()?,
+        };
+        let mut command = Command::new(program);
         command.args(&self.arguments).current_dir(&self.folder);
         self.site.front("traefik", command, hosts)
     }

@@ -13,14 +13,14 @@ use std::time::Duration;
 use crate::requests;
 use crate::sent::harms;
 
-fn policy() -> Value {
+pub(crate) fn policy() -> Value {
     json!({ "public": ["/public/*", "GET=/hook"], "allowPreflight": true })
 }
 
 /// Settings of Traefik that give an attacker more than its defaults do: it tidies no path up, and
 /// leaves a name of ours in `Connection` for whatever comes after the plugin. And routers that take
 /// a prefix off before the plugin sees the path.
-fn lax() -> (Value, Value) {
+pub(crate) fn lax() -> (Value, Value) {
     let entry_point = json!({ "entryPoints": { "web": {
         "http": { "sanitizePath": false },
         "forwardedHeaders": { "connection": ["X-Auth-Username"] },
@@ -82,7 +82,7 @@ fn no_attack_gets_past_any_front() -> Result<()> {
     Ok(())
 }
 
-fn attack(site: &Site, front: &str, token: &str) -> Result<()> {
+pub(crate) fn attack(site: &Site, front: &str, token: &str) -> Result<()> {
     let url = site.url("wiki", "/")?;
     let host = format!(
         "{}:{}",

@@ -3,5 +3,9 @@
 //! `docs/security.md` says which attack each stands for.
 
 mod fronts;
+mod limits;
 mod requests;
 mod sent;
+mod shown;
+mod traefiks;
+mod tunnels;

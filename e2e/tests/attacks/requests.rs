@@ -397,6 +397,15 @@ pub(crate) fn all(host: &str, token: &str) -> Vec<Attack> {
             add(format!("{line}, {header}"), fill(&text), Allowed::Nothing);
         }
     }
+    // Public by another method than the request's.
+    for header in ["X-Forwarded-Method: GET", "X-Original-Method: GET"] {
+        let text = format!("DELETE /hook HTTP/1.1\r\nHost: HOST\r\n{usual}{header}\r\n\r\n");
+        add(
+            format!("DELETE /hook, {header}"),
+            fill(&text),
+            Allowed::Nothing,
+        );
+    }
     for (name, line) in cookies(token) {
         let text = format!("GET /x HTTP/1.1\r\nHost: HOST\r\n{usual}{line}\r\n\r\n");
         add(format!("cookie, {name}"), fill(&text), Allowed::Nothing);

@@ -6,8 +6,9 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::kube_api::KubeApi;
 use gatepost_e2e::proxies::Traefik;
-use gatepost_e2e::{Service, Site, layout};
+use gatepost_e2e::{Client, Service, Site, layout};
 use jsonschema::Validator;
+use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::checks;
@@ -23,12 +24,24 @@ fn start(
     manifests_file: &str,
     hosts: &[&str],
 ) -> Result<(Service, KubeApi)> {
+    start_beside(site, static_file, manifests_file, &[], hosts)
+}
+
+/// As [`start`], in a cluster where somebody has applied these objects besides.
+fn start_beside(
+    site: &Site,
+    static_file: &str,
+    manifests_file: &str,
+    others: &[Value],
+    hosts: &[&str],
+) -> Result<(Service, KubeApi)> {
     let mut objects = manifests(&site.fitted(manifests_file, &[])?)?;
     for object in &mut objects {
         if let Some(Value::Object(plugin)) = object.pointer_mut("/spec/plugin/gatepost") {
             plugin.insert("public".into(), json!(checks::PUBLIC));
         }
     }
+    objects.extend_from_slice(others);
     let ports = *site.ports();
     let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
         "wiki" => Ok(ports.wiki),
@@ -104,6 +117,66 @@ fn forward_auth_domain() -> Result<()> {
     )?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
+}
+
+/// Row A6: an object in another namespace takes the place of none of ours, whatever its name and
+/// its namespace's make together.
+#[test]
+fn no_other_namespace_takes_a_middleware_s_place() -> Result<()> {
+    for (static_file, manifests_file, own) in [
+        (
+            "traefik/kubernetes.yaml",
+            "kubernetes/plugin-single.yaml",
+            "wiki-gatepost",
+        ),
+        (
+            "traefik/kubernetes.yaml",
+            "kubernetes/route-single.yaml",
+            "ask-outpost",
+        ),
+    ] {
+        // `default` and `ask-outpost` make what `default-ask` and `outpost` make.
+        let others: Vec<Value> = format!("default-{own}")
+            .match_indices('-')
+            .map(|(at, _)| {
+                let joined = format!("default-{own}");
+                let (namespace, name) = joined.split_at(at);
+                json!({
+                    "apiVersion": "traefik.io/v1alpha1",
+                    "kind": "Middleware",
+                    "metadata": { "namespace": namespace, "name": name.trim_start_matches('-') },
+                    "spec": { "headers": { "customRequestHeaders": { "X-Auth-Username": "mallory" } } },
+                })
+            })
+            .filter(|object| object.pointer("/metadata/namespace") != Some(&json!("default")))
+            .collect();
+        let site = checks::site("outpost/single.yaml").start()?;
+        let running = start_beside(&site, static_file, manifests_file, &others, &["wiki"])?;
+        let client = Client::new()?;
+        let page = site.url("wiki", "/admin")?;
+        let status = client.fetch(Method::GET, &page).send()?.status();
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{manifests_file}");
+        assert_eq!(site.wiki(), [], "{manifests_file}: the app was reached");
+        drop(running);
+    }
+    Ok(())
+}
+
+/// Row A6: each static configuration that reads custom resources names objects apart.
+#[test]
+fn every_shown_provider_of_custom_resources_names_objects_apart() -> Result<()> {
+    let mut found = 0;
+    for file in fs::read_dir(layout::testdata().join("traefik"))? {
+        let path = file?.path();
+        let config: Value = serde_saphyr::from_str(&fs::read_to_string(&path)?)?;
+        if let Some(provider) = config.pointer("/providers/kubernetesCRD") {
+            let safe = provider.get("safeNaming");
+            assert_eq!(safe, Some(&json!(true)), "{}", path.display());
+            found += 1;
+        }
+    }
+    assert!(found >= 2, "{found} files");
+    Ok(())
 }
 
 /// As `kubectl apply` validates: types, required fields, and no field that the definition does

@@ -30,6 +30,9 @@ pub enum Failure {
     /// The endpoint does not know this method.
     #[error("method not allowed")]
     MethodNotAllowed,
+    /// The request asks to go on in another protocol than WebSocket.
+    #[error("the client asks for another protocol than WebSocket in `Upgrade`")]
+    Upgrade,
     /// Who asks about another request is none of the trusted proxies.
     #[error("{peer} is not in `trustedProxies`, so what it says of a request is not believed")]
     UntrustedPeer {
@@ -151,7 +154,9 @@ impl Failure {
             | Self::MalformedCallback
             | Self::OtherProvider
             | Self::Loop(_) => StatusCode::BAD_REQUEST,
-            Self::OwnPathAsked | Self::CrossSite | Self::Undecidable => StatusCode::FORBIDDEN,
+            Self::OwnPathAsked | Self::CrossSite | Self::Undecidable | Self::Upgrade => {
+                StatusCode::FORBIDDEN
+            }
             Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
             Self::LogoutToken(LogoutTokenError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderRefused { .. } | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
@@ -188,7 +193,7 @@ impl Failure {
                 "Page not found",
                 "Check the address, or go back to where you came from.",
             ),
-            Self::MethodNotAllowed => text(
+            Self::MethodNotAllowed | Self::Upgrade => text(
                 "method_not_allowed",
                 "Not possible this way",
                 "Go back and try the link again.",
@@ -311,6 +316,7 @@ impl Failure {
             Self::UnknownHost { .. }
             | Self::NotFound
             | Self::MethodNotAllowed
+            | Self::Upgrade
             | Self::NotNavigation
             | Self::CrossSite
             | Self::NoFlow

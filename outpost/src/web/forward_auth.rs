@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated};
+use gatepost_policy::{
+    Decision, Deferral, Permit, Presentation, Request as _, Unauthenticated, asks_for_websocket,
+};
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
 
 use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
@@ -54,6 +56,12 @@ impl Site<'_> {
             .into();
         };
         traces::is_for(application.audience.as_str());
+        if visit
+            .header("upgrade")
+            .is_some_and(|upgrade| !asks_for_websocket(&upgrade))
+        {
+            return Failure::Upgrade.into();
+        }
         // Where a proxy sends every path here, the browser's own endpoints are met in place, so
         // that no second route to the outpost is needed.
         if Endpoint::is_outposts(visit.target_str(), applications) {
@@ -218,6 +226,7 @@ impl Site<'_> {
                 (None, None) => Outcome::Failed(Failure::UnknownHost { host: None }),
             },
             Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
+            Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
             Decision::Defer(Deferral::Authorization) => {
                 Box::pin(self.decide_on_credentials(dialect, application, visit)).await
             }
@@ -254,6 +263,7 @@ impl Site<'_> {
                 Outcome::Pass(pass(&permit, application, visit, dialect, Some(record)))
             }
             Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
+            Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
             Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
     }

@@ -79,6 +79,7 @@ impl Site<'_> {
             }
             Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
             Decision::SignIn(_) => refused(None),
+            Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
             Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
     }

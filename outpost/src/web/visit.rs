@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use gatepost_policy::{Presentation, RULE_HEADER, Request, Require};
 use gatepost_session::cookie::{self, Candidates, CookieName};
-use http::header::{AUTHORIZATION, COOKIE, HOST};
+use http::header::{AUTHORIZATION, COOKIE, HOST, SEC_WEBSOCKET_KEY};
 use http::{HeaderMap, HeaderValue, Method};
 use url::form_urlencoded;
 
@@ -135,7 +135,9 @@ impl<'a> Visit<'a> {
             host: Some(Authority::parse(host).ok_or(Failure::Forwarded("the request's host"))?),
             target,
             headers,
-            websocket,
+            // Traefik says so only where it hands its own `X-Forwarded-Proto` on, and takes
+            // `Upgrade` out of the question.
+            websocket: websocket || headers.contains_key(SEC_WEBSOCKET_KEY),
             trusted: self.trusted,
             trusted_peer: self.trusted_peer,
             peer: self.peer,
@@ -308,11 +310,12 @@ impl Request for Visit<'_> {
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        if self.websocket && name == "upgrade" {
-            return Some(Cow::Borrowed(b"websocket"));
-        }
         let mut values = self.headers.get_all(name).iter();
-        let first = values.next()?.as_bytes();
+        let first = match values.next() {
+            Some(value) => value.as_bytes(),
+            None if self.websocket && name == "upgrade" => b"websocket",
+            None => return None,
+        };
         let rest: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
         if rest.is_empty() {
             return Some(Cow::Borrowed(first));

@@ -103,6 +103,56 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Row A7: in every dialect, for whoever asks and on every path.
+#[tokio::test]
+async fn nothing_becomes_a_tunnel_or_another_protocol() {
+    const HOST: &str = "app.example.com";
+    let world = World::new().await;
+    let alice = signed_in(&world, HOST).await;
+    for dialect in DIALECTS {
+        for asked in [
+            Asked::fetch(HOST, "/public/x"),
+            Asked::fetch(HOST, "/public/x").by(&alice),
+        ] {
+            asked.ask(&world, dialect).await.expect(200);
+            let connect = Asked {
+                method: "CONNECT",
+                ..asked.clone()
+            };
+            let status = connect.ask(&world, dialect).await.status.as_u16();
+            assert_eq!(status, 405, "{dialect}");
+            for (upgrade, expected) in [
+                ("websocket", 200),
+                ("WebSocket", 200),
+                ("h2c", 403),
+                ("websocket, h2c", 403),
+                ("TLS/1.0", 403),
+            ] {
+                let asked = asked.clone().with("Upgrade", upgrade);
+                // What makes a WebSocket hides nothing.
+                for asked in [asked.clone(), asked.with("Sec-WebSocket-Key", "x")] {
+                    let status = asked.ask(&world, dialect).await.status.as_u16();
+                    assert_eq!(status, expected, "{dialect}: {upgrade}");
+                }
+            }
+        }
+    }
+}
+
+/// Row A3: a WebSocket is told by its key where Traefik says `https` for it, and is answered by a
+/// status.
+#[tokio::test]
+async fn a_websocket_is_known_whatever_scheme_its_proxy_says() {
+    let world = World::new().await;
+    for dialect in DIALECTS {
+        let page = Asked::load("app.example.com", "/x");
+        let socket = page
+            .clone()
+            .with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+        socket.ask(&world, dialect).await.expect(401);
+    }
+}
+
 pub(crate) async fn signed_in<'w>(world: &'w World, host: &str) -> Browser<'w> {
     let mut browser = world.browser();
     let reply = browser

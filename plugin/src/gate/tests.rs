@@ -81,6 +81,43 @@ fn a_session_in_force_reaches_the_application_with_its_identity_only() {
     }
 }
 
+/// Row A7: no request goes on in another protocol than WebSocket, and none as a tunnel.
+#[test]
+fn nothing_goes_on_in_a_protocol_that_nobody_decides_on() {
+    for settings in [
+        json!({"public": ["/*"]}),
+        json!({"public": ["/*"], "fallback": "route"}),
+    ] {
+        for (lines, expected) in [
+            (&["h2c"][..], None),
+            (&["websocket, h2c"], None),
+            (&["websocket", "h2c"], None),
+            (&["h2c", "websocket"], None),
+            (&["TLS/1.0"], None),
+            (&["WebSocket"], Some("WebSocket")),
+            (&[], None),
+        ] {
+            for sent in ["a=1".to_owned(), cookie(&claims())] {
+                let host = lines
+                    .iter()
+                    .fold(Double::at(NOW), |host, line| host.with("Upgrade", line))
+                    .with("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA")
+                    .with("Cookie", &sent);
+                let outcome = gate(settings.clone()).handle(&host);
+                assert_eq!(outcome, Outcome::Next, "{lines:?}");
+                assert_eq!(host.header("Upgrade").as_deref(), expected, "{lines:?}");
+                assert_eq!(host.header("HTTP2-Settings"), None, "{lines:?}");
+
+                let host = Double::at(NOW).to("CONNECT", "/").with("Cookie", &sent);
+                let outcome = gate(settings.clone()).handle(&host);
+                assert_eq!(outcome, Outcome::Answered);
+                assert_eq!(host.status(), Some(405));
+                assert_eq!(host.header("X-Gatepost-Verdict"), None);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_plain_cookie_name_counts_over_plain_http_only() {
     let sent = format!("a=1; {}", cookie(&claims()).replace("__Host-", ""));

@@ -1,0 +1,75 @@
+//! HTTP/2 frame by frame, over plain TCP with prior knowledge (RFC 9113 §3.3): for requests that
+//! client libraries refuse to make.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+/// How long a test waits for an answer to a request that a proxy may hold open.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// Sends one request, whose stream stays open, with bytes of a body, and waits until its answer
+/// has begun or the server has refused it.
+///
+/// # Errors
+///
+/// When nobody listens on the port of 127.0.0.1.
+pub fn request(port: u16, fields: &[(&str, &str)], body: &[u8]) -> Result<()> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        .with_context(|| format!("connect to port {port}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])?)?;
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        // A literal that is not indexed, with a name that is not either (RFC 7541 §6.2.2).
+        block.push(0);
+        for text in [name, value] {
+            let length = u8::try_from(text.len()).ok().filter(|length| *length < 127);
+            block.push(length.with_context(|| format!("{text:?} is too long"))?);
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    stream.write_all(&frame(HEADERS, END_HEADERS, 1, &block)?)?;
+    stream.write_all(&frame(DATA, 0, 1, body)?)?;
+    loop {
+        let mut head = [0; 9];
+        match stream.read_exact(&mut head) {
+            Ok(()) => {}
+            // Refused with the connection, or not answered while the stream is open.
+            Err(error) if error.kind() != ErrorKind::InvalidInput => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let [l2, l1, l0, kind, flags, _, _, _, id] = head;
+        let mut payload = vec![0; usize::from(l2) << 16 | usize::from(l1) << 8 | usize::from(l0)];
+        stream.read_exact(&mut payload)?;
+        match kind {
+            SETTINGS if flags & ACK == 0 => stream.write_all(&frame(SETTINGS, ACK, 0, &[])?)?,
+            HEADERS | RST_STREAM if id == 1 => return Ok(()),
+            GOAWAY => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Result<Vec<u8>> {
+    let length = u32::try_from(payload.len())?;
+    let [0, l2, l1, l0] = length.to_be_bytes() else {
+        bail!("a frame of {length} bytes");
+    };
+    let mut frame = vec![l2, l1, l0, kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    Ok(frame)
+}

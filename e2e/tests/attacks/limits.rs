@@ -1,0 +1,85 @@
+//! `rateLimit` behind every proxy: a client that floods is refused, and no other.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::proxies::LoadBalancer;
+use gatepost_e2e::{Client, Site};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::shown::{SHOWN, Shown};
+
+/// How many requests are a flood, on the slowest machine.
+const FLOOD: usize = 100;
+
+/// A site whose proxies have one address, and clients others of the loopback network.
+fn site(shown: &Shown) -> Result<Site> {
+    Site::builder(shown.outpost)
+        .outpost(&json!({
+            "trustedProxies": ["127.0.0.1"],
+            "rateLimit": { "perSecond": 1, "burst": 4 },
+        }))
+        .start()
+}
+
+/// Part C, `rateLimit`: through each proxy a client that floods is answered 429 and another is not.
+/// What a client writes in `X-Forwarded-For` neither lets it escape nor locks the other out.
+#[test]
+fn a_client_that_floods_is_refused_behind_every_proxy_and_no_other() -> Result<()> {
+    for shown in &SHOWN {
+        let site = site(shown)?;
+        let running = shown.start(&site, &[]).context(shown.name)?;
+        floods(&site, shown)?;
+        drop(running);
+    }
+    Ok(())
+}
+
+/// Part C, `rateLimit`: behind a load balancer that Traefik believes, too.
+#[test]
+fn a_client_that_floods_through_a_load_balancer_is_refused_and_no_other() -> Result<()> {
+    for shown in SHOWN.iter().filter(|shown| shown.can_be_balanced()) {
+        let site = site(shown)?;
+        let _balancer = LoadBalancer::start(&site)?;
+        let running = shown.start_balanced(&site, &[]).context(shown.name)?;
+        floods(&site, shown)?;
+        drop(running);
+    }
+    Ok(())
+}
+
+fn floods(site: &Site, shown: &Shown) -> Result<()> {
+    let name = shown.name;
+    let [flooder, other] = [2, 3].map(|host| Ipv4Addr::new(127, 0, 0, host));
+    for forwarded in [
+        &(|_| String::new()) as &dyn Fn(usize) -> String,
+        &|_| other.to_string(),
+        &|at| format!("198.51.100.{at}"),
+        &|at| format!("{other}, 198.51.100.{at}"),
+    ] {
+        let client = Client::from_address(flooder)?;
+        let mut refused = false;
+        for at in 0..FLOOD {
+            refused = begin(site, shown, &client, &forwarded(at))? == StatusCode::TOO_MANY_REQUESTS;
+            if refused {
+                break;
+            }
+        }
+        let said = forwarded(1);
+        assert!(refused, "{name}: a flood that says {said:?} is not refused");
+    }
+    let status = begin(site, shown, &Client::from_address(other)?, "")?;
+    assert_eq!(status, StatusCode::FOUND, "{name}: another client");
+    Ok(())
+}
+
+/// Begins a sign-in.
+fn begin(site: &Site, shown: &Shown, client: &Client, forwarded: &str) -> Result<StatusCode> {
+    let url = site.url(shown.outpost_host(), "/akprox/start")?;
+    let mut request = client.page_load(Method::GET, &url);
+    if !forwarded.is_empty() {
+        request = request.header("X-Forwarded-For", forwarded);
+    }
+    Ok(request.send()?.status())
+}

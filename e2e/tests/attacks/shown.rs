@@ -1,0 +1,253 @@
+//! Every configuration of a proxy that the docs show.
+
+use std::any::Any;
+
+use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::Site;
+use gatepost_e2e::compose::Compose;
+use gatepost_e2e::docker_api::DockerApi;
+use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
+use serde_json::{Map, Value, json};
+
+/// A proxy as a page of the docs shows it.
+pub(crate) struct Shown {
+    pub(crate) name: &'static str,
+    /// The outpost's file that goes with it.
+    pub(crate) outpost: &'static str,
+    proxy: Proxy,
+}
+
+enum Proxy {
+    /// Traefik's static configuration, and its routing.
+    Traefik(&'static str, &'static str),
+    Compose(&'static str),
+    /// Traefik's static configuration, and manifests.
+    Kubernetes(&'static str, &'static str),
+    Nginx(&'static str),
+    Haproxy(&'static str),
+    Caddy(&'static str),
+    Envoy(&'static str),
+}
+
+const SINGLE: &str = "outpost/single.yaml";
+const DOMAIN: &str = "outpost/domain.yaml";
+const PLUGIN: &str = "traefik/traefik.yaml";
+const ASKING: &str = "traefik/forward-auth.yaml";
+const KUBERNETES: &str = "traefik/kubernetes.yaml";
+const KUBERNETES_ASKING: &str = "traefik/kubernetes-forward-auth.yaml";
+
+const fn shown(name: &'static str, outpost: &'static str, proxy: Proxy) -> Shown {
+    Shown {
+        name,
+        outpost,
+        proxy,
+    }
+}
+
+/// All of them. `docker-compose.yml` at the top, which is for a demo, shows what
+/// `compose/plugin-domain.yaml` does.
+pub(crate) const SHOWN: [Shown; 22] = {
+    use Proxy::{Caddy, Compose, Envoy, Haproxy, Kubernetes, Nginx, Traefik};
+    [
+        shown("plugin", SINGLE, Traefik(PLUGIN, "traefik/single.yaml")),
+        shown(
+            "plugin, domain",
+            DOMAIN,
+            Traefik(PLUGIN, "traefik/domain.yaml"),
+        ),
+        shown(
+            "route",
+            SINGLE,
+            Traefik(PLUGIN, "traefik/route-single.yaml"),
+        ),
+        shown(
+            "route, domain",
+            DOMAIN,
+            Traefik(PLUGIN, "traefik/route-domain.yaml"),
+        ),
+        shown(
+            "forwardAuth",
+            SINGLE,
+            Traefik(ASKING, "traefik/forward-auth-single.yaml"),
+        ),
+        shown(
+            "forwardAuth, domain",
+            DOMAIN,
+            Traefik(ASKING, "traefik/forward-auth-domain.yaml"),
+        ),
+        shown(
+            "labels, plugin, domain",
+            DOMAIN,
+            Compose("compose/plugin-domain.yaml"),
+        ),
+        shown(
+            "labels, forwardAuth",
+            SINGLE,
+            Compose("compose/forward-auth-single.yaml"),
+        ),
+        shown(
+            "labels, forwardAuth, domain",
+            DOMAIN,
+            Compose("compose/forward-auth-domain.yaml"),
+        ),
+        shown(
+            "Kubernetes, plugin",
+            SINGLE,
+            Kubernetes(KUBERNETES, "kubernetes/plugin-single.yaml"),
+        ),
+        shown(
+            "Kubernetes, plugin, domain",
+            DOMAIN,
+            Kubernetes(KUBERNETES, "kubernetes/plugin-domain.yaml"),
+        ),
+        shown(
+            "Kubernetes, route",
+            SINGLE,
+            Kubernetes(KUBERNETES, "kubernetes/route-single.yaml"),
+        ),
+        shown(
+            "Kubernetes, forwardAuth",
+            SINGLE,
+            Kubernetes(KUBERNETES_ASKING, "kubernetes/forward-auth-single.yaml"),
+        ),
+        shown(
+            "Kubernetes, forwardAuth, domain",
+            DOMAIN,
+            Kubernetes(KUBERNETES_ASKING, "kubernetes/forward-auth-domain.yaml"),
+        ),
+        shown("nginx", SINGLE, Nginx("nginx/single.conf")),
+        shown("nginx, domain", DOMAIN, Nginx("nginx/domain.conf")),
+        shown("HAProxy", SINGLE, Haproxy("haproxy/single.cfg")),
+        shown("HAProxy, domain", DOMAIN, Haproxy("haproxy/domain.cfg")),
+        shown("Caddy", SINGLE, Caddy("caddy/single.Caddyfile")),
+        shown("Caddy, domain", DOMAIN, Caddy("caddy/domain.Caddyfile")),
+        shown("Envoy", SINGLE, Envoy("envoy/single.yaml")),
+        shown("Envoy, domain", DOMAIN, Envoy("envoy/domain.yaml")),
+    ]
+};
+
+/// A running proxy, with what it reads its configuration from.
+pub(crate) type Running = Vec<Box<dyn Any>>;
+
+impl Shown {
+    /// Whether it is Traefik with a file, which a load balancer can be put in front of.
+    pub(crate) fn can_be_balanced(&self) -> bool {
+        matches!(self.proxy, Proxy::Traefik(..))
+    }
+
+    fn is_domain(&self) -> bool {
+        self.outpost == DOMAIN
+    }
+
+    /// The host at which the outpost answers browsers.
+    pub(crate) fn outpost_host(&self) -> &'static str {
+        if self.is_domain() { "auth" } else { "wiki" }
+    }
+
+    /// Starts it in front of a site. Plugins in it have these public paths.
+    pub(crate) fn start(&self, site: &Site, public: &[&str]) -> Result<Running> {
+        self.start_behind(site, public, false)
+    }
+
+    /// As [`Self::start`], behind a load balancer.
+    pub(crate) fn start_balanced(&self, site: &Site, public: &[&str]) -> Result<Running> {
+        self.start_behind(site, public, true)
+    }
+
+    fn start_behind(&self, site: &Site, public: &[&str], balanced: bool) -> Result<Running> {
+        let hosts: &[&str] = if self.is_domain() {
+            &["wiki", "files"]
+        } else {
+            &["wiki"]
+        };
+        let service = match self.proxy {
+            Proxy::Traefik(own, dynamic) => {
+                let mut traefik = Traefik::new(site, own)?
+                    .route_with(dynamic, &opened(site, dynamic, public)?)?;
+                if balanced {
+                    traefik = traefik.behind_load_balancer();
+                    // As the page says for this case.
+                    if dynamic == "traefik/forward-auth-single.yaml" {
+                        traefik = traefik.route("traefik/outpost-single.yaml")?;
+                    }
+                }
+                traefik.start(hosts)?
+            }
+            Proxy::Compose(file) => return labels(site, file, public, hosts),
+            Proxy::Kubernetes(own, manifests) => {
+                return cluster(site, own, manifests, public, hosts);
+            }
+            Proxy::Nginx(file) => Nginx::start(site, file, hosts)?,
+            Proxy::Haproxy(file) => Haproxy::start(site, file, hosts)?,
+            Proxy::Caddy(file) => Caddy::start(site, file, hosts)?,
+            Proxy::Envoy(file) => Envoy::start(site, file, hosts)?,
+        };
+        Ok(vec![Box::new(service)])
+    }
+}
+
+/// What gives each plugin of a routing configuration these public paths.
+fn opened(site: &Site, dynamic: &str, public: &[&str]) -> Result<Value> {
+    let config: Value = serde_saphyr::from_str(&site.fitted(dynamic, &[])?)?;
+    let middlewares = config.pointer("/http/middlewares");
+    let middlewares = middlewares
+        .and_then(Value::as_object)
+        .context(dynamic.to_owned())?;
+    let plugins: Map<String, Value> = middlewares
+        .iter()
+        .filter(|(_, middleware)| middleware.get("plugin").is_some())
+        .map(|(name, _)| {
+            let public = json!({ "plugin": { "gatepost": { "public": public } } });
+            (name.clone(), public)
+        })
+        .collect();
+    Ok(json!({ "http": { "middlewares": plugins } }))
+}
+
+fn labels(site: &Site, file: &str, public: &[&str], hosts: &[&str]) -> Result<Running> {
+    let mut compose = Compose::read(site, file)?;
+    for container in &mut compose.containers {
+        let applications: Vec<String> = container
+            .labels
+            .keys()
+            .filter_map(|key| key.strip_suffix(".plugin.gatepost.application"))
+            .map(str::to_owned)
+            .collect();
+        for middleware in applications {
+            let key = format!("{middleware}.plugin.gatepost.public");
+            container.labels.insert(key, public.join(","));
+        }
+    }
+    let socket = site.folder().join("docker.sock");
+    let engine = DockerApi::start(&socket, compose.containers.clone())?;
+    let traefik = Traefik::of_compose(site, &compose, &socket)?.start(hosts)?;
+    Ok(vec![Box::new(traefik), Box::new(engine)])
+}
+
+fn cluster(
+    site: &Site,
+    own: &str,
+    manifests: &str,
+    public: &[&str],
+    hosts: &[&str],
+) -> Result<Running> {
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(manifests, &[])?)?;
+    for object in &mut objects {
+        if let Some(Value::Object(plugin)) = object.pointer_mut("/spec/plugin/gatepost") {
+            plugin.insert("public".into(), json!(public));
+        }
+    }
+    let ports = *site.ports();
+    let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
+        "wiki" => Ok(ports.wiki),
+        "files" => Ok(ports.files),
+        "gatepost-outpost" => Ok(ports.outpost),
+        other => bail!("no Service {other}"),
+    })?;
+    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
+    let traefik = Traefik::new(site, own)?
+        .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
+        .start(hosts)?;
+    Ok(vec![Box::new(traefik), Box::new(cluster)])
+}

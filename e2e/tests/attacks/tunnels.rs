@@ -1,0 +1,196 @@
+//! Requests that become something else behind the proxy: a tunnel, another protocol, another path.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
+use gatepost_e2e::tools::{OldestTraefik, Tool as _};
+use gatepost_e2e::wire::Wire;
+use gatepost_e2e::{Service, Site, wire2};
+use serde_json::{Value, json};
+
+/// The root is public, which is what a target without a path is taken for.
+fn policy() -> Value {
+    json!({ "public": ["/", "/open/*"] })
+}
+
+/// Row A7: a request line or an `Upgrade` that makes a tunnel, or whose target the app reads
+/// differently, gets nowhere, also where the root is public; on both Traefiks.
+#[test]
+fn no_public_path_is_a_way_into_a_tunnel_through_traefik() -> Result<()> {
+    let oldest = OldestTraefik.locate()?;
+    let site = Site::builder("outpost/single.yaml")
+        .applications(&policy())
+        .start()?;
+    let plugin = |name: &str| json!({ "http": { "middlewares": { name: { "plugin": { "gatepost": policy() } } } } });
+    for (front, own, dynamic, more) in [
+        (
+            "plugin",
+            "traefik/traefik.yaml",
+            "traefik/single.yaml",
+            plugin("wiki-gatepost"),
+        ),
+        (
+            "route",
+            "traefik/traefik.yaml",
+            "traefik/route-single.yaml",
+            plugin("gatepost"),
+        ),
+        (
+            "forwardAuth",
+            "traefik/forward-auth.yaml",
+            "traefik/forward-auth-single.yaml",
+            Value::Null,
+        ),
+    ] {
+        for program in [None, Some(&oldest)] {
+            let mut traefik = Traefik::new(&site, own)?.route_with(dynamic, &more)?;
+            if let Some(program) = program {
+                traefik = traefik.program(program.clone());
+            }
+            let running = traefik.start(&["wiki"])?;
+            let name = format!("{front}, {program:?}");
+            // forwardAuth leaves `Upgrade` out of its question, so what Traefik itself removes has
+            // to do.
+            let others = front != "forwardAuth";
+            tunnels_over_http_1(&site, &name, others)?;
+            tunnels_over_http_2(&site, &name)?;
+            drop(running);
+            fs::remove_dir_all(site.folder().join("traefik"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Row A7, for the proxies that ask the outpost.
+#[test]
+fn no_public_path_is_a_way_into_a_tunnel_through_other_proxies() -> Result<()> {
+    type Start = fn(&Site) -> Result<Service>;
+    let fronts: [(&str, Start); 4] = [
+        ("nginx", |site| {
+            Nginx::start(site, "nginx/single.conf", &["wiki"])
+        }),
+        ("HAProxy", |site| {
+            Haproxy::start(site, "haproxy/single.cfg", &["wiki"])
+        }),
+        ("Caddy", |site| {
+            Caddy::start(site, "caddy/single.Caddyfile", &["wiki"])
+        }),
+        ("Envoy", |site| {
+            Envoy::start(site, "envoy/single.yaml", &["wiki"])
+        }),
+    ];
+    for (front, start) in fronts {
+        let site = Site::builder("outpost/single.yaml")
+            .applications(&policy())
+            .start()?;
+        let _running = start(&site)?;
+        tunnels_over_http_1(&site, front, true)?;
+    }
+    Ok(())
+}
+
+fn tunnels_over_http_1(site: &Site, front: &str, others: bool) -> Result<()> {
+    let host = host(site)?;
+    for line in [
+        format!("CONNECT {host}"),
+        "CONNECT /".to_owned(),
+        "CONNECT /open/x".to_owned(),
+        "GET x:http://any/admin".to_owned(),
+        format!("GET x:http://{host}/admin"),
+        "GET x:admin".to_owned(),
+        "POST x:http://any/admin?a=b".to_owned(),
+    ] {
+        let before = site.wiki().len();
+        let status = exchange(site, &line, &host, "")?;
+        if line.starts_with("CONNECT") {
+            // Some proxies refuse a tunnel themselves.
+            let refused = status.is_none_or(|status| status >= 400);
+            assert!(refused, "{front}: {line}: {status:?}");
+        }
+        let reached = reached(site, before);
+        assert!(reached.is_empty(), "{front}: {line}: {reached:?}");
+    }
+    let upgrades: &[&str] = if others {
+        &[
+            "h2c",
+            "websocket, h2c",
+            "h2c, websocket",
+            "TLS/1.0",
+            "tunnel",
+            "websocket\r\nUpgrade: h2c",
+        ]
+    } else {
+        &["h2c", "h2c, websocket"]
+    };
+    for upgrade in upgrades {
+        let before = site.wiki().len();
+        let headers = format!(
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\n\
+             HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+        );
+        exchange(site, "GET /open/x", &host, &headers)?;
+        // It may pass as an ordinary request, or be refused.
+        for seen in site.wiki().get(before..).unwrap_or_default() {
+            for name in ["upgrade", "http2-settings"] {
+                let value = seen.headers.get(name);
+                let plain = value.is_none_or(|values| *values == ["websocket"]);
+                assert!(plain, "{front}: {upgrade}: {name}: {value:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tunnels_over_http_2(site: &Site, front: &str) -> Result<()> {
+    let host = host(site)?;
+    let inner = format!("GET /admin HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let with = |method: &'static str, path: Option<&'static str>| {
+        let mut fields = vec![(":method", method), (":authority", host.as_str())];
+        if let Some(path) = path {
+            fields.extend([(":scheme", "http"), (":path", path)]);
+        }
+        fields
+    };
+    for fields in [
+        with("CONNECT", None),
+        with("GET", Some("x:http://any/admin")),
+        with("POST", Some("x:http://any/admin")),
+    ] {
+        let before = site.wiki().len();
+        wire2::request(site.ports().web, &fields, inner.as_bytes())
+            .with_context(|| format!("{front}: {fields:?}"))?;
+        let reached = reached(site, before);
+        assert!(reached.is_empty(), "{front}: {fields:?}: {reached:?}");
+    }
+    Ok(())
+}
+
+fn host(site: &Site) -> Result<String> {
+    let url = site.url("wiki", "/")?;
+    let name = url.host_str().context("a host")?;
+    Ok(format!("{name}:{}", url.port().context("a port")?))
+}
+
+/// Sends a request, and waits until it is answered or refused.
+fn exchange(site: &Site, line: &str, host: &str, headers: &str) -> Result<Option<u16>> {
+    let mut wire = Wire::connect(site.ports().web)?;
+    let close = if headers.is_empty() {
+        "Connection: close\r\n"
+    } else {
+        ""
+    };
+    let text = format!("{line} HTTP/1.1\r\nHost: {host}\r\n{close}{headers}\r\n");
+    // A proxy may refuse before it has read everything.
+    let _ = wire.send(text);
+    Ok(wire.head().ok().map(|head| head.status))
+}
+
+fn reached(site: &Site, before: usize) -> Vec<(String, String)> {
+    let seen = site.wiki();
+    let since = seen.get(before..).unwrap_or_default();
+    since
+        .iter()
+        .map(|seen| (seen.method.clone(), seen.uri.clone()))
+        .collect()
+}
