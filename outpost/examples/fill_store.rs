@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gatepost::config::Config;
+use gatepost::outpost::Clock;
 use gatepost::store::{self, Identity, Secret, SessionRecord};
 use gatepost_session::{Claims, NumericDate};
 
@@ -33,7 +34,11 @@ async fn main() -> ExitCode {
 async fn fill() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args_os().nth(1).ok_or("name a configuration")?;
     let config = Config::load(Some(Path::new(&file)), [])?;
-    let store = store::open(&config.store, &config.keys)?;
+    let start = store::Start {
+        clock: Clock::system(),
+        lifetime: config.session.lifetime,
+    };
+    let store = store::open(&config.store, &config.keys, start)?;
     let records: Vec<SessionRecord> = stdin()
         .lock()
         .lines()

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::{NumericDate, Purpose};
 
 use crate::application::{Application, Providers};
@@ -182,6 +184,13 @@ impl Deployment {
     }
 }
 
+/// A name that no other process has.
+fn unique_name() -> Result<Arc<str>, DeployError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| DeployError::NoRandomness)?;
+    Ok(URL_SAFE_NO_PAD.encode(random).into())
+}
+
 /// The running outpost.
 #[derive(Debug)]
 pub struct Outpost {
@@ -207,7 +216,11 @@ impl Outpost {
     ///
     /// [`DeployError`].
     pub fn new(config: &Config, clock: Clock) -> Result<Arc<Self>, DeployError> {
-        let store = store::open(&config.store, &config.keys)?;
+        let start = store::Start {
+            clock: clock.clone(),
+            lifetime: config.session.lifetime,
+        };
+        let store = store::open(&config.store, &config.keys, start)?;
         Self::with_store(config, clock, store)
     }
 
@@ -226,7 +239,7 @@ impl Outpost {
         Ok(Arc::new(Self {
             deployment,
             endings: Arc::new(Endings::new(Arc::clone(&store), clock.clone())),
-            renewals: Arc::default(),
+            renewals: Arc::new(Renewals::new(unique_name()?)),
             attempts: Attempts::default(),
             store,
             clock,

@@ -6,8 +6,7 @@
 //! does, and in a file, where plugins do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gatepost_session::revoked::{RevokedKey, RevokedList};
 use gatepost_session::{Claims, NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
+
+use crate::files::{self, Readable};
 
 /// For how long an entry stays beyond the end of the windows that it is about, in seconds: the
 /// clock of a proxy may be late.
@@ -49,6 +50,14 @@ pub enum Revocation {
         /// When the last window that was open then ends.
         until: NumericDate,
     },
+    /// Every session that began before a moment, since the store has lost them. Access tokens of
+    /// programs are in no store, and stay good.
+    Lost {
+        /// The moment.
+        at: NumericDate,
+        /// When the last window that was open then ends.
+        until: NumericDate,
+    },
 }
 
 impl Revocation {
@@ -57,7 +66,8 @@ impl Revocation {
         match self {
             Self::Session { until, .. }
             | Self::Subject { until, .. }
-            | Self::Everyone { until, .. } => until.plus_seconds(SLACK_SECONDS),
+            | Self::Everyone { until, .. }
+            | Self::Lost { until, .. } => until.plus_seconds(SLACK_SECONDS),
         }
     }
 }
@@ -73,10 +83,12 @@ pub struct Revocations {
 #[derive(Debug, Default)]
 struct List {
     all: BTreeSet<Revocation>,
-    sessions: BTreeSet<String>,
+    /// By id: until when.
+    sessions: BTreeMap<String, NumericDate>,
     /// By issuer and subject: the last time that a person's sessions were ended altogether.
     subjects: BTreeMap<String, BTreeMap<String, NumericDate>>,
     everyone: Option<NumericDate>,
+    lost: Option<NumericDate>,
     /// Whether the file says something else.
     unwritten: bool,
 }
@@ -87,8 +99,9 @@ impl List {
             return;
         }
         match &revocation {
-            Revocation::Session { id, .. } => {
-                self.sessions.insert(id.clone());
+            Revocation::Session { id, until } => {
+                let latest = self.sessions.entry(id.clone()).or_insert(*until);
+                *latest = (*latest).max(*until);
             }
             Revocation::Subject {
                 issuer,
@@ -101,6 +114,7 @@ impl List {
                 *latest = (*latest).max(*at);
             }
             Revocation::Everyone { at, .. } => self.everyone = self.everyone.max(Some(*at)),
+            Revocation::Lost { at, .. } => self.lost = self.lost.max(Some(*at)),
         }
         self.all.insert(revocation);
         self.unwritten = true;
@@ -111,9 +125,13 @@ impl List {
         own.copied().max(self.everyone)
     }
 
+    fn sessions_ended_by(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
+        self.last_end_of(issuer, subject).max(self.lost)
+    }
+
     fn to_file(&self) -> RevokedList {
         let mut list = RevokedList::new();
-        for id in self.sessions.iter().filter_map(|id| SessionId::parse(id)) {
+        for id in self.sessions.keys().filter_map(|id| SessionId::parse(id)) {
             list.add_session(&id);
         }
         for (issuer, subjects) in &self.subjects {
@@ -121,7 +139,7 @@ impl List {
                 list.add_until(RevokedKey::subject(issuer, subject), *at);
             }
         }
-        if let Some(at) = self.everyone {
+        if let Some(at) = self.everyone.max(self.lost) {
             list.add_until(RevokedKey::everyone(), at);
         }
         list
@@ -169,15 +187,27 @@ impl Revocations {
     /// Whether a cookie with these claims was made for what has been ended.
     pub fn refuses(&self, claims: &Claims) -> bool {
         self.read(|list| {
-            list.sessions.contains(claims.sid.as_str())
+            list.sessions.contains_key(claims.sid.as_str())
                 || list
-                    .last_end_of(&claims.iss, &claims.sub)
+                    .sessions_ended_by(&claims.iss, &claims.sub)
                     .is_some_and(|at| claims.iat <= at)
         })
     }
 
-    /// When this person's sessions were last ended altogether, as far as that still matters: a
-    /// cookie must have been made after it to be believed.
+    /// When this person's sessions, or everyone's, were last ended or lost altogether, as far as
+    /// that still matters: a session must have begun after it, and a cookie been made after it, to
+    /// be believed.
+    pub fn sessions_ended_by(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
+        self.read(|list| list.sessions_ended_by(issuer, subject))
+    }
+
+    /// Until when a session is revoked by its id, if it is.
+    pub fn session_until(&self, id: &SessionId) -> Option<NumericDate> {
+        self.read(|list| list.sessions.get(id.as_str()).copied())
+    }
+
+    /// When this person was last signed out altogether, as far as that still matters: an access
+    /// token must have been made after it to be believed.
     pub fn last_end_of(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
         self.read(|list| list.last_end_of(issuer, subject))
     }
@@ -203,7 +233,8 @@ impl Revocations {
             }
             list.to_file()
         };
-        let written = write(path, &file.to_bytes(self.next_generation()));
+        let bytes = file.to_bytes(self.next_generation());
+        let written = files::replace(path, &bytes, Readable::ByAll);
         if written.is_err() {
             self.list
                 .write()
@@ -229,23 +260,6 @@ impl Revocations {
         self.generation.store(next, Ordering::Relaxed);
         next
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let draft = draft_of(path);
-    let mut file = std::fs::File::create(&draft)?;
-    file.write_all(bytes)?;
-    // Not synced: after a crash the next start writes it anew.
-    drop(file);
-    std::fs::rename(&draft, path)
-}
-
-/// Beside the file, so that it can be put in its place at once; of this process, so that replicas
-/// with one volume do not write into each other's.
-fn draft_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.draft", std::process::id()));
-    path.with_file_name(name)
 }
 
 #[cfg(test)]

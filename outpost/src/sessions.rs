@@ -1,6 +1,7 @@
 //! Opening, renewing and ending sessions: the store on one side, the cookie on the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatepost_policy::Require;
 use gatepost_session::cookie::Candidates;
@@ -9,7 +10,7 @@ use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, Sessi
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
 use crate::provider::{SignInError, SignedIn};
-use crate::store::{Selection, SessionRecord, StoreUnavailable};
+use crate::store::{Identity, SessionRecord, StoreUnavailable};
 
 mod ending;
 mod renewal;
@@ -19,6 +20,13 @@ pub use renewal::{ConfirmError, Confirmation, Renewals};
 
 /// For how long nobody comes again to renew what cannot be renewed now, in seconds.
 const POSTPONED_FOR: u64 = 30;
+
+/// How long the store may take to say what it knows to whose window is in force, and who goes on in
+/// it without.
+const PROMPT_ANSWER: Duration = Duration::from_millis(200);
+
+/// The same for a change, which may have to wait for a disk.
+const PROMPT_CHANGE: Duration = Duration::from_secs(1);
 
 /// A session cookie that was just made.
 #[derive(Debug)]
@@ -35,6 +43,9 @@ pub enum MintError {
     /// The store cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreUnavailable),
+    /// The session was ended while its cookie was to be made.
+    #[error("the session has been ended")]
+    Ended,
     /// The provider has been away for too long to go on without it.
     #[error(transparent)]
     Provider(SignInError),
@@ -86,16 +97,22 @@ impl Outpost {
         };
         let issued = self.issue_time(&record);
         let record = SessionRecord {
+            // After all endings that do not concern it, as its cookies say too.
+            created: issued,
             window_ends: window_end(deployment, &record, issued),
             ..record
         };
         let minted = mint(deployment, application, &record, issued, replacing)?;
-        // The session that the browser had before must not live on under its old id.
-        if let Ok(old) = application.authenticate(replacing) {
-            let old = Selection::Session(old.session_id().clone());
-            self.endings.end(&old, &deployment.times).await?;
-        }
         self.store.insert(record).await?;
+        // The session that the browser had before must not live on under its old id. Ended last, so
+        // that a store which fails before costs nobody a session.
+        if let Ok(old) = application.authenticate(replacing) {
+            let lifetime = application.lifetime(&deployment.times);
+            let ending = self
+                .endings
+                .end_of_cookie(&old, lifetime, &deployment.times);
+            ending.await?;
+        }
         Ok(minted)
     }
 
@@ -104,22 +121,29 @@ impl Outpost {
     /// # Errors
     ///
     /// [`StoreUnavailable`], which says nothing about the session; but one that is known to have
-    /// been ended is [`Kept::Gone`] in any case.
+    /// been ended is [`Kept::Gone`] in any case. Where the cookie's window is in force, that is so
+    /// at once when the store does not answer: there is no need to wait for it.
     pub async fn kept_session(
         &self,
         deployment: &Deployment,
         application: &Application,
         cookie: &Authentic,
     ) -> Result<Kept, StoreUnavailable> {
+        // The store may not have been reached when it was.
+        if self.is_ended(cookie) {
+            return Ok(Kept::Gone);
+        }
         let now = self.clock.now();
-        let record = match self.store.find(cookie.session_id()).await {
-            Ok(record) => record,
-            Err(_) if self.is_ended(cookie) => None,
-            Err(error) => return Err(error),
+        let find = self.store.find(cookie.session_id());
+        let found = if cookie.current(now, CLOCK_SKEW_SECONDS).is_ok() {
+            self.promptly(find, PROMPT_ANSWER).await
+        } else {
+            find.await
         };
-        Ok(match record {
+        Ok(match found? {
             Some(record)
                 if now < record.ends_if_idle(&deployment.times)
+                    && !self.is_over(&record)
                     && record.audience == application.audience.as_str()
                     && record.identity.subject == cookie.claims_at_issue().sub
                     && record.identity.issuer == cookie.claims_at_issue().iss =>
@@ -130,6 +154,21 @@ impl Outpost {
         })
     }
 
+    /// What the store answers, where it does so in this time and has done so lately.
+    async fn promptly<T>(
+        &self,
+        question: impl Future<Output = Result<T, StoreUnavailable>>,
+        time: Duration,
+    ) -> Result<T, StoreUnavailable> {
+        if !self.store.answers() {
+            return Err(StoreUnavailable("it has not answered lately".into()));
+        }
+        match tokio::time::timeout(time, question).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StoreUnavailable("no prompt answer".into())),
+        }
+    }
+
     /// Whether the session of a cookie is known to have been ended. What is not known to have
     /// ended may be over all the same: only the store says that.
     fn is_ended(&self, cookie: &Authentic) -> bool {
@@ -137,11 +176,25 @@ impl Outpost {
         revocations.refuses(cookie.claims_at_issue())
     }
 
-    /// Makes a fresh cookie for a live session.
+    /// Whether a session began before all sessions of its person ended, and so should be in the
+    /// store no more.
+    fn is_over(&self, record: &SessionRecord) -> bool {
+        let Identity {
+            issuer, subject, ..
+        } = &record.identity;
+        let ended = self
+            .endings
+            .revocations()
+            .sessions_ended_by(issuer, subject);
+        ended.is_some_and(|at| record.created <= at)
+    }
+
+    /// Makes a fresh cookie for a live session. Who has a window in force does not wait for a store
+    /// that is away.
     ///
     /// # Errors
     ///
-    /// [`MintError`].
+    /// [`MintError`]; [`MintError::Ended`] when the session was ended since it was found.
     pub async fn renew_session(
         &self,
         deployment: &Deployment,
@@ -151,11 +204,23 @@ impl Outpost {
     ) -> Result<Minted, MintError> {
         let issued = self.issue_time(record);
         let window_ends = window_end(deployment, record, issued);
-        // First, so that a session never has a window that an ending of it does not know of.
-        self.store
-            .touch(&record.id, self.clock.now(), window_ends)
-            .await?;
-        mint(deployment, application, record, issued, replacing)
+        // First, so that a session never has a window that an ending of it does not know of, and
+        // none that has been ended has another cookie.
+        let touch = self.store.touch(&record.id, self.clock.now(), window_ends);
+        let now = self.clock.now();
+        let in_force = application
+            .authenticate(replacing)
+            .is_ok_and(|cookie| cookie.current(now, CLOCK_SKEW_SECONDS).is_ok());
+        let touch = if in_force {
+            self.promptly(touch, PROMPT_CHANGE).await?
+        } else {
+            touch.await?
+        };
+        let minted = mint(deployment, application, record, issued, replacing)?;
+        if !touch || self.is_over(record) || self.is_ended(&minted.session) {
+            return Err(MintError::Ended);
+        }
+        Ok(minted)
     }
 
     /// The time that a cookie made now bears: later than all endings that do not concern it.
@@ -163,7 +228,7 @@ impl Outpost {
         let identity = &record.identity;
         let revocations = self.endings.revocations();
         let now = self.clock.now();
-        match revocations.last_end_of(&identity.issuer, &identity.subject) {
+        match revocations.sessions_ended_by(&identity.issuer, &identity.subject) {
             // Whoever signs in in the very second in which they were signed out is in.
             Some(at) => now.max(at.plus_seconds(1)),
             None => now,
@@ -172,7 +237,7 @@ impl Outpost {
 
     /// A cookie in the place of one whose renewal is due and cannot be had now: the same session in
     /// the same window, which its holder is not to come to renew again for a while. `None` when the
-    /// window has ended.
+    /// window has ended, or the session.
     ///
     /// It gives nothing that the one before does not.
     pub fn postpone_renewal(
@@ -182,6 +247,9 @@ impl Outpost {
         cookie: &Authentic,
         replacing: &Candidates<'_>,
     ) -> Option<Vec<String>> {
+        if self.is_ended(cookie) {
+            return None;
+        }
         let now = self.clock.now();
         let claims = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?.claims();
         let postponed = Claims {

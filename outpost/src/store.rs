@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::config::{SessionTimes, StoreSettings};
+use crate::outpost::Clock;
 use crate::revocation::Revocation;
 
 mod embedded;
+mod ending;
 mod memory;
 mod recent;
 mod record;
@@ -22,6 +24,7 @@ mod redis;
 mod timed;
 
 pub use embedded::EmbeddedStore;
+pub use ending::{Ended, Ending, Outcome};
 pub use memory::MemoryStore;
 pub use redis::{InvalidRedisTls, InvalidRedisUrl, RedisStore, RedisTls, RedisUrl};
 pub use timed::TimedStore;
@@ -175,6 +178,13 @@ pub enum Selection {
 #[error("the session store is unavailable: {0}")]
 pub struct StoreUnavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+impl StoreUnavailable {
+    /// The same for another who waited for the store.
+    pub(crate) fn shared(self: Arc<Self>) -> Self {
+        Self(self.0.to_string().into())
+    }
+}
+
 /// A store that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -208,11 +218,19 @@ pub enum OpenStoreError {
     Redis(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Permission to renew one session, which nobody else has at the same time.
-#[derive(Debug)]
+/// The right of one process to renew one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewalLock {
-    id: SessionId,
-    token: String,
+    /// The session.
+    pub id: SessionId,
+    /// The process, by a name that no other has.
+    pub holder: Arc<str>,
+}
+
+impl RenewalLock {
+    /// How long it lasts unless it is asked for again: for so long a process that died while it
+    /// renewed keeps others from it.
+    pub const LEASE: Duration = Duration::from_secs(6);
 }
 
 /// Where sessions are kept.
@@ -220,27 +238,29 @@ pub struct RenewalLock {
 /// Implementations drop what has ended on their own, and are bounded.
 #[async_trait::async_trait]
 pub trait SessionStore: Send + Sync + fmt::Debug {
-    /// Keeps a new session.
+    /// Keeps a new session. Where there is no room, those unused for longest are ended.
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable>;
 
     /// The session of that id, as it was last kept, ended or not.
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable>;
 
     /// Notes that the session is in use at `now`, with a cookie whose window ends at
-    /// `window_ends`.
+    /// `window_ends`. Neither time is ever put back. False when there is no such session any more:
+    /// then there must be no such cookie.
     async fn touch(
         &self,
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<(), StoreUnavailable>;
+    ) -> Result<bool, StoreUnavailable>;
 
     /// Keeps what the provider said of a session anew. A session that was ended meanwhile stays
     /// so, and then the answer is false.
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable>;
 
-    /// Ends sessions and hands out what was kept of them.
-    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable>;
+    /// Ends sessions: revokes what has to be, and drops them. Asking again after an error finishes
+    /// what was begun.
+    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable>;
 
     /// Some `limit` sessions, in no order.
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable>;
@@ -272,11 +292,21 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable>;
 
-    /// Asks for the sole right to renew a session; `None` while another process has it.
-    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable>;
+    /// Whether the store takes what is written, which at `now` is something that matters to nobody.
+    async fn check(&self, now: NumericDate) -> Result<(), StoreUnavailable>;
+
+    /// Asks for the sole right to renew a session for [`RenewalLock::LEASE`] from now; false while
+    /// another process has it. Who has it already keeps it for longer.
+    async fn lock(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable>;
 
     /// Gives that right back.
-    async fn unlock(&self, lock: RenewalLock) -> Result<(), StoreUnavailable>;
+    async fn unlock(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable>;
+
+    /// Whether the store has answered lately, as far as it is known: who can do without it need not
+    /// wait for one that has not.
+    fn answers(&self) -> bool {
+        true
+    }
 
     /// Seals with the keys of this ring from now on.
     fn use_keys(&self, ring: &KeyRing) {
@@ -284,19 +314,43 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     }
 }
 
+/// What a store goes by that begins without what was in it before.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Tells the time.
+    pub clock: Clock,
+    /// How long a session may last, in seconds, and so a window of one.
+    pub lifetime: u64,
+}
+
+impl Start {
+    /// What has to be revoked when all sessions have been lost that began by `now`: which of them
+    /// were ended has been lost with them.
+    fn lost_before(&self, now: NumericDate) -> Revocation {
+        Revocation::Lost {
+            at: now,
+            until: now.plus_seconds(self.lifetime),
+        }
+    }
+}
+
 /// Opens the store of these settings.
 ///
 /// # Errors
 ///
-/// [`OpenStoreError`]. A Redis that cannot be reached is none: it may come back.
+/// [`OpenStoreError`]. A Redis that cannot be reached is no error: it may come back.
 pub fn open(
     settings: &StoreSettings,
     ring: &KeyRing,
+    start: Start,
 ) -> Result<Arc<dyn SessionStore>, OpenStoreError> {
     Ok(match settings {
-        StoreSettings::Memory { max_sessions } => Arc::new(MemoryStore::new(*max_sessions)),
+        StoreSettings::Memory { max_sessions } => {
+            let lost = start.lost_before(start.clock.now());
+            Arc::new(MemoryStore::new(*max_sessions).having_lost(lost))
+        }
         StoreSettings::Embedded { path, max_sessions } => {
-            Arc::new(open_when_free(path, *max_sessions, ring)?)
+            Arc::new(open_when_free(path, *max_sessions, ring, &start)?)
         }
         StoreSettings::Redis {
             url,
@@ -312,10 +366,11 @@ fn open_when_free(
     path: &Path,
     max_sessions: usize,
     ring: &KeyRing,
+    start: &Start,
 ) -> Result<EmbeddedStore, OpenStoreError> {
     let begun = Instant::now();
     loop {
-        match EmbeddedStore::open(path, max_sessions, ring) {
+        match EmbeddedStore::open(path, max_sessions, ring, start.clone()) {
             Err(OpenStoreError::InUse(_)) if begun.elapsed() < FREE_WITHIN => {
                 std::thread::sleep(FREE_WITHIN / 50);
             }

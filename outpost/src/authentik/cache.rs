@@ -4,7 +4,6 @@
 //! process gains nothing. The answers hold client and cookie secrets, so the file is encrypted,
 //! and readable by its owner alone.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use gatepost_session::Purpose;
@@ -12,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::api::Snapshot;
 use crate::config::{Config, StoreSettings};
+use crate::files::{self, Readable};
 use crate::seal::SealingKeys;
 
 /// What the file is, which is authenticated with it.
@@ -59,7 +59,7 @@ impl Cache {
         let Some(sealed) = self.seal(snapshot) else {
             return;
         };
-        if let Err(error) = replace(&self.path, &sealed) {
+        if let Err(error) = files::replace(&self.path, &sealed, Readable::ByOwner) {
             tracing::warn!(path = %self.path.display(), %error, "cannot keep what authentik says");
         }
     }
@@ -82,19 +82,6 @@ fn store_path(store: &StoreSettings) -> Option<&Path> {
         // Redis is for what replicas share, and each of them asks authentik.
         StoreSettings::Memory { .. } | StoreSettings::Redis { .. } => None,
     }
-}
-
-/// Puts a file in place as a whole.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let draft = path.with_extension("authentik-draft");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)
 }
 
 #[cfg(test)]

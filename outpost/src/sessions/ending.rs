@@ -1,16 +1,17 @@
 //! Ending sessions, and letting everyone know.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use gatepost_session::NumericDate;
+use gatepost_session::{Authentic, Claims, NumericDate};
 use tokio::sync::Notify;
 
 use crate::config::SessionTimes;
 use crate::outpost::Clock;
-use crate::revocation::{Revocation, Revocations};
-use crate::store::{Selection, SessionStore, StoreUnavailable};
+use crate::revocation::Revocations;
+use crate::store::{Ending, Outcome, Selection, SessionStore, StoreUnavailable};
 
 /// How often other replicas' revocations are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -19,14 +20,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// change of it.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
 
+/// The most endings that are kept for a store that is away.
+const MAX_OWED: usize = 10_000;
+
 /// Ends sessions before their time.
 #[derive(Debug)]
 pub struct Endings {
     store: Arc<dyn SessionStore>,
     clock: Clock,
     revocations: Revocations,
-    /// What the store could not be told, being away.
-    untold: Mutex<Vec<Revocation>>,
+    /// What could not be done, the store being away.
+    owed: Mutex<VecDeque<Ending>>,
     changed: Notify,
 }
 
@@ -37,7 +41,7 @@ impl Endings {
             store,
             clock,
             revocations: Revocations::default(),
-            untold: Mutex::default(),
+            owed: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -50,75 +54,114 @@ impl Endings {
     /// Ends sessions, and says how many there were.
     ///
     /// A person's sessions, or everyone's, are ended as of now also where the store does not know
-    /// them: what was signed before is refused.
+    /// them: what was signed before is refused. So is the one session whose id is named.
     ///
     /// # Errors
     ///
-    /// [`StoreUnavailable`]; then this replica refuses what it could find, and the others learn of
-    /// it when the store is back.
+    /// [`StoreUnavailable`]; then this replica refuses what can be said without the store, and does
+    /// the rest when the store is back.
     pub async fn end(
-        &self,
+        self: &Arc<Self>,
         which: &Selection,
         times: &SessionTimes,
     ) -> Result<usize, StoreUnavailable> {
-        let now = self.clock.now();
-        let removed = self.store.remove(which).await?;
-        // The windows of today's length at least: what the store does not know may have one. A
-        // program's token may be good for longer.
-        let believed = times.window.max(times.token_age);
-        let last_window = removed
-            .iter()
-            .map(|record| record.window_ends)
-            .fold(now.plus_seconds(believed), NumericDate::max);
-        // Those whose sessions are ended by their id. Whatever was made by now is refused for its
-        // time where a person's sessions end, or everyone's. But a cookie that was made in this
-        // very second, after another ending in it, bears the next one.
-        let (named_from, as_of_now) = match which {
-            Selection::Session(_) | Selection::ProviderSession { .. } => (now, None),
-            Selection::Subject { issuer, subject } => (
-                now.plus_seconds(times.window),
-                Some(Revocation::Subject {
-                    issuer: issuer.clone(),
-                    subject: subject.clone(),
-                    at: now,
-                    until: last_window,
-                }),
-            ),
-            Selection::Everyone => (
-                now.plus_seconds(times.window),
-                Some(Revocation::Everyone {
-                    at: now,
-                    until: last_window,
-                }),
-            ),
+        let unknown_until = match which {
+            Selection::Session(id) => {
+                // The same entry again where there is one: asking often does not lengthen the list.
+                let known = self.revocations.session_until(id);
+                Some(known.unwrap_or_else(|| self.clock.now().plus_seconds(times.window)))
+            }
+            _ => None,
         };
-        let named = removed
-            .iter()
-            .filter(|record| named_from < record.window_ends)
-            .map(|record| Revocation::Session {
-                id: record.id.to_string(),
-                until: record.window_ends,
-            });
-        let revocations: Vec<Revocation> = as_of_now.into_iter().chain(named).collect();
+        self.order(which.clone(), unknown_until, times).await
+    }
+
+    /// Ends the session of an authentic cookie, and says how many there were in the store. The
+    /// cookie itself says that there is a session: it is revoked whatever the store knows of it.
+    /// `lifetime` is how long sessions of its application may last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::end`].
+    pub async fn end_of_cookie(
+        self: &Arc<Self>,
+        cookie: &Authentic,
+        lifetime: u64,
+        times: &SessionTimes,
+    ) -> Result<usize, StoreUnavailable> {
+        let Claims { sid, iat, exp, .. } = cookie.claims_at_issue();
+        let now = self.clock.now();
+        // The store may have forgotten a session that has a later cookie than this one.
+        let may_be_believed = now < iat.plus_seconds(lifetime).max(*exp);
+        let unknown_until = may_be_believed.then(|| {
+            let known = self.revocations.session_until(sid);
+            known
+                .filter(|until| exp <= until)
+                .unwrap_or_else(|| now.plus_seconds(times.window).max(*exp))
+        });
+        let which = Selection::Session(sid.clone());
+        self.order(which, unknown_until, times).await
+    }
+
+    async fn order(
+        self: &Arc<Self>,
+        which: Selection,
+        unknown_until: Option<NumericDate>,
+        times: &SessionTimes,
+    ) -> Result<usize, StoreUnavailable> {
+        let ending = Ending {
+            which,
+            asked: self.clock.now(),
+            late: false,
+            window: times.window,
+            // A program's token may be good for longer.
+            believed: times.window.max(times.token_age),
+            unknown_until,
+        };
+        let endings = Arc::clone(self);
+        // On its own, so that it is finished even when the client goes away.
+        match tokio::spawn(async move { endings.carry_out(ending).await }).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(StoreUnavailable(error.into())),
+        }
+    }
+
+    async fn carry_out(&self, ending: Ending) -> Result<usize, StoreUnavailable> {
+        let done = self.store.end(&ending).await;
+        let (ended, revocations) = match done {
+            Ok(Outcome { ended, revocations }) => (Ok(ended.len()), revocations),
+            Err(error) => {
+                // Known here at once, whatever the store has done of it.
+                let revocations = ending.revocations(&[]);
+                self.owe(ending);
+                (Err(error), revocations)
+            }
+        };
         if !revocations.is_empty() {
-            self.revocations.add(revocations.iter().cloned());
+            self.revocations.add(revocations);
             self.changed.notify_one();
-            self.tell(revocations).await?;
         }
-        Ok(removed.len())
+        ended
     }
 
-    /// Lets every replica know. What the store cannot be told now it is told by [`Self::catch_up`].
-    async fn tell(&self, revocations: Vec<Revocation>) -> Result<(), StoreUnavailable> {
-        let told = self.store.revoke(&revocations).await;
-        if told.is_err() {
-            self.untold().extend(revocations);
+    /// Notes what is to be done by [`Self::catch_up`].
+    fn owe(&self, ending: Ending) {
+        let mut owed = self.owed();
+        if owed.iter().any(|known| known.which == ending.which) {
+            return;
         }
-        told
+        if owed.len() >= MAX_OWED {
+            tracing::error!("too many sessions to end while the store is away: one is given up");
+            owed.pop_front();
+        }
+        owed.push_back(Ending {
+            late: true,
+            ..ending
+        });
     }
 
-    fn untold(&self) -> MutexGuard<'_, Vec<Revocation>> {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    fn owed(&self) -> MutexGuard<'_, VecDeque<Ending>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Follows what other replicas end, and keeps the file up to date. Runs until this is dropped.
@@ -138,8 +181,10 @@ impl Endings {
                 tracing::warn!(%error, "cannot learn what other replicas have ended");
             }
             reachable = caught_up.is_ok();
-            if let Some(path) = file() {
-                let written = endings.revocations.write_changes(&path);
+            // Not before the store has said once what is revoked: a process that has just begun
+            // would put less in the place of what stands there.
+            if let Some(path) = file().filter(|_| seen.is_some()) {
+                let written = endings.write(&path).await;
                 if let Err(error) = &written
                     && writable
                 {
@@ -158,15 +203,30 @@ impl Endings {
         }
     }
 
-    /// Takes in what other replicas have ended since it was last looked at, and tells them what
-    /// they could not be told.
+    /// Writes the file, where waiting for the disk holds nobody up.
+    async fn write(self: &Arc<Self>, path: &Path) -> std::io::Result<()> {
+        let (endings, path) = (Arc::clone(self), path.to_owned());
+        let write = move || endings.revocations.write_changes(&path).map(drop);
+        let written = tokio::task::spawn_blocking(write).await;
+        written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+
+    /// Takes in what other replicas have ended since it was last looked at, and does what could not
+    /// be done before.
     async fn catch_up(&self, seen: &mut Option<u64>) -> Result<(), StoreUnavailable> {
         let now = self.clock.now();
         self.revocations.forget_expired(now);
-        let mut untold = std::mem::take(&mut *self.untold());
-        untold.retain(|revocation| now < revocation.until());
-        if !untold.is_empty() {
-            self.tell(untold).await?;
+        loop {
+            let Some(ending) = self.owed().front().cloned() else {
+                break;
+            };
+            let Outcome { ended, revocations } = self.store.end(&ending).await?;
+            tracing::info!(
+                ended = ended.len(),
+                "ended the sessions that could not be ended while the store was away"
+            );
+            self.revocations.add(revocations);
+            self.owed().retain(|owed| *owed != ending);
         }
         let revision = self.store.revocations_revision().await?;
         if *seen != Some(revision) {
@@ -222,7 +282,10 @@ mod tests {
         };
         for which in [subject, Selection::Everyone] {
             let store = Arc::new(MemoryStore::new(10));
-            let endings = Endings::new(Arc::clone(&store) as _, Clock::new(move || now));
+            let endings = Arc::new(Endings::new(
+                Arc::clone(&store) as _,
+                Clock::new(move || now),
+            ));
             endings.end(&which, &times).await.expect("ended");
             let (id, issued) = (SessionId::from_random([1; 24]), now.plus_seconds(1));
             let between = record(&id, issued, &times);

@@ -1,10 +1,11 @@
 //! Asking the provider whether a session still holds: once at a time, however many ask.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatepost_session::{NumericDate, SessionId};
+use tokio::sync::watch;
 
 use super::Endings;
 use crate::application::Application;
@@ -13,13 +14,20 @@ use crate::config::SessionTimes;
 use crate::metrics::{self, Confirmed};
 use crate::outpost::{Clock, Deployment, Outpost};
 use crate::provider::{Provider, RefreshError, SignInError, Unavailable};
-use crate::store::{Selection, SessionRecord, SessionStore, StoreUnavailable};
+use crate::store::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
 
-/// How long to wait for another replica that renews the same session.
+/// How long to wait for another replica that renews the same session, of whom the window is over.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often to look whether it is done.
+/// How long to wait for the provider whose window is in force: whoever has one goes on in it, and
+/// gets what came of the renewal with the next request.
+const PATIENCE_IN_FORCE: Duration = Duration::from_secs(2);
+
+/// How often to look whether another replica is done.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often to hold on to the right to renew while the provider is asked.
+const HOLD_EVERY: Duration = Duration::from_secs(2);
 
 /// For how long a provider that did not answer is not asked again for a renewal: while it is away,
 /// nobody waits for it but one.
@@ -30,7 +38,7 @@ const AWAY_FOR: Duration = Duration::from_secs(10);
 const KEEP_ATTEMPTS: u32 = 20;
 
 /// What the provider says of a session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Confirmation {
     /// It holds; this is what is known of it now.
     Holds(Arc<SessionRecord>),
@@ -38,6 +46,8 @@ pub enum Confirmation {
     Over,
     /// Nobody but the browser can ask: there is no refresh token.
     OnlyByBrowser,
+    /// Not known yet: who has a window in force is not to wait for it.
+    Later,
 }
 
 /// Why nothing can be said of a session.
@@ -52,26 +62,90 @@ pub enum ConfirmError {
 }
 
 /// The renewals of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Renewals {
-    locks: Mutex<HashMap<SessionId, Weak<tokio::sync::Mutex<()>>>>,
+    /// What the process is called among those that renew.
+    holder: Arc<str>,
+    flights: Mutex<HashMap<SessionId, Flight>>,
     /// By name: when a provider last did not answer.
     away: Mutex<HashMap<String, Instant>>,
 }
 
+/// A renewal under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    begun: Instant,
+    stage: watch::Receiver<Stage>,
+}
+
+/// How far a renewal is.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// This process is at it.
+    Here,
+    /// Another replica is at it, or died over it.
+    Elsewhere,
+    /// It is done.
+    Done(Result<Confirmation, Failed>),
+}
+
+/// Why nothing can be said of a session, for all who wait for it.
+#[derive(Clone, Debug)]
+enum Failed {
+    Store(Arc<StoreUnavailable>),
+    Provider,
+}
+
+impl From<ConfirmError> for Failed {
+    fn from(error: ConfirmError) -> Self {
+        match error {
+            ConfirmError::Store(error) => Self::Store(Arc::new(error)),
+            ConfirmError::Provider(_) => Self::Provider,
+        }
+    }
+}
+
+impl From<Failed> for ConfirmError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Store(error) => Self::Store(error.shared()),
+            Failed::Provider => Self::Provider(Unavailable.into()),
+        }
+    }
+}
+
 impl Renewals {
-    /// The lock of one session.
-    fn lock_of(&self, id: &SessionId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lock) = locks.get(id).and_then(Weak::upgrade) {
-            return lock;
+    /// The renewals of a process of this name, which no other has.
+    pub fn new(holder: Arc<str>) -> Self {
+        Self {
+            holder,
+            flights: Mutex::default(),
+            away: Mutex::default(),
         }
-        if locks.len() > 1_000 {
-            locks.retain(|_, lock| lock.strong_count() > 0);
+    }
+
+    /// The renewal of a session that is under way, which `begin` begins where there is none.
+    fn flight(
+        self: &Arc<Self>,
+        id: &SessionId,
+        begin: impl FnOnce(watch::Sender<Stage>),
+    ) -> Flight {
+        let mut flights = self.flights();
+        if let Some(flight) = flights.get(id) {
+            return flight.clone();
         }
-        let lock = Arc::default();
-        locks.insert(id.clone(), Arc::downgrade(&lock));
-        lock
+        let (sender, stage) = watch::channel(Stage::Here);
+        let flight = Flight {
+            begun: Instant::now(),
+            stage,
+        };
+        flights.insert(id.clone(), flight.clone());
+        begin(sender);
+        flight
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<SessionId, Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_away(&self, provider: &str) -> bool {
@@ -92,8 +166,9 @@ impl Renewals {
 impl Outpost {
     /// Asks the provider whether a session still holds, if it has not been asked for a while.
     ///
-    /// One at a time asks for a session, in all replicas, and the others get what came of it.
-    /// While the provider is away the session goes on for its grace.
+    /// One at a time asks for a session, in all replicas, and the others get what came of it. Who
+    /// has a window in force (`in_force`) does not wait for another replica, nor long for the
+    /// provider. While the provider is away the session goes on for its grace.
     ///
     /// # Errors
     ///
@@ -103,6 +178,7 @@ impl Outpost {
         deployment: &Deployment,
         application: &Application,
         record: Arc<SessionRecord>,
+        in_force: bool,
     ) -> Result<Confirmation, ConfirmError> {
         let times = deployment.times;
         if !is_due(&record, &times, self.clock.now()) {
@@ -123,12 +199,20 @@ impl Outpost {
             extra: application.headers.claims().map(str::to_owned).collect(),
             times,
         };
-        // On its own, so that it is finished even when the browser goes away: the provider has
-        // then taken the old refresh token back, and the new one must be kept.
-        match tokio::spawn(confirming.run(record)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(SignInError::from(Unavailable).into()),
-        }
+        let id = record.id.clone();
+        let flight = self.renewals.flight(&id, |stage| {
+            let id = id.clone();
+            let renewals = Arc::clone(&self.renewals);
+            // On its own, so that it is finished even when the browser goes away: the provider has
+            // then taken the old refresh token back, and the new one must be kept.
+            tokio::spawn(async move {
+                let outcome = confirming.run(Arc::clone(&record), &stage).await;
+                renewals.flights().remove(&id);
+                // Nobody may wait any more.
+                let _ = stage.send(Stage::Done(outcome.map_err(Failed::from)));
+            });
+        });
+        flight.outcome(in_force).await
     }
 
     /// Whether a browser that is sent to `provider`, which is the session's, finds somebody there.
@@ -153,6 +237,32 @@ impl Outpost {
         }
         in_grace(record, &deployment.times, self.clock.now(), provider)?;
         Ok(false)
+    }
+}
+
+impl Flight {
+    async fn outcome(mut self, in_force: bool) -> Result<Confirmation, ConfirmError> {
+        let is_enough = |stage: &Stage| match stage {
+            Stage::Here => false,
+            Stage::Elsewhere => in_force,
+            Stage::Done(_) => true,
+        };
+        let waited = self.stage.wait_for(is_enough);
+        let stage = if in_force {
+            let until = (self.begun + PATIENCE_IN_FORCE).into();
+            match tokio::time::timeout_at(until, waited).await {
+                Ok(stage) => stage,
+                Err(_) => return Ok(Confirmation::Later),
+            }
+        } else {
+            waited.await
+        };
+        match stage.as_deref() {
+            Ok(Stage::Done(outcome)) => Ok(outcome.clone()?),
+            Ok(Stage::Here | Stage::Elsewhere) => Ok(Confirmation::Later),
+            // It has panicked.
+            Err(_) => Err(SignInError::from(Unavailable).into()),
+        }
     }
 }
 
@@ -195,27 +305,30 @@ struct Confirming {
 }
 
 impl Confirming {
-    async fn run(self, record: Arc<SessionRecord>) -> Result<Confirmation, ConfirmError> {
-        let here = self.renewals.lock_of(&record.id);
-        let _alone_here = here.lock().await;
+    async fn run(
+        self,
+        record: Arc<SessionRecord>,
+        stage: &watch::Sender<Stage>,
+    ) -> Result<Confirmation, ConfirmError> {
+        let lock = RenewalLock {
+            id: record.id.clone(),
+            holder: Arc::clone(&self.renewals.holder),
+        };
         let begun = Instant::now();
         loop {
-            let lock = self.store.lock(&record.id).await?;
-            // Read with the lock in hand: whoever had it before may have done all of it.
-            let Some(current) = self.store.find(&record.id).await? else {
-                if let Some(lock) = lock {
-                    self.store.unlock(lock).await?;
-                }
-                return Ok(Confirmation::Over);
-            };
-            if let Some(lock) = lock {
-                let outcome = self.ask(current).await;
-                if let Err(error) = self.store.unlock(lock).await {
+            let locked = self.store.lock(&lock).await?;
+            if locked {
+                let outcome = self.ask_alone(&lock).await;
+                if let Err(error) = self.store.unlock(&lock).await {
                     // It runs out by itself.
                     tracing::warn!(%error, "cannot give a renewal's lock back");
                 }
                 return outcome;
             }
+            stage.send_replace(Stage::Elsewhere);
+            let Some(current) = self.store.find(&lock.id).await? else {
+                return Ok(Confirmation::Over);
+            };
             if !is_due(&current, &self.times, self.clock.now()) {
                 return Ok(Confirmation::Holds(current));
             }
@@ -224,6 +337,26 @@ impl Confirming {
                 return Ok(Confirmation::Holds(current));
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Asks with the lock in hand, and holds on to it.
+    async fn ask_alone(&self, lock: &RenewalLock) -> Result<Confirmation, ConfirmError> {
+        // Read only now: whoever had the lock before may have done all of it.
+        let Some(current) = self.store.find(&lock.id).await? else {
+            return Ok(Confirmation::Over);
+        };
+        let hold = async {
+            loop {
+                tokio::time::sleep(HOLD_EVERY).await;
+                if let Err(error) = self.store.lock(lock).await {
+                    tracing::warn!(%error, "cannot hold on to a renewal's lock");
+                }
+            }
+        };
+        tokio::select! {
+            outcome = self.ask(current) => outcome,
+            () = hold => Err(SignInError::from(Unavailable).into()),
         }
     }
 

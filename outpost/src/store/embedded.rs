@@ -1,27 +1,30 @@
 //! Sessions in one file, in an embedded database.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
-use redb::backends::FileBackend;
 use redb::{
-    Database, DatabaseError, MultimapTableDefinition, ReadableDatabase as _,
-    ReadableMultimapTable as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
-    WriteTransaction,
+    Database, MultimapTableDefinition, ReadableDatabase as _, ReadableMultimapTable as _,
+    ReadableTable as _, ReadableTableMetadata as _, TableDefinition, WriteTransaction,
 };
 
+use self::file::File;
+use self::row::Row;
 use super::recent::Recent;
 use super::record::{self, Times};
 use super::{
-    OpenStoreError, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
+    Ended, Ending, OpenStoreError, Outcome, RenewalLock, Selection, SessionRecord, SessionStore,
+    Start, StoreUnavailable,
 };
 use crate::config::SessionTimes;
 use crate::revocation::Revocation;
 use crate::seal::SealingKeys;
+
+mod file;
+mod row;
 
 /// By id: a [`Row`] each.
 const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
@@ -36,19 +39,18 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 const FORMAT_KEY: &str = "format";
 const REVISION_KEY: &str = "revision";
+/// When the file was last seen to take a change.
+const WRITABLE_KEY: &str = "writable";
 
 /// The format of the tables. A row says the version of the session in it itself.
 const FORMAT: u64 = 1;
-
-/// The length of an owner's name.
-const OWNER_BYTES: usize = 32;
 
 /// Sessions in one file: they outlive a restart, also one that was not meant. One process has the
 /// file to itself.
 pub struct EmbeddedStore(Arc<Inner>);
 
 struct Inner {
-    database: Database,
+    file: File,
     keys: ArcSwap<SealingKeys>,
     recent: Recent,
     capacity: u64,
@@ -62,28 +64,14 @@ impl EmbeddedStore {
     /// # Errors
     ///
     /// [`OpenStoreError`].
-    pub fn open(path: &Path, capacity: usize, ring: &KeyRing) -> Result<Self, OpenStoreError> {
-        let file_error = |source: Failure| OpenStoreError::File {
-            path: path.display().to_string(),
-            source,
-        };
-        let file = create(path).map_err(|error| file_error(error.into()))?;
-        let database = FileBackend::new(file)
-            .and_then(|backend| Database::builder().create_with_backend(backend));
-        let database = database.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => OpenStoreError::InUse(path.display().to_string()),
-            error => file_error(error.into()),
-        })?;
-        let format = prepare(&database).map_err(file_error)?;
-        if format > FORMAT {
-            return Err(OpenStoreError::TooNew {
-                path: path.display().to_string(),
-                found: format,
-                known: FORMAT,
-            });
-        }
+    pub fn open(
+        path: &Path,
+        capacity: usize,
+        ring: &KeyRing,
+        start: Start,
+    ) -> Result<Self, OpenStoreError> {
         Ok(Self(Arc::new(Inner {
-            database,
+            file: File::open(path, start)?,
             keys: ArcSwap::from_pointee(SealingKeys::new(ring, Purpose::Store)),
             recent: Recent::default(),
             capacity: u64::try_from(capacity.max(1)).unwrap_or(u64::MAX),
@@ -93,102 +81,19 @@ impl EmbeddedStore {
     /// Runs an operation where waiting for the disk holds nobody up.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&Inner, &Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreUnavailable> {
         let inner = Arc::clone(&self.0);
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
+        let run = move || {
+            // What was held may stand in a file that was set aside.
+            let reopened = || inner.recent.forget_all();
+            inner.file.run(reopened, |database| work(&inner, database))
+        };
+        match tokio::task::spawn_blocking(run).await {
             Ok(done) => done.map_err(StoreUnavailable),
             Err(error) => Err(StoreUnavailable(error.into())),
         }
     }
-}
-
-/// Opens the file for its owner alone: what is in it is sealed, but why show it?
-fn create(path: &Path) -> std::io::Result<fs::File> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Makes the tables of a new file, and says which format those of an old one have.
-fn prepare(database: &Database) -> Result<u64, Failure> {
-    let write = database.begin_write()?;
-    let format = {
-        let mut meta = write.open_table(META)?;
-        let found = meta.get(FORMAT_KEY)?.map(|format| format.value());
-        if found.is_none() {
-            meta.insert(FORMAT_KEY, FORMAT)?;
-        }
-        found.unwrap_or(FORMAT)
-    };
-    if format <= FORMAT {
-        write.open_table(SESSIONS)?;
-        write.open_multimap_table(OWNERS)?;
-        write.open_table(REVOKED)?;
-        write.open_table(USED)?;
-    }
-    write.commit()?;
-    Ok(format)
-}
-
-/// A session in the file: the times, by whom it is found, and the session sealed.
-struct Row<'a> {
-    times: Times,
-    owners: Vec<&'a str>,
-    sealed: &'a [u8],
-}
-
-impl<'a> Row<'a> {
-    fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (last_seen, rest) = number(bytes)?;
-        let (window_ends, rest) = number(rest)?;
-        let (ends, rest) = number(rest)?;
-        let (count, mut rest) = rest.split_first()?;
-        let mut owners = Vec::new();
-        for _ in 0..*count {
-            let (owner, after) = rest.split_at_checked(OWNER_BYTES)?;
-            owners.push(std::str::from_utf8(owner).ok()?);
-            rest = after;
-        }
-        Some(Self {
-            times: Times {
-                last_seen,
-                window_ends,
-                ends,
-            },
-            owners,
-            sealed: rest,
-        })
-    }
-
-    fn to_bytes(&self) -> Option<Vec<u8>> {
-        let Times {
-            last_seen,
-            window_ends,
-            ends,
-        } = self.times;
-        let mut bytes = Vec::new();
-        for time in [last_seen, window_ends, ends] {
-            bytes.extend(time.as_seconds().to_be_bytes());
-        }
-        bytes.push(u8::try_from(self.owners.len()).ok()?);
-        for owner in &self.owners {
-            bytes.extend_from_slice(owner.as_bytes());
-        }
-        bytes.extend_from_slice(self.sealed);
-        Some(bytes)
-    }
-}
-
-fn number(bytes: &[u8]) -> Option<(NumericDate, &[u8])> {
-    let (number, rest) = bytes.split_first_chunk::<8>()?;
-    let seconds = u64::from_be_bytes(*number);
-    Some((NumericDate::from_seconds(seconds), rest))
 }
 
 impl Inner {
@@ -209,9 +114,9 @@ impl Inner {
         record::open(&id, row.sealed, row.times, &self.keys.load()).map(Arc::new)
     }
 
-    fn find(&self, id: &str) -> Result<Option<Arc<SessionRecord>>, Failure> {
+    fn find(&self, database: &Database, id: &str) -> Result<Option<Arc<SessionRecord>>, Failure> {
         let generation = self.recent.generation();
-        let sessions = self.database.begin_read()?.open_table(SESSIONS)?;
+        let sessions = database.begin_read()?.open_table(SESSIONS)?;
         let row = sessions.get(id)?;
         let found = row.and_then(|row| self.open(id, row.value()));
         if let Some(session) = &found {
@@ -220,9 +125,9 @@ impl Inner {
         Ok(found)
     }
 
-    fn insert(&self, record: &SessionRecord) -> Result<(), Failure> {
+    fn insert(&self, database: &Database, record: &SessionRecord) -> Result<(), Failure> {
         let row = self.row_of(record)?;
-        let write = self.database.begin_write()?;
+        let write = database.begin_write()?;
         let mut changed = {
             let sessions = write.open_table(SESSIONS)?;
             if sessions.len()? < self.capacity {
@@ -234,11 +139,12 @@ impl Inner {
         if !changed.is_empty() {
             tracing::warn!(
                 capacity = self.capacity,
-                "session store full: dropped the idlest"
+                "session store full: ended the idlest"
             );
-            for id in &changed {
-                take(&write, id)?;
-            }
+            end(&write, &changed, |ended| {
+                let revocation = |ended: &Ended| ended.revocation(record.last_seen);
+                ended.iter().filter_map(revocation).collect()
+            })?;
         }
         write
             .open_table(SESSIONS)?
@@ -279,10 +185,11 @@ impl Inner {
     /// Changes what is kept of a session; false when nothing is.
     fn change(
         &self,
+        database: &Database,
         id: &str,
         change: impl FnOnce(Row<'_>) -> Option<Vec<u8>>,
     ) -> Result<bool, Failure> {
-        let write = self.database.begin_write()?;
+        let write = database.begin_write()?;
         let changed = {
             let mut sessions = write.open_table(SESSIONS)?;
             let changed = match sessions.get(id)? {
@@ -298,9 +205,9 @@ impl Inner {
         Ok(changed)
     }
 
-    fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, Failure> {
-        let write = self.database.begin_write()?;
-        let ids: Vec<String> = match (which, record::owner_of(which)) {
+    fn end(&self, database: &Database, ending: &Ending) -> Result<Outcome, Failure> {
+        let write = database.begin_write()?;
+        let mut ids: Vec<String> = match (&ending.which, record::owner_of(&ending.which)) {
             (Selection::Session(id), _) => vec![id.to_string()],
             (_, Some(owner)) => write
                 .open_multimap_table(OWNERS)?
@@ -313,17 +220,28 @@ impl Inner {
                 .map(|entry| Ok(entry?.0.value().to_owned()))
                 .collect::<Result<_, Failure>>()?,
         };
-        let mut removed = Vec::new();
-        for id in &ids {
-            let row = take(&write, id)?;
-            removed.extend(row.and_then(|row| self.open(id, &row)));
+        {
+            let sessions = write.open_table(SESSIONS)?;
+            let mut meant = Vec::with_capacity(ids.len());
+            for id in ids {
+                // What cannot be unsealed is nobody's session any more.
+                let spared = sessions
+                    .get(id.as_str())?
+                    .and_then(|row| self.open(&id, row.value()))
+                    .is_some_and(|record| !ending.means(&record));
+                if !spared {
+                    meant.push(id);
+                }
+            }
+            ids = meant;
         }
+        let outcome = end(&write, &ids, |ended| ending.revocations(ended))?;
         self.commit(write, &ids)?;
-        Ok(removed)
+        Ok(outcome)
     }
 
-    fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, Failure> {
-        let sessions = self.database.begin_read()?.open_table(SESSIONS)?;
+    fn list(&self, database: &Database, limit: usize) -> Result<Vec<Arc<SessionRecord>>, Failure> {
+        let sessions = database.begin_read()?.open_table(SESSIONS)?;
         let mut listed = Vec::new();
         for entry in sessions.iter()? {
             if listed.len() == limit {
@@ -335,8 +253,13 @@ impl Inner {
         Ok(listed)
     }
 
-    fn sweep(&self, now: NumericDate, times: &SessionTimes) -> Result<u64, Failure> {
-        let write = self.database.begin_write()?;
+    fn sweep(
+        &self,
+        database: &Database,
+        now: NumericDate,
+        times: &SessionTimes,
+    ) -> Result<u64, Failure> {
+        let write = database.begin_write()?;
         let mut over = Vec::new();
         for entry in write.open_table(SESSIONS)?.iter()? {
             let (id, row) = entry?;
@@ -348,9 +271,10 @@ impl Inner {
                 over.push(id.value().to_owned());
             }
         }
-        for id in &over {
-            take(&write, id)?;
-        }
+        end(&write, &over, |ended| {
+            let revocation = |ended: &Ended| ended.revocation(now);
+            ended.iter().filter_map(revocation).collect()
+        })?;
         for table in [REVOKED, USED] {
             write
                 .open_table(table)?
@@ -361,24 +285,12 @@ impl Inner {
         Ok(left)
     }
 
-    fn revoke(&self, revocations: &[Revocation]) -> Result<(), Failure> {
-        let write = self.database.begin_write()?;
-        {
-            let mut revoked = write.open_table(REVOKED)?;
-            for revocation in revocations {
-                let text = serde_json::to_string(revocation)?;
-                revoked.insert(text.as_str(), revocation.until().as_seconds())?;
-            }
-            let mut meta = write.open_table(META)?;
-            let revision = meta.get(REVISION_KEY)?.map_or(0, |number| number.value());
-            meta.insert(REVISION_KEY, revision.wrapping_add(1))?;
-        }
-        write.commit()?;
-        Ok(())
-    }
-
-    fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, Failure> {
-        let revoked = self.database.begin_read()?.open_table(REVOKED)?;
+    fn revocations(
+        &self,
+        database: &Database,
+        now: NumericDate,
+    ) -> Result<Vec<Revocation>, Failure> {
+        let revoked = database.begin_read()?.open_table(REVOKED)?;
         let mut live = Vec::new();
         for entry in revoked.iter()? {
             let (text, until) = entry?;
@@ -389,19 +301,20 @@ impl Inner {
         Ok(live)
     }
 
-    fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, Failure> {
-        let used = self.database.begin_read()?.open_table(USED)?;
+    fn was_used(&self, database: &Database, what: &str, now: NumericDate) -> Result<bool, Failure> {
+        let used = database.begin_read()?.open_table(USED)?;
         let expires = used.get(what)?;
         Ok(expires.is_some_and(|expires| expires.value() > now.as_seconds()))
     }
 
     fn use_once(
         &self,
+        database: &Database,
         what: &str,
         now: NumericDate,
         expires: NumericDate,
     ) -> Result<bool, Failure> {
-        let write = self.database.begin_write()?;
+        let write = database.begin_write()?;
         let fresh = {
             let mut used = write.open_table(USED)?;
             let before = used.insert(what, expires.as_seconds())?;
@@ -412,23 +325,62 @@ impl Inner {
     }
 }
 
-/// Takes a session out, with the names that it is found by.
-fn take(write: &WriteTransaction, id: &str) -> Result<Option<Vec<u8>>, Failure> {
-    let mut sessions = write.open_table(SESSIONS)?;
-    let row = sessions.remove(id)?.map(|row| row.value().to_vec());
-    if let Some(parsed) = row.as_deref().and_then(Row::parse) {
-        let mut owners = write.open_multimap_table(OWNERS)?;
-        for owner in parsed.owners {
-            owners.remove(owner, id)?;
-        }
+/// Ends sessions in one transaction: what `revocations` says of them is revoked.
+fn end(
+    write: &WriteTransaction,
+    ids: &[String],
+    revocations: impl FnOnce(&[Ended]) -> Vec<Revocation>,
+) -> Result<Outcome, Failure> {
+    let mut ended = Vec::new();
+    for id in ids {
+        let window_ends = take(write, id)?;
+        ended.extend(
+            SessionId::parse(id)
+                .zip(window_ends)
+                .map(|(id, window_ends)| Ended { id, window_ends }),
+        );
     }
-    Ok(row)
+    let revocations = revocations(&ended);
+    revoke(write, &revocations)?;
+    Ok(Outcome { ended, revocations })
+}
+
+/// Takes a session out, with the names that it is found by, and says when its window ends.
+fn take(write: &WriteTransaction, id: &str) -> Result<Option<NumericDate>, Failure> {
+    let mut sessions = write.open_table(SESSIONS)?;
+    let Some(row) = sessions.remove(id)? else {
+        return Ok(None);
+    };
+    let Some(row) = Row::parse(row.value()) else {
+        return Ok(None);
+    };
+    let mut owners = write.open_multimap_table(OWNERS)?;
+    for owner in row.owners {
+        owners.remove(owner, id)?;
+    }
+    Ok(Some(row.times.window_ends))
+}
+
+fn revoke(write: &WriteTransaction, revocations: &[Revocation]) -> Result<(), Failure> {
+    if revocations.is_empty() {
+        return Ok(());
+    }
+    let mut revoked = write.open_table(REVOKED)?;
+    for revocation in revocations {
+        let text = serde_json::to_string(revocation)?;
+        revoked.insert(text.as_str(), revocation.until().as_seconds())?;
+    }
+    let mut meta = write.open_table(META)?;
+    let revision = meta.get(REVISION_KEY)?.map_or(0, |number| number.value());
+    meta.insert(REVISION_KEY, revision.wrapping_add(1))?;
+    Ok(())
 }
 
 #[async_trait::async_trait]
 impl SessionStore for EmbeddedStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
-        self.run(move |inner| inner.insert(&record)).await
+        self.run(move |inner, database| inner.insert(database, &record))
+            .await
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
@@ -436,7 +388,8 @@ impl SessionStore for EmbeddedStore {
             return Ok(Some(session));
         }
         let id = id.to_string();
-        self.run(move |inner| inner.find(&id)).await
+        self.run(move |inner, database| inner.find(database, &id))
+            .await
     }
 
     async fn touch(
@@ -444,23 +397,22 @@ impl SessionStore for EmbeddedStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<(), StoreUnavailable> {
+    ) -> Result<bool, StoreUnavailable> {
         let id = id.to_string();
-        self.run(move |inner| {
-            inner.change(&id, |mut row| {
+        self.run(move |inner, database| {
+            inner.change(database, &id, |mut row| {
                 row.times.last_seen = row.times.last_seen.max(now);
                 row.times.window_ends = row.times.window_ends.max(window_ends);
                 row.to_bytes()
             })
         })
         .await
-        .map(drop)
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
-        self.run(move |inner| {
+        self.run(move |inner, database| {
             let sealed = record::seal(&record, &inner.keys.load()).ok_or("no randomness")?;
-            inner.change(record.id.as_str(), |row| {
+            inner.change(database, record.id.as_str(), |row| {
                 let times = Times {
                     last_seen: row.times.last_seen.max(record.last_seen),
                     window_ends: row.times.window_ends.max(record.window_ends),
@@ -478,13 +430,15 @@ impl SessionStore for EmbeddedStore {
         .await
     }
 
-    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        let which = which.clone();
-        self.run(move |inner| inner.remove(&which)).await
+    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
+        let ending = ending.clone();
+        self.run(move |inner, database| inner.end(database, &ending))
+            .await
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        self.run(move |inner| inner.list(limit)).await
+        self.run(move |inner, database| inner.list(database, limit))
+            .await
     }
 
     async fn sweep(
@@ -493,30 +447,39 @@ impl SessionStore for EmbeddedStore {
         times: &SessionTimes,
     ) -> Result<usize, StoreUnavailable> {
         let times = *times;
-        let left = self.run(move |inner| inner.sweep(now, &times)).await?;
+        let left = self
+            .run(move |inner, database| inner.sweep(database, now, &times))
+            .await?;
         Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
         let revocations = revocations.to_vec();
-        self.run(move |inner| inner.revoke(&revocations)).await
+        self.run(move |_, database| {
+            let write = database.begin_write()?;
+            revoke(&write, &revocations)?;
+            Ok(write.commit()?)
+        })
+        .await
     }
 
     async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
-        self.run(|inner| {
-            let meta = inner.database.begin_read()?.open_table(META)?;
+        self.run(|_, database| {
+            let meta = database.begin_read()?.open_table(META)?;
             Ok(meta.get(REVISION_KEY)?.map_or(0, |number| number.value()))
         })
         .await
     }
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
-        self.run(move |inner| inner.revocations(now)).await
+        self.run(move |inner, database| inner.revocations(database, now))
+            .await
     }
 
     async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
         let what = what.to_owned();
-        self.run(move |inner| inner.was_used(&what, now)).await
+        self.run(move |inner, database| inner.was_used(database, &what, now))
+            .await
     }
 
     async fn use_once(
@@ -526,19 +489,27 @@ impl SessionStore for EmbeddedStore {
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
         let what = what.to_owned();
-        self.run(move |inner| inner.use_once(&what, now, expires))
+        self.run(move |inner, database| inner.use_once(database, &what, now, expires))
             .await
     }
 
-    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
-        // No other process has the file.
-        Ok(Some(RenewalLock {
-            id: id.clone(),
-            token: String::new(),
-        }))
+    async fn check(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
+        self.run(move |_, database| {
+            let write = database.begin_write()?;
+            write
+                .open_table(META)?
+                .insert(WRITABLE_KEY, now.as_seconds())?;
+            Ok(write.commit()?)
+        })
+        .await
     }
 
-    async fn unlock(&self, _lock: RenewalLock) -> Result<(), StoreUnavailable> {
+    async fn lock(&self, _lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
+        // There is no other process.
+        Ok(true)
+    }
+
+    async fn unlock(&self, _lock: &RenewalLock) -> Result<(), StoreUnavailable> {
         Ok(())
     }
 

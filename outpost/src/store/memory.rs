@@ -1,12 +1,14 @@
 //! Sessions in this process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatepost_session::{NumericDate, SessionId};
 
 use super::record::is_in;
-use super::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
+use super::{
+    Ended, Ending, Outcome, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
+};
 use crate::config::SessionTimes;
 use crate::revocation::Revocation;
 
@@ -20,7 +22,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Kept {
     sessions: HashMap<SessionId, Arc<SessionRecord>>,
-    revocations: Vec<Revocation>,
+    revocations: BTreeSet<Revocation>,
     revision: u64,
     used: BTreeMap<String, NumericDate>,
 }
@@ -34,33 +36,60 @@ impl MemoryStore {
         }
     }
 
+    /// Revokes what a process before this one may have kept.
+    #[must_use]
+    pub fn having_lost(self, lost: Revocation) -> Self {
+        self.kept().revoke(&[lost]);
+        self
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // Every operation leaves the maps whole, so a panic elsewhere does not matter to them.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Kept {
+    fn revoke(&mut self, revocations: &[Revocation]) {
+        if !revocations.is_empty() {
+            self.revocations.extend(revocations.iter().cloned());
+            self.revision += 1;
+        }
+    }
+}
+
+fn ended(record: &SessionRecord) -> Ended {
+    Ended {
+        id: record.id.clone(),
+        window_ends: record.window_ends,
+    }
+}
+
 #[async_trait::async_trait]
 impl SessionStore for MemoryStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
-        let sessions = &mut self.kept().sessions;
-        if sessions.len() >= self.capacity {
+        let kept = &mut *self.kept();
+        let count = kept.sessions.len();
+        if count >= self.capacity {
             // A tenth at once, so that a full store is not searched at every sign-in.
-            let mut by_use: Vec<(NumericDate, SessionId)> = sessions
+            let mut by_use: Vec<(NumericDate, SessionId)> = kept
+                .sessions
                 .values()
                 .map(|kept| (kept.last_seen, kept.id.clone()))
                 .collect();
             by_use.sort_unstable();
-            let surplus = (self.capacity / 10).max(1) + sessions.len() - self.capacity;
+            let surplus = (self.capacity / 10).max(1) + count - self.capacity;
             for (_, id) in by_use.into_iter().take(surplus) {
-                sessions.remove(&id);
+                let pushed_out = kept.sessions.remove(&id).map(|record| ended(&record));
+                let revocation = pushed_out.and_then(|ended| ended.revocation(record.last_seen));
+                kept.revoke(revocation.as_slice());
             }
             tracing::warn!(
                 capacity = self.capacity,
-                "session store full: dropped the idlest"
+                "session store full: ended the idlest"
             );
         }
-        sessions.insert(record.id.clone(), Arc::new(record));
+        kept.sessions.insert(record.id.clone(), Arc::new(record));
         Ok(())
     }
 
@@ -73,13 +102,14 @@ impl SessionStore for MemoryStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<(), StoreUnavailable> {
-        if let Some(record) = self.kept().sessions.get_mut(id) {
-            let record = Arc::make_mut(record);
+    ) -> Result<bool, StoreUnavailable> {
+        let kept = &mut *self.kept();
+        let record = kept.sessions.get_mut(id).map(Arc::make_mut);
+        Ok(record.is_some_and(|record| {
             record.last_seen = record.last_seen.max(now);
             record.window_ends = record.window_ends.max(window_ends);
-        }
-        Ok(())
+            true
+        }))
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
@@ -96,15 +126,20 @@ impl SessionStore for MemoryStore {
         })
     }
 
-    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        let sessions = &mut self.kept().sessions;
-        Ok(match which {
-            Selection::Session(id) => sessions.remove(id).into_iter().collect(),
-            _ => sessions
-                .extract_if(|_, record| is_in(record, which))
+    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
+        let kept = &mut *self.kept();
+        let removed: Vec<Arc<SessionRecord>> = match &ending.which {
+            Selection::Session(id) => kept.sessions.remove(id).into_iter().collect(),
+            which => kept
+                .sessions
+                .extract_if(|_, record| is_in(record, which) && ending.means(record))
                 .map(|(_, record)| record)
                 .collect(),
-        })
+        };
+        let ended: Vec<Ended> = removed.iter().map(|record| ended(record)).collect();
+        let revocations = ending.revocations(&ended);
+        kept.revoke(&revocations);
+        Ok(Outcome { ended, revocations })
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
@@ -126,9 +161,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
-        let kept = &mut *self.kept();
-        kept.revocations.extend_from_slice(revocations);
-        kept.revision += 1;
+        self.kept().revoke(revocations);
         Ok(())
     }
 
@@ -158,15 +191,16 @@ impl SessionStore for MemoryStore {
         Ok(before.is_none_or(|expired| expired <= now))
     }
 
-    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
-        // There is no other process.
-        Ok(Some(RenewalLock {
-            id: id.clone(),
-            token: String::new(),
-        }))
+    async fn check(&self, _now: NumericDate) -> Result<(), StoreUnavailable> {
+        Ok(())
     }
 
-    async fn unlock(&self, _lock: RenewalLock) -> Result<(), StoreUnavailable> {
+    async fn lock(&self, _lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
+        // There is no other process.
+        Ok(true)
+    }
+
+    async fn unlock(&self, _lock: &RenewalLock) -> Result<(), StoreUnavailable> {
         Ok(())
     }
 }

@@ -8,52 +8,36 @@
 //! | `owner:HASH` | the ids of a person's sessions, or of a session at the provider | with the last of them |
 //! | `sessions` | all ids by last use | entries by the sweep |
 //! | `revoked` | what is revoked, by the end of the last window | with the last of it |
-//! | `revision` | counts changes of `revoked` | never |
+//! | `revision` | counts changes of `revoked`, for versions that know no stamp in it | never |
 //! | `used:…` | what may be used once | by itself |
-//! | `renewing:ID` | who renews the session | after [`LOCK_SECONDS`] |
+//! | `renewing:ID` | who renews the session | after [`RenewalLock::LEASE`] |
 
 use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
-use redis::{Cmd, cmd, pipe};
+use redis::{cmd, pipe};
 
 use self::link::Link;
 use super::record::{self, Times};
 use super::{
-    OpenStoreError, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
+    Ended, Ending, OpenStoreError, Outcome, RenewalLock, Selection, SessionRecord, SessionStore,
+    StoreUnavailable,
 };
 use crate::config::SessionTimes;
 use crate::revocation::Revocation;
 use crate::seal::SealingKeys;
 
 mod link;
+mod scripts;
 mod tls;
 
 pub use link::{InvalidRedisUrl, RedisUrl};
 pub use tls::{InvalidRedisTls, RedisTls};
 
-/// For how long a replica that died while renewing keeps others from it, in seconds: longer than
-/// asking the provider may take.
-const LOCK_SECONDS: u64 = 60;
-
 /// How many sessions are looked at in one step.
 const STEP: usize = 500;
-
-/// Changes a session that is there; one that has ended must not come back as half of one.
-const CHANGE: &str = "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end \
-                      redis.call('HSET', KEYS[1], unpack(ARGV)) return 1";
-
-/// Takes a session out.
-const TAKE: &str = "local kept = redis.call('HMGET', KEYS[1], 'body', 'seen', 'open', 'ends') \
-                    redis.call('DEL', KEYS[1]) return kept";
-
-/// Gives a lock back if it has not passed to somebody else.
-const UNLOCK: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then \
-                      return redis.call('DEL', KEYS[1]) end return 0";
 
 /// What a session's hash holds.
 type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>, Option<u64>);
@@ -132,18 +116,6 @@ impl RedisStore {
         Ok(self.open(id, self.link.run(&read).await?))
     }
 
-    /// Changes fields of a session that is there.
-    async fn change(
-        &self,
-        id: &SessionId,
-        fields: impl FnOnce(&mut Cmd),
-    ) -> Result<bool, StoreUnavailable> {
-        let mut change = cmd("EVAL");
-        change.arg(CHANGE).arg(1).arg(self.session_key(id.as_str()));
-        fields(&mut change);
-        self.link.run(&change).await
-    }
-
     async fn note_use(&self, id: &SessionId, at: NumericDate) -> Result<(), StoreUnavailable> {
         let mut note = cmd("ZADD");
         note.arg(self.index_key())
@@ -153,19 +125,84 @@ impl RedisStore {
         self.link.run(&note).await
     }
 
-    async fn take(&self, id: &str) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        let mut take = cmd("EVAL");
-        take.arg(TAKE).arg(1).arg(self.session_key(id));
-        let taken = self.open(id, self.link.run(&take).await?);
-        let mut forget = cmd("ZREM");
-        forget.arg(self.index_key()).arg(id);
-        self.link.run::<()>(&forget).await?;
-        for owner in taken.iter().flat_map(|record| record::owners(record)) {
-            let mut forget = cmd("SREM");
-            forget.arg(self.key("owner", &owner)).arg(id);
-            self.link.run::<()>(&forget).await?;
+    /// When the last window of a session ends, if it is there.
+    async fn window_of(&self, id: &str) -> Result<Option<NumericDate>, StoreUnavailable> {
+        let mut read = cmd("HGET");
+        read.arg(self.session_key(id)).arg("open");
+        let seconds: Option<u64> = self.link.run(&read).await?;
+        Ok(seconds.map(NumericDate::from_seconds))
+    }
+
+    /// Ends sessions: what `revocations` says of them first, so that none is gone of which that is
+    /// not known.
+    async fn end_all(
+        &self,
+        ids: Vec<String>,
+        revocations: impl Fn(&[Ended]) -> Vec<Revocation> + Send,
+    ) -> Result<Outcome, StoreUnavailable> {
+        let mut outcome = Outcome::default();
+        let mut left = ids;
+        for round in 0.. {
+            let mut ended = Vec::new();
+            for id in &left {
+                let window_ends = self.window_of(id).await?;
+                ended.extend(
+                    SessionId::parse(id)
+                        .zip(window_ends)
+                        .map(|(id, window_ends)| Ended { id, window_ends }),
+                );
+            }
+            // Also where there is none: the first time says what holds for all.
+            if round == 0 || !ended.is_empty() {
+                let revoked = revocations(&ended);
+                self.revoke(&revoked).await?;
+                outcome.revocations.extend(revoked);
+            }
+            let renewed = self.take_all(&left, &ended).await?;
+            ended.retain(|ended| !renewed.iter().any(|id| id == ended.id.as_str()));
+            outcome.ended.extend(ended);
+            left = renewed;
+            if left.is_empty() {
+                break;
+            }
         }
-        Ok(taken)
+        Ok(outcome)
+    }
+
+    /// Takes out sessions that were revoked, and says which were renewed since.
+    async fn take_all(
+        &self,
+        ids: &[String],
+        revoked: &[Ended],
+    ) -> Result<Vec<String>, StoreUnavailable> {
+        let mut renewed = Vec::new();
+        for id in ids {
+            let known = revoked.iter().find(|ended| ended.id.as_str() == id);
+            // Only to be found by others. Where they are not known, the key of it expires.
+            let owners = match known {
+                Some(_) => self.read(id).await?.map(|record| record::owners(&record)),
+                None => None,
+            };
+            let window_ends = known.map_or(0, |ended| ended.window_ends.as_seconds());
+            let mut take = cmd("EVAL");
+            take.arg(scripts::TAKE)
+                .arg(1)
+                .arg(self.session_key(id))
+                .arg(window_ends);
+            if self.link.run::<Option<u64>>(&take).await?.is_some() {
+                renewed.push(id.clone());
+                continue;
+            }
+            let mut forget = cmd("ZREM");
+            forget.arg(self.index_key()).arg(id);
+            self.link.run::<()>(&forget).await?;
+            for owner in owners.into_iter().flatten() {
+                let mut forget = cmd("SREM");
+                forget.arg(self.key("owner", &owner)).arg(id);
+                self.link.run::<()>(&forget).await?;
+            }
+        }
+        Ok(renewed)
     }
 
     /// Lets a key expire with the latest of the things that it holds.
@@ -200,32 +237,62 @@ impl RedisStore {
         self.link.run(&read).await
     }
 
+    /// Some ids, from this place among all on.
+    async fn page(&self, from: usize) -> Result<Vec<String>, StoreUnavailable> {
+        let mut read = cmd("ZRANGE");
+        read.arg(self.index_key()).arg(from).arg(from + STEP - 1);
+        self.link.run(&read).await
+    }
+
+    /// Those of these sessions that an ending means.
+    async fn meant(
+        &self,
+        ids: Vec<String>,
+        ending: &Ending,
+    ) -> Result<Vec<String>, StoreUnavailable> {
+        let mut meant = Vec::with_capacity(ids.len());
+        for id in ids {
+            // What cannot be unsealed is nobody's session any more.
+            let record = self.read(&id).await?;
+            if record.is_none_or(|record| ending.means(&record)) {
+                meant.push(id);
+            }
+        }
+        Ok(meant)
+    }
+
     async fn count(&self) -> Result<usize, StoreUnavailable> {
         let mut count = cmd("ZCARD");
         count.arg(self.index_key());
         self.link.run(&count).await
     }
 
-    async fn make_room(&self) -> Result<(), StoreUnavailable> {
+    async fn make_room(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
         if self.count().await? < self.capacity {
             return Ok(());
         }
         tracing::warn!(
             capacity = self.capacity,
-            "session store full: dropped the idlest"
+            "session store full: ended the idlest"
         );
         let tenth = (self.capacity / 10).clamp(1, STEP);
-        for id in self.idle_since(None, tenth).await? {
-            self.take(&id).await?;
-        }
+        let ids = self.idle_since(None, tenth).await?;
+        self.end_all(ids, |ended| still_believed(ended, now))
+            .await?;
         Ok(())
     }
+}
+
+/// What has to be revoked of sessions that nobody asked to end.
+fn still_believed(ended: &[Ended], now: NumericDate) -> Vec<Revocation> {
+    let revocation = |ended: &Ended| ended.revocation(now);
+    ended.iter().filter_map(revocation).collect()
 }
 
 #[async_trait::async_trait]
 impl SessionStore for RedisStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
-        self.make_room().await?;
+        self.make_room(record.last_seen).await?;
         let key = self.session_key(record.id.as_str());
         let sealed = self.sealed(&record)?;
         let mut insert = pipe();
@@ -267,47 +334,60 @@ impl SessionStore for RedisStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<(), StoreUnavailable> {
-        let there = self.change(id, |change| {
-            change.arg("seen").arg(now.as_seconds());
-            change.arg("open").arg(window_ends.as_seconds());
-        });
-        if there.await? {
+    ) -> Result<bool, StoreUnavailable> {
+        let mut touch = cmd("EVAL");
+        touch
+            .arg(scripts::TOUCH)
+            .arg(1)
+            .arg(self.session_key(id.as_str()))
+            .arg(now.as_seconds())
+            .arg(window_ends.as_seconds());
+        let there = self.link.run(&touch).await?;
+        if there {
             self.note_use(id, now).await?;
         }
-        Ok(())
+        Ok(there)
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
-        let sealed = self.sealed(&record)?;
-        self.change(&record.id, |change| {
-            change.arg("body").arg(sealed);
-        })
-        .await
+        let mut update = cmd("EVAL");
+        update
+            .arg(scripts::UPDATE)
+            .arg(1)
+            .arg(self.session_key(record.id.as_str()))
+            .arg(self.sealed(&record)?);
+        self.link.run(&update).await
     }
 
-    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        let mut removed = Vec::new();
-        match (which, record::owner_of(which)) {
-            (Selection::Session(id), _) => removed.extend(self.take(id.as_str()).await?),
+    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
+        let revocations = |ended: &[Ended]| ending.revocations(ended);
+        match (&ending.which, record::owner_of(&ending.which)) {
+            (Selection::Session(id), _) => self.end_all(vec![id.to_string()], revocations).await,
             (_, Some(owner)) => {
                 let mut read = cmd("SMEMBERS");
                 read.arg(self.key("owner", &owner));
-                for id in self.link.run::<Vec<String>>(&read).await? {
-                    removed.extend(self.take(&id).await?);
-                }
+                let ids = self.link.run(&read).await?;
+                self.end_all(self.meant(ids, ending).await?, revocations)
+                    .await
             }
-            (_, None) => loop {
-                let ids = self.idle_since(None, STEP).await?;
-                if ids.is_empty() {
-                    break;
+            (_, None) => {
+                let mut outcome = Outcome::default();
+                let mut spared = 0;
+                loop {
+                    let ids = self.page(spared).await?;
+                    let count = ids.len();
+                    let meant = self.meant(ids, ending).await?;
+                    spared += count - meant.len();
+                    let some = self.end_all(meant, revocations).await?;
+                    outcome.ended.extend(some.ended);
+                    outcome.revocations.extend(some.revocations);
+                    if count < STEP {
+                        break;
+                    }
                 }
-                for id in ids {
-                    removed.extend(self.take(&id).await?);
-                }
-            },
+                Ok(outcome)
+            }
         }
-        Ok(removed)
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
@@ -326,43 +406,54 @@ impl SessionStore for RedisStore {
         let idle = NumericDate::from_seconds(now.as_seconds().saturating_sub(times.idle));
         loop {
             let ids = self.idle_since(Some(idle), STEP).await?;
-            for id in &ids {
-                self.take(id).await?;
-            }
-            if ids.len() < STEP {
+            let count = ids.len();
+            self.end_all(ids, |ended| still_believed(ended, now))
+                .await?;
+            if count < STEP {
                 break;
             }
         }
         let mut forget = cmd("ZREMRANGEBYSCORE");
         forget
             .arg(self.revoked_key())
-            .arg("-inf")
+            // Below are no times but the stamp.
+            .arg(0)
             .arg(now.as_seconds());
         self.link.run::<()>(&forget).await?;
         self.count().await
     }
 
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
+        if revocations.is_empty() {
+            return Ok(());
+        }
         let key = self.revoked_key();
         for some in revocations.chunks(STEP) {
-            let mut add = cmd("ZADD");
-            add.arg(&key);
+            let last = some.iter().map(Revocation::until).max();
+            let mut revoke = cmd("EVAL");
+            revoke
+                .arg(scripts::REVOKE)
+                .arg(1)
+                .arg(&key)
+                .arg(last.map_or(0, NumericDate::as_seconds));
             for revocation in some {
                 let text = serde_json::to_string(revocation)
                     .map_err(|error| StoreUnavailable(error.into()))?;
-                add.arg(revocation.until().as_seconds()).arg(text);
+                revoke.arg(revocation.until().as_seconds()).arg(text);
             }
-            self.link.run::<()>(&add).await?;
-        }
-        if let Some(last) = revocations.iter().map(Revocation::until).max() {
-            self.expire_not_before(&key, last).await?;
+            self.link.run::<()>(&revoke).await?;
         }
         self.link.run(cmd("INCR").arg(self.revision_key())).await
     }
 
     async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
+        let mut read = cmd("ZSCORE");
+        read.arg(self.revoked_key()).arg("stamp");
+        let stamp: Option<f64> = self.link.run(&read).await?;
         let revision: Option<u64> = self.link.run(cmd("GET").arg(self.revision_key())).await?;
-        Ok(revision.unwrap_or(0))
+        // Either is another number after a change: the bits of one are as good as its value.
+        let stamp = stamp.map_or(0, f64::to_bits);
+        Ok(stamp.wrapping_add(revision.unwrap_or(0)))
     }
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
@@ -401,31 +492,38 @@ impl SessionStore for RedisStore {
         Ok(noted.is_some())
     }
 
-    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| StoreUnavailable(error.into()))?;
-        let token = URL_SAFE_NO_PAD.encode(random);
-        let mut lock = cmd("SET");
-        lock.arg(self.key("renewing", id.as_str()))
-            .arg(&token)
-            .arg("NX")
+    async fn check(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
+        let mut write = cmd("SET");
+        write
+            .arg(format!("{}writable", self.prefix))
+            .arg(now.as_seconds())
             .arg("EX")
-            .arg(LOCK_SECONDS);
-        let locked: Option<String> = self.link.run(&lock).await?;
-        Ok(locked.map(|_| RenewalLock {
-            id: id.clone(),
-            token,
-        }))
+            .arg(60);
+        self.link.run(&write).await
     }
 
-    async fn unlock(&self, lock: RenewalLock) -> Result<(), StoreUnavailable> {
-        let mut unlock = cmd("EVAL");
-        unlock
-            .arg(UNLOCK)
+    async fn lock(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
+        let mut take = cmd("EVAL");
+        take.arg(scripts::LOCK)
             .arg(1)
             .arg(self.key("renewing", lock.id.as_str()))
-            .arg(lock.token);
+            .arg(&*lock.holder)
+            .arg(u64::try_from(RenewalLock::LEASE.as_millis()).unwrap_or(u64::MAX));
+        self.link.run(&take).await
+    }
+
+    async fn unlock(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable> {
+        let mut unlock = cmd("EVAL");
+        unlock
+            .arg(scripts::UNLOCK)
+            .arg(1)
+            .arg(self.key("renewing", lock.id.as_str()))
+            .arg(&*lock.holder);
         self.link.run(&unlock).await
+    }
+
+    fn answers(&self) -> bool {
+        self.link.answers()
     }
 
     fn use_keys(&self, ring: &KeyRing) {

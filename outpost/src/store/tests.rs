@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod endings;
+
 const KEYS: [&str; 2] = crate::fixture::KEYS;
 
 fn ring(entries: &[&str]) -> KeyRing {
@@ -63,12 +65,36 @@ fn provider_session(session: &str) -> Selection {
     }
 }
 
+fn start() -> Start {
+    Start {
+        clock: Clock::new(|| at(50)),
+        lifetime: 1_000,
+    }
+}
+
+/// To end these, asked for at 50, in windows of ten seconds.
+fn ending(which: Selection) -> Ending {
+    Ending {
+        which,
+        asked: at(50),
+        late: false,
+        window: 10,
+        believed: 10,
+        unknown_until: None,
+    }
+}
+
 type Stores = Vec<(&'static str, Arc<dyn SessionStore>)>;
 
 /// A store of each kind that needs nothing else, with room for three sessions.
 fn stores() -> (tempfile::TempDir, Stores) {
     let folder = tempfile::tempdir().expect("a folder");
-    let embedded = EmbeddedStore::open(&folder.path().join("deep/er/s.db"), 3, &ring(&KEYS));
+    let embedded = EmbeddedStore::open(
+        &folder.path().join("deep/er/s.db"),
+        3,
+        &ring(&KEYS),
+        start(),
+    );
     let stores: Stores = vec![
         ("memory", Arc::new(MemoryStore::new(3))),
         ("embedded", Arc::new(embedded.expect("a store"))),
@@ -92,8 +118,9 @@ async fn what_is_kept_comes_back_until_it_is_ended() {
         assert_eq!(found.as_deref(), Some(&record(1, "alice", 10)), "{kind}");
         assert_eq!(store.find(&id(2)).await.expect("asked"), None, "{kind}");
 
-        store.touch(&id(1), at(20), at(30)).await.expect("touched");
-        store.touch(&id(1), at(15), at(25)).await.expect("touched");
+        let touch = async |now, until| store.touch(&id(1), at(now), at(until)).await;
+        assert!(touch(20, 30).await.expect("touched"), "{kind}");
+        assert!(touch(15, 25).await.expect("touched"), "{kind}");
         let renewed = SessionRecord {
             refresh_token: Some(Secret::new("next".into())),
             ..record(1, "alice", 10)
@@ -108,10 +135,13 @@ async fn what_is_kept_comes_back_until_it_is_ended() {
             "{kind}"
         );
 
-        let one = Selection::Session(id(1));
-        assert_eq!(store.remove(&one).await.expect("ended").len(), 1, "{kind}");
-        assert_eq!(store.remove(&one).await.expect("ended").len(), 0, "{kind}");
-        store.touch(&id(1), at(40), at(50)).await.expect("touched");
+        let one = ending(Selection::Session(id(1)));
+        for count in [1, 0] {
+            let outcome = store.end(&one).await.expect("ended");
+            assert_eq!(outcome.ended.len(), count, "{kind}");
+        }
+        // Row B2: no cookie may be made of it.
+        assert!(!touch(40, 50).await.expect("asked"), "{kind}");
         let late = store.update(record(1, "alice", 40)).await;
         assert!(!late.expect("asked"), "{kind}: ended is ended");
         assert_eq!(store.find(&id(1)).await.expect("asked"), None, "{kind}");
@@ -135,9 +165,9 @@ async fn sessions_end_by_person_by_session_at_the_provider_and_altogether() {
                     .await
                     .expect("kept");
             }
-            let removed = store.remove(&which).await.expect("ended");
+            let outcome = store.end(&ending(which.clone())).await.expect("ended");
             let expected: Vec<SessionId> = left.iter().map(|number| id(*number)).collect();
-            assert_eq!(removed.len(), 3 - left.len(), "{kind}: {case}");
+            assert_eq!(outcome.ended.len(), 3 - left.len(), "{kind}: {case}");
             assert_eq!(ids(&*store).await, expected, "{kind}: {case}");
         }
     }
@@ -166,11 +196,12 @@ async fn sweeping_drops_idle_and_ended_sessions() {
         let sweep = async |now| store.sweep(at(now), &TIMES).await.expect("swept");
         assert_eq!(sweep(109).await, 2, "{kind}");
         assert_eq!(sweep(110).await, 1, "{kind}");
-        store.touch(&id(2), at(149), at(160)).await.expect("kept");
+        let touched = store.touch(&id(2), at(149), at(160)).await;
+        assert!(touched.expect("kept"), "{kind}");
         assert_eq!(sweep(248).await, 1, "{kind}");
         assert_eq!(sweep(1_000).await, 0, "{kind}");
-        let found = store.remove(&subject("bob")).await.expect("asked");
-        assert_eq!(found, [], "{kind}");
+        let outcome = store.end(&ending(subject("bob"))).await.expect("asked");
+        assert_eq!(outcome.ended, [], "{kind}");
     }
 }
 
@@ -212,7 +243,7 @@ async fn revocations_and_what_serves_once_are_remembered_for_as_long_as_they_mat
 async fn a_file_outlives_its_process_and_a_rotation_of_keys() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
-    let open = |keys: &[&str]| EmbeddedStore::open(&path, 100, &ring(keys));
+    let open = |keys: &[&str]| EmbeddedStore::open(&path, 100, &ring(keys), start());
     let store = open(&KEYS[..1]).expect("a store");
     store.insert(record(1, "alice", 10)).await.expect("kept");
     let second = open(&KEYS).expect_err("in use");
@@ -238,7 +269,7 @@ async fn a_file_outlives_its_process_and_a_rotation_of_keys() {
 async fn nothing_in_the_file_tells_who_was_signed_in() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
-    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS)).expect("a store");
+    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS), start()).expect("a store");
     store.insert(record(1, "alice", 10)).await.expect("kept");
     drop(store);
     let bytes = std::fs::read(&path).expect("the file");
@@ -310,17 +341,18 @@ async fn a_file_of_the_version_before_keeps_its_sessions_and_a_later_one_is_left
         write.commit().expect("committed");
     };
     write(1);
-    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS)).expect("a store");
+    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS), start()).expect("a store");
     let found = store.find(&id(1)).await.expect("asked").expect("kept");
     let expected = SessionRecord {
         confirmed: at(5),
         ..record(1, "alice", 10)
     };
     assert_eq!(*found, expected);
+    drop(found);
     drop(store);
 
     write(99);
-    let error = EmbeddedStore::open(&path, 100, &ring(&KEYS)).expect_err("too new");
+    let error = EmbeddedStore::open(&path, 100, &ring(&KEYS), start()).expect_err("too new");
     assert!(
         matches!(error, OpenStoreError::TooNew { found: 99, .. }),
         "{error}"

@@ -6,25 +6,26 @@ use std::time::Instant;
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 use tracing::Instrument as _;
 
-use super::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
+use super::{Ending, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable};
 use crate::config::SessionTimes;
 use crate::metrics::{Timings, sessions_are};
 use crate::revocation::Revocation;
 use crate::traces;
 
 /// What is timed.
-const OPERATIONS: [&str; 13] = [
+const OPERATIONS: [&str; 14] = [
     "insert",
     "find",
     "touch",
     "update",
-    "remove",
+    "end",
     "list",
     "sweep",
     "revoke",
     "revocations",
     "was_used",
     "use_once",
+    "check",
     "lock",
     "unlock",
 ];
@@ -76,7 +77,7 @@ impl SessionStore for TimedStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<(), StoreUnavailable> {
+    ) -> Result<bool, StoreUnavailable> {
         self.observe("touch", self.store.touch(id, now, window_ends))
             .await
     }
@@ -85,8 +86,8 @@ impl SessionStore for TimedStore {
         self.observe("update", self.store.update(record)).await
     }
 
-    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        self.observe("remove", self.store.remove(which)).await
+    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
+        self.observe("end", self.store.end(ending)).await
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
@@ -132,12 +133,20 @@ impl SessionStore for TimedStore {
             .await
     }
 
-    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
-        self.observe("lock", self.store.lock(id)).await
+    async fn check(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
+        self.observe("check", self.store.check(now)).await
     }
 
-    async fn unlock(&self, lock: RenewalLock) -> Result<(), StoreUnavailable> {
+    async fn lock(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
+        self.observe("lock", self.store.lock(lock)).await
+    }
+
+    async fn unlock(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable> {
         self.observe("unlock", self.store.unlock(lock)).await
+    }
+
+    fn answers(&self) -> bool {
+        self.store.answers()
     }
 
     fn use_keys(&self, ring: &KeyRing) {

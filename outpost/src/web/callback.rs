@@ -15,7 +15,6 @@ use crate::flow::{FlowCookies, PendingSignIn};
 use crate::provider::{Provider, SignInError};
 use crate::return_to::ReturnTo;
 use crate::sessions::Kept;
-use crate::store::Selection;
 
 /// The most characters of a provider's words that are logged.
 const MAX_WORDS: usize = 200;
@@ -151,13 +150,10 @@ impl Site<'_> {
             (Failure::ProviderRefused { code, .. }, _)
                 if is_its_own && is_about_the_person(&code) =>
             {
-                let which = Selection::Session(cookie.session_id().clone());
-                match self
-                    .outpost
-                    .endings
-                    .end(&which, &self.deployment.times)
-                    .await
-                {
+                let times = &self.deployment.times;
+                let lifetime = application.lifetime(times);
+                let ending = self.outpost.endings.end_of_cookie(&cookie, lifetime, times);
+                match ending.await {
                     Ok(_) => self.sign_in_anew(application, visit, return_to),
                     Err(error) => Failure::Store(error).into(),
                 }
@@ -166,7 +162,10 @@ impl Site<'_> {
             // The provider's trouble says nothing of the session.
             (failure, Ok(Kept::Live(record))) => {
                 tracing::warn!(%failure, "a session could not be renewed and goes on unasked");
-                self.reissue(application, visit, &record, &return_to).await
+                match self.reissue(application, visit, &record, &return_to).await {
+                    Some(answer) => answer,
+                    None => self.sign_in_anew(application, visit, return_to),
+                }
             }
         }
     }

@@ -155,12 +155,14 @@ impl Site<'_> {
         if !due {
             return as_is(cookie, Some(record), None);
         }
-        let confirmed = self
-            .outpost
-            .confirm(self.deployment, application, Arc::clone(&record));
+        let confirmed =
+            self.outpost
+                .confirm(self.deployment, application, Arc::clone(&record), in_force);
         let record = match confirmed.await {
             Ok(Confirmation::Holds(record)) => record,
             Ok(Confirmation::Over) => return nobody(Unauthenticated::Revoked),
+            // With the next request, when it is known.
+            Ok(Confirmation::Later) => return as_is(cookie, Some(record), None),
             // A page goes by way of the provider; anything else cannot, and the next page will.
             Ok(Confirmation::OnlyByBrowser) => {
                 if visit.presentation() == Presentation::PageLoad {
@@ -187,6 +189,7 @@ impl Site<'_> {
                 cookies: minted.cookies,
                 hindered: None,
             },
+            Err(MintError::Ended) => nobody(Unauthenticated::Revoked),
             Err(error) => as_is(cookie, Some(record), Some(error)),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepost_session::SessionId;
+use gatepost_session::Authentic;
 use http::Method;
 
 use super::outcome::{Answer, Outcome};
@@ -10,7 +10,7 @@ use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
 use crate::audit;
-use crate::store::{Selection, SessionRecord, StoreUnavailable};
+use crate::store::{SessionRecord, StoreUnavailable};
 
 impl Site<'_> {
     pub(super) async fn sign_out(
@@ -25,7 +25,7 @@ impl Site<'_> {
         // A cookie whose window has ended still says which session is meant.
         let at_provider = match application.authenticate(&candidates) {
             Err(_) => None,
-            Ok(cookie) => match self.end(cookie.session_id()).await {
+            Ok(cookie) => match self.end(application, &cookie).await {
                 Ok(record) => {
                     audit::signed_out(application, cookie.claims_at_issue());
                     // Where the browser goes is nothing that a request could say: no `rd` is read
@@ -52,13 +52,19 @@ impl Site<'_> {
 }
 
 impl Site<'_> {
-    /// Ends a session everywhere, and hands out what was kept of it.
-    async fn end(self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        let record = self.outpost.store.find(id).await?;
-        let which = Selection::Session(id.clone());
+    /// Ends the session of a cookie everywhere, and hands out what was kept of it.
+    async fn end(
+        self,
+        application: &Application,
+        cookie: &Authentic,
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        // Only for the provider's sake. A store that is away hinders the ending itself, below.
+        let record = self.outpost.store.find(cookie.session_id()).await;
         let times = &self.deployment.times;
-        self.outpost.endings.end(&which, times).await?;
-        Ok(record)
+        let lifetime = application.lifetime(times);
+        let endings = &self.outpost.endings;
+        endings.end_of_cookie(cookie, lifetime, times).await?;
+        Ok(record.ok().flatten())
     }
 }
 

@@ -18,9 +18,9 @@ use crate::authentik;
 use crate::config::Mode;
 use crate::flow::FlowCookies;
 use crate::metrics::Success;
-use crate::provider::{Provider, SignInError};
+use crate::provider::{Provider, SignInError, Unavailable};
 use crate::return_to::ReturnTo;
-use crate::sessions::{ConfirmError, Confirmation, Kept};
+use crate::sessions::{ConfirmError, Confirmation, Kept, MintError};
 use crate::store::SessionRecord;
 
 /// What came of trying to renew.
@@ -165,12 +165,17 @@ impl Site<'_> {
             // Signing in anew would not help: that session could not be kept either.
             Err(error) => return hindered(Failure::Store(error)),
         };
-        let confirmed = self
-            .outpost
-            .confirm(self.deployment, application, Arc::clone(&record));
+        let now = self.outpost.clock.now();
+        let in_force = cookie.current(now, CLOCK_SKEW_SECONDS).is_ok();
+        let confirmed =
+            self.outpost
+                .confirm(self.deployment, application, Arc::clone(&record), in_force);
         let record = match confirmed.await {
             Ok(Confirmation::Holds(record)) => record,
             Ok(Confirmation::Over) => return Renewed::Nobody,
+            Ok(Confirmation::Later) => {
+                return hindered(SignInError::from(Unavailable).into());
+            }
             Ok(Confirmation::OnlyByBrowser) => {
                 let issuer = &record.identity.issuer;
                 let Some(provider) = application.providers.of_issuer(issuer) else {
@@ -187,24 +192,28 @@ impl Site<'_> {
             }
             Err(error) => return hindered(error.into()),
         };
-        Renewed::Done(self.reissue(application, visit, &record, return_to).await)
+        match self.reissue(application, visit, &record, return_to).await {
+            Some(answer) => Renewed::Done(answer),
+            None => Renewed::Nobody,
+        }
     }
 
-    /// A fresh cookie for a session of which nobody is asked, and back to where it is wanted.
+    /// A fresh cookie for a session of which nobody is asked, and back to where it is wanted. `None`
+    /// when the session has been ended meanwhile.
     pub(super) async fn reissue(
         self,
         application: &Application,
         visit: &Visit<'_>,
         record: &SessionRecord,
         return_to: &ReturnTo,
-    ) -> Answer {
+    ) -> Option<Answer> {
         let candidates = visit.session_candidates(&application.cookie.name);
         let renewed = self
             .outpost
             .renew_session(self.deployment, application, record, &candidates)
             .await;
         application.counts.renewed(Success::from(&renewed));
-        match renewed {
+        Some(match renewed {
             Ok(minted) => {
                 tracing::debug!(application = %application.audience, "session renewed");
                 // A proxy cannot decide on groups that the cookie leaves out, and would send the
@@ -212,15 +221,16 @@ impl Site<'_> {
                 if minted.session.claims_at_issue().grp_more
                     && let Some(denied) = self.denied_on_all_groups(application, record)
                 {
-                    return denied.with_cookies(minted.cookies);
+                    return Some(denied.with_cookies(minted.cookies));
                 }
                 Outcome::Redirect {
                     to: return_to.as_str().to_owned(),
                 }
                 .with_cookies(minted.cookies)
             }
+            Err(MintError::Ended) => return None,
             Err(error) => self.hindered(application, visit, return_to, Failure::Mint(error)),
-        }
+        })
     }
 
     /// What becomes of someone whose session cannot be renewed now: while the window is open they

@@ -423,6 +423,7 @@ async fn a_session_that_was_signed_out_is_refused_at_once() {
 async fn while_the_store_is_away_windows_in_force_go_on_and_nothing_is_allowed_for_want_of_it() {
     let world = World::new().await;
     let browser = signed_in(&world, "app.example.com").await;
+    let leaving = signed_in(&world, "app.example.com").await;
     world
         .store
         .away
@@ -453,7 +454,7 @@ async fn while_the_store_is_away_windows_in_force_go_on_and_nothing_is_allowed_f
         "{}",
         reply.body
     );
-    let reply = browser
+    let reply = leaving
         .clone()
         .load("https://app.example.com/akprox/sign_out")
         .await
@@ -470,6 +471,9 @@ async fn while_the_store_is_away_windows_in_force_go_on_and_nothing_is_allowed_f
             .expect(200)
             .sets_session()
     );
+    // It works all the same, here.
+    let left = Asked::fetch("app.example.com", "/x").by(&leaving);
+    left.ask(&world, "auth/traefik").await.expect(401);
 }
 
 #[tokio::test]

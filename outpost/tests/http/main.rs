@@ -15,6 +15,7 @@ mod believed;
 mod browser;
 mod choice;
 mod conformance;
+mod endings;
 mod faults;
 mod forward_auth;
 mod limits;

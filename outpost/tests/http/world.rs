@@ -14,7 +14,7 @@ use gatepost::config::SessionTimes;
 use gatepost::outpost::{Clock, Outpost};
 use gatepost::revocation::Revocation;
 use gatepost::store::{
-    MemoryStore, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
+    Ending, MemoryStore, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable,
 };
 use gatepost::web;
 use gatepost_session::{NumericDate, SessionId};
@@ -183,8 +183,12 @@ impl Reply {
 pub(crate) struct FallibleStore {
     inner: MemoryStore,
     pub(crate) away: AtomicBool,
-    /// Whether it goes away whenever something is to be removed.
+    /// Whether it goes away whenever something is to be ended.
     pub(crate) keeps_all: AtomicBool,
+    /// Whether it goes away whenever something was ended.
+    pub(crate) loses_answers: AtomicBool,
+    /// Whether another replica, which may be dead, has the right to every renewal.
+    pub(crate) locked_elsewhere: AtomicBool,
 }
 
 impl Default for FallibleStore {
@@ -193,6 +197,8 @@ impl Default for FallibleStore {
             inner: MemoryStore::new(1_000),
             away: AtomicBool::new(false),
             keeps_all: AtomicBool::new(false),
+            loses_answers: AtomicBool::new(false),
+            locked_elsewhere: AtomicBool::new(false),
         }
     }
 }
@@ -222,7 +228,7 @@ impl SessionStore for FallibleStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<(), StoreUnavailable> {
+    ) -> Result<bool, StoreUnavailable> {
         self.reached()?.touch(id, now, window_ends).await
     }
 
@@ -230,11 +236,15 @@ impl SessionStore for FallibleStore {
         self.reached()?.update(record).await
     }
 
-    async fn remove(&self, which: &Selection) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
         if self.keeps_all.load(Ordering::Relaxed) {
             return Err(StoreUnavailable("it went away".into()));
         }
-        self.reached()?.remove(which).await
+        let ended = self.reached()?.end(ending).await?;
+        if self.loses_answers.load(Ordering::Relaxed) {
+            return Err(StoreUnavailable("the answer was lost".into()));
+        }
+        Ok(ended)
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
@@ -266,11 +276,19 @@ impl SessionStore for FallibleStore {
         self.reached()?.use_once(what, now, expires).await
     }
 
-    async fn lock(&self, id: &SessionId) -> Result<Option<RenewalLock>, StoreUnavailable> {
-        self.reached()?.lock(id).await
+    async fn check(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
+        self.reached()?.check(now).await
     }
 
-    async fn unlock(&self, lock: RenewalLock) -> Result<(), StoreUnavailable> {
+    async fn lock(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
+        let reached = self.reached()?;
+        if self.locked_elsewhere.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        reached.lock(lock).await
+    }
+
+    async fn unlock(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable> {
         self.reached()?.unlock(lock).await
     }
 

@@ -1,6 +1,8 @@
 //! Reaching Redis: one server, the one that Sentinels name, or a cluster.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -10,7 +12,7 @@ use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue,
     IntoConnectionInfo as _, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
-    TlsMode, Value,
+    TlsMode, Value, cmd,
 };
 use tokio::sync::Mutex;
 
@@ -21,8 +23,10 @@ use crate::store::StoreUnavailable;
 /// person waits.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// For how long nobody tries again after Redis could not be reached, so that those who wait for it
-/// do not queue behind each other's attempts.
+/// After how long somebody who goes away without an answer has found Redis slow.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// How long after one question whether Redis is back the next is asked.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where Redis is.
@@ -158,27 +162,46 @@ fn with_port(host: &str, port: u16) -> String {
 }
 
 /// A connection that is made when it is needed and anew after it broke.
-pub(super) struct Link {
-    topology: Box<Topology>,
-    tls: RedisTls,
-    state: Mutex<State>,
+///
+/// While Redis does not answer, one task asks it whether it is back, and nobody else waits.
+pub(super) struct Link(Arc<Inner>);
+
+/// What Redis is asked at once.
+#[derive(Clone, Copy)]
+enum Request<'r> {
+    One(&'r Cmd),
+    Several(&'r Pipeline),
 }
 
-#[derive(Default)]
-struct State {
-    connection: Option<Connection>,
-    failed: Option<Instant>,
+struct Inner {
+    topology: Topology,
+    tls: RedisTls,
+    connection: Mutex<Option<Connection>>,
+    health: AtomicU8,
 }
+
+/// Redis answers.
+const WELL: u8 = 0;
+/// Somebody did not want to wait for it any longer.
+const SUSPECT: u8 = 1;
+/// It could not be reached.
+const DOWN: u8 = 2;
 
 impl Link {
     pub(super) fn new(url: &RedisUrl, tls: &RedisTls) -> Self {
         // Another part of the process may have chosen one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self {
-            topology: url.topology.clone(),
+        Self(Arc::new(Inner {
+            topology: (*url.topology).clone(),
             tls: tls.clone(),
-            state: Mutex::default(),
-        }
+            connection: Mutex::default(),
+            health: AtomicU8::new(WELL),
+        }))
+    }
+
+    /// Whether Redis has answered lately, as far as it was asked.
+    pub(super) fn answers(&self) -> bool {
+        self.0.health.load(Ordering::Relaxed) == WELL
     }
 
     /// Runs a command, on a new connection if the one before has broken.
@@ -186,17 +209,7 @@ impl Link {
         &self,
         command: &Cmd,
     ) -> Result<T, StoreUnavailable> {
-        for first in [true, false] {
-            let mut connection = self.connection().await.map_err(unavailable)?;
-            match command.query_async(&mut connection).await {
-                Err(error) if first && is_broken(&error) => self.forget().await,
-                outcome => return self.noted(outcome).await,
-            }
-        }
-        Err(unavailable(RedisError::from((
-            ErrorKind::Io,
-            "no connection lasts",
-        ))))
+        self.attempt(Request::One(command)).await
     }
 
     /// As [`Link::run`], for several commands about one key.
@@ -204,53 +217,98 @@ impl Link {
         &self,
         commands: &Pipeline,
     ) -> Result<T, StoreUnavailable> {
-        for first in [true, false] {
-            let mut connection = self.connection().await.map_err(unavailable)?;
-            match commands.query_async(&mut connection).await {
-                Err(error) if first && is_broken(&error) => self.forget().await,
-                outcome => return self.noted(outcome).await,
-            }
-        }
-        Err(unavailable(RedisError::from((
-            ErrorKind::Io,
-            "no connection lasts",
-        ))))
+        self.attempt(Request::Several(commands)).await
     }
 
-    async fn noted<T>(&self, outcome: RedisResult<T>) -> Result<T, StoreUnavailable> {
+    async fn attempt<T: FromRedisValue>(&self, what: Request<'_>) -> Result<T, StoreUnavailable> {
+        if self.0.health.load(Ordering::Relaxed) == DOWN {
+            return Err(StoreUnavailable("did not answer a moment ago".into()));
+        }
+        let mut waiting = Waiting {
+            link: &self.0,
+            since: Some(Instant::now()),
+        };
+        let mut outcome = self.0.once(what).await;
         if outcome.as_ref().is_err_and(is_broken) {
-            self.forget().await;
+            outcome = self.0.once(what).await;
         }
-        outcome.map_err(unavailable)
+        waiting.since = None;
+        outcome.map_err(|error| {
+            if is_broken(&error) {
+                self.0.is_ill(DOWN);
+            }
+            StoreUnavailable(Box::new(error))
+        })
     }
+}
 
-    async fn forget(&self) {
-        self.state.lock().await.connection = None;
+/// Somebody who waits for an answer. Who goes away before there is one finds Redis slow.
+struct Waiting<'l> {
+    link: &'l Arc<Inner>,
+    since: Option<Instant>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.since.is_some_and(|since| since.elapsed() >= SLOW) {
+            self.link.is_ill(SUSPECT);
+        }
+    }
+}
+
+impl Inner {
+    async fn once<T: FromRedisValue>(&self, what: Request<'_>) -> RedisResult<T> {
+        let mut connection = self.connection().await?;
+        let outcome = match what {
+            Request::One(command) => command.query_async(&mut connection).await,
+            Request::Several(commands) => commands.query_async(&mut connection).await,
+        };
+        if outcome.as_ref().is_err_and(is_broken) {
+            *self.connection.lock().await = None;
+        }
+        outcome
     }
 
     async fn connection(&self) -> RedisResult<Connection> {
-        let mut state = self.state.lock().await;
-        if let Some(connection) = &state.connection {
+        let mut held = self.connection.lock().await;
+        if let Some(connection) = &*held {
             return Ok(connection.clone());
         }
-        if state.failed.is_some_and(|at| at.elapsed() < PAUSE) {
-            return Err((ErrorKind::Io, "could not be reached a moment ago").into());
+        let connecting = self.topology.connect(&self.tls);
+        let connection = match tokio::time::timeout(TIMEOUT * 2, connecting).await {
+            Ok(connected) => connected?,
+            Err(_) => return Err((ErrorKind::Io, "no answer in time").into()),
+        };
+        *held = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Notes that Redis does not answer. The first to notice begins to ask whether it is back.
+    fn is_ill(self: &Arc<Self>, health: u8) {
+        let before = self.health.fetch_max(health, Ordering::Relaxed);
+        // Dropped outside of the runtime, nobody is there to ask: the process ends.
+        if before == WELL
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(Self::ask_until_well(Arc::downgrade(self)));
         }
-        let connected =
-            match tokio::time::timeout(TIMEOUT * 2, self.topology.connect(&self.tls)).await {
-                Ok(connected) => connected,
-                Err(_) => Err((ErrorKind::Io, "no answer in time").into()),
-            };
-        match connected {
-            Ok(connection) => {
-                state.failed = None;
-                state.connection = Some(connection.clone());
-                Ok(connection)
+    }
+
+    async fn ask_until_well(link: Weak<Self>) {
+        while let Some(link) = link.upgrade() {
+            let ping = cmd("PING");
+            match link.once::<Value>(Request::One(&ping)).await {
+                Err(error) if is_broken(&error) => {
+                    link.health.store(DOWN, Ordering::Relaxed);
+                }
+                // Any answer is one, also that the user may not ask this.
+                Ok(_) | Err(_) => {
+                    link.health.store(WELL, Ordering::Relaxed);
+                    return;
+                }
             }
-            Err(error) => {
-                state.failed = Some(Instant::now());
-                Err(error)
-            }
+            drop(link);
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
@@ -263,10 +321,6 @@ fn is_broken(error: &RedisError) -> bool {
         || error.is_timeout()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN"))
-}
-
-fn unavailable(error: RedisError) -> StoreUnavailable {
-    StoreUnavailable(Box::new(error))
 }
 
 impl Topology {

@@ -1,0 +1,250 @@
+//! Endings that are half done, that come while a session is renewed, and that are asked for again.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use gatepost::operator::{self, Answer, Question};
+use gatepost::seal::SealingKeys;
+use gatepost_session::revoked::{HEADER_BYTES, Header, InvalidList, is_revoked};
+use gatepost_session::{Claims, KeyRing, NumericDate, Purpose, SessionId};
+use serde_json::{Value, json};
+
+use crate::backchannel_logout::{claims, header, log_out, with};
+use crate::browser::Browser;
+use crate::world::{KEY_A, World};
+
+const APP: &str = "https://app.example.com/";
+const START: &str = "https://app.example.com/akprox/start";
+const SIGN_OUT: &str = "https://app.example.com/akprox/sign_out";
+const SESSION: &str = "https://app.example.com/akprox/session";
+
+fn now() -> NumericDate {
+    NumericDate::from_seconds(chrono::Utc::now().timestamp().unsigned_abs())
+}
+
+/// What a browser's cookie says.
+fn claims_of(browser: &Browser<'_>) -> Claims {
+    use base64::Engine as _;
+    let line = browser.cookie_line(&APP.parse().expect("a URL"));
+    let claims = line.split('.').nth(1).expect("a session");
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims);
+    serde_json::from_slice(&claims.expect("base64url")).expect("claims")
+}
+
+/// Whether a plugin that has only the file would refuse the cookie with these claims.
+fn plugins_refuse(world: &World, claims: &Claims) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("revoked");
+    let revocations = world.outpost.endings.revocations();
+    let written = revocations.write_changes(&path);
+    assert!(written.expect("written"));
+    let file = std::fs::read(&path).expect("the file");
+    let header = Header::parse(&file[..HEADER_BYTES]).expect("a header");
+    let read = |offset: u64, length: usize| -> Result<Vec<u8>, InvalidList> {
+        let start = usize::try_from(offset).expect("small");
+        Ok(file[start..file.len().min(start + length)].to_vec())
+    };
+    is_revoked(claims, header, read).expect("a list")
+}
+
+/// Has the store lose every session, as one does whose process began anew.
+async fn forget_all(world: &World) {
+    let later = now().plus_seconds(1_000_000);
+    let times = world.outpost.deployment().times;
+    let left = world.outpost.store.sweep(later, &times).await;
+    assert_eq!(left.expect("swept"), 0);
+}
+
+/// Row B1: the cookie itself says that there is a session.
+#[tokio::test]
+async fn signing_out_of_a_session_that_the_store_has_lost_revokes_it() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let cookie = claims_of(&browser);
+    forget_all(&world).await;
+    assert!(!plugins_refuse(&world, &cookie));
+    browser.clone().load(SIGN_OUT).await.expect(302);
+    assert!(plugins_refuse(&world, &cookie));
+    // Asked for again and again, it is one entry.
+    browser.load(SIGN_OUT).await;
+    assert_eq!(world.outpost.endings.revocations().len(), 1);
+}
+
+/// Row B1: whether the store did what it gave no answer to, nobody knows.
+#[tokio::test]
+async fn a_sign_out_whose_answer_is_lost_ends_the_session_and_can_be_asked_for_again() {
+    for (case, goes_away) in [("before", true), ("after", false)] {
+        let world = World::new().await;
+        let mut browser = world.browser();
+        browser.sign_in(START).await.expect(302);
+        let cookie = claims_of(&browser);
+        let failing = if goes_away {
+            &world.store.keeps_all
+        } else {
+            &world.store.loses_answers
+        };
+        failing.store(true, Ordering::Relaxed);
+        browser.clone().load(SIGN_OUT).await.expect(503);
+        assert!(plugins_refuse(&world, &cookie), "{case}");
+        browser.clone().fetch(SESSION).await.expect(401);
+        failing.store(false, Ordering::Relaxed);
+        browser.clone().load(SIGN_OUT).await.expect(302);
+        assert!(plugins_refuse(&world, &cookie), "{case}");
+        let listed = world.outpost.store.list(10).await.expect("listed");
+        assert_eq!(listed, [], "{case}");
+        // For every replica, not only for this one.
+        let told = world.outpost.store.revocations(now()).await;
+        assert_ne!(told.expect("asked"), [], "{case}");
+    }
+}
+
+/// Row B1: a logout token that names a session at the provider, whose first answer was lost.
+#[tokio::test]
+async fn a_repeated_logout_token_repairs_what_was_half_done() {
+    let world = World::new().await;
+    world.provider.script().claims = Box::new(|claims| claims["sid"] = json!("at-work"));
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let cookie = claims_of(&browser);
+    let token = with(
+        &with(&claims(&world, "1"), "sub", Value::Null),
+        "sid",
+        json!("at-work"),
+    );
+    world.store.loses_answers.store(true, Ordering::Relaxed);
+    log_out(&world, &header(), &token).await.expect(503);
+    world.store.loses_answers.store(false, Ordering::Relaxed);
+    log_out(&world, &header(), &token).await.expect(200);
+    let told = world.outpost.store.revocations(now()).await.expect("asked");
+    world.outpost.endings.revocations().add(told);
+    assert!(plugins_refuse(&world, &cookie));
+}
+
+/// Row B1: an operator who asks again has the end written, whatever is left of the session.
+#[tokio::test]
+async fn a_repeated_revocation_by_an_operator_repairs_what_was_half_done() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let cookie = claims_of(&browser);
+    forget_all(&world).await;
+    let ring = KeyRing::from_entries([KEY_A]).expect("a ring");
+    let keys = SealingKeys::new(&ring, Purpose::Store);
+    let id = cookie.sid.to_string();
+    let question = operator::ask(&keys, now(), &Question::RevokeSession { id });
+    let question = question.expect("sealed");
+    let answer = world.outpost.answer_operator(&question);
+    let answer = operator::read_answer(&keys, &answer.await.expect("answered"));
+    assert_eq!(answer, Some(Answer::Ended(0)));
+    assert!(plugins_refuse(&world, &cookie));
+}
+
+/// Row B2: for every way by which a cookie is made anew.
+#[tokio::test]
+async fn a_renewal_that_waits_for_the_provider_makes_no_cookie_of_a_session_that_ends_meanwhile() {
+    for (case, behind_proxy, elapsed) in [
+        ("start, in the window", false, 700),
+        ("start, after it", false, 1_000),
+        ("forward auth, in the window", true, 700),
+        ("forward auth, after it", true, 1_000),
+    ] {
+        let world = World::new().await;
+        let mut browser = world.browser();
+        browser.sign_in(START).await.expect(302);
+        let cookie = claims_of(&browser);
+        world.wait(elapsed);
+        let gate = world.provider.hold_exchanges();
+        let mut renewing = browser.clone();
+        let line = browser.cookie_line(&APP.parse().expect("a URL"));
+        let asked = [
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", "app.example.com"),
+            ("X-Forwarded-Uri", "/x"),
+            ("Cookie", line.as_str()),
+        ];
+        let renewal = async {
+            if behind_proxy {
+                world.ask("auth/traefik", &asked).await
+            } else {
+                renewing.load(START).await
+            }
+        };
+        let sign_out = async {
+            gate.reached().await;
+            browser.clone().load(SIGN_OUT).await.expect(302);
+            gate.open();
+        };
+        let (renewed, ()) = tokio::join!(renewal, sign_out);
+        assert!(!renewed.sets_session(), "{case}: {renewed:?}");
+        let refused = renewed.status.as_u16() == 401
+            || renewed.location().starts_with(&world.provider.issuer);
+        assert!(refused, "{case}: {renewed:?}");
+        // A cookie whose window has ended is refused for that.
+        let in_window = elapsed < 900;
+        assert!(!in_window || plugins_refuse(&world, &cookie), "{case}");
+        let listed = world.outpost.store.list(10).await.expect("listed");
+        assert_eq!(listed, [], "{case}");
+    }
+}
+
+/// Row B4: who died with the right to renew keeps nobody with a window in force from anything.
+#[tokio::test]
+async fn whose_window_is_in_force_does_not_wait_for_another_replica() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    world.store.locked_elsewhere.store(true, Ordering::Relaxed);
+    world.wait(700);
+    let line = browser.cookie_line(&APP.parse().expect("a URL"));
+    let asked = [
+        ("X-Forwarded-Method", "GET"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "app.example.com"),
+        ("X-Forwarded-Uri", "/x"),
+        ("Cookie", line.as_str()),
+    ];
+    let begun = Instant::now();
+    let mut pages: Vec<Browser<'_>> = (0..4).map(|_| browser.clone()).collect();
+    let pages = pages.iter_mut().map(|page| page.load(START));
+    let proxied = (0..4).map(|_| world.ask("auth/traefik", &asked));
+    let (pages, proxied) = tokio::join!(
+        futures_util::future::join_all(pages),
+        futures_util::future::join_all(proxied),
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    for page in pages {
+        assert_eq!(page.expect(302).location(), APP, "back where it came from");
+    }
+    for reply in proxied {
+        reply.expect(200);
+    }
+    // Whose window has ended waits, and all for one thing.
+    world.wait(300);
+    let mut after = browser.clone();
+    let done = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.store.locked_elsewhere.store(false, Ordering::Relaxed);
+    };
+    let (reply, ()) = tokio::join!(after.load(START), done);
+    assert!(reply.expect(302).sets_session());
+    assert_eq!(world.provider.script().refreshes, 1);
+}
+
+/// Row B1: sessions of one id are not taken for others'.
+#[tokio::test]
+async fn an_id_that_nobody_has_ends_nothing_else() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let other = gatepost::store::Selection::Session(SessionId::from_random([7; 24]));
+    let times = world.outpost.deployment().times;
+    let ended = world.outpost.endings.end(&other, &times).await;
+    assert_eq!(ended.expect("ended"), 0);
+    browser.fetch(SESSION).await.expect(200);
+}
