@@ -53,6 +53,22 @@ impl PublicPaths {
         self.patterns.is_empty()
     }
 
+    /// A method and a path that are public, where any are. One for `GET` comes first.
+    pub fn example(&self) -> Option<(&str, String)> {
+        let method = |pattern: &Pattern| pattern.method.as_deref().unwrap_or(b"GET") == b"GET";
+        let by_get = self.patterns.iter().find(|pattern| method(pattern));
+        let pattern = by_get.or(self.patterns.first())?;
+        let below = pattern.subtree.then_some(&b"x"[..]);
+        let segments = pattern.segments.iter().map(AsRef::as_ref).chain(below);
+        let mut path = String::new();
+        for segment in segments {
+            path.push('/');
+            path.push_str(&core::str::from_utf8(segment).ok()?.replace('*', "x"));
+        }
+        let method = pattern.method.as_deref().unwrap_or(b"GET");
+        Some((core::str::from_utf8(method).ok()?, path))
+    }
+
     /// Whether a request of this method and target (path and query, still encoded) is public.
     pub fn contains(&self, method: &[u8], target: &[u8]) -> bool {
         let Some(path) = unambiguous_path(target) else {
@@ -228,6 +244,32 @@ mod tests {
         PublicPaths::parse(patterns.iter().copied())
             .expect("patterns")
             .contains(method.as_bytes(), target.as_bytes())
+    }
+
+    #[test]
+    fn an_example_is_public_itself() {
+        for (patterns, expected) in [
+            (&[][..], None),
+            (&["/public/*"], Some(("GET", "/public/x"))),
+            (&["/*"], Some(("GET", "/x"))),
+            (&["/"], Some(("GET", "/"))),
+            (&["/img/*.png"], Some(("GET", "/img/x.png"))),
+            (&["POST=/hook"], Some(("POST", "/hook"))),
+            (&["POST=/hook", "GET=/feed"], Some(("GET", "/feed"))),
+        ] {
+            let public = PublicPaths::parse(patterns.iter().copied()).expect("patterns");
+            let example = public.example();
+            let shown = example
+                .as_ref()
+                .map(|(method, path)| (*method, path.as_str()));
+            assert_eq!(shown, expected);
+            if let Some((method, path)) = example {
+                assert!(
+                    public.contains(method.as_bytes(), path.as_bytes()),
+                    "{path}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod envoy;
 mod export;
 mod forward_auth;
 mod haproxy;
+mod holes;
 mod ingress;
 mod kubernetes;
 mod kustomize;

@@ -4,12 +4,14 @@
 //! Nothing is signed in and nothing changes: the request to the provider ends where it would ask
 //! for a password, and the session that a plugin is shown ended long ago.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
+use http::HeaderValue;
 use http::StatusCode;
-use http::header::{ACCEPT, COOKIE, DATE, LOCATION, SET_COOKIE};
+use http::header::{ACCEPT, COOKIE, DATE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
 use serde_json::Value;
 use url::Url;
 
@@ -23,6 +25,7 @@ use crate::provider::Provider;
 use crate::provider::http::chain;
 
 mod ended;
+mod holes;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +48,7 @@ struct Wrong(String);
 struct Reply {
     status: StatusCode,
     location: Option<String>,
+    challenge: Option<String>,
     date: Option<SystemTime>,
     cookies: Vec<String>,
     body: String,
@@ -57,25 +61,39 @@ enum As {
     Script,
 }
 
-/// Walks the path from `url`, says each step, and whether all of them lead on.
+/// Walks the path from `url`, says each step, and whether all of them lead on and none leads past.
 pub(super) async fn walk(deployment: &Deployment, url: &str) -> bool {
-    match steps(deployment, url).await {
-        Ok(()) => {
-            say("walk         leads to the provider's sign-in: all well");
-            true
+    let wrong = |what: &dyn fmt::Display| say(&format!("walk         WRONG: {what}"));
+    let found = Url::parse(url)
+        .map_err(|error| Wrong(format!("`{url}` is no URL: {error}")))
+        .and_then(|url| {
+            let application = application_of(&deployment.applications, &url)?;
+            Ok((Walker::new(deployment, &url)?, application, url))
+        });
+    let (walker, application, url) = match found {
+        Ok(found) => found,
+        Err(what) => {
+            wrong(&what);
+            return false;
         }
-        Err(Wrong(what)) => {
-            say(&format!("walk         WRONG: {what}"));
-            false
-        }
+    };
+    let walked = steps(&walker, application, &url).await;
+    if let Err(what) = &walked {
+        wrong(what);
     }
+    let holes = holes::find(&walker, deployment, application, &url).await;
+    for hole in &holes {
+        wrong(hole);
+    }
+    if walked.is_err() || !holes.is_empty() {
+        return false;
+    }
+    say("walk         no header of a client leads past the sign-in");
+    say("walk         leads to the provider's sign-in: all well");
+    true
 }
 
-async fn steps(deployment: &Deployment, url: &str) -> Result<(), Wrong> {
-    let url = Url::parse(url).map_err(|error| Wrong(format!("`{url}` is no URL: {error}")))?;
-    let application = application_of(&deployment.applications, &url)?;
-    let walker = Walker::new(deployment, &url)?;
-
+async fn steps(walker: &Walker, application: &Application, url: &Url) -> Result<(), Wrong> {
     let origin = application.external.origin();
     let ping = format!("{origin}{}/ping", application.prefix);
     let reply = walker.get(&ping, As::Script).await?;
@@ -89,8 +107,8 @@ async fn steps(deployment: &Deployment, url: &str) -> Result<(), Wrong> {
         check_clock("the proxy", &reply)?;
     }
     let reply = walker.get(url.as_str(), As::Page).await?;
-    let next = check_page(application, &url, &reply)?;
-    sign_in(&walker, application, next).await?;
+    let next = check_page(application, url, &reply)?;
+    sign_in(walker, application, next).await?;
 
     if by_plugin {
         let cookie = ended::cookie(application)?;
@@ -475,6 +493,12 @@ impl Reply {
         body.get(name)?.as_str().map(str::to_owned)
     }
 
+    /// The application by whose rule it was refused, where it says so.
+    fn realm(&self) -> Option<&str> {
+        let (_, rest) = self.challenge.as_deref()?.split_once("realm=\"")?;
+        Some(rest.split_once('"')?.0)
+    }
+
     /// The title of a page.
     fn title(&self) -> Option<&str> {
         let (_, rest) = self.body.split_once("<title>")?;
@@ -534,6 +558,32 @@ impl Walker {
     }
 
     async fn get_with(&self, url: &str, how: As, cookie: Option<&str>) -> Result<Reply, Wrong> {
+        let cookie = cookie.map(|cookie| (COOKIE.as_str(), cookie.to_owned()));
+        let reply = self.ask(url, how, cookie.as_slice()).await?;
+        let parsed = Url::parse(url).ok();
+        let shown = parsed
+            .as_ref()
+            .map_or_else(|| url.to_owned(), without_query);
+        let to = reply
+            .location
+            .as_ref()
+            .and_then(|location| parsed.as_ref()?.join(location).ok())
+            .map(|to| format!(" to {}", without_query(&to)))
+            .unwrap_or_default();
+        say(&format!(
+            "walk         {shown}: {}{to}",
+            reply.status.as_u16()
+        ));
+        Ok(reply)
+    }
+
+    /// Asks for a URL with further headers, and says nothing of it.
+    async fn ask(
+        &self,
+        url: &str,
+        how: As,
+        headers: &[(&'static str, String)],
+    ) -> Result<Reply, Wrong> {
         let (mode, accept) = match how {
             As::Page => ("navigate", "text/html"),
             As::Script => ("cors", "application/json"),
@@ -544,10 +594,12 @@ impl Walker {
             .header("Sec-Fetch-Mode", mode)
             .header("Sec-Fetch-Site", "none")
             .header(ACCEPT, accept);
-        let request = match cookie {
-            Some(cookie) => request.header(COOKIE, cookie),
-            None => request,
-        };
+        let mut headers = headers.iter();
+        let request = headers.try_fold(request, |request, (name, value)| {
+            let value = HeaderValue::from_str(value);
+            Some(request.header(*name, value.ok()?))
+        });
+        let request = request.ok_or_else(|| Wrong("a header cannot be sent".to_owned()))?;
         let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
         let mut response = request.send().await.map_err(|error| {
             let error = chain(&error.without_url());
@@ -561,6 +613,7 @@ impl Walker {
         let mut reply = Reply {
             status: response.status(),
             location: text(LOCATION),
+            challenge: text(WWW_AUTHENTICATE),
             date: text(DATE)
                 .and_then(|date| DateTime::parse_from_rfc2822(&date).ok())
                 .map(SystemTime::from),
@@ -577,16 +630,6 @@ impl Walker {
             }
         }
         reply.body = String::from_utf8_lossy(&body).into_owned();
-        let to = reply
-            .location
-            .as_ref()
-            .and_then(|location| Url::parse(url).ok()?.join(location).ok())
-            .map(|to| format!(" to {}", without_query(&to)))
-            .unwrap_or_default();
-        say(&format!(
-            "walk         {shown}: {}{to}",
-            reply.status.as_u16()
-        ));
         Ok(reply)
     }
 }

@@ -9,6 +9,7 @@ fn reply(status: u16, location: Option<&str>, body: &str) -> Reply {
     Reply {
         status: StatusCode::from_u16(status).expect("a status"),
         location: location.map(str::to_owned),
+        challenge: None,
         date: None,
         cookies: Vec::new(),
         body: body.to_owned(),

@@ -1,0 +1,102 @@
+//! Proxies that let a client's headers decide, and `gatepost check --url`, which says so.
+
+use anyhow::Result;
+use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::{Client, Site};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::checks;
+use crate::plugin::middlewares;
+
+/// What `gatepost check --url` says of the application's page, and whether it found nothing wrong.
+fn checked(site: &Site) -> Result<(String, bool)> {
+    let url = site.url("wiki", "/admin")?;
+    site.gatepost(&["check", "--url", url.as_str()])
+}
+
+/// How the application's page is answered to a client that sends this header.
+fn answered(site: &Site, name: &str, value: &str) -> Result<StatusCode> {
+    let request = Client::new()?.bare(Method::GET, &site.url("wiki", "/admin")?);
+    Ok(request.header(name, value).send()?.status())
+}
+
+/// Row A10: without `parentRefs`, as where an old CRD drops them, a client's verdict opens the
+/// application.
+#[test]
+fn a_verdict_of_a_client_that_opens_the_application_is_found() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let mut changes = middlewares(&["gatepost"], &json!({ "public": checks::PUBLIC }));
+    changes["http"]["routers"] = json!({
+        "wiki": null,
+        "wiki-allowed": { "parentRefs": null, "rule": "Header(`X-Gatepost-Verdict`, `allow`)" },
+        "wiki-undecided": {
+            "parentRefs": null,
+            "rule": "PathPrefix(`/akprox/`) || !Header(`X-Gatepost-Verdict`, `allow`)",
+        },
+    });
+    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+        .route_with("traefik/route-single.yaml", &changes)?
+        .start(&["wiki"])?;
+    assert_eq!(
+        answered(&site, "X-Gatepost-Verdict", "allow")?,
+        StatusCode::OK
+    );
+    let (said, well) = checked(&site)?;
+    assert!(
+        !well && said.contains("WRONG: a client that sends `X-Gatepost-Verdict`"),
+        "{said}"
+    );
+    assert!(said.contains("parentRefs"), "{said}");
+    Ok(())
+}
+
+/// Row A10: with them it does not, and nothing is said.
+#[test]
+fn a_verdict_that_the_plugin_sets_is_no_hole() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let settings = json!({ "public": checks::PUBLIC });
+    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+        .route_with(
+            "traefik/route-single.yaml",
+            &middlewares(&["gatepost"], &settings),
+        )?
+        .start(&["wiki"])?;
+    let (said, well) = checked(&site)?;
+    assert!(
+        well && said.contains("no header of a client leads past"),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// Row A3: where a proxy believes what a client writes into `X-Forwarded-Uri`, and where it does
+/// not.
+#[test]
+fn a_path_that_a_client_names_is_found() -> Result<()> {
+    for believes in [true, false] {
+        let site = checks::site("outpost/single.yaml").start()?;
+        let changes = json!({ "http": { "middlewares": { "gatepost": { "forwardAuth": {
+            "trustForwardHeader": believes,
+        } } } } });
+        let believing = json!({ "entryPoints": { "web": { "forwardedHeaders": {
+            "insecure": believes,
+        } } } });
+        let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+            .configure(&believing)
+            .route_with("traefik/forward-auth-single.yaml", &changes)?
+            .start(&["wiki"])?;
+        let opened = answered(&site, "X-Forwarded-Uri", "/public/x")? == StatusCode::OK;
+        assert_eq!(opened, believes);
+        let (said, well) = checked(&site)?;
+        assert_eq!(well, !believes, "{said}");
+        let wrong = "names a public path in `X-Forwarded-Uri` opens this one";
+        assert_eq!(said.contains(wrong), believes, "{said}");
+        assert_eq!(
+            said.contains("trustForwardHeader: false"),
+            believes,
+            "{said}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! Whether a client's headers decide what only the proxy may: which request is judged, by whose
+//! rule, and what was decided.
+//!
+//! Each is found out by a request without a session, which must be answered as it is without the
+//! header. What a header opens is only ever what `--url` names.
+
+use std::fmt;
+
+use http::StatusCode;
+use http::header::HOST;
+use url::{Position, Url};
+
+use super::{As, Reply, Walker};
+use crate::application::Application;
+use crate::outpost::Deployment;
+
+/// The headers by which proxies say which request they ask about.
+const FORWARDED_URI: &str = "X-Forwarded-Uri";
+const FORWARDED_METHOD: &str = "X-Forwarded-Method";
+const FORWARDED_HOST: &str = "X-Forwarded-Host";
+const ORIGINAL_URL: &str = "X-Original-URL";
+const ORIGINAL_URI: &str = "X-Original-URI";
+const ORIGINAL_METHOD: &str = "X-Original-Method";
+
+/// A way past the sign-in that any client can take.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Hole {
+    /// A verdict that a client writes is taken for the plugin's.
+    Verdict,
+    /// The path that a client writes into this header is judged, and another is opened.
+    Path {
+        /// The header.
+        header: &'static str,
+    },
+    /// What a client writes into this header chooses the application.
+    Application {
+        /// The header.
+        header: &'static str,
+        /// By whose rule the request was judged.
+        judged_as: String,
+    },
+}
+
+impl fmt::Display for Hole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verdict => write!(
+                f,
+                "a client that sends `X-Gatepost-Verdict` opens the application without a session: \
+                 a router takes it for the plugin's verdict. The routers that match the verdict \
+                 need `parentRefs` to the router that has the plugin; an old CRD of Traefik's \
+                 drops that field without a word"
+            ),
+            Self::Path { header } => write!(
+                f,
+                "a client that names a public path in `{header}` opens this one without a session. \
+                 {}",
+                remedy(header)
+            ),
+            Self::Application { header, judged_as } => write!(
+                f,
+                "a client that names another host in `{header}` has the rule of `{judged_as}` \
+                 applied here. {}",
+                remedy(header)
+            ),
+        }
+    }
+}
+
+/// What an operator can do about a header of a client that is believed.
+fn remedy(header: &str) -> &'static str {
+    match header {
+        FORWARDED_URI | FORWARDED_HOST => {
+            "Write `trustForwardHeader: false` for Traefik's `forwardAuth`, and have the proxy set \
+             or remove the header wherever it asks the outpost"
+        }
+        ORIGINAL_URL | ORIGINAL_URI => {
+            "Have the proxy set or remove both `X-Original-URL` and `X-Original-URI` wherever it \
+             asks the outpost, as its integration's page shows"
+        }
+        _ => "Have the proxy pass `Host` on as it compares it, without a port of the client's",
+    }
+}
+
+/// A request that must be answered as the one without a session.
+struct Probe {
+    headers: Vec<(&'static str, String)>,
+    /// What it is if it is let through.
+    opened: Option<Hole>,
+    /// The header that chose the application if another one's name comes back.
+    chooses: Option<&'static str>,
+}
+
+/// Looks for ways past the sign-in at `url`, which belongs to `application`.
+pub(super) async fn find(
+    walker: &Walker,
+    deployment: &Deployment,
+    application: &Application,
+    url: &Url,
+) -> Vec<Hole> {
+    let ask = async |headers: &[(&'static str, String)]| {
+        walker.ask(url.as_str(), As::Script, headers).await.ok()
+    };
+    let Some(usual) = ask(&[]).await.filter(|usual| !lets_through(usual, None)) else {
+        // The walk says what is wrong with that.
+        return Vec::new();
+    };
+    let mut holes = Vec::new();
+    for probe in probes(deployment, application, url) {
+        // What cannot be sent, or is not answered, opens nothing.
+        let Some(reply) = ask(&probe.headers).await else {
+            continue;
+        };
+        holes.extend(probe.hole(application, &usual, &reply));
+    }
+    holes.dedup();
+    holes
+}
+
+fn probes(deployment: &Deployment, application: &Application, url: &Url) -> Vec<Probe> {
+    let verdict = |word: &str| Probe {
+        headers: vec![(gatepost_policy::VERDICT_HEADER, word.to_owned())],
+        opened: Some(Hole::Verdict),
+        chooses: None,
+    };
+    let mut probes = vec![verdict("allow")];
+    if let Some((method, path)) = application.policy.public.example() {
+        let whole = format!("{}{path}", &url[..Position::BeforePath]);
+        for (header, value, method_header) in [
+            (FORWARDED_URI, &path, FORWARDED_METHOD),
+            (ORIGINAL_URL, &whole, ORIGINAL_METHOD),
+            (ORIGINAL_URI, &path, ORIGINAL_METHOD),
+        ] {
+            probes.push(Probe {
+                headers: vec![(header, value.clone()), (method_header, method.to_owned())],
+                opened: Some(Hole::Path { header }),
+                chooses: None,
+            });
+        }
+    }
+    let mut others = deployment.applications.iter();
+    let other = others.find(|other| other.audience != application.audience);
+    let chooses = |header, name, value| Probe {
+        headers: vec![(name, value)],
+        opened: None,
+        chooses: Some(header),
+    };
+    if let Some(other) = other {
+        let other = other.external.url();
+        let authority = &other[Position::BeforeHost..Position::AfterPort];
+        let page = format!("{}{}", &other[..Position::BeforePath], url.path());
+        probes.push(chooses(
+            FORWARDED_HOST,
+            FORWARDED_HOST,
+            authority.to_owned(),
+        ));
+        probes.push(chooses(ORIGINAL_URL, ORIGINAL_URL, page));
+        // The same name, to a proxy.
+        let port = format!("{}:1", url.host_str().unwrap_or_default());
+        probes.push(chooses("Host", HOST.as_str(), port));
+    }
+    probes
+}
+
+impl Probe {
+    /// What the answer shows, beside the usual one.
+    fn hole(self, application: &Application, usual: &Reply, reply: &Reply) -> Option<Hole> {
+        if let Some(hole) = self.opened {
+            return lets_through(reply, Some(usual)).then_some(hole);
+        }
+        let own = application.audience.as_str();
+        let judged_as = reply.realm().filter(|_| usual.realm() == Some(own))?;
+        let header = self.chooses.filter(|_| judged_as != own)?;
+        Some(Hole::Application {
+            header,
+            judged_as: judged_as.to_owned(),
+        })
+    }
+}
+
+/// Whether an answer is the application's, and not a refusal like the usual one. An application
+/// may well answer with a redirect of its own, to its first page or its own sign-in.
+fn lets_through(reply: &Reply, usual: Option<&Reply>) -> bool {
+    if reply.status.is_success() {
+        return true;
+    }
+    let target = |reply: &Reply| {
+        let location = reply.location.as_deref()?;
+        Some(location.split('?').next().unwrap_or_default().to_owned())
+    };
+    let to_sign_in = target(reply).is_none_or(|target| target.ends_with("/start"));
+    let as_usual = usual.is_some_and(|usual| target(usual) == target(reply));
+    reply.status.is_redirection()
+        && reply.status != StatusCode::NOT_MODIFIED
+        && !to_sign_in
+        && usual.is_some()
+        && !as_usual
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{KEYS, deployment};
+
+    fn reply(status: u16, location: Option<&str>, realm: Option<&str>) -> Reply {
+        Reply {
+            status: StatusCode::from_u16(status).expect("a status"),
+            location: location.map(str::to_owned),
+            challenge: realm.map(|realm| format!("Gatepost realm=\"{realm}\"")),
+            date: None,
+            cookies: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_the_application_answers_is_told_from_a_refusal() {
+        let usual = reply(401, None, Some("wiki"));
+        for (status, location, expected) in [
+            (200, None, true),
+            (204, None, true),
+            (302, Some("/login"), true),
+            (
+                302,
+                Some("https://app.example.com/akprox/start?rd=x"),
+                false,
+            ),
+            (401, None, false),
+            (403, None, false),
+            (404, None, false),
+            (400, None, false),
+            (500, None, false),
+        ] {
+            let answer = reply(status, location, None);
+            assert_eq!(lets_through(&answer, Some(&usual)), expected, "{status}");
+        }
+        let led_away = reply(302, Some("https://id.example.com/authorize?state=1"), None);
+        let again = reply(302, Some("https://id.example.com/authorize?state=2"), None);
+        assert!(!lets_through(&again, Some(&led_away)));
+    }
+
+    #[test]
+    fn each_hole_says_what_to_do_and_a_refusal_is_none() {
+        let deployment = deployment(&KEYS);
+        let wiki = deployment.applications.named("wiki").expect("there");
+        let url = Url::parse("https://app.example.com/admin").expect("a URL");
+        let usual = reply(401, None, Some("wiki"));
+        let holes = |answer: &Reply| -> Vec<Hole> {
+            let probes = probes(&deployment, wiki, &url).into_iter();
+            probes
+                .filter_map(|probe| probe.hole(wiki, &usual, answer))
+                .collect()
+        };
+        assert_eq!(holes(&usual), []);
+        assert_eq!(holes(&reply(404, None, None)), []);
+        let opened = holes(&reply(200, None, None));
+        assert!(opened.contains(&Hole::Verdict), "{opened:?}");
+        let judged = holes(&reply(401, None, Some("intranet")));
+        let headers: Vec<&str> = judged
+            .iter()
+            .map(|hole| match hole {
+                Hole::Application { header, judged_as } if judged_as == "intranet" => *header,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(headers, [FORWARDED_HOST, ORIGINAL_URL, "Host"]);
+        for hole in opened.iter().chain(&judged) {
+            let said = hole.to_string();
+            assert!(said.starts_with("a client that "), "{said}");
+        }
+    }
+}
