@@ -12,6 +12,7 @@ use gatepost_session::KeyId;
 
 use crate::authentik::{self, Follower, Settings};
 use crate::config::Config;
+use crate::contained;
 use crate::server::Source;
 use crate::traces::Traces;
 use crate::{logging, reload, server};
@@ -141,6 +142,7 @@ impl ConfigFile {
 
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
+    contained::abort_on_others();
     let outcome = match Cli::parse_from(arguments()).command {
         Command::Serve(file) => serve(&file),
         Command::Check { config, url } => on_runtime(check::check(&config, url.as_deref())),

@@ -169,6 +169,8 @@ pub struct ProviderSettings {
     /// Where in the claims the groups stand: keys from the outermost, like `realm_access`,
     /// `roles`.
     pub groups_claim: Vec<String>,
+    /// What becomes of an address that the provider says it has not verified.
+    pub unverified_email: UnverifiedEmail,
     /// What signing out does beyond ending the outpost's own session.
     pub sign_out: SignOut,
     /// Certificates that are trusted besides the system's, in PEM.
@@ -196,6 +198,7 @@ impl PartialEq for ProviderSettings {
             && self.client_authentication == other.client_authentication
             && self.scopes == other.scopes
             && self.groups_claim == other.groups_claim
+            && self.unverified_email == other.unverified_email
             && self.sign_out == other.sign_out
             && self.authorities == other.authorities
             && self.known == other.known
@@ -209,6 +212,17 @@ pub enum ClientAuthentication {
     Basic,
     /// `client_secret_post`.
     Post,
+}
+
+/// What becomes of an e-mail address that the provider says it has not verified. No rule holds for
+/// one in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnverifiedEmail {
+    /// It is left out, and no application hears of it.
+    #[default]
+    Drop,
+    /// Applications are told of it as of any other.
+    Accept,
 }
 
 /// What signing out does beyond ending the outpost's own session.

@@ -19,6 +19,7 @@ pub mod authentik;
 pub mod authority;
 pub mod cli;
 pub mod config;
+pub mod contained;
 mod files;
 #[cfg(test)]
 mod fixture;

@@ -236,6 +236,7 @@ impl Reader<'_> {
                     application => denied.application.as_str(),
                     signed_in_as => denied.signed_in_as.as_str(),
                     sign_out_url => denied.sign_out_url.as_str(),
+                    rule => denied.rule.as_deref(),
                 };
                 ("denied.html", values)
             }

@@ -24,6 +24,7 @@ use tokio::task::AbortHandle;
 use url::Url;
 
 use crate::config::{ClientAuthentication, ProviderSettings};
+use crate::contained::contained;
 use claims::ClaimMap;
 use http::{HttpClient, HttpOptions};
 
@@ -34,8 +35,10 @@ mod discovery;
 pub(crate) mod http;
 mod known;
 mod logout;
+mod post;
 mod refresh;
 mod sign_in;
+mod tokens;
 mod unchecked;
 
 pub use access_token::{CredentialsError, Holder, Refusal, TokenRules, unchecked_issuer};
@@ -326,7 +329,8 @@ async fn keep_discovered(provider: Weak<Provider>, wanted: Arc<Notify>) {
             return;
         };
         let known = provider.is_available();
-        let outcome = provider.discover().await;
+        let outcome = contained(provider.discover()).await;
+        let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
         provider.note(outcome.as_ref(), known);
         let found = match outcome {
             Ok(_) => true,

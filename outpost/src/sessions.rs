@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_policy::Require;
+use gatepost_policy::{Require, Ruling};
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId, SignError};
 
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
 use crate::provider::{SignInError, SignedIn};
-use crate::store::{Identity, SessionRecord, StoreUnavailable};
+use crate::store::{Identity, Selection, SessionRecord, StoreUnavailable};
 
 mod ending;
 mod renewal;
@@ -35,6 +35,17 @@ pub struct Minted {
     pub session: Authentic,
     /// The `Set-Cookie` lines that store it.
     pub cookies: Vec<String>,
+}
+
+/// What came of asking for a session cookie, where nothing hindered it.
+#[derive(Debug)]
+#[must_use]
+pub enum Issued {
+    /// It was made.
+    Cookie(Minted),
+    /// The application's own rule refuses the person, whatever a proxy in front of it asks for, so
+    /// there is no session any more.
+    Refused(Claims),
 }
 
 /// Why no session cookie could be made.
@@ -67,7 +78,8 @@ pub enum Kept {
 }
 
 impl Outpost {
-    /// Opens a session for a person whom the provider has just signed in.
+    /// Opens a session for a person whom the provider has just signed in, if the application's rule
+    /// admits them. The one that the browser had before ends either way.
     ///
     /// # Errors
     ///
@@ -78,7 +90,7 @@ impl Outpost {
         application: &Application,
         signed_in: SignedIn,
         replacing: &Candidates<'_>,
-    ) -> Result<Minted, MintError> {
+    ) -> Result<Issued, MintError> {
         let now = self.clock.now();
         let mut random = [0; 24];
         getrandom::fill(&mut random).map_err(MintError::NoRandomness)?;
@@ -102,8 +114,10 @@ impl Outpost {
             window_ends: window_end(deployment, &record, issued),
             ..record
         };
-        let minted = mint(deployment, application, &record, issued, replacing)?;
-        self.store.insert(record).await?;
+        let issued = mint(deployment, application, &record, issued, replacing)?;
+        if matches!(issued, Issued::Cookie(_)) {
+            self.store.insert(record).await?;
+        }
         // The session that the browser had before must not live on under its old id. Ended last, so
         // that a store which fails before costs nobody a session.
         if let Ok(old) = application.authenticate(replacing) {
@@ -113,7 +127,7 @@ impl Outpost {
                 .end_of_cookie(&old, lifetime, &deployment.times);
             ending.await?;
         }
-        Ok(minted)
+        Ok(issued)
     }
 
     /// The session in the store that an authentic cookie of `application` is the key to.
@@ -189,8 +203,9 @@ impl Outpost {
         ended.is_some_and(|at| record.created <= at)
     }
 
-    /// Makes a fresh cookie for a live session. Who has a window in force does not wait for a store
-    /// that is away.
+    /// Makes a fresh cookie for a live session, if the application's rule still admits the person;
+    /// if not, the session ends here. Who has a window in force does not wait for a store that is
+    /// away.
     ///
     /// # Errors
     ///
@@ -201,7 +216,12 @@ impl Outpost {
         application: &Application,
         record: &SessionRecord,
         replacing: &Candidates<'_>,
-    ) -> Result<Minted, MintError> {
+    ) -> Result<Issued, MintError> {
+        if let Some(claims) = refused(deployment, application, record, self.clock.now()) {
+            let which = Selection::Session(record.id.clone());
+            self.endings.end(&which, &deployment.times).await?;
+            return Ok(Issued::Refused(claims));
+        }
         let issued = self.issue_time(record);
         let window_ends = window_end(deployment, record, issued);
         // First, so that a session never has a window that an ending of it does not know of, and
@@ -216,11 +236,14 @@ impl Outpost {
         } else {
             touch.await?
         };
-        let minted = mint(deployment, application, record, issued, replacing)?;
-        if !touch || self.is_over(record) || self.is_ended(&minted.session) {
+        let issued = mint(deployment, application, record, issued, replacing)?;
+        if !touch || self.is_over(record) {
             return Err(MintError::Ended);
         }
-        Ok(minted)
+        match issued {
+            Issued::Cookie(minted) if self.is_ended(&minted.session) => Err(MintError::Ended),
+            issued => Ok(issued),
+        }
     }
 
     /// The time that a cookie made now bears: later than all endings that do not concern it.
@@ -252,6 +275,9 @@ impl Outpost {
         }
         let now = self.clock.now();
         let claims = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?.claims();
+        if application.policy.require.rule(claims) == Ruling::Fails {
+            return None;
+        }
         let postponed = Claims {
             rnw: now.plus_seconds(POSTPONED_FOR).min(claims.exp),
             ..claims.clone()
@@ -291,7 +317,10 @@ fn mint(
     record: &SessionRecord,
     now: NumericDate,
     replacing: &Candidates<'_>,
-) -> Result<Minted, MintError> {
+) -> Result<Issued, MintError> {
+    if let Some(claims) = refused(deployment, application, record, now) {
+        return Ok(Issued::Refused(claims));
+    }
     let signer = &application.signer;
     let mut claims = claims(deployment, application, record, now);
     let token = match signer.sign(&claims) {
@@ -309,7 +338,18 @@ fn mint(
         .min(now.plus_seconds(deployment.times.idle))
         .seconds_since(now);
     let cookies = application.cookie.issue(&token, left, replacing);
-    Ok(Minted { session, cookies })
+    Ok(Issued::Cookie(Minted { session, cookies }))
+}
+
+/// The person of a session whom the application's rule refuses with all that is known of them.
+fn refused(
+    deployment: &Deployment,
+    application: &Application,
+    record: &SessionRecord,
+    now: NumericDate,
+) -> Option<Claims> {
+    let claims = claims(deployment, application, record, now);
+    (application.policy.require.rule(&claims) == Ruling::Fails).then_some(claims)
 }
 
 fn claims(

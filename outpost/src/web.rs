@@ -15,9 +15,12 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use gatepost_policy::Presentation;
-use http::Method;
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Method, StatusCode};
 use tracing::Instrument as _;
 
+use crate::contained::{Panicked, contained};
+use crate::metrics;
 use crate::outpost::{Deployment, Outpost};
 use crate::pages::{Language, Reader};
 use crate::traces;
@@ -65,12 +68,24 @@ async fn serve(
     let visit = Visit::direct(&parts, peer.ip(), &deployment.trusted_proxies);
     let span = traces::request(&parts.method, &parts.headers, visit.has_trusted_peer());
     let lines = correlation.span(traces::trace_id(&span).as_deref());
-    let mut response = respond(&outpost, &deployment, &visit, &parts, body)
+    let work = respond(&outpost, &deployment, &visit, &parts, body)
         .instrument(span.clone())
-        .instrument(lines)
-        .await;
+        .instrument(lines);
+    let mut response = contained(work)
+        .await
+        .unwrap_or_else(|Panicked| lost_to_a_bug());
     traces::answered(&span, response.status());
     response.headers_mut().extend(correlation.header());
+    response
+}
+
+/// The answer to a request of which nothing is left that could answer it.
+fn lost_to_a_bug() -> Response {
+    metrics::failed("panic");
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
     response
 }
 

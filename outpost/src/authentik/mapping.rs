@@ -20,7 +20,7 @@ use super::skip::{Matched, SkipPaths};
 use crate::authority::{CookieDomain, ExternalUrl};
 use crate::config::{
     ApplicationSettings, ClientAuthentication, Grant, MachineSettings, Mode, ProviderSettings,
-    Route, SignOut,
+    Route, SignOut, UnverifiedEmail,
 };
 use crate::provider::{KnownProvider, PublicAddress};
 use crate::store::Secret;
@@ -255,6 +255,8 @@ impl Surroundings<'_> {
                 .map(|scope| Scope::new(scope.to_owned()))
                 .collect(),
             groups_claim: vec!["groups".to_owned()],
+            // authentik tells applications of every address, and by default calls each unverified.
+            unverified_email: UnverifiedEmail::Accept,
             sign_out: SignOut::AtProvider,
             authorities: Vec::new(),
             known: Some(KnownProvider {

@@ -31,6 +31,7 @@ fn every_page_renders_in_every_language_and_escapes_what_others_wrote() {
         application: "wiki".into(),
         signed_in_as: HOSTILE.into(),
         sign_out_url: "https://wiki.example.com/akprox/sign_out".into(),
+        rule: Some(HOSTILE.into()),
     };
     let offer = |title: &str, last_used, available| Offer {
         title: title.to_owned(),

@@ -7,7 +7,7 @@ use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
 use serde_json::{Map, Value};
 
 use super::claims::ClaimSources;
-use super::unchecked::{Unchecked, is_for, text, time};
+use super::unchecked::{Outline, Unchecked, is_for, media_type, text, time};
 use super::{ALGORITHMS, Provider, SignInError, Unavailable};
 use crate::config::MachineSettings;
 use crate::limits::TooMany;
@@ -39,8 +39,8 @@ pub enum Refusal {
     /// No JWT, and the provider is not to be asked about others.
     #[error("no JWT: the provider is asked about others with `machineTokens.introspect`")]
     Opaque,
-    /// A JWT of another kind, by its `typ`.
-    #[error("`typ` says that it is another kind of token")]
+    /// A token of another kind, by what it or the provider says.
+    #[error("`typ`, `token_use` or `token_type` says that it is another kind of token")]
     Type,
     /// An ID token, which says who signed in somewhere and gives no right.
     #[error("an ID token, and no access token")]
@@ -153,18 +153,9 @@ impl Provider {
 
     /// The checks that take no key.
     fn check(&self, token: &Unchecked<'_>, rules: TokenRules<'_>) -> Result<Holder, Refusal> {
-        // RFC 9068 §2.1; older providers say nothing.
-        let declared = match token.header.media_type() {
-            None => false,
-            Some(kind) if kind.eq_ignore_ascii_case("JWT") => false,
-            Some(kind) if kind.eq_ignore_ascii_case("at+jwt") => true,
-            Some(_) => return Err(Refusal::Type),
-        };
+        self.check_kind(token.header.media_type(), &token.claims)?;
         if !ALGORITHMS.contains(&token.header.alg) || token.header.crit.is_some() {
             return Err(Refusal::Algorithm);
-        }
-        if !declared && self.may_be_an_id_token(token) {
-            return Err(Refusal::IdToken);
         }
         if token.text("iss") != Some(self.settings().issuer.as_str()) {
             return Err(Refusal::Issuer);
@@ -175,24 +166,51 @@ impl Provider {
         self.holder_of(token.claims.clone(), rules)
     }
 
-    /// Whether a token that does not say what it is may be an ID token: applications get to see
-    /// those, and could use them at others.
-    fn may_be_an_id_token(&self, token: &Unchecked<'_>) -> bool {
-        let has = |claim: &&str| token.claims.contains_key(*claim);
-        // What only ID tokens have (OpenID Connect Core 1.0 §2, §3.3.2.11), and logout tokens.
-        if ["nonce", "at_hash", "c_hash", "s_hash", "events"]
-            .iter()
-            .any(has)
-        {
-            return true;
+    /// The checks of a token about which the provider is asked, before it is.
+    ///
+    /// That the provider calls a token active says that it is one of its own, and not of which
+    /// kind: some say so of ID tokens too. So a JWT has to be of the same kind here as where it is
+    /// verified.
+    pub(super) fn check_before_introspection(&self, token: &str) -> Result<(), Refusal> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Refusal::Malformed);
         }
-        // Keycloak says in the claims what it is.
-        if let Some(kind) = token.text("typ") {
-            return !kind.eq_ignore_ascii_case("bearer");
+        let Some(outline) = Outline::of(token) else {
+            return Ok(());
+        };
+        let Outline { header, claims } = outline.ok_or(Refusal::Malformed)?;
+        let typ = match header.get("typ") {
+            None => None,
+            Some(typ) => Some(media_type(typ.as_str().ok_or(Refusal::Type)?)),
+        };
+        self.check_kind(typ, &claims)?;
+        match claims.get("iss") {
+            Some(iss) if iss != self.settings().issuer.as_str() => Err(Refusal::Issuer),
+            Some(_) | None => Ok(()),
         }
+    }
+
+    /// Checks that a JWT is an access token: applications get to see ID tokens, and could use them
+    /// at others.
+    fn check_kind(&self, typ: Option<&str>, claims: &Map<String, Value>) -> Result<(), Refusal> {
+        // RFC 9068 §2.1; older providers say nothing.
+        match typ {
+            None => {}
+            Some(kind) if kind.eq_ignore_ascii_case("JWT") => {}
+            Some(kind) if kind.eq_ignore_ascii_case("at+jwt") => return Ok(()),
+            Some(_) => return Err(Refusal::Type),
+        }
+        check_says_no_other_kind(claims)?;
         // One for this client needs something that only access tokens have.
-        token.is_for(self.settings().client_id.as_str())
+        let has = |claim: &&str| claims.contains_key(*claim);
+        let says_its_kind = claims.contains_key("typ") || claims.contains_key("token_use");
+        if is_for(claims, self.settings().client_id.as_str())
+            && !says_its_kind
             && !["scope", "scp", "client_id"].iter().any(has)
+        {
+            return Err(Refusal::IdToken);
+        }
+        Ok(())
     }
 
     /// The checks that are the same whoever has verified the claims.
@@ -207,8 +225,13 @@ impl Provider {
         }
         let own = self.settings();
         let issuer = own.issuer.as_str();
-        if text(&claims, "iss").is_some_and(|iss| iss != issuer) {
+        if claims.get("iss").is_some_and(|iss| iss != issuer) {
             return Err(Refusal::Issuer);
+        }
+        // What cannot be read is not absent.
+        let odd = |claim: &str| claims.contains_key(claim) && time(&claims, claim).is_none();
+        if ["iat", "nbf", "exp"].into_iter().any(odd) {
+            return Err(Refusal::Time);
         }
         let client = text(&claims, "client_id");
         let party = text(&claims, "azp");
@@ -248,9 +271,13 @@ impl Provider {
         }
         let subject = text(&claims, "sub").ok_or(Refusal::Nobody)?;
         let sources = ClaimSources(vec![&claims]);
-        let mut identity = sources.identity(issuer, subject, &own.groups_claim, rules.extra);
+        let mut identity = sources.identity(&self.wanted(rules.extra), subject);
         if let (None, Some(claim)) = (&identity.preferred_username, &settings.name_claim) {
-            identity.preferred_username = text(&claims, claim).map(str::to_owned);
+            identity.preferred_username = match claim.as_str() {
+                // Only where it may be relied on.
+                "email" => identity.email.clone(),
+                claim => text(&claims, claim).map(str::to_owned),
+            };
         }
         let last = issued.plus_seconds(rules.max_age);
         Ok(Holder {
@@ -262,4 +289,32 @@ impl Provider {
             claims,
         })
     }
+}
+
+/// Checks that neither the claims of a JWT nor the answer of an introspection say that a token is
+/// of another kind than an access token.
+pub(super) fn check_says_no_other_kind(claims: &Map<String, Value>) -> Result<(), Refusal> {
+    // What only ID tokens have (OpenID Connect Core 1.0 §2, §3.3.2.11), and logout tokens.
+    const OTHERS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+    if OTHERS.iter().any(|claim| claims.contains_key(*claim)) {
+        return Err(Refusal::IdToken);
+    }
+    // Keycloak says in `typ` what a token is, Cognito and Hydra in `token_use`, and in an answer
+    // `token_type` is that of RFC 6749 §5.1, where some name the kind instead.
+    for (claim, own) in [
+        ("typ", ["Bearer", "at+jwt"]),
+        ("token_use", ["access", "access_token"]),
+        ("token_type", ["Bearer", "access_token"]),
+    ] {
+        let Some(kind) = claims.get(claim) else {
+            continue;
+        };
+        let is_own = kind
+            .as_str()
+            .is_some_and(|kind| own.iter().any(|own| own.eq_ignore_ascii_case(kind)));
+        if !is_own {
+            return Err(Refusal::Type);
+        }
+    }
+    Ok(())
 }

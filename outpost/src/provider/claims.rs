@@ -21,8 +21,29 @@ pub(super) struct ClaimMap {
 
 impl AdditionalClaims for ClaimMap {}
 
-/// Verified claims from several places: the first that has a claim is believed.
+/// Verified claims from several places: the first that has a claim is believed, and of claims that
+/// mean something together only, the first that has them.
 pub(super) struct ClaimSources<'a>(pub(super) Vec<&'a Map<String, Value>>);
+
+/// What is wanted of a person's claims.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The verified issuer.
+    pub(super) issuer: &'a str,
+    /// Where the groups stand.
+    pub(super) groups: &'a [String],
+    /// Claims beyond the standard ones.
+    pub(super) extra: &'a [String],
+    /// Whether an address is wanted that the provider says it has not verified.
+    pub(super) unverified_email: bool,
+}
+
+/// Claims of which the second says something of the first, and of no other one's.
+const PAIRS: [(&str, &str); 2] = [EMAIL, ("phone_number", "phone_number_verified")];
+const EMAIL: (&str, &str) = ("email", "email_verified");
+
+/// How and when a person was authenticated: of one authentication.
+const AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
 
 impl<'a> ClaimSources<'a> {
     /// The claim at a path of keys.
@@ -30,59 +51,91 @@ impl<'a> ClaimSources<'a> {
         self.0.iter().find_map(|claims| lookup(claims, path))
     }
 
+    /// Whether there is something at a path of keys.
+    pub(super) fn says(&self, path: &[String]) -> bool {
+        self.at(path).is_some()
+    }
+
+    /// Whether there is a claim of this name.
+    pub(super) fn says_named(&self, name: &str) -> bool {
+        self.says(&path(name))
+    }
+
     /// A text. An empty one counts as absent.
     fn text(&self, claim: &str) -> Option<String> {
-        self.0
-            .iter()
-            .filter_map(|claims| claims.get(claim).and_then(Value::as_str))
-            .find(|text| !text.is_empty())
-            .map(str::to_owned)
+        let mut texts = self.0.iter().filter_map(|claims| text(claims, claim));
+        texts.next().map(str::to_owned)
     }
 
     /// Whether something that an identity wants is missing, so that userinfo is worth asking.
-    pub(super) fn lacks(&self, groups_claim: &[String], extra: &[String]) -> bool {
-        self.at(groups_claim).is_none()
+    pub(super) fn lacks(&self, wanted: &Wanted<'_>) -> bool {
+        !self.says(wanted.groups)
             || ["preferred_username", "email"]
                 .iter()
                 .any(|claim| self.text(claim).is_none())
-            || extra.iter().any(|claim| self.at(&path(claim)).is_none())
+            || wanted.extra.iter().any(|claim| !self.says_named(claim))
     }
 
     /// The identity that these claims describe. Issuer and subject are the verified ones.
-    pub(super) fn identity(
-        &self,
-        issuer: &str,
-        subject: &str,
-        groups_claim: &[String],
-        extra: &[String],
-    ) -> Identity {
+    pub(super) fn identity(&self, wanted: &Wanted<'_>, subject: &str) -> Identity {
+        let (email, email_verified) = self.pair(EMAIL);
+        let usable = wanted.unverified_email || email_verified != Some(false);
+        let authentication = self.authentication();
         Identity {
-            issuer: issuer.to_owned(),
+            issuer: wanted.issuer.to_owned(),
             subject: subject.to_owned(),
             preferred_username: self.text("preferred_username"),
             name: self.text("name"),
-            email: self.text("email"),
-            email_verified: self.email_verified(),
-            groups: self.at(groups_claim).map(texts).unwrap_or_default(),
-            acr: self.text("acr"),
-            amr: self.at(&["amr".to_owned()]).map(texts).unwrap_or_default(),
-            auth_time: self
+            email: email.filter(|_| usable),
+            email_verified,
+            groups: self.at(wanted.groups).map(texts).unwrap_or_default(),
+            acr: authentication.text("acr"),
+            amr: authentication
+                .at(&["amr".to_owned()])
+                .map(texts)
+                .unwrap_or_default(),
+            auth_time: authentication
                 .at(&["auth_time".to_owned()])
                 .and_then(Value::as_u64)
                 .map(NumericDate::from_seconds),
-            extra: self.extra(extra),
+            extra: self.extra(wanted.extra),
         }
     }
 
-    /// Whether the address is verified. Anything but `true` counts as not, where the claim is
-    /// there at all.
-    fn email_verified(&self) -> Option<bool> {
-        self.at(&["email_verified".to_owned()])
-            .map(|value| match value {
+    /// A value and whether it is verified, both from the first source that says both.
+    ///
+    /// Where no source says whether anything is verified the value stands alone: many providers
+    /// never do. Where one does and not of this value, it is not verified; anything but `true`
+    /// counts as not.
+    fn pair(&self, (claim, flag): (&str, &str)) -> (Option<String>, Option<bool>) {
+        let verified = |claims: &Map<String, Value>| {
+            let flag = claims.get(flag).filter(|flag| !flag.is_null())?;
+            Some(match flag {
                 Value::Bool(verified) => *verified,
                 Value::String(text) => text == "true",
                 _ => false,
             })
+        };
+        let mut whole = self.0.iter().filter_map(|claims| {
+            let value = text(claims, claim)?;
+            Some((Some(value.to_owned()), Some(verified(claims)?)))
+        });
+        whole.next().unwrap_or_else(|| {
+            let said = self.0.iter().any(|claims| verified(claims).is_some());
+            let value = self.text(claim);
+            let verified = (said && value.is_some()).then_some(false);
+            (value, verified)
+        })
+    }
+
+    /// The first source that says anything of how the person was authenticated, alone.
+    fn authentication(&self) -> Self {
+        let says = |claims: &&&'a Map<String, Value>| {
+            AUTHENTICATION
+                .iter()
+                .any(|claim| claims.get(*claim).is_some_and(|value| !value.is_null()))
+        };
+        Self(self.0.iter().find(says).copied().into_iter().collect())
     }
 
     fn extra(&self, names: &[String]) -> BTreeMap<String, String> {
@@ -100,9 +153,31 @@ impl<'a> ClaimSources<'a> {
         names
             .iter()
             .filter(|name| !OWN.contains(&name.as_str()))
-            .filter_map(|name| Some((name.clone(), one_text(self.at(&path(name))?)?)))
+            .filter_map(|name| Some((name.clone(), self.one_text(name)?)))
             .collect()
     }
+
+    /// A claim as one text, from where those are that it belongs to.
+    fn one_text(&self, name: &str) -> Option<String> {
+        if let Some(pair) = PAIRS.into_iter().find(|(_, flag)| *flag == name) {
+            return self.pair(pair).1.map(|verified| verified.to_string());
+        }
+        if let Some(pair) = PAIRS.into_iter().find(|(claim, _)| *claim == name) {
+            return self.pair(pair).0;
+        }
+        let value = if AUTHENTICATION.contains(&name) {
+            self.authentication().at(&path(name))
+        } else {
+            self.at(&path(name))
+        };
+        one_text(value?)
+    }
+}
+
+/// A claim of one source that is a text and says something.
+fn text<'c>(claims: &'c Map<String, Value>, claim: &str) -> Option<&'c str> {
+    let text = claims.get(claim).and_then(Value::as_str);
+    text.filter(|text| !text.is_empty())
 }
 
 /// A claim's name as a path: one that is a URL has dots of its own.
@@ -169,7 +244,115 @@ mod tests {
     fn identity(claims: Value, groups_claim: &str, extra: &[&str]) -> Identity {
         let claims = map(claims);
         let extra: Vec<String> = extra.iter().map(|claim| (*claim).to_owned()).collect();
-        ClaimSources(vec![&claims]).identity("i", "s", &path(groups_claim), &extra)
+        ClaimSources(vec![&claims]).identity(&wanted(&path(groups_claim), &extra), "s")
+    }
+
+    fn wanted<'w>(groups: &'w [String], extra: &'w [String]) -> Wanted<'w> {
+        Wanted {
+            issuer: "i",
+            groups,
+            extra,
+            unverified_email: false,
+        }
+    }
+
+    /// Row A12: an address and the word on it are of one source.
+    #[test]
+    fn what_belongs_together_is_of_one_source() {
+        let a = "a@example.com";
+        let b = "b@example.com";
+        let (yes, no) = (Some(true), Some(false));
+        for (case, id, userinfo, address, verified) in [
+            (
+                "the word on another address",
+                json!({"email": a}),
+                json!({"email": b, "email_verified": true}),
+                Some(b),
+                yes,
+            ),
+            (
+                "the word on no address",
+                json!({"email": a}),
+                json!({"email_verified": true}),
+                None,
+                no,
+            ),
+            (
+                "the word before the address",
+                json!({"email_verified": true}),
+                json!({"email": b}),
+                None,
+                no,
+            ),
+            (
+                "the first word counts",
+                json!({"email": a, "email_verified": false}),
+                json!({"email": b, "email_verified": true}),
+                None,
+                no,
+            ),
+            (
+                "of the same address, too",
+                json!({"email": a}),
+                json!({"email": a, "email_verified": false}),
+                None,
+                no,
+            ),
+            (
+                "no word at all",
+                json!({"email": a, "email_verified": null}),
+                json!({"email": b}),
+                Some(a),
+                None,
+            ),
+            (
+                "no address",
+                json!({}),
+                json!({"email_verified": true}),
+                None,
+                None,
+            ),
+        ] {
+            let (id, userinfo) = (map(id), map(userinfo));
+            let groups = path("groups");
+            let names = ["email_verified".to_owned()];
+            let sources = ClaimSources(vec![&id, &userinfo]);
+            let identity = sources.identity(&wanted(&groups, &names), "s");
+            assert_eq!(identity.email.as_deref(), address, "{case}");
+            assert_eq!(identity.email_verified, verified, "{case}");
+            let told = identity.extra.get("email_verified").map(String::as_str);
+            let expected = verified.map(|verified| if verified { "true" } else { "false" });
+            assert_eq!(told, expected, "{case}");
+        }
+        let id = map(json!({"acr": "basic", "phone_number": "1"}));
+        let userinfo = map(json!({
+            "amr": ["otp"], "auth_time": 7, "phone_number": "2", "phone_number_verified": true,
+        }));
+        let names = ["amr", "auth_time", "phone_number", "phone_number_verified"];
+        let names = names.map(str::to_owned);
+        let groups = path("groups");
+        let sources = ClaimSources(vec![&id, &userinfo]);
+        let identity = sources.identity(&wanted(&groups, &names), "s");
+        assert_eq!(identity.acr.as_deref(), Some("basic"));
+        assert!(identity.amr.is_empty() && identity.auth_time.is_none());
+        let told: Vec<&str> = identity.extra.values().map(String::as_str).collect();
+        assert_eq!(told, ["2", "true"]);
+    }
+
+    #[test]
+    fn an_unverified_address_is_there_only_where_it_is_asked_for() {
+        let claims = map(json!({"email": "a@example.com", "email_verified": "no"}));
+        let sources = ClaimSources(vec![&claims]);
+        for unverified_email in [false, true] {
+            let groups = path("groups");
+            let wanted = Wanted {
+                unverified_email,
+                ..wanted(&groups, &[])
+            };
+            let identity = sources.identity(&wanted, "s");
+            assert_eq!(identity.email.is_some(), unverified_email);
+            assert_eq!(identity.email_verified, Some(false));
+        }
     }
 
     #[test]
@@ -235,12 +418,27 @@ mod tests {
     #[test]
     fn an_address_is_verified_only_where_it_says_so() {
         for (claim, expected) in [
-            (json!({"email_verified": true}), Some(true)),
-            (json!({"email_verified": "true"}), Some(true)),
-            (json!({"email_verified": false}), Some(false)),
-            (json!({"email_verified": "false"}), Some(false)),
-            (json!({"email_verified": 1}), Some(false)),
-            (json!({}), None),
+            (
+                json!({"email": "a@b.example", "email_verified": true}),
+                Some(true),
+            ),
+            (
+                json!({"email": "a@b.example", "email_verified": "true"}),
+                Some(true),
+            ),
+            (
+                json!({"email": "a@b.example", "email_verified": false}),
+                Some(false),
+            ),
+            (
+                json!({"email": "a@b.example", "email_verified": "false"}),
+                Some(false),
+            ),
+            (
+                json!({"email": "a@b.example", "email_verified": 1}),
+                Some(false),
+            ),
+            (json!({"email": "a@b.example"}), None),
         ] {
             assert_eq!(
                 identity(claim.clone(), "groups", &[]).email_verified,
@@ -283,7 +481,8 @@ mod tests {
     fn the_first_source_that_has_a_claim_is_believed() {
         let id = map(json!({"name": "Alice", "email": ""}));
         let userinfo = map(json!({"name": "Mallory", "email": "a@example.com"}));
-        let identity = ClaimSources(vec![&id, &userinfo]).identity("i", "s", &path("groups"), &[]);
+        let identity =
+            ClaimSources(vec![&id, &userinfo]).identity(&wanted(&path("groups"), &[]), "s");
         assert_eq!(identity.name.as_deref(), Some("Alice"));
         assert_eq!(
             identity.email.as_deref(),

@@ -1,29 +1,18 @@
 //! Asking a provider about credentials: a program's, for a token in exchange (RFC 6749 §4.3, §4.4),
 //! or whether a token holds (RFC 7662); and whether it takes those of the client that we are.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request, StatusCode};
-use openidconnect::AsyncHttpClient as _;
-use serde_json::{Map, Value};
-use url::{Url, form_urlencoded};
-use zeroize::Zeroizing;
+use http::StatusCode;
+use serde_json::Value;
 
-use super::access_token::{CredentialsError, Holder, Refusal, TokenRules};
-use super::{Discovered, Provider, SignInError};
+use super::access_token::{
+    CredentialsError, Holder, Refusal, TokenRules, check_says_no_other_kind,
+};
+use super::post::{Client, Form, TOKEN_ENDPOINT};
+use super::{Provider, SignInError};
 use crate::config::{Grant, MachineSettings};
 use crate::store::Secret;
 
-const TOKEN_ENDPOINT: &str = "token endpoint";
 const INTROSPECTION_ENDPOINT: &str = "introspection endpoint";
-
-/// Who asks, and how it shows that (RFC 6749 §2.3.1).
-struct Client<'a> {
-    id: &'a str,
-    secret: Option<&'a str>,
-    by_post: bool,
-}
 
 /// What a provider makes of the client that the outpost is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,29 +23,6 @@ pub enum ClientVerdict {
     Refused(String),
     /// Its answer says neither.
     Unclear,
-}
-
-/// A form that is being filled in. It may hold passwords.
-struct Form(Zeroizing<String>);
-
-impl Form {
-    fn new() -> Self {
-        Self(Zeroizing::default())
-    }
-
-    fn with(mut self, name: &str, value: &str) -> Self {
-        if !self.0.is_empty() {
-            self.0.push('&');
-        }
-        for part in form_urlencoded::byte_serialize(name.as_bytes()) {
-            self.0.push_str(part);
-        }
-        self.0.push('=');
-        for part in form_urlencoded::byte_serialize(value.as_bytes()) {
-            self.0.push_str(part);
-        }
-        self
-    }
 }
 
 impl Provider {
@@ -107,7 +73,8 @@ impl Provider {
         };
         let further = settings.parameters.iter();
         let form = further.fold(form, |form, (name, value)| form.with(name, value));
-        let (status, answer) = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await?;
+        let answer = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await?;
+        let (status, answer) = answer.read(TOKEN_ENDPOINT)?;
         if status.is_success() {
             let token = answer.get("access_token").and_then(Value::as_str);
             let token = token.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "it gives no token"))?;
@@ -145,7 +112,8 @@ impl Provider {
             .with("code_verifier", &"gatepost-check-".repeat(3))
             .with("redirect_uri", redirect_uri);
         let client = self.client(&found);
-        let (status, answer) = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await?;
+        let answer = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await?;
+        let (status, answer) = answer.read(TOKEN_ENDPOINT)?;
         let code = answer.get("error").and_then(Value::as_str);
         Ok(match code {
             Some("invalid_grant") => ClientVerdict::Taken,
@@ -166,6 +134,7 @@ impl Provider {
         token: &Secret,
         rules: TokenRules<'_>,
     ) -> Result<Holder, CredentialsError> {
+        self.check_before_introspection(token.expose())?;
         let found = self.discovered()?;
         let further = found.metadata.additional_metadata();
         let url = further.introspection_endpoint.as_ref();
@@ -174,9 +143,10 @@ impl Provider {
             .with("token", token.expose())
             .with("token_type_hint", "access_token");
         let client = self.client(&found);
-        let (status, answer) = self
+        let answer = self
             .post(url, INTROSPECTION_ENDPOINT, &client, form)
             .await?;
+        let (status, answer) = answer.read(INTROSPECTION_ENDPOINT)?;
         if !status.is_success() {
             let reason = format!("it answers {status}");
             return Err(unreadable(INTROSPECTION_ENDPOINT, &reason).into());
@@ -184,6 +154,7 @@ impl Provider {
         if answer.get("active") != Some(&Value::Bool(true)) {
             return Err(Refusal::Inactive.into());
         }
+        check_says_no_other_kind(&answer)?;
         Ok(self.holder_of(answer, rules)?)
     }
 
@@ -194,65 +165,6 @@ impl Provider {
             let further = found.metadata.additional_metadata();
             further.introspection_endpoint.is_some()
         })
-    }
-
-    /// The client that the outpost is.
-    fn client(&self, found: &Discovered) -> Client<'_> {
-        let settings = self.settings();
-        Client {
-            id: settings.client_id.as_str(),
-            secret: settings.client_secret.as_ref().map(|s| s.secret().as_str()),
-            by_post: super::authenticates_by_post(settings, &found.metadata),
-        }
-    }
-
-    async fn post(
-        &self,
-        url: &Url,
-        endpoint: &'static str,
-        client: &Client<'_>,
-        form: Form,
-    ) -> Result<(StatusCode, Map<String, Value>), SignInError> {
-        let mut request = Request::post(url.as_str())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(ACCEPT, "application/json");
-        let form = match client.secret {
-            Some(secret) if !client.by_post => {
-                let encode = |text: &str| -> String {
-                    form_urlencoded::byte_serialize(text.as_bytes()).collect()
-                };
-                let pair = Zeroizing::new(format!("{}:{}", encode(client.id), encode(secret)));
-                let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(&*pair)));
-                let mut value = HeaderValue::from_str(&value)
-                    .map_err(|error| unreadable(endpoint, &error.to_string()))?;
-                value.set_sensitive(true);
-                request = request.header(AUTHORIZATION, value);
-                form
-            }
-            secret => {
-                let form = form.with("client_id", client.id);
-                match secret {
-                    Some(secret) => form.with("client_secret", secret),
-                    None => form,
-                }
-            }
-        };
-        let request = request
-            .body(form.0.as_bytes().to_vec())
-            .map_err(|error| unreadable(endpoint, &error.to_string()))?;
-        let unreachable = |source| SignInError::Unreachable { endpoint, source };
-        let response = self.http.call(request).await.map_err(unreachable)?;
-        let status = response.status();
-        if status.is_server_error() {
-            return Err(unreadable(endpoint, &format!("it answers {status}")));
-        }
-        // The body is never shown: it may hold tokens.
-        let answer = serde_json::from_slice(response.body());
-        if status.is_success() {
-            let answer = answer.map_err(|_| unreadable(endpoint, "no JSON object"))?;
-            return Ok((status, answer));
-        }
-        Ok((status, answer.unwrap_or_default()))
     }
 }
 

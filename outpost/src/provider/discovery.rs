@@ -7,6 +7,7 @@ use url::Url;
 use super::http::{HttpClient, HttpError};
 use super::{ALGORITHMS, Metadata};
 use crate::config::ProviderSettings;
+use crate::contained::Panicked;
 
 /// Why a provider cannot be used, in words for an operator.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,17 @@ pub enum DiscoveryError {
         /// Its URL.
         url: String,
     },
+    /// An endpoint is at no address that could be asked.
+    #[error("its {endpoint} is neither http nor https: {url}")]
+    Scheme {
+        /// The endpoint's name.
+        endpoint: &'static str,
+        /// Its URL.
+        url: String,
+    },
+    /// What it says of itself was too much for a library.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
     /// It signs ID tokens in no way that is accepted.
     #[error(
         "it signs ID tokens with none of RS, PS, ES or EdDSA: give its client a signing key (a MAC \
@@ -107,13 +119,21 @@ fn check(metadata: &Metadata) -> Result<(), DiscoveryError> {
             further.introspection_endpoint.as_ref(),
         ),
     ];
-    if metadata.issuer().url().scheme() == "https" {
-        for (endpoint, url) in endpoints {
-            if let Some(url) = url.filter(|url| url.scheme() != "https") {
-                return Err(DiscoveryError::InsecureEndpoint {
-                    endpoint,
-                    url: url.to_string(),
-                });
+    let tls = metadata.issuer().url().scheme() == "https";
+    for (endpoint, url) in endpoints {
+        let Some(url) = url else { continue };
+        let shown = || url.to_string();
+        match url.scheme() {
+            "https" => {}
+            "http" if !tls => {}
+            "http" => {
+                let url = shown();
+                return Err(DiscoveryError::InsecureEndpoint { endpoint, url });
+            }
+            // Browsers are sent there, or the outpost asks.
+            _ => {
+                let url = shown();
+                return Err(DiscoveryError::Scheme { endpoint, url });
             }
         }
     }

@@ -16,10 +16,17 @@ use crate::traces;
 /// tenth of it.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
+/// For how long a connection is kept that nothing is sent over: long enough for userinfo to go the
+/// way of the token request before it, and shorter than servers keep theirs. The shortest default
+/// of those in use is gunicorn's two seconds; Node.js and Apache close after five.
+const KEPT_IDLE: Duration = Duration::from_secs(1);
+
 /// A client for one provider.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient {
     client: reqwest::Client,
+    /// The same without connections that are kept: for what is sent once more.
+    fresh: reqwest::Client,
     /// The provider's name, for the time that it takes.
     provider: String,
 }
@@ -97,6 +104,7 @@ fn builder(options: &HttpOptions<'_>) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_secs(15))
+        .pool_idle_timeout(KEPT_IDLE)
         .user_agent(concat!("gatepost/", env!("CARGO_PKG_VERSION")))
 }
 
@@ -130,8 +138,10 @@ impl HttpClient {
     /// A client that trusts the system's certificates and those of its options. Without either it
     /// can only ask a provider that has no TLS.
     pub(crate) fn new(provider: &str, options: &HttpOptions<'_>) -> Result<Self, HttpError> {
-        client(options).map(|client| Self {
-            client,
+        let fresh = build(options, || builder(options).pool_max_idle_per_host(0))?;
+        Ok(Self {
+            client: client(options)?,
+            fresh,
             provider: provider.to_owned(),
         })
     }
@@ -143,11 +153,7 @@ impl HttpClient {
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let request = reqwest::Request::try_from(request).map_err(HttpError::Request)?;
-        let response = self
-            .client
-            .execute(request)
-            .await
-            .map_err(HttpError::Request)?;
+        let response = self.execute(request).await.map_err(HttpError::Request)?;
         if response.status().is_redirection() {
             return Err(HttpError::Redirect);
         }
@@ -164,6 +170,59 @@ impl HttpClient {
             })?;
         Ok(HttpResponse::from_parts(parts, body.to_bytes().to_vec()))
     }
+
+    /// Sends a request, and once more over a fresh connection where the first broke before its
+    /// answer began: the server may have closed a kept connection in the same moment, and has then
+    /// not read it (RFC 9112 §9.3.1, §9.6).
+    ///
+    /// RFC 9110 §9.2.2 lets that be done with a POST whose semantics are known to be idempotent,
+    /// and what is posted here is. A code and a refresh token that rotates serve once (RFC 6749
+    /// §4.1.2, RFC 9700 §4.14.2): had the server read the first request after all, it refuses the
+    /// second, and what it gave out has never arrived, so that without the second attempt the
+    /// sign-in or the session would be lost just the same. Introspection changes nothing, and a
+    /// token for a program is as good as another.
+    async fn execute(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+        let again = request.try_clone();
+        match (self.client.execute(request).await, again) {
+            (Err(error), Some(again)) if is_unanswered(&error) => {
+                tracing::debug!(
+                    provider = self.provider,
+                    error = chain(&error),
+                    "a connection broke before an answer began: sent once more"
+                );
+                self.fresh.execute(again).await
+            }
+            (outcome, _) => outcome,
+        }
+    }
+}
+
+/// Whether a connection that was open broke before an answer began.
+fn is_unanswered(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind;
+    if error.is_timeout() || error.is_connect() {
+        return false;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_incomplete_message() || error.is_closed() || error.is_canceled())
+        {
+            return true;
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(
+                error.kind(),
+                ErrorKind::BrokenPipe
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::NotConnected
+                    | ErrorKind::UnexpectedEof
+            );
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl<'c> AsyncHttpClient<'c> for HttpClient {

@@ -79,7 +79,7 @@ pub enum LogoutTokenError {
     #[error("it has a `nonce`, as an ID token")]
     Nonce,
     /// About nobody.
-    #[error("neither `sub` nor `sid` is there")]
+    #[error("neither `sub` nor `sid` is there, or one of them is empty")]
     Nobody,
     /// The provider has not been found, so its keys are not known.
     #[error(transparent)]
@@ -131,6 +131,11 @@ impl<'a> UncheckedLogoutToken<'a> {
         }
         if token.claims.contains_key("nonce") {
             return Err(LogoutTokenError::Nonce);
+        }
+        // One that says nothing is not absent: who wrote it meant somebody.
+        let said = |claim: &str| token.claims.contains_key(claim) == token.text(claim).is_some();
+        if !said("sub") || !said("sid") {
+            return Err(LogoutTokenError::Nobody);
         }
         let issuer = self.issuer().ok_or(LogoutTokenError::Issuer)?.to_owned();
         let subject = token.text("sub").map(str::to_owned);

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use openidconnect::core::CoreErrorResponseType;
-use openidconnect::{
-    Nonce, OAuth2TokenResponse as _, RefreshToken, RequestTokenError, TokenResponse as _,
-};
-use serde_json::Map;
+use openidconnect::Nonce;
+use serde_json::{Map, Value};
 
-use super::claims::ClaimSources;
-use super::http::HttpError;
+use super::claims::{ClaimSources, Wanted};
+use super::post::Form;
 use super::sign_in::{as_map, verified};
-use super::{Provider, TokenError, discovery};
+use super::tokens::NoTokens;
+use super::{Provider, discovery};
 use crate::provider::SignInError;
 use crate::store::{Identity, Secret};
 
@@ -34,13 +32,46 @@ pub struct Refreshed {
 pub enum RefreshError {
     /// The session is over, in words for the log.
     Over(&'static str),
-    /// The provider did not answer, or in a way that says nothing of the session.
-    NotAnswered(SignInError),
+    /// It cannot be asked about this session now, which says nothing of others: the provider
+    /// refuses the client, or cannot be understood.
+    NotThisOne(SignInError),
+    /// The provider does not answer anybody.
+    Away {
+        /// Why not.
+        error: SignInError,
+        /// For how long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
 }
 
-impl<E: Into<SignInError>> From<E> for RefreshError {
-    fn from(error: E) -> Self {
-        Self::NotAnswered(error.into())
+/// What a refusal of a refresh token with this code says, where it is about the person: the grant
+/// is gone, or they have to do something at the provider, as a sign-in has them do.
+///
+/// RFC 6749 §5.2, OpenID Connect Core 1.0 §3.1.2.6 (Entra ID and others answer with its codes),
+/// RFC 6750 §3.1.
+fn about_the_person(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "invalid_grant" | "invalid_token" | "expired_token" => "it refuses the refresh token",
+        "access_denied" => "it denies the person access",
+        "login_required"
+        | "interaction_required"
+        | "consent_required"
+        | "account_selection_required" => "it wants to see the person",
+        _ => return None,
+    })
+}
+
+impl From<NoTokens> for RefreshError {
+    fn from(none: NoTokens) -> Self {
+        match none {
+            NoTokens::Away { error, retry_after } => Self::Away { error, retry_after },
+            NoTokens::Unreadable(error) => Self::NotThisOne(error),
+            NoTokens::Refused { code, words } => match about_the_person(&code) {
+                Some(reason) => Self::Over(reason),
+                // The client's fault and not the session's: for the operator to mend.
+                None => Self::NotThisOne(SignInError::Refused(format!("{code}: {words}"))),
+            },
+        }
     }
 }
 
@@ -60,98 +91,67 @@ impl Provider {
         known: &Identity,
         extra: &[String],
     ) -> Result<Refreshed, RefreshError> {
-        const ENDPOINT: &str = "token endpoint";
-        let found = self.discovered().map_err(SignInError::from)?;
-        let unreadable = |reason: String| SignInError::Unreadable {
-            endpoint: ENDPOINT,
-            reason,
-        };
-        let token = RefreshToken::new(refresh_token.expose().to_owned());
-        let response = found
-            .client
-            .exchange_refresh_token(&token)
-            .map_err(|error| unreadable(error.to_string()))?
-            .request_async(&self.http)
-            .await
-            .map_err(
-                |error: RequestTokenError<HttpError, TokenError>| match error {
-                    RequestTokenError::ServerResponse(refusal) => match refusal.error() {
-                        CoreErrorResponseType::InvalidGrant => {
-                            RefreshError::Over("it refuses the refresh token")
-                        }
-                        // The client's fault and not the session's: for the operator to mend.
-                        error => SignInError::Refused(error.to_string()).into(),
-                    },
-                    RequestTokenError::Request(source) => SignInError::Unreachable {
-                        endpoint: ENDPOINT,
-                        source,
-                    }
-                    .into(),
-                    // The body is left out: it may hold tokens.
-                    RequestTokenError::Parse(error, _) => {
-                        unreadable(format!("at {}", error.path())).into()
-                    }
-                    RequestTokenError::Other(reason) => unreadable(reason).into(),
-                },
-            )?;
+        let mut found = self.discovered().map_err(|error| RefreshError::Away {
+            error: error.into(),
+            retry_after: None,
+        })?;
+        let form = Form::new()
+            .with("grant_type", "refresh_token")
+            .with("refresh_token", refresh_token.expose());
+        let tokens = self.tokens(&found, form).await?;
         let mut refreshed = Refreshed {
             identity: known.clone(),
-            refresh_token: response
-                .refresh_token()
-                .map(|token| Secret::new(token.secret().clone())),
+            refresh_token: tokens.refresh.clone(),
             id_token: None,
         };
-        let mut found = found;
+        let provider = self.settings.name.as_str();
         let mut id_claims = Map::new();
-        if let Some(id_token) = response.id_token() {
+        if let Some(id_token) = tokens.id_token() {
             // It belongs to no sign-in of a browser, so there is no nonce to compare.
             let any = |_: Option<&Nonce>| Ok(());
-            match verified(self, found.clone(), id_token, any).await {
+            let checked = match id_token {
+                Ok(id_token) => verified(self, found.clone(), &id_token, any).await,
+                Err(error) => Err(error),
+            };
+            match checked {
                 Ok((_, claims)) if claims.subject().as_str() != known.subject => {
                     return Err(RefreshError::Over("it answers for somebody else"));
                 }
                 Ok((newer, claims)) => {
                     found = newer;
                     id_claims = as_map(&claims);
-                    refreshed.id_token = Some(Secret::new(id_token.to_string()));
+                    refreshed.id_token.clone_from(&tokens.id);
                 }
                 Err(error) => {
-                    let provider = self.settings.name.as_str();
                     tracing::warn!(provider, %error, "the refreshed ID token does not hold");
                     return Ok(refreshed);
                 }
             }
         }
-        let groups_claim = &self.settings.groups_claim;
-        let lacking = ClaimSources(vec![&id_claims]).lacks(groups_claim, extra);
+        let wanted = self.wanted(extra);
+        let lacking = ClaimSources(vec![&id_claims]).lacks(&wanted);
         let mut userinfo = Map::new();
         if lacking && found.metadata.userinfo_endpoint().is_some() {
-            match self
-                .user_info(&found, response.access_token(), &known.subject)
-                .await
-            {
+            let asked = match tokens.access() {
+                Ok(access_token) => self.user_info(&found, access_token, &known.subject).await,
+                Err(error) => Err(error),
+            };
+            match asked {
                 Ok(claims) => userinfo = claims,
                 Err(SignInError::UserInfo(_)) => {
                     return Err(RefreshError::Over("its userinfo answers for somebody else"));
                 }
                 Err(error) => {
-                    let provider = self.settings.name.as_str();
-                    tracing::warn!(provider, %error, "claims stay as they were");
+                    tracing::warn!(provider, %error, "claims of userinfo stay as they were");
+                    refreshed.identity = partly_renewed(known, &id_claims, &wanted);
                     return Ok(refreshed);
                 }
             }
         }
         if !id_claims.is_empty() || !userinfo.is_empty() {
             let sources = ClaimSources(vec![&id_claims, &userinfo]);
-            let issuer = self.settings.issuer.as_str();
-            let mut identity = sources.identity(issuer, &known.subject, groups_claim, extra);
-            // A renewal is no authentication: what the token leaves out of the last one holds.
-            identity.auth_time = identity.auth_time.or(known.auth_time);
-            identity.acr = identity.acr.or_else(|| known.acr.clone());
-            if identity.amr.is_empty() {
-                identity.amr.clone_from(&known.amr);
-            }
-            refreshed.identity = identity;
+            let identity = sources.identity(&wanted, &known.subject);
+            refreshed.identity = with_authentication_of(known, identity);
         }
         Ok(refreshed)
     }
@@ -164,4 +164,47 @@ impl Provider {
         let asked = discovery::fetch_keys(&self.settings, &found.metadata, &self.http);
         matches!(tokio::time::timeout(SIGN_OF_LIFE, asked).await, Ok(Ok(_)))
     }
+}
+
+/// Who the person is where the refreshed ID token says a part of it and userinfo cannot be had:
+/// what the token says counts, since it is verified and newer, and the rest stays as it was.
+fn partly_renewed(
+    known: &Identity,
+    id_claims: &Map<String, Value>,
+    wanted: &Wanted<'_>,
+) -> Identity {
+    let sources = ClaimSources(vec![id_claims]);
+    let newer = sources.identity(wanted, &known.subject);
+    let mut identity = with_authentication_of(known, newer);
+    let or = |said: Option<String>, known: &Option<String>| said.or_else(|| known.clone());
+    identity.preferred_username = or(identity.preferred_username, &known.preferred_username);
+    identity.name = or(identity.name, &known.name);
+    // An address that is left out as unverified is no reason to go on with the one before.
+    if !sources.says_named("email") {
+        identity.email.clone_from(&known.email);
+        identity.email_verified = known.email_verified;
+    }
+    if !sources.says(wanted.groups) {
+        identity.groups.clone_from(&known.groups);
+    }
+    for (name, text) in &known.extra {
+        if !sources.says_named(name) {
+            identity.extra.insert(name.clone(), text.clone());
+        }
+    }
+    identity
+}
+
+/// A renewal is no authentication: what is left out of the last one holds, unless another is
+/// spoken of (OpenID Connect Core 1.0 §12.2).
+fn with_authentication_of(known: &Identity, mut identity: Identity) -> Identity {
+    if identity.auth_time.is_some() && identity.auth_time != known.auth_time {
+        return identity;
+    }
+    identity.auth_time = known.auth_time;
+    identity.acr = identity.acr.or_else(|| known.acr.clone());
+    if identity.amr.is_empty() {
+        identity.amr.clone_from(&known.amr);
+    }
+    identity
 }

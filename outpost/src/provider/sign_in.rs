@@ -7,26 +7,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{
-    CoreAuthPrompt, CoreAuthenticationFlow, CoreErrorResponseType, CoreIdTokenVerifier,
-    CoreJsonWebKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm,
+    CoreAuthPrompt, CoreAuthenticationFlow, CoreIdTokenVerifier, CoreJsonWebKey, CoreJsonWebKeySet,
+    CoreJwsSigningAlgorithm,
 };
 use openidconnect::{
     AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, ClientSecret,
-    CsrfToken, Nonce, NonceVerifier, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, RequestTokenError, SignatureVerificationError, SubjectIdentifier,
-    TokenResponse as _, UserInfoClaims, UserInfoError,
+    CsrfToken, Nonce, NonceVerifier, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    SignatureVerificationError, SubjectIdentifier, UserInfoClaims, UserInfoError,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::claims::{ClaimMap, ClaimSources};
+use super::claims::{ClaimMap, ClaimSources, Wanted};
 use super::http::HttpError;
+use super::post::Form;
+use super::tokens::{NoTokens, Tokens};
+use super::unchecked::text;
 use super::{
-    CoreGenderClaim, Discovered, IdToken, KEYS_REFETCH_AFTER, Provider, TokenError, TokenResponse,
-    Unavailable, discovery,
+    CoreGenderClaim, Discovered, IdToken, KEYS_REFETCH_AFTER, Provider, Unavailable, discovery,
 };
-use crate::config::SignOut;
+use crate::config::{SignOut, UnverifiedEmail};
 use crate::flow::PendingSignIn;
 use crate::return_to::ReturnTo;
 use crate::store::{Identity, Secret};
@@ -85,6 +86,9 @@ pub enum SignInError {
     /// The ID token was issued to another client.
     #[error("the ID token was issued to another client (`azp`)")]
     AuthorizedParty,
+    /// The ID token is about nobody.
+    #[error("the ID token has an empty `sub`")]
+    NoSubject,
     /// The ID token is of another access token.
     #[error("the ID token is not of this access token (`at_hash`)")]
     AccessTokenHash,
@@ -174,37 +178,40 @@ impl Provider {
         extra: &[String],
     ) -> Result<SignedIn, SignInError> {
         let found = self.discovered()?;
-        let response = self
-            .exchange(&found, code, code_verifier, redirect_uri)
+        let tokens = self
+            .exchange(&found, &code, &code_verifier, &redirect_uri)
             .await?;
-        let id_token = response.id_token().ok_or(SignInError::NoIdToken)?;
-        let (found, claims) = verified(self, found, id_token, &nonce).await?;
-        verify_access_token(self, &found, id_token, &claims, response.access_token())?;
+        let access_token = tokens.access()?;
+        let id_token = tokens.id_token().ok_or(SignInError::NoIdToken)??;
+        let (found, claims) = verified(self, found, &id_token, &nonce).await?;
+        verify_access_token(self, &found, &id_token, &claims, access_token)?;
 
         let subject = claims.subject().to_string();
         let id_claims = as_map(&claims);
-        let groups_claim = &self.settings.groups_claim;
-        let lacking = ClaimSources(vec![&id_claims]).lacks(groups_claim, extra);
+        let wanted = self.wanted(extra);
+        let lacking = ClaimSources(vec![&id_claims]).lacks(&wanted);
         let userinfo = if lacking && found.metadata.userinfo_endpoint().is_some() {
-            self.user_info(&found, response.access_token(), &subject)
-                .await?
+            self.user_info(&found, access_token, &subject).await?
         } else {
             Map::new()
         };
         let sources = ClaimSources(vec![&id_claims, &userinfo]);
-        let issuer = self.settings.issuer.as_str();
-        let identity = sources.identity(issuer, &subject, groups_claim, extra);
         Ok(SignedIn {
-            identity,
-            provider_session: id_claims
-                .get("sid")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-            refresh_token: response
-                .refresh_token()
-                .map(|token| Secret::new(token.secret().clone())),
-            id_token: Secret::new(id_token.to_string()),
+            identity: sources.identity(&wanted, &subject),
+            provider_session: text(&id_claims, "sid").map(str::to_owned),
+            refresh_token: tokens.refresh,
+            id_token: tokens.id.ok_or(SignInError::NoIdToken)?,
         })
+    }
+
+    /// What is wanted of a person's claims.
+    pub(super) fn wanted<'w>(&'w self, extra: &'w [String]) -> Wanted<'w> {
+        Wanted {
+            issuer: self.settings.issuer.as_str(),
+            groups: &self.settings.groups_claim,
+            extra,
+            unverified_email: self.settings.unverified_email == UnverifiedEmail::Accept,
+        }
     }
 
     /// Where to send the browser to sign out at the provider too (RP-Initiated Logout 1.0 §2), if
@@ -234,45 +241,20 @@ impl Provider {
     async fn exchange(
         &self,
         found: &Discovered,
-        code: AuthorizationCode,
-        code_verifier: PkceCodeVerifier,
-        redirect_uri: RedirectUrl,
-    ) -> Result<TokenResponse, SignInError> {
-        const ENDPOINT: &str = "token endpoint";
-        let client = found.client.clone().set_redirect_uri(redirect_uri);
-        let unreadable = |reason: String| SignInError::Unreadable {
-            endpoint: ENDPOINT,
-            reason,
-        };
-        client
-            .exchange_code(code)
-            .map_err(|error| unreadable(error.to_string()))?
-            .set_pkce_verifier(code_verifier)
-            .request_async(&self.http)
-            .await
-            .map_err(
-                |error: RequestTokenError<HttpError, TokenError>| match error {
-                    RequestTokenError::ServerResponse(refusal)
-                        if *refusal.error() == CoreErrorResponseType::InvalidGrant =>
-                    {
-                        SignInError::CodeRefused
-                    }
-                    RequestTokenError::ServerResponse(refusal) => {
-                        let description =
-                            refusal.error_description().map_or("", |text| text.as_str());
-                        SignInError::Refused(format!("{}: {description}", refusal.error()))
-                    }
-                    RequestTokenError::Request(source) => SignInError::Unreachable {
-                        endpoint: ENDPOINT,
-                        source,
-                    },
-                    // The body is left out: it may hold tokens.
-                    RequestTokenError::Parse(error, _) => {
-                        unreadable(format!("at {}", error.path()))
-                    }
-                    RequestTokenError::Other(reason) => unreadable(reason),
-                },
-            )
+        code: &AuthorizationCode,
+        code_verifier: &PkceCodeVerifier,
+        redirect_uri: &RedirectUrl,
+    ) -> Result<Tokens, SignInError> {
+        let form = Form::new()
+            .with("grant_type", "authorization_code")
+            .with("code", code.secret())
+            .with("redirect_uri", redirect_uri.as_str())
+            .with("code_verifier", code_verifier.secret());
+        self.tokens(found, form).await.map_err(|none| match none {
+            NoTokens::Refused { code, .. } if code == "invalid_grant" => SignInError::CodeRefused,
+            NoTokens::Refused { code, words } => SignInError::Refused(format!("{code}: {words}")),
+            NoTokens::Away { error, .. } | NoTokens::Unreadable(error) => error,
+        })
     }
 
     pub(super) async fn user_info(
@@ -400,6 +382,10 @@ fn verify(
     let claims = id_token
         .claims(&verifier, nonce)
         .map_err(SignInError::IdToken)?;
+    // Locally unique and never reassigned (§2), which nothing is not.
+    if claims.subject().is_empty() {
+        return Err(SignInError::NoSubject);
+    }
     // The library leaves `azp` out; step 5 says it must be us where it is there.
     if claims
         .authorized_party()

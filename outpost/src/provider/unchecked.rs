@@ -8,6 +8,7 @@ use gatepost_session::NumericDate;
 use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
 use openidconnect::{JsonWebKey as _, JsonWebKeyId};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{Discovered, Provider};
@@ -27,11 +28,43 @@ pub(super) struct Header {
 impl Header {
     /// The media type that it states. The prefix may be left out (RFC 7515 §4.1.9).
     pub(super) fn media_type(&self) -> Option<&str> {
-        let typ = self.typ.as_deref()?;
-        Some(match typ.split_at_checked("application/".len()) {
-            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
-            _ => typ,
-        })
+        self.typ.as_deref().map(media_type)
+    }
+}
+
+/// A media type without the prefix that may be left out (RFC 7515 §4.1.9).
+pub(super) fn media_type(typ: &str) -> &str {
+    match typ.split_at_checked("application/".len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+        _ => typ,
+    }
+}
+
+/// What a signed JWT says, whatever its algorithm and signature.
+pub(super) struct Outline {
+    pub(super) header: Map<String, Value>,
+    pub(super) claims: Map<String, Value>,
+}
+
+impl Outline {
+    /// Takes a token apart: `None` for one that is no signed JWT, `Some(None)` for one that begins
+    /// as one and cannot be read.
+    pub(super) fn of(token: &str) -> Option<Option<Self>> {
+        let parts: Vec<&str> = token.split('.').collect();
+        let [header, claims, _] = parts.as_slice() else {
+            return None;
+        };
+        let header = URL_SAFE_NO_PAD.decode(header).ok()?;
+        if !header.trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
+        let read = || {
+            let Object(header) = serde_json::from_slice(&header).ok()?;
+            let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+            let Object(claims) = serde_json::from_slice(&claims).ok()?;
+            Some(Self { header, claims })
+        };
+        Some(read())
     }
 }
 
@@ -54,7 +87,7 @@ impl<'a> Unchecked<'a> {
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
         Some(Self {
             header: serde_json::from_slice(&decode(header)?).ok()?,
-            claims: serde_json::from_slice(&decode(claims)?).ok()?,
+            claims: serde_json::from_slice::<Object>(&decode(claims)?).ok()?.0,
             signed,
             signature: decode(signature)?,
         })
@@ -92,6 +125,37 @@ impl<'a> Unchecked<'a> {
     }
 }
 
+/// A JSON object in which no member stands twice: of two, one reader would take the first and
+/// another the last (RFC 8259 §4, RFC 7519 §4).
+#[derive(Debug, Default)]
+pub(super) struct Object(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a member that stands twice"));
+                    }
+                }
+                Ok(Object(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
 impl Provider {
     /// Whether one of the provider's keys signed a token. They are fetched again for an unknown
     /// one, no more often than for ID tokens.
@@ -110,9 +174,17 @@ pub(super) fn text<'c>(claims: &'c Map<String, Value>, claim: &str) -> Option<&'
     text.filter(|text| !text.is_empty())
 }
 
-/// A claim that is a time (RFC 7519 §2).
+/// A claim that is a time (RFC 7519 §2), of which parts of a second are left out.
 pub(super) fn time(claims: &Map<String, Value>, claim: &str) -> Option<NumericDate> {
-    let seconds = claims.get(claim)?.as_u64();
+    /// The year 9999, beyond which a number is no time but a mistake.
+    const LAST: f64 = 253_402_300_799.0;
+    let value = claims.get(claim)?;
+    let seconds = value.as_u64().or_else(|| {
+        let seconds = value.as_f64().filter(|s| (0.0..=LAST).contains(s))?;
+        // In range, so that nothing is cut off but what is meant to be.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Some(seconds as u64)
+    });
     seconds.map(NumericDate::from_seconds)
 }
 

@@ -11,6 +11,7 @@ use super::Endings;
 use crate::application::Application;
 use crate::audit;
 use crate::config::SessionTimes;
+use crate::contained::{Panicked, contained};
 use crate::metrics::{self, Confirmed};
 use crate::outpost::{Clock, Deployment, Outpost};
 use crate::provider::{Provider, RefreshError, SignInError, Unavailable};
@@ -29,9 +30,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often to hold on to the right to renew while the provider is asked.
 const HOLD_EVERY: Duration = Duration::from_secs(2);
 
-/// For how long a provider that did not answer is not asked again for a renewal: while it is away,
-/// nobody waits for it but one.
+/// For how long a provider that did not answer is not asked again for a renewal, unless it names a
+/// time: while it is away, nobody waits for it but one. So is a session left alone of which it says
+/// nothing.
 const AWAY_FOR: Duration = Duration::from_secs(10);
+
+/// The longest time that a provider may name.
+const MAX_AWAY_FOR: Duration = Duration::from_secs(300);
+
+/// How many sessions are remembered of which nothing could be learnt; beyond it, those whose time
+/// is over are forgotten.
+const MANY: usize = 1_000;
 
 /// How often to try to keep a rotated refresh token: without it, the session cannot be renewed
 /// again.
@@ -67,8 +76,10 @@ pub struct Renewals {
     /// What the process is called among those that renew.
     holder: Arc<str>,
     flights: Mutex<HashMap<SessionId, Flight>>,
-    /// By name: when a provider last did not answer.
+    /// By name: until when a provider is not asked that did not answer.
     away: Mutex<HashMap<String, Instant>>,
+    /// Until when sessions are not asked about of which nothing could be learnt.
+    unclear: Mutex<HashMap<SessionId, Instant>>,
 }
 
 /// A renewal under way.
@@ -121,6 +132,7 @@ impl Renewals {
             holder,
             flights: Mutex::default(),
             away: Mutex::default(),
+            unclear: Mutex::default(),
         }
     }
 
@@ -150,16 +162,34 @@ impl Renewals {
 
     fn is_away(&self, provider: &str) -> bool {
         let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        away.get(provider).is_some_and(|at| at.elapsed() < AWAY_FOR)
+        away.get(provider)
+            .is_some_and(|until| Instant::now() < *until)
     }
 
-    fn note(&self, provider: &str, answers: bool) {
+    fn answers(&self, provider: &str) {
         let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers {
-            away.remove(provider);
-        } else {
-            away.insert(provider.to_owned(), Instant::now());
+        away.remove(provider);
+    }
+
+    /// Notes that a provider is to be left alone, by its own word for `retry_after`.
+    fn does_not_answer(&self, provider: &str, retry_after: Option<Duration>) {
+        let pause = retry_after.map_or(AWAY_FOR, |own| own.clamp(AWAY_FOR, MAX_AWAY_FOR));
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.insert(provider.to_owned(), Instant::now() + pause);
+    }
+
+    fn is_unclear(&self, id: &SessionId) -> bool {
+        let unclear = self.unclear.lock().unwrap_or_else(PoisonError::into_inner);
+        unclear.get(id).is_some_and(|until| Instant::now() < *until)
+    }
+
+    fn note_unclear(&self, id: &SessionId) {
+        let now = Instant::now();
+        let mut unclear = self.unclear.lock().unwrap_or_else(PoisonError::into_inner);
+        if unclear.len() >= MANY {
+            unclear.retain(|_, until| now < *until);
         }
+        unclear.insert(id.clone(), now + AWAY_FOR);
     }
 }
 
@@ -206,7 +236,9 @@ impl Outpost {
             // On its own, so that it is finished even when the browser goes away: the provider has
             // then taken the old refresh token back, and the new one must be kept.
             tokio::spawn(async move {
-                let outcome = confirming.run(Arc::clone(&record), &stage).await;
+                let outcome = contained(confirming.run(Arc::clone(&record), &stage)).await;
+                let outcome =
+                    outcome.unwrap_or_else(|Panicked| Err(SignInError::from(Unavailable).into()));
                 renewals.flights().remove(&id);
                 // Nobody may wait any more.
                 let _ = stage.send(Stage::Done(outcome.map_err(Failed::from)));
@@ -230,10 +262,11 @@ impl Outpost {
         let name = provider.settings().name.as_str();
         if !self.renewals.is_away(name) {
             let answers = provider.answers().await;
-            self.renewals.note(name, answers);
             if answers {
+                self.renewals.answers(name);
                 return Ok(true);
             }
+            self.renewals.does_not_answer(name, None);
         }
         in_grace(record, &deployment.times, self.clock.now(), provider)?;
         Ok(false)
@@ -369,7 +402,7 @@ impl Confirming {
             return Ok(Confirmation::OnlyByBrowser);
         };
         let name = self.provider.settings().name.as_str();
-        if self.renewals.is_away(name) {
+        if self.renewals.is_away(name) || self.renewals.is_unclear(&record.id) {
             in_grace(&record, &self.times, now, &self.provider)?;
             return Ok(Confirmation::Holds(record));
         }
@@ -379,7 +412,7 @@ impl Confirming {
             .await;
         match refreshed {
             Ok(refreshed) => {
-                self.renewals.note(name, true);
+                self.renewals.answers(name);
                 metrics::confirmed(name, Confirmed::Holds);
                 let renewed = SessionRecord {
                     identity: refreshed.identity,
@@ -393,7 +426,7 @@ impl Confirming {
                 self.keep(renewed).await
             }
             Err(RefreshError::Over(reason)) => {
-                self.renewals.note(name, true);
+                self.renewals.answers(name);
                 metrics::confirmed(name, Confirmed::Over);
                 tracing::info!(provider = name, reason, "the provider has ended a session");
                 let which = Selection::Session(record.id.clone());
@@ -407,14 +440,30 @@ impl Confirming {
                 );
                 Ok(Confirmation::Over)
             }
-            Err(RefreshError::NotAnswered(error)) => {
-                self.renewals.note(name, false);
-                metrics::confirmed(name, Confirmed::Unanswered);
-                tracing::warn!(provider = name, %error, "a session could not be renewed");
-                in_grace(&record, &self.times, now, &self.provider)?;
-                Ok(Confirmation::Holds(record))
+            // Says nothing of anybody else's session, so that theirs are asked about all the same.
+            Err(RefreshError::NotThisOne(error)) => {
+                self.renewals.answers(name);
+                self.renewals.note_unclear(&record.id);
+                self.goes_on_unconfirmed(record, &error)
+            }
+            Err(RefreshError::Away { error, retry_after }) => {
+                self.renewals.does_not_answer(name, retry_after);
+                self.goes_on_unconfirmed(record, &error)
             }
         }
+    }
+
+    /// Lets a session of which nothing could be learnt go on for its grace.
+    fn goes_on_unconfirmed(
+        &self,
+        record: Arc<SessionRecord>,
+        error: &SignInError,
+    ) -> Result<Confirmation, ConfirmError> {
+        let name = self.provider.settings().name.as_str();
+        metrics::confirmed(name, Confirmed::Unanswered);
+        tracing::warn!(provider = name, %error, "a session could not be renewed");
+        in_grace(&record, &self.times, self.clock.now(), &self.provider)?;
+        Ok(Confirmation::Holds(record))
     }
 
     /// Keeps what the provider said, through a short absence of the store.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use openidconnect::{AuthorizationCode, RedirectUrl};
 
 use super::endpoint::callback_name;
+use super::loops::Attempts;
 use super::outcome::{Answer, Outcome};
 use super::start::start_at;
 use super::visit::Visit;
@@ -14,7 +15,7 @@ use crate::audit;
 use crate::flow::{FlowCookies, PendingSignIn};
 use crate::provider::{Provider, SignInError};
 use crate::return_to::ReturnTo;
-use crate::sessions::Kept;
+use crate::sessions::{Issued, Kept};
 
 /// The most characters of a provider's words that are logged.
 const MAX_WORDS: usize = 200;
@@ -112,16 +113,23 @@ impl Site<'_> {
             .await?;
         let candidates = visit.session_candidates(&application.cookie.name);
         let identity = signed_in.identity.clone();
-        let minted = self
+        let issued = self
             .outpost
             .open_session(self.deployment, application, signed_in, &candidates)
             .await?;
-        audit::signed_in(application, &identity, minted.session.session_id());
-        Ok(Outcome::Redirect {
-            to: return_to.as_str().to_owned(),
-        }
-        .with_cookies(minted.cookies)
-        .and_cookies(choice::remember(application, provider)))
+        Ok(match issued {
+            Issued::Cookie(minted) => {
+                audit::signed_in(application, &identity, minted.session.session_id());
+                Outcome::Redirect {
+                    to: return_to.as_str().to_owned(),
+                }
+                .with_cookies(minted.cookies)
+                .and_cookies(choice::remember(application, provider))
+            }
+            // No loop, however often it is tried.
+            Issued::Refused(claims) => Outcome::turned_away(application, &claims)
+                .and_cookies([Attempts::of(visit, application, &return_to).forget()]),
+        })
     }
 
     /// A session could not be renewed without anyone noticing.

@@ -14,7 +14,7 @@ use super::{Failure, Site};
 use crate::application::Application;
 use crate::authority::Authority;
 use crate::metrics::Success;
-use crate::sessions::{ConfirmError, Confirmation, Kept, MintError};
+use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
 use crate::store::{SessionRecord, StoreUnavailable};
 use crate::traces;
 
@@ -183,10 +183,17 @@ impl Site<'_> {
             .await;
         application.counts.renewed(Success::from(&renewed));
         match renewed {
-            Ok(minted) => Found {
+            Ok(Issued::Cookie(minted)) => Found {
                 session: Ok(minted.session),
                 record: Some(record),
                 cookies: minted.cookies,
+                hindered: None,
+            },
+            // Over, and decided upon once more: refused, or as nobody where anyone may pass.
+            Ok(Issued::Refused(claims)) => Found {
+                session: Ok(application.signer.vouch_for(claims)),
+                record: None,
+                cookies: application.cookie.remove(),
                 hindered: None,
             },
             Err(MintError::Ended) => nobody(Unauthenticated::Revoked),

@@ -10,6 +10,7 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
+use url::form_urlencoded;
 
 use super::choice::Choice;
 use super::correlation::fresh;
@@ -151,6 +152,8 @@ pub struct Denied {
     pub signed_in_as: String,
     /// Where to sign out, to come back as someone else.
     pub sign_out_url: String,
+    /// What the application asks for, where it is the outpost's own rule that refuses.
+    pub rule: Option<String>,
 }
 
 impl Denied {
@@ -165,6 +168,7 @@ impl Denied {
             application: application.audience.to_string(),
             signed_in_as: name.clone(),
             sign_out_url: own_url(application, "sign_out"),
+            rule: None,
         }
     }
 }
@@ -221,6 +225,22 @@ impl Outcome {
     pub fn denied(application: &Application, claims: &Claims) -> Self {
         audit::denied(application, claims);
         Self::Denied(Denied::new(application, claims))
+    }
+
+    /// Refuses a person whom the application's own rule does not admit, and who therefore has no
+    /// session, and notes it. Without one, the link to sign out says at which provider.
+    pub fn turned_away(application: &Application, claims: &Claims) -> Answer {
+        audit::denied(application, claims);
+        let mut denied = Denied::new(application, claims);
+        if let Some(provider) = application.providers.of_issuer(&claims.iss) {
+            let name = &provider.settings().name;
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("provider", name)
+                .finish();
+            denied.sign_out_url = format!("{}?{query}", denied.sign_out_url);
+        }
+        denied.rule = application.policy.require.in_words();
+        Self::Denied(denied).with_cookies(application.cookie.remove())
     }
 
     /// This outcome with cookies.
@@ -492,6 +512,7 @@ mod tests {
             application: "wiki".into(),
             signed_in_as: "alice".into(),
             sign_out_url: url(),
+            rule: None,
         };
         let choice = Choice {
             application: "wiki".into(),

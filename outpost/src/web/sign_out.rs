@@ -24,7 +24,15 @@ impl Site<'_> {
         let candidates = visit.session_candidates(&application.cookie.name);
         // A cookie whose window has ended still says which session is meant.
         let at_provider = match application.authenticate(&candidates) {
-            Err(_) => None,
+            // Nobody is signed in here who could be at the provider: whom the application's rule has
+            // refused, and who wants to come as someone else.
+            Err(_) => {
+                let name = visit.chosen_provider();
+                let provider = name.and_then(|name| application.providers.named(&name));
+                provider.and_then(|provider| {
+                    provider.sign_out_url(None, &application.post_logout_uri())
+                })
+            }
             Ok(cookie) => match self.end(application, &cookie).await {
                 Ok(record) => {
                     audit::signed_out(application, cookie.claims_at_issue());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepost_policy::{Presentation, Ruling, Unauthenticated};
+use gatepost_policy::{Presentation, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 use openidconnect::RedirectUrl;
 use url::{Url, form_urlencoded};
@@ -20,7 +20,7 @@ use crate::flow::FlowCookies;
 use crate::metrics::Success;
 use crate::provider::{Provider, SignInError, Unavailable};
 use crate::return_to::ReturnTo;
-use crate::sessions::{ConfirmError, Confirmation, Kept, MintError};
+use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
 use crate::store::SessionRecord;
 
 /// What came of trying to renew.
@@ -214,20 +214,14 @@ impl Site<'_> {
             .await;
         application.counts.renewed(Success::from(&renewed));
         Some(match renewed {
-            Ok(minted) => {
+            Ok(Issued::Cookie(minted)) => {
                 tracing::debug!(application = %application.audience, "session renewed");
-                // A proxy cannot decide on groups that the cookie leaves out, and would send the
-                // browser here again.
-                if minted.session.claims_at_issue().grp_more
-                    && let Some(denied) = self.denied_on_all_groups(application, record)
-                {
-                    return Some(denied.with_cookies(minted.cookies));
-                }
                 Outcome::Redirect {
                     to: return_to.as_str().to_owned(),
                 }
                 .with_cookies(minted.cookies)
             }
+            Ok(Issued::Refused(claims)) => Outcome::turned_away(application, &claims),
             Err(MintError::Ended) => return None,
             Err(error) => self.hindered(application, visit, return_to, Failure::Mint(error)),
         })
@@ -258,20 +252,6 @@ impl Site<'_> {
             }
             None => failure.into(),
         }
-    }
-
-    /// The refusal of a person whom the application's rule does not admit with all their groups.
-    fn denied_on_all_groups(
-        self,
-        application: &Application,
-        record: &SessionRecord,
-    ) -> Option<Outcome> {
-        let whole = self
-            .outpost
-            .whole_session(self.deployment, application, record, None);
-        let claims = whole.claims_at_issue();
-        (application.policy.require.rule(claims) == Ruling::Fails)
-            .then(|| Outcome::denied(application, claims))
     }
 
     /// Sends the browser to a provider.

@@ -370,9 +370,9 @@ async fn signing_out_ends_the_session_at_its_own_provider_and_leads_to_the_choic
     for (link, provider) in [(PARTNERS, &two.partners), (CORPORATE, two.corporate())] {
         let mut browser = two.world.browser();
         let link = link.replace(HOST, "admin.example.com");
-        provider.script().userinfo = json!({"sub": "alice-id", "groups": ["staff"]});
         two.sign_in(&mut browser, &link).await.expect(302);
         let asked = Asked::load("admin.example.com", "/").by(&browser);
+        let asked = asked.with("X-Gatepost-Require", "any=group:root");
         let denied = asked.ask(&two.world, "auth/traefik").await.expect(403);
         let switch = "https://admin.example.com/akprox/sign_out";
         assert!(

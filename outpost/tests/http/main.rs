@@ -10,6 +10,8 @@
     clippy::string_slice
 )]
 
+mod admission;
+mod answers;
 mod backchannel_logout;
 mod believed;
 mod browser;
@@ -18,6 +20,7 @@ mod conformance;
 mod endings;
 mod faults;
 mod forward_auth;
+mod kept_alive;
 mod limits;
 mod machines;
 mod process;

@@ -226,7 +226,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     running.ready().await;
     let client = client().build().expect("a client");
     let base = format!("http://{}/akprox", running.http);
-    let host = "root.example.com";
+    let host = "app.example.com";
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let begun = client
         .get(format!("{base}/start"))
@@ -292,6 +292,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
             .header("X-Forwarded-Host", host)
             .header("X-Forwarded-Uri", uri)
             .header("X-Request-Id", "a b\"")
+            .header("X-Gatepost-Require", "any=group:root")
             .header("Cookie", cookie);
         assert_eq!(
             asked.send().await.expect("an answer").status(),
@@ -312,9 +313,9 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
         "gatepost_build_info{version=\"0.1.0\"} 1",
         "gatepost_decisions_total{application=\"app\",verdict=\"sign_in\"} 1",
         "gatepost_decisions_total{application=\"app\",verdict=\"allow\"} 1",
-        "gatepost_decisions_total{application=\"root\",verdict=\"deny\"} 1",
-        "gatepost_sign_ins_total{application=\"root\",outcome=\"succeeded\"} 1",
-        "gatepost_sign_outs_total{application=\"root\"} 1",
+        "gatepost_decisions_total{application=\"app\",verdict=\"deny\"} 1",
+        "gatepost_sign_ins_total{application=\"app\",outcome=\"succeeded\"} 1",
+        "gatepost_sign_outs_total{application=\"app\"} 1",
         "gatepost_failures_total{reason=\"unknown_host\"} 1",
         "gatepost_provider_available{provider=\"main\"} 1",
         "gatepost_store_duration_seconds_count{operation=\"insert\"} 1",
@@ -335,7 +336,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
             .await_line(move |line| line["target"] == "audit" && line["event"] == event)
     };
     let signed_in = audited("sign_in");
-    assert_eq!(signed_in["application"], "root");
+    assert_eq!(signed_in["application"], "app");
     assert_eq!(signed_in["subject"], "\"alice-id\"");
     assert_eq!(signed_in["span"]["id"], "from-the-proxy");
     assert_eq!(signed_in["span"]["trace_id"], trace);

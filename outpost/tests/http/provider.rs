@@ -84,6 +84,17 @@ pub(crate) enum KeysAnswer {
 
 type Change = Box<dyn Fn(&mut Value) + Send>;
 
+/// Status, headers and body of an answer.
+pub(crate) type Raw = (u16, &'static [(&'static str, &'static str)], &'static str);
+
+fn raw((status, headers, body): Raw) -> Response {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response.body(Body::from(body)).expect("a response")
+}
+
 /// What the provider does.
 pub(crate) struct Script {
     pub(crate) signature: Signature,
@@ -92,6 +103,10 @@ pub(crate) struct Script {
     pub(crate) userinfo: Value,
     pub(crate) token_response: Change,
     pub(crate) token_status: StatusCode,
+    /// What a refresh token is answered instead, with these headers.
+    pub(crate) refresh_answer: Option<Raw>,
+    /// What userinfo answers instead.
+    pub(crate) userinfo_answer: Option<Raw>,
     pub(crate) discovery: Change,
     pub(crate) keys: Change,
     pub(crate) keys_answer: KeysAnswer,
@@ -153,6 +168,11 @@ impl Provider {
             .await
             .expect("a port");
         let issuer = format!("http://{}", listener.local_addr().expect("an address"));
+        Self::serve(listener, issuer)
+    }
+
+    /// One that calls itself so, wherever it listens.
+    pub(crate) fn serve(listener: tokio::net::TcpListener, issuer: String) -> Self {
         let script = Script {
             signature: Signature::Genuine,
             header: unchanged(),
@@ -160,6 +180,8 @@ impl Provider {
             userinfo: json!({"sub": "alice-id", "groups": ["staff", "admins"]}),
             token_response: unchanged(),
             token_status: StatusCode::OK,
+            refresh_answer: None,
+            userinfo_answer: None,
             discovery: unchanged(),
             keys: unchanged(),
             keys_answer: KeysAnswer::Keys,
@@ -459,6 +481,9 @@ async fn token(
     {
         script.exchanges -= 1;
         script.refreshes += 1;
+        if let Some(answer) = script.refresh_answer {
+            return raw(answer);
+        }
         if form.get("refresh_token") != Some(&script.refresh_token) {
             return refuse("invalid_grant");
         }
@@ -565,6 +590,9 @@ async fn userinfo(State(provider): State<Provider>, headers: HeaderMap) -> Respo
         .is_some_and(|sent| *sent == "Bearer the-access-token");
     if script.down || !authorized {
         return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if let Some(answer) = script.userinfo_answer {
+        return raw(answer);
     }
     Json(script.userinfo.clone()).into_response()
 }

@@ -21,7 +21,7 @@ use crate::provider::Provider;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
-const HOST: &str = "root.example.com";
+const HOST: &str = "app.example.com";
 
 /// What a collector on loopback has been sent.
 #[derive(Clone, Default)]
@@ -154,6 +154,7 @@ async fn a_request_is_a_span_of_the_proxys_trace_with_what_it_waited_for_below()
         .header("X-Forwarded-Proto", "https")
         .header("X-Forwarded-Host", HOST)
         .header("X-Forwarded-Uri", "/?secret=of-the-application")
+        .header("X-Gatepost-Require", "any=group:root")
         .header("Cookie", &session);
     let denied = asked.send().await.expect("an answer");
     assert_eq!(denied.status(), StatusCode::FORBIDDEN);
@@ -169,7 +170,7 @@ async fn a_request_is_a_span_of_the_proxys_trace_with_what_it_waited_for_below()
         ("http.request.method", "GET"),
         ("http.route", "callback"),
         ("http.response.status_code", "302"),
-        ("gatepost.application", "root"),
+        ("gatepost.application", "app"),
     ] {
         assert_eq!(attribute(callback, key).as_deref(), Some(value), "{key}");
     }
@@ -193,7 +194,7 @@ async fn a_request_is_a_span_of_the_proxys_trace_with_what_it_waited_for_below()
     let asked = asked.expect("a span");
     assert!(asked.parent_span_id.is_empty(), "nobody named a trace");
     for (key, value) in [
-        ("gatepost.application", "root"),
+        ("gatepost.application", "app"),
         ("gatepost.verdict", "deny"),
         ("http.response.status_code", "403"),
     ] {

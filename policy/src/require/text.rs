@@ -1,6 +1,7 @@
 //! A rule as the text of a header: how a proxy tells the outpost what else must hold.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Condition, Require};
@@ -36,6 +37,25 @@ impl Require {
             percent::push_encoded(&mut text, name.as_bytes());
         }
         (!text.is_empty()).then_some(text)
+    }
+
+    /// The rule as people read it, like `group:staff | group:board & emailDomain:example.com`;
+    /// `None` for the rule that admits everyone.
+    pub fn in_words(&self) -> Option<String> {
+        let words = |conditions: &[Condition], between: &str| {
+            let words = conditions.iter().map(|condition| {
+                let (kind, name) = condition.parts();
+                [kind, ":", name].concat()
+            });
+            words.collect::<Vec<_>>().join(between)
+        };
+        let parts = [words(&self.any, " | "), words(&self.all, " & ")];
+        let parts: Vec<&str> = parts
+            .iter()
+            .map(String::as_str)
+            .filter(|part| !part.is_empty())
+            .collect();
+        (!parts.is_empty()).then(|| parts.join(" & "))
     }
 
     /// The rule of a text that [`Self::to_text`] wrote.
@@ -83,8 +103,6 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use proptest::prelude::*;
 
     use super::*;

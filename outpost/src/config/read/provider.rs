@@ -7,7 +7,7 @@ use gatepost_policy::config::Fields;
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 
 use super::read_file;
-use crate::config::{ClientAuthentication, ProviderSettings, SignOut};
+use crate::config::{ClientAuthentication, ProviderSettings, SignOut, UnverifiedEmail};
 
 pub(super) fn provider(
     mut fields: Fields<'_>,
@@ -51,6 +51,11 @@ pub(super) fn provider(
             "expected a claim's name, or a path like `realm_access.roles`",
         );
     }
+    let addresses = [
+        ("drop", UnverifiedEmail::Drop),
+        ("accept", UnverifiedEmail::Accept),
+    ];
+    let unverified_email = fields.choice("unverifiedEmail", &addresses);
     let sign_outs = [
         ("provider", SignOut::AtProvider),
         ("local", SignOut::LocalOnly),
@@ -78,6 +83,7 @@ pub(super) fn provider(
             .map(Scope::new)
             .collect(),
         groups_claim,
+        unverified_email: unverified_email.unwrap_or_default(),
         sign_out,
         authorities,
         known: None,

@@ -344,6 +344,12 @@ pub const KEYS: &[Key] = &[
         "Where the groups stand in the ID token or in userinfo, like `realm_access.roles`.",
     ),
     key(
+        "providers[].unverifiedEmail",
+        Kind::Choice(&["drop", "accept"]),
+        "drop",
+        "`accept`: applications are told of addresses that the provider says are unverified.",
+    ),
+    key(
         "providers[].signOut",
         Kind::Choice(&["provider", "local"]),
         "provider",

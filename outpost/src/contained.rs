@@ -1,0 +1,89 @@
+//! The second line of defence against panics.
+//!
+//! No byte of a client or a provider is to panic anything. Should one do so all the same, in a
+//! library or here, it costs the request or the attempt that it came with, and not the process with
+//! everybody's sessions. A panic anywhere else ends the process, as `panic = "abort"` would: a task
+//! that follows revocations, say, must not be missing unseen.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+
+thread_local! {
+    /// Whether what this thread does now is contained.
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Work panicked, and is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a bug: this ended in a panic, which the log has above")]
+pub struct Panicked;
+
+/// Contains this thread's panics until it is dropped.
+struct Containing(bool);
+
+impl Containing {
+    fn begin() -> Self {
+        Self(CONTAINED.replace(true))
+    }
+}
+
+impl Drop for Containing {
+    fn drop(&mut self) {
+        CONTAINED.set(self.0);
+    }
+}
+
+/// Has every panic end the process that is not [`contained`]. For the program, which is built to
+/// unwind.
+pub fn abort_on_others() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        if !CONTAINED.get() {
+            std::process::abort();
+        }
+    }));
+}
+
+/// Does work of which a panic is contained.
+///
+/// Nothing that the work has half done is seen by others: what requests share is replaced as a
+/// whole, or locked by what takes no notice of panics and is not held over one.
+///
+/// # Errors
+///
+/// [`Panicked`].
+pub async fn contained<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let containing = Containing::begin();
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        drop(containing);
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(_) => std::task::Poll::Ready(Err(Panicked)),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_costs_the_work_that_it_came_with() {
+        assert_eq!(contained(async { 7 }).await, Ok(7));
+        let work = async {
+            tokio::task::yield_now().await;
+            assert!(CONTAINED.get());
+            if CONTAINED.get() {
+                panic!("made up");
+            }
+        };
+        assert_eq!(contained(work).await, Err(Panicked));
+        assert!(!CONTAINED.get());
+    }
+}

@@ -1,0 +1,184 @@
+//! Forms that are posted to a provider by the client that the outpost is, or by a program.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use openidconnect::AsyncHttpClient as _;
+use serde_json::{Map, Value};
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
+use super::unchecked::Object;
+use super::{Discovered, Provider, SignInError};
+
+/// What the token endpoint is called in messages.
+pub(super) const TOKEN_ENDPOINT: &str = "token endpoint";
+
+/// The most characters of a provider's words that are logged.
+const MAX_WORDS: usize = 200;
+
+/// Who asks, and how it shows that (RFC 6749 §2.3.1).
+pub(super) struct Client<'a> {
+    pub(super) id: &'a str,
+    pub(super) secret: Option<&'a str>,
+    pub(super) by_post: bool,
+}
+
+/// A form that is being filled in. It may hold passwords.
+pub(super) struct Form(Zeroizing<String>);
+
+impl Form {
+    pub(super) fn new() -> Self {
+        Self(Zeroizing::default())
+    }
+
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
+        for part in form_urlencoded::byte_serialize(name.as_bytes()) {
+            self.0.push_str(part);
+        }
+        self.0.push('=');
+        for part in form_urlencoded::byte_serialize(value.as_bytes()) {
+            self.0.push_str(part);
+        }
+        self
+    }
+}
+
+/// What came of a form. The body is never shown: it may hold tokens.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The answer as an object; empty where it is a refusal without one.
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError::Unreadable`] for the server's own trouble, and for a consent that is no
+    /// object.
+    pub(super) fn read(
+        self,
+        endpoint: &'static str,
+    ) -> Result<(StatusCode, Map<String, Value>), SignInError> {
+        let status = self.status;
+        if status.is_server_error() {
+            return Err(unreadable(endpoint, format!("it answers {status}")));
+        }
+        let answer = serde_json::from_slice(&self.body).map(|Object(answer)| answer);
+        if status.is_success() {
+            let answer = answer.map_err(|_| unreadable(endpoint, "no JSON object".to_owned()))?;
+            return Ok((status, answer));
+        }
+        Ok((status, answer.unwrap_or_default()))
+    }
+
+    /// The code of a refusal and its words (RFC 6749 §5.2), or the code of the challenge where the
+    /// body has none (RFC 6750 §3).
+    pub(super) fn refusal(&self) -> Option<(String, String)> {
+        let Object(answer) = serde_json::from_slice(&self.body).unwrap_or_default();
+        let words = |name: &str| {
+            let text = answer.get(name).and_then(Value::as_str);
+            text.map(|text| text.chars().take(MAX_WORDS).collect::<String>())
+        };
+        if let Some(code) = words("error") {
+            return Some((code, words("error_description").unwrap_or_default()));
+        }
+        let challenge = self.headers.get(http::header::WWW_AUTHENTICATE)?;
+        let (_, rest) = challenge.to_str().ok()?.split_once("error=\"")?;
+        let (code, _) = rest.split_once('"')?;
+        Some((code.chars().take(MAX_WORDS).collect(), String::new()))
+    }
+
+    /// Whether its body says that it is JSON, or does not say what it is.
+    pub(super) fn may_be_json(&self) -> bool {
+        self.headers.get(CONTENT_TYPE).is_none_or(|kind| {
+            let json = "application/json";
+            let kind = kind.as_bytes().get(..json.len());
+            kind.is_some_and(|kind| kind.eq_ignore_ascii_case(json.as_bytes()))
+        })
+    }
+
+    /// For how long the server asks to be left alone (RFC 9110 §10.2.3), where it says so in
+    /// seconds.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
+        value.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+impl Provider {
+    /// The client that the outpost is.
+    pub(super) fn client(&self, found: &Discovered) -> Client<'_> {
+        let settings = self.settings();
+        Client {
+            id: settings.client_id.as_str(),
+            secret: settings.client_secret.as_ref().map(|s| s.secret().as_str()),
+            by_post: super::authenticates_by_post(settings, &found.metadata),
+        }
+    }
+
+    /// Posts a form.
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError::Unreachable`] where no answer comes.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        endpoint: &'static str,
+        client: &Client<'_>,
+        form: Form,
+    ) -> Result<Answer, SignInError> {
+        let mut request = Request::post(url.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json");
+        let form = match client.secret {
+            Some(secret) if !client.by_post => {
+                let encode = |text: &str| -> String {
+                    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+                };
+                let pair = Zeroizing::new(format!("{}:{}", encode(client.id), encode(secret)));
+                let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(&*pair)));
+                let mut value = HeaderValue::from_str(&value)
+                    .map_err(|error| unreadable(endpoint, error.to_string()))?;
+                value.set_sensitive(true);
+                request = request.header(AUTHORIZATION, value);
+                form
+            }
+            secret => {
+                let form = form.with("client_id", client.id);
+                match secret {
+                    Some(secret) => form.with("client_secret", secret),
+                    None => form,
+                }
+            }
+        };
+        let request = request
+            .body(form.0.as_bytes().to_vec())
+            .map_err(|error| unreadable(endpoint, error.to_string()))?;
+        let unreachable = |source| SignInError::Unreachable { endpoint, source };
+        let (parts, body) = self
+            .http
+            .call(request)
+            .await
+            .map_err(unreachable)?
+            .into_parts();
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
+    }
+}
+
+fn unreadable(endpoint: &'static str, reason: String) -> SignInError {
+    SignInError::Unreadable { endpoint, reason }
+}
