@@ -11,6 +11,8 @@
 //   refreshTokens  false for a provider that gives none
 //   programs  optional, by client id: secret, groups; clients that get tokens for themselves
 //   resources optional: what access tokens may be for (RFC 8707), as JWTs
+//   resetsKeptConnections  true to reset the outpost's connections at their second request, as a
+//             server does that closes one in the moment of its use
 //   lifetimes optional, seconds: accessToken, refreshToken, session
 //
 // Made for tests: keys are new at every start, nothing is stored, passwords are in the clear.
@@ -239,7 +241,17 @@ async function interaction(request, response) {
 }
 
 const callback = provider.callback();
+const used = new WeakSet();
 const server = createServer(async (request, response) => {
+  const { socket } = request;
+  if (config.resetsKeptConnections && request.headers['user-agent']?.startsWith('gatepost/')) {
+    if (used.has(socket)) {
+      console.log('reset a kept connection');
+      socket.resetAndDestroy();
+      return;
+    }
+    used.add(socket);
+  }
   try {
     if (request.url.startsWith('/interaction/')) await interaction(request, response);
     else await callback(request, response);

@@ -18,6 +18,7 @@ const TARGETS: &[&str] = &[
     "callback",
     "decisions",
     "logout_token",
+    "provider",
 ];
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 //!
 //! `docs/security.md` says which attack each stands for.
 
+mod admission;
 mod fronts;
 mod limits;
 mod requests;

@@ -43,7 +43,9 @@ fn sign_out() -> Result<()> {
 /// Every page, looked at by axe-core.
 #[test]
 fn pages() -> Result<()> {
-    let app = ApplicationSpec::new("app").set("require", &json!({ "groups": ["admins"] }));
+    // Whom the outpost's rule refused too would see its page, and not the plugin's.
+    let rule = json!({ "groups": ["admins"] });
+    let app = ApplicationSpec::new("app").set_in_plugin("require", &rule);
     let stack = Stack::builder().application(app).start()?;
     browser::look_at_pages(Pages::OfThePlugin, &stack.app().url("/"))
 }

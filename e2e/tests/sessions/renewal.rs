@@ -44,6 +44,52 @@ fn a_renewal_brings_the_groups_of_the_moment() -> Result<()> {
     })
 }
 
+/// Row A14: behind a plugin without a rule, a session whose groups are gone ends at its renewal.
+#[test]
+fn a_session_that_the_outposts_rule_refuses_ends_at_its_renewal() -> Result<()> {
+    let rule = json!({ "groups": ["admins"] });
+    let app = ApplicationSpec::new("app").set_in_outpost("require", &rule);
+    let stack = Stack::builder()
+        .application(app)
+        .outpost(&short_windows())
+        .revoked_file()
+        .start()?;
+    let page = stack.app().url("/");
+    let alice = Client::new()?;
+    let journey = alice.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    take_groups(&stack, "alice")?;
+    until("the session to end", PATIENCE, || {
+        let journey = alice.open(&another_page(&stack))?;
+        Ok((journey.landed.status == StatusCode::FORBIDDEN).then_some(()))
+    })?;
+    let status = alice.fetch(Method::GET, &page).send()?.status();
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    Ok(())
+}
+
+/// Row B9: the provider resets each of the outpost's connections on which a second request comes.
+#[test]
+fn a_connection_that_is_closed_in_the_moment_of_its_use_loses_nothing() -> Result<()> {
+    let stack = Stack::builder()
+        .outpost(&short_windows())
+        .provider(&json!({ "resetsKeptConnections": true, "groupsIn": "userinfo" }))
+        .start()?;
+    let page = stack.app().url("/");
+    let alice = Client::new()?;
+    let journey = alice.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    until("three renewals", PATIENCE, || {
+        let journey = alice.open(&another_page(&stack))?;
+        assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+        assert!(!visited(&journey, &stack), "{journey}");
+        Ok((grants(&stack, "refresh_token") >= 3).then_some(()))
+    })?;
+    let reset = stack.provider().output().matches("reset a kept").count();
+    assert!(reset >= 4, "{}", stack.provider().output());
+    Ok(())
+}
+
 #[test]
 fn one_of_many_tabs_renews_and_the_others_get_what_came_of_it() -> Result<()> {
     let times = json!({ "session": { "window": "1h", "refreshAfter": "5s" } });

@@ -58,6 +58,16 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// An answer without headers.
+    #[cfg(test)]
+    pub(super) fn of(status: StatusCode, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body,
+        }
+    }
+
     /// The answer as an object; empty where it is a refusal without one.
     ///
     /// # Errors

@@ -161,3 +161,54 @@ fn is_everybodys(code: &str) -> bool {
 fn is_bearer(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(body: &[u8]) -> Result<Tokens, NoTokens> {
+        Tokens::read(&Answer::of(StatusCode::OK, body.to_vec()))
+    }
+
+    proptest! {
+        #[test]
+        fn an_access_token_that_is_kept_can_be_shown(token in "\\PC*|.*", kind in "(?i)bearer|.*") {
+            let body = serde_json::json!({"access_token": token, "token_type": kind});
+            let tokens = read(body.to_string().as_bytes()).expect("tokens");
+            if let Ok(access) = tokens.access() {
+                let header = format!("Bearer {}", access.secret());
+                prop_assert!(HeaderValue::from_str(&header).is_ok());
+                prop_assert!(kind.eq_ignore_ascii_case("bearer"));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            status in 100_u16..600,
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let _ = Tokens::read(&Answer::of(status, body));
+        }
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_is_refused() {
+        let body = br#"{"access_token": "a", "token_type": "Bearer", "access_token": "b"}"#;
+        assert!(matches!(read(body), Err(NoTokens::Unreadable(_))));
+    }
+
+    #[test]
+    fn no_token_is_shown() {
+        let body = br#"{"access_token": "hush1", "token_type": "Bearer", "refresh_token": "hush2",
+            "id_token": "hush3"}"#;
+        let shown = format!("{:?}", read(body));
+        assert!(!shown.contains("hush"), "{shown}");
+        let body = br#"{"access_token": "hush1", "token_type": "hush", "id_token": {}}"#;
+        let shown = format!("{:?}", read(body));
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}

@@ -128,6 +128,7 @@ impl Site<'_> {
             }
             // No loop, however often it is tried.
             Issued::Refused(claims) => Outcome::turned_away(application, &claims)
+                .and_cookies(choice::remember(application, provider))
                 .and_cookies([Attempts::of(visit, application, &return_to).forget()]),
         })
     }

@@ -230,6 +230,7 @@ impl Outcome {
     /// Refuses a person whom the application's own rule does not admit, and who therefore has no
     /// session, and notes it. Without one, the link to sign out says at which provider.
     pub fn turned_away(application: &Application, claims: &Claims) -> Answer {
+        application.counts.decided(Verdict::Deny);
         audit::denied(application, claims);
         let mut denied = Denied::new(application, claims);
         if let Some(provider) = application.providers.of_issuer(&claims.iss) {
