@@ -29,13 +29,16 @@ const GUEST_SUITE: &[&str] = &["--package", "gatepost-plugin", "--test", "guest"
 pub(crate) struct Arguments {
     /// Only these sections; without this, all
     #[arg(long, value_enum, value_delimiter = ',')]
-    only: Vec<Section>,
+    only: Vec<Only>,
     /// Only tests whose name contains this text; leaves out format, lints and docs
     filter: Option<String>,
 }
 
+/// What `--only` names: sections, each by itself or several by one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Section {
+enum Only {
+    /// What is done within a minute when it is built: format and unit tests
+    Fast,
     /// rustfmt
     Format,
     /// Clippy, warnings as errors, for this machine and for the plugin's target
@@ -48,30 +51,85 @@ enum Section {
     Guest,
     /// The npm package, in every runtime that it is for
     Js,
-    /// Real Traefik, provider and browser
+    /// All suites with real proxies, providers and browsers
     E2e,
+    /// End to end: what a user meets, with Traefik and a browser
+    Scenarios,
+    /// End to end: hostile requests through every proxy
+    Attacks,
+    /// End to end: every configuration that the docs show
+    Deployments,
+    /// End to end: stores, renewal and replicas
+    Sessions,
+    /// End to end: in the place of authentik's outpost
+    Authentik,
+}
+
+impl Only {
+    fn sections(self) -> Vec<Section> {
+        match self {
+            Self::Fast => vec![Section::Format, Section::Unit],
+            Self::Format => vec![Section::Format],
+            Self::Lints => vec![Section::Lints],
+            Self::Docs => vec![Section::Docs],
+            Self::Unit => vec![Section::Unit],
+            Self::Guest => vec![Section::Guest],
+            Self::Js => vec![Section::Js],
+            Self::E2e => E2E_SUITES.iter().copied().map(Section::E2e).collect(),
+            Self::Scenarios => vec![Section::E2e("scenarios")],
+            Self::Attacks => vec![Section::E2e("attacks")],
+            Self::Deployments => vec![Section::E2e("deployments")],
+            Self::Sessions => vec![Section::E2e("sessions")],
+            Self::Authentik => vec![Section::E2e("authentik")],
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    Format,
+    Lints,
+    Docs,
+    Unit,
+    Guest,
+    Js,
+    /// A suite of the end-to-end tests, by the name of its test program.
+    E2e(&'static str),
 }
 
 impl Section {
-    const ALL: [Self; 7] = [
-        Self::Format,
-        Self::Lints,
-        Self::Docs,
-        Self::Unit,
-        Self::Guest,
-        Self::Js,
-        Self::E2e,
-    ];
+    /// All of them, in the order in which they run: what fails soonest first.
+    fn all() -> impl Iterator<Item = Self> {
+        let suites = E2E_SUITES.iter().copied().map(Self::E2e);
+        [
+            Self::Format,
+            Self::Lints,
+            Self::Docs,
+            Self::Unit,
+            Self::Guest,
+            Self::Js,
+        ]
+        .into_iter()
+        .chain(suites)
+    }
 
-    fn title(self) -> &'static str {
+    fn title(self) -> String {
         match self {
-            Self::Format => "format",
-            Self::Lints => "lints",
-            Self::Docs => "docs",
-            Self::Unit => "unit, property and documentation tests",
-            Self::Guest => "the built plugin",
-            Self::Js => "the session in JavaScript",
-            Self::E2e => "end to end",
+            Self::Format => "format".into(),
+            Self::Lints => "lints".into(),
+            Self::Docs => "docs".into(),
+            Self::Unit => "unit, property and documentation tests".into(),
+            Self::Guest => "the built plugin".into(),
+            Self::Js => "the session in JavaScript".into(),
+            Self::E2e(suite) => format!("end to end: {suite}"),
+        }
+    }
+
+    /// Whether it runs tests that have names, among which a filter can choose.
+    fn has_named_tests(self) -> bool {
+        match self {
+            Self::Format | Self::Lints | Self::Docs => false,
+            Self::Unit | Self::Guest | Self::Js | Self::E2e(_) => true,
         }
     }
 
@@ -101,16 +159,13 @@ impl Section {
                 js::build(None)?;
                 tests(&mut js::test_command(filter)?)
             }
-            Self::E2e => {
+            Self::E2e(suite) => {
                 setup::everything()?;
                 build::default_plugin()?;
                 build::outpost()?;
                 js::build(None)?;
                 let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
-                command.args(["--package", "gatepost-e2e"]);
-                for suite in E2E_SUITES {
-                    command.args(["--test", suite]);
-                }
+                command.args(["--package", "gatepost-e2e", "--test", suite]);
                 tests(command.args(filter))
             }
         }
@@ -120,19 +175,20 @@ impl Section {
 /// Runs what is asked for and says how it went.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let filter = arguments.filter.as_deref();
+    let only: Vec<Section> = arguments
+        .only
+        .iter()
+        .flat_map(|only| only.sections())
+        .collect();
     let chosen = |section: &Section| {
-        if !arguments.only.is_empty() {
-            return arguments.only.contains(section);
+        if !only.is_empty() {
+            return only.contains(section);
         }
-        filter.is_none()
-            || matches!(
-                section,
-                Section::Unit | Section::Guest | Section::Js | Section::E2e
-            )
+        filter.is_none() || section.has_named_tests()
     };
     let started = Instant::now();
     let mut total = Counts::default();
-    for section in Section::ALL.into_iter().filter(chosen) {
+    for section in Section::all().filter(chosen) {
         println!("\n=== {} ===", section.title());
         let section_started = Instant::now();
         let counts = section.run(filter).unwrap_or_else(|error| {
