@@ -6,6 +6,7 @@ mod admission;
 mod fronts;
 mod limits;
 mod requests;
+mod said;
 mod sent;
 mod shown;
 mod traefiks;
