@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,8 @@ pub struct Limits {
     limiter: Option<RateLimiter<Client, Places, DefaultClock>>,
     providers: Mutex<VecDeque<Client>>,
     refusals: Mutex<Refusals>,
+    /// Whether it has been said that a proxy does not name its clients.
+    unnamed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +94,7 @@ impl Limits {
             limiter,
             providers: Mutex::default(),
             refusals: Mutex::default(),
+            unnamed: AtomicBool::new(false),
         }
     }
 
@@ -100,13 +104,17 @@ impl Limits {
     }
 
     /// Counts a request of this client. Nobody is `None`: a proxy that does not say for whom it
-    /// asks would have all of its clients share one limit.
+    /// asks would have all of its clients share one limit, and is named in the log instead.
     ///
     /// # Errors
     ///
     /// [`TooMany`], and then the request is not to be served.
     pub fn count(&self, client: Option<Client>) -> Result<(), TooMany> {
-        let (Some(limiter), Some(client)) = (&self.limiter, client) else {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        let Some(client) = client else {
+            self.note_unnamed();
             return Ok(());
         };
         limiter.check_key(&client).map_err(|until| {
@@ -143,6 +151,17 @@ impl Limits {
         if let Some(client) = client.filter(|client| !providers.contains(client)) {
             providers.truncate(MAX_PROVIDERS - 1);
             providers.push_front(client);
+        }
+    }
+
+    /// Says in the log, once, that a proxy does not name its clients.
+    fn note_unnamed(&self) {
+        if !self.unnamed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a trusted proxy does not say in `X-Forwarded-For` whom a request is from, so \
+                 `rateLimit` does not count it: have the proxy set that header to its client's \
+                 address"
+            );
         }
     }
 

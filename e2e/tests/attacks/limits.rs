@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::proxies::LoadBalancer;
+use gatepost_e2e::wire::Wire;
 use gatepost_e2e::{Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -46,6 +47,29 @@ fn a_client_that_floods_through_a_load_balancer_is_refused_and_no_other() -> Res
         floods(&site, shown)?;
         drop(running);
     }
+    Ok(())
+}
+
+/// Part C, `rateLimit`: a proxy that does not say whom it asks for would have all of its people share
+/// one limit. It has none, and the log says so once.
+#[test]
+fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
+    let site = site(SHOWN.first().context("a configuration")?)?;
+    let url = site.url("wiki", "/")?;
+    let host = format!("{}:{}", url.host_str().context("a host")?, site.ports().web);
+    for _ in 0..20 {
+        let mut wire = Wire::connect(site.ports().outpost)?;
+        let headers = [
+            ("Host", &*host),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Accept", "text/html"),
+        ];
+        wire.request("GET /akprox/start", &headers)?;
+        assert_eq!(wire.head()?.status, 302);
+    }
+    let log = site.outpost().output();
+    let said = log.matches("does not say in `X-Forwarded-For`").count();
+    assert_eq!(said, 1, "{log}");
     Ok(())
 }
 
