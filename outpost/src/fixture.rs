@@ -13,7 +13,7 @@ pub(crate) const KEYS: [&str; 2] = [
 ];
 
 /// `wiki` on `https://app.example.com`, `plain` on `http://app.localhost:8080`, `either` with two
-/// providers on `https://either.example.com`, and `intranet` for all of `example.org` with the
+/// providers on `https://either.example.com`, `admins` for that group, and `intranet` for all of `example.org` with the
 /// outpost on `https://auth.example.org`.
 pub(crate) fn deployment(keys: &[&str]) -> Deployment {
     let keys = keys.join("', '");
@@ -27,6 +27,8 @@ applications:
   - {{name: wiki, externalUrl: 'https://app.example.com', provider: main}}
   - {{name: plain, externalUrl: 'http://app.localhost:8080', provider: main, outpostPrefix: /sso}}
   - {{name: either, externalUrl: 'https://either.example.com', providers: [main, other]}}
+  - {{name: admins, externalUrl: 'https://admins.example.com', provider: main,
+      require: {{groups: [admins]}}}}
   - {{name: intranet, mode: domain, externalUrl: 'https://auth.example.org', provider: main,
       cookieDomain: example.org}}
 "

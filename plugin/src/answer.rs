@@ -34,10 +34,17 @@ pub(crate) fn redirect(location: String) -> Respond {
     answer
 }
 
-/// Tells anything else that it has to sign in, and where; and a `probe` that it is authentic,
-/// which shows `gatepost check` that keys and names are those of the outpost.
-pub(crate) fn unauthenticated(application: &Audience, sign_in: &str, probe: bool) -> Respond {
-    let session = if probe { r#""probe":"known","# } else { "" };
+/// Tells anything else that it has to sign in, and where. A session that `gatepost check` has
+/// signed is shown that it is authentic, so that keys and names are those of the outpost, and the
+/// rule here, whose text needs no escape.
+pub(crate) fn unauthenticated(
+    application: &Audience,
+    sign_in: &str,
+    rule: Option<&str>,
+) -> Respond {
+    let session = rule.map_or_else(String::new, |rule| {
+        format!(r#""probe":"known","require":"{rule}","#)
+    });
     let body = format!(
         r#"{{"error":"unauthenticated","message":"sign in first",{session}"signIn":{}}}"#,
         json_text(sign_in)

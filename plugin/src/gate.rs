@@ -122,6 +122,16 @@ impl Open {
         };
 
         let decision = config.policy.decide(&View(host), session);
+        if let (Decision::SignIn(_), Ok(entry)) = (&decision, &found)
+            && entry.authentic.session_id().is_of_nobody()
+        {
+            // `gatepost check` has signed it, to see whether we have the outpost's keys and rule.
+            let rule = config.rule_text.as_deref().unwrap_or_default();
+            let start = format!("{}/start", config.sign_in.base());
+            let answer = answer::unauthenticated(&config.application, &start, Some(rule));
+            host.respond(answer);
+            return Outcome::Answered;
+        }
         let tunnel = matches!(decision, Decision::MethodNotAllowed);
         if config.fallback == Fallback::Route && !tunnel {
             match &decision {
@@ -160,11 +170,9 @@ impl Open {
             },
             Decision::SignIn(reason) => {
                 log_refusal(config, host, &reason);
-                // `gatepost check` has signed it, to see whether we have the outpost's keys.
-                let probe = found.is_ok_and(|it| it.authentic.session_id().is_of_nobody());
-                require_sign_in(config, host, how(), probe);
+                require_sign_in(config, host, how());
             }
-            Decision::Defer(Deferral::MoreGroups) => require_sign_in(config, host, how(), false),
+            Decision::Defer(Deferral::MoreGroups) => require_sign_in(config, host, how()),
             Decision::Defer(Deferral::Authorization) => {
                 log(
                     config,
@@ -173,7 +181,7 @@ impl Open {
                     "credentials cannot be checked here: `machines` needs `fallback: route`",
                 );
                 // A program sent them, whatever it accepts: a page to sign in helps it nothing.
-                require_sign_in(config, host, Presentation::Data, false);
+                require_sign_in(config, host, Presentation::Data);
             }
             Decision::Deny(denial) => {
                 log_denial(config, host, &denial);
@@ -396,8 +404,8 @@ fn is_for_the_outpost(config: &Config, host: &impl Host) -> bool {
     config.sign_in.prefix().contains(host.target().as_ref())
 }
 
-/// Answers someone who has no session in force. Only a `probe` learns that its own is authentic.
-fn require_sign_in(config: &Config, host: &impl Host, how: Presentation, probe: bool) {
+/// Answers someone who has no session in force.
+fn require_sign_in(config: &Config, host: &impl Host, how: Presentation) {
     if is_for_the_outpost(config, host) {
         let prefix = config.sign_in.prefix();
         log(
@@ -413,7 +421,7 @@ fn require_sign_in(config: &Config, host: &impl Host, how: Presentation, probe: 
     host.respond(match how {
         Presentation::PageLoad => answer::redirect(sign_in(config, host)),
         Presentation::Form => answer::not_delivered(&start),
-        Presentation::Data => answer::unauthenticated(&config.application, &start, probe),
+        Presentation::Data => answer::unauthenticated(&config.application, &start, None),
     });
 }
 

@@ -117,6 +117,21 @@ impl Require {
         self.rule(claims).and(narrower)
     }
 
+    /// Whether it can be seen that everyone whom this rule admits is admitted by `other`: its
+    /// entries are all here, or are more than those here.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let among = |conditions: &[Condition], all: &[Condition]| {
+            conditions.iter().all(|condition| all.contains(condition))
+        };
+        let any_holds = other.any.is_empty()
+            || (!self.any.is_empty() && among(&self.any, &other.any))
+            || self
+                .all
+                .iter()
+                .any(|condition| other.any.contains(condition));
+        any_holds && among(&other.all, &self.all)
+    }
+
     /// The groups the rule names: those that a cookie must not leave out.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.any
@@ -177,6 +192,27 @@ mod tests {
             groups: owned(groups),
             email_domains: owned(domains),
             ..Lists::default()
+        }
+    }
+
+    #[test]
+    fn a_rule_is_within_another_where_it_asks_for_as_much() {
+        let none = Lists::default;
+        let any = |groups: &[&str]| Require::new(lists(groups, &[]), none());
+        let all = |groups: &[&str]| Require::new(none(), lists(groups, &[]));
+        for (own, other, expected) in [
+            (any(&[]), any(&[]), true),
+            (any(&["a"]), any(&[]), true),
+            (any(&[]), any(&["a"]), false),
+            (any(&["a"]), any(&["a"]), true),
+            (any(&["a"]), any(&["b", "a"]), true),
+            (any(&["b", "a"]), any(&["a"]), false),
+            (all(&["a", "b"]), all(&["a"]), true),
+            (all(&["a"]), all(&["a", "b"]), false),
+            (all(&["a"]), any(&["a", "b"]), true),
+            (any(&["a"]), all(&["a"]), false),
+        ] {
+            assert_eq!(own.is_within(&other), expected, "{own:?} {other:?}");
         }
     }
 

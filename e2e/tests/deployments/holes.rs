@@ -100,3 +100,31 @@ fn a_path_that_a_client_names_is_found() -> Result<()> {
     }
     Ok(())
 }
+
+/// Row A14: a plugin that admits whom the outpost's rule refuses, in both of its ways.
+#[test]
+fn a_plugin_whose_rule_is_wider_than_the_outposts_is_found() -> Result<()> {
+    for (file, middleware) in [
+        ("traefik/single.yaml", "wiki-gatepost"),
+        ("traefik/route-single.yaml", "gatepost"),
+    ] {
+        for (require, expected) in [
+            (json!(null), "`require` admits everyone who is signed in"),
+            (
+                json!({ "groups": ["guests"] }),
+                "`require` asks for `any=group:guests`",
+            ),
+            (json!({ "groups": ["admins"] }), ""),
+        ] {
+            let site = checks::site("outpost/single.yaml").start()?;
+            let settings = json!({ "public": checks::PUBLIC, "require": require });
+            let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+                .route_with(file, &middlewares(&[middleware], &settings))?
+                .start(&["wiki"])?;
+            let (said, well) = checked(&site)?;
+            assert_eq!(well, expected.is_empty(), "{file}: {said}");
+            assert!(said.contains(expected), "{file}: {said}");
+        }
+    }
+    Ok(())
+}

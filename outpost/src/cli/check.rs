@@ -175,6 +175,14 @@ fn application_lines(application: &Application) -> Vec<String> {
             "             `require` does not ask at which of them somebody signed in".to_owned(),
         );
     }
+    lines.push(format!(
+        "             admits {} at sign-in, renewal and forward auth; a plugin applies its own \
+         `require` to every request",
+        match application.policy.require.to_text() {
+            Some(rule) => format!("by `{rule}`"),
+            None => "everyone who is signed in".to_owned(),
+        }
+    ));
     lines.push(format!("             cookie `{}`", application.cookie.name));
     if !names.is_empty() {
         lines.push(format!("             headers {}", names.join(", ")));

@@ -347,7 +347,8 @@ fn chunks_and_duplicates_of_the_cookie_are_read() {
     }
 }
 
-/// `gatepost check` signs a session of nobody that is over, to see whether the plugin has its keys.
+/// `gatepost check` signs a session of nobody that is over, to see whether the plugin has its keys, and
+/// to compare its rule (row A14).
 #[test]
 fn a_session_of_nobody_learns_whether_it_is_authentic_and_opens_nothing() {
     let nobodys = Claims {
@@ -355,16 +356,33 @@ fn a_session_of_nobody_learns_whether_it_is_authentic_and_opens_nothing() {
         exp: NumericDate::from_seconds(NOW - 1),
         ..claims()
     };
-    for (case, key, told) in [
-        ("our key", KEY_A, json!("known")),
-        ("another key", KEY_B, json!(null)),
+    let staff = json!({"require": {"groups": "staff"}});
+    let routed = json!({"fallback": "route", "require": {"groups": "staff"}});
+    for (case, settings, key, told, rule) in [
+        ("our key", json!({}), KEY_A, json!("known"), json!("")),
+        (
+            "a rule",
+            staff.clone(),
+            KEY_A,
+            json!("known"),
+            json!("any=group:staff"),
+        ),
+        // The outpost, which is asked about all others without a session, would not know it.
+        (
+            "route",
+            routed,
+            KEY_A,
+            json!("known"),
+            json!("any=group:staff"),
+        ),
+        ("another key", staff, KEY_B, json!(null), json!(null)),
     ] {
         let host = Double::at(NOW)
             .with("Sec-Fetch-Mode", "cors")
             .with("Cookie", &cookie_signed_by(key, &nobodys));
-        assert_eq!(gate(json!({})).handle(&host), Outcome::Answered, "{case}");
+        assert_eq!(gate(settings).handle(&host), Outcome::Answered, "{case}");
         let body: serde_json::Value = serde_json::from_str(&host.body()).expect(case);
-        assert_eq!(body["probe"], told, "{case}");
+        assert_eq!((&body["probe"], &body["require"]), (&told, &rule), "{case}");
     }
 }
 

@@ -1,8 +1,10 @@
-//! Whether a plugin knows what the outpost's keys sign, found out with a session that is over.
+//! Whether a plugin knows what the outpost's keys sign, and whom it admits, found out with a
+//! session that is over.
 //!
 //! It opens nothing, so nothing happens at the application; it is nobody's, and only of such a one
-//! does the plugin say whether it is authentic.
+//! does the plugin say whether it is authentic, and what it requires.
 
+use gatepost_policy::Require;
 use gatepost_session::{Claims, NumericDate, SessionId};
 
 use super::{Reply, Wrong};
@@ -44,7 +46,7 @@ pub(super) fn cookie(application: &Application) -> Result<String, Wrong> {
 
 /// Whether a plugin that was shown [`cookie`] saw that it is one.
 pub(super) fn check(application: &Application, reply: &Reply) -> Result<(), Wrong> {
-    if reply.field("probe").as_deref() == Some("known") {
+    if is_plugins(reply) {
         return Ok(());
     }
     Err(Wrong(format!(
@@ -53,4 +55,42 @@ pub(super) fn check(application: &Application, reply: &Reply) -> Result<(), Wron
          circle; with `log.level: INFO`, Traefik's log says which",
         application.audience, application.cookie.name
     )))
+}
+
+/// Whether a plugin answered [`cookie`], and knows it.
+pub(super) fn is_plugins(reply: &Reply) -> bool {
+    reply.field("probe").as_deref() == Some("known")
+}
+
+/// What there is to say of the rule that a plugin answered [`cookie`] with, which may admit nobody
+/// whom the application's refuses: on most requests it decides alone.
+pub(super) fn compare_rules(application: &Application, reply: &Reply) -> Result<String, Wrong> {
+    let Some(said) = reply.field("require") else {
+        return Ok("the plugin does not say its `require`: it is older than this".to_owned());
+    };
+    let plugins = match said.as_str() {
+        "" => Ok(Require::default()),
+        text => Require::from_text(text),
+    };
+    let own = &application.policy.require;
+    let shown = |rule: &Require| match rule.to_text() {
+        Some(text) => format!("asks for `{text}`"),
+        None => "admits everyone who is signed in".to_owned(),
+    };
+    match plugins {
+        Ok(plugins) if plugins.is_within(own) => {
+            Ok(format!("the plugin's `require` {}", shown(&plugins)))
+        }
+        Ok(plugins) => Err(Wrong(format!(
+            "the plugin's `require` {}, and the outpost's for `{}` {}. The plugin decides on every \
+             request of a session in force: write the outpost's rule there too",
+            shown(&plugins),
+            application.audience,
+            shown(own)
+        ))),
+        Err(_) => Err(Wrong(
+            "the plugin's `require` has an entry that is unknown here: use one version of both"
+                .to_owned(),
+        )),
+    }
 }

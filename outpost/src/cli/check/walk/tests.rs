@@ -236,6 +236,37 @@ fn a_plugin_that_does_not_know_an_ended_session_is_named() {
     }
 }
 
+/// Row A14: a plugin that admits whom the outpost's rule refuses is named.
+#[test]
+fn the_plugins_rule_must_be_within_the_outposts() {
+    let rule = |text: &str| {
+        reply(
+            401,
+            None,
+            &format!("{{\"probe\":\"known\",\"require\":\"{text}\"}}"),
+        )
+    };
+    let wiki = application("wiki");
+    let admins = application("admins");
+    for (application, answer, expected) in [
+        (&wiki, rule(""), ""),
+        (&wiki, rule("any=group:staff"), ""),
+        (&admins, rule("any=group:admins"), ""),
+        (&admins, rule("any=group:admins&all=group:staff"), ""),
+        (&admins, rule(""), "admits everyone who is signed in"),
+        (&admins, rule("any=group:staff"), "`any=group:admins`"),
+        (&admins, rule("any=colour:blue"), "one version of both"),
+        // An older one does not say.
+        (&admins, reply(401, None, "{\"probe\":\"known\"}"), ""),
+    ] {
+        says(
+            &answer.body,
+            ended::compare_rules(application, &answer),
+            expected,
+        );
+    }
+}
+
 #[test]
 fn the_session_that_a_plugin_is_shown_opens_nothing() {
     let wiki = application("wiki");
