@@ -122,7 +122,7 @@ impl SiteBuilder {
         self
     }
 
-    /// Adds applications to those of the outpost's file.
+    /// Adds applications to those of the outpost's file, fitted as files are.
     pub fn further_applications(mut self, applications: Vec<Value>) -> Self {
         self.further.extend(applications);
         self
@@ -189,7 +189,10 @@ impl SiteBuilder {
         for changes in &self.outpost {
             settings::merge(&mut config, changes);
         }
-        applications(&mut config)?.extend(self.further);
+        for further in &self.further {
+            let text = fit(&ports, folder.path(), &further.to_string());
+            applications(&mut config)?.push(serde_json::from_str(&text)?);
+        }
         for application in applications(&mut config)? {
             for changes in &self.applications {
                 settings::merge(application, changes);

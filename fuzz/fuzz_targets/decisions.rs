@@ -10,7 +10,7 @@ mod exchange;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 
-use gatepost::web::{Dialect, Visit};
+use gatepost::web::{Dialect, Question, Visit};
 use gatepost_fuzz::{SETTINGS, Sent, deployment, now};
 use gatepost_plugin::Gate;
 use gatepost_policy::{Decision, Unauthenticated};
@@ -49,9 +49,16 @@ fuzz_target!(|data: &[u8]| {
     }
     let deployment = deployment();
     let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
-    let asking = Visit::direct(&parts, peer, &deployment.trusted_proxies);
+    let applications = &deployment.applications;
+    let asking = Visit::direct(&parts, peer, &deployment.trusted_proxies, applications);
+    let question = Question {
+        dialect: Dialect::Traefik,
+        prefix: "/akprox",
+        by_query: false,
+        target: "",
+    };
     // What the outpost cannot make sense of, it refuses; a proxy has refused it before.
-    let Ok(visit) = asking.asked_about(Dialect::Traefik, &parts, false) else {
+    let Ok(visit) = asking.asked_about(question, &parts, applications) else {
         return;
     };
     let application = deployment.applications.named("wiki").expect("wiki");

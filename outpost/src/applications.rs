@@ -1,13 +1,14 @@
 //! All applications, and how a request's host chooses one.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use gatepost_policy::OutpostPrefix;
 
 use crate::application::Application;
 use crate::authority::Authority;
-use crate::config::Mode;
+use crate::config::{Mode, Unserved};
 
 /// The applications of an outpost.
 ///
@@ -15,29 +16,98 @@ use crate::config::Mode;
 #[derive(Debug, Default)]
 pub struct Applications {
     all: Vec<Arc<Application>>,
-    /// By the host of their external URL; on one host they differ in the port.
-    hosts: HashMap<String, Vec<Arc<Application>>>,
+    /// By host name. A name that stands here never falls to a domain.
+    hosts: HashMap<String, Owner>,
     /// By cookie domain.
-    domains: HashMap<String, Arc<Application>>,
+    domains: HashMap<String, Owner>,
     /// Each once: most applications have the same.
     prefixes: Vec<OutpostPrefix>,
     are_authentiks: bool,
 }
 
+/// What owns a host name or a cookie domain.
+#[derive(Clone, Debug)]
+enum Owner {
+    /// One application, as nearly everywhere; or several on one host name, which the prefix that
+    /// the proxy asks at tells apart.
+    Served(Vec<Arc<Application>>),
+    /// What is configured here and cannot be served. It keeps the name, so that no wider
+    /// application answers in its place.
+    Unserved(Arc<Unserved>),
+}
+
+/// Why no application answers at a host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoApplication {
+    /// The name is not configured, or the port is another than the application's.
+    #[error("no application has this host")]
+    Unknown,
+    /// What is configured for it cannot be served.
+    #[error("`{}` is configured for it and cannot be served: {}", .0.name, .0.reason)]
+    Unserved(Arc<Unserved>),
+    /// Several applications have it, and the path is under the prefix of none of them.
+    #[error(
+        "several applications have it: the proxy has to ask, and to route, under the \
+         `outpostPrefix` of one of them"
+    )]
+    Several,
+}
+
+impl Owner {
+    /// Whether both are one application.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Served(own), Self::Served(others)) => own
+                .iter()
+                .any(|one| others.iter().any(|other| Arc::ptr_eq(one, other))),
+            (Self::Unserved(own), Self::Unserved(other)) => Arc::ptr_eq(own, other),
+            (Self::Served(_), Self::Unserved(_)) | (Self::Unserved(_), Self::Served(_)) => false,
+        }
+    }
+}
+
 impl Applications {
-    /// These applications, whose names and hosts differ.
-    pub fn new(all: Vec<Arc<Application>>) -> Self {
-        let mut hosts: HashMap<String, Vec<Arc<Application>>> = HashMap::new();
+    /// These applications, whose names differ, and what is configured beside them and cannot be
+    /// served.
+    pub fn new(all: Vec<Arc<Application>>, unserved: &[Unserved]) -> Self {
+        let mut hosts: HashMap<String, Owner> = HashMap::new();
         let mut domains = HashMap::new();
         let mut prefixes = Vec::new();
         for application in &all {
             let host = application.external.host().to_owned();
-            hosts.entry(host).or_default().push(Arc::clone(application));
+            let one = || vec![Arc::clone(application)];
+            match hosts.entry(host) {
+                Entry::Occupied(mut taken) => {
+                    if let Owner::Served(others) = taken.get_mut() {
+                        others.push(Arc::clone(application));
+                    }
+                }
+                Entry::Vacant(free) => {
+                    free.insert(Owner::Served(one()));
+                }
+            }
             if let Mode::Domain(domain) = &application.mode {
-                domains.insert(domain.as_str().to_owned(), Arc::clone(application));
+                domains.insert(domain.as_str().to_owned(), Owner::Served(one()));
             }
             if !prefixes.contains(&application.prefix) {
                 prefixes.push(application.prefix.clone());
+            }
+        }
+        for unserved in unserved.iter().cloned().map(Arc::new) {
+            if let Some((host, port)) = &unserved.host {
+                // At the very same address its owner is there already. At another port, neither
+                // is known by the name.
+                let is_at_address = |owner: &Owner| match owner {
+                    Owner::Served(own) => own.iter().all(|own| Some(own.external.port()) == *port),
+                    Owner::Unserved(_) => true,
+                };
+                if !hosts.get(host).is_some_and(is_at_address) {
+                    hosts.insert(host.clone(), Owner::Unserved(Arc::clone(&unserved)));
+                }
+            }
+            if let Some(domain) = &unserved.domain {
+                let owner = domains.entry(domain.clone());
+                owner.or_insert_with(|| Owner::Unserved(Arc::clone(&unserved)));
             }
         }
         Self {
@@ -63,29 +133,91 @@ impl Applications {
             .find(|application| application.audience.as_str() == audience)
     }
 
-    /// The application that answers at a host: the one whose external URL it is, else the one
-    /// with the longest cookie domain that holds it. There is no other: an unknown host has no
-    /// application.
+    /// The application that answers at a host: the one whose external URL has this host name, else
+    /// the one with the longest cookie domain that holds it. There is no other: an unknown host has
+    /// no application.
     ///
-    /// A port decides between applications on one host, and may be missing where a proxy drops
-    /// it, as long as only one application is on that host.
-    pub fn at(&self, host: &Authority) -> Option<&Arc<Application>> {
-        let here = self.hosts.get(host.host()).map_or(&[][..], Vec::as_slice);
-        let named = match (host.port(), here) {
-            (Some(port), _) => here.iter().find(|a| a.external.port() == port),
-            (None, [only]) => Some(only),
-            (None, _) => here.iter().find(|a| a.external.url().port().is_none()),
+    /// The *name* decides: a client may write any port into `Host`, and proxies do not compare it. A
+    /// port that is not the application's finds nothing, and never another application; it may be
+    /// missing where a proxy drops it. Where several applications have one name, `path`, which the
+    /// proxy's configuration says, begins with the prefix of one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`NoApplication`].
+    pub fn at(&self, host: &Authority, path: &str) -> Result<&Arc<Application>, NoApplication> {
+        let (owner, by_name) = match self.hosts.get(host.host()) {
+            Some(owner) => (owner, true),
+            None => (self.over(host.host()).ok_or(NoApplication::Unknown)?, false),
         };
-        named.or_else(|| self.over(host.host()))
+        let application = match owner {
+            Owner::Unserved(unserved) => {
+                return Err(NoApplication::Unserved(Arc::clone(unserved)));
+            }
+            Owner::Served(own) => match own.as_slice() {
+                [only] => only,
+                several => several
+                    .iter()
+                    .filter(|application| application.prefix.contains(path.as_bytes()))
+                    .max_by_key(|application| application.prefix.as_str().len())
+                    .ok_or(NoApplication::Several)?,
+            },
+        };
+        let other_port = |port| application.external.port() != port;
+        // A domain has one sign-in for all its hosts, whatever their ports.
+        let has_ports = by_name && application.mode == Mode::Single;
+        if has_ports && host.port().is_some_and(other_port) {
+            return Err(NoApplication::Unknown);
+        }
+        Ok(application)
     }
 
-    /// The application with the longest cookie domain that holds a host: the host itself, or what
-    /// is left of it without its first labels.
-    fn over(&self, host: &str) -> Option<&Arc<Application>> {
+    /// Whether something is configured for a host.
+    pub fn know(&self, host: &Authority) -> bool {
+        self.owner(host).is_some()
+    }
+
+    /// Whether two hosts are of different applications.
+    pub fn tell_apart(&self, one: &Authority, other: &Authority) -> bool {
+        match (self.owner(one), self.owner(other)) {
+            (Some(one), Some(other)) => !one.is_same(other),
+            (None, _) | (_, None) => false,
+        }
+    }
+
+    /// Whether a host is one where nothing but an outpost answers: that of a domain's sign-in.
+    pub fn have_outpost_at(&self, host: &Authority) -> bool {
+        match self.hosts.get(host.host()) {
+            Some(Owner::Served(own)) => own.iter().all(|own| matches!(own.mode, Mode::Domain(_))),
+            Some(Owner::Unserved(_)) | None => false,
+        }
+    }
+
+    /// Whether a host is by its name one application's own.
+    pub fn have_named(&self, host: &Authority) -> bool {
+        self.hosts.contains_key(host.host())
+    }
+
+    /// Whether an application at a host answers under this prefix.
+    pub fn answer_under(&self, prefix: &str, host: &Authority) -> bool {
+        match self.owner(host) {
+            Some(Owner::Served(own)) => own.iter().any(|own| own.prefix.as_str() == prefix),
+            Some(Owner::Unserved(_)) | None => false,
+        }
+    }
+
+    fn owner(&self, host: &Authority) -> Option<&Owner> {
+        let name = host.host();
+        self.hosts.get(name).or_else(|| self.over(name))
+    }
+
+    /// The owner of the longest cookie domain that holds a host: the host itself, or what is left
+    /// of it without its first labels.
+    fn over(&self, host: &str) -> Option<&Owner> {
         let mut rest = host;
         loop {
-            if let Some(application) = self.domains.get(rest) {
-                return Some(application);
+            if let Some(owner) = self.domains.get(rest) {
+                return Some(owner);
             }
             let (label, parent) = rest.split_once('.')?;
             // What begins with a dot is no host.
@@ -105,50 +237,4 @@ impl Applications {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::outpost::Deployment;
-
-    #[test]
-    fn a_host_has_the_nearest_application_or_none() {
-        let yaml = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
-providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
-applications:
-  - {name: tls, externalUrl: 'https://one.example.com'}
-  - {name: port, externalUrl: 'https://one.example.com:8443'}
-  - {name: odd, externalUrl: 'http://odd.localhost:8080'}
-  - {name: wide, mode: domain, externalUrl: 'https://auth.example.com', cookieDomain: example.com}
-  - {name: narrow, mode: domain, externalUrl: 'https://auth.a.example.com',
-     cookieDomain: a.example.com}
-";
-        let config = Config::parse(yaml, []).expect("a configuration");
-        let deployment = Deployment::new(&config, None).expect("a deployment");
-        for (host, expected) in [
-            ("one.example.com", Some("tls")),
-            ("one.example.com:443", Some("tls")),
-            ("one.example.com:8443", Some("port")),
-            ("odd.localhost:8080", Some("odd")),
-            // Some proxies drop the port.
-            ("odd.localhost", Some("odd")),
-            ("odd.localhost:80", None),
-            ("auth.example.com", Some("wide")),
-            ("example.com", Some("wide")),
-            ("x.example.com", Some("wide")),
-            ("x.a.example.com", Some("narrow")),
-            ("a.example.com", Some("narrow")),
-            ("xa.example.com", Some("wide")),
-            ("evilexample.com", None),
-            ("example.org", None),
-        ] {
-            let authority = Authority::parse(host).expect("a host");
-            let found = deployment.applications.at(&authority);
-            assert_eq!(
-                found.map(|found| found.audience.as_str()),
-                expected,
-                "{host}"
-            );
-        }
-    }
-}
+mod tests;

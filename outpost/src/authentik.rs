@@ -99,6 +99,7 @@ fn configured(
     let config = Config {
         providers: mapped.providers,
         applications: mapped.applications,
+        unserved: mapped.unserved,
         ..base
     };
     Ok((config, mapped.problems))
@@ -224,6 +225,10 @@ impl Follower {
     /// Puts what authentik says in force, unless that is what it said before, and says whether it
     /// is.
     fn put_in_force(&mut self, snapshot: Snapshot, outpost: &Outpost) -> bool {
+        let snapshot = match &self.in_force {
+            Some(before) => snapshot.after(before),
+            None => snapshot,
+        };
         if self.in_force.as_ref() == Some(&snapshot) {
             return true;
         }

@@ -64,6 +64,8 @@ pub struct Config {
     pub providers: Vec<ProviderSettings>,
     /// The applications, each with providers of the list before.
     pub applications: Vec<ApplicationSettings>,
+    /// What is configured besides and cannot be served, where the rest is served without it.
+    pub unserved: Vec<Unserved>,
     /// What Traefik is served, if anything.
     pub traefik: Option<TraefikSettings>,
     /// What the operator makes of the pages.
@@ -267,6 +269,20 @@ pub struct ApplicationSettings {
     pub shared: Map<String, Value>,
     /// What authentik says of it that a file cannot.
     pub authentik: Option<FromAuthentik>,
+}
+
+/// What is configured and cannot be served. It keeps the names that it would have, so that no
+/// application with a wider one answers in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unserved {
+    /// What it is called where it is configured.
+    pub name: String,
+    /// Why it cannot be served, in words for an operator.
+    pub reason: String,
+    /// Its host name, as far as that is known, and its port.
+    pub host: Option<(String, Option<u16>)>,
+    /// Its cookie domain, if it is for a domain.
+    pub domain: Option<String>,
 }
 
 /// How an application's providers are asked about credentials of programs, and what they must be.

@@ -98,6 +98,9 @@ pub enum DeployError {
         /// Why not.
         source: HttpError,
     },
+    /// An application has no provider, which reading the configuration rules out.
+    #[error("application `{0}` has no provider")]
+    NoProvider(String),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenStoreError),
@@ -144,18 +147,17 @@ impl Deployment {
         let applications: Vec<Arc<Application>> = config
             .applications
             .iter()
-            .filter_map(|settings| {
+            .map(|settings| {
                 let named = |name: &String| {
                     let mut all = providers.iter();
                     all.find(|known| known.settings().name == *name).cloned()
                 };
-                // The configuration has checked that they are there.
-                let own = Providers::new(settings.providers.iter().filter_map(named))?;
+                let own = Providers::new(settings.providers.iter().filter_map(named))
+                    .ok_or_else(|| DeployError::NoProvider(settings.audience.to_string()))?;
                 let before = previous.map(|previous| &previous.applications);
                 let before = before.and_then(|all| all.named(settings.audience.as_str()));
                 let before = before.map(|application| &**application);
-                let application = Application::new(settings, &config.keys, own, before);
-                Some(application.map(Arc::new))
+                Application::new(settings, &config.keys, own, before).map(Arc::new)
             })
             .collect::<Result<_, _>>()?;
         let limits = previous
@@ -169,7 +171,7 @@ impl Deployment {
             ..config.session
         };
         Ok(Self {
-            applications: Applications::new(applications),
+            applications: Applications::new(applications, &config.unserved),
             providers,
             trusted_proxies: config.trusted_proxies.clone(),
             unbelieved: Unbelieved::default(),

@@ -35,6 +35,7 @@ mod forward_auth;
 mod loops;
 mod machine;
 mod outcome;
+mod question;
 mod session;
 mod sign_out;
 mod start;
@@ -43,9 +44,10 @@ mod visit;
 pub use choice::{Choice, Offer};
 use correlation::Correlation;
 use endpoint::NO_ENDPOINT;
-pub use endpoint::{Dialect, Endpoint, OwnEndpoint};
+pub use endpoint::{Dialect, Endpoint, OwnEndpoint, is_everyones};
 pub use failure::{Failure, FailureText, LoopCause};
 pub use outcome::{Answer, Channel, Denied, Outcome, Pass};
+pub use question::Question;
 pub use session::SessionView;
 pub use visit::Visit;
 
@@ -65,7 +67,12 @@ async fn serve(
     let (parts, body) = request.into_parts();
     let deployment = outpost.deployment();
     let correlation = Correlation::of(&parts.headers);
-    let visit = Visit::direct(&parts, peer.ip(), &deployment.trusted_proxies);
+    let visit = Visit::direct(
+        &parts,
+        peer.ip(),
+        &deployment.trusted_proxies,
+        &deployment.applications,
+    );
     let span = traces::request(&parts.method, &parts.headers, visit.has_trusted_peer());
     let lines = correlation.span(traces::trace_id(&span).as_deref());
     let work = respond(&outpost, &deployment, &visit, &parts, body)
@@ -102,13 +109,15 @@ async fn respond(
         outpost,
         deployment,
     };
-    let found = Endpoint::of(visit.target_str(), &deployment.applications);
+    let applications = &deployment.applications;
+    let found = Endpoint::of(visit.target_str(), applications, visit.host());
     let named = found.map_or(NO_ENDPOINT, Endpoint::name);
     traces::routed(&parts.method, named);
     let (channel, presentation, answer) = match found {
-        Some(Endpoint::Auth(dialect)) => {
-            let (presentation, answer) = site.forward_auth(dialect, visit, parts).await;
-            (Channel::ForwardAuth(dialect), presentation, answer)
+        Some(Endpoint::Auth(question)) => {
+            let (presentation, answer) = site.forward_auth(question, visit, parts).await;
+            let channel = Channel::ForwardAuth(question.dialect);
+            (channel, presentation, answer)
         }
         Some(Endpoint::Own(endpoint)) => (
             Channel::Direct,
@@ -152,14 +161,9 @@ impl Site<'_> {
         {
             return Failure::from(too_many).into();
         }
-        let Some(application) = visit
-            .host()
-            .and_then(|host| self.deployment.applications.at(host))
-        else {
-            return Failure::UnknownHost {
-                host: visit.host().cloned(),
-            }
-            .into();
+        let application = match visit.application(&self.deployment.applications) {
+            Ok(application) => application,
+            Err(failure) => return failure.into(),
         };
         traces::is_for(application.audience.as_str());
         let allowed = match endpoint {
@@ -184,11 +188,8 @@ impl Site<'_> {
     /// What lies outside of the prefixes: nothing, but the start page of an outpost that has a
     /// host of its own.
     fn elsewhere(self, visit: &Visit<'_>) -> Answer {
-        let application = visit
-            .host()
-            .and_then(|host| self.deployment.applications.at(host));
-        match application {
-            Some(application)
+        match visit.application(&self.deployment.applications) {
+            Ok(application)
                 if visit.path() == "/"
                     && *visit.method() == Method::GET
                     && matches!(application.mode, crate::config::Mode::Domain(_))
@@ -202,11 +203,8 @@ impl Site<'_> {
                 }
                 .into()
             }
-            Some(_) => Failure::NotFound.into(),
-            None => Failure::UnknownHost {
-                host: visit.host().cloned(),
-            }
-            .into(),
+            Ok(_) => Failure::NotFound.into(),
+            Err(failure) => failure.into(),
         }
     }
 }

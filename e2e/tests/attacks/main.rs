@@ -4,6 +4,7 @@
 
 mod admission;
 mod fronts;
+mod hosts;
 mod limits;
 mod requests;
 mod said;

@@ -16,6 +16,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 mod fixtures;
+mod hosts;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -72,6 +72,12 @@ pub enum ApiError {
     /// The token belongs to no outpost.
     #[error("authentik has no outpost for AUTHENTIK_TOKEN")]
     NoOutpost,
+    /// A list changed while it was read.
+    #[error("{url}: the list changed while it was read")]
+    Changed {
+        /// What was asked for.
+        url: String,
+    },
     /// A list does not end.
     #[error("{url}: the list does not end")]
     Endless {
@@ -87,9 +93,32 @@ pub(super) struct Snapshot {
     pub(super) outpost: Value,
     /// `ProxyOutpostConfig`s of the API's schema.
     pub(super) providers: Vec<Value>,
+    /// Those that the outpost still has and that the list lacks, as they were last: authentik lists
+    /// a provider without an application nowhere.
+    #[serde(default)]
+    pub(super) absent: Vec<Value>,
 }
 
 impl Snapshot {
+    /// This answer, with what the one before knew of providers that are no longer listed.
+    pub(super) fn after(mut self, before: &Self) -> Self {
+        let key = |provider: &Value| provider.get("pk").and_then(Value::as_i64);
+        let own = self.outpost.get("providers").and_then(Value::as_array);
+        let own: Vec<i64> = own
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_i64)
+            .collect();
+        let listed: Vec<Option<i64>> = self.providers.iter().map(key).collect();
+        let gone = |provider: &&Value| {
+            let key = key(provider);
+            key.is_some_and(|key| own.contains(&key)) && !listed.contains(&key)
+        };
+        let known = before.providers.iter().chain(&before.absent);
+        self.absent = known.filter(gone).cloned().collect();
+        self
+    }
+
     /// The outpost's id.
     pub(super) fn outpost_id(&self) -> Option<String> {
         Some(self.outpost.get("pk")?.as_str()?.to_owned())
@@ -125,6 +154,9 @@ struct Page {
 struct Pagination {
     /// 0 on the last page. A `number` in the schema, so it may have a fraction.
     next: f64,
+    /// How many entries there are on all pages.
+    #[serde(default)]
+    count: Option<f64>,
 }
 
 /// authentik's API.
@@ -158,7 +190,11 @@ impl Api {
         let mut providers = self.list("outposts/proxy/").await?;
         // In an order of our own, so that nothing changes when only theirs does.
         providers.sort_by_key(|provider| provider.get("pk").and_then(Value::as_i64));
-        Ok(Snapshot { outpost, providers })
+        Ok(Snapshot {
+            outpost,
+            providers,
+            absent: Vec::new(),
+        })
     }
 
     /// Begins a WebSocket to a path below authentik's address.
@@ -176,17 +212,32 @@ impl Api {
         )
     }
 
-    /// Every entry of a list.
+    /// Every entry of a list. One that changes while its pages are read may lack some, whose hosts
+    /// would then be another's; it is no list.
     async fn list(&self, path: &str) -> Result<Vec<Value>, ApiError> {
-        let mut all = Vec::new();
+        let mut all: Vec<Value> = Vec::new();
+        let mut count = None;
         for page in 1..=MAX_PAGES {
             let query = format!("api/v3/{path}?page={page}&page_size={PAGE_SIZE}");
             let Page {
                 pagination,
                 results,
             } = self.get(&query).await?;
+            let known = |entry: &Value| {
+                let key = entry.get("pk").filter(|key| !key.is_null());
+                key.is_some_and(|key| all.iter().any(|known| known.get("pk") == Some(key)))
+            };
+            let twice = results.iter().any(known);
             all.extend(results);
-            if pagination.next < 1.0 {
+            let last = pagination.next < 1.0;
+            let expected = *count.get_or_insert(pagination.count);
+            let length = u32::try_from(all.len()).map(f64::from).ok();
+            let short = last && expected.is_some() && length != expected;
+            if twice || short || pagination.count != expected {
+                let url = format!("{}api/v3/{path}", self.base);
+                return Err(ApiError::Changed { url });
+            }
+            if last {
                 return Ok(all);
             }
         }
@@ -251,6 +302,7 @@ mod tests {
             let snapshot = Snapshot {
                 outpost: json!({"refresh_interval_s": said}),
                 providers: Vec::new(),
+                absent: Vec::new(),
             };
             assert_eq!(snapshot.refresh_interval().as_secs(), expected, "{said}");
         }

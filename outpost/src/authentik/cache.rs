@@ -107,6 +107,7 @@ mod tests {
         let snapshot = Snapshot {
             outpost: json!({"name": "o"}),
             providers: vec![json!({"client_secret": "hush"})],
+            absent: Vec::new(),
         };
         assert_eq!(cache(1).read(), None, "there is none yet");
         cache(1).write(&snapshot);

@@ -20,13 +20,14 @@ use super::skip::{Matched, SkipPaths};
 use crate::authority::{CookieDomain, ExternalUrl};
 use crate::config::{
     ApplicationSettings, ClientAuthentication, Grant, MachineSettings, Mode, ProviderSettings,
-    Route, SignOut, UnverifiedEmail,
+    Route, SignOut, Unserved, UnverifiedEmail,
 };
 use crate::provider::{KnownProvider, PublicAddress};
 use crate::store::Secret;
 
 #[cfg(test)]
 mod tests;
+mod unserved;
 
 /// The prefix of today's authentik, which its redirect URIs have.
 const PREFIX: &str = "/outpost.goauthentik.io";
@@ -38,6 +39,8 @@ pub(super) struct Mapped {
     pub(super) providers: Vec<ProviderSettings>,
     /// The applications.
     pub(super) applications: Vec<ApplicationSettings>,
+    /// The providers that have none, with the names that they keep.
+    pub(super) unserved: Vec<Unserved>,
     /// What could not be used as it is, in words for an operator.
     pub(super) problems: Vec<String>,
 }
@@ -104,29 +107,44 @@ pub(super) fn map(snapshot: &Snapshot, settings: &Settings) -> Mapped {
         browser_host: settings.browser_host().or(from_config.as_ref()),
     };
     for value in &snapshot.providers {
-        let provider: ProxyProvider = match serde_json::from_value(value.clone()) {
-            Ok(provider) => provider,
-            Err(_) => {
-                let name = value.get("name").and_then(Value::as_str).unwrap_or("?");
-                mapped.problems.push(format!(
-                    "provider `{name}`: not as the API describes it: left out"
-                ));
-                continue;
-            }
-        };
         let mut problems = Vec::new();
-        match surroundings.application(&provider, &mut problems) {
-            Ok((client, application)) => match clash(&application, &mapped.applications) {
-                None => {
-                    mapped.providers.push(client);
-                    mapped.applications.push(application);
-                }
-                Some(clash) => problems.push(format!("{clash}: left out")),
-            },
-            Err(Unusable(reason)) => problems.push(format!("{reason}: left out")),
+        let usable = match serde_json::from_value(value.clone()) {
+            Ok(provider) => surroundings.application(&provider, &mut problems),
+            Err(_) => Err(Unusable("not as the API describes it".to_owned())),
+        };
+        let usable = usable.and_then(|(client, application)| {
+            match clash(&application, &mapped.applications) {
+                None => Ok((client, application)),
+                Some(clash) => Err(Unusable(clash)),
+            }
+        });
+        match usable {
+            Ok((client, application)) => {
+                mapped.providers.push(client);
+                mapped.applications.push(application);
+            }
+            Err(Unusable(reason)) => {
+                problems.push(format!("{reason}: left out"));
+                mapped.unserved.push(unserved::of(value, reason));
+            }
         }
-        let named = |problem| format!("provider `{}`: {problem}", provider.name);
+        let named = |problem| format!("provider `{}`: {problem}", unserved::name_of(value));
         mapped.problems.extend(problems.into_iter().map(named));
+    }
+    for value in &snapshot.absent {
+        let reason = "the outpost has it, but authentik no longer lists it: give it an application";
+        let unserved = unserved::of(value, reason.to_owned());
+        let problem = format!("provider `{}`: {reason}: left out", unserved.name);
+        mapped.problems.push(problem);
+        mapped.unserved.push(unserved);
+    }
+    for unserved in &mapped.unserved {
+        if unserved.host.is_none() && unserved.domain.is_none() {
+            mapped.problems.push(format!(
+                "provider `{}`: its host is not known, so nothing is refused in its place",
+                unserved.name
+            ));
+        }
     }
     mapped
 }
@@ -402,6 +420,17 @@ fn clash(application: &ApplicationSettings, others: &[ApplicationSettings]) -> O
         }
         if other.external.origin() == application.external.origin() {
             return Some(format!("`{}` is at this address already", other.audience));
+        }
+        // Neither is served then: see `Applications::new`.
+        if other.external.host() == application.external.host() {
+            return Some(format!(
+                "`{}` has this host name too, and a port does not tell them apart, since clients \
+                 write it and proxies do not compare it: give each a host name of its own",
+                other.audience
+            ));
+        }
+        if other.providers == application.providers {
+            return Some(format!("`{}` has a provider of this name", other.audience));
         }
         match (&application.mode, &other.mode) {
             (Mode::Domain(domain), Mode::Domain(taken)) if domain == taken => Some(format!(

@@ -422,7 +422,9 @@ applications:
             "auth_request_set $gatepost_x_auth_username $upstream_http_x_auth_username;",
             "proxy_set_header X-Auth-Username $gatepost_x_auth_username;",
             "return 302 /akprox/start?rd=$request_uri;",
-            "return 302 https://auth.example.org/akprox/start?rd=$scheme://$http_host$request_uri;",
+            "return 302 https://auth.example.org/akprox/start?\
+             rd=$scheme://$server_name$gatepost_port$request_uri;",
+            "proxy_set_header X-Original-URL $scheme://$server_name$request_uri;",
             "server_name auth.example.org;",
             "ssl_certificate /etc/nginx/tls/chat.example.org.crt;",
         ] {

@@ -11,13 +11,14 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use super::{ApplicationSettings, Config, Extent, Listen, Log, LogFormat, Mode, ProviderSettings};
+use super::{ApplicationSettings, Config, Extent, Listen, Log, LogFormat, ProviderSettings};
 use crate::limits::RateLimit;
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 use providers::KnownProviders;
 
 mod application;
+mod clashes;
 mod pages;
 mod provider;
 mod providers;
@@ -73,7 +74,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         .into_iter()
         .filter_map(|fields| application::application(fields, known))
         .collect();
-    report_clashes(&applications, &fields);
+    clashes::report(&applications, &fields);
     let traefik = fields.section("traefik").and_then(traefik::traefik);
     let brand = fields
         .section("pages")
@@ -93,6 +94,8 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         session,
         revoked_file,
         applications,
+        // A file is served whole or not at all.
+        unserved: Vec::new(),
         traefik,
         brand,
         files: files.into_inner(),
@@ -245,33 +248,4 @@ fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
         per_second: NonZeroU32::new(per_second)?,
         burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
     })
-}
-
-/// Reports applications that could not be told apart.
-fn report_clashes(applications: &[ApplicationSettings], fields: &Fields<'_>) {
-    for (at, application) in applications.iter().enumerate() {
-        let earlier = || applications.iter().take(at);
-        if earlier().any(|other| other.audience == application.audience) {
-            fields.problem(
-                "applications",
-                format!("two are called `{}`", application.audience),
-            );
-        }
-        if earlier().any(|other| other.external.origin() == application.external.origin()) {
-            let origin = application.external.origin();
-            fields.problem(
-                "applications",
-                format!("two have the externalUrl `{origin}`"),
-            );
-        }
-        if let Mode::Domain(domain) = &application.mode
-            && earlier().any(|other| other.mode == application.mode)
-        {
-            let domain = domain.as_str();
-            fields.problem(
-                "applications",
-                format!("two have the cookieDomain `{domain}`"),
-            );
-        }
-    }
 }

@@ -2,20 +2,32 @@
 
 use gatepost_policy::OutpostPrefix;
 
+use super::question::Question;
+use crate::application::Application;
 use crate::applications::Applications;
 use crate::authentik;
+use crate::authority::Authority;
 
-/// The prefixes that are always understood: Gatepost's own, and that of authentik's outposts.
-const PREFIXES: [&str; 2] = ["/akprox", "/outpost.goauthentik.io"];
+/// The prefix of authentik's outposts today.
+pub(super) const AUTHENTIK_PREFIX: &str = "/outpost.goauthentik.io";
+
+/// The prefixes that are understood at every application: Gatepost's own, and that of authentik's
+/// outposts. Any other is one application's, and means nothing at another's host.
+const PREFIXES: [&str; 2] = ["/akprox", AUTHENTIK_PREFIX];
+
+/// Whether a prefix is understood at every application, so that it can be no application's own.
+pub fn is_everyones(prefix: &str) -> bool {
+    PREFIXES.contains(&prefix)
+}
 
 /// What a path that is no endpoint's is called in metrics.
 pub(super) const NO_ENDPOINT: &str = "none";
 
 /// An endpoint of the outpost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum Endpoint<'t> {
     /// A proxy asks about a request.
-    Auth(Dialect),
+    Auth(Question<'t>),
     /// A browser comes for itself.
     Own(OwnEndpoint),
     /// The provider says that somebody has signed out.
@@ -48,74 +60,108 @@ pub enum Dialect {
     Caddy,
     /// Envoy's `ext_authz` over HTTP: the request itself with the endpoint's path in front.
     Envoy,
-    /// nginx's `auth_request`: `X-Original-URL`, or `X-Original-URI` and the host; takes 2xx, 401
-    /// and 403, and makes an error of the rest.
+    /// nginx's `auth_request`: `X-Original-URL` and `X-Original-Method`; takes 2xx, 401 and 403, and
+    /// makes an error of the rest.
     Nginx,
 }
 
-impl Endpoint {
+impl Dialect {
+    const ALL: [Self; 4] = [Self::Traefik, Self::Caddy, Self::Envoy, Self::Nginx];
+
+    /// What its endpoint is called in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Traefik => "auth/traefik",
+            Self::Caddy => "auth/caddy",
+            Self::Envoy => "auth/envoy",
+            Self::Nginx => "auth/nginx",
+        }
+    }
+}
+
+impl<'t> Endpoint<'t> {
     /// What every path is called in metrics.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        let auth = [
-            Dialect::Traefik,
-            Dialect::Caddy,
-            Dialect::Envoy,
-            Dialect::Nginx,
-        ];
         let own = [
             OwnEndpoint::Start,
             OwnEndpoint::Callback,
             OwnEndpoint::SignOut,
             OwnEndpoint::Session,
         ];
-        auth.map(Self::Auth)
+        let own = own.map(|own| Endpoint::Own(own).name());
+        let others = [Endpoint::BackchannelLogout.name(), Endpoint::Ping.name()];
+        Dialect::ALL
+            .map(Dialect::name)
             .into_iter()
-            .chain(own.map(Self::Own))
-            .chain([Self::BackchannelLogout, Self::Ping])
-            .map(Self::name)
+            .chain(own)
+            .chain(others)
             .chain([NO_ENDPOINT])
     }
 
-    /// The endpoint that a request target (path and query) means, if it is one of the outpost's.
-    pub fn of(target: &str, applications: &Applications) -> Option<Self> {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    /// The endpoint that a request to the outpost itself means by its target (path and query), if
+    /// any. What a browser comes to is under a prefix that an application at this host has.
+    pub fn of(
+        target: &'t str,
+        applications: &'t Applications,
+        host: Option<&Authority>,
+    ) -> Option<Self> {
         let own = applications.prefixes().map(OutpostPrefix::as_str);
-        let signed = || authentik::signed(target).filter(|_| applications.are_authentiks());
-        let Some(rest) = PREFIXES.into_iter().chain(own).find_map(|prefix| {
-            path.strip_prefix(prefix)
-                .and_then(|rest| rest.strip_prefix('/'))
-        }) else {
-            return signed().map(Self::Own);
+        let found = PREFIXES.into_iter().chain(own).find_map(|prefix| {
+            let endpoint = Self::under(prefix, target)?;
+            let is_here = || host.is_some_and(|host| applications.answer_under(prefix, host));
+            let means = !matches!(endpoint, Self::Own(_)) || is_everyones(prefix) || is_here();
+            means.then_some(endpoint)
+        });
+        found.or_else(|| signed(target, applications.are_authentiks()))
+    }
+
+    /// The endpoint that a target means at an application.
+    pub fn at(target: &'t str, application: &'t Application) -> Option<Self> {
+        prefixes_of(application)
+            .find_map(|prefix| Self::under(prefix, target))
+            .or_else(|| signed(target, application.authentik.is_some()))
+    }
+
+    fn under(prefix: &'t str, target: &'t str) -> Option<Self> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let rest = path.strip_prefix(prefix)?.strip_prefix('/')?;
+        let asks = |dialect, by_query, target| {
+            Some(Self::Auth(Question {
+                dialect,
+                prefix,
+                by_query,
+                target,
+            }))
         };
-        Some(match rest {
-            "start" => Self::Own(OwnEndpoint::Start),
-            "callback" => Self::Own(OwnEndpoint::Callback),
+        match rest {
+            "start" => Some(Self::Own(OwnEndpoint::Start)),
+            "callback" => Some(Self::Own(OwnEndpoint::Callback)),
             _ if rest.strip_prefix("callback/").is_some_and(is_segment) => {
-                Self::Own(OwnEndpoint::Callback)
+                Some(Self::Own(OwnEndpoint::Callback))
             }
-            "sign_out" => Self::Own(OwnEndpoint::SignOut),
-            "session" => Self::Own(OwnEndpoint::Session),
-            "backchannel_logout" => Self::BackchannelLogout,
-            "ping" => Self::Ping,
-            "auth/traefik" => Self::Auth(Dialect::Traefik),
-            "auth/caddy" => Self::Auth(Dialect::Caddy),
-            "auth/nginx" => Self::Auth(Dialect::Nginx),
-            "auth/envoy" => Self::Auth(Dialect::Envoy),
-            _ if rest.starts_with("auth/envoy/") => Self::Auth(Dialect::Envoy),
+            "sign_out" => Some(Self::Own(OwnEndpoint::SignOut)),
+            "session" => Some(Self::Own(OwnEndpoint::Session)),
+            "backchannel_logout" => Some(Self::BackchannelLogout),
+            "ping" => Some(Self::Ping),
+            "auth/traefik" => asks(Dialect::Traefik, false, ""),
+            "auth/caddy" => asks(Dialect::Caddy, false, ""),
+            "auth/nginx" => asks(Dialect::Nginx, false, ""),
+            "auth/envoy" => asks(Dialect::Envoy, false, ""),
+            _ if rest.starts_with("auth/envoy/") => {
+                let behind = target.strip_prefix(prefix)?.strip_prefix("/auth/envoy")?;
+                asks(Dialect::Envoy, false, behind)
+            }
             // The form of the ingress annotation. The query is exact: it is the operator's.
-            "auth" if query == "nginx" => Self::Auth(Dialect::Nginx),
-            "auth" if query == "traefik" => Self::Auth(Dialect::Traefik),
-            _ => return signed().map(Self::Own),
-        })
+            "auth" if query == "nginx" => asks(Dialect::Nginx, true, ""),
+            "auth" if query == "traefik" => asks(Dialect::Traefik, true, ""),
+            _ => None,
+        }
     }
 
     /// What it is called in metrics.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Auth(Dialect::Traefik) => "auth/traefik",
-            Self::Auth(Dialect::Caddy) => "auth/caddy",
-            Self::Auth(Dialect::Envoy) => "auth/envoy",
-            Self::Auth(Dialect::Nginx) => "auth/nginx",
+            Self::Auth(question) => question.dialect.name(),
             Self::Own(OwnEndpoint::Start) => "start",
             Self::Own(OwnEndpoint::Callback) => "callback",
             Self::Own(OwnEndpoint::SignOut) => "sign_out",
@@ -125,16 +171,27 @@ impl Endpoint {
         }
     }
 
-    /// Whether a target lies under one of the prefixes, endpoint or not, or is the outpost's by
-    /// authentik's signature in its query.
-    pub fn is_outposts(path: &str, applications: &Applications) -> bool {
-        let own = applications.prefixes().map(OutpostPrefix::as_str);
-        let prefixed = PREFIXES.into_iter().chain(own).any(|prefix| {
-            path.strip_prefix(prefix)
+    /// Whether a target lies under one of an application's prefixes, endpoint or not, or is the
+    /// outpost's by authentik's signature in its query.
+    pub fn is_outposts(target: &str, application: &Application) -> bool {
+        let prefixed = prefixes_of(application).any(|prefix| {
+            target
+                .strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         });
-        prefixed || (applications.are_authentiks() && authentik::signed(path).is_some())
+        prefixed || (application.authentik.is_some() && authentik::signed(target).is_some())
     }
+}
+
+/// The prefixes that are understood at an application.
+fn prefixes_of(application: &Application) -> impl Iterator<Item = &str> {
+    PREFIXES.into_iter().chain([application.prefix.as_str()])
+}
+
+/// The endpoint that authentik's signature in a query means.
+fn signed<'t>(target: &str, of_authentik: bool) -> Option<Endpoint<'t>> {
+    let signed = of_authentik.then(|| authentik::signed(target))?;
+    signed.map(Endpoint::Own)
 }
 
 /// The provider that the path of a callback names, where it names one.
@@ -150,35 +207,31 @@ fn is_segment(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
+
+    fn name<'t>(endpoint: Option<Endpoint<'t>>) -> Option<&'static str> {
+        endpoint.map(Endpoint::name)
+    }
 
     #[test]
     fn both_prefixes_lead_to_the_same_endpoints() {
         let none = Applications::default();
         for (target, expected) in [
-            ("start?rd=%2F", Some(Endpoint::Own(OwnEndpoint::Start))),
-            (
-                "callback?code=x",
-                Some(Endpoint::Own(OwnEndpoint::Callback)),
-            ),
-            (
-                "callback/main?code=x",
-                Some(Endpoint::Own(OwnEndpoint::Callback)),
-            ),
+            ("start?rd=%2F", Some("start")),
+            ("callback?code=x", Some("callback")),
+            ("callback/main?code=x", Some("callback")),
             ("callback/", None),
             ("callback/main/x", None),
             ("x/callback/main", None),
-            ("sign_out", Some(Endpoint::Own(OwnEndpoint::SignOut))),
-            ("session", Some(Endpoint::Own(OwnEndpoint::Session))),
-            ("backchannel_logout", Some(Endpoint::BackchannelLogout)),
-            ("ping", Some(Endpoint::Ping)),
-            ("auth/traefik", Some(Endpoint::Auth(Dialect::Traefik))),
-            ("auth/traefik?x=1", Some(Endpoint::Auth(Dialect::Traefik))),
-            (
-                "auth/envoy/any/path?x",
-                Some(Endpoint::Auth(Dialect::Envoy)),
-            ),
-            ("auth?nginx", Some(Endpoint::Auth(Dialect::Nginx))),
-            ("auth?traefik", Some(Endpoint::Auth(Dialect::Traefik))),
+            ("sign_out", Some("sign_out")),
+            ("session", Some("session")),
+            ("backchannel_logout", Some("backchannel_logout")),
+            ("ping", Some("ping")),
+            ("auth/traefik", Some("auth/traefik")),
+            ("auth/traefik?x=1", Some("auth/traefik")),
+            ("auth/envoy/any/path?x", Some("auth/envoy")),
+            ("auth?nginx", Some("auth/nginx")),
+            ("auth?traefik", Some("auth/traefik")),
             ("auth", None),
             ("auth?nginx&x", None),
             ("auth/nginx/x", None),
@@ -188,7 +241,8 @@ mod tests {
         ] {
             for prefix in PREFIXES {
                 let target = format!("{prefix}/{target}");
-                assert_eq!(Endpoint::of(&target, &none), expected, "{target}");
+                let found = Endpoint::of(&target, &none, None);
+                assert_eq!(name(found), expected, "{target}");
             }
         }
         for target in [
@@ -198,7 +252,44 @@ mod tests {
             "/akprox",
             "/AKPROX/start",
         ] {
-            assert_eq!(Endpoint::of(target, &none), None, "{target}");
+            assert_eq!(Endpoint::of(target, &none, None), None, "{target}");
         }
+    }
+
+    /// Row C: one application's prefix means nothing at another's host.
+    #[test]
+    fn a_prefix_is_its_own_applications() {
+        let deployment = fixture::deployment(&fixture::KEYS);
+        let (plain, wiki) = (fixture::application("plain"), fixture::application("wiki"));
+        for (target, at_plain, at_wiki) in [
+            ("/sso/start", Some("start"), None),
+            ("/sso/x", None, None),
+            ("/akprox/start", Some("start"), Some("start")),
+        ] {
+            let of = |host| {
+                let host = Authority::parse(host);
+                name(Endpoint::of(
+                    target,
+                    &deployment.applications,
+                    host.as_ref(),
+                ))
+            };
+            assert_eq!(of("app.localhost:8080"), at_plain, "{target}");
+            assert_eq!(of("app.example.com"), at_wiki, "{target}");
+            assert_eq!(name(Endpoint::at(target, &plain)), at_plain, "{target}");
+            assert_eq!(name(Endpoint::at(target, &wiki)), at_wiki, "{target}");
+        }
+        assert!(Endpoint::is_outposts("/sso/x", &plain));
+        assert!(!Endpoint::is_outposts("/sso/x", &wiki));
+    }
+
+    #[test]
+    fn a_question_keeps_the_target_that_it_asks_about() {
+        let none = Applications::default();
+        let asked = Endpoint::of("/akprox/auth/envoy/a/auth/envoy/b?c", &none, None);
+        let Some(Endpoint::Auth(question)) = asked else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(question.target, "/a/auth/envoy/b?c");
     }
 }

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gatepost_policy::Unauthenticated;
+use gatepost_policy::{OutpostPrefix, Unauthenticated};
 use http::StatusCode;
 
+use crate::applications::NoApplication;
 use crate::authority::Authority;
 use crate::limits::TooMany;
 use crate::provider::{CredentialsError, LogoutTokenError, SignInError};
@@ -23,6 +24,14 @@ pub enum Failure {
     UnknownHost {
         /// The host, as far as it could be understood.
         host: Option<Authority>,
+    },
+    /// What is configured for this host does not answer.
+    #[error("{host}: {why}")]
+    NotServed {
+        /// The host.
+        host: Authority,
+        /// Why not.
+        why: NoApplication,
     },
     /// There is nothing at this path.
     #[error("no such endpoint")]
@@ -42,6 +51,18 @@ pub enum Failure {
     /// A trusted proxy does not say which request it asks about.
     #[error("the proxy sent no usable {0}")]
     Forwarded(&'static str),
+    /// What two headers say cannot both be true, so one of them is the client's.
+    #[error(
+        "`{0}` contradicts what the proxy asks about: it is the client's, or the proxy serves \
+         another host than it asks about; have the proxy set each header that the outpost reads"
+    )]
+    Contradicted(&'static str),
+    /// A proxy asks under the prefix of another application.
+    #[error("the proxy asks under a prefix that is another application's: this one has `{own}`")]
+    OtherPrefix {
+        /// The prefix of the application that it asks about.
+        own: OutpostPrefix,
+    },
     /// nginx asks about the outpost's own path, which must have `auth_request off`.
     #[error("the proxy asks about the outpost's own path: exclude it from the subrequest")]
     OwnPathAsked,
@@ -149,7 +170,10 @@ impl Failure {
             Self::UnknownHost { .. } | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UntrustedPeer { .. } | Self::NotNavigation => StatusCode::UNAUTHORIZED,
+            Self::NotServed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Forwarded(_)
+            | Self::Contradicted(_)
+            | Self::OtherPrefix { .. }
             | Self::NoFlow
             | Self::MalformedCallback
             | Self::OtherProvider
@@ -198,7 +222,12 @@ impl Failure {
                 "Not possible this way",
                 "Go back and try the link again.",
             ),
-            Self::UntrustedPeer { .. } | Self::Forwarded(_) | Self::OwnPathAsked => text(
+            Self::UntrustedPeer { .. }
+            | Self::Forwarded(_)
+            | Self::Contradicted(_)
+            | Self::OtherPrefix { .. }
+            | Self::NotServed { .. }
+            | Self::OwnPathAsked => text(
                 "proxy_misconfigured",
                 "This site's sign-in is not set up correctly",
                 "Ask whoever runs this site to look into the sign-in service's log.",
@@ -327,6 +356,9 @@ impl Failure {
             | Self::ProviderRefused { .. } => false,
             Self::UntrustedPeer { .. }
             | Self::Forwarded(_)
+            | Self::Contradicted(_)
+            | Self::OtherPrefix { .. }
+            | Self::NotServed { .. }
             | Self::OwnPathAsked
             | Self::SignIn(_)
             | Self::Credentials(_)

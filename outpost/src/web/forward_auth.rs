@@ -7,8 +7,9 @@ use gatepost_policy::{
 };
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
 
-use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
+use super::endpoint::{Dialect, Endpoint, OwnEndpoint, is_everyones};
 use super::outcome::{Answer, Outcome, Pass};
+use super::question::Question;
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
@@ -31,31 +32,35 @@ impl Site<'_> {
     /// Answers a proxy, and says how the sender of the request it asks about is to be answered.
     pub(super) async fn forward_auth<'a>(
         self,
-        dialect: Dialect,
+        question: Question<'a>,
         asking: &Visit<'a>,
         parts: &'a http::request::Parts,
     ) -> (Presentation, Answer) {
-        let may_omit_target = self.deployment.applications.are_authentiks();
-        let visit = match asking.asked_about(dialect, parts, may_omit_target) {
+        let applications = &self.deployment.applications;
+        let visit = match asking.asked_about(question, parts, applications) {
             Ok(visit) => visit,
             Err(failure) => return (asking.presentation(), failure.into()),
         };
-        let answer = self.judge(dialect, &visit).await;
+        let answer = self.judge(question, &visit).await;
         (visit.presentation(), answer)
     }
 
-    async fn judge(self, dialect: Dialect, visit: &Visit<'_>) -> Answer {
-        let applications = &self.deployment.applications;
+    async fn judge(self, question: Question<'_>, visit: &Visit<'_>) -> Answer {
+        let dialect = question.dialect;
+        let application = match visit.application(&self.deployment.applications) {
+            Ok(application) => application,
+            Err(failure) => return failure.into(),
+        };
         let Some(host) = visit.host() else {
             return Failure::UnknownHost { host: None }.into();
         };
-        let Some(application) = applications.at(host) else {
-            return Failure::UnknownHost {
-                host: Some(host.clone()),
+        traces::is_for(application.audience.as_str());
+        if !is_everyones(question.prefix) && question.prefix != application.prefix.as_str() {
+            return Failure::OtherPrefix {
+                own: application.prefix.clone(),
             }
             .into();
-        };
-        traces::is_for(application.audience.as_str());
+        }
         if visit
             .header("upgrade")
             .is_some_and(|upgrade| !asks_for_websocket(&upgrade))
@@ -64,8 +69,8 @@ impl Site<'_> {
         }
         // Where a proxy sends every path here, the browser's own endpoints are met in place, so
         // that no second route to the outpost is needed.
-        if Endpoint::is_outposts(visit.target_str(), applications) {
-            return match Endpoint::of(visit.target_str(), applications) {
+        if Endpoint::is_outposts(visit.target_str(), application) {
+            return match Endpoint::at(visit.target_str(), application) {
                 // Recipes for authentik route one generation of paths past the subrequest and get
                 // callbacks on the other: `start`, where they send whoever is refused, takes them.
                 Some(Endpoint::Own(OwnEndpoint::Callback))

@@ -304,7 +304,11 @@ impl Outcome {
             Self::Alive => StatusCode::NO_CONTENT,
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own,
             // which it is not when the request was not to be understood.
-            Self::Failed(Failure::Forwarded(_)) if !follows_redirects => StatusCode::UNAUTHORIZED,
+            Self::Failed(Failure::Forwarded(_) | Failure::Contradicted(_))
+                if !follows_redirects =>
+            {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Failed(failure) => failure.status(),
         }
     }

@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use gatepost_policy::{Presentation, RULE_HEADER, Request, Require};
 use gatepost_session::cookie::{self, Candidates, CookieName};
-use http::header::{AUTHORIZATION, COOKIE, HOST, SEC_WEBSOCKET_KEY};
+use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_KEY};
 use http::{HeaderMap, HeaderValue, Method};
 use url::form_urlencoded;
 
-use super::endpoint::Dialect;
 use super::failure::Failure;
+use super::question::{Question, Unplaced, direct_host, header_text};
+use crate::application::Application;
+use crate::applications::{Applications, NoApplication};
 use crate::authority::Authority;
 use crate::limits::Client;
 use crate::trust::TrustedProxies;
@@ -18,12 +21,15 @@ use crate::trust::TrustedProxies;
 /// A request: its method, host, target and headers.
 ///
 /// Made by [`Visit::direct`] of the request itself, or by [`Visit::asked_about`] of what a trusted
-/// proxy says of another. No other code reads a forwarded header.
+/// proxy says of another ([`Question`]). No other code reads a forwarded header.
 #[derive(Clone, Debug)]
 pub struct Visit<'a> {
     method: Method,
-    host: Option<Authority>,
+    host: Result<Authority, Unplaced>,
     target: &'a str,
+    /// The path of the request to the outpost itself: for one that a proxy asks about, the path at
+    /// which it asks.
+    sent_to: &'a str,
     headers: &'a HeaderMap,
     /// Whether it asks for a WebSocket, which the headers of a forwarded request do not say.
     websocket: bool,
@@ -35,28 +41,25 @@ pub struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// The request that was sent here. Its host is that of the URL or the `Host` header; a trusted
-    /// proxy may name another by `X-Forwarded-Host`.
+    /// The request that was sent here. Its host is the one that it names itself, by which a proxy
+    /// routed it; where that is no application's, a trusted proxy may name another by
+    /// `X-Forwarded-Host`.
     pub fn direct(
         parts: &'a http::request::Parts,
         peer: IpAddr,
         trusted: &'a TrustedProxies,
+        applications: &Applications,
     ) -> Self {
         let trusted_peer = trusted.contains(peer);
-        let host = match forwarded(&parts.headers, "x-forwarded-host") {
-            Ok(Some(host)) if trusted_peer => Authority::parse(host),
-            // Said by a trusted proxy, but not to be understood: no host rather than a wrong one.
-            Err(_) if trusted_peer => None,
-            _ => own_host(parts),
-        };
         let target = parts
             .uri
             .path_and_query()
             .map_or("", |target| target.as_str());
         Self {
             method: parts.method.clone(),
-            host,
+            host: direct_host(parts, trusted_peer, applications),
             target,
+            sent_to: target,
             headers: &parts.headers,
             websocket: false,
             trusted,
@@ -66,83 +69,62 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// The request that a proxy asks about by this one. `may_omit_target` allows nginx to say
-    /// nothing of the target, as recipes for authentik do: it is then one that no rule matches.
-    ///
-    /// Each dialect has one source for each part, and everything else that a header may say of it
-    /// is ignored.
+    /// The request that a proxy asks about by this one.
     ///
     /// # Errors
     ///
-    /// [`Failure::UntrustedPeer`] when the peer is none of the trusted proxies, and
-    /// [`Failure::Forwarded`] when a part is missing or cannot be understood.
+    /// [`Failure::UntrustedPeer`] when the peer is none of the trusted proxies,
+    /// [`Failure::Forwarded`] when a part is missing or cannot be understood, and
+    /// [`Failure::Contradicted`] when headers contradict each other.
     pub fn asked_about(
         &self,
-        dialect: Dialect,
+        question: Question<'a>,
         parts: &'a http::request::Parts,
-        may_omit_target: bool,
+        applications: &Applications,
     ) -> Result<Self, Failure> {
         if !self.trusted_peer {
             return Err(Failure::UntrustedPeer { peer: self.peer });
         }
-        let headers = &parts.headers;
-        let (method, host, target, websocket) = match dialect {
-            Dialect::Traefik | Dialect::Caddy => {
-                let method = required(headers, "x-forwarded-method")?;
-                let proto = required(headers, "x-forwarded-proto")?;
-                let host = required(headers, "x-forwarded-host")?;
-                let target = required(headers, "x-forwarded-uri")?;
-                (Some(method), host, target, is_websocket(proto)?)
-            }
-            Dialect::Nginx => {
-                let method = forwarded(headers, "x-original-method")?;
-                let (host, target) = match forwarded(headers, "x-original-url")? {
-                    Some(url) => split_url(url).ok_or(Failure::Forwarded("X-Original-URL"))?,
-                    None => {
-                        let host =
-                            forwarded(headers, "x-forwarded-host")?.or(header_host(headers)?);
-                        let host = host.ok_or(Failure::Forwarded("X-Forwarded-Host"))?;
-                        let target = match forwarded(headers, "x-original-uri")? {
-                            None if may_omit_target => "",
-                            target => target.ok_or(Failure::Forwarded("X-Original-URI"))?,
-                        };
-                        (host, target)
-                    }
-                };
-                (method, host, target, false)
-            }
-            Dialect::Envoy => {
-                let host = header_host(headers)?
-                    .or(parts.uri.authority().map(http::uri::Authority::as_str))
-                    .ok_or(Failure::Forwarded("Host"))?;
-                let target = self
-                    .target
-                    .split_once("/auth/envoy")
-                    .map_or("", |(_, rest)| rest);
-                (Some(parts.method.as_str()), host, target, false)
-            }
-        };
+        let said = question.read(parts, applications)?;
         // Where a proxy does not say the method it is none that a rule for one would match.
-        let method = method.unwrap_or("UNKNOWN").parse();
-        let unsaid = may_omit_target && target.is_empty() && dialect == Dialect::Nginx;
-        let starts_path = target.starts_with('/') || unsaid;
-        let plain = |b: u8| b > b' ' && b != 0x7f;
-        if !starts_path || !target.bytes().all(plain) {
-            return Err(Failure::Forwarded("the request's URI"));
-        }
+        let method = said.method.unwrap_or("UNKNOWN").parse();
         Ok(Self {
             method: method.map_err(|_| Failure::Forwarded("the request's method"))?,
-            host: Some(Authority::parse(host).ok_or(Failure::Forwarded("the request's host"))?),
-            target,
-            headers,
+            host: Ok(said.host),
+            target: said.target,
+            sent_to: self.sent_to,
+            headers: &parts.headers,
             // Traefik says so only where it hands its own `X-Forwarded-Proto` on, and takes
             // `Upgrade` out of the question.
-            websocket: websocket || headers.contains_key(SEC_WEBSOCKET_KEY),
+            websocket: said.websocket || parts.headers.contains_key(SEC_WEBSOCKET_KEY),
             trusted: self.trusted,
             trusted_peer: self.trusted_peer,
             peer: self.peer,
-            narrower: narrower(headers)?,
+            narrower: narrower(&parts.headers)?,
         })
+    }
+
+    /// The application at its host.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::UnknownHost`], [`Failure::NotServed`] or [`Failure::Contradicted`].
+    pub fn application<'d>(
+        &self,
+        applications: &'d Applications,
+    ) -> Result<&'d Arc<Application>, Failure> {
+        let host = self.host.as_ref().map_err(|unplaced| *unplaced)?;
+        applications
+            .at(host, self.sent_to)
+            .map_err(|why| match why {
+                NoApplication::Unknown => Failure::UnknownHost {
+                    host: Some(host.clone()),
+                },
+                why => Failure::NotServed {
+                    host: host.clone(),
+                    why,
+                },
+            })
     }
 
     /// The rule of the plugin in whose place this is decided, which must hold besides the
@@ -178,7 +160,7 @@ impl<'a> Visit<'a> {
 
     /// The host, if there is one that can be understood.
     pub fn host(&self) -> Option<&Authority> {
-        self.host.as_ref()
+        self.host.as_ref().ok()
     }
 
     /// Path and query, still encoded.
@@ -325,66 +307,11 @@ impl Request for Visit<'_> {
     }
 }
 
-/// The host that a request names itself: that of an absolute URL (HTTP/2 always has one), else the
-/// `Host` header.
-fn own_host(parts: &http::request::Parts) -> Option<Authority> {
-    match parts.uri.authority() {
-        Some(authority) => Authority::parse(authority.as_str()),
-        None => header_host(&parts.headers).ok()?.and_then(Authority::parse),
-    }
-}
-
-fn header_host(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
-    single(headers, HOST.as_str()).map_err(|()| Failure::Forwarded("Host"))
-}
-
-/// A header that a proxy sets, once and as text.
-fn forwarded<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Failure> {
-    single(headers, name).map_err(|()| Failure::Forwarded(name))
-}
-
 /// The rule that the plugin hands on. One that cannot be read must not be one that is not there.
 fn narrower(headers: &HeaderMap) -> Result<Option<Require>, Failure> {
-    let Some(text) = forwarded(headers, RULE_HEADER)? else {
+    let Some(text) = header_text(headers, RULE_HEADER)? else {
         return Ok(None);
     };
     let rule = Require::from_text(text).map_err(|_| Failure::Forwarded(RULE_HEADER))?;
     Ok(Some(rule))
-}
-
-fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Failure> {
-    forwarded(headers, name)?.ok_or(Failure::Forwarded(name))
-}
-
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(());
-    }
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| ())?;
-    Ok((!text.is_empty()).then_some(text))
-}
-
-/// Traefik says `ws` or `wss` for an upgrade to a WebSocket.
-fn is_websocket(proto: &str) -> Result<bool, Failure> {
-    match proto {
-        "http" | "https" => Ok(false),
-        "ws" | "wss" => Ok(true),
-        _ => Err(Failure::Forwarded("x-forwarded-proto")),
-    }
-}
-
-/// An absolute URL's host and target, byte for byte: a URL parser would tidy the path up, and
-/// judge another than the upstream gets.
-fn split_url(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    if !matches!(scheme, "http" | "https") {
-        return None;
-    }
-    let at = rest.find(['/', '?', '#'])?;
-    let (host, target) = rest.split_at_checked(at)?;
-    target.starts_with('/').then_some((host, target))
 }

@@ -1,5 +1,7 @@
 //! `auth/*`: which questions are believed, and which words of them.
 
+use axum::body::Body;
+use axum::http::Request;
 use proptest::prelude::*;
 use url::Url;
 
@@ -99,24 +101,269 @@ async fn a_proxy_that_does_not_say_what_it_asks_about_gets_no_consent() {
     }
 }
 
+/// Row A2: nginx says host and target in one header, and what says something else is a client's.
 #[tokio::test]
-async fn nginx_may_name_host_and_target_apart() {
+async fn of_nginx_one_header_counts_and_none_may_contradict_it() {
     let world = World::new().await;
     let browser = signed_in(&world, "app.example.com").await;
     let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
-    let mut headers = vec![
-        ("X-Original-URI", "/x"),
-        ("Host", "app.example.com"),
-        ("Cookie", &line),
+    let full = [
+        ("X-Original-URL", "https://app.example.com/x"),
+        ("X-Original-Method", "GET"),
+        ("Cookie", &*line),
     ];
-    world.ask("auth/nginx", &headers).await.expect(200);
-    headers[1] = ("X-Forwarded-Host", "app.example.com");
-    world.ask("auth/nginx", &headers).await.expect(200);
-    headers[1] = ("X-Forwarded-Host", "app2.example.com");
-    world.ask("auth/nginx", &headers).await.expect(401);
-    // Of both, the whole URL counts.
-    headers.push(("X-Original-URL", "https://app.example.com/x"));
-    world.ask("auth/nginx", &headers).await.expect(200);
+    for (header, expected) in [
+        (("X-Original-URI", "/x"), 200),
+        (("X-Forwarded-Uri", "/x"), 200),
+        (("X-Forwarded-Host", "app.example.com"), 200),
+        (("X-Forwarded-Host", "APP.example.com:8443"), 200),
+        (("X-Forwarded-Method", "GET"), 200),
+        (("X-Forwarded-Proto", "http"), 200),
+        (("Host", "app.example.com"), 200),
+        (("Host", "auth.example.org"), 200),
+        (("X-Original-URI", "/y"), 401),
+        (("X-Original-URL", "https://app.example.com/x"), 401),
+        (("X-Forwarded-Uri", "/y"), 401),
+        (("X-Forwarded-Host", "app2.example.com"), 401),
+        (("X-Forwarded-Host", "unknown.example"), 401),
+        (
+            ("X-Forwarded-Host", "app.example.com, app.example.com"),
+            401,
+        ),
+        (("X-Forwarded-Method", "POST"), 401),
+        (("Host", "app2.example.com"), 401),
+        (("Host", "wiki.example.org"), 401),
+    ] {
+        for endpoint in ["auth/nginx", "auth?nginx"] {
+            let headers = [full.as_slice(), &[header]].concat();
+            let reply = world.ask(endpoint, &headers).await;
+            assert_eq!(reply.status.as_u16(), expected, "{endpoint} {header:?}");
+        }
+    }
+    // No other header stands in for it.
+    for header in [
+        ("X-Original-URI", "/public/x"),
+        ("X-Forwarded-Uri", "/public/x"),
+    ] {
+        for host in ["Host", "X-Forwarded-Host"] {
+            for endpoint in ["auth/nginx", "auth?nginx"] {
+                let headers = [header, (host, "app.example.com"), ("Cookie", &line)];
+                world.ask(endpoint, &headers).await.expect(401);
+            }
+        }
+    }
+}
+
+/// Row A2: today's recipe of authentik does not say the method, so there a client does.
+#[tokio::test]
+async fn where_the_recipe_does_not_say_the_method_no_rule_for_one_holds() {
+    let world = World::new().await;
+    for (prefix, expected) in [("/akprox", 200), ("/outpost.goauthentik.io", 401)] {
+        let request = Request::get(format!("{prefix}/auth/nginx"))
+            .header("Host", "outpost:9000")
+            .header("X-Original-URL", "https://app.example.com/hook")
+            .header("X-Original-Method", "GET");
+        let request = request.body(Body::empty()).expect("a request");
+        let reply = world.send_from("127.0.0.1:4000", request).await;
+        assert_eq!(reply.status.as_u16(), expected, "{prefix}");
+    }
+}
+
+/// Rows A1, A2: a proxy that routes by one application's host does not ask about another's.
+#[tokio::test]
+async fn a_question_about_another_application_than_its_host_is_refused() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
+    let about = |host| {
+        [
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", "app.example.com"),
+            ("X-Forwarded-Uri", "/x"),
+            ("Cookie", &*line),
+            ("Host", host),
+        ]
+    };
+    for (endpoint, host, expected) in [
+        ("auth/traefik", "outpost:9000", 200),
+        ("auth/traefik", "app.example.com", 200),
+        // The outpost's public address.
+        ("auth/traefik", "auth.example.org", 200),
+        ("auth/traefik", "outpost.example.org", 200),
+        ("auth/traefik", "app2.example.com", 400),
+        ("auth/caddy", "app.example.com", 200),
+        ("auth/caddy", "app2.example.com", 400),
+        ("auth/caddy", "wiki.example.org", 400),
+    ] {
+        let reply = world.ask(endpoint, &about(host)).await;
+        assert_eq!(reply.status.as_u16(), expected, "{endpoint} {host}");
+    }
+}
+
+/// Row A2: behind a load balancer that the proxy trusts, `X-Forwarded-Host` is the client's.
+#[tokio::test]
+async fn of_a_direct_request_the_host_leads() {
+    let world = World::new().await;
+    let ask = async |host: &str, forwarded: &str| {
+        let request = Request::get("/akprox/start?rd=/x")
+            .header("Host", host)
+            .header("X-Forwarded-Host", forwarded)
+            .header("Sec-Fetch-Mode", "navigate");
+        let request = request.body(Body::empty()).expect("a request");
+        world
+            .send_from("127.0.0.1:4000", request)
+            .await
+            .status
+            .as_u16()
+    };
+    for (host, forwarded, expected) in [
+        ("app.example.com", "app.example.com", 302),
+        ("app.example.com", "unknown.example", 302),
+        ("outpost:9000", "app.example.com", 302),
+        ("app.example.com", "app2.example.com", 400),
+        ("app.example.com", "wiki.example.org", 400),
+        ("app.example.com", "app.example.com, app2.example.com", 404),
+        ("outpost:9000", "unknown.example", 404),
+    ] {
+        assert_eq!(ask(host, forwarded).await, expected, "{host} {forwarded}");
+    }
+}
+
+/// Row A1: no form of the host of one application is another's.
+#[tokio::test]
+async fn a_host_in_a_domain_that_is_another_applications_is_not_the_domains() {
+    let provider = crate::provider::Provider::start().await;
+    let applications = "
+applications:
+  - {name: wide, mode: domain, externalUrl: 'https://auth.example.com', cookieDomain: example.com}
+  - {name: board, externalUrl: 'https://board.example.com', require: {groups: [board]}}
+";
+    let yaml = crate::world::configuration(&provider, crate::world::KEY_A, applications);
+    let world = World::configured(provider, &yaml);
+    world.find_provider().await;
+    let browser = signed_in(&world, "auth.example.com").await;
+    let line = browser.cookie_line(&Url::parse("https://wiki.example.com/").expect("a URL"));
+    for dialect in DIALECTS {
+        let ask = async |host| {
+            let asked = Asked::fetch(host, "/x").with("Cookie", &line);
+            asked.ask(&world, dialect).await.status.as_u16()
+        };
+        for host in [
+            "wiki.example.com",
+            "wiki.example.com:1",
+            "auth.example.com:1",
+        ] {
+            assert_eq!(ask(host).await, 200, "{dialect} {host}");
+        }
+        for host in [
+            "board.example.com",
+            "board.example.com:443",
+            "board.example.com:1",
+            "board.example.com:80",
+            "BOARD.example.com:8443",
+            "board.example.com.",
+            "board.example.com.:1",
+            "board.example.com:",
+            "board.example.com:00443",
+            "user@board.example.com",
+        ] {
+            let status = ask(host).await;
+            assert!((400..500).contains(&status), "{dialect} {host}: {status}");
+        }
+    }
+}
+
+/// Row C: under another application's prefix lie ordinary paths.
+#[tokio::test]
+async fn a_prefix_of_one_application_shadows_nothing_at_another() {
+    let provider = crate::provider::Provider::start().await;
+    let applications = "
+applications:
+  - {name: app, externalUrl: 'https://app.example.com'}
+  - {name: vault, externalUrl: 'https://vault.example.com', outpostPrefix: /vault}
+";
+    let yaml = crate::world::configuration(&provider, crate::world::KEY_A, applications);
+    let world = World::configured(provider, &yaml);
+    world.find_provider().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    for dialect in DIALECTS {
+        for target in [
+            "/vault",
+            "/vault/x",
+            "/vault/start",
+            "/vault/sign_out",
+            "/vault/auth/nginx",
+        ] {
+            let asked = Asked::fetch("app.example.com", target);
+            asked
+                .clone()
+                .by(&browser)
+                .ask(&world, dialect)
+                .await
+                .expect(200);
+            asked.ask(&world, dialect).await.expect(401);
+        }
+    }
+    // Nor is it asked or come to there.
+    for (target, host, expected) in [
+        ("/vault/start", "app.example.com", 404),
+        ("/vault/start", "vault.example.com", 302),
+        ("/akprox/start", "vault.example.com", 302),
+    ] {
+        let request = Request::get(target).header("Host", host);
+        let request = request.header("Sec-Fetch-Mode", "navigate");
+        let request = request.body(Body::empty()).expect("a request");
+        let reply = world.send_from("127.0.0.1:4000", request).await;
+        assert_eq!(reply.status.as_u16(), expected, "{host} {target}");
+    }
+    for (host, expected) in [("app.example.com", 400), ("vault.example.com", 401)] {
+        let request = Request::get("/vault/auth/traefik")
+            .header("Host", "outpost:9000")
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Host", host)
+            .header("X-Forwarded-Uri", "/x");
+        let request = request.body(Body::empty()).expect("a request");
+        let reply = world.send_from("127.0.0.1:4000", request).await;
+        assert_eq!(reply.status.as_u16(), expected, "{host}");
+    }
+}
+
+/// Row A1: on one host name, the prefix that the proxy asks at says which application it is.
+#[tokio::test]
+async fn two_applications_on_one_host_name_are_told_apart_by_where_the_proxy_asks() {
+    let provider = crate::provider::Provider::start().await;
+    let applications = "
+applications:
+  - {name: one, externalUrl: 'https://x.example.com', outpostPrefix: /sso-one, cookieName: one}
+  - {name: two, externalUrl: 'https://x.example.com:8443', outpostPrefix: /sso-two, cookieName: two}
+";
+    let yaml = crate::world::configuration(&provider, crate::world::KEY_A, applications);
+    let world = World::configured(provider, &yaml);
+    world.find_provider().await;
+    let mut browser = world.browser();
+    let start = "https://x.example.com/sso-one/start";
+    browser.sign_in(start).await.expect(302);
+    let line = browser.cookie_line(&Url::parse("https://x.example.com/").expect("a URL"));
+    for (prefix, host, expected) in [
+        ("/sso-one", "x.example.com", 200),
+        ("/sso-two", "x.example.com", 401),
+        ("/sso-two", "x.example.com:8443", 401),
+        ("/sso-one", "x.example.com:8443", 404),
+        ("/akprox", "x.example.com", 503),
+    ] {
+        let request = Request::get(format!("{prefix}/auth/traefik"))
+            .header("Host", "outpost:9000")
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Host", host)
+            .header("X-Forwarded-Uri", "/x")
+            .header("Cookie", &line);
+        let request = request.body(Body::empty()).expect("a request");
+        let reply = world.send_from("127.0.0.1:4000", request).await;
+        assert_eq!(reply.status.as_u16(), expected, "{prefix} {host}");
+    }
 }
 
 #[tokio::test]

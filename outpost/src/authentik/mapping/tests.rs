@@ -51,6 +51,7 @@ fn map_all(providers: Vec<Value>, environment: &[(&str, &str)]) -> Mapped {
     let snapshot = Snapshot {
         outpost: json!({"pk": "x", "name": "our outpost", "config": {}}),
         providers,
+        absent: Vec::new(),
     };
     map(&snapshot, &settings(environment))
 }
@@ -228,4 +229,154 @@ fn what_cannot_be_used_is_left_out_and_named() {
         twice.problems,
         ["provider `Wiki`: `wiki` has a provider already: left out"]
     );
+}
+
+/// Row A4: each keeps its names, whatever is wrong with it.
+#[test]
+fn what_is_left_out_keeps_its_host_and_its_domain() {
+    let domain = json!({"mode": "forward_domain", "external_host": "https://auth.a.company",
+        "cookie_domain": ".A.company", "cookie_secret": "short"});
+    let broken = |changes: Value| {
+        let mut provider = provider(changes);
+        provider["cookie_secret"] = json!(null);
+        provider
+    };
+    for (case, value, host, kept_domain) in [
+        (
+            "a bad secret",
+            provider(json!({"cookie_secret": "short"})),
+            Some(("wiki.company", 443)),
+            None,
+        ),
+        (
+            "no client",
+            provider(json!({"client_id": ""})),
+            Some(("wiki.company", 443)),
+            None,
+        ),
+        (
+            "no issuer",
+            provider(json!({"oidc_configuration": {}})),
+            Some(("wiki.company", 443)),
+            None,
+        ),
+        (
+            "a domain",
+            provider(domain),
+            Some(("auth.a.company", 443)),
+            Some("a.company"),
+        ),
+        (
+            "a domain that it is not in",
+            provider(json!({"mode": "forward_domain", "cookie_domain": "other.com"})),
+            Some(("wiki.company", 443)),
+            Some("other.com"),
+        ),
+        (
+            "a domain without a name",
+            provider(json!({"mode": "forward_domain"})),
+            Some(("wiki.company", 443)),
+            Some("wiki.company"),
+        ),
+        (
+            "a mode that is not known",
+            provider(json!({"mode": "sideways", "cookie_domain": "company"})),
+            Some(("wiki.company", 443)),
+            Some("company"),
+        ),
+        (
+            "no number",
+            provider(json!({"pk": "x"})),
+            Some(("wiki.company", 443)),
+            None,
+        ),
+        (
+            "a port, capitals and a dot",
+            broken(json!({"external_host": "http://WIKI.company.:8080/x"})),
+            Some(("wiki.company", 8080)),
+            None,
+        ),
+        (
+            "no scheme",
+            broken(json!({"external_host": "wiki.company:81"})),
+            Some(("wiki.company", 81)),
+            None,
+        ),
+        (
+            "another scheme",
+            broken(json!({"external_host": "ftp://Wiki.company"})),
+            Some(("wiki.company", 443)),
+            None,
+        ),
+        ("no text", broken(json!({"external_host": 1})), None, None),
+    ] {
+        let mapped = map_all(vec![value], &[]);
+        assert!(mapped.applications.is_empty(), "{case}");
+        let [unserved] = &mapped.unserved[..] else {
+            panic!("{case}: {:?}", mapped.unserved);
+        };
+        let expected = host.map(|(host, port)| (host.to_owned(), Some(port)));
+        assert_eq!(unserved.host, expected, "{case}");
+        assert_eq!(unserved.domain.as_deref(), kept_domain, "{case}");
+        let names_it = mapped
+            .problems
+            .iter()
+            .any(|problem| problem.contains("its host is not known"));
+        assert_eq!(names_it, host.is_none(), "{case}: {:?}", mapped.problems);
+    }
+}
+
+/// Rows A1, A4: two on one host name, which only a port would tell apart.
+#[test]
+fn two_ports_of_one_host_are_not_told_apart() {
+    let second = provider(json!({
+        "pk": 8, "name": "Board", "assigned_application_slug": "board",
+        "external_host": "https://wiki.company:8443",
+    }));
+    let mapped = map_all(vec![provider(json!({})), second], &[]);
+    let expected = Some(("wiki.company".to_owned(), Some(8443)));
+    assert_eq!(
+        mapped
+            .unserved
+            .first()
+            .map(|unserved| unserved.host.clone()),
+        Some(expected)
+    );
+    assert!(
+        mapped.problems[0].contains("a port does not tell them apart"),
+        "{:?}",
+        mapped.problems
+    );
+}
+
+#[test]
+fn a_provider_that_is_no_longer_listed_keeps_its_host() {
+    let snapshot = |keys: Value, providers: Vec<Value>| Snapshot {
+        outpost: json!({"pk": "x", "providers": keys}),
+        providers,
+        absent: Vec::new(),
+    };
+    let other = provider(json!({"pk": 8, "name": "Other"}));
+    let before = snapshot(json!([7, 8]), vec![provider(json!({})), other.clone()]);
+    // It has lost its application: the outpost still has it.
+    let gone = snapshot(json!([7, 8]), vec![other.clone()]).after(&before);
+    let mapped = map(&gone, &settings(&[]));
+    assert_eq!(mapped.unserved[0].name, "Wiki");
+    assert!(
+        mapped.problems[0].contains("give it an application"),
+        "{:?}",
+        mapped.problems
+    );
+    // Asked again, nothing has changed.
+    let again = snapshot(json!([7, 8]), vec![other.clone()]).after(&gone);
+    assert_eq!(again, gone);
+    // It is another outpost's now, or there again.
+    assert!(
+        snapshot(json!([8]), vec![other.clone()])
+            .after(&gone)
+            .absent
+            .is_empty()
+    );
+    let back = snapshot(json!([7, 8]), vec![provider(json!({})), other]).after(&gone);
+    assert!(back.absent.is_empty());
 }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
@@ -17,7 +18,7 @@ use url::Url;
 
 use super::super::say;
 use crate::application::Application;
-use crate::applications::Applications;
+use crate::applications::{Applications, NoApplication};
 use crate::authority::Authority;
 use crate::config::Mode;
 use crate::outpost::Deployment;
@@ -178,7 +179,19 @@ async fn each_choice(walker: &Walker, application: &Application, at: &Url) -> Re
 fn application_of<'a>(applications: &'a Applications, url: &Url) -> Result<&'a Application, Wrong> {
     let authority = Authority::parse(&url[url::Position::BeforeHost..url::Position::AfterPort])
         .ok_or_else(|| Wrong(format!("`{url}` has no host")))?;
-    let Some(application) = applications.at(&authority) else {
+    // On one host name, several differ in their ports too.
+    let same_origin = |application: &&Arc<Application>| {
+        application.external.origin() == url.origin().ascii_serialization()
+    };
+    let found = applications.iter().find(same_origin);
+    let found = found.map_or_else(|| applications.at(&authority, url.path()), Ok);
+    if let Err(NoApplication::Unserved(unserved)) = &found {
+        return Err(Wrong(format!(
+            "`{}` is configured for `{authority}` and cannot be served: {}",
+            unserved.name, unserved.reason
+        )));
+    }
+    let Ok(application) = found else {
         let known: Vec<String> = applications
             .iter()
             .map(|application| {

@@ -407,7 +407,9 @@ pub const KEYS: &[Key] = &[
         "applications[].outpostPrefix",
         Kind::Text,
         "/akprox",
-        "The path under which the outpost answers. `/outpost.goauthentik.io` is understood too.",
+        "The path under which the outpost answers at this application's host. `/akprox` and \
+         `/outpost.goauthentik.io` are understood too. Two applications on one host name need one \
+         each.",
     ),
     key(
         "applications[].provider",

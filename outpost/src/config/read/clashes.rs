@@ -1,0 +1,151 @@
+//! Applications that a request could not tell apart.
+
+use gatepost_policy::config::Fields;
+
+use crate::config::{ApplicationSettings, Mode};
+use crate::web::is_everyones;
+
+/// Reports them all.
+pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) {
+    let problem = |text: String| fields.problem("applications", text);
+    for (at, application) in applications.iter().enumerate() {
+        let earlier = || applications.iter().take(at);
+        if earlier().any(|other| other.audience == application.audience) {
+            problem(format!("two are called `{}`", application.audience));
+        }
+        if earlier().any(|other| other.external.origin() == application.external.origin()) {
+            let origin = application.external.origin();
+            problem(format!("two have the externalUrl `{origin}`"));
+        } else if let Some(other) = earlier().find(|other| !are_told_apart(application, other)) {
+            problem(format!(
+                "`{}` and `{}` have one host name, `{}`: a port does not tell applications apart, \
+                 since clients write it and proxies do not compare it. Give each a host name of its \
+                 own, or each an `outpostPrefix` and a `cookieName` of its own, and have the proxy \
+                 ask, and route, under that prefix",
+                other.audience,
+                application.audience,
+                application.external.host(),
+            ));
+        }
+        if let Mode::Domain(domain) = &application.mode
+            && earlier().any(|other| other.mode == application.mode)
+        {
+            let domain = domain.as_str();
+            problem(format!("two have the cookieDomain `{domain}`"));
+        }
+        for route in &application.routes {
+            if let Some(owner) = nearer(applications, application, &route.host) {
+                problem(format!(
+                    "`{}` has an upstream at `{}`, which is `{}`'s: name it there",
+                    application.audience, route.host, owner.audience
+                ));
+            }
+        }
+    }
+}
+
+/// Whether requests tell two applications apart: by the host's name, or by a prefix that the
+/// proxy's configuration says.
+fn are_told_apart(one: &ApplicationSettings, other: &ApplicationSettings) -> bool {
+    let own_prefixes = one.prefix != other.prefix
+        && !is_everyones(one.prefix.as_str())
+        && !is_everyones(other.prefix.as_str());
+    one.external.host() != other.external.host()
+        || (own_prefixes && one.cookie_name != other.cookie_name)
+}
+
+/// The application that answers at a host where `application` has an upstream, if it is another.
+fn nearer<'a>(
+    applications: &'a [ApplicationSettings],
+    application: &ApplicationSettings,
+    host: &str,
+) -> Option<&'a ApplicationSettings> {
+    let owns = |other: &&ApplicationSettings| {
+        let within = match (&other.mode, &application.mode) {
+            (Mode::Domain(inner), Mode::Domain(outer)) => {
+                inner.contains(host) && inner.as_str().len() > outer.as_str().len()
+            }
+            (Mode::Single, _) | (_, Mode::Single) => false,
+        };
+        within || other.external.host() == host
+    };
+    let is_own = application.external.host() == host;
+    let others = applications
+        .iter()
+        .filter(|other| other.audience != application.audience);
+    others.filter(|_| !is_own).find(owns)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, ConfigError};
+
+    fn problems(applications: &str) -> Vec<String> {
+        let yaml = format!(
+            "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
+applications:
+{applications}"
+        );
+        match Config::parse(&yaml, []) {
+            Ok(_) => Vec::new(),
+            Err(ConfigError::Wrong(findings)) => findings.iter().map(ToString::to_string).collect(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Row A1: two on one host name are an error, unless the proxy's configuration tells them apart.
+    #[test]
+    fn a_port_does_not_tell_applications_apart() {
+        let two = |first: &str, second: &str| {
+            problems(&format!(
+                "  - {{name: one, externalUrl: 'https://x.example.com'{first}}}\n  \
+                   - {{name: two, externalUrl: 'https://X.example.com:8443'{second}}}\n"
+            ))
+        };
+        let prefix = |word: &str| format!(", outpostPrefix: /{word}");
+        let both = |word: &str| format!(", outpostPrefix: /{word}, cookieName: {word}");
+        let none = String::new;
+        for (first, second, well) in [
+            (none(), none(), false),
+            (prefix("a"), prefix("b"), false),
+            (both("a"), none(), false),
+            (both("a"), both("a"), false),
+            (both("akprox"), both("b"), false),
+            (both("a"), both("outpost.goauthentik.io"), false),
+            (both("a"), both("b"), true),
+        ] {
+            let lines = two(&first, &second);
+            assert_eq!(lines.is_empty(), well, "{first} {second}: {lines:?}");
+            if let [line] = &lines[..] {
+                let said = "`one` and `two` have one host name, `x.example.com`";
+                assert!(
+                    line.contains(said) && line.contains("`outpostPrefix`"),
+                    "{line}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_upstream_is_named_by_the_application_that_answers_there() {
+        let lines = problems(
+            "  - {name: board, externalUrl: 'https://board.a.example.com'}
+  - {name: outer, mode: domain, externalUrl: 'https://auth.example.com', cookieDomain: example.com,
+     upstreams: {board.a.example.com: 'http://b', x.a.example.com: 'http://x', wiki.example.com: 'http://w'}}
+  - {name: inner, mode: domain, externalUrl: 'https://auth.a.example.com',
+     cookieDomain: a.example.com, upstreams: {y.a.example.com: 'http://y'}}
+",
+        );
+        assert_eq!(
+            lines,
+            [
+                "applications: `outer` has an upstream at `board.a.example.com`, which is \
+                 `board`'s: name it there",
+                "applications: `outer` has an upstream at `x.a.example.com`, which is `inner`'s: \
+                 name it there",
+            ]
+        );
+    }
+}
