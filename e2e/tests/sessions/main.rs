@@ -7,9 +7,11 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 mod ending;
+mod failures;
 mod groups;
 mod redis;
 mod renewal;
+mod repairs;
 mod replicas;
 mod store;
 mod tabs;

@@ -68,6 +68,20 @@ fn the_list_and_its_file_refuse_the_same() {
     assert!(file_refuses(&path, &claims(9, "carol", 3_000)));
     assert!(revocations.refuses(&claims(9, "carol", 3_000)));
     assert!(!revocations.refuses(&claims(9, "carol", 3_001)));
+
+    // Sessions that a store has lost are over, and no program's token is.
+    let lost = Revocations::default();
+    lost.add([Revocation::Lost {
+        at: at(3_000),
+        until: at(4_000),
+    }]);
+    assert!(lost.write_changes(&path).expect("written"));
+    for (iat, refused) in [(3_000, true), (3_001, false)] {
+        let claims = claims(9, "carol", iat);
+        assert_eq!(lost.refuses(&claims), refused, "{iat}");
+        assert_eq!(file_refuses(&path, &claims), refused, "{iat}, by the file");
+        assert_eq!(lost.last_end_of(&claims.iss, &claims.sub), None);
+    }
 }
 
 #[test]

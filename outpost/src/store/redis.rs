@@ -125,6 +125,17 @@ impl RedisStore {
         self.link.run(&note).await
     }
 
+    /// Those of these sessions that are not there.
+    async fn gone(&self, ids: &[String]) -> Result<Vec<SessionId>, StoreUnavailable> {
+        let mut gone = Vec::new();
+        for id in ids {
+            if self.window_of(id).await?.is_none() {
+                gone.extend(SessionId::parse(id));
+            }
+        }
+        Ok(gone)
+    }
+
     /// When the last window of a session ends, if it is there.
     async fn window_of(&self, id: &str) -> Result<Option<NumericDate>, StoreUnavailable> {
         let mut read = cmd("HGET");
@@ -367,8 +378,17 @@ impl SessionStore for RedisStore {
                 let mut read = cmd("SMEMBERS");
                 read.arg(self.key("owner", &owner));
                 let ids = self.link.run(&read).await?;
-                self.end_all(self.meant(ids, ending).await?, revocations)
-                    .await
+                let meant = self.meant(ids, ending).await?;
+                let gone = self.gone(&meant).await?;
+                // A session that is still listed and not there may have gone without its end having
+                // been noted: it is revoked as one whose cookie was made just now.
+                let revocations = |ended: &[Ended]| {
+                    let window_ends = ending.asked.plus_seconds(ending.window);
+                    let unknown = gone.iter().cloned().map(|id| Ended { id, window_ends });
+                    let all: Vec<Ended> = ended.iter().cloned().chain(unknown).collect();
+                    ending.revocations(&all)
+                };
+                self.end_all(meant, revocations).await
             }
             (_, None) => {
                 let mut outcome = Outcome::default();

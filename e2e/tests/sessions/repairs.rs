@@ -1,0 +1,172 @@
+//! Row B1: endings that were half done, and that repeating them repairs.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Redis, Stack, layout, until};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{PATIENCE, kill, pass};
+
+/// A browser that has the session cookie of another, as somebody has who copied it.
+fn thief(stack: &Stack, client: &Client) -> Result<Client> {
+    let page = stack.app().url("/");
+    let name = stack.app().cookie_name();
+    let cookie = client.cookie(&page, name.as_str()).context("a cookie")?;
+    let thief = Client::new()?;
+    thief.add_cookie(&page, &format!("{}={cookie}; Path=/", name.as_str()));
+    Ok(thief)
+}
+
+/// The session's id of a browser.
+fn session_of(stack: &Stack, client: &Client) -> Result<String> {
+    let name = stack.app().cookie_name();
+    let cookie = client.cookie(&stack.app().url("/"), name.as_str());
+    let claims = cookie.context("a cookie")?;
+    let claims = claims.split('.').nth(1).context("a token")?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    Ok(claims["sid"].as_str().context("a session")?.to_owned())
+}
+
+fn status(stack: &Stack, client: &Client) -> Result<StatusCode> {
+    let page = stack.app().url("/");
+    Ok(client.fetch(Method::GET, &page).send()?.status())
+}
+
+/// Waits until the plugin refuses a cookie whose window is in force.
+fn is_refused(stack: &Stack, client: &Client) -> Result<()> {
+    until("the plugin to refuse the cookie", PATIENCE, || {
+        Ok((status(stack, client)? == StatusCode::UNAUTHORIZED).then_some(()))
+    })
+}
+
+fn gatepost(stack: &Stack, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(layout::outpost_binary()?);
+    command.arg("session").args(arguments).arg("--config");
+    let output = command.arg(stack.folder().join("gatepost.yaml")).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{arguments:?}: {errors}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Row B1: Redis has dropped the session, and what was to be noted of it is not there.
+#[test]
+fn an_ending_that_redis_did_by_half_is_repaired_by_another() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let redis = Redis::start(folder.path(), &[])?;
+    let stack = Stack::builder()
+        .outpost(&json!({ "store": { "kind": "redis", "path": null, "url": redis.url() } }))
+        .revoked_file()
+        .start()?;
+    let page = stack.app().url("/");
+    for (case, repair) in [
+        ("sign-out", None),
+        ("by its id", Some("--id")),
+        ("by the person", Some("--subject")),
+    ] {
+        let alice = Client::new()?;
+        alice.sign_in(&page, &ALICE)?;
+        let copied = thief(&stack, &alice)?;
+        let id = session_of(&stack, &alice)?;
+        let dropped = redis.ask(&format!("DEL gatepost:session:{id}"))?;
+        ensure!(dropped.starts_with(":1"), "{case}: {dropped}");
+        pass(Duration::from_secs(3))?;
+        assert_eq!(status(&stack, &copied)?, StatusCode::OK, "{case}");
+        match repair {
+            None => {
+                alice.open(&stack.app().url("/akprox/sign_out"))?;
+            }
+            Some("--id") => {
+                gatepost(&stack, &["revoke", "--id", &id])?;
+            }
+            Some(_) => {
+                gatepost(&stack, &["revoke", "--subject", "248289761001"])?;
+            }
+        }
+        is_refused(&stack, &copied)?;
+        pass(Duration::from_secs(2))?;
+    }
+    Ok(())
+}
+
+/// Row B1: who signs out while Redis is away is told so, and is signed out when it is back.
+#[test]
+fn a_sign_out_while_redis_is_away_is_made_up_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut redis = Redis::start(folder.path(), &[])?;
+    let stack = Stack::builder()
+        .outpost(&json!({ "store": { "kind": "redis", "path": null, "url": redis.url() } }))
+        .revoked_file()
+        .start()?;
+    let alice = Client::new()?;
+    alice.sign_in(&stack.app().url("/"), &ALICE)?;
+    let copied = thief(&stack, &alice)?;
+    let id = session_of(&stack, &alice)?;
+    redis.kill();
+    let sign_out = stack.app().url("/akprox/sign_out");
+    let answer = alice.page_load(Method::GET, &sign_out).send()?;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    is_refused(&stack, &copied)?;
+    redis.start_again()?;
+    until("the session to be gone", PATIENCE, || {
+        let there = redis.ask(&format!("EXISTS gatepost:session:{id}"))?;
+        Ok(there.starts_with(":0").then_some(()))
+    })?;
+    let revoked = redis.ask("ZRANGE gatepost:revoked 0 -1")?;
+    assert!(revoked.contains(&id), "{revoked}");
+    Ok(())
+}
+
+/// Row B1: a session that a full store has pushed out is over, for the plugin too.
+#[test]
+fn a_session_that_is_pushed_out_of_a_full_store_is_refused() -> Result<()> {
+    let stack = Stack::builder()
+        .outpost(&json!({ "store": { "maxSessions": 1 } }))
+        .revoked_file()
+        .start()?;
+    let page = stack.app().url("/");
+    let (alice, carol) = (Client::new()?, Client::new()?);
+    alice.sign_in(&page, &ALICE)?;
+    carol.sign_in(&page, &ALICE)?;
+    is_refused(&stack, &alice)?;
+    assert_eq!(status(&stack, &carol)?, StatusCode::OK);
+    Ok(())
+}
+
+/// Row B1: an outpost that keeps sessions in memory forgets with them which of them were ended.
+#[test]
+fn what_was_signed_out_stays_so_when_a_store_in_memory_begins_again() -> Result<()> {
+    let stack = Stack::builder()
+        .outpost(&json!({ "store": { "kind": "memory", "path": null } }))
+        .revoked_file()
+        .start()?;
+    let page = stack.app().url("/");
+    let (alice, staying) = (Client::new()?, Client::new()?);
+    alice.sign_in(&page, &ALICE)?;
+    staying.sign_in(&page, &ALICE)?;
+    let copied = thief(&stack, &alice)?;
+    // For the cookies to be of another second than the next process.
+    pass(Duration::from_secs(3))?;
+    alice.open(&stack.app().url("/akprox/sign_out"))?;
+    // At once: nobody has been told yet, perhaps.
+    kill(stack.outpost())?;
+    stack.outpost().start()?;
+    is_refused(&stack, &copied)?;
+    // Another list in the place of the one before says no less.
+    let carol = Client::new()?;
+    carol.sign_in(&page, &ALICE)?;
+    carol.open(&stack.app().url("/akprox/sign_out"))?;
+    for _ in 0..6 {
+        pass(Duration::from_secs(1))?;
+        assert_eq!(status(&stack, &copied)?, StatusCode::UNAUTHORIZED);
+    }
+    // Who was there signs in again, which the provider answers without a question.
+    let journey = staying.open(&page)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    Ok(())
+}
