@@ -280,11 +280,16 @@ impl Outpost {
         let outpost = Arc::downgrade(self);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);
+            let mut advised = false;
             loop {
                 ticks.tick().await;
                 let Some(outpost) = outpost.upgrade() else {
                     return;
                 };
+                if !advised && let Ok(advice) = outpost.store.advice().await {
+                    advised = true;
+                    advice.inspect(|advice| tracing::warn!("{advice}"));
+                }
                 let times = outpost.deployment().times;
                 if let Err(error) = outpost.store.sweep(outpost.clock.now(), &times).await {
                     tracing::warn!(%error, "cannot drop ended sessions");

@@ -302,6 +302,11 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// Gives that right back.
     async fn unlock(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable>;
 
+    /// What an operator should change of how the store is set up, as far as it can be seen.
+    async fn advice(&self) -> Result<Option<String>, StoreUnavailable> {
+        Ok(None)
+    }
+
     /// Whether the store has answered lately, as far as it is known: who can do without it need not
     /// wait for one that has not.
     fn answers(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Process, Redis, Stack, ports, until};
+use gatepost_e2e::{Client, Process, Redis, Stack, layout, ports, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -221,5 +221,42 @@ fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
     Client::new()?.sign_in(&stack.app().url("/"), &ALICE)?;
     let keys = redis.ask("KEYS *")?;
     assert!(keys.contains("gatepost:session:"), "{keys}");
+    Ok(())
+}
+
+/// Part C: a Redis that drops keys when its memory is full drops sessions and what was revoked.
+#[test]
+fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (policy, user, expected) in [
+        ("allkeys-lru", "+@all", true),
+        ("volatile-ttl", "+@all", true),
+        ("noeviction", "+@all", false),
+        // Who may not ask is not told, and that is no error.
+        ("allkeys-lru", "-info", false),
+    ] {
+        let mut arguments = vec!["--maxmemory-policy", policy];
+        arguments.extend([
+            "--user",
+            "gate",
+            "on",
+            ">open",
+            "~gatepost:*",
+            "+@all",
+            user,
+        ]);
+        let redis = Redis::start(folder.path(), &arguments)?;
+        let url = format!("redis://gate:open@127.0.0.1:{}", redis.port());
+        let stack = Stack::builder().outpost(&settings(&url)).start()?;
+        let advice = format!("maxmemory-policy {policy}");
+        let mut command = Command::new(layout::outpost_binary()?);
+        command.arg("check").arg("--config");
+        let output = command.arg(stack.folder().join("gatepost.yaml")).output()?;
+        let checked = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(checked.contains(&advice), expected, "{policy}: {checked}");
+        assert!(output.status.success(), "{policy}: {checked}");
+        let log = stack.outpost().output();
+        assert_eq!(log.contains(&advice), expected, "{policy}: {log}");
+    }
     Ok(())
 }

@@ -8,8 +8,9 @@ use crate::application::Application;
 use crate::config::{
     Config, Grant, MachineSettings, Mode, ProviderSettings, SignOut, StoreSettings,
 };
-use crate::outpost::Deployment;
+use crate::outpost::{Clock, Deployment};
 use crate::provider::{ClientVerdict, DiscoveryError, Provider, SignInError, Summary};
+use crate::store::{self, Start};
 
 mod walk;
 
@@ -78,6 +79,9 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
             }
             all_well &= !settings.introspect || cannot_introspect(application).next().is_none();
         }
+    }
+    if let Some(warning) = store_warning(&config).await {
+        say(&format!("warning      {warning}"));
     }
     for warning in warnings(&config) {
         say(&format!("warning      {warning}"));
@@ -259,6 +263,25 @@ fn is_open(file: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_open(_: &Path) -> bool {
     false
+}
+
+/// What there is to say of the Redis that replicas share. It may be out of reach from here.
+async fn store_warning(config: &Config) -> Option<String> {
+    let StoreSettings::Redis { .. } = config.store else {
+        return None;
+    };
+    let start = Start {
+        clock: Clock::system(),
+        lifetime: config.session.lifetime,
+    };
+    let store = match store::open(&config.store, &config.keys, start) {
+        Ok(store) => store,
+        Err(error) => return Some(error.to_string()),
+    };
+    match store.advice().await {
+        Ok(advice) => advice.map(|advice| format!("`store`: {advice}")),
+        Err(error) => Some(format!("`store`: cannot be looked at from here: {error}")),
+    }
 }
 
 fn warnings(config: &Config) -> Vec<String> {

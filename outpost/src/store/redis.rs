@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
-use redis::{cmd, pipe};
+use redis::{Value, cmd, pipe};
 
 use self::link::Link;
 use super::record::{self, Times};
@@ -540,6 +540,25 @@ impl SessionStore for RedisStore {
             .arg(self.key("renewing", lock.id.as_str()))
             .arg(&*lock.holder);
         self.link.run(&unlock).await
+    }
+
+    async fn advice(&self) -> Result<Option<String>, StoreUnavailable> {
+        let mut info = cmd("INFO");
+        info.arg("memory");
+        // A user who may not ask, and a cluster, whose nodes answer each for itself: not known.
+        let Value::BulkString(text) = self.link.run_any(&info).await? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines();
+        let policy = lines.find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        let policy = policy.map_or("noeviction", str::trim);
+        Ok((policy != "noeviction").then(|| {
+            format!(
+                "Redis has `maxmemory-policy {policy}`: when its memory is full it drops sessions, \
+                 and what was revoked. Set `noeviction`"
+            )
+        }))
     }
 
     fn answers(&self) -> bool {

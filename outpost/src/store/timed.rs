@@ -145,6 +145,10 @@ impl SessionStore for TimedStore {
         self.observe("unlock", self.store.unlock(lock)).await
     }
 
+    async fn advice(&self) -> Result<Option<String>, StoreUnavailable> {
+        self.store.advice().await
+    }
+
     fn answers(&self) -> bool {
         self.store.answers()
     }

@@ -212,6 +212,15 @@ impl Link {
         self.attempt(Request::One(command)).await
     }
 
+    /// As [`Link::run`], where a refusal is an answer too.
+    pub(super) async fn run_any(&self, command: &Cmd) -> Result<Value, StoreUnavailable> {
+        match self.0.once::<Value>(Request::One(command)).await {
+            Ok(value) => Ok(value),
+            Err(error) if is_broken(&error) => Err(StoreUnavailable(Box::new(error))),
+            Err(_) => Ok(Value::Nil),
+        }
+    }
+
     /// As [`Link::run`], for several commands about one key.
     pub(super) async fn run_all<T: FromRedisValue>(
         &self,
