@@ -171,9 +171,9 @@ impl<'de> Deserialize<'de> for SessionId {
 /// than here makes the cookie unusable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
-    /// The OpenID provider that signed the person in, exactly as it names itself.
+    /// The OpenID provider that signed the person in, exactly as it names itself. Not empty.
     pub iss: String,
-    /// The subject: the person's stable id at that provider.
+    /// The subject: the person's stable id at that provider. Not empty.
     pub sub: String,
     /// The application this session is for. One name, never a list.
     pub aud: String,
@@ -289,9 +289,11 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
             }
         }
         let missing = || serde::de::Error::custom("a claim is missing");
+        // An empty text names nobody, and would be the same nobody for all whom it does not name.
+        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
         Ok(Claims {
-            iss: iss.ok_or_else(missing)?,
-            sub: sub.ok_or_else(missing)?,
+            iss: named(iss).ok_or_else(missing)?,
+            sub: named(sub).ok_or_else(missing)?,
             aud: aud.ok_or_else(missing)?,
             sid: sid.ok_or_else(missing)?,
             iat: iat.ok_or_else(missing)?,

@@ -6,7 +6,7 @@
 //! and a value is taken as it stands. There are no quoted strings and no `$Path`.
 //!
 //! When several values claim to be the session, they are tried in this order, and the first that
-//! authenticates counts: whole cookies as they stand in the request, the first
+//! is in force counts: whole cookies as they stand in the request, the first
 //! [`MAX_WHOLE`] of them, then the chunks put together. Chunks count only when they run from 0
 //! without a hole and none stands twice.
 
@@ -194,12 +194,51 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// A `Cookie` header line without the session cookie and its chunks; every other cookie keeps its
-/// bytes. `None` when nothing is left.
-pub fn strip(line: &[u8], name: &CookieName) -> Option<Vec<u8>> {
+/// Which cookies of a request an application does not get.
+///
+/// Those that are Gatepost's by their name: `gatepost`, alone or before a `.` or `-`, behind
+/// `__Host-`, `__Secure-` or nothing. So an application below a cookie domain does not get the
+/// domain's session either, nor any part of one, nor what a sign-in leaves under way.
+#[derive(Clone, Copy, Debug)]
+pub enum Hide<'n> {
+    /// Them, and the session of this name.
+    All(&'n CookieName),
+    /// Them, but not the session of this name: the application verifies it itself.
+    AllBut(&'n CookieName),
+    /// The session of this name and nothing else.
+    Session(&'n CookieName),
+}
+
+impl Hide<'_> {
+    fn takes(self, name: &[u8]) -> bool {
+        match self {
+            Self::All(own) => is_gateposts(name) || own.part(name).is_some(),
+            Self::AllBut(own) => is_gateposts(name) && own.part(name).is_none(),
+            Self::Session(own) => own.part(name).is_some(),
+        }
+    }
+
+    /// Whether a `Cookie` header line has any of them.
+    pub fn any_in(self, line: &[u8]) -> bool {
+        pairs(line).any(|(name, _)| self.takes(name))
+    }
+}
+
+fn is_gateposts(name: &[u8]) -> bool {
+    let prefixes = [&b"__Host-"[..], b"__Secure-"];
+    let bare = prefixes
+        .iter()
+        .find_map(|prefix| name.strip_prefix(*prefix));
+    let rest = bare.unwrap_or(name).strip_prefix(b"gatepost");
+    matches!(rest, Some([] | [b'.' | b'-', ..]))
+}
+
+/// A `Cookie` header line without the cookies to hide; every other cookie keeps its bytes. `None`
+/// when nothing is left.
+pub fn strip(line: &[u8], hide: Hide<'_>) -> Option<Vec<u8>> {
     let mut kept: Vec<u8> = Vec::with_capacity(line.len());
     for segment in line.split(|byte| *byte == b';') {
-        if name.part(split_pair(segment).0).is_some() {
+        if hide.takes(split_pair(segment).0) {
             continue;
         }
         if kept.is_empty() {

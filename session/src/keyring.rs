@@ -7,10 +7,14 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use crate::claims::Audience;
+use crate::token::BASE64;
 
 /// The shortest secret a ring accepts, in bytes: the output size of SHA-256, below which an HMAC
 /// key weakens the MAC (RFC 2104 §3, RFC 7518 §3.2).
@@ -21,6 +25,13 @@ const MAX_KEYS: usize = 16;
 
 /// The longest key id, in bytes.
 const MAX_KEY_ID_BYTES: usize = 64;
+
+/// The `info` input of HKDF for the words of [`KeyRing::verdicts`], with the application's name
+/// after it.
+const VERDICT_INFO: &[u8] = b"gatepost verdict v1 ";
+
+/// The length of such a word before it is encoded, in bytes: 128 bits, which no client guesses.
+const VERDICT_BYTES: usize = 16;
 
 /// The name of a key, sent in the clear as `kid` in every cookie (RFC 7515 §4.1.4).
 ///
@@ -112,6 +123,15 @@ struct Secret {
     bytes: Zeroizing<Vec<u8>>,
 }
 
+impl Secret {
+    /// Derives bytes with HKDF-SHA256 (RFC 5869), no salt. It refuses only outputs over 255 blocks,
+    /// and none here is longer than one.
+    fn expand(&self, info: &[&[u8]], bytes: &mut [u8]) -> bool {
+        let hkdf = Hkdf::<Sha256>::new(None, &self.bytes);
+        hkdf.expand_multi_info(info, bytes).is_ok()
+    }
+}
+
 impl KeyRing {
     /// Parses a ring from text: one `kid:base64` entry a line (or comma-separated, the form that
     /// an environment variable takes). Blank lines and lines that start with `#` are skipped.
@@ -181,19 +201,31 @@ impl KeyRing {
     pub fn derive(&self, purpose: Purpose) -> Vec<DerivedKey> {
         self.keys
             .iter()
-            .map(|secret| {
+            .filter_map(|secret| {
                 let mut bytes = Zeroizing::new([0; 32]);
-                // HKDF refuses only outputs over 255 blocks; this one is a single block. Were it
-                // ever to fail, the zero key must not be used, so the entry is dropped.
-                Hkdf::<Sha256>::new(None, &secret.bytes)
-                    .expand(purpose.info(), bytes.as_mut_slice())
-                    .map(|()| DerivedKey {
+                // Were it ever to fail, the zero key must not be used, so the entry is dropped.
+                secret
+                    .expand(&[purpose.info()], bytes.as_mut_slice())
+                    .then(|| DerivedKey {
                         id: secret.id.clone(),
                         bytes,
                     })
             })
-            .filter_map(Result::ok)
             .collect()
+    }
+
+    /// The words for "allowed" between the plugin and the routers behind it, in ring order: one
+    /// that is routed around the plugin does not let a client in who makes a verdict up.
+    ///
+    /// Each key has its own, so that while keys are rotated a router may still know the old one.
+    pub fn verdicts(&self, application: &Audience) -> Vec<String> {
+        let word = |secret: &Secret| {
+            let mut bytes = [0; VERDICT_BYTES];
+            secret
+                .expand(&[VERDICT_INFO, application.as_str().as_bytes()], &mut bytes)
+                .then(|| BASE64.encode(bytes))
+        };
+        self.keys.iter().filter_map(word).collect()
     }
 
     /// The key ids in ring order: the first one signs.
@@ -212,10 +244,17 @@ impl fmt::Debug for KeyRing {
 
 /// Decodes a secret of either alphabet, padded or not.
 fn decode_secret(encoded: &str) -> Option<Zeroizing<Vec<u8>>> {
-    [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD]
-        .into_iter()
-        .find_map(|engine| engine.decode(encoded).ok())
-        .map(Zeroizing::new)
+    const FORM: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, FORM);
+    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, FORM);
+    // Whether it has one of the two characters in which they differ tells which it is.
+    let engine = if encoded.bytes().any(|b| matches!(b, b'-' | b'_')) {
+        &URL_SAFE
+    } else {
+        &STANDARD
+    };
+    engine.decode(encoded).ok().map(Zeroizing::new)
 }
 
 /// Why a text is not a key ring. No message contains any part of a secret.
@@ -319,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_wrong_ring_is_refused_with_the_reason() {
-        let short = format!("s:{}", STANDARD.encode([7; 31]));
+        let short = format!("s:{}", BASE64.encode([7; 31]));
         let cases: [(&str, KeyRingError); 7] = [
             ("", KeyRingError::Empty),
             ("\n# only a comment\n", KeyRingError::Empty),
@@ -364,6 +403,23 @@ mod tests {
             format!("{:?}", ring.derive(Purpose::Flow)),
             "[DerivedKey(a, redacted)]"
         );
+    }
+
+    /// Row A10: nobody without the keys can say a word that opens a router.
+    #[test]
+    fn every_key_and_application_has_its_own_word_for_allowed() {
+        let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
+        let word = |name: &str| ring.verdicts(&Audience::new(name).expect("a name"));
+        let mut words: Vec<String> = ["wiki", "wik", "files"]
+            .into_iter()
+            .flat_map(word)
+            .collect();
+        assert!(words.iter().all(|word| word.len() == 22), "{words:?}");
+        // Part of the format: routers have it in their rules.
+        assert_eq!(words[0], "xp0El6QSAkO_2ZccmXn_AA");
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), 6);
     }
 
     #[test]

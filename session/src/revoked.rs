@@ -101,6 +101,13 @@ pub struct Header {
 }
 
 impl Header {
+    /// The length of the whole file in bytes: one of another length is cut short, or is another's.
+    pub fn file_bytes(&self) -> u64 {
+        let bytes = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        let records = self.count.saturating_mul(bytes(RECORD_BYTES));
+        bytes(HEADER_BYTES).saturating_add(records)
+    }
+
     /// Reads the first line.
     ///
     /// # Errors
@@ -129,7 +136,7 @@ pub struct InvalidList;
 
 impl fmt::Display for InvalidList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a list of revoked sessions of version 1")
+        f.write_str("not a whole list of revoked sessions of version 1")
     }
 }
 
@@ -138,11 +145,13 @@ impl core::error::Error for InvalidList {}
 /// Whether a list says that the cookie with these claims is revoked.
 ///
 /// `read` gives a number of bytes from an offset of the file, or its own error; it is asked a few
-/// times for some kilobytes at most.
+/// times for some kilobytes at most. Where the file is cut short or damaged, each look-up answers
+/// for itself: what the part that is there says holds, and what it cannot say is an error.
 ///
 /// # Errors
 ///
-/// `read`'s, and [`InvalidList`] converted when a line is not one.
+/// `read`'s, and [`InvalidList`] converted when the lines that would say it are missing or are
+/// none.
 pub fn is_revoked<E: From<InvalidList>>(
     claims: &Claims,
     header: Header,
@@ -153,12 +162,16 @@ pub fn is_revoked<E: From<InvalidList>>(
         RevokedKey::subject(&claims.iss, &claims.sub),
         RevokedKey::everyone(),
     ];
+    let mut unknown = None;
     for key in keys {
-        if find(&key, header.count, &mut read)?.is_some_and(|before| claims.iat < before) {
-            return Ok(true);
+        match find(&key, header.count, &mut read) {
+            Ok(Some(before)) if claims.iat < before => return Ok(true),
+            Ok(_) => {}
+            // Another of the keys may be where the file can be read.
+            Err(error) => unknown = Some(error),
         }
     }
-    Ok(false)
+    unknown.map_or(Ok(false), Err)
 }
 
 /// Looks a key up among `count` sorted lines: around where it should stand if the keys are evenly
@@ -170,6 +183,8 @@ fn find<E: From<InvalidList>>(
 ) -> Result<Option<NumericDate>, E> {
     let (mut low, mut high) = (0, count);
     let mut middle = key.likely_place(count);
+    // Whether the line at `high` is missing, and not just past the key's place.
+    let mut cut = false;
     while low < high {
         let start = middle
             .saturating_sub(BLOCK_RECORDS / 2)
@@ -181,31 +196,37 @@ fn find<E: From<InvalidList>>(
         let length = usize::try_from(records).map_err(|_| InvalidList)?;
         let block = read(offset, length.saturating_mul(RECORD_BYTES))?;
         let mut lines = block.chunks_exact(RECORD_BYTES).peekable();
-        let first = *lines.peek().ok_or(InvalidList)?;
-        if key_of(first)? > &key.0 {
-            high = start;
-        } else {
-            let mut passed = 0;
-            for line in lines {
-                match key_of(line)?.cmp(&key.0) {
-                    core::cmp::Ordering::Equal => return Ok(Some(time_of(line)?)),
-                    // Past its place, so it is not there.
-                    core::cmp::Ordering::Greater => return Ok(None),
-                    core::cmp::Ordering::Less => passed += 1,
+        match lines.peek() {
+            None => (high, cut) = (start, true),
+            Some(first) if key_of(first)? > &key.0 => (high, cut) = (start, false),
+            Some(_) => {
+                let mut passed = 0;
+                for line in lines {
+                    match key_of(line)?.cmp(&key.0) {
+                        core::cmp::Ordering::Equal => return Ok(Some(time_of(line)?)),
+                        // Past its place, so it is not there.
+                        core::cmp::Ordering::Greater => return Ok(None),
+                        core::cmp::Ordering::Less => passed += 1,
+                    }
                 }
+                low = start + passed;
             }
-            if passed == 0 {
-                return Err(InvalidList.into());
-            }
-            low = start + passed;
         }
         middle = low + (high - low) / 2;
     }
-    Ok(None)
+    if cut {
+        Err(InvalidList.into())
+    } else {
+        Ok(None)
+    }
 }
 
+/// The key of a line, if it has a line's form: what a broken write left between the lines is none.
 fn key_of(line: &[u8]) -> Result<&[u8; KEY_CHARS], InvalidList> {
-    line.first_chunk().ok_or(InvalidList)
+    match line.split_first_chunk() {
+        Some((key, [b' ', .., b'\n'])) => Ok(key),
+        _ => Err(InvalidList),
+    }
 }
 
 fn time_of(line: &[u8]) -> Result<NumericDate, InvalidList> {
@@ -358,6 +379,56 @@ mod tests {
         assert!(most <= 24, "{most} reads for three keys");
     }
 
+    /// Row B8: wherever a file is cut, whatever still stands in it is found, and what may have
+    /// stood in the rest is an error.
+    #[test]
+    fn each_look_up_in_a_cut_file_answers_for_itself() {
+        let mut list = RevokedList::new();
+        for sid in 0..1_000 {
+            list.add_session(&claims(sid, "", 0).sid);
+        }
+        let file = list.to_bytes(1);
+        let header = Header::parse(&file[..HEADER_BYTES]).expect("a header");
+        assert_eq!(
+            header.file_bytes(),
+            u64::try_from(file.len()).expect("small")
+        );
+        for left in [0, 1, 2, 63, 64, 65, 100, 500, 998, 999] {
+            // In the middle of a line as well as between two.
+            for torn in [0, 1, RECORD_BYTES - 1] {
+                let cut = &file[..HEADER_BYTES + left * RECORD_BYTES + torn];
+                let readable = &cut[HEADER_BYTES..HEADER_BYTES + left * RECORD_BYTES];
+                let keys: Vec<&[u8]> = readable.chunks(RECORD_BYTES).collect();
+                for sid in 0..1_200 {
+                    let person = claims(sid, "alice", 0);
+                    let key = RevokedKey::session(&person.sid);
+                    let stands = keys.iter().any(|line| line.starts_with(&key.0));
+                    let expected = match sid {
+                        ..1_000 if stands => Ok(true),
+                        ..1_000 => Err(InvalidList),
+                        // Not revoked: known where all three keys would stand in what is left.
+                        _ => {
+                            let last = keys.last().copied().unwrap_or_default();
+                            let wanted = [
+                                key,
+                                RevokedKey::subject(&person.iss, &person.sub),
+                                RevokedKey::everyone(),
+                            ];
+                            let known = |key: &RevokedKey| &key.0[..] < last;
+                            if wanted.iter().all(known) {
+                                Ok(false)
+                            } else {
+                                Err(InvalidList)
+                            }
+                        }
+                    };
+                    let found = look_up(cut, &person).0;
+                    assert_eq!(found, expected, "{sid} of {left} lines and {torn} bytes");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_broken_file_is_an_error_and_no_answer() {
         let mut list = RevokedList::new();
@@ -374,6 +445,16 @@ mod tests {
             ),
             ("no lines", file[..HEADER_BYTES].to_vec()),
             ("half a header", file[..HEADER_BYTES - 3].to_vec()),
+            ("nothing but blanks behind the header", {
+                let mut blank = file.clone();
+                blank[HEADER_BYTES..].fill(b' ');
+                blank
+            }),
+            ("zeros behind the header", {
+                let mut zeros = file.clone();
+                zeros[HEADER_BYTES..].fill(0);
+                zeros
+            }),
         ] {
             assert_eq!(look_up(&broken, &person).0, Err(InvalidList), "{case}");
         }

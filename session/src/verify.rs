@@ -10,7 +10,7 @@ use hmac::Mac as _;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::claims::{Audience, Claims, NumericDate, SessionId};
-use crate::cookie::{CHUNK_BYTES, MAX_CHUNKS};
+use crate::cookie::{CHUNK_BYTES, Candidates, MAX_CHUNKS};
 use crate::keyring::{KeyRing, Purpose};
 use crate::token::{BASE64, MAC_BYTES, Mac, Parts, encoded_header, keyed_mac};
 
@@ -94,6 +94,29 @@ impl Verifier {
             return Err(OpenError::Issuer);
         }
         Ok(Authentic { claims })
+    }
+
+    /// The first of a request's candidates that is authentic and, as the caller says, in force;
+    /// where none is, the first that is authentic. One that is over must not hide another that
+    /// stands behind it.
+    ///
+    /// # Errors
+    ///
+    /// Why the last candidate is not authentic; `None` where there is no candidate.
+    pub fn choose(
+        &self,
+        candidates: &Candidates<'_>,
+        in_force: impl Fn(&Authentic) -> bool,
+    ) -> Result<Authentic, Option<OpenError>> {
+        let (mut over, mut reason) = (None, None);
+        for value in candidates.values() {
+            match self.authenticate(&value) {
+                Ok(authentic) if in_force(&authentic) => return Ok(authentic),
+                Ok(authentic) => over = over.or(Some(authentic)),
+                Err(error) => reason = Some(error),
+            }
+        }
+        over.ok_or(reason)
     }
 
     /// Looks for the key by comparing encoded headers, all of them and in constant time, and

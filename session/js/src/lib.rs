@@ -62,8 +62,8 @@ impl CookieReader {
     pub fn read(&self, cookies: &str, now: f64) -> String {
         // The conversion saturates; what is no number becomes 1970, which is before every session.
         let now = NumericDate::from_seconds(now as u64);
-        let authentic = self.authenticate(cookies);
-        let verdict = authentic.as_ref().map_err(|refused| *refused);
+        let verdict = self.choose(cookies, now);
+        let verdict = verdict.as_ref().map_err(|refused| *refused);
         let verdict = verdict.and_then(|authentic| Ok(authentic.current(now, self.clock_skew)?));
         let json = match verdict {
             Ok(session) => serde_json::to_string(&Accepted {
@@ -76,16 +76,13 @@ impl CookieReader {
         json.unwrap_or_else(|_| r#"{"refused":"claims"}"#.to_owned())
     }
 
-    /// The first value that is authentic, or what is wrong with the last.
-    fn authenticate(&self, cookies: &str) -> Result<Authentic, Reason> {
-        let mut refused = Reason::NoCookie;
-        for value in Candidates::find([cookies.as_bytes()], &self.name).values() {
-            match self.verifier.authenticate(&value) {
-                Ok(authentic) => return Ok(authentic),
-                Err(error) => refused = error.into(),
-            }
-        }
-        Err(refused)
+    /// The first value that is in force, else the first that is authentic, or what is wrong with
+    /// the last.
+    fn choose(&self, cookies: &str, now: NumericDate) -> Result<Authentic, Reason> {
+        let candidates = Candidates::find([cookies.as_bytes()], &self.name);
+        let in_force = |authentic: &Authentic| authentic.current(now, self.clock_skew).is_ok();
+        let chosen = self.verifier.choose(&candidates, in_force);
+        chosen.map_err(|error| error.map_or(Reason::NoCookie, Reason::from))
     }
 }
 

@@ -88,9 +88,48 @@ fn stripping_takes_ours_and_keeps_every_other_byte() {
         ("", None),
     ];
     for (line, expected) in cases {
-        let kept = strip(line.as_bytes(), &name());
+        let kept = strip(line.as_bytes(), Hide::All(&name()));
         assert_eq!(kept.as_deref(), expected.map(str::as_bytes), "{line}");
     }
+}
+
+/// Row A8: whatever application a session is for, and in however many parts, no other one gets it.
+#[test]
+fn every_cookie_of_gateposts_is_hidden_by_its_name() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("__Secure-gatepost=D; a=1", "a=1", "a=1"),
+        ("__Host-gatepost=S;__Secure-gatepost.0=D; a=1", "a=1", "a=1"),
+        ("gatepost=P; gatepost.4=P; a=1; gatepost.99=P", "a=1", "a=1"),
+        (
+            "__Secure-gatepost-flow-x=1; __Host-gatepost-flow-x=1; a=1",
+            "a=1",
+            "a=1",
+        ),
+        (
+            "gatepost-attempts=1; gatepost-provider=1; a=1",
+            "a=1",
+            "a=1",
+        ),
+        ("gp=G; gp.0=G; a=1; gatepost=P", "a=1", "gp=G; gp.0=G; a=1"),
+        // Names that only look like it are the application's.
+        (
+            "gateposts=1; __host-gatepost=2; xgatepost=3; __Secure-__Host-gatepost=4; Gatepost=5",
+            "gateposts=1; __host-gatepost=2; xgatepost=3; __Secure-__Host-gatepost=4; Gatepost=5",
+            "gateposts=1; __host-gatepost=2; xgatepost=3; __Secure-__Host-gatepost=4; Gatepost=5",
+        ),
+    ];
+    for (line, all, all_but) in cases {
+        let name = name();
+        for (hide, expected) in [(Hide::All(&name), all), (Hide::AllBut(&name), all_but)] {
+            let kept = strip(line.as_bytes(), hide);
+            assert_eq!(kept.as_deref(), Some(expected.as_bytes()), "{line}");
+            assert_eq!(hide.any_in(line.as_bytes()), line != expected, "{line}");
+        }
+    }
+    let own = CookieName::default_for(true, true);
+    let line = b"__Secure-gatepost.0=A; __Secure-gatepost-flow-x=1; __Host-gatepost=S";
+    let kept = strip(line, Hide::AllBut(&own));
+    assert_eq!(kept.as_deref(), Some(&b"__Secure-gatepost.0=A"[..]));
 }
 
 #[test]
