@@ -132,7 +132,8 @@ impl<'a> Fields<'a> {
         self.problems
     }
 
-    /// The value of `key` as it stands; `null` counts as absent.
+    /// The value of `key` as it stands. Reports `null`, which is what YAML makes of a key with
+    /// nothing under it: read as absent, a rule whose entries are missing would admit everyone.
     pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
@@ -145,7 +146,11 @@ impl<'a> Fields<'a> {
         if found.next().is_some() {
             self.problem(key, "stands twice, in different case");
         }
-        value.filter(|value| !value.is_null())
+        if value.is_some_and(Value::is_null) {
+            self.problem(key, "has no value: write one, or leave the key out");
+            return None;
+        }
+        value
     }
 
     /// A text. A number or a flag is taken as its text, since YAML reads `007` or `yes` as such.
@@ -442,7 +447,8 @@ fn lists(fields: &mut Fields<'_>) -> Option<Lists> {
     any.then_some(lists)
 }
 
-/// Reads `headers`: a `preset` and under `set` a claim for each further header.
+/// Reads `headers`: a `preset`, under `set` a claim for each further header, and under `keep` those
+/// of other systems that are left alone.
 pub fn headers(fields: &mut Fields<'_>, application: &str) -> HeaderRules {
     let Some(mut section) = fields.section("headers") else {
         return HeaderRules::new(Preset::default(), application, Vec::new());
@@ -464,8 +470,19 @@ pub fn headers(fields: &mut Fields<'_>, application: &str) -> HeaderRules {
             }
         })
         .collect();
+    let kept = section.list("keep").unwrap_or_default();
+    let rules = HeaderRules::new(preset, application, set);
+    let kept = kept.iter().filter_map(|name| {
+        let kept = HeaderName::new(name).ok();
+        let kept = kept.filter(|kept| !rules.sets(kept.as_str().as_bytes()));
+        if kept.is_none() {
+            section.problem("keep", format!("`{name}` is set here, or cannot be a name"));
+        }
+        kept
+    });
+    let kept = kept.collect();
     section.finish();
-    HeaderRules::new(preset, application, set)
+    rules.keeping(kept)
 }
 
 /// A number of seconds from a text like `90`, `30s`, `15m`, `8h` or `7d`.

@@ -10,6 +10,8 @@ use gatepost_session::Claims;
 
 use crate::decide::Permit;
 
+mod believed;
+
 /// Carries the plugin's verdict to the routers behind it. Always Gatepost's own, never a client's.
 pub const VERDICT_HEADER: &str = "X-Gatepost-Verdict";
 
@@ -22,6 +24,9 @@ pub const RULE_HEADER: &str = "X-Gatepost-Require";
 
 /// Stands between the groups in one header value.
 const GROUP_SEPARATOR: char = '|';
+
+/// Stands between them in the header of oauth2-proxy.
+const COMMA: char = ',';
 
 /// A header field name in the spelling that Go's servers and most logs use (`X-Auth-Username`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,8 +114,8 @@ impl fmt::Display for HeaderName {
 /// A set of headers that some family of applications already reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preset {
-    /// `X-Auth-Username`, `X-Auth-Groups`, `X-Forwarded-Email`, `X-Forwarded-Preferred-Username`
-    /// and `X-Forwarded-User`.
+    /// `X-Auth-Username`, `X-Auth-Groups`, `X-Forwarded-Email`, `X-Forwarded-Preferred-Username`,
+    /// `X-Forwarded-User` and `X-Forwarded-Groups`.
     #[default]
     Gatepost,
     /// The `X-authentik-*` headers.
@@ -124,8 +129,8 @@ pub enum Preset {
 enum Source {
     /// A claim that is one text.
     Claim(Box<str>),
-    /// The groups, joined.
-    Groups,
+    /// The groups, with this character between them.
+    Groups(char),
     /// The same for everyone.
     Constant(Box<str>),
     /// Nothing: clients may not send it, and this decider has no value for it.
@@ -135,7 +140,7 @@ enum Source {
 impl Source {
     fn claim(name: &str) -> Self {
         if name == "groups" {
-            Self::Groups
+            Self::Groups(GROUP_SEPARATOR)
         } else {
             Self::Claim(name.into())
         }
@@ -148,16 +153,16 @@ impl Source {
                 .filter(|v| fits_header(v))
                 .map(Cow::Borrowed),
             Self::Constant(value) => Some(Cow::Borrowed(&**value)),
-            Self::Groups => {
+            Self::Groups(separator) => {
                 // A group whose name holds the separator would read as two, so it is left out:
                 // that can only take rights away.
                 let mut groups = claims
                     .groups
                     .iter()
-                    .filter(|group| fits_header(group) && !group.contains(GROUP_SEPARATOR));
+                    .filter(|group| fits_header(group) && !group.contains(*separator));
                 let mut joined = groups.next()?.clone();
                 for group in groups {
-                    joined.push(GROUP_SEPARATOR);
+                    joined.push(*separator);
                     joined.push_str(group);
                 }
                 Some(Cow::Owned(joined))
@@ -180,10 +185,13 @@ fn fits_header(value: &str) -> bool {
 /// Which request headers are Gatepost's, and what they say.
 ///
 /// A header that these rules may set is theirs even where there is no value for it: what a client
-/// sent under its name never reaches the upstream.
+/// sent under its name never reaches the upstream. Nor does what other systems of this kind say
+/// with ([`believed`]), since the application may have been set up for one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderRules {
     entries: Vec<Entry>,
+    /// Names of other systems that are left alone all the same.
+    kept: Vec<HeaderName>,
     /// Bit n is set where one of the names has n bytes: tells most headers of a request from ours
     /// without looking at them. A name has at most 128 bytes, and those of 128 share bit 0.
     lengths: u128,
@@ -215,19 +223,39 @@ impl HeaderRules {
                 source: Source::claim(&claim),
             });
         }
+        Self::of(entries, Vec::new())
+    }
+
+    /// The one place that makes rules: the lengths are always those of the names.
+    fn of(entries: Vec<Entry>, kept: Vec<HeaderName>) -> Self {
         let names = entries.iter().map(|entry| entry.name.as_str());
         let lengths = names
             .chain([VERDICT_HEADER, RULE_HEADER])
-            .fold(0, |lengths, name| lengths | length_bit(name.len()));
-        Self { entries, lengths }
+            .fold(believed::LENGTHS, |lengths, name| {
+                lengths | length_bit(name.len())
+            });
+        Self {
+            entries,
+            kept,
+            lengths,
+        }
+    }
+
+    /// These rules but for headers that another system sets before this one, or that the
+    /// application takes from its clients: these are left as they come. Not so where the rules set
+    /// them.
+    #[must_use]
+    pub fn keeping(self, kept: Vec<HeaderName>) -> Self {
+        Self::of(self.entries, kept)
     }
 
     /// These rules with `name` set to the same text for everyone. A text that would not reach
     /// every upstream as it is leaves the header without a value.
     #[must_use]
-    pub fn with_constant(mut self, name: HeaderName, value: &str) -> Self {
-        self.entries.retain(|entry| entry.name != name);
-        self.entries.push(Entry {
+    pub fn with_constant(self, name: HeaderName, value: &str) -> Self {
+        let mut entries = self.entries;
+        entries.retain(|entry| entry.name != name);
+        entries.push(Entry {
             name,
             source: if fits_header(value) {
                 Source::Constant(value.into())
@@ -235,23 +263,37 @@ impl HeaderRules {
                 Source::Nothing
             },
         });
-        self
+        Self::of(entries, self.kept)
     }
 
-    /// Whether a header of this name, in whatever spelling, is Gatepost's: one of these rules',
-    /// [`VERDICT_HEADER`] or [`RULE_HEADER`].
+    /// Whether a client may not send a header of this name, in whatever spelling: it is one of these
+    /// rules', [`VERDICT_HEADER`], [`RULE_HEADER`], or one by which another system says who
+    /// somebody is.
     ///
     /// Upstreams that hand headers on as environment variables (RFC 3875 §4.1.18) read every
     /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
     /// Names are therefore compared without case and with all such characters alike.
     pub fn owns(&self, name: &[u8]) -> bool {
-        self.lengths & length_bit(name.len()) != 0
+        let own = self.lengths & length_bit(name.len()) != 0
             && (same_folded(name, VERDICT_HEADER)
                 || same_folded(name, RULE_HEADER)
-                || self
-                    .entries
-                    .iter()
-                    .any(|entry| same_folded(name, entry.name.as_str())))
+                || self.sets(name)
+                || believed::is_name(name));
+        let kept = |kept: &HeaderName| same_folded(name, kept.as_str());
+        (own || believed::has_prefix(name)) && !self.kept.iter().any(kept)
+    }
+
+    /// Whether these rules may set the header of this name.
+    pub fn sets(&self, name: &[u8]) -> bool {
+        let mut names = self.names();
+        names.any(|own| same_folded(name, own.as_str()))
+    }
+
+    /// The names by which other systems say who somebody is, as far as they are usual: what a proxy
+    /// has to remove that cannot ask [`Self::owns`]. Without those that these rules set or keep.
+    pub fn withheld(&self) -> impl Iterator<Item = &str> {
+        let others = believed::USUAL.into_iter();
+        others.filter(|name| self.owns(name.as_bytes()) && !self.sets(name.as_bytes()))
     }
 
     /// The names of the headers that may be set, in a stable order.
@@ -297,18 +339,19 @@ fn preset_entries(preset: Preset, application: &str) -> Vec<(&'static str, Sourc
     match preset {
         Preset::Gatepost => [
             ("X-Auth-Username", claim("preferred_username")),
-            ("X-Auth-Groups", Source::Groups),
+            ("X-Auth-Groups", Source::Groups(GROUP_SEPARATOR)),
             ("X-Forwarded-Email", claim("email")),
             (
                 "X-Forwarded-Preferred-Username",
                 claim("preferred_username"),
             ),
             ("X-Forwarded-User", claim("sub")),
+            ("X-Forwarded-Groups", Source::Groups(COMMA)),
         ]
         .into(),
         Preset::Authentik => [
             ("X-Authentik-Username", claim("preferred_username")),
-            ("X-Authentik-Groups", Source::Groups),
+            ("X-Authentik-Groups", Source::Groups(GROUP_SEPARATOR)),
             ("X-Authentik-Entitlements", claim("entitlements")),
             ("X-Authentik-Email", claim("email")),
             ("X-Authentik-Name", claim("name")),
@@ -329,7 +372,7 @@ fn preset_entries(preset: Preset, application: &str) -> Vec<(&'static str, Sourc
 }
 
 /// The bit that stands for names of this length.
-fn length_bit(length: usize) -> u128 {
+const fn length_bit(length: usize) -> u128 {
     1 << (length % 128)
 }
 
@@ -355,140 +398,4 @@ impl From<HeaderName> for String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decide::double::{claims, permit};
-    use alloc::format;
-    use alloc::vec;
-
-    fn rules() -> HeaderRules {
-        let department = HeaderName::new("x-department").expect("name");
-        HeaderRules::new(
-            Preset::Gatepost,
-            "wiki",
-            vec![(department, "department".into())],
-        )
-    }
-
-    fn value(claims: &Claims, header: &str) -> Option<String> {
-        permit(claims, |permit| {
-            rules()
-                .render(permit)
-                .find(|(name, _)| name.as_str() == header)
-                .map(|(_, value)| value.into_owned())
-        })
-    }
-
-    #[test]
-    fn every_spelling_of_our_names_is_ours() {
-        let rules = rules();
-        for separator in "!#$%&'*+.^_`|~-".chars() {
-            let name = format!("x{separator}AUTH{separator}Username");
-            assert!(rules.owns(name.as_bytes()), "{name}");
-        }
-        for name in [
-            "X_Auth-Username",
-            "x.auth~username",
-            "X-DEPARTMENT",
-            "x_gatepost.verdict",
-        ] {
-            assert!(rules.owns(name.as_bytes()), "{name}");
-        }
-        for name in [
-            "X-Auth-User",
-            "XAuthUsername",
-            "X-Auth-Username-2",
-            "Cookie",
-            "",
-        ] {
-            assert!(!rules.owns(name.as_bytes()), "{name}");
-        }
-    }
-
-    #[test]
-    fn values_that_would_not_arrive_as_they_are_are_left_out() {
-        for (name, expected) in [
-            ("Jörg Müller", Some("Jörg Müller")),
-            ("a\r\nX-Evil: 1", None),
-            ("a\nb", None),
-            ("a\0b", None),
-            ("a\u{85}b", None),
-            ("a\u{2028}b", None),
-            (" a", None),
-            ("a ", None),
-            ("", None),
-        ] {
-            let person = Claims {
-                preferred_username: Some(name.into()),
-                ..claims("a@b.example")
-            };
-            assert_eq!(
-                value(&person, "X-Auth-Username").as_deref(),
-                expected,
-                "{name:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn no_group_reads_as_two() {
-        let groups = ["staff", "a|admins", "ops, night", "x\ny"].map(String::from);
-        let person = Claims {
-            groups: groups.into(),
-            ..claims("a@b.example")
-        };
-        assert_eq!(
-            value(&person, "X-Auth-Groups").as_deref(),
-            Some("staff|ops, night")
-        );
-    }
-
-    #[test]
-    fn a_header_set_by_name_replaces_the_presets() {
-        let name = HeaderName::new("x-auth-USERNAME").expect("name");
-        let rules = HeaderRules::new(Preset::Gatepost, "wiki", vec![(name, "email".into())]);
-        permit(&claims("a@b.example"), |permit| {
-            let found: Vec<_> = rules
-                .render(permit)
-                .filter(|(n, _)| n.as_str() == "X-Auth-Username")
-                .collect();
-            assert_eq!(found.len(), 1);
-            assert_eq!(found[0].1, "a@b.example");
-        });
-    }
-
-    #[test]
-    fn connection_options_that_name_our_headers_go() {
-        let rules = rules();
-        let cleaned = |value: &str| {
-            rules
-                .cleaned_connection(value.as_bytes())
-                .map(|v| String::from_utf8_lossy(&v).into())
-        };
-        let expected: &[(&str, Option<&str>)] = &[
-            ("keep-alive", None),
-            ("Upgrade, x-other", None),
-            ("close, X-Auth-Username, X-Forwarded-User", Some("close")),
-            ("x_auth_username,Upgrade", Some("Upgrade")),
-            ("x-gatepost-verdict", Some("")),
-        ];
-        for (value, expected) in expected {
-            assert_eq!(cleaned(value), expected.map(String::from), "{value}");
-        }
-    }
-
-    #[test]
-    fn names_http_acts_on_cannot_carry_an_identity() {
-        for name in [
-            "Host",
-            "cookie",
-            "Connection",
-            "X_User",
-            "X User",
-            "",
-            "X-Gatepost-Verdict",
-        ] {
-            assert_eq!(HeaderName::new(name), Err(InvalidHeaderName), "{name}");
-        }
-    }
-}
+mod tests;

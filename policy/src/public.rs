@@ -19,8 +19,9 @@ const MAX_PATH_BYTES: usize = 8 * 1024;
 /// `METHOD=` in front (`GET=/hook`) the pattern holds for that method only.
 ///
 /// Only a path with one meaning can match. Servers disagree about encoded slashes, dot segments,
-/// empty segments, `;` parameters and invalid escapes, so a path that has any of them is never
-/// public, whatever the pattern. Nor is one of more than 8 KiB.
+/// empty segments, segments that end in a dot or a blank, `;` parameters, wide dots and slashes,
+/// and invalid escapes, so a path that has any of them is never public, whatever the pattern. Nor
+/// is one of more than 8 KiB.
 #[derive(Clone, Debug, Default)]
 pub struct PublicPaths {
     patterns: Vec<Pattern>,
@@ -107,8 +108,8 @@ impl Pattern {
         }
         if !is_unambiguous(path) {
             return invalid(
-                "a path with `%`, `;`, `\\`, `//`, dot segments or control characters is never \
-                 public: write it decoded",
+                "a path with `%`, `;`, `\\`, `//`, dot segments, a dot or blank at a segment's end, \
+                 control or wide characters is never public: write it decoded",
             );
         }
         let mut segments: Vec<Box<[u8]>> = below_root
@@ -199,9 +200,10 @@ pub fn unambiguous_path(target: &[u8]) -> Option<String> {
         .filter(|path| is_unambiguous(path))
 }
 
-/// Whether every server reads a decoded path alike: it is absolute, has no dot segments and no
-/// empty ones, and no character that some server gives a meaning besides itself, such as a second
-/// decoding, path parameters, another separator or the end of the path.
+/// Whether every server reads a decoded path alike: it is absolute, has no empty segments and none
+/// that ends in a dot or a blank, which Windows drops (dot segments are among them), and no
+/// character that some server gives a meaning besides itself, such as a second decoding, path
+/// parameters, another separator or the end of the path.
 fn is_unambiguous(path: &str) -> bool {
     let Some(below_root) = path.strip_prefix('/') else {
         return false;
@@ -209,13 +211,45 @@ fn is_unambiguous(path: &str) -> bool {
     let mut segments = below_root.split('/').peekable();
     while let Some(segment) = segments.next() {
         let trailing = segments.peek().is_none();
-        if matches!(segment, "." | "..") || (segment.is_empty() && !trailing) {
+        if segment.ends_with(['.', ' ']) || (segment.is_empty() && !trailing) {
             return false;
         }
     }
     !path
         .chars()
-        .any(|c| matches!(c, '%' | ';' | '\\' | '?' | '#') || c.is_control())
+        .any(|c| matches!(c, '%' | ';' | '\\' | '?' | '#') || c.is_ascii_control() || is_folded(c))
+}
+
+/// Whether a server may read a character beyond ASCII as a dot, a separator, a blank, another of
+/// the characters above, or not at all: it normalises text (NFKC), maps host names (IDNA), or
+/// takes the nearest of a smaller set. Whole blocks where most of it is of that kind.
+fn is_folded(c: char) -> bool {
+    const FIRST_AND_LAST: [(u32, u32); 21] = [
+        (0x80, 0xa0),
+        (0xa5, 0xa5),
+        (0xad, 0xad),
+        (0x34f, 0x34f),
+        (0x37e, 0x37e),
+        (0x61c, 0x61c),
+        (0x180b, 0x180f),
+        (0x2000, 0x200f),
+        (0x2024, 0x202f),
+        (0x2044, 0x206f),
+        (0x20a9, 0x20a9),
+        (0x2100, 0x2106),
+        (0x2215, 0x2216),
+        (0x2488, 0x249b),
+        (0x29f5, 0x29f9),
+        (0x3000, 0x3002),
+        (0x33c2, 0x33d8),
+        (0xfe00, 0xfe6f),
+        (0xfeff, 0xffff),
+        (0x1f100, 0x1f10a),
+        (0xe0000, u32::MAX),
+    ];
+    let c = u32::from(c);
+    let within = |(first, last): &(u32, u32)| (*first..=*last).contains(&c);
+    FIRST_AND_LAST.iter().any(within)
 }
 
 /// A public path that could never match anything.
@@ -360,6 +394,33 @@ mod tests {
             "/public/\\..\\admin",
             "/public/é",
             "/public/ x",
+            "/public/..%20/admin",
+            "/public/..%20",
+            "/public/.../admin",
+            "/public/.%20./admin",
+            "/public/%20../admin",
+            "/public/x./admin",
+            "/public/x%20/admin",
+            "/public/x.",
+            "/public/%20",
+            "/public/..%09/admin",
+            "/public/%EF%BC%8E%EF%BC%8E/admin",
+            "/public/%E2%80%A4%E2%80%A4/admin",
+            "/public/%E2%80%A5/admin",
+            "/public/%E3%80%82%E3%80%82/admin",
+            "/public/%EF%BD%A1%EF%BD%A1/admin",
+            "/public/..%EF%BC%8Fadmin",
+            "/public/..%E2%88%95admin",
+            "/public/..%E2%81%84admin",
+            "/public/..%EF%BC%BCadmin",
+            "/public/..%E2%A7%B5admin",
+            "/public/..%C2%A5admin",
+            "/public/..%EF%BC%9B/admin",
+            "/public/..%CD%BE/admin",
+            "/public/..%C2%A0/admin",
+            "/public/.%E2%80%8B./admin",
+            "/public/.%C2%AD./admin",
+            "/public/..%EF%BB%BF/admin",
             "/public/\u{7f}",
             "/public/%0d%0a",
             "/public/%C2%85",
@@ -379,10 +440,69 @@ mod tests {
         }
     }
 
+    /// The characters whose compatibility form (NFKC or NFKD of Unicode 15) is a blank or holds one
+    /// of `.`, `/`, `\`, `%`, `;`, `?` and `#`.
+    #[test]
+    fn no_character_becomes_another_that_counts() {
+        for folded in [
+            '\u{a0}'..='\u{a0}',
+            '\u{37e}'..='\u{37e}',
+            '\u{2000}'..='\u{200a}',
+            '\u{2024}'..='\u{2026}',
+            '\u{202f}'..='\u{202f}',
+            '\u{2047}'..='\u{2049}',
+            '\u{205f}'..='\u{205f}',
+            '\u{2100}'..='\u{2101}',
+            '\u{2105}'..='\u{2106}',
+            '\u{2488}'..='\u{249b}',
+            '\u{3000}'..='\u{3000}',
+            '\u{33c2}'..='\u{33c2}',
+            '\u{33c7}'..='\u{33c7}',
+            '\u{33d8}'..='\u{33d8}',
+            '\u{fe14}'..='\u{fe14}',
+            '\u{fe16}'..='\u{fe16}',
+            '\u{fe19}'..='\u{fe19}',
+            '\u{fe30}'..='\u{fe30}',
+            '\u{fe52}'..='\u{fe6a}',
+            '\u{ff03}'..='\u{ff3c}',
+            '\u{1f100}'..='\u{1f100}',
+        ] {
+            for character in folded {
+                let target: String = format!("/public/{character}")
+                    .bytes()
+                    .map(|byte| format!("%{byte:02x}"))
+                    .collect();
+                let target = target.replace("%2f", "/");
+                assert!(!public(&["/public/*"], "GET", &target), "{character:?}");
+            }
+        }
+        for kept in [
+            "/public/Jörg – “Größe” 日本語.html",
+            "/public/.well-known/x",
+            "/public/a.b c",
+        ] {
+            let target: String = kept.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let target = target.replace("%2f", "/");
+            assert!(public(&["/public/*"], "GET", &target), "{kept}");
+        }
+    }
+
     #[test]
     fn a_pattern_that_could_never_match_is_refused() {
         for pattern in [
-            "", "x", "*", "/a?b", "/a#b", "/a//b", "/a/../b", "/a;b", "/a%20b", "get=/x",
+            "",
+            "x",
+            "*",
+            "/a?b",
+            "/a#b",
+            "/a//b",
+            "/a/../b",
+            "/a;b",
+            "/a%20b",
+            "get=/x",
+            "/a./b",
+            "/a /b",
+            "/a\u{ff0e}b",
         ] {
             let error = PublicPaths::parse([pattern]).expect_err(pattern);
             assert!(

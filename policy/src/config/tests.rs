@@ -1,4 +1,5 @@
 use super::*;
+use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
 use serde_json::json;
@@ -69,8 +70,8 @@ fn every_problem_is_said_at_once_with_its_path() {
             "application: missing: the application's name",
             "mode: `dual` is none of single, domain",
             "clockSkew: `soon` is no span of time: expected one like 30s or 15m",
-            "public: `/a/../b`: a path with `%`, `;`, `\\`, `//`, dot segments or control characters \
-         is never public: write it decoded",
+            "public: `/a/../b`: a path with `%`, `;`, `\\`, `//`, dot segments, a dot or blank at a \
+         segment's end, control or wide characters is never public: write it decoded",
             "require.groups: an empty list: leave the key out, or name someone",
             "require.all: has no entry: expected groups, users, emails or emailDomains",
             "require.all.grops: unknown key: did you mean `groups`?",
@@ -83,6 +84,56 @@ fn every_problem_is_said_at_once_with_its_path() {
          allowPreflight, machines, headers",
         ]
     );
+}
+
+/// Row A11: YAML makes null of a key with nothing under it. It is an error for every kind of key,
+/// since for those that narrow it would mean the widest.
+#[test]
+fn a_key_without_a_value_is_an_error_and_never_absent() {
+    let value = json!({
+        "require": null, "headers": null, "public": null, "machines": null, "allowPreflight": null,
+        "text": null, "number": null, "span": null, "sections": null, "old": null,
+    });
+    let (_, problems) = reading(&value, |fields| {
+        policy(fields);
+        headers(fields, "wiki");
+        fields.required_text("text", "a text");
+        fields.number("number", 1);
+        fields.seconds("span");
+        fields.sections("sections");
+        fields.renamed("old", "new");
+    });
+    let keys = [
+        "public",
+        "require",
+        "allowPreflight",
+        "machines",
+        "headers",
+        "text",
+        "number",
+        "span",
+        "sections",
+        "old",
+    ];
+    let expected = keys.map(|key| format!("{key}: has no value: write one, or leave the key out"));
+    assert_eq!(problems, expected);
+
+    for (require, key) in [
+        (json!({"groups": null}), "require.groups"),
+        (json!({"groups": null, "users": "alice"}), "require.groups"),
+        (json!({"GROUPS": null, "users": "alice"}), "require.groups"),
+        (json!({"any": null, "users": "alice"}), "require.any"),
+        (json!({"all": null, "users": "alice"}), "require.all"),
+        (
+            json!({"all": {"groups": null, "users": "alice"}}),
+            "require.all.groups",
+        ),
+    ] {
+        let value = json!({ "require": require });
+        let (_, problems) = reading(&value, policy);
+        let expected = format!("{key}: has no value: write one, or leave the key out");
+        assert!(problems.contains(&expected), "{value}: {problems:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,137 @@
+//! Request headers by which other systems tell an application who somebody is.
+//!
+//! An application that stood behind one of them before may still believe it, and then a client
+//! would be whoever it says. What an application takes from its clients on purpose
+//! (`X-Auth-Token`, `X-Auth-Key`, `X-User-Id`) is not among them.
+
+use super::{length_bit, same_folded};
+
+/// What the names of whole families begin with: Authelia and CGI (`Remote-User`), Kubernetes
+/// (`X-Remote-User`), Grafana and Gitea, authentik, oauth2-proxy, Vouch, Pomerium, Google's proxy,
+/// Azure, AWS, Cloudflare, Tailscale, Apache's OpenID module, Kong.
+const PREFIXES: [&str; 18] = [
+    "remote-",
+    "x-remote-",
+    "x-webauth-",
+    "x-authentik-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-vouch-",
+    "x-pomerium-",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-ms-client-principal-",
+    "x-ms-token-",
+    "x-amzn-oidc-",
+    "x-consumer-",
+    "x-credential-",
+    "cf-access-",
+    "tailscale-user-",
+    "oidc-",
+];
+
+/// Names that stand alone, or whose families have members that proxies and clients use: those of
+/// oauth2-proxy, SonarQube, Louketo, APISIX and Azure.
+const NAMES: [&str; 16] = [
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-access-token",
+    "x-forwarded-login",
+    "x-forwarded-name",
+    "x-auth-username",
+    "x-auth-groups",
+    "x-auth-roles",
+    "x-auth-email",
+    "x-auth-name",
+    "x-auth-subject",
+    "x-auth-userid",
+    "x-userinfo",
+    "x-ms-client-principal",
+];
+
+/// The names that most applications know, for proxies that have to be given each.
+pub(super) const USUAL: [&str; 26] = [
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Preferred-Username",
+    "X-Forwarded-Access-Token",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "X-Auth-Request-Access-Token",
+    "X-Auth-Request-Redirect",
+    "X-Auth-Username",
+    "X-Auth-Groups",
+    "Remote-User",
+    "Remote-Groups",
+    "Remote-Email",
+    "Remote-Name",
+    "X-Remote-User",
+    "X-Remote-Group",
+    "X-Webauth-User",
+    "X-Webauth-Email",
+    "X-Authentik-Username",
+    "X-Authentik-Groups",
+    "X-Authentik-Email",
+    "X-Authentik-Name",
+    "X-Authentik-Uid",
+];
+
+/// The lengths of [`NAMES`], as the bits that stand for them.
+pub(super) const LENGTHS: u128 = {
+    let mut lengths = 0;
+    let mut rest: &[&str] = &NAMES;
+    while let [name, others @ ..] = rest {
+        lengths |= length_bit(name.len());
+        rest = others;
+    }
+    lengths
+};
+
+/// By the first letter of a prefix, the bits that stand for its third character: tells most headers
+/// of a request from these without a comparison.
+const HEADS: [u32; 32] = {
+    let mut heads = [0; 32];
+    let mut rest: &[&str] = &PREFIXES;
+    while let [prefix, others @ ..] = rest {
+        if let [first, _, third, ..] = prefix.as_bytes() {
+            heads[(*first & 31) as usize] |= third_bit(*third);
+        }
+        rest = others;
+    }
+    heads
+};
+
+/// The bit that stands for a character, without case; all that are no letters share one.
+const fn third_bit(byte: u8) -> u32 {
+    if byte.is_ascii_alphabetic() {
+        1 << (byte & 31)
+    } else {
+        1
+    }
+}
+
+/// Whether a header of this name is one of [`NAMES`] in some spelling.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    NAMES.iter().any(|own| same_folded(name, own))
+}
+
+/// Whether the name of a header begins as those of a family do, in some spelling.
+pub(super) fn has_prefix(name: &[u8]) -> bool {
+    let [first, _, third, ..] = name else {
+        return false;
+    };
+    let heads = HEADS.get(usize::from(*first & 31)).copied();
+    if heads.unwrap_or_default() & third_bit(*third) == 0 {
+        return false;
+    }
+    let begins = |prefix: &&str| {
+        let start = name.get(..prefix.len());
+        start.is_some_and(|start| same_folded(start, prefix))
+    };
+    PREFIXES.iter().any(begins)
+}

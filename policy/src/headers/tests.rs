@@ -1,0 +1,208 @@
+use super::*;
+use crate::decide::double::{claims, permit};
+use alloc::format;
+use alloc::vec;
+
+fn rules() -> HeaderRules {
+    let department = HeaderName::new("x-department").expect("name");
+    HeaderRules::new(
+        Preset::Gatepost,
+        "wiki",
+        vec![(department, "department".into())],
+    )
+}
+
+fn value(claims: &Claims, header: &str) -> Option<String> {
+    permit(claims, |permit| {
+        rules()
+            .render(permit)
+            .find(|(name, _)| name.as_str() == header)
+            .map(|(_, value)| value.into_owned())
+    })
+}
+
+#[test]
+fn every_spelling_of_our_names_is_ours() {
+    let rules = rules();
+    for separator in "!#$%&'*+.^_`|~-".chars() {
+        let name = format!("x{separator}AUTH{separator}Username");
+        assert!(rules.owns(name.as_bytes()), "{name}");
+    }
+    for name in [
+        "X_Auth-Username",
+        "x.auth~username",
+        "X-DEPARTMENT",
+        "x_gatepost.verdict",
+    ] {
+        assert!(rules.owns(name.as_bytes()), "{name}");
+    }
+    for name in [
+        "X-Auth-User",
+        "X-Auth-Token",
+        "X-Auth-Key",
+        "XAuthUsername",
+        "X-Auth-Username-2",
+        "X-Forwarded-For",
+        "X-Forwarded-Username-2",
+        "X-Real-Ip",
+        "Cf-Ray",
+        "Remote",
+        "Cookie",
+        "",
+    ] {
+        assert!(!rules.owns(name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
+fn values_that_would_not_arrive_as_they_are_are_left_out() {
+    for (name, expected) in [
+        ("Jörg Müller", Some("Jörg Müller")),
+        ("a\r\nX-Evil: 1", None),
+        ("a\nb", None),
+        ("a\0b", None),
+        ("a\u{85}b", None),
+        ("a\u{2028}b", None),
+        (" a", None),
+        ("a ", None),
+        ("", None),
+    ] {
+        let person = Claims {
+            preferred_username: Some(name.into()),
+            ..claims("a@b.example")
+        };
+        assert_eq!(
+            value(&person, "X-Auth-Username").as_deref(),
+            expected,
+            "{name:?}"
+        );
+    }
+}
+
+#[test]
+fn no_group_reads_as_two() {
+    let groups = ["staff", "a|admins", "ops, night", "x\ny"].map(String::from);
+    let person = Claims {
+        groups: groups.into(),
+        ..claims("a@b.example")
+    };
+    assert_eq!(
+        value(&person, "X-Auth-Groups").as_deref(),
+        Some("staff|ops, night")
+    );
+}
+
+#[test]
+fn a_header_set_by_name_replaces_the_presets() {
+    let name = HeaderName::new("x-auth-USERNAME").expect("name");
+    let rules = HeaderRules::new(Preset::Gatepost, "wiki", vec![(name, "email".into())]);
+    permit(&claims("a@b.example"), |permit| {
+        let found: Vec<_> = rules
+            .render(permit)
+            .filter(|(n, _)| n.as_str() == "X-Auth-Username")
+            .collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1, "a@b.example");
+    });
+}
+
+#[test]
+fn connection_options_that_name_our_headers_go() {
+    let rules = rules();
+    let cleaned = |value: &str| {
+        rules
+            .cleaned_connection(value.as_bytes())
+            .map(|v| String::from_utf8_lossy(&v).into())
+    };
+    let expected: &[(&str, Option<&str>)] = &[
+        ("keep-alive", None),
+        ("Upgrade, x-other", None),
+        ("close, X-Auth-Username, X-Forwarded-User", Some("close")),
+        ("x_auth_username,Upgrade", Some("Upgrade")),
+        ("x-gatepost-verdict", Some("")),
+    ];
+    for (value, expected) in expected {
+        assert_eq!(cleaned(value), expected.map(String::from), "{value}");
+    }
+}
+
+#[test]
+fn names_http_acts_on_cannot_carry_an_identity() {
+    for name in [
+        "Host",
+        "cookie",
+        "Connection",
+        "X_User",
+        "X User",
+        "",
+        "X-Gatepost-Verdict",
+    ] {
+        assert_eq!(HeaderName::new(name), Err(InvalidHeaderName), "{name}");
+    }
+}
+
+/// Row A9: an application that was set up for another system believes that one's headers.
+#[test]
+fn what_other_systems_say_is_no_clients_to_say_with_any_preset() {
+    for preset in [Preset::Gatepost, Preset::Authentik, Preset::None] {
+        let rules = HeaderRules::new(preset, "wiki", Vec::new());
+        for name in believed::USUAL {
+            assert!(rules.owns(name.as_bytes()), "{name} with {preset:?}");
+        }
+        for name in [
+            "x_forwarded_access_token",
+            "X-Auth-Request-Anything",
+            "X.Auth.Request.User",
+            "REMOTE_USER",
+            "remote_Groups",
+            "X-Remote-Extra-Scopes",
+            "x-webauth-role",
+            "X-Vouch-IdP-Claims-Name",
+            "X_MS_CLIENT_PRINCIPAL",
+            "X-MS-Client-Principal-Name",
+            "OIDC_CLAIM_sub",
+            "Cf_Access-Authenticated-User-Email",
+            "Tailscale-User-Login",
+        ] {
+            assert!(rules.owns(name.as_bytes()), "{name} with {preset:?}");
+        }
+        let withheld: Vec<&str> = rules.withheld().collect();
+        let set = rules.names().any(|name| withheld.contains(&name.as_str()));
+        assert!(
+            !set && withheld.contains(&"X-Auth-Request-User"),
+            "{withheld:?}"
+        );
+    }
+}
+
+/// Row A9: a group with a comma would read as two where commas stand between groups.
+#[test]
+fn groups_go_out_in_the_form_of_oauth2_proxy_too() {
+    let person = Claims {
+        groups: ["staff", "ops, night", "a|b"].map(String::from).into(),
+        ..claims("a@b.example")
+    };
+    assert_eq!(
+        value(&person, "X-Forwarded-Groups").as_deref(),
+        Some("staff,a|b")
+    );
+    assert_eq!(value(&claims("a@b.example"), "X-Forwarded-Groups"), None);
+}
+
+#[test]
+fn a_header_that_is_kept_is_left_alone() {
+    let kept = HeaderName::new("cf-access-jwt-assertion").expect("name");
+    let rules = rules().keeping(vec![kept]);
+    assert!(!rules.owns(b"Cf-Access-Jwt-Assertion"));
+    assert!(rules.owns(b"Cf-Access-Authenticated-User-Email"));
+    assert!(rules.owns(b"X-Department"));
+}
+
+/// A header of a length that no other of ours has is ours as well.
+#[test]
+fn a_constant_header_is_ours_whatever_its_length() {
+    let name = HeaderName::new("X-A-Name-Of-Quite-Another-Length-Than-All").expect("name");
+    let rules = HeaderRules::new(Preset::None, "wiki", Vec::new());
+    let rules = rules.with_constant(name.clone(), "1");
+    assert!(rules.owns(name.as_str().as_bytes()));
+}
