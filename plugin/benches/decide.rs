@@ -58,6 +58,10 @@ impl Host for Proxy {
         black_box((name, value));
     }
 
+    fn add_header(&self, name: &str, value: &[u8]) {
+        black_box((name, value));
+    }
+
     fn remove_header(&self, name: &[u8]) {
         black_box(name);
     }

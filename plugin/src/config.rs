@@ -31,6 +31,9 @@ pub struct Config {
     pub fallback: Fallback,
     /// Who may pass.
     pub policy: Policy,
+    /// The word for "allowed" that the routers behind the plugin know, where it is not derived from
+    /// the keys.
+    pub verdict: Option<String>,
     /// The rule of `policy` for the outpost, where that decides in the plugin's place.
     pub rule_text: Option<String>,
     /// What goes upstream.
@@ -140,6 +143,12 @@ impl Config {
                 &[("redirect", Fallback::Redirect), ("route", Fallback::Route)],
             )
             .unwrap_or_default();
+        let verdict = fields.parsed("verdict", |word| {
+            let accepted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+            let good = (22..=128).contains(&word.len()) && word.bytes().all(accepted);
+            good.then(|| word.to_owned())
+                .ok_or("expected 22 to 128 random letters, digits, `-` or `_`, or nothing")
+        });
         let configured_name = fields.parsed("cookieName", CookieName::new);
         let plain_cookie_name = configured_name
             .is_none()
@@ -185,6 +194,7 @@ impl Config {
                 None => SignIn::OnHost(prefix),
             },
             fallback,
+            verdict,
             rule_text: policy.require.to_text(),
             policy,
             headers,

@@ -6,7 +6,7 @@ use gatepost_policy::{
     Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Request as _,
     Unauthenticated, VERDICT_HEADER, asks_for_websocket,
 };
-use gatepost_session::cookie::{self, Candidates, CookieName};
+use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
 use gatepost_session::{NumericDate, Verifier};
 
 use crate::answer;
@@ -46,6 +46,9 @@ struct Open {
     revoked: Revoked,
     /// Absent until the keys have been read.
     verified: Option<Verified>,
+    /// What says "allowed" to the routers behind the plugin: several while keys are rotated, so that
+    /// a router may still know the old one.
+    verdicts: Vec<String>,
 }
 
 impl Gate {
@@ -63,6 +66,7 @@ impl Gate {
                     keys: Keys::new(source),
                     revoked,
                     verified: None,
+                    verdicts: Vec::new(),
                 };
                 open.refresh_keys(host, host.now());
                 Ok(open)
@@ -98,6 +102,7 @@ impl Open {
             config,
             revoked,
             verified: Some(verified),
+            verdicts,
             ..
         } = self
         else {
@@ -111,14 +116,24 @@ impl Open {
         } else {
             Vec::new()
         };
-        let Presented { found, cookies } = present(config, verified, host, &lines);
-        let session = match &found {
-            Err(reason) => Err(*reason),
-            Ok(entry) => match entry.authentic.current(now, config.clock_skew) {
-                Err(reason) => Err(Unauthenticated::Window(reason)),
-                Ok(_) if revoked.contains(host, entry, now) => Err(Unauthenticated::Revoked),
-                Ok(session) => Ok(session),
-            },
+        let mut refusal = |entry: &Entry| match entry.authentic.current(now, config.clock_skew) {
+            Err(reason) => Some(Unauthenticated::Window(reason)),
+            Ok(_) => revoked
+                .contains(host, entry, now)
+                .then_some(Unauthenticated::Revoked),
+        };
+        let Presented {
+            found,
+            over,
+            cookies,
+        } = present(config, verified, host, &lines, &mut refusal);
+        let session = match (&found, over) {
+            (Err(reason), _) => Err(*reason),
+            (Ok(_), Some(reason)) => Err(reason),
+            (Ok(entry), None) => {
+                let current = entry.authentic.current(now, config.clock_skew);
+                current.map_err(Unauthenticated::Window)
+            }
         };
 
         let decision = config.policy.decide(&View(host), session);
@@ -140,7 +155,9 @@ impl Open {
                     host.set_header(VERDICT_HEADER, OUTPOST_VERDICT.as_bytes());
                 }
                 Decision::Allow(permit) => {
-                    host.set_header(VERDICT_HEADER, decision.verdict().as_bytes());
+                    for word in verdicts {
+                        host.add_header(VERDICT_HEADER, word.as_bytes());
+                    }
                     set_identity(config, host, permit, found.as_deref().ok());
                     cookies.forward(host);
                     return Outcome::Next;
@@ -210,6 +227,11 @@ impl Open {
                     &format!("keys in force: {}", ids.join(", ")),
                 );
             }
+            self.verdicts = match (&self.config.verdict, self.config.fallback) {
+                (_, Fallback::Redirect) => Vec::new(),
+                (Some(word), Fallback::Route) => vec![word.clone()],
+                (None, Fallback::Route) => ring.verdicts(&self.config.application),
+            };
             self.verified = Some(Verified::new(verifier));
         }
     }
@@ -248,24 +270,39 @@ fn is_websocket(host: &impl Host) -> bool {
 
 /// What a request's cookies say.
 struct Presented {
-    /// The session, or why there is none.
+    /// The session, or why there is none. One that is not in force only where none is.
     found: Result<Rc<Entry>, Unauthenticated>,
+    /// Why the session is not in force.
+    over: Option<Unauthenticated>,
     cookies: Cookies,
 }
 
 /// The `Cookie` header as the application is to see it.
-enum Cookies {
+#[derive(Clone, Debug)]
+pub(crate) enum Cookies {
     /// As it came.
     AsSent,
-    /// Without the session, so that the application cannot replay it.
+    /// Without what is Gatepost's, so that the application cannot replay it.
     Only(Rc<[u8]>),
-    /// Not at all: there was nothing but the session.
+    /// Not at all: there was nothing else.
     Gone,
 }
 
 impl Cookies {
-    fn kept(kept: Option<Rc<[u8]>>) -> Self {
-        kept.map_or(Self::Gone, Self::Only)
+    /// All lines without the cookies to hide, as one.
+    fn without<B: AsRef<[u8]>>(hide: Hide<'_>, lines: &[B]) -> Self {
+        if !lines.iter().any(|line| hide.any_in(line.as_ref())) {
+            return Self::AsSent;
+        }
+        let kept: Vec<Vec<u8>> = lines
+            .iter()
+            .filter_map(|line| cookie::strip(line.as_ref(), hide))
+            .collect();
+        if kept.is_empty() {
+            return Self::Gone;
+        }
+        // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
+        Self::Only(kept.join(&b"; "[..]).into())
     }
 
     /// Makes the request's header so.
@@ -276,9 +313,17 @@ impl Cookies {
             Self::Gone => host.remove_header(b"cookie"),
         }
     }
+
+    /// How many bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Only(kept) => kept.len(),
+            Self::AsSent | Self::Gone => 0,
+        }
+    }
 }
 
-/// Looks for the session among the cookies.
+/// Looks for the session among the cookies; `refusal` says why one is not in force.
 ///
 /// Most requests bring the very line that another brought before, and then there is nothing to
 /// look for.
@@ -287,39 +332,41 @@ fn present<H: Host>(
     verified: &mut Verified,
     host: &H,
     lines: &[H::Bytes],
+    refusal: &mut dyn FnMut(&Entry) -> Option<Unauthenticated>,
 ) -> Presented {
     let only = match lines {
         [line] => Some(line.as_ref()),
         _ => None,
     };
-    if let Some(Recalled { entry, kept }) = only.and_then(|line| verified.recall(line)) {
+    if let Some(Recalled { entry, cookies }) = only.and_then(|line| verified.recall(line))
+        && refusal(&entry).is_none()
+    {
         return Presented {
             found: Ok(entry),
-            cookies: if config.forward_cookie {
-                Cookies::AsSent
-            } else {
-                Cookies::kept(kept)
-            },
+            over: None,
+            cookies,
         };
     }
     let (candidates, name) = find_session(config, host, lines);
-    let found = authenticate(verified, &candidates);
-    if !candidates.any() || config.forward_cookie {
-        return Presented {
-            found,
-            cookies: Cookies::AsSent,
-        };
-    }
-    let kept = without_session(name, lines);
+    let (found, over) = authenticate(verified, &candidates, refusal);
+    let cookies = Cookies::without(
+        if config.forward_cookie {
+            Hide::AllBut(name)
+        } else {
+            Hide::All(name)
+        },
+        lines,
+    );
     // The plain name counts on some requests and not on others, whatever the line.
     if let (Ok(entry), Some(line)) = (&found, only)
         && *name == config.cookie_name
     {
-        verified.remember(entry, line, kept.clone());
+        verified.remember(entry, line, &cookies);
     }
     Presented {
         found,
-        cookies: Cookies::kept(kept),
+        over,
+        cookies,
     }
 }
 
@@ -357,19 +404,26 @@ fn scheme(host: &impl Host) -> &'static str {
     }
 }
 
-/// The first value of the cookie that is authentic, or why none is.
+/// The first value of the cookie that is in force; else the first that is authentic, and why it is
+/// not in force; else why none is authentic.
 fn authenticate(
     verified: &mut Verified,
     candidates: &Candidates<'_>,
-) -> Result<Rc<Entry>, Unauthenticated> {
-    let mut reason = Unauthenticated::NoCookie;
+    refusal: &mut dyn FnMut(&Entry) -> Option<Unauthenticated>,
+) -> (Result<Rc<Entry>, Unauthenticated>, Option<Unauthenticated>) {
+    let mut none = (Err(Unauthenticated::NoCookie), None);
     for value in candidates.values() {
         match verified.authenticate(&value) {
-            Ok(entry) => return Ok(entry),
-            Err(error) => reason = Unauthenticated::Invalid(error),
+            Ok(entry) => match refusal(&entry) {
+                None => return (Ok(entry), None),
+                Some(reason) if none.0.is_err() => none = (Ok(entry), Some(reason)),
+                Some(_) => {}
+            },
+            Err(error) if none.0.is_err() => none.0 = Err(Unauthenticated::Invalid(error)),
+            Err(_) => {}
         }
     }
-    Err(reason)
+    none
 }
 
 /// Sets the identity headers of a permitted request.
@@ -387,16 +441,6 @@ fn set_identity(config: &Config, host: &impl Host, permit: &Permit<'_>, entry: O
             host.set_header(&header.name, &header.value);
         }
     }
-}
-
-/// All lines without the session's cookies, as one; `None` when nothing is left.
-fn without_session<B: AsRef<[u8]>>(name: &CookieName, lines: &[B]) -> Option<Rc<[u8]>> {
-    let kept: Vec<Vec<u8>> = lines
-        .iter()
-        .filter_map(|line| cookie::strip(line.as_ref(), name))
-        .collect();
-    // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
-    (!kept.is_empty()).then(|| kept.join(&b"; "[..]).into())
 }
 
 /// Whether a request is for the outpost's own paths.

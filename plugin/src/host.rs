@@ -7,6 +7,9 @@ use gatepost_session::NumericDate;
 
 use crate::revoked::ReadPart;
 
+/// The most that a file may have which is read as a whole, in bytes. No ring of keys has as much.
+pub(crate) const MAX_FILE_BYTES: usize = 8 * 1024;
+
 /// How important a log line is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -50,18 +53,28 @@ pub trait Host {
     fn header_values(&self, name: &str) -> Vec<Self::Bytes>;
     /// Replaces all lines of a request header field.
     fn set_header(&self, name: &str, value: &[u8]);
+    /// Adds a line to a request header field.
+    fn add_header(&self, name: &str, value: &[u8]);
     /// Removes all lines of a request header field of exactly this name, save for case.
     fn remove_header(&self, name: &[u8]);
     /// Answers the request.
     fn respond(&self, answer: Respond);
     /// The time.
     fn now(&self) -> NumericDate;
-    /// A file's content, up to a size that no key file reaches.
+    /// The content of a file that may have 8 KiB.
     ///
     /// # Errors
     ///
-    /// What to tell the operator.
-    fn read_file(&self, path: &str) -> Result<Vec<u8>, String>;
+    /// What to tell the operator; also of a larger file, which is never read in part.
+    fn read_file(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.read_parts(path, |read| {
+            let content = read(0, MAX_FILE_BYTES + 1)?;
+            if content.len() > MAX_FILE_BYTES {
+                return Err(format!("larger than {MAX_FILE_BYTES} bytes"));
+            }
+            Ok(content)
+        })
+    }
     /// Opens a file and hands `use_it` a function that reads a number of bytes from an offset.
     ///
     /// # Errors

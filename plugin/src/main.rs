@@ -25,9 +25,6 @@ mod guest {
     use http_wasm_guest::host::{Bytes, Request, Response, admin, log};
     use http_wasm_guest::{Guest, register as register_guest};
 
-    /// The most of a file that is read, in bytes.
-    const MAX_FILE_BYTES: usize = 8 * 1024;
-
     /// Puts the plugin in place. The gate is made at once, so that wrong settings are logged when
     /// the proxy starts.
     pub(super) fn register() {
@@ -112,6 +109,12 @@ mod guest {
             }
         }
 
+        fn add_header(&self, name: &str, value: &[u8]) {
+            if let Some(request) = self.request {
+                request.header.add(name.as_bytes(), value);
+            }
+        }
+
         fn remove_header(&self, name: &[u8]) {
             if let Some(request) = self.request {
                 request.header.remove(name);
@@ -139,10 +142,6 @@ mod guest {
             NumericDate::from_seconds(since_epoch.as_secs())
         }
 
-        fn read_file(&self, path: &str) -> Result<Vec<u8>, String> {
-            self.read_parts(path, |read| read(0, MAX_FILE_BYTES))
-        }
-
         fn read_parts<R>(
             &self,
             path: &str,
@@ -167,6 +166,7 @@ mod guest {
             log::write(level, message.as_bytes());
         }
     }
+
     fn read_part(file: &mut File, offset: u64, length: usize) -> Result<Vec<u8>, String> {
         let mut part = vec![0; length];
         let mut filled = 0;

@@ -1,5 +1,7 @@
 //! Sessions that were ended before their cookies' windows.
 
+use std::cell::Cell;
+
 use gatepost_session::revoked::{HEADER_BYTES, Header, is_revoked};
 use gatepost_session::{Claims, NumericDate};
 
@@ -15,16 +17,29 @@ const INTERVAL_SECONDS: u64 = 2;
 /// The file may be much larger than a guest should be, so it is looked into and never held: once
 /// for each cookie and change of the file.
 ///
-/// Without the file, or while it cannot be read, a revoked session ends with its window, as it
+/// Without the file, or while it cannot be opened, a revoked session ends with its window, as it
 /// does where no file is configured. Refusing everyone instead would let a mistake with a mount
-/// shut all applications.
+/// shut all applications. A file that is there and cut short or damaged is another matter: each
+/// look-up that it cannot answer is a refusal, and the outpost, which knows, decides.
 #[derive(Debug)]
 pub(crate) struct Revoked {
     named: Vec<String>,
     file: Option<String>,
-    /// The file's generation when it was last looked at; `None` while it cannot be read.
-    generation: Option<u64>,
+    list: List,
     next_look: NumericDate,
+    /// Whether a problem was logged since the last look.
+    logged: Cell<bool>,
+}
+
+/// The file as it was when it was last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    /// It cannot be opened.
+    Absent,
+    /// Something is there that is no list.
+    Damaged,
+    /// A list of this generation, whole or not.
+    Of(u64),
 }
 
 impl Revoked {
@@ -33,12 +48,13 @@ impl Revoked {
         Self {
             named,
             file,
-            generation: None,
+            list: List::Absent,
             next_look: NumericDate::from_seconds(0),
+            logged: Cell::new(false),
         }
     }
 
-    /// Whether the session of an authentic cookie is revoked.
+    /// Whether the session of an authentic cookie is revoked, or may be as far as can be known.
     pub(crate) fn contains(&mut self, host: &impl Host, entry: &Entry, now: NumericDate) -> bool {
         let claims = entry.authentic.claims_at_issue();
         if self.named.iter().any(|sid| sid == claims.sid.as_str()) {
@@ -47,65 +63,64 @@ impl Revoked {
         let Some(path) = &self.file else { return false };
         if now >= self.next_look || self.next_look > now.plus_seconds(INTERVAL_SECONDS) {
             self.next_look = now.plus_seconds(INTERVAL_SECONDS);
-            let generation = host.read_parts(path, |read| Ok(header(read)?.generation));
-            self.generation = known(host, path, self.generation, generation);
-        }
-        if self.generation.is_none() || entry.cleared_in.get() == self.generation {
-            return false;
-        }
-        let looked_up = host.read_parts(path, |read| look_up(claims, read));
-        let (generation, revoked) = match looked_up {
-            Ok((generation, revoked)) => (Ok(generation), revoked),
-            Err(error) => (Err(error), false),
-        };
-        self.generation = known(host, path, self.generation, generation);
-        if !revoked {
-            entry.cleared_in.set(self.generation);
-        }
-        revoked
-    }
-}
-
-/// The generation now known, with a log line when the file has become unreadable or readable.
-fn known(
-    host: &impl Host,
-    path: &str,
-    before: Option<u64>,
-    read: Result<u64, String>,
-) -> Option<u64> {
-    match read {
-        Ok(generation) => Some(generation),
-        Err(error) => {
-            // Said again at every look while it lasts, which is not often.
-            let known = if before.is_some() {
-                "can no longer"
-            } else {
-                "cannot"
+            self.logged.set(false);
+            let looked = host.read_parts(path, |read| Ok(header(read).map(|of| of.generation)));
+            self.list = match looked {
+                Ok(Ok(generation)) => List::Of(generation),
+                Ok(Err(Unreadable(error))) => self.report(host, &error, List::Damaged),
+                Err(error) => self.report(host, &error, List::Absent),
             };
-            host.log(
-                Level::Warn,
-                &format!(
-                    "revokedFile: {path} {known} be read: {error}; revoked sessions end with \
-                     their windows"
-                ),
-            );
-            None
         }
+        match self.list {
+            List::Absent => return false,
+            List::Damaged => return true,
+            List::Of(generation) if entry.cleared_in.get() == Some(generation) => return false,
+            List::Of(_) => {}
+        }
+        match host.read_parts(path, |read| Ok(look_up(claims, read))) {
+            Ok(Ok((generation, revoked))) => {
+                self.list = List::Of(generation);
+                if !revoked {
+                    entry.cleared_in.set(Some(generation));
+                }
+                revoked
+            }
+            // The next look-up may be answered by a part that is there.
+            Ok(Err(Unreadable(error))) => {
+                self.report(host, &error, List::Damaged);
+                true
+            }
+            Err(error) => {
+                self.list = self.report(host, &error, List::Absent);
+                false
+            }
+        }
+    }
+
+    /// Logs what is wrong with the file, once for each look at it, and gives back `found`.
+    fn report(&self, host: &impl Host, error: &str, found: List) -> List {
+        if !self.logged.replace(true) {
+            let path = self.file.as_deref().unwrap_or_default();
+            let then = match found {
+                List::Absent => "revoked sessions end with their windows",
+                List::Damaged | List::Of(_) => "sessions that may stand in it are refused",
+            };
+            let line = format!("revokedFile: {path} cannot be read: {error}; {then}");
+            host.log(Level::Warn, &line);
+        }
+        found
     }
 }
 
-fn header(read: &mut ReadPart<'_>) -> Result<Header, String> {
-    let line = read(0, HEADER_BYTES)?;
-    Header::parse(&line).map_err(|error| error.to_string())
+fn header(read: &mut ReadPart<'_>) -> Result<Header, Unreadable> {
+    let line = read(0, HEADER_BYTES).map_err(Unreadable)?;
+    Ok(Header::parse(&line)?)
 }
 
-fn look_up(claims: &Claims, read: &mut ReadPart<'_>) -> Result<(u64, bool), String> {
+fn look_up(claims: &Claims, read: &mut ReadPart<'_>) -> Result<(u64, bool), Unreadable> {
     let header = header(read)?;
-    let revoked = is_revoked(claims, header, |offset, length| {
-        read(offset, length).map_err(Unreadable)
-    })
-    .map_err(|Unreadable(error)| error)?;
-    Ok((header.generation, revoked))
+    let read = |offset, length| read(offset, length).map_err(Unreadable);
+    Ok((header.generation, is_revoked(claims, header, read)?))
 }
 
 /// Reads a number of bytes from an offset of an open file.

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use gatepost_session::{Authentic, OpenError, Verifier};
 use subtle::ConstantTimeEq as _;
 
+use crate::gate::Cookies;
+
 /// The most cookies remembered.
 const MAX_ENTRIES: usize = 8;
 
@@ -22,7 +24,7 @@ pub(crate) struct Entry {
     pub(crate) authentic: Authentic,
     /// The identity headers, once they have been needed.
     pub(crate) headers: OnceCell<Vec<Rendered>>,
-    /// The generation of the list of revoked sessions in which this one did not stand.
+    /// The generation of the list of revoked sessions in which this one was found not to stand.
     pub(crate) cleared_in: Cell<Option<u64>>,
 }
 
@@ -40,13 +42,13 @@ pub(crate) struct Rendered {
 #[derive(Debug)]
 struct Line {
     bytes: Box<[u8]>,
-    /// What the application sees of it; `None` when nothing is left.
-    kept: Option<Rc<[u8]>>,
+    /// What the application sees of it.
+    cookies: Cookies,
 }
 
 impl Line {
     fn cost(&self) -> usize {
-        self.bytes.len() + self.kept.as_ref().map_or(0, |kept| kept.len())
+        self.bytes.len() + self.cookies.len()
     }
 }
 
@@ -54,8 +56,8 @@ impl Line {
 #[derive(Debug)]
 pub(crate) struct Recalled {
     pub(crate) entry: Rc<Entry>,
-    /// What the application sees of the line; `None` when nothing is left.
-    pub(crate) kept: Option<Rc<[u8]>>,
+    /// What the application sees of the line.
+    pub(crate) cookies: Cookies,
 }
 
 /// A cookie, with the line it last came in.
@@ -104,12 +106,12 @@ impl Verified {
         let known = self.known.first()?;
         Some(Recalled {
             entry: Rc::clone(&known.entry),
-            kept: known.line.as_ref()?.kept.clone(),
+            cookies: known.line.as_ref()?.cookies.clone(),
         })
     }
 
     /// Remembers the line in which the cookie just authenticated came.
-    pub(crate) fn remember(&mut self, entry: &Rc<Entry>, bytes: &[u8], kept: Option<Rc<[u8]>>) {
+    pub(crate) fn remember(&mut self, entry: &Rc<Entry>, bytes: &[u8], cookies: &Cookies) {
         let known = self.known.first_mut();
         let Some(known) = known.filter(|known| Rc::ptr_eq(&known.entry, entry)) else {
             return;
@@ -120,7 +122,7 @@ impl Verified {
         }
         let line = Line {
             bytes: bytes.into(),
-            kept,
+            cookies: cookies.clone(),
         };
         if known.entry.token.len() + line.cost() <= MAX_BYTES {
             known.line = Some(line);

@@ -132,6 +132,11 @@ impl Host for Double {
         self.headers.borrow_mut().push((name.into(), value));
     }
 
+    fn add_header(&self, name: &str, value: &[u8]) {
+        let value = String::from_utf8_lossy(value).into_owned();
+        self.headers.borrow_mut().push((name.into(), value));
+    }
+
     fn remove_header(&self, name: &[u8]) {
         self.headers
             .borrow_mut()
@@ -149,20 +154,13 @@ impl Host for Double {
         NumericDate::from_seconds(self.now.get())
     }
 
-    fn read_file(&self, path: &str) -> Result<Vec<u8>, String> {
-        self.files
-            .borrow()
-            .get(path)
-            .cloned()
-            .ok_or_else(|| "entity not found".into())
-    }
-
     fn read_parts<R>(
         &self,
         path: &str,
         use_it: impl FnOnce(&mut ReadPart<'_>) -> Result<R, String>,
     ) -> Result<R, String> {
-        let file = self.read_file(path)?;
+        let file = self.files.borrow().get(path).cloned();
+        let file = file.ok_or("entity not found")?;
         use_it(&mut |offset, length| {
             let start = usize::try_from(offset).map_err(|error| error.to_string())?;
             Ok(file.iter().skip(start).take(length).copied().collect())

@@ -134,6 +134,12 @@ impl Host for Native<'_> {
         result.fields.insert(name, vec![value.to_vec()]);
     }
 
+    fn add_header(&self, name: &str, value: &[u8]) {
+        let name = name.as_bytes().to_ascii_lowercase();
+        let mut result = self.result.borrow_mut();
+        result.fields.entry(name).or_default().push(value.to_vec());
+    }
+
     fn remove_header(&self, name: &[u8]) {
         let mut result = self.result.borrow_mut();
         result.fields.remove(&name.to_ascii_lowercase());
@@ -152,10 +158,6 @@ impl Host for Native<'_> {
 
     fn now(&self) -> NumericDate {
         NumericDate::from_seconds(NOW)
-    }
-
-    fn read_file(&self, _: &str) -> std::result::Result<Vec<u8>, String> {
-        Err("there are no files here".into())
     }
 
     fn read_parts<R>(

@@ -271,6 +271,16 @@ fn http(linker: &mut Linker<State>) -> Result<(), Error> {
     )?;
     linker.func_wrap(
         HTTP,
+        "add_header_value",
+        |mut caller: Call<'_>, kind, name, name_length, value, value_length| {
+            let name = read(&caller, name, name_length).to_ascii_lowercase();
+            let value = read(&caller, value, value_length);
+            let lines = fields(&mut caller, kind).entry(name).or_default();
+            lines.push(value);
+        },
+    )?;
+    linker.func_wrap(
+        HTTP,
         "remove_header",
         |mut caller: Call<'_>, kind, name, length| {
             let name = read(&caller, name, length).to_ascii_lowercase();

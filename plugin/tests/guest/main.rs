@@ -303,8 +303,12 @@ fn settings_that_cannot_be_served_neither_trap_nor_serve() {
             settings(&json!({ "revoked": vec!["x"; 100_000], "x": 1 })),
         ),
         (
+            "a rule with nothing under it",
+            settings(&json!({ "require": null })),
+        ),
+        (
             "a file that is not there",
-            settings(&json!({ "keys": null, "keysFile": "/keys/k" })),
+            json!({ "application": "wiki", "keysFile": "/keys/k" }).to_string(),
         ),
     ];
     for (case, settings) in cases {

@@ -2,6 +2,55 @@
 
 use super::*;
 
+/// What says "allowed" for the application `wiki` with [`KEY_A`].
+pub(super) const WORD_A: &str = "xp0El6QSAkO_2ZccmXn_AA";
+
+/// Row A10: a router that the plugin is not in front of lets nobody in by a word of their own.
+#[test]
+fn the_word_for_allowed_is_the_keys_or_the_operators() {
+    let said = |settings: serde_json::Value| {
+        let mut all = json!({"application": "wiki", "keys": KEY_A, "fallback": "route"});
+        let map = all.as_object_mut().expect("a map");
+        map.extend(settings.as_object().expect("a map").clone());
+        let host = Double::at(NOW)
+            .with("Cookie", &cookie(&claims()))
+            .with("X-Gatepost-Verdict", WORD_A);
+        let outcome = Gate::new(all.to_string().as_bytes(), &host).handle(&host);
+        assert_eq!(outcome, Outcome::Next, "{all}");
+        host.header("X-Gatepost-Verdict")
+    };
+    assert_eq!(said(json!({})).as_deref(), Some(WORD_A));
+    // While keys are rotated a router may know either word.
+    let both = said(json!({"keys": [KEY_B, KEY_A]})).expect("a verdict");
+    let (new, old) = both.split_once(" | ").expect("two lines");
+    assert!(new.len() == 22 && new != old && old == WORD_A, "{both}");
+    let own = "a-word-of-the-operators-own";
+    assert_eq!(said(json!({"verdict": own})).as_deref(), Some(own));
+    // A public path passes without a session by the same word.
+    let nobody = Double::at(NOW);
+    let mut gate = gate(json!({"fallback": "route", "public": "/*"}));
+    assert_eq!(gate.handle(&nobody), Outcome::Next);
+    assert_eq!(nobody.header("X-Gatepost-Verdict").as_deref(), Some(WORD_A));
+}
+
+#[test]
+fn a_word_that_can_be_guessed_is_refused() {
+    for word in [
+        "allow",
+        "",
+        "short-word-of-mine",
+        "the word of gatepost check",
+        "`x`",
+    ] {
+        let settings = json!({"application": "wiki", "keys": KEY_A, "verdict": word}).to_string();
+        let host = Double::at(NOW);
+        let outcome = Gate::new(settings.as_bytes(), &host).handle(&host);
+        assert_eq!(outcome, Outcome::Answered, "{word}");
+        let log = host.log.borrow().join(" ");
+        assert!(log.contains("verdict: expected 22 to 128"), "{log}");
+    }
+}
+
 #[test]
 fn every_request_goes_on_with_its_verdict() {
     let settings = json!({"fallback": "route", "require": {"groups": "staff"}});
@@ -38,7 +87,9 @@ fn every_request_goes_on_with_its_verdict() {
             Outcome::Next,
             "{verdict}"
         );
-        assert_eq!(host.header("X-Gatepost-Verdict").as_deref(), Some(verdict));
+        let said = host.header("X-Gatepost-Verdict");
+        let expected = if verdict == "allow" { WORD_A } else { verdict };
+        assert_eq!(said.as_deref(), Some(expected), "{verdict}");
         assert_eq!(host.header("x_gatepost_verdict"), None, "{verdict}");
         // Whoever decides in the plugin's place has to know its rule.
         let rule = host.header("X-Gatepost-Require");
@@ -71,7 +122,8 @@ fn whoever_goes_to_the_outpost_takes_the_session_along() {
                 .with("Cookie", &cookie(&claims()));
             assert_eq!(gate(settings.clone()).handle(&host), Outcome::Next);
             let said = host.header("X-Gatepost-Verdict");
-            assert_eq!(said.as_deref(), Some(verdict), "{target}");
+            let expected = if verdict == "allow" { WORD_A } else { verdict };
+            assert_eq!(said.as_deref(), Some(expected), "{target}");
             let carried = host.header("Cookie").is_some();
             assert_eq!(carried, verdict == "outpost", "{target}");
             let named = host.header("X-Auth-Username").is_some();

@@ -1,0 +1,114 @@
+//! Which cookies are the session, and which the application gets.
+
+use super::*;
+
+/// Row A8: an application below a cookie domain does not get the domain's session, whole or in
+/// parts, whether it has a session of its own or not.
+#[test]
+fn no_session_of_gateposts_reaches_the_application() {
+    let others = "__Secure-gatepost=D; __Secure-gatepost.0=D; gatepost=P; gatepost.1=P; \
+                  __Host-gatepost-flow-x=1";
+    let own = cookie(&claims());
+    for (settings, sent, expected) in [
+        (
+            json!({}),
+            format!("a=1; {own}; {others}; b=2"),
+            Some("a=1; b=2"),
+        ),
+        (json!({}), format!("{own}; {others}"), None),
+        (
+            json!({"public": "/*"}),
+            format!("a=1; {others}"),
+            Some("a=1"),
+        ),
+        (
+            json!({"public": "/*"}),
+            "a=1;  b=2".into(),
+            Some("a=1;  b=2"),
+        ),
+        (
+            json!({"forwardCookie": true}),
+            format!("{others}; {own}; a=1"),
+            Some(&*format!("{own}; a=1")),
+        ),
+        (
+            json!({"cookieName": "wiki"}),
+            format!("{}; {others}; a=1", own.replace("__Host-gatepost", "wiki")),
+            Some("a=1"),
+        ),
+    ] {
+        let mut gate = gate(settings.clone());
+        // The second time from memory.
+        for _ in 0..2 {
+            let host = Double::at(NOW).with("Cookie", &sent);
+            assert_eq!(gate.handle(&host), Outcome::Next, "{settings} {sent}");
+            assert_eq!(
+                host.header("Cookie").as_deref(),
+                expected,
+                "{settings} {sent}"
+            );
+        }
+        let lines = Double::at(NOW).with("Cookie", &sent).with("Cookie", others);
+        assert_eq!(gate.handle(&lines), Outcome::Next, "{settings} {sent}");
+        assert_eq!(
+            lines.header("Cookie").as_deref(),
+            expected,
+            "{settings} {sent}"
+        );
+    }
+}
+
+/// The first session in force counts: one that is over, or was ended, hides none behind it.
+#[test]
+fn a_session_that_is_over_hides_none_behind_it() {
+    let named = |number, seconds: u64| Claims {
+        sid: SessionId::from_random([number; 24]),
+        exp: NumericDate::from_seconds(NOW + seconds),
+        preferred_username: Some(format!("user{number}")),
+        ..claims()
+    };
+    let (ended, revoked, good) = (named(1, 0), named(2, 900), named(3, 900));
+    let settings = json!({"revoked": revoked.sid.as_str()});
+    let token = |claims| cookie(claims).replace("__Host-gatepost=", "");
+    let parts = |claims| {
+        let token = token(claims);
+        let (first, second) = token.split_at(token.len() / 2);
+        format!("__Host-gatepost.0={first}; __Host-gatepost.1={second}")
+    };
+    for sent in [
+        format!("{}; {}", cookie(&ended), cookie(&good)),
+        format!("{}; {}", cookie(&revoked), cookie(&good)),
+        format!(
+            "{}; {}; {}",
+            cookie(&ended),
+            cookie(&revoked),
+            cookie(&good)
+        ),
+        format!("{}; {}", cookie(&good), cookie(&ended)),
+        format!("{}; {}", cookie(&ended), parts(&good)),
+    ] {
+        let mut gate = gate(settings.clone());
+        for _ in 0..2 {
+            let host = Double::at(NOW).with("Cookie", &sent);
+            assert_eq!(gate.handle(&host), Outcome::Next, "{sent}");
+            assert_eq!(
+                host.header("X-Auth-Username").as_deref(),
+                Some("user3"),
+                "{sent}"
+            );
+        }
+    }
+    // What a line led to once is not what it leads to for ever.
+    let soon = named(4, 10);
+    let sent = format!("{}; {}", cookie(&soon), cookie(&good));
+    let mut gate = gate(settings);
+    for (seconds, user) in [(0, "user4"), (9, "user4"), (10, "user3"), (11, "user3")] {
+        let host = Double::at(NOW + seconds).with("Cookie", &sent);
+        assert_eq!(gate.handle(&host), Outcome::Next, "after {seconds} s");
+        assert_eq!(
+            host.header("X-Auth-Username").as_deref(),
+            Some(user),
+            "after {seconds} s"
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! Sessions that were ended before their windows.
+
+use super::*;
+use gatepost_session::revoked::{HEADER_BYTES, RECORD_BYTES, RevokedList};
+
+/// A gate that looks at a file, which the test changes.
+struct Followed {
+    gate: Gate,
+}
+
+impl Followed {
+    fn new() -> Self {
+        Self {
+            gate: gate(json!({"revokedFile": "/keys/revoked"})),
+        }
+    }
+
+    /// Whether a person's session passes after so many seconds, and what the log says.
+    fn handle(&mut self, seconds: u64, file: Option<&[u8]>, claims: &Claims) -> (bool, String) {
+        let host = Double::at(NOW + seconds).with("Cookie", &cookie(claims));
+        if let Some(file) = file {
+            let mut files = host.files.borrow_mut();
+            files.insert("/keys/revoked".into(), file.to_vec());
+        }
+        let passes = self.gate.handle(&host) == Outcome::Next;
+        (passes, host.log.take().join(" "))
+    }
+}
+
+fn session(number: u8) -> Claims {
+    Claims {
+        sid: SessionId::from_random([number; 24]),
+        ..claims()
+    }
+}
+
+#[test]
+fn a_revoked_session_is_refused_within_seconds() {
+    let other = session(9);
+    let mut list = RevokedList::new();
+    let nobody = list.to_bytes(1);
+    list.add_session(&claims().sid);
+    let one = list.to_bytes(2);
+
+    let mut followed = Followed::new();
+    let mut handle = |seconds, file, claims: &_| followed.handle(seconds, file, claims);
+    let (passes, log) = handle(0, None, &claims());
+    assert!(
+        passes && log.contains("cannot be read") && log.contains("end with their windows"),
+        "no file yet: {log}"
+    );
+    assert_eq!(handle(2, Some(&nobody), &claims()), (true, String::new()));
+    assert!(
+        handle(3, Some(&one), &claims()).0,
+        "looked at every two seconds"
+    );
+    assert!(!handle(4, Some(&one), &claims()).0);
+    assert!(!handle(5, Some(&one), &claims()).0);
+    assert!(handle(5, Some(&one), &other).0, "others are not touched");
+    assert!(
+        handle(6, Some(&nobody), &claims()).0,
+        "an entry that has gone counts no more"
+    );
+
+    let named = json!({"revoked": claims().sid.as_str()});
+    let host = Double::at(NOW)
+        .by_script()
+        .with("Cookie", &cookie(&claims()));
+    assert_eq!(gate(named).handle(&host), Outcome::Answered);
+    assert_eq!(host.status(), Some(401));
+}
+
+/// Row B8: a list that was written in part never opens for whom it named, neither those whose lines
+/// are left nor those whose lines are not.
+#[test]
+fn a_list_that_was_cut_short_opens_for_nobody_in_it() {
+    let mut list = RevokedList::new();
+    for number in 0..100 {
+        list.add_session(&session(number).sid);
+    }
+    let whole = list.to_bytes(2);
+    let free = session(200);
+    for left in [
+        0,
+        1,
+        HEADER_BYTES - 1,
+        HEADER_BYTES,
+        whole.len() / 2,
+        whole.len() - 1,
+    ] {
+        let mut followed = Followed::new();
+        let cut = whole.get(..left).expect("shorter");
+        // One after the other: what cannot be known of one must not open for the next.
+        for number in 0..100 {
+            let (passes, _) = followed.handle(0, Some(cut), &session(number));
+            assert!(!passes, "{number} with {left} bytes left");
+        }
+        // Whoever is not in it passes where the part that is left says so.
+        let (passes, log) = followed.handle(2, Some(cut), &free);
+        let refused = "sessions that may stand in it are refused";
+        assert_eq!(log.contains(refused), !passes, "{log}");
+        let (_, log) = followed.handle(3, Some(cut), &free);
+        assert_eq!(log, "", "said once for each look at the file");
+        let (passes, _) = followed.handle(4, Some(&whole), &free);
+        assert!(passes, "whole again");
+    }
+    // Lines of something else.
+    let mut followed = Followed::new();
+    let mut broken = whole.clone();
+    broken
+        .get_mut(HEADER_BYTES + RECORD_BYTES..)
+        .expect("lines")
+        .fill(b'x');
+    assert!(!followed.handle(0, Some(&broken), &session(1)).0);
+    assert!(!followed.handle(2, Some(b"junk"), &session(1)).0);
+}
+
+/// Who was found free of a list stays so until there is another.
+#[test]
+fn whoever_was_cleared_is_not_looked_up_again() {
+    let nobody = RevokedList::new().to_bytes(1);
+    let mut followed = Followed::new();
+    assert!(followed.handle(0, Some(&nobody), &session(1)).0);
+    assert!(followed.handle(1, None, &session(1)).0);
+}
