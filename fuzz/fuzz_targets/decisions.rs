@@ -9,11 +9,13 @@ mod exchange;
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
 
 use gatepost::web::{Dialect, Question, Visit};
-use gatepost_fuzz::{SETTINGS, Sent, deployment, now};
+use gatepost_fuzz::{KEY, SETTINGS, Sent, deployment, now};
 use gatepost_plugin::Gate;
 use gatepost_policy::{Decision, Unauthenticated};
+use gatepost_session::{Audience, KeyRing};
 use http::Request;
 use libfuzzer_sys::fuzz_target;
 
@@ -22,6 +24,16 @@ use self::exchange::{Request as PluginRequest, native_gate, natively};
 thread_local! {
     /// One gate for all requests: what it remembers of one must not change the next.
     static GATE: RefCell<Gate> = RefCell::new(native_gate(SETTINGS));
+}
+
+/// The plugin's word for "allowed".
+fn allowed() -> &'static String {
+    static WORD: LazyLock<String> = LazyLock::new(|| {
+        let ring = KeyRing::parse(KEY).expect("a ring");
+        let words = ring.verdicts(&Audience::new("wiki").expect("an audience"));
+        words.into_iter().next().expect("a word")
+    });
+    &WORD
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -63,7 +75,9 @@ fuzz_target!(|data: &[u8]| {
     };
     let application = deployment.applications.named("wiki").expect("wiki");
     let candidates = visit.session_candidates(&application.cookie.name);
-    let authentic = application.authenticate(&candidates);
+    let authentic = application.authenticate(&candidates, |cookie| {
+        cookie.current(now(), 30).is_ok()
+    });
     let session = match &authentic {
         Ok(authentic) => authentic
             .current(now(), 30)
@@ -84,7 +98,11 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     assert!(outcome.next, "in route mode everything else goes on");
-    assert_eq!(outcome.lines("x-gatepost-verdict"), [decision.verdict()]);
+    let verdict = match &decision {
+        Decision::Allow(_) => allowed().as_str(),
+        other => other.verdict(),
+    };
+    assert_eq!(outcome.lines("x-gatepost-verdict"), [verdict]);
     let rendered: Vec<(String, String)> = match &decision {
         Decision::Allow(permit) => application
             .headers

@@ -3,7 +3,7 @@
 use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
 };
-use gatepost_session::cookie::{Attributes, Candidates};
+use gatepost_session::cookie::{Attributes, Candidates, CookieName, Hide};
 use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Signer, Verifier};
 
 use crate::authentik::{self, FromAuthentik};
@@ -35,8 +35,10 @@ pub struct Application {
     pub policy: Policy,
     /// What it is told.
     pub headers: HeaderRules,
-    /// Whether it sees the session cookie.
+    /// Whether it sees its session cookie.
     pub forward_cookie: bool,
+    /// What the sessions of other applications are called, which it does not see.
+    other_sessions: Vec<CookieName>,
     /// Which groups its cookie keeps beside those of the policy when it has no room for all.
     pub cookie_groups: Option<Vec<String>>,
     /// Its programs, where their credentials stand in for a session.
@@ -97,6 +99,7 @@ impl Application {
             policy: settings.policy.clone(),
             headers: settings.headers.clone(),
             forward_cookie: settings.forward_cookie,
+            other_sessions: Vec::new(),
             cookie_groups: settings.cookie_groups.clone(),
             machines: match &settings.machines {
                 Some(machines) => {
@@ -119,21 +122,48 @@ impl Application {
         })
     }
 
-    /// Opens the session cookie of a request: the first candidate that a key of the ring made
-    /// for this application.
-    pub fn authenticate(&self, candidates: &Candidates<'_>) -> Result<Authentic, Unauthenticated> {
-        let mut reason = Unauthenticated::NoCookie;
-        for value in candidates.values() {
-            match self.verifier.authenticate(&value) {
-                Ok(authentic) => return Ok(authentic),
-                Err(error) => reason = Unauthenticated::Invalid(error),
-            }
-        }
-        if candidates.any() && reason == Unauthenticated::NoCookie {
+    /// This application beside others, whose sessions go by these names.
+    #[must_use]
+    pub fn beside<'n>(mut self, names: impl Iterator<Item = &'n CookieName>) -> Self {
+        let own = &self.cookie.name;
+        self.other_sessions = names.filter(|name| *name != own).cloned().collect();
+        self
+    }
+
+    /// Which cookies of a request it does not get: those of Gatepost's, also of other applications,
+    /// as far as they are not its own and it verifies that itself.
+    pub fn hidden_cookies(&self) -> impl Iterator<Item = Hide<'_>> {
+        let name = &self.cookie.name;
+        let own = if self.forward_cookie {
+            Hide::AllBut(name)
+        } else {
+            Hide::All(name)
+        };
+        let others = self.other_sessions.iter().map(Hide::Session);
+        std::iter::once(own).chain(others)
+    }
+
+    /// Opens the session cookie of a request: of the candidates that a key of the ring made for
+    /// this application, the first that is in force, else the first.
+    pub fn authenticate(
+        &self,
+        candidates: &Candidates<'_>,
+        in_force: impl Fn(&Authentic) -> bool,
+    ) -> Result<Authentic, Unauthenticated> {
+        let chosen = self.verifier.choose(candidates, in_force);
+        chosen.map_err(|error| match error {
+            Some(error) => Unauthenticated::Invalid(error),
             // Chunks that do not fit together.
-            reason = Unauthenticated::Invalid(OpenError::Malformed);
-        }
-        Err(reason)
+            None if candidates.any() => Unauthenticated::Invalid(OpenError::Malformed),
+            None => Unauthenticated::NoCookie,
+        })
+    }
+
+    /// The words by which its plugin says "allowed" to routers behind it: those of `ring`, unless it
+    /// has keys of its own.
+    pub fn verdicts(&self, ring: &KeyRing) -> Vec<String> {
+        let own = self.authentik.as_ref().map(|authentik| &authentik.keys);
+        own.unwrap_or(ring).verdicts(&self.audience)
     }
 
     /// Where one of its providers sends the browser back to. Fixed by configuration: nothing in a

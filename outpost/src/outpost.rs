@@ -157,7 +157,9 @@ impl Deployment {
                 let before = previous.map(|previous| &previous.applications);
                 let before = before.and_then(|all| all.named(settings.audience.as_str()));
                 let before = before.map(|application| &**application);
-                Application::new(settings, &config.keys, own, before).map(Arc::new)
+                let names = config.applications.iter().map(|other| &other.cookie_name);
+                Application::new(settings, &config.keys, own, before)
+                    .map(|application| Arc::new(application.beside(names)))
             })
             .collect::<Result<_, _>>()?;
         let limits = previous

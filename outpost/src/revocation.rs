@@ -6,12 +6,13 @@
 //! does, and in a file, where plugins do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepost_session::revoked::{RevokedKey, RevokedList};
+use gatepost_session::revoked::{HEADER_BYTES, Header, RevokedKey, RevokedList};
 use gatepost_session::{Claims, NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 
@@ -219,8 +220,9 @@ impl Revocations {
     ///
     /// When it cannot be written, and then the file before stays.
     pub fn write_changes(&self, path: &Path) -> std::io::Result<bool> {
-        if !path.exists() {
-            // New, or taken away by somebody: a plugin that finds none lets ended sessions run on.
+        if !is_whole(path) {
+            // New, taken away by somebody, or written in part: a plugin that finds none lets ended
+            // sessions run on, and one that finds half refuses whom it cannot look up.
             self.list
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -260,6 +262,18 @@ impl Revocations {
         self.generation.store(next, Ordering::Relaxed);
         next
     }
+}
+
+/// Whether a file is a list as long as it says that it is.
+fn is_whole(path: &Path) -> bool {
+    let look = || -> std::io::Result<bool> {
+        let mut file = std::fs::File::open(path)?;
+        let mut line = [0; HEADER_BYTES];
+        file.read_exact(&mut line)?;
+        let length = file.metadata()?.len();
+        Ok(Header::parse(&line).is_ok_and(|header| header.file_bytes() == length))
+    };
+    look().unwrap_or(false)
 }
 
 #[cfg(test)]

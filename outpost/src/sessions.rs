@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_policy::{Require, Ruling};
+use gatepost_policy::{Require, Ruling, Unauthenticated};
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId, SignError};
 
@@ -120,7 +120,7 @@ impl Outpost {
         }
         // The session that the browser had before must not live on under its old id. Ended last, so
         // that a store which fails before costs nobody a session.
-        if let Ok(old) = application.authenticate(replacing) {
+        if let Ok(old) = self.session_cookie(application, replacing) {
             let lifetime = application.lifetime(&deployment.times);
             let ending = self
                 .endings
@@ -183,6 +183,23 @@ impl Outpost {
         }
     }
 
+    /// The session cookie among these candidates: the first that is in force and not known to have
+    /// been ended, else the first that is authentic.
+    ///
+    /// # Errors
+    ///
+    /// Why none is authentic.
+    pub fn session_cookie(
+        &self,
+        application: &Application,
+        candidates: &Candidates<'_>,
+    ) -> Result<Authentic, Unauthenticated> {
+        let now = self.clock.now();
+        application.authenticate(candidates, |cookie| {
+            cookie.current(now, CLOCK_SKEW_SECONDS).is_ok() && !self.is_ended(cookie)
+        })
+    }
+
     /// Whether the session of a cookie is known to have been ended. What is not known to have
     /// ended may be over all the same: only the store says that.
     fn is_ended(&self, cookie: &Authentic) -> bool {
@@ -228,8 +245,8 @@ impl Outpost {
         // none that has been ended has another cookie.
         let touch = self.store.touch(&record.id, self.clock.now(), window_ends);
         let now = self.clock.now();
-        let in_force = application
-            .authenticate(replacing)
+        let in_force = self
+            .session_cookie(application, replacing)
             .is_ok_and(|cookie| cookie.current(now, CLOCK_SKEW_SECONDS).is_ok());
         let touch = if in_force {
             self.promptly(touch, PROMPT_CHANGE).await?

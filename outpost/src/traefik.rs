@@ -120,9 +120,12 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
 }
 
 fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
-    let names = application.headers.names().map(|name| name.as_str());
-    // The outpost answers with the request's cookies but the session's.
+    let rules = &application.headers;
+    let names = rules.names().map(|name| name.as_str());
+    // The outpost answers with the request's cookies but Gatepost's.
     let mut headers: Vec<&str> = names.chain(["Cookie"]).collect();
+    // And with none of these: Traefik then removes what the client sent.
+    headers.extend(rules.withheld());
     if application.machines.is_some() {
         // And with `Authorization`, unless that was for the outpost.
         headers.push("Authorization");
@@ -249,7 +252,15 @@ applications:
         assert_eq!(asks["address"], "http://outpost:9000/akprox/auth/traefik");
         assert_eq!(asks["trustForwardHeader"], false);
         assert_eq!(asks["authResponseHeaders"][0], "X-Auth-Username");
-        assert_eq!(asks["authResponseHeaders"][5], "Cookie");
+        let headers = asks["authResponseHeaders"].as_array().expect("a list");
+        for name in [
+            "X-Forwarded-Groups",
+            "Cookie",
+            "Remote-User",
+            "X-Auth-Request-Email",
+        ] {
+            assert!(headers.contains(&json!(name)), "{name}: {headers:?}");
+        }
         assert_eq!(asks["addAuthCookiesToResponse"][1], "__Host-gatepost.0");
         assert!(http["routers"]["gatepost-wiki"].get("tls").is_none());
     }

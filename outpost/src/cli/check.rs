@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{ConfigFile, complain, say};
+use gatepost_policy::VERDICT_HEADER;
+
 use crate::application::Application;
 use crate::config::{
     Config, Grant, MachineSettings, Mode, ProviderSettings, SignOut, StoreSettings,
@@ -69,7 +71,8 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         }
     }
     for application in deployment.applications.iter() {
-        for line in application_lines(application) {
+        let words = application.verdicts(&config.keys);
+        for line in application_lines(application, words.first().map(String::as_str)) {
             say(&line);
         }
         if let Some(machines) = &application.machines {
@@ -143,7 +146,8 @@ fn client_line(
     }
 }
 
-fn application_lines(application: &Application) -> Vec<String> {
+/// What there is to say of an application, for which `verdict` says "allowed".
+fn application_lines(application: &Application, verdict: Option<&str>) -> Vec<String> {
     let mode = match &application.mode {
         Mode::Single => "one host".to_owned(),
         Mode::Domain(domain) => format!("every host under {}", domain.as_str()),
@@ -190,6 +194,12 @@ fn application_lines(application: &Application) -> Vec<String> {
     lines.push(format!("             cookie `{}`", application.cookie.name));
     if !names.is_empty() {
         lines.push(format!("             headers {}", names.join(", ")));
+    }
+    if let Some(word) = verdict {
+        lines.push(format!(
+            "             routers behind a plugin with `fallback: route` and no `verdict` of its \
+             own match Header(`{VERDICT_HEADER}`, `{word}`)"
+        ));
     }
     lines
 }

@@ -37,7 +37,9 @@ enum Step {
 
 /// Lays the variables that begin with [`PREFIX`] over `value`.
 ///
-/// An empty variable counts as absent, since container tools set what has no value to that.
+/// An empty variable counts as absent, since container tools set what has no value to that. Not so
+/// where absence admits everyone ([`narrows`]): there it is the empty list that it looks like, and
+/// an error.
 pub fn overlay(
     value: &mut Value,
     variables: impl IntoIterator<Item = (String, String)>,
@@ -45,10 +47,11 @@ pub fn overlay(
 ) {
     let (mut ours, standard): (Vec<_>, Vec<_>) = variables
         .into_iter()
-        .filter(|(name, text)| is_read(name) && name != CONFIG_FILE && !text.is_empty())
+        .filter(|(name, _)| is_read(name) && name != CONFIG_FILE)
         .partition(|(name, _)| name.starts_with(PREFIX));
     for (name, key) in STANDARD {
         if let Some((_, text)) = standard.iter().find(|(given, _)| given == name)
+            && !text.is_empty()
             && let Err(message) = set(value, &steps(key, &[]), Value::String(text.clone()))
         {
             problems.add(name, message);
@@ -60,6 +63,8 @@ pub fn overlay(
     ours.sort_by_key(|(name, _)| index_of(name));
     for (name, text) in ours {
         match find(&name) {
+            Some((steps, _)) if text.is_empty() && !narrows(&steps) => {}
+            None if text.is_empty() => {}
             Some((steps, free_keys)) => {
                 let text = if free_keys {
                     texts(&text)
@@ -74,6 +79,12 @@ pub fn overlay(
             None => problems.add(name.as_str(), unknown(&name)),
         }
     }
+}
+
+/// Whether a key says who may come, so that more come without it.
+fn narrows(steps: &[Step]) -> bool {
+    let narrowing = [Step::Key("require"), Step::Key("clients")];
+    steps.iter().any(|step| narrowing.contains(step))
 }
 
 /// Whether Kubernetes or Docker set the variable to tell of a service called `gatepost…`: they do

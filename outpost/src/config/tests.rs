@@ -478,6 +478,60 @@ fn the_environment_overrides_the_file_and_names_its_own_mistakes() {
     );
 }
 
+/// Row A11: what narrows is never read as absent, be it null, an empty list or an empty variable.
+#[test]
+fn a_key_that_narrows_is_never_absent_because_it_is_empty() {
+    const NO_VALUE: &str = "has no value: write one, or leave the key out";
+    const EMPTY: &str = "an empty list: leave the key out, or name someone";
+    for (key, problem) in [
+        ("require:", format!("applications[0].require: {NO_VALUE}")),
+        ("require: ~", format!("applications[0].require: {NO_VALUE}")),
+        (
+            "require: {groups: , users: [a]}",
+            format!("applications[0].require.groups: {NO_VALUE}"),
+        ),
+        (
+            "require: {groups: [], users: [a]}",
+            format!("applications[0].require.groups: {EMPTY}"),
+        ),
+        (
+            "cookieDomain:",
+            format!("applications[0].cookieDomain: {NO_VALUE}"),
+        ),
+        (
+            "cookieGroups:",
+            format!("applications[0].cookieGroups: {NO_VALUE}"),
+        ),
+        (
+            "machines: [bearer]\n    machineTokens: {clients: []}",
+            "applications[0].machineTokens.clients: an empty list: leave the key out to accept any"
+                .to_owned(),
+        ),
+    ] {
+        let said = problems(&minimal(&format!("    {key}\n")), &[]);
+        assert!(
+            said.iter().any(|line| line.contains(&problem)),
+            "{key}: {said:?}"
+        );
+    }
+    for (variable, problem) in [
+        (
+            "GATEPOST_APPLICATIONS_0_REQUIRE_GROUPS",
+            "applications[0].require.groups: ",
+        ),
+        (
+            "GATEPOST_APPLICATIONS_0_REQUIRE_ALL_USERS",
+            "applications[0].require.all.users: ",
+        ),
+    ] {
+        let said = problems(&minimal(""), &[(variable, "")]);
+        assert!(
+            said.iter().any(|line| line.starts_with(problem)),
+            "{variable}: {said:?}"
+        );
+    }
+}
+
 #[test]
 fn every_listed_key_is_read_and_has_its_own_variable() {
     let names: BTreeSet<String> = keys().map(variable_of).collect();

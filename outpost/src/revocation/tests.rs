@@ -106,6 +106,17 @@ fn the_file_is_written_when_something_changes_and_never_with_a_generation_of_bef
     assert!(!first.write_changes(&path).expect("looked"), "known");
     std::fs::remove_file(&path).expect("removed");
     assert!(first.write_changes(&path).expect("written"), "taken away");
+    let whole = std::fs::read(&path).expect("read");
+    for broken in [
+        &whole[..whole.len() / 2],
+        &whole[..10],
+        b"junk",
+        &[&whole[..], b"x"].concat(),
+    ] {
+        std::fs::write(&path, broken).expect("written");
+        assert!(first.write_changes(&path).expect("written"), "cut short");
+    }
+    assert!(!first.write_changes(&path).expect("looked"), "whole again");
 
     // Another process later, whose clock may have been set back, is no reader's problem: the time
     // in nanoseconds goes on.

@@ -143,7 +143,7 @@ impl Site<'_> {
         return_to: ReturnTo,
     ) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
-        let Ok(cookie) = application.authenticate(&candidates) else {
+        let Ok(cookie) = self.outpost.session_cookie(application, &candidates) else {
             return self.sign_in_anew(application, visit, return_to);
         };
         // In another tab, somebody may have signed in at another provider since.
@@ -201,11 +201,14 @@ impl Site<'_> {
     async fn without_flow(self, application: &Application, visit: &Visit<'_>) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
         let now = self.outpost.clock.now();
-        let signed_in = application.authenticate(&candidates).is_ok_and(|cookie| {
-            cookie
-                .current(now, gatepost_session::CLOCK_SKEW_SECONDS)
-                .is_ok()
-        });
+        let signed_in = self
+            .outpost
+            .session_cookie(application, &candidates)
+            .is_ok_and(|cookie| {
+                cookie
+                    .current(now, gatepost_session::CLOCK_SKEW_SECONDS)
+                    .is_ok()
+            });
         if signed_in {
             let to = ReturnTo::fallback(application).as_str().to_owned();
             Outcome::Redirect { to }.into()

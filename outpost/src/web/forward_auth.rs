@@ -121,7 +121,7 @@ impl Site<'_> {
             cookies: Vec::new(),
             hindered: None,
         };
-        let cookie = match application.authenticate(&candidates) {
+        let cookie = match self.outpost.session_cookie(application, &candidates) {
             Ok(cookie) => cookie,
             Err(reason) => return nobody(reason),
         };

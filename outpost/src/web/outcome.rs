@@ -84,7 +84,7 @@ pub struct Pass {
 impl Pass {
     /// The permission that `permit` gives.
     ///
-    /// Beside the identity it has the `Cookie` line without the session, for proxies that take it
+    /// Beside the identity it has the `Cookie` line without Gatepost's own, for proxies that take it
     /// over: an upstream that cannot see the cookie cannot replay it at another.
     pub fn new(
         permit: &Permit<'_>,
@@ -101,8 +101,8 @@ impl Pass {
             .render(permit)
             .filter_map(|(name, value)| set(name, &value))
             .collect();
-        let hidden = (!application.forward_cookie).then_some(&application.cookie.name);
-        headers.extend(visit.cookies_but(hidden).map(|cookies| (COOKIE, cookies)));
+        let cookies = visit.cookies_but(application.hidden_cookies());
+        headers.extend(cookies.map(|cookies| (COOKIE, cookies)));
         // Likewise for proxies that take `Authorization` over: what is not for the outpost is
         // between client and application.
         if application.machines.is_some() {
@@ -111,9 +111,14 @@ impl Pass {
         // These proxies leave what the client sent under a name that the answer lacks.
         if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
             let cookie = (COOKIE, HeaderValue::from_static(""));
+            let withheld = rules.withheld().filter_map(|name| {
+                let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+                Some((name, HeaderValue::from_static("")))
+            });
             let absent: Vec<_> = rules
                 .names()
                 .filter_map(|name| set(name, ""))
+                .chain(withheld)
                 .chain([cookie])
                 .filter(|(name, _)| headers.iter().all(|(own, _)| own != name))
                 .collect();

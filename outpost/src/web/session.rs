@@ -48,7 +48,7 @@ impl Site<'_> {
     pub(super) async fn session(self, application: &Arc<Application>, visit: &Visit<'_>) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
         let now = self.outpost.clock.now();
-        let cookie = match application.authenticate(&candidates) {
+        let cookie = match self.outpost.session_cookie(application, &candidates) {
             Ok(cookie) if cookie.current(now, CLOCK_SKEW_SECONDS).is_ok() => cookie,
             Ok(_) | Err(_) => return self.sign_in_to_see(application),
         };

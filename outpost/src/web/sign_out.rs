@@ -23,7 +23,7 @@ impl Site<'_> {
         }
         let candidates = visit.session_candidates(&application.cookie.name);
         // A cookie whose window has ended still says which session is meant.
-        let at_provider = match application.authenticate(&candidates) {
+        let at_provider = match self.outpost.session_cookie(application, &candidates) {
             // Nobody is signed in here who could be at the provider: whom the application's rule has
             // refused, and who wants to come as someone else.
             Err(_) => {

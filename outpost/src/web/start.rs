@@ -106,12 +106,14 @@ impl Site<'_> {
     fn loop_cause(self, application: &Application, visit: &Visit<'_>) -> LoopCause {
         let candidates = visit.session_candidates(&application.cookie.name);
         let now = self.outpost.clock.now();
-        LoopCause::of(application.authenticate(&candidates).and_then(|cookie| {
-            match cookie.current(now, CLOCK_SKEW_SECONDS) {
-                Ok(_) => Ok(()),
-                Err(reason) => Err(Unauthenticated::Window(reason)),
-            }
-        }))
+        LoopCause::of(
+            self.outpost
+                .session_cookie(application, &candidates)
+                .and_then(|cookie| match cookie.current(now, CLOCK_SKEW_SECONDS) {
+                    Ok(_) => Ok(()),
+                    Err(reason) => Err(Unauthenticated::Window(reason)),
+                }),
+        )
     }
 
     /// In domain mode a sign-in has to begin on the host that the callback comes to, since the
@@ -150,7 +152,7 @@ impl Site<'_> {
         return_to: &ReturnTo,
     ) -> Renewed<'a> {
         let candidates = visit.session_candidates(&application.cookie.name);
-        let Ok(cookie) = application.authenticate(&candidates) else {
+        let Ok(cookie) = self.outpost.session_cookie(application, &candidates) else {
             return Renewed::Nobody;
         };
         let hindered =
@@ -237,8 +239,9 @@ impl Site<'_> {
         failure: Failure,
     ) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
-        let postponed = application
-            .authenticate(&candidates)
+        let postponed = self
+            .outpost
+            .session_cookie(application, &candidates)
             .ok()
             .and_then(|cookie| {
                 let outpost = self.outpost;

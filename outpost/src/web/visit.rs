@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gatepost_policy::{Presentation, RULE_HEADER, Request, Require};
-use gatepost_session::cookie::{self, Candidates, CookieName};
+use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
 use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_KEY};
 use http::{HeaderMap, HeaderValue, Method};
 use url::form_urlencoded;
@@ -241,21 +241,21 @@ impl<'a> Visit<'a> {
             .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
     }
 
-    /// All `Cookie` lines as one, without the session cookie of that name; `None` when nothing is
-    /// left.
-    pub fn cookies_but(&self, hidden: Option<&CookieName>) -> Option<HeaderValue> {
-        let lines = self
+    /// All `Cookie` lines as one, without those to hide; `None` when nothing is left.
+    pub fn cookies_but<'n>(
+        &self,
+        hidden: impl IntoIterator<Item = Hide<'n>>,
+    ) -> Option<HeaderValue> {
+        let lines: Vec<&[u8]> = self
             .headers
             .get_all(COOKIE)
             .iter()
-            .map(HeaderValue::as_bytes);
-        let kept: Vec<Vec<u8>> = lines
-            .filter_map(|line| match hidden {
-                Some(name) => cookie::strip(line, name),
-                None => Some(line.to_vec()),
-            })
+            .map(HeaderValue::as_bytes)
             .collect();
-        let line = kept.join(&b"; "[..]);
+        let line = lines.join(&b"; "[..]);
+        let line = hidden
+            .into_iter()
+            .try_fold(line, |line, hide| cookie::strip(&line, hide))?;
         HeaderValue::from_bytes(&line)
             .ok()
             .filter(|line| !line.is_empty())

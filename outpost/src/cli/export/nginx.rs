@@ -83,12 +83,15 @@ fn of_application(application: &ApplicationSettings) -> Vec<Server> {
 }
 
 fn headers(application: &ApplicationSettings) -> Vec<Header> {
-    let names = application.headers.names();
+    let rules = &application.headers;
+    let names = rules.names().map(|name| name.as_str());
+    // What the outpost never sets is empty, and then nginx sends no such header.
     names
+        .chain(rules.withheld())
         .map(|name| {
-            let word = name.as_str().to_ascii_lowercase().replace('-', "_");
+            let word = name.to_ascii_lowercase().replace('-', "_");
             Header {
-                name: name.as_str().to_owned(),
+                name: name.to_owned(),
                 variable: format!("gatepost_{word}"),
                 upstream: word,
             }

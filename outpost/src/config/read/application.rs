@@ -133,7 +133,11 @@ fn machines(
             section.problem("provider", message);
         }
         settings.audience = section.list("audience").unwrap_or_default();
-        settings.clients = section.list("clients").unwrap_or_default();
+        let clients = section.list("clients");
+        if clients.as_ref().is_some_and(Vec::is_empty) {
+            section.problem("clients", "an empty list: leave the key out to accept any");
+        }
+        settings.clients = clients.unwrap_or_default();
         let grants = [
             ("clientCredentials", Grant::ClientCredentials),
             ("password", Grant::Password),

@@ -401,7 +401,7 @@ pub const KEYS: &[Key] = &[
         "applications[].forwardCookie",
         Kind::Flag,
         "false",
-        "Whether the application sees the session cookie.",
+        "Whether the application sees its session cookie.",
     ),
     key(
         "applications[].outpostPrefix",
@@ -519,6 +519,12 @@ pub const KEYS: &[Key] = &[
         Kind::Texts,
         "",
         "Further headers: name and claim.",
+    ),
+    key(
+        "applications[].headers.keep",
+        Kind::List,
+        "",
+        "Headers of other systems that are left as they come.",
     ),
     key(
         "applications[].machineTokens.provider",

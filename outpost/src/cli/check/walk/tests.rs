@@ -272,7 +272,7 @@ fn the_session_that_a_plugin_is_shown_opens_nothing() {
     let wiki = application("wiki");
     let line = ended::cookie(&wiki).expect("a session");
     let candidates = Candidates::find([line.as_bytes()], &wiki.cookie.name);
-    let session = wiki.authenticate(&candidates).expect("authentic");
+    let session = wiki.authenticate(&candidates, |_| true).expect("authentic");
     let years_slow =
         NumericDate::from_seconds(Clock::system().now().as_seconds() - ended::LONG_AGO_SECONDS / 2);
     for now in [Clock::system().now(), years_slow] {
