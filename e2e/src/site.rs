@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use gatepost_session::Audience;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -31,6 +32,9 @@ const DOMAINS: [(&str, &str); 2] = [
 
 /// The host names below these domains that the files use.
 const NAMES: [&str; 4] = ["wiki", "files", "auth", "traefik"];
+
+/// What the files have where the plugin's word for "allowed" is to stand.
+const WORD_SHOWN: &str = "`WORD`";
 
 /// The ports that a site and its proxy use.
 #[derive(Clone, Copy, Debug)]
@@ -367,7 +371,19 @@ impl Site {
             }
             text = text.replace(shown, actual);
         }
+        if text.contains(WORD_SHOWN) {
+            text = text.replace(WORD_SHOWN, &format!("`{}`", self.verdict(&text)?));
+        }
         Ok(fit(&self.ports, self.folder.path(), &text))
+    }
+
+    /// The plugin's word for "allowed" in a file, as `gatepost check` says it.
+    fn verdict(&self, text: &str) -> Result<String> {
+        let mut lines = text.lines().map(str::trim);
+        let application = lines.find_map(|line| line.strip_prefix("application: "));
+        let application = Audience::new(application.context("the file names an application")?)?;
+        let word = self.keys.ring()?.verdicts(&application).into_iter().next();
+        word.context("a ring has a word")
     }
 
     /// A proxy in front of this site, which works when it turns away who is not signed in at

@@ -2,11 +2,12 @@
 //! API server.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::kube_api::KubeApi;
 use gatepost_e2e::proxies::Traefik;
-use gatepost_e2e::{Client, Service, Site, layout};
+use gatepost_e2e::{Client, Service, Site, forge, layout, until};
 use jsonschema::Validator;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -42,18 +43,27 @@ fn start_beside(
         }
     }
     objects.extend_from_slice(others);
+    let cluster = start_cluster(site, &objects)?;
+    Ok((start_traefik(site, static_file, hosts)?, cluster))
+}
+
+/// A cluster with these objects.
+fn start_cluster(site: &Site, objects: &[Value]) -> Result<KubeApi> {
     let ports = *site.ports();
-    let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
+    KubeApi::start(ports.extra, objects, |service| match service {
         "wiki" => Ok(ports.wiki),
         "files" => Ok(ports.files),
         "gatepost-outpost" => Ok(ports.outpost),
         other => bail!("no Service {other}"),
-    })?;
-    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
-    let traefik = Traefik::new(site, static_file)?
+    })
+}
+
+/// Traefik with this static configuration in the site's cluster.
+fn start_traefik(site: &Site, static_file: &str, hosts: &[&str]) -> Result<Service> {
+    let endpoint = format!("http://127.0.0.1:{}", site.ports().extra);
+    Traefik::new(site, static_file)?
         .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
-        .start(hosts)?;
-    Ok((traefik, cluster))
+        .start(hosts)
 }
 
 #[test]
@@ -66,6 +76,51 @@ fn plugin_single() -> Result<()> {
         &["wiki"],
     )?;
     checks::single(&site)
+}
+
+/// Row A11: a rule with nothing under it comes as null, and must not be read as no rule. (Traefik's
+/// file provider leaves such a key out before the plugin could see it.)
+#[test]
+fn a_rule_with_nothing_under_it_serves_nobody() -> Result<()> {
+    for rule in [
+        json!(null),
+        json!({}),
+        json!({ "groups": null }),
+        json!({ "groups": [] }),
+    ] {
+        let site = checks::site("outpost/single.yaml").start()?;
+        let mut objects = manifests(&site.fitted("kubernetes/plugin-single.yaml", &[])?)?;
+        for object in &mut objects {
+            if let Some(Value::Object(plugin)) = object.pointer_mut("/spec/plugin/gatepost") {
+                plugin.insert("require".into(), rule.clone());
+            }
+        }
+        let cluster = start_cluster(&site, &objects)?;
+        let traefik = start_traefik(&site, "traefik/kubernetes.yaml", &[])?;
+        let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
+        let page = site.url("wiki", "/")?;
+        let client = Client::new()?;
+        until(
+            "the plugin to refuse its settings",
+            Duration::from_secs(60),
+            || {
+                let request = client.fetch(Method::GET, &page);
+                let request = request.header("Cookie", format!("gatepost={cookie}"));
+                // Until Traefik has read everything, nothing is there.
+                let status = request.send().map(|answer| answer.status());
+                if let Ok(StatusCode::OK) = status {
+                    bail!("{rule}: somebody was let in");
+                }
+                let refused = matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE));
+                Ok(refused.then_some(()))
+            },
+        )?;
+        let log = traefik.output();
+        assert!(log.contains("require"), "{rule}: {log}");
+        assert_eq!(site.wiki().len(), 0, "{rule}");
+        drop(cluster);
+    }
+    Ok(())
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Traefik with the plugin in front of two routers: one for whom it lets pass, and one where the
 //! outpost is asked (`fallback: route`).
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Client, Service, Site, forge};
+use gatepost_e2e::{Client, Service, Site, forge, until};
+use gatepost_session::Audience;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -91,6 +94,94 @@ fn the_plugins_own_rule_holds_where_the_outpost_decides() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Row A10: routers behind the plugin that Traefik takes for routers of their own, since
+/// `parentRefs` was dropped on the way, open for no verdict that a client makes up.
+#[test]
+fn children_without_a_parent_open_for_no_clients_verdict() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let word = site.keys().ring()?.verdicts(&Audience::new("wiki")?);
+    let word = word.first().context("a word")?;
+    let children = |word: &str| {
+        let host = site.url("wiki", "/")?;
+        let host = host.host_str().context("a host")?;
+        let of = |rule: String| {
+            let rule = format!("Host(`{host}`) && {rule}");
+            json!({ "parentRefs": null, "entryPoints": ["web"], "rule": rule })
+        };
+        let said = format!("Header(`X-Gatepost-Verdict`, `{word}`)");
+        anyhow::Ok(json!({ "http": { "routers": {
+            "wiki": null,
+            "wiki-allowed": of(said.clone()),
+            "wiki-undecided": of(format!("!{said}")),
+        }}}))
+    };
+    let client = Client::new()?;
+    let status = |verdict: &str| -> Result<StatusCode> {
+        let page = site.url("wiki", "/private")?;
+        let request = client.fetch(Method::GET, &page);
+        let request = request.header("X-Gatepost-Verdict", verdict);
+        Ok(request.send()?.status())
+    };
+    let start = |word: &str| {
+        Traefik::new(&site, "traefik/traefik.yaml")?
+            .route_with("traefik/route-single.yaml", &children(word)?)?
+            .start(&["wiki"])
+    };
+    // That is how it was, and why the word is no longer one that everybody knows.
+    let guessable = start("allow")?;
+    assert_eq!(status("allow")?, StatusCode::OK, "a guess");
+    guessable.stop();
+
+    let before = site.wiki().len();
+    let _traefik = start(word)?;
+    for verdict in [
+        "allow",
+        "outpost",
+        "renew",
+        "",
+        "WORD",
+        &word.to_lowercase(),
+    ] {
+        assert_eq!(status(verdict)?, StatusCode::UNAUTHORIZED, "{verdict:?}");
+    }
+    assert_eq!(site.wiki().len(), before, "nothing reached the app");
+    // The outpost still lets in whoever may.
+    let page = site.url("wiki", "/")?;
+    let journey = client.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    Ok(())
+}
+
+/// Row A10: while keys are rotated, a router knows the old word and passes all the same; and
+/// `gatepost check` says the word of the key that signs.
+#[test]
+fn the_word_survives_a_rotation_and_check_says_it() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let _traefik = traefik(&site, "traefik/route-single.yaml", &["wiki"])?;
+    let wiki = Audience::new("wiki")?;
+    let (said, _) = site.gatepost(&["check"])?;
+    let word = site.keys().ring()?.verdicts(&wiki);
+    let word = word.first().context("a word")?;
+    let rule = format!("Header(`X-Gatepost-Verdict`, `{word}`)");
+    assert!(said.contains(&rule), "{said}");
+
+    site.keys().rotate("second")?;
+    let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
+    site.outpost().stop();
+    let page = site.url("wiki", "/")?;
+    let client = Client::new()?;
+    // The new key is read within ten seconds; with the outpost gone only the fast way leads in.
+    until(
+        "the new key to be in force",
+        Duration::from_secs(60),
+        || {
+            let request = client.fetch(Method::GET, &page);
+            let request = request.header("Cookie", format!("gatepost={cookie}"));
+            Ok((request.send()?.status() == StatusCode::OK).then_some(()))
+        },
+    )
 }
 
 fn verdicts_of_clients_decide_nothing(site: &Site) -> Result<()> {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Answer, Application, ApplicationSpec, Client, Stack, forge};
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 
 /// Asks for a page and for data with a hand-made cookie.
 fn statuses(app: &Application, cookie: &str) -> Result<[StatusCode; 2]> {
@@ -88,5 +89,55 @@ fn app_does_not_see_the_session_cookie() -> Result<()> {
     assert_eq!(answer.status, StatusCode::OK);
     let requests = app.requests();
     assert_eq!(requests[0].header("cookie"), Some("theme=dark; lang=en"));
+    Ok(())
+}
+
+/// Row A8: an application on a host below a cookie domain gets neither the domain's session, whole
+/// or in parts, nor what a sign-in leaves under way; with a session of its own and without.
+#[test]
+fn app_sees_no_cookie_of_gateposts() -> Result<()> {
+    let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
+    let stack = Stack::builder().application(app).start()?;
+    let app = stack.app();
+    let ring = stack.keys().ring()?;
+    let wide = forge::valid(&ring, "wide")?;
+    let (first, second) = wide.split_at(wide.len() / 2);
+    let others = format!(
+        "__Secure-gatepost={wide}; __Secure-gatepost.0={first}; __Secure-gatepost.1={second}; \
+         __Host-gatepost-flow-x=1; gatepost-provider=main"
+    );
+    let own = format!(
+        "{}={}",
+        app.cookie_name().as_str(),
+        forge::valid(&ring, app.name())?
+    );
+    let client = Client::new()?;
+    for (path, own) in [("/", own.as_str()), ("/public/page", "x=1")] {
+        let header = format!("theme=dark; {others}; {own}; lang=en");
+        let request = client.page_load(Method::GET, &app.url(path));
+        let answer = Answer::read(request.header("Cookie", header).send()?)?;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        let requests = app.requests();
+        let seen = requests.last().and_then(|seen| seen.header("cookie"));
+        let expected = match path {
+            "/" => "theme=dark; lang=en",
+            _ => "theme=dark; x=1; lang=en",
+        };
+        assert_eq!(seen, Some(expected), "{path}");
+    }
+    Ok(())
+}
+
+/// A session that is over hides none that stands behind it.
+#[test]
+fn the_first_session_in_force_counts() -> Result<()> {
+    let stack = Stack::builder().start()?;
+    let app = stack.app();
+    let ring = stack.keys().ring()?;
+    let ended = forge::expired(&ring, app.name())?;
+    let good = forge::valid(&ring, app.name())?;
+    let name = app.cookie_name();
+    let both = format!("{ended}; {}={good}", name.as_str());
+    assert_eq!(statuses(app, &both)?, [StatusCode::OK; 2]);
     Ok(())
 }

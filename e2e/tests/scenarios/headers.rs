@@ -88,3 +88,81 @@ fn identity_cannot_be_taken_away_through_connection() -> Result<()> {
     assert_eq!(requests[0].header("x-auth-groups"), Some("staff|admins"));
     Ok(())
 }
+
+/// Row A9: headers by which other systems say who somebody is. An application that was moved from
+/// one of them believes them, and a client could be anyone.
+#[test]
+fn what_other_systems_would_say_never_comes_from_a_client() -> Result<()> {
+    const NAMES: &[&str] = &[
+        "X-Forwarded-Groups",
+        "X-Forwarded-Access-Token",
+        "X-Forwarded-Login",
+        "X-Auth-Request-User",
+        "X-Auth-Request-Email",
+        "X-Auth-Request-Groups",
+        "X-Auth-Request-Preferred-Username",
+        "X-Auth-Request-Access-Token",
+        "X-Auth-Request-Redirect",
+        "x_auth_request.user",
+        "Remote-User",
+        "Remote_Groups",
+        "X-Remote-User",
+        "X-WEBAUTH-USER",
+        "X-authentik-username",
+        "X-Vouch-User",
+        "Cf-Access-Authenticated-User-Email",
+        "X-MS-CLIENT-PRINCIPAL",
+        "OIDC_CLAIM_sub",
+    ];
+    // What applications take from clients on purpose.
+    const KEPT: &[&str] = &["X-Auth-Token", "X-Auth-Key", "X-Auth-User", "X-User-Id"];
+    let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
+    let other = ApplicationSpec::new("other")
+        .set("public", &json!(["/public/*"]))
+        .set(
+            "headers",
+            &json!({ "preset": "none", "keep": ["Remote-User"] }),
+        );
+    let stack = Stack::builder()
+        .application(app)
+        .application(other)
+        .start()?;
+    let client = Client::new()?;
+    for app in [stack.app(), stack.application("other")?] {
+        let cookie = forge::valid(&stack.keys().ring()?, app.name())?;
+        for path in ["/", "/public/page"] {
+            let mut request = client.page_load(Method::GET, &app.url(path));
+            for name in NAMES.iter().chain(KEPT) {
+                request = request.header(*name, "mallory");
+            }
+            if path == "/" {
+                let pair = format!("{}={cookie}", app.cookie_name().as_str());
+                request = request.header("Cookie", pair);
+            }
+            assert_eq!(request.send()?.status(), StatusCode::OK, "{path}");
+        }
+        let requests = app.requests();
+        for request in &requests {
+            let mallory: Vec<&str> = request
+                .headers
+                .iter()
+                .filter(|(_, values)| values.iter().any(|value| value == "mallory"))
+                .map(|(name, _)| name.as_str())
+                .collect();
+            let mut expected: Vec<String> = KEPT.iter().map(|name| folded(name)).collect();
+            if app.name() == "other" {
+                expected.push("remote-user".to_owned());
+            }
+            expected.sort();
+            let mut mallory: Vec<String> = mallory.iter().map(|name| folded(name)).collect();
+            mallory.sort();
+            assert_eq!(mallory, expected, "{} on {}", app.name(), request.uri);
+        }
+        let groups = requests
+            .first()
+            .and_then(|seen| seen.header("x-forwarded-groups"));
+        let expected = (app.name() == "app").then_some("staff,admins");
+        assert_eq!(groups, expected, "{}", app.name());
+    }
+    Ok(())
+}

@@ -34,6 +34,11 @@ struct Case {
 fn wrong_settings() -> Vec<Case> {
     vec![
         Case {
+            name: "an empty list of groups",
+            settings: vec![("require", json!({ "groups": [] }))],
+            mentioned: &["require.groups"],
+        },
+        Case {
             name: "unknown key",
             settings: vec![("requires", json!({ "groups": ["staff"] }))],
             mentioned: &["requires", "require"],
