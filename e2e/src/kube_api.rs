@@ -140,6 +140,10 @@ fn is_of(object: &Value, path: &str) -> bool {
         version if version.contains('/') => format!("/apis/{version}/"),
         version => format!("/api/{version}/"),
     };
-    let plural = format!("/{}s", text("kind").to_ascii_lowercase());
+    let kind = text("kind").to_ascii_lowercase();
+    let plural = match kind.strip_suffix("ss") {
+        Some(stem) => format!("/{stem}sses"),
+        None => format!("/{kind}s"),
+    };
     path.starts_with(&version) && path.ends_with(&plural)
 }

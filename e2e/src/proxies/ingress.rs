@@ -22,6 +22,8 @@ struct Annotations {
     response_headers: Vec<String>,
     snippet: Option<String>,
     buffer_size: Option<String>,
+    /// What the question says besides, by name.
+    question_headers: Vec<(String, String)>,
 }
 
 impl IngressNginx {
@@ -38,10 +40,12 @@ impl IngressNginx {
         let mut buffers = "4 8k";
         for (number, ingress) in objects.iter().enumerate() {
             if text(ingress, "/kind")? == "ConfigMap" {
-                buffers = text(ingress, "/data/large-client-header-buffers")?;
+                if text(ingress, "/metadata/name")? == "ingress-nginx-controller" {
+                    buffers = text(ingress, "/data/large-client-header-buffers")?;
+                }
                 continue;
             }
-            let annotations = Annotations::of(ingress)?;
+            let annotations = Annotations::of(ingress, &objects)?;
             for rule in list(ingress, "/spec/rules")? {
                 let host = text(rule, "/host")?;
                 for path in list(rule, "/http/paths")? {
@@ -66,7 +70,7 @@ impl IngressNginx {
 }
 
 impl Annotations {
-    fn of(ingress: &Value) -> Result<Self> {
+    fn of(ingress: &Value, objects: &[Value]) -> Result<Self> {
         let mut annotations = Self::default();
         let empty = Map::new();
         let given = ingress.pointer("/metadata/annotations");
@@ -81,6 +85,20 @@ impl Annotations {
                 Some("auth-response-headers") => {
                     let names = value.split(',').map(|name| name.trim().to_owned());
                     annotations.response_headers = names.collect();
+                }
+                Some("auth-proxy-set-headers") => {
+                    let is_named = |object: &&Value| {
+                        let part = |pointer| object.pointer(pointer).and_then(Value::as_str);
+                        let name = part("/metadata/namespace").zip(part("/metadata/name"));
+                        part("/kind") == Some("ConfigMap") && name == value.split_once('/')
+                    };
+                    let map = objects.iter().find(is_named);
+                    let map = map.and_then(|map| map.get("data")?.as_object());
+                    for (name, value) in map.with_context(|| format!("no ConfigMap {value}"))? {
+                        let value = value.as_str().context("a header is a text")?;
+                        let header = (name.clone(), value.to_owned());
+                        annotations.question_headers.push(header);
+                    }
                 }
                 Some("auth-snippet") => annotations.snippet = Some(value),
                 Some("proxy-buffer-size") => annotations.buffer_size = Some(value),
@@ -114,6 +132,10 @@ fn location(
     let auth = format!("/_external-auth-{ingress}");
     let sign_in_location = format!("@sign-in-{ingress}");
     if let Some(url) = &annotations.auth_url {
+        let headers = annotations.question_headers.iter();
+        let headers: String = headers
+            .map(|(name, value)| format!("proxy_set_header '{name}' '{value}';\n        "))
+            .collect();
         let snippet = annotations.snippet.as_deref().unwrap_or_default();
         let (_, rest) = url.split_once("://").context("auth-url is a URL")?;
         let (host, _) = rest.split_once('/').context("auth-url has a path")?;
@@ -137,7 +159,7 @@ fn location(
         {buffers}
         proxy_http_version 1.1;
         proxy_pass_request_headers on;
-        {snippet}
+        {headers}{snippet}
         set $target {url};
         proxy_pass $target;
     }}

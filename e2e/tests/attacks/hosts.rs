@@ -2,7 +2,7 @@
 //! what it names must not choose the application that answers for a request.
 
 use anyhow::{Context as _, Result};
-use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::proxies::{IngressNginx, Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::wire::Wire;
 use gatepost_e2e::{Client, Site};
@@ -139,6 +139,19 @@ fn with_board() -> Result<Site> {
 fn no_spelling_of_a_host_is_the_domains_behind_nginx() -> Result<()> {
     let site = with_board()?;
     let _nginx = Nginx::start(&site, "nginx/domain.conf", &["wiki", "files"])?;
+    let cookie = session(&site, "wiki")?;
+    stays_out(&site, &cookie, "wiki", "files")
+}
+
+/// Row A1: through nginx as the ingress controller configures it.
+#[test]
+fn no_spelling_of_a_host_is_the_domains_behind_ingress_nginx() -> Result<()> {
+    let site = Site::builder("outpost/domain.yaml")
+        .further_applications(vec![board()])
+        .redirects_everyone()
+        .start()?;
+    let file = "kubernetes/ingress-nginx-domain.yaml";
+    let _nginx = IngressNginx::start(&site, file, &["wiki", "files"])?;
     let cookie = session(&site, "wiki")?;
     stays_out(&site, &cookie, "wiki", "files")
 }

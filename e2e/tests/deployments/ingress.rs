@@ -1,9 +1,12 @@
 //! The annotations of Ingresses, as the nginx ingress controller renders them.
 
-use anyhow::{Context as _, Result};
-use gatepost_e2e::proxies::IngressNginx;
-use gatepost_e2e::{Answer, Client, Site};
+use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::proxies::{IngressNginx, Traefik};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Answer, Client, Service, Site};
 use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use crate::checks;
 
@@ -41,5 +44,107 @@ fn scripts_get_no_further_than_the_outpost(site: &Site) -> Result<()> {
     let answer = Answer::read(client.fetch(Method::GET, &start).send()?)?;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     answer.json()?;
+    Ok(())
+}
+
+/// Traefik, whose provider `kubernetesIngressNGINX` reads the annotations, with these manifests.
+fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)> {
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)?;
+    objects.push(json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": { "name": "nginx" },
+        "spec": { "controller": "k8s.io/ingress-nginx" },
+    }));
+    for (name, port) in [("wiki", 80), ("files", 80), ("gatepost-outpost", 9000)] {
+        objects.push(json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": { "name": name },
+            "spec": { "selector": { "app": name }, "ports": [{ "port": port }] },
+        }));
+    }
+    let ports = *site.ports();
+    let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
+        "wiki" => Ok(ports.wiki),
+        "files" => Ok(ports.files),
+        "gatepost-outpost" => Ok(ports.outpost),
+        other => bail!("no Service {other}"),
+    })?;
+    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
+    let traefik = Traefik::new(site, "traefik/kubernetes-ingress-nginx.yaml")?
+        .configure(&json!({ "providers": { "kubernetesIngressNGINX": { "endpoint": endpoint } } }))
+        .start(hosts)?;
+    Ok((traefik, cluster))
+}
+
+/// Row A5: the form that works on Traefik.
+#[test]
+fn traefik_single() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let file = "kubernetes/traefik-ingress-single.yaml";
+    let _running = traefik(&site, file, &["wiki"])?;
+    checks::single(&site)
+}
+
+/// Row A5.
+#[test]
+fn traefik_domain() -> Result<()> {
+    let site = checks::site("outpost/domain.yaml").start()?;
+    let file = "kubernetes/traefik-ingress-domain.yaml";
+    let _running = traefik(&site, file, &["wiki", "files"])?;
+    checks::domain(&site)
+}
+
+/// Row A5: under the form for nginx, Traefik says `X-Forwarded-*` and a client `X-Original-*`.
+#[test]
+fn the_form_for_nginx_lets_nobody_past_traefik() -> Result<()> {
+    let files = json!({
+        "name": "files",
+        "externalUrl": "http://files.example.com",
+        "provider": "main",
+        "public": ["/*"],
+    });
+    let site = checks::site("outpost/single.yaml")
+        .further_applications(vec![files])
+        .redirects_everyone()
+        .start()?;
+    let file = "kubernetes/ingress-nginx-single.yaml";
+    let _running = traefik(&site, file, &["wiki"])?;
+    let nobody = Client::new()?;
+    let alice = Client::new()?;
+    // Her session is there, though no page is let through by it.
+    let start = site.url("wiki", "/akprox/start?rd=/x")?;
+    alice.sign_in(&start, &ALICE)?;
+    let page = site.url("wiki", "/")?;
+    assert!(alice.cookie(&page, "gatepost").is_some(), "a session");
+    let (wiki, files) = (page.authority(), site.url("files", "/")?);
+    let files = files.authority();
+    for client in [nobody, alice] {
+        for (path, url) in [
+            ("/admin", None),
+            ("/admin", Some(format!("http://{wiki}/public/x"))),
+            ("/admin", Some(format!("http://{files}/"))),
+            ("/admin", Some(format!("http://{files}/admin"))),
+            ("/admin", Some("/public/x".to_owned())),
+        ] {
+            for method in [None, Some("GET"), Some("OPTIONS")] {
+                let mut request = client.fetch(Method::POST, &site.url("wiki", path)?);
+                if let Some(url) = &url {
+                    request = request
+                        .header("X-Original-URL", url)
+                        .header("X-Original-URI", "/public/x");
+                }
+                if let Some(method) = method {
+                    request = request.header("X-Original-Method", method);
+                }
+                let status = request.send()?.status();
+                assert_ne!(status, StatusCode::OK, "{url:?} {method:?}");
+            }
+        }
+    }
+    assert_eq!(site.wiki(), [], "the app was reached");
+    let advice = "let it ask at `auth/traefik`";
+    assert!(site.outpost().output().contains(advice), "{advice}");
     Ok(())
 }
