@@ -121,6 +121,23 @@ fn check_says_what_to_register_and_what_is_wrong() {
     );
 }
 
+/// Row A7, and part C: what of the proxy cannot be seen from here is said.
+#[test]
+fn check_says_what_the_proxy_has_to_be_and_to_say() {
+    let mut variables = right();
+    variables.extend([
+        ("GATEPOST_TRUSTED_PROXIES", "10.0.0.7"),
+        ("GATEPOST_TRAEFIK_OUTPOST_URL", "http://outpost:9000"),
+    ]);
+    let said = stdout(&gatepost(&["check"], &variables, ""));
+    for line in [
+        "traefik      has to be 3.7.13 or later",
+        "rateLimit    20 a second, 400 at once, for each client that the proxy names",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn check_warns_of_keys_that_anybody_can_read() {

@@ -16,6 +16,10 @@ use crate::store::{self, Start};
 
 mod walk;
 
+/// The oldest Traefik on which the attacks are run. Neither the plugin nor the outpost can see it.
+const TRAEFIK_NEEDED: &str = "has to be 3.7.13 or later: an earlier one shows the plugin another \
+                              path than the application gets";
+
 pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
     let config = file.load_or_ask().await?;
     let deployment = match Deployment::new(&config, None) {
@@ -44,6 +48,9 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         },
         config.listen.metrics
     ));
+    for line in proxy_lines(&config) {
+        say(&line);
+    }
     let mut all_well = true;
     for provider in &deployment.providers {
         let settings = provider.settings();
@@ -94,6 +101,25 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
     }
     say(if all_well { "ok" } else { "not ok: see above" });
     all_well.then_some(())
+}
+
+/// What the proxy has to be and to say, which cannot be seen from here.
+fn proxy_lines(config: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(limit) = config
+        .rate_limit
+        .filter(|_| !config.trusted_proxies.is_empty())
+    {
+        lines.push(format!(
+            "rateLimit    {} a second, {} at once, for each client that the proxy names in \
+             `X-Forwarded-For`; the log says if it names none",
+            limit.per_second, limit.burst
+        ));
+    }
+    if config.traefik.is_some() {
+        lines.push(format!("traefik      {TRAEFIK_NEEDED}"));
+    }
+    lines
 }
 
 fn provider_lines(outcome: &Result<Summary, DiscoveryError>, sign_out: SignOut) -> Vec<String> {

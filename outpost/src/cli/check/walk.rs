@@ -17,6 +17,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::say;
+use super::TRAEFIK_NEEDED;
 use crate::application::Application;
 use crate::applications::{Applications, NoApplication};
 use crate::authority::Authority;
@@ -120,6 +121,7 @@ async fn steps(walker: &Walker, application: &Application, url: &Url) -> Result<
     }
     if ended::is_plugins(&shown) {
         say("walk         the plugin knows what these keys sign");
+        say(&format!("walk         Traefik {TRAEFIK_NEEDED}"));
         let rule = ended::compare_rules(application, &shown)?;
         say(&format!("walk         {rule}"));
     }
