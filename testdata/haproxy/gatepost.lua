@@ -29,7 +29,22 @@ local identity = {
     "x-forwarded-email",
     "x-forwarded-preferred-username",
     "x-forwarded-user",
+    "x-forwarded-groups",
     "cookie",
+    -- What other systems say of a person, and the outpost does not.
+    "x-forwarded-access-token",
+    "x-auth-request-user",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-auth-request-preferred-username",
+    "x-auth-request-access-token",
+    "x-auth-request-redirect",
+    "remote-user",
+    "remote-groups",
+    "remote-email",
+    "remote-name",
+    "x-remote-user",
+    "x-webauth-user",
 }
 
 -- What a refusal says to the browser.

@@ -61,7 +61,7 @@ pub(crate) fn single(site: &Site) -> Result<()> {
     nobody_passes(site, "wiki")?;
     a_visit_signs_in_and_comes_back(site, "wiki")?;
     public_paths_are_open_and_anonymous(site)?;
-    identity_cannot_be_made_up(site)?;
+    identity_cannot_be_made_up(site, "__Secure-gatepost.0")?;
     forwarded_headers_of_clients_decide_nothing(site)?;
     who_is_in_no_group_is_refused(site)?;
     signing_out_ends_the_session(site, "wiki")
@@ -74,7 +74,7 @@ pub(crate) fn domain(site: &Site) -> Result<()> {
     a_visit_signs_in_and_comes_back(site, "wiki")?;
     one_sign_in_holds_for_all_hosts(site)?;
     public_paths_are_open_and_anonymous(site)?;
-    identity_cannot_be_made_up(site)?;
+    identity_cannot_be_made_up(site, "__Host-gatepost")?;
     forwarded_headers_of_clients_decide_nothing(site)?;
     who_is_in_no_group_is_refused(site)?;
     signing_out_ends_the_session(site, "auth")
@@ -156,7 +156,8 @@ fn public_paths_are_open_and_anonymous(site: &Site) -> Result<()> {
     Ok(())
 }
 
-fn identity_cannot_be_made_up(site: &Site) -> Result<()> {
+/// `others` is what the session of an application elsewhere may be called.
+fn identity_cannot_be_made_up(site: &Site, others: &str) -> Result<()> {
     let client = Client::new()?;
     let page = site.url("wiki", "/")?;
     client.sign_in(&page, &ALICE)?;
@@ -174,6 +175,56 @@ fn identity_cannot_be_made_up(site: &Site) -> Result<()> {
     assert_eq!(seen.header("x-auth-groups"), Some("staff|admins"));
     assert_eq!(seen.header("x-forwarded-user"), Some("248289761001"));
     assert_eq!(seen.header("x_auth_username"), None, "an alias");
+    what_other_systems_say_is_no_clients_to_say(site, &client, others)
+}
+
+/// Row A9, and A8: neither an identity that another system would have said, nor a session of another
+/// application below the domain, reaches the app.
+fn what_other_systems_say_is_no_clients_to_say(
+    site: &Site,
+    client: &Client,
+    others: &str,
+) -> Result<()> {
+    const NAMES: [&str; 14] = [
+        "X-Forwarded-Groups",
+        "X-Forwarded-Access-Token",
+        "X-Auth-Request-User",
+        "X-Auth-Request-Email",
+        "X-Auth-Request-Groups",
+        "X-Auth-Request-Preferred-Username",
+        "X-Auth-Request-Access-Token",
+        "X-Auth-Request-Redirect",
+        "Remote-User",
+        "Remote-Groups",
+        "Remote-Email",
+        "Remote-Name",
+        "X-Remote-User",
+        "X-WEBAUTH-USER",
+    ];
+    for (path, groups) in [("/", "staff,admins"), ("/public/logo", "staff,admins")] {
+        let page = site.url("wiki", path)?;
+        let session = ["gatepost", "__Host-gatepost", "__Secure-gatepost"]
+            .into_iter()
+            .find_map(|name| Some(format!("{name}={}", client.cookie(&page, name)?)));
+        let session = session.context("a session")?;
+        let cookies = format!("a=1; {others}=x; __Host-gatepost-flow-x=1; {session}; b=2");
+        let request = NAMES
+            .iter()
+            .fold(client.fetch(Method::GET, &page), |request, name| {
+                request.header(*name, "mallory")
+            });
+        let request = request.header("Cookie", cookies);
+        assert_eq!(request.send()?.status(), StatusCode::OK, "{path}");
+        let seen = site.wiki();
+        let seen = seen.last().context("the app was asked")?;
+        let said = seen
+            .headers
+            .iter()
+            .filter(|(_, values)| values.iter().any(|v| v == "mallory"));
+        assert_eq!(said.count(), 0, "{path}: {:?}", seen.headers);
+        assert_eq!(seen.header("x-forwarded-groups"), Some(groups), "{path}");
+        assert_eq!(seen.header("cookie"), Some("a=1; b=2"), "{path}");
+    }
     Ok(())
 }
 
