@@ -3,6 +3,7 @@
 //! `docs/security.md` says which attack each stands for.
 
 mod admission;
+mod checked;
 mod fronts;
 mod hosts;
 mod limits;

@@ -15,7 +15,7 @@ use crate::fronts::own_endpoints_give_nothing_away;
 use crate::shown::{SHOWN, Shown};
 
 /// What is public at the applications that the docs show.
-const PUBLIC: &[&str] = &["/public/*", "GET=/hook"];
+pub(crate) const PUBLIC: &[&str] = &["/public/*", "GET=/hook"];
 
 /// The host of another application, where everything is public: whoever is taken to ask there gets
 /// anywhere.
@@ -118,7 +118,7 @@ fn every_header_that_is_read_is_said() -> Result<()> {
     Ok(())
 }
 
-fn site(shown: &Shown) -> Result<Site> {
+pub(crate) fn site(shown: &Shown) -> Result<Site> {
     let open = json!({
         "name": "open",
         "mode": "single",

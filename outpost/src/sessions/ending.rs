@@ -147,7 +147,10 @@ impl Endings {
     /// Notes what is to be done by [`Self::catch_up`].
     fn owe(&self, ending: Ending) {
         let mut owed = self.owed();
-        if owed.iter().any(|known| known.which == ending.which) {
+        if let Some(known) = owed.iter_mut().find(|known| known.which == ending.which) {
+            // What began since the first order is meant by this one.
+            known.asked = known.asked.max(ending.asked);
+            known.unknown_until = known.unknown_until.max(ending.unknown_until);
             return;
         }
         if owed.len() >= MAX_OWED {
@@ -261,6 +264,30 @@ mod tests {
             window_ends: issued.plus_seconds(times.window),
             ends: issued.plus_seconds(times.lifetime),
         }
+    }
+
+    /// Row B1: who signs in after an order that the store could not be given, and is signed out
+    /// again by another, is signed out.
+    #[test]
+    fn an_order_that_is_given_again_is_the_later_one() {
+        let clock = Clock::new(|| NumericDate::from_seconds(0));
+        let endings = Endings::new(Arc::new(MemoryStore::new(10)), clock);
+        for asked in [100, 200, 150] {
+            endings.owe(Ending {
+                which: Selection::Everyone,
+                asked: NumericDate::from_seconds(asked),
+                late: false,
+                window: 900,
+                believed: 900,
+                unknown_until: None,
+            });
+        }
+        let owed: Vec<u64> = endings
+            .owed()
+            .iter()
+            .map(|ending| ending.asked.as_seconds())
+            .collect();
+        assert_eq!(owed, [200]);
     }
 
     /// Whoever signs in in the second in which they were signed out has a cookie of the next one.

@@ -1,0 +1,22 @@
+//! What `gatepost check --url` says of the configurations that the docs show.
+
+use anyhow::{Context as _, Result};
+
+use crate::said::{PUBLIC, site};
+use crate::shown::SHOWN;
+
+/// Rows A3, A10, A14: it finds nothing wrong with any of them, so that what it finds is worth a
+/// look.
+#[test]
+fn no_shown_configuration_is_said_to_be_wrong() -> Result<()> {
+    for shown in &SHOWN {
+        let site = site(shown)?;
+        let running = shown.start(&site, PUBLIC).context(shown.name)?;
+        let url = site.url("wiki", "/admin")?;
+        let (said, well) = site.gatepost(&["check", "--url", url.as_str()])?;
+        let looked = said.contains("no header of a client leads past");
+        assert!(well && looked, "{}: {said}", shown.name);
+        drop(running);
+    }
+    Ok(())
+}
