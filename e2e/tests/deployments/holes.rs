@@ -21,33 +21,34 @@ fn answered(site: &Site, name: &str, value: &str) -> Result<StatusCode> {
     Ok(request.header(name, value).send()?.status())
 }
 
-/// Row A10: without `parentRefs`, as where an old CRD drops them, a client's verdict opens the
-/// application.
+/// Row A10: without `parentRefs`, as where an old CRD drops them, a verdict opens the application:
+/// any client's where routers still match `allow`, else that of a client which knows the word.
 #[test]
-fn a_verdict_of_a_client_that_opens_the_application_is_found() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let mut changes = middlewares(&["gatepost"], &json!({ "public": checks::PUBLIC }));
-    changes["http"]["routers"] = json!({
-        "wiki": null,
-        "wiki-allowed": { "parentRefs": null, "rule": "Header(`X-Gatepost-Verdict`, `allow`)" },
-        "wiki-undecided": {
-            "parentRefs": null,
-            "rule": "PathPrefix(`/akprox/`) || !Header(`X-Gatepost-Verdict`, `allow`)",
-        },
+fn a_verdict_that_opens_the_application_without_the_plugin_is_found() -> Result<()> {
+    let old = json!({
+        "wiki-allowed": { "rule": "Header(`X-Gatepost-Verdict`, `allow`)" },
+        "wiki-undecided": { "rule": "!Header(`X-Gatepost-Verdict`, `allow`)" },
     });
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
-        .route_with("traefik/route-single.yaml", &changes)?
-        .start(&["wiki"])?;
-    assert_eq!(
-        answered(&site, "X-Gatepost-Verdict", "allow")?,
-        StatusCode::OK
-    );
-    let (said, well) = checked(&site)?;
-    assert!(
-        !well && said.contains("WRONG: a client that sends `X-Gatepost-Verdict`"),
-        "{said}"
-    );
-    assert!(said.contains("parentRefs"), "{said}");
+    for (rules, expected) in [
+        (old, "WRONG: a client that sends `X-Gatepost-Verdict`"),
+        (json!({}), "WRONG: a client that knows the plugin's word"),
+    ] {
+        let site = checks::site("outpost/single.yaml").start()?;
+        let mut changes = middlewares(&["gatepost"], &json!({ "public": checks::PUBLIC }));
+        changes["http"]["routers"] = rules;
+        changes["http"]["routers"]["wiki"] = json!(null);
+        for child in ["wiki-allowed", "wiki-undecided"] {
+            changes["http"]["routers"][child]["parentRefs"] = json!(null);
+        }
+        let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+            .route_with("traefik/route-single.yaml", &changes)?
+            .start(&["wiki"])?;
+        let opened = answered(&site, "X-Gatepost-Verdict", "allow")? == StatusCode::OK;
+        let (said, well) = checked(&site)?;
+        assert!(!well && said.contains(expected), "{said}");
+        assert!(said.contains("parentRefs"), "{said}");
+        assert_eq!(said.contains("a client that sends"), opened, "{said}");
+    }
     Ok(())
 }
 

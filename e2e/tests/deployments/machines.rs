@@ -155,8 +155,9 @@ fn the_program_goes_on(site: &Site) -> Result<()> {
             let passed = answer.status == StatusCode::OK && called.elapsed() < usual;
             ensure!(
                 passed,
-                "{calls}: {} after {:?}",
+                "{calls}: {} {} after {:?}",
                 answer.status,
+                answer.body,
                 called.elapsed()
             );
             calls += 1;

@@ -97,7 +97,7 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         say(&format!("warning      {warning}"));
     }
     if let Some(url) = url {
-        all_well &= walk::walk(&deployment, url).await;
+        all_well &= walk::walk(&deployment, &config.keys, url).await;
     }
     say(if all_well { "ok" } else { "not ok: see above" });
     all_well.then_some(())

@@ -41,6 +41,8 @@ impl Site<'_> {
             times: &self.deployment.times,
             client: visit.client(),
         };
+        // One moment for both: what holds until the next second may be over a moment later.
+        let now = self.outpost.clock.now();
         let machine = match machines.check(checker, credentials).await {
             Ok(machine) => machine,
             Err(error) => {
@@ -53,7 +55,6 @@ impl Site<'_> {
                 };
             }
         };
-        let now = self.outpost.clock.now();
         let session = machine.session(application, now);
         let current = session
             .current(now, CLOCK_SKEW_SECONDS)

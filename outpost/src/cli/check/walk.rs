@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
+use gatepost_session::KeyRing;
 use http::HeaderValue;
 use http::StatusCode;
 use http::header::{ACCEPT, COOKIE, DATE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
@@ -64,7 +65,7 @@ enum As {
 }
 
 /// Walks the path from `url`, says each step, and whether all of them lead on and none leads past.
-pub(super) async fn walk(deployment: &Deployment, url: &str) -> bool {
+pub(super) async fn walk(deployment: &Deployment, keys: &KeyRing, url: &str) -> bool {
     let wrong = |what: &dyn fmt::Display| say(&format!("walk         WRONG: {what}"));
     let found = Url::parse(url)
         .map_err(|error| Wrong(format!("`{url}` is no URL: {error}")))
@@ -83,7 +84,8 @@ pub(super) async fn walk(deployment: &Deployment, url: &str) -> bool {
     if let Err(what) = &walked {
         wrong(what);
     }
-    let holes = holes::find(&walker, deployment, application, &url).await;
+    let words = application.verdicts(keys);
+    let holes = holes::find(&walker, deployment, application, &words, &url).await;
     for hole in &holes {
         wrong(hole);
     }

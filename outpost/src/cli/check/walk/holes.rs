@@ -25,8 +25,10 @@ const ORIGINAL_METHOD: &str = "X-Original-Method";
 /// A way past the sign-in that any client can take.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Hole {
-    /// A verdict that a client writes is taken for the plugin's.
+    /// A verdict that any client may write is taken for the plugin's.
     Verdict,
+    /// The plugin's word for "allowed" counts without the plugin.
+    Word,
     /// The path that a client writes into this header is judged, and another is opened.
     Path {
         /// The header.
@@ -50,6 +52,13 @@ impl fmt::Display for Hole {
                  a router takes it for the plugin's verdict. The routers that match the verdict \
                  need `parentRefs` to the router that has the plugin; an old CRD of Traefik's \
                  drops that field without a word"
+            ),
+            Self::Word => write!(
+                f,
+                "a client that knows the plugin's word for \"allowed\" opens the application by \
+                 `X-Gatepost-Verdict` without a session, since requests reach the routers that \
+                 match it without passing the plugin. They need `parentRefs` to the router that \
+                 has the plugin; an old CRD of Traefik's drops that field without a word"
             ),
             Self::Path { header } => write!(
                 f,
@@ -96,6 +105,7 @@ pub(super) async fn find(
     walker: &Walker,
     deployment: &Deployment,
     application: &Application,
+    words: &[String],
     url: &Url,
 ) -> Vec<Hole> {
     let ask = async |headers: &[(&'static str, String)]| {
@@ -106,7 +116,7 @@ pub(super) async fn find(
         return Vec::new();
     };
     let mut holes = Vec::new();
-    for probe in probes(deployment, application, url) {
+    for probe in probes(deployment, application, words, url) {
         // What cannot be sent, or is not answered, opens nothing.
         let Some(reply) = ask(&probe.headers).await else {
             continue;
@@ -117,13 +127,20 @@ pub(super) async fn find(
     holes
 }
 
-fn probes(deployment: &Deployment, application: &Application, url: &Url) -> Vec<Probe> {
-    let verdict = |word: &str| Probe {
+fn probes(
+    deployment: &Deployment,
+    application: &Application,
+    words: &[String],
+    url: &Url,
+) -> Vec<Probe> {
+    let verdict = |word: &str, opened| Probe {
         headers: vec![(gatepost_policy::VERDICT_HEADER, word.to_owned())],
-        opened: Some(Hole::Verdict),
+        opened: Some(opened),
         chooses: None,
     };
-    let mut probes = vec![verdict("allow")];
+    // What routers matched before there was a word of the keys.
+    let mut probes = vec![verdict("allow", Hole::Verdict)];
+    probes.extend(words.iter().map(|word| verdict(word, Hole::Word)));
     if let Some((method, path)) = application.policy.public.example() {
         let whole = format!("{}{path}", &url[..Position::BeforePath]);
         for (header, value, method_header) in [
@@ -246,7 +263,8 @@ mod tests {
         let url = Url::parse("https://app.example.com/admin").expect("a URL");
         let usual = reply(401, None, Some("wiki"));
         let holes = |answer: &Reply| -> Vec<Hole> {
-            let probes = probes(&deployment, wiki, &url).into_iter();
+            let words = ["word".to_owned()];
+            let probes = probes(&deployment, wiki, &words, &url).into_iter();
             probes
                 .filter_map(|probe| probe.hole(wiki, &usual, answer))
                 .collect()
@@ -254,7 +272,7 @@ mod tests {
         assert_eq!(holes(&usual), []);
         assert_eq!(holes(&reply(404, None, None)), []);
         let opened = holes(&reply(200, None, None));
-        assert!(opened.contains(&Hole::Verdict), "{opened:?}");
+        assert_eq!(opened, [Hole::Verdict, Hole::Word]);
         let judged = holes(&reply(401, None, Some("intranet")));
         let headers: Vec<&str> = judged
             .iter()
