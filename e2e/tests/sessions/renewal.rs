@@ -48,7 +48,9 @@ fn a_renewal_brings_the_groups_of_the_moment() -> Result<()> {
 #[test]
 fn a_session_that_the_outposts_rule_refuses_ends_at_its_renewal() -> Result<()> {
     let rule = json!({ "groups": ["admins"] });
-    let app = ApplicationSpec::new("app").set_in_outpost("require", &rule);
+    let app = ApplicationSpec::new("app")
+        .set_in_plugin("require", &Value::Null)
+        .set_in_outpost("require", &rule);
     let stack = Stack::builder()
         .application(app)
         .outpost(&short_windows())
