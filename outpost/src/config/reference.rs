@@ -27,6 +27,16 @@ pub struct Key {
     pub meaning: &'static str,
 }
 
+/// One line of the table.
+const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        default,
+        meaning,
+    }
+}
+
 /// What a key accepts. A text with commas stands for a list, and any text for what it spells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -10,13 +10,13 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
-use url::form_urlencoded;
 
 use super::choice::Choice;
 use super::correlation::fresh;
+use super::denied::Denied;
 use super::endpoint::Dialect;
 use super::failure::Failure;
-use super::session::{SessionView, own_url};
+use super::session::SessionView;
 use super::visit::Visit;
 use crate::application::Application;
 use crate::audit;
@@ -148,36 +148,6 @@ impl Pass {
     }
 }
 
-/// Who was refused, and where.
-#[derive(Debug)]
-pub struct Denied {
-    /// The application.
-    pub application: String,
-    /// Who is signed in.
-    pub signed_in_as: String,
-    /// Where to sign out, to come back as someone else.
-    pub sign_out_url: String,
-    /// What the application asks for, where it is the outpost's own rule that refuses.
-    pub rule: Option<String>,
-}
-
-impl Denied {
-    /// What to say of a denial by `application`'s policy.
-    fn new(application: &Application, claims: &Claims) -> Self {
-        let names = [&claims.preferred_username, &claims.email];
-        let name = names
-            .into_iter()
-            .find_map(Option::as_ref)
-            .unwrap_or(&claims.sub);
-        Self {
-            application: application.audience.to_string(),
-            signed_in_as: name.clone(),
-            sign_out_url: own_url(application, "sign_out"),
-            rule: None,
-        }
-    }
-}
-
 /// Whose credentials were refused. It does not say why, nor who it would have been.
 #[derive(Debug)]
 pub struct Refused {
@@ -233,20 +203,12 @@ impl Outcome {
     }
 
     /// Refuses a person whom the application's own rule does not admit, and who therefore has no
-    /// session, and notes it. Without one, the link to sign out says at which provider.
+    /// session, and notes it.
     pub fn turned_away(application: &Application, claims: &Claims) -> Answer {
         application.counts.decided(Verdict::Deny);
         audit::denied(application, claims);
-        let mut denied = Denied::new(application, claims);
-        if let Some(provider) = application.providers.of_issuer(&claims.iss) {
-            let name = &provider.settings().name;
-            let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("provider", name)
-                .finish();
-            denied.sign_out_url = format!("{}?{query}", denied.sign_out_url);
-        }
-        denied.rule = application.policy.require.in_words();
-        Self::Denied(denied).with_cookies(application.cookie.remove())
+        Self::Denied(Denied::without_session(application, claims))
+            .with_cookies(application.cookie.remove())
     }
 
     /// This outcome with cookies.

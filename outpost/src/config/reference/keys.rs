@@ -1,15 +1,6 @@
 //! The table of keys.
 
-use super::{Key, Kind};
-
-const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
-    Key {
-        path,
-        kind,
-        default,
-        meaning,
-    }
-}
+use super::{Key, Kind, key};
 
 /// Every key there is.
 pub const KEYS: &[Key] = &[
