@@ -1,0 +1,67 @@
+//! A list of ended sessions that was written in part: on a full disk, or by a copy that broke off.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepost_e2e::{Client, Stack, forge, until};
+use gatepost_session::SessionId;
+use gatepost_session::revoked::RevokedList;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::PATIENCE;
+
+/// Row B8: however much of the list is left, and whoever was looked up before in vain, nobody in it
+/// gets in; and the outpost writes it whole again.
+#[test]
+fn half_a_list_opens_for_nobody_in_it() -> Result<()> {
+    let stack = Stack::builder().revoked_file().start()?;
+    let page = stack.app().url("/");
+    let name = stack.app().cookie_name();
+    let client = Client::new()?;
+    let status = |cookie: &str| -> Result<StatusCode> {
+        let request = client.fetch(Method::GET, &page);
+        let request = request.header("Cookie", format!("{}={cookie}", name.as_str()));
+        Ok(request.send()?.status())
+    };
+    let ring = stack.keys().ring()?;
+    let cookies = (0..20).map(|_| forge::valid(&ring, stack.app().name()));
+    let cookies = cookies.collect::<Result<Vec<_>>>()?;
+    let mut list = RevokedList::new();
+    for cookie in &cookies {
+        list.add_session(&session_of(cookie)?);
+    }
+    let free = forge::valid(&ring, stack.app().name())?;
+    assert_eq!(status(&free)?, StatusCode::OK);
+    let whole = list.to_bytes(u64::MAX - 1);
+    // It would write the file again.
+    stack.outpost().stop();
+    for left in [whole.len(), whole.len() / 2, whole.len() - 1, 60, 20, 0] {
+        fs::write(stack.revoked_file(), &whole[..left])?;
+        until("the plugins to look at the file", PATIENCE, || {
+            let refused = status(&cookies[0])? == StatusCode::UNAUTHORIZED;
+            Ok(refused.then_some(()))
+        })?;
+        // Every guest has looked by now, and each look-up must answer for itself.
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        for _ in 0..5 {
+            for cookie in &cookies {
+                let status = status(cookie)?;
+                assert_eq!(status, StatusCode::UNAUTHORIZED, "{left} bytes left");
+            }
+        }
+    }
+    stack.outpost().start()?;
+    until("the outpost to write the file again", PATIENCE, || {
+        Ok((status(&free)? == StatusCode::OK).then_some(()))
+    })
+}
+
+fn session_of(cookie: &str) -> Result<SessionId> {
+    let claims = cookie.split('.').nth(1).context("a token")?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    let sid = claims.get("sid").and_then(Value::as_str);
+    sid.and_then(SessionId::parse).context("a session")
+}
