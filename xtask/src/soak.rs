@@ -2,13 +2,14 @@
 //! processes, with every answer checked.
 
 mod app;
+mod endings;
 mod faults;
 mod figures;
 mod people;
 mod traffic;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use gatepost_e2e::tools::{Faketime, Packaged, Tool as _};
-use gatepost_e2e::{ApplicationSpec, FakeClock, Redis, Stack, ports};
+use gatepost_e2e::{ApplicationSpec, FakeClock, Redis, SmallDisk, Stack, ports};
 use serde_json::json;
 
 use self::app::App;
@@ -32,6 +33,9 @@ const APPLICATION: &str = "app";
 /// Keys that stand behind the first from the start, so that there is one to retire at each
 /// rotation which has signed nothing for as long as a session lasts.
 const OLD_KEYS: usize = 12;
+
+/// The size of the disk that is full once in a while: room for the store, ten times.
+const DISK_MEGABYTES: u32 = 512;
 
 /// For outpost and guests to have read a new keys file: two seconds and ten.
 const KEYS_ARE_READ: Duration = Duration::from_secs(12);
@@ -138,7 +142,14 @@ fn soak(arguments: &Arguments, store: Store, span: Duration) -> Result<Arc<Figur
         Store::Redis => Some(Redis::start(folder.path(), &[])?),
     };
     let app = App::start(&runtime, ports::free()?)?;
-    let stack = start(arguments, redis.as_ref(), &app, &clock)?;
+    let disk_folder = folder.path().join("disk");
+    fs::create_dir(&disk_folder)?;
+    // Only the superuser can mount one; without it the disk is not full.
+    let disk = match store {
+        Store::Embedded => SmallDisk::mount(&disk_folder, DISK_MEGABYTES).ok(),
+        Store::Redis => None,
+    };
+    let stack = start(arguments, redis.as_ref(), &app, &clock, &disk_folder)?;
     for number in 0..OLD_KEYS {
         stack.keys().rotate(&format!("old-{number}"))?;
     }
@@ -158,7 +169,15 @@ fn soak(arguments: &Arguments, store: Store, span: Duration) -> Result<Arc<Figur
     )?);
     println!("traffic and faults for {} s …", span.as_secs());
     let begun = Instant::now();
-    let mut faults = Faults::new(&stack, &clock, redis, Arc::clone(&figures));
+    let mut faults = Faults::new(
+        &stack,
+        &clock,
+        redis,
+        disk.as_ref(),
+        &people,
+        people::user(arguments.sign_ins),
+        Arc::clone(&figures),
+    );
     let stopped = traffic.stopped();
     std::thread::scope(|scope| -> Result<()> {
         let crowd = traffic.spawn(&runtime);
@@ -177,6 +196,10 @@ fn soak(arguments: &Arguments, store: Store, span: Duration) -> Result<Arc<Figur
     println!("everyone comes once more …");
     std::thread::sleep(KEYS_ARE_READ);
     runtime.block_on(traffic.roll_call());
+    if store == Store::Embedded {
+        println!("the file is damaged …");
+        endings::damage(&stack, &disk_folder.join("sessions.db"), &people, &figures)?;
+    }
     figures.seen_by_app(app.anonymous());
     if let Some(service) = stack.ended()? {
         figures.violation(
@@ -192,6 +215,7 @@ fn start(
     redis: Option<&Redis>,
     app: &App,
     clock: &FakeClock,
+    disk: &Path,
 ) -> Result<Stack> {
     // As an operator sets it whose clocks may be that far apart; the default is 30 s.
     let application = ApplicationSpec::new(APPLICATION)
@@ -201,7 +225,10 @@ fn start(
     let mut settings = json!({
         "rateLimit": { "perSecond": 0 },
         "session": { "refreshAfter": "10s" },
-        "store": { "maxSessions": 2 * (arguments.sessions + arguments.sign_ins) + 1_000 },
+        "store": {
+            "path": disk.join("sessions.db"),
+            "maxSessions": 2 * (arguments.sessions + arguments.sign_ins) + 1_000,
+        },
     });
     if let Some(redis) = redis {
         let store = settings.get_mut("store").context("a store")?;
@@ -211,7 +238,10 @@ fn start(
         .name("soak")
         .application(application)
         .outpost(&settings)
-        .provider(&people::accounts(arguments.sign_ins))
+        // One more, whose session has faults of its own.
+        .provider(&people::accounts(arguments.sign_ins + 1))
+        // At every second request on a connection that is kept, it closes that one.
+        .provider(&json!({ "resetsKeptConnections": true }))
         .outpost_clock(clock)
         .revoked_file()
         .start()

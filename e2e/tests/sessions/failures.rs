@@ -1,15 +1,12 @@
 //! What does not answer, is full or is damaged: rows B4, B5 and B6.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Redis, Site, Stack, until};
+use gatepost_e2e::{Client, Redis, Site, SmallDisk, Stack, until};
 use nix::unistd::geteuid;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -104,41 +101,6 @@ fn a_redis_that_does_not_answer_holds_nobody_up_whose_window_is_in_force() -> Re
     Ok(())
 }
 
-/// A file system of a megabyte, which only the superuser can mount.
-struct SmallDisk<'f>(&'f Path);
-
-impl<'f> SmallDisk<'f> {
-    fn mount(at: &'f Path) -> Result<Self> {
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
-            .arg(at);
-        ensure!(mount.status()?.success(), "cannot mount");
-        Ok(Self(at))
-    }
-
-    /// Takes all the room that there is.
-    fn fill(&self) -> Result<()> {
-        let mut file = fs::File::create(self.filler())?;
-        while file.write_all(&[0; 4_096]).is_ok() {}
-        Ok(())
-    }
-
-    fn free(&self) -> Result<()> {
-        Ok(fs::remove_file(self.filler())?)
-    }
-
-    fn filler(&self) -> std::path::PathBuf {
-        self.0.join("filler")
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
 /// What `/readyz/store` says.
 fn readiness(stack: &Stack) -> Result<StatusCode> {
     let config = fs::read_to_string(stack.folder().join("gatepost.yaml"))?;
@@ -156,7 +118,7 @@ fn a_store_whose_disk_was_full_goes_on_when_there_is_room() -> Result<()> {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    let disk = SmallDisk::mount(folder.path())?;
+    let disk = SmallDisk::mount(folder.path(), 4)?;
     let stack = Stack::builder()
         .outpost(&json!({ "store": { "path": folder.path().join("sessions.db") } }))
         .start()?;

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use gatepost_e2e::{FakeClock, Redis, Stack};
+use gatepost_e2e::users::User;
+use gatepost_e2e::{FakeClock, Redis, SmallDisk, Stack};
 use serde_json::{Value, json};
 
+use super::endings;
 use super::figures::{Count, Figures};
+use super::people::People;
 
 /// For how long a part is away or a clock is wrong.
 const HOLD: Duration = Duration::from_secs(4);
@@ -33,13 +36,21 @@ enum Fault {
     ClockAhead,
     ClockBehind,
     RotateKeys,
+    EndByHalf,
+    OvertakeRenewal,
+    DeadLock,
+    FillDisk,
 }
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 13] = [
     Fault::KillOutpost,
+    Fault::EndByHalf,
     Fault::ClockAhead,
+    Fault::OvertakeRenewal,
+    Fault::FillDisk,
     Fault::PauseProvider,
     Fault::PauseRedis,
+    Fault::DeadLock,
     Fault::RotateKeys,
     Fault::PauseOutpost,
     Fault::ClockBehind,
@@ -51,6 +62,10 @@ pub(super) struct Faults<'s> {
     stack: &'s Stack,
     clock: &'s FakeClock,
     redis: Option<Redis>,
+    disk: Option<&'s SmallDisk>,
+    people: &'s People,
+    /// Whose session has faults of its own.
+    user: User,
     figures: Arc<Figures>,
     reloaded: Instant,
     rotations: usize,
@@ -61,12 +76,18 @@ impl<'s> Faults<'s> {
         stack: &'s Stack,
         clock: &'s FakeClock,
         redis: Option<Redis>,
+        disk: Option<&'s SmallDisk>,
+        people: &'s People,
+        user: User,
         figures: Arc<Figures>,
     ) -> Self {
         Self {
             stack,
             clock,
             redis,
+            disk,
+            people,
+            user,
             figures,
             reloaded: Instant::now(),
             rotations: 0,
@@ -125,14 +146,33 @@ impl<'s> Faults<'s> {
             }
             (Fault::PauseRedis, Some(redis)) => {
                 redis.pause();
+                let asked = endings::ask_in_vain(self.stack, self.people, &self.figures);
                 self.pass(HOLD)?;
                 if let Some(redis) = &self.redis {
                     redis.resume();
                 }
                 self.figures.count(Count::RedisPaused);
+                asked?;
+            }
+            (Fault::EndByHalf, Some(redis)) => {
+                endings::end_by_half(self.stack, redis, self.people, &self.figures)?;
+            }
+            (Fault::DeadLock, Some(redis)) => {
+                endings::lock_as_the_dead(self.stack, redis, &self.user, &self.figures)?;
             }
             // Nothing of that kind is there.
-            (Fault::KillRedis | Fault::PauseRedis, None) => {}
+            (Fault::KillRedis | Fault::PauseRedis | Fault::EndByHalf | Fault::DeadLock, None) => {}
+            (Fault::OvertakeRenewal, _) => {
+                endings::overtake(self.stack, &self.user, self.people, &self.figures)?;
+            }
+            (Fault::FillDisk, _) => {
+                if let Some(disk) = self.disk {
+                    disk.fill()?;
+                    self.pass(HOLD)?;
+                    disk.free()?;
+                    self.figures.count(Count::DisksFull);
+                }
+            }
             (Fault::ClockAhead, _) => self.jump(JUMP)?,
             (Fault::ClockBehind, _) => self.jump(-JUMP)?,
             // The next to be retired is one that sessions are sealed with.

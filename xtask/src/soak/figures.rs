@@ -32,11 +32,17 @@ pub(super) enum Count {
     RedisRestarted,
     RedisPaused,
     ClockJumps,
+    HalfEnded,
+    Overtaken,
+    DeadLocks,
+    AskedInVain,
+    DisksFull,
+    Damaged,
     RollCall,
 }
 
 impl Count {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 29] = [
         Self::Seconds,
         Self::Sessions,
         Self::SignIns,
@@ -59,6 +65,12 @@ impl Count {
         Self::RedisRestarted,
         Self::RedisPaused,
         Self::ClockJumps,
+        Self::HalfEnded,
+        Self::Overtaken,
+        Self::DeadLocks,
+        Self::AskedInVain,
+        Self::DisksFull,
+        Self::Damaged,
         Self::RollCall,
     ];
 
@@ -74,7 +86,7 @@ impl Count {
             Self::NotAnswered => "… page loads that had to be tried again while a part was away",
             Self::Impostors => "… without a session, or with one that does not hold, refused",
             Self::SignOuts => "sign-outs",
-            Self::SignOutsInDoubt => "… and those whose answer was lost, so that either is right",
+            Self::SignOutsInDoubt => "… and those whose answer was lost, asked for again",
             Self::AfterSignOut => "… requests with a session that was signed out, refused",
             Self::Refreshed => "page loads of those who signed in, some asked of the provider",
             Self::Reloads => "configuration reloads of Traefik",
@@ -86,6 +98,12 @@ impl Count {
             Self::RedisRestarted => "Redis killed and started again",
             Self::RedisPaused => "Redis paused",
             Self::ClockJumps => "jumps of the outpost's clock by five minutes",
+            Self::HalfEnded => "sign-outs of sessions that the store had dropped by half",
+            Self::Overtaken => "renewals that waited for the provider while the session ended",
+            Self::DeadLocks => "renewals whose lock a dead replica had",
+            Self::AskedInVain => "questions of a proxy, in a window, while Redis did not answer",
+            Self::DisksFull => "disks full, and with room again",
+            Self::Damaged => "cookies in a window of a file that was damaged, refused",
             Self::RollCall => "sessions that were there in the end",
         }
     }
@@ -98,15 +116,17 @@ pub(super) enum Violation {
     LetThrough,
     WindowRefused,
     SessionLost,
+    HeldUp,
     Died,
 }
 
 impl Violation {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::AnotherIdentity,
         Self::LetThrough,
         Self::WindowRefused,
         Self::SessionLost,
+        Self::HeldUp,
         Self::Died,
     ];
 
@@ -116,6 +136,7 @@ impl Violation {
             Self::LetThrough => "**requests without a session let through**",
             Self::WindowRefused => "**windows in force that were refused**",
             Self::SessionLost => "**sessions lost**",
+            Self::HeldUp => "**requests in a window that waited for a part that was away**",
             Self::Died => "**programs that ended by themselves**",
         }
     }

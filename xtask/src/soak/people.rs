@@ -53,7 +53,9 @@ pub(super) enum State {
     SignedIn(String),
     /// Had this cookie when it signed out.
     SignedOut(String, Instant),
-    /// Asked to sign out and got no answer that says whether it has.
+    /// Asked with this cookie to sign out, got no answer that says whether it has, and asks again.
+    SigningOut(String),
+    /// Nothing that could be relied on.
     Unknown,
 }
 
@@ -173,6 +175,16 @@ fn login(number: usize) -> String {
     format!("person-{number:03}")
 }
 
+/// The person of this number among the accounts, for the length of the run.
+pub(super) fn user(number: usize) -> User {
+    // A few bytes each.
+    let login: &'static str = Box::leak(login(number).into_boxed_str());
+    User {
+        login,
+        password: login,
+    }
+}
+
 /// Somebody who has signed in by form and password.
 pub(super) struct SignedIn {
     client: Client,
@@ -187,12 +199,8 @@ pub(super) struct SignedIn {
 pub(super) fn sign_in(stack: &Stack, count: usize) -> Result<Vec<SignedIn>> {
     (0..count)
         .map(|number| {
-            // The whole run's: a few bytes each.
-            let login: &'static str = Box::leak(login(number).into_boxed_str());
-            let user = User {
-                login,
-                password: login,
-            };
+            let user = user(number);
+            let login = user.login;
             let client = Client::new()?;
             let journey = client.sign_in(&stack.app().url("/"), &user)?;
             ensure!(journey.landed.body == login, "{journey}");

@@ -165,6 +165,7 @@ impl Traffic {
             State::SignedOut(cookie, at) if at.elapsed() > SIGN_OUT_IS_KNOWN => {
                 self.after_sign_out(person, &cookie).await;
             }
+            State::SigningOut(cookie) => *state = self.sign_out(cookie).await,
             State::SignedOut(..) | State::Unknown => {}
         }
     }
@@ -264,10 +265,10 @@ impl Traffic {
                 self.figures.count(Count::SignOuts);
                 State::SignedOut(cookie, std::time::Instant::now())
             }
-            // It may have been done, and its answer lost.
+            // It may have been done, and its answer lost: asking again is to finish it.
             _ => {
                 self.figures.count(Count::SignOutsInDoubt);
-                State::Unknown
+                State::SigningOut(cookie)
             }
         }
     }
@@ -323,13 +324,12 @@ impl Traffic {
     pub(super) async fn roll_call(&self) {
         stream::iter(&self.people.all)
             .for_each_concurrent(usize::try_from(CROWD).ok(), async |person| {
-                let mut state = person.state.lock().await;
+                let state = person.state.lock().await;
                 match state.clone() {
                     State::SignedIn(cookie) => self.is_still_there(person, cookie).await,
                     State::SignedOut(cookie, _) => self.after_sign_out(person, &cookie).await,
-                    State::Unknown => {}
+                    State::SigningOut(_) | State::Unknown => {}
                 }
-                *state = State::Unknown;
             })
             .await;
     }
