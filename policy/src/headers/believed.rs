@@ -95,11 +95,13 @@ pub(super) const LENGTHS: u128 = {
 /// By the first letter of a prefix, the bits that stand for its third character: tells most headers
 /// of a request from these without a comparison.
 const HEADS: [u32; 32] = {
-    let mut heads = [0; 32];
+    let mut heads = [0_u32; 32];
     let mut rest: &[&str] = &PREFIXES;
     while let [prefix, others @ ..] = rest {
-        if let [first, _, third, ..] = prefix.as_bytes() {
-            heads[(*first & 31) as usize] |= third_bit(*third);
+        if let [first, _, third, ..] = prefix.as_bytes()
+            && let Some((_, [bits, ..])) = heads.split_at_mut_checked((*first & 31) as usize)
+        {
+            *bits |= third_bit(*third);
         }
         rest = others;
     }
