@@ -5,16 +5,11 @@
 //! for a password, and the session that a plugin is shown ended long ago.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use chrono::DateTime;
 use gatepost_session::KeyRing;
-use http::HeaderValue;
 use http::StatusCode;
-use http::header::{ACCEPT, COOKIE, DATE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
-use serde_json::Value;
 use url::Url;
 
 use super::super::say;
@@ -25,44 +20,22 @@ use crate::authority::Authority;
 use crate::config::Mode;
 use crate::outpost::Deployment;
 use crate::provider::Provider;
-use crate::provider::http::chain;
+
+use walker::{As, Reply, Walker, without_query};
 
 mod ended;
 mod holes;
 #[cfg(test)]
 mod tests;
-
-/// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(15);
+mod walker;
 
 /// By how much a clock may differ: tokens last minutes, and this much is what verifiers allow.
 const MAX_SKEW_SECONDS: u64 = 30;
-
-/// The longest answer that is looked into, in bytes.
-const MAX_BODY: usize = 64 * 1024;
 
 /// What is wrong, and what an operator can do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 struct Wrong(String);
-
-/// An answer, as far as it matters.
-#[derive(Debug)]
-struct Reply {
-    status: StatusCode,
-    location: Option<String>,
-    challenge: Option<String>,
-    date: Option<SystemTime>,
-    cookies: Vec<String>,
-    body: String,
-}
-
-/// How a request presents itself.
-#[derive(Clone, Copy)]
-enum As {
-    Page,
-    Script,
-}
 
 /// Walks the path from `url`, says each step, and whether all of them lead on and none leads past.
 pub(super) async fn walk(deployment: &Deployment, keys: &KeyRing, url: &str) -> bool {
@@ -495,171 +468,4 @@ async fn at_provider(
         )));
     }
     Ok(())
-}
-
-impl Reply {
-    /// Whether the plugin made it. The outpost, asked in place, names a URL to sign in at that
-    /// leads back.
-    fn is_plugins(&self) -> bool {
-        self.status == StatusCode::UNAUTHORIZED
-            && self.field("signIn").is_some_and(|url| !url.contains('?'))
-    }
-
-    /// The code of a failure or refusal that the outpost or the plugin sent.
-    fn error(&self) -> Option<String> {
-        self.field("error")
-    }
-
-    /// A text of such an answer.
-    fn field(&self, name: &str) -> Option<String> {
-        let body: Value = serde_json::from_str(&self.body).ok()?;
-        body.get(name)?.as_str().map(str::to_owned)
-    }
-
-    /// The application by whose rule it was refused, where it says so.
-    fn realm(&self) -> Option<&str> {
-        let (_, rest) = self.challenge.as_deref()?.split_once("realm=\"")?;
-        Some(rest.split_once('"')?.0)
-    }
-
-    /// The title of a page.
-    fn title(&self) -> Option<&str> {
-        let (_, rest) = self.body.split_once("<title>")?;
-        let (title, _) = rest.split_once("</title>")?;
-        Some(title)
-    }
-}
-
-struct Walker(reqwest::Client);
-
-impl Walker {
-    /// A browser that trusts what the outpost trusts.
-    fn new(deployment: &Deployment, url: &Url) -> Result<Self, Wrong> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut authorities = Vec::new();
-        for provider in &deployment.providers {
-            let pem = &provider.settings().authorities;
-            authorities.extend(reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default());
-        }
-        // Browsers look `*.localhost` up nowhere (RFC 6761 §6.3); the system may not know it.
-        let external = deployment
-            .applications
-            .iter()
-            .map(|application| application.external.url());
-        let issuers = deployment
-            .providers
-            .iter()
-            .map(|provider| provider.settings().issuer.url());
-        let local: Vec<&str> = external
-            .chain(issuers)
-            .chain([url])
-            .filter_map(Url::host_str)
-            .filter(|host| host.ends_with(".localhost"))
-            .collect();
-        let builder = || {
-            let builder = reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .timeout(TIMEOUT)
-                .user_agent(concat!("gatepost-check/", env!("CARGO_PKG_VERSION")));
-            // Port 0 stands for that of the URL.
-            let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-            local
-                .iter()
-                .fold(builder, |builder, host| builder.resolve(host, loopback))
-        };
-        builder()
-            .tls_certs_merge(authorities.clone())
-            .build()
-            // As where the system has no certificates at all.
-            .or_else(|_| builder().tls_certs_only(authorities).build())
-            .map(Self)
-            .map_err(|error| Wrong(format!("cannot set up TLS: {error}")))
-    }
-
-    async fn get(&self, url: &str, how: As) -> Result<Reply, Wrong> {
-        self.get_with(url, how, None).await
-    }
-
-    async fn get_with(&self, url: &str, how: As, cookie: Option<&str>) -> Result<Reply, Wrong> {
-        let cookie = cookie.map(|cookie| (COOKIE.as_str(), cookie.to_owned()));
-        let reply = self.ask(url, how, cookie.as_slice()).await?;
-        let parsed = Url::parse(url).ok();
-        let shown = parsed
-            .as_ref()
-            .map_or_else(|| url.to_owned(), without_query);
-        let to = reply
-            .location
-            .as_ref()
-            .and_then(|location| parsed.as_ref()?.join(location).ok())
-            .map(|to| format!(" to {}", without_query(&to)))
-            .unwrap_or_default();
-        say(&format!(
-            "walk         {shown}: {}{to}",
-            reply.status.as_u16()
-        ));
-        Ok(reply)
-    }
-
-    /// Asks for a URL with further headers, and says nothing of it.
-    async fn ask(
-        &self,
-        url: &str,
-        how: As,
-        headers: &[(&'static str, String)],
-    ) -> Result<Reply, Wrong> {
-        let (mode, accept) = match how {
-            As::Page => ("navigate", "text/html"),
-            As::Script => ("cors", "application/json"),
-        };
-        let request = self
-            .0
-            .get(url)
-            .header("Sec-Fetch-Mode", mode)
-            .header("Sec-Fetch-Site", "none")
-            .header(ACCEPT, accept);
-        let mut headers = headers.iter();
-        let request = headers.try_fold(request, |request, (name, value)| {
-            let value = HeaderValue::from_str(value);
-            Some(request.header(*name, value.ok()?))
-        });
-        let request = request.ok_or_else(|| Wrong("a header cannot be sent".to_owned()))?;
-        let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
-        let mut response = request.send().await.map_err(|error| {
-            let error = chain(&error.without_url());
-            Wrong(format!("{shown} cannot be reached: {error}"))
-        })?;
-        let text = |name| {
-            let value: Option<&http::HeaderValue> = response.headers().get(name);
-            value.and_then(|value| value.to_str().ok().map(str::to_owned))
-        };
-        let cookies = response.headers().get_all(SET_COOKIE).iter();
-        let mut reply = Reply {
-            status: response.status(),
-            location: text(LOCATION),
-            challenge: text(WWW_AUTHENTICATE),
-            date: text(DATE)
-                .and_then(|date| DateTime::parse_from_rfc2822(&date).ok())
-                .map(SystemTime::from),
-            cookies: cookies
-                .filter_map(|cookie| cookie.to_str().ok().map(str::to_owned))
-                .collect(),
-            body: String::new(),
-        };
-        let mut body = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_BODY {
-                break;
-            }
-        }
-        reply.body = String::from_utf8_lossy(&body).into_owned();
-        Ok(reply)
-    }
-}
-
-/// A URL that can be shown: its query may carry what a sign-in hangs on.
-fn without_query(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.to_string()
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate, WindowError};
 
