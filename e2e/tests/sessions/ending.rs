@@ -157,6 +157,9 @@ fn an_operator_lists_and_ends_sessions_of_the_running_outpost() -> Result<()> {
         .to_owned();
     assert_eq!(run(&["revoke", "--id", &id])?, "1 sessions ended\n");
     assert_eq!(run(&["list"])?, "0 sessions\n");
+    // One id in 64 looks like an option.
+    let hyphen = format!("-{}", "A".repeat(31));
+    assert_eq!(run(&["revoke", "--id", &hyphen])?, "0 sessions ended\n");
 
     // Nobody without the keys gets an answer.
     let settings: Value = serde_json::from_str(&fs::read_to_string(&config)?)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Process, Redis, Stack, layout, ports, until};
@@ -257,6 +257,30 @@ fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
         assert!(output.status.success(), "{policy}: {checked}");
         let log = stack.outpost().output();
         assert_eq!(log.contains(&advice), expected, "{policy}: {log}");
+    }
+    Ok(())
+}
+
+/// Part C: replicas do not come to Redis in the order of their clocks.
+#[test]
+fn no_renewal_puts_the_end_of_a_window_back() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let redis = Redis::start(folder.path(), &[])?;
+    let stack = Stack::builder().outpost(&settings(&redis.url())).start()?;
+    let alice = Client::new()?;
+    alice.sign_in(&stack.app().url("/"), &ALICE)?;
+    let keys = redis.ask("KEYS gatepost:session:*")?;
+    let key = keys.lines().find(|line| line.contains(":session:"));
+    let key = key.context("a session")?.trim().to_owned();
+    // By a replica whose clock is ahead, or whose windows are longer.
+    let later = "4000000000";
+    redis.ask(&format!("HSET {key} open {later} seen {later}"))?;
+    pass(Duration::from_secs(3))?;
+    let journey = alice.open(&stack.app().url("/again"))?;
+    assert!(journey.passed("/akprox/start"), "{journey}");
+    for field in ["open", "seen"] {
+        let kept = redis.ask(&format!("HGET {key} {field}"))?;
+        assert!(kept.contains(later), "{field}: {kept}");
     }
     Ok(())
 }

@@ -18,10 +18,11 @@ use crate::seal::SealingKeys;
 #[group(required = true, multiple = false)]
 pub(super) struct Whose {
     /// One session, by the id that `list` shows.
-    #[arg(long, value_name = "ID")]
+    // One id in 64 begins with a hyphen.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     id: Option<String>,
     /// Every session of a person, by the subject at the provider.
-    #[arg(long, value_name = "SUBJECT")]
+    #[arg(long, value_name = "SUBJECT", allow_hyphen_values = true)]
     subject: Option<String>,
     /// Every session there is.
     #[arg(long)]
