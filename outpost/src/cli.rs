@@ -114,7 +114,13 @@ struct ConfigFile {
 impl ConfigFile {
     /// The configuration, or `None` after having said what is wrong with it.
     fn load(&self) -> Option<Config> {
-        said(Config::load(self.config.as_deref(), reload::variables()))
+        let config = said(Config::load(self.config.as_deref(), reload::variables()));
+        if config.is_none() && self.config.is_none() {
+            complain(
+                &"no configuration file was read: name one with `--config` or `GATEPOST_CONFIG`",
+            );
+        }
+        config
     }
 
     /// The configuration, for which authentik is asked where its variables say so and no file

@@ -507,7 +507,9 @@ impl Config {
         let problems = Problems::new();
         environment::overlay(&mut value, variables, &problems);
         let config = read::config(&value, extent, &problems);
-        let problems = problems.into_vec();
+        let mut problems = problems.into_vec();
+        // Two readers of one key report one problem.
+        problems.dedup();
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(ConfigError::Wrong(

@@ -51,7 +51,12 @@ fn traefik_takes_what_is_exported() -> Result<()> {
     let _traefik = traefik.start(&HOSTS)?;
     works(&site)?;
     is_told(&site, "nowhere", "/", "no application has the host")?;
-    is_told(&site, "wiki", "/healthz", "nobody is asked to sign in")
+    is_told(
+        &site,
+        "wiki",
+        "/healthz",
+        "a client without a session is not asked to sign in",
+    )
 }
 
 /// A site whose configuration names its parts as the services of a cluster or of a compose file.

@@ -154,6 +154,46 @@ fn children_without_a_parent_open_for_no_clients_verdict() -> Result<()> {
     Ok(())
 }
 
+/// Row A10: rules from before, which match `allow`, let in no user, and the outpost says at the end
+/// of the circle what to compare. With both words in them the upgrade interrupts nothing.
+#[test]
+fn rules_that_match_allow_fail_closed_and_both_words_pass() -> Result<()> {
+    let site = checks::site("outpost/single.yaml").start()?;
+    let word = site.keys().ring()?.verdicts(&Audience::new("wiki")?);
+    let word = word.first().context("a word")?;
+    let said = |word: &str| format!("Header(`X-Gatepost-Verdict`, `{word}`)");
+    let start = |allowed: String, undecided: String| {
+        let rules = json!({ "http": { "routers": {
+            "wiki-allowed": { "rule": allowed },
+            "wiki-undecided": { "rule": undecided },
+        }}});
+        Traefik::new(&site, "traefik/traefik.yaml")?
+            .route_with("traefik/route-single.yaml", &rules)?
+            .start(&["wiki"])
+    };
+    let page = site.url("wiki", "/private")?;
+    let allow = said("allow");
+
+    let before = start(allow.clone(), format!("!{allow}"))?;
+    let journey = Client::new()?.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.status, StatusCode::BAD_REQUEST, "{journey}");
+    assert!(
+        journey
+            .landed
+            .body
+            .contains("the application does not take it"),
+        "{journey}"
+    );
+    assert_eq!(site.wiki().len(), 0, "nothing reached the app");
+    before.stop();
+
+    let word = said(word);
+    let _between = start(format!("{word} || {allow}"), format!("!{word} && !{allow}"))?;
+    let journey = Client::new()?.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    Ok(())
+}
+
 /// Row A10: while keys are rotated, a router knows the old word and passes all the same; and
 /// `gatepost check` says the word of the key that signs.
 #[test]

@@ -331,7 +331,7 @@ fn warnings(config: &Config) -> Vec<String> {
     }
     if let Some(file) = config.keys_file.as_ref().filter(|file| is_open(file)) {
         warnings.push(format!(
-            "`keysFile`: {} can be read by others (chmod o-rwx): whoever reads it can be anyone to \
+            "`keysFile`: {} can be read by others (chmod o-rwx): a user who reads it can be anyone to \
              the applications",
             file.display()
         ));
@@ -351,7 +351,7 @@ fn warnings(config: &Config) -> Vec<String> {
         }
         if !application.external.is_https() {
             warnings.push(format!(
-                "{}: {} is not https: whoever sees the traffic can take the session over",
+                "{}: {} is not https: an attacker who sees the traffic can take the session over",
                 application.audience,
                 application.external.origin()
             ));

@@ -131,7 +131,8 @@ pub enum LoopCause {
     /// One that this outpost accepts, so it is the proxy that does not.
     #[error(
         "the proxy does not accept what the outpost issues: compare keys, application name, cookie \
-         name and clocks on both sides"
+         name and clocks on both sides, and with `fallback: route` the word that routers match in \
+         `X-Gatepost-Verdict` with the one that `gatepost check` prints"
     )]
     NotAccepted,
     /// One that this outpost does not accept itself.
@@ -210,7 +211,7 @@ impl Failure {
             Self::UnknownHost { .. } => text(
                 "unknown_host",
                 "No application here",
-                "Nothing is set up for this address. Check the address, or ask whoever runs it.",
+                "Nothing is set up for this address. Check the address, or ask its operator.",
             ),
             Self::NotFound => text(
                 "not_found",
@@ -230,7 +231,7 @@ impl Failure {
             | Self::OwnPathAsked => text(
                 "proxy_misconfigured",
                 "This site's sign-in is not set up correctly",
-                "Ask whoever runs this site to look into the sign-in service's log.",
+                "Ask the operator of this site to look into the sign-in service's log.",
             ),
             Self::NotNavigation => text(
                 "sign_in_required",
@@ -256,7 +257,7 @@ impl Failure {
             Self::OtherProvider => text(
                 "other_provider",
                 "This answer is not of the service that you chose",
-                "Open the application again to sign in. If this happens again, tell whoever runs \
+                "Open the application again to sign in. If this happens again, tell the operator of \
                  this site.",
             ),
             Self::ProviderRefused { code, .. } if code == "access_denied" => text(
@@ -267,7 +268,7 @@ impl Failure {
             Self::ProviderRefused { .. } => text(
                 "provider_refused",
                 "The sign-in was refused",
-                "Open the application again. If that does not help, ask whoever runs this site.",
+                "Open the application again. If that does not help, ask the operator of this site.",
             ),
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
             | Self::Credentials(_)
@@ -291,7 +292,7 @@ impl Failure {
             Self::SignIn(_) => text(
                 "sign_in_failed",
                 "The sign-in did not work",
-                "Open the application again. If that does not help, ask whoever runs this site.",
+                "Open the application again. If that does not help, ask the operator of this site.",
             ),
             Self::Store(_) | Self::Mint(MintError::Store(_)) => text(
                 "store_unavailable",
@@ -301,31 +302,31 @@ impl Failure {
             Self::Mint(_) | Self::FlowNotKept => text(
                 "internal",
                 "Something went wrong",
-                "Try again in a moment. If that does not help, ask whoever runs this site.",
+                "Try again in a moment. If that does not help, ask the operator of this site.",
             ),
             Self::Loop(LoopCause::NotKept) => text(
                 "redirect_loop_cookie",
                 "Your browser does not keep the session",
-                "Allow cookies for this site. If they are allowed, ask whoever runs this site to compare \
+                "Allow cookies for this site. If they are allowed, ask the operator of this site to compare \
                  the address in your browser, its scheme too, with `externalUrl` and `cookieDomain`.",
             ),
             Self::Loop(LoopCause::Foreign(_)) => text(
                 "redirect_loop_keys",
                 "Your session is of another sign-in service",
-                "Ask whoever runs this site whether two sign-in services answer here whose keys, \
+                "Ask the operator of this site whether two sign-in services answer here whose keys, \
                  application names, providers or clocks differ.",
             ),
             Self::Loop(LoopCause::NotAccepted) => text(
                 "redirect_loop",
                 "You are signed in, but the application does not take it",
                 "This cannot be mended from here: the proxy in front of the application and the \
-                 sign-in service disagree. Ask whoever runs this site to compare their keys, \
+                 sign-in service disagree. Ask the operator of this site to compare their keys, \
                  application names, cookie names and clocks.",
             ),
             Self::Undecidable => text(
                 "undecidable",
                 "Your access cannot be decided",
-                "Sign out and in again. If that does not help, ask whoever runs this site.",
+                "Sign out and in again. If that does not help, ask the operator of this site.",
             ),
         }
     }

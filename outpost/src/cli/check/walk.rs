@@ -308,8 +308,8 @@ fn check_script(reply: &Reply) -> Result<(), Wrong> {
                 .to_owned()
         }
         (status, _) if status.is_success() => {
-            "nobody is asked to sign in: the middleware is not on this route, or the path is \
-             `public`"
+            "a client without a session is not asked to sign in: the middleware is not on this \
+             route, or the path is `public`"
                 .to_owned()
         }
         (status, error) => format!(

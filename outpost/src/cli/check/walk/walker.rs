@@ -172,7 +172,10 @@ impl Walker {
         let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
         let mut response = request.send().await.map_err(|error| {
             let error = chain(&error.without_url());
-            Wrong(format!("{shown} cannot be reached: {error}"))
+            Wrong(format!(
+                "{shown} cannot be reached: {error}; the host name must lead to the proxy, and the \
+                 proxy must listen at that port with that scheme"
+            ))
         })?;
         let text = |name| {
             let value: Option<&http::HeaderValue> = response.headers().get(name);
