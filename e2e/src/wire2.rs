@@ -36,8 +36,7 @@ pub fn request(port: u16, fields: &[(&str, &str)], body: &[u8]) -> Result<()> {
         // A literal that is not indexed, with a name that is not either (RFC 7541 §6.2.2).
         block.push(0);
         for text in [name, value] {
-            let length = u8::try_from(text.len()).ok().filter(|length| *length < 127);
-            block.push(length.with_context(|| format!("{text:?} is too long"))?);
+            block.extend(length(text.len())?);
             block.extend_from_slice(text.as_bytes());
         }
     }
@@ -61,6 +60,20 @@ pub fn request(port: u16, fields: &[(&str, &str)], body: &[u8]) -> Result<()> {
             _ => {}
         }
     }
+}
+
+/// A length of seven bits, and more bytes where these do not hold it (RFC 7541 §5.1).
+fn length(length: usize) -> Result<Vec<u8>> {
+    let Some(mut rest) = length.checked_sub(127) else {
+        return Ok(vec![u8::try_from(length)?]);
+    };
+    let mut bytes = vec![127];
+    while rest >= 128 {
+        bytes.push(u8::try_from(rest % 128)? | 128);
+        rest /= 128;
+    }
+    bytes.push(u8::try_from(rest)?);
+    Ok(bytes)
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Result<Vec<u8>> {

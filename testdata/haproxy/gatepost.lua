@@ -61,11 +61,17 @@ local shown = {
     "x-content-type-options",
 }
 
--- The values of a header, whichever number they start at.
+-- The values of a header in their order, whichever number they start at.
 local function values(headers, name)
+    local found = headers[name] or {}
+    local numbers = {}
+    for number in pairs(found) do
+        table.insert(numbers, number)
+    end
+    table.sort(numbers)
     local all = {}
-    for _, value in pairs(headers[name] or {}) do
-        table.insert(all, value)
+    for _, number in ipairs(numbers) do
+        table.insert(all, found[number])
     end
     return all
 end
@@ -92,7 +98,9 @@ core.register_action("gatepost", { "http-req" }, function(txn, outpost)
     end
     headers["x-forwarded-method"] = { txn.sf:method() }
     headers["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" }
-    headers["x-forwarded-host"] = { txn.sf:req_hdr("host") }
+    -- All of the line: `req_hdr` takes a comma for the beginning of another value, and the last one.
+    -- The outpost refuses what is not one host.
+    headers["x-forwarded-host"] = { txn.sf:req_fhdr("host") }
     headers["x-forwarded-uri"] = { txn.sf:pathq() }
     -- Whom it is from, for `rateLimit`.
     headers["x-forwarded-for"] = { txn.sf:src() }

@@ -11,5 +11,6 @@ mod requests;
 mod said;
 mod sent;
 mod shown;
+mod spellings;
 mod traefiks;
 mod tunnels;
