@@ -209,7 +209,7 @@ impl Follower {
                         tracing::warn!(
                             %error,
                             left_out,
-                            "cannot ask authentik: what it said last stays in force"
+                            "cannot ask authentik: what it said last, if it said anything, stays in force"
                         );
                     }
                     RETRY

@@ -123,8 +123,7 @@ pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
 fn certificate(config: &Config) -> Result<RustlsConfig, IdentityError> {
     if config.tls.is_none() {
         tracing::warn!(
-            "`tls` is not set: the https listener has a certificate of its own, for which nobody \
-             vouches"
+            "`tls` is not set: the https listener made its own certificate, which no client trusts"
         );
     }
     Ok(RustlsConfig::from_config(
@@ -149,7 +148,7 @@ fn announce(
     );
     if config.trusted_proxies.is_empty() {
         tracing::warn!(
-            "`trustedProxies` is not set: forwarded headers are believed from nobody, so forward \
+            "`trustedProxies` is not set: no proxy's forwarded headers are believed, so forward \
              auth refuses everything"
         );
     }

@@ -324,7 +324,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if config.trusted_proxies.is_empty() {
         warnings.push(
-            "`trustedProxies` is not set: X-Forwarded-* is believed from nobody, so auth/traefik, \
+            "`trustedProxies` is not set: no proxy's X-Forwarded-* is believed, so auth/traefik, \
              auth/nginx and the others refuse everything. The plugin does not need it."
                 .to_owned(),
         );
