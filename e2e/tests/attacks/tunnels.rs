@@ -86,6 +86,10 @@ fn no_public_path_is_a_way_into_a_tunnel_through_other_proxies() -> Result<()> {
             .start()?;
         let _running = start(&site)?;
         tunnels_over_http_1(&site, front, true)?;
+        // The others speak HTTP/2 over TLS only, as they are shown.
+        if matches!(front, "HAProxy" | "Envoy") {
+            tunnels_over_http_2(&site, front)?;
+        }
     }
     Ok(())
 }
@@ -152,10 +156,24 @@ fn tunnels_over_http_2(site: &Site, front: &str) -> Result<()> {
         }
         fields
     };
+    // A WebSocket over HTTP/2 (RFC 8441), which a proxy may hand on as an `Upgrade`.
+    let extended = |protocol: &'static str, path: &'static str| {
+        let mut fields = with("CONNECT", Some(path));
+        fields.push((":protocol", protocol));
+        fields
+    };
     for fields in [
         with("CONNECT", None),
+        with("CONNECT", Some("/open/x")),
         with("GET", Some("x:http://any/admin")),
         with("POST", Some("x:http://any/admin")),
+        with("GET", Some("http://any/admin")),
+        with("GET", Some("admin")),
+        with("GET", Some("*")),
+        extended("websocket", "/admin"),
+        extended("h2c", "/admin"),
+        extended("h2c", "/open/x"),
+        extended("websocket, h2c", "/open/x"),
     ] {
         let before = site.wiki().len();
         wire2::request(site.ports().web, &fields, inner.as_bytes())

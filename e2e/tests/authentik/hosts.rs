@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::authentik::Authentik;
-use gatepost_e2e::proxies::Nginx;
+use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::wire::Wire;
 use gatepost_e2e::{Client, Site, until, users};
 use reqwest::{Method, StatusCode};
@@ -204,4 +204,68 @@ fn merge(value: &mut Value, changes: &Value) {
     if let (Value::Object(own), Value::Object(changes)) = (value, changes) {
         own.extend(changes.clone());
     }
+}
+
+/// What authentik's marks in a query have the outpost answer is no consent to a proxy that asks,
+/// whatever the path and the method.
+#[test]
+fn no_mark_in_a_query_opens_the_application() -> Result<()> {
+    let (site, _authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
+    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        .route("authentik/traefik-standalone.yaml")?
+        .start(&["wiki"])?;
+    nothing_opens(&site)
+}
+
+/// The same through nginx.
+#[test]
+fn no_mark_in_a_query_opens_the_application_behind_nginx() -> Result<()> {
+    let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
+    let _nginx = Nginx::of_authentik(&site, "authentik/nginx.conf", &[], &["wiki"])?;
+    nothing_opens(&site)
+}
+
+fn nothing_opens(site: &Site) -> Result<()> {
+    let wiki = authority(site, "wiki")?;
+    let before = site.wiki().len();
+    for path in [
+        "/admin",
+        "/",
+        "/akprox/sign_out",
+        "/akprox/start",
+        "/akprox/ping",
+        "/akprox/../admin",
+        "/akprox/ping/..%2f..%2fadmin",
+        "/outpost.goauthentik.io/ping",
+        "/outpost.goauthentik.io/sign_out",
+        "/outpost.goauthentik.io/callback",
+        "/outpost.goauthentik.io/auth/traefik",
+    ] {
+        for query in [
+            "",
+            "?X-authentik-auth-callback=true",
+            "?X-authentik-auth-callback=true&code=a&state=b",
+            "?X-authentik-logout=true",
+            "?a=b&X-authentik-logout=true",
+            "?X-authentik-logout=true&X-authentik-auth-callback=true",
+            "?/public/x",
+        ] {
+            for method in ["GET", "HEAD", "POST", "OPTIONS", "DELETE"] {
+                for accept in ["*/*", "text/html"] {
+                    let headers = [
+                        ("Host", wiki.as_str()),
+                        ("Content-Length", "0"),
+                        ("Accept", accept),
+                    ];
+                    let answered = status(site, &format!("{method} {path}{query}"), &headers)?;
+                    assert_eq!(
+                        site.wiki().len(),
+                        before,
+                        "{method} {path}{query}: {answered:?}"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
 }

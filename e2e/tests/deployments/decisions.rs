@@ -2,12 +2,14 @@
 //! and `auth/envoy`. They must agree, for what reaches the app as for what is said to who does not
 //! get there.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
 use gatepost_e2e::upstream::Seen;
 use gatepost_e2e::users::{ALICE, User};
 use gatepost_e2e::wire::Wire;
-use gatepost_e2e::{Client, Service, Site, forge};
+use gatepost_e2e::{Client, Service, Site, forge, until};
 use serde_json::{Value, json};
 
 use crate::plugin::middlewares;
@@ -367,8 +369,11 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
         "public": ["/public/*", "GET=/hook"],
         "allowPreflight": true,
     });
+    // Whom the rule refuses gets no session: Carol has hers from before it was narrowed.
+    let wider = json!({ "require": { "users": [CAROL.login] } });
     let site = Site::builder("outpost/single.yaml")
         .applications(&policy)
+        .applications(&wider)
         .provider(&json!({ "users": {
             CAROL.login: person("248289761003", CAROL, &[], Some("carol@example.com")),
             DAVE.login: person("248289761004", DAVE, &["staff", "a|admins", "Büro"], None),
@@ -396,6 +401,7 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
     drop(front);
     std::fs::remove_dir_all(site.folder().join("traefik"))?;
     let front = forward_auth()?;
+    narrow(&site, &tokens)?;
     decide_all(&site, &tokens, "auth/traefik")?;
     drop(front);
     let front = nginx()?;
@@ -409,6 +415,22 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
     drop(front);
     let _front = Haproxy::start(&site, "haproxy/single.cfg", &["wiki"])?;
     decide_all(&site, &tokens, "auth/traefik behind HAProxy")
+}
+
+/// Has the outpost's rule admit what the plugin's does, and waits until it holds.
+fn narrow(site: &Site, tokens: &Tokens) -> Result<()> {
+    site.change_outpost(|config| {
+        let rule = config.pointer_mut("/applications/0/require");
+        let rule = rule.and_then(Value::as_object_mut).context("a rule")?;
+        rule.remove("users").context("users")?;
+        Ok(())
+    })?;
+    until("Carol to be refused", Duration::from_secs(60), || {
+        let request = Client::new()?
+            .fetch(reqwest::Method::GET, &site.url("wiki", "/")?)
+            .header("Cookie", format!("gatepost={}", tokens.carol));
+        Ok((request.send()?.status() == 403).then_some(()))
+    })
 }
 
 fn person(sub: &str, user: User, groups: &[&str], email: Option<&str>) -> Value {
