@@ -45,6 +45,13 @@ local identity = {
     "remote-name",
     "x-remote-user",
     "x-webauth-user",
+    "x-remote-group",
+    "x-webauth-email",
+    "x-authentik-username",
+    "x-authentik-groups",
+    "x-authentik-email",
+    "x-authentik-name",
+    "x-authentik-uid",
 }
 
 -- What a refusal says to the browser.

@@ -180,6 +180,7 @@ fn names_and_cookies_mean_the_same_through_every_proxy() -> Result<()> {
         let cookie = session(&site, "wiki").context(front)?;
         let host = format!("{WIKI}:{}", site.ports().web);
         no_other_spelling_arrives(&site, front, &host, &cookie)?;
+        no_other_system_speaks(&site, front, &host, &cookie)?;
         own_cookies_arrive(&site, front, &host, &cookie)?;
         websockets_open(&site, front, &host, &cookie)?;
         own_paths_open_nothing(&site, front, &host)?;
@@ -206,6 +207,36 @@ fn no_other_spelling_arrives(site: &Site, front: &str, host: &str, cookie: &str)
             assert_eq!(mallory.next(), None, "{front}: {c}");
             assert_eq!(seen.header("x-auth-username"), Some("alice"), "{front}");
         }
+    }
+    Ok(())
+}
+
+/// What other systems say of a person, as far as a configuration of a proxy can list it.
+fn no_other_system_speaks(site: &Site, front: &str, host: &str, cookie: &str) -> Result<()> {
+    let names = [
+        "X-Authentik-Username",
+        "X-Authentik-Groups",
+        "X-Authentik-Email",
+        "X-Authentik-Name",
+        "X-Authentik-Uid",
+        "X-Auth-Request-User",
+        "X-Auth-Request-Groups",
+        "X-Forwarded-Access-Token",
+        "X-Forwarded-Groups",
+        "Remote-User",
+        "Remote-Groups",
+        "X-Remote-User",
+        "X-Remote-Group",
+        "X-Webauth-User",
+        "X-Webauth-Email",
+    ];
+    let said: String = names.map(|name| format!("{name}: mallory\r\n")).concat();
+    let text = format!("GET /x HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n{said}\r\n");
+    let seen = reached(site, || status(site, &text).map(drop))?;
+    assert_eq!(seen.len(), 1, "{front}");
+    for (name, values) in seen.iter().flat_map(|seen| &seen.headers) {
+        let mallory = values.iter().any(|value| value.contains("mallory"));
+        assert!(!mallory, "{front}: {name}");
     }
     Ok(())
 }
