@@ -113,6 +113,8 @@ fn identity(seen: &Seen) -> Vec<(String, String)> {
         .iter()
         .filter(|(name, _)| ours(name))
         .flat_map(|(name, values)| values.iter().map(|value| (name.clone(), value.clone())))
+        // Caddy and Envoy cannot leave a header out; an empty one names nobody either.
+        .filter(|(_, value)| !value.is_empty())
         .collect();
     found.sort_unstable();
     found
