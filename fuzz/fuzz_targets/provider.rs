@@ -2,8 +2,8 @@
 //! what is kept of it holds what the rest relies on.
 //!
 //! The first line names the answer that is made up, the rest is that answer: an HTTP message where
-//! it begins as one, else the body of a good one. `{id}` in it is an ID token that holds, and
-//! `claims` and `jwt` are what an ID token is made of.
+//! it begins as one, else the body of a good one. `{issuer}` in it is the provider's, `{id}` an ID
+//! token that holds, and `claims` and `jwt` are what an ID token is made of.
 
 #![no_main]
 
@@ -130,6 +130,19 @@ fn body(endpoint: &str, issuer: &str, made_up: &(String, Vec<u8>)) -> Value {
     }
 }
 
+/// Puts a text in the place of its name, once for each.
+fn filled(text: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut filled = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.windows(name.len()).position(|part| part == name) {
+        filled.extend_from_slice(&rest[..at]);
+        filled.extend_from_slice(value);
+        rest = &rest[at + name.len()..];
+    }
+    filled.extend_from_slice(rest);
+    filled
+}
+
 fn answer(
     mut stream: TcpStream,
     issuer: &str,
@@ -161,10 +174,7 @@ fn answer(
     };
     let made_up = made_up.lock().expect("no panic").clone();
     let body = if made_up.0 == endpoint {
-        let mut text = made_up.1;
-        if let Some(at) = text.windows(4).position(|four| four == b"{id}") {
-            text.splice(at..at + 4, id_token(issuer).into_bytes());
-        }
+        let text = filled(&made_up.1, b"{id}", id_token(issuer).as_bytes());
         if text.starts_with(b"HTTP/") {
             return stream.write_all(&text);
         }
@@ -186,7 +196,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let kind = String::from_utf8_lossy(&data[..at]).into_owned();
-    let rest = data[at + 1..].to_vec();
+    let rest = &data[at + 1..];
     let World {
         runtime,
         issuer,
@@ -194,6 +204,7 @@ fuzz_target!(|data: &[u8]| {
         provider,
         machines,
     } = &*WORLD;
+    let rest = filled(rest, b"{issuer}", issuer.as_bytes());
     let set = |kind: &str, rest: &[u8]| {
         *made_up.lock().expect("no panic") = (kind.to_owned(), rest.to_vec());
     };
