@@ -159,6 +159,15 @@ impl Application {
         })
     }
 
+    /// All session cookies among these candidates that a key of the ring made for this application.
+    pub fn authentic<'c>(
+        &'c self,
+        candidates: &'c Candidates<'_>,
+    ) -> impl Iterator<Item = Authentic> + 'c {
+        let values = candidates.values();
+        values.filter_map(|value| self.verifier.authenticate(&value).ok())
+    }
+
     /// The words by which its plugin says "allowed" to routers behind it: those of `ring`, unless it
     /// has keys of its own.
     pub fn verdicts(&self, ring: &KeyRing) -> Vec<String> {

@@ -118,9 +118,9 @@ impl Outpost {
         if matches!(issued, Issued::Cookie(_)) {
             self.store.insert(record).await?;
         }
-        // The session that the browser had before must not live on under its old id. Ended last, so
-        // that a store which fails before costs nobody a session.
-        if let Ok(old) = self.session_cookie(application, replacing) {
+        // The sessions that the browser had before must not live on under their old ids. Ended last,
+        // so that a store which fails before costs nobody a session.
+        for old in application.authentic(replacing) {
             let lifetime = application.lifetime(&deployment.times);
             let ending = self
                 .endings

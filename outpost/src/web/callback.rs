@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gatepost_session::cookie::Candidates;
 use openidconnect::{AuthorizationCode, RedirectUrl};
 
 use super::endpoint::callback_name;
@@ -100,7 +101,7 @@ impl Site<'_> {
             nonce,
             code_verifier,
             return_to,
-            silent: _,
+            silent,
         } = pending;
         let signed_in = provider
             .finish(
@@ -112,6 +113,10 @@ impl Site<'_> {
             )
             .await?;
         let candidates = visit.session_candidates(&application.cookie.name);
+        // Only now: it may have ended while the browser or the exchange was at the provider.
+        if silent && !self.has_session(application, &candidates).await? {
+            return Err(Failure::NoFlow);
+        }
         let identity = signed_in.identity.clone();
         let issued = self
             .outpost
@@ -131,6 +136,26 @@ impl Site<'_> {
                 .and_cookies(choice::remember(application, provider))
                 .and_cookies([Attempts::of(visit, application, &return_to).forget()]),
         })
+    }
+
+    /// Whether the session that is to be renewed is there still: one that was ended meanwhile is not
+    /// begun again without the person.
+    async fn has_session(
+        self,
+        application: &Application,
+        candidates: &Candidates<'_>,
+    ) -> Result<bool, Failure> {
+        let Ok(cookie) = self.outpost.session_cookie(application, candidates) else {
+            return Ok(false);
+        };
+        let kept = self
+            .outpost
+            .kept_session(self.deployment, application, &cookie);
+        match kept.await {
+            Ok(Kept::Live(_)) => Ok(true),
+            Ok(Kept::Gone) => Ok(false),
+            Err(error) => Err(Failure::Store(error)),
+        }
     }
 
     /// A session could not be renewed without anyone noticing.

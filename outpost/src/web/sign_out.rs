@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gatepost_session::Authentic;
+use gatepost_session::cookie::Candidates;
 use http::Method;
 
 use super::outcome::{Answer, Outcome};
@@ -33,7 +34,7 @@ impl Site<'_> {
                     provider.sign_out_url(None, &application.post_logout_uri())
                 })
             }
-            Ok(cookie) => match self.end(application, &cookie).await {
+            Ok(cookie) => match self.end_all(application, &cookie, &candidates).await {
                 Ok(record) => {
                     audit::signed_out(application, cookie.claims_at_issue());
                     // Where the browser goes is nothing that a request could say: no `rd` is read
@@ -60,6 +61,23 @@ impl Site<'_> {
 }
 
 impl Site<'_> {
+    /// Ends the sessions of all cookies that the browser brings, and hands out what was kept of the
+    /// one that counts. Another host of the domain may have set one in front of the person's.
+    async fn end_all(
+        self,
+        application: &Application,
+        counts: &Authentic,
+        candidates: &Candidates<'_>,
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        let record = self.end(application, counts).await?;
+        for cookie in application.authentic(candidates) {
+            if cookie.session_id() != counts.session_id() {
+                self.end(application, &cookie).await?;
+            }
+        }
+        Ok(record)
+    }
+
     /// Ends the session of a cookie everywhere, and hands out what was kept of it.
     async fn end(
         self,

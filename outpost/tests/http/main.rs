@@ -23,6 +23,7 @@ mod forward_auth;
 mod kept_alive;
 mod limits;
 mod machines;
+mod meanwhile;
 mod process;
 mod program;
 mod provider;

@@ -1,0 +1,109 @@
+//! What ends while something else is under way, and which of a browser's sessions end with it.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+
+use crate::backchannel_logout::{claims, header, log_out};
+use crate::browser::Browser;
+use crate::forward_auth::Asked;
+use crate::world::World;
+
+const HOST: &str = "app.example.com";
+const APP: &str = "https://app.example.com/";
+const START: &str = "https://app.example.com/akprox/start";
+const SIGN_OUT: &str = "https://app.example.com/akprox/sign_out";
+
+fn cookies(browser: &Browser<'_>) -> String {
+    browser.cookie_line(&APP.parse().expect("a URL"))
+}
+
+async fn status(world: &World, cookies: &str) -> u16 {
+    let asked = Asked::fetch(HOST, "/").with("Cookie", cookies);
+    asked.ask(world, "auth/traefik").await.status.as_u16()
+}
+
+/// Row B2: the session has no refresh token, and so is renewed by way of the provider. It ends while
+/// the browser is there, or while the code is exchanged; the answer begins no other session.
+#[tokio::test]
+async fn a_silent_renewal_begins_no_session_in_the_place_of_one_that_ended_meanwhile() {
+    for (by_provider, during_exchange) in
+        [(false, false), (false, true), (true, false), (true, true)]
+    {
+        let case = format!("by provider: {by_provider}, during exchange: {during_exchange}");
+        let world = World::new().await;
+        world.provider.script().token_response = Box::new(|response| {
+            let members = response.as_object_mut().expect("an object");
+            members.remove("refresh_token");
+        });
+        let mut browser = world.browser();
+        browser.sign_in(START).await.expect(302);
+        world.wait(700);
+        let reply = browser.load(START).await.expect(302);
+        assert!(reply.location().contains("prompt=none"), "{case}");
+        let back = world.provider.authorize(reply.location());
+        let mut other_tab = browser.clone();
+        let end = async {
+            if by_provider {
+                let now = chrono::Utc::now().timestamp() + 700;
+                let mut token = claims(&world, "1");
+                (token["iat"], token["exp"]) = (json!(now), json!(now + 120));
+                log_out(&world, &header(), &token).await.expect(200);
+            } else {
+                other_tab.load(SIGN_OUT).await.expect(302);
+            }
+        };
+        let reply = if during_exchange {
+            let gate = world.provider.hold_exchanges();
+            let ending = async {
+                gate.reached().await;
+                end.await;
+                gate.open();
+            };
+            tokio::join!(browser.load(back.as_str()), ending).0
+        } else {
+            end.await;
+            if !by_provider {
+                browser.drop_cookies(|name| name != "__Host-gatepost");
+            }
+            browser.load(back.as_str()).await
+        };
+        assert!(!reply.sets_session(), "{case}: {reply:?}");
+        let location = reply.expect(302).location().to_owned();
+        assert!(location.starts_with(&world.provider.issuer), "{case}");
+        assert!(!location.contains("prompt=none"), "{case}: {location}");
+        let kept = world.outpost.store.list(10).await.expect("listed");
+        assert_eq!(kept, [], "{case}");
+    }
+}
+
+/// Row B1: two values of one name, of which another host of the domain may have set the first.
+#[tokio::test]
+async fn every_session_that_a_browser_brings_ends_with_a_sign_out_and_a_sign_in() {
+    let world = World::new().await;
+    for path in ["sign_out", "callback"] {
+        let (mut planted, mut own) = (world.browser(), world.browser());
+        planted.sign_in(START).await.expect(302);
+        own.sign_in(START).await.expect(302);
+        let (planted, own) = (cookies(&planted), cookies(&own));
+        assert_eq!(status(&world, &planted).await, 200);
+        assert_eq!(status(&world, &own).await, 200);
+        let mut third = world.browser();
+        let (target, flow) = if path == "callback" {
+            let back = third.begin(START).await;
+            let target = back[url::Position::BeforePath..].to_owned();
+            (target, third.cookie_line(&back))
+        } else {
+            ("/akprox/sign_out".to_owned(), String::new())
+        };
+        let request = Request::get(target)
+            .header("Host", HOST)
+            .header("Sec-Fetch-Mode", "navigate")
+            .header("Cookie", format!("{planted}; {own}; {flow}"))
+            .body(Body::empty())
+            .expect("a request");
+        world.send_from("192.0.2.1:1", request).await.expect(302);
+        assert_eq!(status(&world, &planted).await, 401, "{path}");
+        assert_eq!(status(&world, &own).await, 401, "{path}");
+    }
+}
