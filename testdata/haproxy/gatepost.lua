@@ -109,7 +109,7 @@ core.register_action("gatepost", { "http-req" }, function(txn, outpost)
     -- The outpost refuses what is not one host.
     headers["x-forwarded-host"] = { txn.sf:req_fhdr("host") }
     headers["x-forwarded-uri"] = { txn.sf:pathq() }
-    -- Whom it is from, for `rateLimit`.
+    -- The client's address, for `rateLimit`.
     headers["x-forwarded-for"] = { txn.sf:src() }
 
     local answer = core.httpclient():get{ url = outpost .. "/akprox/auth/traefik", headers = headers }

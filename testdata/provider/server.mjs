@@ -67,7 +67,7 @@ function findAccount(_ctx, sub) {
   return {
     accountId: sub,
     claims(use) {
-      // Read anew, so that what is said of a person can change while somebody is signed in.
+      // Read again, so that what is said of a person can change while somebody is signed in.
       const user = JSON.parse(readFileSync(file, 'utf8')).users[login];
       const claims = {
         sub,
@@ -83,7 +83,7 @@ function findAccount(_ctx, sub) {
 }
 
 /**
- * One signing key; `kid` is drawn anew so that a restart looks like a key rotation.
+ * One signing key; `kid` is drawn at each start so that a restart looks like a key rotation.
  *
  * Encoded as it is generated: exporting a key object afterwards can block for ever in Node.js 20,
  * where the garbage collector waits for a lock that the export holds.
@@ -143,7 +143,7 @@ const provider = new Provider(config.issuer, {
     RefreshToken: lifetimes.refreshToken ?? 86_400,
     Session: lifetimes.session ?? 86_400,
   },
-  // Every client here is the operator's own, so nobody is asked for consent.
+  // Every client here is the operator's own, so no user is asked for consent.
   async loadExistingGrant(ctx) {
     const { client, session, params } = ctx.oidc;
     const existing = session.grantIdFor(client.clientId);

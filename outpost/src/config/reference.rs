@@ -70,7 +70,7 @@ const SECTIONS: &[(&str, &str)] = &[
     (
         "tls",
         "The certificate of `listen.https`. Without this section the listener makes one at start \
-         for which nobody vouches. Both files are read again when they change.",
+         that no authority signs. Both files are read again when they change.",
     ),
     ("log", "How the outpost logs, to standard error."),
     (
@@ -89,7 +89,7 @@ const SECTIONS: &[(&str, &str)] = &[
         "How often one client may come to `start`, `callback` and `sign_out`, and to \
          `backchannel_logout` until a token of it has held. Beyond that it gets 429 and \
          `Retry-After`. A client is an IPv4 address or an IPv6 /64: the rightmost of \
-         `X-Forwarded-For` that is none of `trustedProxies`, else the peer. A trusted proxy that \
+         `X-Forwarded-For` that is not one of `trustedProxies`, else the peer. A trusted proxy that \
          names no client is not limited, and one that is not trusted is a single client. Questions \
          to `auth/*` are never limited.",
     ),
@@ -112,15 +112,18 @@ const SECTIONS: &[(&str, &str)] = &[
     ("applications[]", "The applications, at least one."),
     (
         "applications[].require",
-        "Who may pass: whoever any of these lists names. Left out: everyone who can sign in. The \
+        "Who may pass: users that any of these lists names. Left out: every user who can sign in. The \
          lists may stand here, or under `any` (one entry must fit) and `all` (every entry must).\n\n\
-         Where an application has several providers, the lists apply to whoever signs in at any of \
+         Where an application has several providers, the lists apply to users of any of \
          them: a name, an address or a group that one provider gives somebody counts as if any other \
          had given it. Let only such providers stand side by side as you would trust with every \
          name that the rule has, or name groups that the others cannot give. `headers.set: \
          {X-Auth-Issuer: iss}` tells the application whose word it is.",
     ),
-    ("applications[].headers", "What the application is told."),
+    (
+        "applications[].headers",
+        "The headers that the application receives.",
+    ),
     (
         "applications[].machineTokens",
         "How the provider is asked about the credentials that `machines` allows, and what they must \
@@ -225,7 +228,7 @@ pub fn markdown() -> String {
          the file with `# yaml-language-server: $schema=gatepost.schema.json`.\n\n\
          This page and the schema follow from the table in `outpost/src/config/reference/keys.rs`, which \
          a test holds against what the program reads; after a change of it, \
-         `GATEPOST_BLESS=1 cargo test -p gatepost reference` writes both anew.\n",
+         `GATEPOST_BLESS=1 cargo test -p gatepost reference` writes both again.\n",
     );
     for (section, meaning) in SECTIONS {
         let title = if section.is_empty() {

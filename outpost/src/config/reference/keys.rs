@@ -98,7 +98,7 @@ pub const KEYS: &[Key] = &[
         "trustedProxies",
         Kind::List,
         "",
-        "Networks and addresses whose `X-Forwarded-*` and `X-Original-*` are believed. Unset: nobody, and forward auth refuses everything.",
+        "Networks and addresses whose `X-Forwarded-*` and `X-Original-*` are believed. Unset: none, and forward auth refuses everything.",
     ),
     key(
         "revokedFile",
@@ -338,7 +338,7 @@ pub const KEYS: &[Key] = &[
         "providers[].unverifiedEmail",
         Kind::Choice(&["drop", "accept"]),
         "drop",
-        "`accept`: applications are told of addresses that the provider says are unverified.",
+        "`accept`: applications receive addresses that the provider says are unverified.",
     ),
     key(
         "providers[].signOut",
@@ -412,7 +412,7 @@ pub const KEYS: &[Key] = &[
         "applications[].providers",
         Kind::List,
         "",
-        "Instead of `provider`: the names of several, among which people choose. Each has a redirect URI of its own, `…/akprox/callback/NAME`. **`require` applies to whoever signs in at any of them.**",
+        "Instead of `provider`: the names of several, among which people choose. Each has a redirect URI of its own, `…/akprox/callback/NAME`. **`require` applies to the users of all of them.**",
     ),
     key(
         "applications[].public",
@@ -563,7 +563,7 @@ pub const KEYS: &[Key] = &[
         "applications[].machineTokens.nameClaim",
         Kind::Text,
         "",
-        "The claim that is the name where a token has no `preferred_username`, like `client_id`. One whose values nobody can choose to be somebody else's name.",
+        "The claim that is the name where a token has no `preferred_username`, like `client_id`. No user may be able to choose its value, or they could take another user's name.",
     ),
     key(
         "applications[].machineTokens.cache",
