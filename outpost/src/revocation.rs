@@ -148,6 +148,11 @@ impl List {
 }
 
 impl Revocations {
+    /// Whether this very revocation is known.
+    pub fn has(&self, revocation: &Revocation) -> bool {
+        self.read(|list| list.all.contains(revocation))
+    }
+
     /// Takes in what was revoked here or by another replica.
     pub fn add(&self, revocations: impl IntoIterator<Item = Revocation>) {
         let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);

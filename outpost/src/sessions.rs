@@ -13,9 +13,12 @@ use crate::provider::{SignInError, SignedIn};
 use crate::store::{Identity, Selection, SessionRecord, StoreUnavailable};
 
 mod ending;
+mod meanwhile;
 mod renewal;
+mod unkept;
 
 pub use ending::Endings;
+pub use meanwhile::Mark;
 pub use renewal::{ConfirmError, Confirmation, Renewals};
 
 /// For how long nobody comes again to renew what cannot be renewed now, in seconds.
@@ -79,17 +82,20 @@ pub enum Kept {
 
 impl Outpost {
     /// Opens a session for a person whom the provider has just signed in, if the application's rule
-    /// admits them. The one that the browser had before ends either way.
+    /// admits them. The one that the browser had before ends either way. `begun` is where the exchange
+    /// of the code began in the order of endings.
     ///
     /// # Errors
     ///
-    /// [`MintError`], and then there is no session.
+    /// [`MintError`], and then there is no session; [`MintError::Ended`] when it was ended since
+    /// `begun`.
     pub async fn open_session(
         &self,
         deployment: &Deployment,
         application: &Application,
         signed_in: SignedIn,
         replacing: &Candidates<'_>,
+        begun: Mark,
     ) -> Result<Issued, MintError> {
         let now = self.clock.now();
         let mut random = [0; 24];
@@ -116,7 +122,12 @@ impl Outpost {
         };
         let issued = mint(deployment, application, &record, issued, replacing)?;
         if matches!(issued, Issued::Cookie(_)) {
-            self.store.insert(record).await?;
+            self.store.insert(record.clone()).await?;
+            if self.endings.concern(&record, begun) {
+                let own = Selection::Session(record.id);
+                self.endings.end(&own, &deployment.times).await?;
+                return Err(MintError::Ended);
+            }
         }
         // The sessions that the browser had before must not live on under their old ids. Ended last,
         // so that a store which fails before costs nobody a session.

@@ -207,7 +207,7 @@ impl<'a> Fields<'a> {
             .iter()
             .position(|word| word.eq_ignore_ascii_case(text.trim()));
         if chosen.is_none() {
-            self.problem(key, format!("`{text}` is none of {}", words.join(", ")));
+            self.problem(key, format!("`{text}` is not one of {}", words.join(", ")));
         }
         chosen
     }

@@ -61,7 +61,7 @@ pub(super) fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
                 .all(|a| a.audience.as_str() != audience)
             {
                 say(&format!(
-                    "aud     `{audience}` is none of the configured applications"
+                    "aud     `{audience}` is not one of the configured applications"
                 ));
             }
         }

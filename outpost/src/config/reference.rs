@@ -340,7 +340,7 @@ mod tests {
             let error = Config::parse("", [variable])
                 .expect_err("a wrong word")
                 .to_string();
-            let expected = format!("`no-such-word` is none of {}", words.join(", "));
+            let expected = format!("`no-such-word` is not one of {}", words.join(", "));
             assert!(
                 error.lines().any(|line| line.ends_with(&expected)),
                 "{}: {error}",

@@ -152,10 +152,10 @@ colour: blue
     let lines = problems(yaml, &[]);
     let expected = [
         "listen.http: expected an address and a port, like `0.0.0.0:9000` or `[::]:9000`",
-        "log.level: `verbose` is none of error, warn, info, debug",
+        "log.level: `verbose` is not one of error, warn, info, debug",
         "keys: key `short` has 12 bytes",
         "trustedProxies: `traefik`: expected networks or addresses, like 10.0.0.0/8 or 127.0.0.1",
-        "store.kind: `sqlite` is none of memory, embedded, redis",
+        "store.kind: `sqlite` is not one of memory, embedded, redis",
         "session.lifetime: `soon` is no span of time",
         "session.renewAfter: must be shorter than `window`",
         "session.idle: must not be shorter than `window`",
@@ -217,14 +217,14 @@ providers:
         (
             ", provider: other",
             format!(
-                "{}`other` is none of the providers: {known}",
+                "{}`other` is not one of the providers: {known}",
                 at("provider")
             ),
         ),
         (
             ", providers: [main, other]",
             format!(
-                "{}`other` is none of the providers: {known}",
+                "{}`other` is not one of the providers: {known}",
                 at("providers")
             ),
         ),
@@ -251,7 +251,7 @@ providers:
         (
             ", providers: [main, partners], machines: basic, machineTokens: {provider: again}",
             format!(
-                "{}`again` is none of the application's providers: main, partners",
+                "{}`again` is not one of the application's providers: main, partners",
                 at("machineTokens.provider")
             ),
         ),

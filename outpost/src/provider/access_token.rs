@@ -61,7 +61,7 @@ pub enum Refusal {
     #[error("`aud` names none of `machineTokens.audience`")]
     Audience,
     /// Given to a client that is not allowed.
-    #[error("`client_id` or `azp` is none of `machineTokens.clients`")]
+    #[error("`client_id` or `azp` is not one of `machineTokens.clients`")]
     Client,
     /// Past, not yet, or without its times.
     #[error("`exp`, `nbf` or `iat` is missing, past or not yet")]

@@ -39,7 +39,7 @@ impl Provider {
     ) -> Result<Secret, CredentialsError> {
         let found = self.discovered()?;
         let url = found.metadata.token_endpoint();
-        let url = url.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "there is none"))?;
+        let url = url.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "missing"))?;
         let own = self.client(&found);
         let password = password.expose();
         let (client, form) = match settings.grant {
@@ -104,7 +104,7 @@ impl Provider {
     pub async fn try_client(&self, redirect_uri: &str) -> Result<ClientVerdict, SignInError> {
         let found = self.discovered()?;
         let url = found.metadata.token_endpoint();
-        let url = url.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "there is none"))?;
+        let url = url.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "missing"))?;
         let form = Form::new()
             .with("grant_type", "authorization_code")
             .with("code", "gatepost-check")
@@ -138,7 +138,7 @@ impl Provider {
         let found = self.discovered()?;
         let further = found.metadata.additional_metadata();
         let url = further.introspection_endpoint.as_ref();
-        let url = url.ok_or_else(|| unreadable(INTROSPECTION_ENDPOINT, "there is none"))?;
+        let url = url.ok_or_else(|| unreadable(INTROSPECTION_ENDPOINT, "missing"))?;
         let form = Form::new()
             .with("token", token.expose())
             .with("token_type_hint", "access_token");

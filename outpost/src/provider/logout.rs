@@ -52,7 +52,7 @@ pub enum LogoutTokenError {
     #[error("`typ` says that it is another kind of token")]
     Type,
     /// No provider of the configuration has this issuer.
-    #[error("`iss` is none of the configured providers")]
+    #[error("`iss` is not one of the configured providers")]
     Issuer,
     /// Signed in a way that is not accepted.
     #[error("`alg` is not one that is accepted")]

@@ -304,7 +304,7 @@ impl Provider {
             Ok(keys) => {
                 tracing::info!(
                     provider,
-                    "fetched the provider's keys anew for an unknown key id"
+                    "fetched the provider's keys again for an unknown key id"
                 );
                 let metadata = found.metadata.clone().set_jwks(keys);
                 let fresh = Arc::new(Discovered {

@@ -134,7 +134,7 @@ impl Provider {
         let Some(url) = found.metadata.token_endpoint() else {
             return Err(NoTokens::Unreadable(SignInError::Unreadable {
                 endpoint: TOKEN_ENDPOINT,
-                reason: "there is none".to_owned(),
+                reason: "missing".to_owned(),
             }));
         };
         let client = self.client(found);

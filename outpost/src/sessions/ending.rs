@@ -8,10 +8,11 @@ use std::time::Duration;
 use gatepost_session::{Authentic, Claims, NumericDate};
 use tokio::sync::Notify;
 
+use super::meanwhile::{Mark, RecentEndings};
 use crate::config::SessionTimes;
 use crate::outpost::Clock;
-use crate::revocation::Revocations;
-use crate::store::{Ending, Outcome, Selection, SessionStore, StoreUnavailable};
+use crate::revocation::{Revocation, Revocations};
+use crate::store::{Ending, Outcome, Selection, SessionRecord, SessionStore, StoreUnavailable};
 
 /// How often other replicas' revocations are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -29,6 +30,7 @@ pub struct Endings {
     store: Arc<dyn SessionStore>,
     clock: Clock,
     revocations: Revocations,
+    recent: RecentEndings,
     /// What could not be done, the store being away.
     owed: Mutex<VecDeque<Ending>>,
     changed: Notify,
@@ -41,6 +43,7 @@ impl Endings {
             store,
             clock,
             revocations: Revocations::default(),
+            recent: RecentEndings::default(),
             owed: Mutex::default(),
             changed: Notify::new(),
         }
@@ -49,6 +52,19 @@ impl Endings {
     /// What has been ended and may still be believed in.
     pub fn revocations(&self) -> &Revocations {
         &self.revocations
+    }
+
+    /// Marks where a sign-in begins in the order of endings: see [`Self::concern`].
+    pub fn mark(&self) -> Mark {
+        self.recent.mark()
+    }
+
+    /// Whether a session that has just been put into the store was ended since its sign-in began.
+    ///
+    /// An ending is remembered before the store is asked to carry it out. So it is seen here, or it
+    /// finds the session there.
+    pub fn concern(&self, record: &SessionRecord, begun: Mark) -> bool {
+        self.recent.concern(record, begun)
     }
 
     /// Ends sessions, and says how many there were.
@@ -109,9 +125,11 @@ impl Endings {
         unknown_until: Option<NumericDate>,
         times: &SessionTimes,
     ) -> Result<usize, StoreUnavailable> {
+        let now = self.clock.now();
+        self.recent.remember(&which, now);
         let ending = Ending {
             which,
-            asked: self.clock.now(),
+            asked: now,
             late: false,
             window: times.window,
             // A program's token may be good for longer.
@@ -233,10 +251,29 @@ impl Endings {
         }
         let revision = self.store.revocations_revision().await?;
         if *seen != Some(revision) {
-            self.revocations.add(self.store.revocations(now).await?);
+            let revocations = self.store.revocations(now).await?;
+            for revocation in revocations.iter().filter(|own| !self.revocations.has(own)) {
+                self.remember_of_others(revocation, now);
+            }
+            self.revocations.add(revocations);
             *seen = Some(revision);
         }
         Ok(())
+    }
+
+    /// Remembers what another replica has ended.
+    fn remember_of_others(&self, revocation: &Revocation, now: NumericDate) {
+        let which = match revocation {
+            Revocation::Session { .. } | Revocation::Lost { .. } => return,
+            Revocation::Subject {
+                issuer, subject, ..
+            } => Selection::Subject {
+                issuer: issuer.clone(),
+                subject: subject.clone(),
+            },
+            Revocation::Everyone { .. } => Selection::Everyone,
+        };
+        self.recent.remember(&which, now);
     }
 }
 

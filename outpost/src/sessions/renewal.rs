@@ -8,6 +8,7 @@ use gatepost_session::{NumericDate, SessionId};
 use tokio::sync::watch;
 
 use super::Endings;
+use super::unkept::Unkept;
 use crate::application::Application;
 use crate::audit;
 use crate::config::SessionTimes;
@@ -42,8 +43,8 @@ const MAX_AWAY_FOR: Duration = Duration::from_secs(300);
 /// is over are forgotten.
 const MANY: usize = 1_000;
 
-/// How often to try to keep a rotated refresh token: without it, the session cannot be renewed
-/// again.
+/// How often to try to keep a rotated refresh token while requests wait: without it, the session
+/// cannot be renewed again.
 const KEEP_ATTEMPTS: u32 = 20;
 
 /// What the provider says of a session.
@@ -80,6 +81,8 @@ pub struct Renewals {
     away: Mutex<HashMap<String, Instant>>,
     /// Until when sessions are not asked about of which nothing could be learnt.
     unclear: Mutex<HashMap<SessionId, Instant>>,
+    /// What providers said and the store could not keep.
+    unkept: Arc<Unkept>,
 }
 
 /// A renewal under way.
@@ -133,6 +136,7 @@ impl Renewals {
             flights: Mutex::default(),
             away: Mutex::default(),
             unclear: Mutex::default(),
+            unkept: Arc::default(),
         }
     }
 
@@ -375,6 +379,8 @@ impl Confirming {
 
     /// Asks with the lock in hand, and holds on to it.
     async fn ask_alone(&self, lock: &RenewalLock) -> Result<Confirmation, ConfirmError> {
+        let unkept = &self.renewals.unkept;
+        unkept.settle(&lock.id, &*self.store).await?;
         // Read only now: whoever had the lock before may have done all of it.
         let Some(current) = self.store.find(&lock.id).await? else {
             return Ok(Confirmation::Over);
@@ -466,7 +472,8 @@ impl Confirming {
         Ok(Confirmation::Holds(record))
     }
 
-    /// Keeps what the provider said, through a short absence of the store.
+    /// Keeps what the provider said. Where the store is away for longer than requests are to wait,
+    /// that is done when it is back.
     async fn keep(&self, renewed: SessionRecord) -> Result<Confirmation, ConfirmError> {
         let mut attempts = 0;
         loop {
@@ -474,7 +481,11 @@ impl Confirming {
                 Ok(true) => return Ok(Confirmation::Holds(Arc::new(renewed))),
                 // It was ended while the provider was asked.
                 Ok(false) => return Ok(Confirmation::Over),
-                Err(error) if attempts >= KEEP_ATTEMPTS => return Err(error.into()),
+                Err(error) if attempts >= KEEP_ATTEMPTS => {
+                    let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+                    self.renewals.unkept.keep_later(renewed, store, clock);
+                    return Err(error.into());
+                }
                 Err(_) => {
                     attempts += 1;
                     tokio::time::sleep(LOOK_EVERY * attempts).await;

@@ -16,7 +16,7 @@ use crate::audit;
 use crate::flow::{FlowCookies, PendingSignIn};
 use crate::provider::{Provider, SignInError};
 use crate::return_to::ReturnTo;
-use crate::sessions::{Issued, Kept};
+use crate::sessions::{Issued, Kept, MintError};
 
 /// The most characters of a provider's words that are logged.
 const MAX_WORDS: usize = 200;
@@ -103,6 +103,7 @@ impl Site<'_> {
             return_to,
             silent,
         } = pending;
+        let begun = self.outpost.endings.mark();
         let signed_in = provider
             .finish(
                 AuthorizationCode::new(code),
@@ -120,8 +121,12 @@ impl Site<'_> {
         let identity = signed_in.identity.clone();
         let issued = self
             .outpost
-            .open_session(self.deployment, application, signed_in, &candidates)
-            .await?;
+            .open_session(self.deployment, application, signed_in, &candidates, begun)
+            .await
+            .map_err(|error| match error {
+                MintError::Ended => Failure::NoFlow,
+                error => Failure::Mint(error),
+            })?;
         Ok(match issued {
             Issued::Cookie(minted) => {
                 audit::signed_in(application, &identity, minted.session.session_id());

@@ -1,7 +1,10 @@
 //! What ends while something else is under way, and which of a browser's sessions end with it.
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Body;
 use axum::http::Request;
+use gatepost::store::Selection;
 use serde_json::json;
 
 use crate::backchannel_logout::{claims, header, log_out};
@@ -106,4 +109,83 @@ async fn every_session_that_a_browser_brings_ends_with_a_sign_out_and_a_sign_in(
         assert_eq!(status(&world, &planted).await, 401, "{path}");
         assert_eq!(status(&world, &own).await, 401, "{path}");
     }
+}
+
+/// Row B2: a sign-in whose code is being exchanged has no session yet that an ending could find.
+#[tokio::test]
+async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exchanged() {
+    for case in ["sid", "sub", "subject", "everyone", "other person"] {
+        let world = World::new().await;
+        world.provider.script().claims = Box::new(|claims| claims["sid"] = json!("at-work"));
+        let mut browser = world.browser();
+        let back = browser.begin(START).await;
+        let gate = world.provider.hold_exchanges();
+        let issuer = world.provider.issuer.clone();
+        let revoke = |subject: &str| Selection::Subject {
+            issuer: issuer.clone(),
+            subject: subject.into(),
+        };
+        let end = async {
+            gate.reached().await;
+            let mut token = claims(&world, "1");
+            let times = world.outpost.deployment().times;
+            let endings = &world.outpost.endings;
+            match case {
+                "sid" => {
+                    token.as_object_mut().expect("claims").remove("sub");
+                    token["sid"] = json!("at-work");
+                    log_out(&world, &header(), &token).await.expect(200);
+                }
+                "sub" => drop(log_out(&world, &header(), &token).await.expect(200)),
+                "subject" => drop(endings.end(&revoke("alice-id"), &times).await),
+                "everyone" => drop(endings.end(&Selection::Everyone, &times).await),
+                _ => drop(endings.end(&revoke("bob-id"), &times).await),
+            }
+            gate.open();
+        };
+        let (reply, ()) = tokio::join!(browser.load(back.as_str()), end);
+        let kept = world.outpost.store.list(10).await.expect("listed").len();
+        if case == "other person" {
+            assert!(reply.sets_session(), "{case}: {reply:?}");
+            assert_eq!(kept, 1, "{case}");
+        } else {
+            assert!(!reply.sets_session(), "{case}: {reply:?}");
+            assert_eq!(reply.status, 400, "{case}");
+            assert_eq!(kept, 0, "{case}");
+        }
+        // The next sign-in is a new one.
+        let mut again = world.browser();
+        again.sign_in(START).await.expect(302);
+        assert_eq!(status(&world, &cookies(&again)).await, 200, "{case}");
+    }
+}
+
+/// Row B2: the provider has taken the old refresh token back, and the store cannot keep the new one
+/// for longer than requests wait for it.
+#[tokio::test]
+async fn a_rotated_refresh_token_outlives_an_absence_of_the_store() {
+    let world = World::without_provider("session: {refreshAfter: 60s}").await;
+    world.find_provider().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    world.wait(1_000);
+    let gate = world.provider.hold_exchanges();
+    let mut renewing = browser.clone();
+    let away = async {
+        gate.reached().await;
+        world.store.away.store(true, Ordering::Relaxed);
+        gate.open();
+    };
+    let (reply, ()) = tokio::join!(renewing.load(START), away);
+    reply.expect(503);
+    let refreshes = world.provider.script().refreshes;
+    world.store.away.store(false, Ordering::Relaxed);
+    // At once, and not asking the provider again with what it has taken back.
+    let reply = renewing.load(START).await.expect(302);
+    assert!(reply.sets_session(), "{reply:?}");
+    assert_eq!(world.provider.script().refreshes, refreshes);
+    world.wait(700);
+    let reply = renewing.load(START).await.expect(302);
+    assert!(reply.sets_session(), "{reply:?}");
+    assert_eq!(world.provider.script().refreshes, refreshes + 1);
 }

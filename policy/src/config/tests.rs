@@ -68,7 +68,7 @@ fn every_problem_is_said_at_once_with_its_path() {
         problems,
         [
             "application: missing: the application's name",
-            "mode: `dual` is none of single, domain",
+            "mode: `dual` is not one of single, domain",
             "clockSkew: `soon` is no span of time: expected one like 30s or 15m",
             "public: `/a/../b`: a path with `%`, `;`, `\\`, `//`, dot segments, a dot or blank at a \
          segment's end, control or wide characters is never public: write it decoded",
@@ -76,7 +76,7 @@ fn every_problem_is_said_at_once_with_its_path() {
             "require.all: has no entry: expected groups, users, emails or emailDomains",
             "require.all.grops: unknown key: did you mean `groups`?",
             "require.groups: an empty rule: leave out `require` to admit all who sign in",
-            "headers.preset: `nginx` is none of gatepost, authentik, none",
+            "headers.preset: `nginx` is not one of gatepost, authentik, none",
             "headers.set: `Cookie` is not a name for an identity header: expected letters, digits and \
          `-`, and none that HTTP itself uses, such as Host, Cookie or Authorization",
             "forwardCokie: unknown key: did you mean `forwardCookie`?",

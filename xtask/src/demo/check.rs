@@ -44,7 +44,7 @@ fn sign_in(stack: &Stack) -> Result<()> {
     }
     ensure!(
         seen.header("x-auth-username") == Some(ALICE.login),
-        "the app was not told who asks"
+        "the app received no identity"
     );
     Ok(())
 }

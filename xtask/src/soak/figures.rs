@@ -80,7 +80,7 @@ impl Count {
             Self::Sessions => "sessions in the store",
             Self::SignIns => "sign-ins at the provider",
             Self::Requests => "requests",
-            Self::InWindow => "… within a window, let through as whom they were",
+            Self::InWindow => "… within a window, let through as the right user",
             Self::Renewals => "… page loads whose renewal was due, renewed",
             Self::Ended => "… page loads after the window, renewed from the store",
             Self::NotAnswered => "… page loads that had to be tried again while a part was away",

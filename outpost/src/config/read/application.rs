@@ -129,7 +129,7 @@ fn machines(
             && !known.contains(name)
         {
             let known = known.join(", ");
-            let message = format!("`{name}` is none of the application's providers: {known}");
+            let message = format!("`{name}` is not one of the application's providers: {known}");
             section.problem("provider", message);
         }
         settings.audience = section.list("audience").unwrap_or_default();

@@ -73,7 +73,7 @@ fn check(fields: &Fields<'_>, key: &str, names: &[String], known: KnownProviders
         let Some(provider) = known.find(name) else {
             if known.all_read {
                 let known = known.names();
-                problem(format!("`{name}` is none of the providers: {known}"));
+                problem(format!("`{name}` is not one of the providers: {known}"));
             }
             continue;
         };

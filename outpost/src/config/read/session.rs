@@ -46,7 +46,7 @@ pub(super) fn session(fields: &mut Fields<'_>) -> SessionTimes {
     if times.idle < times.window {
         section.problem(
             "idle",
-            "must not be shorter than `window`, within which nobody asks",
+            "must not be shorter than `window`, in which no proxy asks",
         );
     }
     if times.lifetime < times.window {

@@ -1,0 +1,163 @@
+//! What has been ended lately, for sign-ins that were under way meanwhile.
+//!
+//! A session that is ended is looked for in the store. One that is about to be put there, while the
+//! provider still exchanges its code, is not found: so each sign-in marks where it begins in the
+//! order of endings, and looks at those that came since when its session is in the store.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gatepost_session::NumericDate;
+
+use crate::store::{Selection, SessionRecord};
+
+/// How long an ending is remembered, in seconds: longer than the exchange of a code may take.
+const REMEMBERED: u64 = 600;
+
+/// The most endings that are remembered. Beyond it, a sign-in that began before the first of those
+/// that are left is refused, since what ended meanwhile is not known.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// A place in the order of endings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+/// What has been ended lately.
+#[derive(Debug, Default)]
+pub(super) struct RecentEndings(Mutex<Recent>);
+
+#[derive(Debug, Default)]
+struct Recent {
+    next: u64,
+    /// The number of the last that is forgotten for lack of room, and one.
+    forgotten: u64,
+    all: VecDeque<(u64, NumericDate, Selection)>,
+}
+
+impl RecentEndings {
+    /// Marks the present in the order of endings.
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.recent().next)
+    }
+
+    /// Remembers an ending. One session that is named by its own id concerns no sign-in.
+    pub(super) fn remember(&self, which: &Selection, now: NumericDate) {
+        if matches!(which, Selection::Session(_)) {
+            return;
+        }
+        let mut recent = self.recent();
+        let is_over = |at: NumericDate| at.plus_seconds(REMEMBERED) < now;
+        while recent.all.front().is_some_and(|(_, at, _)| is_over(*at)) {
+            recent.all.pop_front();
+        }
+        if recent.all.len() >= MAX_REMEMBERED
+            && let Some((number, ..)) = recent.all.pop_front()
+        {
+            recent.forgotten = number.saturating_add(1);
+        }
+        let number = recent.next;
+        recent.next = number.saturating_add(1);
+        recent.all.push_back((number, now, which.clone()));
+    }
+
+    /// Whether an ending since `mark` concerns this session.
+    pub(super) fn concern(&self, record: &SessionRecord, mark: Mark) -> bool {
+        let recent = self.recent();
+        let since = recent.all.iter().filter(|(number, ..)| mark.0 <= *number);
+        mark.0 < recent.forgotten || since.into_iter().any(|(.., which)| means(which, record))
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a session is among those that are selected.
+fn means(which: &Selection, record: &SessionRecord) -> bool {
+    match which {
+        Selection::Session(id) => *id == record.id,
+        Selection::Subject { issuer, subject } => {
+            record.identity.issuer == *issuer && record.identity.subject == *subject
+        }
+        Selection::ProviderSession { issuer, session } => {
+            record.identity.issuer == *issuer && record.provider_session.as_ref() == Some(session)
+        }
+        Selection::Everyone => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Identity, Secret};
+    use gatepost_session::SessionId;
+
+    fn record() -> SessionRecord {
+        let now = NumericDate::from_seconds(1_800_000_000);
+        SessionRecord {
+            id: SessionId::from_random([1; 24]),
+            audience: "wiki".into(),
+            identity: Identity {
+                issuer: "https://id.example.com".into(),
+                subject: "alice".into(),
+                ..Identity::default()
+            },
+            provider_session: Some("p1".into()),
+            refresh_token: None,
+            id_token: Secret::new(String::new()),
+            created: now,
+            confirmed: now,
+            last_seen: now,
+            window_ends: now,
+            ends: now.plus_seconds(3_600),
+        }
+    }
+
+    #[test]
+    fn an_ending_concerns_what_began_before_it() {
+        let issuer = || "https://id.example.com".to_owned();
+        let subject = |subject: &str| Selection::Subject {
+            issuer: issuer(),
+            subject: subject.into(),
+        };
+        let session = |session: &str| Selection::ProviderSession {
+            issuer: issuer(),
+            session: session.into(),
+        };
+        for (which, expected) in [
+            (subject("alice"), true),
+            (subject("bob"), false),
+            (session("p1"), true),
+            (session("p2"), false),
+            (Selection::Everyone, true),
+        ] {
+            let recent = RecentEndings::default();
+            let before = recent.mark();
+            recent.remember(&which, record().created);
+            assert_eq!(recent.concern(&record(), before), expected, "{which:?}");
+            assert!(!recent.concern(&record(), recent.mark()), "{which:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_for_lack_of_room_refuses_and_what_is_old_does_not() {
+        let recent = RecentEndings::default();
+        let other = Selection::Subject {
+            issuer: "https://id.example.com".into(),
+            subject: "bob".into(),
+        };
+        let early = recent.mark();
+        for _ in 0..=MAX_REMEMBERED {
+            recent.remember(&other, record().created);
+        }
+        assert!(recent.concern(&record(), early));
+        assert!(!recent.concern(&record(), recent.mark()));
+
+        let recent = RecentEndings::default();
+        let mark = recent.mark();
+        recent.remember(&Selection::Everyone, record().created);
+        recent.remember(&other, record().created.plus_seconds(REMEMBERED + 1));
+        assert_eq!(recent.recent().all.len(), 1);
+        assert!(!recent.concern(&record(), mark));
+    }
+}

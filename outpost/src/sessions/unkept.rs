@@ -1,0 +1,86 @@
+//! What a provider said of sessions, and the store could not keep.
+//!
+//! A provider that hands out a new refresh token takes the old one back, and some end the session
+//! when that comes again (RFC 9700 §4.14.2). So what the store cannot take is kept here until it
+//! can, and until then nothing is asked with what the store has.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gatepost_session::SessionId;
+
+use crate::outpost::Clock;
+use crate::store::{SessionRecord, SessionStore, StoreUnavailable};
+
+/// How often to try.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The renewed sessions that the store does not have yet.
+#[derive(Debug, Default)]
+pub(super) struct Unkept(Mutex<HashMap<SessionId, Slot>>);
+
+/// One of them; `None` when it is kept. One at a time tries.
+type Slot = Arc<tokio::sync::Mutex<Option<SessionRecord>>>;
+
+impl Unkept {
+    /// Keeps a session as soon as the store takes it, for as long as it may last.
+    pub(super) fn keep_later(
+        self: &Arc<Self>,
+        renewed: SessionRecord,
+        store: Arc<dyn SessionStore>,
+        clock: Clock,
+    ) {
+        tracing::warn!("a renewed session cannot be kept now: it is when the store is back");
+        let (id, ends) = (renewed.id.clone(), renewed.ends);
+        let slot: Slot = Arc::new(tokio::sync::Mutex::new(Some(renewed)));
+        self.slots().insert(id.clone(), slot);
+        let unkept = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(TRY_EVERY).await;
+                let Some(unkept) = unkept.upgrade() else {
+                    return;
+                };
+                if unkept.settle(&id, &*store).await.is_ok() {
+                    return;
+                }
+                if ends <= clock.now() {
+                    unkept.slots().remove(&id);
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Has the store keep what it could not keep of a session, if there is something.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreUnavailable`], and then the provider must not be asked with what the store has.
+    pub(super) async fn settle(
+        &self,
+        id: &SessionId,
+        store: &dyn SessionStore,
+    ) -> Result<(), StoreUnavailable> {
+        let slot = self.slots().get(id).cloned();
+        let Some(slot) = slot else {
+            return Ok(());
+        };
+        let mut renewed = slot.lock().await;
+        if let Some(record) = renewed.as_ref() {
+            // A session that has ended meanwhile needs nothing more.
+            store.update(record.clone()).await?;
+            *renewed = None;
+        }
+        let mut slots = self.slots();
+        if slots.get(id).is_some_and(|own| Arc::ptr_eq(own, &slot)) {
+            slots.remove(id);
+        }
+        Ok(())
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<SessionId, Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
