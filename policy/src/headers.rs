@@ -8,9 +8,11 @@ use core::fmt;
 
 use gatepost_session::Claims;
 
+use self::shapes::Shapes;
 use crate::decide::Permit;
 
 mod believed;
+mod shapes;
 
 /// Carries the plugin's verdict to the routers behind it. Always Gatepost's own, never a client's.
 pub const VERDICT_HEADER: &str = "X-Gatepost-Verdict";
@@ -192,9 +194,7 @@ pub struct HeaderRules {
     entries: Vec<Entry>,
     /// Names of other systems that are left alone all the same.
     kept: Vec<HeaderName>,
-    /// Bit n is set where one of the names has n bytes: tells most headers of a request from ours
-    /// without looking at them. A name has at most 128 bytes, and those of 128 share bit 0.
-    lengths: u128,
+    shapes: Shapes,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,18 +226,16 @@ impl HeaderRules {
         Self::of(entries, Vec::new())
     }
 
-    /// The one place that makes rules: the lengths are always those of the names.
+    /// The one place that makes rules: the shapes are always those of the names.
     fn of(entries: Vec<Entry>, kept: Vec<HeaderName>) -> Self {
         let names = entries.iter().map(|entry| entry.name.as_str());
-        let lengths = names
+        let shapes = names
             .chain([VERDICT_HEADER, RULE_HEADER])
-            .fold(believed::LENGTHS, |lengths, name| {
-                lengths | length_bit(name.len())
-            });
+            .fold(believed::SHAPES, Shapes::and);
         Self {
             entries,
             kept,
-            lengths,
+            shapes,
         }
     }
 
@@ -274,7 +272,7 @@ impl HeaderRules {
     /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
     /// Names are therefore compared without case and with all such characters alike.
     pub fn owns(&self, name: &[u8]) -> bool {
-        let own = self.lengths & length_bit(name.len()) != 0
+        let own = self.shapes.may_be(name)
             && (same_folded(name, VERDICT_HEADER)
                 || same_folded(name, RULE_HEADER)
                 || self.sets(name)
@@ -369,11 +367,6 @@ fn preset_entries(preset: Preset, application: &str) -> Vec<(&'static str, Sourc
         .into(),
         Preset::None => Vec::new(),
     }
-}
-
-/// The bit that stands for names of this length.
-const fn length_bit(length: usize) -> u128 {
-    1 << (length % 128)
 }
 
 /// Compares names the way upstreams in the manner of CGI do. `own` has letters, digits and `-`.

@@ -4,7 +4,8 @@
 //! would be whoever it says. What an application takes from its clients on purpose
 //! (`X-Auth-Token`, `X-Auth-Key`, `X-User-Id`) is not among them.
 
-use super::{length_bit, same_folded};
+use super::same_folded;
+use super::shapes::{Shapes, character_bit};
 
 /// What the names of whole families begin with: Authelia and CGI (`Remote-User`), Kubernetes
 /// (`X-Remote-User`), Grafana and Gitea, authentik, oauth2-proxy, Vouch, Pomerium, Google's proxy,
@@ -81,15 +82,15 @@ pub(super) const USUAL: [&str; 26] = [
     "X-Authentik-Uid",
 ];
 
-/// The lengths of [`NAMES`], as the bits that stand for them.
-pub(super) const LENGTHS: u128 = {
-    let mut lengths = 0;
+/// The shapes of [`NAMES`].
+pub(super) const SHAPES: Shapes = {
+    let mut shapes = Shapes::NONE;
     let mut rest: &[&str] = &NAMES;
     while let [name, others @ ..] = rest {
-        lengths |= length_bit(name.len());
+        shapes = shapes.and(name);
         rest = others;
     }
-    lengths
+    shapes
 };
 
 /// By the first letter of a prefix, the bits that stand for its third character: tells most headers
@@ -101,21 +102,12 @@ const HEADS: [u32; 32] = {
         if let [first, _, third, ..] = prefix.as_bytes()
             && let Some((_, [bits, ..])) = heads.split_at_mut_checked((*first & 31) as usize)
         {
-            *bits |= third_bit(*third);
+            *bits |= character_bit(*third);
         }
         rest = others;
     }
     heads
 };
-
-/// The bit that stands for a character, without case; all that are no letters share one.
-const fn third_bit(byte: u8) -> u32 {
-    if byte.is_ascii_alphabetic() {
-        1 << (byte & 31)
-    } else {
-        1
-    }
-}
 
 /// Whether a header of this name is one of [`NAMES`] in some spelling.
 pub(super) fn is_name(name: &[u8]) -> bool {
@@ -128,7 +120,7 @@ pub(super) fn has_prefix(name: &[u8]) -> bool {
         return false;
     };
     let heads = HEADS.get(usize::from(*first & 31)).copied();
-    if heads.unwrap_or_default() & third_bit(*third) == 0 {
+    if heads.unwrap_or_default() & character_bit(*third) == 0 {
         return false;
     }
     let begins = |prefix: &&str| {
