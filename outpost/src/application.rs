@@ -1,5 +1,7 @@
 //! An application as the outpost serves it.
 
+use std::sync::Arc;
+
 use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
 };
@@ -82,6 +84,11 @@ impl Application {
             Verifier::new(ring, settings.audience.clone()),
             |verifier, provider| verifier.with_issuer(provider.settings().issuer.as_str()),
         );
+        let asks_alike = previous.is_some_and(|previous| {
+            let own = providers.iter().map(Arc::as_ptr);
+            previous.headers == settings.headers
+                && previous.providers.iter().map(Arc::as_ptr).eq(own)
+        });
         let prefix = settings.prefix.clone();
         let sign_in = match settings.mode {
             Mode::Single => SignIn::OnHost(prefix.clone()),
@@ -104,7 +111,7 @@ impl Application {
             machines: match &settings.machines {
                 Some(machines) => {
                     let previous = previous.and_then(|previous| previous.machines.as_ref());
-                    let machines = Machines::new(machines.clone(), previous);
+                    let machines = Machines::new(machines.clone(), previous, asks_alike);
                     Some(machines.ok_or(DeployError::NoRandomness)?)
                 }
                 None => None,

@@ -128,7 +128,16 @@ impl Machines {
     /// The programs that these settings allow, of which none is known yet but by `previous`, the
     /// same application's before its settings changed; `None` when the operating system has no
     /// randomness.
-    pub fn new(settings: MachineSettings, previous: Option<&Self>) -> Option<Self> {
+    ///
+    /// What was found out is believed further where that would come out the same: with these
+    /// settings, and where `asks_alike` says so of providers and claims.
+    pub fn new(
+        settings: MachineSettings,
+        previous: Option<&Self>,
+        asks_alike: bool,
+    ) -> Option<Self> {
+        let held = previous.filter(|previous| asks_alike && previous.settings == settings);
+        let held = held.map_or_else(|| kept(settings.cache), |previous| previous.held.clone());
         let (key, remembered) = match previous {
             Some(previous) => (previous.key.clone(), previous.remembered.clone()),
             None => {
@@ -138,7 +147,7 @@ impl Machines {
             }
         };
         Some(Self {
-            held: kept(settings.cache),
+            held,
             refused: kept(REFUSED_SECONDS),
             remembered,
             turns: Turns::new(MAX_ASKED_AT_ONCE, MAX_ASKED_OF_ONE),

@@ -458,14 +458,20 @@ async fn a_reload_forgets_no_attempt_and_no_credentials_that_held() {
     let world = world("machines: basic").await;
     let owner = basic("robot", "r0b:t&pass");
     call(&world, &owner).await.expect(200);
+    let reload = |settings: &str| {
+        let yaml = configuration(&world.provider, KEY_A, &applications(settings));
+        let config = Config::parse(&yaml, []).expect("a configuration");
+        world.outpost.redeploy(&config).expect("redeployed");
+    };
+    // What changes nothing asks nothing again.
+    reload("machines: basic");
+    call(&world, &owner).await.expect(200);
+    assert_eq!(asked_by_programs(&world), 1);
     for number in 0..10 {
         let guess = basic("robot", &format!("guess {number}"));
         call(&world, &guess).await.expect(401);
     }
-    let settings = applications("machines: basic, machineTokens: {cache: 1m}");
-    let yaml = configuration(&world.provider, KEY_A, &settings);
-    let config = Config::parse(&yaml, []).expect("a configuration");
-    world.outpost.redeploy(&config).expect("redeployed");
+    reload("machines: basic, machineTokens: {cache: 1m}");
     call(&world, &basic("robot", "guess")).await.expect(429);
     call(&world, &owner).await.expect(200);
 }
