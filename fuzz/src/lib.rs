@@ -66,6 +66,7 @@ pub fn now() -> NumericDate {
 pub fn ask(peer: &str, mut request: Request<Body>) -> Response<Body> {
     static OUTPOST: LazyLock<(tokio::runtime::Runtime, Router)> = LazyLock::new(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
             .build()
             .expect("a runtime");
         let outpost: Arc<Outpost> = Outpost::new(&config(), Clock::new(now)).expect("an outpost");
