@@ -35,7 +35,8 @@ const DOMAIN: [(&str, Start); 5] = [
     }),
 ];
 
-const SINGLE: [(&str, Start); 6] = [
+/// Every way to stand in front of one application, as the docs show it.
+pub(crate) const SINGLE: [(&str, Start); 6] = [
     ("HAProxy", |site| {
         Haproxy::start(site, "haproxy/single.cfg", &["wiki"])
     }),
