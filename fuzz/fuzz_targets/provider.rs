@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost::config::{Config, MachineSettings};
 use gatepost::provider::{Provider, TokenRules, UncheckedLogoutToken};
-use gatepost::store::{Identity, Secret};
+use gatepost_base::{Identity, Secret};
 use gatepost_session::NumericDate;
 use libfuzzer_sys::fuzz_target;
 use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gatepost::config::Config;
-use gatepost::outpost::Clock;
-use gatepost::store::{self, Identity, Secret, SessionRecord};
+use gatepost::store::{self, SessionRecord};
+use gatepost_base::Clock;
+use gatepost_base::{Identity, Secret};
 use gatepost_session::{Claims, NumericDate};
 
 /// How many are written at once.

@@ -14,8 +14,8 @@ use crate::application::Application;
 use crate::machines;
 use crate::metrics::{self, Success};
 use crate::provider::{Provider, Refusal};
-use crate::store::Identity;
 use crate::web::Failure;
+use gatepost_base::Identity;
 
 /// The target of every line of the audit log.
 pub const TARGET: &str = "audit";

@@ -12,10 +12,10 @@ use gatepost_session::KeyId;
 
 use crate::authentik::{self, Follower, Settings};
 use crate::config::Config;
-use crate::contained;
 use crate::server::Source;
 use crate::traces::Traces;
 use crate::{logging, reload, server};
+use gatepost_base::contained;
 
 mod check;
 mod export;

@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq as _;
 use crate::application::Application;
 use crate::provider::Provider;
 use crate::return_to::ReturnTo;
-use crate::seal::SealingKeys;
+use gatepost_base::SealingKeys;
 
 #[cfg(test)]
 mod tests;

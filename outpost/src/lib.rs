@@ -19,8 +19,6 @@ pub mod authentik;
 pub mod authority;
 pub mod cli;
 pub mod config;
-pub mod contained;
-mod files;
 #[cfg(test)]
 mod fixture;
 pub mod flow;
@@ -35,7 +33,6 @@ pub mod provider;
 pub mod reload;
 pub mod return_to;
 pub mod revocation;
-pub mod seal;
 pub mod server;
 pub mod sessions;
 pub mod store;

@@ -21,7 +21,7 @@ use crate::config::{Grant, MachineSettings, SessionTimes};
 use crate::limits::{Client, TooMany};
 use crate::outpost::Outpost;
 use crate::provider::{CredentialsError, Holder, Provider, Refusal, TokenRules, unchecked_issuer};
-use crate::store::Secret;
+use gatepost_base::Secret;
 
 mod attempts;
 mod credentials;

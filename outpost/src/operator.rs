@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit;
 use crate::outpost::Outpost;
-use crate::seal::SealingKeys;
 use crate::store::{Selection, SessionRecord, StoreUnavailable};
+use gatepost_base::SealingKeys;
 
 /// The path on the metrics listener.
 pub const PATH: &str = "/sessions";

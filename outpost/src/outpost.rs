@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatepost_session::{NumericDate, Purpose};
+use gatepost_session::Purpose;
 
 use crate::application::{Application, Providers};
 use crate::applications::Applications;
@@ -17,47 +17,15 @@ use crate::machines::Attempts;
 use crate::metrics::Timings;
 use crate::pages::Pages;
 use crate::provider::{HttpError, Provider};
-use crate::seal::SealingKeys;
 use crate::sessions::{Endings, Renewals};
 use crate::store::{self, OpenStoreError, SessionStore, TimedStore};
 use crate::traefik;
 use crate::trust::{TrustedProxies, Unbelieved};
 use crate::web::Endpoint;
+use gatepost_base::{Clock, SealingKeys};
 
 /// How often ended sessions are dropped from the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-
-/// Tells the time. Handed in, so that tests can move it.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> NumericDate + Send + Sync>);
-
-impl Clock {
-    /// The system's clock.
-    pub fn system() -> Self {
-        Self::new(|| {
-            let since = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            NumericDate::from_seconds(since.as_secs())
-        })
-    }
-
-    /// A clock that asks `now`.
-    pub fn new(now: impl Fn() -> NumericDate + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
-    }
-
-    /// The time.
-    pub fn now(&self) -> NumericDate {
-        (self.0)()
-    }
-}
-
-impl std::fmt::Debug for Clock {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Clock")
-    }
-}
 
 /// Everything that follows from a configuration. Replaced as a whole when that changes, so one
 /// request never sees two of them.

@@ -24,8 +24,8 @@ use tokio::task::AbortHandle;
 use url::Url;
 
 use crate::config::{ClientAuthentication, ProviderSettings};
-use crate::contained::contained;
 use claims::ClaimMap;
+use gatepost_base::contained::contained;
 use http::{HttpClient, HttpOptions};
 
 mod access_token;

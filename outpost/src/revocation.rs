@@ -16,7 +16,7 @@ use gatepost_session::revoked::{HEADER_BYTES, Header, RevokedKey, RevokedList};
 use gatepost_session::{Claims, NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{self, Readable};
+use gatepost_base::files::{self, Readable};
 
 /// For how long an entry stays beyond the end of the windows that it is about, in seconds: the
 /// clock of a proxy may be late.

@@ -13,9 +13,10 @@ use hyper_util::rt::TokioTimer;
 use crate::authentik::Follower;
 use crate::config::Config;
 use crate::metrics::{InstallError, Metrics};
-use crate::outpost::{Clock, DeployError, Outpost};
+use crate::outpost::{DeployError, Outpost};
 use crate::tls::{Identity, IdentityError};
 use crate::{reload, web};
+use gatepost_base::Clock;
 
 mod operations;
 

@@ -10,7 +10,8 @@ use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, Sessi
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
 use crate::provider::{SignInError, SignedIn};
-use crate::store::{Identity, Selection, SessionRecord, StoreUnavailable};
+use crate::store::{Selection, SessionRecord, StoreUnavailable};
+use gatepost_base::Identity;
 
 mod ending;
 mod meanwhile;

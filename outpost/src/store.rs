@@ -1,19 +1,16 @@
 //! The session store: what the outpost remembers of those who are signed in, and of what was ended
 //! before its time.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatepost_session::{Claims, KeyRing, NumericDate, SessionId};
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use gatepost_session::{KeyRing, NumericDate, SessionId};
 
 use crate::config::{SessionTimes, StoreSettings};
-use crate::outpost::Clock;
 use crate::revocation::Revocation;
+use gatepost_base::{Clock, Identity, Secret};
 
 mod embedded;
 mod ending;
@@ -31,89 +28,6 @@ pub use timed::TimedStore;
 
 /// How long a process that was killed may take to let go of its file.
 const FREE_WITHIN: Duration = Duration::from_secs(5);
-
-/// A token of the provider that must not be shown. Wiped when dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes charge of a secret.
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The secret itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(redacted)")
-    }
-}
-
-/// Who somebody is, as a provider said and the outpost verified.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The provider.
-    pub issuer: String,
-    /// The person's stable id there.
-    pub subject: String,
-    /// The name the person signs in with.
-    pub preferred_username: Option<String>,
-    /// The full name.
-    pub name: Option<String>,
-    /// The e-mail address.
-    pub email: Option<String>,
-    /// Whether the provider has verified the address.
-    pub email_verified: Option<bool>,
-    /// All groups.
-    pub groups: Vec<String>,
-    /// How the person was authenticated: the context class.
-    pub acr: Option<String>,
-    /// How the person was authenticated: the methods.
-    pub amr: Vec<String>,
-    /// When the person last authenticated.
-    pub auth_time: Option<NumericDate>,
-    /// The claims beyond these that header rules name, each as one text.
-    pub extra: BTreeMap<String, String>,
-}
-
-impl Identity {
-    /// The claims of a session of this person at `audience`, with all groups: issued at one moment,
-    /// to be renewed from `renew_at`, in force until `ends`.
-    pub fn into_claims(
-        self,
-        audience: String,
-        session: SessionId,
-        issued: NumericDate,
-        renew_at: NumericDate,
-        ends: NumericDate,
-    ) -> Claims {
-        Claims {
-            iss: self.issuer,
-            sub: self.subject,
-            aud: audience,
-            sid: session,
-            iat: issued,
-            exp: ends,
-            rnw: renew_at,
-            nbf: None,
-            preferred_username: self.preferred_username,
-            name: self.name,
-            email: self.email,
-            email_verified: self.email_verified,
-            groups: self.groups,
-            grp_more: false,
-            acr: self.acr,
-            amr: self.amr,
-            auth_time: self.auth_time,
-            ext: self.extra.into_iter().collect(),
-        }
-    }
-}
 
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq)]

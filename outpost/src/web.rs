@@ -19,11 +19,11 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, StatusCode};
 use tracing::Instrument as _;
 
-use crate::contained::{Panicked, contained};
 use crate::metrics;
 use crate::outpost::{Deployment, Outpost};
 use crate::pages::{Language, Reader};
 use crate::traces;
+use gatepost_base::contained::{Panicked, contained};
 
 mod backchannel_logout;
 mod callback;

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::skip::SkipPaths;
-use crate::store::Secret;
+use gatepost_base::Secret;
 
 /// What authentik says of an application that a file cannot.
 #[derive(Clone, Debug)]

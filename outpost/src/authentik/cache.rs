@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::api::Snapshot;
 use crate::config::{Config, StoreSettings};
-use crate::files::{self, Readable};
-use crate::seal::SealingKeys;
+use gatepost_base::SealingKeys;
+use gatepost_base::files::{self, Readable};
 
 /// What the file is, which is authenticated with it.
 const CONTEXT: &str = "gatepost authentik cache v1";

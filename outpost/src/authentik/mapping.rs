@@ -23,7 +23,7 @@ use crate::config::{
     Route, SignOut, Unserved, UnverifiedEmail,
 };
 use crate::provider::{KnownProvider, PublicAddress};
-use crate::store::Secret;
+use gatepost_base::Secret;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::config::{Config, ConfigError};
-use crate::store::Secret;
+use gatepost_base::Secret;
 
 /// Whose forwarded headers authentik's outposts believe unless told otherwise: whoever is on this
 /// machine or in a private network, as containers are to each other.

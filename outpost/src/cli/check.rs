@@ -10,9 +10,10 @@ use crate::application::Application;
 use crate::config::{
     Config, Grant, MachineSettings, Mode, ProviderSettings, SignOut, StoreSettings,
 };
-use crate::outpost::{Clock, Deployment};
+use crate::outpost::Deployment;
 use crate::provider::{ClientVerdict, DiscoveryError, Provider, SignInError, Summary};
 use crate::store::{self, Start};
+use gatepost_base::Clock;
 
 mod walk;
 

@@ -8,7 +8,7 @@ use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, MAX_TOKEN_BYTES, Verifier};
 use serde_json::Value;
 
 use super::{ConfigFile, complain, say};
-use crate::outpost::Clock;
+use gatepost_base::Clock;
 
 pub(super) fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
     let config = file.load()?;

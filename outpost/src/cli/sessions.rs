@@ -10,8 +10,8 @@ use super::healthcheck::reachable;
 use super::{ConfigFile, complain, say};
 use crate::config::Config;
 use crate::operator::{self, Answer, Question};
-use crate::outpost::Clock;
-use crate::seal::SealingKeys;
+use gatepost_base::Clock;
+use gatepost_base::SealingKeys;
 
 /// Whose sessions to end.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use gatepost_policy::Scheme;
 use zeroize::Zeroizing;
 
-use crate::store::Secret;
+use gatepost_base::Secret;
 
 /// The longest value that is looked at, in bytes.
 const MAX_BYTES: usize = 24 * 1024;

@@ -11,7 +11,7 @@ use super::unchecked::{Outline, Unchecked, is_for, media_type, text, time};
 use super::{ALGORITHMS, Provider, SignInError, Unavailable};
 use crate::config::MachineSettings;
 use crate::limits::TooMany;
-use crate::store::{Identity, Secret};
+use gatepost_base::{Identity, Secret};
 
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;

@@ -7,7 +7,7 @@ use openidconnect::AdditionalClaims;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::store::Identity;
+use gatepost_base::Identity;
 
 /// The most groups that are kept. More are no list of groups but a mistake.
 const MAX_GROUPS: usize = 10_000;

@@ -10,7 +10,7 @@ use super::access_token::{
 use super::post::{Client, Form, TOKEN_ENDPOINT};
 use super::{Provider, SignInError};
 use crate::config::{Grant, MachineSettings};
-use crate::store::Secret;
+use gatepost_base::Secret;
 
 const INTROSPECTION_ENDPOINT: &str = "introspection endpoint";
 

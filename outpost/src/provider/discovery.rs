@@ -7,7 +7,7 @@ use url::Url;
 use super::http::{HttpClient, HttpError};
 use super::{ALGORITHMS, Metadata};
 use crate::config::ProviderSettings;
-use crate::contained::Panicked;
+use gatepost_base::contained::Panicked;
 
 /// Why a provider cannot be used, in words for an operator.
 #[derive(Debug, thiserror::Error)]

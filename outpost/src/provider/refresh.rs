@@ -11,7 +11,7 @@ use super::sign_in::{as_map, verified};
 use super::tokens::NoTokens;
 use super::{Provider, discovery};
 use crate::provider::SignInError;
-use crate::store::{Identity, Secret};
+use gatepost_base::{Identity, Secret};
 
 /// How long a provider may take to show that it is there.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);

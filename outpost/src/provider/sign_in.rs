@@ -30,7 +30,7 @@ use super::{
 use crate::config::{SignOut, UnverifiedEmail};
 use crate::flow::PendingSignIn;
 use crate::return_to::ReturnTo;
-use crate::store::{Identity, Secret};
+use gatepost_base::{Identity, Secret};
 
 /// How far an ID token's `iat` may lie in the future, in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 60;

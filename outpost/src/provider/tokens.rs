@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::post::{Answer, Form, TOKEN_ENDPOINT};
 use super::{Discovered, IdToken, Provider, SignInError};
-use crate::store::Secret;
+use gatepost_base::Secret;
 
 /// The tokens of a person, of which nothing has been verified.
 #[derive(Debug)]

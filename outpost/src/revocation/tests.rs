@@ -1,7 +1,7 @@
 use gatepost_session::revoked::{HEADER_BYTES, Header, InvalidList, is_revoked};
 
 use super::*;
-use crate::store::Identity;
+use gatepost_base::Identity;
 
 fn at(seconds: u64) -> NumericDate {
     NumericDate::from_seconds(seconds)

@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 
 use super::meanwhile::{Mark, RecentEndings};
 use crate::config::SessionTimes;
-use crate::outpost::Clock;
 use crate::revocation::{Revocation, Revocations};
 use crate::store::{Ending, Outcome, Selection, SessionRecord, SessionStore, StoreUnavailable};
+use gatepost_base::Clock;
 
 /// How often other replicas' revocations are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -280,7 +280,8 @@ impl Endings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Identity, MemoryStore, Secret, SessionRecord};
+    use crate::store::{MemoryStore, SessionRecord};
+    use gatepost_base::{Identity, Secret};
     use gatepost_session::SessionId;
 
     fn record(id: &SessionId, issued: NumericDate, times: &SessionTimes) -> SessionRecord {

@@ -89,7 +89,7 @@ fn means(which: &Selection, record: &SessionRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Identity, Secret};
+    use gatepost_base::{Identity, Secret};
     use gatepost_session::SessionId;
 
     fn record() -> SessionRecord {

@@ -12,11 +12,12 @@ use super::unkept::Unkept;
 use crate::application::Application;
 use crate::audit;
 use crate::config::SessionTimes;
-use crate::contained::{Panicked, contained};
 use crate::metrics::{self, Confirmed};
-use crate::outpost::{Clock, Deployment, Outpost};
+use crate::outpost::{Deployment, Outpost};
 use crate::provider::{Provider, RefreshError, SignInError, Unavailable};
 use crate::store::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
+use gatepost_base::Clock;
+use gatepost_base::contained::{Panicked, contained};
 
 /// How long to wait for another replica that renews the same session, of whom the window is over.
 const PATIENCE: Duration = Duration::from_secs(20);

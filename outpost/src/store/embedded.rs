@@ -21,7 +21,7 @@ use super::{
 };
 use crate::config::SessionTimes;
 use crate::revocation::Revocation;
-use crate::seal::SealingKeys;
+use gatepost_base::SealingKeys;
 
 mod file;
 mod row;

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Identity, Secret, Selection, SessionRecord};
-use crate::seal::SealingKeys;
+use super::{Selection, SessionRecord};
+use gatepost_base::SealingKeys;
+use gatepost_base::{Identity, Secret};
 
 /// What is written now.
 const VERSION: u8 = 2;
@@ -55,8 +56,8 @@ pub(super) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>
         audience: record.audience.clone(),
         identity: record.identity.clone(),
         provider_session: record.provider_session.clone(),
-        refresh_token: record.refresh_token.clone().map(|secret| secret.0),
-        id_token: record.id_token.0.clone(),
+        refresh_token: record.refresh_token.clone().map(Secret::into_zeroizing),
+        id_token: record.id_token.clone().into_zeroizing(),
         created: record.created,
         confirmed: Some(record.confirmed),
     };
@@ -84,8 +85,8 @@ pub(super) fn open(
         audience: body.audience,
         identity: body.identity,
         provider_session: body.provider_session,
-        refresh_token: body.refresh_token.map(Secret),
-        id_token: Secret(body.id_token),
+        refresh_token: body.refresh_token.map(Secret::from),
+        id_token: Secret::from(body.id_token),
         created: body.created,
         confirmed: body.confirmed.unwrap_or(body.created),
         last_seen: times.last_seen,

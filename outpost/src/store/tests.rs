@@ -1,6 +1,7 @@
 //! What every store does alike. Redis is tested end to end, where there is one.
 
 use super::*;
+use gatepost_base::{Identity, Secret};
 
 mod endings;
 
@@ -316,7 +317,7 @@ const VERSION_1: &str = r#"{
 async fn a_file_of_the_version_before_keeps_its_sessions_and_a_later_one_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
-    let keys = crate::seal::SealingKeys::new(&ring(&KEYS), gatepost_session::Purpose::Store);
+    let keys = gatepost_base::SealingKeys::new(&ring(&KEYS), gatepost_session::Purpose::Store);
     let mut row = Vec::new();
     for time in [10_u64, 20, 1_000] {
         row.extend(time.to_be_bytes());

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gatepost::operator::{self, Answer, Question};
-use gatepost::seal::SealingKeys;
+use gatepost_base::SealingKeys;
 use gatepost_session::revoked::{HEADER_BYTES, Header, InvalidList, is_revoked};
 use gatepost_session::{Claims, KeyRing, NumericDate, Purpose, SessionId};
 use serde_json::{Value, json};

@@ -11,12 +11,13 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use gatepost::config::Config;
 use gatepost::config::SessionTimes;
-use gatepost::outpost::{Clock, Outpost};
+use gatepost::outpost::Outpost;
 use gatepost::revocation::Revocation;
 use gatepost::store::{
     Ending, MemoryStore, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable,
 };
 use gatepost::web;
+use gatepost_base::Clock;
 use gatepost_session::{NumericDate, SessionId};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;

@@ -9,7 +9,7 @@ use gatepost_session::{Claims, NumericDate, SessionId};
 
 use super::{Reply, Wrong};
 use crate::application::Application;
-use crate::outpost::Clock;
+use gatepost_base::Clock;
 
 /// How long ago the session that a plugin is shown ended: a proxy's clock is not that slow, so it
 /// opens nothing anywhere.

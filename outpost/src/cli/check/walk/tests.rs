@@ -5,7 +5,7 @@ use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate, WindowError};
 
 use super::*;
 use crate::fixture::{application, deployment};
-use crate::outpost::Clock;
+use gatepost_base::Clock;
 
 fn reply(status: u16, location: Option<&str>, body: &str) -> Reply {
     Reply {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Who may read a file, whatever the process's umask says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readable {
+pub enum Readable {
     /// The user that the outpost runs as.
     ByOwner,
     /// Every user.
@@ -30,7 +30,7 @@ impl Readable {
 /// # Errors
 ///
 /// When it cannot be written, and then the file before stays.
-pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> std::io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8], readable: Readable) -> std::io::Result<()> {
     // A bare name has the empty path as its parent, which is the working folder.
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,

@@ -1,0 +1,22 @@
+//! The ground that every part of the outpost stands on.
+//!
+//! - [`Clock`]: the time, which tests can move.
+//! - [`Secret`]: text that no log shows and that is wiped when it is dropped.
+//! - [`Identity`]: a person, as a provider stated and the outpost verified.
+//! - [`SealingKeys`]: encrypts and authenticates what leaves the process.
+//! - [`files`]: replaces a file atomically.
+//! - [`contained`]: limits a panic to the request that caused it.
+//!
+//! This crate knows neither OpenID Connect nor HTTP, stores or configuration.
+
+mod clock;
+pub mod contained;
+pub mod files;
+mod identity;
+mod seal;
+mod secret;
+
+pub use clock::Clock;
+pub use identity::Identity;
+pub use seal::SealingKeys;
+pub use secret::Secret;
