@@ -13,7 +13,7 @@ use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain, cargo};
 use self::counts::Counts;
 use crate::{build, js, setup};
 
-/// The tests that `cargo test` leaves out, because they need more than Rust.
+/// The suites of end-to-end tests: test programs of `gatepost-e2e`.
 const E2E_SUITES: &[&str] = &[
     "scenarios",
     "attacks",
@@ -22,8 +22,8 @@ const E2E_SUITES: &[&str] = &[
     "authentik",
 ];
 
-/// The test of the plugin as it is built.
-const GUEST_SUITE: &[&str] = &["--package", "gatepost-plugin", "--test", "guest"];
+/// The test program of `gatepost-plugin` that runs the plugin as it is built.
+const GUEST_SUITE: &str = "guest";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -146,14 +146,10 @@ impl Section {
                         "-D warnings -A rustdoc::private-intra-doc-links",
                     ),
             ),
-            // Without the scenarios, which their crate leaves out of what runs by default.
-            Self::Unit => {
-                tests(cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]).args(filter))
-            }
+            Self::Unit => tests(cargo_test().args(filter)),
             Self::Guest => {
                 build::default_plugin()?;
-                let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
-                tests(command.args(GUEST_SUITE).args(filter))
+                tests(&mut ignored_tests(GUEST_SUITE, filter))
             }
             Self::Js => {
                 js::build(None)?;
@@ -164,9 +160,7 @@ impl Section {
                 build::default_plugin()?;
                 build::outpost()?;
                 js::build(None)?;
-                let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
-                command.args(["--package", "gatepost-e2e", "--test", suite]);
-                tests(command.args(filter))
+                tests(&mut ignored_tests(suite, filter))
             }
         }
     }
@@ -212,10 +206,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn lints() -> Result<Counts> {
     let mut counts = check(&mut clippy(&["--workspace", "--all-targets"]))?;
-    counts += check(&mut clippy(GUEST_SUITE))?;
-    for suite in E2E_SUITES {
-        counts += check(&mut clippy(&["--package", "gatepost-e2e", "--test", suite]))?;
-    }
     // Clippy belongs to one compiler; Debian's has none for the plugin's target.
     if WasmToolchain::ANY.ensure()? == Source::Rustup {
         let plugin = ["--package", "gatepost-plugin", "--target", TARGET];
@@ -229,6 +219,22 @@ fn lints() -> Result<Counts> {
 fn clippy(arguments: &[&str]) -> Command {
     let mut command = cargo(&["clippy", "--locked"]);
     command.args(arguments).args(["--", "--deny", "warnings"]);
+    command
+}
+
+/// `cargo test` of the whole workspace, ready for more arguments.
+///
+/// Always of the whole, though one test program may be asked for: cargo compiles dependencies with
+/// the features that the selected packages need, so each other selection compiles them once more.
+fn cargo_test() -> Command {
+    cargo(&["test", "--locked", "--no-fail-fast", "--workspace"])
+}
+
+/// The tests of one test program that are ignored by default, because they need more than Rust.
+fn ignored_tests(suite: &str, filter: Option<&str>) -> Command {
+    let mut command = cargo_test();
+    command.args(["--test", suite]).args(filter);
+    command.args(["--", "--ignored"]);
     command
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 /// Row A14: a rule that is written at the outpost holds, though the plugin knows nothing of it.
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_rule_at_the_outpost_holds_behind_a_plugin_without_one() -> Result<()> {
     let app = ApplicationSpec::new("app")
         .set("public", &json!(["/public/*"]))

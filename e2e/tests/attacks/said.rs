@@ -63,6 +63,7 @@ const SAID: &[(&str, &[&str])] = &[
 
 /// Rows A2 and A3: no header of a client chooses the application, the path or the method.
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nothing_that_a_client_says_of_its_request_is_believed() -> Result<()> {
     for shown in &SHOWN {
         let site = site(shown)?;
@@ -75,6 +76,7 @@ fn nothing_that_a_client_says_of_its_request_is_believed() -> Result<()> {
 
 /// Rows A2 and A3: nor through a load balancer, which hands all of it on and is believed.
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nothing_that_a_client_says_through_a_load_balancer_is_believed() -> Result<()> {
     for shown in SHOWN.iter().filter(|shown| shown.can_be_balanced()) {
         let site = site(shown)?;

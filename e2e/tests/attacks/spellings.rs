@@ -110,6 +110,7 @@ fn mixtures(own: &str, other: &str) -> Vec<String> {
 
 /// Row A1: a value that holds two hosts is not routed by one of them and asked about by the other.
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn two_hosts_in_one_value_open_neither() -> Result<()> {
     for (front, start) in DOMAIN {
         let site = Site::builder("outpost/domain.yaml")
@@ -178,6 +179,7 @@ fn two_hosts_in_one_value_open_neither() -> Result<()> {
 /// is the application's own goes on: cookies on one line and on several, in their order, and
 /// WebSockets. Then everything of the outpost's own paths, none of which opens the application.
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn names_and_cookies_mean_the_same_through_every_proxy() -> Result<()> {
     for (front, start) in SINGLE {
         let site = Site::builder("outpost/single.yaml").start()?;
@@ -336,6 +338,7 @@ fn own_paths_open_nothing(site: &Site, front: &str, host: &str) -> Result<()> {
 
 /// Every attack on the proxies that the other tests leave out. What is left is theirs alone.
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_attack_gets_past_haproxy_caddy_or_envoy() -> Result<()> {
     for (front, start) in SINGLE.into_iter().take(3) {
         let site = Site::builder("outpost/single.yaml")

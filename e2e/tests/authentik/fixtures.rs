@@ -23,6 +23,7 @@ for path, model in [
 "#;
 
 #[test]
+#[ignore = "needs authentik's Python client: cargo xtask test"]
 fn the_answers_are_those_of_the_schema() -> Result<()> {
     let python = PythonPackage::AUTHENTIK_CLIENT.locate()?;
     let output = Command::new(python)

@@ -24,6 +24,7 @@ pub(crate) fn hands_on(header: &str) -> Value {
 }
 
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn single() -> Result<()> {
     let site = checks::site("outpost/single.yaml").start()?;
     let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
@@ -35,6 +36,7 @@ fn single() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn domain() -> Result<()> {
     let site = checks::site("outpost/domain.yaml").start()?;
     let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
@@ -46,6 +48,7 @@ fn domain() -> Result<()> {
 
 /// The configuration that people have from authentik's outposts, with its path.
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn authentik_path() -> Result<()> {
     let site = checks::site("outpost/single.yaml").start()?;
     let address = format!(
@@ -62,6 +65,7 @@ fn authentik_path() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn proxy_that_is_not_trusted_lets_nobody_pass() -> Result<()> {
     let site = checks::site("outpost/single.yaml")
         .outpost(&json!({ "trustedProxies": ["10.0.0.0/8"] }))

@@ -6,16 +6,19 @@ use gatepost_e2e::{ApplicationSpec, Stack};
 use serde_json::json;
 
 #[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn first_visit() -> Result<()> {
     browser::run("first_visit", &Stack::builder().start()?)
 }
 
 #[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn over_tls() -> Result<()> {
     browser::run("over_tls", &Stack::builder().tls().start()?)
 }
 
 #[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn denied_by_group() -> Result<()> {
     let app = ApplicationSpec::new("app").set("require", &json!({ "groups": ["admins"] }));
     browser::run(
@@ -25,23 +28,27 @@ fn denied_by_group() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn fetch_without_session() -> Result<()> {
     browser::run("fetch_without_session", &Stack::builder().start()?)
 }
 
 #[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn back_button() -> Result<()> {
     let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
     browser::run("back_button", &Stack::builder().application(app).start()?)
 }
 
 #[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn sign_out() -> Result<()> {
     browser::run("sign_out", &Stack::builder().start()?)
 }
 
 /// Every page, looked at by axe-core.
 #[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn pages() -> Result<()> {
     // Whom the outpost's rule refused too would see its page, and not the plugin's.
     let rule = json!({ "groups": ["admins"] });

@@ -79,6 +79,7 @@ fn named(answer: &Answer) -> Result<Value> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn who_signs_in_is_named_by_the_app_itself() -> Result<()> {
     let world = World::start()?;
     let app = world.app();
@@ -98,6 +99,7 @@ fn who_signs_in_is_named_by_the_app_itself() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn the_app_refuses_what_comes_around_traefik() -> Result<()> {
     let world = World::start()?;
     let (name, ring) = (world.app().name(), world.stack.keys().ring()?);
@@ -126,6 +128,7 @@ fn the_app_refuses_what_comes_around_traefik() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn the_app_follows_the_keys_file() -> Result<()> {
     let world = World::start()?;
     let (name, keys) = (world.app().name(), world.stack.keys());

@@ -6,6 +6,7 @@ use gatepost_e2e::{Client, Stack};
 use reqwest::{Method, StatusCode};
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn after_sign_out_the_browser_has_no_session() -> Result<()> {
     let stack = Stack::builder().start()?;
     let app = stack.app();

@@ -25,6 +25,7 @@ fn get(app: &Application, path: &str, cookie: &str) -> Result<RequestBuilder> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn response_that_the_app_breaks_off_reaches_the_client_broken_off() -> Result<()> {
     let (stack, cookie) = signed_in()?;
     let mut answer = get(stack.app(), "/upstream/abort", &cookie)?.send()?;
@@ -41,6 +42,7 @@ fn response_that_the_app_breaks_off_reaches_the_client_broken_off() -> Result<()
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn events_arrive_one_by_one() -> Result<()> {
     let (stack, cookie) = signed_in()?;
     // The second event is an hour away: were the response buffered, the first would never come.
@@ -53,6 +55,7 @@ fn events_arrive_one_by_one() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn large_body_passes_whole() -> Result<()> {
     let (stack, cookie) = signed_in()?;
     let body = vec![b'x'; 20_000_000];
@@ -79,6 +82,7 @@ fn open_socket(app: &Application, cookie: Option<&str>) -> Result<WebSocket<TcpS
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn websocket_opens_with_a_session() -> Result<()> {
     let (stack, cookie) = signed_in()?;
     let mut socket = open_socket(stack.app(), Some(&cookie))?;
@@ -92,6 +96,7 @@ fn websocket_opens_with_a_session() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn websocket_without_session_gets_401_and_no_redirect() -> Result<()> {
     let stack = Stack::builder().start()?;
     let error = open_socket(stack.app(), None).err().context("it opened")?;

@@ -16,6 +16,7 @@ use crate::PATIENCE;
 /// Row B8: however much of the list is left, and whoever was looked up before in vain, nobody in it
 /// gets in; and the outpost writes it whole again.
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn half_a_list_opens_for_nobody_in_it() -> Result<()> {
     let stack = Stack::builder().revoked_file().start()?;
     let page = stack.app().url("/");

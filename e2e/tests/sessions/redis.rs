@@ -24,6 +24,7 @@ fn settings(url: &str) -> serde_json::Value {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn whoever_is_signed_in_does_not_notice_that_redis_restarts() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut redis = Redis::start(folder.path(), &[])?;
@@ -48,6 +49,7 @@ fn whoever_is_signed_in_does_not_notice_that_redis_restarts() -> Result<()> {
 
 /// A renewal is due with every page, the store is away, and the window is open for long.
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_renewal_that_redis_hinders_is_put_off() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut redis = Redis::start(folder.path(), &[])?;
@@ -67,6 +69,7 @@ fn a_renewal_that_redis_hinders_is_put_off() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn keys_expire_by_themselves_and_tell_nothing() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(
@@ -89,6 +92,7 @@ fn keys_expire_by_themselves_and_tell_nothing() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn sessions_outlive_a_failover_by_sentinel() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut first = Redis::start(folder.path(), &[])?;
@@ -130,6 +134,7 @@ fn sessions_outlive_a_failover_by_sentinel() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_cluster_keeps_finds_and_ends_sessions() -> Result<()> {
     let folder = tempfile::tempdir()?;
     // A node also takes the port 10,000 above its own, which any connection may have at the moment.
@@ -190,6 +195,7 @@ fn certificates(folder: &Path) -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
     let folder = tempfile::tempdir()?;
     certificates(folder.path())?;
@@ -226,6 +232,7 @@ fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
 
 /// Part C: a Redis that drops keys when its memory is full drops sessions and what was revoked.
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
     let folder = tempfile::tempdir()?;
     for (policy, user, expected) in [
@@ -263,6 +270,7 @@ fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
 
 /// Part C: replicas do not come to Redis in the order of their clocks.
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn no_renewal_puts_the_end_of_a_window_back() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path(), &[])?;

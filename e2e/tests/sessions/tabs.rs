@@ -6,6 +6,7 @@ use gatepost_e2e::{Client, Journey, Stack};
 use reqwest::StatusCode;
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn five_tabs_end_in_five_pages() -> Result<()> {
     let stack = Stack::builder().start()?;
     let alice = Client::new()?;
@@ -34,6 +35,7 @@ fn five_tabs_end_in_five_pages() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn an_old_callback_leads_whoever_is_signed_in_on_and_nobody_else_in() -> Result<()> {
     let stack = Stack::builder().start()?;
     let page = stack.app().url("/x");

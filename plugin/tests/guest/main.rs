@@ -216,6 +216,7 @@ fn hostile_requests() -> Vec<(&'static str, Request)> {
 }
 
 #[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
 fn no_request_traps_the_guest_or_changes_the_next_answer() {
     let plugin = Plugin::built();
     let mut reused = plugin.start(&settings(&json!({})));
@@ -242,6 +243,7 @@ fn no_request_traps_the_guest_or_changes_the_next_answer() {
 }
 
 #[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
 fn usual_requests_leave_a_guest_small() {
     let plugin = Plugin::built();
     let mut guest = plugin.start(&settings(&json!({})));
@@ -257,6 +259,7 @@ fn usual_requests_leave_a_guest_small() {
 }
 
 #[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
 fn a_cookie_that_does_not_fit_the_buffer_is_not_the_one_before() {
     let plugin = Plugin::built();
     let mut guest = plugin.start(&settings(&json!({})));
@@ -271,6 +274,7 @@ fn a_cookie_that_does_not_fit_the_buffer_is_not_the_one_before() {
 }
 
 #[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
 fn a_response_that_breaks_off_ends_in_a_trap_that_harms_nothing() {
     let plugin = Plugin::built();
     let mut guest = plugin.start(&settings(&json!({})));
@@ -282,6 +286,7 @@ fn a_response_that_breaks_off_ends_in_a_trap_that_harms_nothing() {
 }
 
 #[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
 fn settings_that_cannot_be_served_neither_trap_nor_serve() {
     let plugin = Plugin::built();
     let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
@@ -330,6 +335,7 @@ fn settings_that_cannot_be_served_neither_trap_nor_serve() {
 /// Whoever measures how long a refusal takes learns neither which byte of a MAC was right nor
 /// which keys there are.
 #[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
 fn a_forged_session_is_as_much_work_wherever_it_is_wrong() {
     let good = good();
     let (signed, mac) = good.rsplit_once('.').expect("a MAC");
@@ -371,6 +377,7 @@ fn a_forged_session_is_as_much_work_wherever_it_is_wrong() {
 }
 
 #[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
 fn the_guest_needs_no_randomness_no_network_and_no_buffers() {
     for import in Plugin::built().imports() {
         for forbidden in [
@@ -489,6 +496,7 @@ fn without_nul(mut line: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
 fn the_guest_decides_as_the_same_code_does_natively() {
     let plugin = Plugin::built();
     let variants = [
