@@ -18,7 +18,7 @@ pub struct Compose {
 }
 
 impl Compose {
-    /// Reads a file; `path` is relative to `testdata/`.
+    /// Reads a file; `path` is relative to the checkout.
     ///
     /// All containers are at 127.0.0.1, where each has a port of its own: the labels that say a
     /// port within a container say that one.

@@ -26,11 +26,6 @@ pub fn artefacts_dir() -> PathBuf {
     target_dir().join("e2e")
 }
 
-/// Files that docs show and tests run.
-pub fn testdata() -> PathBuf {
-    root().join("testdata")
-}
-
 /// Where `cargo xtask plugin` puts the guest, whether or not it is there.
 pub fn plugin_wasm_path() -> PathBuf {
     from_env("GATEPOST_PLUGIN_WASM").unwrap_or_else(|| target_dir().join("plugin/plugin.wasm"))

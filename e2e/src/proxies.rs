@@ -1,5 +1,5 @@
 //! The proxies that can stand in front of a [`Site`](crate::Site), each configured by files of
-//! `testdata/` and started until it protects the site.
+//! `deploy/` and started until it protects the site.
 
 mod caddy;
 mod envoy;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::layout;
 
-/// A YAML file of `testdata/`, with texts such as host names and paths replaced by those of a
+/// A YAML file of `deploy/`, with texts such as host names and paths replaced by those of a
 /// running stack.
 ///
 /// The file stands there as docs show it, valid by itself; that is why it has no placeholder
@@ -19,7 +19,7 @@ use crate::layout;
 /// When the file cannot be read or is no YAML, and when a text to be replaced does not occur: the
 /// file has then changed and the caller has not.
 pub(crate) fn from_template(path: &str, replacements: &[(&str, &str)]) -> Result<Value> {
-    let path = layout::testdata().join(path);
+    let path = layout::root().join(path);
     let mut text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     for (shown, actual) in replacements {
         if !text.contains(shown) {
@@ -90,7 +90,11 @@ mod tests {
 
     #[test]
     fn template_that_has_changed_is_noticed() {
-        let error = from_template("traefik/single.yaml", &[("no such text", "x")]).unwrap_err();
+        let error = from_template(
+            "deploy/traefik/dynamic/plugin-single.yaml",
+            &[("no such text", "x")],
+        )
+        .unwrap_err();
         assert!(
             format!("{error:#}").contains("no longer contains"),
             "{error:#}"

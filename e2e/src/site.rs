@@ -1,7 +1,7 @@
 //! What stands behind a proxy: apps, the outpost and its provider.
 //!
 //! A [`Stack`](crate::Stack) has Traefik with the plugin in front; a [`Site`] leaves the front to
-//! one of the [`proxies`](crate::proxies), configured by the files of `testdata/` that the docs
+//! one of the [`proxies`](crate::proxies), configured by the files of `deploy/` that the docs
 //! show. Those files speak of `example.com`; a [`Site`] fits them to itself.
 
 use std::fs;
@@ -120,7 +120,7 @@ impl SiteBuilder {
         self
     }
 
-    /// The app `wiki` answers at this host, as the files of `testdata/` have it.
+    /// The app `wiki` answers at this host, as the files of `deploy/` have it.
     pub fn wiki_at(mut self, host: &str) -> Self {
         self.wiki_host = Some(host.to_owned());
         self
@@ -248,7 +248,7 @@ impl SiteBuilder {
 }
 
 impl Site {
-    /// Two apps on one domain and an outpost configured by this file of `testdata/`.
+    /// Two apps on one domain and an outpost configured by this file of `deploy/`.
     pub fn builder(outpost_file: &str) -> SiteBuilder {
         SiteBuilder {
             outpost_file: outpost_file.to_owned(),
@@ -329,7 +329,7 @@ impl Site {
         self.partners.as_ref().context("the site has one provider")
     }
 
-    /// An address at the proxy. `host` is a name as the files of `testdata/` have it, whole or
+    /// An address at the proxy. `host` is a name as the files of `deploy/` have it, whole or
     /// without the first domain: `files.example.org`, `wiki`. `path` starts with a slash.
     ///
     /// # Errors
@@ -357,7 +357,7 @@ impl Site {
         self.files.requests()
     }
 
-    /// A file of `testdata/` as text, fitted to this site, with further texts replaced.
+    /// A file of `deploy/` as text, fitted to this site, with further texts replaced.
     ///
     /// # Errors
     ///
@@ -404,7 +404,7 @@ impl Site {
 }
 
 fn read(path: &str) -> Result<String> {
-    let path = layout::testdata().join(path);
+    let path = layout::root().join(path);
     fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
 }
 

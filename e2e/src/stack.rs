@@ -406,7 +406,7 @@ impl Builder {
         folder: &Path,
     ) -> Result<Value> {
         let mut config = settings::from_template(
-            "outpost/single.yaml",
+            "deploy/outpost/single.yaml",
             &[
                 ("127.0.0.1:9000", &format!("127.0.0.1:{}", ports.outpost)),
                 ("127.0.0.1:9300", &format!("127.0.0.1:{}", ports.metrics)),

@@ -47,7 +47,7 @@ impl Folder {
             &plugin.join(".traefik.yml"),
         )?;
         let mut config = settings::from_template(
-            "traefik/traefik.yaml",
+            "deploy/traefik/static/plugin.yaml",
             &[
                 (":80", &format!("127.0.0.1:{port}")),
                 ("/etc/traefik/dynamic", &dynamic.to_string_lossy()),
@@ -71,7 +71,7 @@ impl Folder {
         let upstream = format!("127.0.0.1:{}", route.upstream_port);
         let outpost = format!("127.0.0.1:{}", route.outpost_port);
         let mut config = settings::from_template(
-            "traefik/single.yaml",
+            "deploy/traefik/dynamic/plugin-single.yaml",
             &[
                 ("wiki.example.com", route.host),
                 ("127.0.0.1:8000", &upstream),

@@ -30,7 +30,7 @@ pub const BOB: User = User {
 
 /// The provider's configuration that the users stand in.
 pub(crate) fn example_config() -> Result<Value> {
-    let path = layout::testdata().join("provider/config.example.json");
+    let path = layout::root().join("testdata/provider/config.example.json");
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("parse {}", path.display()))
 }

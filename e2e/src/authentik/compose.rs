@@ -10,8 +10,8 @@ use crate::docker_api::Container;
 use crate::site::Site;
 
 impl Compose {
-    /// Reads the compose file of authentik's docs; `path` is relative to `testdata/`. Beside its
-    /// application there is one at `files.example.com` with the same labels.
+    /// Reads the compose file of authentik's docs; `path` is relative to the checkout. Beside
+    /// its application there is one at `files.example.com` with the same labels.
     ///
     /// # Errors
     ///

@@ -100,10 +100,10 @@ impl Site {
             folder,
             logs,
         };
-        let mut wiki = only_result(&site.fitted("authentik/api/proxy.json", &[])?)?;
+        let mut wiki = only_result(&site.fitted("testdata/authentik/api/proxy.json", &[])?)?;
         let changes = fit(&site.ports, site.folder.path(), &changes.to_string());
         settings::merge(&mut wiki, &serde_json::from_str(&changes)?);
-        let outpost = only_result(&site.fitted("authentik/api/instances.json", &[])?)?;
+        let outpost = only_result(&site.fitted("testdata/authentik/api/instances.json", &[])?)?;
         let authentik = Authentik::start(ports::free()?, ports.provider, outpost, vec![wiki])?;
         site.outpost = site.outpost_of(&authentik, environment)?;
         site.outpost.start()?;
@@ -119,9 +119,9 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// When the file of `testdata/` is not as it was.
+    /// When the file of `testdata/authentik/` is not as it was.
     pub fn files_in_authentik(&self) -> Result<Value> {
-        let mut files = only_result(&self.fitted("authentik/api/proxy.json", &[])?)?;
+        let mut files = only_result(&self.fitted("testdata/authentik/api/proxy.json", &[])?)?;
         settings::merge(
             &mut files,
             &json!({
@@ -139,7 +139,7 @@ impl Site {
 
     /// The service `authentik-proxy` of the compose file, as a process.
     fn outpost_of(&self, authentik: &Authentik, further: &[(&str, &str)]) -> Result<Service> {
-        let text = self.fitted("authentik/docker-compose.yml", &[])?;
+        let text = self.fitted("testdata/authentik/docker-compose.yml", &[])?;
         let file: Value = serde_saphyr::from_str(&text)?;
         let environment = file
             .pointer("/services/authentik-proxy/environment")

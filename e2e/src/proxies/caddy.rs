@@ -7,7 +7,7 @@ use crate::service::Service;
 use crate::site::Site;
 use crate::tools::{Packaged, Tool as _};
 
-/// Caddy with a Caddyfile of `testdata/`.
+/// Caddy with a Caddyfile of `deploy/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Caddy;
 

@@ -9,7 +9,7 @@ use crate::settings;
 use crate::site::Site;
 use crate::tools::{self, Tool as _};
 
-/// Envoy with a bootstrap configuration of `testdata/`.
+/// Envoy with a bootstrap configuration of `deploy/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Envoy;
 

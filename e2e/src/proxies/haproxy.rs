@@ -8,7 +8,7 @@ use crate::service::Service;
 use crate::site::Site;
 use crate::tools::{Packaged, Tool as _};
 
-/// HAProxy with a configuration of `testdata/` and the Lua action beside it.
+/// HAProxy with a configuration of `deploy/` and the Lua action beside it.
 #[derive(Clone, Copy, Debug)]
 pub struct Haproxy;
 
@@ -21,7 +21,7 @@ impl Haproxy {
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
         let folder = site.folder().join("haproxy");
         fs::create_dir_all(&folder)?;
-        let script = layout::testdata().join("haproxy/gatepost.lua");
+        let script = layout::root().join("deploy/haproxy/gatepost.lua");
         let bind = format!("bind 127.0.0.1:{}", site.ports().web);
         let further = [
             ("bind :80", bind.as_str()),

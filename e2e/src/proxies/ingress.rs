@@ -9,7 +9,7 @@ use crate::service::Service;
 use crate::site::Site;
 
 /// nginx as the ingress controller (kubernetes/ingress-nginx) configures it for the Ingresses, and
-/// perhaps its ConfigMap, in a file of `testdata/`: the same directives in the same places, for those annotations that the
+/// perhaps its ConfigMap, in a file of `deploy/kubernetes/`: the same directives in the same places, for those annotations that the
 /// docs use. An annotation that is not known here is an error.
 #[derive(Clone, Copy, Debug)]
 pub struct IngressNginx;

@@ -7,7 +7,7 @@ use crate::service::Service;
 use crate::site::Site;
 use crate::tools::{NGINX_MODULES, Packaged, Tool as _};
 
-/// nginx with the server blocks of a file of `testdata/`.
+/// nginx with the server blocks of a file of `deploy/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Nginx;
 

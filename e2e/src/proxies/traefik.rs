@@ -99,7 +99,7 @@ impl<'s> Traefik<'s> {
         } } }))
     }
 
-    /// Adds a file of `testdata/` to the routing configuration.
+    /// Adds a file of `deploy/` to the routing configuration.
     ///
     /// # Errors
     ///

@@ -48,13 +48,13 @@ pub(crate) fn lax() -> (Value, Value) {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_attack_gets_past_any_front() -> Result<()> {
-    let site = Site::builder("outpost/single.yaml")
+    let site = Site::builder("deploy/outpost/single.yaml")
         .applications(&policy())
         .start()?;
     let (entry_point, routing) = lax();
-    let front = Traefik::new(&site, "traefik/traefik.yaml")?
+    let front = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .configure(&entry_point)
-        .route_with("traefik/single.yaml", &routing)?
+        .route_with("deploy/traefik/dynamic/plugin-single.yaml", &routing)?
         .start(&["wiki"])?;
     let client = Client::new()?;
     let page = site.url("wiki", "/")?;
@@ -68,13 +68,13 @@ fn no_attack_gets_past_any_front() -> Result<()> {
     drop(front);
 
     std::fs::remove_dir_all(site.folder().join("traefik"))?;
-    let front = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("traefik/forward-auth-single.yaml")?
+    let front = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
         .start(&["wiki"])?;
     attack(&site, "auth/traefik", &token)?;
     drop(front);
 
-    let front = Nginx::start(&site, "nginx/single.conf", &["wiki"])?;
+    let front = Nginx::start(&site, "deploy/nginx/single.conf", &["wiki"])?;
     attack(&site, "auth/nginx", &token)?;
     drop(front);
     let log = site.outpost().output();
@@ -162,16 +162,16 @@ pub(crate) fn own_endpoints_give_nothing_away(site: &Site, host: &str, front: &s
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn without_its_plugin_traefik_serves_nothing() -> Result<()> {
-    let site = Site::builder("outpost/single.yaml").start()?;
+    let site = Site::builder("deploy/outpost/single.yaml").start()?;
     let folder = site.folder().join("traefik");
     drop(
-        Traefik::new(&site, "traefik/traefik.yaml")?
-            .route_with("traefik/single.yaml", &json!({}))?,
+        Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+            .route_with("deploy/traefik/dynamic/plugin-single.yaml", &json!({}))?,
     );
     let plugin = "plugins-local/src/github.com/gatepost/gatepost/plugin.wasm";
     std::fs::write(folder.join(plugin), b"no module")?;
     let text = site.fitted(
-        "traefik/traefik.yaml",
+        "deploy/traefik/static/plugin.yaml",
         &[(":80", &format!("127.0.0.1:{}", site.ports().web))],
     )?;
     let dynamic = folder.join("dynamic");

@@ -129,7 +129,7 @@ fn stays_out(site: &Site, cookie: &str, own: &str, other: &str) -> Result<()> {
 }
 
 fn with_board() -> Result<Site> {
-    Site::builder("outpost/domain.yaml")
+    Site::builder("deploy/outpost/domain.yaml")
         .further_applications(vec![board()])
         .start()
 }
@@ -139,7 +139,7 @@ fn with_board() -> Result<Site> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_spelling_of_a_host_is_the_domains_behind_nginx() -> Result<()> {
     let site = with_board()?;
-    let _nginx = Nginx::start(&site, "nginx/domain.conf", &["wiki", "files"])?;
+    let _nginx = Nginx::start(&site, "deploy/nginx/domain.conf", &["wiki", "files"])?;
     let cookie = session(&site, "wiki")?;
     stays_out(&site, &cookie, "wiki", "files")
 }
@@ -148,11 +148,11 @@ fn no_spelling_of_a_host_is_the_domains_behind_nginx() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_spelling_of_a_host_is_the_domains_behind_ingress_nginx() -> Result<()> {
-    let site = Site::builder("outpost/domain.yaml")
+    let site = Site::builder("deploy/outpost/domain.yaml")
         .further_applications(vec![board()])
         .redirects_everyone()
         .start()?;
-    let file = "kubernetes/ingress-nginx-domain.yaml";
+    let file = "deploy/kubernetes/ingress-nginx/domain.yaml";
     let _nginx = IngressNginx::start(&site, file, &["wiki", "files"])?;
     let cookie = session(&site, "wiki")?;
     stays_out(&site, &cookie, "wiki", "files")
@@ -163,8 +163,8 @@ fn no_spelling_of_a_host_is_the_domains_behind_ingress_nginx() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_spelling_of_a_host_is_the_domains_behind_forward_auth() -> Result<()> {
     let site = with_board()?;
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("traefik/forward-auth-domain.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-domain.yaml")?
         .start(&["wiki", "files"])?;
     let cookie = session(&site, "wiki")?;
     stays_out(&site, &cookie, "wiki", "files")
@@ -189,8 +189,8 @@ fn no_spelling_of_a_host_is_the_domains_behind_the_plugin() -> Result<()> {
             "keysFile": "/keys/gatepost.keys",
         } } } },
     } });
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
-        .route_with("traefik/domain.yaml", &own)?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/plugin-domain.yaml", &own)?
         .start(&["wiki", "files"])?;
     let cookie = session(&site, "wiki")?;
     stays_out(&site, &cookie, "wiki", "files")?;
@@ -203,17 +203,17 @@ fn no_spelling_of_a_host_is_the_domains_behind_the_plugin() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nginx_asks_about_the_server_that_it_serves() -> Result<()> {
-    let site = Site::builder("outpost/single.yaml")
+    let site = Site::builder("deploy/outpost/single.yaml")
         .further_applications(vec![board()])
         .start()?;
     let listen = format!("listen {};", site.ports().web);
-    let wiki = site.fitted("nginx/single.conf", &[("listen 80;", &listen)])?;
+    let wiki = site.fitted("deploy/nginx/single.conf", &[("listen 80;", &listen)])?;
     let files = [
         ("listen 80;", listen.as_str()),
         ("wiki.example.com", "files.example.com"),
         ("127.0.0.1:8000", "127.0.0.1:8001"),
     ];
-    let files = site.fitted("nginx/single.conf", &files)?;
+    let files = site.fitted("deploy/nginx/single.conf", &files)?;
     let both = format!("{wiki}{files}");
     let nginx = Nginx::start_with(&site, &both, &["wiki", "files"])?;
     let at_wiki = session(&site, "wiki")?;
@@ -239,8 +239,8 @@ fn nginx_asks_about_the_server_that_it_serves() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_domain_behind_nginx_serves_the_hosts_that_it_names() -> Result<()> {
-    let site = Site::builder("outpost/domain.yaml").start()?;
-    let _nginx = Nginx::start(&site, "nginx/domain.conf", &["wiki", "files"])?;
+    let site = Site::builder("deploy/outpost/domain.yaml").start()?;
+    let _nginx = Nginx::start(&site, "deploy/nginx/domain.conf", &["wiki", "files"])?;
     let cookie = session(&site, "wiki")?;
     let before = site.wiki().len() + site.files().len();
     for host in [
@@ -262,14 +262,14 @@ fn a_domain_behind_nginx_serves_the_hosts_that_it_names() -> Result<()> {
 fn a_prefix_of_one_application_is_an_ordinary_path_at_another() -> Result<()> {
     let mut vault = board();
     vault["outpostPrefix"] = json!("/vault");
-    let site = Site::builder("outpost/single.yaml")
+    let site = Site::builder("deploy/outpost/single.yaml")
         .further_applications(vec![vault])
         .start()?;
-    let nginx = Nginx::start(&site, "nginx/single.conf", &["wiki"])?;
+    let nginx = Nginx::start(&site, "deploy/nginx/single.conf", &["wiki"])?;
     goes_on_at(&site, "/vault/start")?;
     drop(nginx);
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("traefik/forward-auth-single.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
         .start(&["wiki"])?;
     goes_on_at(&site, "/vault/sign_out")
 }

@@ -30,12 +30,12 @@ enum Proxy {
     Envoy(&'static str),
 }
 
-const SINGLE: &str = "outpost/single.yaml";
-const DOMAIN: &str = "outpost/domain.yaml";
-const PLUGIN: &str = "traefik/traefik.yaml";
-const ASKING: &str = "traefik/forward-auth.yaml";
-const KUBERNETES: &str = "traefik/kubernetes.yaml";
-const KUBERNETES_ASKING: &str = "traefik/kubernetes-forward-auth.yaml";
+const SINGLE: &str = "deploy/outpost/single.yaml";
+const DOMAIN: &str = "deploy/outpost/domain.yaml";
+const PLUGIN: &str = "deploy/traefik/static/plugin.yaml";
+const ASKING: &str = "deploy/traefik/static/forward-auth.yaml";
+const KUBERNETES: &str = "deploy/traefik/static/kubernetes-plugin.yaml";
+const KUBERNETES_ASKING: &str = "deploy/traefik/static/kubernetes-forward-auth.yaml";
 
 const fn shown(name: &'static str, outpost: &'static str, proxy: Proxy) -> Shown {
     Shown {
@@ -50,80 +50,98 @@ const fn shown(name: &'static str, outpost: &'static str, proxy: Proxy) -> Shown
 pub(crate) const SHOWN: [Shown; 22] = {
     use Proxy::{Caddy, Compose, Envoy, Haproxy, Kubernetes, Nginx, Traefik};
     [
-        shown("plugin", SINGLE, Traefik(PLUGIN, "traefik/single.yaml")),
+        shown(
+            "plugin",
+            SINGLE,
+            Traefik(PLUGIN, "deploy/traefik/dynamic/plugin-single.yaml"),
+        ),
         shown(
             "plugin, domain",
             DOMAIN,
-            Traefik(PLUGIN, "traefik/domain.yaml"),
+            Traefik(PLUGIN, "deploy/traefik/dynamic/plugin-domain.yaml"),
         ),
         shown(
             "route",
             SINGLE,
-            Traefik(PLUGIN, "traefik/route-single.yaml"),
+            Traefik(PLUGIN, "deploy/traefik/dynamic/route-single.yaml"),
         ),
         shown(
             "route, domain",
             DOMAIN,
-            Traefik(PLUGIN, "traefik/route-domain.yaml"),
+            Traefik(PLUGIN, "deploy/traefik/dynamic/route-domain.yaml"),
         ),
         shown(
             "forwardAuth",
             SINGLE,
-            Traefik(ASKING, "traefik/forward-auth-single.yaml"),
+            Traefik(ASKING, "deploy/traefik/dynamic/forward-auth-single.yaml"),
         ),
         shown(
             "forwardAuth, domain",
             DOMAIN,
-            Traefik(ASKING, "traefik/forward-auth-domain.yaml"),
+            Traefik(ASKING, "deploy/traefik/dynamic/forward-auth-domain.yaml"),
         ),
         shown(
             "labels, plugin, domain",
             DOMAIN,
-            Compose("compose/plugin-domain.yaml"),
+            Compose("deploy/compose/plugin-domain.yaml"),
         ),
         shown(
             "labels, forwardAuth",
             SINGLE,
-            Compose("compose/forward-auth-single.yaml"),
+            Compose("deploy/compose/forward-auth-single.yaml"),
         ),
         shown(
             "labels, forwardAuth, domain",
             DOMAIN,
-            Compose("compose/forward-auth-domain.yaml"),
+            Compose("deploy/compose/forward-auth-domain.yaml"),
         ),
         shown(
             "Kubernetes, plugin",
             SINGLE,
-            Kubernetes(KUBERNETES, "kubernetes/plugin-single.yaml"),
+            Kubernetes(KUBERNETES, "deploy/kubernetes/traefik/plugin-single.yaml"),
         ),
         shown(
             "Kubernetes, plugin, domain",
             DOMAIN,
-            Kubernetes(KUBERNETES, "kubernetes/plugin-domain.yaml"),
+            Kubernetes(KUBERNETES, "deploy/kubernetes/traefik/plugin-domain.yaml"),
         ),
         shown(
             "Kubernetes, route",
             SINGLE,
-            Kubernetes(KUBERNETES, "kubernetes/route-single.yaml"),
+            Kubernetes(KUBERNETES, "deploy/kubernetes/traefik/route-single.yaml"),
         ),
         shown(
             "Kubernetes, forwardAuth",
             SINGLE,
-            Kubernetes(KUBERNETES_ASKING, "kubernetes/forward-auth-single.yaml"),
+            Kubernetes(
+                KUBERNETES_ASKING,
+                "deploy/kubernetes/traefik/forward-auth-single.yaml",
+            ),
         ),
         shown(
             "Kubernetes, forwardAuth, domain",
             DOMAIN,
-            Kubernetes(KUBERNETES_ASKING, "kubernetes/forward-auth-domain.yaml"),
+            Kubernetes(
+                KUBERNETES_ASKING,
+                "deploy/kubernetes/traefik/forward-auth-domain.yaml",
+            ),
         ),
-        shown("nginx", SINGLE, Nginx("nginx/single.conf")),
-        shown("nginx, domain", DOMAIN, Nginx("nginx/domain.conf")),
-        shown("HAProxy", SINGLE, Haproxy("haproxy/single.cfg")),
-        shown("HAProxy, domain", DOMAIN, Haproxy("haproxy/domain.cfg")),
-        shown("Caddy", SINGLE, Caddy("caddy/single.Caddyfile")),
-        shown("Caddy, domain", DOMAIN, Caddy("caddy/domain.Caddyfile")),
-        shown("Envoy", SINGLE, Envoy("envoy/single.yaml")),
-        shown("Envoy, domain", DOMAIN, Envoy("envoy/domain.yaml")),
+        shown("nginx", SINGLE, Nginx("deploy/nginx/single.conf")),
+        shown("nginx, domain", DOMAIN, Nginx("deploy/nginx/domain.conf")),
+        shown("HAProxy", SINGLE, Haproxy("deploy/haproxy/single.cfg")),
+        shown(
+            "HAProxy, domain",
+            DOMAIN,
+            Haproxy("deploy/haproxy/domain.cfg"),
+        ),
+        shown("Caddy", SINGLE, Caddy("deploy/caddy/single.Caddyfile")),
+        shown(
+            "Caddy, domain",
+            DOMAIN,
+            Caddy("deploy/caddy/domain.Caddyfile"),
+        ),
+        shown("Envoy", SINGLE, Envoy("deploy/envoy/single.yaml")),
+        shown("Envoy, domain", DOMAIN, Envoy("deploy/envoy/domain.yaml")),
     ]
 };
 
@@ -168,8 +186,8 @@ impl Shown {
                 if balanced {
                     traefik = traefik.behind_load_balancer();
                     // As the page says for this case.
-                    if dynamic == "traefik/forward-auth-single.yaml" {
-                        traefik = traefik.route("traefik/outpost-single.yaml")?;
+                    if dynamic == "deploy/traefik/dynamic/forward-auth-single.yaml" {
+                        traefik = traefik.route("deploy/traefik/dynamic/outpost-single.yaml")?;
                     }
                 }
                 traefik.start(hosts)?

@@ -17,20 +17,20 @@ type Start = fn(&Site) -> Result<Service>;
 
 const DOMAIN: [(&str, Start); 5] = [
     ("HAProxy", |site| {
-        Haproxy::start(site, "haproxy/domain.cfg", &["wiki", "files"])
+        Haproxy::start(site, "deploy/haproxy/domain.cfg", &["wiki", "files"])
     }),
     ("Caddy", |site| {
-        Caddy::start(site, "caddy/domain.Caddyfile", &["wiki", "files"])
+        Caddy::start(site, "deploy/caddy/domain.Caddyfile", &["wiki", "files"])
     }),
     ("Envoy", |site| {
-        Envoy::start(site, "envoy/domain.yaml", &["wiki", "files"])
+        Envoy::start(site, "deploy/envoy/domain.yaml", &["wiki", "files"])
     }),
     ("nginx", |site| {
-        Nginx::start(site, "nginx/domain.conf", &["wiki", "files"])
+        Nginx::start(site, "deploy/nginx/domain.conf", &["wiki", "files"])
     }),
     ("forwardAuth", |site| {
-        Traefik::new(site, "traefik/forward-auth.yaml")?
-            .route("traefik/forward-auth-domain.yaml")?
+        Traefik::new(site, "deploy/traefik/static/forward-auth.yaml")?
+            .route("deploy/traefik/dynamic/forward-auth-domain.yaml")?
             .start(&["wiki", "files"])
     }),
 ];
@@ -38,25 +38,25 @@ const DOMAIN: [(&str, Start); 5] = [
 /// Every way to stand in front of one application, as the docs show it.
 pub(crate) const SINGLE: [(&str, Start); 6] = [
     ("HAProxy", |site| {
-        Haproxy::start(site, "haproxy/single.cfg", &["wiki"])
+        Haproxy::start(site, "deploy/haproxy/single.cfg", &["wiki"])
     }),
     ("Caddy", |site| {
-        Caddy::start(site, "caddy/single.Caddyfile", &["wiki"])
+        Caddy::start(site, "deploy/caddy/single.Caddyfile", &["wiki"])
     }),
     ("Envoy", |site| {
-        Envoy::start(site, "envoy/single.yaml", &["wiki"])
+        Envoy::start(site, "deploy/envoy/single.yaml", &["wiki"])
     }),
     ("nginx", |site| {
-        Nginx::start(site, "nginx/single.conf", &["wiki"])
+        Nginx::start(site, "deploy/nginx/single.conf", &["wiki"])
     }),
     ("forwardAuth", |site| {
-        Traefik::new(site, "traefik/forward-auth.yaml")?
-            .route("traefik/forward-auth-single.yaml")?
+        Traefik::new(site, "deploy/traefik/static/forward-auth.yaml")?
+            .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
             .start(&["wiki"])
     }),
     ("plugin", |site| {
-        Traefik::new(site, "traefik/traefik.yaml")?
-            .route("traefik/single.yaml")?
+        Traefik::new(site, "deploy/traefik/static/plugin.yaml")?
+            .route("deploy/traefik/dynamic/plugin-single.yaml")?
             .start(&["wiki"])
     }),
 ];
@@ -113,7 +113,7 @@ fn mixtures(own: &str, other: &str) -> Vec<String> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn two_hosts_in_one_value_open_neither() -> Result<()> {
     for (front, start) in DOMAIN {
-        let site = Site::builder("outpost/domain.yaml")
+        let site = Site::builder("deploy/outpost/domain.yaml")
             .further_applications(vec![json!({
                 "name": "board",
                 "externalUrl": "http://files.example.com",
@@ -182,7 +182,7 @@ fn two_hosts_in_one_value_open_neither() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn names_and_cookies_mean_the_same_through_every_proxy() -> Result<()> {
     for (front, start) in SINGLE {
-        let site = Site::builder("outpost/single.yaml").start()?;
+        let site = Site::builder("deploy/outpost/single.yaml").start()?;
         let _running = start(&site)?;
         let cookie = session(&site, "wiki").context(front)?;
         let host = format!("{WIKI}:{}", site.ports().web);
@@ -341,7 +341,7 @@ fn own_paths_open_nothing(site: &Site, front: &str, host: &str) -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_attack_gets_past_haproxy_caddy_or_envoy() -> Result<()> {
     for (front, start) in SINGLE.into_iter().take(3) {
-        let site = Site::builder("outpost/single.yaml")
+        let site = Site::builder("deploy/outpost/single.yaml")
             .applications(&policy())
             .start()?;
         let _running = start(&site)?;

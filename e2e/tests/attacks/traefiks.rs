@@ -38,12 +38,12 @@ fn on_each_front(
     balanced: bool,
     change: impl Fn(Traefik<'_>) -> Traefik<'_>,
 ) -> Result<()> {
-    let site = Site::builder("outpost/single.yaml")
+    let site = Site::builder("deploy/outpost/single.yaml")
         .applications(&policy())
         .start()?;
     let _balancer = balanced.then(|| LoadBalancer::start(&site)).transpose()?;
     let (entry_point, routing) = lax();
-    let plugin = "traefik/traefik.yaml";
+    let plugin = "deploy/traefik/static/plugin.yaml";
     let route = json!({ "http": { "middlewares": { "gatepost": { "plugin": { "gatepost": policy() } } } } });
     let mut token = None;
     for (front, own, changes, dynamic, more) in [
@@ -51,21 +51,21 @@ fn on_each_front(
             "the plugin",
             plugin,
             &entry_point,
-            "traefik/single.yaml",
+            "deploy/traefik/dynamic/plugin-single.yaml",
             &routing,
         ),
         (
             "a route",
             plugin,
             &Value::Null,
-            "traefik/route-single.yaml",
+            "deploy/traefik/dynamic/route-single.yaml",
             &route,
         ),
         (
             "auth/traefik",
-            "traefik/forward-auth.yaml",
+            "deploy/traefik/static/forward-auth.yaml",
             &Value::Null,
-            "traefik/forward-auth-single.yaml",
+            "deploy/traefik/dynamic/forward-auth-single.yaml",
             &Value::Null,
         ),
     ] {
@@ -101,20 +101,20 @@ fn signed_in(site: &Site) -> Result<String> {
 fn where_a_load_balancer_ends_tls_everything_leads_to_https() -> Result<()> {
     for (outpost, application, dynamic) in [
         (
-            "outpost/single.yaml",
+            "deploy/outpost/single.yaml",
             "wiki",
-            "traefik/forward-auth-single.yaml",
+            "deploy/traefik/dynamic/forward-auth-single.yaml",
         ),
         (
-            "outpost/domain.yaml",
+            "deploy/outpost/domain.yaml",
             "auth",
-            "traefik/forward-auth-domain.yaml",
+            "deploy/traefik/dynamic/forward-auth-domain.yaml",
         ),
     ] {
         let https = json!({ "externalUrl": format!("https://{application}.example.localhost") });
         let site = Site::builder(outpost).applications(&https).start()?;
         let _balancer = LoadBalancer::that_ends_tls(&site)?;
-        let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
             .behind_load_balancer()
             .route(dynamic)?
             .start(&["wiki"])?;

@@ -23,27 +23,27 @@ fn policy() -> Value {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_public_path_is_a_way_into_a_tunnel_through_traefik() -> Result<()> {
     let oldest = OldestTraefik.locate()?;
-    let site = Site::builder("outpost/single.yaml")
+    let site = Site::builder("deploy/outpost/single.yaml")
         .applications(&policy())
         .start()?;
     let plugin = |name: &str| json!({ "http": { "middlewares": { name: { "plugin": { "gatepost": policy() } } } } });
     for (front, own, dynamic, more) in [
         (
             "plugin",
-            "traefik/traefik.yaml",
-            "traefik/single.yaml",
+            "deploy/traefik/static/plugin.yaml",
+            "deploy/traefik/dynamic/plugin-single.yaml",
             plugin("wiki-gatepost"),
         ),
         (
             "route",
-            "traefik/traefik.yaml",
-            "traefik/route-single.yaml",
+            "deploy/traefik/static/plugin.yaml",
+            "deploy/traefik/dynamic/route-single.yaml",
             plugin("gatepost"),
         ),
         (
             "forwardAuth",
-            "traefik/forward-auth.yaml",
-            "traefik/forward-auth-single.yaml",
+            "deploy/traefik/static/forward-auth.yaml",
+            "deploy/traefik/dynamic/forward-auth-single.yaml",
             Value::Null,
         ),
     ] {
@@ -75,7 +75,7 @@ fn no_public_path_is_a_way_into_a_tunnel_through_other_proxies() -> Result<()> {
         .into_iter()
         .filter(|(front, _)| !matches!(*front, "forwardAuth" | "plugin"));
     for (front, start) in others {
-        let site = Site::builder("outpost/single.yaml")
+        let site = Site::builder("deploy/outpost/single.yaml")
             .applications(&policy())
             .start()?;
         let _running = start(&site)?;

@@ -28,7 +28,7 @@ fn the_answers_are_those_of_the_schema() -> Result<()> {
     let python = PythonPackage::AUTHENTIK_CLIENT.locate()?;
     let output = Command::new(python)
         .args(["-c", PROGRAM])
-        .arg(layout::testdata().join("authentik/api"))
+        .arg(layout::root().join("testdata/authentik/api"))
         .output()
         .context("run Python")?;
     let errors = String::from_utf8_lossy(&output.stderr);

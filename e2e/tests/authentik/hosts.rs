@@ -97,7 +97,7 @@ fn no_header_lets_in(site: &Site) -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn the_recipe_of_2021_says_the_host_alone() -> Result<()> {
     let (site, authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
-    let _nginx = Nginx::of_authentik(&site, "authentik/nginx.conf", &[], &["wiki"])?;
+    let _nginx = Nginx::of_authentik(&site, "testdata/authentik/nginx.conf", &[], &["wiki"])?;
     add_files(&site, &authentik)?;
     no_header_lets_in(&site)?;
     // No path is known there, so no path is public.
@@ -118,7 +118,7 @@ fn the_recipe_of_today_says_host_and_path() -> Result<()> {
         "{host}\n        proxy_set_header    X-Original-URL $scheme://$http_host$request_uri;"
     );
     let today = [("/akprox", "/outpost.goauthentik.io"), (host, &*url)];
-    let _nginx = Nginx::of_authentik(&site, "authentik/nginx.conf", &today, &["wiki"])?;
+    let _nginx = Nginx::of_authentik(&site, "testdata/authentik/nginx.conf", &today, &["wiki"])?;
     add_files(&site, &authentik)?;
     no_header_lets_in(&site)?;
     let at_files = session(&site, "files")?;
@@ -149,7 +149,7 @@ fn what_cannot_be_served_is_refused_and_not_the_domains() -> Result<()> {
         "error_page          401 =302 \
          http://auth.example.com/akprox/start?rd=$scheme://$http_host$request_uri;",
     );
-    let file = "authentik/nginx.conf";
+    let file = "testdata/authentik/nginx.conf";
     let _nginx = Nginx::of_authentik(&site, file, &[sign_in], &["wiki"])?;
     let cookie = session(&site, "wiki")?;
     let port = site.ports().web;
@@ -215,8 +215,8 @@ fn merge(value: &mut Value, changes: &Value) {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_mark_in_a_query_opens_the_application() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("authentik/traefik-standalone.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("testdata/authentik/traefik-standalone.yaml")?
         .start(&["wiki"])?;
     nothing_opens(&site)
 }
@@ -226,7 +226,7 @@ fn no_mark_in_a_query_opens_the_application() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_mark_in_a_query_opens_the_application_behind_nginx() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
-    let _nginx = Nginx::of_authentik(&site, "authentik/nginx.conf", &[], &["wiki"])?;
+    let _nginx = Nginx::of_authentik(&site, "testdata/authentik/nginx.conf", &[], &["wiki"])?;
     nothing_opens(&site)
 }
 

@@ -73,7 +73,7 @@ fn fetch(client: &Client, site: &Site, path: &str) -> Result<StatusCode> {
 
 /// The compose file, with one more app for what authentik learns of later.
 fn compose(site: &Site) -> Result<(gatepost_e2e::Service, DockerApi)> {
-    let compose = Compose::of_authentik(site, "authentik/docker-compose.yml")?;
+    let compose = Compose::of_authentik(site, "testdata/authentik/docker-compose.yml")?;
     let socket = site.folder().join("docker.sock");
     let engine = DockerApi::start(&socket, compose.containers.clone())?;
     let traefik = Traefik::of_compose(site, &compose, &socket)?.start(&["wiki"])?;
@@ -351,8 +351,8 @@ fn credentials_are_asked_about() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_standalone() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("authentik/traefik-standalone.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("testdata/authentik/traefik-standalone.yaml")?
         .start(&["wiki"])?;
     strangers_stay_out(&site)?;
     signs_in(&site).map(drop)
@@ -363,7 +363,7 @@ fn traefik_standalone() -> Result<()> {
 fn traefik_ingress() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::UNAUTHORIZED, &json!({}))?;
     let ports = *site.ports();
-    let text = site.fitted("authentik/traefik-ingress.yaml", &[])?;
+    let text = site.fitted("testdata/authentik/traefik-ingress.yaml", &[])?;
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;
     let _cluster = KubeApi::start(ports.extra, &objects, |service| match service {
         "wiki" => Ok(ports.wiki),
@@ -371,7 +371,7 @@ fn traefik_ingress() -> Result<()> {
         other => bail!("no Service {other}"),
     })?;
     let endpoint = format!("http://127.0.0.1:{}", ports.extra);
-    let _traefik = Traefik::new(&site, "traefik/kubernetes-forward-auth.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/kubernetes-forward-auth.yaml")?
         .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
         .start(&["wiki"])?;
     strangers_stay_out(&site)?;
@@ -382,7 +382,7 @@ fn traefik_ingress() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nginx_standalone() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
-    let _nginx = Nginx::of_authentik(&site, "authentik/nginx.conf", &[], &["wiki"])?;
+    let _nginx = Nginx::of_authentik(&site, "testdata/authentik/nginx.conf", &[], &["wiki"])?;
     strangers_stay_out(&site)?;
     signs_in(&site).map(drop)
 }
@@ -404,7 +404,7 @@ fn nginx_standalone_domain() -> Result<()> {
         "error_page          401 =302 \
          http://auth.example.com/akprox/start?rd=$scheme://$http_host$request_uri;",
     );
-    let file = "authentik/nginx.conf";
+    let file = "testdata/authentik/nginx.conf";
     let _nginx = Nginx::of_authentik(&site, file, &[sign_in], &["wiki", "files"])?;
     strangers_stay_out(&site)?;
     let alice = signs_in(&site)?;
@@ -419,7 +419,7 @@ fn nginx_standalone_domain() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nginx_ingress() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
-    let _nginx = IngressNginx::start(&site, "authentik/nginx-ingress.yaml", &["wiki"])?;
+    let _nginx = IngressNginx::start(&site, "testdata/authentik/nginx-ingress.yaml", &["wiki"])?;
     strangers_stay_out(&site)?;
     signs_in(&site).map(drop)
 }

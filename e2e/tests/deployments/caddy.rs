@@ -8,8 +8,8 @@ use crate::checks;
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let _caddy = Caddy::start(&site, "caddy/single.Caddyfile", &["wiki"])?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let _caddy = Caddy::start(&site, "deploy/caddy/single.Caddyfile", &["wiki"])?;
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
     checks::large_sessions_go_on(&site, "wiki", checks::Cookies::Several)
@@ -18,8 +18,8 @@ fn single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
-    let _caddy = Caddy::start(&site, "caddy/domain.Caddyfile", &["wiki", "files"])?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let _caddy = Caddy::start(&site, "deploy/caddy/domain.Caddyfile", &["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
 }

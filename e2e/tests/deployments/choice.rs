@@ -18,7 +18,7 @@ use crate::plugin::middlewares;
 const ISSUER: &str = "X-Auth-Issuer";
 
 fn site() -> Result<Site> {
-    checks::site("outpost/single.yaml")
+    checks::site("deploy/outpost/single.yaml")
         .partners()
         .applications(&json!({ "headers": { "set": { ISSUER: "iss" } } }))
         .start()
@@ -34,8 +34,11 @@ fn plugin(middleware: &str) -> Value {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn plugin_single() -> Result<()> {
     let site = site()?;
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
-        .route_with("traefik/single.yaml", &plugin("wiki-gatepost"))?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with(
+            "deploy/traefik/dynamic/plugin-single.yaml",
+            &plugin("wiki-gatepost"),
+        )?
         .start(&["wiki"])?;
     whoever_chooses_stays_with_it(&site, StatusCode::OK)
 }
@@ -46,8 +49,8 @@ fn route() -> Result<()> {
     let site = site()?;
     let mut changes = plugin("gatepost");
     changes["http"]["middlewares"]["ask-outpost"] = hands_on(ISSUER);
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
-        .route_with("traefik/route-single.yaml", &changes)?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
         .start(&["wiki"])?;
     whoever_chooses_stays_with_it(&site, StatusCode::OK)
 }
@@ -57,8 +60,8 @@ fn route() -> Result<()> {
 fn forward_auth() -> Result<()> {
     let site = site()?;
     let changes = json!({ "http": { "middlewares": { "gatepost": hands_on(ISSUER) } } });
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route_with("traefik/forward-auth-single.yaml", &changes)?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
         .start(&["wiki"])?;
     whoever_chooses_stays_with_it(&site, StatusCode::UNAUTHORIZED)
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 const FILES: [&str; 4] = [
     "docker-compose.yml",
-    "testdata/compose/plugin-domain.yaml",
-    "testdata/compose/forward-auth-single.yaml",
-    "testdata/compose/forward-auth-domain.yaml",
+    "deploy/compose/plugin-domain.yaml",
+    "deploy/compose/forward-auth-single.yaml",
+    "deploy/compose/forward-auth-domain.yaml",
 ];
 
 fn read(path: &str) -> Result<String> {
@@ -32,8 +32,8 @@ fn files_follow_the_compose_specification() -> Result<()> {
 #[test]
 fn parts_of_the_demo_fit_together() -> Result<()> {
     let compose: Value = serde_saphyr::from_str(&read("docker-compose.yml")?)?;
-    let outpost: Value = serde_saphyr::from_str(&read("testdata/compose/gatepost.yaml")?)?;
-    let provider: Value = serde_json::from_str(&read("testdata/compose/provider.json")?)?;
+    let outpost: Value = serde_saphyr::from_str(&read("deploy/compose/gatepost.yaml")?)?;
+    let provider: Value = serde_json::from_str(&read("testdata/provider/docker-compose.json")?)?;
     let at = |value: &Value, pointer: &str| -> Result<String> {
         let text = value.pointer(pointer).and_then(Value::as_str);
         text.map(str::to_owned).context(pointer.to_owned())

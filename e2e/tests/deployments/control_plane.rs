@@ -32,9 +32,9 @@ fn signs_in(site: &Site, host: &str) -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_learns_everything_from_the_outpost() -> Result<()> {
-    let site = Site::builder("outpost/control-plane.yaml").start()?;
+    let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
     let poll = json!({ "providers": { "http": { "pollInterval": "1s" } } });
-    let _traefik = Traefik::new(&site, "traefik/http-provider.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/http-provider.yaml")?
         .configure(&poll)
         .start(&HOSTS)?;
     for host in HOSTS {
@@ -73,10 +73,10 @@ fn traefik_learns_everything_from_the_outpost() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_without_the_plugin_asks_the_outpost() -> Result<()> {
     let no_plugin = json!({ "traefik": { "plugin": null, "pluginKeysFile": null } });
-    let site = Site::builder("outpost/control-plane.yaml")
+    let site = Site::builder("deploy/outpost/control-plane.yaml")
         .outpost(&no_plugin)
         .start()?;
-    let _traefik = Traefik::new(&site, "traefik/http-provider.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/http-provider.yaml")?
         .configure(&json!({ "experimental": Value::Null }))
         .start(&HOSTS)?;
     for host in HOSTS {

@@ -91,17 +91,17 @@ fn is_there(series: &[Series]) -> bool {
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Prometheus: cargo xtask test"]
 fn every_panel_shows_something_and_every_alert_is_evaluated() -> Result<()> {
-    let site = checks::site("outpost/single.yaml")
+    let site = checks::site("deploy/outpost/single.yaml")
         .applications(&json!({ "require": { "groups": ["admins"] } }))
         .start()?;
     let metrics = format!("127.0.0.1:{}", site.ports().extra);
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .configure(&json!({
             "entryPoints": { "traefik": { "address": metrics } },
             "metrics": { "prometheus": { "addRoutersLabels": true } },
         }))
         .route_with(
-            "traefik/route-single.yaml",
+            "deploy/traefik/dynamic/route-single.yaml",
             &middlewares(
                 &["gatepost"],
                 &json!({ "require": { "groups": ["admins"] } }),

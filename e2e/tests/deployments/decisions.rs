@@ -372,7 +372,7 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
     });
     // Whom the rule refuses gets no session: Carol has hers from before it was narrowed.
     let wider = json!({ "require": { "users": [CAROL.login] } });
-    let site = Site::builder("outpost/single.yaml")
+    let site = Site::builder("deploy/outpost/single.yaml")
         .applications(&policy)
         .applications(&wider)
         .provider(&json!({ "users": {
@@ -382,19 +382,19 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
         .start()?;
 
     let plugin = || -> Result<Service> {
-        Traefik::new(&site, "traefik/traefik.yaml")?
+        Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
             .route_with(
-                "traefik/single.yaml",
+                "deploy/traefik/dynamic/plugin-single.yaml",
                 &middlewares(&["wiki-gatepost"], &policy),
             )?
             .start(&["wiki"])
     };
     let forward_auth = || -> Result<Service> {
-        Traefik::new(&site, "traefik/forward-auth.yaml")?
-            .route("traefik/forward-auth-single.yaml")?
+        Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+            .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
             .start(&["wiki"])
     };
-    let nginx = || Nginx::start(&site, "nginx/single.conf", &["wiki"]);
+    let nginx = || Nginx::start(&site, "deploy/nginx/single.conf", &["wiki"]);
 
     let front = plugin()?;
     let tokens = Tokens::of(&site)?;
@@ -408,13 +408,13 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
     let front = nginx()?;
     decide_all(&site, &tokens, "auth/nginx")?;
     drop(front);
-    let front = Caddy::start(&site, "caddy/single.Caddyfile", &["wiki"])?;
+    let front = Caddy::start(&site, "deploy/caddy/single.Caddyfile", &["wiki"])?;
     decide_all(&site, &tokens, "auth/caddy")?;
     drop(front);
-    let front = Envoy::start(&site, "envoy/single.yaml", &["wiki"])?;
+    let front = Envoy::start(&site, "deploy/envoy/single.yaml", &["wiki"])?;
     decide_all(&site, &tokens, "auth/envoy")?;
     drop(front);
-    let _front = Haproxy::start(&site, "haproxy/single.cfg", &["wiki"])?;
+    let _front = Haproxy::start(&site, "deploy/haproxy/single.cfg", &["wiki"])?;
     decide_all(&site, &tokens, "auth/traefik behind HAProxy")
 }
 
@@ -555,8 +555,8 @@ fn identity(seen: &Seen) -> Vec<(&'static str, Vec<String>)> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn outpost_refuses_a_session_that_its_store_does_not_have() -> Result<()> {
-    let site = Site::builder("outpost/single.yaml").start()?;
-    let _front = Nginx::start(&site, "nginx/single.conf", &["wiki"])?;
+    let site = Site::builder("deploy/outpost/single.yaml").start()?;
+    let _front = Nginx::start(&site, "deploy/nginx/single.conf", &["wiki"])?;
     let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
     let request = Client::new()?
         .fetch(reqwest::Method::GET, &site.url("wiki", "/")?)

@@ -70,22 +70,21 @@ fn pages_show_the_files_that_the_tests_run() -> Result<()> {
 fn configurations() -> Result<Vec<String>> {
     let mut files = vec!["docker-compose.yml".to_owned()];
     for folder in [
-        "traefik",
+        "traefik/static",
+        "traefik/dynamic",
         "nginx",
-        "kubernetes",
+        "kubernetes/traefik",
+        "kubernetes/ingress-nginx",
         "caddy",
         "haproxy",
         "envoy",
         "compose",
     ] {
-        for entry in fs::read_dir(layout::testdata().join(folder))? {
+        for entry in fs::read_dir(layout::root().join("deploy").join(folder))? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.context("a file has a name")?;
-            // The demo's provider is nobody's deployment.
-            if path.is_file() && name != "provider.json" {
-                files.push(format!("testdata/{folder}/{name}"));
-            }
+            files.push(format!("deploy/{folder}/{name}"));
         }
     }
     Ok(files)

@@ -7,9 +7,9 @@ use gatepost_e2e::{Client, Service, Site};
 use reqwest::{Method, StatusCode};
 
 fn start() -> Result<(Site, Service)> {
-    let site = Site::builder("outpost/domains.yaml").start()?;
-    let traefik = Traefik::new(&site, "traefik/traefik.yaml")?
-        .route("traefik/domains.yaml")?
+    let site = Site::builder("deploy/outpost/domains.yaml").start()?;
+    let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route("deploy/traefik/dynamic/plugin-domains.yaml")?
         .start(&["wiki.example.com", "files.example.org"])?;
     Ok((site, traefik))
 }

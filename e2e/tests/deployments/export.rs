@@ -45,9 +45,9 @@ fn is_told(site: &Site, host: &str, path: &str, expected: &str) -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_takes_what_is_exported() -> Result<()> {
-    let site = Site::builder("outpost/control-plane.yaml").start()?;
+    let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
     let text = exported(&site, "traefik")?;
-    let traefik = Traefik::new(&site, "traefik/traefik.yaml")?;
+    let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?;
     fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;
     works(&site)?;
@@ -63,7 +63,7 @@ fn traefik_takes_what_is_exported() -> Result<()> {
 /// A site whose configuration names its parts as the services of a cluster or of a compose file.
 fn with_services(outpost: &str) -> Result<Site> {
     let outpost_url = format!("http://{outpost}:9000");
-    let site = Site::builder("outpost/control-plane.yaml")
+    let site = Site::builder("deploy/outpost/control-plane.yaml")
         .outpost(&json!({ "traefik": { "outpostUrl": outpost_url, "entryPoints": ["web"] } }))
         .start()?;
     site.change_outpost(|config| {
@@ -93,7 +93,7 @@ fn with_services(outpost: &str) -> Result<Site> {
 fn traefik_takes_the_labels_that_are_exported() -> Result<()> {
     let site = with_services("outpost")?;
     let labels = exported(&site, "compose")?;
-    let compose = Compose::read(&site, "../docker-compose.yml")?.serving(&site, &labels)?;
+    let compose = Compose::read(&site, "docker-compose.yml")?.serving(&site, &labels)?;
     let socket = site.folder().join("docker.sock");
     let _engine = DockerApi::start(&socket, compose.containers.clone())?;
     let _traefik = Traefik::of_compose(&site, &compose, &socket)?.start(&HOSTS)?;
@@ -122,7 +122,7 @@ fn traefik_on_kubernetes_takes_what_is_exported() -> Result<()> {
         other => bail!("no Service {other}"),
     })?;
     let endpoint = format!("http://127.0.0.1:{}", ports.extra);
-    let _traefik = Traefik::new(&site, "traefik/kubernetes.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/kubernetes-plugin.yaml")?
         .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
         .start(&HOSTS)?;
     works(&site)
@@ -131,7 +131,7 @@ fn traefik_on_kubernetes_takes_what_is_exported() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nginx_takes_what_is_exported() -> Result<()> {
-    let site = Site::builder("outpost/control-plane.yaml").start()?;
+    let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
     let text = exported(&site, "nginx")?;
     let _nginx = Nginx::start_with(&site, &text, &HOSTS)?;
     works(&site)
@@ -140,15 +140,15 @@ fn nginx_takes_what_is_exported() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_proxy_that_is_not_trusted_is_named() -> Result<()> {
-    let site = Site::builder("outpost/control-plane.yaml")
+    let site = Site::builder("deploy/outpost/control-plane.yaml")
         .outpost(&json!({
             "trustedProxies": ["10.0.0.1"],
             "traefik": { "plugin": null, "pluginKeysFile": null },
         }))
         .start()?;
     let text = exported(&site, "traefik")?;
-    let traefik =
-        Traefik::new(&site, "traefik/traefik.yaml")?.configure(&json!({ "experimental": null }));
+    let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .configure(&json!({ "experimental": null }));
     fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;
     is_told(&site, "wiki", "/", "trustedProxies")
@@ -174,7 +174,7 @@ fn a_plugin_that_differs_from_the_outpost_is_named() -> Result<()> {
             "the application's route gets /akprox",
         ),
     ] {
-        let site = Site::builder("outpost/control-plane.yaml").start()?;
+        let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
         let keys = site.folder().join("keys");
         fs::write(
             keys.join("other.keys"),
@@ -182,7 +182,7 @@ fn a_plugin_that_differs_from_the_outpost_is_named() -> Result<()> {
         )?;
         let text = exported(&site, "traefik")?;
         ensure!(text.contains(right), "no {right} in {text}");
-        let traefik = Traefik::new(&site, "traefik/traefik.yaml")?;
+        let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?;
         let text = text.replace(right, wrong);
         fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
         let _traefik = traefik.start(&HOSTS)?;
@@ -194,8 +194,8 @@ fn a_plugin_that_differs_from_the_outpost_is_named() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_provider_that_is_away_is_named() -> Result<()> {
-    let site = Site::builder("outpost/control-plane.yaml").start()?;
-    let traefik = Traefik::new(&site, "traefik/traefik.yaml")?;
+    let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
+    let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?;
     let text = exported(&site, "traefik")?;
     fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::checks;
 
-/// Changes of a middleware of `testdata/traefik/` that asks the outpost: it hands this header of the
+/// Changes of a middleware of `deploy/traefik/` that asks the outpost: it hands this header of the
 /// answer on to the app, beside those that it does.
 pub(crate) fn hands_on(header: &str) -> Value {
     let names = [
@@ -26,9 +26,9 @@ pub(crate) fn hands_on(header: &str) -> Value {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("traefik/forward-auth-single.yaml")?
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
         .start(&["wiki"])?;
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
@@ -38,9 +38,9 @@ fn single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("traefik/forward-auth-domain.yaml")?
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-domain.yaml")?
         .start(&["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
@@ -50,7 +50,7 @@ fn domain() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn authentik_path() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     let address = format!(
         "http://127.0.0.1:{}/outpost.goauthentik.io/auth/traefik",
         site.ports().outpost
@@ -58,8 +58,8 @@ fn authentik_path() -> Result<()> {
     let changes = json!({
         "http": { "middlewares": { "gatepost": { "forwardAuth": { "address": address } } } }
     });
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route_with("traefik/forward-auth-single.yaml", &changes)?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
         .start(&["wiki"])?;
     checks::single(&site)
 }
@@ -67,11 +67,11 @@ fn authentik_path() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn proxy_that_is_not_trusted_lets_nobody_pass() -> Result<()> {
-    let site = checks::site("outpost/single.yaml")
+    let site = checks::site("deploy/outpost/single.yaml")
         .outpost(&json!({ "trustedProxies": ["10.0.0.0/8"] }))
         .start()?;
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("traefik/forward-auth-single.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
         .start(&["wiki"])?;
     let client = Client::new()?;
     for path in ["/", "/public/logo", "/akprox/start"] {

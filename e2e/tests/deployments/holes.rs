@@ -34,15 +34,15 @@ fn a_verdict_that_opens_the_application_without_the_plugin_is_found() -> Result<
         (old, "WRONG: a client that sends `X-Gatepost-Verdict`"),
         (json!({}), "WRONG: a client that knows the plugin's word"),
     ] {
-        let site = checks::site("outpost/single.yaml").start()?;
+        let site = checks::site("deploy/outpost/single.yaml").start()?;
         let mut changes = middlewares(&["gatepost"], &json!({ "public": checks::PUBLIC }));
         changes["http"]["routers"] = rules;
         changes["http"]["routers"]["wiki"] = json!(null);
         for child in ["wiki-allowed", "wiki-undecided"] {
             changes["http"]["routers"][child]["parentRefs"] = json!(null);
         }
-        let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
-            .route_with("traefik/route-single.yaml", &changes)?
+        let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+            .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
             .start(&["wiki"])?;
         let opened = answered(&site, "X-Gatepost-Verdict", "allow")? == StatusCode::OK;
         let (said, well) = checked(&site)?;
@@ -57,11 +57,11 @@ fn a_verdict_that_opens_the_application_without_the_plugin_is_found() -> Result<
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_verdict_that_the_plugin_sets_is_no_hole() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     let settings = json!({ "public": checks::PUBLIC });
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route_with(
-            "traefik/route-single.yaml",
+            "deploy/traefik/dynamic/route-single.yaml",
             &middlewares(&["gatepost"], &settings),
         )?
         .start(&["wiki"])?;
@@ -79,16 +79,16 @@ fn a_verdict_that_the_plugin_sets_is_no_hole() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_path_that_a_client_names_is_found() -> Result<()> {
     for believes in [true, false] {
-        let site = checks::site("outpost/single.yaml").start()?;
+        let site = checks::site("deploy/outpost/single.yaml").start()?;
         let changes = json!({ "http": { "middlewares": { "gatepost": { "forwardAuth": {
             "trustForwardHeader": believes,
         } } } } });
         let believing = json!({ "entryPoints": { "web": { "forwardedHeaders": {
             "insecure": believes,
         } } } });
-        let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+        let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
             .configure(&believing)
-            .route_with("traefik/forward-auth-single.yaml", &changes)?
+            .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
             .start(&["wiki"])?;
         let opened = answered(&site, "X-Forwarded-Uri", "/public/x")? == StatusCode::OK;
         assert_eq!(opened, believes);
@@ -110,8 +110,8 @@ fn a_path_that_a_client_names_is_found() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_plugin_whose_rule_is_wider_than_the_outposts_is_found() -> Result<()> {
     for (file, middleware) in [
-        ("traefik/single.yaml", "wiki-gatepost"),
-        ("traefik/route-single.yaml", "gatepost"),
+        ("deploy/traefik/dynamic/plugin-single.yaml", "wiki-gatepost"),
+        ("deploy/traefik/dynamic/route-single.yaml", "gatepost"),
     ] {
         for (require, expected) in [
             (json!(null), "`require` admits everyone who is signed in"),
@@ -121,9 +121,9 @@ fn a_plugin_whose_rule_is_wider_than_the_outposts_is_found() -> Result<()> {
             ),
             (json!({ "groups": ["admins"] }), ""),
         ] {
-            let site = checks::site("outpost/single.yaml").start()?;
+            let site = checks::site("deploy/outpost/single.yaml").start()?;
             let settings = json!({ "public": checks::PUBLIC, "require": require });
-            let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+            let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
                 .route_with(file, &middlewares(&[middleware], &settings))?
                 .start(&["wiki"])?;
             let (said, well) = checked(&site)?;

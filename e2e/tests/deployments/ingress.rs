@@ -13,10 +13,10 @@ use crate::checks;
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml")
+    let site = checks::site("deploy/outpost/single.yaml")
         .redirects_everyone()
         .start()?;
-    let file = "kubernetes/ingress-nginx-single.yaml";
+    let file = "deploy/kubernetes/ingress-nginx/single.yaml";
     let _nginx = IngressNginx::start(&site, file, &["wiki"])?;
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
@@ -27,10 +27,10 @@ fn single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml")
+    let site = checks::site("deploy/outpost/domain.yaml")
         .redirects_everyone()
         .start()?;
-    let file = "kubernetes/ingress-nginx-domain.yaml";
+    let file = "deploy/kubernetes/ingress-nginx/domain.yaml";
     let _nginx = IngressNginx::start(&site, file, &["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
@@ -74,7 +74,7 @@ fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)
         other => bail!("no Service {other}"),
     })?;
     let endpoint = format!("http://127.0.0.1:{}", ports.extra);
-    let traefik = Traefik::new(site, "traefik/kubernetes-ingress-nginx.yaml")?
+    let traefik = Traefik::new(site, "deploy/traefik/static/kubernetes-ingress-nginx.yaml")?
         .configure(&json!({ "providers": { "kubernetesIngressNGINX": { "endpoint": endpoint } } }))
         .start(hosts)?;
     Ok((traefik, cluster))
@@ -84,8 +84,8 @@ fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let file = "kubernetes/traefik-ingress-single.yaml";
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let file = "deploy/kubernetes/traefik/ingress-nginx-single.yaml";
     let _running = traefik(&site, file, &["wiki"])?;
     checks::single(&site)
 }
@@ -94,8 +94,8 @@ fn traefik_single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
-    let file = "kubernetes/traefik-ingress-domain.yaml";
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let file = "deploy/kubernetes/traefik/ingress-nginx-domain.yaml";
     let _running = traefik(&site, file, &["wiki", "files"])?;
     checks::domain(&site)
 }
@@ -110,11 +110,11 @@ fn the_form_for_nginx_lets_nobody_past_traefik() -> Result<()> {
         "provider": "main",
         "public": ["/*"],
     });
-    let site = checks::site("outpost/single.yaml")
+    let site = checks::site("deploy/outpost/single.yaml")
         .further_applications(vec![files])
         .redirects_everyone()
         .start()?;
-    let file = "kubernetes/ingress-nginx-single.yaml";
+    let file = "deploy/kubernetes/ingress-nginx/single.yaml";
     let _running = traefik(&site, file, &["wiki"])?;
     let nobody = Client::new()?;
     let alice = Client::new()?;

@@ -69,11 +69,11 @@ fn start_traefik(site: &Site, static_file: &str, hosts: &[&str]) -> Result<Servi
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn plugin_single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     let _running = start(
         &site,
-        "traefik/kubernetes.yaml",
-        "kubernetes/plugin-single.yaml",
+        "deploy/traefik/static/kubernetes-plugin.yaml",
+        "deploy/kubernetes/traefik/plugin-single.yaml",
         &["wiki"],
     )?;
     checks::single(&site)
@@ -90,15 +90,16 @@ fn a_rule_with_nothing_under_it_serves_nobody() -> Result<()> {
         json!({ "groups": null }),
         json!({ "groups": [] }),
     ] {
-        let site = checks::site("outpost/single.yaml").start()?;
-        let mut objects = manifests(&site.fitted("kubernetes/plugin-single.yaml", &[])?)?;
+        let site = checks::site("deploy/outpost/single.yaml").start()?;
+        let mut objects =
+            manifests(&site.fitted("deploy/kubernetes/traefik/plugin-single.yaml", &[])?)?;
         for object in &mut objects {
             if let Some(Value::Object(plugin)) = object.pointer_mut("/spec/plugin/gatepost") {
                 plugin.insert("require".into(), rule.clone());
             }
         }
         let cluster = start_cluster(&site, &objects)?;
-        let traefik = start_traefik(&site, "traefik/kubernetes.yaml", &[])?;
+        let traefik = start_traefik(&site, "deploy/traefik/static/kubernetes-plugin.yaml", &[])?;
         let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
         let page = site.url("wiki", "/")?;
         let client = Client::new()?;
@@ -128,11 +129,11 @@ fn a_rule_with_nothing_under_it_serves_nobody() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn plugin_domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let _running = start(
         &site,
-        "traefik/kubernetes.yaml",
-        "kubernetes/plugin-domain.yaml",
+        "deploy/traefik/static/kubernetes-plugin.yaml",
+        "deploy/kubernetes/traefik/plugin-domain.yaml",
         &["wiki", "files"],
     )?;
     checks::domain(&site)
@@ -141,11 +142,11 @@ fn plugin_domain() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn route_single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     let _running = start(
         &site,
-        "traefik/kubernetes.yaml",
-        "kubernetes/route-single.yaml",
+        "deploy/traefik/static/kubernetes-plugin.yaml",
+        "deploy/kubernetes/traefik/route-single.yaml",
         &["wiki"],
     )?;
     checks::single(&site)?;
@@ -155,11 +156,11 @@ fn route_single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth_single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     let _running = start(
         &site,
-        "traefik/kubernetes-forward-auth.yaml",
-        "kubernetes/forward-auth-single.yaml",
+        "deploy/traefik/static/kubernetes-forward-auth.yaml",
+        "deploy/kubernetes/traefik/forward-auth-single.yaml",
         &["wiki"],
     )?;
     checks::single(&site)?;
@@ -169,11 +170,11 @@ fn forward_auth_single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth_domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let _running = start(
         &site,
-        "traefik/kubernetes-forward-auth.yaml",
-        "kubernetes/forward-auth-domain.yaml",
+        "deploy/traefik/static/kubernetes-forward-auth.yaml",
+        "deploy/kubernetes/traefik/forward-auth-domain.yaml",
         &["wiki", "files"],
     )?;
     checks::domain(&site)?;
@@ -187,13 +188,13 @@ fn forward_auth_domain() -> Result<()> {
 fn no_other_namespace_takes_a_middleware_s_place() -> Result<()> {
     for (static_file, manifests_file, own) in [
         (
-            "traefik/kubernetes.yaml",
-            "kubernetes/plugin-single.yaml",
+            "deploy/traefik/static/kubernetes-plugin.yaml",
+            "deploy/kubernetes/traefik/plugin-single.yaml",
             "wiki-gatepost",
         ),
         (
-            "traefik/kubernetes.yaml",
-            "kubernetes/route-single.yaml",
+            "deploy/traefik/static/kubernetes-plugin.yaml",
+            "deploy/kubernetes/traefik/route-single.yaml",
             "ask-outpost",
         ),
     ] {
@@ -212,7 +213,7 @@ fn no_other_namespace_takes_a_middleware_s_place() -> Result<()> {
             })
             .filter(|object| object.pointer("/metadata/namespace") != Some(&json!("default")))
             .collect();
-        let site = checks::site("outpost/single.yaml").start()?;
+        let site = checks::site("deploy/outpost/single.yaml").start()?;
         let running = start_beside(&site, static_file, manifests_file, &others, &["wiki"])?;
         let client = Client::new()?;
         let page = site.url("wiki", "/admin")?;
@@ -228,7 +229,7 @@ fn no_other_namespace_takes_a_middleware_s_place() -> Result<()> {
 #[test]
 fn every_shown_provider_of_custom_resources_names_objects_apart() -> Result<()> {
     let mut found = 0;
-    for file in fs::read_dir(layout::testdata().join("traefik"))? {
+    for file in fs::read_dir(layout::root().join("deploy/traefik/static"))? {
         let path = file?.path();
         let config: Value = serde_saphyr::from_str(&fs::read_to_string(&path)?)?;
         if let Some(provider) = config.pointer("/providers/kubernetesCRD") {
@@ -245,9 +246,10 @@ fn every_shown_provider_of_custom_resources_names_objects_apart() -> Result<()> 
 /// not have.
 #[test]
 fn manifests_fit_the_custom_resource_definitions() -> Result<()> {
-    let folder = layout::testdata().join("kubernetes");
+    let schemas = layout::root().join("testdata/kubernetes/crds");
+    let folder = layout::root().join("deploy/kubernetes/traefik");
     let schema = |name: &str| -> Result<Validator> {
-        let path = folder.join("crds").join(name);
+        let path = schemas.join(name);
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         Ok(jsonschema::validator_for(&closed(serde_json::from_str(
             &text,

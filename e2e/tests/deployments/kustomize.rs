@@ -1,4 +1,4 @@
-//! The kustomize base of `deploy/kubernetes/`, as far as that needs no cluster.
+//! The kustomize base of `deploy/kubernetes/base/`, as far as that needs no cluster.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ const VERSIONS: [&str; 2] = ["1.30", "1.37"];
 
 /// Every manifest of the base with the labels that kustomize lays over it.
 fn manifests() -> Result<Vec<Value>> {
-    let folder = layout::root().join("deploy/kubernetes");
+    let folder = layout::root().join("deploy/kubernetes/base");
     let read = |name: &str| -> Result<Vec<Value>> {
         let path = folder.join(name);
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;

@@ -25,10 +25,10 @@ fn public(compose: Compose, service: &str, middleware: &str) -> Result<Compose> 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn plugin_single() -> Result<()> {
-    let site = checks::site("compose/gatepost.yaml")
+    let site = checks::site("deploy/compose/gatepost.yaml")
         .wiki_at("whoami.localhost")
         .start()?;
-    let compose = Compose::read(&site, "../docker-compose.yml")?;
+    let compose = Compose::read(&site, "docker-compose.yml")?;
     let compose = public(compose, "whoami", "whoami-gatepost")?;
     let _running = start(&site, &compose, &["wiki"])?;
     checks::single(&site)
@@ -37,8 +37,8 @@ fn plugin_single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn plugin_domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
-    let compose = Compose::read(&site, "compose/plugin-domain.yaml")?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let compose = Compose::read(&site, "deploy/compose/plugin-domain.yaml")?;
     let compose = public(compose, "outpost", "gatepost")?;
     let _running = start(&site, &compose, &["wiki", "files"])?;
     checks::domain(&site)
@@ -47,8 +47,8 @@ fn plugin_domain() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth_single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let compose = Compose::read(&site, "compose/forward-auth-single.yaml")?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let compose = Compose::read(&site, "deploy/compose/forward-auth-single.yaml")?;
     let _running = start(&site, &compose, &["wiki"])?;
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")
@@ -57,8 +57,8 @@ fn forward_auth_single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth_domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
-    let compose = Compose::read(&site, "compose/forward-auth-domain.yaml")?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let compose = Compose::read(&site, "deploy/compose/forward-auth-domain.yaml")?;
     let _running = start(&site, &compose, &["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")

@@ -35,7 +35,7 @@ fn site() -> Result<Site> {
 }
 
 fn site_that_believes_for(cache: &str) -> Result<Site> {
-    checks::site("outpost/single.yaml")
+    checks::site("deploy/outpost/single.yaml")
         .applications(&json!({
             "machines": ["bearer", "basic"],
             "machineTokens": {
@@ -61,8 +61,8 @@ fn route() -> Result<()> {
     let settings = json!({ "public": checks::PUBLIC, "machines": "bearer,basic" });
     let mut changes = middlewares(&["gatepost"], &settings);
     changes["http"]["middlewares"]["ask-outpost"] = hands_on("Authorization");
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
-        .route_with("traefik/route-single.yaml", &changes)?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
         .start(&["wiki"])?;
     programs_come_in(&site)
 }
@@ -72,8 +72,8 @@ fn route() -> Result<()> {
 fn forward_auth() -> Result<()> {
     let site = site()?;
     let changes = json!({ "http": { "middlewares": { "gatepost": hands_on("Authorization") } } });
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route_with("traefik/forward-auth-single.yaml", &changes)?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
         .start(&["wiki"])?;
     programs_come_in(&site)
 }
@@ -91,8 +91,8 @@ fn nginx() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_flood_costs_its_sender_through_traefik() -> Result<()> {
     let site = site_that_believes_for("1s")?;
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("traefik/forward-auth-single.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
         .start(&["wiki"])?;
     a_flood_costs_its_sender(&site, StatusCode::TOO_MANY_REQUESTS)
 }
@@ -102,7 +102,7 @@ fn a_flood_costs_its_sender_through_traefik() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_flood_costs_its_sender_through_nginx() -> Result<()> {
     let site = site_that_believes_for("1s")?;
-    let _nginx = Nginx::start(&site, "nginx/single.conf", &["wiki"])?;
+    let _nginx = Nginx::start(&site, "deploy/nginx/single.conf", &["wiki"])?;
     a_flood_costs_its_sender(&site, StatusCode::UNAUTHORIZED)
 }
 
@@ -178,9 +178,9 @@ fn the_program_goes_on(site: &Site) -> Result<()> {
 fn plugin_that_answers_by_itself() -> Result<()> {
     let site = site()?;
     let settings = json!({ "public": checks::PUBLIC, "machines": "bearer" });
-    let traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+    let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route_with(
-            "traefik/single.yaml",
+            "deploy/traefik/dynamic/plugin-single.yaml",
             &middlewares(&["wiki-gatepost"], &settings),
         )?
         .start(&["wiki"])?;
@@ -213,8 +213,8 @@ fn plugin_that_answers_by_itself() -> Result<()> {
         "middlewares": ["ask-outpost"],
         "service": "wiki",
     } });
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
-        .route_with("traefik/single.yaml", &changes)?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/plugin-single.yaml", &changes)?
         .start(&["wiki"])?;
     programs_come_in(&site)
 }

@@ -18,15 +18,15 @@ pub(crate) fn handing_on(site: &Site, header: &str) -> Result<Service> {
         proxy_set_header {header} $app_further;"
     );
     let changes = [("listen 80;", &*listen), (cookie, &both)];
-    let servers = site.fitted("nginx/single.conf", &changes)?;
+    let servers = site.fitted("deploy/nginx/single.conf", &changes)?;
     Nginx::start_with(site, &servers, &["wiki"])
 }
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let _nginx = Nginx::start(&site, "nginx/single.conf", &["wiki"])?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let _nginx = Nginx::start(&site, "deploy/nginx/single.conf", &["wiki"])?;
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
     checks::large_sessions_go_on(&site, "wiki", checks::Cookies::One)
@@ -35,8 +35,8 @@ fn single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
-    let _nginx = Nginx::start(&site, "nginx/domain.conf", &["wiki", "files"])?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let _nginx = Nginx::start(&site, "deploy/nginx/domain.conf", &["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
 }

@@ -10,12 +10,12 @@ use crate::checks;
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn every_page_of_the_outpost() -> Result<()> {
-    let site = checks::site("outpost/single.yaml")
+    let site = checks::site("deploy/outpost/single.yaml")
         .partners()
         .applications(&json!({ "require": { "groups": ["admins"] } }))
         .start()?;
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-        .route("traefik/forward-auth-single.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
         .start(&["wiki"])?;
     browser::look_at_pages(Pages::OfTheOutpost, &site.url("wiki", "/")?)
 }

@@ -25,18 +25,18 @@ fn public() -> Value {
 
 fn domain_traefik(site: &Site) -> Result<Service> {
     let changes = middlewares(&["gatepost", "gatepost-admins"], &public());
-    Traefik::new(site, "traefik/traefik.yaml")?
-        .route_with("traefik/domain.yaml", &changes)?
+    Traefik::new(site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/plugin-domain.yaml", &changes)?
         .start(&["wiki", "files"])
 }
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let _traefik = Traefik::new(&site, "traefik/traefik.yaml")?
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route_with(
-            "traefik/single.yaml",
+            "deploy/traefik/dynamic/plugin-single.yaml",
             &middlewares(&["wiki-gatepost"], &public()),
         )?
         .start(&["wiki"])?;
@@ -47,7 +47,7 @@ fn single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let _traefik = domain_traefik(&site)?;
     checks::domain(&site)?;
     page_loads_renew(&site, "files")
@@ -58,7 +58,7 @@ fn domain() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn each_router_of_a_domain_has_its_own_rule() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let _traefik = domain_traefik(&site)?;
     let bob = Client::new()?;
     let journey = bob.sign_in(&site.url("wiki", "/")?, &BOB)?;

@@ -19,7 +19,7 @@ fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
 }
 
 fn traefik_with(site: &Site, file: &str, hosts: &[&str], plugin: &Value) -> Result<Service> {
-    Traefik::new(site, "traefik/traefik.yaml")?
+    Traefik::new(site, "deploy/traefik/static/plugin.yaml")?
         .route_with(file, &middlewares(&["gatepost"], plugin))?
         .start(hosts)
 }
@@ -27,8 +27,8 @@ fn traefik_with(site: &Site, file: &str, hosts: &[&str], plugin: &Value) -> Resu
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn single() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let _traefik = traefik(&site, "traefik/route-single.yaml", &["wiki"])?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let _traefik = traefik(&site, "deploy/traefik/dynamic/route-single.yaml", &["wiki"])?;
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
     checks::large_sessions_go_on(&site, "wiki", checks::Cookies::Several)?;
@@ -39,8 +39,12 @@ fn single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn domain() -> Result<()> {
-    let site = checks::site("outpost/domain.yaml").start()?;
-    let _traefik = traefik(&site, "traefik/route-domain.yaml", &["wiki", "files"])?;
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let _traefik = traefik(
+        &site,
+        "deploy/traefik/dynamic/route-domain.yaml",
+        &["wiki", "files"],
+    )?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")?;
     verdicts_of_clients_decide_nothing(&site)
@@ -68,12 +72,17 @@ fn the_plugins_own_rule_holds_where_the_outpost_decides() -> Result<()> {
         ),
     ] {
         let users = json!({ "users": { "alice": { "groups": alice }, "bob": { "groups": bob } } });
-        let site = checks::site("outpost/domain.yaml")
+        let site = checks::site("deploy/outpost/domain.yaml")
             .provider(&users)
             .start()?;
         let rule = json!({ "require": { "groups": ["admins"] } });
         let hosts = ["wiki", "files"];
-        let _traefik = traefik_with(&site, "traefik/route-domain.yaml", &hosts, &rule)?;
+        let _traefik = traefik_with(
+            &site,
+            "deploy/traefik/dynamic/route-domain.yaml",
+            &hosts,
+            &rule,
+        )?;
         let page = site.url("wiki", "/")?;
         let journey = Client::new()?.sign_in(&page, &BOB)?;
         assert_eq!(
@@ -104,7 +113,7 @@ fn the_plugins_own_rule_holds_where_the_outpost_decides() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn children_without_a_parent_open_for_no_clients_verdict() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     let word = site.keys().ring()?.verdicts(&Audience::new("wiki")?);
     let word = word.first().context("a word")?;
     let children = |word: &str| {
@@ -129,8 +138,8 @@ fn children_without_a_parent_open_for_no_clients_verdict() -> Result<()> {
         Ok(request.send()?.status())
     };
     let start = |word: &str| {
-        Traefik::new(&site, "traefik/traefik.yaml")?
-            .route_with("traefik/route-single.yaml", &children(word)?)?
+        Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+            .route_with("deploy/traefik/dynamic/route-single.yaml", &children(word)?)?
             .start(&["wiki"])
     };
     // That is how it was, and why the word is no longer one that everybody knows.
@@ -163,7 +172,7 @@ fn children_without_a_parent_open_for_no_clients_verdict() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn rules_that_match_allow_fail_closed_and_both_words_pass() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     let word = site.keys().ring()?.verdicts(&Audience::new("wiki")?);
     let word = word.first().context("a word")?;
     let said = |word: &str| format!("Header(`X-Gatepost-Verdict`, `{word}`)");
@@ -172,8 +181,8 @@ fn rules_that_match_allow_fail_closed_and_both_words_pass() -> Result<()> {
             "wiki-allowed": { "rule": allowed },
             "wiki-undecided": { "rule": undecided },
         }}});
-        Traefik::new(&site, "traefik/traefik.yaml")?
-            .route_with("traefik/route-single.yaml", &rules)?
+        Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+            .route_with("deploy/traefik/dynamic/route-single.yaml", &rules)?
             .start(&["wiki"])
     };
     let page = site.url("wiki", "/private")?;
@@ -204,8 +213,8 @@ fn rules_that_match_allow_fail_closed_and_both_words_pass() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn the_word_survives_a_rotation_and_check_says_it() -> Result<()> {
-    let site = checks::site("outpost/single.yaml").start()?;
-    let _traefik = traefik(&site, "traefik/route-single.yaml", &["wiki"])?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let _traefik = traefik(&site, "deploy/traefik/dynamic/route-single.yaml", &["wiki"])?;
     let wiki = Audience::new("wiki")?;
     let (said, _) = site.gatepost(&["check"])?;
     let word = site.keys().ring()?.verdicts(&wiki);

@@ -31,22 +31,22 @@ impl Front {
     fn all() -> Result<[Self; 3]> {
         Ok([
             Self::start("the plugin", |site| {
-                Traefik::new(site, "traefik/traefik.yaml")?
+                Traefik::new(site, "deploy/traefik/static/plugin.yaml")?
                     .route_with(
-                        "traefik/single.yaml",
+                        "deploy/traefik/dynamic/plugin-single.yaml",
                         &middlewares(&["wiki-gatepost"], &json!({ "allowPreflight": true })),
                     )?
                     .start(&["wiki"])
             })?,
             Self::start("forwardAuth", |site| {
-                Traefik::new(site, "traefik/forward-auth.yaml")?
-                    .route("traefik/forward-auth-single.yaml")?
+                Traefik::new(site, "deploy/traefik/static/forward-auth.yaml")?
+                    .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
                     .start(&["wiki"])
             })?,
             Self::start("multi-layer routing", |site| {
-                Traefik::new(site, "traefik/traefik.yaml")?
+                Traefik::new(site, "deploy/traefik/static/plugin.yaml")?
                     .route_with(
-                        "traefik/route-single.yaml",
+                        "deploy/traefik/dynamic/route-single.yaml",
                         &middlewares(&["gatepost"], &json!({ "allowPreflight": true })),
                     )?
                     .start(&["wiki"])
@@ -55,7 +55,7 @@ impl Front {
     }
 
     fn start(name: &'static str, traefik: impl FnOnce(&Site) -> Result<Service>) -> Result<Self> {
-        let site = Site::builder("outpost/single.yaml")
+        let site = Site::builder("deploy/outpost/single.yaml")
             .applications(&json!({ "allowPreflight": true }))
             .start()?;
         let traefik = traefik(&site)?;

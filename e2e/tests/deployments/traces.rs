@@ -16,13 +16,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn what_traefik_asks_the_outpost_is_in_its_trace() -> Result<()> {
     let collector = Collector::start()?;
-    let site = Site::builder("outpost/single.yaml")
+    let site = Site::builder("deploy/outpost/single.yaml")
         .outpost(&json!({ "tracing": { "endpoint": collector.url() } }))
         .start()?;
     let endpoint = format!("{}/v1/traces", collector.url());
-    let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
         .configure(&json!({ "tracing": { "otlp": { "http": { "endpoint": endpoint } } } }))
-        .route("traefik/forward-auth-single.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
         .start(&["wiki"])?;
     Client::new()?.sign_in(&site.url("wiki", "/")?, &ALICE)?;
     let begun = Instant::now();

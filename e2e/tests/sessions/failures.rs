@@ -66,14 +66,14 @@ fn a_redis_that_does_not_answer_holds_nobody_up_whose_window_is_in_force() -> Re
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path(), &[])?;
     for renew_after in ["40m", "1s"] {
-        let site = Site::builder("outpost/single.yaml")
+        let site = Site::builder("deploy/outpost/single.yaml")
             .outpost(&json!({
                 "session": { "window": "1h", "renewAfter": renew_after },
                 "store": { "kind": "redis", "path": null, "url": redis.url() },
             }))
             .start()?;
-        let _traefik = Traefik::new(&site, "traefik/forward-auth.yaml")?
-            .route("traefik/forward-auth-single.yaml")?
+        let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+            .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
             .start(&["wiki"])?;
         let page = site.url("wiki", "/")?;
         let alice = Client::new()?;

@@ -222,7 +222,7 @@ pub fn markdown() -> String {
          everything that is wrong at once, with file and line.\n\
          The file, and the files it names, are read again when they change or on `SIGHUP`; a wrong \
          configuration is logged and the one before stays.\n\n\
-         [`testdata/outpost/gatepost.yaml`](../testdata/outpost/gatepost.yaml) is a commented \
+         [`deploy/outpost/gatepost.yaml`](../deploy/outpost/gatepost.yaml) is a commented \
          example of every section.\n\
          Editors complete and check keys by [`gatepost.schema.json`](gatepost.schema.json): begin \
          the file with `# yaml-language-server: $schema=gatepost.schema.json`.\n\n\
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn every_section_of_the_example_is_one_of_the_schema() {
-        let example = include_str!("../../../testdata/outpost/gatepost.yaml");
+        let example = include_str!("../../../deploy/outpost/gatepost.yaml");
         let example: Value = serde_saphyr::from_str(example).expect("YAML");
         let mut unknown = Vec::new();
         compare(&example, &schema(), "", &mut unknown);

@@ -5,7 +5,7 @@ use super::*;
 
 mod environment;
 
-const EXAMPLE: &str = include_str!("../../../testdata/outpost/gatepost.yaml");
+const EXAMPLE: &str = include_str!("../../../deploy/outpost/gatepost.yaml");
 /// The paths of all keys.
 fn keys() -> impl Iterator<Item = &'static str> {
     reference::KEYS.iter().map(|key| key.path)
@@ -316,7 +316,7 @@ fn a_problem_of_a_file_says_where() {
 
 #[test]
 fn the_configuration_of_the_kustomize_base_is_one() {
-    let base = include_str!("../../../deploy/kubernetes/gatepost.yaml");
+    let base = include_str!("../../../deploy/kubernetes/base/gatepost.yaml");
     let yaml = base
         .replace(
             "keysFile: /etc/gatepost/keys/gatepost.keys",

@@ -115,12 +115,12 @@ fn replace(path: &Path, generation: u32) -> Result<()> {
 
 /// Changes what Traefik fetches from the outpost, each time waiting until it is in force.
 pub(crate) fn of_reloads() -> Result<Growth> {
-    let site = Site::builder("outpost/control-plane.yaml").start()?;
+    let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
     let often = json!({ "providers": {
         "http": { "pollInterval": "100ms" },
         "providersThrottleDuration": "100ms",
     } });
-    let traefik = Traefik::new(&site, "traefik/http-provider.yaml")?
+    let traefik = Traefik::new(&site, "deploy/traefik/static/http-provider.yaml")?
         .configure(&often)
         .start(&["wiki", "files.example.org"])?;
     let outpost = site.outpost().group().context("the outpost runs")?;

@@ -16,7 +16,7 @@ use super::wire;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// The host name that the files in `testdata/` speak of.
+/// The host name that the files in `deploy/` speak of.
 const SHOWN_HOST: &str = "wiki.example.com";
 
 /// One way to guard the app.
@@ -87,7 +87,7 @@ impl Scene {
 
     /// Nothing in between.
     pub(crate) fn bare(&self) -> Result<Contender> {
-        let mut dynamic = self.shown("traefik/single.yaml", None)?;
+        let mut dynamic = self.shown("deploy/traefik/dynamic/plugin-single.yaml", None)?;
         remove(&mut dynamic, "/http", "middlewares");
         remove(&mut dynamic, "/http/routers/wiki", "middlewares");
         Ok(Contender {
@@ -98,7 +98,7 @@ impl Scene {
 
     /// Traefik's own middleware, setting the headers that a verified session would.
     pub(crate) fn native_headers(&self, key: &str, title: &str) -> Result<Contender> {
-        let mut dynamic = self.shown("traefik/single.yaml", None)?;
+        let mut dynamic = self.shown("deploy/traefik/dynamic/plugin-single.yaml", None)?;
         let headers: serde_json::Map<String, Value> = self
             .identity
             .iter()
@@ -111,7 +111,7 @@ impl Scene {
 
     /// A guest that does nothing.
     pub(crate) fn empty_guest(&self, guest: PathBuf) -> Result<Contender> {
-        let dynamic = self.shown("traefik/single.yaml", None)?;
+        let dynamic = self.shown("deploy/traefik/dynamic/plugin-single.yaml", None)?;
         Ok(Contender {
             guest: Some(guest),
             seen: " ".to_owned(),
@@ -121,7 +121,7 @@ impl Scene {
 
     /// The plugin, with these settings laid over those that the docs show.
     pub(crate) fn plugin(&self, key: &str, title: &str, settings: &Value) -> Result<Contender> {
-        let mut dynamic = self.shown("traefik/single.yaml", None)?;
+        let mut dynamic = self.shown("deploy/traefik/dynamic/plugin-single.yaml", None)?;
         self.set_plugin(&mut dynamic, "/http/middlewares/wiki-gatepost", settings)?;
         Ok(Contender {
             guest: Some(layout::plugin_wasm()?),
@@ -131,7 +131,7 @@ impl Scene {
 
     /// The plugin with multi-layer routing.
     pub(crate) fn route(&self, outpost: u16) -> Result<Contender> {
-        let mut dynamic = self.shown("traefik/route-single.yaml", Some(outpost))?;
+        let mut dynamic = self.shown("deploy/traefik/dynamic/route-single.yaml", Some(outpost))?;
         self.set_plugin(&mut dynamic, "/http/middlewares/gatepost", &json!({}))?;
         Ok(Contender {
             guest: Some(layout::plugin_wasm()?),
@@ -147,7 +147,10 @@ impl Scene {
         port: u16,
         path: &str,
     ) -> Result<Contender> {
-        let mut dynamic = self.shown("traefik/forward-auth-single.yaml", Some(port))?;
+        let mut dynamic = self.shown(
+            "deploy/traefik/dynamic/forward-auth-single.yaml",
+            Some(port),
+        )?;
         let address = json!(format!("http://127.0.0.1:{port}{path}"));
         let at = "/http/middlewares/gatepost/forwardAuth/address";
         replace(&mut dynamic, at, address)?;
@@ -156,7 +159,7 @@ impl Scene {
 
     /// A file that docs show, with the ports of this scene.
     fn shown(&self, path: &str, outpost: Option<u16>) -> Result<Value> {
-        let file = layout::testdata().join(path);
+        let file = layout::root().join(path);
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let host = self.host.split(':').next().unwrap_or_default();
         let text = text
@@ -317,7 +320,7 @@ pub(crate) fn compile_empty_guest(folder: &Path) -> Result<PathBuf> {
     crate::build::run(
         Command::new("node")
             .arg(optimiser.join("node_modules/binaryen/bin/wasm-as"))
-            .arg(layout::testdata().join("bench/empty.wat"))
+            .arg(layout::root().join("testdata/bench/empty.wat"))
             .arg("--output")
             .arg(&guest),
     )?;

@@ -50,7 +50,7 @@ impl Load {
             .arg(format!("-d{}s", self.seconds.ceil()))
             .arg("--latency")
             .arg("-s")
-            .arg(layout::testdata().join("bench/report.lua"));
+            .arg(layout::root().join("testdata/bench/report.lua"));
         for header in &self.headers {
             command.arg("-H").arg(header);
         }

@@ -34,7 +34,7 @@ impl Stage {
     pub(crate) fn start(outpost: &Path, size: Size, app: &Nginx, folder: PathBuf) -> Result<Self> {
         let mut groups = vec!["staff".to_owned()];
         groups.extend((1..size.groups).map(|number| format!("team-{number:03}")));
-        let site = Site::builder("outpost/single.yaml")
+        let site = Site::builder("deploy/outpost/single.yaml")
             .outpost_program(outpost.to_owned())
             .provider(&json!({ "users": { "alice": { "groups": groups } } }))
             .further_applications(others(size.applications - 1))
