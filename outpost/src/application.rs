@@ -10,11 +10,12 @@ use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Signer, Verifier
 
 use crate::authentik::{self, FromAuthentik};
 use crate::authority::{Authority, ExternalUrl};
-use crate::config::{ApplicationSettings, Mode, SessionTimes};
+use crate::config::{ApplicationSettings, Mode};
 use crate::machines::Machines;
 use crate::metrics::Counts;
 use crate::outpost::DeployError;
 use crate::provider::Provider;
+use crate::session_times::SessionTimes;
 
 mod providers;
 

@@ -22,6 +22,7 @@ use crate::authority::{CookieDomain, ExternalUrl};
 use crate::limits::RateLimit;
 use crate::pages::Brand;
 use crate::provider::KnownProvider;
+use crate::session_times::SessionTimes;
 use crate::store::{RedisTls, RedisUrl};
 use crate::tls::Identity;
 use crate::traces::TracesSettings;
@@ -129,26 +130,6 @@ pub enum StoreSettings {
         /// As for `Memory`.
         max_sessions: usize,
     },
-}
-
-/// How long sessions last. All in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionTimes {
-    /// For how long a cookie is believed without asking the outpost.
-    pub window: u64,
-    /// After which part of the window a page load renews the cookie.
-    pub renew_after: u64,
-    /// How long ago the provider must have been asked for a renewal to ask it again.
-    pub refresh_after: u64,
-    /// For how long after that a session is renewed unasked while the provider is away.
-    pub grace: u64,
-    /// After how long without a renewal the session ends.
-    pub idle: u64,
-    /// When the session ends whatever happens.
-    pub lifetime: u64,
-    /// How old a program's access token may be; nothing where none is taken. Follows from the
-    /// applications.
-    pub token_age: u64,
 }
 
 /// An OpenID provider and what the outpost is to it.

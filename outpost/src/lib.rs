@@ -6,7 +6,7 @@
 //!   are its parts.
 //! - [`flow`] and [`return_to`]: a sign-in under way, and where it leads.
 //! - [`limits`]: how often one client may come.
-//! - [`sessions`]: opening and renewing sessions.
+//! - [`session_times`]: how long sessions last; [`sessions`]: opening and renewing them.
 //! - [`web`]: the endpoints. Every one returns an [`web::Outcome`], and one place turns that into
 //!   a response, so no path through a handler ends without a decision.
 //! - [`logging`], [`metrics`], [`traces`] and [`audit`]: what an operator sees of it.
@@ -34,6 +34,7 @@ pub mod reload;
 pub mod return_to;
 pub mod revocation;
 pub mod server;
+pub mod session_times;
 pub mod sessions;
 pub mod store;
 pub mod tls;

@@ -17,10 +17,11 @@ use zeroize::Zeroizing;
 
 use crate::application::{Application, Providers};
 use crate::audit;
-use crate::config::{Grant, MachineSettings, SessionTimes};
+use crate::config::{Grant, MachineSettings};
 use crate::limits::{Client, TooMany};
 use crate::outpost::Outpost;
 use crate::provider::{CredentialsError, Holder, Provider, Refusal, TokenRules, unchecked_issuer};
+use crate::session_times::SessionTimes;
 use gatepost_base::Secret;
 
 mod attempts;

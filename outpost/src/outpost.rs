@@ -11,12 +11,13 @@ use gatepost_session::Purpose;
 
 use crate::application::{Application, Providers};
 use crate::applications::Applications;
-use crate::config::{Config, SessionTimes};
+use crate::config::Config;
 use crate::limits::Limits;
 use crate::machines::Attempts;
 use crate::metrics::Timings;
 use crate::pages::Pages;
 use crate::provider::{HttpError, Provider};
+use crate::session_times::SessionTimes;
 use crate::sessions::{Endings, Renewals};
 use crate::store::{self, OpenStoreError, SessionStore, TimedStore};
 use crate::traefik;

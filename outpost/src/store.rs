@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 
-use crate::config::{SessionTimes, StoreSettings};
+use crate::config::StoreSettings;
 use crate::revocation::Revocation;
+use crate::session_times::SessionTimes;
 use gatepost_base::{Clock, Identity, Secret};
 
 mod embedded;

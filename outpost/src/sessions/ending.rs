@@ -9,8 +9,8 @@ use gatepost_session::{Authentic, Claims, NumericDate};
 use tokio::sync::Notify;
 
 use super::meanwhile::{Mark, RecentEndings};
-use crate::config::SessionTimes;
 use crate::revocation::{Revocation, Revocations};
+use crate::session_times::SessionTimes;
 use crate::store::{Ending, Outcome, Selection, SessionRecord, SessionStore, StoreUnavailable};
 use gatepost_base::Clock;
 

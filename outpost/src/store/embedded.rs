@@ -19,8 +19,8 @@ use super::{
     Ended, Ending, OpenStoreError, Outcome, RenewalLock, Selection, SessionRecord, SessionStore,
     Start, StoreUnavailable,
 };
-use crate::config::SessionTimes;
 use crate::revocation::Revocation;
+use crate::session_times::SessionTimes;
 use gatepost_base::SealingKeys;
 
 mod file;

@@ -9,8 +9,8 @@ use super::record::is_in;
 use super::{
     Ended, Ending, Outcome, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
 };
-use crate::config::SessionTimes;
 use crate::revocation::Revocation;
+use crate::session_times::SessionTimes;
 
 /// Sessions in this process: a restart ends them all, and replicas do not share them.
 #[derive(Debug)]

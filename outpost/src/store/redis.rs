@@ -25,8 +25,8 @@ use super::{
     Ended, Ending, OpenStoreError, Outcome, RenewalLock, Selection, SessionRecord, SessionStore,
     StoreUnavailable,
 };
-use crate::config::SessionTimes;
 use crate::revocation::Revocation;
+use crate::session_times::SessionTimes;
 use gatepost_base::SealingKeys;
 
 mod link;

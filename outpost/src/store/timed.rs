@@ -7,9 +7,9 @@ use gatepost_session::{KeyRing, NumericDate, SessionId};
 use tracing::Instrument as _;
 
 use super::{Ending, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable};
-use crate::config::SessionTimes;
 use crate::metrics::{Timings, sessions_are};
 use crate::revocation::Revocation;
+use crate::session_times::SessionTimes;
 use crate::traces;
 
 /// What is timed.

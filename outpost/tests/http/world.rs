@@ -10,9 +10,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use gatepost::config::Config;
-use gatepost::config::SessionTimes;
 use gatepost::outpost::Outpost;
 use gatepost::revocation::Revocation;
+use gatepost::session_times::SessionTimes;
 use gatepost::store::{
     Ending, MemoryStore, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable,
 };

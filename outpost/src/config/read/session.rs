@@ -2,7 +2,7 @@
 
 use gatepost_policy::config::Fields;
 
-use crate::config::SessionTimes;
+use crate::session_times::SessionTimes;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
