@@ -5,8 +5,9 @@ use std::sync::Arc;
 use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
 };
-use gatepost_session::cookie::{Attributes, Candidates, CookieName, Hide};
-use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Signer, Verifier};
+use gatepost_session::cookie::{Candidates, CookieName, Hide};
+use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Verifier};
+use gatepost_signing::{CookieAttributes, Signer};
 
 use crate::authentik::{self, FromAuthentik};
 use crate::authority::{Authority, ExternalUrl};
@@ -47,7 +48,7 @@ pub struct Application {
     /// Its programs, where their credentials stand in for a session.
     pub machines: Option<Machines>,
     /// How its session cookie is set.
-    pub cookie: Attributes,
+    pub cookie: CookieAttributes,
     /// Builds the URL that starts a sign-in.
     pub sign_in: SignIn,
     /// What authentik says of it that a file cannot.
@@ -65,8 +66,7 @@ impl Application {
     ///
     /// # Errors
     ///
-    /// [`DeployError::NoSigningKey`] when they derive no key, which keys that were read always do,
-    /// and [`DeployError::NoRandomness`].
+    /// [`DeployError::NoRandomness`].
     pub fn new(
         settings: &ApplicationSettings,
         ring: &KeyRing,
@@ -117,7 +117,7 @@ impl Application {
                 }
                 None => None,
             },
-            cookie: Attributes {
+            cookie: CookieAttributes {
                 name: settings.cookie_name.clone(),
                 domain,
                 secure: settings.external.is_https(),
@@ -125,7 +125,7 @@ impl Application {
             sign_in,
             authentik: settings.authentik.clone(),
             counts: Counts::of(settings.audience.as_str()),
-            signer: Signer::new(ring).ok_or(DeployError::NoSigningKey)?,
+            signer: Signer::new(ring),
             verifier,
         })
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use gatepost_policy::Scheme;
 use gatepost_session::{Authentic, NumericDate, SessionId};
+use gatepost_signing::SignError;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use moka::future::Cache;
 use sha2::Sha256;
@@ -424,7 +425,15 @@ impl Checker<'_> {
 
 impl Machine {
     /// The session that the application's policy decides on. It is nobody's cookie.
-    pub fn session(&self, application: &Application, now: NumericDate) -> Authentic {
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`] when no session can be of this identity.
+    pub fn session(
+        &self,
+        application: &Application,
+        now: NumericDate,
+    ) -> Result<Authentic, SignError> {
         let claims = self.holder.identity.clone().into_claims(
             application.audience.to_string(),
             // There is none to find by it.
@@ -433,7 +442,7 @@ impl Machine {
             self.until,
             self.until,
         );
-        application.signer.vouch_for(claims)
+        application.signer.vouch_for(&claims)
     }
 }
 

@@ -73,9 +73,6 @@ pub enum DeployError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenStoreError),
-    /// The ring derives no key, which a ring that was read always does.
-    #[error("the key ring derives no signing key")]
-    NoSigningKey,
     /// The operating system has no randomness.
     #[error("the operating system has no randomness")]
     NoRandomness,

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepost_session::revoked::{HEADER_BYTES, Header, RevokedKey, RevokedList};
+use gatepost_session::revoked::{HEADER_BYTES, Header, RevokedKey};
 use gatepost_session::{Claims, NumericDate, SessionId};
+use gatepost_signing::RevokedList;
 use serde::{Deserialize, Serialize};
 
 use gatepost_base::files::{self, Readable};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gatepost_policy::{Require, Ruling, Unauthenticated};
 use gatepost_session::cookie::Candidates;
-use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId, SignError};
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId};
+use gatepost_signing::SignError;
 
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
@@ -324,9 +325,9 @@ impl Outpost {
         application: &Application,
         record: &SessionRecord,
         narrower: Option<&Require>,
-    ) -> Authentic {
+    ) -> Result<Authentic, SignError> {
         let claims = claims(deployment, application, record, self.clock.now());
-        application.signer.vouch_for(Claims {
+        application.signer.vouch_for(&Claims {
             grp_more: false,
             ..reduced(claims, application, narrower)
         })
@@ -360,7 +361,7 @@ fn mint(
         outcome => outcome,
     }
     .map_err(MintError::Unsignable)?;
-    let session = signer.vouch_for(claims);
+    let session = signer.vouch_for(&claims).map_err(MintError::Unsignable)?;
     // Made because the session is in use now, so the time without use begins anew.
     let left = record
         .ends

@@ -10,7 +10,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use gatepost_plugin::{Gate, Host, Level, Outcome, ReadPart, Respond};
-use gatepost_session::{Claims, KeyRing, NumericDate, SessionId, Signer};
+use gatepost_session::{Claims, KeyRing, NumericDate, SessionId};
+use gatepost_signing::Signer;
 use serde_json::{Value, json};
 
 const NOW: NumericDate = NumericDate::from_seconds(1_800_000_000);
@@ -109,7 +110,7 @@ fn session(groups: usize) -> Proxy {
     }))
     .expect("claims");
     let ring = KeyRing::parse(KEY).expect("a ring");
-    let token = Signer::new(&ring).expect("a signer").sign(&claims);
+    let token = Signer::new(&ring).sign(&claims);
     Proxy {
         cookie: format!(
             "theme=dark; __Host-gatepost={}; lang=en",

@@ -7,7 +7,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gatepost_session::cookie::{self, CHUNK_BYTES, Candidates, CookieName};
-use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, Signer, Verifier};
+use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, Verifier};
+use gatepost_signing::Signer;
 
 const NOW: NumericDate = NumericDate::from_seconds(1_800_000_000);
 const KEY: &str = "bench:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
@@ -29,8 +30,7 @@ fn token(groups: usize) -> String {
     }))
     .expect("claims");
     let ring = KeyRing::parse(KEY).expect("a ring");
-    let signer = Signer::new(&ring).expect("a signer");
-    signer.sign(&claims).expect("a token")
+    Signer::new(&ring).sign(&claims).expect("a token")
 }
 
 fn authenticate(criterion: &mut Criterion) {

@@ -1,5 +1,4 @@
-//! Session cookies in HTTP: finding them in `Cookie` header lines, taking them out, and (with the
-//! `sign` feature) writing them as `Set-Cookie` lines.
+//! Session cookies in HTTP: finding them in `Cookie` header lines and taking them out.
 //!
 //! One grammar, that of RFC 6265 §4.2.1 read strictly: a line is split at `;`, space and tab
 //! around a pair are dropped, the name ends at the first `=`, names are compared byte for byte,
@@ -14,11 +13,6 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
-
-#[cfg(feature = "sign")]
-mod write;
-#[cfg(feature = "sign")]
-pub use write::Attributes;
 
 /// The longest value put into one cookie, in bytes. Browsers keep cookies of 4,096 bytes counting
 /// name and attributes (RFC 6265 §6.1).
@@ -181,15 +175,13 @@ impl<'a> Candidates<'a> {
         Some(Cow::Owned(chunks.concat()))
     }
 
-    /// Whether a whole cookie is there.
-    #[cfg(feature = "sign")]
-    fn has_whole(&self) -> bool {
+    /// Returns whether a whole cookie is there.
+    pub fn has_whole(&self) -> bool {
         self.whole.iter().any(Option::is_some)
     }
 
-    /// Whether chunk `index` is there.
-    #[cfg(feature = "sign")]
-    fn has_chunk(&self, index: usize) -> bool {
+    /// Returns whether chunk `index` is there.
+    pub fn has_chunk(&self, index: usize) -> bool {
         self.chunks.get(index).is_some_and(Option::is_some)
     }
 }

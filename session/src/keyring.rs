@@ -9,9 +9,9 @@ use core::fmt;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::claims::Audience;
 use crate::token::BASE64;
@@ -25,6 +25,12 @@ const MAX_KEYS: usize = 16;
 
 /// The longest key id, in bytes.
 const MAX_KEY_ID_BYTES: usize = 64;
+
+/// The length of a derived key, in bytes: one block of HMAC-SHA256.
+const DERIVED_BYTES: usize = 32;
+
+/// The block size of SHA-256, in bytes: an HMAC key of this length is used as it is.
+const HMAC_BLOCK_BYTES: usize = 64;
 
 /// The `info` input of HKDF for the words of [`KeyRing::verdicts`], with the application's name
 /// after it.
@@ -59,8 +65,8 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// What a derived key is for. Each purpose has its own key, so that whatever leaks from or is
-/// accepted by one use of the secret cannot forge another.
+/// The use of a derived key. Each purpose has its own key, so that a key that leaks from one use of
+/// the secret cannot forge another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Signing and verifying session cookies.
@@ -87,18 +93,24 @@ impl Purpose {
 #[derive(Clone)]
 pub struct DerivedKey {
     id: KeyId,
-    bytes: Zeroizing<[u8; 32]>,
+    bytes: Zeroizing<[u8; DERIVED_BYTES]>,
 }
 
 impl DerivedKey {
-    /// The id of the secret it was derived from.
+    /// Returns the id of the secret it was derived from.
     pub fn id(&self) -> &KeyId {
         &self.id
     }
 
-    /// The key itself.
-    pub fn expose_bytes(&self) -> &[u8; 32] {
+    /// Returns the key itself.
+    pub fn expose_bytes(&self) -> &[u8; DERIVED_BYTES] {
         &self.bytes
+    }
+
+    /// Returns HMAC-SHA256 (RFC 2104) with this key, whose pads are absorbed already: a clone of it
+    /// costs no hashing.
+    pub fn hmac(&self) -> Hmac<Sha256> {
+        hmac(&self.bytes)
     }
 }
 
@@ -108,13 +120,33 @@ impl fmt::Debug for DerivedKey {
     }
 }
 
-/// An ordered list of secrets: the first signs, all verify.
+/// The keys that a ring derives for one [`Purpose`], in ring order.
+#[derive(Clone, Debug)]
+pub struct DerivedKeys {
+    signing: DerivedKey,
+    others: Vec<DerivedKey>,
+}
+
+impl DerivedKeys {
+    /// Returns the key that signs or seals.
+    pub fn signing(&self) -> &DerivedKey {
+        &self.signing
+    }
+
+    /// Returns all keys, the signing key first: each verifies or opens.
+    pub fn iter(&self) -> impl Iterator<Item = &DerivedKey> {
+        core::iter::once(&self.signing).chain(&self.others)
+    }
+}
+
+/// An ordered list of secrets, at least one: the first signs, all verify.
 ///
 /// A key is rotated by putting a new one in front, and retired by removing it from the end once
 /// nothing signed with it is still in force.
 #[derive(Clone)]
 pub struct KeyRing {
-    keys: Vec<Secret>,
+    signing: Secret,
+    others: Vec<Secret>,
 }
 
 #[derive(Clone)]
@@ -124,12 +156,60 @@ struct Secret {
 }
 
 impl Secret {
-    /// Derives bytes with HKDF-SHA256 (RFC 5869), no salt. It refuses only outputs over 255 blocks,
-    /// and none here is longer than one.
-    fn expand(&self, info: &[&[u8]], bytes: &mut [u8]) -> bool {
-        let hkdf = Hkdf::<Sha256>::new(None, &self.bytes);
-        hkdf.expand_multi_info(info, bytes).is_ok()
+    /// Parses `kid:base64`, the entry at `position` of its list, counted from 1.
+    fn parse(entry: &str, position: usize) -> Result<Self, KeyRingError> {
+        let (id, encoded) = entry
+            .trim()
+            .split_once(':')
+            .ok_or(KeyRingError::MissingKeyId { position })?;
+        let id = KeyId::new(id).ok_or(KeyRingError::InvalidKeyId { position })?;
+        let Some(bytes) = decode_secret(encoded.trim()) else {
+            return Err(KeyRingError::InvalidBase64 { id });
+        };
+        if bytes.len() < MIN_KEY_BYTES {
+            let bytes = bytes.len();
+            return Err(KeyRingError::ShortKey { id, bytes });
+        }
+        Ok(Self { id, bytes })
     }
+
+    /// Derives one key with HKDF-SHA256 (RFC 5869) without a salt.
+    ///
+    /// One block of output is all that is needed, so this is the extraction (§2.2) and the first
+    /// step of the expansion (§2.3). A function for any length could fail, and a key that cannot
+    /// be derived would have to be left out.
+    fn derive(&self, info: &[&[u8]]) -> Zeroizing<[u8; DERIVED_BYTES]> {
+        let no_salt = [0; DERIVED_BYTES];
+        let extracted = finalize(hmac(&no_salt).chain_update(&*self.bytes));
+        let expanding = info
+            .iter()
+            .fold(hmac(&extracted), |mac, part| mac.chain_update(part));
+        finalize(expanding.chain_update([1]))
+    }
+
+    fn derive_key(&self, purpose: Purpose) -> DerivedKey {
+        DerivedKey {
+            id: self.id.clone(),
+            bytes: self.derive(&[purpose.info()]),
+        }
+    }
+}
+
+/// Returns HMAC-SHA256 with a key of 32 bytes.
+fn hmac(key: &[u8; DERIVED_BYTES]) -> Hmac<Sha256> {
+    // HMAC fills a shorter key up with zeros itself (RFC 2104 §2), but says that it may fail.
+    let mut block = Zeroizing::new([0; HMAC_BLOCK_BYTES]);
+    for (byte, own) in block.iter_mut().zip(key) {
+        *byte = *own;
+    }
+    Hmac::new((&*block).into())
+}
+
+fn finalize(mac: Hmac<Sha256>) -> Zeroizing<[u8; DERIVED_BYTES]> {
+    let mut output = mac.finalize().into_bytes();
+    let bytes = Zeroizing::new(output.into());
+    output.zeroize();
+    bytes
 }
 
 impl KeyRing {
@@ -160,77 +240,62 @@ impl KeyRing {
     ) -> Result<Self, KeyRingError> {
         let mut keys: Vec<Secret> = Vec::new();
         for (index, entry) in entries.into_iter().enumerate() {
-            let position = index + 1;
-            let (id, encoded) = entry
-                .trim()
-                .split_once(':')
-                .ok_or(KeyRingError::MissingKeyId { position })?;
-            let id = KeyId::new(id).ok_or(KeyRingError::InvalidKeyId { position })?;
-            let bytes = decode_secret(encoded.trim())
-                .ok_or_else(|| KeyRingError::InvalidBase64 { id: id.clone() })?;
-            if bytes.len() < MIN_KEY_BYTES {
-                return Err(KeyRingError::ShortKey {
-                    id,
-                    bytes: bytes.len(),
-                });
-            }
-            if keys.iter().any(|key| key.id == id) {
-                return Err(KeyRingError::DuplicateKeyId { id });
+            let key = Secret::parse(entry, index + 1)?;
+            if keys.iter().any(|own| own.id == key.id) {
+                return Err(KeyRingError::DuplicateKeyId { id: key.id });
             }
             if keys.len() == MAX_KEYS {
                 return Err(KeyRingError::TooManyKeys);
             }
-            keys.push(Secret { id, bytes });
+            keys.push(key);
         }
-        if keys.is_empty() {
-            Err(KeyRingError::Empty)
-        } else {
-            Ok(Self { keys })
-        }
+        let mut keys = keys.into_iter();
+        Ok(Self {
+            signing: keys.next().ok_or(KeyRingError::Empty)?,
+            others: keys.collect(),
+        })
     }
 
-    /// This ring with the key of that id in front, so that it signs; `None` if it has no such key.
+    /// Returns this ring with the key of that id in front, so that it signs; `None` if it has no
+    /// such key.
     pub fn signing_with(&self, id: &KeyId) -> Option<Self> {
-        let mut keys = self.keys.clone();
-        let at = keys.iter().position(|key| key.id == *id)?;
-        keys.get_mut(..=at)?.rotate_right(1);
-        Some(Self { keys })
+        let mut secrets: Vec<&Secret> = self.secrets().collect();
+        let at = secrets.iter().position(|secret| secret.id == *id)?;
+        let signing = secrets.remove(at).clone();
+        let others = secrets.into_iter().cloned().collect();
+        Some(Self { signing, others })
     }
 
-    /// Derives the keys for one purpose with HKDF-SHA256 (RFC 5869), no salt, in ring order.
-    pub fn derive(&self, purpose: Purpose) -> Vec<DerivedKey> {
-        self.keys
-            .iter()
-            .filter_map(|secret| {
-                let mut bytes = Zeroizing::new([0; 32]);
-                // Were it ever to fail, the zero key must not be used, so the entry is dropped.
-                secret
-                    .expand(&[purpose.info()], bytes.as_mut_slice())
-                    .then(|| DerivedKey {
-                        id: secret.id.clone(),
-                        bytes,
-                    })
-            })
-            .collect()
+    /// Derives the keys for one purpose with HKDF-SHA256 (RFC 5869) without a salt, in ring order.
+    pub fn derive(&self, purpose: Purpose) -> DerivedKeys {
+        let derive = |secret: &Secret| secret.derive_key(purpose);
+        DerivedKeys {
+            signing: derive(&self.signing),
+            others: self.others.iter().map(derive).collect(),
+        }
     }
 
-    /// The words for "allowed" between the plugin and the routers behind it, in ring order: one
-    /// that is routed around the plugin does not let a client in who makes a verdict up.
+    /// Returns the words for "allowed" between the plugin and the routers behind it, in ring order:
+    /// a router that a request reaches around the plugin does not believe a verdict that the client
+    /// made up.
     ///
     /// Each key has its own, so that while keys are rotated a router may still know the old one.
     pub fn verdicts(&self, application: &Audience) -> Vec<String> {
         let word = |secret: &Secret| {
-            let mut bytes = [0; VERDICT_BYTES];
-            secret
-                .expand(&[VERDICT_INFO, application.as_str().as_bytes()], &mut bytes)
-                .then(|| BASE64.encode(bytes))
+            let derived = secret.derive(&[VERDICT_INFO, application.as_str().as_bytes()]);
+            let (word, _) = derived.split_at(VERDICT_BYTES);
+            BASE64.encode(word)
         };
-        self.keys.iter().filter_map(word).collect()
+        self.secrets().map(word).collect()
     }
 
-    /// The key ids in ring order: the first one signs.
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        core::iter::once(&self.signing).chain(&self.others)
+    }
+
+    /// Returns the key ids in ring order: the first one signs.
     pub fn key_ids(&self) -> impl Iterator<Item = &KeyId> {
-        self.keys.iter().map(|key| &key.id)
+        self.secrets().map(|secret| &secret.id)
     }
 }
 
@@ -401,11 +466,11 @@ mod tests {
         assert_eq!(format!("{ring:?}"), r#"["a"]"#);
         assert_eq!(
             format!("{:?}", ring.derive(Purpose::Flow)),
-            "[DerivedKey(a, redacted)]"
+            "DerivedKeys { signing: DerivedKey(a, redacted), others: [] }"
         );
     }
 
-    /// Row A10: nobody without the keys can say a word that opens a router.
+    /// Row A10: without the keys a client cannot say a word that opens a router.
     #[test]
     fn every_key_and_application_has_its_own_word_for_allowed() {
         let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
@@ -427,11 +492,35 @@ mod tests {
         let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
         let mut keys: Vec<[u8; 32]> = [Purpose::Session, Purpose::Flow, Purpose::Store]
             .into_iter()
-            .flat_map(|purpose| ring.derive(purpose))
+            .flat_map(|purpose| ring.derive(purpose).iter().cloned().collect::<Vec<_>>())
             .map(|key| *key.expose_bytes())
             .collect();
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), 6);
+    }
+
+    #[test]
+    fn keys_are_those_of_any_hkdf() {
+        let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
+        for purpose in [Purpose::Session, Purpose::Flow, Purpose::Store] {
+            let derived = ring.derive(purpose);
+            for (secret, key) in ring.secrets().zip(derived.iter()) {
+                let mut expected = [0; DERIVED_BYTES];
+                hkdf::Hkdf::<Sha256>::new(None, &secret.bytes)
+                    .expand(purpose.info(), &mut expected)
+                    .expect("one block");
+                assert_eq!(key.expose_bytes(), &expected, "{purpose:?} of {}", key.id());
+            }
+        }
+    }
+
+    #[test]
+    fn another_key_signs_and_none_is_lost() {
+        let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
+        let other = ring.signing_with(&KeyId("b".into())).expect("a key");
+        let ids: Vec<&str> = other.key_ids().map(KeyId::as_str).collect();
+        assert_eq!(ids, ["b", "a"]);
+        assert!(ring.signing_with(&KeyId("c".into())).is_none());
     }
 }

@@ -11,7 +11,7 @@
 //!    gives access to the claims as a session in force.
 //!
 //! The crate is `no_std`: it has no clock, does no I/O and draws no randomness, and a caller
-//! passes the time. Making cookies (the `sign` feature) is left off in the plugin.
+//! passes the time. It cannot make a cookie either: `gatepost-signing` does.
 //!
 //! ```
 //! use gatepost_session::{Audience, KeyRing, NumericDate, Verifier};
@@ -35,15 +35,11 @@ mod claims;
 pub mod cookie;
 mod keyring;
 pub mod revoked;
-#[cfg(feature = "sign")]
-mod sign;
-mod token;
+pub mod token;
 mod verify;
 
 pub use claims::{Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId};
-pub use keyring::{DerivedKey, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
-#[cfg(feature = "sign")]
-pub use sign::{SignError, Signer};
+pub use keyring::{DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
 pub use verify::{
     Authentic, CLOCK_SKEW_SECONDS, Current, MAX_TOKEN_BYTES, OpenError, Verifier, WindowError,
 };

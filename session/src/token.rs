@@ -1,18 +1,12 @@
-//! The three parts of a compact JWS (RFC 7515 §7.1) as Gatepost writes and reads them.
+//! The three parts of a cookie's value, a compact JWS (RFC 7515 §7.1).
 
 use alloc::format;
 use alloc::string::String;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _};
-use sha2::Sha256;
 
-use crate::keyring::{DerivedKey, KeyId};
-
-/// HMAC-SHA256 (RFC 2104) with its key's inner and outer pads already absorbed: a clone of it
-/// costs no hashing.
-pub(crate) type Mac = Hmac<Sha256>;
+use crate::keyring::KeyId;
 
 /// The MAC's length in bytes.
 pub(crate) const MAC_BYTES: usize = 32;
@@ -21,21 +15,15 @@ pub(crate) const MAC_BYTES: usize = 32;
 /// two texts decode to the same bytes.
 pub(crate) const BASE64: base64::engine::GeneralPurpose = URL_SAFE_NO_PAD;
 
-/// The encoded header that every cookie signed by key `id` starts with.
+/// Returns the encoded header that every cookie signed by key `id` starts with.
 ///
-/// A verifier compares it byte for byte and never parses a header, so neither `alg` nor any other
-/// member can be chosen by whoever made the cookie (RFC 8725 §3.1).
-pub(crate) fn encoded_header(id: &KeyId) -> String {
+/// A verifier compares it byte for byte and never parses a header, so the client can choose neither
+/// `alg` nor any other member (RFC 8725 §3.1).
+pub fn encoded_header(id: &KeyId) -> String {
     // A key id needs no escaping in JSON: see `KeyId`.
     BASE64.encode(format!(
         r#"{{"alg":"HS256","kid":"{id}","typ":"gatepost+jwt"}}"#
     ))
-}
-
-/// The MAC keyed for one derived key, or `None` if the key cannot be used, which HMAC never says:
-/// it takes keys of any length.
-pub(crate) fn keyed_mac(key: &DerivedKey) -> Option<Mac> {
-    Mac::new_from_slice(key.expose_bytes()).ok()
 }
 
 /// A compact JWS taken apart, nothing of it verified.

@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use base64::Engine as _;
-use hmac::Mac as _;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::claims::{Audience, Claims, NumericDate, SessionId};
 use crate::cookie::{CHUNK_BYTES, Candidates, MAX_CHUNKS};
 use crate::keyring::{KeyRing, Purpose};
-use crate::token::{BASE64, MAC_BYTES, Mac, Parts, encoded_header, keyed_mac};
+use crate::token::{BASE64, MAC_BYTES, Parts, encoded_header};
 
 /// The longest cookie value that is looked at, in bytes: what the most chunks can carry.
 pub const MAX_TOKEN_BYTES: usize = CHUNK_BYTES * MAX_CHUNKS;
@@ -33,20 +34,18 @@ pub struct Verifier {
 #[derive(Clone)]
 struct VerifyingKey {
     encoded_header: String,
-    mac: Mac,
+    mac: Hmac<Sha256>,
 }
 
 impl Verifier {
-    /// A verifier for sessions of `audience` signed by any key of the ring.
+    /// Makes a verifier for sessions of `audience` signed by any key of the ring.
     pub fn new(ring: &KeyRing, audience: Audience) -> Self {
         let keys = ring
             .derive(Purpose::Session)
             .iter()
-            .filter_map(|key| {
-                Some(VerifyingKey {
-                    encoded_header: encoded_header(key.id()),
-                    mac: keyed_mac(key)?,
-                })
+            .map(|key| VerifyingKey {
+                encoded_header: encoded_header(key.id()),
+                mac: key.hmac(),
             })
             .collect();
         Self {
@@ -70,11 +69,21 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] says why not, for logs and tests. A client must not be told which.
+    /// [`OpenError`] says why not, for logs and tests. The client must not learn which.
     pub fn authenticate(&self, token: &[u8]) -> Result<Authentic, OpenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(OpenError::TooLong);
         }
+        self.authenticate_own(token)
+    }
+
+    /// Does as [`Self::authenticate`] for a token of any length: one that this program has signed
+    /// itself, and that no client had.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::authenticate`], but for [`OpenError::TooLong`].
+    pub fn authenticate_own(&self, token: &[u8]) -> Result<Authentic, OpenError> {
         let parts = Parts::split(token).ok_or(OpenError::Malformed)?;
         let mut mac = [0; MAC_BYTES];
         match BASE64.decode_slice(parts.mac, &mut mac) {
@@ -155,20 +164,14 @@ impl fmt::Debug for Verifier {
 
 /// A session cookie that a holder of a key made for this audience, at some time.
 ///
-/// Only [`Verifier::authenticate`] makes one, and whoever can sign. It is not permission to act: its window may have
-/// ended, and then it is no more than the key to a session in the outpost's store.
+/// Only a [`Verifier`] makes one, from a MAC that it has checked. It is not permission to act: its
+/// window may have ended, and then it is no more than the key to a session in the outpost's store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authentic {
     claims: Claims,
 }
 
 impl Authentic {
-    /// Takes the claims for authentic: only for whoever could have signed them.
-    #[cfg(feature = "sign")]
-    pub(crate) fn new(claims: Claims) -> Self {
-        Self { claims }
-    }
-
     /// The session in force at `now`.
     ///
     /// # Errors

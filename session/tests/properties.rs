@@ -3,8 +3,9 @@
 // Helpers of tests may panic like the tests themselves; clippy exempts only the latter.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
 
-use gatepost_session::cookie::{Attributes, Candidates, CookieName, Hide, strip};
-use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, Signer, Verifier};
+use gatepost_session::cookie::{Candidates, CookieName, Hide, strip};
+use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, Verifier};
+use gatepost_signing::{CookieAttributes, Signer};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -55,10 +56,7 @@ fn verifier() -> Verifier {
 }
 
 fn sign(claims: &Claims) -> String {
-    Signer::new(&ring())
-        .expect("signer")
-        .sign(claims)
-        .expect("token")
+    Signer::new(&ring()).sign(claims).expect("token")
 }
 
 proptest! {
@@ -109,7 +107,7 @@ proptest! {
         let groups = (0..groups).map(|n| format!("group-{n:050}")).collect();
         let token = sign(&Claims { groups, ..claims });
         let name = CookieName::new("__Host-gatepost").expect("name");
-        let attributes = Attributes { name: name.clone(), domain: None, secure: true };
+        let attributes = CookieAttributes { name: name.clone(), domain: None, secure: true };
         let mut pairs = vec![before.clone()];
         for line in attributes.issue(&token, 60, &Candidates::default()) {
             pairs.push(line.split_once(';').expect("attributes").0.to_owned());

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::{Client, Stack, forge, until};
 use gatepost_session::SessionId;
-use gatepost_session::revoked::RevokedList;
+use gatepost_signing::RevokedList;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{ApplicationSpec, Client, Stack, layout, until};
 use gatepost_session::SessionId;
-use gatepost_session::revoked::RevokedList;
+use gatepost_signing::RevokedList;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gatepost_policy::{
     Decision, Deferral, Permit, Presentation, Request as _, Unauthenticated, asks_for_websocket,
 };
-use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, WindowError};
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, OpenError, WindowError};
 
 use super::endpoint::{Dialect, Endpoint, OwnEndpoint, is_everyones};
 use super::outcome::{Answer, Outcome, Pass};
@@ -196,7 +196,10 @@ impl Site<'_> {
             },
             // Over, and decided upon once more: refused, or as nobody where anyone may pass.
             Ok(Issued::Refused(claims)) => Found {
-                session: Ok(application.signer.vouch_for(claims)),
+                session: application
+                    .signer
+                    .vouch_for(&claims)
+                    .map_err(|_| Unauthenticated::Invalid(OpenError::Claims)),
                 record: None,
                 cookies: application.cookie.remove(),
                 hindered: None,
@@ -267,6 +270,9 @@ impl Site<'_> {
         let whole =
             self.outpost
                 .whole_session(self.deployment, application, record, visit.narrower());
+        let Ok(whole) = whole else {
+            return Outcome::Failed(Failure::Undecidable);
+        };
         let session = whole
             .current(self.outpost.clock.now(), CLOCK_SKEW_SECONDS)
             .map_err(Unauthenticated::Window);

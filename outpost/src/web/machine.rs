@@ -55,7 +55,9 @@ impl Site<'_> {
                 };
             }
         };
-        let session = machine.session(application, now);
+        let Ok(session) = machine.session(application, now) else {
+            return refused(None);
+        };
         let current = session
             .current(now, CLOCK_SKEW_SECONDS)
             .map_err(Unauthenticated::Window);

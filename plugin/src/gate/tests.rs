@@ -1,6 +1,7 @@
 use super::*;
 use crate::host::double::Double;
-use gatepost_session::{Claims, KeyRing, SessionId, Signer};
+use gatepost_session::{Claims, KeyRing, SessionId};
+use gatepost_signing::Signer;
 use serde_json::json;
 
 mod cookies;
@@ -31,10 +32,7 @@ fn claims() -> Claims {
 
 fn cookie_signed_by(key: &str, claims: &Claims) -> String {
     let ring = KeyRing::parse(key).expect("ring");
-    let token = Signer::new(&ring)
-        .expect("signer")
-        .sign(claims)
-        .expect("token");
+    let token = Signer::new(&ring).sign(claims).expect("token");
     format!("__Host-gatepost={token}")
 }
 

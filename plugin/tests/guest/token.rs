@@ -1,6 +1,7 @@
 //! Sessions of the requests that the built guest, the native gate and the fuzzer are given.
 
-use gatepost_session::{Claims, KeyRing, SessionId, Signer};
+use gatepost_session::{Claims, KeyRing, SessionId};
+use gatepost_signing::Signer;
 use serde_json::{Value, json};
 
 /// The time at which everything happens, in Unix seconds.
@@ -23,6 +24,5 @@ pub(crate) fn token(key: &str, change: impl FnOnce(&mut Value)) -> String {
     change(&mut claims);
     let claims: Claims = serde_json::from_value(claims).expect("claims");
     let ring = KeyRing::parse(key).expect("a ring");
-    let signer = Signer::new(&ring).expect("a signer");
-    signer.sign(&claims).expect("a token")
+    Signer::new(&ring).sign(&claims).expect("a token")
 }

@@ -1,6 +1,6 @@
 use super::*;
+use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::{format, vec};
 
 fn name() -> CookieName {
     CookieName::new("gp").expect("name")
@@ -136,73 +136,5 @@ fn every_cookie_of_gateposts_is_hidden_by_its_name() {
 fn names_that_would_collide_are_refused() {
     for bad in ["", "a.b", "a b", "a=b", "a;b", "ä", &"x".repeat(65)] {
         assert_eq!(CookieName::new(bad), Err(InvalidCookieName), "{bad}");
-    }
-}
-
-#[cfg(feature = "sign")]
-mod writing {
-    use super::*;
-
-    fn attributes() -> Attributes {
-        Attributes {
-            name: name(),
-            domain: None,
-            secure: true,
-        }
-    }
-
-    fn issue(token: &str, request: &str) -> Vec<String> {
-        let present = Candidates::find([request.as_bytes()], &name());
-        attributes().issue(token, 60, &present)
-    }
-
-    #[test]
-    fn a_small_token_is_one_line() {
-        assert_eq!(
-            issue("T", ""),
-            ["gp=T; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"]
-        );
-        let shared = Attributes {
-            domain: Some("example.com".into()),
-            ..attributes()
-        };
-        assert_eq!(
-            shared.issue("T", 60, &Candidates::default()),
-            ["gp=T; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Domain=example.com; Secure"]
-        );
-    }
-
-    #[test]
-    fn a_large_token_is_split_and_comes_back_whole() {
-        for length in [CHUNK_BYTES + 1, 2 * CHUNK_BYTES, MAX_CHUNKS * CHUNK_BYTES] {
-            let token: String = "abcdefghij".chars().cycle().take(length).collect();
-            let lines = issue(&token, "");
-            assert!(lines.iter().all(|line| line.len() <= 4_096), "{length}");
-            let pairs: Vec<String> = lines
-                .iter()
-                .filter_map(|line| line.split_once(';'))
-                .map(|p| p.0.into())
-                .collect();
-            assert_eq!(values(&[&pairs.join("; ")]), [token], "{length}");
-        }
-    }
-
-    #[test]
-    fn what_a_new_cookie_leaves_behind_is_removed() {
-        let removed = |lines: Vec<String>| -> Vec<String> {
-            lines
-                .iter()
-                .filter(|line| line.contains("Max-Age=0;"))
-                .filter_map(|line| line.split_once('=').map(|pair| pair.0.to_string()))
-                .collect()
-        };
-        let large = "x".repeat(CHUNK_BYTES + 1);
-        assert_eq!(removed(issue("T", "gp.0=A; gp.1=B")), ["gp.0", "gp.1"]);
-        assert_eq!(
-            removed(issue(&large, "gp=G; gp.1=B; gp.3=D")),
-            ["gp.3", "gp"]
-        );
-        let all = vec!["gp", "gp.0", "gp.1", "gp.2", "gp.3", "gp.4"];
-        assert_eq!(removed(attributes().remove()), all);
     }
 }

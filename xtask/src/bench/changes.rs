@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::{Client, Service, Site};
 use gatepost_session::SessionId;
-use gatepost_session::revoked::RevokedList;
+use gatepost_signing::RevokedList;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::json;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use gatepost_e2e::layout;
-use gatepost_session::{Claims, KeyRing, SessionId, Signer};
+use gatepost_session::{Claims, KeyRing, SessionId};
+use gatepost_signing::Signer;
 use serde::Serialize;
 use serde_json::{Value, json};
 use wasmi::{
@@ -80,7 +81,7 @@ fn cookie(groups: usize) -> Result<String> {
         "groups": names,
     }))?;
     let ring = KeyRing::parse(KEY)?;
-    let token = Signer::new(&ring).context("a key")?.sign(&claims)?;
+    let token = Signer::new(&ring).sign(&claims)?;
     Ok(format!("theme=dark; __Host-gatepost={token}; lang=en"))
 }
 

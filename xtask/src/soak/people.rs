@@ -11,7 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::User;
 use gatepost_e2e::{Client, Stack, layout};
-use gatepost_session::{Claims, NumericDate, SessionId, Signer};
+use gatepost_session::{Claims, NumericDate, SessionId};
+use gatepost_signing::Signer;
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
@@ -72,7 +73,7 @@ impl People {
         let settings: Value = serde_json::from_str(&fs::read_to_string(&config)?)?;
         let issuer = settings.pointer("/providers/0/issuer");
         let issuer = issuer.and_then(Value::as_str).context("an issuer")?;
-        let signer = Signer::new(&stack.keys().ring()?).context("a key")?;
+        let signer = Signer::new(&stack.keys().ring()?);
         let now = now();
         let mut lines = String::new();
         let mut all = Vec::new();
@@ -222,7 +223,7 @@ pub(super) fn visit(
     stopped: &AtomicBool,
 ) -> Result<()> {
     figures.add(Count::SignIns, u64::try_from(people.len())?);
-    let signer = Signer::new(&stack.keys().ring()?).context("a key")?;
+    let signer = Signer::new(&stack.keys().ring()?);
     let page = stack.app().url("/");
     let cookie_name = stack.app().cookie_name();
     let mut turn = 0;

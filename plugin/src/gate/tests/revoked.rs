@@ -1,7 +1,8 @@
 //! Sessions that were ended before their windows.
 
 use super::*;
-use gatepost_session::revoked::{HEADER_BYTES, RECORD_BYTES, RevokedList};
+use gatepost_session::revoked::{HEADER_BYTES, RECORD_BYTES};
+use gatepost_signing::RevokedList;
 
 /// A gate that looks at a file, which the test changes.
 struct Followed {

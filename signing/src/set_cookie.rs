@@ -5,11 +5,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{CHUNK_BYTES, Candidates, CookieName, MAX_CHUNKS};
+use gatepost_session::cookie::{CHUNK_BYTES, Candidates, CookieName, MAX_CHUNKS};
 
 /// How an application's session cookie is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attributes {
+pub struct CookieAttributes {
     /// Its name, without a chunk's suffix.
     pub name: CookieName,
     /// The domain whose hosts share it, in domain mode.
@@ -18,7 +18,7 @@ pub struct Attributes {
     pub secure: bool,
 }
 
-impl Attributes {
+impl CookieAttributes {
     /// The `Set-Cookie` values that store `token`, in chunks where it is larger than
     /// [`CHUNK_BYTES`], and remove what is left of the cookie that the request carried.
     ///
@@ -75,5 +75,86 @@ impl Attributes {
             line.push_str("; Secure");
         }
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+    use std::vec;
+
+    fn name() -> CookieName {
+        CookieName::new("gp").expect("name")
+    }
+
+    /// Returns the values that the candidates of this line have.
+    fn values(line: &str) -> Vec<String> {
+        let found = Candidates::find([line.as_bytes()], &name());
+        let text = |value: alloc::borrow::Cow<'_, [u8]>| String::from_utf8_lossy(&value).into();
+        found.values().map(text).collect()
+    }
+
+    fn attributes() -> CookieAttributes {
+        CookieAttributes {
+            name: name(),
+            domain: None,
+            secure: true,
+        }
+    }
+
+    fn issue(token: &str, request: &str) -> Vec<String> {
+        let present = Candidates::find([request.as_bytes()], &name());
+        attributes().issue(token, 60, &present)
+    }
+
+    #[test]
+    fn a_small_token_is_one_line() {
+        assert_eq!(
+            issue("T", ""),
+            ["gp=T; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"]
+        );
+        let shared = CookieAttributes {
+            domain: Some("example.com".into()),
+            ..attributes()
+        };
+        assert_eq!(
+            shared.issue("T", 60, &Candidates::default()),
+            ["gp=T; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Domain=example.com; Secure"]
+        );
+    }
+
+    #[test]
+    fn a_large_token_is_split_and_comes_back_whole() {
+        for length in [CHUNK_BYTES + 1, 2 * CHUNK_BYTES, MAX_CHUNKS * CHUNK_BYTES] {
+            let token: String = "abcdefghij".chars().cycle().take(length).collect();
+            let lines = issue(&token, "");
+            assert!(lines.iter().all(|line| line.len() <= 4_096), "{length}");
+            let pairs: Vec<String> = lines
+                .iter()
+                .filter_map(|line| line.split_once(';'))
+                .map(|p| p.0.into())
+                .collect();
+            assert_eq!(values(&pairs.join("; ")), [token], "{length}");
+        }
+    }
+
+    #[test]
+    fn what_a_new_cookie_leaves_behind_is_removed() {
+        let removed = |lines: Vec<String>| -> Vec<String> {
+            lines
+                .iter()
+                .filter(|line| line.contains("Max-Age=0;"))
+                .filter_map(|line| line.split_once('=').map(|pair| pair.0.to_string()))
+                .collect()
+        };
+        let large = "x".repeat(CHUNK_BYTES + 1);
+        assert_eq!(removed(issue("T", "gp.0=A; gp.1=B")), ["gp.0", "gp.1"]);
+        assert_eq!(
+            removed(issue(&large, "gp=G; gp.1=B; gp.3=D")),
+            ["gp.3", "gp"]
+        );
+        let all = vec!["gp", "gp.0", "gp.1", "gp.2", "gp.3", "gp.4"];
+        assert_eq!(removed(attributes().remove()), all);
     }
 }
