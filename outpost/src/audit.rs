@@ -6,27 +6,24 @@
 //! of the session's id: the same for all lines of one session, and of no use to whoever reads it.
 //! What a client or a provider wrote is quoted, so that it cannot pass for another field or line.
 
+use std::fmt::Display;
+
 use gatepost_policy::Scheme;
 use gatepost_session::{Claims, SessionId};
 use sha2::{Digest as _, Sha256};
 
-use crate::application::Application;
-use crate::machines;
 use crate::metrics::{self, Success};
-use crate::provider::{Provider, Refusal};
-use crate::web::Failure;
 use gatepost_base::Identity;
 
 /// The target of every line of the audit log.
 pub const TARGET: &str = "audit";
 
 /// A person signed in, and a session began.
-pub fn signed_in(application: &Application, identity: &Identity, session: &SessionId) {
-    application.counts.signed_in(Success::Succeeded);
+pub fn signed_in(application: &str, identity: &Identity, session: &SessionId) {
     tracing::info!(
         target: TARGET,
         event = "sign_in",
-        application = %application.audience,
+        application,
         issuer = identity.issuer,
         subject = ?identity.subject,
         username = ?identity.preferred_username.as_deref().unwrap_or_default(),
@@ -35,79 +32,70 @@ pub fn signed_in(application: &Application, identity: &Identity, session: &Sessi
     );
 }
 
-/// A sign-in came back from the provider and did not end in a session.
-pub fn sign_in_failed(application: &Application, provider: &Provider, failure: &Failure) {
-    application.counts.signed_in(Success::Failed);
+/// A sign-in came back from the provider and did not end in a session. `reason` is a failure's
+/// code.
+pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
     tracing::info!(
         target: TARGET,
         event = "sign_in_failed",
-        application = %application.audience,
-        issuer = provider.settings().issuer.as_str(),
-        reason = failure.text().code,
+        application,
+        issuer,
+        reason,
         "sign-in failed",
     );
 }
 
 /// A person who is signed in was not admitted.
-pub fn denied(application: &Application, claims: &Claims) {
+pub fn denied(application: &str, claims: &Claims) {
     person("denied", "not admitted", application, claims);
 }
 
 /// A program's credentials were checked, and hold. What follows with them is not written again
 /// while that is believed.
-pub fn machine_let_in(application: &Application, scheme: Scheme, identity: &Identity) {
-    metrics::machine_checked(
-        application.audience.as_str(),
-        machines::word(scheme),
-        Success::Succeeded,
-    );
+pub fn machine_let_in(application: &str, scheme: Scheme, identity: &Identity) {
+    metrics::machine_checked(application, word(scheme), Success::Succeeded);
     tracing::info!(
         target: TARGET,
         event = "machine",
-        application = %application.audience,
+        application,
         issuer = identity.issuer,
         subject = ?identity.subject,
         username = ?identity.preferred_username.as_deref().unwrap_or_default(),
-        scheme = machines::word(scheme),
+        scheme = word(scheme),
         "credentials accepted",
     );
 }
 
-/// A program's credentials were checked, and do not hold: by that provider, or by none where a
-/// token is no provider's of the application.
+/// A program's credentials were checked, and do not hold: by the provider of this issuer, or by
+/// none where a token is no provider's of the application.
 pub fn machine_refused(
-    application: &Application,
-    provider: Option<&Provider>,
+    application: &str,
+    issuer: Option<&str>,
     scheme: Scheme,
-    reason: Refusal,
+    reason: &dyn Display,
 ) {
-    metrics::machine_checked(
-        application.audience.as_str(),
-        machines::word(scheme),
-        Success::Failed,
-    );
+    metrics::machine_checked(application, word(scheme), Success::Failed);
     tracing::info!(
         target: TARGET,
         event = "machine_refused",
-        application = %application.audience,
-        issuer = provider.map_or("", |provider| provider.settings().issuer.as_str()),
-        scheme = machines::word(scheme),
+        application,
+        issuer = issuer.unwrap_or_default(),
+        scheme = word(scheme),
         %reason,
         "credentials refused",
     );
 }
 
 /// A person signed out.
-pub fn signed_out(application: &Application, claims: &Claims) {
-    application.counts.signed_out();
+pub fn signed_out(application: &str, claims: &Claims) {
     person("sign_out", "signed out", application, claims);
 }
 
-fn person(event: &str, message: &str, application: &Application, claims: &Claims) {
+fn person(event: &str, message: &str, application: &str, claims: &Claims) {
     tracing::info!(
         target: TARGET,
         event,
-        application = %application.audience,
+        application,
         issuer = claims.iss,
         subject = ?claims.sub,
         username = ?claims.preferred_username.as_deref().unwrap_or_default(),
@@ -129,6 +117,14 @@ pub fn revoked(cause: &'static str, issuer: &str, subject: Option<&str>, session
         sessions,
         "sessions revoked",
     );
+}
+
+/// Returns the name of a scheme in logs and metrics.
+fn word(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Bearer => "bearer",
+        Scheme::Basic => "basic",
+    }
 }
 
 /// What stands for a session: not its id, which is the key to the store.

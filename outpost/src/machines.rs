@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_policy::Scheme;
 use gatepost_session::{Authentic, NumericDate, SessionId};
 use gatepost_signing::SignError;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -266,10 +265,19 @@ impl Machines {
             Err(refusal) => Err(refusal.into()),
         };
         match &looked {
-            Ok(machine) => audit::machine_let_in(application, scheme, &machine.holder.identity),
+            Ok(machine) => audit::machine_let_in(
+                application.audience.as_str(),
+                scheme,
+                &machine.holder.identity,
+            ),
             Err(CredentialsError::Refused(refusal)) => {
-                let provider = provider.ok().map(|provider| &**provider);
-                audit::machine_refused(application, provider, scheme, *refusal);
+                let issuer = provider.ok().map(|provider| &provider.settings().issuer);
+                audit::machine_refused(
+                    application.audience.as_str(),
+                    issuer.map(|issuer| issuer.as_str()),
+                    scheme,
+                    refusal,
+                );
             }
             Err(
                 CredentialsError::NotAnswered(_)
@@ -453,12 +461,4 @@ fn kept<T: Clone + Send + Sync + 'static>(seconds: u64) -> Cache<Digest, T> {
         .max_capacity(MAX_KEPT)
         .time_to_live(Duration::from_secs(seconds.max(1)))
         .build()
-}
-
-/// What a scheme is called in logs and metrics.
-pub fn word(scheme: Scheme) -> &'static str {
-    match scheme {
-        Scheme::Bearer => "bearer",
-        Scheme::Basic => "basic",
-    }
 }

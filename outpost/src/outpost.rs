@@ -14,7 +14,6 @@ use crate::applications::Applications;
 use crate::config::Config;
 use crate::limits::Limits;
 use crate::machines::Attempts;
-use crate::metrics::Timings;
 use crate::pages::Pages;
 use crate::provider::{HttpError, Provider};
 use crate::session_times::SessionTimes;
@@ -22,7 +21,6 @@ use crate::sessions::{Endings, Renewals};
 use crate::store::{self, OpenStoreError, SessionStore, TimedStore};
 use crate::traefik;
 use crate::trust::{TrustedProxies, Unbelieved};
-use crate::web::Endpoint;
 use gatepost_base::{Clock, SealingKeys};
 
 /// How often ended sessions are dropped from the store.
@@ -175,8 +173,6 @@ pub struct Outpost {
     pub(crate) attempts: Attempts,
     /// Tells the time.
     pub clock: Clock,
-    /// How long requests take.
-    pub(crate) timings: Timings,
 }
 
 impl Outpost {
@@ -213,7 +209,6 @@ impl Outpost {
             attempts: Attempts::default(),
             store,
             clock,
-            timings: Timings::of_requests(Endpoint::names()),
         }))
     }
 

@@ -11,13 +11,13 @@ use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, HtmlEscape, State, Value, context};
 use sha2::{Digest as _, Sha256};
 
-use crate::web::{Choice, Denied, FailureText, SessionView};
-
 mod brand;
 mod language;
+mod views;
 
 pub use brand::{Brand, Colour, DEFAULT_COLOUR, Logo, MAX_LOGO_BYTES};
 pub use language::Language;
+pub use views::{Choice, Denied, FailureCode, Offer, SessionView};
 
 /// The templates by name. Their names end in `.html`, which turns escaping on.
 const TEMPLATES: [(&str, &str); 7] = [
@@ -47,8 +47,8 @@ const LAST_RESORT: &str = "<!doctype html><title>Gatepost</title><p>Something we
 pub enum Page<'a> {
     /// Something did not work.
     Failure {
-        /// What happened and what to do.
-        text: FailureText,
+        /// Says which texts the page has.
+        code: FailureCode,
         /// Ties the page to a line of the log.
         reference: &'a str,
     },
@@ -208,16 +208,10 @@ impl Reader<'_> {
     pub fn render(self, page: &Page<'_>) -> String {
         let text = |key: &str| self.language.text(key);
         let (name, values) = match page {
-            Page::Failure {
-                text: english,
-                reference,
-            } => {
-                let own = |part: &str, ours| {
-                    text(&format!("failures.{}.{part}", english.code)).unwrap_or(ours)
-                };
+            Page::Failure { code, reference } => {
                 let values = context! {
-                    title => own("title", english.title),
-                    advice => own("advice", english.advice),
+                    title => self.language.failure_text(*code, "title"),
+                    advice => self.language.failure_text(*code, "advice"),
                     reference => *reference,
                 };
                 ("failure.html", values)

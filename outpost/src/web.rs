@@ -19,7 +19,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, StatusCode};
 use tracing::Instrument as _;
 
-use crate::metrics;
+use crate::metrics::{self, Timings};
 use crate::outpost::{Deployment, Outpost};
 use crate::pages::{Language, Reader};
 use crate::traces;
@@ -42,15 +42,12 @@ mod sign_out;
 mod start;
 mod visit;
 
-pub use choice::{Choice, Offer};
 use correlation::Correlation;
-pub use denied::Denied;
 use endpoint::NO_ENDPOINT;
 pub use endpoint::{Dialect, Endpoint, OwnEndpoint, is_everyones};
-pub use failure::{Failure, FailureText, LoopCause};
+pub use failure::{Failure, LoopCause};
 pub use outcome::{Answer, Channel, Outcome, Pass};
 pub use question::Question;
-pub use session::SessionView;
 pub use visit::Visit;
 
 /// The service of the public listener.
@@ -58,16 +55,28 @@ pub use visit::Visit;
 /// One fallback and no routes: which endpoint a path means is decided by [`Endpoint::of`], for the
 /// request itself and for the one that a proxy asks about.
 pub fn router(outpost: Arc<Outpost>) -> Router {
-    Router::new().fallback(serve).with_state(outpost)
+    let service = Service {
+        outpost,
+        timings: Arc::new(Timings::of_requests(Endpoint::names())),
+    };
+    Router::new().fallback(serve).with_state(service)
+}
+
+/// What every request shares.
+#[derive(Clone)]
+struct Service {
+    outpost: Arc<Outpost>,
+    /// How long requests take, by endpoint.
+    timings: Arc<Timings>,
 }
 
 async fn serve(
-    State(outpost): State<Arc<Outpost>>,
+    State(service): State<Service>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let deployment = outpost.deployment();
+    let deployment = service.outpost.deployment();
     let correlation = Correlation::of(&parts.headers);
     let visit = Visit::direct(
         &parts,
@@ -77,7 +86,7 @@ async fn serve(
     );
     let span = traces::request(&parts.method, &parts.headers, visit.has_trusted_peer());
     let lines = correlation.span(traces::trace_id(&span).as_deref());
-    let work = respond(&outpost, &deployment, &visit, &parts, body)
+    let work = respond(&service, &deployment, &visit, &parts, body)
         .instrument(span.clone())
         .instrument(lines);
     let mut response = contained(work)
@@ -100,7 +109,7 @@ fn lost_to_a_bug() -> Response {
 
 /// Answers one request. No endpoint but one reads a body.
 async fn respond(
-    outpost: &Outpost,
+    service: &Service,
     deployment: &Deployment,
     visit: &Visit<'_>,
     parts: &http::request::Parts,
@@ -108,7 +117,7 @@ async fn respond(
 ) -> Response {
     let begun = Instant::now();
     let site = Site {
-        outpost,
+        outpost: &service.outpost,
         deployment,
     };
     let applications = &deployment.applications;
@@ -142,7 +151,7 @@ async fn respond(
         language: Language::accepted(visit.header_text("accept-language")),
     };
     let response = answer.into_response(channel, presentation, reader);
-    outpost.timings.note(named, begun.elapsed());
+    service.timings.note(named, begun.elapsed());
     response
 }
 

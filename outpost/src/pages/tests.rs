@@ -1,5 +1,4 @@
 use super::*;
-use crate::web::Offer;
 
 const HOSTILE: &str = "<script>alert('x')</script>\"&{application}";
 
@@ -47,17 +46,12 @@ fn every_page_renders_in_every_language_and_escapes_what_others_wrote() {
         ],
     };
     let view = view();
-    let text = FailureText {
-        code: "no_flow",
-        title: "This sign-in has ended",
-        advice: "Wait.",
-    };
     let pages = pages(&Brand::default());
     for (case, page, says, sagt) in [
         (
             "failure",
             Page::Failure {
-                text,
+                code: FailureCode::NoFlow,
                 reference: "0123ab",
             },
             ["This sign-in has ended", "0123ab"],

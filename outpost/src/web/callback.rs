@@ -14,6 +14,7 @@ use super::{Failure, Site, choice};
 use crate::application::Application;
 use crate::audit;
 use crate::flow::{FlowCookies, PendingSignIn};
+use crate::metrics::Success;
 use crate::provider::{Provider, SignInError};
 use crate::return_to::ReturnTo;
 use crate::sessions::{Issued, Kept, MintError};
@@ -39,9 +40,7 @@ impl Site<'_> {
             // Before anything that it brings is shown to anyone: the code may be of a provider that
             // its sender wants to have it from (RFC 9700 §4.4.2.2).
             Some((provider, _)) if !is_at_uri_of(provider, application, visit) => {
-                let failure = Failure::OtherProvider;
-                audit::sign_in_failed(application, provider, &failure);
-                failure.into()
+                failed(application, provider, Failure::OtherProvider)
             }
             Some((provider, pending)) => {
                 let (return_to, silent) = (pending.return_to.clone(), pending.silent);
@@ -57,10 +56,7 @@ impl Site<'_> {
                         let to = start_at(application, &return_to, Some(provider));
                         Outcome::Redirect { to }.into()
                     }
-                    Err(failure) => {
-                        audit::sign_in_failed(application, provider, &failure);
-                        failure.into()
-                    }
+                    Err(failure) => failed(application, provider, failure),
                 }
             }
             None => self.without_flow(application, visit).await,
@@ -129,7 +125,12 @@ impl Site<'_> {
             })?;
         Ok(match issued {
             Issued::Cookie(minted) => {
-                audit::signed_in(application, &identity, minted.session.session_id());
+                application.counts.signed_in(Success::Succeeded);
+                audit::signed_in(
+                    application.audience.as_str(),
+                    &identity,
+                    minted.session.session_id(),
+                );
                 Outcome::Redirect {
                     to: return_to.as_str().to_owned(),
                 }
@@ -246,6 +247,17 @@ impl Site<'_> {
             Failure::NoFlow.into()
         }
     }
+}
+
+/// Counts and logs a sign-in that did not end in a session.
+fn failed(application: &Application, provider: &Provider, failure: Failure) -> Answer {
+    application.counts.signed_in(Success::Failed);
+    audit::sign_in_failed(
+        application.audience.as_str(),
+        provider.settings().issuer.as_str(),
+        failure.code().as_str(),
+    );
+    failure.into()
 }
 
 /// Whether an error says that the person has to do something at the provider.

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::outcome::{Answer, Outcome};
 use super::start::start_at;
 use super::visit::Visit;
 use crate::application::Application;
+use crate::pages::{Choice, Offer};
 use crate::provider::Provider;
 use crate::return_to::ReturnTo;
 
@@ -16,29 +15,6 @@ const NAME: &str = "gatepost-provider";
 
 /// For how long that is remembered, in seconds: a year.
 const REMEMBERED_SECONDS: u32 = 365 * 24 * 3_600;
-
-/// What a person chooses from.
-#[derive(Debug)]
-pub struct Choice {
-    /// The application.
-    pub application: String,
-    /// Its providers: the one that this browser used last, then the others in their order.
-    pub offers: Vec<Offer>,
-}
-
-/// A provider that a person may choose.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Offer {
-    /// What it is called.
-    pub title: String,
-    /// Where a sign-in there starts.
-    pub url: String,
-    /// Whether this browser used it last.
-    pub last_used: bool,
-    /// Whether it is there, as far as is known.
-    pub available: bool,
-}
 
 /// Asks at which of the providers somebody wants to sign in.
 pub(super) fn ask(application: &Application, visit: &Visit<'_>, return_to: &ReturnTo) -> Answer {

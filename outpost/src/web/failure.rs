@@ -9,13 +9,14 @@ use http::StatusCode;
 use crate::applications::NoApplication;
 use crate::authority::Authority;
 use crate::limits::TooMany;
+use crate::pages::FailureCode;
 use crate::provider::{CredentialsError, LogoutTokenError, SignInError};
 use crate::sessions::MintError;
 use crate::store::StoreUnavailable;
 
 /// Why an endpoint cannot do what it is for.
 ///
-/// `Display` is for the log; [`Failure::text`] is all that a browser is told.
+/// `Display` is for the log; [`Failure::code`] is all that a browser learns.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -153,17 +154,6 @@ impl LoopCause {
     }
 }
 
-/// What a browser is told of a failure: short, stable, and without anything secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailureText {
-    /// A word for programs.
-    pub code: &'static str,
-    /// What happened.
-    pub title: &'static str,
-    /// What to do about it.
-    pub advice: &'static str,
-}
-
 impl Failure {
     /// The status of the answer. Never one of success.
     pub fn status(&self) -> StatusCode {
@@ -200,134 +190,39 @@ impl Failure {
         }
     }
 
-    /// What a browser is told.
-    pub fn text(&self) -> FailureText {
-        let text = |code, title, advice| FailureText {
-            code,
-            title,
-            advice,
-        };
+    /// Returns the code that pages, answers to scripts and metrics show.
+    pub fn code(&self) -> FailureCode {
         match self {
-            Self::UnknownHost { .. } => text(
-                "unknown_host",
-                "No application here",
-                "Nothing is set up for this address. Check the address, or ask its operator.",
-            ),
-            Self::NotFound => text(
-                "not_found",
-                "Page not found",
-                "Check the address, or go back to where you came from.",
-            ),
-            Self::MethodNotAllowed | Self::Upgrade => text(
-                "method_not_allowed",
-                "Not possible this way",
-                "Go back and try the link again.",
-            ),
+            Self::UnknownHost { .. } => FailureCode::UnknownHost,
+            Self::NotFound => FailureCode::NotFound,
+            Self::MethodNotAllowed | Self::Upgrade => FailureCode::MethodNotAllowed,
             Self::UntrustedPeer { .. }
             | Self::Forwarded(_)
             | Self::Contradicted(_)
             | Self::OtherPrefix { .. }
             | Self::NotServed { .. }
-            | Self::OwnPathAsked => text(
-                "proxy_misconfigured",
-                "This site's sign-in is not set up correctly",
-                "Ask the operator of this site to look into the sign-in service's log.",
-            ),
-            Self::NotNavigation => text(
-                "sign_in_required",
-                "You need to sign in",
-                "Reload the page to sign in.",
-            ),
-            Self::CrossSite => text(
-                "cross_site",
-                "You are still signed in",
-                "Another site tried to sign you out. To sign out, use the link in the application.",
-            ),
-            Self::NoFlow => text(
-                "no_flow",
-                "This sign-in has ended",
-                "It took too long, was finished in another tab, or your browser does not keep \
-                 cookies for this site. Open the application again to sign in.",
-            ),
-            Self::MalformedCallback => text(
-                "malformed_callback",
-                "This is not an answer to a sign-in",
-                "Open the application again to sign in.",
-            ),
-            Self::OtherProvider => text(
-                "other_provider",
-                "This answer is not of the service that you chose",
-                "Open the application again to sign in. If this happens again, tell the operator of \
-                 this site.",
-            ),
-            Self::ProviderRefused { code, .. } if code == "access_denied" => text(
-                "access_denied",
-                "The sign-in was cancelled or refused",
-                "Open the application again to try once more, or ask for access.",
-            ),
-            Self::ProviderRefused { .. } => text(
-                "provider_refused",
-                "The sign-in was refused",
-                "Open the application again. If that does not help, ask the operator of this site.",
-            ),
+            | Self::OwnPathAsked => FailureCode::ProxyMisconfigured,
+            Self::NotNavigation => FailureCode::SignInRequired,
+            Self::CrossSite => FailureCode::CrossSite,
+            Self::NoFlow => FailureCode::NoFlow,
+            Self::MalformedCallback => FailureCode::MalformedCallback,
+            Self::OtherProvider => FailureCode::OtherProvider,
+            Self::ProviderRefused { code, .. } if code == "access_denied" => {
+                FailureCode::AccessDenied
+            }
+            Self::ProviderRefused { .. } => FailureCode::ProviderRefused,
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
             | Self::Credentials(_)
-            | Self::Mint(MintError::Provider(_)) => text(
-                "provider_unavailable",
-                "The sign-in service cannot be reached",
-                "Wait a moment and reload the page. Those who are signed in can go on working.",
-            ),
-            Self::TooMany(_) => text(
-                "too_many_requests",
-                "Too many requests",
-                "Too much has come from your network in a short time. Wait a moment and reload the \
-                 page.",
-            ),
-            // The code that OpenID Connect Back-Channel Logout 1.0 §2.8 names.
-            Self::LogoutToken(_) => text(
-                "invalid_request",
-                "This is not a logout token that holds",
-                "The log of the sign-in service says why.",
-            ),
-            Self::SignIn(_) => text(
-                "sign_in_failed",
-                "The sign-in did not work",
-                "Open the application again. If that does not help, ask the operator of this site.",
-            ),
-            Self::Store(_) | Self::Mint(MintError::Store(_)) => text(
-                "store_unavailable",
-                "Sessions cannot be looked up",
-                "Wait a moment and reload the page.",
-            ),
-            Self::Mint(_) | Self::FlowNotKept => text(
-                "internal",
-                "Something went wrong",
-                "Try again in a moment. If that does not help, ask the operator of this site.",
-            ),
-            Self::Loop(LoopCause::NotKept) => text(
-                "redirect_loop_cookie",
-                "Your browser does not keep the session",
-                "Allow cookies for this site. If they are allowed, ask the operator of this site to compare \
-                 the address in your browser, its scheme too, with `externalUrl` and `cookieDomain`.",
-            ),
-            Self::Loop(LoopCause::Foreign(_)) => text(
-                "redirect_loop_keys",
-                "Your session is of another sign-in service",
-                "Ask the operator of this site whether two sign-in services answer here whose keys, \
-                 application names, providers or clocks differ.",
-            ),
-            Self::Loop(LoopCause::NotAccepted) => text(
-                "redirect_loop",
-                "You are signed in, but the application does not take it",
-                "This cannot be mended from here: the proxy in front of the application and the \
-                 sign-in service disagree. Ask the operator of this site to compare their keys, \
-                 application names, cookie names and clocks.",
-            ),
-            Self::Undecidable => text(
-                "undecidable",
-                "Your access cannot be decided",
-                "Sign out and in again. If that does not help, ask the operator of this site.",
-            ),
+            | Self::Mint(MintError::Provider(_)) => FailureCode::ProviderUnavailable,
+            Self::TooMany(_) => FailureCode::TooManyRequests,
+            Self::LogoutToken(_) => FailureCode::InvalidRequest,
+            Self::SignIn(_) => FailureCode::SignInFailed,
+            Self::Store(_) | Self::Mint(MintError::Store(_)) => FailureCode::StoreUnavailable,
+            Self::Mint(_) | Self::FlowNotKept => FailureCode::Internal,
+            Self::Loop(LoopCause::NotKept) => FailureCode::RedirectLoopCookie,
+            Self::Loop(LoopCause::Foreign(_)) => FailureCode::RedirectLoopKeys,
+            Self::Loop(LoopCause::NotAccepted) => FailureCode::RedirectLoop,
+            Self::Undecidable => FailureCode::Undecidable,
         }
     }
 

@@ -11,17 +11,15 @@ use http::header::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
-use super::choice::Choice;
 use super::correlation::fresh;
-use super::denied::Denied;
+use super::denied;
 use super::endpoint::Dialect;
 use super::failure::Failure;
-use super::session::SessionView;
 use super::visit::Visit;
 use crate::application::Application;
 use crate::audit;
 use crate::metrics::{self, Verdict};
-use crate::pages::{Page, Reader};
+use crate::pages::{Choice, Denied, Language, Page, Reader, SessionView};
 
 /// An outcome and the cookies that go with it.
 #[derive(Debug)]
@@ -198,16 +196,16 @@ impl From<Failure> for Answer {
 impl Outcome {
     /// Refuses a person whom the application's policy does not admit, and notes it.
     pub fn denied(application: &Application, claims: &Claims) -> Self {
-        audit::denied(application, claims);
-        Self::Denied(Denied::new(application, claims))
+        audit::denied(application.audience.as_str(), claims);
+        Self::Denied(denied::by_policy(application, claims))
     }
 
     /// Refuses a person whom the application's own rule does not admit, and who therefore has no
     /// session, and notes it.
     pub fn turned_away(application: &Application, claims: &Claims) -> Answer {
         application.counts.decided(Verdict::Deny);
-        audit::denied(application, claims);
-        Self::Denied(Denied::without_session(application, claims))
+        audit::denied(application.audience.as_str(), claims);
+        Self::Denied(denied::without_session(application, claims))
             .with_cookies(application.cookie.remove())
     }
 
@@ -414,7 +412,7 @@ fn set_failure(
     reader: Reader<'_>,
 ) {
     let reference = &*fresh();
-    metrics::failed(failure.text().code);
+    metrics::failed(failure.code().as_str());
     if matches!(failure, Failure::TooMany(_)) {
         // Said once for many: a flood of requests is to be none of lines.
         tracing::debug!(%failure, reference, "request refused");
@@ -428,15 +426,15 @@ fn set_failure(
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    let text = failure.text();
+    let code = failure.code();
     match presentation {
         Presentation::PageLoad | Presentation::Form => {
-            set_page(response, reader, &Page::Failure { text, reference });
+            set_page(response, reader, &Page::Failure { code, reference });
         }
         Presentation::Data => {
             let body = json!({
-                "error": text.code,
-                "message": text.title,
+                "error": code.as_str(),
+                "message": Language::ENGLISH.failure_title(code),
                 "reference": reference,
             });
             set_json(response, &body);
@@ -473,7 +471,7 @@ fn set_page(response: &mut Response, reader: Reader<'_>, page: &Page<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::{Brand, Language, Pages};
+    use crate::pages::{Brand, Pages};
     use crate::provider::SignInError;
 
     /// Every outcome that lets nothing upstream. A new variant fails to compile here until it is

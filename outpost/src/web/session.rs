@@ -3,46 +3,13 @@
 use std::sync::Arc;
 
 use gatepost_session::{CLOCK_SKEW_SECONDS, Claims};
-use serde::Serialize;
 
 use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
+use crate::pages::SessionView;
 use crate::sessions::Kept;
-
-/// What a person may see of their own session. No token is part of it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionView {
-    /// The application.
-    pub application: String,
-    /// What the operator calls the provider, if anything but a name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
-    /// The provider.
-    pub issuer: String,
-    /// The subject at the provider.
-    pub subject: String,
-    /// The name the person signs in with.
-    pub username: Option<String>,
-    /// The full name.
-    pub name: Option<String>,
-    /// The e-mail address.
-    pub email: Option<String>,
-    /// The groups.
-    pub groups: Vec<String>,
-    /// When the person signed in, in seconds since the epoch.
-    pub signed_in_at: u64,
-    /// From when a page load renews the cookie.
-    pub renews_at: u64,
-    /// Until when the cookie is believed without asking.
-    pub window_ends_at: u64,
-    /// When the session ends whatever happens.
-    pub ends_at: u64,
-    /// Where to sign out.
-    pub sign_out: String,
-}
 
 impl Site<'_> {
     pub(super) async fn session(self, application: &Arc<Application>, visit: &Visit<'_>) -> Answer {

@@ -36,7 +36,8 @@ impl Site<'_> {
             }
             Ok(cookie) => match self.end_all(application, &cookie, &candidates).await {
                 Ok(record) => {
-                    audit::signed_out(application, cookie.claims_at_issue());
+                    application.counts.signed_out();
+                    audit::signed_out(application.audience.as_str(), cookie.claims_at_issue());
                     // Where the browser goes is nothing that a request could say: no `rd` is read
                     // here. A provider that gets no hint asks whether to sign out.
                     let id_token = record.as_ref().map(|record| &record.id_token);
