@@ -4,12 +4,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatepost::provider::UncheckedLogoutToken;
+use gatepost_oidc::UnverifiedLogoutToken;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
-        let _ = UncheckedLogoutToken::parse(text).map(|token| token.issuer().map(str::len));
+        let _ = UnverifiedLogoutToken::parse(text).map(|token| token.issuer().map(str::len));
     }
     // Header, claims and signature, a line each, so that the fuzzer need not learn base64.
     let parts: Vec<String> = data
@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
         .map(|part| URL_SAFE_NO_PAD.encode(part))
         .collect();
     let token = parts.join(".");
-    if let Ok(token) = UncheckedLogoutToken::parse(&token) {
+    if let Ok(token) = UnverifiedLogoutToken::parse(&token) {
         assert!(token.issuer().is_none_or(|issuer| !issuer.is_empty()));
         assert_eq!(parts.len(), 3);
     }

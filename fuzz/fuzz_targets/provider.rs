@@ -13,8 +13,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatepost::config::{Config, MachineSettings};
-use gatepost::provider::{Provider, TokenRules, UncheckedLogoutToken};
+use gatepost::config::Config;
+use gatepost::provider_client::ProviderClient;
+use gatepost_oidc::{AccessTokenSettings, Provider, TokenRules, UnverifiedLogoutToken};
 use gatepost_base::{Identity, Secret};
 use gatepost_session::NumericDate;
 use libfuzzer_sys::fuzz_target;
@@ -31,7 +32,7 @@ struct World {
     /// Which answer is made up, and what it is.
     made_up: Arc<Mutex<(String, Vec<u8>)>>,
     provider: Arc<Provider>,
-    machines: MachineSettings,
+    tokens: AccessTokenSettings,
 }
 
 static KEY: LazyLock<Ed25519KeyPair> =
@@ -58,7 +59,9 @@ applications:
 "
     );
     let config = Config::parse(&config, []).expect("a configuration");
-    let provider = Provider::new(config.providers[0].clone()).expect("a provider");
+    let settings = config.providers[0].clone();
+    let client = ProviderClient::new(&settings).expect("a client");
+    let provider = Provider::new(settings, Arc::new(client));
     World {
         runtime: tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -67,7 +70,7 @@ applications:
         issuer,
         made_up,
         provider,
-        machines: config.applications[0].machines.clone().expect("machines"),
+        tokens: config.applications[0].machines.clone().expect("machines").tokens,
     }
 });
 
@@ -202,7 +205,7 @@ fuzz_target!(|data: &[u8]| {
         issuer,
         made_up,
         provider,
-        machines,
+        tokens,
     } = &*WORLD;
     let rest = filled(rest, b"{issuer}", issuer.as_bytes());
     let set = |kind: &str, rest: &[u8]| {
@@ -237,7 +240,7 @@ fuzz_target!(|data: &[u8]| {
             }
             "introspection" => {
                 let rules = TokenRules {
-                    settings: machines,
+                    settings: tokens,
                     extra: &[],
                     max_age: 3_600,
                     now: NumericDate::from_seconds(1_800_000_000),
@@ -250,7 +253,7 @@ fuzz_target!(|data: &[u8]| {
             }
             "logout" => {
                 let token = sign(HEADER, &rest);
-                if let Ok(token) = UncheckedLogoutToken::parse(&token) {
+                if let Ok(token) = UnverifiedLogoutToken::parse(&token) {
                     let now = NumericDate::from_seconds(1_800_000_000);
                     if let Ok(logout) = provider.verify_logout_token(&token, now).await {
                         assert!(logout.subject.is_none_or(|subject| !subject.is_empty()));

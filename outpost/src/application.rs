@@ -15,8 +15,8 @@ use crate::config::{ApplicationSettings, Mode};
 use crate::machines::Machines;
 use crate::metrics::Counts;
 use crate::outpost::DeployError;
-use crate::provider::Provider;
 use crate::session_times::SessionTimes;
+use gatepost_oidc::Provider;
 
 mod providers;
 

@@ -71,7 +71,7 @@ pub fn signed(target: &str) -> Option<OwnEndpoint> {
 pub enum StartError {
     /// authentik cannot be asked at all.
     #[error(transparent)]
-    Http(#[from] crate::provider::HttpError),
+    Http(#[from] crate::http_client::HttpError),
     /// The rest of the configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),

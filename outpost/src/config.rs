@@ -13,7 +13,6 @@ use gatepost_policy::config::{Problem, Problems};
 use gatepost_policy::{HeaderRules, OutpostPrefix, Policy};
 use gatepost_session::cookie::CookieName;
 use gatepost_session::{Audience, KeyRing};
-use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -21,12 +20,12 @@ use crate::authentik::FromAuthentik;
 use crate::authority::{CookieDomain, ExternalUrl};
 use crate::limits::RateLimit;
 use crate::pages::Brand;
-use crate::provider::KnownProvider;
 use crate::session_times::SessionTimes;
 use crate::store::{RedisTls, RedisUrl};
 use crate::tls::Identity;
 use crate::traces::TracesSettings;
 use crate::trust::TrustedProxies;
+use gatepost_oidc::{AccessTokenSettings, ProviderSettings, TokenRequest};
 use places::Places;
 
 pub mod environment;
@@ -132,92 +131,6 @@ pub enum StoreSettings {
     },
 }
 
-/// An OpenID provider and what the outpost is to it.
-#[derive(Clone, Debug)]
-pub struct ProviderSettings {
-    /// What applications call it.
-    pub name: String,
-    /// What people read of it, where that is not its name.
-    pub title: Option<String>,
-    /// Its issuer, compared exactly as text.
-    pub issuer: IssuerUrl,
-    /// Who the outpost is at the provider.
-    pub client_id: ClientId,
-    /// The secret of a confidential client; a public one has none, and PKCE protects both.
-    pub client_secret: Option<ClientSecret>,
-    /// How the client authenticates; `None` leaves it to what the provider says it supports.
-    pub client_authentication: Option<ClientAuthentication>,
-    /// The scopes that are asked for beside `openid`.
-    pub scopes: Vec<Scope>,
-    /// Where in the claims the groups stand: keys from the outermost, like `realm_access`,
-    /// `roles`.
-    pub groups_claim: Vec<String>,
-    /// What becomes of an address that the provider says it has not verified.
-    pub unverified_email: UnverifiedEmail,
-    /// What signing out does beyond ending the outpost's own session.
-    pub sign_out: SignOut,
-    /// Certificates that are trusted besides the system's, in PEM.
-    pub authorities: Vec<u8>,
-    /// What is known of the provider without asking it, where authentik says it.
-    pub known: Option<KnownProvider>,
-}
-
-impl ProviderSettings {
-    /// What it is called where people read of it.
-    pub fn title(&self) -> &str {
-        self.title.as_deref().unwrap_or(&self.name)
-    }
-}
-
-impl PartialEq for ProviderSettings {
-    /// Whether a provider of these settings can be taken over as it is.
-    fn eq(&self, other: &Self) -> bool {
-        let secret = |settings: &Self| settings.client_secret.as_ref().map(|s| s.secret().clone());
-        self.name == other.name
-            && self.title == other.title
-            && self.issuer == other.issuer
-            && self.client_id == other.client_id
-            && secret(self) == secret(other)
-            && self.client_authentication == other.client_authentication
-            && self.scopes == other.scopes
-            && self.groups_claim == other.groups_claim
-            && self.unverified_email == other.unverified_email
-            && self.sign_out == other.sign_out
-            && self.authorities == other.authorities
-            && self.known == other.known
-    }
-}
-
-/// How a client shows its secret at the token endpoint (OpenID Connect Core 1.0 §9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientAuthentication {
-    /// `client_secret_basic`.
-    Basic,
-    /// `client_secret_post`.
-    Post,
-}
-
-/// What becomes of an e-mail address that the provider says it has not verified. No rule holds for
-/// one in either case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnverifiedEmail {
-    /// It is left out, and no application hears of it.
-    #[default]
-    Drop,
-    /// Applications are told of it as of any other.
-    Accept,
-}
-
-/// What signing out does beyond ending the outpost's own session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SignOut {
-    /// Ends the session at the provider too, where it can be asked to.
-    #[default]
-    AtProvider,
-    /// Nothing: the next sign-in may need no password.
-    LocalOnly,
-}
-
 /// One application.
 #[derive(Clone, Debug)]
 pub struct ApplicationSettings {
@@ -266,42 +179,21 @@ pub struct Unserved {
     pub domain: Option<String>,
 }
 
-/// How an application's providers are asked about credentials of programs, and what they must be.
+/// How an application's providers check the credentials of machine clients, and for how long the
+/// outcome holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineSettings {
-    /// The name of the provider that is asked about what does not say whose it is; none means the
-    /// first of the application's.
+    /// The name of the provider that checks credentials which name no issuer; `None` means the
+    /// application's first.
     pub provider: Option<String>,
-    /// What an access token must be for, one of these; none means the provider's client.
-    pub audience: Vec<String>,
-    /// The clients that may have been given it; none means any.
-    pub clients: Vec<String>,
-    /// What a name and a password are exchanged by.
-    pub grant: Grant,
-    /// The scopes that are asked for in exchange.
-    pub scopes: Vec<String>,
-    /// What else is said then.
-    pub parameters: Vec<(String, String)>,
-    /// Whether the provider is asked about every token.
-    pub introspect: bool,
-    /// The claim that is the name where the provider says none.
-    pub name_claim: Option<String>,
-    /// For how long at most what was found out is believed, in seconds.
+    /// Which access tokens are accepted.
+    pub tokens: AccessTokenSettings,
+    /// How a name and a password are exchanged for an access token.
+    pub exchange: TokenRequest,
+    /// For how long a check of credentials is trusted at most, in seconds.
     pub cache: u64,
     /// Whether the application sees the credentials.
     pub forward: bool,
-}
-
-/// What a name and a password are exchanged for an access token by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Grant {
-    /// They are a client's (RFC 6749 §4.4).
-    #[default]
-    ClientCredentials,
-    /// They are a person's (RFC 6749 §4.3).
-    Password,
-    /// As authentik has it: a person's name and app password, shown in the client's name.
-    Authentik,
 }
 
 /// A host and what answers for it.

@@ -20,9 +20,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::application::Application;
-use crate::provider::Provider;
 use crate::return_to::ReturnTo;
 use gatepost_base::SealingKeys;
+use gatepost_oidc::{AuthorizationRequest, Provider};
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +48,25 @@ pub struct PendingSignIn {
     pub return_to: ReturnTo,
     /// Whether the person was to notice nothing: a session that is renewed, and not begun.
     pub silent: bool,
+}
+
+impl PendingSignIn {
+    /// Returns what to keep of an authorization request until its callback.
+    pub fn new(request: AuthorizationRequest, return_to: ReturnTo, silent: bool) -> Self {
+        let AuthorizationRequest {
+            url: _,
+            state,
+            nonce,
+            verifier,
+        } = request;
+        Self {
+            state,
+            nonce,
+            code_verifier: verifier,
+            return_to,
+            silent,
+        }
+    }
 }
 
 /// The plaintext of a flow cookie.

@@ -2,8 +2,8 @@
 //! proxies that ask who may pass.
 //!
 //! - [`config`]: what an operator wrote, checked as a whole.
-//! - [`outpost`]: the running outpost; [`application`], [`applications`], [`provider`] and [`store`]
-//!   are its parts.
+//! - [`outpost`]: the running outpost; [`application`], [`applications`], [`gatepost_oidc`] and
+//!   [`store`] are its parts.
 //! - [`flow`] and [`return_to`]: a sign-in under way, and where it leads.
 //! - [`limits`]: how often one client may come.
 //! - [`session_times`]: how long sessions last; [`sessions`]: opening and renewing them.
@@ -22,6 +22,7 @@ pub mod config;
 #[cfg(test)]
 mod fixture;
 pub mod flow;
+pub mod http_client;
 pub mod limits;
 pub mod logging;
 pub mod machines;
@@ -29,7 +30,7 @@ pub mod metrics;
 pub mod operator;
 pub mod outpost;
 pub mod pages;
-pub mod provider;
+pub mod provider_client;
 pub mod reload;
 pub mod return_to;
 pub mod revocation;

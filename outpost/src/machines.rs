@@ -17,12 +17,14 @@ use zeroize::Zeroizing;
 
 use crate::application::{Application, Providers};
 use crate::audit;
-use crate::config::{Grant, MachineSettings};
+use crate::config::MachineSettings;
 use crate::limits::{Client, TooMany};
 use crate::outpost::Outpost;
-use crate::provider::{CredentialsError, Holder, Provider, Refusal, TokenRules, unchecked_issuer};
 use crate::session_times::SessionTimes;
 use gatepost_base::Secret;
+use gatepost_oidc::{
+    CredentialsError, Grant, Holder, Provider, Refusal, SignInError, TokenRules, unverified_issuer,
+};
 
 mod attempts;
 mod credentials;
@@ -71,6 +73,33 @@ pub struct Machines {
     remembered: Cache<Digest, ()>,
     turns: Turns,
     turns_again: Turns,
+}
+
+/// Why a machine client's credentials do not let it in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The credentials are invalid.
+    #[error("credentials refused: {0}")]
+    Refused(#[from] Refusal),
+    /// The provider could not be asked, so the credentials may be valid.
+    #[error(transparent)]
+    NotAnswered(#[from] SignInError),
+    /// Too many other credentials are being checked.
+    #[error("too many credentials are being checked at the provider")]
+    Busy,
+    /// The client has sent too many invalid credentials.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+}
+
+impl From<CredentialsError> for CheckError {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Refused(refusal) => Self::Refused(refusal),
+            CredentialsError::NotAnswered(error) => Self::NotAnswered(error),
+        }
+    }
 }
 
 /// A program whose credentials hold.
@@ -168,12 +197,12 @@ impl Machines {
     ///
     /// # Errors
     ///
-    /// [`CredentialsError`]; to those who wait for another's answer as well.
+    /// [`CheckError`]; to those who wait for another's answer as well.
     pub async fn check(
         &self,
         checker: Checker<'_>,
         credentials: Credentials,
-    ) -> Result<Arc<Machine>, Arc<CredentialsError>> {
+    ) -> Result<Arc<Machine>, Arc<CheckError>> {
         let credentials = self.understood(credentials);
         let digest = self.digest(&credentials);
         let now = checker.outpost.clock.now();
@@ -196,7 +225,7 @@ impl Machines {
                 machine
             }
             Err(error) => {
-                if let CredentialsError::Refused(refusal) = *error {
+                if let CheckError::Refused(refusal) = *error {
                     let until = now.plus_seconds(REFUSED_SECONDS);
                     self.refused.insert(digest, (refusal, until)).await;
                     self.remembered.invalidate(&digest).await;
@@ -216,7 +245,8 @@ impl Machines {
     fn understood(&self, credentials: Credentials) -> Credentials {
         match credentials {
             Credentials::Basic { user, password }
-                if self.settings.grant == Grant::Authentik && user == AUTHENTIK_TOKEN_USER =>
+                if self.settings.exchange.grant == Grant::Authentik
+                    && user == AUTHENTIK_TOKEN_USER =>
             {
                 Credentials::Bearer(password)
             }
@@ -228,17 +258,19 @@ impl Machines {
     ///
     /// # Errors
     ///
-    /// [`CredentialsError::TooMany`] of a client that has brought too many that do not hold. It is
+    /// [`CheckError::TooMany`] of a client that has brought too many that do not hold. It is
     /// said of the client's own request, before that joins others which bring the same.
     async fn asking(
         &self,
         checker: Checker<'_>,
         credentials: &Credentials,
         digest: &Digest,
-    ) -> Result<Asking, CredentialsError> {
+    ) -> Result<Asking, CheckError> {
         let name = match credentials {
             // Verified here: the provider is not asked, and there is nothing to guess.
-            Credentials::Bearer(_) if !self.settings.introspect => return Ok(Asking::Unasked),
+            Credentials::Bearer(_) if !self.settings.tokens.introspect => {
+                return Ok(Asking::Unasked);
+            }
             Credentials::Bearer(_) => None,
             Credentials::Basic { user, .. } => Some(user.as_str()),
         };
@@ -257,7 +289,7 @@ impl Machines {
         checker: Checker<'_>,
         credentials: &Credentials,
         asking: Asking,
-    ) -> Result<Arc<Machine>, CredentialsError> {
+    ) -> Result<Arc<Machine>, CheckError> {
         let (application, scheme) = (checker.application, credentials.scheme());
         let provider = self.provider_of(credentials, &application.providers);
         let looked = match provider {
@@ -270,7 +302,7 @@ impl Machines {
                 scheme,
                 &machine.holder.identity,
             ),
-            Err(CredentialsError::Refused(refusal)) => {
+            Err(CheckError::Refused(refusal)) => {
                 let issuer = provider.ok().map(|provider| &provider.settings().issuer);
                 audit::machine_refused(
                     application.audience.as_str(),
@@ -279,11 +311,7 @@ impl Machines {
                     refusal,
                 );
             }
-            Err(
-                CredentialsError::NotAnswered(_)
-                | CredentialsError::Busy
-                | CredentialsError::TooMany(_),
-            ) => {}
+            Err(CheckError::NotAnswered(_) | CheckError::Busy | CheckError::TooMany(_)) => {}
         }
         looked.map(Arc::new)
     }
@@ -301,7 +329,7 @@ impl Machines {
             return Ok(only);
         }
         let issuer = match credentials {
-            Credentials::Bearer(token) => unchecked_issuer(token),
+            Credentials::Bearer(token) => unverified_issuer(token),
             Credentials::Basic { .. } => None,
         };
         match (issuer, &self.settings.provider) {
@@ -317,10 +345,10 @@ impl Machines {
         provider: &Provider,
         credentials: &Credentials,
         asking: Asking,
-    ) -> Result<Machine, CredentialsError> {
+    ) -> Result<Machine, CheckError> {
         if let Credentials::Basic { user, .. } = credentials {
-            let clients = &self.settings.clients;
-            let is_client = self.settings.grant == Grant::ClientCredentials;
+            let clients = &self.settings.tokens.clients;
+            let is_client = self.settings.exchange.grant == Grant::ClientCredentials;
             if is_client && !clients.is_empty() && !clients.contains(user) {
                 return Err(Refusal::Client.into());
             }
@@ -332,7 +360,7 @@ impl Machines {
             attempts.allow(attempt).await?;
         }
         let answer = self.answer(checker, provider, credentials).await;
-        if let (Err(CredentialsError::Refused(_)), Some(attempt)) = (&answer, asking.attempt())
+        if let (Err(CheckError::Refused(_)), Some(attempt)) = (&answer, asking.attempt())
             && attempts.failed(attempt).await
         {
             let client = attempt.client().map(|client| client.to_string());
@@ -351,18 +379,20 @@ impl Machines {
         checker: Checker<'_>,
         provider: &Provider,
         credentials: &Credentials,
-    ) -> Result<Machine, CredentialsError> {
+    ) -> Result<Machine, CheckError> {
         let application = checker.application;
         let clock = &checker.outpost.clock;
         let token = match credentials {
             Credentials::Bearer(token) => token.clone(),
             Credentials::Basic { user, password } => {
-                provider.token_for(user, password, &self.settings).await?
+                provider
+                    .token_for(user, password, &self.settings.exchange)
+                    .await?
             }
         };
         let extra: Vec<String> = application.headers.claims().map(str::to_owned).collect();
         let rules = TokenRules {
-            settings: &self.settings,
+            settings: &self.settings.tokens,
             extra: &extra,
             max_age: application.lifetime(checker.times),
             now: clock.now(),
@@ -383,7 +413,7 @@ impl Machines {
         Ok(machine)
     }
 
-    async fn turn(&self, asking: Asking) -> Result<Option<Turn<'_>>, CredentialsError> {
+    async fn turn(&self, asking: Asking) -> Result<Option<Turn<'_>>, CheckError> {
         let turn = match asking {
             Asking::Unasked => return Ok(None),
             Asking::Again(attempt) => self.turns_again.take(attempt.lines()).await,
@@ -395,7 +425,7 @@ impl Machines {
                 retry_after: RETRY_AFTER,
             }
             .into()),
-            Err(NoTurn::Late) => Err(CredentialsError::Busy),
+            Err(NoTurn::Late) => Err(CheckError::Busy),
         }
     }
 

@@ -12,16 +12,18 @@ use gatepost_session::Purpose;
 use crate::application::{Application, Providers};
 use crate::applications::Applications;
 use crate::config::Config;
+use crate::http_client::HttpError;
 use crate::limits::Limits;
 use crate::machines::Attempts;
 use crate::pages::Pages;
-use crate::provider::{HttpError, Provider};
+use crate::provider_client::ProviderClient;
 use crate::session_times::SessionTimes;
 use crate::sessions::{Endings, Renewals};
 use crate::store::{self, OpenStoreError, SessionStore, TimedStore};
 use crate::traefik;
 use crate::trust::{TrustedProxies, Unbelieved};
 use gatepost_base::{Clock, SealingKeys};
+use gatepost_oidc::Provider;
 
 /// How often ended sessions are dropped from the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -98,12 +100,15 @@ impl Deployment {
                         .find(|known| known.settings() == settings)
                 });
                 match known {
-                    Some(known) => Ok(Arc::clone(known)),
+                    Some(known) => Ok::<_, DeployError>(Arc::clone(known)),
                     None => {
-                        Provider::new(settings.clone()).map_err(|source| DeployError::Provider {
-                            name: settings.name.clone(),
-                            source,
-                        })
+                        let client = ProviderClient::new(settings).map_err(|source| {
+                            DeployError::Provider {
+                                name: settings.name.clone(),
+                                source,
+                            }
+                        })?;
+                        Ok(Provider::new(settings.clone(), Arc::new(client)))
                     }
                 }
             })

@@ -10,9 +10,9 @@ use gatepost_signing::SignError;
 
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
-use crate::provider::{SignInError, SignedIn};
 use crate::store::{Selection, SessionRecord, StoreUnavailable};
 use gatepost_base::Identity;
+use gatepost_oidc::{SignInError, SignedIn};
 
 mod ending;
 mod meanwhile;

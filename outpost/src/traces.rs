@@ -25,8 +25,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer, Registry};
 use url::Url;
 
+use crate::http_client::HttpError;
 use crate::metrics::Verdict;
-use crate::provider::HttpError;
 
 mod collector;
 mod sampling;

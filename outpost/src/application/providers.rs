@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::provider::Provider;
+use gatepost_oidc::Provider;
 
 /// Who signs an application's people in: one provider at least, no two of one issuer.
 ///

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode};
-use openidconnect::AsyncHttpClient as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use super::settings::Settings;
-use crate::provider::HttpError;
-use crate::provider::http::{HttpClient, HttpOptions};
+use crate::http_client::{HttpClient, HttpError, HttpOptions};
+use crate::provider_client::ProviderClient;
 
 /// What the outpost is to authentik.
 pub(super) const AGENT: &str = concat!(
@@ -164,7 +163,7 @@ struct Pagination {
 pub(super) struct Api {
     base: Url,
     bearer: HeaderValue,
-    http: HttpClient,
+    http: ProviderClient,
     upgrading: reqwest::Client,
 }
 
@@ -178,7 +177,7 @@ impl Api {
         Ok(Self {
             base: settings.host().clone(),
             bearer: settings.bearer(),
-            http: HttpClient::new("authentik", &options)?,
+            http: ProviderClient::with_options("authentik", &options)?,
             upgrading: HttpClient::upgrading(&options)?,
         })
     }
@@ -260,7 +259,7 @@ impl Api {
             .map_err(|error| unreadable(error.to_string()))?;
         let response = self
             .http
-            .call(request)
+            .send(request)
             .await
             .map_err(|source| ApiError::Unreachable {
                 url: url.clone(),

@@ -18,12 +18,12 @@ use super::application::{FromAuthentik, UpstreamBasic};
 use super::settings::Settings;
 use super::skip::{Matched, SkipPaths};
 use crate::authority::{CookieDomain, ExternalUrl};
-use crate::config::{
-    ApplicationSettings, ClientAuthentication, Grant, MachineSettings, Mode, ProviderSettings,
-    Route, SignOut, Unserved, UnverifiedEmail,
-};
-use crate::provider::{KnownProvider, PublicAddress};
+use crate::config::{ApplicationSettings, MachineSettings, Mode, Route, Unserved};
 use gatepost_base::Secret;
+use gatepost_oidc::{
+    AccessTokenSettings, ClientAuthentication, Grant, ProviderSettings, PublicAddress, SignOut,
+    StaticProvider, TokenRequest, UnverifiedEmail,
+};
 
 #[cfg(test)]
 mod tests;
@@ -277,7 +277,7 @@ impl Surroundings<'_> {
             unverified_email: UnverifiedEmail::Accept,
             sign_out: SignOut::AtProvider,
             authorities: Vec::new(),
-            known: Some(KnownProvider {
+            static_provider: Some(StaticProvider {
                 document: Value::Object(document),
                 asked_as: self.browser_host.and_then(PublicAddress::of),
                 insecure: self.settings.insecure(),
@@ -291,7 +291,7 @@ impl Surroundings<'_> {
         audience: &Audience,
         client: &ProviderSettings,
     ) -> HeaderRules {
-        let document = client.known.as_ref().map(|known| &known.document);
+        let document = client.static_provider.as_ref().map(|known| &known.document);
         let jwks = document.and_then(|document| document.get("jwks_uri"));
         let constants = [
             ("X-Authentik-Meta-Outpost", self.outpost),
@@ -376,13 +376,15 @@ fn machines(provider: &ProxyProvider) -> MachineSettings {
     let scopes: BTreeSet<&String> = provider.scopes_to_request.iter().flatten().collect();
     MachineSettings {
         provider: None,
-        audience: Vec::new(),
-        clients: Vec::new(),
-        grant: Grant::Authentik,
-        scopes: scopes.into_iter().cloned().collect(),
-        parameters: Vec::new(),
-        introspect: true,
-        name_claim: None,
+        tokens: AccessTokenSettings {
+            introspect: true,
+            ..AccessTokenSettings::default()
+        },
+        exchange: TokenRequest {
+            grant: Grant::Authentik,
+            scopes: scopes.into_iter().cloned().collect(),
+            parameters: Vec::new(),
+        },
         cache: MACHINE_CACHE_SECONDS,
         forward: false,
     }

@@ -7,13 +7,13 @@ use super::{ConfigFile, complain, say};
 use gatepost_policy::VERDICT_HEADER;
 
 use crate::application::Application;
-use crate::config::{
-    Config, Grant, MachineSettings, Mode, ProviderSettings, SignOut, StoreSettings,
-};
+use crate::config::{Config, MachineSettings, Mode, StoreSettings};
 use crate::outpost::Deployment;
-use crate::provider::{ClientVerdict, DiscoveryError, Provider, SignInError, Summary};
 use crate::store::{self, Start};
 use gatepost_base::Clock;
+use gatepost_oidc::{
+    ClientVerdict, DiscoveryError, Grant, Provider, ProviderSettings, SignInError, SignOut, Summary,
+};
 
 mod walk;
 
@@ -88,7 +88,8 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
             for line in machine_lines(application, settings) {
                 say(&line);
             }
-            all_well &= !settings.introspect || cannot_introspect(application).next().is_none();
+            all_well &=
+                !settings.tokens.introspect || cannot_introspect(application).next().is_none();
         }
     }
     if let Some(warning) = store_warning(&config).await {
@@ -234,7 +235,7 @@ fn application_lines(application: &Application, verdict: Option<&str>) -> Vec<St
 fn machine_lines(application: &Application, settings: &MachineSettings) -> Vec<String> {
     let schemes = application.policy.machines;
     let mut lines = Vec::new();
-    let audience = match settings.audience.as_slice() {
+    let audience = match settings.tokens.audience.as_slice() {
         [] => client_ids(application).join(", "),
         audience => audience.join(", "),
     };
@@ -242,7 +243,7 @@ fn machine_lines(application: &Application, settings: &MachineSettings) -> Vec<S
         lines.push(format!("programs may bring access tokens for {audience}"));
     }
     if schemes.basic {
-        let whose = match settings.grant {
+        let whose = match settings.exchange.grant {
             Grant::ClientCredentials => "id and secret of a client",
             Grant::Password | Grant::Authentik => "name and password of a person",
         };
@@ -258,7 +259,7 @@ fn machine_lines(application: &Application, settings: &MachineSettings) -> Vec<S
         ));
     }
     let mut known = application.providers.iter();
-    if settings.introspect && known.any(|provider| provider.is_available()) {
+    if settings.tokens.introspect && known.any(|provider| provider.is_available()) {
         let before = lines.len();
         lines.extend(cannot_introspect(application).map(|provider| {
             let name = &provider.settings().name;

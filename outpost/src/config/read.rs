@@ -11,10 +11,11 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use super::{ApplicationSettings, Config, Extent, Listen, Log, LogFormat, ProviderSettings};
+use super::{ApplicationSettings, Config, Extent, Listen, Log, LogFormat};
 use crate::limits::RateLimit;
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
+use gatepost_oidc::ProviderSettings;
 use providers::KnownProviders;
 
 mod application;

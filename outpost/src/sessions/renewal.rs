@@ -13,11 +13,11 @@ use crate::application::Application;
 use crate::audit;
 use crate::metrics::{self, Confirmed};
 use crate::outpost::{Deployment, Outpost};
-use crate::provider::{Provider, RefreshError, SignInError, Unavailable};
 use crate::session_times::SessionTimes;
 use crate::store::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
 use gatepost_base::Clock;
 use gatepost_base::contained::{Panicked, contained};
+use gatepost_oidc::{Provider, RefreshError, SignInError, Unavailable};
 
 /// How long to wait for another replica that renews the same session, of whom the window is over.
 const PATIENCE: Duration = Duration::from_secs(20);

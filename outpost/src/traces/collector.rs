@@ -7,8 +7,7 @@ use opentelemetry_http::{Bytes, HttpClient, Request, Response};
 use tokio::runtime::Handle;
 
 use super::TracesSettings;
-use crate::provider::HttpError;
-use crate::provider::http::{HttpOptions, client};
+use crate::http_client::{HttpError, HttpOptions, client};
 
 /// The longest answer that is read, in bytes: it says at most what was wrong.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;

@@ -16,8 +16,8 @@ use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::audit;
-use crate::provider::{LogoutToken, LogoutTokenError, UncheckedLogoutToken};
 use crate::store::Selection;
+use gatepost_oidc::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
 
 /// The longest form that is read, in bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;
@@ -53,17 +53,18 @@ impl Site<'_> {
         let logout = self.verify(&token).await?;
         let now = self.outpost.clock.now();
         let store = &self.outpost.store;
-        let issuer = match &logout.which {
-            Selection::ProviderSession { issuer, .. } | Selection::Subject { issuer, .. } => issuer,
-            Selection::Session(_) | Selection::Everyone => "",
-        };
+        let issuer = &logout.issuer;
         let once = format!("logout {issuer} {}", logout.id);
         // A store that is away hinders the ending itself, which is then done when it is back.
         if let Ok(true) = store.was_used(&once, now).await {
             return Err(LogoutTokenError::Replayed.into());
         }
         let times = &self.deployment.times;
-        let ended = self.outpost.endings.end(&logout.which, times).await?;
+        let ended = self
+            .outpost
+            .endings
+            .end(&selection(&logout)?, times)
+            .await?;
         // Noted only now: had the sessions not been ended, the provider must be able to try again.
         store.use_once(&once, now, logout.remember_until).await?;
         audit::revoked(
@@ -77,7 +78,7 @@ impl Site<'_> {
     }
 
     async fn verify(self, token: &str) -> Result<LogoutToken, Failure> {
-        let unchecked = UncheckedLogoutToken::parse(token)?;
+        let unchecked = UnverifiedLogoutToken::parse(token)?;
         let now = self.outpost.clock.now();
         let mut failure = LogoutTokenError::Issuer;
         // Several may be clients of one issuer.
@@ -91,6 +92,26 @@ impl Site<'_> {
             }
         }
         Err(failure.into())
+    }
+}
+
+/// Returns the sessions that a logout token ends.
+///
+/// # Errors
+///
+/// [`LogoutTokenError::Nobody`] where it names neither a session nor a subject.
+fn selection(logout: &LogoutToken) -> Result<Selection, LogoutTokenError> {
+    let issuer = logout.issuer.clone();
+    match (&logout.session, &logout.subject) {
+        (Some(session), _) => Ok(Selection::ProviderSession {
+            issuer,
+            session: session.clone(),
+        }),
+        (None, Some(subject)) => Ok(Selection::Subject {
+            issuer,
+            subject: subject.clone(),
+        }),
+        (None, None) => Err(LogoutTokenError::Nobody),
     }
 }
 

@@ -15,9 +15,9 @@ use crate::application::Application;
 use crate::audit;
 use crate::flow::{FlowCookies, PendingSignIn};
 use crate::metrics::Success;
-use crate::provider::{Provider, SignInError};
 use crate::return_to::ReturnTo;
 use crate::sessions::{Issued, Kept, MintError};
+use gatepost_oidc::{Provider, SignInError};
 
 /// The most characters of a provider's words that are logged.
 const MAX_WORDS: usize = 200;

@@ -7,8 +7,8 @@ use super::start::start_at;
 use super::visit::Visit;
 use crate::application::Application;
 use crate::pages::{Choice, Offer};
-use crate::provider::Provider;
 use crate::return_to::ReturnTo;
+use gatepost_oidc::Provider;
 
 /// What the name of the cookie with the provider that was used last ends in.
 const NAME: &str = "gatepost-provider";

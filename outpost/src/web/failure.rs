@@ -9,10 +9,11 @@ use http::StatusCode;
 use crate::applications::NoApplication;
 use crate::authority::Authority;
 use crate::limits::TooMany;
+use crate::machines::CheckError;
 use crate::pages::FailureCode;
-use crate::provider::{CredentialsError, LogoutTokenError, SignInError};
 use crate::sessions::MintError;
 use crate::store::StoreUnavailable;
+use gatepost_oidc::{LogoutTokenError, SignInError};
 
 /// Why an endpoint cannot do what it is for.
 ///
@@ -104,7 +105,7 @@ pub enum Failure {
     LogoutToken(#[from] LogoutTokenError),
     /// The provider could not be asked about credentials.
     #[error("credentials cannot be checked: {0}")]
-    Credentials(Arc<CredentialsError>),
+    Credentials(Arc<CheckError>),
     /// The store cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreUnavailable),

@@ -8,8 +8,7 @@ use super::outcome::{Outcome, Pass, Refused};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
-use crate::machines::{Checker, Credentials};
-use crate::provider::CredentialsError;
+use crate::machines::{CheckError, Checker, Credentials};
 
 impl Site<'_> {
     /// Decides on the credentials of a request that the policy leaves to them.
@@ -47,9 +46,9 @@ impl Site<'_> {
             Ok(machine) => machine,
             Err(error) => {
                 return match &*error {
-                    CredentialsError::Refused(_) => refused(None),
-                    CredentialsError::TooMany(too_many) => refused(Some(too_many.retry_after)),
-                    CredentialsError::NotAnswered(_) | CredentialsError::Busy => {
+                    CheckError::Refused(_) => refused(None),
+                    CheckError::TooMany(too_many) => refused(Some(too_many.retry_after)),
+                    CheckError::NotAnswered(_) | CheckError::Busy => {
                         Outcome::Failed(Failure::Credentials(error))
                     }
                 };

@@ -472,7 +472,7 @@ fn set_page(response: &mut Response, reader: Reader<'_>, page: &Page<'_>) {
 mod tests {
     use super::*;
     use crate::pages::{Brand, Pages};
-    use crate::provider::SignInError;
+    use gatepost_oidc::SignInError;
 
     /// Every outcome that lets nothing upstream. A new variant fails to compile here until it is
     /// among them.

@@ -16,12 +16,12 @@ use super::{Failure, LoopCause, Site, choice};
 use crate::application::Application;
 use crate::authentik;
 use crate::config::Mode;
-use crate::flow::FlowCookies;
+use crate::flow::{FlowCookies, PendingSignIn};
 use crate::metrics::Success;
-use crate::provider::{Provider, SignInError, Unavailable};
 use crate::return_to::ReturnTo;
 use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
 use crate::store::SessionRecord;
+use gatepost_oidc::{Provider, SignInError, Unavailable};
 
 /// What came of trying to renew.
 enum Renewed<'a> {
@@ -269,10 +269,12 @@ impl Site<'_> {
         let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri(provider)) else {
             return Failure::FlowNotKept.into();
         };
-        let (url, pending) = match provider.begin(redirect_uri, return_to, silently) {
-            Ok(begun) => begun,
+        let request = match provider.authorize(redirect_uri, silently) {
+            Ok(request) => request,
             Err(unavailable) => return Failure::SignIn(SignInError::from(unavailable)).into(),
         };
+        let url = request.url.clone();
+        let pending = PendingSignIn::new(request, return_to, silently);
         let flows = FlowCookies::find(visit.cookies(), application, &self.deployment.flow_keys);
         match flows.begin(provider, &pending, self.outpost.clock.now()) {
             Some(cookies) => Outcome::Redirect { to: url.into() }.with_cookies(cookies),

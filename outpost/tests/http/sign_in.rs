@@ -1,7 +1,7 @@
 //! Signing in: from `start` to the application.
 
 use axum::http::Method;
-use gatepost::provider::ClientVerdict;
+use gatepost_oidc::ClientVerdict;
 use serde_json::json;
 use url::Url;
 

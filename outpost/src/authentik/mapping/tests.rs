@@ -57,8 +57,8 @@ fn map_all(providers: Vec<Value>, environment: &[(&str, &str)]) -> Mapped {
 }
 
 fn endpoint(client: &ProviderSettings, key: &str) -> String {
-    let known = client.known.as_ref().expect("known");
-    known.document[key].as_str().expect("a URL").to_owned()
+    let fixed = client.static_provider.as_ref().expect("static");
+    fixed.document[key].as_str().expect("a URL").to_owned()
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_single_application_is_what_authentik_says() {
     assert_eq!(own.lifetime, Some(3601));
     let machines = application.machines.as_ref().expect("intercepts");
     assert!(application.policy.machines.bearer && application.policy.machines.basic);
-    assert!(machines.introspect);
+    assert!(machines.tokens.introspect);
     let changed = map_all(vec![provider(json!({"intercept_header_auth": false}))], &[]);
     let [kept_out] = &changed.applications[..] else {
         panic!("one application")
@@ -154,9 +154,9 @@ fn browsers_go_to_the_public_address_and_the_outpost_to_the_internal_one() {
     assert_eq!(issuer, "http://authentik-server:9000/application/o/wiki/");
     assert!(
         plain.providers[0]
-            .known
+            .static_provider
             .as_ref()
-            .expect("known")
+            .expect("static")
             .asked_as
             .is_none()
     );

@@ -19,7 +19,7 @@ use crate::applications::{Applications, NoApplication};
 use crate::authority::Authority;
 use crate::config::Mode;
 use crate::outpost::Deployment;
-use crate::provider::Provider;
+use gatepost_oidc::Provider;
 
 use walker::{As, Reply, Walker, without_query};
 

@@ -8,7 +8,8 @@ use gatepost_session::cookie::CookieName;
 use super::providers::{self, KnownProviders};
 use super::traefik::upstream_url;
 use crate::authority::{Authority, CookieDomain, ExternalUrl};
-use crate::config::{ApplicationSettings, Grant, MachineSettings, Mode, Route};
+use crate::config::{ApplicationSettings, MachineSettings, Mode, Route};
+use gatepost_oidc::{AccessTokenSettings, Grant, TokenRequest};
 
 pub(super) fn application(
     mut fields: Fields<'_>,
@@ -107,13 +108,8 @@ fn machines(
 ) -> Option<MachineSettings> {
     let mut settings = MachineSettings {
         provider: None,
-        audience: Vec::new(),
-        clients: Vec::new(),
-        grant: Grant::default(),
-        scopes: Vec::new(),
-        parameters: Vec::new(),
-        introspect: false,
-        name_claim: None,
+        tokens: AccessTokenSettings::default(),
+        exchange: TokenRequest::default(),
         cache: MACHINE_CACHE_SECONDS,
         forward: false,
     };
@@ -132,21 +128,21 @@ fn machines(
             let message = format!("`{name}` is not one of the application's providers: {known}");
             section.problem("provider", message);
         }
-        settings.audience = section.list("audience").unwrap_or_default();
+        settings.tokens.audience = section.list("audience").unwrap_or_default();
         let clients = section.list("clients");
         if clients.as_ref().is_some_and(Vec::is_empty) {
             section.problem("clients", "an empty list: leave the key out to accept any");
         }
-        settings.clients = clients.unwrap_or_default();
+        settings.tokens.clients = clients.unwrap_or_default();
         let grants = [
             ("clientCredentials", Grant::ClientCredentials),
             ("password", Grant::Password),
         ];
-        settings.grant = section.choice("grant", &grants).unwrap_or_default();
-        settings.scopes = section.list("scopes").unwrap_or_default();
-        settings.parameters = section.texts("parameters");
-        settings.introspect = section.flag("introspect").unwrap_or(false);
-        settings.name_claim = section.text("nameClaim");
+        settings.exchange.grant = section.choice("grant", &grants).unwrap_or_default();
+        settings.exchange.scopes = section.list("scopes").unwrap_or_default();
+        settings.exchange.parameters = section.texts("parameters");
+        settings.tokens.introspect = section.flag("introspect").unwrap_or(false);
+        settings.tokens.name_claim = section.text("nameClaim");
         settings.cache = section.seconds("cache").unwrap_or(MACHINE_CACHE_SECONDS);
         settings.forward = section.flag("forward").unwrap_or(false);
         section.finish();

@@ -7,7 +7,7 @@ use gatepost_policy::config::Fields;
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 
 use super::read_file;
-use crate::config::{ClientAuthentication, ProviderSettings, SignOut, UnverifiedEmail};
+use gatepost_oidc::{ClientAuthentication, ProviderSettings, SignOut, UnverifiedEmail};
 
 pub(super) fn provider(
     mut fields: Fields<'_>,
@@ -86,7 +86,7 @@ pub(super) fn provider(
         unverified_email: unverified_email.unwrap_or_default(),
         sign_out,
         authorities,
-        known: None,
+        static_provider: None,
     })
 }
 

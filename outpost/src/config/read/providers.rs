@@ -2,7 +2,7 @@
 
 use gatepost_policy::config::Fields;
 
-use crate::config::ProviderSettings;
+use gatepost_oidc::ProviderSettings;
 
 /// The providers of the configuration.
 #[derive(Clone, Copy)]

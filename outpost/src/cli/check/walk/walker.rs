@@ -11,8 +11,8 @@ use url::Url;
 
 use super::super::super::say;
 use super::Wrong;
+use crate::http_client::chain;
 use crate::outpost::Deployment;
-use crate::provider::http::chain;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(15);

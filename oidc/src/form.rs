@@ -11,31 +11,32 @@ use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::unchecked::Object;
-use super::{Discovered, Provider, SignInError};
+use crate::exchange::SignInError;
+use crate::jwt::Object;
+use crate::provider::{Discovered, Provider};
 
 /// What the token endpoint is called in messages.
-pub(super) const TOKEN_ENDPOINT: &str = "token endpoint";
+pub(crate) const TOKEN_ENDPOINT: &str = "token endpoint";
 
 /// The most characters of a provider's words that are logged.
 const MAX_WORDS: usize = 200;
 
 /// Who asks, and how it shows that (RFC 6749 §2.3.1).
-pub(super) struct Client<'a> {
-    pub(super) id: &'a str,
-    pub(super) secret: Option<&'a str>,
-    pub(super) by_post: bool,
+pub(crate) struct Client<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) secret: Option<&'a str>,
+    pub(crate) by_post: bool,
 }
 
 /// A form that is being filled in. It may hold passwords.
-pub(super) struct Form(Zeroizing<String>);
+pub(crate) struct Form(Zeroizing<String>);
 
 impl Form {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Zeroizing::default())
     }
 
-    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         if !self.0.is_empty() {
             self.0.push('&');
         }
@@ -51,16 +52,16 @@ impl Form {
 }
 
 /// What came of a form. The body is never shown: it may hold tokens.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// An answer without headers.
     #[cfg(test)]
-    pub(super) fn of(status: StatusCode, body: Vec<u8>) -> Self {
+    pub(crate) fn of(status: StatusCode, body: Vec<u8>) -> Self {
         Self {
             status,
             headers: HeaderMap::new(),
@@ -74,7 +75,7 @@ impl Answer {
     ///
     /// [`SignInError::Unreadable`] for the server's own trouble, and for a consent that is no
     /// object.
-    pub(super) fn read(
+    pub(crate) fn read(
         self,
         endpoint: &'static str,
     ) -> Result<(StatusCode, Map<String, Value>), SignInError> {
@@ -92,7 +93,7 @@ impl Answer {
 
     /// The code of a refusal and its words (RFC 6749 §5.2), or the code of the challenge where the
     /// body has none (RFC 6750 §3).
-    pub(super) fn refusal(&self) -> Option<(String, String)> {
+    pub(crate) fn refusal(&self) -> Option<(String, String)> {
         let Object(answer) = serde_json::from_slice(&self.body).unwrap_or_default();
         let words = |name: &str| {
             let text = answer.get(name).and_then(Value::as_str);
@@ -108,7 +109,7 @@ impl Answer {
     }
 
     /// Whether its body says that it is JSON, or does not say what it is.
-    pub(super) fn may_be_json(&self) -> bool {
+    pub(crate) fn may_be_json(&self) -> bool {
         self.headers.get(CONTENT_TYPE).is_none_or(|kind| {
             let json = "application/json";
             let kind = kind.as_bytes().get(..json.len());
@@ -118,7 +119,7 @@ impl Answer {
 
     /// For how long the server asks to be left alone (RFC 9110 §10.2.3), where it says so in
     /// seconds.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
         value.trim().parse().ok().map(Duration::from_secs)
     }
@@ -126,12 +127,12 @@ impl Answer {
 
 impl Provider {
     /// The client that the outpost is.
-    pub(super) fn client(&self, found: &Discovered) -> Client<'_> {
+    pub(crate) fn client(&self, found: &Discovered) -> Client<'_> {
         let settings = self.settings();
         Client {
             id: settings.client_id.as_str(),
             secret: settings.client_secret.as_ref().map(|s| s.secret().as_str()),
-            by_post: super::authenticates_by_post(settings, &found.metadata),
+            by_post: crate::provider::authenticates_by_post(settings, &found.metadata),
         }
     }
 
@@ -140,7 +141,7 @@ impl Provider {
     /// # Errors
     ///
     /// [`SignInError::Unreachable`] where no answer comes.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         &self,
         url: &Url,
         endpoint: &'static str,

@@ -4,9 +4,9 @@ use openidconnect::DiscoveryError as ProtocolError;
 use openidconnect::core::CoreJsonWebKeySet;
 use url::Url;
 
-use super::http::{HttpClient, HttpError};
-use super::{ALGORITHMS, Metadata};
-use crate::config::ProviderSettings;
+use crate::http_client::{Http, HttpError};
+use crate::metadata::{ALGORITHMS, Metadata};
+use crate::settings::ProviderSettings;
 use gatepost_base::contained::Panicked;
 
 /// Why a provider cannot be used, in words for an operator.
@@ -69,12 +69,12 @@ pub enum DiscoveryError {
 }
 
 /// Fetches the provider's metadata and keys and checks that they can be used.
-pub(super) async fn discover(
+pub(crate) async fn discover(
     settings: &ProviderSettings,
-    http: &HttpClient,
+    http: &Http,
 ) -> Result<Metadata, DiscoveryError> {
-    if let Some(known) = &settings.known {
-        return known.metadata(settings, http).await;
+    if let Some(fixed) = &settings.static_provider {
+        return fixed.metadata(settings, http).await;
     }
     let metadata = Metadata::discover_async(settings.issuer.clone(), http)
         .await
@@ -84,10 +84,10 @@ pub(super) async fn discover(
 }
 
 /// Fetches the keys alone.
-pub(super) async fn fetch_keys(
+pub(crate) async fn fetch_keys(
     settings: &ProviderSettings,
     metadata: &Metadata,
-    http: &HttpClient,
+    http: &Http,
 ) -> Result<CoreJsonWebKeySet, DiscoveryError> {
     CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), http)
         .await

@@ -1,64 +1,56 @@
-//! Requests to a provider: no redirects, bounded in time and size.
+//! The HTTP client: no redirects, bounded in time and size.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
+use gatepost_oidc::PublicAddress;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
-use tracing::Instrument as _;
-
-use super::known::PublicAddress;
-use crate::metrics::time_provider;
-use crate::traces;
 
 /// The longest answer that is read, in bytes. A token response with some hundred groups is a
 /// tenth of it.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// For how long a connection is kept that nothing is sent over: long enough for userinfo to go the
-/// way of the token request before it, and shorter than servers keep theirs. The shortest default
-/// of those in use is gunicorn's two seconds; Node.js and Apache close after five.
-const KEPT_IDLE: Duration = Duration::from_secs(1);
+/// For how long an idle connection is kept: long enough for the userinfo request to use the
+/// connection of the token request before it, and shorter than servers keep theirs. The shortest
+/// default of those in use is gunicorn's two seconds; Node.js and Apache close after five.
+const POOL_IDLE: Duration = Duration::from_secs(1);
 
-/// A client for one provider.
+/// A client for one server.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient {
     client: reqwest::Client,
-    /// The same without connections that are kept: for what is sent once more.
+    /// The same without a connection pool, for retries.
     fresh: reqwest::Client,
-    /// The provider's name, for the time that it takes.
-    provider: String,
 }
 
-/// Why a provider could not be asked.
+/// Why no complete response arrived, or why there is no client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The client cannot be set up.
+    /// TLS cannot be set up.
     #[error("cannot set up TLS: {}", chain(.0))]
     Client(#[source] reqwest::Error),
-    /// There is no certificate to trust.
+    /// There is no certificate authority to trust.
     #[error(
         "this system has no certificate authorities to trust: install its `ca-certificates`, or \
          set `caFile`"
     )]
     NoAuthorities,
-    /// No answer: no connection, a certificate that is not trusted, or a timeout.
+    /// No response: no connection, an untrusted certificate, or a timeout.
     #[error("{}", chain(.0))]
     Request(#[source] reqwest::Error),
-    /// The answer is too long.
+    /// The response is too long.
     #[error("the answer is longer than {MAX_RESPONSE_BYTES} bytes")]
     TooLong,
-    /// The answer broke off.
+    /// The connection broke before the response was complete.
     #[error("the answer broke off")]
     BrokenOff,
-    /// The provider answered with a redirect, which is not followed.
+    /// The response is a redirect, which is not followed.
     #[error("the answer is a redirect, which is not followed: is the issuer's URL exact?")]
     Redirect,
 }
 
-/// An error and its causes in one line: the cause says what an operator needs.
+/// Returns an error and its causes in one line: the cause says what the operator needs.
 pub(crate) fn chain(error: &reqwest::Error) -> String {
     let mut line = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -70,23 +62,23 @@ pub(crate) fn chain(error: &reqwest::Error) -> String {
         }
         cause = error.source();
     }
-    // What TLS makes of an answer in plain text.
+    // How TLS fails on a response in plain text.
     if line.contains("InvalidContentType") {
         line.push_str(" (what answers there speaks http and not https)");
     }
     line
 }
 
-/// How a client asks.
+/// How a client connects.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HttpOptions<'a> {
     /// Certificates that are trusted besides the system's, in PEM.
     pub(crate) authorities: &'a [u8],
-    /// Whether what is asked has TLS.
+    /// Whether the server has TLS.
     pub(crate) tls: bool,
-    /// Whether any certificate will do.
+    /// Whether any certificate is accepted.
     pub(crate) insecure: bool,
-    /// The address that is named to the server, where it is not the one that is connected to.
+    /// The address in `Host`, where it differs from the URL's.
     pub(crate) asked_as: Option<&'a PublicAddress>,
 }
 
@@ -104,7 +96,7 @@ fn builder(options: &HttpOptions<'_>) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_secs(15))
-        .pool_idle_timeout(KEPT_IDLE)
+        .pool_idle_timeout(POOL_IDLE)
         .user_agent(concat!("gatepost/", env!("CARGO_PKG_VERSION")))
 }
 
@@ -112,14 +104,14 @@ fn build(
     options: &HttpOptions<'_>,
     builder: impl Fn() -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, HttpError> {
-    // Another part of the process may have chosen one already, which is as good.
+    // Another part of the process may have installed one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let extra =
         reqwest::Certificate::from_pem_bundle(options.authorities).map_err(HttpError::Client)?;
     if let Ok(client) = builder().tls_certs_merge(extra.clone()).build() {
         return Ok(client);
     }
-    // What fails there is finding the system's certificates, as in an image that has none.
+    // That failed for lack of system certificates, as in an image that has none.
     if extra.is_empty() && options.tls && !options.insecure {
         return Err(HttpError::NoAuthorities);
     }
@@ -129,35 +121,42 @@ fn build(
         .map_err(HttpError::Client)
 }
 
-/// A client that trusts the system's certificates and those of its options.
+/// Returns a client that trusts the system's certificates and those of its options.
 pub(crate) fn client(options: &HttpOptions<'_>) -> Result<reqwest::Client, HttpError> {
     build(options, || builder(options))
 }
 
 impl HttpClient {
-    /// A client that trusts the system's certificates and those of its options. Without either it
-    /// can only ask a provider that has no TLS.
-    pub(crate) fn new(provider: &str, options: &HttpOptions<'_>) -> Result<Self, HttpError> {
+    /// Returns a client that trusts the system's certificates and those of its options. Without
+    /// either it can only reach a server that has no TLS.
+    pub(crate) fn new(options: &HttpOptions<'_>) -> Result<Self, HttpError> {
         let fresh = build(options, || builder(options).pool_max_idle_per_host(0))?;
         Ok(Self {
             client: client(options)?,
             fresh,
-            provider: provider.to_owned(),
         })
     }
 
-    /// A client for a connection that becomes another protocol's, as only HTTP/1.1's can.
+    /// Returns a client for connections that are upgraded to another protocol, which needs HTTP/1.1.
     pub(crate) fn upgrading(options: &HttpOptions<'_>) -> Result<reqwest::Client, HttpError> {
         build(options, || builder(options).http1_only())
     }
 
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    /// Sends a request and returns its response.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`].
+    pub(crate) async fn send(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Vec<u8>>, HttpError> {
         let request = reqwest::Request::try_from(request).map_err(HttpError::Request)?;
         let response = self.execute(request).await.map_err(HttpError::Request)?;
         if response.status().is_redirection() {
             return Err(HttpError::Redirect);
         }
-        let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+        let (parts, body) = Response::<reqwest::Body>::from(response).into_parts();
         let body = Limited::new(body, MAX_RESPONSE_BYTES)
             .collect()
             .await
@@ -168,15 +167,15 @@ impl HttpClient {
                     HttpError::BrokenOff
                 }
             })?;
-        Ok(HttpResponse::from_parts(parts, body.to_bytes().to_vec()))
+        Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
     }
 
-    /// Sends a request, and once more over a fresh connection where the first broke before its
-    /// answer began: the server may have closed a kept connection in the same moment, and has then
-    /// not read it (RFC 9112 §9.3.1, §9.6).
+    /// Sends a request, and retries once over a fresh connection where the first broke before a
+    /// response began: the server may have closed an idle connection at that moment, and has then
+    /// not read the request (RFC 9112 §9.3.1, §9.6).
     ///
-    /// RFC 9110 §9.2.2 lets that be done with a POST whose semantics are known to be idempotent,
-    /// and what is posted here is. A code and a refresh token that rotates serve once (RFC 6749
+    /// RFC 9110 §9.2.2 allows that for a POST whose semantics are known to be idempotent, as those
+    /// posted here are. A code and a refresh token that rotates serve once (RFC 6749
     /// §4.1.2, RFC 9700 §4.14.2): had the server read the first request after all, it refuses the
     /// second, and what it gave out has never arrived, so that without the second attempt the
     /// sign-in or the session would be lost just the same. Introspection changes nothing, and a
@@ -186,9 +185,9 @@ impl HttpClient {
         match (self.client.execute(request).await, again) {
             (Err(error), Some(again)) if is_unanswered(&error) => {
                 tracing::debug!(
-                    provider = self.provider,
+                    host = again.url().host_str(),
                     error = chain(&error),
-                    "a connection broke before an answer began: sent once more"
+                    "the connection broke before a response began: retrying once"
                 );
                 self.fresh.execute(again).await
             }
@@ -197,7 +196,7 @@ impl HttpClient {
     }
 }
 
-/// Whether a connection that was open broke before an answer began.
+/// Returns whether an open connection broke before a response began.
 fn is_unanswered(error: &reqwest::Error) -> bool {
     use std::io::ErrorKind;
     if error.is_timeout() || error.is_connect() {
@@ -223,19 +222,4 @@ fn is_unanswered(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-impl<'c> AsyncHttpClient<'c> for HttpClient {
-    type Error = HttpError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
-
-    fn call(&'c self, mut request: HttpRequest) -> Self::Future {
-        let span = traces::provider_request(&self.provider, &mut request);
-        Box::pin(async move {
-            let answer = time_provider(&self.provider, self.send(request));
-            let answer = answer.instrument(span.clone()).await;
-            traces::provider_answered(&span, answer.as_ref().map(HttpResponse::status));
-            answer
-        })
-    }
 }

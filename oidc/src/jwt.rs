@@ -11,29 +11,29 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{Discovered, Provider};
+use crate::provider::{Discovered, Provider};
 
 /// The most keys of a provider that are tried for one token.
 const MAX_KEYS_TRIED: usize = 4;
 
 /// The header of a JWS (RFC 7515 §4), as far as it matters.
 #[derive(Deserialize)]
-pub(super) struct Header {
-    pub(super) alg: CoreJwsSigningAlgorithm,
-    pub(super) kid: Option<String>,
+pub(crate) struct Header {
+    pub(crate) alg: CoreJwsSigningAlgorithm,
+    pub(crate) kid: Option<String>,
     typ: Option<String>,
-    pub(super) crit: Option<Value>,
+    pub(crate) crit: Option<Value>,
 }
 
 impl Header {
     /// The media type that it states. The prefix may be left out (RFC 7515 §4.1.9).
-    pub(super) fn media_type(&self) -> Option<&str> {
+    pub(crate) fn media_type(&self) -> Option<&str> {
         self.typ.as_deref().map(media_type)
     }
 }
 
 /// A media type without the prefix that may be left out (RFC 7515 §4.1.9).
-pub(super) fn media_type(typ: &str) -> &str {
+pub(crate) fn media_type(typ: &str) -> &str {
     match typ.split_at_checked("application/".len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
         _ => typ,
@@ -41,15 +41,15 @@ pub(super) fn media_type(typ: &str) -> &str {
 }
 
 /// What a signed JWT says, whatever its algorithm and signature.
-pub(super) struct Outline {
-    pub(super) header: Map<String, Value>,
-    pub(super) claims: Map<String, Value>,
+pub(crate) struct Outline {
+    pub(crate) header: Map<String, Value>,
+    pub(crate) claims: Map<String, Value>,
 }
 
 impl Outline {
     /// Takes a token apart: `None` for one that is no signed JWT, `Some(None)` for one that begins
     /// as one and cannot be read.
-    pub(super) fn of(token: &str) -> Option<Option<Self>> {
+    pub(crate) fn of(token: &str) -> Option<Option<Self>> {
         let parts: Vec<&str> = token.split('.').collect();
         let [header, claims, _] = parts.as_slice() else {
             return None;
@@ -69,16 +69,16 @@ impl Outline {
 }
 
 /// A JWT in three parts, of which nothing has been checked.
-pub(super) struct Unchecked<'a> {
-    pub(super) header: Header,
-    pub(super) claims: Map<String, Value>,
+pub(crate) struct UnverifiedJwt<'a> {
+    pub(crate) header: Header,
+    pub(crate) claims: Map<String, Value>,
     signed: &'a str,
     signature: Vec<u8>,
 }
 
-impl<'a> Unchecked<'a> {
+impl<'a> UnverifiedJwt<'a> {
     /// Takes a token of at most so many bytes apart; `None` when it is no signed JWT.
-    pub(super) fn parse(token: &'a str, max_bytes: usize) -> Option<Self> {
+    pub(crate) fn parse(token: &'a str, max_bytes: usize) -> Option<Self> {
         if token.len() > max_bytes {
             return None;
         }
@@ -94,17 +94,17 @@ impl<'a> Unchecked<'a> {
     }
 
     /// A claim that is a text and says something.
-    pub(super) fn text(&self, claim: &str) -> Option<&str> {
+    pub(crate) fn text(&self, claim: &str) -> Option<&str> {
         text(&self.claims, claim)
     }
 
     /// A claim that is a time.
-    pub(super) fn time(&self, claim: &str) -> Option<NumericDate> {
+    pub(crate) fn time(&self, claim: &str) -> Option<NumericDate> {
         time(&self.claims, claim)
     }
 
     /// Whether `aud` names this audience.
-    pub(super) fn is_for(&self, audience: &str) -> bool {
+    pub(crate) fn is_for(&self, audience: &str) -> bool {
         is_for(&self.claims, audience)
     }
 
@@ -128,7 +128,7 @@ impl<'a> Unchecked<'a> {
 /// A JSON object in which no member stands twice: of two, one reader would take the first and
 /// another the last (RFC 8259 §4, RFC 7519 §4).
 #[derive(Debug, Default)]
-pub(super) struct Object(pub(super) Map<String, Value>);
+pub(crate) struct Object(pub(crate) Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -159,7 +159,11 @@ impl<'de> Deserialize<'de> for Object {
 impl Provider {
     /// Whether one of the provider's keys signed a token. They are fetched again for an unknown
     /// one, no more often than for ID tokens.
-    pub(super) async fn has_signed(&self, token: &Unchecked<'_>, found: Arc<Discovered>) -> bool {
+    pub(crate) async fn has_signed(
+        &self,
+        token: &UnverifiedJwt<'_>,
+        found: Arc<Discovered>,
+    ) -> bool {
         if token.is_signed_by_one_of(&found) {
             return true;
         }
@@ -169,13 +173,13 @@ impl Provider {
 }
 
 /// A claim that is a text and says something.
-pub(super) fn text<'c>(claims: &'c Map<String, Value>, claim: &str) -> Option<&'c str> {
+pub(crate) fn text<'c>(claims: &'c Map<String, Value>, claim: &str) -> Option<&'c str> {
     let text = claims.get(claim).and_then(Value::as_str);
     text.filter(|text| !text.is_empty())
 }
 
 /// A claim that is a time (RFC 7519 §2), of which parts of a second are left out.
-pub(super) fn time(claims: &Map<String, Value>, claim: &str) -> Option<NumericDate> {
+pub(crate) fn time(claims: &Map<String, Value>, claim: &str) -> Option<NumericDate> {
     /// The year 9999, beyond which a number is no time but a mistake.
     const LAST: f64 = 253_402_300_799.0;
     let value = claims.get(claim)?;
@@ -189,7 +193,7 @@ pub(super) fn time(claims: &Map<String, Value>, claim: &str) -> Option<NumericDa
 }
 
 /// Whether `aud` names this audience.
-pub(super) fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
+pub(crate) fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
     match claims.get("aud") {
         Some(Value::String(own)) => own == audience,
         Some(Value::Array(audiences)) => audiences.iter().any(|own| own == audience),

@@ -4,9 +4,8 @@
 use gatepost_session::NumericDate;
 use serde_json::Value;
 
-use super::unchecked::Unchecked;
-use super::{Provider, Unavailable};
-use crate::store::Selection;
+use crate::jwt::UnverifiedJwt;
+use crate::provider::{Provider, Unavailable};
 
 /// The member of `events` that makes a token a logout token (§2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -28,10 +27,12 @@ const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// A logout token that holds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LogoutToken {
-    /// Whose sessions end.
-    pub which: Selection,
-    /// Who has signed out, where the token says it.
+    /// The provider that issued it.
+    pub issuer: String,
+    /// The user who signed out (`sub`); without a session, all of this user's sessions end.
     pub subject: Option<String>,
+    /// The session at the provider that ended (`sid`). Subject or session is there.
+    pub session: Option<String>,
     /// The token's id, by which it serves once.
     pub id: String,
     /// Until when its id has to be remembered.
@@ -87,16 +88,16 @@ pub enum LogoutTokenError {
 }
 
 /// A token that has been taken apart, of which nothing has been checked.
-pub struct UncheckedLogoutToken<'a>(Unchecked<'a>);
+pub struct UnverifiedLogoutToken<'a>(UnverifiedJwt<'a>);
 
-impl<'a> UncheckedLogoutToken<'a> {
+impl<'a> UnverifiedLogoutToken<'a> {
     /// Takes a token apart.
     ///
     /// # Errors
     ///
     /// [`LogoutTokenError::Malformed`].
     pub fn parse(token: &'a str) -> Result<Self, LogoutTokenError> {
-        Unchecked::parse(token, MAX_TOKEN_BYTES)
+        UnverifiedJwt::parse(token, MAX_TOKEN_BYTES)
             .map(Self)
             .ok_or(LogoutTokenError::Malformed)
     }
@@ -139,20 +140,14 @@ impl<'a> UncheckedLogoutToken<'a> {
         }
         let issuer = self.issuer().ok_or(LogoutTokenError::Issuer)?.to_owned();
         let subject = token.text("sub").map(str::to_owned);
-        let which = match (token.text("sid"), &subject) {
-            (Some(session), _) => Selection::ProviderSession {
-                issuer,
-                session: session.to_owned(),
-            },
-            (None, Some(subject)) => Selection::Subject {
-                issuer,
-                subject: subject.clone(),
-            },
-            (None, None) => return Err(LogoutTokenError::Nobody),
-        };
+        let session = token.text("sid").map(str::to_owned);
+        if subject.is_none() && session.is_none() {
+            return Err(LogoutTokenError::Nobody);
+        }
         Ok(LogoutToken {
-            which,
+            issuer,
             subject,
+            session,
             id: id.to_owned(),
             // By then it is refused for its age.
             remember_until: issued.plus_seconds(MAX_AGE_SECONDS + CLOCK_SKEW_SECONDS),
@@ -171,7 +166,7 @@ impl Provider {
     /// [`LogoutTokenError`].
     pub async fn verify_logout_token(
         &self,
-        token: &UncheckedLogoutToken<'_>,
+        token: &UnverifiedLogoutToken<'_>,
         now: NumericDate,
     ) -> Result<LogoutToken, LogoutTokenError> {
         let kind = token.0.header.media_type();

@@ -6,19 +6,21 @@ use http::StatusCode;
 use openidconnect::AccessToken;
 use serde::Deserialize;
 
-use super::post::{Answer, Form, TOKEN_ENDPOINT};
-use super::{Discovered, IdToken, Provider, SignInError};
+use crate::exchange::SignInError;
+use crate::form::{Answer, Form, TOKEN_ENDPOINT};
+use crate::metadata::IdToken;
+use crate::provider::{Discovered, Provider};
 use gatepost_base::Secret;
 
 /// The tokens of a person, of which nothing has been verified.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     /// For userinfo, where it can be shown there.
     access: Option<AccessToken>,
     /// For renewing, where there is one.
-    pub(super) refresh: Option<Secret>,
+    pub(crate) refresh: Option<Secret>,
     /// Says who it is.
-    pub(super) id: Option<Secret>,
+    pub(crate) id: Option<Secret>,
 }
 
 /// A token response (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3), as far as it matters here.
@@ -35,7 +37,7 @@ struct Response {
 
 /// Why the token endpoint gives nothing.
 #[derive(Debug)]
-pub(super) enum NoTokens {
+pub(crate) enum NoTokens {
     /// It does not answer, or says that it cannot answer anybody now.
     Away {
         /// In words for the log.
@@ -107,7 +109,7 @@ impl Tokens {
     /// # Errors
     ///
     /// [`SignInError::Unreadable`] for one that cannot be shown to userinfo.
-    pub(super) fn access(&self) -> Result<&AccessToken, SignInError> {
+    pub(crate) fn access(&self) -> Result<&AccessToken, SignInError> {
         self.access.as_ref().ok_or_else(|| SignInError::Unreadable {
             endpoint: TOKEN_ENDPOINT,
             reason: "its access token is no bearer token (RFC 6750 §2.1)".to_owned(),
@@ -119,7 +121,7 @@ impl Tokens {
     /// # Errors
     ///
     /// [`SignInError::Unreadable`] for what is no ID token.
-    pub(super) fn id_token(&self) -> Option<Result<IdToken, SignInError>> {
+    pub(crate) fn id_token(&self) -> Option<Result<IdToken, SignInError>> {
         let text = self.id.as_ref()?.expose();
         Some(text.parse().map_err(|_| SignInError::Unreadable {
             endpoint: TOKEN_ENDPOINT,
@@ -130,7 +132,7 @@ impl Tokens {
 
 impl Provider {
     /// Asks the token endpoint.
-    pub(super) async fn tokens(&self, found: &Discovered, form: Form) -> Result<Tokens, NoTokens> {
+    pub(crate) async fn tokens(&self, found: &Discovered, form: Form) -> Result<Tokens, NoTokens> {
         let Some(url) = found.metadata.token_endpoint() else {
             return Err(NoTokens::Unreadable(SignInError::Unreadable {
                 endpoint: TOKEN_ENDPOINT,

@@ -6,11 +6,12 @@
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
 use serde_json::{Map, Value};
 
-use super::claims::ClaimSources;
-use super::unchecked::{Outline, Unchecked, is_for, media_type, text, time};
-use super::{ALGORITHMS, Provider, SignInError, Unavailable};
-use crate::config::MachineSettings;
-use crate::limits::TooMany;
+use crate::claims::ClaimSources;
+use crate::exchange::SignInError;
+use crate::jwt::{Outline, UnverifiedJwt, is_for, media_type, text, time};
+use crate::metadata::ALGORITHMS;
+use crate::provider::{Provider, Unavailable};
+use crate::settings::AccessTokenSettings;
 use gatepost_base::{Identity, Secret};
 
 /// The longest token that is looked at, in bytes.
@@ -85,7 +86,6 @@ pub enum Refusal {
 
 /// Why nobody stands behind credentials.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CredentialsError {
     /// They do not hold.
     #[error("credentials refused: {0}")]
@@ -93,12 +93,6 @@ pub enum CredentialsError {
     /// The provider could not be asked, which says nothing of them.
     #[error(transparent)]
     NotAnswered(#[from] SignInError),
-    /// Too many others are being asked about.
-    #[error("too many credentials are being checked at the provider")]
-    Busy,
-    /// The client has brought too many that do not hold.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
 }
 
 impl From<Unavailable> for CredentialsError {
@@ -111,7 +105,7 @@ impl From<Unavailable> for CredentialsError {
 #[derive(Clone, Copy, Debug)]
 pub struct TokenRules<'a> {
     /// The settings.
-    pub settings: &'a MachineSettings,
+    pub settings: &'a AccessTokenSettings,
     /// The claims beyond the standard ones that are wanted.
     pub extra: &'a [String],
     /// How old a token may be, in seconds.
@@ -122,8 +116,8 @@ pub struct TokenRules<'a> {
 
 /// The issuer that an access token names, where it is a JWT that names one. Nothing of it has been
 /// checked: it says whom to ask, and nothing more.
-pub fn unchecked_issuer(token: &Secret) -> Option<String> {
-    let token = Unchecked::parse(token.expose(), MAX_TOKEN_BYTES)?;
+pub fn unverified_issuer(token: &Secret) -> Option<String> {
+    let token = UnverifiedJwt::parse(token.expose(), MAX_TOKEN_BYTES)?;
     token.text("iss").map(str::to_owned)
 }
 
@@ -141,7 +135,7 @@ impl Provider {
         if rules.settings.introspect {
             return self.introspected(token, rules).await;
         }
-        let token = Unchecked::parse(token.expose(), MAX_TOKEN_BYTES).ok_or(Refusal::Opaque)?;
+        let token = UnverifiedJwt::parse(token.expose(), MAX_TOKEN_BYTES).ok_or(Refusal::Opaque)?;
         let holder = self.check(&token, rules)?;
         let found = self.discovered()?;
         if self.has_signed(&token, found).await {
@@ -152,7 +146,7 @@ impl Provider {
     }
 
     /// The checks that take no key.
-    fn check(&self, token: &Unchecked<'_>, rules: TokenRules<'_>) -> Result<Holder, Refusal> {
+    fn check(&self, token: &UnverifiedJwt<'_>, rules: TokenRules<'_>) -> Result<Holder, Refusal> {
         self.check_kind(token.header.media_type(), &token.claims)?;
         if !ALGORITHMS.contains(&token.header.alg) || token.header.crit.is_some() {
             return Err(Refusal::Algorithm);
@@ -171,7 +165,7 @@ impl Provider {
     /// That the provider calls a token active says that it is one of its own, and not of which
     /// kind: some say so of ID tokens too. So a JWT has to be of the same kind here as where it is
     /// verified.
-    pub(super) fn check_before_introspection(&self, token: &str) -> Result<(), Refusal> {
+    pub(crate) fn check_before_introspection(&self, token: &str) -> Result<(), Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::Malformed);
         }
@@ -214,7 +208,7 @@ impl Provider {
     }
 
     /// The checks that are the same whoever has verified the claims.
-    pub(super) fn holder_of(
+    pub(crate) fn holder_of(
         &self,
         claims: Map<String, Value>,
         rules: TokenRules<'_>,
@@ -293,7 +287,7 @@ impl Provider {
 
 /// Checks that neither the claims of a JWT nor the answer of an introspection say that a token is
 /// of another kind than an access token.
-pub(super) fn check_says_no_other_kind(claims: &Map<String, Value>) -> Result<(), Refusal> {
+pub(crate) fn check_says_no_other_kind(claims: &Map<String, Value>) -> Result<(), Refusal> {
     // What only ID tokens have (OpenID Connect Core 1.0 §2, §3.3.2.11), and logout tokens.
     const OTHERS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
     if OTHERS.iter().any(|claim| claims.contains_key(*claim)) {

@@ -7,14 +7,14 @@ use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use serde_json::Value;
 use url::Url;
 
-use super::discovery::DiscoveryError;
-use super::http::HttpClient;
-use super::{ALGORITHMS, Metadata};
-use crate::config::ProviderSettings;
+use crate::discovery::DiscoveryError;
+use crate::http_client::Http;
+use crate::metadata::{ALGORITHMS, Metadata};
+use crate::settings::ProviderSettings;
 
 /// What is known of a provider without asking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownProvider {
+pub struct StaticProvider {
     /// Its metadata (OpenID Connect Discovery 1.0 §3).
     pub document: Value,
     /// The address that it is asked as, where browsers reach it under another than the outpost.
@@ -44,7 +44,7 @@ impl PublicAddress {
     }
 
     /// The headers that name it to the server, which writes its tokens' `iss` by them.
-    pub(super) fn headers(&self) -> HeaderMap {
+    pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, self.host.clone());
         headers.insert("x-forwarded-proto", self.scheme.clone());
@@ -53,12 +53,12 @@ impl PublicAddress {
     }
 }
 
-impl KnownProvider {
+impl StaticProvider {
     /// The metadata, with the keys that it leads to.
-    pub(super) async fn metadata(
+    pub(crate) async fn metadata(
         &self,
         settings: &ProviderSettings,
-        http: &HttpClient,
+        http: &Http,
     ) -> Result<Metadata, DiscoveryError> {
         let metadata: Metadata =
             serde_json::from_value(self.document.clone()).map_err(|error| {
@@ -77,7 +77,7 @@ impl KnownProvider {
             // Without keys, so that none of them could be meant by a token.
             return Ok(metadata.set_jwks(CoreJsonWebKeySet::default()));
         }
-        let keys = super::discovery::fetch_keys(settings, &metadata, http).await?;
+        let keys = crate::discovery::fetch_keys(settings, &metadata, http).await?;
         Ok(metadata.set_jwks(keys))
     }
 }
@@ -85,7 +85,7 @@ impl KnownProvider {
 /// The algorithms by which ID tokens may be signed: a MAC with the client secret alone where it is
 /// named, as authentik does for a provider without a signing key, else signatures alone. Never
 /// both, since a key that everyone knows could then be taken for a secret (RFC 8725 §2.1).
-pub(super) fn algorithms(named: &[CoreJwsSigningAlgorithm]) -> Vec<CoreJwsSigningAlgorithm> {
+pub(crate) fn algorithms(named: &[CoreJwsSigningAlgorithm]) -> Vec<CoreJwsSigningAlgorithm> {
     if named.contains(&CoreJwsSigningAlgorithm::HmacSha256) {
         return vec![CoreJwsSigningAlgorithm::HmacSha256];
     }

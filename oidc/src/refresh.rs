@@ -5,12 +5,13 @@ use std::time::Duration;
 use openidconnect::Nonce;
 use serde_json::{Map, Value};
 
-use super::claims::{ClaimSources, Wanted};
-use super::post::Form;
-use super::sign_in::{as_map, verified};
-use super::tokens::NoTokens;
-use super::{Provider, discovery};
-use crate::provider::SignInError;
+use crate::claims::{ClaimSources, Wanted, as_map};
+use crate::discovery;
+use crate::exchange::SignInError;
+use crate::form::Form;
+use crate::id_token::verified;
+use crate::provider::Provider;
+use crate::token_endpoint::NoTokens;
 use gatepost_base::{Identity, Secret};
 
 /// How long a provider may take to show that it is there.

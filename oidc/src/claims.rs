@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use gatepost_base::Identity;
 use gatepost_session::NumericDate;
 use openidconnect::AdditionalClaims;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use gatepost_base::Identity;
 
 /// The most groups that are kept. More are no list of groups but a mistake.
 const MAX_GROUPS: usize = 10_000;
 
 /// The claims of a token or of userinfo beyond the standard ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ClaimMap {
+pub(crate) struct ClaimMap {
     #[serde(flatten)]
     all: Map<String, Value>,
 }
@@ -23,19 +22,19 @@ impl AdditionalClaims for ClaimMap {}
 
 /// Verified claims from several places: the first that has a claim is believed, and of claims that
 /// mean something together only, the first that has them.
-pub(super) struct ClaimSources<'a>(pub(super) Vec<&'a Map<String, Value>>);
+pub(crate) struct ClaimSources<'a>(pub(crate) Vec<&'a Map<String, Value>>);
 
 /// What is wanted of a person's claims.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// The verified issuer.
-    pub(super) issuer: &'a str,
+    pub(crate) issuer: &'a str,
     /// Where the groups stand.
-    pub(super) groups: &'a [String],
+    pub(crate) groups: &'a [String],
     /// Claims beyond the standard ones.
-    pub(super) extra: &'a [String],
+    pub(crate) extra: &'a [String],
     /// Whether an address is wanted that the provider says it has not verified.
-    pub(super) unverified_email: bool,
+    pub(crate) unverified_email: bool,
 }
 
 /// Claims of which the second says something of the first, and of no other one's.
@@ -45,6 +44,14 @@ const EMAIL: (&str, &str) = ("email", "email_verified");
 /// How and when a person was authenticated: of one authentication.
 const AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
 
+/// Verified claims as one map, so that every claim is read in one way.
+pub(crate) fn as_map(claims: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(claims) {
+        Ok(Value::Object(map)) => map,
+        Ok(_) | Err(_) => Map::new(),
+    }
+}
+
 impl<'a> ClaimSources<'a> {
     /// The claim at a path of keys.
     fn at(&self, path: &[String]) -> Option<&'a Value> {
@@ -52,12 +59,12 @@ impl<'a> ClaimSources<'a> {
     }
 
     /// Whether there is something at a path of keys.
-    pub(super) fn says(&self, path: &[String]) -> bool {
+    pub(crate) fn says(&self, path: &[String]) -> bool {
         self.at(path).is_some()
     }
 
     /// Whether there is a claim of this name.
-    pub(super) fn says_named(&self, name: &str) -> bool {
+    pub(crate) fn says_named(&self, name: &str) -> bool {
         self.says(&path(name))
     }
 
@@ -68,7 +75,7 @@ impl<'a> ClaimSources<'a> {
     }
 
     /// Whether something that an identity wants is missing, so that userinfo is worth asking.
-    pub(super) fn lacks(&self, wanted: &Wanted<'_>) -> bool {
+    pub(crate) fn lacks(&self, wanted: &Wanted<'_>) -> bool {
         !self.says(wanted.groups)
             || ["preferred_username", "email"]
                 .iter()
@@ -77,7 +84,7 @@ impl<'a> ClaimSources<'a> {
     }
 
     /// The identity that these claims describe. Issuer and subject are the verified ones.
-    pub(super) fn identity(&self, wanted: &Wanted<'_>, subject: &str) -> Identity {
+    pub(crate) fn identity(&self, wanted: &Wanted<'_>, subject: &str) -> Identity {
         let (email, email_verified) = self.pair(EMAIL);
         let usable = wanted.unverified_email || email_verified != Some(false);
         let authentication = self.authentication();

@@ -1,0 +1,53 @@
+//! The HTTP client that the relying party is given.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+
+/// Sends requests to a provider.
+///
+/// An implementation bounds the time and the length of a response, and does not follow redirects:
+/// a redirect could lead to an address that only this process reaches. It returns any other
+/// response as it is, whatever its status.
+///
+/// A request may be sent once more where the connection broke before its response began: RFC 9110
+/// §9.2.2 allows that for requests whose semantics are idempotent. A code and a rotating refresh
+/// token serve once (RFC 6749 §4.1.2, RFC 9700 §4.14.2), but where the provider read the first
+/// request, what it issued is lost and the second is refused, so that a retry makes nothing worse.
+#[async_trait::async_trait]
+pub trait HttpClient: fmt::Debug + Send + Sync {
+    /// Sends a request and returns its response.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`] where no complete response arrives.
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
+}
+
+/// Why no complete response of a provider arrived. Shown to operators.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct HttpError(Box<dyn std::error::Error + Send + Sync>);
+
+impl HttpError {
+    /// Wraps an error of an HTTP client.
+    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}
+
+/// A client in the form that the `openidconnect` crate takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Http(pub(crate) Arc<dyn HttpClient>);
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        self.0.send(request)
+    }
+}

@@ -1,0 +1,97 @@
+//! An OpenID Connect relying party.
+//!
+//! A [`Provider`] is created from [`ProviderSettings`] and an [`HttpClient`], discovers the
+//! provider in the background, and offers one operation per step of the protocol:
+//!
+//! - [`Provider::authorize`] makes an authorization request; [`Provider::finish`] exchanges the
+//!   code of its response, verifies the ID token and returns the user's identity.
+//! - [`Provider::refresh`] renews with a refresh token.
+//! - [`Provider::sign_out_url`] leads to the end session endpoint;
+//!   [`Provider::verify_logout_token`] verifies what the provider sends in the back channel.
+//! - [`Provider::holder`] says who holds an access token, by its signature or by introspection;
+//!   [`Provider::token_for`] exchanges a name and a password for one.
+//! - [`Provider::try_client`] checks the client's id and secret.
+//!
+//! The caller keeps `state`, `nonce` and code verifier until the response arrives, keeps sessions,
+//! and remembers which logout tokens it has seen: this crate knows no cookies, no stores and no
+//! configuration files.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use gatepost_oidc::{HttpClient, HttpError, Provider, ProviderSettings};
+//! use openidconnect::{ClientId, HttpRequest, HttpResponse, IssuerUrl, RedirectUrl};
+//! use serde_json::json;
+//!
+//! /// A provider in memory, in the place of a real HTTP client.
+//! #[derive(Debug)]
+//! struct InMemory;
+//!
+//! #[async_trait::async_trait]
+//! impl HttpClient for InMemory {
+//!     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+//!         let body = match request.uri().path() {
+//!             "/.well-known/openid-configuration" => json!({
+//!                 "issuer": "https://id.example.com",
+//!                 "authorization_endpoint": "https://id.example.com/authorize",
+//!                 "token_endpoint": "https://id.example.com/token",
+//!                 "jwks_uri": "https://id.example.com/keys",
+//!                 "response_types_supported": ["code"],
+//!                 "subject_types_supported": ["public"],
+//!                 "id_token_signing_alg_values_supported": ["RS256"],
+//!             }),
+//!             _ => json!({"keys": []}),
+//!         };
+//!         Ok(HttpResponse::new(body.to_string().into_bytes()))
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let issuer = IssuerUrl::new("https://id.example.com".to_owned())?;
+//! let settings = ProviderSettings::new("main", issuer, ClientId::new("app".to_owned()));
+//! let provider = Provider::new(settings, Arc::new(InMemory));
+//! provider.discover().await?;
+//!
+//! let redirect_uri = RedirectUrl::new("https://app.example.com/callback".to_owned())?;
+//! let request = provider.authorize(redirect_uri, false)?;
+//! assert!(request.url.as_str().starts_with("https://id.example.com/authorize?"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod access_token;
+mod authorize;
+mod claims;
+mod client_check;
+mod discovery;
+mod exchange;
+mod form;
+mod http_client;
+mod id_token;
+mod introspection;
+mod jwt;
+mod logout_token;
+mod metadata;
+mod provider;
+mod refresh;
+mod settings;
+mod static_metadata;
+mod token_endpoint;
+mod token_request;
+mod userinfo;
+
+pub use access_token::{CredentialsError, Holder, Refusal, TokenRules, unverified_issuer};
+pub use authorize::AuthorizationRequest;
+pub use client_check::ClientVerdict;
+pub use discovery::DiscoveryError;
+pub use exchange::{SignInError, SignedIn};
+pub use http_client::{HttpClient, HttpError};
+pub use logout_token::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
+pub use provider::{Provider, Summary, Unavailable};
+pub use refresh::{RefreshError, Refreshed};
+pub use settings::{
+    AccessTokenSettings, ClientAuthentication, Grant, ProviderSettings, SignOut, TokenRequest,
+    UnverifiedEmail,
+};
+pub use static_metadata::{PublicAddress, StaticProvider};

@@ -1,0 +1,279 @@
+//! A provider, and keeping its metadata current.
+//!
+//! A task in the background discovers the provider and repeats that for as long as the provider
+//! is in use. Until it has succeeded once, the operations return [`Unavailable`].
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use gatepost_base::contained::contained;
+use openidconnect::AuthType;
+use openidconnect::core::{CoreClientAuthMethod, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::discovery::{self, DiscoveryError};
+use crate::http_client::{Http, HttpClient};
+use crate::metadata::{ALGORITHMS, Client, Metadata};
+use crate::settings::{ClientAuthentication, ProviderSettings};
+use crate::static_metadata;
+
+/// After how long the metadata is fetched again.
+const REFRESH_AFTER: Duration = Duration::from_secs(3_600);
+/// For how long metadata is used at most while it cannot be fetched again.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
+/// The longest pause between two attempts to discover a provider that is unavailable.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// How often the keys are fetched again at most, whatever key ids turn up.
+pub(crate) const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);
+
+/// An OpenID provider, and the client that the relying party is there.
+#[derive(Debug)]
+pub struct Provider {
+    pub(crate) settings: ProviderSettings,
+    pub(crate) http: Http,
+    pub(crate) discovered: ArcSwapOption<Discovered>,
+    last_error: Mutex<Option<String>>,
+    /// When the keys were last fetched because of an unknown one.
+    pub(crate) keys_fetched: tokio::sync::Mutex<Option<Instant>>,
+    wanted: Arc<Notify>,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+/// The metadata and keys of a provider, and what follows from them.
+#[derive(Debug)]
+pub(crate) struct Discovered {
+    pub(crate) client: Client,
+    pub(crate) metadata: Metadata,
+    pub(crate) keys: CoreJsonWebKeySet,
+    /// The algorithms by which the provider signs ID and logout tokens.
+    pub(crate) algorithms: Vec<CoreJwsSigningAlgorithm>,
+    pub(crate) at: Instant,
+}
+
+/// What an operator wants to know of a provider's metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Where users sign in.
+    pub authorization_endpoint: String,
+    /// Whether the metadata names PKCE with S256.
+    pub names_pkce: bool,
+    /// Whether there is an end session endpoint.
+    pub signs_out: bool,
+    /// Whether there is a userinfo endpoint.
+    pub has_userinfo: bool,
+}
+
+/// The provider has not been discovered yet, or not for a long time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the provider has not been reached yet")]
+pub struct Unavailable;
+
+impl Provider {
+    /// Creates a provider that has not been discovered yet.
+    pub fn new(settings: ProviderSettings, http: Arc<dyn HttpClient>) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            http: Http(http),
+            discovered: ArcSwapOption::empty(),
+            last_error: Mutex::default(),
+            keys_fetched: tokio::sync::Mutex::default(),
+            wanted: Arc::new(Notify::new()),
+            task: Mutex::default(),
+        })
+    }
+
+    /// Returns the settings.
+    pub fn settings(&self) -> &ProviderSettings {
+        &self.settings
+    }
+
+    /// Starts a task that discovers the provider and repeats that, until the provider is dropped.
+    pub fn keep_discovered(self: &Arc<Self>) {
+        let task = tokio::spawn(keep_discovered(
+            Arc::downgrade(self),
+            Arc::clone(&self.wanted),
+        ));
+        let earlier = self.lock_task().replace(task.abort_handle());
+        if let Some(earlier) = earlier {
+            earlier.abort();
+        }
+    }
+
+    /// Discovers the provider once.
+    ///
+    /// # Errors
+    ///
+    /// [`DiscoveryError`] says what the operator has to correct.
+    pub async fn discover(&self) -> Result<Summary, DiscoveryError> {
+        let metadata = discovery::discover(&self.settings, &self.http).await?;
+        let summary = Summary {
+            authorization_endpoint: metadata.authorization_endpoint().to_string(),
+            names_pkce: metadata
+                .additional_metadata()
+                .code_challenge_methods_supported
+                .as_ref()
+                .is_some_and(|methods| methods.iter().any(|method| method == "S256")),
+            signs_out: metadata
+                .additional_metadata()
+                .end_session_endpoint
+                .is_some(),
+            has_userinfo: metadata.userinfo_endpoint().is_some(),
+        };
+        self.discovered
+            .store(Some(Arc::new(Discovered::new(&self.settings, metadata))));
+        Ok(summary)
+    }
+
+    /// Returns whether the provider has been discovered.
+    pub fn is_available(&self) -> bool {
+        self.discovered.load().is_some()
+    }
+
+    /// Returns why the last attempt to discover it failed, in words for the operator.
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn discovered(&self) -> Result<Arc<Discovered>, Unavailable> {
+        self.discovered.load_full().ok_or_else(|| {
+            // A user waits: shorten the pause before the next attempt.
+            self.wanted.notify_one();
+            Unavailable
+        })
+    }
+
+    fn lock_task(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records the outcome of an attempt, and logs it where it differs from the last.
+    fn note(&self, outcome: Result<&Summary, &DiscoveryError>, was_available: bool) {
+        let name = self.settings.name.as_str();
+        let issuer = self.settings.issuer.as_str();
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(_) if last.take().is_some() => {
+                tracing::info!(provider = name, issuer, "provider is back");
+            }
+            Ok(_) if !was_available => tracing::info!(provider = name, issuer, "provider found"),
+            Ok(_) => tracing::debug!(provider = name, issuer, "provider metadata fetched again"),
+            Err(error) => {
+                let error = error.to_string();
+                if last.as_ref() != Some(&error) {
+                    tracing::error!(
+                        provider = name,
+                        issuer,
+                        error,
+                        "provider cannot be used: sign-ins wait until it can"
+                    );
+                }
+                *last = Some(error);
+            }
+        }
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        if let Some(task) = self.lock_task().take() {
+            task.abort();
+        }
+    }
+}
+
+async fn keep_discovered(provider: Weak<Provider>, wanted: Arc<Notify>) {
+    let mut backoff = Duration::from_secs(1);
+    loop {
+        let Some(provider) = provider.upgrade() else {
+            return;
+        };
+        let was_available = provider.is_available();
+        let outcome = contained(provider.discover()).await;
+        let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
+        provider.note(outcome.as_ref(), was_available);
+        let found = match outcome {
+            Ok(_) => true,
+            Err(_) => {
+                let old = provider.discovered.load();
+                if old
+                    .as_ref()
+                    .is_some_and(|found| found.at.elapsed() > MAX_AGE)
+                {
+                    provider.discovered.store(None);
+                }
+                false
+            }
+        };
+        let available = provider.is_available();
+        drop(provider);
+        if found {
+            backoff = Duration::from_secs(1);
+            tokio::time::sleep(REFRESH_AFTER).await;
+        } else if available {
+            tokio::time::sleep(MAX_BACKOFF).await;
+        } else {
+            // A waiting user shortens the pause, but never below a second.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = wanted.notified() => {}
+            }
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    }
+}
+
+impl Discovered {
+    pub(crate) fn new(settings: &ProviderSettings, metadata: Metadata) -> Self {
+        let mut client = Client::from_provider_metadata(
+            metadata.clone(),
+            settings.client_id.clone(),
+            settings.client_secret.clone(),
+        );
+        let post = authenticates_by_post(settings, &metadata);
+        client = client.set_auth_type(if post {
+            AuthType::RequestBody
+        } else {
+            AuthType::BasicAuth
+        });
+        let named = metadata.id_token_signing_alg_values_supported();
+        let algorithms = if settings.static_provider.is_some() {
+            static_metadata::algorithms(named)
+        } else {
+            ALGORITHMS
+                .into_iter()
+                .filter(|ours| named.contains(ours))
+                .collect()
+        };
+        let keys = metadata.jwks().clone();
+        Self {
+            client,
+            metadata,
+            keys,
+            algorithms,
+            at: Instant::now(),
+        }
+    }
+}
+
+/// Returns whether the client sends its secret in the form and not in `Authorization`.
+pub(crate) fn authenticates_by_post(settings: &ProviderSettings, metadata: &Metadata) -> bool {
+    match settings.client_authentication {
+        Some(method) => method == ClientAuthentication::Post,
+        // Basic is the default (OpenID Connect Core 1.0 §9), unless only the other is named.
+        None => metadata
+            .token_endpoint_auth_methods_supported()
+            .is_some_and(|methods| {
+                methods.contains(&CoreClientAuthMethod::ClientSecretPost)
+                    && !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
+            }),
+    }
+}

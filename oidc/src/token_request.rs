@@ -1,0 +1,82 @@
+//! Exchanging a name and a password for an access token (RFC 6749 §4.3, §4.4).
+
+use gatepost_base::Secret;
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::access_token::{CredentialsError, Refusal};
+use crate::exchange::unreadable;
+use crate::form::{Client, Form, TOKEN_ENDPOINT};
+use crate::provider::Provider;
+use crate::settings::{Grant, TokenRequest};
+
+impl Provider {
+    /// Gets an access token for a name and a password, as the application's settings say.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`].
+    pub async fn token_for(
+        &self,
+        user: &str,
+        password: &Secret,
+        request: &TokenRequest,
+    ) -> Result<Secret, CredentialsError> {
+        let found = self.discovered()?;
+        let url = found.metadata.token_endpoint();
+        let url = url.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "missing"))?;
+        let own = self.client(&found);
+        let password = password.expose();
+        let (client, form) = match request.grant {
+            Grant::ClientCredentials => {
+                let theirs = Client {
+                    id: user,
+                    secret: Some(password),
+                    by_post: own.by_post,
+                };
+                let form = Form::new().with("grant_type", "client_credentials");
+                (theirs, form)
+            }
+            Grant::Password => {
+                let form = Form::new().with("grant_type", "password");
+                (own, form.with("username", user).with("password", password))
+            }
+            // The person's own token or app password takes the place of the client's secret.
+            Grant::Authentik => {
+                let form = Form::new().with("grant_type", "client_credentials");
+                let ours = Client {
+                    secret: None,
+                    by_post: true,
+                    ..own
+                };
+                (ours, form.with("username", user).with("password", password))
+            }
+        };
+        let form = match request.scopes.as_slice() {
+            [] => form,
+            scopes => form.with("scope", &scopes.join(" ")),
+        };
+        let further = request.parameters.iter();
+        let form = further.fold(form, |form, (name, value)| form.with(name, value));
+        let answer = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await?;
+        let (status, answer) = answer.read(TOKEN_ENDPOINT)?;
+        if status.is_success() {
+            let token = answer.get("access_token").and_then(Value::as_str);
+            let token = token.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "it gives no token"))?;
+            return Ok(Secret::new(token.to_owned()));
+        }
+        // RFC 6749 §5.2.
+        match answer.get("error").and_then(Value::as_str) {
+            Some("invalid_grant" | "unauthorized_client" | "access_denied") => {
+                Err(Refusal::Credentials.into())
+            }
+            // Where the caller is the client, it is theirs that is invalid; else it is ours.
+            Some("invalid_client") if request.grant == Grant::ClientCredentials => {
+                Err(Refusal::Credentials.into())
+            }
+            Some(code) => Err(unreadable(TOKEN_ENDPOINT, &format!("it refuses: {code:?}")).into()),
+            None if status == StatusCode::UNAUTHORIZED => Err(Refusal::Credentials.into()),
+            None => Err(unreadable(TOKEN_ENDPOINT, &format!("it answers {status}")).into()),
+        }
+    }
+}
