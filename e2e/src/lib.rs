@@ -18,44 +18,23 @@
 //!
 //! The parts that it starts are looked up, and on request installed, by [`tools`].
 
-pub mod authentik;
-mod background;
-pub mod browser;
-mod client;
-pub mod collector;
-pub mod compose;
-pub mod docker_api;
-mod fake_clock;
+pub mod clients;
+pub mod doubles;
 pub mod forge;
 mod keys;
-pub mod kube_api;
 pub mod layout;
-pub mod ports;
-mod process;
-pub mod prometheus;
-mod provider;
+pub mod programs;
 pub mod proxies;
-mod redis;
-mod service;
 mod settings;
 mod site;
-mod small_disk;
 mod stack;
 pub mod tools;
-mod traefik;
-pub mod upstream;
 pub mod users;
 mod wait;
-pub mod wire;
-pub mod wire2;
 
-pub use client::{Answer, Client, Journey};
-pub use fake_clock::FakeClock;
+pub use clients::{Answer, Client, Journey};
 pub use keys::Keys;
-pub use process::Process;
-pub use redis::Redis;
-pub use service::Service;
-pub use site::{Site, SiteBuilder, SitePorts};
-pub use small_disk::SmallDisk;
+pub use programs::{FakeClock, Process, Redis, Service, SmallDisk, ports};
+pub use site::{Compose, Site, SiteBuilder, SitePorts};
 pub use stack::{Application, ApplicationSpec, Builder, Ports, Stack};
 pub use wait::until;

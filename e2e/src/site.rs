@@ -4,6 +4,8 @@
 //! one of the [`proxies`](crate::proxies), configured by the files of `deploy/` that the docs
 //! show. Those files speak of `example.com`; a [`Site`] fits them to itself.
 
+mod compose;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,10 +17,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
+use crate::doubles::provider;
+use crate::doubles::upstream::{Seen, Upstream};
 use crate::keys::Keys;
-use crate::service::Service;
-use crate::upstream::{Seen, Upstream};
-use crate::{layout, ports, provider, settings, stack};
+use crate::programs::Service;
+use crate::programs::ports;
+use crate::{layout, settings, stack};
+
+pub use self::compose::Compose;
 
 /// The domain of most files that docs show.
 const SHOWN_DOMAIN: &str = "example.com";

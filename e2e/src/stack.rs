@@ -1,5 +1,7 @@
 //! All parts together.
 
+mod traefik;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,12 +13,16 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::fake_clock::FakeClock;
 use crate::keys::Keys;
-use crate::service::Service;
-use crate::traefik::{Folder, Route};
-use crate::upstream::{Seen, Upstream};
-use crate::{layout, ports, provider, settings};
+use crate::programs::FakeClock;
+use crate::programs::Service;
+
+use crate::doubles::provider;
+use crate::doubles::upstream::{Seen, Upstream};
+use crate::programs::ports;
+use crate::{layout, settings};
+
+use self::traefik::{Folder, Route};
 
 /// The application that a stack has unless told otherwise.
 const DEFAULT_APPLICATION: &str = "app";

@@ -8,12 +8,12 @@ mod load;
 mod memory;
 mod nginx;
 mod peers;
+mod raw_http;
 mod report;
 mod stage;
 mod stats;
 mod throughput;
 mod usage;
-mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};

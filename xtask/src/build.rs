@@ -9,6 +9,9 @@ use clap::ValueEnum;
 use gatepost_e2e::layout;
 use gatepost_e2e::tools::{NodePackages, Source, TARGET, Tool as _, WasmToolchain, cargo};
 
+/// The package of `xtask/fill-store/`, and its program.
+const FILL_STORE: &str = "gatepost-fill-store";
+
 /// The most that the guest may take: Traefik compiles it for every router at each reload.
 const MAX_PLUGIN_BYTES: u64 = 150_000;
 
@@ -124,10 +127,14 @@ pub(crate) fn outpost() -> Result<()> {
     run(&mut cargo(&["build", "--locked", "--package", "gatepost"]))
 }
 
-/// Builds an example of the outpost's.
-pub(crate) fn outpost_example(name: &str) -> Result<()> {
-    let mut command = cargo(&["build", "--locked", "--package", "gatepost"]);
-    run(command.args(["--example", name]))
+/// Builds the program that puts sessions into a store.
+pub(crate) fn fill_store() -> Result<()> {
+    run(&mut cargo(&["build", "--locked", "--package", FILL_STORE]))
+}
+
+/// Returns the path of the program that [`fill_store`] builds.
+pub(crate) fn fill_store_path() -> PathBuf {
+    layout::target_dir().join("debug").join(FILL_STORE)
 }
 
 /// Builds the outpost as it is installed.

@@ -91,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         build::default_plugin()?;
         build::outpost()?;
     }
-    build::outpost_example(people::FILLER)?;
+    build::fill_store()?;
     let stores: Vec<Store> = Store::ALL
         .into_iter()
         .filter(|store| arguments.store.is_empty() || arguments.store.contains(store))

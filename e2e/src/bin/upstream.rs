@@ -16,7 +16,7 @@ fn main() -> Result<()> {
         let listener = TcpListener::bind(&address)
             .await
             .with_context(|| format!("listen on {address}"))?;
-        axum::serve(listener, gatepost_e2e::upstream::router()).await?;
+        axum::serve(listener, gatepost_e2e::doubles::upstream::router()).await?;
         Ok(())
     })
 }

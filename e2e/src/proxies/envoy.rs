@@ -4,7 +4,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::service::Service;
+use crate::programs::Service;
 use crate::settings;
 use crate::site::Site;
 use crate::tools::{self, Tool as _};

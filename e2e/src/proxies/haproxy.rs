@@ -4,7 +4,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::layout;
-use crate::service::Service;
+use crate::programs::Service;
 use crate::site::Site;
 use crate::tools::{Packaged, Tool as _};
 

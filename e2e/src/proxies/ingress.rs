@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 
 use super::nginx;
-use crate::service::Service;
+use crate::programs::Service;
 use crate::site::Site;
 
 /// nginx as the ingress controller (kubernetes/ingress-nginx) configures it for the Ingresses, and

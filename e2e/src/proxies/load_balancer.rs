@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use super::nginx;
-use crate::service::Service;
+use crate::programs::Service;
 use crate::site::Site;
 
 /// nginx as a load balancer before Traefik, with the four lines that most have. It hands on every

@@ -3,7 +3,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::service::Service;
+use crate::programs::Service;
 use crate::site::Site;
 use crate::tools::{NGINX_MODULES, Packaged, Tool as _};
 

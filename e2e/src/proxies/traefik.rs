@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::compose::Compose;
-use crate::service::Service;
+use crate::programs::Service;
+use crate::site::Compose;
 use crate::site::Site;
 use crate::tools::{self, Tool as _};
 use crate::{layout, settings};

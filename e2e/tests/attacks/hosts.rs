@@ -2,9 +2,9 @@
 //! what it names must not choose the application that answers for a request.
 
 use anyhow::{Context as _, Result};
+use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::proxies::{IngressNginx, Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::wire::Wire;
 use gatepost_e2e::{Client, Site};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -37,9 +37,9 @@ fn session(site: &Site, name: &str) -> Result<String> {
 
 /// Sends a request as it stands, and says with which status it was answered.
 fn status(site: &Site, line: &str, headers: &[(&str, &str)]) -> Result<Option<u16>> {
-    let mut wire = Wire::connect(site.ports().web)?;
-    wire.request(line, headers)?;
-    Ok(wire.head().ok().map(|head| head.status))
+    let mut connection = RawConnection::connect(site.ports().web)?;
+    connection.request(line, headers)?;
+    Ok(connection.head().ok().map(|head| head.status))
 }
 
 /// How a client can write a host, by its name and the proxy's port.

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
+use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::proxies::LoadBalancer;
-use gatepost_e2e::wire::Wire;
 use gatepost_e2e::{Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -61,14 +61,14 @@ fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
     let url = site.url("wiki", "/")?;
     let host = format!("{}:{}", url.host_str().context("a host")?, site.ports().web);
     for _ in 0..20 {
-        let mut wire = Wire::connect(site.ports().outpost)?;
+        let mut connection = RawConnection::connect(site.ports().outpost)?;
         let headers = [
             ("Host", &*host),
             ("Sec-Fetch-Mode", "navigate"),
             ("Accept", "text/html"),
         ];
-        wire.request("GET /akprox/start", &headers)?;
-        assert_eq!(wire.head()?.status, 302);
+        connection.request("GET /akprox/start", &headers)?;
+        assert_eq!(connection.head()?.status, 302);
     }
     let log = site.outpost().output();
     let said = log.matches("does not say in `X-Forwarded-For`").count();

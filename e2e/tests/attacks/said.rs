@@ -6,8 +6,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::proxies::LoadBalancer;
-use gatepost_e2e::wire::Wire;
 use gatepost_e2e::{Site, layout, until};
 use serde_json::{Value, json};
 
@@ -138,9 +138,9 @@ pub(crate) fn site(shown: &Shown) -> Result<Site> {
         Ok(())
     })?;
     until("the other application", Duration::from_secs(60), || {
-        let mut wire = Wire::connect(site.ports().outpost)?;
-        wire.request("GET /akprox/session", &[("Host", OPEN)])?;
-        Ok((wire.head()?.status != 404).then_some(()))
+        let mut connection = RawConnection::connect(site.ports().outpost)?;
+        connection.request("GET /akprox/session", &[("Host", OPEN)])?;
+        Ok((connection.head()?.status != 404).then_some(()))
     })?;
     Ok(site)
 }
@@ -183,9 +183,9 @@ fn nothing_is_believed(site: &Site, shown: &Shown, name: &str) -> Result<()> {
                     "{request} HTTP/1.1\r\nHost: {host}\r\n{how}\r\nConnection: close\r\n{headers}\r\n"
                 );
                 let case = || format!("{name}: {text}");
-                let mut wire = Wire::connect(site.ports().web)?;
-                wire.send(&text)?;
-                let head = wire.head().with_context(case)?;
+                let mut connection = RawConnection::connect(site.ports().web)?;
+                connection.send(&text)?;
+                let head = connection.head().with_context(case)?;
                 assert!(
                     (300..600).contains(&head.status),
                     "{}: {}",

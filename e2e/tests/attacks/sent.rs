@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::Site;
-use gatepost_e2e::upstream::Seen;
-use gatepost_e2e::wire::{Head, Wire};
+use gatepost_e2e::clients::raw_http1::{Head, RawConnection};
+use gatepost_e2e::doubles::upstream::Seen;
 
 /// What an attack may lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +95,10 @@ fn harm(attack: &Attack, head: Option<Head>, reached: &[&Seen]) -> Option<String
 
 /// Sends bytes and reads the head of the answer; `None` if the connection is closed without one.
 fn answer(site: &Site, bytes: &[u8]) -> Result<Option<Head>> {
-    let mut wire = Wire::connect(site.ports().web)?;
+    let mut connection = RawConnection::connect(site.ports().web)?;
     // A proxy may refuse, and close, before it has read everything.
-    let _ = wire.send(bytes);
-    Ok(wire.head().ok())
+    let _ = connection.send(bytes);
+    Ok(connection.head().ok())
 }
 
 /// What the app sees of who it is, under any name that it may read as one of ours.

@@ -3,10 +3,10 @@
 use std::any::Any;
 
 use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::Compose;
 use gatepost_e2e::Site;
-use gatepost_e2e::compose::Compose;
-use gatepost_e2e::docker_api::DockerApi;
-use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::doubles::docker_api::DockerApi;
+use gatepost_e2e::doubles::kube_api::KubeApi;
 use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
 use serde_json::{Map, Value, json};
 

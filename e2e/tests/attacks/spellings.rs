@@ -2,11 +2,12 @@
 //! value, names of headers in odd spellings, cookies on several lines. Through every proxy.
 
 use anyhow::{Context as _, Result};
+use gatepost_e2e::clients::raw_http1::RawConnection;
+use gatepost_e2e::clients::raw_http2;
+use gatepost_e2e::doubles::upstream::Seen;
 use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
-use gatepost_e2e::upstream::Seen;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::wire::Wire;
-use gatepost_e2e::{Client, Service, Site, wire2};
+use gatepost_e2e::{Client, Service, Site};
 use serde_json::json;
 
 use crate::fronts::policy;
@@ -80,10 +81,10 @@ fn session(site: &Site, name: &str) -> Result<String> {
 
 /// Sends a request as it stands, and says with which status it was answered.
 fn status(site: &Site, request: &str) -> Result<Option<u16>> {
-    let mut wire = Wire::connect(site.ports().web)?;
+    let mut connection = RawConnection::connect(site.ports().web)?;
     // A proxy may refuse before it has read everything.
-    let _ = wire.send(request);
-    Ok(wire.head().ok().map(|head| head.status))
+    let _ = connection.send(request);
+    Ok(connection.head().ok().map(|head| head.status))
 }
 
 /// What reached the wiki while something was done.
@@ -166,7 +167,7 @@ fn two_hosts_in_one_value_open_neither() -> Result<()> {
                         ("host", host),
                         ("cookie", cookie.as_str()),
                     ];
-                    wire2::request(site.ports().web, &fields, b"")?;
+                    raw_http2::request(site.ports().web, &fields, b"")?;
                     assert_eq!(served(), before, "{front}: {authority}, {host}");
                 }
             }
@@ -274,7 +275,7 @@ fn own_cookies_arrive(site: &Site, front: &str, host: &str, cookie: &str) -> Res
             ("cookie", cookie),
             ("cookie", "b=2"),
         ];
-        let seen = reached(site, || wire2::request(site.ports().web, &fields, b""))?;
+        let seen = reached(site, || raw_http2::request(site.ports().web, &fields, b""))?;
         let arrived: Vec<_> = seen.iter().map(|seen| seen.header("cookie")).collect();
         assert_eq!(arrived, [Some("a=1; b=2")], "{front}, HTTP/2");
     }

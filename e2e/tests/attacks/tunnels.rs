@@ -3,11 +3,12 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
+use gatepost_e2e::Site;
+use gatepost_e2e::clients::raw_http1::RawConnection;
+use gatepost_e2e::clients::raw_http2;
+use gatepost_e2e::doubles::upstream::Seen;
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::tools::{OldestTraefik, Tool as _};
-use gatepost_e2e::upstream::Seen;
-use gatepost_e2e::wire::Wire;
-use gatepost_e2e::{Site, wire2};
 use serde_json::{Value, json};
 
 use crate::spellings::SINGLE;
@@ -170,7 +171,7 @@ fn tunnels_over_http_2(site: &Site, front: &str) -> Result<()> {
         extended("websocket, h2c", "/open/x"),
     ] {
         let before = site.wiki().len();
-        wire2::request(site.ports().web, &fields, inner.as_bytes())
+        raw_http2::request(site.ports().web, &fields, inner.as_bytes())
             .with_context(|| format!("{front}: {fields:?}"))?;
         let other_protocol = fields.iter().any(|(name, _)| *name == ":protocol");
         let seen = site.wiki();
@@ -204,7 +205,7 @@ fn host(site: &Site) -> Result<String> {
 
 /// Sends a request, and waits until it is answered or refused.
 fn exchange(site: &Site, line: &str, host: &str, headers: &str) -> Result<Option<u16>> {
-    let mut wire = Wire::connect(site.ports().web)?;
+    let mut connection = RawConnection::connect(site.ports().web)?;
     let close = if headers.is_empty() {
         "Connection: close\r\n"
     } else {
@@ -212,8 +213,8 @@ fn exchange(site: &Site, line: &str, host: &str, headers: &str) -> Result<Option
     };
     let text = format!("{line} HTTP/1.1\r\nHost: {host}\r\n{close}{headers}\r\n");
     // A proxy may refuse before it has read everything.
-    let _ = wire.send(text);
-    Ok(wire.head().ok().map(|head| head.status))
+    let _ = connection.send(text);
+    Ok(connection.head().ok().map(|head| head.status))
 }
 
 fn reached(site: &Site, before: usize) -> Vec<(String, String)> {

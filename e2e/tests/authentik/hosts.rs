@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use gatepost_e2e::authentik::Authentik;
+use gatepost_e2e::clients::raw_http1::RawConnection;
+use gatepost_e2e::doubles::authentik::Authentik;
 use gatepost_e2e::proxies::{Nginx, Traefik};
-use gatepost_e2e::wire::Wire;
 use gatepost_e2e::{Client, Site, until, users};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends a request as it stands, and says with which status it was answered.
 fn status(site: &Site, line: &str, headers: &[(&str, &str)]) -> Result<Option<u16>> {
-    let mut wire = Wire::connect(site.ports().web)?;
-    wire.request(line, headers)?;
-    Ok(wire.head().ok().map(|head| head.status))
+    let mut connection = RawConnection::connect(site.ports().web)?;
+    connection.request(line, headers)?;
+    Ok(connection.head().ok().map(|head| head.status))
 }
 
 /// Alice's session at the host of a page, as a `Cookie` line.

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use gatepost_e2e::prometheus::{Prometheus, Series, promtool};
+use gatepost_e2e::programs::prometheus::{Prometheus, Series, promtool};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Client, Site, layout, until};

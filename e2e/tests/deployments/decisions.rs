@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::clients::raw_http1::RawConnection;
+use gatepost_e2e::doubles::upstream::Seen;
 use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
-use gatepost_e2e::upstream::Seen;
 use gatepost_e2e::users::{ALICE, User};
-use gatepost_e2e::wire::Wire;
 use gatepost_e2e::{Client, Service, Site, forge, until};
 use serde_json::{Value, json};
 
@@ -519,9 +519,9 @@ fn decide(site: &Site, tokens: &Tokens, case: &Case) -> Result<Outcome> {
     let mut headers = vec![("Host", host.as_str()), ("Content-Length", "0")];
     headers.extend(case.headers);
     headers.extend(cookie.as_deref().map(|cookie| ("Cookie", cookie)));
-    let mut wire = Wire::connect(port)?;
-    wire.request(case.line, &headers)?;
-    let head = wire.head()?;
+    let mut connection = RawConnection::connect(port)?;
+    connection.request(case.line, &headers)?;
+    let head = connection.head()?;
     let requests = site.wiki();
     let reached: &[Seen] = requests.get(before..).unwrap_or_default();
     let page_load = case.headers == PAGE && !case.line.starts_with("POST");

@@ -4,9 +4,9 @@
 use std::fs;
 
 use anyhow::{Result, bail, ensure};
-use gatepost_e2e::compose::Compose;
-use gatepost_e2e::docker_api::DockerApi;
-use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::Compose;
+use gatepost_e2e::doubles::docker_api::DockerApi;
+use gatepost_e2e::doubles::kube_api::KubeApi;
 use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Site};

@@ -1,7 +1,7 @@
 //! The annotations of Ingresses, as the nginx ingress controller renders them.
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::doubles::kube_api::KubeApi;
 use gatepost_e2e::proxies::{IngressNginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Answer, Client, Service, Site};

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::kube_api::KubeApi;
+use gatepost_e2e::doubles::kube_api::KubeApi;
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::{Client, Service, Site, forge, layout, until};
 use jsonschema::Validator;

@@ -1,8 +1,8 @@
 //! The labels of compose files, read by Traefik's docker provider from a double of the engine.
 
 use anyhow::Result;
-use gatepost_e2e::compose::Compose;
-use gatepost_e2e::docker_api::DockerApi;
+use gatepost_e2e::Compose;
+use gatepost_e2e::doubles::docker_api::DockerApi;
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::{Service, Site};
 

@@ -1,7 +1,7 @@
 //! The outpost's pages where Traefik asks it about every request, in real Chromium.
 
 use anyhow::Result;
-use gatepost_e2e::browser::{self, Pages};
+use gatepost_e2e::clients::chromium::{self, Pages};
 use gatepost_e2e::proxies::Traefik;
 use serde_json::json;
 
@@ -17,5 +17,5 @@ fn every_page_of_the_outpost() -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
         .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
         .start(&["wiki"])?;
-    browser::look_at_pages(Pages::OfTheOutpost, &site.url("wiki", "/")?)
+    chromium::look_at_pages(Pages::OfTheOutpost, &site.url("wiki", "/")?)
 }

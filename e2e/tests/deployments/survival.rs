@@ -6,9 +6,9 @@ use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpStream};
 
 use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::clients::raw_http1::{Head, RawConnection};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::wire::{Head, Wire};
 use gatepost_e2e::{Answer, Client, Service, Site};
 use reqwest::blocking::Body;
 use reqwest::{Method, StatusCode, Version};
@@ -71,8 +71,8 @@ impl Front {
         })
     }
 
-    fn wire(&self) -> Result<Wire> {
-        Wire::connect(self.site.ports().web)
+    fn connection(&self) -> Result<RawConnection> {
+        RawConnection::connect(self.site.ports().web)
     }
 
     fn host(&self) -> String {
@@ -80,12 +80,17 @@ impl Front {
     }
 
     /// Sends a request of someone signed in, and reads the head of the answer.
-    fn ask(&self, wire: &mut Wire, line: &str, headers: &[(&str, &str)]) -> Result<Head> {
+    fn ask(
+        &self,
+        connection: &mut RawConnection,
+        line: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Head> {
         let host = self.host();
         let mut all = vec![("Host", host.as_str()), ("Cookie", self.cookie.as_str())];
         all.extend(headers);
-        wire.request(line, &all)?;
-        wire.head()
+        connection.request(line, &all)?;
+        connection.head()
     }
 
     /// Opens a WebSocket as a browser does.
@@ -126,18 +131,18 @@ fn websockets_open_with_a_session_only() -> Result<()> {
 fn streams_arrive_as_they_are_sent() -> Result<()> {
     for front in Front::all()? {
         // The second event is an hour away: were the response buffered, the first would not come.
-        let mut wire = front.wire()?;
+        let mut connection = front.connection()?;
         let events = "GET /upstream/events?count=2&pause_ms=3600000";
-        let head = front.ask(&mut wire, events, &[("Accept", "text/event-stream")])?;
+        let head = front.ask(&mut connection, events, &[("Accept", "text/event-stream")])?;
         assert_eq!(head.status, 200, "{}", front.name);
-        let first = wire.chunk()?.context("an event")?;
+        let first = connection.chunk()?.context("an event")?;
         assert_eq!(first, b"data: 0\n\n", "{}", front.name);
 
         // What the app breaks off must not look whole.
-        let mut wire = front.wire()?;
-        let head = front.ask(&mut wire, "GET /upstream/abort", &[])?;
+        let mut connection = front.connection()?;
+        let head = front.ask(&mut connection, "GET /upstream/abort", &[])?;
         assert_eq!(head.status, 200, "{}", front.name);
-        let body = wire.body(&head)?;
+        let body = connection.body(&head)?;
         assert_eq!(body.bytes, b"the first half\n", "{}", front.name);
         assert!(
             !body.complete,
@@ -146,7 +151,7 @@ fn streams_arrive_as_they_are_sent() -> Result<()> {
         );
 
         // And it leaves nothing behind: the next request is answered.
-        let head = front.ask(&mut front.wire()?, "GET /", &[])?;
+        let head = front.ask(&mut front.connection()?, "GET /", &[])?;
         assert_eq!(head.status, 200, "{}", front.name);
     }
     Ok(())
@@ -157,8 +162,8 @@ fn streams_arrive_as_they_are_sent() -> Result<()> {
 fn methods_keep_their_meaning() -> Result<()> {
     for front in Front::all()? {
         // On one connection: a HEAD with a body would spoil what comes after it.
-        let mut wire = front.wire()?;
-        let head = front.ask(&mut wire, "HEAD /page", &[("Accept", "text/html")])?;
+        let mut connection = front.connection()?;
+        let head = front.ask(&mut connection, "HEAD /page", &[("Accept", "text/html")])?;
         assert_eq!(head.status, 200, "{}", front.name);
         let length = head.header("content-length").unwrap_or_default();
         assert_ne!(
@@ -167,7 +172,7 @@ fn methods_keep_their_meaning() -> Result<()> {
             front.name
         );
 
-        wire.request(
+        connection.request(
             "OPTIONS /api",
             &[
                 ("Host", &front.host()),
@@ -175,17 +180,17 @@ fn methods_keep_their_meaning() -> Result<()> {
                 ("Access-Control-Request-Method", "PUT"),
             ],
         )?;
-        let head = wire.head()?;
+        let head = connection.head()?;
         assert_eq!(
             head.status, 200,
             "{}: a preflight has no cookie",
             front.name
         );
-        wire.body(&head)?;
-        wire.request("OPTIONS /api", &[("Host", &front.host())])?;
-        let head = wire.head()?;
+        connection.body(&head)?;
+        connection.request("OPTIONS /api", &[("Host", &front.host())])?;
+        let head = connection.head()?;
         assert_eq!(head.status, 401, "{}: not every OPTIONS is one", front.name);
-        wire.body(&head)?;
+        connection.body(&head)?;
 
         let methods: Vec<String> = front.site.wiki().into_iter().map(|s| s.method).collect();
         assert!(
@@ -200,18 +205,18 @@ fn methods_keep_their_meaning() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn connection_goes_on_after_a_refusal() -> Result<()> {
     for front in Front::all()? {
-        let mut wire = front.wire()?;
+        let mut connection = front.connection()?;
         for body in ["", "a=1&b=2"] {
             let length = body.len().to_string();
             let host = front.host();
-            wire.request("POST /x", &[("Host", &host), ("Content-Length", &length)])?;
-            wire.send(body)?;
-            let head = wire.head()?;
+            connection.request("POST /x", &[("Host", &host), ("Content-Length", &length)])?;
+            connection.send(body)?;
+            let head = connection.head()?;
             assert_eq!(head.status, 401, "{}", front.name);
             assert_ne!(head.header("connection"), Some("close"), "{}", front.name);
-            assert!(wire.body(&head)?.complete, "{}", front.name);
+            assert!(connection.body(&head)?.complete, "{}", front.name);
         }
-        let head = front.ask(&mut wire, "GET /x", &[])?;
+        let head = front.ask(&mut connection, "GET /x", &[])?;
         assert_eq!(head.status, 200, "{}", front.name);
     }
     Ok(())
@@ -222,20 +227,20 @@ fn connection_goes_on_after_a_refusal() -> Result<()> {
 fn body_is_asked_for_only_when_it_is_wanted() -> Result<()> {
     for front in Front::all()? {
         let expect = [("Content-Length", "5"), ("Expect", "100-continue")];
-        let mut wire = front.wire()?;
-        let head = front.ask(&mut wire, "POST /upstream/upload", &expect)?;
+        let mut connection = front.connection()?;
+        let head = front.ask(&mut connection, "POST /upstream/upload", &expect)?;
         assert_eq!(head.status, 100, "{}: signed in", front.name);
-        wire.send("12345")?;
-        let head = wire.head()?;
+        connection.send("12345")?;
+        let head = connection.head()?;
         assert_eq!(head.status, 200, "{}", front.name);
-        assert_eq!(wire.body(&head)?.bytes, b"5\n", "{}", front.name);
+        assert_eq!(connection.body(&head)?.bytes, b"5\n", "{}", front.name);
 
-        let mut wire = front.wire()?;
+        let mut connection = front.connection()?;
         let host = front.host();
         let mut headers = vec![("Host", host.as_str())];
         headers.extend(expect);
-        wire.request("POST /upstream/upload", &headers)?;
-        let head = wire.head()?;
+        connection.request("POST /upstream/upload", &headers)?;
+        let head = connection.head()?;
         assert_eq!(head.status, 401, "{}: not signed in", front.name);
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use gatepost_e2e::collector::{Collector, Span};
+use gatepost_e2e::doubles::trace_collector::{Collector, Span};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Site};

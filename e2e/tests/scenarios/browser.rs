@@ -1,27 +1,27 @@
 //! In real Chromium: the scripts in `e2e/browser/` say what happens.
 
 use anyhow::Result;
-use gatepost_e2e::browser::{self, Pages};
+use gatepost_e2e::clients::chromium::{self, Pages};
 use gatepost_e2e::{ApplicationSpec, Stack};
 use serde_json::json;
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn first_visit() -> Result<()> {
-    browser::run("first_visit", &Stack::builder().start()?)
+    chromium::run("first_visit", &Stack::builder().start()?)
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn over_tls() -> Result<()> {
-    browser::run("over_tls", &Stack::builder().tls().start()?)
+    chromium::run("over_tls", &Stack::builder().tls().start()?)
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn denied_by_group() -> Result<()> {
     let app = ApplicationSpec::new("app").set("require", &json!({ "groups": ["admins"] }));
-    browser::run(
+    chromium::run(
         "denied_by_group",
         &Stack::builder().application(app).start()?,
     )
@@ -30,20 +30,20 @@ fn denied_by_group() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn fetch_without_session() -> Result<()> {
-    browser::run("fetch_without_session", &Stack::builder().start()?)
+    chromium::run("fetch_without_session", &Stack::builder().start()?)
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn back_button() -> Result<()> {
     let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
-    browser::run("back_button", &Stack::builder().application(app).start()?)
+    chromium::run("back_button", &Stack::builder().application(app).start()?)
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn sign_out() -> Result<()> {
-    browser::run("sign_out", &Stack::builder().start()?)
+    chromium::run("sign_out", &Stack::builder().start()?)
 }
 
 /// Every page, looked at by axe-core.
@@ -54,5 +54,5 @@ fn pages() -> Result<()> {
     let rule = json!({ "groups": ["admins"] });
     let app = ApplicationSpec::new("app").set_in_plugin("require", &rule);
     let stack = Stack::builder().application(app).start()?;
-    browser::look_at_pages(Pages::OfThePlugin, &stack.app().url("/"))
+    chromium::look_at_pages(Pages::OfThePlugin, &stack.app().url("/"))
 }

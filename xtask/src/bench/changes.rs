@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::contender::Scene;
 use super::nginx::SEEN_PATH;
-use super::{usage, wire};
+use super::{raw_http, usage};
 
 /// How often the list is replaced.
 const LISTS: u32 = 10_000;
@@ -67,7 +67,7 @@ pub(crate) fn of_lists(scene: &Scene) -> Result<Growth> {
             .map(|_| {
                 scope.spawn(|| -> Result<()> {
                     while !done.load(Ordering::Relaxed) {
-                        let answer = wire::ask(running.port, SEEN_PATH, &headers)?;
+                        let answer = raw_http::ask(running.port, SEEN_PATH, &headers)?;
                         ensure!(answer.status == 200, "answered {}", answer.status);
                         thread::sleep(LIST_EVERY);
                     }

@@ -12,7 +12,7 @@ use gatepost_e2e::{Process, layout, ports};
 use serde_json::{Value, json};
 
 use super::nginx::SEEN_PATH;
-use super::wire;
+use super::raw_http;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -216,7 +216,7 @@ impl Contender {
     pub(crate) fn start(&self, scene: &Scene) -> Result<Running> {
         let port = ports::free()?;
         let running = self.launch(scene, port)?;
-        let answer = wire::ask(port, SEEN_PATH, &self.headers)?;
+        let answer = raw_http::ask(port, SEEN_PATH, &self.headers)?;
         let body = answer.text.rsplit("\r\n").next().unwrap_or_default();
         if answer.status != 200 || body != self.seen {
             let (title, seen) = (&self.title, &self.seen);
@@ -264,7 +264,7 @@ impl Contender {
         let started = Instant::now();
         let traefik = Process::spawn("traefik", &command, &folder.join("log"))?;
         // Traefik refuses, and then answers 404, until it has loaded the routers.
-        while !wire::ask(port, SEEN_PATH, &self.headers).is_ok_and(|a| a.status != 404) {
+        while !raw_http::ask(port, SEEN_PATH, &self.headers).is_ok_and(|a| a.status != 404) {
             if started.elapsed() > START_LIMIT {
                 bail!("{} does not answer: {}", self.title, traefik.output());
             }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::contender::{Contender, Scene};
 use super::nginx::{Nginx, SLOW_PATH};
 use super::stats::Spread;
-use super::{usage, wire};
+use super::{raw_http, usage};
 
 /// How long a request may take to come through to the app.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -79,7 +79,7 @@ fn round(contender: &Contender, scene: &Scene, slow: &TcpListener) -> Result<Rou
     let mut held: Vec<(TcpStream, TcpStream)> = Vec::new();
     for _ in 0..IN_FLIGHT {
         // One after the other: the next is sent when this one has come through.
-        let client = wire::send(running.port, SLOW_PATH, &contender.headers)?;
+        let client = raw_http::send(running.port, SLOW_PATH, &contender.headers)?;
         let upstream = accept(slow)?;
         held.push((client, upstream));
     }

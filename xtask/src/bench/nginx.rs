@@ -9,7 +9,7 @@ use anyhow::Result;
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::{Process, ports};
 
-use super::wire;
+use super::raw_http;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -86,7 +86,7 @@ impl Nginx {
             .args(["-c", "nginx.conf", "-e", "stderr"]);
         let mut process = Process::spawn(name, &command, &folder.join("log"))?;
         process.ready(START_LIMIT, || {
-            wire::ask(port, "/", &[]).is_ok_and(|answer| answer.status == 200)
+            raw_http::ask(port, "/", &[]).is_ok_and(|answer| answer.status == 200)
         })?;
         Ok(Self {
             port,

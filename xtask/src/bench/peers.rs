@@ -10,8 +10,8 @@ use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Process};
 
 use super::contender::Contender;
+use super::raw_http;
 use super::stage::Stage;
-use super::wire;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -62,7 +62,7 @@ pub(crate) fn oauth2_proxy(stage: &Stage) -> Result<Peer> {
     let log = stage.scene.folder.join("oauth2-proxy.log");
     let mut process = Process::spawn("oauth2-proxy", &command, &log)?;
     process.ready(START_LIMIT, || {
-        wire::ask(port, "/ping", &[]).is_ok_and(|answer| answer.status == 200)
+        raw_http::ask(port, "/ping", &[]).is_ok_and(|answer| answer.status == 200)
     })?;
     let alice = Client::new()?;
     let start = stage.site.url("wiki", "/akprox/start?rd=%2F")?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::User;
-use gatepost_e2e::{Client, Stack, layout};
+use gatepost_e2e::{Client, Stack};
 use gatepost_session::{Claims, NumericDate, SessionId};
 use gatepost_signing::Signer;
 use reqwest::StatusCode;
@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 use super::APPLICATION;
 use super::figures::{Count, Figures, Violation};
+use crate::build;
 
 /// What a reader of the figures has to know.
 pub(super) const HONESTLY: &str = "\
@@ -27,9 +28,6 @@ their first cookies were signed with the outpost's key: ten thousand sign-ins wo
 provider. Their provider is taken for asked already. The sign-ins are whole ones, by form and \
 password, and their renewals ask the provider. Time passes by signing a person's cookie anew with \
 earlier times. The clock that jumps is the outpost's: Traefik asks the kernel for the time.";
-
-/// The example of the outpost's that puts sessions into its store.
-pub(super) const FILLER: &str = "fill_store";
 
 /// How long a window is, and when its renewal is due: the outpost's defaults.
 const WINDOW: u64 = 900;
@@ -67,7 +65,7 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Fills the store of an outpost that is not running, by what [`FILLER`] is.
+    /// Fills the store of an outpost that is not running, with the program of `xtask/fill-store/`.
     pub(super) fn in_store(stack: &Stack, count: usize) -> Result<Self> {
         let config = stack.folder().join("gatepost.yaml");
         let settings: Value = serde_json::from_str(&fs::read_to_string(&config)?)?;
@@ -85,7 +83,7 @@ impl People {
             let state = Mutex::new(State::SignedIn(signer.sign(&claims)?));
             all.push(Person { name, state });
         }
-        let mut filler = Command::new(layout::target_dir().join("debug/examples").join(FILLER))
+        let mut filler = Command::new(build::fill_store_path())
             .arg(&config)
             .stdin(Stdio::piped())
             .spawn()

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::compose::Compose;
-use crate::docker_api::Container;
+use crate::doubles::docker_api::Container;
+use crate::site::Compose;
 use crate::site::Site;
 
 impl Compose {

@@ -1,7 +1,9 @@
-//! Puts sessions into the store of an outpost that is not running: `cargo xtask soak` has ten
-//! thousand people without having signed them in.
+//! Puts sessions into the store of an outpost that is not running, so that `cargo xtask soak` has
+//! ten thousand users without ten thousand sign-ins.
 //!
-//! `fill_store CONFIG` reads the claims of one session's first cookie from each line of standard
+//! A package of its own, because `xtask` would otherwise compile the outpost for every chore.
+//!
+//! `gatepost-fill-store CONFIG` reads the claims of one session's first cookie from each line of standard
 //! input. The provider counts as asked a day from now, since it knows none of them.
 
 use std::io::{BufRead as _, stdin};

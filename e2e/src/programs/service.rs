@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use crate::client::Client;
-use crate::process::Process;
+use crate::clients::Client;
+use crate::programs::Process;
 
 /// For a program to start on a machine that is busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(90);

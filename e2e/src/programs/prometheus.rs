@@ -9,11 +9,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::client::{Answer, Client};
-use crate::service::Service;
+use crate::clients::{Answer, Client};
+use crate::programs::Service;
+use crate::programs::ports;
 use crate::site::Site;
 use crate::tools::{Packaged, Tool as _};
-use crate::{layout, ports, settings, stack};
+use crate::{layout, settings, stack};
 
 /// How often it scrapes here.
 const SCRAPE_INTERVAL: &str = "1s";

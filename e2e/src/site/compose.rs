@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 
-use crate::docker_api::Container;
+use crate::doubles::docker_api::Container;
 use crate::site::Site;
 
 /// A compose file of this checkout, fitted to a site.

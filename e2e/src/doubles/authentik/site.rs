@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{Authentik, only_result};
+use crate::doubles::provider;
+use crate::doubles::upstream::Upstream;
 use crate::keys::Keys;
-use crate::service::Service;
+use crate::programs::Service;
+use crate::programs::ports;
 use crate::site::{Site, SitePorts, fit};
-use crate::upstream::Upstream;
 use crate::wait::until;
-use crate::{layout, ports, provider, settings, stack};
+use crate::{layout, settings, stack};
 
 /// For the outpost's first question.
 const PATIENCE: Duration = Duration::from_secs(30);

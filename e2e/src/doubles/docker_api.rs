@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
-use crate::background::Background;
+use super::server::Server;
 
 /// The version of the API that is spoken, and its oldest.
 const API_VERSION: &str = "1.44";
@@ -33,7 +33,7 @@ pub struct Container {
 /// An engine with these containers, all of them at 127.0.0.1, until it is dropped.
 #[derive(Debug)]
 pub struct DockerApi {
-    _server: Background,
+    _server: Server,
 }
 
 impl DockerApi {
@@ -54,7 +54,7 @@ impl DockerApi {
             .nest("/v1.44", routes)
             .with_state(Arc::new(containers));
         let socket = socket.to_owned();
-        let server = Background::start("docker API", move || UnixListener::bind(socket), router)?;
+        let server = Server::start("docker API", move || UnixListener::bind(socket), router)?;
         Ok(Self { _server: server })
     }
 }

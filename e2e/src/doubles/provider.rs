@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::layout;
-use crate::service::Service;
+use crate::programs::Service;
 use crate::settings;
 use crate::tools::{NodePackages, Tool as _};
 use crate::users;

@@ -8,7 +8,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::layout;
-use crate::process::Process;
+use crate::programs::Process;
 use crate::stack::Stack;
 use crate::tools::{Chromium, NodePackages, Tool as _};
 use crate::users::{ALICE, BOB, User};

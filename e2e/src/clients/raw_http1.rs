@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection to a port of 127.0.0.1.
 #[derive(Debug)]
-pub struct Wire {
+pub struct RawConnection {
     stream: BufReader<TcpStream>,
 }
 
@@ -42,7 +42,7 @@ pub struct Body {
     pub complete: bool,
 }
 
-impl Wire {
+impl RawConnection {
     /// Connects.
     ///
     /// # Errors

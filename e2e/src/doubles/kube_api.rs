@@ -13,12 +13,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
-use crate::background::Background;
+use super::server::Server;
 
 /// A cluster with these objects, until it is dropped.
 #[derive(Debug)]
 pub struct KubeApi {
-    _server: Background,
+    _server: Server,
 }
 
 impl KubeApi {
@@ -51,7 +51,7 @@ impl KubeApi {
             listener.set_nonblocking(true)?;
             tokio::net::TcpListener::from_std(listener)
         };
-        let server = Background::start("Kubernetes API", listen, router)?;
+        let server = Server::start("Kubernetes API", listen, router)?;
         Ok(Self { _server: server })
     }
 }

@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 
 /// A server on a thread of its own, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Background {
+pub(crate) struct Server {
     shutdown: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Background {
+impl Server {
     /// Serves on what `listen` makes. That is called within the server's runtime.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Background {
     }
 }
 
-impl Drop for Background {
+impl Drop for Server {
     fn drop(&mut self) {
         drop(self.shutdown.take());
         if let Some(thread) = self.thread.take() {

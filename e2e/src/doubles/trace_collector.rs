@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 
-use crate::background::Background;
+use super::server::Server;
 
 /// A span, as far as tests look at it. Ids are in hex.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct Span {
 pub struct Collector {
     url: String,
     spans: Spans,
-    _server: Background,
+    _server: Server,
 }
 
 type Spans = Arc<Mutex<Vec<Span>>>;
@@ -61,7 +61,7 @@ impl Collector {
         Ok(Self {
             url,
             spans,
-            _server: Background::start("collector", listen, router)?,
+            _server: Server::start("collector", listen, router)?,
         })
     }
 

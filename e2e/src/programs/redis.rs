@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use crate::process::Process;
+use crate::programs::Process;
+use crate::programs::ports;
+use crate::stack;
 use crate::tools::{Packaged, Tool as _};
-use crate::{ports, stack};
 
 /// For Redis to start on a machine that is busy.
 const START_LIMIT: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
 use crate::layout;
-use crate::service::Service;
+use crate::programs::Service;
 use crate::settings;
 use crate::tools::{Tool as _, Traefik};
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use url::Url;
 
-use crate::background::Background;
+use super::server::Server;
 
 mod compose;
 mod site;
@@ -41,7 +41,7 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 pub struct Authentik {
     port: u16,
     shared: Arc<Shared>,
-    server: Mutex<Option<Background>>,
+    server: Mutex<Option<Server>>,
 }
 
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Authentik {
             listener.set_nonblocking(true)?;
             tokio::net::TcpListener::from_std(listener)
         };
-        *self.server() = Some(Background::start("authentik", listen, router)?);
+        *self.server() = Some(Server::start("authentik", listen, router)?);
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl Authentik {
         let _ = self.shared.messages.send(message.to_string());
     }
 
-    fn server(&self) -> MutexGuard<'_, Option<Background>> {
+    fn server(&self) -> MutexGuard<'_, Option<Server>> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

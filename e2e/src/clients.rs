@@ -1,0 +1,9 @@
+//! Clients of what a test started: one that behaves as a browser does, a real browser, and
+//! connections for the bytes that neither would send.
+
+pub mod chromium;
+mod http;
+pub mod raw_http1;
+pub mod raw_http2;
+
+pub use http::{Answer, Client, Journey};

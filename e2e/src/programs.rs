@@ -1,0 +1,15 @@
+//! Programs that a test starts, and what surrounds them: ports, a clock, a disk.
+
+mod fake_clock;
+pub mod ports;
+mod process;
+pub mod prometheus;
+mod redis;
+mod service;
+mod small_disk;
+
+pub use fake_clock::FakeClock;
+pub use process::Process;
+pub use redis::Redis;
+pub use service::Service;
+pub use small_disk::SmallDisk;
