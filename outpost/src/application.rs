@@ -13,9 +13,9 @@ use crate::authentik::{self, FromAuthentik};
 use crate::authority::{Authority, ExternalUrl};
 use crate::config::{ApplicationSettings, Mode};
 use crate::machines::Machines;
-use crate::metrics::Counts;
 use crate::outpost::DeployError;
 use crate::session_times::SessionTimes;
+use crate::telemetry::metrics::Counts;
 use gatepost_oidc::Provider;
 
 mod providers;

@@ -13,8 +13,9 @@ use gatepost_session::KeyId;
 use crate::authentik::{self, Follower, Settings};
 use crate::config::Config;
 use crate::server::Source;
-use crate::traces::Traces;
-use crate::{logging, reload, server};
+use crate::telemetry::logging;
+use crate::telemetry::traces::Traces;
+use crate::{reload, server};
 use gatepost_base::contained;
 
 mod check;

@@ -22,8 +22,9 @@ use crate::limits::RateLimit;
 use crate::pages::Brand;
 use crate::session_times::SessionTimes;
 use crate::store::{RedisTls, RedisUrl};
+use crate::telemetry::logging::Log;
+use crate::telemetry::traces::TracesSettings;
 use crate::tls::Identity;
-use crate::traces::TracesSettings;
 use crate::trust::TrustedProxies;
 use gatepost_oidc::{AccessTokenSettings, ProviderSettings, TokenRequest};
 use places::Places;
@@ -83,24 +84,6 @@ pub struct Listen {
     pub https: Option<SocketAddr>,
     /// Health and metrics. Never the public's.
     pub metrics: SocketAddr,
-}
-
-/// How the outpost logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// The form of a line.
-    pub format: LogFormat,
-    /// The least severity that is written.
-    pub level: tracing::level_filters::LevelFilter,
-}
-
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Where sessions are kept.

@@ -16,11 +16,11 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::application::{Application, Providers};
-use crate::audit;
 use crate::config::MachineSettings;
 use crate::limits::{Client, TooMany};
 use crate::outpost::Outpost;
 use crate::session_times::SessionTimes;
+use crate::telemetry::audit;
 use gatepost_base::Secret;
 use gatepost_oidc::{
     CredentialsError, Grant, Holder, Provider, Refusal, SignInError, TokenRules, unverified_issuer,

@@ -9,9 +9,9 @@ use gatepost_session::{NumericDate, SessionId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::audit;
 use crate::outpost::Outpost;
 use crate::store::{Selection, SessionRecord, StoreUnavailable};
+use crate::telemetry::audit;
 use gatepost_base::SealingKeys;
 
 /// The path on the metrics listener.

@@ -5,8 +5,8 @@ use http::{Request, Response};
 use tracing::Instrument as _;
 
 use crate::http_client::{HttpClient, HttpError, HttpOptions};
-use crate::metrics::time_provider;
-use crate::traces;
+use crate::telemetry::metrics::time_provider;
+use crate::telemetry::traces;
 
 /// A client for one provider. Each request is a span and a value of the provider's histogram.
 #[derive(Clone, Debug)]

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use axum_server::tls_rustls::RustlsConfig;
 use gatepost_session::{KeyId, KeyRing};
 
-use crate::config::{Config, Listen, Log, StoreSettings};
+use crate::config::{Config, Listen, StoreSettings};
 use crate::outpost::{DeployError, Outpost};
-use crate::traces::TracesSettings;
+use crate::telemetry::logging::Log;
+use crate::telemetry::traces::TracesSettings;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(2);

@@ -12,8 +12,8 @@ use hyper_util::rt::TokioTimer;
 
 use crate::authentik::Follower;
 use crate::config::Config;
-use crate::metrics::{InstallError, Metrics};
 use crate::outpost::{DeployError, Outpost};
+use crate::telemetry::metrics::{InstallError, Metrics};
 use crate::tls::{Identity, IdentityError};
 use crate::{reload, web};
 use gatepost_base::Clock;

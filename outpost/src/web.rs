@@ -19,10 +19,10 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, StatusCode};
 use tracing::Instrument as _;
 
-use crate::metrics::{self, Timings};
 use crate::outpost::{Deployment, Outpost};
 use crate::pages::{Language, Reader};
-use crate::traces;
+use crate::telemetry::metrics::{self, Timings};
+use crate::telemetry::traces;
 use gatepost_base::contained::{Panicked, contained};
 
 mod backchannel_logout;

@@ -11,8 +11,9 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use super::{ApplicationSettings, Config, Extent, Listen, Log, LogFormat};
+use super::{ApplicationSettings, Config, Extent, Listen};
 use crate::limits::RateLimit;
+use crate::telemetry::logging::{Log, LogFormat};
 use crate::tls::Identity;
 use crate::trust::TrustedProxies;
 use gatepost_oidc::ProviderSettings;

@@ -11,9 +11,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::metrics::Metrics;
 use crate::operator::{self, Unanswered};
 use crate::outpost::Outpost;
+use crate::telemetry::metrics::Metrics;
 
 /// How long the store may take to answer before it counts as away.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -129,7 +129,7 @@ async fn exposition(
     State(operations): State<Operations>,
 ) -> ([(HeaderName, &'static str); 1], String) {
     for provider in &operations.outpost.deployment().providers {
-        crate::metrics::provider_is(&provider.settings().name, provider.is_available());
+        crate::telemetry::metrics::provider_is(&provider.settings().name, provider.is_available());
     }
     ([(CONTENT_TYPE, PROMETHEUS)], operations.metrics.render())
 }

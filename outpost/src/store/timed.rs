@@ -7,10 +7,10 @@ use gatepost_session::{KeyRing, NumericDate, SessionId};
 use tracing::Instrument as _;
 
 use super::{Ending, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable};
-use crate::metrics::{Timings, sessions_are};
 use crate::revocation::Revocation;
 use crate::session_times::SessionTimes;
-use crate::traces;
+use crate::telemetry::metrics::{Timings, sessions_are};
+use crate::telemetry::traces;
 
 /// What is timed.
 const OPERATIONS: [&str; 14] = [

@@ -15,8 +15,8 @@ use url::form_urlencoded;
 use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
-use crate::audit;
 use crate::store::Selection;
+use crate::telemetry::audit;
 use gatepost_oidc::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
 
 /// The longest form that is read, in bytes.

@@ -12,11 +12,11 @@ use super::start::start_at;
 use super::visit::Visit;
 use super::{Failure, Site, choice};
 use crate::application::Application;
-use crate::audit;
 use crate::flow::{FlowCookies, PendingSignIn};
-use crate::metrics::Success;
 use crate::return_to::ReturnTo;
 use crate::sessions::{Issued, Kept, MintError};
+use crate::telemetry::audit;
+use crate::telemetry::metrics::Success;
 use gatepost_oidc::{Provider, SignInError};
 
 /// The most characters of a provider's words that are logged.

@@ -14,10 +14,10 @@ use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
 use crate::authority::Authority;
-use crate::metrics::Success;
 use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
 use crate::store::{SessionRecord, StoreUnavailable};
-use crate::traces;
+use crate::telemetry::metrics::Success;
+use crate::telemetry::traces;
 
 /// The session of a request, as far as it could be had.
 struct Found {

@@ -17,9 +17,9 @@ use super::endpoint::Dialect;
 use super::failure::Failure;
 use super::visit::Visit;
 use crate::application::Application;
-use crate::audit;
-use crate::metrics::{self, Verdict};
 use crate::pages::{Choice, Denied, Language, Page, Reader, SessionView};
+use crate::telemetry::audit;
+use crate::telemetry::metrics::{self, Verdict};
 
 /// An outcome and the cookies that go with it.
 #[derive(Debug)]

@@ -17,10 +17,10 @@ use crate::application::Application;
 use crate::authentik;
 use crate::config::Mode;
 use crate::flow::{FlowCookies, PendingSignIn};
-use crate::metrics::Success;
 use crate::return_to::ReturnTo;
 use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
 use crate::store::SessionRecord;
+use crate::telemetry::metrics::Success;
 use gatepost_oidc::{Provider, SignInError, Unavailable};
 
 /// What came of trying to renew.

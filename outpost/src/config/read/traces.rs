@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::read_file;
-use crate::traces::{self, TracesSettings};
+use crate::telemetry::traces::{self, TracesSettings};
 
 /// Where a collector takes traces (OTLP 1.9 §OTLP/HTTP Request).
 const PATH: &str = "/v1/traces";

@@ -7,9 +7,26 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer as _, filter::Targets, fmt};
 
-use crate::audit;
-use crate::config::{Log, LogFormat};
-use crate::traces::Traces;
+use super::audit;
+use super::traces::Traces;
+
+/// How the outpost logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least severity that is written.
+    pub level: LevelFilter,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text, for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Starts logging to standard error, and having spans delivered by `traces`.
 ///

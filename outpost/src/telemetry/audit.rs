@@ -12,7 +12,7 @@ use gatepost_policy::Scheme;
 use gatepost_session::{Claims, SessionId};
 use sha2::{Digest as _, Sha256};
 
-use crate::metrics::{self, Success};
+use super::metrics::{self, Success};
 use gatepost_base::Identity;
 
 /// The target of every line of the audit log.

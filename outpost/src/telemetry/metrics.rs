@@ -291,17 +291,17 @@ mod tests {
         for (file, text) in [
             (
                 "gatepost.json",
-                include_str!("../../deploy/grafana/gatepost.json"),
+                include_str!("../../../deploy/grafana/gatepost.json"),
             ),
             (
                 "gatepost.rules.yaml",
-                include_str!("../../deploy/prometheus/gatepost.rules.yaml"),
+                include_str!("../../../deploy/prometheus/gatepost.rules.yaml"),
             ),
         ] {
             let unknown: Vec<_> = named(text).difference(&known).copied().collect();
             assert!(unknown.is_empty(), "{file}: {unknown:?}");
         }
-        let docs = named(include_str!("../../docs/operations.md"));
+        let docs = named(include_str!("../../../docs/operations.md"));
         assert_eq!(docs, known, "docs/operations.md lists each of them");
     }
 }

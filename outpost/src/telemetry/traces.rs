@@ -25,8 +25,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer, Registry};
 use url::Url;
 
+use super::metrics::Verdict;
 use crate::http_client::HttpError;
-use crate::metrics::Verdict;
 
 mod collector;
 mod sampling;

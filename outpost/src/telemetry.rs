@@ -1,0 +1,8 @@
+//! What operators see of a running outpost: log lines, the audit log, metrics and traces.
+//!
+//! Everything here takes plain values, so that any part of the outpost may report what it does.
+
+pub mod audit;
+pub mod logging;
+pub mod metrics;
+pub mod traces;
