@@ -142,7 +142,7 @@ impl List {
             }
         }
         if let Some(at) = self.everyone.max(self.lost) {
-            list.add_until(RevokedKey::everyone(), at);
+            list.add_until(RevokedKey::all_sessions(), at);
         }
         list
     }

@@ -317,19 +317,19 @@ impl Outpost {
         Some(cookie.issue(&token, deployment.times.idle, replacing))
     }
 
-    /// The session as the store has it, with every group that the application's rule or `narrower`
+    /// The session as the store has it, with every group that the application's rule or `extra_rule`
     /// names: for deciding what the cookie leaves open. It is not sent anywhere.
     pub fn whole_session(
         &self,
         deployment: &Deployment,
         application: &Application,
         record: &SessionRecord,
-        narrower: Option<&Require>,
+        extra_rule: Option<&Require>,
     ) -> Result<Authentic, SignError> {
         let claims = claims(deployment, application, record, self.clock.now());
         application.signer.vouch_for(&Claims {
             grp_more: false,
-            ..reduced(claims, application, narrower)
+            ..reduced(claims, application, extra_rule)
         })
     }
 }
@@ -400,13 +400,13 @@ fn claims(
 /// The claims with only those groups that the application's rule names, and those that the
 /// operator lists for rules elsewhere. With such a list the cookie says all that any rule asks, so
 /// that nobody has to come here for the rest: a rule that names another group refuses.
-fn reduced(mut claims: Claims, application: &Application, narrower: Option<&Require>) -> Claims {
+fn reduced(mut claims: Claims, application: &Application, extra_rule: Option<&Require>) -> Claims {
     let listed = application.cookie_groups.iter().flatten();
     let named: Vec<&str> = application
         .policy
         .require
         .groups()
-        .chain(narrower.into_iter().flat_map(Require::groups))
+        .chain(extra_rule.into_iter().flat_map(Require::groups))
         .chain(listed.map(String::as_str))
         .collect();
     claims

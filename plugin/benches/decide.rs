@@ -5,11 +5,10 @@
 // A bench whose own data is wrong has nothing to measure; and what the macros make has no docs.
 #![allow(clippy::expect_used, missing_docs)]
 
-use std::borrow::Cow;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use gatepost_plugin::{Gate, Host, Level, Outcome, ReadPart, Respond};
+use gatepost_plugin::{Flow, Gate, Host, Level, ReadPart, Reply, Texts};
 use gatepost_session::{Claims, KeyRing, NumericDate, SessionId};
 use gatepost_signing::Signer;
 use serde_json::{Value, json};
@@ -17,42 +16,33 @@ use serde_json::{Value, json};
 const NOW: NumericDate = NumericDate::from_seconds(1_800_000_000);
 const KEY: &str = "bench:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
 
-/// A request with one line of cookies, in the hands of a proxy that does nothing with it.
+/// A request with one line of cookies and its NUL, in the hands of a proxy that does nothing with it.
 struct Proxy {
     cookie: String,
 }
 
 impl Host for Proxy {
-    type Bytes = Cow<'static, [u8]>;
-
-    fn method(&self) -> Self::Bytes {
-        Cow::Borrowed(b"GET")
+    fn method(&self) -> Vec<u8> {
+        b"GET".into()
     }
 
-    fn target(&self) -> Self::Bytes {
-        Cow::Borrowed(b"/public/../x")
+    fn target(&self) -> Vec<u8> {
+        b"/public/../x".into()
     }
 
-    fn header_names(&self) -> Vec<Self::Bytes> {
-        const NAMES: [&str; 8] = [
-            "accept",
-            "accept-encoding",
-            "cookie",
-            "host",
-            "user-agent",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-forwarded-proto",
-        ];
-        NAMES.map(|name| Cow::Borrowed(name.as_bytes())).into()
+    fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {
+        read(Texts::new(
+            b"accept\0accept-encoding\0cookie\0host\0user-agent\0x-forwarded-for\0\
+              x-forwarded-host\0x-forwarded-proto\0",
+        ))
     }
 
-    fn header_values(&self, name: &str) -> Vec<Self::Bytes> {
-        match name {
-            "cookie" => vec![Cow::Owned(self.cookie.clone().into_bytes())],
-            "x-forwarded-proto" => vec![Cow::Borrowed(b"https")],
-            _ => Vec::new(),
-        }
+    fn with_header_lines<R>(&self, name: &str, read: impl FnOnce(Texts<'_>) -> R) -> R {
+        read(Texts::new(match name {
+            "cookie" => self.cookie.as_bytes(),
+            "x-forwarded-proto" => b"https\0",
+            _ => b"",
+        }))
     }
 
     fn set_header(&self, name: &str, value: &[u8]) {
@@ -67,8 +57,8 @@ impl Host for Proxy {
         black_box(name);
     }
 
-    fn respond(&self, answer: Respond) {
-        black_box(answer);
+    fn respond(&self, reply: Reply) {
+        black_box(reply);
     }
 
     fn now(&self) -> NumericDate {
@@ -113,7 +103,7 @@ fn session(groups: usize) -> Proxy {
     let token = Signer::new(&ring).sign(&claims);
     Proxy {
         cookie: format!(
-            "theme=dark; __Host-gatepost={}; lang=en",
+            "theme=dark; __Host-gatepost={}; lang=en\0",
             token.expect("a token")
         ),
     }
@@ -138,25 +128,25 @@ fn verdicts(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("first time, groups", groups), |bencher| {
             bencher.iter_batched_ref(
                 || gate(json!({}), &proxy),
-                |gate| assert_eq!(gate.handle(&proxy), Outcome::Next),
+                |gate| assert_eq!(gate.handle(&proxy), Flow::Continue),
                 criterion::BatchSize::SmallInput,
             );
         });
         let mut gate = gate(json!({}), &proxy);
         group.bench_function(BenchmarkId::new("seen before, groups", groups), |bencher| {
-            bencher.iter(|| assert_eq!(gate.handle(black_box(&proxy)), Outcome::Next));
+            bencher.iter(|| assert_eq!(gate.handle(black_box(&proxy)), Flow::Continue));
         });
     }
-    let nobody = Proxy {
-        cookie: "theme=dark".into(),
+    let anonymous = Proxy {
+        cookie: "theme=dark\0".into(),
     };
     for count in [1, 100] {
         let patterns: Vec<String> = (0..count).map(|n| format!("/public/{n}/*")).collect();
-        let mut gate = gate(json!({ "public": patterns }), &nobody);
+        let mut gate = gate(json!({ "public": patterns }), &anonymous);
         group.bench_function(
-            BenchmarkId::new("nobody, public patterns", count),
+            BenchmarkId::new("anonymous, public patterns", count),
             |bencher| {
-                bencher.iter(|| assert_eq!(gate.handle(black_box(&nobody)), Outcome::Answered));
+                bencher.iter(|| assert_eq!(gate.handle(black_box(&anonymous)), Flow::Responded));
             },
         );
     }

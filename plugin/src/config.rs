@@ -23,20 +23,20 @@ const MAX_DEPTH: usize = 8;
 pub struct Config {
     /// The application whose sessions are accepted.
     pub application: Audience,
-    /// The providers whose sessions alone are accepted; none means any.
+    /// The providers whose sessions are accepted; empty for any.
     pub issuers: Vec<String>,
     /// Where a sign-in starts.
     pub sign_in: SignIn,
-    /// What the plugin does with requests that it cannot let through by itself.
+    /// The answer to requests that the plugin cannot let through by itself.
     pub fallback: Fallback,
-    /// Who may pass.
+    /// The rules for requests.
     pub policy: Policy,
     /// The word for "allowed" that the routers behind the plugin know, where it is not derived from
     /// the keys.
     pub verdict: Option<String>,
     /// The rule of `policy` for the outpost, where that decides in the plugin's place.
     pub rule_text: Option<String>,
-    /// What goes upstream.
+    /// The headers that go upstream.
     pub headers: HeaderRules,
     /// The session cookie's name.
     pub cookie_name: CookieName,
@@ -81,7 +81,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, none of it a secret's value.
+    /// Every problem with it. No message has a secret's value.
     pub fn read(json: &[u8]) -> Result<Self, ConfigError> {
         let value: Value = match json.trim_ascii() {
             b"" | b"null" => Value::Object(serde_json::Map::new()),
@@ -210,8 +210,9 @@ impl Config {
     }
 }
 
-/// Whether JSON nests deeper than any settings do. A parser takes stack for each level, and a guest
-/// has little: it would trap at its start, and take the guests of all other routers with it.
+/// Returns whether JSON nests deeper than any settings do. A parser takes stack for each level, and
+/// a guest has little: it would trap at its start, and take the guests of all other routers with
+/// it.
 fn is_deep(json: &[u8]) -> bool {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in json {
@@ -292,7 +293,7 @@ fn keys(fields: &mut Fields<'_>) -> Option<KeySource> {
     }
 }
 
-/// Everything that is wrong with the settings. Shows on one line.
+/// Every problem with the settings. Shows on one line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<Problem>);
 
@@ -302,7 +303,7 @@ impl fmt::Display for ConfigError {
             if index > 0 {
                 f.write_str("; ")?;
             }
-            // What is wrong may be quoted, and may hold line breaks.
+            // A message may quote a setting, which may hold line breaks.
             for (index, part) in problem.to_string().split(char::is_control).enumerate() {
                 if index > 0 {
                     f.write_str("\u{fffd}")?;
@@ -366,7 +367,7 @@ mod tests {
                 r#"{"application":"wiki","keysFile":"/keys/k","keysEnv":"K"}"#,
                 "keysFile: give one of `keysFile`, `keysEnv` and `keys`",
             ),
-            // An empty list of what is accepted must not accept everything.
+            // An empty list of accepted issuers must not accept every issuer.
             (
                 r#"{"application":"wiki","keysFile":"/keys/k","issuer":[]}"#,
                 "issuer: is empty: leave it out to accept any",

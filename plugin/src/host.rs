@@ -1,4 +1,4 @@
-//! What the plugin asks of the program it runs in.
+//! The plugin's view of the program that it runs in.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use gatepost_session::NumericDate;
 
 use crate::revoked::ReadPart;
 
-/// The most that a file may have which is read as a whole, in bytes. No ring of keys has as much.
+/// The largest file that is read as a whole, in bytes. No key ring is larger.
 pub(crate) const MAX_FILE_BYTES: usize = 8 * 1024;
 
-/// How important a log line is.
+/// The importance of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Why single requests were decided as they were.
@@ -24,9 +24,9 @@ pub enum Level {
     Error,
 }
 
-/// An answer that the plugin gives itself.
+/// The plugin's own response to a request.
 #[derive(Debug)]
-pub struct Respond {
+pub struct Reply {
     /// The status code.
     pub status: u16,
     /// The header fields.
@@ -35,37 +35,60 @@ pub struct Respond {
     pub body: String,
 }
 
+/// The names of header fields, or the lines of one, as the host hands them over: one after the
+/// other, and a NUL after each, which is in no name or line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Texts<'h>(&'h [u8]);
+
+impl<'h> Texts<'h> {
+    /// Takes what the host wrote.
+    pub fn new(terminated: &'h [u8]) -> Self {
+        Self(terminated)
+    }
+
+    /// Returns the texts as the host wrote them.
+    pub fn as_bytes(self) -> &'h [u8] {
+        self.0
+    }
+
+    /// Returns each text without its NUL.
+    pub fn iter(self) -> impl Iterator<Item = &'h [u8]> + Clone {
+        let all = self.0.strip_suffix(b"\0").unwrap_or(self.0);
+        let all = (!self.0.is_empty()).then_some(all);
+        all.into_iter()
+            .flat_map(|all| all.split(|byte| *byte == b'\0'))
+    }
+}
+
 /// One request in the hands of the proxy, and the proxy's surroundings.
 ///
-/// Every method may cost a call out of the guest, so each is asked at most once where that is
-/// possible.
+/// Every method may cost a call out of the guest, so each is called at most once where that is
+/// possible. The functions that take a closure lend it the host's buffer: the closure must not
+/// call the host.
 pub trait Host {
-    /// Bytes that the host handed over.
-    type Bytes: AsRef<[u8]>;
-
-    /// The method as sent.
-    fn method(&self) -> Self::Bytes;
-    /// Path and query as they will reach the upstream, still encoded.
-    fn target(&self) -> Self::Bytes;
-    /// The names of the request's header fields, in lower case, each once.
-    fn header_names(&self) -> Vec<Self::Bytes>;
-    /// The values of one of them, a line each.
-    fn header_values(&self, name: &str) -> Vec<Self::Bytes>;
+    /// Returns the method as sent.
+    fn method(&self) -> Vec<u8>;
+    /// Returns path and query as they will reach the upstream, still encoded.
+    fn target(&self) -> Vec<u8>;
+    /// Lends the names of the request's header fields, in lower case, each once.
+    fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R;
+    /// Lends the lines of one header field.
+    fn with_header_lines<R>(&self, name: &str, read: impl FnOnce(Texts<'_>) -> R) -> R;
     /// Replaces all lines of a request header field.
     fn set_header(&self, name: &str, value: &[u8]);
     /// Adds a line to a request header field.
     fn add_header(&self, name: &str, value: &[u8]);
-    /// Removes all lines of a request header field of exactly this name, save for case.
+    /// Removes all lines of a request header field of exactly this name, without regard to case.
     fn remove_header(&self, name: &[u8]);
-    /// Answers the request.
-    fn respond(&self, answer: Respond);
-    /// The time.
+    /// Responds to the request.
+    fn respond(&self, reply: Reply);
+    /// Returns the time.
     fn now(&self) -> NumericDate;
-    /// The content of a file that may have 8 KiB.
+    /// Reads a file of at most 8 KiB.
     ///
     /// # Errors
     ///
-    /// What to tell the operator; also of a larger file, which is never read in part.
+    /// A text for the operator; also for a larger file, which is never read in part.
     fn read_file(&self, path: &str) -> Result<Vec<u8>, String> {
         self.read_parts(path, |read| {
             let content = read(0, MAX_FILE_BYTES + 1)?;
@@ -79,13 +102,13 @@ pub trait Host {
     ///
     /// # Errors
     ///
-    /// What to tell the operator, or what `use_it` says.
+    /// A text for the operator, or the error of `use_it`.
     fn read_parts<R>(
         &self,
         path: &str,
         use_it: impl FnOnce(&mut ReadPart<'_>) -> Result<R, String>,
     ) -> Result<R, String>;
-    /// An environment variable.
+    /// Returns an environment variable.
     fn env(&self, name: &str) -> Option<String>;
     /// Writes a log line.
     fn log(&self, level: Level, message: &str);
@@ -96,17 +119,18 @@ pub(crate) struct View<'h, H>(pub(crate) &'h H);
 
 impl<H: Host> Request for View<'_, H> {
     fn method(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.0.method().as_ref().to_vec())
+        Cow::Owned(self.0.method())
     }
 
     fn target(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.0.target().as_ref().to_vec())
+        Cow::Owned(self.0.target())
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let lines = self.0.header_values(name);
-        let lines: Vec<&[u8]> = lines.iter().map(AsRef::as_ref).collect();
-        (!lines.is_empty()).then(|| Cow::Owned(lines.join(&b", "[..])))
+        self.0.with_header_lines(name, |lines| {
+            let lines: Vec<&[u8]> = lines.iter().collect();
+            (!lines.is_empty()).then(|| Cow::Owned(lines.join(&b", "[..])))
+        })
     }
 }
 

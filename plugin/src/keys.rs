@@ -23,10 +23,10 @@ pub enum KeySource {
     File(String),
 }
 
-/// The ring in use and how it is kept current.
+/// The ring in use, which follows its source.
 ///
-/// A ring once read is kept until a better one is there: a file that turns unreadable or wrong is
-/// reported and leaves the last good one in force.
+/// A ring stays in force until there is a better one: a file that becomes unreadable or invalid is
+/// logged and leaves the last good ring.
 #[derive(Debug)]
 pub(crate) struct Keys {
     source: KeySource,

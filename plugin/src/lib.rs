@@ -1,26 +1,26 @@
-//! Gatepost inside Traefik: verifies the session cookie where the request is, without asking
-//! anyone.
+//! Gatepost inside Traefik: verifies the session cookie where the request is, without a network
+//! call.
 //!
 //! The crate is a program for a WebAssembly host (`main.rs`) around this library, which knows no
 //! host: it sees requests through the [`Host`] trait, so that all of it runs natively in tests.
 //!
-//! - [`Config`] is what the operator wrote, read strictly.
-//! - [`Gate`] is what runs: it holds the keys and answers requests, one at a time.
+//! - [`Config`] holds the operator's settings, read strictly.
+//! - [`Gate`] holds the keys and decides on requests, one at a time.
 //!
 //! Three facts about the host shape the code. A guest that traps is used again for the next
 //! request with its memory as it was, so nothing here panics and no state is left half-written. A
 //! guest is held for as long as its request runs, so memory is paid per request in flight. And the
-//! host's randomness is the same in every guest, so none is drawn.
+//! host's randomness is the same in every guest, so the plugin draws none.
 
-mod answer;
 mod config;
 mod gate;
 mod host;
 mod keys;
+mod reply;
 mod revoked;
-mod verified;
+mod session_cache;
 
 pub use config::{Config, ConfigError, Fallback, Mode};
-pub use gate::{Gate, Outcome};
-pub use host::{Host, Level, Respond};
+pub use gate::{Flow, Gate};
+pub use host::{Host, Level, Reply, Texts};
 pub use revoked::ReadPart;

@@ -20,7 +20,7 @@ mod guest {
     use std::io::{Read as _, Seek as _, SeekFrom};
     use std::time::{SystemTime, UNIX_EPOCH};
 
-    use gatepost_plugin::{Gate, Host, Level, Outcome, ReadPart, Respond};
+    use gatepost_plugin::{Flow, Gate, Host, Level, ReadPart, Reply, Texts};
     use gatepost_session::NumericDate;
     use http_wasm_guest::host::{Bytes, Request, Response, admin, log};
     use http_wasm_guest::{Guest, register as register_guest};
@@ -59,9 +59,9 @@ mod guest {
                 request: Some(request),
                 response: Some(response),
             };
-            let outcome = gate.handle(&exchange);
+            let flow = gate.handle(&exchange);
             self.gate.set(Some(gate));
-            (outcome == Outcome::Next, 0)
+            (flow == Flow::Continue, 0)
         }
 
         fn handle_response(&self, _: i32, _: &Request, _: &Response, is_error: bool) {
@@ -74,33 +74,32 @@ mod guest {
         }
     }
 
-    /// A request in the proxy's hands. While the guest starts there is none, and nobody asks.
+    /// A request in the proxy's hands. While the guest starts there is no request.
     struct Exchange<'h> {
         request: Option<&'h Request>,
         response: Option<&'h Response>,
     }
 
     impl Host for Exchange<'_> {
-        type Bytes = Bytes;
-
-        fn method(&self) -> Bytes {
-            self.request.map(Request::method).unwrap_or_default()
+        fn method(&self) -> Vec<u8> {
+            let method = self.request.map(Request::method);
+            method.unwrap_or_default().into()
         }
 
-        fn target(&self) -> Bytes {
-            self.request.map(Request::uri).unwrap_or_default()
+        fn target(&self) -> Vec<u8> {
+            let target = self.request.map(Request::uri);
+            target.unwrap_or_default().into()
         }
 
-        fn header_names(&self) -> Vec<Bytes> {
-            self.request
-                .map(|request| request.header.names())
-                .unwrap_or_default()
+        fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {
+            let names = self.request.map(|request| request.header.names());
+            read(Texts::new(&terminated(names.unwrap_or_default())))
         }
 
-        fn header_values(&self, name: &str) -> Vec<Bytes> {
-            self.request
-                .map(|request| request.header.values(name.as_bytes()))
-                .unwrap_or_default()
+        fn with_header_lines<R>(&self, name: &str, read: impl FnOnce(Texts<'_>) -> R) -> R {
+            let lines = self.request;
+            let lines = lines.map(|request| request.header.values(name.as_bytes()));
+            read(Texts::new(&terminated(lines.unwrap_or_default())))
         }
 
         fn set_header(&self, name: &str, value: &[u8]) {
@@ -121,17 +120,17 @@ mod guest {
             }
         }
 
-        fn respond(&self, answer: Respond) {
+        fn respond(&self, reply: Reply) {
             let Some(response) = self.response else {
                 return;
             };
-            for (name, value) in &answer.headers {
+            for (name, value) in &reply.headers {
                 response.header.set(name.as_bytes(), value.as_bytes());
             }
             // The host writes the header with the status, so the status comes after it.
-            response.set_status(i32::from(answer.status));
-            if !answer.body.is_empty() {
-                response.body.write(answer.body.as_bytes());
+            response.set_status(i32::from(reply.status));
+            if !reply.body.is_empty() {
+                response.body.write(reply.body.as_bytes());
             }
         }
 
@@ -165,6 +164,15 @@ mod guest {
             };
             log::write(level, message.as_bytes());
         }
+    }
+
+    fn terminated(texts: Vec<Bytes>) -> Vec<u8> {
+        texts
+            .iter()
+            .flat_map(|text| [text, &b"\0"[..]])
+            .flatten()
+            .copied()
+            .collect()
     }
 
     fn read_part(file: &mut File, offset: u64, length: usize) -> Result<Vec<u8>, String> {

@@ -6,7 +6,7 @@ use gatepost_session::revoked::{HEADER_BYTES, Header, is_revoked};
 use gatepost_session::{Claims, NumericDate};
 
 use crate::host::{Host, Level};
-use crate::verified::Entry;
+use crate::session_cache::VerifiedSession;
 
 /// How often the file's first line is looked at, in seconds.
 const INTERVAL_SECONDS: u64 = 2;
@@ -43,7 +43,7 @@ enum List {
 }
 
 impl Revoked {
-    /// The sessions `named` and those of `file`.
+    /// Returns the sessions `named` and those of `file`.
     pub(crate) fn new(named: Vec<String>, file: Option<String>) -> Self {
         Self {
             named,
@@ -54,9 +54,15 @@ impl Revoked {
         }
     }
 
-    /// Whether the session of an authentic cookie is revoked, or may be as far as can be known.
-    pub(crate) fn contains(&mut self, host: &impl Host, entry: &Entry, now: NumericDate) -> bool {
-        let claims = entry.authentic.claims_at_issue();
+    /// Returns whether the session of an authentic cookie is revoked, or may be as far as can be
+    /// known.
+    pub(crate) fn contains(
+        &mut self,
+        host: &impl Host,
+        session: &VerifiedSession,
+        now: NumericDate,
+    ) -> bool {
+        let claims = session.authentic.claims_at_issue();
         if self.named.iter().any(|sid| sid == claims.sid.as_str()) {
             return true;
         }
@@ -74,14 +80,14 @@ impl Revoked {
         match self.list {
             List::Absent => return false,
             List::Damaged => return true,
-            List::Of(generation) if entry.cleared_in.get() == Some(generation) => return false,
+            List::Of(generation) if session.cleared_in.get() == Some(generation) => return false,
             List::Of(_) => {}
         }
         match host.read_parts(path, |read| Ok(look_up(claims, read))) {
             Ok(Ok((generation, revoked))) => {
                 self.list = List::Of(generation);
                 if !revoked {
-                    entry.cleared_in.set(Some(generation));
+                    session.cleared_in.set(Some(generation));
                 }
                 revoked
             }
@@ -97,7 +103,7 @@ impl Revoked {
         }
     }
 
-    /// Logs what is wrong with the file, once for each look at it, and gives back `found`.
+    /// Logs what is wrong with the file, once for each look at it, and returns `found`.
     fn report(&self, host: &impl Host, error: &str, found: List) -> List {
         if !self.logged.replace(true) {
             let path = self.file.as_deref().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Reading settings strictly, and saying everything that is wrong with them at once.
+//! Reading settings strictly, and reporting every problem with them at once.
 //!
 //! The plugin gets its settings as JSON in which labels have turned every value into a string; the
 //! outpost reads YAML and environment variables. Both read them through [`Fields`], which accepts
-//! a string wherever a list, a number or a flag is asked for, refuses keys that nobody asked for,
+//! a string wherever a list, a number or a flag is asked for, refuses unknown keys,
 //! and collects every problem with the path of its key. Keys are compared without case, since some
 //! label tools change it.
 
@@ -16,18 +16,18 @@ use core::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::authorization::AuthorizationSchemes;
 use crate::decide::Policy;
-use crate::headers::{HeaderName, HeaderRules, Preset};
-use crate::machines::Machines;
+use crate::headers::{HeaderName, HeaderRules, HeaderSettings, Preset};
 use crate::public::PublicPaths;
 use crate::require::{Lists, Require};
 
-/// One thing that is wrong with a setting.
+/// A problem with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key with all that it stands in, like `applications[0].require.groups`.
     pub path: String,
-    /// What is wrong and what is accepted. Never the value of a secret.
+    /// The problem and the accepted form. Never the value of a secret.
     pub message: String,
 }
 
@@ -41,17 +41,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration, in the order of reading.
+/// All problems with a configuration, in the order of reading.
 #[derive(Debug, Default)]
 pub struct Problems(RefCell<Vec<Problem>>);
 
 impl Problems {
-    /// No problem yet.
+    /// Makes an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds one.
+    /// Adds a problem.
     pub fn add(&self, path: impl Into<String>, message: impl fmt::Display) {
         self.push(path.into(), &message);
     }
@@ -66,12 +66,12 @@ impl Problems {
         });
     }
 
-    /// Whether there is none.
+    /// Returns whether no problem was found.
     pub fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 
-    /// The problems in the order of reading.
+    /// Returns the problems in the order of reading.
     pub fn into_vec(self) -> Vec<Problem> {
         self.0.into_inner()
     }
@@ -88,8 +88,8 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The keys of `value`, which stands at `path` (empty at the top). Reports a value that is not
-    /// a section.
+    /// Reads the keys of `value`, which stands at `path` (empty at the top). Reports a value that
+    /// is not a section.
     pub fn of(value: &'a Value, path: &str, problems: &'a Problems) -> Option<Self> {
         match value {
             Value::Object(values) => Some(Self::of_map(values, path, problems)),
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The keys of a map that stands at `path`.
+    /// Reads the keys of a map that stands at `path`.
     pub fn of_map(values: &'a Map<String, Value>, path: &str, problems: &'a Problems) -> Self {
         Self {
             values,
@@ -113,7 +113,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The full path of `key` in this section.
+    /// Returns the full path of `key` in this section.
     pub fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
@@ -127,13 +127,14 @@ impl<'a> Fields<'a> {
         self.problems.add(self.path_of(key), message);
     }
 
-    /// The list that collects the problems, for reading something nested by hand.
+    /// Returns the list that collects the problems, for reading something nested by hand.
     pub fn problems(&self) -> &'a Problems {
         self.problems
     }
 
-    /// The value of `key` as it stands. Reports `null`, which is what YAML makes of a key with
-    /// nothing under it: read as absent, a rule whose entries are missing would admit everyone.
+    /// Reads the value of `key` as it stands. Reports `null`, which is what YAML makes of a key
+    /// with nothing under it: read as absent, a rule whose entries are missing would admit
+    /// every user.
     pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
@@ -144,7 +145,7 @@ impl<'a> Fields<'a> {
             .filter(|(own, _)| own.eq_ignore_ascii_case(key));
         let value = found.next().map(|(_, value)| value);
         if found.next().is_some() {
-            self.problem(key, "stands twice, in different case");
+            self.problem(key, "is written twice, in different case: write it once");
         }
         if value.is_some_and(Value::is_null) {
             self.problem(key, "has no value: write one, or leave the key out");
@@ -153,7 +154,8 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// A text. A number or a flag is taken as its text, since YAML reads `007` or `yes` as such.
+    /// Reads a text. A number or a flag is taken as its text, since YAML reads `007` or `yes` as
+    /// such.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
         let value = self.value(key)?;
         let text = scalar_text(value);
@@ -163,7 +165,7 @@ impl<'a> Fields<'a> {
         text
     }
 
-    /// A text that must be there and not be empty; `meaning` says what it is for.
+    /// Reads a text that must be there and not be empty; `meaning` says what for.
     pub fn required_text(&mut self, key: &'static str, meaning: &str) -> Option<String> {
         let before = self.problems.0.borrow().len();
         let text = self.text(key).filter(|text| !text.trim().is_empty());
@@ -173,7 +175,7 @@ impl<'a> Fields<'a> {
         text
     }
 
-    /// A text read by `parse`, whose error says what is accepted.
+    /// Reads a text with `parse`, whose error says which form is accepted.
     pub fn parsed<T, E: fmt::Display>(
         &mut self,
         key: &'static str,
@@ -200,7 +202,7 @@ impl<'a> Fields<'a> {
         choices.get(chosen).map(|(_, value)| value.clone())
     }
 
-    /// The place of one of several words.
+    /// Reads the place of one of several words.
     fn word(&mut self, key: &'static str, words: &[&str]) -> Option<usize> {
         let text = self.text(key)?;
         let chosen = words
@@ -212,7 +214,7 @@ impl<'a> Fields<'a> {
         chosen
     }
 
-    /// A flag: `true` or `false`, also as text.
+    /// Reads a flag: `true` or `false`, also as text.
     pub fn flag(&mut self, key: &'static str) -> Option<bool> {
         match self.value(key)? {
             Value::Bool(flag) => Some(*flag),
@@ -225,7 +227,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A whole number from 0 to `max`, also as text.
+    /// Reads a whole number from 0 to `max`, also as text.
     pub fn number(&mut self, key: &'static str, max: u64) -> Option<u64> {
         let value = self.value(key)?;
         let number = match value {
@@ -240,20 +242,20 @@ impl<'a> Fields<'a> {
         number
     }
 
-    /// A span of time in seconds: a number of seconds, or a number with `s`, `m`, `h` or `d`.
+    /// Reads a span of time in seconds: a number of seconds, or a number with `s`, `m`, `h` or `d`.
     pub fn seconds(&mut self, key: &'static str) -> Option<u64> {
         let text = self.text(key)?;
         let seconds = parse_seconds(&text);
         if seconds.is_none() {
             self.problem(
                 key,
-                format!("`{text}` is no span of time: expected one like 30s or 15m"),
+                format!("`{text}` is not a duration; write `30s`, `15m` or `8h`"),
             );
         }
         seconds
     }
 
-    /// A list of texts: a list, or one text with commas between the entries.
+    /// Reads a list of texts: a list, or one text with commas between the entries.
     pub fn list(&mut self, key: &'static str) -> Option<Vec<String>> {
         let value = self.value(key)?;
         let entries: Option<Vec<String>> = match value {
@@ -276,13 +278,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A section within this one.
+    /// Reads a section within this one.
     pub fn section(&mut self, key: &'static str) -> Option<Fields<'a>> {
         let value = self.value(key)?;
         Fields::of(value, &self.path_of(key), self.problems)
     }
 
-    /// A list of sections.
+    /// Reads a list of sections.
     pub fn sections(&mut self, key: &'static str) -> Vec<Fields<'a>> {
         let path = self.path_of(key);
         match self.value(key) {
@@ -304,7 +306,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A section whose keys the operator chooses: names and texts.
+    /// Reads a section whose keys the operator chooses: names and texts.
     pub fn texts(&mut self, key: &'static str) -> Vec<(String, String)> {
         let Some(section) = self.section(key) else {
             return Vec::new();
@@ -322,7 +324,7 @@ impl<'a> Fields<'a> {
             .collect()
     }
 
-    /// Says that `old` is now called `new`.
+    /// Reports `old`, which is now called `new`.
     pub fn renamed(&mut self, old: &'static str, new: &str) {
         if self.value(old).is_some() {
             self.problem(old, format!("is now called `{new}`"));
@@ -369,16 +371,17 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
     });
     let require = fields.section("require").map(require).unwrap_or_default();
     let allow_preflight = fields.flag("allowPreflight").unwrap_or(false);
-    let machines = fields.list("machines").unwrap_or_default();
-    let machines = Machines::parse(machines.iter().map(String::as_str)).unwrap_or_else(|error| {
+    let schemes = fields.list("machines").unwrap_or_default();
+    let machine_clients = AuthorizationSchemes::parse(schemes.iter().map(String::as_str));
+    let machine_clients = machine_clients.unwrap_or_else(|error| {
         fields.problem("machines", error);
-        Machines::default()
+        AuthorizationSchemes::default()
     });
     Policy {
         public,
         require,
         allow_preflight,
-        machines,
+        machine_clients,
     }
 }
 
@@ -391,10 +394,10 @@ fn require(mut fields: Fields<'_>) -> Require {
     if direct.is_some() && under_any.is_some() {
         fields.problem(
             "any",
-            "the same lists stand beside it: write them in one place",
+            "cannot be combined with the same lists beside it: write them in one place",
         );
     }
-    // A rule without an entry would admit everyone, which nobody writes a rule for.
+    // A rule without an entry would admit every user, which is not why an operator writes one.
     if direct.is_none() && under_any.is_none() && all.is_none() {
         fields.problem(
             "groups",
@@ -421,12 +424,12 @@ fn section_lists(fields: &mut Fields<'_>, key: &'static str) -> Option<Lists> {
     lists
 }
 
-/// The lists of a section, or `None` if they have no entry.
+/// Reads the lists of a section, or `None` if they have no entry.
 fn lists(fields: &mut Fields<'_>) -> Option<Lists> {
     let mut list = |key| {
         let entries = fields.list(key);
         if entries.as_ref().is_some_and(Vec::is_empty) {
-            fields.problem(key, "an empty list: leave the key out, or name someone");
+            fields.problem(key, "an empty list: leave the key out, or write an entry");
         }
         entries.unwrap_or_default()
     };
@@ -448,10 +451,10 @@ fn lists(fields: &mut Fields<'_>) -> Option<Lists> {
 }
 
 /// Reads `headers`: a `preset`, under `set` a claim for each further header, and under `keep` those
-/// of other systems that are left alone.
+/// headers of other systems that pass unchanged.
 pub fn headers(fields: &mut Fields<'_>, application: &str) -> HeaderRules {
     let Some(mut section) = fields.section("headers") else {
-        return HeaderRules::new(Preset::default(), application, Vec::new());
+        return HeaderRules::new(HeaderSettings::of(Preset::default(), application));
     };
     let presets = [
         ("gatepost", Preset::Gatepost),
@@ -470,22 +473,23 @@ pub fn headers(fields: &mut Fields<'_>, application: &str) -> HeaderRules {
             }
         })
         .collect();
-    let kept = section.list("keep").unwrap_or_default();
-    let rules = HeaderRules::new(preset, application, set);
-    let kept = kept.iter().filter_map(|name| {
-        let kept = HeaderName::new(name).ok();
-        let kept = kept.filter(|kept| !rules.sets(kept.as_str().as_bytes()));
-        if kept.is_none() {
-            section.problem("keep", format!("`{name}` is set here, or cannot be a name"));
-        }
-        kept
+    let keep = section.list("keep").unwrap_or_default();
+    let name = |text: &String| HeaderName::new(text).ok();
+    let rules = HeaderRules::new(HeaderSettings {
+        claims: set,
+        pass_through: keep.iter().filter_map(name).collect(),
+        ..HeaderSettings::of(preset, application)
     });
-    let kept = kept.collect();
+    for text in &keep {
+        if name(text).is_none_or(|name| rules.sets(name.as_str().as_bytes())) {
+            section.problem("keep", format!("`{text}` is set here, or cannot be a name"));
+        }
+    }
     section.finish();
-    rules.keeping(kept)
+    rules
 }
 
-/// A number of seconds from a text like `90`, `30s`, `15m`, `8h` or `7d`.
+/// Reads a number of seconds from a text like `90`, `30s`, `15m`, `8h` or `7d`.
 pub fn parse_seconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
@@ -502,8 +506,8 @@ pub fn parse_seconds(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// A text, a whole number or a flag as text. Not a number with a fraction: no setting is one, and
-/// the tables for writing them would take a quarter of the plugin's memory.
+/// Reads a text, a whole number or a flag as text. Not a number with a fraction: no setting is one,
+/// and the tables for writing them would take a quarter of the plugin's memory.
 fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -527,8 +531,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The number of characters to add, drop or change to get from one key to another, without regard
-/// to case (Levenshtein).
+/// Returns the number of characters to add, drop or change to get from one key to another, without
+/// regard to case (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Box<[usize]> = (0..=b.len()).collect();
     for (above, a) in a.bytes().enumerate() {

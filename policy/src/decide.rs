@@ -4,25 +4,25 @@ use core::fmt;
 
 use gatepost_session::{Claims, Current, OpenError, WindowError};
 
-use crate::machines::Machines;
+use crate::authorization::AuthorizationSchemes;
 use crate::public::PublicPaths;
 use crate::request::{Request, is_preflight};
 use crate::require::{Require, Ruling};
 
-/// What an application lets through.
+/// An application's rules.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// The paths that need no session.
     pub public: PublicPaths,
-    /// Who of those signed in may pass.
+    /// The rule for signed-in users.
     pub require: Require,
     /// Whether CORS preflights pass without a session: browsers send them without cookies.
     pub allow_preflight: bool,
-    /// Which credentials stand in for a session.
-    pub machines: Machines,
+    /// The credentials that stand in for a session.
+    pub machine_clients: AuthorizationSchemes,
 }
 
-/// What becomes of a request.
+/// The decision on a request.
 ///
 /// There is no default, and only the variants that carry a [`Permit`] let anything reach the
 /// upstream.
@@ -39,13 +39,13 @@ pub enum Decision<'s> {
     Deny(Denial<'s>),
     /// It cannot be decided on what the cookie says: the outpost has to be asked.
     Defer(Deferral),
-    /// It is refused, whoever sends it: `CONNECT` asks for a tunnel (RFC 9110 §9.3.6), and what
-    /// goes through a tunnel is not decided on.
+    /// It is refused to every client: `CONNECT` asks for a tunnel (RFC 9110 §9.3.6), and requests in
+    /// a tunnel would not be decided on.
     MethodNotAllowed,
 }
 
 impl Decision<'_> {
-    /// The verdict's name, as [`VERDICT_HEADER`](crate::VERDICT_HEADER) carries it.
+    /// Returns the verdict's name, as [`VERDICT_HEADER`](crate::VERDICT_HEADER) carries it.
     pub fn verdict(&self) -> &'static str {
         match self {
             Self::Allow(_) => "allow",
@@ -71,7 +71,7 @@ impl<'s> Permit<'s> {
     }
 }
 
-/// A refusal of someone who is signed in.
+/// The refusal of a signed-in user.
 #[derive(Debug)]
 pub struct Denial<'s> {
     session: Current<'s>,
@@ -84,14 +84,14 @@ impl<'s> Denial<'s> {
     }
 }
 
-/// Why a request has no session in force. For logs: a client must not be told.
+/// Why a request has no session in force. For logs: the client must not learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unauthenticated {
     /// It carries no session cookie.
     NoCookie,
-    /// It carries one that is none.
+    /// It carries a session cookie that is not authentic.
     Invalid(OpenError),
-    /// It carries one whose window has ended or not begun.
+    /// It carries a session cookie whose window has ended or not begun.
     Window(WindowError),
     /// Its session was ended before its window.
     Revoked,
@@ -111,42 +111,42 @@ impl fmt::Display for Unauthenticated {
 /// Why only the outpost can decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deferral {
-    /// The rule hangs on groups that the cookie leaves out.
+    /// The rule depends on groups that the cookie leaves out.
     MoreGroups,
     /// There is no session, and credentials in `Authorization` have to be checked.
     Authorization,
 }
 
 impl Policy {
-    /// Decides on a request with the session in force that it carries, or the reason why there is
+    /// Decides on a request, with the session in force that it carries or the reason why it carries
     /// none.
     ///
-    /// A public path is public to everyone: whoever is signed in and admitted by the rule is known
-    /// to the application there too, and everyone else passes without an identity.
+    /// A public path is open to every client: a signed-in user whom the rule admits is named to the
+    /// application there too, and every other request passes without an identity.
     ///
-    /// A session in force decides alone: `Authorization` is looked at only where there is none, so
-    /// that a request never has two senders.
+    /// A session in force decides alone: `Authorization` is looked at only where there is no
+    /// session, so that a request never has two senders.
     pub fn decide<'s>(
         &self,
         request: &impl Request,
         session: Result<Current<'s>, Unauthenticated>,
     ) -> Decision<'s> {
-        self.decide_narrowed(request, session, None)
+        self.decide_with_extra_rule(request, session, None)
     }
 
-    /// As [`Self::decide`], where another rule must hold too: that of the proxy in whose place this
-    /// decides, and which lets nobody in whom this policy refuses.
-    pub fn decide_narrowed<'s>(
+    /// Decides as [`Self::decide`] does, where another rule must hold too: the rule of the proxy in
+    /// whose place this decides. It admits no user whom this policy refuses.
+    pub fn decide_with_extra_rule<'s>(
         &self,
         request: &impl Request,
         session: Result<Current<'s>, Unauthenticated>,
-        narrower: Option<&Require>,
+        extra_rule: Option<&Require>,
     ) -> Decision<'s> {
         if *request.method() == *b"CONNECT" {
             return Decision::MethodNotAllowed;
         }
         let ruled = match session {
-            Ok(session) => match self.require.rule_with(narrower, session.claims()) {
+            Ok(session) => match self.require.rule_with(extra_rule, session.claims()) {
                 Ruling::Holds if session.renewal_due() => Decision::Renew(Permit {
                     identity: Some(session),
                 }),
@@ -160,9 +160,9 @@ impl Policy {
             },
             Err(reason) => Decision::SignIn(reason),
         };
-        if !self.passes_anyone(request) {
+        if !self.needs_no_session(request) {
             return match ruled {
-                Decision::SignIn(_) if self.machines.scheme_of(request).is_some() => {
+                Decision::SignIn(_) if self.machine_clients.scheme_of(request).is_some() => {
                     Decision::Defer(Deferral::Authorization)
                 }
                 ruled => ruled,
@@ -177,8 +177,8 @@ impl Policy {
         }
     }
 
-    /// Whether this request needs no session.
-    fn passes_anyone(&self, request: &impl Request) -> bool {
+    /// Returns whether this request needs no session.
+    fn needs_no_session(&self, request: &impl Request) -> bool {
         (!self.public.is_empty() && self.public.contains(&request.method(), &request.target()))
             || (self.allow_preflight && is_preflight(request))
     }
@@ -195,7 +195,7 @@ pub(crate) mod double {
     /// The instant at which [`claims`] are in force.
     pub(crate) const NOW: NumericDate = NumericDate::from_seconds(1_800_000_000);
 
-    /// A person whose session is in force at [`NOW`] and not due for renewal.
+    /// Returns a person whose session is in force at [`NOW`] and not due for renewal.
     pub(crate) fn claims(email: &str) -> Claims {
         Claims {
             iss: "https://id.example.com".into(),
@@ -219,7 +219,7 @@ pub(crate) mod double {
         }
     }
 
-    /// The same claims as a verifier hands them out: there is no other way to a session.
+    /// Returns the same claims as a verifier hands them out: there is no other way to a session.
     pub(crate) fn authentic(claims: &Claims) -> Authentic {
         let ring = KeyRing::parse("k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=").expect("ring");
         let token = Signer::new(&ring).sign(claims).expect("token");
@@ -257,7 +257,7 @@ mod tests {
             public: PublicPaths::parse(["/public/*"]).expect("patterns"),
             require: Require::any_group([String::from("staff")]),
             allow_preflight: true,
-            machines: Machines::default(),
+            machine_clients: AuthorizationSchemes::default(),
         };
         let preflight = Sent::new("OPTIONS", "/x")
             .with("Origin", "https://a.example")
@@ -311,16 +311,22 @@ mod tests {
                 "allow",
                 None,
             ),
-            ("nobody", None, at("/x"), "sign-in", None),
-            ("nobody, public", None, at("/public/x"), "allow", None),
+            ("no session", None, at("/x"), "sign-in", None),
+            ("no session, public", None, at("/public/x"), "allow", None),
             (
-                "nobody, nearly public",
+                "no session, nearly public",
                 None,
                 at("/public/../x"),
                 "sign-in",
                 None,
             ),
-            ("nobody, preflight", None, preflight.clone(), "allow", None),
+            (
+                "no session, preflight",
+                None,
+                preflight.clone(),
+                "allow",
+                None,
+            ),
             (
                 "admitted, tunnel",
                 Some(staff()),
@@ -329,14 +335,14 @@ mod tests {
                 None,
             ),
             (
-                "nobody, tunnel, public",
+                "no session, tunnel, public",
                 None,
                 Sent::new("CONNECT", "/public/x"),
                 "method-not-allowed",
                 None,
             ),
             (
-                "nobody, bare OPTIONS",
+                "no session, bare OPTIONS",
                 None,
                 half_a_preflight,
                 "sign-in",
@@ -368,12 +374,13 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_looked_at_where_there_is_no_session_and_only_those_that_are_allowed() {
+    fn allowed_credentials_count_where_there_is_no_session() {
         let policy = |machines: &[&str]| Policy {
             public: PublicPaths::parse(["/public/*"]).expect("patterns"),
             require: Require::any_group([String::from("staff")]),
             allow_preflight: true,
-            machines: Machines::parse(machines.iter().copied()).expect("schemes"),
+            machine_clients: AuthorizationSchemes::parse(machines.iter().copied())
+                .expect("schemes"),
         };
         let at = |target: &str, credentials: &str| {
             Sent::new("GET", target).with("Authorization", credentials)
@@ -407,7 +414,7 @@ mod tests {
             };
             let decision = policy(&["bearer"]).decide(&request, current());
             assert_eq!(decision.verdict(), verdict, "{case}");
-            // Where no credentials are allowed, none are.
+            // Where no scheme is allowed, no credentials count.
             let verdict = verdict.replace("defer", "sign-in");
             let decision = policy(&[]).decide(&request, current());
             assert_eq!(decision.verdict(), verdict, "{case}, without machines");

@@ -11,17 +11,17 @@ use gatepost_session::Claims;
 use self::shapes::Shapes;
 use crate::decide::Permit;
 
-mod believed;
+mod other_systems;
 mod shapes;
 
-/// Carries the plugin's verdict to the routers behind it. Always Gatepost's own, never a client's.
+/// Carries the plugin's verdict to the routers behind it. A client's is removed.
 pub const VERDICT_HEADER: &str = "X-Gatepost-Verdict";
 
-/// What [`VERDICT_HEADER`] says of a request for the outpost itself, where nothing is decided.
+/// The value of [`VERDICT_HEADER`] for a request to the outpost itself, on which nothing is decided.
 pub const OUTPOST_VERDICT: &str = "outpost";
 
 /// Carries the plugin's own rule to the outpost, where the outpost decides in its place: see
-/// [`Require::to_text`](crate::Require::to_text). Always Gatepost's own, never a client's.
+/// [`Require::to_text`](crate::Require::to_text). A client's is removed.
 pub const RULE_HEADER: &str = "X-Gatepost-Require";
 
 /// Stands between the groups in one header value.
@@ -101,7 +101,7 @@ impl HeaderName {
         Ok(Self(canonical.into()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -122,7 +122,7 @@ pub enum Preset {
     Gatepost,
     /// The `X-authentik-*` headers.
     Authentik,
-    /// None but those that are set one by one.
+    /// Only the headers that are set one by one.
     None,
 }
 
@@ -133,9 +133,9 @@ enum Source {
     Claim(Box<str>),
     /// The groups, with this character between them.
     Groups(char),
-    /// The same for everyone.
+    /// The same for every user.
     Constant(Box<str>),
-    /// Nothing: clients may not send it, and this decider has no value for it.
+    /// No value: clients may not send the header, and Gatepost does not set it.
     Nothing,
 }
 
@@ -145,6 +145,14 @@ impl Source {
             Self::Groups(GROUP_SEPARATOR)
         } else {
             Self::Claim(name.into())
+        }
+    }
+
+    fn constant(text: &str) -> Self {
+        if fits_header(text) {
+            Self::Constant(text.into())
+        } else {
+            Self::Nothing
         }
     }
 
@@ -174,8 +182,8 @@ impl Source {
     }
 }
 
-/// Whether a value reaches every upstream as it is: no control characters or line separators, no
-/// blanks at the ends for a parser to drop, not empty. Other text goes out as UTF-8.
+/// Returns whether a value reaches every upstream as it is: no control characters or line
+/// separators, no blanks at the ends for a parser to drop, not empty. Other text goes out as UTF-8.
 fn fits_header(value: &str) -> bool {
     !value.is_empty()
         && value.trim() == value
@@ -184,16 +192,62 @@ fn fits_header(value: &str) -> bool {
             .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
 }
 
-/// Which request headers are Gatepost's, and what they say.
+/// What an operator decides about identity headers.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderSettings {
+    /// A set of headers that some family of applications already reads.
+    pub preset: Preset,
+    /// The application's name, for the presets that send it.
+    pub application: String,
+    /// Further headers, each with the claim that it carries. They replace those of the preset.
+    pub claims: Vec<(HeaderName, String)>,
+    /// Further headers with the same text for every user. They replace those above. A text that
+    /// would not reach every upstream as it is leaves the header without a value.
+    pub constants: Vec<(HeaderName, String)>,
+    /// Headers that another system sets before this one, or that the application takes from its
+    /// clients: they pass unchanged, unless these settings set them.
+    pub pass_through: Vec<HeaderName>,
+}
+
+impl HeaderSettings {
+    /// Returns a preset for the application of that name, and nothing else.
+    pub fn of(preset: Preset, application: &str) -> Self {
+        Self {
+            preset,
+            application: application.into(),
+            ..Self::default()
+        }
+    }
+
+    fn into_entries(self) -> Vec<Entry> {
+        let preset = preset_entries(self.preset, &self.application);
+        let preset = preset
+            .into_iter()
+            .filter_map(|(name, source)| Some((HeaderName::new(name).ok()?, source)));
+        let claims = self.claims.into_iter();
+        let claims = claims.map(|(name, claim)| (name, Source::claim(&claim)));
+        let constants = self.constants.into_iter();
+        let constants = constants.map(|(name, text)| (name, Source::constant(&text)));
+        let mut entries: Vec<Entry> = Vec::new();
+        for (name, source) in preset.chain(claims).chain(constants) {
+            entries.retain(|entry| entry.name != name);
+            entries.push(Entry { name, source });
+        }
+        entries
+    }
+}
+
+/// The request headers that are Gatepost's, and their values.
 ///
-/// A header that these rules may set is theirs even where there is no value for it: what a client
-/// sent under its name never reaches the upstream. Nor does what other systems of this kind say
-/// with ([`believed`]), since the application may have been set up for one of them.
+/// A header that these rules may set is theirs even where there is no value for it: a client's
+/// header of that name never reaches the upstream. Nor does a header by which other systems of this
+/// kind name the user ([`other_systems`]), since the application may have been set up for one of
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderRules {
     entries: Vec<Entry>,
-    /// Names of other systems that are left alone all the same.
-    kept: Vec<HeaderName>,
+    /// Names of other systems that pass unchanged all the same.
+    pass_through: Vec<HeaderName>,
     shapes: Shapes,
 }
 
@@ -204,69 +258,24 @@ struct Entry {
 }
 
 impl HeaderRules {
-    /// The headers of a preset for the application of that name, and those of `set` (header,
-    /// claim), which take precedence.
-    pub fn new(preset: Preset, application: &str, set: Vec<(HeaderName, String)>) -> Self {
-        let mut entries: Vec<Entry> = preset_entries(preset, application)
-            .into_iter()
-            .filter_map(|(name, source)| {
-                Some(Entry {
-                    name: HeaderName::new(name).ok()?,
-                    source,
-                })
-            })
-            .collect();
-        for (name, claim) in set {
-            entries.retain(|entry| entry.name != name);
-            entries.push(Entry {
-                name,
-                source: Source::claim(&claim),
-            });
-        }
-        Self::of(entries, Vec::new())
-    }
-
-    /// The one place that makes rules: the shapes are always those of the names.
-    fn of(entries: Vec<Entry>, kept: Vec<HeaderName>) -> Self {
+    /// Makes the rules of these settings.
+    pub fn new(mut settings: HeaderSettings) -> Self {
+        let pass_through = core::mem::take(&mut settings.pass_through);
+        let entries = settings.into_entries();
         let names = entries.iter().map(|entry| entry.name.as_str());
         let shapes = names
             .chain([VERDICT_HEADER, RULE_HEADER])
-            .fold(believed::SHAPES, Shapes::and);
+            .fold(other_systems::SHAPES, Shapes::and);
         Self {
             entries,
-            kept,
+            pass_through,
             shapes,
         }
     }
 
-    /// These rules but for headers that another system sets before this one, or that the
-    /// application takes from its clients: these are left as they come. Not so where the rules set
-    /// them.
-    #[must_use]
-    pub fn keeping(self, kept: Vec<HeaderName>) -> Self {
-        Self::of(self.entries, kept)
-    }
-
-    /// These rules with `name` set to the same text for everyone. A text that would not reach
-    /// every upstream as it is leaves the header without a value.
-    #[must_use]
-    pub fn with_constant(self, name: HeaderName, value: &str) -> Self {
-        let mut entries = self.entries;
-        entries.retain(|entry| entry.name != name);
-        entries.push(Entry {
-            name,
-            source: if fits_header(value) {
-                Source::Constant(value.into())
-            } else {
-                Source::Nothing
-            },
-        });
-        Self::of(entries, self.kept)
-    }
-
-    /// Whether a client may not send a header of this name, in whatever spelling: it is one of these
-    /// rules', [`VERDICT_HEADER`], [`RULE_HEADER`], or one by which another system says who
-    /// somebody is.
+    /// Returns whether a client may not send a header of this name, in whatever spelling: it is one
+    /// of these rules', [`VERDICT_HEADER`], [`RULE_HEADER`], or one by which another system names the
+    /// user.
     ///
     /// Upstreams that hand headers on as environment variables (RFC 3875 §4.1.18) read every
     /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
@@ -276,30 +285,35 @@ impl HeaderRules {
             && (same_folded(name, VERDICT_HEADER)
                 || same_folded(name, RULE_HEADER)
                 || self.sets(name)
-                || believed::is_name(name));
-        let kept = |kept: &HeaderName| same_folded(name, kept.as_str());
-        (own || believed::has_prefix(name)) && !self.kept.iter().any(kept)
+                || other_systems::is_name(name));
+        (own || other_systems::has_prefix(name)) && !self.passes(name)
     }
 
-    /// Whether these rules may set the header of this name.
+    /// Returns whether a header of this name passes unchanged though it names the user elsewhere.
+    fn passes(&self, name: &[u8]) -> bool {
+        let mut names = self.pass_through.iter();
+        names.any(|own| same_folded(name, own.as_str())) && !self.sets(name)
+    }
+
+    /// Returns whether these rules may set the header of this name.
     pub fn sets(&self, name: &[u8]) -> bool {
         let mut names = self.names();
         names.any(|own| same_folded(name, own.as_str()))
     }
 
-    /// The names by which other systems say who somebody is, as far as they are usual: what a proxy
-    /// has to remove that cannot ask [`Self::owns`]. Without those that these rules set or keep.
+    /// Returns the usual names by which other systems name the user, for a proxy that cannot ask
+    /// [`Self::owns`] and has to remove them: without those that these rules set or pass through.
     pub fn withheld(&self) -> impl Iterator<Item = &str> {
-        let others = believed::USUAL.into_iter();
+        let others = other_systems::USUAL.into_iter();
         others.filter(|name| self.owns(name.as_bytes()) && !self.sets(name.as_bytes()))
     }
 
-    /// The names of the headers that may be set, in a stable order.
+    /// Returns the names of the headers that may be set, in a stable order.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
         self.entries.iter().map(|entry| &entry.name)
     }
 
-    /// The claims that the rules read, for whoever fills a session.
+    /// Returns the claims that the rules read, for the outpost, which fills a session with them.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().filter_map(|entry| match &entry.source {
             Source::Claim(name) => Some(&**name),
@@ -307,7 +321,8 @@ impl HeaderRules {
         })
     }
 
-    /// The headers to set on a request that may pass; none when it passes without an identity.
+    /// Returns the headers to set on a request that may pass; none when it passes without an
+    /// identity.
     pub fn render<'r>(
         &'r self,
         permit: &Permit<'r>,
@@ -318,9 +333,11 @@ impl HeaderRules {
         })
     }
 
-    /// A `Connection` value without the names of Gatepost's headers, in whatever spelling: a
-    /// proxy deletes what is named there (RFC 9110 §7.6.1), which would let a client have the
-    /// identity dropped behind the plugin. `None` when it names none of them.
+    /// Returns a `Connection` value without the names of Gatepost's headers, in whatever spelling; `None` when it
+    /// names none of them.
+    ///
+    /// A proxy deletes what is named there (RFC 9110 §7.6.1), so a client could have the identity
+    /// dropped behind the plugin.
     pub fn cleaned_connection(&self, value: &[u8]) -> Option<Vec<u8>> {
         let options = || value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if !options().any(|option| self.owns(option)) {

@@ -1,15 +1,15 @@
-//! Who may pass, and which headers go upstream: the decision that the plugin and the outpost
-//! share, so that a request gets one answer wherever it is decided.
+//! The decision that the plugin and the outpost share: which requests pass, and which headers go
+//! upstream. A request gets one answer wherever it is decided.
 //!
 //! - [`Policy::decide`] turns a request and a session in force (or none) into a [`Decision`].
 //!   Nothing in it allows by default: a request goes upstream only with a [`Permit`], and only
 //!   `decide` makes one.
-//! - [`HeaderRules`] says which request headers belong to Gatepost, under all the spellings that
+//! - [`HeaderRules`] knows the request headers that belong to Gatepost, under all the spellings that
 //!   an upstream may fold into one name, and renders them from a `Permit`.
-//! - [`PublicPaths`] and [`Require`] are the two rules an operator writes.
+//! - [`PublicPaths`] and [`Require`] are the two rules that an operator writes.
 //! - [`SignIn`] builds the URL that starts a sign-in and leads back.
-//! - [`config`] reads the settings that both programs have in common, and says everything that is
-//!   wrong with them at once.
+//! - [`config`] reads the settings that both programs have in common, and reports every problem at
+//!   once.
 //!
 //! Like `gatepost-session`, the crate is `no_std`: no clock, no I/O, no randomness, and no hash
 //! map on what a client sends.
@@ -20,22 +20,22 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod authorization;
 pub mod config;
 mod decide;
 mod headers;
-mod machines;
 mod percent;
 mod public;
 mod request;
 mod require;
 mod sign_in;
 
+pub use authorization::{AuthorizationSchemes, Scheme, UnknownScheme};
 pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
 pub use headers::{
-    HeaderName, HeaderRules, InvalidHeaderName, OUTPOST_VERDICT, Preset, RULE_HEADER,
-    VERDICT_HEADER,
+    HeaderName, HeaderRules, HeaderSettings, InvalidHeaderName, OUTPOST_VERDICT, Preset,
+    RULE_HEADER, VERDICT_HEADER,
 };
-pub use machines::{Machines, Scheme, UnknownScheme};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request, asks_for_websocket};
 pub use require::{InvalidRule, Require, Ruling};

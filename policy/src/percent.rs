@@ -18,7 +18,7 @@ pub(crate) fn push_encoded(url: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The text that [`push_encoded`] made this of; `None` for anything that it does not make.
+/// Returns the text that [`push_encoded`] made this of; `None` for anything that it does not make.
 pub(crate) fn decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::new();
@@ -34,7 +34,7 @@ pub(crate) fn decoded(text: &str) -> Option<String> {
     (again == text).then_some(decoded)
 }
 
-/// The value of a hexadecimal digit, in either case.
+/// Returns the value of a hexadecimal digit, in either case.
 pub(crate) fn digit(digit: u8) -> Option<u8> {
     char::from(digit)
         .to_digit(16)

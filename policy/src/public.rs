@@ -11,7 +11,7 @@ use crate::percent;
 /// what an anonymous request makes a decider hold must not grow with the request.
 const MAX_PATH_BYTES: usize = 8 * 1024;
 
-/// The paths of an application that anyone may request.
+/// The paths of an application that are open to every client.
 ///
 /// A pattern is a path, compared exactly and with its case. `*` as the last segment stands for
 /// everything below (`/static/*` matches `/static/` and `/static/a/b`, not `/static`); elsewhere
@@ -49,12 +49,12 @@ impl PublicPaths {
         Ok(Self { patterns: parsed })
     }
 
-    /// Whether there is no public path at all, so that a request need not be looked at.
+    /// Returns whether there is no public path at all.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
 
-    /// A method and a path that are public, where any are. One for `GET` comes first.
+    /// Returns a method and a path that are public, where any are. One for `GET` comes first.
     pub fn example(&self) -> Option<(&str, String)> {
         let method = |pattern: &Pattern| pattern.method.as_deref().unwrap_or(b"GET") == b"GET";
         let by_get = self.patterns.iter().find(|pattern| method(pattern));
@@ -70,7 +70,8 @@ impl PublicPaths {
         Some((core::str::from_utf8(method).ok()?, path))
     }
 
-    /// Whether a request of this method and target (path and query, still encoded) is public.
+    /// Returns whether a request of this method and target (path and query, still encoded) is
+    /// public.
     pub fn contains(&self, method: &[u8], target: &[u8]) -> bool {
         let Some(path) = unambiguous_path(target) else {
             return false;
@@ -140,9 +141,9 @@ impl Pattern {
     }
 }
 
-/// Whether `*` in the pattern can stand for what is in the segment. Takes time in proportion to
-/// the product of the lengths at worst: when a later part does not fit, only the last `*` has to
-/// give.
+/// Returns whether a segment matches a pattern's segment, in which `*` stands for any characters. Takes time in
+/// proportion to the product of the lengths at worst: when a later part does not fit, only the last
+/// `*` has to give.
 fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
     let mut last_star: Option<(&[u8], &[u8])> = None;
     loop {
@@ -168,8 +169,8 @@ fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
     }
 }
 
-/// The decoded path of a target (path and query, still encoded) if every server reads it alike,
-/// else `None`: whatever matches paths in another way has to start from this one.
+/// Returns the decoded path of a target (path and query, still encoded) if every server reads it
+/// alike, else `None`: whatever matches paths in another way has to start from this one.
 pub fn unambiguous_path(target: &[u8]) -> Option<String> {
     let path = target.split(|byte| *byte == b'?').next()?;
     if path.len() > MAX_PATH_BYTES {
@@ -200,9 +201,9 @@ pub fn unambiguous_path(target: &[u8]) -> Option<String> {
         .filter(|path| is_unambiguous(path))
 }
 
-/// Whether every server reads a decoded path alike: it is absolute, has no empty segments and none
-/// that ends in a dot or a blank, which Windows drops (dot segments are among them), and no
-/// character that some server gives a meaning besides itself, such as a second decoding, path
+/// Returns whether every server reads a decoded path alike: it is absolute, has no empty segments
+/// and none that ends in a dot or a blank, which Windows drops (dot segments are among them), and
+/// no character that some server gives a meaning besides itself, such as a second decoding, path
 /// parameters, another separator or the end of the path.
 fn is_unambiguous(path: &str) -> bool {
     let Some(below_root) = path.strip_prefix('/') else {
@@ -220,9 +221,9 @@ fn is_unambiguous(path: &str) -> bool {
         .any(|c| matches!(c, '%' | ';' | '\\' | '?' | '#') || c.is_ascii_control() || is_folded(c))
 }
 
-/// Whether a server may read a character beyond ASCII as a dot, a separator, a blank, another of
-/// the characters above, or not at all: it normalises text (NFKC), maps host names (IDNA), or
-/// takes the nearest of a smaller set. Whole blocks where most of it is of that kind.
+/// Returns whether a server may read a character beyond ASCII as a dot, a separator, a blank,
+/// another of the characters above, or not at all: it normalises text (NFKC), maps host names
+/// (IDNA), or takes the nearest of a smaller set. Whole blocks where most of it is of that kind.
 fn is_folded(c: char) -> bool {
     const FIRST_AND_LAST: [(u32, u32); 21] = [
         (0x80, 0xa0),

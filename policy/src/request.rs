@@ -1,4 +1,4 @@
-//! What a decision needs to know of a request, and how its sender can be answered.
+//! What a decision needs to know of a request, and which answers its client can use.
 
 use alloc::borrow::Cow;
 
@@ -7,24 +7,24 @@ use alloc::borrow::Cow;
 /// Asked lazily: inside a proxy every answer is a call to the host, and most requests are decided
 /// without one.
 pub trait Request {
-    /// The method as sent. Never what an override header says it should be.
+    /// Returns the method as sent. Never the value of an override header.
     fn method(&self) -> Cow<'_, [u8]>;
 
-    /// The path and the query as they will reach the upstream, still percent-encoded.
+    /// Returns the path and the query as they will reach the upstream, still percent-encoded.
     fn target(&self) -> Cow<'_, [u8]>;
 
-    /// The values of a header field joined by `, ` (RFC 9110 §5.3), or `None` when it is absent.
-    /// `name` is in lower case.
+    /// Returns the values of a header field joined by `, ` (RFC 9110 §5.3), or `None` when it is
+    /// absent. `name` is in lower case.
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 }
 
-/// How to answer someone who cannot pass.
+/// The form of an answer to a request that cannot pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presentation {
     /// A person's browser is loading a page: it can follow a redirect and show HTML.
     PageLoad,
     /// A person's browser is submitting a form: it can show HTML, but a redirect would lose what
-    /// was typed, and nobody can send it again for them.
+    /// the user typed, and nothing can send it again for them.
     Form,
     /// A script, a WebSocket, a command line: a redirect to a sign-in page would be
     /// followed blindly or break it, so it gets a status code and JSON.
@@ -32,7 +32,7 @@ pub enum Presentation {
 }
 
 impl Presentation {
-    /// Tells a page load and a form from anything else.
+    /// Distinguishes a page load and a form from any other request.
     ///
     /// Both have a `Sec-Fetch-Mode` of `navigate`, and a page load is a GET or HEAD. Browsers send
     /// that header over TLS and to localhost only (Fetch Metadata Request Headers §2), so where it
@@ -58,16 +58,16 @@ impl Presentation {
     }
 }
 
-/// Whether a value of `Upgrade` asks for a WebSocket (RFC 6455 §4.1) and for nothing else.
+/// Returns whether a value of `Upgrade` asks for a WebSocket (RFC 6455 §4.1) and for nothing else.
 ///
 /// No other protocol may follow a request that was let through: with `h2c` (RFC 7540 §3.2), a
-/// client would go on to send requests that nobody decides on, with any identity in their headers.
+/// client would go on to send requests without any decision, with any identity in their headers.
 pub fn asks_for_websocket(upgrade: &[u8]) -> bool {
     upgrade.trim_ascii().eq_ignore_ascii_case(b"websocket")
 }
 
-/// Whether an `Accept` value names an HTML media type. `*/*` does not: that is what scripts and
-/// command lines send.
+/// Returns whether an `Accept` value names an HTML media type. `*/*` does not: that is what scripts
+/// and command lines send.
 fn names_html(accept: &[u8]) -> bool {
     accept
         .split(|byte| *byte == b',')
@@ -79,8 +79,8 @@ fn names_html(accept: &[u8]) -> bool {
         })
 }
 
-/// Whether this is a CORS preflight (Fetch §3.2.2): an `OPTIONS` with both of the headers that a
-/// browser always sends with one.
+/// Returns whether this is a CORS preflight (Fetch §3.2.2): an `OPTIONS` with both of the headers
+/// that a browser always sends with one.
 pub(crate) fn is_preflight(request: &impl Request) -> bool {
     *request.method() == *b"OPTIONS"
         && request.header("origin").is_some()
@@ -145,7 +145,7 @@ mod tests {
     const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
     #[test]
-    fn a_websocket_is_asked_for_alone() {
+    fn only_a_websocket_alone_is_one() {
         for (upgrade, expected) in [
             ("websocket", true),
             (" WebSocket\t", true),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_browser_shows_to_a_person_is_a_page_load_or_a_form() {
+    fn only_a_navigation_of_a_browser_is_a_page_load_or_a_form() {
         let get = || Sent::new("GET", "/");
         let cases = [
             (
@@ -202,7 +202,7 @@ mod tests {
                 get().with("Accept", "*/*"),
                 Presentation::Data,
             ),
-            ("nothing said", get(), Presentation::Data),
+            ("no hint", get(), Presentation::Data),
             (
                 "JSON",
                 get().with("Accept", "application/json"),

@@ -1,4 +1,4 @@
-//! Who of those who are signed in may pass.
+//! The rule for signed-in users.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,8 +9,8 @@ mod text;
 
 pub use text::InvalidRule;
 
-/// A rule over a person's groups, user name and e-mail address. An empty rule admits everyone
-/// who is signed in.
+/// A rule over a person's groups, user name and e-mail address. An empty rule admits every
+/// signed-in user.
 ///
 /// Group and user names are compared exactly, e-mail addresses and domains without regard to
 /// ASCII case.
@@ -20,7 +20,7 @@ pub struct Require {
     all: Vec<Condition>,
 }
 
-/// One thing that may be so of a person.
+/// A condition on a user's claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
     Group(String),
@@ -29,14 +29,14 @@ enum Condition {
     EmailDomain(String),
 }
 
-/// What a rule says of a person.
+/// What a rule says of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ruling {
     /// The rule holds.
     Holds,
-    /// It does not.
+    /// The rule does not hold.
     Fails,
-    /// It hangs on a group that the cookie leaves out: only the outpost can tell.
+    /// The rule depends on a group that the cookie leaves out: only the outpost can tell.
     Undecidable,
 }
 
@@ -77,7 +77,8 @@ impl Lists {
 }
 
 impl Require {
-    /// At least one entry of `any` must be so, unless there is none, and every entry of `all`.
+    /// Makes the rule that needs at least one entry of `any`, if it has entries, and every entry of
+    /// `all`.
     pub(crate) fn new(any: Lists, all: Lists) -> Self {
         Self {
             any: any.into_conditions(),
@@ -85,7 +86,7 @@ impl Require {
         }
     }
 
-    /// Admits whoever is in at least one of these groups.
+    /// Makes the rule that admits the members of at least one of these groups.
     pub fn any_group(groups: impl IntoIterator<Item = String>) -> Self {
         Self {
             any: groups.into_iter().map(Condition::Group).collect(),
@@ -93,7 +94,7 @@ impl Require {
         }
     }
 
-    /// What the rule says of this person.
+    /// What the rule says of this user.
     pub fn rule(&self, claims: &Claims) -> Ruling {
         let any = if self.any.is_empty() {
             Ruling::Holds
@@ -111,14 +112,14 @@ impl Require {
             .fold(any, |so_far, condition| so_far.and(condition.rule(claims)))
     }
 
-    /// What this rule and `narrower` say together of this person: both must hold.
-    pub fn rule_with(&self, narrower: Option<&Self>, claims: &Claims) -> Ruling {
-        let narrower = narrower.map_or(Ruling::Holds, |narrower| narrower.rule(claims));
-        self.rule(claims).and(narrower)
+    /// What this rule and `extra_rule` say together of this user: both must hold.
+    pub fn rule_with(&self, extra_rule: Option<&Self>, claims: &Claims) -> Ruling {
+        let extra_rule = extra_rule.map_or(Ruling::Holds, |extra_rule| extra_rule.rule(claims));
+        self.rule(claims).and(extra_rule)
     }
 
-    /// Whether it can be seen that everyone whom this rule admits is admitted by `other`: its
-    /// entries are all here, or are more than those here.
+    /// Returns whether `other` surely admits every user whom this rule admits:
+    /// its entries are all here, or are more than those here.
     pub fn is_within(&self, other: &Self) -> bool {
         let among = |conditions: &[Condition], all: &[Condition]| {
             conditions.iter().all(|condition| all.contains(condition))
@@ -132,7 +133,7 @@ impl Require {
         any_holds && among(&other.all, &self.all)
     }
 
-    /// The groups the rule names: those that a cookie must not leave out.
+    /// Returns the groups the rule names: those that a cookie must not leave out.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.any
             .iter()
@@ -166,9 +167,9 @@ impl Condition {
     }
 }
 
-/// The address and its domain, if the address can be relied on: the provider does not say that it
-/// is unverified, and nobody can read it in two ways. Exactly one `@`, no quoting, no blanks,
-/// ASCII only (a lookalike domain is not the domain).
+/// Returns the address and its domain, if the address can be relied on: the provider does not say
+/// that it is unverified, and it reads in one way only. Exactly one `@`, no quoting, no
+/// blanks, ASCII only (a lookalike domain is not the domain).
 fn usable_email(claims: &Claims) -> Option<(&str, &str)> {
     if claims.email_verified == Some(false) {
         return None;

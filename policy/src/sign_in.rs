@@ -6,8 +6,8 @@ use core::fmt;
 
 use crate::percent;
 
-/// The longest target that is kept for after the sign-in, in bytes. The outpost keeps it in a
-/// cookie of at most 4 KiB; whoever asked for a longer one lands on `/`.
+/// The longest target to which a sign-in leads back, in bytes. The outpost stores it in a cookie of
+/// at most 4 KiB; after a longer one the user lands on `/`.
 const MAX_TARGET_BYTES: usize = 2_048;
 
 /// The path under which the outpost answers, `/akprox` unless configured.
@@ -46,12 +46,12 @@ impl OutpostPrefix {
         }
     }
 
-    /// The prefix as text, without a trailing slash.
+    /// Returns the prefix as text, without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a request target lies under the prefix.
+    /// Returns whether a request target lies under the prefix.
     pub fn contains(&self, target: &[u8]) -> bool {
         target
             .strip_prefix(self.0.as_bytes())
@@ -109,7 +109,7 @@ impl OutpostUrl {
         Ok(Self(origin.into()))
     }
 
-    /// The origin as text, without a trailing slash.
+    /// Returns the origin as text, without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -125,7 +125,7 @@ pub enum SignIn {
 }
 
 impl SignIn {
-    /// The prefix under which the outpost answers.
+    /// Returns the prefix under which the outpost answers.
     pub fn prefix(&self) -> &OutpostPrefix {
         match self {
             Self::OnHost(prefix) | Self::OnOutpost(_, prefix) => prefix,
@@ -142,10 +142,10 @@ impl SignIn {
         base
     }
 
-    /// The URL of `start` that leads back to `target` (path and query, as received).
+    /// Returns the URL of `start` that leads back to `target` (path and query, as received).
     ///
     /// `origin` gives scheme and host of the request where the outpost has a host of its own and
-    /// must be told; the outpost checks it, so what a client claims here decides nothing.
+    /// needs them; the outpost checks them, so a client's claim decides nothing.
     pub fn url(&self, origin: impl FnOnce() -> String, target: &[u8]) -> String {
         let mut url = self.base();
         url.push_str("/start");

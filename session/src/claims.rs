@@ -18,7 +18,8 @@ pub struct NumericDate(u64);
 impl NumericDate {
     const MAX: u64 = (1 << 53) - 1;
 
-    /// The instant `seconds` after the epoch, or the last representable one if that is later.
+    /// Returns the instant `seconds` after the epoch, or the last representable one if that is
+    /// later.
     pub const fn from_seconds(seconds: u64) -> Self {
         Self(if seconds > Self::MAX {
             Self::MAX
@@ -32,13 +33,13 @@ impl NumericDate {
         self.0
     }
 
-    /// This instant and `seconds` more.
+    /// Returns this instant and `seconds` more.
     #[must_use]
     pub const fn plus_seconds(self, seconds: u64) -> Self {
         Self::from_seconds(self.0.saturating_add(seconds))
     }
 
-    /// The seconds from `earlier` to this instant, or 0 when `earlier` is not earlier.
+    /// Returns the seconds from `earlier` to this instant, or 0 when `earlier` is not earlier.
     pub const fn seconds_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -60,7 +61,7 @@ impl<'de> Deserialize<'de> for NumericDate {
     }
 }
 
-/// Whom a session is for: the application's name, or the domain application's in domain mode.
+/// The application that a session is for, by its name; in domain mode the domain application.
 ///
 /// 1 to 128 characters of printable ASCII without spaces, quotes and backslashes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,7 +96,7 @@ impl Audience {
         Ok(Self(name.into()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -125,7 +126,7 @@ impl SessionId {
             .then(|| Self(text.into()))
     }
 
-    /// The session id made of random bytes that the caller drew from the operating system.
+    /// Returns the session id made of random bytes that the caller drew from the operating system.
     pub fn from_random(bytes: [u8; 24]) -> Self {
         use base64::Engine as _;
         Self(
@@ -135,18 +136,18 @@ impl SessionId {
         )
     }
 
-    /// The id that no session has, since randomness does not come out as nothing but zeros: who
-    /// checks whether two sides have the same keys signs a session with it that is over.
-    pub fn of_nobody() -> Self {
+    /// Returns the id with which `gatepost check` signs an ended session, to compare its keys with
+    /// the plugin's. No real session has it: random bytes are not all zeros.
+    pub fn probe() -> Self {
         Self::from_random([0; 24])
     }
 
-    /// Whether it is [`Self::of_nobody`].
-    pub fn is_of_nobody(&self) -> bool {
+    /// Returns whether it is [`Self::probe`].
+    pub fn is_probe(&self) -> bool {
         self.0.bytes().all(|character| character == b'A')
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -165,13 +166,13 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// What a session says about the person and itself: the payload of the JWS.
+/// The payload of the JWS: what a session says about its user and itself.
 ///
-/// A claim that this version does not know is ignored; one that stands twice or has another type
-/// than here makes the cookie unusable.
+/// An unknown claim is ignored; a claim that is repeated or has another type than here makes the
+/// cookie invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
-    /// The OpenID provider that signed the person in, exactly as it names itself. Not empty.
+    /// The OpenID provider that signed the user in, exactly as it names itself. Not empty.
     pub iss: String,
     /// The subject: the person's stable id at that provider. Not empty.
     pub sub: String,
@@ -224,7 +225,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The claim of that name as one text, for a header: times and lists are not texts.
+    /// Returns the claim of that name as one text, for a header: times and lists are not texts.
     ///
     /// Looks among the standard claims first, then in [`Claims::ext`].
     pub fn text(&self, claim: &str) -> Option<&str> {
@@ -289,7 +290,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
             }
         }
         let missing = || serde::de::Error::custom("a claim is missing");
-        // An empty text names nobody, and would be the same nobody for all whom it does not name.
+        // An empty text is not a name: it would be the same for every user without one.
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
         Ok(Claims {
             iss: named(iss).ok_or_else(missing)?,
@@ -314,14 +315,14 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
     }
 }
 
-/// Reads the value of a claim that has not stood before.
+/// Reads the value of a claim that is not repeated.
 fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
     map: &mut A,
     claim: &mut Option<T>,
 ) -> Result<(), A::Error> {
     match claim.replace(map.next_value()?) {
         None => Ok(()),
-        Some(_) => Err(serde::de::Error::custom("a claim that stands twice")),
+        Some(_) => Err(serde::de::Error::custom("a repeated claim")),
     }
 }
 
@@ -330,7 +331,7 @@ fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
 pub struct MoreClaims(Vec<(String, String)>);
 
 impl MoreClaims {
-    /// The claim of that name.
+    /// Returns the claim of that name.
     pub fn get(&self, claim: &str) -> Option<&str> {
         self.0
             .iter()
@@ -338,12 +339,12 @@ impl MoreClaims {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no claims.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The claims in the order in which they were written.
+    /// Returns the claims in the order in which they were written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
@@ -352,7 +353,7 @@ impl MoreClaims {
 }
 
 impl FromIterator<(String, String)> for MoreClaims {
-    /// Keeps the first of several claims of one name.
+    /// Takes the first of several claims of one name.
     fn from_iter<I: IntoIterator<Item = (String, String)>>(claims: I) -> Self {
         let mut more = Self::default();
         for (name, value) in claims {
@@ -385,7 +386,7 @@ impl<'de> Deserialize<'de> for MoreClaims {
                 let mut claims = MoreClaims::default();
                 while let Some((name, value)) = map.next_entry::<String, String>()? {
                     if claims.get(&name).is_some() {
-                        return Err(serde::de::Error::custom("a claim that stands twice"));
+                        return Err(serde::de::Error::custom("a repeated claim"));
                     }
                     claims.0.push((name, value));
                 }

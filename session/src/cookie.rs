@@ -7,7 +7,7 @@
 //! When several values claim to be the session, they are tried in this order, and the first that
 //! is in force counts: whole cookies as they stand in the request, the first
 //! [`MAX_WHOLE`] of them, then the chunks put together. Chunks count only when they run from 0
-//! without a hole and none stands twice.
+//! without a hole and no chunk is repeated.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -55,9 +55,9 @@ impl CookieName {
         Ok(Self(name.into()))
     }
 
-    /// The default name: `__Host-gatepost` for one host and `__Secure-gatepost` for a domain where
-    /// the browser's connection is TLS, `gatepost` where it is not. With the prefixes a browser
-    /// itself refuses the cookie from whoever may not set it (RFC 6265bis §4.1.3).
+    /// Returns the default name: `__Host-gatepost` for one host and `__Secure-gatepost` for a
+    /// domain where the browser's connection is TLS, `gatepost` where it is not. With the prefixes
+    /// a browser itself refuses the cookie from other hosts and over plain http (RFC 6265bis §4.1.3).
     pub fn default_for(https: bool, whole_domain: bool) -> Self {
         Self(
             match (https, whole_domain) {
@@ -69,7 +69,7 @@ impl CookieName {
         )
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -98,16 +98,17 @@ impl fmt::Display for CookieName {
     }
 }
 
-/// What a cookie is to the session.
+/// The part of the session that a cookie is.
 #[derive(Clone, Copy)]
 enum Part {
     Whole,
     Chunk(usize),
-    /// Named like a chunk, but never one of ours. It is not read, and is taken out like the rest.
+    /// A name like a chunk's that Gatepost never uses. Its value is not read, and is removed like the
+    /// rest.
     Stray,
 }
 
-/// The values in a request that may be the session, not one of them verified.
+/// The values in a request that may be the session. None of them is verified.
 #[derive(Clone, Debug, Default)]
 pub struct Candidates<'a> {
     whole: [Option<&'a [u8]>; MAX_WHOLE],
@@ -142,12 +143,12 @@ impl<'a> Candidates<'a> {
         found
     }
 
-    /// Whether the request carries any cookie named like the session or a chunk of it.
+    /// Returns whether the request carries any cookie named like the session or a chunk of it.
     pub fn any(&self) -> bool {
         self.any
     }
 
-    /// The values to try, in the order of precedence that the module's text gives.
+    /// Returns the values to try, in the order of precedence that the module's text gives.
     pub fn values(&self) -> impl Iterator<Item = Cow<'a, [u8]>> {
         self.whole
             .iter()
@@ -156,7 +157,7 @@ impl<'a> Candidates<'a> {
             .chain(self.joined())
     }
 
-    /// The chunks put together, if they are complete and unambiguous.
+    /// Returns the chunks put together, if they are complete and unambiguous.
     fn joined(&self) -> Option<Cow<'a, [u8]>> {
         let run = self
             .chunks
@@ -186,16 +187,16 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Which cookies of a request an application does not get.
+/// The cookies of a request that an application does not get.
 ///
 /// Those that are Gatepost's by their name: `gatepost`, alone or before a `.` or `-`, behind
 /// `__Host-`, `__Secure-` or nothing. So an application below a cookie domain does not get the
 /// domain's session either, nor any part of one, nor what a sign-in leaves under way.
 #[derive(Clone, Copy, Debug)]
 pub enum Hide<'n> {
-    /// Them, and the session of this name.
+    /// Gatepost's cookies, and the session of this name.
     All(&'n CookieName),
-    /// Them, but not the session of this name: the application verifies it itself.
+    /// Gatepost's cookies, but not the session of this name: the application verifies it itself.
     AllBut(&'n CookieName),
     /// The session of this name and nothing else.
     Session(&'n CookieName),
@@ -210,7 +211,7 @@ impl Hide<'_> {
         }
     }
 
-    /// Whether a `Cookie` header line has any of them.
+    /// Returns whether a `Cookie` header line has any of them.
     pub fn any_in(self, line: &[u8]) -> bool {
         pairs(line).any(|(name, _)| self.takes(name))
     }
@@ -225,8 +226,8 @@ fn is_gateposts(name: &[u8]) -> bool {
     matches!(rest, Some([] | [b'.' | b'-', ..]))
 }
 
-/// A `Cookie` header line without the cookies to hide; every other cookie keeps its bytes. `None`
-/// when nothing is left.
+/// Returns a `Cookie` header line without the cookies to hide; every other cookie keeps its bytes.
+/// `None` when nothing is left.
 pub fn strip(line: &[u8], hide: Hide<'_>) -> Option<Vec<u8>> {
     let mut kept: Vec<u8> = Vec::with_capacity(line.len());
     for segment in line.split(|byte| *byte == b';') {
@@ -246,13 +247,13 @@ pub fn strip(line: &[u8], hide: Hide<'_>) -> Option<Vec<u8>> {
     (!kept.trim_ascii().is_empty()).then_some(kept)
 }
 
-/// The name-value pairs of a `Cookie` header line.
+/// Returns the name-value pairs of a `Cookie` header line.
 fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     line.split(|byte| *byte == b';').map(split_pair)
 }
 
-/// A segment's name and value. A segment without `=` is a value without a name, as browsers send
-/// nameless cookies, so it never is ours.
+/// Returns a segment's name and value. A segment without `=` is a value without a name, as browsers
+/// send nameless cookies, so it is never Gatepost's.
 fn split_pair(segment: &[u8]) -> (&[u8], &[u8]) {
     let trimmed = trim_blanks(segment);
     match trimmed.iter().position(|byte| *byte == b'=') {

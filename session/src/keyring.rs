@@ -46,7 +46,7 @@ const VERDICT_BYTES: usize = 16;
 pub struct KeyId(Box<str>);
 
 impl KeyId {
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -78,7 +78,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// The `info` input of HKDF (RFC 5869 §3.2). Part of the format: changing one of these
+    /// Returns the `info` input of HKDF (RFC 5869 §3.2). Part of the format: changing one of these
     /// invalidates what was made with it.
     fn info(self) -> &'static [u8] {
         match self {
@@ -381,7 +381,7 @@ impl fmt::Display for KeyRingError {
                  (`gatepost keygen` makes one)"
             ),
             Self::DuplicateKeyId { id } => {
-                write!(f, "key id `{id}` stands twice: each key needs its own")
+                write!(f, "key id `{id}` is repeated: each key needs its own")
             }
             Self::TooManyKeys => write!(f, "more than {MAX_KEYS} keys: remove retired ones"),
         }

@@ -1,7 +1,7 @@
 //! Gatepost's session cookie: the format that the plugin and the outpost share.
 //!
 //! A session cookie is a compact JWS (RFC 7515 §7.1) signed with HMAC-SHA256, so that any JWT
-//! library can read it. This crate turns bytes from a request into a session that may be acted
+//! library can read it. This crate turns bytes from a request into a session that a program may act
 //! on, in steps that cannot be skipped:
 //!
 //! 1. [`cookie::Candidates`] finds the values in the `Cookie` header lines, whole or in chunks.

@@ -11,8 +11,8 @@
 //! a3a9c1cbdd2ee9bcb4b3a6c1ff5a3a3e 99999999999999
 //! ```
 //!
-//! A line names what is revoked by the first 128 bits of a SHA-256, and the time before which a
-//! cookie must have been made to be refused.
+//! A line names the revoked sessions by the first 128 bits of a SHA-256, and the time before which
+//! a cookie must have been made to be refused.
 
 use alloc::format;
 use alloc::string::String;
@@ -41,7 +41,7 @@ pub const ALWAYS: NumericDate = NumericDate::from_seconds(99_999_999_999_999);
 /// How many lines a lookup reads at once.
 const BLOCK_RECORDS: u64 = 64;
 
-/// What is revoked: one session, one subject's sessions, or everyone's.
+/// The hashed name of one session, of one subject's sessions, or of all sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevokedKey([u8; KEY_CHARS]);
 
@@ -57,7 +57,7 @@ impl RevokedKey {
     }
 
     /// Returns the key of all sessions.
-    pub fn everyone() -> Self {
+    pub fn all_sessions() -> Self {
         Self::hash(&[b"all"])
     }
 
@@ -138,7 +138,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`InvalidList`] when it is not one of this version.
+    /// [`InvalidList`] for any other form or version.
     pub fn parse(line: &[u8]) -> Result<Self, InvalidList> {
         let numbers = line.strip_prefix(MAGIC).ok_or(InvalidList)?;
         let (generation, rest) = numbers
@@ -156,7 +156,7 @@ impl Header {
     }
 }
 
-/// A file that is not a list of this version.
+/// A file that is not a valid list of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidList;
 
@@ -168,16 +168,15 @@ impl fmt::Display for InvalidList {
 
 impl core::error::Error for InvalidList {}
 
-/// Whether a list says that the cookie with these claims is revoked.
+/// Returns whether a list says that the cookie with these claims is revoked.
 ///
 /// `read` gives a number of bytes from an offset of the file, or its own error; it is asked a few
 /// times for some kilobytes at most. Where the file is cut short or damaged, each look-up answers
-/// for itself: what the part that is there says holds, and what it cannot say is an error.
+/// for itself: an entry in the readable part holds, and a missing part is an error.
 ///
 /// # Errors
 ///
-/// `read`'s, and [`InvalidList`] converted when the lines that would say it are missing or are
-/// none.
+/// `read`'s, and [`InvalidList`] converted when the lines that would say it are missing or invalid.
 pub fn is_revoked<E: From<InvalidList>>(
     claims: &Claims,
     header: Header,
@@ -186,7 +185,7 @@ pub fn is_revoked<E: From<InvalidList>>(
     let keys = [
         RevokedKey::session(&claims.sid),
         RevokedKey::subject(&claims.iss, &claims.sub),
-        RevokedKey::everyone(),
+        RevokedKey::all_sessions(),
     ];
     let mut unknown = None;
     for key in keys {
@@ -247,7 +246,7 @@ fn find<E: From<InvalidList>>(
     }
 }
 
-/// The key of a line, if it has a line's form: what a broken write left between the lines is none.
+/// Returns the key of a line, if it has a line's form.
 fn key_of(line: &[u8]) -> Result<&[u8; KEY_CHARS], InvalidList> {
     match line.split_first_chunk() {
         Some((key, [b' ', .., b'\n'])) => Ok(key),

@@ -27,7 +27,7 @@ pub const CLOCK_SKEW_SECONDS: u64 = 30;
 pub struct Verifier {
     keys: Vec<VerifyingKey>,
     audience: Audience,
-    /// None means any.
+    /// Empty for any issuer.
     issuers: Vec<String>,
 }
 
@@ -105,9 +105,9 @@ impl Verifier {
         Ok(Authentic { claims })
     }
 
-    /// The first of a request's candidates that is authentic and, as the caller says, in force;
-    /// where none is, the first that is authentic. One that is over must not hide another that
-    /// stands behind it.
+    /// Returns the first of a request's candidates that is authentic and, as the caller says, in
+    /// force; where none is, the first that is authentic. One that is over must not hide another
+    /// that stands behind it.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ pub struct Authentic {
 }
 
 impl Authentic {
-    /// The session in force at `now`.
+    /// Returns the session in force at `now`.
     ///
     /// # Errors
     ///
@@ -195,13 +195,13 @@ impl Authentic {
         }
     }
 
-    /// The session's key in the store, whatever the time.
+    /// Returns the session's key in the store, whatever the time.
     pub fn session_id(&self) -> &SessionId {
         &self.claims.sid
     }
 
-    /// The claims as they were when the cookie was made, whatever the time: for showing and for
-    /// logging. Decisions take a [`Current`].
+    /// Returns the claims as they were when the cookie was made, whatever the time: for showing and
+    /// for logging. Decisions take a [`Current`].
     pub fn claims_at_issue(&self) -> &Claims {
         &self.claims
     }
@@ -222,7 +222,7 @@ impl<'a> Current<'a> {
         self.claims
     }
 
-    /// Whether a page load should renew the cookie now.
+    /// Returns whether a page load should renew the cookie now.
     pub fn renewal_due(&self) -> bool {
         self.renewal_due
     }
@@ -242,7 +242,7 @@ pub enum OpenError {
     Claims,
     /// Authentic, but for another application.
     Audience,
-    /// Authentic, but of none of the providers asked for.
+    /// Authentic, but from another provider than those that are accepted.
     Issuer,
 }
 

@@ -2,7 +2,7 @@
 //! the same cookies.
 //!
 //! The file is written by this test and checked in, so that it cannot drift from the code and a
-//! change to the format shows as a change to the file. `GATEPOST_WRITE_VECTORS=1` writes it anew.
+//! change to the format shows as a change to the file. `GATEPOST_WRITE_VECTORS=1` writes it again.
 
 // Helpers of tests may panic like the tests themselves; clippy exempts only the latter.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]

@@ -114,7 +114,7 @@ mod tests {
         ] {
             assert_eq!(look_up(&file, &claims).0, Ok(revoked), "{case}");
         }
-        list.add_until(RevokedKey::everyone(), at);
+        list.add_until(RevokedKey::all_sessions(), at);
         assert_eq!(
             look_up(&list.to_bytes(8), &claims(3, "carol", 999)).0,
             Ok(true)
@@ -176,7 +176,7 @@ mod tests {
                             let wanted = [
                                 key,
                                 RevokedKey::subject(&person.iss, &person.sub),
-                                RevokedKey::everyone(),
+                                RevokedKey::all_sessions(),
                             ];
                             let known = |key: &RevokedKey| &key.as_bytes()[..] < last;
                             if wanted.iter().all(known) {

@@ -19,7 +19,7 @@ pub struct CookieAttributes {
 }
 
 impl CookieAttributes {
-    /// The `Set-Cookie` values that store `token`, in chunks where it is larger than
+    /// Returns the `Set-Cookie` values that store `token`, in chunks where it is larger than
     /// [`CHUNK_BYTES`], and remove what is left of the cookie that the request carried.
     ///
     /// The browser keeps it for `max_age` seconds: the time that the session in the store has
@@ -49,7 +49,7 @@ impl CookieAttributes {
         lines
     }
 
-    /// The `Set-Cookie` values that remove the session cookie and every chunk it may have.
+    /// Returns the `Set-Cookie` values that remove the session cookie and every chunk it may have.
     pub fn remove(&self) -> Vec<String> {
         core::iter::once(self.name.as_str().to_owned())
             .chain((0..MAX_CHUNKS).map(|index| self.chunk_name(index)))

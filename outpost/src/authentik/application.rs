@@ -57,16 +57,16 @@ const MAX_ADDITIONAL: usize = 32;
 impl FromAuthentik {
     /// The headers that come of the ID token and so of the store: none of this has a place in a
     /// cookie.
-    pub fn told_by_id_token(&self, id_token: &Secret) -> Vec<(HeaderName, HeaderValue)> {
+    pub fn headers_from_id_token(&self, id_token: &Secret) -> Vec<(HeaderName, HeaderValue)> {
         // Verified when the session was opened, and kept by nobody but the outpost since.
         let payload = id_token.expose().split('.').nth(1);
         let claims = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
         let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-        self.told_by(id_token, &claims.unwrap_or_default())
+        self.headers_from_token(id_token, &claims.unwrap_or_default())
     }
 
     /// The headers that come of a token and what authentik says of it.
-    pub fn told_by(
+    pub fn headers_from_token(
         &self,
         token: &Secret,
         claims: &Map<String, Value>,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gatepost_policy::{HeaderName, HeaderRules, Machines, OutpostPrefix, Policy, Preset};
+use gatepost_policy::{
+    AuthorizationSchemes, HeaderName, HeaderRules, HeaderSettings, OutpostPrefix, Policy, Preset,
+};
 use gatepost_session::cookie::CookieName;
 use gatepost_session::{Audience, KeyRing};
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
@@ -198,7 +200,7 @@ impl Surroundings<'_> {
             prefix: OutpostPrefix::new(PREFIX).unwrap_or_default(),
             cookie_name,
             policy: Policy {
-                machines: Machines {
+                machine_clients: AuthorizationSchemes {
                     bearer: intercepts,
                     basic: intercepts,
                 },
@@ -302,13 +304,11 @@ impl Surroundings<'_> {
             ),
             ("X-Authentik-Meta-Version", AGENT),
         ];
-        constants.into_iter().fold(
-            HeaderRules::new(Preset::Authentik, audience.as_str(), Vec::new()),
-            |rules, (name, value)| match HeaderName::new(name) {
-                Ok(name) => rules.with_constant(name, value),
-                Err(_) => rules,
-            },
-        )
+        let named = |(name, value): (&str, &str)| Some((HeaderName::new(name).ok()?, value.into()));
+        HeaderRules::new(HeaderSettings {
+            constants: constants.into_iter().filter_map(named).collect(),
+            ..HeaderSettings::of(Preset::Authentik, audience.as_str())
+        })
     }
 }
 

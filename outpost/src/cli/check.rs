@@ -233,7 +233,7 @@ fn application_lines(application: &Application, verdict: Option<&str>) -> Vec<St
 }
 
 fn machine_lines(application: &Application, settings: &MachineSettings) -> Vec<String> {
-    let schemes = application.policy.machines;
+    let schemes = application.policy.machine_clients;
     let mut lines = Vec::new();
     let audience = match settings.tokens.audience.as_slice() {
         [] => client_ids(application).join(", "),

@@ -156,7 +156,7 @@ colour: blue
         "keys: key `short` has 12 bytes",
         "trustedProxies: `traefik`: expected networks or addresses, like 10.0.0.0/8 or 127.0.0.1",
         "store.kind: `sqlite` is not one of memory, embedded, redis",
-        "session.lifetime: `soon` is no span of time",
+        "session.lifetime: `soon` is not a duration",
         "session.renewAfter: must be shorter than `window`",
         "session.idle: must not be shorter than `window`",
         "providers[0].issuer: expected an http or https URL",

@@ -223,10 +223,11 @@ impl Site<'_> {
                 .map_err(Unauthenticated::Window),
             Err(reason) => Err(*reason),
         };
-        let outcome = match application
-            .policy
-            .decide_narrowed(visit, session, visit.narrower())
-        {
+        let outcome = match application.policy.decide_with_extra_rule(
+            visit,
+            session,
+            visit.extra_rule(),
+        ) {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 let record = found.record.as_deref();
                 Outcome::Pass(pass(&permit, application, visit, dialect, record))
@@ -269,7 +270,7 @@ impl Site<'_> {
     ) -> Outcome {
         let whole =
             self.outpost
-                .whole_session(self.deployment, application, record, visit.narrower());
+                .whole_session(self.deployment, application, record, visit.extra_rule());
         let Ok(whole) = whole else {
             return Outcome::Failed(Failure::Undecidable);
         };
@@ -278,7 +279,7 @@ impl Site<'_> {
             .map_err(Unauthenticated::Window);
         match application
             .policy
-            .decide_narrowed(visit, session, visit.narrower())
+            .decide_with_extra_rule(visit, session, visit.extra_rule())
         {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 Outcome::Pass(pass(&permit, application, visit, dialect, Some(record)))
@@ -300,7 +301,7 @@ fn pass(
 ) -> Pass {
     let pass = Pass::new(permit, application, visit, dialect);
     match (&application.authentik, record) {
-        (Some(own), Some(record)) => pass.with_headers(own.told_by_id_token(&record.id_token)),
+        (Some(own), Some(record)) => pass.with_headers(own.headers_from_id_token(&record.id_token)),
         _ => pass,
     }
 }

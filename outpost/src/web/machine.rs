@@ -18,7 +18,7 @@ impl Site<'_> {
         application: &Application,
         visit: &Visit<'_>,
     ) -> Outcome {
-        let allowed = application.policy.machines.scheme_of(visit);
+        let allowed = application.policy.machine_clients.scheme_of(visit);
         let (Some(machines), Some(scheme)) = (&application.machines, allowed) else {
             return Outcome::Failed(Failure::Undecidable);
         };
@@ -62,7 +62,7 @@ impl Site<'_> {
             .map_err(Unauthenticated::Window);
         match application
             .policy
-            .decide_narrowed(visit, current, visit.narrower())
+            .decide_with_extra_rule(visit, current, visit.extra_rule())
         {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 let pass = Pass::new(&permit, application, visit, dialect);
@@ -72,9 +72,9 @@ impl Site<'_> {
                     pass.without_credentials(dialect)
                 };
                 let pass = match &application.authentik {
-                    Some(own) => {
-                        pass.with_headers(own.told_by(&machine.token, &machine.holder.claims))
-                    }
+                    Some(own) => pass.with_headers(
+                        own.headers_from_token(&machine.token, &machine.holder.claims),
+                    ),
                     None => pass,
                 };
                 Outcome::Pass(pass)

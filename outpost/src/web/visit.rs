@@ -37,7 +37,7 @@ pub struct Visit<'a> {
     trusted_peer: bool,
     peer: IpAddr,
     /// What else must hold for it to pass, as the plugin in the proxy says.
-    narrower: Option<Require>,
+    extra_rule: Option<Require>,
 }
 
 impl<'a> Visit<'a> {
@@ -65,7 +65,7 @@ impl<'a> Visit<'a> {
             trusted,
             trusted_peer,
             peer,
-            narrower: None,
+            extra_rule: None,
         }
     }
 
@@ -100,7 +100,7 @@ impl<'a> Visit<'a> {
             trusted: self.trusted,
             trusted_peer: self.trusted_peer,
             peer: self.peer,
-            narrower: narrower(&parts.headers)?,
+            extra_rule: extra_rule(&parts.headers)?,
         })
     }
 
@@ -129,8 +129,8 @@ impl<'a> Visit<'a> {
 
     /// The rule of the plugin in whose place this is decided, which must hold besides the
     /// application's own. Nobody gains by making one up.
-    pub fn narrower(&self) -> Option<&Require> {
-        self.narrower.as_ref()
+    pub fn extra_rule(&self) -> Option<&Require> {
+        self.extra_rule.as_ref()
     }
 
     /// The method.
@@ -308,7 +308,7 @@ impl Request for Visit<'_> {
 }
 
 /// The rule that the plugin hands on. One that cannot be read must not be one that is not there.
-fn narrower(headers: &HeaderMap) -> Result<Option<Require>, Failure> {
+fn extra_rule(headers: &HeaderMap) -> Result<Option<Require>, Failure> {
     let Some(text) = header_text(headers, RULE_HEADER)? else {
         return Ok(None);
     };

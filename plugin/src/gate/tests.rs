@@ -5,7 +5,7 @@ use gatepost_signing::Signer;
 use serde_json::json;
 
 mod cookies;
-mod machines;
+mod machine_clients;
 mod revoked;
 mod route;
 
@@ -66,7 +66,7 @@ fn a_session_in_force_reaches_the_application_with_its_identity_only() {
         .with("X-Gatepost-Verdict", "allow")
         .with("Connection", "keep-alive, X-Auth-Username")
         .with("X-Other", "kept");
-    assert_eq!(gate(json!({})).handle(&host), Outcome::Next);
+    assert_eq!(gate(json!({})).handle(&host), Flow::Continue);
     for (name, expected) in [
         ("X-Auth-Username", Some("alice")),
         ("X-Auth-Groups", Some("staff|ops")),
@@ -90,7 +90,7 @@ fn a_session_in_force_reaches_the_application_with_its_identity_only() {
 
 /// Row A7: no request goes on in another protocol than WebSocket, and none as a tunnel.
 #[test]
-fn nothing_goes_on_in_a_protocol_that_nobody_decides_on() {
+fn no_request_goes_on_in_another_protocol_than_websocket() {
     for settings in [
         json!({"public": ["/*"]}),
         json!({"public": ["/*"], "fallback": "route"}),
@@ -111,13 +111,13 @@ fn nothing_goes_on_in_a_protocol_that_nobody_decides_on() {
                     .with("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA")
                     .with("Cookie", &sent);
                 let outcome = gate(settings.clone()).handle(&host);
-                assert_eq!(outcome, Outcome::Next, "{lines:?}");
+                assert_eq!(outcome, Flow::Continue, "{lines:?}");
                 assert_eq!(host.header("Upgrade").as_deref(), expected, "{lines:?}");
                 assert_eq!(host.header("HTTP2-Settings"), None, "{lines:?}");
 
                 let host = Double::at(NOW).to("CONNECT", "/").with("Cookie", &sent);
                 let outcome = gate(settings.clone()).handle(&host);
-                assert_eq!(outcome, Outcome::Answered);
+                assert_eq!(outcome, Flow::Responded);
                 assert_eq!(host.status(), Some(405));
                 assert_eq!(host.header("X-Gatepost-Verdict"), None);
             }
@@ -129,17 +129,17 @@ fn nothing_goes_on_in_a_protocol_that_nobody_decides_on() {
 fn the_plain_cookie_name_counts_over_plain_http_only() {
     let sent = format!("a=1; {}", cookie(&claims()).replace("__Host-", ""));
     for (scheme, outcome) in [
-        ("http", Outcome::Next),
-        ("ws", Outcome::Next),
-        ("https", Outcome::Answered),
-        ("wss", Outcome::Answered),
-        ("", Outcome::Answered),
+        ("http", Flow::Continue),
+        ("ws", Flow::Continue),
+        ("https", Flow::Responded),
+        ("wss", Flow::Responded),
+        ("", Flow::Responded),
     ] {
         let host = Double::at(NOW)
             .with("Cookie", &sent)
             .with("X-Forwarded-Proto", scheme);
         assert_eq!(gate(json!({})).handle(&host), outcome, "{scheme}");
-        if outcome == Outcome::Next {
+        if outcome == Flow::Continue {
             assert_eq!(host.header("Cookie").as_deref(), Some("a=1"), "{scheme}");
         }
     }
@@ -149,12 +149,12 @@ fn the_plain_cookie_name_counts_over_plain_http_only() {
 fn the_application_sees_the_session_cookie_only_where_configured() {
     let sent = cookie(&claims());
     let host = Double::at(NOW).with("Cookie", &sent);
-    assert_eq!(gate(json!({})).handle(&host), Outcome::Next);
+    assert_eq!(gate(json!({})).handle(&host), Flow::Continue);
     assert_eq!(host.header("Cookie"), None);
     let host = Double::at(NOW).with("Cookie", &sent);
     assert_eq!(
         gate(json!({"forwardCookie": "true"})).handle(&host),
-        Outcome::Next
+        Flow::Continue
     );
     assert_eq!(host.header("Cookie").as_deref(), Some(sent.as_str()));
 }
@@ -168,12 +168,12 @@ fn an_absent_claim_leaves_no_header_of_a_client() {
     let host = Double::at(NOW)
         .with("Cookie", &cookie(&person))
         .with("X-Forwarded-Email", "mallory@example.com");
-    assert_eq!(gate(json!({})).handle(&host), Outcome::Next);
+    assert_eq!(gate(json!({})).handle(&host), Flow::Continue);
     assert_eq!(host.header("X-Forwarded-Email"), None);
 }
 
 #[test]
-fn whoever_has_no_session_in_force_is_sent_to_sign_in() {
+fn a_client_without_a_session_in_force_is_sent_to_sign_in() {
     let now = NumericDate::from_seconds(NOW);
     let mut forged = cookie(&claims());
     forged.replace_range(forged.len() - 2.., "AA");
@@ -213,38 +213,38 @@ fn whoever_has_no_session_in_force_is_sent_to_sign_in() {
         let page = Double::at(NOW)
             .to("GET", "/deep/link?x=1&y=2")
             .with("Cookie", &sent);
-        assert_eq!(gate.handle(&page), Outcome::Answered, "{case}");
+        assert_eq!(gate.handle(&page), Flow::Responded, "{case}");
         assert_eq!(page.status(), Some(302), "{case}");
         assert_eq!(
-            page.answer_header("Location").as_deref(),
+            page.reply_header("Location").as_deref(),
             Some("/akprox/start?rd=%2Fdeep%2Flink%3Fx%3D1%26y%3D2"),
             "{case}"
         );
         assert_eq!(
-            page.answer_header("Cache-Control").as_deref(),
+            page.reply_header("Cache-Control").as_deref(),
             Some("no-store"),
             "{case}"
         );
 
         let script = Double::at(NOW).by_script().with("Cookie", &sent);
-        assert_eq!(gate.handle(&script), Outcome::Answered, "{case}");
+        assert_eq!(gate.handle(&script), Flow::Responded, "{case}");
         assert_eq!(script.status(), Some(401), "{case}");
         let body: serde_json::Value = serde_json::from_str(&script.body()).expect(case);
         assert_eq!(body["error"], "unauthenticated", "{case}");
         assert_eq!(body["signIn"], "/akprox/start", "{case}");
-        let told: Vec<_> = body.as_object().expect(case).keys().collect();
-        assert_eq!(told, ["error", "message", "signIn"], "{case}");
-        assert!(script.answer_header("WWW-Authenticate").is_some(), "{case}");
+        let members: Vec<_> = body.as_object().expect(case).keys().collect();
+        assert_eq!(members, ["error", "message", "signIn"], "{case}");
+        assert!(script.reply_header("WWW-Authenticate").is_some(), "{case}");
     }
 }
 
 #[test]
-fn whoever_sends_a_form_too_late_is_told_so_on_a_page() {
+fn a_form_after_the_session_gets_a_page_that_says_so() {
     let mut gate = gate(json!({}));
     let host = Double::at(NOW).to("POST", "/comment");
-    assert_eq!(gate.handle(&host), Outcome::Answered);
+    assert_eq!(gate.handle(&host), Flow::Responded);
     assert_eq!(host.status(), Some(401));
-    assert_eq!(host.answer_header("Location"), None);
+    assert_eq!(host.reply_header("Location"), None);
     assert!(host.body().contains("has not been delivered"));
     assert!(host.body().contains("/akprox/start"));
     let due = Claims {
@@ -256,7 +256,7 @@ fn whoever_sends_a_form_too_late_is_told_so_on_a_page() {
         .with("Cookie", &cookie(&due));
     assert_eq!(
         gate.handle(&host),
-        Outcome::Next,
+        Flow::Continue,
         "renewal does not lose a form"
     );
 }
@@ -271,7 +271,7 @@ fn a_clock_a_little_ahead_is_tolerated() {
         })
     };
     let passes = |gate: &mut Gate, seconds| {
-        gate.handle(&Double::at(NOW).with("Cookie", &ahead(seconds))) == Outcome::Next
+        gate.handle(&Double::at(NOW).with("Cookie", &ahead(seconds))) == Flow::Continue
     };
     assert!(passes(&mut gate(json!({})), 29));
     assert!(!passes(&mut gate(json!({"clockSkew": "10s"})), 11));
@@ -286,7 +286,7 @@ fn a_window_is_checked_each_time_a_remembered_cookie_comes_again() {
         let outcome = gate.handle(&host);
         assert_eq!(host.status(), expected, "page load after {seconds} s");
         assert_eq!(
-            outcome == Outcome::Next,
+            outcome == Flow::Continue,
             expected.is_none(),
             "page load after {seconds} s"
         );
@@ -309,15 +309,11 @@ fn remembered_cookies_never_answer_for_others() {
                 ..claims()
             };
             let host = Double::at(NOW).with("Cookie", &cookie(&person));
-            assert_eq!(gate.handle(&host), Outcome::Next, "{name}, round {round}");
+            assert_eq!(gate.handle(&host), Flow::Continue, "{name}, round {round}");
             assert_eq!(host.header("X-Auth-Username"), Some(name));
         }
         let host = Double::at(NOW);
-        assert_eq!(
-            gate.handle(&host),
-            Outcome::Answered,
-            "nobody after somebody"
-        );
+        assert_eq!(gate.handle(&host), Flow::Responded, "no session after one");
         assert_eq!(host.header("X-Auth-Username"), None);
     }
 }
@@ -338,7 +334,7 @@ fn chunks_and_duplicates_of_the_cookie_are_read() {
         chunks = format!("{chunks}; __Host-gatepost.2={third}");
     }
     let host = Double::at(NOW).with("Cookie", &chunks);
-    assert_eq!(gate(json!({})).handle(&host), Outcome::Next);
+    assert_eq!(gate(json!({})).handle(&host), Flow::Continue);
     assert_eq!(host.header("Cookie"), None);
 
     let good = cookie(&claims());
@@ -349,23 +345,23 @@ fn chunks_and_duplicates_of_the_cookie_are_read() {
         let host = Double::at(NOW)
             .with("Cookie", lines[0])
             .with("Cookie", lines[1]);
-        assert_eq!(gate(json!({})).handle(&host), Outcome::Next, "{lines:?}");
+        assert_eq!(gate(json!({})).handle(&host), Flow::Continue, "{lines:?}");
         assert_eq!(host.header("Cookie"), None);
     }
 }
 
-/// `gatepost check` signs a session of nobody that is over, to see whether the plugin has its keys, and
-/// to compare its rule (row A14).
+/// `gatepost check` signs an ended session with the id of a probe, to see whether the plugin has its
+/// keys and to compare its rule (row A14).
 #[test]
-fn a_session_of_nobody_learns_whether_it_is_authentic_and_opens_nothing() {
-    let nobodys = Claims {
-        sid: SessionId::of_nobody(),
+fn a_probe_learns_whether_it_is_authentic_and_opens_nothing() {
+    let probe = Claims {
+        sid: SessionId::probe(),
         exp: NumericDate::from_seconds(NOW - 1),
         ..claims()
     };
     let staff = json!({"require": {"groups": "staff"}});
     let routed = json!({"fallback": "route", "require": {"groups": "staff"}});
-    for (case, settings, key, told, rule) in [
+    for (case, settings, key, known, rule) in [
         ("our key", json!({}), KEY_A, json!("known"), json!("")),
         (
             "a rule",
@@ -386,28 +382,32 @@ fn a_session_of_nobody_learns_whether_it_is_authentic_and_opens_nothing() {
     ] {
         let host = Double::at(NOW)
             .with("Sec-Fetch-Mode", "cors")
-            .with("Cookie", &cookie_signed_by(key, &nobodys));
-        assert_eq!(gate(settings).handle(&host), Outcome::Answered, "{case}");
+            .with("Cookie", &cookie_signed_by(key, &probe));
+        assert_eq!(gate(settings).handle(&host), Flow::Responded, "{case}");
         let body: serde_json::Value = serde_json::from_str(&host.body()).expect(case);
-        assert_eq!((&body["probe"], &body["require"]), (&told, &rule), "{case}");
+        assert_eq!(
+            (&body["probe"], &body["require"]),
+            (&known, &rule),
+            "{case}"
+        );
     }
 }
 
 #[test]
-fn whoever_is_not_admitted_is_told_who_they_are() {
+fn a_refused_user_sees_who_is_signed_in() {
     let mut gate = gate(json!({"require": {"groups": "admins"}}));
     let person = Claims {
         preferred_username: Some("<b>bob".into()),
         ..claims()
     };
     let page = Double::at(NOW).with("Cookie", &cookie(&person));
-    assert_eq!(gate.handle(&page), Outcome::Answered);
+    assert_eq!(gate.handle(&page), Flow::Responded);
     assert_eq!(page.status(), Some(403));
     assert!(page.body().contains("&lt;b&gt;bob") && !page.body().contains("<b>bob"));
     assert!(page.body().contains("/akprox/sign_out"));
 
     let script = Double::at(NOW).by_script().with("Cookie", &cookie(&person));
-    assert_eq!(gate.handle(&script), Outcome::Answered);
+    assert_eq!(gate.handle(&script), Flow::Responded);
     assert_eq!(script.status(), Some(403));
     let body: serde_json::Value = serde_json::from_str(&script.body()).expect("JSON");
     assert_eq!(body["error"], "denied");
@@ -415,10 +415,10 @@ fn whoever_is_not_admitted_is_told_who_they_are() {
 }
 
 #[test]
-fn the_log_shows_the_groups_of_whoever_is_not_admitted_where_it_is_asked_to() {
+fn the_debug_log_shows_the_groups_of_a_refused_user() {
     let mut gate = gate(json!({"require": {"groups": "Staff"}, "logLevel": "debug"}));
     let host = Double::at(NOW).with("Cookie", &cookie(&claims()));
-    assert_eq!(gate.handle(&host), Outcome::Answered);
+    assert_eq!(gate.handle(&host), Flow::Responded);
     let log = host.log.borrow().join(" ");
     assert!(log.contains("does not admit: groups staff, ops"), "{log}");
 }
@@ -430,13 +430,13 @@ fn public_paths_pass_without_an_identity_of_the_clients_making() {
         .to("GET", "/public/x")
         .with("X_Auth_Username", "mallory")
         .with("Cookie", "a=1; __Host-gatepost=junk");
-    assert_eq!(gate.handle(&host), Outcome::Next);
+    assert_eq!(gate.handle(&host), Flow::Continue);
     assert_eq!(host.header("X_Auth_Username"), None);
     assert_eq!(host.header("Cookie").as_deref(), Some("a=1"));
     let known = Double::at(NOW)
         .to("GET", "/public/x")
         .with("Cookie", &cookie(&claims()));
-    assert_eq!(gate.handle(&known), Outcome::Next);
+    assert_eq!(gate.handle(&known), Flow::Continue);
     assert_eq!(known.header("X-Auth-Username").as_deref(), Some("alice"));
 }
 
@@ -446,9 +446,9 @@ fn domain_mode_leads_to_the_outposts_host_and_back() {
     let host = Double::at(NOW)
         .to("GET", "/x")
         .with("X-Forwarded-Proto", "https");
-    assert_eq!(gate(settings).handle(&host), Outcome::Answered);
+    assert_eq!(gate(settings).handle(&host), Flow::Responded);
     assert_eq!(
-        host.answer_header("Location").as_deref(),
+        host.reply_header("Location").as_deref(),
         Some("https://auth.example.com/akprox/start?rd=https%3A%2F%2Fwiki.example.com%2Fx")
     );
 }
@@ -456,7 +456,7 @@ fn domain_mode_leads_to_the_outposts_host_and_back() {
 #[test]
 fn a_misrouted_sign_in_is_explained_and_not_redirected_for_ever() {
     let host = Double::at(NOW).to("GET", "/akprox/start?rd=%2F");
-    assert_eq!(gate(json!({})).handle(&host), Outcome::Answered);
+    assert_eq!(gate(json!({})).handle(&host), Flow::Responded);
     assert_eq!(host.status(), Some(503));
     assert!(host.body().contains("routed to the outpost"));
     assert!(
@@ -471,11 +471,11 @@ fn a_misrouted_sign_in_is_explained_and_not_redirected_for_ever() {
 fn wrong_settings_serve_nothing_and_say_why_in_one_line() {
     let host = Double::at(NOW).with("Cookie", &cookie(&claims()));
     let mut gate = Gate::new(br#"{"application":"wiki","keys":"k:c2hvcnQ="}"#, &host);
-    assert_eq!(gate.handle(&host), Outcome::Answered);
+    assert_eq!(gate.handle(&host), Flow::Responded);
     assert_eq!(host.status(), Some(503));
     assert!(
         !host.body().contains("key `k`"),
-        "the client is told no detail"
+        "the client learns no detail"
     );
     assert_eq!(
         *host.log.borrow(),
@@ -500,7 +500,7 @@ fn keys_rotate_while_requests_are_served() {
         };
         host.now.set(NOW + seconds);
         let host = host.with("Cookie", sent);
-        let passes = gate.handle(&host) == Outcome::Next;
+        let passes = gate.handle(&host) == Flow::Continue;
         (passes, host.log.take().join(" "))
     };
 
@@ -543,12 +543,12 @@ fn a_missing_keys_file_is_tried_again() {
     assert!(host.log.borrow()[0].contains("/keys/gatepost cannot be read"));
     let sent = cookie(&claims());
     let before = Double::at(NOW).with("Cookie", &sent);
-    assert_eq!(gate.handle(&before), Outcome::Answered);
+    assert_eq!(gate.handle(&before), Flow::Responded);
     assert_eq!(before.status(), Some(503));
     let after = Double::at(NOW + 1)
         .with("Cookie", &sent)
         .with_file("/keys/gatepost", KEY_A);
-    assert_eq!(gate.handle(&after), Outcome::Next);
+    assert_eq!(gate.handle(&after), Flow::Continue);
 }
 
 /// A ring that is read in part would lack the keys at its end: their sessions would be refused, and
@@ -565,7 +565,7 @@ fn a_keys_file_that_is_too_large_is_refused_and_not_cut() {
             .with("Cookie", &cookie(&claims()))
             .with_file("/keys/gatepost", &content);
         let outcome = Gate::new(settings.as_bytes(), &host).handle(&host);
-        assert_eq!(outcome == Outcome::Next, served, "{} bytes", content.len());
+        assert_eq!(outcome == Flow::Continue, served, "{} bytes", content.len());
         let log = host.log.borrow().join(" ");
         assert_eq!(log.contains("larger than 8192 bytes"), !served, "{log}");
     }
@@ -578,6 +578,6 @@ fn keys_come_from_the_environment() {
     host.env.insert("GATEPOST_KEYS".into(), KEY_A.into());
     assert_eq!(
         Gate::new(settings.as_bytes(), &host).handle(&host),
-        Outcome::Next
+        Flow::Continue
     );
 }

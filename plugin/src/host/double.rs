@@ -9,7 +9,7 @@ pub(crate) struct Double {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) headers: RefCell<Vec<(String, String)>>,
-    pub(crate) answer: RefCell<Option<Respond>>,
+    pub(crate) reply: RefCell<Option<Reply>>,
     pub(crate) files: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) now: Cell<u64>,
@@ -25,7 +25,7 @@ impl Double {
             method: "GET".into(),
             target: "/".into(),
             headers: RefCell::default(),
-            answer: RefCell::default(),
+            reply: RefCell::default(),
             files: RefCell::default(),
             env: BTreeMap::new(),
             now: Cell::new(now),
@@ -73,12 +73,12 @@ impl Double {
     }
 
     pub(crate) fn status(&self) -> Option<u16> {
-        self.answer.borrow().as_ref().map(|answer| answer.status)
+        self.reply.borrow().as_ref().map(|reply| reply.status)
     }
 
-    pub(crate) fn answer_header(&self, name: &str) -> Option<String> {
-        let answer = self.answer.borrow();
-        answer
+    pub(crate) fn reply_header(&self, name: &str) -> Option<String> {
+        let reply = self.reply.borrow();
+        reply
             .as_ref()?
             .headers
             .iter()
@@ -87,17 +87,15 @@ impl Double {
     }
 
     pub(crate) fn body(&self) -> String {
-        self.answer
+        self.reply
             .borrow()
             .as_ref()
-            .map(|answer| answer.body.clone())
+            .map(|reply| reply.body.clone())
             .unwrap_or_default()
     }
 }
 
 impl Host for Double {
-    type Bytes = Vec<u8>;
-
     fn method(&self) -> Vec<u8> {
         self.method.clone().into()
     }
@@ -106,24 +104,26 @@ impl Host for Double {
         self.target.clone().into()
     }
 
-    fn header_names(&self) -> Vec<Vec<u8>> {
+    fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {
         let headers = self.headers.borrow();
-        let mut names: Vec<Vec<u8>> = headers
+        let mut names: Vec<String> = headers
             .iter()
-            .map(|(name, _)| name.to_ascii_lowercase().into())
+            .map(|(name, _)| name.to_ascii_lowercase())
             .collect();
         names.sort();
         names.dedup();
-        names
+        read(Texts::new(terminated(&names).as_bytes()))
     }
 
-    fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+    fn with_header_lines<R>(&self, name: &str, read: impl FnOnce(Texts<'_>) -> R) -> R {
         self.asked.borrow_mut().push(name.into());
         let headers = self.headers.borrow();
-        let lines = headers
+        let lines: Vec<&String> = headers
             .iter()
-            .filter(|(own, _)| own.eq_ignore_ascii_case(name));
-        lines.map(|(_, value)| value.clone().into()).collect()
+            .filter(|(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect();
+        read(Texts::new(terminated(&lines).as_bytes()))
     }
 
     fn set_header(&self, name: &str, value: &[u8]) {
@@ -143,11 +143,9 @@ impl Host for Double {
             .retain(|(own, _)| !own.as_bytes().eq_ignore_ascii_case(name));
     }
 
-    fn respond(&self, answer: Respond) {
-        assert!(
-            self.answer.replace(Some(answer)).is_none(),
-            "answered twice"
-        );
+    fn respond(&self, reply: Reply) {
+        let earlier = self.reply.replace(Some(reply));
+        assert!(earlier.is_none(), "answered twice");
     }
 
     fn now(&self) -> NumericDate {
@@ -174,4 +172,11 @@ impl Host for Double {
     fn log(&self, level: Level, message: &str) {
         self.log.borrow_mut().push(format!("{level:?}: {message}"));
     }
+}
+
+fn terminated(texts: &[impl AsRef<str>]) -> String {
+    texts
+        .iter()
+        .flat_map(|text| [text.as_ref(), "\0"])
+        .collect()
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use gatepost_plugin::{Gate, Host, Level, Outcome, ReadPart, Respond};
+use gatepost_plugin::{Flow, Gate, Host, Level, ReadPart, Reply, Texts};
 use gatepost_session::NumericDate;
 
 // Named by its file, since the fuzzer takes this one from elsewhere.
@@ -86,17 +86,17 @@ pub(crate) fn natively(gate: &mut Gate, request: &Request) -> Result {
             ..Result::default()
         }),
     };
-    let outcome = gate.handle(&host);
+    let flow = gate.handle(&host);
     let mut result = host.result.into_inner();
-    result.next = outcome == Outcome::Next;
+    result.next = flow == Flow::Continue;
     result
 }
 
 /// The gate for these settings.
 pub(crate) fn native_gate(settings: &str) -> Gate {
-    let nobody = Request::default();
+    let anonymous = Request::default();
     let host = Native {
-        request: &nobody,
+        request: &anonymous,
         result: RefCell::default(),
     };
     Gate::new(settings.as_bytes(), &host)
@@ -108,8 +108,6 @@ struct Native<'r> {
 }
 
 impl Host for Native<'_> {
-    type Bytes = Vec<u8>;
-
     fn method(&self) -> Vec<u8> {
         self.request.method.clone()
     }
@@ -118,14 +116,15 @@ impl Host for Native<'_> {
         self.request.target.clone()
     }
 
-    fn header_names(&self) -> Vec<Vec<u8>> {
-        self.result.borrow().fields.keys().cloned().collect()
+    fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {
+        let names: Vec<Vec<u8>> = self.result.borrow().fields.keys().cloned().collect();
+        read(Texts::new(&terminated(&names)))
     }
 
-    fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
-        let result = self.result.borrow();
-        let lines = result.fields.get(&name.as_bytes().to_ascii_lowercase());
-        lines.cloned().unwrap_or_default()
+    fn with_header_lines<R>(&self, name: &str, read: impl FnOnce(Texts<'_>) -> R) -> R {
+        let name = name.as_bytes().to_ascii_lowercase();
+        let lines = self.result.borrow().fields.get(&name).cloned();
+        read(Texts::new(&terminated(&lines.unwrap_or_default())))
     }
 
     fn set_header(&self, name: &str, value: &[u8]) {
@@ -145,15 +144,15 @@ impl Host for Native<'_> {
         result.fields.remove(&name.to_ascii_lowercase());
     }
 
-    fn respond(&self, answer: Respond) {
+    fn respond(&self, reply: Reply) {
         let mut result = self.result.borrow_mut();
         assert_eq!(result.status, 0, "answered twice");
-        result.status = answer.status;
-        for (name, value) in answer.headers {
+        result.status = reply.status;
+        for (name, value) in reply.headers {
             let name = name.as_bytes().to_ascii_lowercase();
             result.answer.insert(name, vec![value.into_bytes()]);
         }
-        result.body = answer.body.into_bytes();
+        result.body = reply.body.into_bytes();
     }
 
     fn now(&self) -> NumericDate {
@@ -173,4 +172,9 @@ impl Host for Native<'_> {
     }
 
     fn log(&self, _: Level, _: &str) {}
+}
+
+fn terminated(texts: &[Vec<u8>]) -> Vec<u8> {
+    let texts = texts.iter().flat_map(|text| [text.as_slice(), b"\0"]);
+    texts.collect::<Vec<_>>().concat()
 }

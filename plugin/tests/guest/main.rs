@@ -73,10 +73,10 @@ fn assert_unharmed(guest: &mut Guest, after: &str) {
     let known = guest.handle(&session(&good())).expect(after);
     assert!(known.next, "{after}");
     assert_eq!(known.lines("x-auth-username"), ["alice"], "{after}");
-    let nobody = guest.handle(&Request::new("GET", "/x")).expect(after);
-    assert!(!nobody.next, "{after}");
-    assert_eq!(nobody.status, 401, "{after}");
-    assert!(nobody.lines("x-auth-username").is_empty(), "{after}");
+    let anonymous = guest.handle(&Request::new("GET", "/x")).expect(after);
+    assert!(!anonymous.next, "{after}");
+    assert_eq!(anonymous.status, 401, "{after}");
+    assert!(anonymous.lines("x-auth-username").is_empty(), "{after}");
 }
 
 fn hostile_requests() -> Vec<(&'static str, Request)> {
@@ -332,7 +332,7 @@ fn settings_that_cannot_be_served_neither_trap_nor_serve() {
     }
 }
 
-/// Whoever measures how long a refusal takes learns neither which byte of a MAC was right nor
+/// The duration of a refusal tells a client neither which byte of a MAC was right nor
 /// which keys there are.
 #[test]
 #[ignore = "needs the built plugin: cargo xtask test"]

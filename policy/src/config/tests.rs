@@ -69,10 +69,10 @@ fn every_problem_is_said_at_once_with_its_path() {
         [
             "application: missing: the application's name",
             "mode: `dual` is not one of single, domain",
-            "clockSkew: `soon` is no span of time: expected one like 30s or 15m",
+            "clockSkew: `soon` is not a duration; write `30s`, `15m` or `8h`",
             "public: `/a/../b`: a path with `%`, `;`, `\\`, `//`, dot segments, a dot or blank at a \
          segment's end, control or wide characters is never public: write it decoded",
-            "require.groups: an empty list: leave the key out, or name someone",
+            "require.groups: an empty list: leave the key out, or write an entry",
             "require.all: has no entry: expected groups, users, emails or emailDomains",
             "require.all.grops: unknown key: did you mean `groups`?",
             "require.groups: an empty rule: leave out `require` to admit all who sign in",
@@ -144,7 +144,10 @@ fn keys_differ_by_more_than_case() {
     assert_eq!((flag, problems.len()), (Some(true), 0));
     let twice = json!({"forwardCookie": true, "forwardcookie": false});
     let (_, problems) = reading(&twice, |f| f.flag("forwardCookie"));
-    assert_eq!(problems, ["forwardCookie: stands twice, in different case"]);
+    assert_eq!(
+        problems,
+        ["forwardCookie: is written twice, in different case: write it once"]
+    );
 }
 
 #[test]
@@ -193,7 +196,7 @@ fn schemes_are_named_in_a_list_or_a_text() {
         ),
     ] {
         let (policy, problems) = reading(&json!({"machines": value}), policy);
-        let machines = policy.machines;
+        let machines = policy.machine_clients;
         assert_eq!((machines.bearer, machines.basic), expected, "{value}");
         let said: Vec<&str> = problems.iter().map(String::as_str).collect();
         assert_eq!(said, Vec::from_iter(problem), "{value}");

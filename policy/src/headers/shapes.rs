@@ -8,7 +8,7 @@ impl Shapes {
     /// The shapes of no names.
     pub(super) const NONE: Self = Self([0; 32]);
 
-    /// These shapes and that of one more name.
+    /// Returns these shapes and that of one more name.
     pub(super) const fn and(mut self, name: &str) -> Self {
         if let [.., last] = name.as_bytes()
             && let Some((_, [ends, ..])) = self.0.split_at_mut_checked(name.len() & 31)
@@ -18,7 +18,7 @@ impl Shapes {
         self
     }
 
-    /// Whether one of the names may be this one in some spelling. If not, none is.
+    /// Returns whether one of the names may be this one in some spelling. If not, none is.
     pub(super) fn may_be(&self, name: &[u8]) -> bool {
         let ends = self.0.get(name.len() & 31).copied().unwrap_or_default();
         name.last()
@@ -26,7 +26,7 @@ impl Shapes {
     }
 }
 
-/// The bit that stands for a character, without case; all that are no letters share one.
+/// Returns the bit that stands for a character, without case; all that are no letters share one.
 pub(super) const fn character_bit(byte: u8) -> u32 {
     if byte.is_ascii_alphabetic() {
         1 << (byte & 31)

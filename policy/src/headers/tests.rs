@@ -3,13 +3,17 @@ use crate::decide::double::{claims, permit};
 use alloc::format;
 use alloc::vec;
 
+/// The default preset and one header more.
+fn settings(name: HeaderName, claim: &str) -> HeaderSettings {
+    HeaderSettings {
+        claims: vec![(name, claim.into())],
+        ..HeaderSettings::of(Preset::Gatepost, "wiki")
+    }
+}
+
 fn rules() -> HeaderRules {
     let department = HeaderName::new("x-department").expect("name");
-    HeaderRules::new(
-        Preset::Gatepost,
-        "wiki",
-        vec![(department, "department".into())],
-    )
+    HeaderRules::new(settings(department, "department"))
 }
 
 fn value(claims: &Claims, header: &str) -> Option<String> {
@@ -95,7 +99,7 @@ fn no_group_reads_as_two() {
 #[test]
 fn a_header_set_by_name_replaces_the_presets() {
     let name = HeaderName::new("x-auth-USERNAME").expect("name");
-    let rules = HeaderRules::new(Preset::Gatepost, "wiki", vec![(name, "email".into())]);
+    let rules = HeaderRules::new(settings(name, "email"));
     permit(&claims("a@b.example"), |permit| {
         let found: Vec<_> = rules
             .render(permit)
@@ -141,12 +145,12 @@ fn names_http_acts_on_cannot_carry_an_identity() {
     }
 }
 
-/// Row A9: an application that was set up for another system believes that one's headers.
+/// Row A9: an application that was set up for another system trusts that system's headers.
 #[test]
-fn what_other_systems_say_is_no_clients_to_say_with_any_preset() {
+fn a_client_names_no_user_by_other_systems_headers_with_any_preset() {
     for preset in [Preset::Gatepost, Preset::Authentik, Preset::None] {
-        let rules = HeaderRules::new(preset, "wiki", Vec::new());
-        for name in believed::USUAL {
+        let rules = HeaderRules::new(HeaderSettings::of(preset, "wiki"));
+        for name in other_systems::USUAL {
             assert!(rules.owns(name.as_bytes()), "{name} with {preset:?}");
         }
         for name in [
@@ -190,9 +194,12 @@ fn groups_go_out_in_the_form_of_oauth2_proxy_too() {
 }
 
 #[test]
-fn a_header_that_is_kept_is_left_alone() {
-    let kept = HeaderName::new("cf-access-jwt-assertion").expect("name");
-    let rules = rules().keeping(vec![kept]);
+fn a_header_that_passes_through_is_not_ours_unless_it_is_set() {
+    let name = |text| HeaderName::new(text).expect("name");
+    let rules = HeaderRules::new(HeaderSettings {
+        pass_through: vec![name("cf-access-jwt-assertion"), name("x-department")],
+        ..settings(name("x-department"), "department")
+    });
     assert!(!rules.owns(b"Cf-Access-Jwt-Assertion"));
     assert!(rules.owns(b"Cf-Access-Authenticated-User-Email"));
     assert!(rules.owns(b"X-Department"));
@@ -202,7 +209,9 @@ fn a_header_that_is_kept_is_left_alone() {
 #[test]
 fn a_constant_header_is_ours_whatever_its_length() {
     let name = HeaderName::new("X-A-Name-Of-Quite-Another-Length-Than-All").expect("name");
-    let rules = HeaderRules::new(Preset::None, "wiki", Vec::new());
-    let rules = rules.with_constant(name.clone(), "1");
+    let rules = HeaderRules::new(HeaderSettings {
+        constants: vec![(name.clone(), "1".into())],
+        ..HeaderSettings::of(Preset::None, "wiki")
+    });
     assert!(rules.owns(name.as_str().as_bytes()));
 }

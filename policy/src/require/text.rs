@@ -1,4 +1,4 @@
-//! A rule as the text of a header: how a proxy tells the outpost what else must hold.
+//! A rule as the text of a header, in which a proxy sends the outpost the rule that must hold too.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use core::fmt;
 use super::{Condition, Require};
 use crate::percent;
 
-/// A text that is not a rule's.
+/// A text that is not a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidRule;
 
@@ -20,8 +20,9 @@ impl fmt::Display for InvalidRule {
 impl core::error::Error for InvalidRule {}
 
 impl Require {
-    /// The rule as a text that fits a header, like `any=group:staff&all=emailDomain:example.com`,
-    /// names percent-encoded (RFC 3986 §2.1); `None` for the rule that admits everyone.
+    /// Returns the rule as a text that fits a header, like
+    /// `any=group:staff&all=emailDomain:example.com`, names percent-encoded (RFC 3986 §2.1); `None`
+    /// for the rule that admits everyone.
     pub fn to_text(&self) -> Option<String> {
         let mut text = String::new();
         let any = self.any.iter().map(|condition| ("any", condition));
@@ -39,8 +40,8 @@ impl Require {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The rule as people read it, like `group:staff | group:board & emailDomain:example.com`;
-    /// `None` for the rule that admits everyone.
+    /// Returns the rule as people read it, like `group:staff | group:board &
+    /// emailDomain:example.com`; `None` for the rule that admits every user.
     pub fn in_words(&self) -> Option<String> {
         let words = |conditions: &[Condition], between: &str| {
             let words = conditions.iter().map(|condition| {
@@ -58,7 +59,7 @@ impl Require {
         (!parts.is_empty()).then(|| parts.join(" & "))
     }
 
-    /// The rule of a text that [`Self::to_text`] wrote.
+    /// Returns the rule of a text that [`Self::to_text`] wrote.
     ///
     /// # Errors
     ///

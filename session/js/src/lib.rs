@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_is_none_is_no_session() {
+    fn an_invalid_time_is_no_session() {
         let vectors: Value = serde_json::from_str(VECTORS).unwrap();
         let valid = &vectors["cases"][0];
         let reader = CookieReader::new(

@@ -25,7 +25,7 @@ const wrongOptions = [
   ['key without id', { keys: [SECRET] }, /^keys: key 1 has no key id/],
   ['key that is no base64', { keys: `a:!${SECRET}` }, /^keys: key `a` is not base64/],
   ['short key', { keys: 'a:c2hvcnQ=' }, /^keys: key `a` has 5 bytes: expected 32 or more/],
-  ['key id twice', { keys: [vectors.keys[0], vectors.keys[0]] }, /stands twice/],
+  ['key id twice', { keys: [vectors.keys[0], vectors.keys[0]] }, /is repeated/],
   ['no audience', { audience: undefined }, /^audience: expected text, got nothing/],
   ['empty audience', { audience: '' }, /^audience: expected text, got an empty one/],
   ['audience with a space', { audience: 'a b' }, /^audience: not an application name/],

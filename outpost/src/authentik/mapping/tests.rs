@@ -78,13 +78,13 @@ fn a_single_application_is_what_authentik_says() {
     let own = application.authentik.as_ref().expect("authentik's");
     assert_eq!(own.lifetime, Some(3601));
     let machines = application.machines.as_ref().expect("intercepts");
-    assert!(application.policy.machines.bearer && application.policy.machines.basic);
+    assert!(application.policy.machine_clients.bearer && application.policy.machine_clients.basic);
     assert!(machines.tokens.introspect);
     let changed = map_all(vec![provider(json!({"intercept_header_auth": false}))], &[]);
     let [kept_out] = &changed.applications[..] else {
         panic!("one application")
     };
-    assert!(kept_out.machines.is_none() && !kept_out.policy.machines.any());
+    assert!(kept_out.machines.is_none() && !kept_out.policy.machine_clients.any());
     assert_eq!(client.client_id.as_str(), "id-of-wiki");
     let scopes: Vec<&str> = client.scopes.iter().map(|scope| scope.as_str()).collect();
     assert_eq!(scopes, ["ak_proxy", "email", "profile"]);

@@ -1,7 +1,7 @@
 //! The keys of an application.
 
 use gatepost_policy::config::{self, Fields};
-use gatepost_policy::{Machines, OutpostPrefix};
+use gatepost_policy::{AuthorizationSchemes, OutpostPrefix};
 use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
 
@@ -61,7 +61,7 @@ pub(super) fn application(
         .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
         .collect();
     let policy = config::policy(&mut fields);
-    let machines = machines(&mut fields, policy.machines, providers.as_deref());
+    let machines = machines(&mut fields, policy.machine_clients, providers.as_deref());
     let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
     fields.finish();
     Some(ApplicationSettings {
@@ -103,7 +103,7 @@ const MACHINE_CACHE_SECONDS: u64 = 300;
 /// Reads `machineTokens`.
 fn machines(
     fields: &mut Fields<'_>,
-    schemes: Machines,
+    schemes: AuthorizationSchemes,
     providers: Option<&[String]>,
 ) -> Option<MachineSettings> {
     let mut settings = MachineSettings {

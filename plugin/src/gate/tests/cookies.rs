@@ -41,7 +41,7 @@ fn no_session_of_gateposts_reaches_the_application() {
         // The second time from memory.
         for _ in 0..2 {
             let host = Double::at(NOW).with("Cookie", &sent);
-            assert_eq!(gate.handle(&host), Outcome::Next, "{settings} {sent}");
+            assert_eq!(gate.handle(&host), Flow::Continue, "{settings} {sent}");
             assert_eq!(
                 host.header("Cookie").as_deref(),
                 expected,
@@ -49,7 +49,7 @@ fn no_session_of_gateposts_reaches_the_application() {
             );
         }
         let lines = Double::at(NOW).with("Cookie", &sent).with("Cookie", others);
-        assert_eq!(gate.handle(&lines), Outcome::Next, "{settings} {sent}");
+        assert_eq!(gate.handle(&lines), Flow::Continue, "{settings} {sent}");
         assert_eq!(
             lines.header("Cookie").as_deref(),
             expected,
@@ -90,7 +90,7 @@ fn a_session_that_is_over_hides_none_behind_it() {
         let mut gate = gate(settings.clone());
         for _ in 0..2 {
             let host = Double::at(NOW).with("Cookie", &sent);
-            assert_eq!(gate.handle(&host), Outcome::Next, "{sent}");
+            assert_eq!(gate.handle(&host), Flow::Continue, "{sent}");
             assert_eq!(
                 host.header("X-Auth-Username").as_deref(),
                 Some("user3"),
@@ -104,7 +104,7 @@ fn a_session_that_is_over_hides_none_behind_it() {
     let mut gate = gate(settings);
     for (seconds, user) in [(0, "user4"), (9, "user4"), (10, "user3"), (11, "user3")] {
         let host = Double::at(NOW + seconds).with("Cookie", &sent);
-        assert_eq!(gate.handle(&host), Outcome::Next, "after {seconds} s");
+        assert_eq!(gate.handle(&host), Flow::Continue, "after {seconds} s");
         assert_eq!(
             host.header("X-Auth-Username").as_deref(),
             Some(user),

@@ -23,7 +23,7 @@ impl Followed {
             let mut files = host.files.borrow_mut();
             files.insert("/keys/revoked".into(), file.to_vec());
         }
-        let passes = self.gate.handle(&host) == Outcome::Next;
+        let passes = self.gate.handle(&host) == Flow::Continue;
         (passes, host.log.take().join(" "))
     }
 }
@@ -39,7 +39,7 @@ fn session(number: u8) -> Claims {
 fn a_revoked_session_is_refused_within_seconds() {
     let other = session(9);
     let mut list = RevokedList::new();
-    let nobody = list.to_bytes(1);
+    let empty = list.to_bytes(1);
     list.add_session(&claims().sid);
     let one = list.to_bytes(2);
 
@@ -50,7 +50,7 @@ fn a_revoked_session_is_refused_within_seconds() {
         passes && log.contains("cannot be read") && log.contains("end with their windows"),
         "no file yet: {log}"
     );
-    assert_eq!(handle(2, Some(&nobody), &claims()), (true, String::new()));
+    assert_eq!(handle(2, Some(&empty), &claims()), (true, String::new()));
     assert!(
         handle(3, Some(&one), &claims()).0,
         "looked at every two seconds"
@@ -59,7 +59,7 @@ fn a_revoked_session_is_refused_within_seconds() {
     assert!(!handle(5, Some(&one), &claims()).0);
     assert!(handle(5, Some(&one), &other).0, "others are not touched");
     assert!(
-        handle(6, Some(&nobody), &claims()).0,
+        handle(6, Some(&empty), &claims()).0,
         "an entry that has gone counts no more"
     );
 
@@ -67,14 +67,14 @@ fn a_revoked_session_is_refused_within_seconds() {
     let host = Double::at(NOW)
         .by_script()
         .with("Cookie", &cookie(&claims()));
-    assert_eq!(gate(named).handle(&host), Outcome::Answered);
+    assert_eq!(gate(named).handle(&host), Flow::Responded);
     assert_eq!(host.status(), Some(401));
 }
 
-/// Row B8: a list that was written in part never opens for whom it named, neither those whose lines
+/// Row B8: a list that was written in part never opens for the sessions it named, neither those whose lines
 /// are left nor those whose lines are not.
 #[test]
-fn a_list_that_was_cut_short_opens_for_nobody_in_it() {
+fn a_list_that_was_cut_short_opens_for_no_session_in_it() {
     let mut list = RevokedList::new();
     for number in 0..100 {
         list.add_session(&session(number).sid);
@@ -96,7 +96,7 @@ fn a_list_that_was_cut_short_opens_for_nobody_in_it() {
             let (passes, _) = followed.handle(0, Some(cut), &session(number));
             assert!(!passes, "{number} with {left} bytes left");
         }
-        // Whoever is not in it passes where the part that is left says so.
+        // A session that is not in it passes where the part that is left says so.
         let (passes, log) = followed.handle(2, Some(cut), &free);
         let refused = "sessions that may stand in it are refused";
         assert_eq!(log.contains(refused), !passes, "{log}");
@@ -118,9 +118,9 @@ fn a_list_that_was_cut_short_opens_for_nobody_in_it() {
 
 /// Who was found free of a list stays so until there is another.
 #[test]
-fn whoever_was_cleared_is_not_looked_up_again() {
-    let nobody = RevokedList::new().to_bytes(1);
+fn a_session_that_was_cleared_is_not_looked_up_again() {
+    let empty = RevokedList::new().to_bytes(1);
     let mut followed = Followed::new();
-    assert!(followed.handle(0, Some(&nobody), &session(1)).0);
+    assert!(followed.handle(0, Some(&empty), &session(1)).0);
     assert!(followed.handle(1, None, &session(1)).0);
 }

@@ -5,7 +5,7 @@ use super::*;
 /// What says "allowed" for the application `wiki` with [`KEY_A`].
 pub(super) const WORD_A: &str = "xp0El6QSAkO_2ZccmXn_AA";
 
-/// Row A10: a router that the plugin is not in front of lets nobody in by a word of their own.
+/// Row A10: a router that the plugin is not in front of lets no client in by a word that it made up.
 #[test]
 fn the_word_for_allowed_is_the_keys_or_the_operators() {
     let said = |settings: serde_json::Value| {
@@ -16,7 +16,7 @@ fn the_word_for_allowed_is_the_keys_or_the_operators() {
             .with("Cookie", &cookie(&claims()))
             .with("X-Gatepost-Verdict", WORD_A);
         let outcome = Gate::new(all.to_string().as_bytes(), &host).handle(&host);
-        assert_eq!(outcome, Outcome::Next, "{all}");
+        assert_eq!(outcome, Flow::Continue, "{all}");
         host.header("X-Gatepost-Verdict")
     };
     assert_eq!(said(json!({})).as_deref(), Some(WORD_A));
@@ -27,10 +27,13 @@ fn the_word_for_allowed_is_the_keys_or_the_operators() {
     let own = "a-word-of-the-operators-own";
     assert_eq!(said(json!({"verdict": own})).as_deref(), Some(own));
     // A public path passes without a session by the same word.
-    let nobody = Double::at(NOW);
+    let anonymous = Double::at(NOW);
     let mut gate = gate(json!({"fallback": "route", "public": "/*"}));
-    assert_eq!(gate.handle(&nobody), Outcome::Next);
-    assert_eq!(nobody.header("X-Gatepost-Verdict").as_deref(), Some(WORD_A));
+    assert_eq!(gate.handle(&anonymous), Flow::Continue);
+    assert_eq!(
+        anonymous.header("X-Gatepost-Verdict").as_deref(),
+        Some(WORD_A)
+    );
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn a_word_that_can_be_guessed_is_refused() {
         let settings = json!({"application": "wiki", "keys": KEY_A, "verdict": word}).to_string();
         let host = Double::at(NOW);
         let outcome = Gate::new(settings.as_bytes(), &host).handle(&host);
-        assert_eq!(outcome, Outcome::Answered, "{word}");
+        assert_eq!(outcome, Flow::Responded, "{word}");
         let log = host.log.borrow().join(" ");
         assert!(log.contains("verdict: expected 22 to 128"), "{log}");
     }
@@ -84,14 +87,14 @@ fn every_request_goes_on_with_its_verdict() {
             .with("X-Auth-Username", "mallory");
         assert_eq!(
             gate(settings.clone()).handle(&host),
-            Outcome::Next,
+            Flow::Continue,
             "{verdict}"
         );
         let said = host.header("X-Gatepost-Verdict");
         let expected = if verdict == "allow" { WORD_A } else { verdict };
         assert_eq!(said.as_deref(), Some(expected), "{verdict}");
         assert_eq!(host.header("x_gatepost_verdict"), None, "{verdict}");
-        // Whoever decides in the plugin's place has to know its rule.
+        // The outpost decides in the plugin's place, so it has to know the plugin's rule.
         let rule = host.header("X-Gatepost-Require");
         let expected = (verdict != "allow").then_some("any=group:staff");
         assert_eq!(rule.as_deref(), expected, "{verdict}");
@@ -108,7 +111,7 @@ fn every_request_goes_on_with_its_verdict() {
 
 /// Signing out takes the session's cookie, which the application must not see.
 #[test]
-fn whoever_goes_to_the_outpost_takes_the_session_along() {
+fn a_request_for_the_outpost_takes_the_session_along() {
     for public in [json!([]), json!(["/*"])] {
         let settings = json!({"fallback": "route", "public": public});
         for (target, verdict) in [
@@ -120,7 +123,7 @@ fn whoever_goes_to_the_outpost_takes_the_session_along() {
             let host = Double::at(NOW)
                 .to("GET", target)
                 .with("Cookie", &cookie(&claims()));
-            assert_eq!(gate(settings.clone()).handle(&host), Outcome::Next);
+            assert_eq!(gate(settings.clone()).handle(&host), Flow::Continue);
             let said = host.header("X-Gatepost-Verdict");
             let expected = if verdict == "allow" { WORD_A } else { verdict };
             assert_eq!(said.as_deref(), Some(expected), "{target}");

@@ -23,7 +23,7 @@ pub(super) fn cookie(application: &Application) -> Result<String, Wrong> {
         iss: application.providers.first().settings().issuer.to_string(),
         sub: "gatepost-check".to_owned(),
         aud: application.audience.to_string(),
-        sid: SessionId::of_nobody(),
+        sid: SessionId::probe(),
         iat: ended,
         exp: ended,
         rnw: ended,

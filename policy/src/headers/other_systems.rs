@@ -1,8 +1,8 @@
-//! Request headers by which other systems tell an application who somebody is.
+//! Request headers by which other systems of this kind tell an application the user's name.
 //!
-//! An application that stood behind one of them before may still believe it, and then a client
-//! would be whoever it says. What an application takes from its clients on purpose
-//! (`X-Auth-Token`, `X-Auth-Key`, `X-User-Id`) is not among them.
+//! An application that stood behind one of them before may still trust them, and then a client could
+//! name any user. Headers that applications take from their clients on purpose (`X-Auth-Token`,
+//! `X-Auth-Key`, `X-User-Id`) are not among them.
 
 use super::same_folded;
 use super::shapes::{Shapes, character_bit};
@@ -109,12 +109,12 @@ const HEADS: [u32; 32] = {
     heads
 };
 
-/// Whether a header of this name is one of [`NAMES`] in some spelling.
+/// Returns whether a header of this name is one of [`NAMES`] in some spelling.
 pub(super) fn is_name(name: &[u8]) -> bool {
     NAMES.iter().any(|own| same_folded(name, own))
 }
 
-/// Whether the name of a header begins as those of a family do, in some spelling.
+/// Returns whether the name of a header begins as those of a family do, in some spelling.
 pub(super) fn has_prefix(name: &[u8]) -> bool {
     let [first, _, third, ..] = name else {
         return false;

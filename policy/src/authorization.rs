@@ -1,4 +1,4 @@
-//! Credentials that stand in for a session where nobody loads pages.
+//! Credentials of machine clients, which stand in for a session.
 
 use core::fmt;
 
@@ -14,7 +14,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The scheme of this name, in any case.
+    /// Returns the scheme of this name, in any case.
     pub fn named(name: &[u8]) -> Option<Self> {
         if name.eq_ignore_ascii_case(b"bearer") {
             Some(Self::Bearer)
@@ -26,16 +26,16 @@ impl Scheme {
     }
 }
 
-/// Which schemes of `Authorization` stand in for a session. By default none.
+/// The schemes of `Authorization` that stand in for a session. By default there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Machines {
+pub struct AuthorizationSchemes {
     /// [`Scheme::Bearer`].
     pub bearer: bool,
     /// [`Scheme::Basic`].
     pub basic: bool,
 }
 
-/// A text that names no scheme.
+/// A text that is not the name of a scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownScheme;
 
@@ -47,29 +47,29 @@ impl fmt::Display for UnknownScheme {
 
 impl core::error::Error for UnknownScheme {}
 
-impl Machines {
+impl AuthorizationSchemes {
     /// Reads the names of schemes.
     ///
     /// # Errors
     ///
-    /// [`UnknownScheme`] when one is none.
+    /// [`UnknownScheme`] for any other name.
     pub fn parse<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self, UnknownScheme> {
-        let mut machines = Self::default();
+        let mut schemes = Self::default();
         for name in names {
             match Scheme::named(name.as_bytes()).ok_or(UnknownScheme)? {
-                Scheme::Bearer => machines.bearer = true,
-                Scheme::Basic => machines.basic = true,
+                Scheme::Bearer => schemes.bearer = true,
+                Scheme::Basic => schemes.basic = true,
             }
         }
-        Ok(machines)
+        Ok(schemes)
     }
 
-    /// Whether there are any.
+    /// Returns whether any scheme is allowed.
     pub fn any(self) -> bool {
         self.bearer || self.basic
     }
 
-    /// Whether this scheme is among them.
+    /// Returns whether this scheme is allowed.
     pub fn allows(self, scheme: Scheme) -> bool {
         match scheme {
             Scheme::Bearer => self.bearer,
@@ -77,7 +77,8 @@ impl Machines {
         }
     }
 
-    /// The scheme of a request's credentials, if it is among them. Whether they hold is not asked.
+    /// Returns the scheme of a request's credentials, if it is among them. Whether they hold is not
+    /// asked.
     ///
     /// The header is not looked at where no scheme is: inside a proxy that would cost a call.
     pub fn scheme_of(self, request: &impl Request) -> Option<Scheme> {

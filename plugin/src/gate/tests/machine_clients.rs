@@ -22,7 +22,7 @@ fn credentials_are_left_to_the_outpost_and_never_beside_a_session() {
         }
         assert_eq!(
             gate(machines.clone()).handle(&host),
-            Outcome::Next,
+            Flow::Continue,
             "{case}"
         );
         let said = host.header("X-Gatepost-Verdict");
@@ -58,7 +58,7 @@ fn nothing_is_asked_of_the_host_about_credentials_that_do_not_count() {
         ),
         ("none allowed", route(""), with(None), false),
         (
-            "nobody's, and some allowed",
+            "no session, and some allowed",
             route("bearer"),
             with(None),
             true,
@@ -75,12 +75,12 @@ fn nothing_is_asked_of_the_host_about_credentials_that_do_not_count() {
 }
 
 #[test]
-fn credentials_that_nobody_can_check_are_refused_and_the_log_says_why() {
+fn credentials_that_cannot_be_checked_are_refused_and_the_log_says_why() {
     let mut gate = gate(json!({"machines": ["bearer"]}));
     let host = Double::at(NOW).with("Authorization", "Bearer a.b.c");
-    assert_eq!(gate.handle(&host), Outcome::Answered);
+    assert_eq!(gate.handle(&host), Flow::Responded);
     assert_eq!(host.status(), Some(401), "also where it accepts a page");
-    assert!(host.answer_header("WWW-Authenticate").is_some());
+    assert!(host.reply_header("WWW-Authenticate").is_some());
     let log = host.log.borrow().join(" ");
     assert!(
         log.contains("`fallback: route`") && !log.contains("a.b.c"),

@@ -1,0 +1,200 @@
+//! The session that a request's cookies carry, and the cookies that the application gets.
+
+use std::rc::Rc;
+
+use gatepost_policy::Unauthenticated;
+use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
+use gatepost_session::{Current, NumericDate};
+
+use super::exchange::scheme;
+use crate::config::Config;
+use crate::host::{Host, Texts};
+use crate::session_cache::{CacheHit, SessionCache, VerifiedSession};
+
+/// The session and the cookies of a request.
+pub(super) struct Presented {
+    /// The session, or why there is none. A session that is not in force only where no other is.
+    pub(super) session: Result<Rc<VerifiedSession>, Unauthenticated>,
+    /// Why the session is not in force.
+    refusal: Option<Unauthenticated>,
+    /// The cookies for the application.
+    pub(super) cookies: Cookies,
+}
+
+impl Presented {
+    /// Returns what a request without cookies has.
+    pub(super) fn nothing() -> Self {
+        Self {
+            session: Err(Unauthenticated::NoCookie),
+            refusal: None,
+            cookies: Cookies::AsSent,
+        }
+    }
+
+    /// Returns the session in force at `now`, or why there is none.
+    pub(super) fn current(
+        &self,
+        now: NumericDate,
+        skew_seconds: u64,
+    ) -> Result<Current<'_>, Unauthenticated> {
+        match (&self.session, self.refusal) {
+            (Err(reason), _) => Err(*reason),
+            (Ok(_), Some(reason)) => Err(reason),
+            (Ok(session), None) => {
+                let current = session.authentic.current(now, skew_seconds);
+                current.map_err(Unauthenticated::Window)
+            }
+        }
+    }
+}
+
+/// The `Cookie` header as the application is to see it.
+#[derive(Clone, Debug)]
+pub(crate) enum Cookies {
+    /// As it came.
+    AsSent,
+    /// Without Gatepost's cookies, so that the application cannot replay them.
+    Only(Rc<[u8]>),
+    /// Removed: there were no other cookies.
+    Removed,
+}
+
+impl Cookies {
+    /// Returns all lines without the cookies to hide, as one.
+    fn without(hide: Hide<'_>, lines: Texts<'_>) -> Self {
+        if !lines.iter().any(|line| hide.any_in(line)) {
+            return Self::AsSent;
+        }
+        let rest: Vec<Vec<u8>> = lines
+            .iter()
+            .filter_map(|line| cookie::strip(line, hide))
+            .collect();
+        if rest.is_empty() {
+            return Self::Removed;
+        }
+        // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
+        Self::Only(rest.join(&b"; "[..]).into())
+    }
+
+    /// Changes the request's header to these cookies.
+    pub(super) fn forward(&self, host: &impl Host) {
+        match self {
+            Self::AsSent => {}
+            Self::Only(rest) => host.set_header("Cookie", rest),
+            Self::Removed => host.remove_header(b"cookie"),
+        }
+    }
+
+    /// Returns how many bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Only(rest) => rest.len(),
+            Self::AsSent | Self::Removed => 0,
+        }
+    }
+}
+
+/// Looks for the session among the cookies; `refusal` says why a session is not in force.
+///
+/// Most requests have the very line that an earlier one had, and then there is nothing to look for.
+pub(super) fn present(
+    config: &Config,
+    sessions: &mut SessionCache,
+    host: &impl Host,
+    mut refusal: impl FnMut(&VerifiedSession) -> Option<Unauthenticated>,
+) -> Presented {
+    let recalled = host.with_header_lines("cookie", |lines| match sessions.recall(lines) {
+        Some(hit) => Ok(hit),
+        None => Err(lines.as_bytes().to_vec()),
+    });
+    let lines = match recalled {
+        Ok(CacheHit { session, cookies }) if refusal(&session).is_none() => {
+            return Presented {
+                session: Ok(session),
+                refusal: None,
+                cookies,
+            };
+        }
+        // Another session of the line may be in force.
+        Ok(_) => host.with_header_lines("cookie", |lines| lines.as_bytes().to_vec()),
+        Err(lines) => lines,
+    };
+    search(config, sessions, host, Texts::new(&lines), &mut refusal)
+}
+
+/// Looks for the session in lines that are not among those remembered.
+fn search(
+    config: &Config,
+    sessions: &mut SessionCache,
+    host: &impl Host,
+    lines: Texts<'_>,
+    refusal: &mut dyn FnMut(&VerifiedSession) -> Option<Unauthenticated>,
+) -> Presented {
+    let (candidates, name) = find_session(config, host, lines);
+    let (session, refusal) = authenticate(sessions, &candidates, refusal);
+    let cookies = Cookies::without(
+        if config.forward_cookie {
+            Hide::AllBut(name)
+        } else {
+            Hide::All(name)
+        },
+        lines,
+    );
+    // The plain name counts on some requests and not on others, whatever the line.
+    if let Ok(session) = &session
+        && *name == config.cookie_name
+    {
+        sessions.remember(session, lines, &cookies);
+    }
+    Presented {
+        session,
+        refusal,
+        cookies,
+    }
+}
+
+/// Returns the values that may be the session, and the cookie's name.
+///
+/// Over plain http a browser refuses the `__Host-` and `__Secure-` names, so the outpost uses a
+/// plain one there. It is read only on requests that came that way: over TLS a neighbouring site
+/// could have set it.
+fn find_session<'l, 'c>(
+    config: &'c Config,
+    host: &impl Host,
+    lines: Texts<'l>,
+) -> (Candidates<'l>, &'c CookieName) {
+    let find = |name| Candidates::find(lines.iter(), name);
+    let found = find(&config.cookie_name);
+    if let Some(plain) = config.plain_cookie_name.as_ref().filter(|_| !found.any()) {
+        let plainly_found = find(plain);
+        if plainly_found.any() && scheme(host) == "http" {
+            return (plainly_found, plain);
+        }
+    }
+    (found, &config.cookie_name)
+}
+
+/// Returns the first session that is in force; else the first that is authentic, and why it is not
+/// in force; else why none is authentic.
+fn authenticate(
+    sessions: &mut SessionCache,
+    candidates: &Candidates<'_>,
+    refusal: &mut dyn FnMut(&VerifiedSession) -> Option<Unauthenticated>,
+) -> (
+    Result<Rc<VerifiedSession>, Unauthenticated>,
+    Option<Unauthenticated>,
+) {
+    let mut best = (Err(Unauthenticated::NoCookie), None);
+    for value in candidates.values() {
+        match sessions.authenticate(&value) {
+            Ok(session) => match refusal(&session) {
+                None => return (Ok(session), None),
+                Some(reason) if best.0.is_err() => best = (Ok(session), Some(reason)),
+                Some(_) => {}
+            },
+            Err(error) if best.0.is_err() => best.0 = Err(Unauthenticated::Invalid(error)),
+            Err(_) => {}
+        }
+    }
+    best
+}

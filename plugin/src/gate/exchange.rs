@@ -1,0 +1,206 @@
+//! What follows from a decision.
+
+use gatepost_policy::{
+    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER,
+    Unauthenticated, VERDICT_HEADER,
+};
+use gatepost_session::WindowError;
+
+use super::{Cookies, Flow, log};
+use crate::config::Config;
+use crate::host::{Host, Level, Reply, View};
+use crate::reply;
+use crate::session_cache::{Rendered, VerifiedSession};
+
+/// A request on which the policy has decided.
+pub(super) struct Exchange<'r, H> {
+    pub(super) config: &'r Config,
+    pub(super) host: &'r H,
+    /// The authentic session, whether or not it is in force.
+    pub(super) session: Option<&'r VerifiedSession>,
+    /// The cookies for the application.
+    pub(super) cookies: &'r Cookies,
+}
+
+impl<H: Host> Exchange<'_, H> {
+    /// Answers without a router behind the plugin (`fallback: redirect`).
+    pub(super) fn answer(&self, decision: Decision<'_>) -> Flow {
+        match decision {
+            Decision::Allow(permit) => self.admit(&permit),
+            Decision::Renew(permit) => match self.presentation() {
+                Presentation::PageLoad => self.respond(reply::redirect(self.sign_in_url())),
+                Presentation::Form | Presentation::Data => self.admit(&permit),
+            },
+            Decision::SignIn(reason) => {
+                self.log_refusal(&reason);
+                self.require_sign_in(self.presentation())
+            }
+            Decision::Defer(Deferral::MoreGroups) => self.require_sign_in(self.presentation()),
+            Decision::Defer(Deferral::Authorization) => {
+                let message =
+                    "credentials cannot be checked here: `machines` needs `fallback: route`";
+                log(self.config, self.host, Level::Warn, message);
+                // A machine client sent them, whatever it accepts: a sign-in page does not help it.
+                self.require_sign_in(Presentation::Data)
+            }
+            Decision::Deny(denial) => {
+                self.log_denial(&denial);
+                let outpost = self.config.sign_in.base();
+                let application = &self.config.application;
+                let how = self.presentation();
+                self.respond(reply::denied(how, &denial, application, &outpost))
+            }
+            Decision::MethodNotAllowed => self.respond(reply::method_not_allowed()),
+        }
+    }
+
+    /// Hands the request on with its verdict, for the routers behind the plugin
+    /// (`fallback: route`); `verdicts` are the words for "allowed".
+    pub(super) fn route(&self, decision: &Decision<'_>, verdicts: &[String]) -> Flow {
+        match decision {
+            // A signed-in user who goes to the outpost needs the session's cookie there.
+            Decision::Allow(_) if self.is_for_the_outpost() => self.hand_over(OUTPOST_VERDICT),
+            Decision::Allow(permit) => {
+                for word in verdicts {
+                    self.host.add_header(VERDICT_HEADER, word.as_bytes());
+                }
+                self.admit(permit)
+            }
+            Decision::Renew(_) | Decision::SignIn(_) | Decision::Deny(_) | Decision::Defer(_) => {
+                self.hand_over(decision.verdict())
+            }
+            Decision::MethodNotAllowed => self.respond(reply::method_not_allowed()),
+        }
+    }
+
+    /// Returns whether `gatepost check` has signed the session, to see whether the plugin has the
+    /// outpost's keys and rule.
+    pub(super) fn is_probe(&self) -> bool {
+        self.session
+            .is_some_and(|session| session.authentic.session_id().is_probe())
+    }
+
+    /// Answers `gatepost check`.
+    pub(super) fn answer_probe(&self) -> Flow {
+        let rule = self.config.rule_text.as_deref().unwrap_or_default();
+        let application = &self.config.application;
+        self.respond(reply::unauthenticated(
+            application,
+            &self.start(),
+            Some(rule),
+        ))
+    }
+
+    /// Prepares a permitted request for the application.
+    fn admit(&self, permit: &Permit<'_>) -> Flow {
+        self.set_identity(permit);
+        self.cookies.forward(self.host);
+        Flow::Continue
+    }
+
+    /// Sends the request on to the outpost, which decides in the plugin's place.
+    fn hand_over(&self, verdict: &str) -> Flow {
+        self.host.set_header(VERDICT_HEADER, verdict.as_bytes());
+        if let Some(rule) = &self.config.rule_text {
+            // The outpost's own rule may admit more users.
+            self.host.set_header(RULE_HEADER, rule.as_bytes());
+        }
+        Flow::Continue
+    }
+
+    fn respond(&self, reply: Reply) -> Flow {
+        self.host.respond(reply);
+        Flow::Responded
+    }
+
+    fn set_identity(&self, permit: &Permit<'_>) {
+        let render = || {
+            let headers = self.config.headers.render(permit);
+            let rendered = headers.map(|(name, value)| Rendered {
+                name: name.as_str().into(),
+                value: value.as_bytes().into(),
+            });
+            rendered.collect()
+        };
+        // A request may pass without an identity although its cookie is authentic.
+        if let (Some(session), Some(_)) = (self.session, permit.identity()) {
+            for header in session.headers.get_or_init(render) {
+                self.host.set_header(&header.name, &header.value);
+            }
+        }
+    }
+
+    /// Answers a request without a session in force.
+    fn require_sign_in(&self, how: Presentation) -> Flow {
+        if self.is_for_the_outpost() {
+            let prefix = self.config.sign_in.prefix();
+            let message =
+                format!("a request for {prefix} reached the plugin: route it to the outpost");
+            log(self.config, self.host, Level::Error, &message);
+            return self.respond(reply::misrouted(prefix.as_str()));
+        }
+        self.respond(match how {
+            Presentation::PageLoad => reply::redirect(self.sign_in_url()),
+            Presentation::Form => reply::not_delivered(&self.start()),
+            Presentation::Data => {
+                reply::unauthenticated(&self.config.application, &self.start(), None)
+            }
+        })
+    }
+
+    fn presentation(&self) -> Presentation {
+        Presentation::of(&View(self.host))
+    }
+
+    /// Returns whether a request is for the outpost's own paths.
+    fn is_for_the_outpost(&self) -> bool {
+        let prefix = self.config.sign_in.prefix();
+        prefix.contains(&self.host.target())
+    }
+
+    /// Returns the URL at which a user signs in.
+    fn start(&self) -> String {
+        format!("{}/start", self.config.sign_in.base())
+    }
+
+    /// Returns the URL at which this page load signs in, and which leads back to it.
+    fn sign_in_url(&self) -> String {
+        let origin = || {
+            let name = first_line(self.host, "host").unwrap_or_default();
+            format!("{}://{}", scheme(self.host), String::from_utf8_lossy(&name))
+        };
+        self.config.sign_in.url(origin, &self.host.target())
+    }
+
+    fn log_refusal(&self, reason: &Unauthenticated) {
+        let level = match reason {
+            Unauthenticated::NoCookie | Unauthenticated::Revoked => Level::Debug,
+            // A client made it up, or the keys differ: worth seeing. A window that has not begun
+            // says that a clock is wrong.
+            Unauthenticated::Invalid(_) => Level::Info,
+            Unauthenticated::Window(WindowError::NotYet) => Level::Warn,
+            Unauthenticated::Window(_) => Level::Debug,
+        };
+        log(self.config, self.host, level, &reason.to_string());
+    }
+
+    /// Logs the groups, which an operator compares with the rule: names differ by a letter.
+    fn log_denial(&self, denial: &Denial<'_>) {
+        let groups = denial.identity().groups.join(", ");
+        let message = format!("signed in, but `require` does not admit: groups {groups}");
+        log(self.config, self.host, Level::Debug, &message);
+    }
+}
+
+/// Returns the scheme that the browser used, as the proxy says it. WebSockets have schemes of their
+/// own there.
+pub(super) fn scheme(host: &impl Host) -> &'static str {
+    match first_line(host, "x-forwarded-proto").as_deref() {
+        Some(b"http" | b"ws") => "http",
+        _ => "https",
+    }
+}
+
+fn first_line(host: &impl Host, name: &str) -> Option<Vec<u8>> {
+    host.with_header_lines(name, |lines| lines.iter().next().map(<[u8]>::to_vec))
+}
