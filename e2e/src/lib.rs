@@ -16,8 +16,10 @@
 //! # anyhow::Ok(())
 //! ```
 //!
-//! The parts that it starts are looked up, and on request installed, by [`tools`].
+//! Outpost and plugin are built by [`built`]; the other parts are looked up, and on request
+//! installed, by [`tools`].
 
+pub mod built;
 pub mod clients;
 pub mod doubles;
 pub mod forge;

@@ -22,7 +22,7 @@ use crate::doubles::upstream::{Seen, Upstream};
 use crate::keys::Keys;
 use crate::programs::Service;
 use crate::programs::ports;
-use crate::{layout, settings, stack};
+use crate::{built, layout, settings, stack};
 
 pub use self::compose::Compose;
 
@@ -232,7 +232,7 @@ impl SiteBuilder {
         settings::write(&file, &config)?;
         let program = match self.outpost_program {
             Some(program) => program,
-            None => layout::outpost_binary()?,
+            None => built::outpost()?,
         };
         let outpost = stack::outpost(program, &file, ports.outpost, &logs)?
             .answering(stack::readiness(ports.metrics)?, StatusCode::OK);
@@ -317,7 +317,7 @@ impl Site {
     ///
     /// When it is not built, or what it prints is no text.
     pub fn gatepost(&self, arguments: &[&str]) -> Result<(String, bool)> {
-        let output = Command::new(layout::outpost_binary()?)
+        let output = Command::new(built::outpost()?)
             .args(arguments)
             .arg("--config")
             .arg(self.folder.path().join("gatepost.yaml"))

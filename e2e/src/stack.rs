@@ -20,7 +20,7 @@ use crate::programs::Service;
 use crate::doubles::provider;
 use crate::doubles::upstream::{Seen, Upstream};
 use crate::programs::ports;
-use crate::{layout, settings};
+use crate::{built, layout, settings};
 
 use self::traefik::{Folder, Route};
 
@@ -365,7 +365,7 @@ impl Builder {
         let config = folder.path().join("gatepost.yaml");
         let settings = self.outpost_config(ports, &keys, &origins, folder.path())?;
         settings::write(&config, &settings)?;
-        let program = layout::outpost_binary()?;
+        let program = built::outpost()?;
         let clock = self.outpost_clock.as_ref();
         let mut outpost = outpost_by(clock, program, &config, ports.outpost, &logs)?;
         if !self.provider_down {

@@ -21,8 +21,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use gatepost_e2e::layout;
 use gatepost_e2e::tools::{Packaged, Tool as _, Traefik, Wrk};
+use gatepost_e2e::{built, layout};
 use serde_json::json;
 
 use self::contender::{Contender, Running, Scene, compile_empty_guest};
@@ -43,9 +43,6 @@ pub(crate) struct Arguments {
     /// Puts table and chart into docs/
     #[arg(long)]
     write_docs: bool,
-    /// Measure the plugin and the outpost as they are already built
-    #[arg(long)]
-    no_build: bool,
     /// Only these measurements; without this, all
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Section>,
@@ -84,16 +81,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::demo()?;
     Wrk.ensure()?;
     Packaged::Nginx.ensure()?;
-    if !arguments.no_build {
-        build::default_plugin()?;
-        build::release_outpost()?;
-    }
+    build::release_outpost()?;
     let mut report = Report {
         machine: usage::machine()?,
         versions: versions(arguments.peers)?,
         rounds: arguments.rounds,
         seconds: arguments.seconds,
-        plugin_bytes: fs::metadata(layout::plugin_wasm()?)?.len(),
+        plugin_bytes: fs::metadata(built::plugin()?)?.len(),
         ..Report::default()
     };
     if chosen(Section::Guest) {

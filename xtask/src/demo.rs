@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Ports, Stack, ports};
+use gatepost_e2e::{Ports, Stack, built, ports};
 
-use crate::{build, setup};
+use crate::setup;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -29,10 +29,9 @@ const WATCH: Duration = Duration::from_millis(500);
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let interrupted = on_interrupt()?;
     setup::demo()?;
-    eprintln!("Building the plugin …");
-    build::default_plugin()?;
-    eprintln!("Building the outpost …");
-    build::outpost()?;
+    eprintln!("Building plugin and outpost …");
+    built::plugin()?;
+    built::outpost()?;
     eprintln!("Starting provider, outpost, Traefik and app …");
     let stack = Stack::builder()
         .name("demo")

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::layout;
 use gatepost_e2e::tools::{StaticToolchain, Tool as _, cargo};
+use gatepost_e2e::{built, layout};
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::build;
+use crate::setup;
 
 /// The version of the tool that lists what a program is made of.
 const CYCLONEDX: &str = "0.5.9";
@@ -41,7 +41,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     fs::create_dir_all(&folder)?;
     let version = env!("CARGO_PKG_VERSION");
 
-    let plugin = build::default_plugin()?;
+    setup::plugin(None)?;
+    let plugin = built::plugin()?;
     let for_catalog = folder.join(format!("gatepost-plugin-{version}.zip"));
     archive(&for_catalog, &plugin)?;
     let mut archives = vec![for_catalog];
@@ -91,7 +92,7 @@ fn outpost(folder: &Path, version: &str, target: Option<&str>) -> Result<PathBuf
         None => host()?,
     };
     command.args(["--target", &target]);
-    build::run(&mut command)?;
+    built::run(&mut command)?;
     let built = layout::target_dir().join(&target);
     let path = folder.join(format!("gatepost-{version}-{target}"));
     fs::copy(built.join("release/gatepost"), &path)?;
@@ -148,7 +149,7 @@ fn components(folder: &Path, version: &str, arguments: &Arguments) -> Result<Vec
             continue;
         }
         let file = format!("{name}-{version}.cdx");
-        build::run(
+        built::run(
             Command::new(&tool)
                 .args(["cyclonedx", "--format", "json", "--spec-version", "1.5"])
                 .args(["--no-build-deps", "--override-filename", &file])
@@ -208,7 +209,7 @@ fn cyclonedx() -> Result<PathBuf> {
     let program = root.join("bin/cargo-cyclonedx");
     if !program.is_file() {
         eprintln!("Installing cargo-cyclonedx {CYCLONEDX} …");
-        build::run(
+        built::run(
             cargo(&["install", "--quiet", "--locked", "cargo-cyclonedx"])
                 .args(["--version", CYCLONEDX, "--root"])
                 .arg(&root),

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use gatepost_e2e::layout;
 use gatepost_e2e::tools::cargo;
 
-use crate::build::run;
+use gatepost_e2e::built::run;
 
 /// The fuzz targets, in `fuzz/fuzz_targets/`.
 const TARGETS: &[&str] = &[

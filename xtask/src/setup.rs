@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Chromium, Envoy, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Tool as _,
+    Chromium, Envoy, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source, Tool as _,
     Traefik, WasmToolchain,
 };
 
 /// What the demo needs.
 pub(crate) fn demo() -> Result<()> {
+    plugin(None)?;
     Traefik.ensure()?;
     OldestTraefik.ensure()?;
     Node.ensure()?;
@@ -15,16 +16,16 @@ pub(crate) fn demo() -> Result<()> {
     Ok(())
 }
 
-/// What building the plugin needs.
-pub(crate) fn plugin() -> Result<()> {
-    WasmToolchain::ANY.ensure()?;
+/// What building the plugin needs, with the compiler from this source or from any.
+pub(crate) fn plugin(source: Option<Source>) -> Result<()> {
+    WasmToolchain { source }.ensure()?;
     NodePackages::wasm_opt().ensure()?;
     Ok(())
 }
 
 /// What building and testing the session in JavaScript needs.
-pub(crate) fn js() -> Result<()> {
-    plugin()?;
+pub(crate) fn js(source: Option<Source>) -> Result<()> {
+    plugin(source)?;
     NodePackages::session_js().ensure()?;
     NodePackages::js_runtimes().ensure()?;
     Chromium.ensure()?;
@@ -33,7 +34,7 @@ pub(crate) fn js() -> Result<()> {
 
 /// What the tests need: all of it, with the compiler for the plugin.
 pub(crate) fn everything() -> Result<()> {
-    js()?;
+    js(None)?;
     demo()?;
     NodePackages::browser().ensure()?;
     for proxy in Packaged::ALL {

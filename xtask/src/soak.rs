@@ -57,9 +57,6 @@ pub(crate) struct Arguments {
     /// Writes every figure to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Use the plugin and the outpost as they are already built
-    #[arg(long)]
-    no_build: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -87,10 +84,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     setup::demo()?;
     Packaged::Redis.ensure()?;
     Faketime.ensure()?;
-    if !arguments.no_build {
-        build::default_plugin()?;
-        build::outpost()?;
-    }
     build::fill_store()?;
     let stores: Vec<Store> = Store::ALL
         .into_iter()

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain, cargo};
 
 use self::counts::Counts;
-use crate::{build, js, setup};
+use crate::{js, setup};
 
 /// The suites of end-to-end tests: test programs of `gatepost-e2e`.
 const E2E_SUITES: &[&str] = &[
@@ -148,18 +148,15 @@ impl Section {
             ),
             Self::Unit => tests(cargo_test().args(filter)),
             Self::Guest => {
-                build::default_plugin()?;
+                setup::plugin(None)?;
                 tests(&mut ignored_tests(GUEST_SUITE, filter))
             }
             Self::Js => {
-                js::build(None)?;
+                setup::js(None)?;
                 tests(&mut js::test_command(filter)?)
             }
             Self::E2e(suite) => {
                 setup::everything()?;
-                build::default_plugin()?;
-                build::outpost()?;
-                js::build(None)?;
                 tests(&mut ignored_tests(suite, filter))
             }
         }

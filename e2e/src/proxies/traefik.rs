@@ -9,7 +9,7 @@ use crate::programs::Service;
 use crate::site::Compose;
 use crate::site::Site;
 use crate::tools::{self, Tool as _};
-use crate::{layout, settings};
+use crate::{built, layout, settings};
 
 /// Traefik, with or without the plugin, as its static configuration says.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ fn folder(site: &Site) -> Result<PathBuf> {
 fn lay_out_plugin(folder: &Path) -> Result<()> {
     let plugin = folder.join("plugins-local/src/github.com/gatepost/gatepost");
     fs::create_dir_all(&plugin)?;
-    fs::copy(layout::plugin_wasm()?, plugin.join("plugin.wasm"))?;
+    fs::copy(built::plugin()?, plugin.join("plugin.wasm"))?;
     fs::copy(
         layout::root().join(".traefik.yml"),
         plugin.join(".traefik.yml"),

@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
-use crate::layout;
 use crate::programs::Service;
 use crate::settings;
 use crate::tools::{Tool as _, Traefik};
+use crate::{built, layout};
 
 /// What Traefik routes for one application.
 pub(crate) struct Route<'a> {
@@ -41,7 +41,7 @@ impl Folder {
         for folder in [&plugin, &dynamic] {
             fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         }
-        copy(&layout::plugin_wasm()?, &plugin.join("plugin.wasm"))?;
+        copy(&built::plugin()?, &plugin.join("plugin.wasm"))?;
         copy(
             &layout::root().join(".traefik.yml"),
             &plugin.join(".traefik.yml"),

@@ -85,7 +85,8 @@ impl NodePackages {
         self.folder().join("node_modules/.gatepost-lock.json")
     }
 
-    fn lock_file(self) -> PathBuf {
+    /// The file that names every package with its version.
+    pub(crate) fn lock_file(self) -> PathBuf {
         self.folder().join("package-lock.json")
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{
-    Answer, Application, ApplicationSpec, Client, Process, Stack, forge, layout, ports, until,
+    Answer, Application, ApplicationSpec, Client, Process, Stack, built, forge, layout, ports,
+    until,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ impl World {
 
 /// `session/js/examples/express.mjs`, on this port.
 fn start_app(stack: &Stack, port: u16, direct: &Url) -> Result<Process> {
-    let package = layout::session_js()?;
+    let package = built::session_js()?;
     let mut command = Command::new("node");
     command
         .arg("examples/express.mjs")

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{ApplicationSpec, Client, Stack, layout, until};
+use gatepost_e2e::{ApplicationSpec, Client, Stack, built, until};
 use gatepost_session::SessionId;
 use gatepost_signing::RevokedList;
 use reqwest::{Method, StatusCode};
@@ -125,7 +125,7 @@ fn an_operator_lists_and_ends_sessions_of_the_running_outpost() -> Result<()> {
     alice.sign_in(&page, &ALICE)?;
     let config = stack.folder().join("gatepost.yaml");
     let run = |arguments: &[&str]| -> Result<String> {
-        let mut command = Command::new(layout::outpost_binary()?);
+        let mut command = Command::new(built::outpost()?);
         command.arg("session").args(arguments).arg("--config");
         let output = command.arg(&config).output()?;
         let errors = String::from_utf8_lossy(&output.stderr);

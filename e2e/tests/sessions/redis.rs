@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Process, Redis, Stack, layout, ports, until};
+use gatepost_e2e::{Client, Process, Redis, Stack, built, ports, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -256,7 +256,7 @@ fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
         let url = format!("redis://gate:open@127.0.0.1:{}", redis.port());
         let stack = Stack::builder().outpost(&settings(&url)).start()?;
         let advice = format!("maxmemory-policy {policy}");
-        let mut command = Command::new(layout::outpost_binary()?);
+        let mut command = Command::new(built::outpost()?);
         command.arg("check").arg("--config");
         let output = command.arg(stack.folder().join("gatepost.yaml")).output()?;
         let checked = String::from_utf8_lossy(&output.stdout).into_owned();

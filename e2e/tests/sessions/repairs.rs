@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Redis, Stack, layout, until};
+use gatepost_e2e::{Client, Redis, Stack, built, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn is_refused(stack: &Stack, client: &Client) -> Result<()> {
 }
 
 fn gatepost(stack: &Stack, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(layout::outpost_binary()?);
+    let mut command = Command::new(built::outpost()?);
     command.arg("session").args(arguments).arg("--config");
     let output = command.arg(stack.folder().join("gatepost.yaml")).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Process, Redis, Stack, layout, ports, until};
+use gatepost_e2e::{Client, Process, Redis, Stack, built, layout, ports, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ fn start(session: &Value) -> Result<Replicas> {
     });
     let file = folder.path().join("second.yaml");
     fs::write(&file, config.to_string())?;
-    let mut command = Command::new(layout::outpost_binary()?);
+    let mut command = Command::new(built::outpost()?);
     command.arg("serve").arg("--config").arg(&file);
     let log = layout::artefacts_dir().join(format!("second-outpost-{port}.log"));
     let mut second = Process::spawn("outpost", &command, &log)?;

@@ -5,6 +5,8 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use wasmi::{Caller, Config, Engine, Error, Extern, Linker, Memory, Module, Store, TypedFunc};
 
@@ -26,7 +28,7 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Reads what `cargo xtask plugin` built.
+    /// Reads the built plugin.
     pub(crate) fn built() -> Self {
         Self::read(&Config::default())
     }
@@ -37,13 +39,9 @@ impl Plugin {
     }
 
     fn read(config: &Config) -> Self {
-        let path = path();
-        let Ok(bytes) = std::fs::read(&path) else {
-            panic!(
-                "the plugin is not built: {} is missing. Run `cargo xtask plugin`",
-                path.display()
-            );
-        };
+        static PATH: OnceLock<PathBuf> = OnceLock::new();
+        let path = PATH.get_or_init(path);
+        let bytes = std::fs::read(path).expect("the built plugin");
         let engine = Engine::new(config);
         let module = Module::new(&engine, &bytes).expect("a module");
         Self { engine, module }
@@ -83,11 +81,20 @@ impl Plugin {
     }
 }
 
+/// The plugin that the environment names, or the one that is built here when its sources are newer.
 fn path() -> PathBuf {
-    if let Some(path) = env::var_os("GATEPOST_PLUGIN_WASM") {
+    if let Some(path) = env::var_os("E2E_PLUGIN_WASM") {
         return path.into();
     }
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = Command::new("cargo")
+        .args(["xtask", "plugin"])
+        .current_dir(&checkout)
+        .status();
+    assert!(
+        built.is_ok_and(|status| status.success()),
+        "`cargo xtask plugin` failed"
+    );
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout.join("target"), PathBuf::from);
     checkout.join(target).join("plugin/plugin.wasm")

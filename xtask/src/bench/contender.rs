@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::tools::{Tool as _, Traefik};
-use gatepost_e2e::{Process, layout, ports};
+use gatepost_e2e::{Process, built, layout, ports};
 use serde_json::{Value, json};
 
 use super::nginx::SEEN_PATH;
@@ -124,7 +124,7 @@ impl Scene {
         let mut dynamic = self.shown("deploy/traefik/dynamic/plugin-single.yaml", None)?;
         self.set_plugin(&mut dynamic, "/http/middlewares/wiki-gatepost", settings)?;
         Ok(Contender {
-            guest: Some(layout::plugin_wasm()?),
+            guest: Some(built::plugin()?),
             ..self.contender(key, title, dynamic)
         })
     }
@@ -134,7 +134,7 @@ impl Scene {
         let mut dynamic = self.shown("deploy/traefik/dynamic/route-single.yaml", Some(outpost))?;
         self.set_plugin(&mut dynamic, "/http/middlewares/gatepost", &json!({}))?;
         Ok(Contender {
-            guest: Some(layout::plugin_wasm()?),
+            guest: Some(built::plugin()?),
             ..self.contender("route", "plugin, `fallback: route`", dynamic)
         })
     }
@@ -317,7 +317,7 @@ fn replace(value: &mut Value, at: &str, new: Value) -> Result<()> {
 pub(crate) fn compile_empty_guest(folder: &Path) -> Result<PathBuf> {
     let optimiser = gatepost_e2e::tools::NodePackages::wasm_opt().ensure()?;
     let guest = folder.join("empty.wasm");
-    crate::build::run(
+    built::run(
         Command::new("node")
             .arg(optimiser.join("node_modules/binaryen/bin/wasm-as"))
             .arg(layout::root().join("testdata/bench/empty.wat"))

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use gatepost_e2e::layout;
+use gatepost_e2e::built;
 use gatepost_session::{Claims, KeyRing, SessionId};
 use gatepost_signing::Signer;
 use serde::Serialize;
@@ -110,7 +110,7 @@ impl Plugin {
             .consume_fuel(true)
             .compilation_mode(CompilationMode::Eager);
         let engine = Engine::new(&config);
-        let bytes = std::fs::read(layout::plugin_wasm()?)?;
+        let bytes = std::fs::read(built::plugin()?)?;
         Ok(Self {
             module: Module::new(&engine, &bytes)?,
             engine,

@@ -17,7 +17,7 @@ use crate::programs::Service;
 use crate::programs::ports;
 use crate::site::{Site, SitePorts, fit};
 use crate::wait::until;
-use crate::{layout, settings, stack};
+use crate::{built, settings, stack};
 
 /// For the outpost's first question.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ impl Site {
         )?;
         provider.start()?;
         let mut site = Self {
-            outpost: Service::new("outpost", Command::new(layout::outpost_binary()?), &logs),
+            outpost: Service::new("outpost", Command::new(built::outpost()?), &logs),
             provider,
             partners: None,
             wiki: Upstream::start(ports.wiki)?,
@@ -165,7 +165,7 @@ impl Site {
             let value = fit(&self.ports, self.folder.path(), value);
             environment.insert(name, value.replace("/var/lib/gatepost", &folder));
         }
-        let mut command = Command::new(layout::outpost_binary()?);
+        let mut command = Command::new(built::outpost()?);
         command.envs(environment);
         let ping = format!(
             "http://127.0.0.1:{}/outpost.goauthentik.io/ping",
