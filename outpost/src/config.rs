@@ -13,6 +13,7 @@ use gatepost_policy::config::{Problem, Problems};
 use gatepost_policy::{HeaderRules, OutpostPrefix, Policy};
 use gatepost_session::cookie::CookieName;
 use gatepost_session::{Audience, KeyRing};
+use gatepost_store::StoreSettings;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -21,7 +22,6 @@ use crate::authority::{CookieDomain, ExternalUrl};
 use crate::limits::RateLimit;
 use crate::pages::Brand;
 use crate::session_times::SessionTimes;
-use crate::store::{RedisTls, RedisUrl};
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
 use crate::tls::Identity;
@@ -84,34 +84,6 @@ pub struct Listen {
     pub https: Option<SocketAddr>,
     /// Health and metrics. Never the public's.
     pub metrics: SocketAddr,
-}
-
-/// Where sessions are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreSettings {
-    /// In this process: a restart ends them all.
-    Memory {
-        /// The most sessions that are kept; beyond it those unused for longest go.
-        max_sessions: usize,
-    },
-    /// In a file, which one process has to itself.
-    Embedded {
-        /// The file.
-        path: PathBuf,
-        /// As for `Memory`.
-        max_sessions: usize,
-    },
-    /// In Redis, for several replicas.
-    Redis {
-        /// Where it is.
-        url: RedisUrl,
-        /// Whom to trust there, and who to be.
-        tls: RedisTls,
-        /// What the names of all keys begin with.
-        prefix: String,
-        /// As for `Memory`.
-        max_sessions: usize,
-    },
 }
 
 /// One application.

@@ -3,7 +3,7 @@
 //!
 //! - [`config`]: what an operator wrote, checked as a whole.
 //! - [`outpost`]: the running outpost; [`application`], [`applications`], [`gatepost_oidc`] and
-//!   [`store`] are its parts.
+//!   [`gatepost_store`] are its parts.
 //! - [`flow`] and [`return_to`]: a sign-in under way, and where it leads.
 //! - [`limits`]: how often one client may come.
 //! - [`session_times`]: how long sessions last; [`sessions`]: opening and renewing them.
@@ -30,11 +30,10 @@ pub mod pages;
 pub mod provider_client;
 pub mod reload;
 pub mod return_to;
-pub mod revocation;
 pub mod server;
 pub mod session_times;
 pub mod sessions;
-pub mod store;
+mod store_observer;
 pub mod telemetry;
 pub mod tls;
 pub mod traefik;

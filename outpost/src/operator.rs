@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::outpost::Outpost;
-use crate::store::{Selection, SessionRecord, StoreUnavailable};
 use crate::telemetry::audit;
 use gatepost_base::SealingKeys;
+use gatepost_store::{Selection, SessionRecord, StoreUnavailable};
 
 /// The path on the metrics listener.
 pub const PATH: &str = "/sessions";

@@ -19,11 +19,12 @@ use crate::pages::Pages;
 use crate::provider_client::ProviderClient;
 use crate::session_times::SessionTimes;
 use crate::sessions::{Endings, Renewals};
-use crate::store::{self, OpenStoreError, SessionStore, TimedStore};
+use crate::store_observer::StoreObserver;
 use crate::traefik;
 use crate::trust::{TrustedProxies, Unbelieved};
 use gatepost_base::{Clock, SealingKeys};
 use gatepost_oidc::Provider;
+use gatepost_store::{InstrumentedStore, OpenStoreError, SessionStore, Start};
 
 /// How often ended sessions are dropped from the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -187,11 +188,11 @@ impl Outpost {
     ///
     /// [`DeployError`].
     pub fn new(config: &Config, clock: Clock) -> Result<Arc<Self>, DeployError> {
-        let start = store::Start {
+        let start = Start {
             clock: clock.clone(),
             lifetime: config.session.lifetime,
         };
-        let store = store::open(&config.store, &config.keys, start)?;
+        let store = gatepost_store::open(&config.store, &config.keys, start)?;
         Self::with_store(config, clock, store)
     }
 
@@ -206,7 +207,8 @@ impl Outpost {
         store: Arc<dyn SessionStore>,
     ) -> Result<Arc<Self>, DeployError> {
         let deployment = ArcSwap::from_pointee(Deployment::new(config, None)?);
-        let store: Arc<dyn SessionStore> = Arc::new(TimedStore::new(store));
+        let store: Arc<dyn SessionStore> =
+            Arc::new(InstrumentedStore::new(store, StoreObserver::default()));
         Ok(Arc::new(Self {
             deployment,
             endings: Arc::new(Endings::new(Arc::clone(&store), clock.clone())),
@@ -258,8 +260,8 @@ impl Outpost {
                     advised = true;
                     advice.inspect(|advice| tracing::warn!("{advice}"));
                 }
-                let times = outpost.deployment().times;
-                if let Err(error) = outpost.store.sweep(outpost.clock.now(), &times).await {
+                let idle = outpost.deployment().times.idle;
+                if let Err(error) = outpost.store.sweep(outpost.clock.now(), idle).await {
                     tracing::warn!(%error, "cannot drop ended sessions");
                 }
             }

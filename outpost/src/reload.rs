@@ -8,10 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 use axum_server::tls_rustls::RustlsConfig;
 use gatepost_session::{KeyId, KeyRing};
 
-use crate::config::{Config, Listen, StoreSettings};
+use crate::config::{Config, Listen};
 use crate::outpost::{DeployError, Outpost};
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
+use gatepost_store::StoreSettings;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(2);

@@ -10,9 +10,9 @@ use gatepost_signing::SignError;
 
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
-use crate::store::{Selection, SessionRecord, StoreUnavailable};
 use gatepost_base::Identity;
 use gatepost_oidc::{SignInError, SignedIn};
+use gatepost_store::{Selection, SessionRecord, StoreUnavailable};
 
 mod ending;
 mod meanwhile;
@@ -169,7 +169,7 @@ impl Outpost {
         };
         Ok(match found? {
             Some(record)
-                if now < record.ends_if_idle(&deployment.times)
+                if now < record.ends_if_idle(deployment.times.idle)
                     && !self.is_over(&record)
                     && record.audience == application.audience.as_str()
                     && record.identity.subject == cookie.claims_at_issue().sub

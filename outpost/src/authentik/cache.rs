@@ -10,9 +10,10 @@ use gatepost_session::Purpose;
 use zeroize::Zeroizing;
 
 use super::api::Snapshot;
-use crate::config::{Config, StoreSettings};
+use crate::config::Config;
 use gatepost_base::SealingKeys;
 use gatepost_base::files::{self, Readable};
+use gatepost_store::StoreSettings;
 
 /// What the file is, which is authenticated with it.
 const CONTEXT: &str = "gatepost authentik cache v1";

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::RETRY;
 use super::log_limit::LogLimit;
 use crate::outpost::Outpost;
-use crate::store::{Selection, StoreUnavailable};
+use gatepost_store::{Selection, StoreUnavailable};
 
 /// How many sessions at authentik may wait to be ended.
 const MAX_WAITING: usize = 100_000;

@@ -7,13 +7,13 @@ use super::{ConfigFile, complain, say};
 use gatepost_policy::VERDICT_HEADER;
 
 use crate::application::Application;
-use crate::config::{Config, MachineSettings, Mode, StoreSettings};
+use crate::config::{Config, MachineSettings, Mode};
 use crate::outpost::Deployment;
-use crate::store::{self, Start};
 use gatepost_base::Clock;
 use gatepost_oidc::{
     ClientVerdict, DiscoveryError, Grant, Provider, ProviderSettings, SignInError, SignOut, Summary,
 };
+use gatepost_store::{Start, StoreSettings};
 
 mod walk;
 
@@ -312,7 +312,7 @@ async fn store_warning(config: &Config) -> Option<String> {
         clock: Clock::system(),
         lifetime: config.session.lifetime,
     };
-    let store = match store::open(&config.store, &config.keys, start) {
+    let store = match gatepost_store::open(&config.store, &config.keys, start) {
         Ok(store) => store,
         Err(error) => return Some(error.to_string()),
     };

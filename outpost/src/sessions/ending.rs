@@ -9,10 +9,10 @@ use gatepost_session::{Authentic, Claims, NumericDate};
 use tokio::sync::Notify;
 
 use super::meanwhile::{Mark, RecentEndings};
-use crate::revocation::{Revocation, Revocations};
 use crate::session_times::SessionTimes;
-use crate::store::{Ending, Outcome, Selection, SessionRecord, SessionStore, StoreUnavailable};
 use gatepost_base::Clock;
+use gatepost_store::{Ending, Outcome, Selection, SessionRecord, SessionStore, StoreUnavailable};
+use gatepost_store::{Revocation, Revocations};
 
 /// How often other replicas' revocations are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -280,9 +280,9 @@ impl Endings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{MemoryStore, SessionRecord};
     use gatepost_base::{Identity, Secret};
     use gatepost_session::SessionId;
+    use gatepost_store::{MemoryStore, SessionRecord};
 
     fn record(id: &SessionId, issued: NumericDate, times: &SessionTimes) -> SessionRecord {
         SessionRecord {

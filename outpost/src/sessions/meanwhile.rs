@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gatepost_session::NumericDate;
 
-use crate::store::{Selection, SessionRecord};
+use gatepost_store::{Selection, SessionRecord};
 
 /// How long an ending is remembered, in seconds: longer than the exchange of a code may take.
 const REMEMBERED: u64 = 600;

@@ -12,12 +12,12 @@ use super::unkept::Unkept;
 use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
 use crate::session_times::SessionTimes;
-use crate::store::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Confirmed};
 use gatepost_base::Clock;
 use gatepost_base::contained::{Panicked, contained};
 use gatepost_oidc::{Provider, RefreshError, SignInError, Unavailable};
+use gatepost_store::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
 
 /// How long to wait for another replica that renews the same session, of whom the window is over.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use gatepost_session::SessionId;
 
-use crate::store::{SessionRecord, SessionStore, StoreUnavailable};
 use gatepost_base::Clock;
+use gatepost_store::{SessionRecord, SessionStore, StoreUnavailable};
 
 /// How often to try.
 const TRY_EVERY: Duration = Duration::from_secs(1);

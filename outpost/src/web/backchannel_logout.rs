@@ -15,9 +15,9 @@ use url::form_urlencoded;
 use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
-use crate::store::Selection;
 use crate::telemetry::audit;
 use gatepost_oidc::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
+use gatepost_store::Selection;
 
 /// The longest form that is read, in bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;

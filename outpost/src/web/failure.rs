@@ -12,8 +12,8 @@ use crate::limits::TooMany;
 use crate::machines::CheckError;
 use crate::pages::FailureCode;
 use crate::sessions::MintError;
-use crate::store::StoreUnavailable;
 use gatepost_oidc::{LogoutTokenError, SignInError};
+use gatepost_store::StoreUnavailable;
 
 /// Why an endpoint cannot do what it is for.
 ///

@@ -15,9 +15,9 @@ use super::{Failure, Site};
 use crate::application::Application;
 use crate::authority::Authority;
 use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
-use crate::store::{SessionRecord, StoreUnavailable};
 use crate::telemetry::metrics::Success;
 use crate::telemetry::traces;
+use gatepost_store::{SessionRecord, StoreUnavailable};
 
 /// The session of a request, as far as it could be had.
 struct Found {

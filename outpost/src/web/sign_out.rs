@@ -10,8 +10,8 @@ use super::outcome::{Answer, Outcome};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
-use crate::store::{SessionRecord, StoreUnavailable};
 use crate::telemetry::audit;
+use gatepost_store::{SessionRecord, StoreUnavailable};
 
 impl Site<'_> {
     pub(super) async fn sign_out(

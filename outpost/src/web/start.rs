@@ -19,9 +19,9 @@ use crate::config::Mode;
 use crate::flow::{FlowCookies, PendingSignIn};
 use crate::return_to::ReturnTo;
 use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
-use crate::store::SessionRecord;
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{Provider, SignInError, Unavailable};
+use gatepost_store::SessionRecord;
 
 /// What came of trying to renew.
 enum Renewed<'a> {

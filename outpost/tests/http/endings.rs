@@ -51,7 +51,7 @@ fn plugins_refuse(world: &World, claims: &Claims) -> bool {
 async fn forget_all(world: &World) {
     let later = now().plus_seconds(1_000_000);
     let times = world.outpost.deployment().times;
-    let left = world.outpost.store.sweep(later, &times).await;
+    let left = world.outpost.store.sweep(later, times.idle).await;
     assert_eq!(left.expect("swept"), 0);
 }
 
@@ -242,7 +242,7 @@ async fn an_id_that_nobody_has_ends_nothing_else() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
-    let other = gatepost::store::Selection::Session(SessionId::from_random([7; 24]));
+    let other = gatepost_store::Selection::Session(SessionId::from_random([7; 24]));
     let times = world.outpost.deployment().times;
     let ended = world.outpost.endings.end(&other, &times).await;
     assert_eq!(ended.expect("ended"), 0);

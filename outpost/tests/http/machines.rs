@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepost::config::Config;
-use gatepost::store::Selection;
+use gatepost_store::Selection;
 use serde_json::{Value, json};
 
 use crate::browser::Reply;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::Request;
-use gatepost::store::Selection;
+use gatepost_store::Selection;
 use serde_json::json;
 
 use crate::backchannel_logout::{claims, header, log_out};

@@ -11,14 +11,13 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use gatepost::config::Config;
 use gatepost::outpost::Outpost;
-use gatepost::revocation::Revocation;
-use gatepost::session_times::SessionTimes;
-use gatepost::store::{
-    Ending, MemoryStore, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable,
-};
 use gatepost::web;
 use gatepost_base::Clock;
 use gatepost_session::{NumericDate, SessionId};
+use gatepost_store::Revocation;
+use gatepost_store::{
+    Ending, MemoryStore, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable,
+};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -293,11 +292,7 @@ impl SessionStore for FallibleStore {
         self.reached()?.unlock(lock).await
     }
 
-    async fn sweep(
-        &self,
-        now: NumericDate,
-        times: &SessionTimes,
-    ) -> Result<usize, StoreUnavailable> {
-        self.reached()?.sweep(now, times).await
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
+        self.reached()?.sweep(now, idle).await
     }
 }

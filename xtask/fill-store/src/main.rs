@@ -12,10 +12,10 @@ use std::process::ExitCode;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gatepost::config::Config;
-use gatepost::store::{self, SessionRecord};
 use gatepost_base::Clock;
 use gatepost_base::{Identity, Secret};
 use gatepost_session::{Claims, NumericDate};
+use gatepost_store::{SessionRecord, Start};
 
 /// How many are written at once.
 const AT_ONCE: usize = 64;
@@ -37,11 +37,11 @@ async fn main() -> ExitCode {
 async fn fill() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args_os().nth(1).ok_or("name a configuration")?;
     let config = Config::load(Some(Path::new(&file)), [])?;
-    let start = store::Start {
+    let start = Start {
         clock: Clock::system(),
         lifetime: config.session.lifetime,
     };
-    let store = store::open(&config.store, &config.keys, start)?;
+    let store = gatepost_store::open(&config.store, &config.keys, start)?;
     let records: Vec<SessionRecord> = stdin()
         .lock()
         .lines()

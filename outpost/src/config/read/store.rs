@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use gatepost_policy::config::Fields;
 
 use super::read_file;
-use crate::config::StoreSettings;
-use crate::store::{InvalidRedisTls, RedisTls, RedisUrl};
+use gatepost_store::{InvalidRedisTls, RedisTls, RedisUrl, StoreSettings};
 
 /// The file of the embedded store where nothing else is said.
 const FILE: &str = "sessions.db";

@@ -2,7 +2,7 @@
 
 use gatepost_session::NumericDate;
 
-use crate::store::record::Times;
+use crate::sealed::Times;
 
 /// The length of an owner's name.
 const OWNER_BYTES: usize = 32;

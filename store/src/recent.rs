@@ -79,7 +79,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::record;
+    use crate::tests::record;
 
     #[test]
     fn what_was_read_before_a_change_is_not_kept_after_it() {

@@ -20,13 +20,12 @@ use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
 use redis::{Value, cmd, pipe};
 
 use self::link::Link;
-use super::record::{self, Times};
+use super::sealed::{self, Times};
 use super::{
     Ended, Ending, OpenStoreError, Outcome, RenewalLock, Selection, SessionRecord, SessionStore,
     StoreUnavailable,
 };
 use crate::revocation::Revocation;
-use crate::session_times::SessionTimes;
 use gatepost_base::SealingKeys;
 
 mod link;
@@ -92,7 +91,7 @@ impl RedisStore {
     }
 
     fn sealed(&self, record: &SessionRecord) -> Result<Vec<u8>, StoreUnavailable> {
-        record::seal(record, &self.keys.load())
+        sealed::seal(record, &self.keys.load())
             .ok_or_else(|| StoreUnavailable("no randomness".into()))
     }
 
@@ -106,7 +105,7 @@ impl RedisStore {
             ends: NumericDate::from_seconds(ends),
         };
         let id = SessionId::parse(id)?;
-        record::open(&id, &body, times, &self.keys.load()).map(Arc::new)
+        sealed::open(&id, &body, times, &self.keys.load()).map(Arc::new)
     }
 
     async fn read(&self, id: &str) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
@@ -191,7 +190,7 @@ impl RedisStore {
             let known = revoked.iter().find(|ended| ended.id.as_str() == id);
             // Only to be found by others. Where they are not known, the key of it expires.
             let owners = match known {
-                Some(_) => self.read(id).await?.map(|record| record::owners(&record)),
+                Some(_) => self.read(id).await?.map(|record| sealed::owners(&record)),
                 None => None,
             };
             let window_ends = known.map_or(0, |ended| ended.window_ends.as_seconds());
@@ -325,7 +324,7 @@ impl SessionStore for RedisStore {
             .arg(record.ends.as_seconds())
             .ignore();
         // What finds it first: a session that nothing finds could not be ended.
-        for owner in record::owners(&record) {
+        for owner in sealed::owners(&record) {
             let key = self.key("owner", &owner);
             let mut add = cmd("SADD");
             add.arg(&key).arg(record.id.as_str());
@@ -372,7 +371,7 @@ impl SessionStore for RedisStore {
 
     async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
         let revocations = |ended: &[Ended]| ending.revocations(ended);
-        match (&ending.which, record::owner_of(&ending.which)) {
+        match (&ending.which, sealed::owner_of(&ending.which)) {
             (Selection::Session(id), _) => self.end_all(vec![id.to_string()], revocations).await,
             (_, Some(owner)) => {
                 let mut read = cmd("SMEMBERS");
@@ -418,12 +417,8 @@ impl SessionStore for RedisStore {
         Ok(listed)
     }
 
-    async fn sweep(
-        &self,
-        now: NumericDate,
-        times: &SessionTimes,
-    ) -> Result<usize, StoreUnavailable> {
-        let idle = NumericDate::from_seconds(now.as_seconds().saturating_sub(times.idle));
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
+        let idle = NumericDate::from_seconds(now.as_seconds().saturating_sub(idle));
         loop {
             let ids = self.idle_since(Some(idle), STEP).await?;
             let count = ids.len();

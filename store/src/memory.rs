@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatepost_session::{NumericDate, SessionId};
 
-use super::record::is_in;
+use super::sealed::is_in;
 use super::{
     Ended, Ending, Outcome, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
 };
 use crate::revocation::Revocation;
-use crate::session_times::SessionTimes;
 
 /// Sessions in this process: a restart ends them all, and replicas do not share them.
 #[derive(Debug)]
@@ -146,14 +145,10 @@ impl SessionStore for MemoryStore {
         Ok(self.kept().sessions.values().take(limit).cloned().collect())
     }
 
-    async fn sweep(
-        &self,
-        now: NumericDate,
-        times: &SessionTimes,
-    ) -> Result<usize, StoreUnavailable> {
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
         let kept = &mut *self.kept();
         kept.sessions
-            .retain(|_, record| now < record.ends_if_idle(times));
+            .retain(|_, record| now < record.ends_if_idle(idle));
         kept.revocations
             .retain(|revocation| now < revocation.until());
         kept.used.retain(|_, expires| now < *expires);

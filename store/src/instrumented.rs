@@ -1,48 +1,70 @@
-//! A store whose operations are seen: timed, and spans of the requests that they are for.
+//! A store that reports each operation to an observer, for metrics and traces.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gatepost_session::{KeyRing, NumericDate, SessionId};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{Ending, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable};
 use crate::revocation::Revocation;
-use crate::session_times::SessionTimes;
-use crate::telemetry::metrics::{Timings, sessions_are};
-use crate::telemetry::traces;
 
-/// What is timed.
-const OPERATIONS: [&str; 14] = [
-    "insert",
-    "find",
-    "touch",
-    "update",
-    "end",
-    "list",
-    "sweep",
-    "revoke",
-    "revocations",
-    "was_used",
-    "use_once",
-    "check",
-    "lock",
-    "unlock",
-];
+/// An operation of a store, as an [`Observer`] sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation(&'static str);
 
-/// Passes everything on to another store, and notes how long it took.
-#[derive(Debug)]
-pub struct TimedStore {
-    store: Arc<dyn SessionStore>,
-    timings: Timings,
+impl Operation {
+    /// Every operation. [`SessionStore::revocations_revision`] is none: it runs twice a second and
+    /// would hide what the others take.
+    pub const ALL: [Self; 14] = [
+        Self("insert"),
+        Self("find"),
+        Self("touch"),
+        Self("update"),
+        Self("end"),
+        Self("list"),
+        Self("sweep"),
+        Self("revoke"),
+        Self("revocations"),
+        Self("was_used"),
+        Self("use_once"),
+        Self("check"),
+        Self("lock"),
+        Self("unlock"),
+    ];
+
+    /// Returns the operation's name, in snake case.
+    pub fn name(self) -> &'static str {
+        self.0
+    }
 }
 
-impl TimedStore {
-    /// Times the operations of this store.
-    pub fn new(store: Arc<dyn SessionStore>) -> Self {
+/// Receives what an [`InstrumentedStore`] measures.
+pub trait Observer: Send + Sync + fmt::Debug {
+    /// Returns the span in which the operation runs.
+    fn span(&self, operation: Operation) -> Span;
+
+    /// Notes that the operation of `span` ended after `elapsed`, and whether it succeeded.
+    fn completed(&self, operation: Operation, span: &Span, elapsed: Duration, succeeded: bool);
+
+    /// Notes how many sessions the store holds after a sweep.
+    fn session_count(&self, sessions: usize);
+}
+
+/// Passes every operation to another store and reports it to an [`Observer`].
+#[derive(Debug)]
+pub struct InstrumentedStore {
+    store: Arc<dyn SessionStore>,
+    observer: Box<dyn Observer>,
+}
+
+impl InstrumentedStore {
+    /// Reports the operations of `store` to `observer`.
+    pub fn new(store: Arc<dyn SessionStore>, observer: impl Observer + 'static) -> Self {
         Self {
             store,
-            timings: Timings::of_store(OPERATIONS),
+            observer: Box::new(observer),
         }
     }
 
@@ -51,19 +73,18 @@ impl TimedStore {
         operation: &'static str,
         work: impl Future<Output = Result<T, StoreUnavailable>>,
     ) -> Result<T, StoreUnavailable> {
-        let span = traces::store_operation(operation);
+        let operation = Operation(operation);
+        let span = self.observer.span(operation);
         let begun = Instant::now();
         let done = work.instrument(span.clone()).await;
-        self.timings.note(operation, begun.elapsed());
-        if done.is_err() {
-            traces::failed(&span);
-        }
+        self.observer
+            .completed(operation, &span, begun.elapsed(), done.is_ok());
         done
     }
 }
 
 #[async_trait::async_trait]
-impl SessionStore for TimedStore {
+impl SessionStore for InstrumentedStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
         self.observe("insert", self.store.insert(record)).await
     }
@@ -94,13 +115,9 @@ impl SessionStore for TimedStore {
         self.observe("list", self.store.list(limit)).await
     }
 
-    async fn sweep(
-        &self,
-        now: NumericDate,
-        times: &SessionTimes,
-    ) -> Result<usize, StoreUnavailable> {
-        let left = self.observe("sweep", self.store.sweep(now, times)).await?;
-        sessions_are(left);
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
+        let left = self.observe("sweep", self.store.sweep(now, idle)).await?;
+        self.observer.session_count(left);
         Ok(left)
     }
 

@@ -5,7 +5,10 @@ use gatepost_base::{Identity, Secret};
 
 mod endings;
 
-const KEYS: [&str; 2] = crate::fixture::KEYS;
+const KEYS: [&str; 2] = [
+    "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+    "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+];
 
 fn ring(entries: &[&str]) -> KeyRing {
     KeyRing::from_entries(entries.iter().copied()).expect("a ring")
@@ -42,15 +45,8 @@ pub(super) fn record(number: u8, subject: &str, last_seen: u64) -> SessionRecord
     }
 }
 
-const TIMES: SessionTimes = SessionTimes {
-    token_age: 0,
-    window: 10,
-    renew_after: 5,
-    refresh_after: 5,
-    grace: 5,
-    idle: 100,
-    lifetime: 1_000,
-};
+/// The time without use after which a session ends, in seconds.
+const IDLE: u64 = 100;
 
 fn subject(subject: &str) -> Selection {
     Selection::Subject {
@@ -194,7 +190,7 @@ async fn sweeping_drops_idle_and_ended_sessions() {
     for (kind, store) in stores {
         store.insert(record(1, "alice", 10)).await.expect("kept");
         store.insert(record(2, "bob", 50)).await.expect("kept");
-        let sweep = async |now| store.sweep(at(now), &TIMES).await.expect("swept");
+        let sweep = async |now| store.sweep(at(now), IDLE).await.expect("swept");
         assert_eq!(sweep(109).await, 2, "{kind}");
         assert_eq!(sweep(110).await, 1, "{kind}");
         let touched = store.touch(&id(2), at(149), at(160)).await;

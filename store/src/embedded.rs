@@ -14,13 +14,12 @@ use redb::{
 use self::file::File;
 use self::row::Row;
 use super::recent::Recent;
-use super::record::{self, Times};
+use super::sealed::{self, Times};
 use super::{
     Ended, Ending, OpenStoreError, Outcome, RenewalLock, Selection, SessionRecord, SessionStore,
     Start, StoreUnavailable,
 };
 use crate::revocation::Revocation;
-use crate::session_times::SessionTimes;
 use gatepost_base::SealingKeys;
 
 mod file;
@@ -98,8 +97,8 @@ impl EmbeddedStore {
 
 impl Inner {
     fn row_of(&self, record: &SessionRecord) -> Result<Vec<u8>, Failure> {
-        let sealed = record::seal(record, &self.keys.load()).ok_or("no randomness")?;
-        let owners = record::owners(record);
+        let sealed = sealed::seal(record, &self.keys.load()).ok_or("no randomness")?;
+        let owners = sealed::owners(record);
         let row = Row {
             times: Times::of(record),
             owners: owners.iter().map(String::as_str).collect(),
@@ -111,7 +110,7 @@ impl Inner {
     fn open(&self, id: &str, row: &[u8]) -> Option<Arc<SessionRecord>> {
         let id = SessionId::parse(id)?;
         let row = Row::parse(row)?;
-        record::open(&id, row.sealed, row.times, &self.keys.load()).map(Arc::new)
+        sealed::open(&id, row.sealed, row.times, &self.keys.load()).map(Arc::new)
     }
 
     fn find(&self, database: &Database, id: &str) -> Result<Option<Arc<SessionRecord>>, Failure> {
@@ -150,7 +149,7 @@ impl Inner {
             .open_table(SESSIONS)?
             .insert(record.id.as_str(), row.as_slice())?;
         let mut owners = write.open_multimap_table(OWNERS)?;
-        for owner in record::owners(record) {
+        for owner in sealed::owners(record) {
             owners.insert(owner.as_str(), record.id.as_str())?;
         }
         drop(owners);
@@ -207,7 +206,7 @@ impl Inner {
 
     fn end(&self, database: &Database, ending: &Ending) -> Result<Outcome, Failure> {
         let write = database.begin_write()?;
-        let mut ids: Vec<String> = match (&ending.which, record::owner_of(&ending.which)) {
+        let mut ids: Vec<String> = match (&ending.which, sealed::owner_of(&ending.which)) {
             (Selection::Session(id), _) => vec![id.to_string()],
             (_, Some(owner)) => write
                 .open_multimap_table(OWNERS)?
@@ -253,18 +252,13 @@ impl Inner {
         Ok(listed)
     }
 
-    fn sweep(
-        &self,
-        database: &Database,
-        now: NumericDate,
-        times: &SessionTimes,
-    ) -> Result<u64, Failure> {
+    fn sweep(&self, database: &Database, now: NumericDate, idle: u64) -> Result<u64, Failure> {
         let write = database.begin_write()?;
         let mut over = Vec::new();
         for entry in write.open_table(SESSIONS)?.iter()? {
             let (id, row) = entry?;
             let lives = Row::parse(row.value()).is_some_and(|row| {
-                let idle_ends = row.times.last_seen.plus_seconds(times.idle);
+                let idle_ends = row.times.last_seen.plus_seconds(idle);
                 now < row.times.ends.min(idle_ends)
             });
             if !lives {
@@ -411,7 +405,7 @@ impl SessionStore for EmbeddedStore {
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
         self.run(move |inner, database| {
-            let sealed = record::seal(&record, &inner.keys.load()).ok_or("no randomness")?;
+            let sealed = sealed::seal(&record, &inner.keys.load()).ok_or("no randomness")?;
             inner.change(database, record.id.as_str(), |row| {
                 let times = Times {
                     last_seen: row.times.last_seen.max(record.last_seen),
@@ -441,14 +435,9 @@ impl SessionStore for EmbeddedStore {
             .await
     }
 
-    async fn sweep(
-        &self,
-        now: NumericDate,
-        times: &SessionTimes,
-    ) -> Result<usize, StoreUnavailable> {
-        let times = *times;
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
         let left = self
-            .run(move |inner, database| inner.sweep(database, now, &times))
+            .run(move |inner, database| inner.sweep(database, now, idle))
             .await?;
         Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }

@@ -17,7 +17,7 @@ use redis::{
 use tokio::sync::Mutex;
 
 use super::RedisTls;
-use crate::store::StoreUnavailable;
+use crate::StoreUnavailable;
 
 /// How long Redis may take to answer. It answers in less than a millisecond or is not well, and a
 /// person waits.

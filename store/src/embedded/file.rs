@@ -14,7 +14,7 @@ use redb::{
 
 use super::{FORMAT, FORMAT_KEY, Failure, META, OWNERS, REVISION_KEY, REVOKED, SESSIONS, USED};
 use crate::revocation::Revocation;
-use crate::store::{OpenStoreError, Start};
+use crate::{OpenStoreError, Start};
 
 /// For how long a file that could not be opened again is left alone: opening it reads all of it.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -1,5 +1,51 @@
-//! The session store: what the outpost remembers of those who are signed in, and of what was ended
-//! before its time.
+//! The session store of Gatepost's outpost: the sessions of signed-in users, what was revoked, and
+//! the values that serve once.
+//!
+//! [`open`] opens a store of one of three kinds: [`MemoryStore`] in this process,
+//! [`EmbeddedStore`] in a file that one process has to itself, and [`RedisStore`], which replicas
+//! share. Each seals its sessions with keys that it derives from a key ring, so neither a copied
+//! file nor a dump of Redis reveals who was signed in. [`InstrumentedStore`] reports the operations
+//! of another store, for metrics and traces.
+//!
+//! A session that ends before its time leaves the store, but a proxy accepts its cookie to the end
+//! of its window. So each store keeps a log of [`Revocation`]s for all replicas, and [`Revocations`]
+//! holds what one replica knows of it, in memory and in the file that plugins read.
+//!
+//! This crate knows neither HTTP nor OpenID Connect, and nothing of the outpost's configuration,
+//! metrics or log format.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use gatepost_base::{Clock, Identity, Secret};
+//! use gatepost_session::{KeyRing, SessionId};
+//! use gatepost_store::{SessionRecord, Start, StoreSettings};
+//!
+//! let clock = Clock::system();
+//! let ring = KeyRing::from_entries(["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="])?;
+//! let settings = StoreSettings::Memory { max_sessions: 1_000 };
+//! let start = Start { clock: clock.clone(), lifetime: 24 * 3_600 };
+//! let store = gatepost_store::open(&settings, &ring, start)?;
+//!
+//! let (id, now) = (SessionId::from_random([7; 24]), clock.now());
+//! let session = SessionRecord {
+//!     id: id.clone(),
+//!     audience: "wiki".into(),
+//!     identity: Identity { subject: "alice".into(), ..Identity::default() },
+//!     provider_session: None,
+//!     refresh_token: None,
+//!     id_token: Secret::new("eyJ…".into()),
+//!     created: now,
+//!     confirmed: now,
+//!     last_seen: now,
+//!     window_ends: now.plus_seconds(900),
+//!     ends: now.plus_seconds(24 * 3_600),
+//! };
+//! store.insert(session).await?;
+//! assert!(store.find(&id).await?.is_some());
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 use std::path::Path;
@@ -8,24 +54,25 @@ use std::time::{Duration, Instant};
 
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 
-use crate::config::StoreSettings;
-use crate::revocation::Revocation;
-use crate::session_times::SessionTimes;
 use gatepost_base::{Clock, Identity, Secret};
 
 mod embedded;
-mod ending;
+mod end;
+mod instrumented;
 mod memory;
 mod recent;
-mod record;
 mod redis;
-mod timed;
+mod revocation;
+mod sealed;
+mod settings;
 
 pub use embedded::EmbeddedStore;
-pub use ending::{Ended, Ending, Outcome};
+pub use end::{Ended, Ending, Outcome};
+pub use instrumented::{InstrumentedStore, Observer, Operation};
 pub use memory::MemoryStore;
 pub use redis::{InvalidRedisTls, InvalidRedisUrl, RedisStore, RedisTls, RedisUrl};
-pub use timed::TimedStore;
+pub use revocation::{Revocation, Revocations};
+pub use settings::StoreSettings;
 
 /// How long a process that was killed may take to let go of its file.
 const FREE_WITHIN: Duration = Duration::from_secs(5);
@@ -59,9 +106,10 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
-    /// When the session ends if nothing more is heard of it.
-    pub fn ends_if_idle(&self, times: &SessionTimes) -> NumericDate {
-        self.ends.min(self.last_seen.plus_seconds(times.idle))
+    /// Returns when the session ends if it is not used again. `idle` is the time without use after
+    /// which a session ends, in seconds.
+    pub fn ends_if_idle(&self, idle: u64) -> NumericDate {
+        self.ends.min(self.last_seen.plus_seconds(idle))
     }
 }
 
@@ -95,7 +143,7 @@ pub struct StoreUnavailable(#[source] pub Box<dyn std::error::Error + Send + Syn
 
 impl StoreUnavailable {
     /// The same for another who waited for the store.
-    pub(crate) fn shared(self: Arc<Self>) -> Self {
+    pub fn shared(self: Arc<Self>) -> Self {
         Self(self.0.to_string().into())
     }
 }
@@ -180,12 +228,9 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// Some `limit` sessions, in no order.
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable>;
 
-    /// Drops what has ended at `now` and says how many sessions are left.
-    async fn sweep(
-        &self,
-        now: NumericDate,
-        times: &SessionTimes,
-    ) -> Result<usize, StoreUnavailable>;
+    /// Drops what has ended at `now` and returns how many sessions are left. `idle` is the time
+    /// without use after which a session ends, in seconds.
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable>;
 
     /// Notes what is revoked, for every replica to know.
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable>;
