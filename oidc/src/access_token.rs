@@ -4,12 +4,14 @@
 //! every one, the provider is asked (RFC 7662).
 
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
+use openidconnect::core::CoreJwsSigningAlgorithm as Algorithm;
 use serde_json::{Map, Value};
 
+use crate::algorithm;
 use crate::claims::ClaimSources;
 use crate::exchange::SignInError;
-use crate::jwt::{Outline, UnverifiedJwt, is_for, media_type, text, time};
-use crate::metadata::ALGORITHMS;
+use crate::json::{text, time};
+use crate::jwt::{Outline, Typ, UnverifiedJwt, is_for};
 use crate::provider::{Provider, Unavailable};
 use crate::settings::AccessTokenSettings;
 use gatepost_base::{Identity, Secret};
@@ -136,28 +138,37 @@ impl Provider {
             return self.introspected(token, rules).await;
         }
         let token = UnverifiedJwt::parse(token.expose(), MAX_TOKEN_BYTES).ok_or(Refusal::Opaque)?;
-        let holder = self.check(&token, rules)?;
+        let (holder, algorithm) = self.check(&token, rules)?;
         let found = self.discovered()?;
-        if self.has_signed(&token, found).await {
-            Ok(holder)
-        } else {
-            Err(Refusal::Signature.into())
+        match self.verify_signature(&token, &algorithm, found).await {
+            Ok(_) => Ok(holder),
+            Err(error) => {
+                tracing::info!(provider = self.settings.name, %error, "an access token was refused");
+                Err(Refusal::Signature.into())
+            }
         }
     }
 
     /// The checks that take no key.
-    fn check(&self, token: &UnverifiedJwt<'_>, rules: TokenRules<'_>) -> Result<Holder, Refusal> {
-        self.check_kind(token.header.media_type(), &token.claims)?;
-        if !ALGORITHMS.contains(&token.header.alg) || token.header.crit.is_some() {
-            return Err(Refusal::Algorithm);
-        }
+    fn check(
+        &self,
+        token: &UnverifiedJwt<'_>,
+        rules: TokenRules<'_>,
+    ) -> Result<(Holder, Algorithm), Refusal> {
+        self.check_kind(&token.header.typ, &token.claims)?;
+        let accepted = algorithm::signatures();
+        let algorithm = token.header.algorithm.clone();
+        let algorithm = algorithm.filter(|own| accepted.contains(own));
+        let algorithm = algorithm.filter(|_| !token.header.is_critical);
+        let algorithm = algorithm.ok_or(Refusal::Algorithm)?;
         if token.text("iss") != Some(self.settings().issuer.as_str()) {
             return Err(Refusal::Issuer);
         }
         if token.time("iat").is_none() || token.time("exp").is_none() {
             return Err(Refusal::Time);
         }
-        self.holder_of(token.claims.clone(), rules)
+        let holder = self.holder_of(token.claims.clone(), rules)?;
+        Ok((holder, algorithm))
     }
 
     /// The checks of a token about which the provider is asked, before it is.
@@ -173,11 +184,7 @@ impl Provider {
             return Ok(());
         };
         let Outline { header, claims } = outline.ok_or(Refusal::Malformed)?;
-        let typ = match header.get("typ") {
-            None => None,
-            Some(typ) => Some(media_type(typ.as_str().ok_or(Refusal::Type)?)),
-        };
-        self.check_kind(typ, &claims)?;
+        self.check_kind(&header.typ, &claims)?;
         match claims.get("iss") {
             Some(iss) if iss != self.settings().issuer.as_str() => Err(Refusal::Issuer),
             Some(_) | None => Ok(()),
@@ -186,13 +193,13 @@ impl Provider {
 
     /// Checks that a JWT is an access token: applications get to see ID tokens, and could use them
     /// at others.
-    fn check_kind(&self, typ: Option<&str>, claims: &Map<String, Value>) -> Result<(), Refusal> {
+    fn check_kind(&self, typ: &Typ, claims: &Map<String, Value>) -> Result<(), Refusal> {
         // RFC 9068 §2.1; older providers say nothing.
         match typ {
-            None => {}
-            Some(kind) if kind.eq_ignore_ascii_case("JWT") => {}
-            Some(kind) if kind.eq_ignore_ascii_case("at+jwt") => return Ok(()),
-            Some(_) => return Err(Refusal::Type),
+            Typ::Missing => {}
+            Typ::Is(kind) if kind.eq_ignore_ascii_case("JWT") => {}
+            Typ::Is(kind) if kind.eq_ignore_ascii_case("at+jwt") => return Ok(()),
+            Typ::Is(_) | Typ::Invalid => return Err(Refusal::Type),
         }
         check_says_no_other_kind(claims)?;
         // One for this client needs something that only access tokens have.

@@ -2,8 +2,8 @@
 //! sign out (RP-Initiated Logout 1.0).
 
 use gatepost_base::Secret;
-use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow};
-use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl};
+use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, CoreJsonWebKeySet};
+use openidconnect::{AuthUrl, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl};
 use url::Url;
 
 use crate::exchange::SignInError;
@@ -41,7 +41,15 @@ impl Provider {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let state = CsrfToken::new_random_len(32);
         let nonce = Nonce::new_random_len(32);
-        let client = found.client.clone().set_redirect_uri(redirect_uri);
+        let client = CoreClient::new(
+            self.settings.client_id.clone(),
+            self.settings.issuer.clone(),
+            CoreJsonWebKeySet::default(),
+        )
+        .set_auth_uri(AuthUrl::from_url(
+            found.metadata.authorization_endpoint.clone(),
+        ))
+        .set_redirect_uri(redirect_uri);
         let (state_sent, nonce_sent) = (state.clone(), nonce.clone());
         let mut request = client
             .authorize_url(
@@ -70,11 +78,7 @@ impl Provider {
     /// [`SignInError::ResponseIssuer`] when it is another's, or missing although the provider says
     /// that it sends one.
     pub fn check_response_issuer(&self, iss: Option<&str>) -> Result<(), SignInError> {
-        let promised = self
-            .discovered()?
-            .metadata
-            .additional_metadata()
-            .authorization_response_iss_parameter_supported;
+        let promised = self.discovered()?.metadata.sends_issuer;
         match iss {
             Some(iss) if iss == self.settings.issuer.as_str() => Ok(()),
             None if !promised => Ok(()),
@@ -82,18 +86,14 @@ impl Provider {
         }
     }
 
-    /// Where to send the browser to sign out at the provider too (RP-Initiated Logout 1.0 §2), if
-    /// the provider can be asked and the settings say so.
+    /// Returns where to send the browser to sign out at the provider too (RP-Initiated Logout 1.0
+    /// §2); `None` where the provider has no end session endpoint, or the settings say so.
     pub fn sign_out_url(&self, id_token: Option<&Secret>, return_to: &str) -> Option<Url> {
         if self.settings.sign_out == SignOut::LocalOnly {
             return None;
         }
         let found = self.discovered.load_full()?;
-        let mut url = found
-            .metadata
-            .additional_metadata()
-            .end_session_endpoint
-            .clone()?;
+        let mut url = found.metadata.end_session_endpoint.clone()?;
         {
             let mut query = url.query_pairs_mut();
             if let Some(id_token) = id_token {

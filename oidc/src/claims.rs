@@ -3,22 +3,12 @@
 use std::collections::BTreeMap;
 
 use gatepost_base::Identity;
-use gatepost_session::NumericDate;
-use openidconnect::AdditionalClaims;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::json::{text, time};
 
 /// The most groups that are kept. More are no list of groups but a mistake.
 const MAX_GROUPS: usize = 10_000;
-
-/// The claims of a token or of userinfo beyond the standard ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ClaimMap {
-    #[serde(flatten)]
-    all: Map<String, Value>,
-}
-
-impl AdditionalClaims for ClaimMap {}
 
 /// Verified claims from several places: the first that has a claim is believed, and of claims that
 /// mean something together only, the first that has them.
@@ -43,14 +33,6 @@ const EMAIL: (&str, &str) = ("email", "email_verified");
 
 /// How and when a person was authenticated: of one authentication.
 const AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
-
-/// Verified claims as one map, so that every claim is read in one way.
-pub(crate) fn as_map(claims: &impl Serialize) -> Map<String, Value> {
-    match serde_json::to_value(claims) {
-        Ok(Value::Object(map)) => map,
-        Ok(_) | Err(_) => Map::new(),
-    }
-}
 
 impl<'a> ClaimSources<'a> {
     /// The claim at a path of keys.
@@ -102,9 +84,9 @@ impl<'a> ClaimSources<'a> {
                 .map(texts)
                 .unwrap_or_default(),
             auth_time: authentication
-                .at(&["auth_time".to_owned()])
-                .and_then(Value::as_u64)
-                .map(NumericDate::from_seconds),
+                .0
+                .iter()
+                .find_map(|claims| time(claims, "auth_time")),
             extra: self.extra(wanted.extra),
         }
     }
@@ -179,12 +161,6 @@ impl<'a> ClaimSources<'a> {
         };
         one_text(value?)
     }
-}
-
-/// A claim of one source that is a text and says something.
-fn text<'c>(claims: &'c Map<String, Value>, claim: &str) -> Option<&'c str> {
-    let text = claims.get(claim).and_then(Value::as_str);
-    text.filter(|text| !text.is_empty())
 }
 
 /// A claim's name as a path: one that is a URL has dots of its own.

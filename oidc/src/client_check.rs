@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::exchange::{SignInError, unreadable};
+use crate::exchange::SignInError;
 use crate::form::{Form, TOKEN_ENDPOINT};
 use crate::provider::Provider;
 
@@ -27,8 +27,7 @@ impl Provider {
     /// [`SignInError`] where the token endpoint does not answer, as it would not at a sign-in.
     pub async fn try_client(&self, redirect_uri: &str) -> Result<ClientVerdict, SignInError> {
         let found = self.discovered()?;
-        let url = found.metadata.token_endpoint();
-        let url = url.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "missing"))?;
+        let url = &found.metadata.token_endpoint;
         let form = Form::new()
             .with("grant_type", "authorization_code")
             .with("code", "gatepost-check")
@@ -36,7 +35,7 @@ impl Provider {
             .with("code_verifier", &"gatepost-check-".repeat(3))
             .with("redirect_uri", redirect_uri);
         let client = self.client(&found);
-        let answer = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await?;
+        let answer = self.post(url, TOKEN_ENDPOINT, &client, form).await?;
         let (status, answer) = answer.read(TOKEN_ENDPOINT)?;
         let code = answer.get("error").and_then(Value::as_str);
         Ok(match code {

@@ -1,42 +1,46 @@
-//! Finding a provider (OpenID Connect Discovery 1.0).
+//! Discovering a provider (OpenID Connect Discovery 1.0).
 
-use openidconnect::DiscoveryError as ProtocolError;
-use openidconnect::core::CoreJsonWebKeySet;
+use gatepost_base::contained::Panicked;
+use http::header::ACCEPT;
+use openidconnect::HttpRequest;
 use url::Url;
 
 use crate::http_client::{Http, HttpError};
-use crate::metadata::{ALGORITHMS, Metadata};
+use crate::json::{self, DocumentError};
+use crate::key_set::KeySet;
+use crate::metadata::Metadata;
 use crate::settings::ProviderSettings;
-use gatepost_base::contained::Panicked;
 
-/// Why a provider cannot be used, in words for an operator.
+/// Why a provider cannot be used, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
     /// It does not answer.
     #[error("cannot reach it: {0}")]
     Unreachable(#[source] HttpError),
-    /// It answers with something else.
-    #[error("its discovery document at {url} cannot be used: {reason}")]
+    /// Its response is not what was asked for.
+    #[error("its {document} at {url} cannot be used: {reason}")]
     Document {
-        /// Where the document was looked for.
+        /// What was asked for.
+        document: &'static str,
+        /// Where.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// What authentik says of it is no description of a provider.
-    #[error("what authentik says of its endpoints cannot be used: {reason}")]
-    Described {
+    /// The metadata of a static provider is invalid.
+    #[error("the metadata that it is described by cannot be used: {reason}")]
+    Static {
         /// What is wrong with it.
         reason: String,
     },
-    /// The document names another issuer than the configuration.
-    #[error("issuer `{configured}` is configured, but it calls itself otherwise: {reason}")]
+    /// The document names another issuer than the settings.
+    #[error("issuer mismatch: `{configured}` is configured, the discovery document says `{found}`")]
     Issuer {
-        /// The issuer of the configuration.
+        /// The issuer of the settings.
         configured: String,
-        /// What was compared.
-        reason: String,
+        /// The issuer of the document.
+        found: String,
     },
     /// An https issuer names an endpoint without TLS.
     #[error("its {endpoint} is not https although its issuer is: {url}")]
@@ -46,7 +50,7 @@ pub enum DiscoveryError {
         /// Its URL.
         url: String,
     },
-    /// An endpoint is at no address that could be asked.
+    /// An endpoint's URL is not of the web.
     #[error("its {endpoint} is neither http nor https: {url}")]
     Scheme {
         /// The endpoint's name.
@@ -54,119 +58,129 @@ pub enum DiscoveryError {
         /// Its URL.
         url: String,
     },
-    /// What it says of itself was too much for a library.
+    /// Its response caused a panic in a library.
     #[error(transparent)]
     Panicked(#[from] Panicked),
-    /// It signs ID tokens in no way that is accepted.
+    /// It signs ID tokens with no algorithm that is accepted.
     #[error(
         "it signs ID tokens with none of RS, PS, ES or EdDSA: give its client a signing key (a MAC \
          with the client secret, HS256, is not accepted)"
     )]
     Algorithms,
-    /// It has no token endpoint.
-    #[error("it has no token endpoint, so it does not support the authorization code flow")]
-    NoTokenEndpoint,
 }
 
-/// Fetches the provider's metadata and keys and checks that they can be used.
+const DISCOVERY_DOCUMENT: &str = "discovery document";
+const KEY_SET: &str = "key set";
+
+/// Fetches the provider's metadata and keys, and checks that they can be used.
+///
+/// # Errors
+///
+/// [`DiscoveryError`].
 pub(crate) async fn discover(
     settings: &ProviderSettings,
     http: &Http,
-) -> Result<Metadata, DiscoveryError> {
+) -> Result<(Metadata, KeySet), DiscoveryError> {
     if let Some(fixed) = &settings.static_provider {
-        return fixed.metadata(settings, http).await;
+        return fixed.metadata(http).await;
     }
-    let metadata = Metadata::discover_async(settings.issuer.clone(), http)
-        .await
-        .map_err(|error| protocol_error(settings, error))?;
-    check(&metadata)?;
-    Ok(metadata)
+    let url = document_url(settings);
+    let document = fetch(DISCOVERY_DOCUMENT, &url, http).await?;
+    let members = json::parse(&document);
+    let metadata = members.and_then(|members| Metadata::read(&members));
+    let metadata = metadata.map_err(|error| invalid(DISCOVERY_DOCUMENT, &url, &error))?;
+    check(settings, &metadata)?;
+    let keys = fetch_keys(&metadata, http).await?;
+    Ok((metadata, keys))
+}
+
+/// Returns where the discovery document is (§4).
+fn document_url(settings: &ProviderSettings) -> String {
+    let issuer = settings.issuer.as_str();
+    format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    )
 }
 
 /// Fetches the keys alone.
-pub(crate) async fn fetch_keys(
-    settings: &ProviderSettings,
-    metadata: &Metadata,
-    http: &Http,
-) -> Result<CoreJsonWebKeySet, DiscoveryError> {
-    CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), http)
-        .await
-        .map_err(|error| protocol_error(settings, error))
+///
+/// # Errors
+///
+/// [`DiscoveryError`].
+pub(crate) async fn fetch_keys(metadata: &Metadata, http: &Http) -> Result<KeySet, DiscoveryError> {
+    let url = metadata.jwks_uri.as_str();
+    let document = fetch(KEY_SET, url, http).await?;
+    KeySet::parse(&document).map_err(|error| invalid(KEY_SET, url, &error))
 }
 
-fn check(metadata: &Metadata) -> Result<(), DiscoveryError> {
-    let further = metadata.additional_metadata();
-    let endpoints: [(&'static str, Option<&Url>); 6] = [
-        (
-            "authorization endpoint",
-            Some(metadata.authorization_endpoint().url()),
-        ),
-        (
-            "token endpoint",
-            metadata.token_endpoint().map(|url| url.url()),
-        ),
-        (
-            "userinfo endpoint",
-            metadata.userinfo_endpoint().map(|url| url.url()),
-        ),
-        ("key set", Some(metadata.jwks_uri().url())),
-        (
-            "end session endpoint",
-            further.end_session_endpoint.as_ref(),
-        ),
-        (
-            "introspection endpoint",
-            further.introspection_endpoint.as_ref(),
-        ),
-    ];
-    let tls = metadata.issuer().url().scheme() == "https";
-    for (endpoint, url) in endpoints {
-        let Some(url) = url else { continue };
-        let shown = || url.to_string();
-        match url.scheme() {
-            "https" => {}
-            "http" if !tls => {}
-            "http" => {
-                let url = shown();
-                return Err(DiscoveryError::InsecureEndpoint { endpoint, url });
-            }
-            // Browsers are sent there, or the outpost asks.
-            _ => {
-                let url = shown();
-                return Err(DiscoveryError::Scheme { endpoint, url });
-            }
+async fn fetch(document: &'static str, url: &str, http: &Http) -> Result<Vec<u8>, DiscoveryError> {
+    let failed = |reason: String| DiscoveryError::Document {
+        document,
+        url: url.to_owned(),
+        reason,
+    };
+    let request = http::Request::get(url)
+        .header(ACCEPT, "application/json")
+        .body(Vec::new());
+    let request: HttpRequest = request.map_err(|error| failed(error.to_string()))?;
+    let response = http.0.send(request).await;
+    let response = response.map_err(DiscoveryError::Unreachable)?;
+    if !response.status().is_success() {
+        return Err(failed(format!("the response is {}", response.status())));
+    }
+    Ok(response.into_body())
+}
+
+fn invalid(document: &'static str, url: &str, error: &DocumentError) -> DiscoveryError {
+    let reason = match error {
+        DocumentError::NotAnObject { .. } => {
+            format!("{error}: is there another server, or another path of the provider?")
         }
+        _ => error.to_string(),
+    };
+    DiscoveryError::Document {
+        document,
+        url: url.to_owned(),
+        reason,
     }
-    if metadata.token_endpoint().is_none() {
-        return Err(DiscoveryError::NoTokenEndpoint);
+}
+
+fn check(settings: &ProviderSettings, metadata: &Metadata) -> Result<(), DiscoveryError> {
+    let configured = settings.issuer.as_str();
+    if metadata.issuer != configured {
+        return Err(DiscoveryError::Issuer {
+            configured: configured.to_owned(),
+            found: metadata.issuer.clone(),
+        });
     }
-    let named = metadata.id_token_signing_alg_values_supported();
-    if !ALGORITHMS.iter().any(|ours| named.contains(ours)) {
+    let tls = settings.issuer.url().scheme() == "https";
+    for (endpoint, url) in metadata.endpoints() {
+        check_scheme(endpoint, url, tls)?;
+    }
+    if metadata.algorithms.as_ref().is_some_and(|named| {
+        let accepted = crate::algorithm::signatures();
+        !named.iter().any(|own| accepted.contains(own))
+    }) {
         return Err(DiscoveryError::Algorithms);
     }
     Ok(())
 }
 
-fn protocol_error(settings: &ProviderSettings, error: ProtocolError<HttpError>) -> DiscoveryError {
-    let issuer = settings.issuer.as_str();
-    let document = |reason: String| DiscoveryError::Document {
-        url: format!(
-            "{}/.well-known/openid-configuration",
-            issuer.trim_end_matches('/')
-        ),
-        reason,
-    };
-    match error {
-        ProtocolError::Request(error) => DiscoveryError::Unreachable(error),
-        ProtocolError::Validation(reason) => DiscoveryError::Issuer {
-            configured: issuer.to_owned(),
-            reason,
-        },
-        ProtocolError::Parse(error) => document(error.to_string()),
-        ProtocolError::Response(status, _, reason) if status.is_success() => document(format!(
-            "what answers there is no OpenID provider, or another path of it: {reason}"
-        )),
-        ProtocolError::Response(status, _, _) => document(format!("it answers {status}")),
-        other => document(other.to_string()),
+/// Checks that browsers can be sent to an endpoint, or requests, and not in the clear where the
+/// issuer has TLS.
+fn check_scheme(endpoint: &'static str, url: &Url, tls: bool) -> Result<(), DiscoveryError> {
+    let shown = url.to_string();
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if !tls => Ok(()),
+        "http" => Err(DiscoveryError::InsecureEndpoint {
+            endpoint,
+            url: shown,
+        }),
+        _ => Err(DiscoveryError::Scheme {
+            endpoint,
+            url: shown,
+        }),
     }
 }

@@ -1,28 +1,28 @@
 //! Signing a person in at a provider: the authorization code flow with PKCE.
 
+use std::sync::Arc;
+
 use gatepost_base::{Identity, Secret};
-use openidconnect::{
-    AuthorizationCode, ClaimsVerificationError, Nonce, PkceCodeVerifier, RedirectUrl,
-};
+use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};
 use serde_json::Map;
 
-use crate::claims::{ClaimSources, Wanted, as_map};
+use crate::claims::{ClaimSources, Wanted};
 use crate::form::Form;
 use crate::http_client::HttpError;
-use crate::id_token::{verified, verify_access_token};
-use crate::jwt::text;
+use crate::id_token::{ExpectedNonce, IdToken, IdTokenError};
+use crate::json::text;
 use crate::provider::{Discovered, Provider, Unavailable};
 use crate::settings::UnverifiedEmail;
 use crate::token_endpoint::{NoTokens, Tokens};
 
-/// A person whom the provider has just signed in.
+/// A user whom the provider has just signed in.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// Who it is.
+    /// The user.
     pub identity: Identity,
-    /// The session's id at the provider, if it names one.
+    /// The id of the session at the provider (`sid`), if the ID token has one.
     pub provider_session: Option<String>,
-    /// For renewing, if the provider gave one.
+    /// The refresh token, if the provider issued one.
     pub refresh_token: Option<Secret>,
     /// The ID token, for signing out.
     pub id_token: Secret,
@@ -32,7 +32,7 @@ pub struct SignedIn {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
-    /// The provider has not been found.
+    /// The provider has not been discovered.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// The provider did not answer.
@@ -49,7 +49,7 @@ pub enum SignInError {
     /// The token endpoint refused the client.
     #[error("the token endpoint refused: {0:?}")]
     Refused(String),
-    /// An endpoint's answer cannot be read.
+    /// An endpoint's response is invalid.
     #[error("the answer of the provider's {endpoint} cannot be read: {reason}")]
     Unreadable {
         /// The endpoint that was asked.
@@ -60,29 +60,20 @@ pub enum SignInError {
     /// There is no ID token in the token response: the `openid` scope was not granted.
     #[error("the token response has no ID token: is this client allowed the `openid` scope?")]
     NoIdToken,
-    /// The ID token does not hold.
+    /// The ID token is invalid.
     #[error("the ID token was refused: {0}")]
-    IdToken(#[source] ClaimsVerificationError),
-    /// The ID token was issued to another client.
-    #[error("the ID token was issued to another client (`azp`)")]
-    AuthorizedParty,
-    /// The ID token is about nobody.
-    #[error("the ID token has an empty `sub`")]
-    NoSubject,
-    /// The ID token is of another access token.
-    #[error("the ID token is not of this access token (`at_hash`)")]
-    AccessTokenHash,
-    /// What userinfo says is not of the same person.
-    #[error("userinfo was refused: {0}")]
-    UserInfo(#[source] ClaimsVerificationError),
-    /// The answer came from another provider (RFC 9207).
+    IdToken(#[from] IdTokenError),
+    /// Userinfo is of another user.
+    #[error("userinfo is of another user (`sub`)")]
+    OtherSubject,
+    /// The authorization response is another provider's (RFC 9207).
     #[error("the callback's `iss` is not this provider's issuer, or is missing")]
     ResponseIssuer,
 }
 
 impl Provider {
-    /// Exchanges a code, verifies what comes back, and says who it is. `extra` names the claims
-    /// beyond the standard ones that are wanted.
+    /// Exchanges the code of an authorization response, verifies the ID token and returns the user.
+    /// `extra` names the claims that the identity takes beyond the standard ones.
     ///
     /// # Errors
     ///
@@ -100,29 +91,31 @@ impl Provider {
             .exchange(&found, &code, &code_verifier, &redirect_uri)
             .await?;
         let access_token = tokens.access()?;
-        let id_token = tokens.id_token().ok_or(SignInError::NoIdToken)??;
-        let (found, claims) = verified(self, found, &id_token, &nonce).await?;
-        verify_access_token(self, &found, &id_token, &claims, access_token)?;
+        let raw = tokens.id.as_ref().ok_or(SignInError::NoIdToken)?;
+        let nonce = ExpectedNonce::Is(nonce.secret());
+        let id_token = self.verify_id_token(raw, nonce, Arc::clone(&found)).await?;
+        id_token.check_access_token(access_token.secret())?;
 
-        let subject = claims.subject().to_string();
-        let id_claims = as_map(&claims);
+        let IdToken {
+            subject, claims, ..
+        } = id_token;
         let wanted = self.wanted(extra);
-        let lacking = ClaimSources(vec![&id_claims]).lacks(&wanted);
-        let userinfo = if lacking && found.metadata.userinfo_endpoint().is_some() {
+        let lacking = ClaimSources(vec![&claims]).lacks(&wanted);
+        let userinfo = if lacking && found.metadata.userinfo_endpoint.is_some() {
             self.user_info(&found, access_token, &subject).await?
         } else {
             Map::new()
         };
-        let sources = ClaimSources(vec![&id_claims, &userinfo]);
+        let sources = ClaimSources(vec![&claims, &userinfo]);
         Ok(SignedIn {
             identity: sources.identity(&wanted, &subject),
-            provider_session: text(&id_claims, "sid").map(str::to_owned),
+            provider_session: text(&claims, "sid").map(str::to_owned),
             refresh_token: tokens.refresh,
             id_token: tokens.id.ok_or(SignInError::NoIdToken)?,
         })
     }
 
-    /// What is wanted of a person's claims.
+    /// Returns what an identity takes from claims.
     pub(crate) fn wanted<'w>(&'w self, extra: &'w [String]) -> Wanted<'w> {
         Wanted {
             issuer: self.settings.issuer.as_str(),
@@ -152,7 +145,7 @@ impl Provider {
     }
 }
 
-/// Returns the error for an answer that cannot be read.
+/// Returns the error for an invalid response.
 pub(crate) fn unreadable(endpoint: &'static str, reason: &str) -> SignInError {
     SignInError::Unreadable {
         endpoint,

@@ -6,13 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use openidconnect::AsyncHttpClient as _;
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use crate::exchange::SignInError;
-use crate::jwt::Object;
+use crate::json::{self, Object};
 use crate::provider::{Discovered, Provider};
 
 /// What the token endpoint is called in messages.
@@ -83,9 +82,9 @@ impl Answer {
         if status.is_server_error() {
             return Err(unreadable(endpoint, format!("it answers {status}")));
         }
-        let answer = serde_json::from_slice(&self.body).map(|Object(answer)| answer);
+        let answer = json::parse(&self.body);
         if status.is_success() {
-            let answer = answer.map_err(|_| unreadable(endpoint, "no JSON object".to_owned()))?;
+            let answer = answer.map_err(|error| unreadable(endpoint, error.to_string()))?;
             return Ok((status, answer));
         }
         Ok((status, answer.unwrap_or_default()))
@@ -106,15 +105,6 @@ impl Answer {
         let (_, rest) = challenge.to_str().ok()?.split_once("error=\"")?;
         let (code, _) = rest.split_once('"')?;
         Some((code.chars().take(MAX_WORDS).collect(), String::new()))
-    }
-
-    /// Whether its body says that it is JSON, or does not say what it is.
-    pub(crate) fn may_be_json(&self) -> bool {
-        self.headers.get(CONTENT_TYPE).is_none_or(|kind| {
-            let json = "application/json";
-            let kind = kind.as_bytes().get(..json.len());
-            kind.is_some_and(|kind| kind.eq_ignore_ascii_case(json.as_bytes()))
-        })
     }
 
     /// For how long the server asks to be left alone (RFC 9110 §10.2.3), where it says so in
@@ -178,7 +168,8 @@ impl Provider {
         let unreachable = |source| SignInError::Unreachable { endpoint, source };
         let (parts, body) = self
             .http
-            .call(request)
+            .0
+            .send(request)
             .await
             .map_err(unreachable)?
             .into_parts();

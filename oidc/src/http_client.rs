@@ -1,11 +1,9 @@
 //! The HTTP client that the relying party is given.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use openidconnect::{HttpRequest, HttpResponse};
 
 /// Sends requests to a provider.
 ///
@@ -39,15 +37,6 @@ impl HttpError {
     }
 }
 
-/// A client in the form that the `openidconnect` crate takes.
+/// The client of a provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Http(pub(crate) Arc<dyn HttpClient>);
-
-impl<'c> AsyncHttpClient<'c> for Http {
-    type Error = HttpError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        self.0.send(request)
-    }
-}

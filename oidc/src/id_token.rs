@@ -1,180 +1,203 @@
 //! Verifying ID tokens (OpenID Connect Core 1.0 §3.1.3.7).
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, TimeDelta, Utc};
-use openidconnect::core::{
-    CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKey, CoreJsonWebKeySet,
-    CoreJwsSigningAlgorithm,
-};
-use openidconnect::{
-    AccessToken, AccessTokenHash, ClaimsVerificationError, ClientSecret, NonceVerifier,
-    SignatureVerificationError,
-};
+use gatepost_base::Secret;
+use gatepost_session::NumericDate;
+use openidconnect::core::CoreJwsSigningAlgorithm as Algorithm;
+use serde_json::{Map, Value};
+use subtle::ConstantTimeEq as _;
 
-use crate::claims::ClaimMap;
-use crate::discovery;
-use crate::exchange::SignInError;
-use crate::metadata::IdToken;
-use crate::provider::{Discovered, KEYS_REFETCH_AFTER, Provider};
+use crate::algorithm;
+use crate::json::{text, time};
+use crate::jwt::{UnverifiedJwt, audiences};
+use crate::key_set::SignatureError;
+use crate::provider::{Discovered, Provider};
+
+/// The longest ID token that is read, in bytes.
+const MAX_TOKEN_BYTES: usize = 256 * 1024;
 
 /// How far an ID token's `iat` may lie in the future, in seconds.
-const CLOCK_SKEW_SECONDS: i64 = 60;
+const CLOCK_SKEW_SECONDS: u64 = 60;
+
+/// Why an ID token is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdTokenError {
+    /// It is no signed JWT.
+    #[error("it is not a signed JWT")]
+    Malformed,
+    /// It is another kind of token.
+    #[error("`typ` says that it is another kind of token")]
+    Type,
+    /// Its algorithm is not accepted.
+    #[error("`alg` is not one of {0}, which the provider may use")]
+    Algorithm(String),
+    /// No key of the provider verifies its signature.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// Another issuer issued it.
+    #[error("issuer mismatch: `iss` is {0:?}")]
+    Issuer(String),
+    /// It is for another client.
+    #[error("`aud` does not name this client: {0:?}")]
+    Audience(Vec<String>),
+    /// It is for others too, whom nothing makes trusted.
+    #[error(
+        "`aud` names others too, which are not in `trustedAudiences`, and `azp` is missing: {0:?}"
+    )]
+    UntrustedAudience(Vec<String>),
+    /// It was issued to another client.
+    #[error("it was issued to another client: `azp` is {0:?}")]
+    AuthorizedParty(String),
+    /// A claim that has to be there is missing, or not what it should be.
+    #[error("`{0}` is missing or invalid")]
+    Claim(&'static str),
+    /// It has expired.
+    #[error("it has expired (`exp`): compare the clocks")]
+    Expired,
+    /// It is from the future.
+    #[error("it was issued in the future (`iat`): compare the clocks")]
+    IssuedInFuture,
+    /// It is of another sign-in.
+    #[error("`nonce` is not that of this sign-in")]
+    Nonce,
+    /// It is of another access token.
+    #[error("it is not of this access token (`at_hash`)")]
+    AccessTokenHash,
+}
+
+/// A verified ID token.
+#[derive(Debug)]
+pub(crate) struct IdToken {
+    /// The user (`sub`), who is not empty.
+    pub(crate) subject: String,
+    /// All claims.
+    pub(crate) claims: Map<String, Value>,
+    algorithm: Algorithm,
+}
+
+/// Whether an ID token has to have a nonce.
+#[derive(Clone, Copy)]
+pub(crate) enum ExpectedNonce<'a> {
+    /// That of the authorization request.
+    Is(&'a str),
+    /// Any: a refreshed ID token belongs to no authorization request (§12.2).
+    Any,
+}
 
 impl Provider {
-    /// Fetches the keys again unless that was done a short while ago, and keeps them. What cannot
-    /// be fetched leaves the old ones.
-    pub(crate) async fn refetch_keys(&self, found: Arc<Discovered>) -> Arc<Discovered> {
-        let mut fetched = self.keys_fetched.lock().await;
-        if fetched.is_some_and(|at| at.elapsed() < KEYS_REFETCH_AFTER) {
-            // Another sign-in may have fetched them while this one waited.
-            return self.discovered.load_full().unwrap_or(found);
+    /// Verifies an ID token, with keys that are fetched again if the provider may have changed
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenError`].
+    pub(crate) async fn verify_id_token(
+        &self,
+        token: &Secret,
+        nonce: ExpectedNonce<'_>,
+        found: Arc<Discovered>,
+    ) -> Result<IdToken, IdTokenError> {
+        let token = UnverifiedJwt::parse(token.expose(), MAX_TOKEN_BYTES);
+        let token = token.ok_or(IdTokenError::Malformed)?;
+        if !token.header.typ.is_missing_or(&["JWT"]) {
+            return Err(IdTokenError::Type);
         }
-        *fetched = Some(Instant::now());
-        let provider = self.settings.name.as_str();
-        match discovery::fetch_keys(&self.settings, &found.metadata, &self.http).await {
-            Ok(keys) => {
-                tracing::info!(
-                    provider,
-                    "fetched the provider's keys again for an unknown key id"
-                );
-                let metadata = found.metadata.clone().set_jwks(keys);
-                let fresh = Arc::new(Discovered {
-                    at: found.at,
-                    ..Discovered::new(&self.settings, metadata)
-                });
-                self.discovered.store(Some(Arc::clone(&fresh)));
-                fresh
-            }
-            Err(error) => {
-                tracing::warn!(provider, %error, "cannot fetch the provider's keys");
-                found
-            }
-        }
+        let accepted = |own: &&Algorithm| found.algorithms.contains(own);
+        let algorithm = token.header.algorithm.as_ref().filter(accepted);
+        let algorithm = algorithm.filter(|_| !token.header.is_critical);
+        let algorithm = algorithm
+            .ok_or_else(|| IdTokenError::Algorithm(algorithm::names(&found.algorithms)))?
+            .clone();
+        self.verify_signature(&token, &algorithm, found).await?;
+        self.check_issuer_and_audience(&token.claims)?;
+        check_times(&token.claims, self.clock.now())?;
+        check_nonce(&token.claims, nonce)?;
+        // Locally unique and never reassigned (§2), which an empty one is not.
+        let subject = token.text("sub").ok_or(IdTokenError::Claim("sub"))?;
+        Ok(IdToken {
+            subject: subject.to_owned(),
+            claims: token.claims,
+            algorithm,
+        })
     }
 
-    /// The client secret where ID tokens have a MAC with it, and then no other signature counts.
-    fn mac_secret(&self, found: &Discovered) -> Option<&ClientSecret> {
-        let by_mac = found.algorithms == [CoreJwsSigningAlgorithm::HmacSha256];
-        self.settings.client_secret.as_ref().filter(|_| by_mac)
-    }
-
-    fn verifier<'f>(&self, found: &'f Discovered) -> CoreIdTokenVerifier<'f> {
-        let client_id = self.settings.client_id.clone();
-        let issuer = self.settings.issuer.clone();
-        let verifier = match self.mac_secret(found) {
-            Some(secret) => CoreIdTokenVerifier::new_confidential_client(
-                client_id,
-                secret.clone(),
-                issuer,
-                CoreJsonWebKeySet::default(),
-            ),
-            None => CoreIdTokenVerifier::new_public_client(client_id, issuer, found.keys.clone()),
+    /// Checks who issued an ID token, and to whom (§3.1.3.7 steps 2 to 5).
+    fn check_issuer_and_audience(&self, claims: &Map<String, Value>) -> Result<(), IdTokenError> {
+        let issuer = text(claims, "iss").ok_or(IdTokenError::Claim("iss"))?;
+        if issuer != self.settings.issuer.as_str() {
+            return Err(IdTokenError::Issuer(issuer.to_owned()));
+        }
+        let client = self.settings.client_id.as_str();
+        let all = || audiences(claims).map(str::to_owned).collect::<Vec<_>>();
+        if !audiences(claims).any(|own| own == client) {
+            return Err(IdTokenError::Audience(all()));
+        }
+        let party = match claims.get("azp") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(party)) => Some(party.as_str()),
+            Some(_) => return Err(IdTokenError::Claim("azp")),
         };
-        verifier
-            .set_allowed_algs(found.algorithms.iter().cloned())
-            .set_issue_time_verifier_fn(|issued: DateTime<Utc>| {
-                if issued > Utc::now() + TimeDelta::seconds(CLOCK_SKEW_SECONDS) {
-                    Err("it was issued in the future: compare the clocks".to_owned())
-                } else {
-                    Ok(())
-                }
-            })
-    }
-}
-
-pub(crate) type IdClaims = openidconnect::IdTokenClaims<ClaimMap, CoreGenderClaim>;
-
-/// Verifies an ID token, with keys that are fetched anew if the provider may have changed them.
-pub(crate) async fn verified(
-    provider: &Provider,
-    found: Arc<Discovered>,
-    id_token: &IdToken,
-    nonce: impl NonceVerifier + Copy,
-) -> Result<(Arc<Discovered>, IdClaims), SignInError> {
-    match verify(provider, &found, id_token, nonce) {
-        Err(SignInError::IdToken(error)) if is_unknown_key(&error) => {
-            // The provider may have a new key since it was last asked.
-            let found = provider.refetch_keys(found).await;
-            let claims = verify(provider, &found, id_token, nonce)?;
-            Ok((found, claims))
+        if let Some(party) = party.filter(|party| *party != client) {
+            return Err(IdTokenError::AuthorizedParty(party.to_owned()));
         }
-        outcome => Ok((found, outcome?)),
+        let trusted = |audience: &str| {
+            let mut trusted = self.settings.trusted_audiences.iter();
+            audience == client || trusted.any(|own| own == audience)
+        };
+        if party.is_none() && !audiences(claims).all(trusted) {
+            return Err(IdTokenError::UntrustedAudience(all()));
+        }
+        Ok(())
     }
 }
 
-/// Verifies an ID token (OpenID Connect Core 1.0 §3.1.3.7).
-fn verify(
-    provider: &Provider,
-    found: &Discovered,
-    id_token: &IdToken,
-    nonce: impl NonceVerifier,
-) -> Result<IdClaims, SignInError> {
-    let verifier = provider.verifier(found);
-    let claims = id_token
-        .claims(&verifier, nonce)
-        .map_err(SignInError::IdToken)?;
-    // Locally unique and never reassigned (§2), which nothing is not.
-    if claims.subject().is_empty() {
-        return Err(SignInError::NoSubject);
+impl IdToken {
+    /// Checks that the ID token is of this access token (§3.1.3.8), where it says of which.
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenError::AccessTokenHash`].
+    pub(crate) fn check_access_token(&self, access_token: &str) -> Result<(), IdTokenError> {
+        let expected = match self.claims.get("at_hash") {
+            None | Some(Value::Null) => return Ok(()),
+            Some(expected) => expected.as_str().ok_or(IdTokenError::Claim("at_hash"))?,
+        };
+        let actual = algorithm::left_half_hash(&self.algorithm, access_token);
+        if actual == expected.trim_end_matches('=') {
+            Ok(())
+        } else {
+            Err(IdTokenError::AccessTokenHash)
+        }
     }
-    // The library leaves `azp` out; step 5 says it must be us where it is there.
-    if claims
-        .authorized_party()
-        .is_some_and(|azp| *azp != provider.settings.client_id)
-    {
-        return Err(SignInError::AuthorizedParty);
-    }
-    Ok(claims.clone())
 }
 
-/// Checks that the ID token is of this access token (OpenID Connect Core 1.0 §3.1.3.8).
-pub(crate) fn verify_access_token(
-    provider: &Provider,
-    found: &Discovered,
-    id_token: &IdToken,
-    claims: &IdClaims,
-    access_token: &AccessToken,
-) -> Result<(), SignInError> {
-    let Some(expected) = claims.access_token_hash() else {
+/// Checks the times (§3.1.3.7 steps 9 and 10).
+fn check_times(claims: &Map<String, Value>, now: NumericDate) -> Result<(), IdTokenError> {
+    let expires = time(claims, "exp").ok_or(IdTokenError::Claim("exp"))?;
+    if expires <= now {
+        return Err(IdTokenError::Expired);
+    }
+    let issued = time(claims, "iat").ok_or(IdTokenError::Claim("iat"))?;
+    if issued > now.plus_seconds(CLOCK_SKEW_SECONDS) {
+        return Err(IdTokenError::IssuedInFuture);
+    }
+    Ok(())
+}
+
+/// Checks the nonce (§3.1.3.7 step 11), in constant time.
+fn check_nonce(
+    claims: &Map<String, Value>,
+    expected: ExpectedNonce<'_>,
+) -> Result<(), IdTokenError> {
+    let ExpectedNonce::Is(expected) = expected else {
         return Ok(());
     };
-    let verifier = provider.verifier(found);
-    let refused = |_| SignInError::AccessTokenHash;
-    let algorithm = id_token.signing_alg().map_err(refused)?;
-    let mac_key;
-    let key = match provider.mac_secret(found) {
-        Some(secret) => {
-            mac_key = symmetric_key(secret).ok_or(SignInError::AccessTokenHash)?;
-            &mac_key
-        }
-        None => id_token.signing_key(&verifier).map_err(refused)?,
-    };
-    let actual = AccessTokenHash::from_token(access_token, algorithm, key)
-        .map_err(|_| SignInError::AccessTokenHash)?;
-    if actual == *expected {
+    let nonce = text(claims, "nonce").ok_or(IdTokenError::Claim("nonce"))?;
+    if bool::from(nonce.as_bytes().ct_eq(expected.as_bytes())) {
         Ok(())
     } else {
-        Err(SignInError::AccessTokenHash)
+        Err(IdTokenError::Nonce)
     }
-}
-
-/// A client secret as a key (RFC 7518 §6.4).
-fn symmetric_key(secret: &ClientSecret) -> Option<CoreJsonWebKey> {
-    let k = URL_SAFE_NO_PAD.encode(secret.secret());
-    serde_json::from_value(serde_json::json!({"kty": "oct", "k": k})).ok()
-}
-
-fn is_unknown_key(error: &ClaimsVerificationError) -> bool {
-    matches!(
-        error,
-        ClaimsVerificationError::SignatureVerification(
-            SignatureVerificationError::NoMatchingKey
-                | SignatureVerificationError::CryptoError(_)
-                | SignatureVerificationError::AmbiguousKeyId(_)
-        )
-    )
 }

@@ -21,8 +21,7 @@ impl Provider {
     ) -> Result<Holder, CredentialsError> {
         self.check_before_introspection(token.expose())?;
         let found = self.discovered()?;
-        let further = found.metadata.additional_metadata();
-        let url = further.introspection_endpoint.as_ref();
+        let url = found.metadata.introspection_endpoint.as_ref();
         let url = url.ok_or_else(|| unreadable(INTROSPECTION_ENDPOINT, "missing"))?;
         let form = Form::new()
             .with("token", token.expose())
@@ -46,9 +45,8 @@ impl Provider {
     /// Whether it has an introspection endpoint, as far as it has been found.
     pub fn introspects(&self) -> bool {
         let found = self.discovered.load();
-        found.as_ref().is_some_and(|found| {
-            let further = found.metadata.additional_metadata();
-            further.introspection_endpoint.is_some()
-        })
+        found
+            .as_ref()
+            .is_some_and(|found| found.metadata.introspection_endpoint.is_some())
     }
 }

@@ -1,48 +1,82 @@
-//! A provider's JWTs other than ID tokens, taken apart: logout tokens and access tokens.
+//! Signed JWTs (RFC 7515, RFC 7519): ID tokens, logout tokens and access tokens.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::NumericDate;
-use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
-use openidconnect::{JsonWebKey as _, JsonWebKeyId};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm as Algorithm};
+use openidconnect::{ClientSecret, JsonWebKey as _};
 use serde_json::{Map, Value};
 
+use crate::algorithm;
+use crate::json::{self, text, time};
+use crate::key_set::{self, SignatureError};
 use crate::provider::{Discovered, Provider};
 
-/// The most keys of a provider that are tried for one token.
-const MAX_KEYS_TRIED: usize = 4;
-
 /// The header of a JWS (RFC 7515 §4), as far as it matters.
-#[derive(Deserialize)]
 pub(crate) struct Header {
-    pub(crate) alg: CoreJwsSigningAlgorithm,
+    /// The algorithm; `None` for one that is never accepted.
+    pub(crate) algorithm: Option<Algorithm>,
     pub(crate) kid: Option<String>,
-    typ: Option<String>,
-    pub(crate) crit: Option<Value>,
+    /// What `typ` says.
+    pub(crate) typ: Typ,
+    /// Whether there are extensions that have to be understood (§4.1.11), which none are.
+    pub(crate) is_critical: bool,
 }
 
-impl Header {
-    /// The media type that it states. The prefix may be left out (RFC 7515 §4.1.9).
-    pub(crate) fn media_type(&self) -> Option<&str> {
-        self.typ.as_deref().map(media_type)
+/// What the header of a JWT says that it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Typ {
+    /// Nothing.
+    Missing,
+    /// A media type, without the prefix that may be left out (RFC 7515 §4.1.9).
+    Is(String),
+    /// Something that is not a text.
+    Invalid,
+}
+
+impl Typ {
+    fn of(value: Option<&Value>) -> Self {
+        match value {
+            None | Some(Value::Null) => Self::Missing,
+            Some(Value::String(typ)) => Self::Is(media_type(typ).to_owned()),
+            Some(_) => Self::Invalid,
+        }
+    }
+
+    /// Returns whether it is missing or one of these, in any case.
+    pub(crate) fn is_missing_or(&self, accepted: &[&str]) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::Is(own) => accepted.iter().any(|one| one.eq_ignore_ascii_case(own)),
+            Self::Invalid => false,
+        }
     }
 }
 
-/// A media type without the prefix that may be left out (RFC 7515 §4.1.9).
-pub(crate) fn media_type(typ: &str) -> &str {
+impl Header {
+    fn of(members: &Map<String, Value>) -> Self {
+        Self {
+            algorithm: text(members, "alg").and_then(algorithm::parse),
+            kid: key_set::id(members.get("kid")),
+            typ: Typ::of(members.get("typ")),
+            is_critical: members.contains_key("crit"),
+        }
+    }
+}
+
+/// Returns a media type without the prefix that may be left out (RFC 7515 §4.1.9).
+fn media_type(typ: &str) -> &str {
     match typ.split_at_checked("application/".len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
         _ => typ,
     }
 }
 
-/// What a signed JWT says, whatever its algorithm and signature.
+/// The header and claims of a signed JWT, whatever its algorithm and signature.
 pub(crate) struct Outline {
-    pub(crate) header: Map<String, Value>,
+    pub(crate) header: Header,
     pub(crate) claims: Map<String, Value>,
 }
 
@@ -59,16 +93,16 @@ impl Outline {
             return None;
         }
         let read = || {
-            let Object(header) = serde_json::from_slice(&header).ok()?;
+            let header = Header::of(&json::parse(&header).ok()?);
             let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
-            let Object(claims) = serde_json::from_slice(&claims).ok()?;
+            let claims = json::parse(&claims).ok()?;
             Some(Self { header, claims })
         };
         Some(read())
     }
 }
 
-/// A JWT in three parts, of which nothing has been checked.
+/// A JWT in three parts, of which nothing has been verified.
 pub(crate) struct UnverifiedJwt<'a> {
     pub(crate) header: Header,
     pub(crate) claims: Map<String, Value>,
@@ -86,117 +120,86 @@ impl<'a> UnverifiedJwt<'a> {
         let (header, claims) = signed.split_once('.')?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
         Some(Self {
-            header: serde_json::from_slice(&decode(header)?).ok()?,
-            claims: serde_json::from_slice::<Object>(&decode(claims)?).ok()?.0,
+            header: Header::of(&json::parse(&decode(header)?).ok()?),
+            claims: json::parse(&decode(claims)?).ok()?,
             signed,
             signature: decode(signature)?,
         })
     }
 
-    /// A claim that is a text and says something.
+    /// Returns a claim that is a text and not empty.
     pub(crate) fn text(&self, claim: &str) -> Option<&str> {
         text(&self.claims, claim)
     }
 
-    /// A claim that is a time.
+    /// Returns a claim that is a time.
     pub(crate) fn time(&self, claim: &str) -> Option<NumericDate> {
         time(&self.claims, claim)
     }
 
-    /// Whether `aud` names this audience.
+    /// Returns whether `aud` names this audience.
     pub(crate) fn is_for(&self, audience: &str) -> bool {
         is_for(&self.claims, audience)
     }
 
-    /// Whether one of the provider's keys signed it: the one that it names, or any where it names
-    /// none.
-    fn is_signed_by_one_of(&self, found: &Discovered) -> bool {
-        let named = self.header.kid.as_ref();
-        let fits = |key: &&CoreJsonWebKey| match (named, key.key_id()) {
-            (Some(kid), Some(own)) => *own == JsonWebKeyId::new(kid.clone()),
-            (Some(_), None) | (None, _) => true,
-        };
-        let keys = found.keys.keys().iter().filter(fits);
-        keys.take(MAX_KEYS_TRIED).any(|key| {
-            let signed = self.signed.as_bytes();
-            key.verify_signature(&self.header.alg, signed, &self.signature)
+    /// Verifies the signature, by the keys of the provider or by the client secret where that is
+    /// what the provider signs with. The caller has checked that the algorithm is accepted.
+    fn verify(
+        &self,
+        algorithm: &Algorithm,
+        found: &Discovered,
+        secret: Option<&ClientSecret>,
+    ) -> Result<(), SignatureError> {
+        let signed = self.signed.as_bytes();
+        if let (Algorithm::HmacSha256, Some(secret)) = (algorithm, secret) {
+            // The library compares in constant time. RFC 7518 §3.2; Core 1.0 §10.1 says the key.
+            let key = CoreJsonWebKey::new_symmetric(secret.secret().as_bytes().to_vec());
+            if key
+                .verify_signature(algorithm, signed, &self.signature)
                 .is_ok()
-        })
-    }
-}
-
-/// A JSON object in which no member stands twice: of two, one reader would take the first and
-/// another the last (RFC 8259 §4, RFC 7519 §4).
-#[derive(Debug, Default)]
-pub(crate) struct Object(pub(crate) Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut members = Map::new();
-                while let Some((name, value)) = map.next_entry()? {
-                    if members.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a member that stands twice"));
-                    }
-                }
-                Ok(Object(members))
+            {
+                return Ok(());
             }
         }
-
-        deserializer.deserialize_map(Members)
+        let kid = self.header.kid.as_deref();
+        found.keys.verify(algorithm, kid, signed, &self.signature)
     }
 }
 
 impl Provider {
-    /// Whether one of the provider's keys signed a token. They are fetched again for an unknown
-    /// one, no more often than for ID tokens.
-    pub(crate) async fn has_signed(
+    /// Verifies the signature of a token. The keys are fetched again where none fits, unless that
+    /// was done a short while ago.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub(crate) async fn verify_signature(
         &self,
         token: &UnverifiedJwt<'_>,
+        algorithm: &Algorithm,
         found: Arc<Discovered>,
-    ) -> bool {
-        if token.is_signed_by_one_of(&found) {
-            return true;
+    ) -> Result<Arc<Discovered>, SignatureError> {
+        let secret = self.mac_secret(&found);
+        if token.verify(algorithm, &found, secret).is_ok() {
+            return Ok(found);
         }
         let fresh = self.refetch_keys(found).await;
-        token.is_signed_by_one_of(&fresh)
+        token.verify(algorithm, &fresh, self.mac_secret(&fresh))?;
+        Ok(fresh)
     }
 }
 
-/// A claim that is a text and says something.
-pub(crate) fn text<'c>(claims: &'c Map<String, Value>, claim: &str) -> Option<&'c str> {
-    let text = claims.get(claim).and_then(Value::as_str);
-    text.filter(|text| !text.is_empty())
-}
-
-/// A claim that is a time (RFC 7519 §2), of which parts of a second are left out.
-pub(crate) fn time(claims: &Map<String, Value>, claim: &str) -> Option<NumericDate> {
-    /// The year 9999, beyond which a number is no time but a mistake.
-    const LAST: f64 = 253_402_300_799.0;
-    let value = claims.get(claim)?;
-    let seconds = value.as_u64().or_else(|| {
-        let seconds = value.as_f64().filter(|s| (0.0..=LAST).contains(s))?;
-        // In range, so that nothing is cut off but what is meant to be.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Some(seconds as u64)
-    });
-    seconds.map(NumericDate::from_seconds)
-}
-
-/// Whether `aud` names this audience.
+/// Returns whether `aud` names this audience.
 pub(crate) fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
-    match claims.get("aud") {
-        Some(Value::String(own)) => own == audience,
-        Some(Value::Array(audiences)) => audiences.iter().any(|own| own == audience),
-        Some(_) | None => false,
-    }
+    audiences(claims).any(|own| own == audience)
+}
+
+/// Returns the audiences that `aud` names. Entries that are not texts are left out.
+pub(crate) fn audiences(claims: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let list = match claims.get("aud") {
+        Some(Value::Array(audiences)) => audiences.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    list.iter().filter_map(Value::as_str)
 }

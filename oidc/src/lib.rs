@@ -61,6 +61,7 @@
 //! ```
 
 mod access_token;
+mod algorithm;
 mod authorize;
 mod claims;
 mod client_check;
@@ -70,7 +71,9 @@ mod form;
 mod http_client;
 mod id_token;
 mod introspection;
+mod json;
 mod jwt;
+mod key_set;
 mod logout_token;
 mod metadata;
 mod provider;
@@ -87,6 +90,8 @@ pub use client_check::ClientVerdict;
 pub use discovery::DiscoveryError;
 pub use exchange::{SignInError, SignedIn};
 pub use http_client::{HttpClient, HttpError};
+pub use id_token::IdTokenError;
+pub use key_set::SignatureError;
 pub use logout_token::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
 pub use provider::{Provider, Summary, Unavailable};
 pub use refresh::{RefreshError, Refreshed};

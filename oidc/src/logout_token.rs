@@ -5,6 +5,7 @@ use gatepost_session::NumericDate;
 use serde_json::Value;
 
 use crate::jwt::UnverifiedJwt;
+use crate::key_set::SignatureError;
 use crate::provider::{Provider, Unavailable};
 
 /// The member of `events` that makes a token a logout token (§2.4).
@@ -40,7 +41,7 @@ pub struct LogoutToken {
 }
 
 /// Why something is not a logout token that holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogoutTokenError {
     /// There is not exactly one form field with a token.
@@ -59,8 +60,8 @@ pub enum LogoutTokenError {
     #[error("`alg` is not one that is accepted")]
     Algorithm,
     /// Signed by no key of the provider.
-    #[error("no key of the provider signed it")]
-    Signature,
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// Meant for somebody else.
     #[error("`aud` does not name this client")]
     Audience,
@@ -169,22 +170,19 @@ impl Provider {
         token: &UnverifiedLogoutToken<'_>,
         now: NumericDate,
     ) -> Result<LogoutToken, LogoutTokenError> {
-        let kind = token.0.header.media_type();
-        if kind.is_some_and(|kind| !TYPES.iter().any(|own| own.eq_ignore_ascii_case(kind))) {
+        if !token.0.header.typ.is_missing_or(&TYPES) {
             return Err(LogoutTokenError::Type);
         }
         if token.issuer() != Some(self.settings.issuer.as_str()) {
             return Err(LogoutTokenError::Issuer);
         }
         let found = self.discovered()?;
-        if !found.algorithms.contains(&token.0.header.alg) || token.0.header.crit.is_some() {
-            return Err(LogoutTokenError::Algorithm);
-        }
+        let algorithm = token.0.header.algorithm.clone();
+        let algorithm = algorithm.filter(|own| found.algorithms.contains(own));
+        let algorithm = algorithm.filter(|_| !token.0.header.is_critical);
+        let algorithm = algorithm.ok_or(LogoutTokenError::Algorithm)?;
         let logout = token.check_claims(self.settings.client_id.as_str(), now)?;
-        if self.has_signed(&token.0, found).await {
-            Ok(logout)
-        } else {
-            Err(LogoutTokenError::Signature)
-        }
+        self.verify_signature(&token.0, &algorithm, found).await?;
+        Ok(logout)
     }
 }

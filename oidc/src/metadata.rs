@@ -1,106 +1,76 @@
-//! The types of a provider's metadata and of its messages.
+//! A provider's metadata (OpenID Connect Discovery 1.0 §3), as far as it is used.
 
-use openidconnect::core::{
-    CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod,
-    CoreErrorResponseType, CoreGenderClaim, CoreGrantType, CoreJsonWebKey,
-    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
-    CoreResponseMode, CoreResponseType, CoreRevocableToken, CoreRevocationErrorResponse,
-    CoreSubjectIdentifierType, CoreTokenIntrospectionResponse, CoreTokenType,
-};
-use openidconnect::{
-    AdditionalProviderMetadata, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet,
-    EndpointSet, IdTokenFields, ProviderMetadata, StandardErrorResponse, StandardTokenResponse,
-};
-use serde::{Deserialize, Serialize};
+use openidconnect::core::CoreJwsSigningAlgorithm as Algorithm;
+use serde_json::{Map, Value};
 use url::Url;
 
-use crate::claims::ClaimMap;
+use crate::algorithm;
+use crate::json::{self, DocumentError, flag, needed_url, optional_url};
 
-/// The signing algorithms of ID tokens that are accepted, where the provider names them too:
-/// signatures by the provider alone. A MAC with the client secret (`HS256`) is not among them: only
-/// of a provider that authentik describes is it accepted, and then nothing else ([`crate::static_metadata`]).
-pub(crate) const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
-
-/// What discovery says beyond OpenID Connect Discovery 1.0.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct FurtherMetadata {
+/// What a relying party uses of a provider's metadata.
+#[derive(Clone, Debug)]
+pub(crate) struct Metadata {
+    /// The issuer that the document names.
+    pub(crate) issuer: String,
+    pub(crate) authorization_endpoint: Url,
+    pub(crate) token_endpoint: Url,
+    pub(crate) jwks_uri: Url,
+    pub(crate) userinfo_endpoint: Option<Url>,
     /// RP-Initiated Logout 1.0 §2.1.
-    #[serde(default)]
     pub(crate) end_session_endpoint: Option<Url>,
     /// RFC 8414 §2.
-    #[serde(default)]
     pub(crate) introspection_endpoint: Option<Url>,
-    /// RFC 9207 §3.
-    #[serde(default)]
-    pub(crate) authorization_response_iss_parameter_supported: bool,
-    /// RFC 8414 §2.
-    #[serde(default)]
-    pub(crate) code_challenge_methods_supported: Option<Vec<String>>,
+    /// The algorithms of ID tokens that it names and this crate knows; `None` where it names none.
+    pub(crate) algorithms: Option<Vec<Algorithm>>,
+    /// How clients authenticate at the token endpoint; `None` where it does not say.
+    pub(crate) authentication_methods: Option<Vec<String>>,
+    /// Whether it names PKCE with S256 (RFC 8414 §2).
+    pub(crate) names_pkce: bool,
+    /// Whether authorization responses have an `iss` (RFC 9207 §3).
+    pub(crate) sends_issuer: bool,
 }
 
-impl AdditionalProviderMetadata for FurtherMetadata {}
+impl Metadata {
+    /// Reads a discovery document.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`] names the member that is missing or invalid.
+    pub(crate) fn read(members: &Map<String, Value>) -> Result<Self, DocumentError> {
+        let list = |name| json::texts(members, name);
+        Ok(Self {
+            issuer: json::needed_text(members, "issuer")?.to_owned(),
+            authorization_endpoint: needed_url(members, "authorization_endpoint")?,
+            token_endpoint: needed_url(members, "token_endpoint")?,
+            jwks_uri: needed_url(members, "jwks_uri")?,
+            userinfo_endpoint: optional_url(members, "userinfo_endpoint")?,
+            end_session_endpoint: optional_url(members, "end_session_endpoint")?,
+            introspection_endpoint: optional_url(members, "introspection_endpoint")?,
+            algorithms: list("id_token_signing_alg_values_supported")
+                .map(|names| names.into_iter().filter_map(algorithm::parse).collect()),
+            authentication_methods: list("token_endpoint_auth_methods_supported")
+                .map(|names| names.into_iter().map(str::to_owned).collect()),
+            names_pkce: list("code_challenge_methods_supported")
+                .is_some_and(|methods| methods.contains(&"S256")),
+            sends_issuer: flag(members, "authorization_response_iss_parameter_supported"),
+        })
+    }
 
-pub(crate) type Metadata = ProviderMetadata<
-    FurtherMetadata,
-    CoreAuthDisplay,
-    CoreClientAuthMethod,
-    CoreClaimName,
-    CoreClaimType,
-    CoreGrantType,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm,
-    CoreJsonWebKey,
-    CoreResponseMode,
-    CoreResponseType,
-    CoreSubjectIdentifierType,
->;
-
-pub(crate) type IdToken = openidconnect::IdToken<
-    ClaimMap,
-    CoreGenderClaim,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJwsSigningAlgorithm,
->;
-
-pub(crate) type TokenResponse = StandardTokenResponse<
-    IdTokenFields<
-        ClaimMap,
-        EmptyExtraTokenFields,
-        CoreGenderClaim,
-        CoreJweContentEncryptionAlgorithm,
-        CoreJwsSigningAlgorithm,
-    >,
-    CoreTokenType,
->;
-
-pub(crate) type TokenError = StandardErrorResponse<CoreErrorResponseType>;
-
-pub(crate) type Client = openidconnect::Client<
-    ClaimMap,
-    CoreAuthDisplay,
-    CoreGenderClaim,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJsonWebKey,
-    CoreAuthPrompt,
-    TokenError,
-    TokenResponse,
-    CoreTokenIntrospectionResponse,
-    CoreRevocableToken,
-    CoreRevocationErrorResponse,
-    EndpointSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointMaybeSet,
-    EndpointMaybeSet,
->;
+    /// Returns the endpoints, each with its name in messages.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Url)> {
+        let needed = [
+            ("authorization endpoint", &self.authorization_endpoint),
+            ("token endpoint", &self.token_endpoint),
+            ("key set", &self.jwks_uri),
+        ];
+        let optional = [
+            ("userinfo endpoint", &self.userinfo_endpoint),
+            ("end session endpoint", &self.end_session_endpoint),
+            ("introspection endpoint", &self.introspection_endpoint),
+        ];
+        let optional = optional
+            .into_iter()
+            .filter_map(|(name, url)| Some((name, url.as_ref()?)));
+        needed.into_iter().chain(optional)
+    }
+}

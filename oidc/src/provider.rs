@@ -7,15 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use gatepost_base::Clock;
 use gatepost_base::contained::contained;
-use openidconnect::AuthType;
-use openidconnect::core::{CoreClientAuthMethod, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
+use openidconnect::ClientSecret;
+use openidconnect::core::CoreJwsSigningAlgorithm as Algorithm;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::algorithm;
 use crate::discovery::{self, DiscoveryError};
 use crate::http_client::{Http, HttpClient};
-use crate::metadata::{ALGORITHMS, Client, Metadata};
+use crate::key_set::KeySet;
+use crate::metadata::Metadata;
 use crate::settings::{ClientAuthentication, ProviderSettings};
 use crate::static_metadata;
 
@@ -26,17 +29,18 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 /// The longest pause between two attempts to discover a provider that is unavailable.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// How often the keys are fetched again at most, whatever key ids turn up.
-pub(crate) const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);
+const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);
 
 /// An OpenID provider, and the client that the relying party is there.
 #[derive(Debug)]
 pub struct Provider {
     pub(crate) settings: ProviderSettings,
     pub(crate) http: Http,
+    pub(crate) clock: Clock,
     pub(crate) discovered: ArcSwapOption<Discovered>,
     last_error: Mutex<Option<String>>,
     /// When the keys were last fetched because of an unknown one.
-    pub(crate) keys_fetched: tokio::sync::Mutex<Option<Instant>>,
+    keys_fetched: tokio::sync::Mutex<Option<Instant>>,
     wanted: Arc<Notify>,
     task: Mutex<Option<AbortHandle>>,
 }
@@ -44,11 +48,10 @@ pub struct Provider {
 /// The metadata and keys of a provider, and what follows from them.
 #[derive(Debug)]
 pub(crate) struct Discovered {
-    pub(crate) client: Client,
     pub(crate) metadata: Metadata,
-    pub(crate) keys: CoreJsonWebKeySet,
-    /// The algorithms by which the provider signs ID and logout tokens.
-    pub(crate) algorithms: Vec<CoreJwsSigningAlgorithm>,
+    pub(crate) keys: KeySet,
+    /// The algorithms by which the provider may sign ID and logout tokens.
+    pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) at: Instant,
 }
 
@@ -76,6 +79,7 @@ impl Provider {
         Arc::new(Self {
             settings,
             http: Http(http),
+            clock: Clock::system(),
             discovered: ArcSwapOption::empty(),
             last_error: Mutex::default(),
             keys_fetched: tokio::sync::Mutex::default(),
@@ -107,22 +111,15 @@ impl Provider {
     ///
     /// [`DiscoveryError`] says what the operator has to correct.
     pub async fn discover(&self) -> Result<Summary, DiscoveryError> {
-        let metadata = discovery::discover(&self.settings, &self.http).await?;
+        let (metadata, keys) = discovery::discover(&self.settings, &self.http).await?;
         let summary = Summary {
-            authorization_endpoint: metadata.authorization_endpoint().to_string(),
-            names_pkce: metadata
-                .additional_metadata()
-                .code_challenge_methods_supported
-                .as_ref()
-                .is_some_and(|methods| methods.iter().any(|method| method == "S256")),
-            signs_out: metadata
-                .additional_metadata()
-                .end_session_endpoint
-                .is_some(),
-            has_userinfo: metadata.userinfo_endpoint().is_some(),
+            authorization_endpoint: metadata.authorization_endpoint.to_string(),
+            names_pkce: metadata.names_pkce,
+            signs_out: metadata.end_session_endpoint.is_some(),
+            has_userinfo: metadata.userinfo_endpoint.is_some(),
         };
-        self.discovered
-            .store(Some(Arc::new(Discovered::new(&self.settings, metadata))));
+        let found = Discovered::new(&self.settings, metadata, keys);
+        self.discovered.store(Some(Arc::new(found)));
         Ok(summary)
     }
 
@@ -145,6 +142,45 @@ impl Provider {
             self.wanted.notify_one();
             Unavailable
         })
+    }
+
+    /// Returns the client secret where ID tokens have a MAC with it, and then no other signature
+    /// counts.
+    pub(crate) fn mac_secret(&self, found: &Discovered) -> Option<&ClientSecret> {
+        let by_mac = found.algorithms == [Algorithm::HmacSha256];
+        self.settings.client_secret.as_ref().filter(|_| by_mac)
+    }
+
+    /// Fetches the keys again unless that was done a short while ago, and keeps them. Where they
+    /// cannot be fetched, the old ones stay.
+    pub(crate) async fn refetch_keys(&self, found: Arc<Discovered>) -> Arc<Discovered> {
+        let mut fetched = self.keys_fetched.lock().await;
+        if fetched.is_some_and(|at| at.elapsed() < KEYS_REFETCH_AFTER) {
+            // Another request may have fetched them while this one waited.
+            return self.discovered.load_full().unwrap_or(found);
+        }
+        *fetched = Some(Instant::now());
+        let provider = self.settings.name.as_str();
+        match discovery::fetch_keys(&found.metadata, &self.http).await {
+            Ok(keys) => {
+                tracing::info!(
+                    provider,
+                    "fetched the provider's keys again for an unknown key id"
+                );
+                let fresh = Arc::new(Discovered {
+                    metadata: found.metadata.clone(),
+                    keys,
+                    algorithms: found.algorithms.clone(),
+                    at: found.at,
+                });
+                self.discovered.store(Some(Arc::clone(&fresh)));
+                fresh
+            }
+            Err(error) => {
+                tracing::warn!(provider, %error, "cannot fetch the provider's keys");
+                found
+            }
+        }
     }
 
     fn lock_task(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
@@ -232,30 +268,19 @@ async fn keep_discovered(provider: Weak<Provider>, wanted: Arc<Notify>) {
 }
 
 impl Discovered {
-    pub(crate) fn new(settings: &ProviderSettings, metadata: Metadata) -> Self {
-        let mut client = Client::from_provider_metadata(
-            metadata.clone(),
-            settings.client_id.clone(),
-            settings.client_secret.clone(),
-        );
-        let post = authenticates_by_post(settings, &metadata);
-        client = client.set_auth_type(if post {
-            AuthType::RequestBody
-        } else {
-            AuthType::BasicAuth
-        });
-        let named = metadata.id_token_signing_alg_values_supported();
-        let algorithms = if settings.static_provider.is_some() {
-            static_metadata::algorithms(named)
-        } else {
-            ALGORITHMS
-                .into_iter()
-                .filter(|ours| named.contains(ours))
-                .collect()
+    fn new(settings: &ProviderSettings, metadata: Metadata, keys: KeySet) -> Self {
+        let named = metadata.algorithms.as_deref();
+        let algorithms = match (&settings.static_provider, named) {
+            (Some(_), named) => static_metadata::algorithms(named.unwrap_or_default()),
+            // Required (OpenID Connect Discovery 1.0 §3), and some leave it out.
+            (None, None) => algorithm::signatures(),
+            (None, Some(named)) => {
+                let mut accepted = algorithm::signatures();
+                accepted.retain(|own| named.contains(own));
+                accepted
+            }
         };
-        let keys = metadata.jwks().clone();
         Self {
-            client,
             metadata,
             keys,
             algorithms,
@@ -269,11 +294,9 @@ pub(crate) fn authenticates_by_post(settings: &ProviderSettings, metadata: &Meta
     match settings.client_authentication {
         Some(method) => method == ClientAuthentication::Post,
         // Basic is the default (OpenID Connect Core 1.0 §9), unless only the other is named.
-        None => metadata
-            .token_endpoint_auth_methods_supported()
-            .is_some_and(|methods| {
-                methods.contains(&CoreClientAuthMethod::ClientSecretPost)
-                    && !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
-            }),
+        None => metadata.authentication_methods.as_ref().is_some_and(|all| {
+            let names = |method: &str| all.iter().any(|own| own == method);
+            names("client_secret_post") && !names("client_secret_basic")
+        }),
     }
 }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use openidconnect::Nonce;
 use serde_json::{Map, Value};
 
-use crate::claims::{ClaimSources, Wanted, as_map};
+use crate::claims::{ClaimSources, Wanted};
 use crate::discovery;
 use crate::exchange::SignInError;
 use crate::form::Form;
-use crate::id_token::verified;
+use crate::id_token::ExpectedNonce;
 use crate::provider::Provider;
 use crate::token_endpoint::NoTokens;
 use gatepost_base::{Identity, Secret};
@@ -92,7 +91,7 @@ impl Provider {
         known: &Identity,
         extra: &[String],
     ) -> Result<Refreshed, RefreshError> {
-        let mut found = self.discovered().map_err(|error| RefreshError::Away {
+        let found = self.discovered().map_err(|error| RefreshError::Away {
             error: error.into(),
             retry_after: None,
         })?;
@@ -107,24 +106,18 @@ impl Provider {
         };
         let provider = self.settings.name.as_str();
         let mut id_claims = Map::new();
-        if let Some(id_token) = tokens.id_token() {
-            // It belongs to no sign-in of a browser, so there is no nonce to compare.
-            let any = |_: Option<&Nonce>| Ok(());
-            let checked = match id_token {
-                Ok(id_token) => verified(self, found.clone(), &id_token, any).await,
-                Err(error) => Err(error),
-            };
-            match checked {
-                Ok((_, claims)) if claims.subject().as_str() != known.subject => {
-                    return Err(RefreshError::Over("it answers for somebody else"));
+        if let Some(id_token) = &tokens.id {
+            let any = ExpectedNonce::Any;
+            match self.verify_id_token(id_token, any, found.clone()).await {
+                Ok(id_token) if id_token.subject != known.subject => {
+                    return Err(RefreshError::Over("it answers for another user"));
                 }
-                Ok((newer, claims)) => {
-                    found = newer;
-                    id_claims = as_map(&claims);
+                Ok(id_token) => {
+                    id_claims = id_token.claims;
                     refreshed.id_token.clone_from(&tokens.id);
                 }
                 Err(error) => {
-                    tracing::warn!(provider, %error, "the refreshed ID token does not hold");
+                    tracing::warn!(provider, %error, "the refreshed ID token is invalid");
                     return Ok(refreshed);
                 }
             }
@@ -132,15 +125,15 @@ impl Provider {
         let wanted = self.wanted(extra);
         let lacking = ClaimSources(vec![&id_claims]).lacks(&wanted);
         let mut userinfo = Map::new();
-        if lacking && found.metadata.userinfo_endpoint().is_some() {
+        if lacking && found.metadata.userinfo_endpoint.is_some() {
             let asked = match tokens.access() {
                 Ok(access_token) => self.user_info(&found, access_token, &known.subject).await,
                 Err(error) => Err(error),
             };
             match asked {
                 Ok(claims) => userinfo = claims,
-                Err(SignInError::UserInfo(_)) => {
-                    return Err(RefreshError::Over("its userinfo answers for somebody else"));
+                Err(SignInError::OtherSubject) => {
+                    return Err(RefreshError::Over("its userinfo answers for another user"));
                 }
                 Err(error) => {
                     tracing::warn!(provider, %error, "claims of userinfo stay as they were");
@@ -162,7 +155,7 @@ impl Provider {
         let Ok(found) = self.discovered() else {
             return false;
         };
-        let asked = discovery::fetch_keys(&self.settings, &found.metadata, &self.http);
+        let asked = discovery::fetch_keys(&found.metadata, &self.http);
         matches!(tokio::time::timeout(SIGN_OF_LIFE, asked).await, Ok(Ok(_)))
     }
 }

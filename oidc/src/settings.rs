@@ -21,6 +21,9 @@ pub struct ProviderSettings {
     pub client_authentication: Option<ClientAuthentication>,
     /// The scopes that are requested beside `openid`.
     pub scopes: Vec<Scope>,
+    /// Audiences that an ID token may name beside the client, without an `azp` that says to whom it
+    /// was issued (OpenID Connect Core 1.0 §3.1.3.7).
+    pub trusted_audiences: Vec<String>,
     /// The path of the groups claim: keys from the outermost, like `realm_access`, `roles`.
     pub groups_claim: Vec<String>,
     /// What happens to an e-mail address that the provider calls unverified.
@@ -46,6 +49,7 @@ impl ProviderSettings {
             scopes: ["profile", "email"]
                 .map(|scope| Scope::new(scope.to_owned()))
                 .into(),
+            trusted_audiences: Vec::new(),
             groups_claim: vec!["groups".to_owned()],
             unverified_email: UnverifiedEmail::default(),
             sign_out: SignOut::default(),
@@ -71,6 +75,7 @@ impl PartialEq for ProviderSettings {
             && secret(self) == secret(other)
             && self.client_authentication == other.client_authentication
             && self.scopes == other.scopes
+            && self.trusted_audiences == other.trusted_audiences
             && self.groups_claim == other.groups_claim
             && self.unverified_email == other.unverified_email
             && self.sign_out == other.sign_out

@@ -1,25 +1,26 @@
-//! A provider that somebody else describes, so that it is not discovered: authentik tells an
-//! outpost about its provider in the outpost's configuration.
+//! A provider whose metadata is known without discovery: authentik describes its provider in an
+//! outpost's configuration.
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue};
-use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
+use openidconnect::core::CoreJwsSigningAlgorithm as Algorithm;
 use serde_json::Value;
 use url::Url;
 
-use crate::discovery::DiscoveryError;
+use crate::algorithm;
+use crate::discovery::{self, DiscoveryError};
 use crate::http_client::Http;
-use crate::metadata::{ALGORITHMS, Metadata};
-use crate::settings::ProviderSettings;
+use crate::key_set::KeySet;
+use crate::metadata::Metadata;
 
-/// What is known of a provider without asking it.
+/// A provider that is not discovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticProvider {
     /// Its metadata (OpenID Connect Discovery 1.0 §3).
     pub document: Value,
-    /// The address that it is asked as, where browsers reach it under another than the outpost.
+    /// The address in `Host`, where browsers reach it under another than this process.
     pub asked_as: Option<PublicAddress>,
-    /// Whether any certificate of its servers will do.
+    /// Whether any certificate of its servers is accepted.
     pub insecure: bool,
 }
 
@@ -31,7 +32,7 @@ pub struct PublicAddress {
 }
 
 impl PublicAddress {
-    /// The address of a URL; `None` when it has no host.
+    /// Returns the address of a URL; `None` when it has no host.
     pub fn of(url: &Url) -> Option<Self> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str()?),
@@ -43,7 +44,7 @@ impl PublicAddress {
         })
     }
 
-    /// The headers that name it to the server, which writes its tokens' `iss` by them.
+    /// Returns the headers that name it to the server, which writes its tokens' `iss` by them.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, self.host.clone());
@@ -54,51 +55,45 @@ impl PublicAddress {
 }
 
 impl StaticProvider {
-    /// The metadata, with the keys that it leads to.
-    pub(crate) async fn metadata(
-        &self,
-        settings: &ProviderSettings,
-        http: &Http,
-    ) -> Result<Metadata, DiscoveryError> {
-        let metadata: Metadata =
-            serde_json::from_value(self.document.clone()).map_err(|error| {
-                DiscoveryError::Described {
-                    reason: error.to_string(),
-                }
-            })?;
-        if metadata.token_endpoint().is_none() {
-            return Err(DiscoveryError::NoTokenEndpoint);
-        }
-        let algorithms = algorithms(metadata.id_token_signing_alg_values_supported());
+    /// Returns the metadata, and the keys that it leads to.
+    ///
+    /// # Errors
+    ///
+    /// [`DiscoveryError`].
+    pub(crate) async fn metadata(&self, http: &Http) -> Result<(Metadata, KeySet), DiscoveryError> {
+        let invalid = |reason: String| DiscoveryError::Static { reason };
+        let document = self.document.as_object();
+        let document = document.ok_or_else(|| invalid("not a JSON object".to_owned()))?;
+        let metadata = Metadata::read(document).map_err(|error| invalid(error.to_string()))?;
+        let algorithms = algorithms(metadata.algorithms.as_deref().unwrap_or_default());
         if algorithms.is_empty() {
             return Err(DiscoveryError::Algorithms);
         }
-        if algorithms == [CoreJwsSigningAlgorithm::HmacSha256] {
+        if algorithms == [Algorithm::HmacSha256] {
             // Without keys, so that none of them could be meant by a token.
-            return Ok(metadata.set_jwks(CoreJsonWebKeySet::default()));
+            return Ok((metadata, KeySet::empty()));
         }
-        let keys = crate::discovery::fetch_keys(settings, &metadata, http).await?;
-        Ok(metadata.set_jwks(keys))
+        let keys = discovery::fetch_keys(&metadata, http).await?;
+        Ok((metadata, keys))
     }
 }
 
-/// The algorithms by which ID tokens may be signed: a MAC with the client secret alone where it is
-/// named, as authentik does for a provider without a signing key, else signatures alone. Never
+/// Returns the algorithms by which ID tokens may be signed: a MAC with the client secret alone where
+/// it is named, as authentik does for a provider without a signing key, else signatures alone. Never
 /// both, since a key that everyone knows could then be taken for a secret (RFC 8725 §2.1).
-pub(crate) fn algorithms(named: &[CoreJwsSigningAlgorithm]) -> Vec<CoreJwsSigningAlgorithm> {
-    if named.contains(&CoreJwsSigningAlgorithm::HmacSha256) {
-        return vec![CoreJwsSigningAlgorithm::HmacSha256];
+pub(crate) fn algorithms(named: &[Algorithm]) -> Vec<Algorithm> {
+    if named.contains(&Algorithm::HmacSha256) {
+        return vec![Algorithm::HmacSha256];
     }
-    ALGORITHMS
-        .into_iter()
-        .filter(|ours| named.contains(ours))
-        .collect()
+    let mut accepted = algorithm::signatures();
+    accepted.retain(|own| named.contains(own));
+    accepted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use CoreJwsSigningAlgorithm::{HmacSha256, HmacSha512, None, RsaSsaPkcs1V15Sha256};
+    use Algorithm::{HmacSha256, HmacSha512, None, RsaSsaPkcs1V15Sha256};
 
     #[test]
     fn a_mac_and_signatures_are_never_accepted_together() {

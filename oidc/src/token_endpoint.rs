@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 use openidconnect::AccessToken;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::exchange::SignInError;
 use crate::form::{Answer, Form, TOKEN_ENDPOINT};
-use crate::metadata::IdToken;
+use crate::json::{self, DocumentError, optional_text};
 use crate::provider::{Discovered, Provider};
 use gatepost_base::Secret;
 
@@ -21,18 +21,6 @@ pub(crate) struct Tokens {
     pub(crate) refresh: Option<Secret>,
     /// Says who it is.
     pub(crate) id: Option<Secret>,
-}
-
-/// A token response (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3), as far as it matters here.
-/// A member that stands twice is refused.
-#[derive(Deserialize)]
-struct Response {
-    access_token: String,
-    token_type: String,
-    #[serde(default)]
-    refresh_token: Option<String>,
-    #[serde(default)]
-    id_token: Option<String>,
 }
 
 /// Why the token endpoint gives nothing.
@@ -83,24 +71,32 @@ impl Tokens {
             }
             None => {}
         }
-        if !answer.may_be_json() {
-            let reason = "its `Content-Type` is not application/json".to_owned();
-            return Err(NoTokens::Unreadable(unreadable(reason)));
-        }
-        let response: Response = serde_json::from_slice(&answer.body).map_err(|error| {
-            // The error itself is left out: it may quote a token.
-            let place = (error.line(), error.column());
-            let reason = format!("no token response, at line {}, column {}", place.0, place.1);
-            NoTokens::Unreadable(unreadable(reason))
-        })?;
-        let said = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Secret::new);
+        let members = json::parse(&answer.body);
+        members
+            .and_then(|members| Self::of(&members))
+            .map_err(|error| {
+                let reason = format!("not a token response: {error}");
+                NoTokens::Unreadable(unreadable(reason))
+            })
+    }
+
+    /// Reads a token response (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3), as far as it
+    /// matters here.
+    fn of(members: &Map<String, Value>) -> Result<Self, DocumentError> {
+        let secret = |name| {
+            let text = optional_text(members, name)?;
+            Ok(text.map(|text| Secret::new(text.to_owned())))
+        };
         // A client must not use a token of a type that it does not understand (RFC 6749 §7.1).
-        let usable =
-            response.token_type.eq_ignore_ascii_case("bearer") && is_bearer(&response.access_token);
+        // Some providers leave the type out.
+        let token_type = optional_text(members, "token_type")?;
+        let is_usable = token_type.is_none_or(|own| own.eq_ignore_ascii_case("bearer"));
+        let access = optional_text(members, "access_token")?;
+        let access = access.filter(|token| is_usable && is_bearer(token));
         Ok(Self {
-            access: usable.then(|| AccessToken::new(response.access_token)),
-            refresh: said(response.refresh_token),
-            id: said(response.id_token),
+            access: access.map(|token| AccessToken::new(token.to_owned())),
+            refresh: secret("refresh_token")?,
+            id: secret("id_token")?,
         })
     }
 
@@ -112,35 +108,23 @@ impl Tokens {
     pub(crate) fn access(&self) -> Result<&AccessToken, SignInError> {
         self.access.as_ref().ok_or_else(|| SignInError::Unreadable {
             endpoint: TOKEN_ENDPOINT,
-            reason: "its access token is no bearer token (RFC 6750 §2.1)".to_owned(),
+            reason: "its access token is missing, or not a bearer token (RFC 6750 §2.1)".to_owned(),
         })
-    }
-
-    /// The ID token taken apart; `None` where there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`SignInError::Unreadable`] for what is no ID token.
-    pub(crate) fn id_token(&self) -> Option<Result<IdToken, SignInError>> {
-        let text = self.id.as_ref()?.expose();
-        Some(text.parse().map_err(|_| SignInError::Unreadable {
-            endpoint: TOKEN_ENDPOINT,
-            reason: "its `id_token` is no ID token".to_owned(),
-        }))
     }
 }
 
 impl Provider {
     /// Asks the token endpoint.
     pub(crate) async fn tokens(&self, found: &Discovered, form: Form) -> Result<Tokens, NoTokens> {
-        let Some(url) = found.metadata.token_endpoint() else {
-            return Err(NoTokens::Unreadable(SignInError::Unreadable {
-                endpoint: TOKEN_ENDPOINT,
-                reason: "missing".to_owned(),
-            }));
-        };
         let client = self.client(found);
-        let answer = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await;
+        let answer = self
+            .post(
+                &found.metadata.token_endpoint,
+                TOKEN_ENDPOINT,
+                &client,
+                form,
+            )
+            .await;
         let answer = answer.map_err(|error| NoTokens::Away {
             error,
             retry_after: None,
@@ -183,7 +167,7 @@ mod tests {
             if let Ok(access) = tokens.access() {
                 let header = format!("Bearer {}", access.secret());
                 prop_assert!(HeaderValue::from_str(&header).is_ok());
-                prop_assert!(kind.eq_ignore_ascii_case("bearer"));
+                prop_assert!(kind.is_empty() || kind.eq_ignore_ascii_case("bearer"));
             }
         }
 

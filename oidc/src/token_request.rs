@@ -23,8 +23,7 @@ impl Provider {
         request: &TokenRequest,
     ) -> Result<Secret, CredentialsError> {
         let found = self.discovered()?;
-        let url = found.metadata.token_endpoint();
-        let url = url.ok_or_else(|| unreadable(TOKEN_ENDPOINT, "missing"))?;
+        let url = &found.metadata.token_endpoint;
         let own = self.client(&found);
         let password = password.expose();
         let (client, form) = match request.grant {
@@ -58,7 +57,7 @@ impl Provider {
         };
         let further = request.parameters.iter();
         let form = further.fold(form, |form, (name, value)| form.with(name, value));
-        let answer = self.post(url.url(), TOKEN_ENDPOINT, &client, form).await?;
+        let answer = self.post(url, TOKEN_ENDPOINT, &client, form).await?;
         let (status, answer) = answer.read(TOKEN_ENDPOINT)?;
         if status.is_success() {
             let token = answer.get("access_token").and_then(Value::as_str);

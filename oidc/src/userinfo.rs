@@ -1,50 +1,88 @@
 //! The userinfo endpoint (OpenID Connect Core 1.0 §5.3).
 
-use openidconnect::core::CoreGenderClaim;
-use openidconnect::{AccessToken, SubjectIdentifier, UserInfoClaims, UserInfoError};
+use std::sync::Arc;
+
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{HeaderValue, Request};
+use openidconnect::AccessToken;
 use serde_json::{Map, Value};
 
-use crate::claims::{ClaimMap, as_map};
-use crate::exchange::SignInError;
-use crate::http_client::HttpError;
+use crate::exchange::{SignInError, unreadable};
+use crate::json;
+use crate::jwt::{UnverifiedJwt, is_for};
 use crate::provider::{Discovered, Provider};
+
+const ENDPOINT: &str = "userinfo endpoint";
+
+/// The longest signed response that is read, in bytes.
+const MAX_TOKEN_BYTES: usize = 1 << 20;
 
 impl Provider {
     /// Fetches the claims of a user from the userinfo endpoint.
     ///
     /// # Errors
     ///
-    /// [`SignInError::UserInfo`] where they are another user's than `subject`.
+    /// [`SignInError::OtherSubject`] where they are another user's than `subject` (§5.3.2).
     pub(crate) async fn user_info(
         &self,
-        found: &Discovered,
+        found: &Arc<Discovered>,
         access_token: &AccessToken,
         subject: &str,
     ) -> Result<Map<String, Value>, SignInError> {
-        const ENDPOINT: &str = "userinfo endpoint";
-        let unreadable = |reason: String| SignInError::Unreadable {
+        let url = found.metadata.userinfo_endpoint.as_ref();
+        let url = url.ok_or_else(|| unreadable(ENDPOINT, "missing"))?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access_token.secret()))
+            .map_err(|error| unreadable(ENDPOINT, &error.to_string()))?;
+        bearer.set_sensitive(true);
+        let request = Request::get(url.as_str())
+            .header(ACCEPT, "application/json")
+            .header(AUTHORIZATION, bearer)
+            .body(Vec::new())
+            .map_err(|error| unreadable(ENDPOINT, &error.to_string()))?;
+        let response = self.http.0.send(request).await;
+        let response = response.map_err(|source| SignInError::Unreachable {
             endpoint: ENDPOINT,
-            reason,
+            source,
+        })?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(unreadable(ENDPOINT, &format!("it answers {status}")));
+        }
+        let claims = self.claims_of(response.body(), found).await?;
+        match json::needed_text(&claims, "sub") {
+            Ok(own) if own == subject => Ok(claims),
+            Ok(_) => Err(SignInError::OtherSubject),
+            Err(error) => Err(unreadable(ENDPOINT, &error.to_string())),
+        }
+    }
+
+    /// Returns the claims of a response: JSON, or a signed JWT (§5.3.2), whatever its media type.
+    async fn claims_of(
+        &self,
+        body: &[u8],
+        found: &Arc<Discovered>,
+    ) -> Result<Map<String, Value>, SignInError> {
+        let refused = |reason: &str| unreadable(ENDPOINT, reason);
+        let token = std::str::from_utf8(body).ok().map(str::trim);
+        let token = token.and_then(|text| UnverifiedJwt::parse(text, MAX_TOKEN_BYTES));
+        let Some(token) = token else {
+            return json::parse(body).map_err(|error| refused(&error.to_string()));
         };
-        let claims: UserInfoClaims<ClaimMap, CoreGenderClaim> = found
-            .client
-            .user_info(
-                access_token.clone(),
-                Some(SubjectIdentifier::new(subject.to_owned())),
-            )
-            .map_err(|error| unreadable(error.to_string()))?
-            .request_async(&self.http)
+        let algorithm = token.header.algorithm.clone();
+        let algorithm = algorithm.filter(|own| found.algorithms.contains(own));
+        let algorithm = algorithm.filter(|_| !token.header.is_critical);
+        let algorithm = algorithm.ok_or_else(|| refused("its `alg` is not accepted"))?;
+        self.verify_signature(&token, &algorithm, Arc::clone(found))
             .await
-            .map_err(|error: UserInfoError<HttpError>| match error {
-                UserInfoError::Request(source) => SignInError::Unreachable {
-                    endpoint: ENDPOINT,
-                    source,
-                },
-                UserInfoError::ClaimsVerification(error) => SignInError::UserInfo(error),
-                UserInfoError::Response(status, ..) => unreadable(format!("it answers {status}")),
-                UserInfoError::Parse(error) => unreadable(format!("at {}", error.path())),
-                _ => unreadable("it cannot be read".to_owned()),
-            })?;
-        Ok(as_map(&claims))
+            .map_err(|error| refused(&error.to_string()))?;
+        let issuer = self.settings.issuer.as_str();
+        if token.claims.get("iss").is_some_and(|own| own != issuer) {
+            return Err(refused("its `iss` is another issuer"));
+        }
+        let client = self.settings.client_id.as_str();
+        if token.claims.contains_key("aud") && !is_for(&token.claims, client) {
+            return Err(refused("its `aud` does not name this client"));
+        }
+        Ok(token.claims)
     }
 }

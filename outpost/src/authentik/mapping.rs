@@ -23,7 +23,7 @@ use crate::authority::{CookieDomain, ExternalUrl};
 use crate::config::{ApplicationSettings, MachineSettings, Mode, Route, Unserved};
 use gatepost_base::Secret;
 use gatepost_oidc::{
-    AccessTokenSettings, ClientAuthentication, Grant, ProviderSettings, PublicAddress, SignOut,
+    AccessTokenSettings, ClientAuthentication, Grant, ProviderSettings, PublicAddress,
     StaticProvider, TokenRequest, UnverifiedEmail,
 };
 
@@ -262,11 +262,8 @@ impl Surroundings<'_> {
         let scopes = provider.scopes_to_request.iter().flatten();
         // A set, whose order says nothing.
         let scopes: BTreeSet<&str> = scopes.map(String::as_str).collect();
+        let client_id = ClientId::new(client_id.to_owned());
         Ok(ProviderSettings {
-            name: provider.name.clone(),
-            title: None,
-            issuer,
-            client_id: ClientId::new(client_id.to_owned()),
             client_secret: client_secret.map(|secret| ClientSecret::new(secret.to_owned())),
             client_authentication: Some(ClientAuthentication::Post),
             scopes: scopes
@@ -274,16 +271,14 @@ impl Surroundings<'_> {
                 .filter(|scope| *scope != "openid")
                 .map(|scope| Scope::new(scope.to_owned()))
                 .collect(),
-            groups_claim: vec!["groups".to_owned()],
             // authentik tells applications of every address, and by default calls each unverified.
             unverified_email: UnverifiedEmail::Accept,
-            sign_out: SignOut::AtProvider,
-            authorities: Vec::new(),
             static_provider: Some(StaticProvider {
                 document: Value::Object(document),
                 asked_as: self.browser_host.and_then(PublicAddress::of),
                 insecure: self.settings.insecure(),
             }),
+            ..ProviderSettings::new(provider.name.clone(), issuer, client_id)
         })
     }
 

@@ -8,7 +8,7 @@
 use gatepost_policy::config::Problems;
 use serde_json::{Map, Value};
 
-use super::reference::KEYS;
+use super::reference::keys;
 
 /// What the name of every variable begins with.
 pub const PREFIX: &str = "GATEPOST_";
@@ -136,7 +136,7 @@ fn words_of(key: &str) -> Vec<Option<String>> {
 /// The key that a variable stands for, as steps, and whether its section's keys are free.
 fn find(name: &str) -> Option<(Vec<Step>, bool)> {
     let given: Vec<&str> = name.strip_prefix(PREFIX)?.split('_').collect();
-    KEYS.iter().map(|key| key.path).find_map(|key| {
+    keys().map(|key| key.path).find_map(|key| {
         let words = words_of(key);
         let mut entries = Vec::new();
         let fits = words.len() == given.len()
@@ -236,8 +236,7 @@ fn unknown(name: &str) -> String {
             .filter(|given| words.iter().flatten().any(|word| word == *given));
         (same.count(), std::cmp::Reverse(words.len()))
     };
-    match KEYS
-        .iter()
+    match keys()
         .map(|key| key.path)
         .max_by_key(shared)
         .filter(|key| shared(key).0 * 2 > given.len())

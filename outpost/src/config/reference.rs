@@ -12,7 +12,7 @@ use super::environment::variable_of;
 
 mod keys;
 
-pub use keys::KEYS;
+pub use keys::keys;
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +144,7 @@ pub fn schema() -> Value {
 fn object(prefix: &str) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
-    for key in KEYS {
+    for key in keys() {
         let Some(rest) = key.path.strip_prefix(prefix) else {
             continue;
         };
@@ -238,7 +238,7 @@ pub fn markdown() -> String {
         };
         let _ = write!(text, "\n## {title}\n\n{meaning}\n\n");
         text.push_str("| key | accepts | default | meaning |\n| --- | --- | --- | --- |\n");
-        for key in KEYS.iter().filter(|key| section_of(key.path) == *section) {
+        for key in keys().filter(|key| section_of(key.path) == *section) {
             let name = key.path.strip_prefix(section).unwrap_or(key.path);
             let name = name.trim_start_matches('.').trim_end_matches("{}");
             let default = match key.default {
@@ -260,7 +260,7 @@ pub fn markdown() -> String {
          `GATEPOST_CONFIG` names the file.\n\n\
          | key | variable |\n| --- | --- |\n",
     );
-    for key in KEYS {
+    for key in keys() {
         let _ = writeln!(text, "| `{}` | `{}` |", key.path, variable_of(key.path));
     }
     text
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_words_of_a_choice_are_those_that_the_code_takes() {
-        for key in KEYS {
+        for key in keys() {
             let Kind::Choice(words) = key.kind else {
                 continue;
             };

@@ -8,7 +8,7 @@ mod environment;
 const EXAMPLE: &str = include_str!("../../../deploy/outpost/gatepost.yaml");
 /// The paths of all keys.
 fn keys() -> impl Iterator<Item = &'static str> {
-    reference::KEYS.iter().map(|key| key.path)
+    reference::keys().map(|key| key.path)
 }
 
 const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";

@@ -74,14 +74,6 @@ async fn what_the_plans_have_refused_signs_nobody_in() {
         ("invalid-athash", |s| {
             s.claims = with("at_hash", json!("eHh4"))
         }),
-        // The module allows either: trying all keys, or this.
-        ("kid-absent-multiple-jwks", |s| {
-            s.header = without("kid");
-            s.keys = Box::new(|keys| {
-                keys["keys"] = json!([key(1, "a"), key(2, "b")]);
-                nameless(keys);
-            });
-        }),
         ("+ a damaged signature by EdDSA", |s| {
             s.signature = Signature::Damaged
         }),
@@ -149,6 +141,20 @@ async fn what_the_plans_have_accepted_signs_in() {
             s.keys = Box::new(|keys| {
                 keys["keys"] = json!([key(1, "a"), rsa_key()]);
                 nameless(keys);
+            });
+        }),
+        // The module allows either: trying all keys, or a refusal.
+        ("kid-absent-multiple-jwks", |s| {
+            s.header = without("kid");
+            s.keys = Box::new(|keys| {
+                keys["keys"] = json!([key(2, "b"), key(1, "a")]);
+                nameless(keys);
+            });
+        }),
+        ("+ aud is a list with us and another, and azp is us", |s| {
+            s.claims = Box::new(|claims| {
+                claims["aud"] = json!(["gatepost", "another"]);
+                claims["azp"] = json!("gatepost");
             });
         }),
         ("ignores-unparseable-key-in-jwks", |s| {

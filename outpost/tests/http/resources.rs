@@ -390,7 +390,7 @@ async fn a_discovery_document_of_another_issuer_is_logged_once_and_not_used() {
         assert_eq!(outpost.get("start", &[]).await.status(), 503);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(outpost.lines("calls itself otherwise"), 1);
+    assert_eq!(outpost.lines("issuer mismatch"), 1);
     let (status, body) = outpost.running.operations("/readyz").await;
     assert_eq!(status, 503, "{body}");
     outpost.provider.script().discovery = Box::new(|_| ());

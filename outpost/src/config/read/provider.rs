@@ -36,6 +36,7 @@ pub(super) fn provider(
     let scopes = fields
         .list("scopes")
         .unwrap_or_else(|| vec!["openid".into(), "profile".into(), "email".into()]);
+    let trusted_audiences = fields.list("trustedAudiences").unwrap_or_default();
     let groups_claim = fields
         .text("groupsClaim")
         .unwrap_or_else(|| "groups".to_owned());
@@ -70,11 +71,9 @@ pub(super) fn provider(
         fields.problem("caFile", "expected certificates in PEM");
     }
     fields.finish();
+    let base = ProviderSettings::new(name?, issuer?, ClientId::new(client_id?));
     Some(ProviderSettings {
-        name: name?,
         title,
-        issuer: issuer?,
-        client_id: ClientId::new(client_id?),
         client_secret,
         client_authentication,
         scopes: scopes
@@ -82,11 +81,12 @@ pub(super) fn provider(
             .filter(|scope| scope != "openid")
             .map(Scope::new)
             .collect(),
+        trusted_audiences,
         groups_claim,
         unverified_email: unverified_email.unwrap_or_default(),
         sign_out,
         authorities,
-        static_provider: None,
+        ..base
     })
 }
 

@@ -2,8 +2,18 @@
 
 use super::{Key, Kind, key};
 
-/// Every key there is.
-pub const KEYS: &[Key] = &[
+mod providers;
+
+/// Returns every key, in the order of the reference.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    OUTPOST
+        .iter()
+        .chain(providers::PROVIDERS)
+        .chain(APPLICATIONS)
+}
+
+/// The keys of the outpost itself.
+const OUTPOST: &[Key] = &[
     key(
         "listen.http",
         Kind::Address,
@@ -280,78 +290,10 @@ pub const KEYS: &[Key] = &[
         "",
         "A folder with files in the place of those in `outpost/src/pages/templates/`.",
     ),
-    key(
-        "providers[].name",
-        Kind::Text,
-        "",
-        "What applications call it. Required.",
-    ),
-    key(
-        "providers[].title",
-        Kind::Text,
-        "",
-        "What people read of it where they choose among several. Unset: its name.",
-    ),
-    key(
-        "providers[].issuer",
-        Kind::Url,
-        "",
-        "Exactly as in its discovery document. Required.",
-    ),
-    key(
-        "providers[].clientId",
-        Kind::Text,
-        "",
-        "The id that the provider gave Gatepost. Required.",
-    ),
-    key(
-        "providers[].clientSecret",
-        Kind::Text,
-        "",
-        "The client's secret. Unset: a public client.",
-    ),
-    key(
-        "providers[].clientSecretFile",
-        Kind::File,
-        "",
-        "Instead of `clientSecret`: a file with it.",
-    ),
-    key(
-        "providers[].clientAuthentication",
-        Kind::Choice(&["basic", "post"]),
-        "",
-        "How the secret is shown at the token endpoint. Unset: as the provider says it supports.",
-    ),
-    key(
-        "providers[].scopes",
-        Kind::List,
-        "openid, profile, email",
-        "The scopes to ask for.",
-    ),
-    key(
-        "providers[].groupsClaim",
-        Kind::Text,
-        "groups",
-        "Where the groups stand in the ID token or in userinfo, like `realm_access.roles`.",
-    ),
-    key(
-        "providers[].unverifiedEmail",
-        Kind::Choice(&["drop", "accept"]),
-        "drop",
-        "`accept`: applications receive addresses that the provider says are unverified.",
-    ),
-    key(
-        "providers[].signOut",
-        Kind::Choice(&["provider", "local"]),
-        "provider",
-        "`provider`: signing out ends the session there too.",
-    ),
-    key(
-        "providers[].caFile",
-        Kind::File,
-        "",
-        "Certificates to trust besides the system's, in PEM.",
-    ),
+];
+
+/// The keys of applications, and what comes after them.
+const APPLICATIONS: &[Key] = &[
     key(
         "applications[].name",
         Kind::Text,
