@@ -386,7 +386,7 @@ fn applications_must_differ() {
 #[test]
 fn a_key_that_narrows_is_never_absent_because_it_is_empty() {
     const NO_VALUE: &str = "has no value: write one, or leave the key out";
-    const EMPTY: &str = "an empty list: leave the key out, or name someone";
+    const EMPTY: &str = "an empty list: leave the key out, or write an entry";
     for (key, problem) in [
         ("require:", format!("applications[0].require: {NO_VALUE}")),
         ("require: ~", format!("applications[0].require: {NO_VALUE}")),
