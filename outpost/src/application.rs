@@ -1,6 +1,5 @@
 //! An application as the outpost serves it.
 
-use std::sync::Arc;
 
 use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
@@ -11,9 +10,7 @@ use gatepost_signing::{CookieAttributes, Signer};
 
 use crate::authentik::{self, FromAuthentik};
 use crate::authority::{Authority, ExternalUrl};
-use crate::config::{ApplicationSettings, Mode};
-use crate::machines::Machines;
-use crate::outpost::DeployError;
+use crate::config::{ApplicationSettings, MachineSettings, Mode};
 use crate::session_times::SessionTimes;
 use crate::telemetry::metrics::Counts;
 use gatepost_oidc::Provider;
@@ -46,7 +43,7 @@ pub struct Application {
     /// Which groups its cookie keeps beside those of the policy when it has no room for all.
     pub cookie_groups: Option<Vec<String>>,
     /// Its programs, where their credentials stand in for a session.
-    pub machines: Option<Machines>,
+    pub machines: Option<MachineSettings>,
     /// How its session cookie is set.
     pub cookie: CookieAttributes,
     /// Builds the URL that starts a sign-in.
@@ -62,17 +59,7 @@ pub struct Application {
 
 impl Application {
     /// The application of these settings, whose sessions keys of `ring` sign unless it has its own.
-    /// What is remembered of its programs is taken over from `previous`.
-    ///
-    /// # Errors
-    ///
-    /// [`DeployError::NoRandomness`].
-    pub fn new(
-        settings: &ApplicationSettings,
-        ring: &KeyRing,
-        providers: Providers,
-        previous: Option<&Self>,
-    ) -> Result<Self, DeployError> {
+    pub fn new(settings: &ApplicationSettings, ring: &KeyRing, providers: Providers) -> Self {
         let domain = match &settings.mode {
             Mode::Single => None,
             Mode::Domain(domain) => Some(domain.as_str().to_owned()),
@@ -85,11 +72,6 @@ impl Application {
             Verifier::new(ring, settings.audience.clone()),
             |verifier, provider| verifier.with_issuer(provider.settings().issuer.as_str()),
         );
-        let asks_alike = previous.is_some_and(|previous| {
-            let own = providers.iter().map(Arc::as_ptr);
-            previous.headers == settings.headers
-                && previous.providers.iter().map(Arc::as_ptr).eq(own)
-        });
         let prefix = settings.prefix.clone();
         let sign_in = match settings.mode {
             Mode::Single => SignIn::OnHost(prefix.clone()),
@@ -98,7 +80,7 @@ impl Application {
                 |outpost| SignIn::OnOutpost(outpost, prefix.clone()),
             ),
         };
-        Ok(Self {
+        Self {
             audience: settings.audience.clone(),
             mode: settings.mode.clone(),
             external: settings.external.clone(),
@@ -109,14 +91,7 @@ impl Application {
             forward_cookie: settings.forward_cookie,
             other_sessions: Vec::new(),
             cookie_groups: settings.cookie_groups.clone(),
-            machines: match &settings.machines {
-                Some(machines) => {
-                    let previous = previous.and_then(|previous| previous.machines.as_ref());
-                    let machines = Machines::new(machines.clone(), previous, asks_alike);
-                    Some(machines.ok_or(DeployError::NoRandomness)?)
-                }
-                None => None,
-            },
+            machines: settings.machines.clone(),
             cookie: CookieAttributes {
                 name: settings.cookie_name.clone(),
                 domain,
@@ -127,7 +102,7 @@ impl Application {
             counts: Counts::of(settings.audience.as_str()),
             signer: Signer::new(ring),
             verifier,
-        })
+        }
     }
 
     /// This application beside others, whose sessions go by these names.

@@ -23,7 +23,7 @@ mod fixture;
 pub mod flow;
 pub mod http_client;
 pub mod limits;
-pub mod machines;
+pub mod machine_clients;
 pub mod operator;
 pub mod outpost;
 pub mod pages;

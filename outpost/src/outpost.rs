@@ -1,5 +1,6 @@
 //! The running outpost: what its configuration became, and what outlives a change of it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::applications::Applications;
 use crate::config::Config;
 use crate::http_client::HttpError;
 use crate::limits::Limits;
-use crate::machines::Attempts;
+use crate::machine_clients::{FailedAttempts, MachineClients};
 use crate::pages::Pages;
 use crate::provider_client::ProviderClient;
 use crate::session_times::SessionTimes;
@@ -35,6 +36,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 pub struct Deployment {
     /// The applications.
     pub applications: Applications,
+    /// By the name of their application: what is known of machine clients.
+    machine_clients: HashMap<String, MachineClients>,
     /// The providers.
     pub providers: Vec<Arc<Provider>>,
     /// Whose forwarded headers are believed.
@@ -124,14 +127,12 @@ impl Deployment {
                 };
                 let own = Providers::new(settings.providers.iter().filter_map(named))
                     .ok_or_else(|| DeployError::NoProvider(settings.audience.to_string()))?;
-                let before = previous.map(|previous| &previous.applications);
-                let before = before.and_then(|all| all.named(settings.audience.as_str()));
-                let before = before.map(|application| &**application);
                 let names = config.applications.iter().map(|other| &other.cookie_name);
-                Application::new(settings, &config.keys, own, before)
-                    .map(|application| Arc::new(application.beside(names)))
+                let application = Application::new(settings, &config.keys, own);
+                Ok(Arc::new(application.beside(names)))
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, DeployError>>()?;
+        let machine_clients = machine_clients(&applications, previous)?;
         let limits = previous
             .map(|previous| Arc::clone(&previous.limits))
             .filter(|limits| limits.settings() == config.rate_limit)
@@ -144,6 +145,7 @@ impl Deployment {
         };
         Ok(Self {
             applications: Applications::new(applications, &config.unserved),
+            machine_clients,
             providers,
             trusted_proxies: config.trusted_proxies.clone(),
             unbelieved: Unbelieved::default(),
@@ -156,6 +158,33 @@ impl Deployment {
             revoked_file: config.revoked_file.clone(),
         })
     }
+
+    /// Returns what is known of an application's machine clients, where it lets them in.
+    pub fn machine_clients(&self, application: &Application) -> Option<&MachineClients> {
+        self.machine_clients.get(application.audience.as_str())
+    }
+}
+
+/// Returns what is known of the machine clients of these applications. It is taken over from
+/// `previous` where the answers of the providers would be the same.
+fn machine_clients(
+    applications: &[Arc<Application>],
+    previous: Option<&Deployment>,
+) -> Result<HashMap<String, MachineClients>, DeployError> {
+    let mut all = HashMap::new();
+    for application in applications {
+        let Some(settings) = &application.machines else {
+            continue;
+        };
+        let before = previous.and_then(|previous| {
+            let before = previous.applications.named(application.audience.as_str())?;
+            Some((&**before, previous.machine_clients(before)?))
+        });
+        let clients = MachineClients::new(settings.clone(), application, before)
+            .ok_or(DeployError::NoRandomness)?;
+        all.insert(application.audience.to_string(), clients);
+    }
+    Ok(all)
 }
 
 /// A name that no other process has.
@@ -175,8 +204,8 @@ pub struct Outpost {
     pub endings: Arc<Endings>,
     /// Asks providers about sessions.
     pub(crate) renewals: Arc<Renewals>,
-    /// Counts credentials of programs that do not hold.
-    pub(crate) attempts: Attempts,
+    /// Counts invalid credentials of machine clients.
+    pub(crate) failed_attempts: FailedAttempts,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -213,7 +242,7 @@ impl Outpost {
             deployment,
             endings: Arc::new(Endings::new(Arc::clone(&store), clock.clone())),
             renewals: Arc::new(Renewals::new(unique_name()?)),
-            attempts: Attempts::default(),
+            failed_attempts: FailedAttempts::default(),
             store,
             clock,
         }))

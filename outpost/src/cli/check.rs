@@ -83,8 +83,7 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         for line in application_lines(application, words.first().map(String::as_str)) {
             say(&line);
         }
-        if let Some(machines) = &application.machines {
-            let settings = machines.settings();
+        if let Some(settings) = &application.machines {
             for line in machine_lines(application, settings) {
                 say(&line);
             }

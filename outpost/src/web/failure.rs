@@ -9,7 +9,7 @@ use http::StatusCode;
 use crate::applications::NoApplication;
 use crate::authority::Authority;
 use crate::limits::TooMany;
-use crate::machines::CheckError;
+use crate::machine_clients::CheckError;
 use crate::pages::FailureCode;
 use crate::sessions::MintError;
 use gatepost_oidc::{LogoutTokenError, SignInError};

@@ -8,7 +8,7 @@ use super::outcome::{Outcome, Pass, Refused};
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
-use crate::machines::{CheckError, Checker, Credentials};
+use crate::machine_clients::{CheckError, Context, Credentials};
 
 impl Site<'_> {
     /// Decides on the credentials of a request that the policy leaves to them.
@@ -19,7 +19,8 @@ impl Site<'_> {
         visit: &Visit<'_>,
     ) -> Outcome {
         let allowed = application.policy.machine_clients.scheme_of(visit);
-        let (Some(machines), Some(scheme)) = (&application.machines, allowed) else {
+        let (Some(clients), Some(scheme)) = (self.deployment.machine_clients(application), allowed)
+        else {
             return Outcome::Failed(Failure::Undecidable);
         };
         let refused = |retry_after| {
@@ -34,15 +35,17 @@ impl Site<'_> {
         let Some(credentials) = sent.and_then(Credentials::parse) else {
             return refused(None);
         };
-        let checker = Checker {
-            outpost: self.outpost,
+        let context = Context {
+            failed_attempts: &self.outpost.failed_attempts,
+            revocations: self.outpost.endings.revocations(),
+            clock: &self.outpost.clock,
             application,
             times: &self.deployment.times,
             client: visit.client(),
         };
         // One moment for both: what holds until the next second may be over a moment later.
         let now = self.outpost.clock.now();
-        let machine = match machines.check(checker, credentials).await {
+        let machine = match clients.check(context, credentials).await {
             Ok(machine) => machine,
             Err(error) => {
                 return match &*error {
@@ -66,7 +69,7 @@ impl Site<'_> {
         {
             Decision::Allow(permit) | Decision::Renew(permit) => {
                 let pass = Pass::new(&permit, application, visit, dialect);
-                let pass = if machines.settings().forward {
+                let pass = if clients.settings().forward {
                     pass
                 } else {
                     pass.without_credentials(dialect)

@@ -18,10 +18,10 @@ use zeroize::Zeroizing;
 use crate::application::{Application, Providers};
 use crate::config::MachineSettings;
 use crate::limits::{Client, TooMany};
-use crate::outpost::Outpost;
+use crate::revocation::Revocations;
 use crate::session_times::SessionTimes;
 use crate::telemetry::audit;
-use gatepost_base::Secret;
+use gatepost_base::{Clock, Secret};
 use gatepost_oidc::{
     CredentialsError, Grant, Holder, Provider, Refusal, SignInError, TokenRules, unverified_issuer,
 };
@@ -31,7 +31,7 @@ mod credentials;
 mod turns;
 
 use attempts::Attempt;
-pub use attempts::Attempts;
+pub use attempts::FailedAttempts;
 pub use credentials::Credentials;
 use turns::{NoTurn, Turn, Turns};
 
@@ -63,11 +63,11 @@ const AUTHENTIK_TOKEN_USER: &str = "goauthentik.io/token";
 type Digest = [u8; 32];
 
 /// The programs of one application.
-pub struct Machines {
+pub struct MachineClients {
     settings: MachineSettings,
     /// As long as a block of SHA-256, which is the length that a MAC takes as it is.
     key: Zeroizing<[u8; 64]>,
-    held: Cache<Digest, Arc<Machine>>,
+    held: Cache<Digest, Arc<MachineClient>>,
     refused: Cache<Digest, (Refusal, NumericDate)>,
     /// Those that held the last time that they were asked about.
     remembered: Cache<Digest, ()>,
@@ -104,7 +104,7 @@ impl From<CredentialsError> for CheckError {
 
 /// A program whose credentials hold.
 #[derive(Debug)]
-pub struct Machine {
+pub struct MachineClient {
     /// Whom it acts for.
     pub holder: Holder,
     /// Its access token.
@@ -113,9 +113,9 @@ pub struct Machine {
     until: NumericDate,
 }
 
-impl std::fmt::Debug for Machines {
+impl std::fmt::Debug for MachineClients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Machines")
+        f.debug_struct("MachineClients")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
@@ -123,9 +123,13 @@ impl std::fmt::Debug for Machines {
 
 /// What a check needs beside the credentials.
 #[derive(Clone, Copy)]
-pub struct Checker<'a> {
-    /// The outpost.
-    pub outpost: &'a Outpost,
+pub struct Context<'a> {
+    /// The invalid credentials of the last minute, at all applications.
+    pub failed_attempts: &'a FailedAttempts,
+    /// What has been ended: no token counts that is older than the last sign-out of its subject.
+    pub revocations: &'a Revocations,
+    /// Tells the time.
+    pub clock: &'a Clock,
     /// Where the credentials were sent.
     pub application: &'a Application,
     /// How long sessions last: no token is taken that is older than one may become.
@@ -154,20 +158,26 @@ impl Asking {
     }
 }
 
-impl Machines {
-    /// The programs that these settings allow, of which none is known yet but by `previous`, the
-    /// same application's before its settings changed; `None` when the operating system has no
-    /// randomness.
+impl MachineClients {
+    /// Returns the machine clients of an application, of which nothing is known yet but by
+    /// `previous`: the same application and its machine clients before the settings changed. `None`
+    /// when the operating system has no randomness.
     ///
-    /// What was found out is believed further where that would come out the same: with these
-    /// settings, and where `asks_alike` says so of providers and claims.
+    /// What was found out counts further where it would come out the same: with the same settings,
+    /// providers and claims.
     pub fn new(
         settings: MachineSettings,
-        previous: Option<&Self>,
-        asks_alike: bool,
+        application: &Application,
+        previous: Option<(&Application, &Self)>,
     ) -> Option<Self> {
-        let held = previous.filter(|previous| asks_alike && previous.settings == settings);
-        let held = held.map_or_else(|| kept(settings.cache), |previous| previous.held.clone());
+        let alike = previous.filter(|(before, clients)| {
+            clients.settings == settings && asks_alike(before, application)
+        });
+        let held = alike.map_or_else(
+            || kept(settings.cache),
+            |(_, previous)| previous.held.clone(),
+        );
+        let previous = previous.map(|(_, clients)| clients);
         let (key, remembered) = match previous {
             Some(previous) => (previous.key.clone(), previous.remembered.clone()),
             None => {
@@ -200,25 +210,25 @@ impl Machines {
     /// [`CheckError`]; to those who wait for another's answer as well.
     pub async fn check(
         &self,
-        checker: Checker<'_>,
+        context: Context<'_>,
         credentials: Credentials,
-    ) -> Result<Arc<Machine>, Arc<CheckError>> {
+    ) -> Result<Arc<MachineClient>, Arc<CheckError>> {
         let credentials = self.understood(credentials);
         let digest = self.digest(&credentials);
-        let now = checker.outpost.clock.now();
+        let now = context.clock.now();
         if let Some((refusal, until)) = self.refused.get(&digest).await
             && now < until
         {
             return Err(Arc::new(refusal.into()));
         }
         if let Some(machine) = self.held.get(&digest).await {
-            if now < machine.until && !checker.is_revoked(&machine) {
+            if now < machine.until && !context.is_revoked(&machine) {
                 return Ok(machine);
             }
             self.held.invalidate(&digest).await;
         }
-        let asking = self.asking(checker, &credentials, &digest).await?;
-        let look = self.look(checker, &credentials, asking);
+        let asking = self.asking(context, &credentials, &digest).await?;
+        let look = self.look(context, &credentials, asking);
         let machine = match self.held.try_get_with(digest, look).await {
             Ok(machine) => {
                 self.remembered.insert(digest, ()).await;
@@ -234,7 +244,7 @@ impl Machines {
             }
         };
         // It may have been while another looked.
-        if checker.is_revoked(&machine) {
+        if context.is_revoked(&machine) {
             self.held.invalidate(&digest).await;
             return Err(Arc::new(Refusal::Revoked.into()));
         }
@@ -262,7 +272,7 @@ impl Machines {
     /// said of the client's own request, before that joins others which bring the same.
     async fn asking(
         &self,
-        checker: Checker<'_>,
+        context: Context<'_>,
         credentials: &Credentials,
         digest: &Digest,
     ) -> Result<Asking, CheckError> {
@@ -274,8 +284,8 @@ impl Machines {
             Credentials::Bearer(_) => None,
             Credentials::Basic { user, .. } => Some(user.as_str()),
         };
-        let attempts = &checker.outpost.attempts;
-        let attempt = attempts.attempt(checker.client, name);
+        let attempts = context.failed_attempts;
+        let attempt = attempts.attempt(context.client, name);
         if self.remembered.contains_key(digest) {
             return Ok(Asking::Again(attempt));
         }
@@ -286,14 +296,14 @@ impl Machines {
     /// Asks about credentials, and notes for the log what came of it.
     async fn look(
         &self,
-        checker: Checker<'_>,
+        context: Context<'_>,
         credentials: &Credentials,
         asking: Asking,
-    ) -> Result<Arc<Machine>, CheckError> {
-        let (application, scheme) = (checker.application, credentials.scheme());
+    ) -> Result<Arc<MachineClient>, CheckError> {
+        let (application, scheme) = (context.application, credentials.scheme());
         let provider = self.provider_of(credentials, &application.providers);
         let looked = match provider {
-            Ok(provider) => self.ask(checker, provider, credentials, asking).await,
+            Ok(provider) => self.ask(context, provider, credentials, asking).await,
             Err(refusal) => Err(refusal.into()),
         };
         match &looked {
@@ -341,11 +351,11 @@ impl Machines {
 
     async fn ask(
         &self,
-        checker: Checker<'_>,
+        context: Context<'_>,
         provider: &Provider,
         credentials: &Credentials,
         asking: Asking,
-    ) -> Result<Machine, CheckError> {
+    ) -> Result<MachineClient, CheckError> {
         if let Credentials::Basic { user, .. } = credentials {
             let clients = &self.settings.tokens.clients;
             let is_client = self.settings.exchange.grant == Grant::ClientCredentials;
@@ -353,19 +363,19 @@ impl Machines {
                 return Err(Refusal::Client.into());
             }
         }
-        let attempts = &checker.outpost.attempts;
+        let attempts = context.failed_attempts;
         let _turn = self.turn(asking).await?;
         if let Asking::Attempt(attempt) = asking {
             // Others of this client may have failed while it waited.
             attempts.allow(attempt).await?;
         }
-        let answer = self.answer(checker, provider, credentials).await;
+        let answer = self.answer(context, provider, credentials).await;
         if let (Err(CheckError::Refused(_)), Some(attempt)) = (&answer, asking.attempt())
             && attempts.failed(attempt).await
         {
             let client = attempt.client().map(|client| client.to_string());
             tracing::warn!(
-                application = %checker.application.audience,
+                application = %context.application.audience,
                 client,
                 "a client brings too many credentials that do not hold and is answered 429"
             );
@@ -376,12 +386,12 @@ impl Machines {
     /// What comes of credentials, which a provider may have to be asked about.
     async fn answer(
         &self,
-        checker: Checker<'_>,
+        context: Context<'_>,
         provider: &Provider,
         credentials: &Credentials,
-    ) -> Result<Machine, CheckError> {
-        let application = checker.application;
-        let clock = &checker.outpost.clock;
+    ) -> Result<MachineClient, CheckError> {
+        let application = context.application;
+        let clock = context.clock;
         let token = match credentials {
             Credentials::Bearer(token) => token.clone(),
             Credentials::Basic { user, password } => {
@@ -394,7 +404,7 @@ impl Machines {
         let rules = TokenRules {
             settings: &self.settings.tokens,
             extra: &extra,
-            max_age: application.lifetime(checker.times),
+            max_age: application.lifetime(context.times),
             now: clock.now(),
         };
         let holder = provider.holder(&token, rules).await?;
@@ -402,12 +412,12 @@ impl Machines {
             .now()
             .plus_seconds(self.settings.cache)
             .min(holder.expires);
-        let machine = Machine {
+        let machine = MachineClient {
             holder,
             token,
             until,
         };
-        if checker.is_revoked(&machine) {
+        if context.is_revoked(&machine) {
             return Err(Refusal::Revoked.into());
         }
         Ok(machine)
@@ -448,20 +458,19 @@ impl Machines {
     }
 }
 
-impl Checker<'_> {
+impl Context<'_> {
     /// Whether whom a program acts for was signed out altogether after its token was made.
-    fn is_revoked(&self, machine: &Machine) -> bool {
+    fn is_revoked(&self, machine: &MachineClient) -> bool {
         let Holder {
             identity, issued, ..
         } = &machine.holder;
-        let revocations = self.outpost.endings.revocations();
-        revocations
+        self.revocations
             .last_end_of(&identity.issuer, &identity.subject)
             .is_some_and(|at| *issued <= at)
     }
 }
 
-impl Machine {
+impl MachineClient {
     /// The session that the application's policy decides on. It is nobody's cookie.
     ///
     /// # Errors
@@ -482,6 +491,15 @@ impl Machine {
         );
         application.signer.vouch_for(&claims)
     }
+}
+
+/// Returns whether providers would say the same of credentials to both.
+fn asks_alike(one: &Application, other: &Application) -> bool {
+    let providers = |application: &Application| {
+        let all = application.providers.iter();
+        all.map(Arc::as_ptr).collect::<Vec<_>>()
+    };
+    one.headers == other.headers && providers(one) == providers(other)
 }
 
 /// A cache of what is found out about credentials. What is out of date is noticed by the outpost's

@@ -40,7 +40,7 @@ struct Count {
 
 /// The failed attempts of the last minute, at all applications.
 #[derive(Debug)]
-pub struct Attempts {
+pub struct FailedAttempts {
     counts: Cache<Key, Arc<Count>>,
     hasher: RandomState,
 }
@@ -52,7 +52,7 @@ pub(super) struct Attempt {
     name: Option<Key>,
 }
 
-impl Default for Attempts {
+impl Default for FailedAttempts {
     fn default() -> Self {
         let counts = Cache::builder()
             .max_capacity(MAX_COUNTED)
@@ -78,7 +78,7 @@ impl Attempt {
     }
 }
 
-impl Attempts {
+impl FailedAttempts {
     /// An attempt of `client`, which is `None` where the proxy does not say for whom it asks, under
     /// a name where the credentials have one.
     pub(super) fn attempt(&self, client: Option<Client>, name: Option<&str>) -> Attempt {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     /// Fails until it is refused, and says how often that took.
-    async fn exhaust(attempts: &Attempts, client: Option<Client>, name: &str) -> u32 {
+    async fn exhaust(attempts: &FailedAttempts, client: Option<Client>, name: &str) -> u32 {
         let attempt = attempts.attempt(client, Some(name));
         let mut failed = 0;
         while attempts.allow(attempt).await.is_ok() {
@@ -197,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_pays_for_its_own_attempts_alone() {
-        let attempts = Attempts::default();
+        let attempts = FailedAttempts::default();
         let one = client("192.0.2.1");
         assert_eq!(exhaust(&attempts, one, "robot").await, MAX_UNDER_NAME);
         let refused = attempts.allow(attempts.attempt(one, Some("robot"))).await;
@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_many_clients_try_stays_open_to_who_has_not_failed() {
-        let attempts = Attempts::default();
+        let attempts = FailedAttempts::default();
         let mut failed = 0;
         for number in 0..100 {
             failed += exhaust(&attempts, client(&format!("198.51.100.{number}")), "robot").await;
@@ -234,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_clients_are_not_known_a_name_is_limited_and_no_other() {
-        let attempts = Attempts::default();
+        let attempts = FailedAttempts::default();
         assert_eq!(exhaust(&attempts, None, "robot").await, MAX_UNDER_NAME);
         for name in [Some("another"), None] {
             assert_eq!(attempts.allow(attempts.attempt(None, name)).await, Ok(()));
