@@ -1,6 +1,5 @@
 //! An application as the outpost serves it.
 
-
 use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
 };

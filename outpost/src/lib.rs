@@ -39,7 +39,3 @@ pub mod tls;
 pub mod traefik;
 pub mod trust;
 pub mod web;
-
-// Until every file names them where they are.
-#[allow(unused_imports)]
-pub(crate) use telemetry::{audit, metrics, traces};

@@ -18,13 +18,13 @@ use zeroize::Zeroizing;
 use crate::application::{Application, Providers};
 use crate::config::MachineSettings;
 use crate::limits::{Client, TooMany};
-use crate::revocation::Revocations;
 use crate::session_times::SessionTimes;
 use crate::telemetry::audit;
 use gatepost_base::{Clock, Secret};
 use gatepost_oidc::{
     CredentialsError, Grant, Holder, Provider, Refusal, SignInError, TokenRules, unverified_issuer,
 };
+use gatepost_store::Revocations;
 
 mod attempts;
 mod credentials;
