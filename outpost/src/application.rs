@@ -7,9 +7,10 @@ use gatepost_session::cookie::{Candidates, CookieName, Hide};
 use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Verifier};
 use gatepost_signing::{CookieAttributes, Signer};
 
-use crate::authentik::{self, FromAuthentik};
-use crate::authority::{Authority, ExternalUrl};
-use crate::config::{ApplicationSettings, MachineSettings, Mode};
+use crate::authentik::FromAuthentik;
+use crate::compat;
+use crate::config::{ApplicationSettings, MachineSettings};
+use crate::origin::{ExternalUrl, HostPort, Mode};
 use crate::session_times::SessionTimes;
 use crate::telemetry::metrics::Counts;
 use gatepost_oidc::Provider;
@@ -163,7 +164,7 @@ impl Application {
         let uri = format!("{}{}/callback", self.external.origin(), self.prefix);
         match (&self.authentik, self.callback_name(provider)) {
             // What authentik registers for its outposts.
-            (Some(_), _) => format!("{uri}?{}", authentik::CALLBACK_SIGNATURE),
+            (Some(_), _) => format!("{uri}?{}", compat::CALLBACK_QUERY),
             (None, Some(name)) => format!("{uri}/{name}"),
             (None, None) => uri,
         }
@@ -209,7 +210,7 @@ impl Application {
     /// The absolute URL that starts a sign-in leading back to the request at `host`.
     ///
     /// Absolute, since Traefik resolves a relative one against the outpost's own address.
-    pub fn start_url(&self, host: &Authority, request: &impl Request) -> String {
+    pub fn start_url(&self, host: &HostPort, request: &impl Request) -> String {
         let scheme = if self.external.is_https() {
             "https"
         } else {

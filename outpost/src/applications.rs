@@ -7,8 +7,8 @@ use std::sync::Arc;
 use gatepost_policy::OutpostPrefix;
 
 use crate::application::Application;
-use crate::authority::Authority;
-use crate::config::{Mode, Unserved};
+use crate::config::Unserved;
+use crate::origin::{HostPort, Mode};
 
 /// The applications of an outpost.
 ///
@@ -145,7 +145,7 @@ impl Applications {
     /// # Errors
     ///
     /// [`NoApplication`].
-    pub fn at(&self, host: &Authority, path: &str) -> Result<&Arc<Application>, NoApplication> {
+    pub fn at(&self, host: &HostPort, path: &str) -> Result<&Arc<Application>, NoApplication> {
         let (owner, by_name) = match self.hosts.get(host.host()) {
             Some(owner) => (owner, true),
             None => (self.over(host.host()).ok_or(NoApplication::Unknown)?, false),
@@ -173,12 +173,12 @@ impl Applications {
     }
 
     /// Whether something is configured for a host.
-    pub fn know(&self, host: &Authority) -> bool {
+    pub fn know(&self, host: &HostPort) -> bool {
         self.owner(host).is_some()
     }
 
     /// Whether two hosts are of different applications.
-    pub fn tell_apart(&self, one: &Authority, other: &Authority) -> bool {
+    pub fn tell_apart(&self, one: &HostPort, other: &HostPort) -> bool {
         match (self.owner(one), self.owner(other)) {
             (Some(one), Some(other)) => !one.is_same(other),
             (None, _) | (_, None) => false,
@@ -186,7 +186,7 @@ impl Applications {
     }
 
     /// Whether a host is one where nothing but an outpost answers: that of a domain's sign-in.
-    pub fn have_outpost_at(&self, host: &Authority) -> bool {
+    pub fn have_outpost_at(&self, host: &HostPort) -> bool {
         match self.hosts.get(host.host()) {
             Some(Owner::Served(own)) => own.iter().all(|own| matches!(own.mode, Mode::Domain(_))),
             Some(Owner::Unserved(_)) | None => false,
@@ -194,19 +194,19 @@ impl Applications {
     }
 
     /// Whether a host is by its name one application's own.
-    pub fn have_named(&self, host: &Authority) -> bool {
+    pub fn have_named(&self, host: &HostPort) -> bool {
         self.hosts.contains_key(host.host())
     }
 
     /// Whether an application at a host answers under this prefix.
-    pub fn answer_under(&self, prefix: &str, host: &Authority) -> bool {
+    pub fn answer_under(&self, prefix: &str, host: &HostPort) -> bool {
         match self.owner(host) {
             Some(Owner::Served(own)) => own.iter().any(|own| own.prefix.as_str() == prefix),
             Some(Owner::Unserved(_)) | None => false,
         }
     }
 
-    fn owner(&self, host: &Authority) -> Option<&Owner> {
+    fn owner(&self, host: &HostPort) -> Option<&Owner> {
         let name = host.host();
         self.hosts.get(name).or_else(|| self.over(name))
     }

@@ -14,11 +14,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use url::form_urlencoded;
 
 use crate::config::{Config, ConfigError};
 use crate::outpost::Outpost;
-use crate::web::OwnEndpoint;
 use api::{Api, ApiError, Snapshot};
 use cache::Cache;
 use log_limit::LogLimit;
@@ -38,33 +36,12 @@ pub use application::FromAuthentik;
 pub use settings::{Settings, SettingsError};
 pub use skip::SkipPaths;
 
-/// What marks a request as a callback, on whatever path.
-pub const CALLBACK_SIGNATURE: &str = "X-authentik-auth-callback=true";
-
-/// What marks a request as a sign-out, on whatever path.
-const SIGN_OUT_SIGNATURE: (&str, &str) = ("X-authentik-logout", "true");
-
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);
 
 /// How much later than it is told an outpost asks for what changed, at most: replicas are all told
 /// at once.
 const SPREAD_MILLIS: u64 = 2_000;
-
-/// The endpoint that a target's query is a signature of, if it is one.
-pub fn signed(target: &str) -> Option<OwnEndpoint> {
-    let (_, query) = target.split_once('?')?;
-    form_urlencoded::parse(query.as_bytes()).find_map(|(name, value)| {
-        let pair = (&*name, &*value);
-        if Some(pair) == CALLBACK_SIGNATURE.split_once('=') {
-            Some(OwnEndpoint::Callback)
-        } else if pair == SIGN_OUT_SIGNATURE {
-            Some(OwnEndpoint::SignOut)
-        } else {
-            None
-        }
-    })
-}
 
 /// Why an outpost of authentik's cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -353,28 +330,5 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(reasons.next(begun + pause).await, Update::Now);
         assert!(begun.elapsed() >= pause, "{:?}", begun.elapsed());
-    }
-
-    #[test]
-    fn a_signature_is_a_whole_parameter_of_the_query() {
-        for (target, expected) in [
-            (
-                "/x?X-authentik-auth-callback=true",
-                Some(OwnEndpoint::Callback),
-            ),
-            (
-                "/x?code=1&X-authentik-auth-callback=true&state=2",
-                Some(OwnEndpoint::Callback),
-            ),
-            ("/?X-authentik-logout=true", Some(OwnEndpoint::SignOut)),
-            ("/x?X-authentik-auth-callback=false", None),
-            ("/x?X-authentik-auth-callback", None),
-            ("/x?y=X-authentik-logout=true", None),
-            ("/x?x-authentik-logout=true", None),
-            ("/X-authentik-logout=true", None),
-            ("", None),
-        ] {
-            assert_eq!(signed(target), expected, "{target}");
-        }
     }
 }

@@ -18,14 +18,14 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::authentik::FromAuthentik;
-use crate::authority::{CookieDomain, ExternalUrl};
-use crate::limits::RateLimit;
+use crate::certificate::Certificate;
+use crate::origin::{ExternalUrl, Mode};
 use crate::pages::Brand;
+use crate::rate_limit::RateLimit;
 use crate::session_times::SessionTimes;
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
-use crate::tls::Identity;
-use crate::trust::TrustedProxies;
+use crate::trusted_proxies::TrustedProxies;
 use gatepost_oidc::{AccessTokenSettings, ProviderSettings, TokenRequest};
 use places::Places;
 
@@ -42,7 +42,7 @@ pub struct Config {
     /// Where the outpost listens.
     pub listen: Listen,
     /// The certificate of the https listener; without one it makes its own.
-    pub tls: Option<Identity>,
+    pub tls: Option<Certificate>,
     /// How it logs.
     pub log: Log,
     /// Where it delivers traces, if anywhere.
@@ -193,15 +193,6 @@ pub enum PluginKeys {
     File(String),
     /// An environment variable that Traefik passes to plugins.
     Env(String),
-}
-
-/// What an application's session is valid for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// One host.
-    Single,
-    /// Every host of a domain, with the outpost on one of them.
-    Domain(CookieDomain),
 }
 
 /// A configuration that cannot be used. Displays one line for each problem.

@@ -5,8 +5,8 @@
 //! - [`outpost`]: the running outpost; [`application`], [`applications`], [`gatepost_oidc`] and
 //!   [`gatepost_store`] are its parts.
 //! - [`flow`] and [`return_to`]: a sign-in under way, and where it leads.
-//! - [`limits`]: how often one client may come.
 //! - [`session_times`]: how long sessions last; [`sessions`]: opening and renewing them.
+//! - [`rate_limit`]: how often one client may come.
 //! - [`web`]: the endpoints. Every one returns an [`web::Outcome`], and one place turns that into
 //!   a response, so no path through a handler ends without a decision.
 //! - [`telemetry`]: log, audit log, metrics and traces.
@@ -15,19 +15,21 @@
 pub mod application;
 pub mod applications;
 pub mod authentik;
-pub mod authority;
+pub mod certificate;
 pub mod cli;
+pub mod compat;
 pub mod config;
 #[cfg(test)]
 mod fixture;
 pub mod flow;
 pub mod http_client;
-pub mod limits;
 pub mod machine_clients;
 pub mod operator;
+pub mod origin;
 pub mod outpost;
 pub mod pages;
 pub mod provider_client;
+pub mod rate_limit;
 pub mod reload;
 pub mod return_to;
 pub mod server;
@@ -35,7 +37,6 @@ pub mod session_times;
 pub mod sessions;
 mod store_observer;
 pub mod telemetry;
-pub mod tls;
 pub mod traefik;
-pub mod trust;
+pub mod trusted_proxies;
 pub mod web;

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::application::{Application, Providers};
 use crate::config::MachineSettings;
-use crate::limits::{Client, TooMany};
+use crate::rate_limit::{Client, TooMany};
 use crate::session_times::SessionTimes;
 use crate::telemetry::audit;
 use gatepost_base::{Clock, Secret};

@@ -14,15 +14,15 @@ use crate::application::{Application, Providers};
 use crate::applications::Applications;
 use crate::config::Config;
 use crate::http_client::HttpError;
-use crate::limits::Limits;
 use crate::machine_clients::{FailedAttempts, MachineClients};
 use crate::pages::Pages;
 use crate::provider_client::ProviderClient;
+use crate::rate_limit::Limits;
 use crate::session_times::SessionTimes;
 use crate::sessions::{Endings, Renewals};
 use crate::store_observer::StoreObserver;
 use crate::traefik;
-use crate::trust::{TrustedProxies, Unbelieved};
+use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
 use gatepost_base::{Clock, SealingKeys};
 use gatepost_oidc::Provider;
 use gatepost_store::{InstrumentedStore, OpenStoreError, SessionStore, Start};
@@ -43,7 +43,7 @@ pub struct Deployment {
     /// Whose forwarded headers are believed.
     pub trusted_proxies: TrustedProxies,
     /// Whether somebody else's came.
-    pub unbelieved: Unbelieved,
+    pub untrusted_peer_warning: UntrustedPeerWarning,
     /// How long sessions last.
     pub times: SessionTimes,
     /// Seals flow cookies.
@@ -148,7 +148,7 @@ impl Deployment {
             machine_clients,
             providers,
             trusted_proxies: config.trusted_proxies.clone(),
-            unbelieved: Unbelieved::default(),
+            untrusted_peer_warning: UntrustedPeerWarning::default(),
             times,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Store),

@@ -5,9 +5,8 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use crate::application::Application;
-use crate::authentik;
-use crate::authority::ExternalUrl;
-use crate::config::Mode;
+use crate::compat::{self, AUTHENTIK_PREFIX};
+use crate::origin::{ExternalUrl, Mode};
 
 #[cfg(test)]
 mod tests;
@@ -15,9 +14,6 @@ mod tests;
 /// The longest target that is kept, in bytes, with its origin and its escapes: it travels in a cookie
 /// of at most 4 KiB.
 const MAX_BYTES: usize = 2_560;
-
-/// The prefix that authentik's outposts answer under, which this one understands too.
-const AUTHENTIK_PREFIX: &str = "/outpost.goauthentik.io";
 
 /// A URL that a browser may be sent to after signing in: one of the application's own, and not one
 /// of the outpost's.
@@ -107,7 +103,7 @@ fn is_outposts<'p>(url: &Url, prefixes: impl IntoIterator<Item = &'p OutpostPref
         path.strip_prefix(prefix.as_bytes())
             .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
     };
-    authentik::signed(url.as_str()).is_some()
+    compat::signature(url.as_str()).is_some()
         || under(AUTHENTIK_PREFIX)
         || under(OutpostPrefix::default().as_str())
         || prefixes.into_iter().any(|prefix| under(prefix.as_str()))

@@ -11,10 +11,10 @@ use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 
 use crate::authentik::Follower;
+use crate::certificate::{Certificate, CertificateError};
 use crate::config::Config;
 use crate::outpost::{DeployError, Outpost};
 use crate::telemetry::metrics::{InstallError, Metrics};
-use crate::tls::{Identity, IdentityError};
 use crate::{reload, web};
 use gatepost_base::Clock;
 
@@ -51,7 +51,7 @@ pub enum ServeError {
     Deploy(#[from] DeployError),
     /// There is no certificate to listen with.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Certificate(#[from] CertificateError),
     /// Metrics cannot be collected.
     #[error(transparent)]
     Metrics(#[from] InstallError),
@@ -120,16 +120,27 @@ pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
         .map_err(ServeError::Listener)
 }
 
-/// What the https listener shows, to be replaced when files change.
-fn certificate(config: &Config) -> Result<RustlsConfig, IdentityError> {
-    if config.tls.is_none() {
-        tracing::warn!(
-            "`tls` is not set: the https listener made its own certificate, which no client trusts"
-        );
-    }
-    Ok(RustlsConfig::from_config(
-        Identity::of(config)?.server_config(),
-    ))
+/// Returns what the https listener shows, to be replaced when files change: the configured
+/// certificate, or a self-signed one for the hosts of all applications.
+fn certificate(config: &Config) -> Result<RustlsConfig, CertificateError> {
+    let certificate = match &config.tls {
+        Some(configured) => configured.clone(),
+        None => {
+            tracing::warn!(
+                "`tls` is not set: the https listener made its own certificate, which no client \
+                 trusts"
+            );
+            let applications = config.applications.iter();
+            let mut hosts: Vec<String> = applications
+                .map(|application| application.external.host().to_owned())
+                .chain(["localhost".to_owned()])
+                .collect();
+            hosts.sort_unstable();
+            hosts.dedup();
+            Certificate::self_signed(hosts)?
+        }
+    };
+    Ok(RustlsConfig::from_config(certificate.server_config()))
 }
 
 fn announce(

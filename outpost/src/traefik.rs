@@ -8,9 +8,8 @@
 use gatepost_session::cookie::MAX_CHUNKS;
 use serde_json::{Map, Value, json};
 
-use crate::config::{
-    ApplicationSettings, Config, Mode, PluginKeys, PluginSettings, TraefikSettings,
-};
+use crate::config::{ApplicationSettings, Config, PluginKeys, PluginSettings, TraefikSettings};
+use crate::origin::Mode;
 
 /// The service that stands for the outpost.
 const OUTPOST: &str = "gatepost-outpost";

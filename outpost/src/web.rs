@@ -44,7 +44,7 @@ mod visit;
 
 use correlation::Correlation;
 use endpoint::NO_ENDPOINT;
-pub use endpoint::{Dialect, Endpoint, OwnEndpoint, is_everyones};
+pub use endpoint::{Dialect, Endpoint, OwnEndpoint};
 pub use failure::{Failure, LoopCause};
 pub use outcome::{Answer, Channel, Outcome, Pass};
 pub use question::Question;
@@ -164,8 +164,8 @@ struct Site<'a> {
 
 impl Site<'_> {
     async fn own_endpoint(self, endpoint: OwnEndpoint, visit: &Visit<'_>) -> Answer {
-        if let Some(peer) = visit.unbelieved_proxy() {
-            self.deployment.unbelieved.note(peer);
+        if let Some(peer) = visit.untrusted_forwarder() {
+            self.deployment.untrusted_peer_warning.note(peer);
         }
         if endpoint != OwnEndpoint::Session
             && let Err(too_many) = self.deployment.limits.count(visit.client())
@@ -203,7 +203,7 @@ impl Site<'_> {
             Ok(application)
                 if visit.path() == "/"
                     && *visit.method() == Method::GET
-                    && matches!(application.mode, crate::config::Mode::Domain(_))
+                    && matches!(application.mode, crate::origin::Mode::Domain(_))
                     && visit
                         .host()
                         .is_some_and(|h| h.host() == application.external.host()) =>

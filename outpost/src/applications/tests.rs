@@ -15,7 +15,7 @@ fn deployment(applications: &str, unserved: Vec<Unserved>) -> Deployment {
 }
 
 fn at<'d>(deployment: &'d Deployment, host: &str, path: &str) -> Result<&'d str, NoApplication> {
-    let authority = Authority::parse(host).expect("a host");
+    let authority = HostPort::parse(host).expect("a host");
     let found = deployment.applications.at(&authority, path);
     found.map(|found| found.audience.as_str())
 }

@@ -19,8 +19,9 @@ use super::api::{AGENT, Snapshot};
 use super::application::{FromAuthentik, UpstreamBasic};
 use super::settings::Settings;
 use super::skip::{Matched, SkipPaths};
-use crate::authority::{CookieDomain, ExternalUrl};
-use crate::config::{ApplicationSettings, MachineSettings, Mode, Route, Unserved};
+use crate::compat::AUTHENTIK_PREFIX;
+use crate::config::{ApplicationSettings, MachineSettings, Route, Unserved};
+use crate::origin::{CookieDomain, ExternalUrl, Mode};
 use gatepost_base::Secret;
 use gatepost_oidc::{
     AccessTokenSettings, ClientAuthentication, Grant, ProviderSettings, PublicAddress,
@@ -30,9 +31,6 @@ use gatepost_oidc::{
 #[cfg(test)]
 mod tests;
 mod unserved;
-
-/// The prefix of today's authentik, which its redirect URIs have.
-const PREFIX: &str = "/outpost.goauthentik.io";
 
 /// What authentik's providers are here.
 #[derive(Debug, Default)]
@@ -197,7 +195,7 @@ impl Surroundings<'_> {
         let intercepts = provider.intercept_header_auth.unwrap_or(true);
         let application = ApplicationSettings {
             providers: vec![client.name.clone()],
-            prefix: OutpostPrefix::new(PREFIX).unwrap_or_default(),
+            prefix: OutpostPrefix::new(AUTHENTIK_PREFIX).unwrap_or_default(),
             cookie_name,
             policy: Policy {
                 machine_clients: AuthorizationSchemes {
@@ -218,7 +216,7 @@ impl Surroundings<'_> {
                 .into_iter()
                 .collect(),
             shared: Map::from_iter([
-                ("outpostPrefix".to_owned(), json!(PREFIX)),
+                ("outpostPrefix".to_owned(), json!(AUTHENTIK_PREFIX)),
                 ("headers".to_owned(), json!({"preset": "authentik"})),
             ]),
             authentik: Some(FromAuthentik {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use gatepost_policy::{Permit, Policy, PublicPaths, Request, Unauthenticated, unambiguous_path};
 use regex::{RegexSet, RegexSetBuilder};
 
-use crate::authority::{Authority, ExternalUrl};
+use crate::origin::{ExternalUrl, HostPort};
 
 /// The most memory that the compiled expressions of one application may take, in bytes.
 const MAX_COMPILED_BYTES: usize = 4 << 20;
@@ -66,7 +66,7 @@ impl SkipPaths {
     pub fn permit(
         &self,
         external: &ExternalUrl,
-        host: &Authority,
+        host: &HostPort,
         request: &impl Request,
     ) -> Option<Permit<'static>> {
         if self.expressions.is_empty() {
@@ -121,7 +121,7 @@ mod tests {
         let mut problems = Vec::new();
         let skip = SkipPaths::parse(lines, matched, &mut problems);
         let external = ExternalUrl::parse("https://auth.example.com").expect("a URL");
-        let host = Authority::parse("app.example.com").expect("a host");
+        let host = HostPort::parse("app.example.com").expect("a host");
         skip.permit(&external, &host, &Get(target))
             .is_some_and(|permit| permit.identity().is_none())
     }

@@ -7,7 +7,8 @@ use super::{ConfigFile, complain, say};
 use gatepost_policy::VERDICT_HEADER;
 
 use crate::application::Application;
-use crate::config::{Config, MachineSettings, Mode};
+use crate::config::{Config, MachineSettings};
+use crate::origin::Mode;
 use crate::outpost::Deployment;
 use gatepost_base::Clock;
 use gatepost_oidc::{

@@ -12,10 +12,10 @@ use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
 use super::{ApplicationSettings, Config, Extent, Listen};
-use crate::limits::RateLimit;
+use crate::certificate::Certificate;
+use crate::rate_limit::RateLimit;
 use crate::telemetry::logging::{Log, LogFormat};
-use crate::tls::Identity;
-use crate::trust::TrustedProxies;
+use crate::trusted_proxies::TrustedProxies;
 use gatepost_oidc::ProviderSettings;
 use providers::KnownProviders;
 
@@ -141,13 +141,13 @@ fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
 
 /// The certificate of the https listener. It is opened here, so that a certificate that does not
 /// fit its key is a wrong configuration and not a listener that fails.
-fn identity(mut section: Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Identity> {
+fn identity(mut section: Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Certificate> {
     let certificate = section.required_text("certificate", "a file with the chain in PEM");
     let key = section.required_text("key", "a file with the certificate's key in PEM");
     let chain = certificate.and_then(|path| read_file(&section, "certificate", &path, files));
     let key = key.and_then(|path| read_file(&section, "key", &path, files));
     let identity = chain.zip(key).and_then(|(chain, key)| {
-        let identity = Identity::from_pem(chain.as_bytes(), key.as_bytes());
+        let identity = Certificate::from_pem(chain.as_bytes(), key.as_bytes());
         identity
             .map_err(|error| section.problem(error.key(), &error))
             .ok()

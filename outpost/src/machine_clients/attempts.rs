@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use moka::future::Cache;
 
 use super::turns::Line;
-use crate::limits::{Client, TooMany};
+use crate::rate_limit::{Client, TooMany};
 
 /// How many clients and names are told apart.
 const MAX_COUNTED: u64 = 50_000;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-use crate::limits::Client;
+use crate::rate_limit::Client;
 
 /// How long a check waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);

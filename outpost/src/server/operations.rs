@@ -11,15 +11,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 use serde_json::{Map, Value, json};
 
+use crate::compat::AUTHENTIK_PING;
 use crate::operator::{self, Unanswered};
 use crate::outpost::Outpost;
 use crate::telemetry::metrics::Metrics;
 
 /// How long the store may take to answer before it counts as away.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Where health checks of authentik's outposts look for what `/healthz` says.
-const AUTHENTIK_PING: &str = "/outpost.goauthentik.io/ping";
 
 /// The media type of Prometheus' text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -5,20 +5,8 @@ use gatepost_policy::OutpostPrefix;
 use super::question::Question;
 use crate::application::Application;
 use crate::applications::Applications;
-use crate::authentik;
-use crate::authority::Authority;
-
-/// The prefix of authentik's outposts today.
-pub(super) const AUTHENTIK_PREFIX: &str = "/outpost.goauthentik.io";
-
-/// The prefixes that are understood at every application: Gatepost's own, and that of authentik's
-/// outposts. Any other is one application's, and means nothing at another's host.
-const PREFIXES: [&str; 2] = ["/akprox", AUTHENTIK_PREFIX];
-
-/// Whether a prefix is understood at every application, so that it can be no application's own.
-pub fn is_everyones(prefix: &str) -> bool {
-    PREFIXES.contains(&prefix)
-}
+use crate::compat::{self, SHARED_PREFIXES, Signature, is_shared_prefix};
+use crate::origin::HostPort;
 
 /// What a path that is no endpoint's is called in metrics.
 pub(super) const NO_ENDPOINT: &str = "none";
@@ -103,13 +91,13 @@ impl<'t> Endpoint<'t> {
     pub fn of(
         target: &'t str,
         applications: &'t Applications,
-        host: Option<&Authority>,
+        host: Option<&HostPort>,
     ) -> Option<Self> {
         let own = applications.prefixes().map(OutpostPrefix::as_str);
-        let found = PREFIXES.into_iter().chain(own).find_map(|prefix| {
+        let found = SHARED_PREFIXES.into_iter().chain(own).find_map(|prefix| {
             let endpoint = Self::under(prefix, target)?;
             let is_here = || host.is_some_and(|host| applications.answer_under(prefix, host));
-            let means = !matches!(endpoint, Self::Own(_)) || is_everyones(prefix) || is_here();
+            let means = !matches!(endpoint, Self::Own(_)) || is_shared_prefix(prefix) || is_here();
             means.then_some(endpoint)
         });
         found.or_else(|| signed(target, applications.are_authentiks()))
@@ -179,19 +167,23 @@ impl<'t> Endpoint<'t> {
                 .strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         });
-        prefixed || (application.authentik.is_some() && authentik::signed(target).is_some())
+        prefixed || (application.authentik.is_some() && compat::signature(target).is_some())
     }
 }
 
 /// The prefixes that are understood at an application.
 fn prefixes_of(application: &Application) -> impl Iterator<Item = &str> {
-    PREFIXES.into_iter().chain([application.prefix.as_str()])
+    SHARED_PREFIXES
+        .into_iter()
+        .chain([application.prefix.as_str()])
 }
 
 /// The endpoint that authentik's signature in a query means.
 fn signed<'t>(target: &str, of_authentik: bool) -> Option<Endpoint<'t>> {
-    let signed = of_authentik.then(|| authentik::signed(target))?;
-    signed.map(Endpoint::Own)
+    match of_authentik.then(|| compat::signature(target))?? {
+        Signature::Callback => Some(Endpoint::Own(OwnEndpoint::Callback)),
+        Signature::SignOut => Some(Endpoint::Own(OwnEndpoint::SignOut)),
+    }
 }
 
 /// The provider that the path of a callback names, where it names one.
@@ -239,7 +231,7 @@ mod tests {
             ("start/", None),
             ("", None),
         ] {
-            for prefix in PREFIXES {
+            for prefix in SHARED_PREFIXES {
                 let target = format!("{prefix}/{target}");
                 let found = Endpoint::of(&target, &none, None);
                 assert_eq!(name(found), expected, "{target}");
@@ -267,7 +259,7 @@ mod tests {
             ("/akprox/start", Some("start"), Some("start")),
         ] {
             let of = |host| {
-                let host = Authority::parse(host);
+                let host = HostPort::parse(host);
                 name(Endpoint::of(
                     target,
                     &deployment.applications,

@@ -7,10 +7,10 @@ use gatepost_policy::{OutpostPrefix, Unauthenticated};
 use http::StatusCode;
 
 use crate::applications::NoApplication;
-use crate::authority::Authority;
-use crate::limits::TooMany;
 use crate::machine_clients::CheckError;
+use crate::origin::HostPort;
 use crate::pages::FailureCode;
+use crate::rate_limit::TooMany;
 use crate::sessions::MintError;
 use gatepost_oidc::{LogoutTokenError, SignInError};
 use gatepost_store::StoreUnavailable;
@@ -25,13 +25,13 @@ pub enum Failure {
     #[error("no application at this host: {}", host.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string))]
     UnknownHost {
         /// The host, as far as it could be understood.
-        host: Option<Authority>,
+        host: Option<HostPort>,
     },
     /// What is configured for this host does not answer.
     #[error("{host}: {why}")]
     NotServed {
         /// The host.
-        host: Authority,
+        host: HostPort,
         /// Why not.
         why: NoApplication,
     },

@@ -7,13 +7,14 @@ use gatepost_policy::{
 };
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, OpenError, WindowError};
 
-use super::endpoint::{Dialect, Endpoint, OwnEndpoint, is_everyones};
+use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
 use super::outcome::{Answer, Outcome, Pass};
 use super::question::Question;
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
-use crate::authority::Authority;
+use crate::compat;
+use crate::origin::HostPort;
 use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
 use crate::telemetry::metrics::Success;
 use crate::telemetry::traces;
@@ -55,7 +56,9 @@ impl Site<'_> {
             return Failure::UnknownHost { host: None }.into();
         };
         traces::is_for(application.audience.as_str());
-        if !is_everyones(question.prefix) && question.prefix != application.prefix.as_str() {
+        if !compat::is_shared_prefix(question.prefix)
+            && question.prefix != application.prefix.as_str()
+        {
             return Failure::OtherPrefix {
                 own: application.prefix.clone(),
             }
@@ -103,7 +106,7 @@ impl Site<'_> {
     }
 
     /// Has the sender of a request sign in.
-    fn refuse(self, application: &Application, host: &Authority, visit: &Visit<'_>) -> Answer {
+    fn refuse(self, application: &Application, host: &HostPort, visit: &Visit<'_>) -> Answer {
         Outcome::SignIn {
             url: application.start_url(host, visit),
             application: application.audience.to_string(),

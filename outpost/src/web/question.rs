@@ -7,10 +7,11 @@
 use http::HeaderMap;
 use http::header::HOST;
 
-use super::endpoint::{AUTHENTIK_PREFIX, Dialect};
+use super::endpoint::Dialect;
 use super::failure::Failure;
 use crate::applications::Applications;
-use crate::authority::Authority;
+use crate::compat::AUTHENTIK_PREFIX;
+use crate::origin::HostPort;
 
 /// How a proxy's subrequest asks, by its path. That is the proxy's configuration, which no client
 /// has a say in.
@@ -29,7 +30,7 @@ pub struct Question<'t> {
 /// What a proxy says of a request.
 #[derive(Debug)]
 pub(super) struct Said<'h> {
-    pub(super) host: Authority,
+    pub(super) host: HostPort,
     /// Empty where it is not known. No path is, so that no rule for a path holds.
     pub(super) target: &'h str,
     /// `None` where it is not known, so that no rule for a method holds.
@@ -110,7 +111,7 @@ impl<'t> Question<'t> {
             Source::HostAlone => {
                 let named = host(own_host(parts)?.ok_or(Failure::Forwarded("Host"))?)?;
                 agrees(headers, "x-original-url", |url| {
-                    let own = split_url(url).and_then(|(own, _)| Authority::parse(own));
+                    let own = split_url(url).and_then(|(own, _)| HostPort::parse(own));
                     own.is_some_and(|own| own.host() == named.host())
                 })?;
                 Said {
@@ -123,7 +124,7 @@ impl<'t> Question<'t> {
         };
         if self.dialect == Dialect::Nginx {
             agrees(headers, "x-forwarded-host", |own| {
-                Authority::parse(own).is_some_and(|own| own.host() == said.host.host())
+                HostPort::parse(own).is_some_and(|own| own.host() == said.host.host())
             })?;
         }
         self.agrees_with_host(parts, &said.host, applications)?;
@@ -138,10 +139,10 @@ impl<'t> Question<'t> {
     fn agrees_with_host(
         self,
         parts: &http::request::Parts,
-        said: &Authority,
+        said: &HostPort,
         applications: &Applications,
     ) -> Result<(), Failure> {
-        let Some(own) = own_host(parts)?.and_then(Authority::parse) else {
+        let Some(own) = own_host(parts)?.and_then(HostPort::parse) else {
             return Ok(());
         };
         let contradicts = match self.dialect {
@@ -171,9 +172,9 @@ pub(super) fn direct_host(
     parts: &http::request::Parts,
     trusted_peer: bool,
     applications: &Applications,
-) -> Result<Authority, Unplaced> {
+) -> Result<HostPort, Unplaced> {
     let own = own_host(parts).map_err(|_| Unplaced::Unreadable)?;
-    let own = own.and_then(Authority::parse);
+    let own = own.and_then(HostPort::parse);
     let said = match single(&parts.headers, "x-forwarded-host") {
         _ if !trusted_peer => None,
         Ok(said) => said,
@@ -183,7 +184,7 @@ pub(super) fn direct_host(
     let Some(said) = said else {
         return own.ok_or(Unplaced::Unreadable);
     };
-    let said = Authority::parse(said).ok_or(Unplaced::Unreadable)?;
+    let said = HostPort::parse(said).ok_or(Unplaced::Unreadable)?;
     match own {
         Some(own) if applications.tell_apart(&own, &said) => Err(Unplaced::Contradicted),
         Some(own) if applications.know(&own) => Ok(own),
@@ -230,8 +231,8 @@ fn agrees(
     }
 }
 
-fn host(text: &str) -> Result<Authority, Failure> {
-    Authority::parse(text).ok_or(Failure::Forwarded("the request's host"))
+fn host(text: &str) -> Result<HostPort, Failure> {
+    HostPort::parse(text).ok_or(Failure::Forwarded("the request's host"))
 }
 
 fn is_target(target: &str, source: Source) -> Result<(), Failure> {

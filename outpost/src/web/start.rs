@@ -7,16 +7,15 @@ use gatepost_session::CLOCK_SKEW_SECONDS;
 use openidconnect::RedirectUrl;
 use url::{Url, form_urlencoded};
 
-use super::endpoint::OwnEndpoint;
 use super::loops::Attempts;
 use super::outcome::{Answer, Outcome};
 use super::session::own_url;
 use super::visit::Visit;
 use super::{Failure, LoopCause, Site, choice};
 use crate::application::Application;
-use crate::authentik;
-use crate::config::Mode;
+use crate::compat::{self, Signature};
 use crate::flow::{FlowCookies, PendingSignIn};
+use crate::origin::Mode;
 use crate::return_to::ReturnTo;
 use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
 use crate::telemetry::metrics::Success;
@@ -57,7 +56,7 @@ fn callback_gone_astray(application: &Application, visit: &Visit<'_>) -> Option<
                 .redirect_uri(application.providers.first())
                 .split('?')
                 .next()?
-        && authentik::signed(&target) == Some(OwnEndpoint::Callback);
+        && compat::signature(&target) == Some(Signature::Callback);
     let prefix = visit.path().strip_suffix("start").filter(|_| ours)?;
     let origin = application.external.origin();
     Some(format!("{origin}{prefix}callback?{}", url.query()?))

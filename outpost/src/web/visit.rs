@@ -14,9 +14,9 @@ use super::failure::Failure;
 use super::question::{Question, Unplaced, direct_host, header_text};
 use crate::application::Application;
 use crate::applications::{Applications, NoApplication};
-use crate::authority::Authority;
-use crate::limits::Client;
-use crate::trust::TrustedProxies;
+use crate::origin::HostPort;
+use crate::rate_limit::Client;
+use crate::trusted_proxies::TrustedProxies;
 
 /// A request: its method, host, target and headers.
 ///
@@ -25,7 +25,7 @@ use crate::trust::TrustedProxies;
 #[derive(Clone, Debug)]
 pub struct Visit<'a> {
     method: Method,
-    host: Result<Authority, Unplaced>,
+    host: Result<HostPort, Unplaced>,
     target: &'a str,
     /// The path of the request to the outpost itself: for one that a proxy asks about, the path at
     /// which it asks.
@@ -144,7 +144,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The peer, if it says for whom it asks and is not believed.
-    pub fn unbelieved_proxy(&self) -> Option<IpAddr> {
+    pub fn untrusted_forwarder(&self) -> Option<IpAddr> {
         let speaks_for_others = self.headers.contains_key("x-forwarded-for");
         (speaks_for_others && !self.trusted_peer).then_some(self.peer)
     }
@@ -159,7 +159,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The host, if there is one that can be understood.
-    pub fn host(&self) -> Option<&Authority> {
+    pub fn host(&self) -> Option<&HostPort> {
         self.host.as_ref().ok()
     }
 

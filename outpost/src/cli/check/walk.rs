@@ -16,8 +16,8 @@ use super::super::say;
 use super::TRAEFIK_NEEDED;
 use crate::application::Application;
 use crate::applications::{Applications, NoApplication};
-use crate::authority::Authority;
-use crate::config::Mode;
+use crate::compat::AUTHENTIK_PREFIX;
+use crate::origin::{HostPort, Mode};
 use crate::outpost::Deployment;
 use gatepost_oidc::Provider;
 
@@ -154,7 +154,7 @@ async fn each_choice(walker: &Walker, application: &Application, at: &Url) -> Re
 
 /// The application at a URL, if the URL is one of its own.
 fn application_of<'a>(applications: &'a Applications, url: &Url) -> Result<&'a Application, Wrong> {
-    let authority = Authority::parse(&url[url::Position::BeforeHost..url::Position::AfterPort])
+    let authority = HostPort::parse(&url[url::Position::BeforeHost..url::Position::AfterPort])
         .ok_or_else(|| Wrong(format!("`{url}` has no host")))?;
     // On one host name, several differ in their ports too.
     let same_origin = |application: &&Arc<Application>| {
@@ -340,7 +340,7 @@ fn check_page(application: &Application, at: &Url, reply: &Reply) -> Result<Url,
     let next = at
         .join(location)
         .map_err(|_| Wrong(format!("a page load is redirected to `{location}`")))?;
-    let at_start = [application.prefix.as_str(), "/outpost.goauthentik.io"]
+    let at_start = [application.prefix.as_str(), AUTHENTIK_PREFIX]
         .iter()
         .any(|prefix| next.path() == format!("{prefix}/start"));
     // A proxy that asks about every path may be sent to the provider at once.

@@ -6,7 +6,8 @@ use minijinja::{Environment, context};
 use serde::Serialize;
 use url::Url;
 
-use crate::config::{ApplicationSettings, Config, Mode};
+use crate::config::{ApplicationSettings, Config};
+use crate::origin::Mode;
 
 const TEMPLATE: &str = include_str!("nginx.conf.j2");
 

@@ -7,8 +7,9 @@ use gatepost_session::cookie::CookieName;
 
 use super::providers::{self, KnownProviders};
 use super::traefik::upstream_url;
-use crate::authority::{Authority, CookieDomain, ExternalUrl};
-use crate::config::{ApplicationSettings, MachineSettings, Mode, Route};
+use crate::config::{ApplicationSettings, MachineSettings, Route};
+use crate::origin::Mode;
+use crate::origin::{CookieDomain, ExternalUrl, HostPort};
 use gatepost_oidc::{AccessTokenSettings, Grant, TokenRequest};
 
 pub(super) fn application(
@@ -167,7 +168,7 @@ fn routes(
         .into_iter()
         .collect();
     for (host, text) in fields.texts("upstreams") {
-        let valid = Authority::parse(&host).is_some_and(|authority| authority.port().is_none());
+        let valid = HostPort::parse(&host).is_some_and(|authority| authority.port().is_none());
         match (upstream_url(&text), cookie_domain) {
             (_, None) => fields.problem("upstreams", "is for `mode: domain`: write `upstream`"),
             (_, Some(domain)) if !valid || !domain.contains(&host) => {

@@ -2,8 +2,9 @@
 
 use gatepost_policy::config::Fields;
 
-use crate::config::{ApplicationSettings, Mode};
-use crate::web::is_everyones;
+use crate::compat::is_shared_prefix;
+use crate::config::ApplicationSettings;
+use crate::origin::Mode;
 
 /// Reports them all.
 pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) {
@@ -48,8 +49,8 @@ pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) 
 /// proxy's configuration says.
 fn are_told_apart(one: &ApplicationSettings, other: &ApplicationSettings) -> bool {
     let own_prefixes = one.prefix != other.prefix
-        && !is_everyones(one.prefix.as_str())
-        && !is_everyones(other.prefix.as_str());
+        && !is_shared_prefix(one.prefix.as_str())
+        && !is_shared_prefix(other.prefix.as_str());
     one.external.host() != other.external.host()
         || (own_prefixes && one.cookie_name != other.cookie_name)
 }

@@ -7,38 +7,36 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::config::Config;
-
 /// The protocols that are offered, best first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A certificate with its chain and its key, known to belong together.
 #[derive(Clone)]
-pub struct Identity(Arc<ServerConfig>);
+pub struct Certificate(Arc<ServerConfig>);
 
-/// Why files are no [`Identity`].
+/// Why a [`Certificate`] cannot be read or made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum IdentityError {
+pub enum CertificateError {
     /// The certificates cannot be read.
     #[error("expected certificates in PEM: {0}")]
     Chain(#[source] pem::Error),
-    /// There is none.
+    /// The file holds no certificate.
     #[error("has no certificate in PEM")]
     NoCertificate,
     /// The key cannot be read.
     #[error("expected a key in PEM (PKCS#8, PKCS#1 or SEC1, not encrypted)")]
     Key,
-    /// The two do not fit, or the key's kind is not known.
+    /// The key is another certificate's, or of an unsupported kind.
     #[error("cannot be used with the certificate: {0}")]
     Mismatch(#[source] rustls::Error),
-    /// None could be made.
+    /// A self-signed certificate cannot be made.
     #[error("cannot make a certificate: {0}")]
     Generate(#[from] rcgen::Error),
 }
 
-impl IdentityError {
-    /// The key of the `tls` section that names the file at fault.
+impl CertificateError {
+    /// Returns the key of the configuration's `tls` section that names the file at fault.
     pub fn key(&self) -> &'static str {
         match self {
             Self::Chain(_) | Self::NoCertificate => "certificate",
@@ -47,55 +45,36 @@ impl IdentityError {
     }
 }
 
-impl Identity {
+impl Certificate {
     /// Reads a chain, the server's certificate first, and its key.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`].
-    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
+    /// [`CertificateError`].
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<_, _>>()
-            .map_err(IdentityError::Chain)?;
+            .map_err(CertificateError::Chain)?;
         if chain.is_empty() {
-            return Err(IdentityError::NoCertificate);
+            return Err(CertificateError::NoCertificate);
         }
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::Key)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CertificateError::Key)?;
         Self::new(chain, key)
     }
 
-    /// Makes a certificate that nobody vouches for, valid for `hosts`: good for a connection
-    /// whose other side does not check, as within a cluster.
+    /// Makes a self-signed certificate for `hosts`: good for connections whose client does not
+    /// verify it, as within a cluster.
     ///
     /// # Errors
     ///
-    /// [`IdentityError::Generate`].
-    pub fn self_signed(hosts: impl Into<Vec<String>>) -> Result<Self, IdentityError> {
+    /// [`CertificateError::Generate`].
+    pub fn self_signed(hosts: impl Into<Vec<String>>) -> Result<Self, CertificateError> {
         let made = rcgen::generate_simple_self_signed(hosts)?;
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         Self::new(vec![made.cert.into()], key.into())
     }
 
-    /// The identity that a configuration asks for.
-    ///
-    /// # Errors
-    ///
-    /// [`IdentityError`].
-    pub fn of(config: &Config) -> Result<Self, IdentityError> {
-        if let Some(given) = &config.tls {
-            return Ok(given.clone());
-        }
-        let applications = config.applications.iter();
-        let mut hosts: Vec<String> = applications
-            .map(|application| application.external.host().to_owned())
-            .chain(["localhost".to_owned()])
-            .collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        Self::self_signed(hosts)
-    }
-
-    /// What a listener needs.
+    /// Returns the configuration of a listener that shows this certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0)
     }
@@ -103,22 +82,22 @@ impl Identity {
     fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
-    ) -> Result<Self, IdentityError> {
+    ) -> Result<Self, CertificateError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(IdentityError::Mismatch)?
+            .map_err(CertificateError::Mismatch)?
             .with_no_client_auth()
             .with_single_cert(chain, key)
-            .map_err(IdentityError::Mismatch)?;
+            .map_err(CertificateError::Mismatch)?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(Self(Arc::new(config)))
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Identity")
+        f.write_str("Certificate")
     }
 }
 
@@ -145,9 +124,9 @@ mod tests {
             ("another's key", &chain, &foreign, Some("key")),
             ("swapped", &key, &chain, Some("certificate")),
         ] {
-            let outcome = Identity::from_pem(chain.as_bytes(), key.as_bytes());
+            let outcome = Certificate::from_pem(chain.as_bytes(), key.as_bytes());
             assert_eq!(
-                outcome.as_ref().err().map(IdentityError::key),
+                outcome.as_ref().err().map(CertificateError::key),
                 expected,
                 "{case}: {outcome:?}"
             );

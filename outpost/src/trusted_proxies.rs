@@ -1,12 +1,12 @@
-//! Whose forwarded headers are believed.
+//! The proxies whose forwarded headers are trusted.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-/// The networks of the proxies whose `X-Forwarded-*` and `X-Original-*` headers are believed.
-/// Empty means nobody.
+/// The networks of the proxies whose `X-Forwarded-*` and `X-Original-*` headers are trusted. Empty
+/// trusts no peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -29,14 +29,14 @@ impl TrustedProxies {
             .map(Self)
     }
 
-    /// Whether nobody is trusted.
+    /// Returns whether no peer is trusted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The address of the client behind the peer of a connection: the rightmost that
-    /// `X-Forwarded-For` names and that is none of these proxies, for what stands further left is
-    /// whatever somebody wrote. `None` where one of these proxies does not say for whom it asks.
+    /// Returns the address of the client behind the peer of a connection: the rightmost address in
+    /// `X-Forwarded-For` that is not one of these proxies, since clients can write whatever stands
+    /// further left. `None` where a trusted proxy does not name its client.
     pub fn client<'h>(
         &self,
         peer: IpAddr,
@@ -47,7 +47,7 @@ impl TrustedProxies {
         }
         let mut nearest = None;
         for entry in forwarded_for.rev().flat_map(|line| line.rsplit(',')) {
-            // What is no address was not written by a proxy.
+            // A proxy writes addresses only.
             let Some(address) = address_of(entry.trim()) else {
                 break;
             };
@@ -59,7 +59,7 @@ impl TrustedProxies {
         nearest
     }
 
-    /// Whether the peer of a connection is one of these proxies.
+    /// Returns whether the peer of a connection is one of these proxies.
     pub fn contains(&self, peer: IpAddr) -> bool {
         // An IPv4 peer of a socket that listens on both shows as `::ffff:a.b.c.d`.
         let peer = peer.to_canonical();
@@ -67,25 +67,25 @@ impl TrustedProxies {
     }
 }
 
-/// Remembers whether it has been said that a proxy is not among the trusted ones.
+/// Remembers that an untrusted peer sent forwarded headers, so that it is logged once.
 #[derive(Debug, Default)]
-pub struct Unbelieved(AtomicBool);
+pub struct UntrustedPeerWarning(AtomicBool);
 
-impl Unbelieved {
-    /// Notes that this peer speaks for others and is not believed: the first one is logged, which
-    /// is most likely the operator's proxy.
+impl UntrustedPeerWarning {
+    /// Logs the first untrusted peer that sends forwarded headers, which is most likely the
+    /// operator's proxy.
     pub fn note(&self, peer: IpAddr) {
         if !self.0.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 peer = %peer.to_canonical(),
-                "what this peer says in `X-Forwarded-*` is not believed: if it is your proxy, name \
-                 it in `trustedProxies`; until then all of its clients are one to `rateLimit`",
+                "ignoring `X-Forwarded-*` from an untrusted peer: if it is your proxy, add it to \
+                 `trustedProxies`; until then `rateLimit` counts all of its clients as one",
             );
         }
     }
 }
 
-/// An entry of `X-Forwarded-For`: an address, with a port where a proxy adds one.
+/// Parses an entry of `X-Forwarded-For`: an address, with a port where a proxy adds one.
 fn address_of(entry: &str) -> Option<IpAddr> {
     let bare = entry.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<IpAddr>().ok();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_who_a_trusted_proxy_says_and_nobody_else_can() {
+    fn only_a_trusted_proxy_names_the_client() {
         let trusted = TrustedProxies::parse(["127.0.0.0/8", "10.0.0.0/8"]).expect("list");
         for (peer, lines, expected) in [
             // Not a proxy: whatever it says.
@@ -127,7 +127,7 @@ mod tests {
             ("::ffff:192.0.2.1", &[], Some("192.0.2.1")),
             ("127.0.0.1", &[], None),
             ("127.0.0.1", &["198.51.100.1"], Some("198.51.100.1")),
-            // Further left stands what the client made up.
+            // Clients can write what stands further left.
             (
                 "127.0.0.1",
                 &["203.0.113.9, 198.51.100.1"],
@@ -148,7 +148,7 @@ mod tests {
             ("127.0.0.1", &["[2001:db8::1]"], Some("2001:db8::1")),
             ("127.0.0.1", &["2001:db8::1"], Some("2001:db8::1")),
             ("127.0.0.1", &["::ffff:198.51.100.1"], Some("198.51.100.1")),
-            // Within one's own network.
+            // A client in a trusted network.
             ("127.0.0.1", &["10.3.3.3, 10.1.1.1"], Some("10.3.3.3")),
             (
                 "127.0.0.1",
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_no_network_is_named() {
+    fn an_invalid_network_is_reported() {
         assert_eq!(
             TrustedProxies::parse(["127.0.0.1", "traefik"]),
             Err("traefik")

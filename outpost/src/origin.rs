@@ -1,4 +1,5 @@
-//! Hosts, and the URLs and domains that an application is reached under.
+//! Where an application is reached: host and port, external URL, cookie domain, and whether it is one
+//! host or all hosts of a domain.
 
 use std::fmt;
 
@@ -7,12 +8,12 @@ use url::{Host, Url};
 
 /// A host with an optional port, as a `Host` header names them (RFC 9110 §7.2), in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Authority {
+pub struct HostPort {
     host: String,
     port: Option<u16>,
 }
 
-impl Authority {
+impl HostPort {
     /// Parses `host` or `host:port`, or returns `None` for anything that a browser would not send:
     /// user information, several values, a trailing dot, characters outside of host names.
     pub fn parse(text: &str) -> Option<Self> {
@@ -52,7 +53,7 @@ impl Authority {
     }
 }
 
-impl fmt::Display for Authority {
+impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)?;
         match self.port {
@@ -189,6 +190,15 @@ impl CookieDomain {
     }
 }
 
+/// What an application's sessions are valid for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// One host.
+    Single,
+    /// Every host of a domain, with the outpost on one of them.
+    Domain(CookieDomain),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,7 +222,7 @@ mod tests {
             ("::1", None),
             ("[app]", None),
         ] {
-            let parsed = Authority::parse(text).map(|authority| authority.to_string());
+            let parsed = HostPort::parse(text).map(|host| host.to_string());
             assert_eq!(parsed.as_deref(), expected, "{text}");
         }
     }

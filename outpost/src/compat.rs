@@ -1,0 +1,82 @@
+//! What authentik's own proxy outposts answer to, which this outpost answers to as well: their path
+//! prefix, and the parameters that mark a request as an endpoint's on whatever path.
+
+use url::form_urlencoded;
+
+/// The path prefix of authentik's outposts.
+pub const AUTHENTIK_PREFIX: &str = "/outpost.goauthentik.io";
+
+/// The prefixes that the outpost answers under for every application: Gatepost's own default, and
+/// that of authentik's outposts. Any other is one application's, and no endpoint at another's host.
+pub const SHARED_PREFIXES: [&str; 2] = ["/akprox", AUTHENTIK_PREFIX];
+
+/// Returns whether the outpost answers under `prefix` for every application, so that no application
+/// can have it for itself.
+pub fn is_shared_prefix(prefix: &str) -> bool {
+    SHARED_PREFIXES.contains(&prefix)
+}
+
+/// Where health checks of authentik's outposts ask, on their metrics listener.
+pub const AUTHENTIK_PING: &str = "/outpost.goauthentik.io/ping";
+
+/// The query that authentik registers in the redirect URIs of its outposts.
+pub const CALLBACK_QUERY: &str = "X-authentik-auth-callback=true";
+
+/// The parameter that [`CALLBACK_QUERY`] consists of.
+const CALLBACK: (&str, &str) = ("X-authentik-auth-callback", "true");
+
+/// The parameter that marks a request as a sign-out.
+const SIGN_OUT: (&str, &str) = ("X-authentik-logout", "true");
+
+/// The endpoint that a parameter of a query names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// The provider's answer to a sign-in.
+    Callback,
+    /// A sign-out.
+    SignOut,
+}
+
+/// Returns the first signature in a target's query (path and query, or a whole URL).
+pub fn signature(target: &str) -> Option<Signature> {
+    let (_, query) = target.split_once('?')?;
+    form_urlencoded::parse(query.as_bytes()).find_map(|(name, value)| match (&*name, &*value) {
+        CALLBACK => Some(Signature::Callback),
+        SIGN_OUT => Some(Signature::SignOut),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_a_whole_parameter_of_the_query() {
+        for (target, expected) in [
+            (
+                "/x?X-authentik-auth-callback=true",
+                Some(Signature::Callback),
+            ),
+            (
+                "/x?code=1&X-authentik-auth-callback=true&state=2",
+                Some(Signature::Callback),
+            ),
+            ("/?X-authentik-logout=true", Some(Signature::SignOut)),
+            ("/x?X-authentik-auth-callback=false", None),
+            ("/x?X-authentik-auth-callback", None),
+            ("/x?y=X-authentik-logout=true", None),
+            ("/x?x-authentik-logout=true", None),
+            ("/X-authentik-logout=true", None),
+            ("", None),
+        ] {
+            assert_eq!(signature(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_registered_query_is_the_signature_of_a_callback() {
+        let target = format!("/?{CALLBACK_QUERY}");
+        assert_eq!(signature(&target), Some(Signature::Callback));
+    }
+}
