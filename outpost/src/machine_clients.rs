@@ -24,7 +24,7 @@ use gatepost_base::{Clock, Secret};
 use gatepost_oidc::{
     CredentialsError, Grant, Holder, Provider, Refusal, SignInError, TokenRules, unverified_issuer,
 };
-use gatepost_store::Revocations;
+use gatepost_store::RevocationList;
 
 mod attempts;
 mod credentials;
@@ -127,7 +127,7 @@ pub struct Context<'a> {
     /// The invalid credentials of the last minute, at all applications.
     pub failed_attempts: &'a FailedAttempts,
     /// What has been ended: no token counts that is older than the last sign-out of its subject.
-    pub revocations: &'a Revocations,
+    pub revocations: &'a RevocationList,
     /// Tells the time.
     pub clock: &'a Clock,
     /// Where the credentials were sent.
@@ -465,7 +465,7 @@ impl Context<'_> {
             identity, issued, ..
         } = &machine.holder;
         self.revocations
-            .last_end_of(&identity.issuer, &identity.subject)
+            .tokens_revoked_at(&identity.issuer, &identity.subject)
             .is_some_and(|at| *issued <= at)
     }
 }

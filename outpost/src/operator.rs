@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::outpost::Outpost;
 use crate::telemetry::audit;
 use gatepost_base::SealingKeys;
-use gatepost_store::{Selection, SessionRecord, StoreUnavailable};
+use gatepost_store::{SessionRecord, SessionSelector, StoreUnavailable};
 
 /// The path on the metrics listener.
 pub const PATH: &str = "/sessions";
@@ -163,14 +163,18 @@ impl Outpost {
                 return seal(keys, &Answer::Sessions(listed.collect()));
             }
             Question::RevokeSession { id } => {
-                Selection::Session(SessionId::parse(&id).ok_or(Unanswered::NotASession)?)
+                SessionSelector::Id(SessionId::parse(&id).ok_or(Unanswered::NotASession)?)
             }
-            Question::RevokeSubject { issuer, subject } => Selection::Subject { issuer, subject },
-            Question::RevokeEveryone => Selection::Everyone,
+            Question::RevokeSubject { issuer, subject } => {
+                SessionSelector::Subject { issuer, subject }
+            }
+            Question::RevokeEveryone => SessionSelector::All,
         };
         let ended = self.endings.end(&which, &deployment.times).await?;
         let (issuer, subject) = match &which {
-            Selection::Subject { issuer, subject } => (issuer.as_str(), Some(subject.as_str())),
+            SessionSelector::Subject { issuer, subject } => {
+                (issuer.as_str(), Some(subject.as_str()))
+            }
             _ => ("", None),
         };
         audit::revoked("operator", issuer, subject, ended);

@@ -25,7 +25,7 @@ use crate::traefik;
 use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
 use gatepost_base::{Clock, SealingKeys};
 use gatepost_oidc::Provider;
-use gatepost_store::{InstrumentedStore, OpenStoreError, SessionStore, Start};
+use gatepost_store::{InstrumentedStore, OpenStoreError, Recovery, Store};
 
 /// How often ended sessions are dropped from the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -75,7 +75,7 @@ pub enum DeployError {
     #[error("application `{0}` has no provider")]
     NoProvider(String),
     /// The store cannot be opened.
-    #[error(transparent)]
+    #[error("store.path: {0}")]
     Store(#[from] OpenStoreError),
     /// The operating system has no randomness.
     #[error("the operating system has no randomness")]
@@ -199,7 +199,7 @@ fn unique_name() -> Result<Arc<str>, DeployError> {
 pub struct Outpost {
     deployment: ArcSwap<Deployment>,
     /// Where sessions are kept.
-    pub store: Arc<dyn SessionStore>,
+    pub store: Arc<dyn Store>,
     /// Ends sessions before their time.
     pub endings: Arc<Endings>,
     /// Asks providers about sessions.
@@ -217,11 +217,11 @@ impl Outpost {
     ///
     /// [`DeployError`].
     pub fn new(config: &Config, clock: Clock) -> Result<Arc<Self>, DeployError> {
-        let start = Start {
+        let recovery = Recovery {
             clock: clock.clone(),
             lifetime: config.session.lifetime,
         };
-        let store = gatepost_store::open(&config.store, &config.keys, start)?;
+        let store = gatepost_store::open(&config.store, &config.keys, recovery)?;
         Self::with_store(config, clock, store)
     }
 
@@ -233,10 +233,10 @@ impl Outpost {
     pub fn with_store(
         config: &Config,
         clock: Clock,
-        store: Arc<dyn SessionStore>,
+        store: Arc<dyn Store>,
     ) -> Result<Arc<Self>, DeployError> {
         let deployment = ArcSwap::from_pointee(Deployment::new(config, None)?);
-        let store: Arc<dyn SessionStore> =
+        let store: Arc<dyn Store> =
             Arc::new(InstrumentedStore::new(store, StoreObserver::default()));
         Ok(Arc::new(Self {
             deployment,

@@ -12,7 +12,7 @@ use crate::application::Application;
 use crate::outpost::{Deployment, Outpost};
 use gatepost_base::Identity;
 use gatepost_oidc::{SignInError, SignedIn};
-use gatepost_store::{Selection, SessionRecord, StoreUnavailable};
+use gatepost_store::{SessionRecord, SessionSelector, StoreUnavailable};
 
 mod ending;
 mod meanwhile;
@@ -110,7 +110,7 @@ impl Outpost {
             refresh_token: signed_in.refresh_token,
             id_token: signed_in.id_token,
             created: now,
-            confirmed: now,
+            last_validated: now,
             last_seen: now,
             window_ends: now,
             ends: now.plus_seconds(application.lifetime(&deployment.times)),
@@ -126,7 +126,7 @@ impl Outpost {
         if matches!(issued, Issued::Cookie(_)) {
             self.store.insert(record.clone()).await?;
             if self.endings.concern(&record, begun) {
-                let own = Selection::Session(record.id);
+                let own = SessionSelector::Id(record.id);
                 self.endings.end(&own, &deployment.times).await?;
                 return Err(MintError::Ended);
             }
@@ -187,12 +187,12 @@ impl Outpost {
         question: impl Future<Output = Result<T, StoreUnavailable>>,
         time: Duration,
     ) -> Result<T, StoreUnavailable> {
-        if !self.store.answers() {
-            return Err(StoreUnavailable("it has not answered lately".into()));
+        if !self.store.is_available() {
+            return Err(StoreUnavailable::new("it has not answered lately"));
         }
         match tokio::time::timeout(time, question).await {
             Ok(answer) => answer,
-            Err(_) => Err(StoreUnavailable("no prompt answer".into())),
+            Err(_) => Err(StoreUnavailable::new("no prompt answer")),
         }
     }
 
@@ -217,7 +217,7 @@ impl Outpost {
     /// ended may be over all the same: only the store says that.
     fn is_ended(&self, cookie: &Authentic) -> bool {
         let revocations = self.endings.revocations();
-        revocations.refuses(cookie.claims_at_issue())
+        revocations.is_revoked(cookie.claims_at_issue())
     }
 
     /// Whether a session began before all sessions of its person ended, and so should be in the
@@ -229,7 +229,7 @@ impl Outpost {
         let ended = self
             .endings
             .revocations()
-            .sessions_ended_by(issuer, subject);
+            .sessions_revoked_at(issuer, subject);
         ended.is_some_and(|at| record.created <= at)
     }
 
@@ -248,7 +248,7 @@ impl Outpost {
         replacing: &Candidates<'_>,
     ) -> Result<Issued, MintError> {
         if let Some(claims) = refused(deployment, application, record, self.clock.now()) {
-            let which = Selection::Session(record.id.clone());
+            let which = SessionSelector::Id(record.id.clone());
             self.endings.end(&which, &deployment.times).await?;
             return Ok(Issued::Refused(claims));
         }
@@ -281,7 +281,7 @@ impl Outpost {
         let identity = &record.identity;
         let revocations = self.endings.revocations();
         let now = self.clock.now();
-        match revocations.sessions_ended_by(&identity.issuer, &identity.subject) {
+        match revocations.sessions_revoked_at(&identity.issuer, &identity.subject) {
             // Whoever signs in in the very second in which they were signed out is in.
             Some(at) => now.max(at.plus_seconds(1)),
             None => now,

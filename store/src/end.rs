@@ -1,44 +1,47 @@
-//! What is to end, and what has to be revoked for it.
+//! Ending sessions before their time, and the revocations that this needs.
 
 use gatepost_session::{NumericDate, SessionId};
 
-use super::{Selection, SessionRecord};
-use crate::revocation::Revocation;
+use crate::{Revocation, SessionRecord, SessionSelector};
 
-/// An order to end sessions.
+/// A request to end sessions.
 ///
-/// A store revokes first and drops afterwards, in one transaction where it has one: a session that
-/// is gone has been revoked for as long as a cookie of it could be believed, so an ending that was
-/// broken off is finished by asking for it again.
+/// A store revokes first and removes afterwards, in one transaction where it has transactions. So a
+/// session that is gone has been revoked for as long as a proxy could accept one of its cookies,
+/// and a request that failed halfway is completed by repeating it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
-    /// Which sessions.
-    pub which: Selection,
-    /// When it was asked for.
-    pub asked: NumericDate,
-    /// Whether that was while the store was away, so that sessions which began since stay.
-    pub late: bool,
-    /// For how long a cookie that was made when it was asked for may be believed, in seconds.
+pub struct EndRequest {
+    /// The sessions to end.
+    pub selector: SessionSelector,
+    /// When the request was made.
+    pub requested_at: NumericDate,
+    /// Whether the store could not be reached then. Sessions that began since the request are
+    /// spared.
+    pub delayed: bool,
+    /// How long a cookie that was issued at `requested_at` may be accepted, in seconds.
     pub window: u64,
-    /// The same of whatever else was made by then, the access tokens of programs included.
-    pub believed: u64,
-    /// Until when a cookie of the one session may be believed although the store does not know the
-    /// session: it may have been pushed out, or the store have lost it.
+    /// How long any credential that was issued at `requested_at` may be accepted, including access
+    /// tokens of machine clients, in seconds.
+    pub credential_lifetime: u64,
+    /// When the last cookie expires of the one session that `selector` names, if there may be a
+    /// cookie although the store does not know the session: a full store may have removed it, or
+    /// the store may have lost its data.
     pub unknown_until: Option<NumericDate>,
 }
 
-/// A session that a store has ended.
+/// A session that a store ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Its id.
+pub struct EndedSession {
+    /// The session's id.
     pub id: SessionId,
-    /// When the last of its windows ends.
+    /// When the window of the session's last cookie ends.
     pub window_ends: NumericDate,
 }
 
-impl Ended {
-    /// What keeps the cookies of its windows from being believed after `now`, if any are.
-    pub(super) fn revocation(&self, now: NumericDate) -> Option<Revocation> {
+impl EndedSession {
+    /// Returns the revocation that the session's cookies need after `now`, if a proxy may still
+    /// accept any.
+    pub(crate) fn revocation(&self, now: NumericDate) -> Option<Revocation> {
         (now < self.window_ends).then(|| Revocation::Session {
             id: self.id.to_string(),
             until: self.window_ends,
@@ -46,64 +49,85 @@ impl Ended {
     }
 }
 
-/// What came of an [`Ending`].
+impl From<&SessionRecord> for EndedSession {
+    fn from(record: &SessionRecord) -> Self {
+        Self {
+            id: record.id.clone(),
+            window_ends: record.window_ends,
+        }
+    }
+}
+
+/// Returns the revocations of sessions that a store ends by itself at `now`.
+pub(crate) fn revocations_at(ended: &[EndedSession], now: NumericDate) -> Vec<Revocation> {
+    let revocation = |ended: &EndedSession| ended.revocation(now);
+    ended.iter().filter_map(revocation).collect()
+}
+
+/// The outcome of an [`EndRequest`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// The sessions that it ended.
-    pub ended: Vec<Ended>,
-    /// What was revoked for it.
+pub struct EndOutcome {
+    /// The sessions that were ended.
+    pub ended: Vec<EndedSession>,
+    /// The revocations that were added to the log.
     pub revocations: Vec<Revocation>,
 }
 
-impl Ending {
-    /// Whether a session that is selected is meant.
-    pub(super) fn means(&self, record: &SessionRecord) -> bool {
-        // A session that began after another ending in the very second bears the next one.
-        !self.late || record.created <= self.asked.plus_seconds(1)
+impl EndRequest {
+    /// Returns whether the request ends a session that its selector matches.
+    pub(crate) fn applies_to(&self, record: &SessionRecord) -> bool {
+        // A session that began after an earlier request of the same second is dated one second
+        // later.
+        !self.delayed || record.created <= self.requested_at.plus_seconds(1)
     }
 
-    /// What has to be revoked when these sessions end.
+    /// Returns the revocations that are needed when these sessions end.
     ///
-    /// A person's sessions, or everyone's, are revoked as of the moment also where the store does
-    /// not know them, and one session whose cookie somebody has.
-    pub fn revocations(&self, ended: &[Ended]) -> Vec<Revocation> {
-        let last_window = ended
+    /// Some are needed even if the store knows no session: everything that a user had, or that all
+    /// users had, is revoked as of the request, and so is a single session that has a cookie.
+    pub fn revocations(&self, ended: &[EndedSession]) -> Vec<Revocation> {
+        let last_expiry = ended
             .iter()
             .map(|ended| ended.window_ends)
-            .fold(self.asked.plus_seconds(self.believed), NumericDate::max);
-        // Those whose sessions are named. Whatever was made by now is refused for its time where a
-        // person's sessions end, or everyone's. But a cookie that was made in this very second,
-        // after another ending in it, bears the next one.
-        let (named_from, more) = match &self.which {
-            Selection::Session(id) => {
+            .fold(self.expiry(self.credential_lifetime), NumericDate::max);
+        // A revocation by subject refuses every credential up to the request, so only sessions
+        // with a later cookie are named beside it: a cookie that was issued in the very second of
+        // an earlier request is dated one second later.
+        let (named_from, general) = match &self.selector {
+            SessionSelector::Id(id) => {
                 let unknown = self.unknown_until.filter(|_| ended.is_empty());
-                let more = unknown.map(|until| Revocation::Session {
+                let session = unknown.map(|until| Revocation::Session {
                     id: id.to_string(),
                     until,
                 });
-                (self.asked, more)
+                (self.requested_at, session)
             }
-            Selection::ProviderSession { .. } => (self.asked, None),
-            Selection::Subject { issuer, subject } => (
-                self.asked.plus_seconds(self.window),
+            SessionSelector::ProviderSession { .. } => (self.requested_at, None),
+            SessionSelector::Subject { issuer, subject } => (
+                self.expiry(self.window),
                 Some(Revocation::Subject {
                     issuer: issuer.clone(),
                     subject: subject.clone(),
-                    at: self.asked,
-                    until: last_window,
+                    at: self.requested_at,
+                    until: last_expiry,
                 }),
             ),
-            Selection::Everyone => (
-                self.asked.plus_seconds(self.window),
-                Some(Revocation::Everyone {
-                    at: self.asked,
-                    until: last_window,
+            SessionSelector::All => (
+                self.expiry(self.window),
+                Some(Revocation::All {
+                    at: self.requested_at,
+                    until: last_expiry,
                 }),
             ),
         };
         let named = ended
             .iter()
             .filter_map(|ended| ended.revocation(named_from));
-        more.into_iter().chain(named).collect()
+        general.into_iter().chain(named).collect()
+    }
+
+    /// Returns when something that was issued with the request expires.
+    fn expiry(&self, lifetime: u64) -> NumericDate {
+        self.requested_at.plus_seconds(lifetime)
     }
 }

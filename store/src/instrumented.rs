@@ -7,36 +7,81 @@ use std::time::{Duration, Instant};
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 use tracing::{Instrument as _, Span};
 
-use super::{Ending, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable};
-use crate::revocation::Revocation;
+use crate::{
+    EndOutcome, EndRequest, RenewalLock, Revocation, RevocationLog, SessionRecord, SessionStore,
+    Store, StoreUnavailable, UsedOnce,
+};
 
-/// An operation of a store, as an [`Observer`] sees it.
+/// An operation of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operation(&'static str);
+pub enum Operation {
+    /// [`SessionStore::insert`].
+    Insert,
+    /// [`SessionStore::find`].
+    Find,
+    /// [`SessionStore::touch`].
+    Touch,
+    /// [`SessionStore::update`].
+    Update,
+    /// [`SessionStore::end`].
+    End,
+    /// [`SessionStore::list`].
+    List,
+    /// [`Store::sweep`].
+    Sweep,
+    /// [`RevocationLog::revoke`].
+    Revoke,
+    /// [`RevocationLog::revocations`].
+    Revocations,
+    /// [`UsedOnce::was_used`].
+    WasUsed,
+    /// [`UsedOnce::use_once`].
+    UseOnce,
+    /// [`Store::check_writable`].
+    Check,
+    /// [`SessionStore::lock_renewal`].
+    Lock,
+    /// [`SessionStore::unlock_renewal`].
+    Unlock,
+}
 
 impl Operation {
-    /// Every operation. [`SessionStore::revocations_revision`] is none: it runs twice a second and
-    /// would hide what the others take.
+    /// Every operation.
     pub const ALL: [Self; 14] = [
-        Self("insert"),
-        Self("find"),
-        Self("touch"),
-        Self("update"),
-        Self("end"),
-        Self("list"),
-        Self("sweep"),
-        Self("revoke"),
-        Self("revocations"),
-        Self("was_used"),
-        Self("use_once"),
-        Self("check"),
-        Self("lock"),
-        Self("unlock"),
+        Self::Insert,
+        Self::Find,
+        Self::Touch,
+        Self::Update,
+        Self::End,
+        Self::List,
+        Self::Sweep,
+        Self::Revoke,
+        Self::Revocations,
+        Self::WasUsed,
+        Self::UseOnce,
+        Self::Check,
+        Self::Lock,
+        Self::Unlock,
     ];
 
-    /// Returns the operation's name, in snake case.
+    /// Returns the operation's name, as a label in metrics and traces.
     pub fn name(self) -> &'static str {
-        self.0
+        match self {
+            Self::Insert => "insert",
+            Self::Find => "find",
+            Self::Touch => "touch",
+            Self::Update => "update",
+            Self::End => "end",
+            Self::List => "list",
+            Self::Sweep => "sweep",
+            Self::Revoke => "revoke",
+            Self::Revocations => "revocations",
+            Self::WasUsed => "was_used",
+            Self::UseOnce => "use_once",
+            Self::Check => "check",
+            Self::Lock => "lock",
+            Self::Unlock => "unlock",
+        }
     }
 }
 
@@ -45,23 +90,23 @@ pub trait Observer: Send + Sync + fmt::Debug {
     /// Returns the span in which the operation runs.
     fn span(&self, operation: Operation) -> Span;
 
-    /// Notes that the operation of `span` ended after `elapsed`, and whether it succeeded.
+    /// Records that the operation of `span` completed after `elapsed`, and whether it succeeded.
     fn completed(&self, operation: Operation, span: &Span, elapsed: Duration, succeeded: bool);
 
-    /// Notes how many sessions the store holds after a sweep.
+    /// Records how many sessions the store holds after a sweep.
     fn session_count(&self, sessions: usize);
 }
 
 /// Passes every operation to another store and reports it to an [`Observer`].
 #[derive(Debug)]
 pub struct InstrumentedStore {
-    store: Arc<dyn SessionStore>,
+    store: Arc<dyn Store>,
     observer: Box<dyn Observer>,
 }
 
 impl InstrumentedStore {
     /// Reports the operations of `store` to `observer`.
-    pub fn new(store: Arc<dyn SessionStore>, observer: impl Observer + 'static) -> Self {
+    pub fn new(store: Arc<dyn Store>, observer: impl Observer + 'static) -> Self {
         Self {
             store,
             observer: Box::new(observer),
@@ -70,27 +115,27 @@ impl InstrumentedStore {
 
     async fn observe<T>(
         &self,
-        operation: &'static str,
+        operation: Operation,
         work: impl Future<Output = Result<T, StoreUnavailable>>,
     ) -> Result<T, StoreUnavailable> {
-        let operation = Operation(operation);
         let span = self.observer.span(operation);
         let begun = Instant::now();
-        let done = work.instrument(span.clone()).await;
+        let result = work.instrument(span.clone()).await;
         self.observer
-            .completed(operation, &span, begun.elapsed(), done.is_ok());
-        done
+            .completed(operation, &span, begun.elapsed(), result.is_ok());
+        result
     }
 }
 
 #[async_trait::async_trait]
 impl SessionStore for InstrumentedStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
-        self.observe("insert", self.store.insert(record)).await
+        self.observe(Operation::Insert, self.store.insert(record))
+            .await
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        self.observe("find", self.store.find(id)).await
+        self.observe(Operation::Find, self.store.find(id)).await
     }
 
     async fn touch(
@@ -99,75 +144,90 @@ impl SessionStore for InstrumentedStore {
         now: NumericDate,
         window_ends: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
-        self.observe("touch", self.store.touch(id, now, window_ends))
-            .await
+        let touch = self.store.touch(id, now, window_ends);
+        self.observe(Operation::Touch, touch).await
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
-        self.observe("update", self.store.update(record)).await
-    }
-
-    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
-        self.observe("end", self.store.end(ending)).await
-    }
-
-    async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        self.observe("list", self.store.list(limit)).await
-    }
-
-    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
-        let left = self.observe("sweep", self.store.sweep(now, idle)).await?;
-        self.observer.session_count(left);
-        Ok(left)
-    }
-
-    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
-        self.observe("revoke", self.store.revoke(revocations)).await
-    }
-
-    async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
-        // Asked all the time, so it would hide what the others take.
-        self.store.revocations_revision().await
-    }
-
-    async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
-        self.observe("revocations", self.store.revocations(now))
+        self.observe(Operation::Update, self.store.update(record))
             .await
     }
 
-    async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
-        self.observe("was_used", self.store.was_used(what, now))
+    async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {
+        self.observe(Operation::End, self.store.end(request)).await
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
+        self.observe(Operation::List, self.store.list(limit)).await
+    }
+
+    async fn lock_renewal(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
+        self.observe(Operation::Lock, self.store.lock_renewal(lock))
+            .await
+    }
+
+    async fn unlock_renewal(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable> {
+        self.observe(Operation::Unlock, self.store.unlock_renewal(lock))
+            .await
+    }
+}
+
+#[async_trait::async_trait]
+impl RevocationLog for InstrumentedStore {
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
+        self.observe(Operation::Revoke, self.store.revoke(revocations))
+            .await
+    }
+
+    async fn revocation_revision(&self) -> Result<u64, StoreUnavailable> {
+        // Replicas ask this twice a second, which would hide how long the other operations take.
+        self.store.revocation_revision().await
+    }
+
+    async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
+        self.observe(Operation::Revocations, self.store.revocations(now))
+            .await
+    }
+}
+
+#[async_trait::async_trait]
+impl UsedOnce for InstrumentedStore {
+    async fn was_used(&self, value: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
+        self.observe(Operation::WasUsed, self.store.was_used(value, now))
             .await
     }
 
     async fn use_once(
         &self,
-        what: &str,
+        value: &str,
         now: NumericDate,
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
-        self.observe("use_once", self.store.use_once(what, now, expires))
+        let use_once = self.store.use_once(value, now, expires);
+        self.observe(Operation::UseOnce, use_once).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for InstrumentedStore {
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
+        let sweep = self.store.sweep(now, idle);
+        let remaining = self.observe(Operation::Sweep, sweep).await?;
+        self.observer.session_count(remaining);
+        Ok(remaining)
+    }
+
+    async fn check_writable(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
+        self.observe(Operation::Check, self.store.check_writable(now))
             .await
-    }
-
-    async fn check(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
-        self.observe("check", self.store.check(now)).await
-    }
-
-    async fn lock(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
-        self.observe("lock", self.store.lock(lock)).await
-    }
-
-    async fn unlock(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable> {
-        self.observe("unlock", self.store.unlock(lock)).await
     }
 
     async fn advice(&self) -> Result<Option<String>, StoreUnavailable> {
         self.store.advice().await
     }
 
-    fn answers(&self) -> bool {
-        self.store.answers()
+    fn is_available(&self) -> bool {
+        self.store.is_available()
     }
 
     fn use_keys(&self, ring: &KeyRing) {

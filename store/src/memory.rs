@@ -1,99 +1,95 @@
-//! Sessions in this process.
+//! A store in this process.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gatepost_session::{NumericDate, SessionId};
+use gatepost_session::{KeyRing, NumericDate, SessionId};
 
-use super::sealed::is_in;
-use super::{
-    Ended, Ending, Outcome, RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable,
+use crate::{
+    EndOutcome, EndRequest, EndedSession, RenewalLock, Revocation, RevocationLog, SessionRecord,
+    SessionSelector, SessionStore, Store, StoreUnavailable, UsedOnce,
 };
-use crate::revocation::Revocation;
 
-/// Sessions in this process: a restart ends them all, and replicas do not share them.
+/// A store in this process: a restart ends all sessions, and replicas do not share them.
 #[derive(Debug)]
 pub struct MemoryStore {
-    kept: Mutex<Kept>,
+    content: Mutex<Content>,
     capacity: usize,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Content {
     sessions: HashMap<SessionId, Arc<SessionRecord>>,
     revocations: BTreeSet<Revocation>,
     revision: u64,
+    /// When each single-use value expires.
     used: BTreeMap<String, NumericDate>,
 }
 
 impl MemoryStore {
-    /// A store that keeps at most `capacity` sessions.
+    /// Makes a store of at most `capacity` sessions.
     pub fn new(capacity: usize) -> Self {
         Self {
-            kept: Mutex::default(),
+            content: Mutex::default(),
             capacity: capacity.max(1),
         }
     }
 
-    /// Revokes what a process before this one may have kept.
+    /// Adds the revocation of the sessions that an earlier process lost.
     #[must_use]
-    pub fn having_lost(self, lost: Revocation) -> Self {
-        self.kept().revoke(&[lost]);
+    pub fn with_revocation(self, lost: Revocation) -> Self {
+        self.content().revoke(&[lost]);
         self
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        // Every operation leaves the maps whole, so a panic elsewhere does not matter to them.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn content(&self) -> MutexGuard<'_, Content> {
+        // Each operation leaves the maps consistent, so a panic elsewhere does not affect them.
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl Content {
     fn revoke(&mut self, revocations: &[Revocation]) {
         if !revocations.is_empty() {
             self.revocations.extend(revocations.iter().cloned());
             self.revision += 1;
         }
     }
-}
 
-fn ended(record: &SessionRecord) -> Ended {
-    Ended {
-        id: record.id.clone(),
-        window_ends: record.window_ends,
+    /// Ends the `count` sessions that were unused for longest.
+    fn end_least_recently_used(&mut self, count: usize, now: NumericDate) {
+        let mut by_use: Vec<(NumericDate, SessionId)> = self
+            .sessions
+            .values()
+            .map(|session| (session.last_seen, session.id.clone()))
+            .collect();
+        by_use.sort_unstable();
+        for (_, id) in by_use.into_iter().take(count) {
+            let removed = self.sessions.remove(&id);
+            let ended = removed.map(|record| EndedSession::from(&*record));
+            let revocation = ended.and_then(|ended| ended.revocation(now));
+            self.revoke(revocation.as_slice());
+        }
     }
 }
 
 #[async_trait::async_trait]
 impl SessionStore for MemoryStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
-        let kept = &mut *self.kept();
-        let count = kept.sessions.len();
+        let mut content = self.content();
+        let count = content.sessions.len();
         if count >= self.capacity {
             // A tenth at once, so that a full store is not searched at every sign-in.
-            let mut by_use: Vec<(NumericDate, SessionId)> = kept
-                .sessions
-                .values()
-                .map(|kept| (kept.last_seen, kept.id.clone()))
-                .collect();
-            by_use.sort_unstable();
             let surplus = (self.capacity / 10).max(1) + count - self.capacity;
-            for (_, id) in by_use.into_iter().take(surplus) {
-                let pushed_out = kept.sessions.remove(&id).map(|record| ended(&record));
-                let revocation = pushed_out.and_then(|ended| ended.revocation(record.last_seen));
-                kept.revoke(revocation.as_slice());
-            }
-            tracing::warn!(
-                capacity = self.capacity,
-                "session store full: ended the idlest"
-            );
+            content.end_least_recently_used(surplus, record.last_seen);
+            crate::warn_full(self.capacity);
         }
-        kept.sessions.insert(record.id.clone(), Arc::new(record));
+        content.sessions.insert(record.id.clone(), Arc::new(record));
         Ok(())
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        Ok(self.kept().sessions.get(id).cloned())
+        Ok(self.content().sessions.get(id).cloned())
     }
 
     async fn touch(
@@ -102,8 +98,8 @@ impl SessionStore for MemoryStore {
         now: NumericDate,
         window_ends: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
-        let kept = &mut *self.kept();
-        let record = kept.sessions.get_mut(id).map(Arc::make_mut);
+        let mut content = self.content();
+        let record = content.sessions.get_mut(id).map(Arc::make_mut);
         Ok(record.is_some_and(|record| {
             record.last_seen = record.last_seen.max(now);
             record.window_ends = record.window_ends.max(window_ends);
@@ -112,11 +108,11 @@ impl SessionStore for MemoryStore {
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
-        Ok(match self.kept().sessions.get_mut(&record.id) {
-            Some(kept) => {
-                *kept = Arc::new(SessionRecord {
-                    last_seen: kept.last_seen.max(record.last_seen),
-                    window_ends: kept.window_ends.max(record.window_ends),
+        Ok(match self.content().sessions.get_mut(&record.id) {
+            Some(stored) => {
+                *stored = Arc::new(SessionRecord {
+                    last_seen: stored.last_seen.max(record.last_seen),
+                    window_ends: stored.window_ends.max(record.window_ends),
                     ..record
                 });
                 true
@@ -125,77 +121,98 @@ impl SessionStore for MemoryStore {
         })
     }
 
-    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
-        let kept = &mut *self.kept();
-        let removed: Vec<Arc<SessionRecord>> = match &ending.which {
-            Selection::Session(id) => kept.sessions.remove(id).into_iter().collect(),
-            which => kept
+    async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {
+        let mut content = self.content();
+        let removed: Vec<Arc<SessionRecord>> = match &request.selector {
+            SessionSelector::Id(id) => content.sessions.remove(id).into_iter().collect(),
+            selector => content
                 .sessions
-                .extract_if(|_, record| is_in(record, which) && ending.means(record))
+                .extract_if(|_, record| selector.matches(record) && request.applies_to(record))
                 .map(|(_, record)| record)
                 .collect(),
         };
-        let ended: Vec<Ended> = removed.iter().map(|record| ended(record)).collect();
-        let revocations = ending.revocations(&ended);
-        kept.revoke(&revocations);
-        Ok(Outcome { ended, revocations })
+        let ended: Vec<EndedSession> = removed
+            .iter()
+            .map(|record| EndedSession::from(&**record))
+            .collect();
+        let revocations = request.revocations(&ended);
+        content.revoke(&revocations);
+        Ok(EndOutcome { ended, revocations })
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        Ok(self.kept().sessions.values().take(limit).cloned().collect())
+        let content = self.content();
+        Ok(content.sessions.values().take(limit).cloned().collect())
     }
 
-    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
-        let kept = &mut *self.kept();
-        kept.sessions
-            .retain(|_, record| now < record.ends_if_idle(idle));
-        kept.revocations
-            .retain(|revocation| now < revocation.until());
-        kept.used.retain(|_, expires| now < *expires);
-        Ok(kept.sessions.len())
+    async fn lock_renewal(&self, _lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
+        // No other process uses this store.
+        Ok(true)
     }
 
+    async fn unlock_renewal(&self, _lock: &RenewalLock) -> Result<(), StoreUnavailable> {
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl RevocationLog for MemoryStore {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
-        self.kept().revoke(revocations);
+        self.content().revoke(revocations);
         Ok(())
     }
 
-    async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
-        Ok(self.kept().revision)
+    async fn revocation_revision(&self) -> Result<u64, StoreUnavailable> {
+        Ok(self.content().revision)
     }
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
-        let kept = self.kept();
-        let live = kept.revocations.iter().filter(|r| now < r.until());
+        let content = self.content();
+        let live = content.revocations.iter().filter(|r| now < r.expires());
         Ok(live.cloned().collect())
     }
+}
 
-    async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
-        let kept = self.kept();
-        Ok(kept.used.get(what).is_some_and(|expires| *expires > now))
+#[async_trait::async_trait]
+impl UsedOnce for MemoryStore {
+    async fn was_used(&self, value: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
+        let content = self.content();
+        Ok(content
+            .used
+            .get(value)
+            .is_some_and(|expires| now < *expires))
     }
 
     async fn use_once(
         &self,
-        what: &str,
+        value: &str,
         now: NumericDate,
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
-        let used = &mut self.kept().used;
-        let before = used.insert(what.to_owned(), expires);
-        Ok(before.is_none_or(|expired| expired <= now))
+        let previous = self.content().used.insert(value.to_owned(), expires);
+        Ok(previous.is_none_or(|expired| expired <= now))
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for MemoryStore {
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
+        let mut content = self.content();
+        content
+            .sessions
+            .retain(|_, record| now < record.ends_if_idle(idle));
+        content
+            .revocations
+            .retain(|revocation| now < revocation.expires());
+        content.used.retain(|_, expires| now < *expires);
+        Ok(content.sessions.len())
     }
 
-    async fn check(&self, _now: NumericDate) -> Result<(), StoreUnavailable> {
+    async fn check_writable(&self, _now: NumericDate) -> Result<(), StoreUnavailable> {
         Ok(())
     }
 
-    async fn lock(&self, _lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
-        // There is no other process.
-        Ok(true)
-    }
-
-    async fn unlock(&self, _lock: &RenewalLock) -> Result<(), StoreUnavailable> {
-        Ok(())
+    fn use_keys(&self, _ring: &KeyRing) {
+        // Nothing leaves the process, so nothing is sealed.
     }
 }

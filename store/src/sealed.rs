@@ -1,25 +1,24 @@
-//! How a session is written down: a version, and the session sealed.
+//! The stored form of a session: a version, and the session sealed.
 //!
-//! Everything of it is sealed, not only the provider's tokens: a copied file or a dump of Redis
-//! tells who was signed in as little as it lets anyone in. What a store has to know to drop what
-//! has ended (times, and by whom it can be found) stands beside, without names.
+//! The whole session is sealed, not only the provider's tokens, so a copied file or a dump of Redis
+//! does not reveal who was signed in. What a store needs in order to remove what is over stands
+//! beside it in the clear: times, and hashes by which sessions are found.
 //!
-//! Version 1 had no `confirmed`: such a session counts as confirmed when it was created. What is
-//! written by a later version than this one is not read, and its session counts as ended.
+//! Version 1 has no time of the last validation; its sessions count as validated when they were
+//! created. A session that a later version wrote is not read and counts as ended.
 
+use gatepost_base::{Identity, SealingKeys, Secret};
 use gatepost_session::{NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Selection, SessionRecord};
-use gatepost_base::SealingKeys;
-use gatepost_base::{Identity, Secret};
+use crate::{SessionRecord, SessionSelector};
 
-/// What is written now.
+/// The version that is written.
 const VERSION: u8 = 2;
 
-/// The session but for its id and the times that change with use, which stand beside it.
+/// The session without its id and the times that change with use, which stand beside it.
 #[derive(Serialize, Deserialize)]
 struct Body {
     audience: String,
@@ -28,30 +27,35 @@ struct Body {
     refresh_token: Option<Zeroizing<String>>,
     id_token: Zeroizing<String>,
     created: NumericDate,
-    #[serde(default)]
-    confirmed: Option<NumericDate>,
+    #[serde(default, rename = "confirmed")]
+    last_validated: Option<NumericDate>,
 }
 
-/// The times of a session that change with its use, and its end.
+/// The times that stand beside a sealed session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Times {
-    pub(super) last_seen: NumericDate,
-    pub(super) window_ends: NumericDate,
-    pub(super) ends: NumericDate,
+pub(crate) struct Times {
+    pub(crate) last_seen: NumericDate,
+    pub(crate) window_ends: NumericDate,
+    pub(crate) ends: NumericDate,
 }
 
 impl Times {
-    pub(super) fn of(record: &SessionRecord) -> Self {
+    pub(crate) fn of(record: &SessionRecord) -> Self {
         Self {
             last_seen: record.last_seen,
             window_ends: record.window_ends,
             ends: record.ends,
         }
     }
+
+    /// As [`SessionRecord::ends_if_idle`].
+    pub(crate) fn ends_if_idle(self, idle: u64) -> NumericDate {
+        self.ends.min(self.last_seen.plus_seconds(idle))
+    }
 }
 
-/// Seals a session. `None` when the operating system has no randomness.
-pub(super) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>> {
+/// Seals a session. Returns `None` when the operating system provides no randomness.
+pub(crate) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>> {
     let body = Body {
         audience: record.audience.clone(),
         identity: record.identity.clone(),
@@ -59,7 +63,7 @@ pub(super) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>
         refresh_token: record.refresh_token.clone().map(Secret::into_zeroizing),
         id_token: record.id_token.clone().into_zeroizing(),
         created: record.created,
-        confirmed: Some(record.confirmed),
+        last_validated: Some(record.last_validated),
     };
     let body = Zeroizing::new(serde_json::to_vec(&body).ok()?);
     let mut bytes = vec![VERSION];
@@ -67,8 +71,9 @@ pub(super) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>
     Some(bytes)
 }
 
-/// Opens a session; `None` when no key of the ring sealed it for this id, or a later version did.
-pub(super) fn open(
+/// Opens a session. Returns `None` when no key of the ring sealed it for this id, or when a later
+/// version wrote it.
+pub(crate) fn open(
     id: &SessionId,
     bytes: &[u8],
     times: Times,
@@ -88,39 +93,42 @@ pub(super) fn open(
         refresh_token: body.refresh_token.map(Secret::from),
         id_token: Secret::from(body.id_token),
         created: body.created,
-        confirmed: body.confirmed.unwrap_or(body.created),
+        last_validated: body.last_validated.unwrap_or(body.created),
         last_seen: times.last_seen,
         window_ends: times.window_ends,
         ends: times.ends,
     })
 }
 
-/// Binds what is sealed to its place: it cannot be passed off as another session.
+/// Binds a sealed session to its id, so that it cannot stand in for another session.
 fn context(version: u8, id: &SessionId) -> String {
     format!("session {version} {id}")
 }
 
-/// By which names a session is found beside its id: a hash each, since they stand in the clear.
-pub(super) fn owners(record: &SessionRecord) -> Vec<String> {
+/// Returns the index keys by which a session is found besides its id. They stand in the clear, so
+/// they are hashes.
+pub(crate) fn index_keys(record: &SessionRecord) -> Vec<String> {
     let issuer = record.identity.issuer.as_str();
-    let subject = Some(owner("sub", issuer, &record.identity.subject));
+    let subject = Some(index_key("sub", issuer, &record.identity.subject));
     let session = record
         .provider_session
         .as_deref()
-        .map(|session| owner("sid", issuer, session));
+        .map(|session| index_key("sid", issuer, session));
     subject.into_iter().chain(session).collect()
 }
 
-/// The name by which the sessions of a selection are found, if it is one of several sessions.
-pub(super) fn owner_of(which: &Selection) -> Option<String> {
-    match which {
-        Selection::Subject { issuer, subject } => Some(owner("sub", issuer, subject)),
-        Selection::ProviderSession { issuer, session } => Some(owner("sid", issuer, session)),
-        Selection::Session(_) | Selection::Everyone => None,
+/// Returns the index key of a selector, if it selects by subject or provider session.
+pub(crate) fn index_key_of(selector: &SessionSelector) -> Option<String> {
+    match selector {
+        SessionSelector::Subject { issuer, subject } => Some(index_key("sub", issuer, subject)),
+        SessionSelector::ProviderSession { issuer, session } => {
+            Some(index_key("sid", issuer, session))
+        }
+        SessionSelector::Id(_) | SessionSelector::All => None,
     }
 }
 
-fn owner(kind: &str, issuer: &str, name: &str) -> String {
+fn index_key(kind: &str, issuer: &str, name: &str) -> String {
     let mut hash = Sha256::new();
     for part in [kind, issuer, name] {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -131,18 +139,4 @@ fn owner(kind: &str, issuer: &str, name: &str) -> String {
         .take(16)
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// Whether a session is one of a selection.
-pub(super) fn is_in(record: &SessionRecord, which: &Selection) -> bool {
-    match which {
-        Selection::Session(id) => record.id == *id,
-        Selection::Subject { issuer, subject } => {
-            record.identity.issuer == *issuer && record.identity.subject == *subject
-        }
-        Selection::ProviderSession { issuer, session } => {
-            record.identity.issuer == *issuer && record.provider_session.as_deref() == Some(session)
-        }
-        Selection::Everyone => true,
-    }
 }

@@ -4,30 +4,30 @@ use std::path::PathBuf;
 
 use crate::{RedisTls, RedisUrl};
 
-/// Where sessions are kept.
+/// Which store to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreSettings {
-    /// In this process: a restart ends them all.
+    /// A store in this process: a restart ends all sessions.
     Memory {
-        /// The most sessions that are kept; beyond it those unused for longest go.
+        /// The capacity. A full store ends the sessions that were unused for longest.
         max_sessions: usize,
     },
-    /// In a file, which one process has to itself.
+    /// A store in a file, which one process has to itself.
     Embedded {
         /// The file.
         path: PathBuf,
-        /// As for `Memory`.
+        /// The capacity. A full store ends the sessions that were unused for longest.
         max_sessions: usize,
     },
-    /// In Redis, for several replicas.
+    /// A store in Redis, for several replicas.
     Redis {
-        /// Where it is.
+        /// The address of Redis.
         url: RedisUrl,
-        /// Whom to trust there, and who to be.
+        /// The certificates for connections over TLS.
         tls: RedisTls,
-        /// What the names of all keys begin with.
+        /// The prefix of all keys.
         prefix: String,
-        /// As for `Memory`.
+        /// The capacity. A full store ends the sessions that were unused for longest.
         max_sessions: usize,
     },
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use gatepost_e2e::tools::{Source, TARGET, Tool as _, WasmToolchain, cargo};
+use gatepost_e2e::tools::{Packaged, Source, TARGET, Tool as _, WasmToolchain, cargo};
 
 use self::counts::Counts;
 use crate::{js, setup};
@@ -24,6 +24,9 @@ const E2E_SUITES: &[&str] = &[
 
 /// The test program of `gatepost-plugin` that runs the plugin as it is built.
 const GUEST_SUITE: &str = "guest";
+
+/// The test program of `gatepost-store` that runs every kind of store, with its Redis.
+const STORE_SUITE: &str = "store";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -49,6 +52,8 @@ enum Only {
     Unit,
     /// The built plugin in a WebAssembly runtime, under hostile requests
     Guest,
+    /// The session store in Redis
+    Store,
     /// The npm package, in every runtime that it is for
     Js,
     /// All suites with real proxies, providers and browsers
@@ -74,6 +79,7 @@ impl Only {
             Self::Docs => vec![Section::Docs],
             Self::Unit => vec![Section::Unit],
             Self::Guest => vec![Section::Guest],
+            Self::Store => vec![Section::Store],
             Self::Js => vec![Section::Js],
             Self::E2e => E2E_SUITES.iter().copied().map(Section::E2e).collect(),
             Self::Scenarios => vec![Section::E2e("scenarios")],
@@ -92,6 +98,7 @@ enum Section {
     Docs,
     Unit,
     Guest,
+    Store,
     Js,
     /// A suite of the end-to-end tests, by the name of its test program.
     E2e(&'static str),
@@ -107,6 +114,7 @@ impl Section {
             Self::Docs,
             Self::Unit,
             Self::Guest,
+            Self::Store,
             Self::Js,
         ]
         .into_iter()
@@ -120,6 +128,7 @@ impl Section {
             Self::Docs => "docs".into(),
             Self::Unit => "unit, property and documentation tests".into(),
             Self::Guest => "the built plugin".into(),
+            Self::Store => "the session store in Redis".into(),
             Self::Js => "the session in JavaScript".into(),
             Self::E2e(suite) => format!("end to end: {suite}"),
         }
@@ -129,7 +138,7 @@ impl Section {
     fn has_named_tests(self) -> bool {
         match self {
             Self::Format | Self::Lints | Self::Docs => false,
-            Self::Unit | Self::Guest | Self::Js | Self::E2e(_) => true,
+            Self::Unit | Self::Guest | Self::Store | Self::Js | Self::E2e(_) => true,
         }
     }
 
@@ -150,6 +159,10 @@ impl Section {
             Self::Guest => {
                 setup::plugin(None)?;
                 tests(&mut ignored_tests(GUEST_SUITE, filter))
+            }
+            Self::Store => {
+                Packaged::Redis.ensure()?;
+                tests(&mut ignored_tests(STORE_SUITE, filter))
             }
             Self::Js => {
                 setup::js(None)?;

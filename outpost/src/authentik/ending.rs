@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::RETRY;
 use super::log_limit::LogLimit;
 use crate::outpost::Outpost;
-use gatepost_store::{Selection, StoreUnavailable};
+use gatepost_store::{SessionSelector, StoreUnavailable};
 
 /// How many sessions at authentik may wait to be ended.
 const MAX_WAITING: usize = 100_000;
@@ -82,7 +82,7 @@ async fn end(outpost: &Outpost, session: &str) -> Result<usize, StoreUnavailable
     let mut ended = 0;
     // One session at authentik is one of each provider that the person has been to.
     for provider in &deployment.providers {
-        let which = Selection::ProviderSession {
+        let which = SessionSelector::ProviderSession {
             issuer: provider.settings().issuer.to_string(),
             session: session.to_owned(),
         };

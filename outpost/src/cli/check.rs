@@ -14,7 +14,7 @@ use gatepost_base::Clock;
 use gatepost_oidc::{
     ClientVerdict, DiscoveryError, Grant, Provider, ProviderSettings, SignInError, SignOut, Summary,
 };
-use gatepost_store::{Start, StoreSettings};
+use gatepost_store::{Recovery, StoreSettings};
 
 mod walk;
 
@@ -308,13 +308,13 @@ async fn store_warning(config: &Config) -> Option<String> {
     let StoreSettings::Redis { .. } = config.store else {
         return None;
     };
-    let start = Start {
+    let recovery = Recovery {
         clock: Clock::system(),
         lifetime: config.session.lifetime,
     };
-    let store = match gatepost_store::open(&config.store, &config.keys, start) {
+    let store = match gatepost_store::open(&config.store, &config.keys, recovery) {
         Ok(store) => store,
-        Err(error) => return Some(error.to_string()),
+        Err(error) => return Some(format!("`store.path`: {error}")),
     };
     match store.advice().await {
         Ok(advice) => advice.map(|advice| format!("`store`: {advice}")),

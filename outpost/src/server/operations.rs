@@ -60,7 +60,7 @@ struct Part {
 
 async fn store(outpost: &Outpost) -> Part {
     // Something is written: what can only be read keeps no session.
-    let check = outpost.store.check(outpost.clock.now());
+    let check = outpost.store.check_writable(outpost.clock.now());
     let error = match tokio::time::timeout(STORE_TIMEOUT, check).await {
         Ok(Ok(())) => {
             return Part {

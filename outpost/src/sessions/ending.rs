@@ -11,8 +11,10 @@ use tokio::sync::Notify;
 use super::meanwhile::{Mark, RecentEndings};
 use crate::session_times::SessionTimes;
 use gatepost_base::Clock;
-use gatepost_store::{Ending, Outcome, Selection, SessionRecord, SessionStore, StoreUnavailable};
-use gatepost_store::{Revocation, Revocations};
+use gatepost_store::{
+    EndOutcome, EndRequest, SessionRecord, SessionSelector, Store, StoreUnavailable,
+};
+use gatepost_store::{Revocation, RevocationList};
 
 /// How often other replicas' revocations are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -27,22 +29,22 @@ const MAX_OWED: usize = 10_000;
 /// Ends sessions before their time.
 #[derive(Debug)]
 pub struct Endings {
-    store: Arc<dyn SessionStore>,
+    store: Arc<dyn Store>,
     clock: Clock,
-    revocations: Revocations,
+    revocations: RevocationList,
     recent: RecentEndings,
     /// What could not be done, the store being away.
-    owed: Mutex<VecDeque<Ending>>,
+    owed: Mutex<VecDeque<EndRequest>>,
     changed: Notify,
 }
 
 impl Endings {
     /// Ends the sessions of this store.
-    pub fn new(store: Arc<dyn SessionStore>, clock: Clock) -> Self {
+    pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
         Self {
             store,
             clock,
-            revocations: Revocations::default(),
+            revocations: RevocationList::default(),
             recent: RecentEndings::default(),
             owed: Mutex::default(),
             changed: Notify::new(),
@@ -50,7 +52,7 @@ impl Endings {
     }
 
     /// What has been ended and may still be believed in.
-    pub fn revocations(&self) -> &Revocations {
+    pub fn revocations(&self) -> &RevocationList {
         &self.revocations
     }
 
@@ -78,13 +80,13 @@ impl Endings {
     /// the rest when the store is back.
     pub async fn end(
         self: &Arc<Self>,
-        which: &Selection,
+        which: &SessionSelector,
         times: &SessionTimes,
     ) -> Result<usize, StoreUnavailable> {
         let unknown_until = match which {
-            Selection::Session(id) => {
+            SessionSelector::Id(id) => {
                 // The same entry again where there is one: asking often does not lengthen the list.
-                let known = self.revocations.session_until(id);
+                let known = self.revocations.session_revoked_until(id);
                 Some(known.unwrap_or_else(|| self.clock.now().plus_seconds(times.window)))
             }
             _ => None,
@@ -110,44 +112,44 @@ impl Endings {
         // The store may have forgotten a session that has a later cookie than this one.
         let may_be_believed = now < iat.plus_seconds(lifetime).max(*exp);
         let unknown_until = may_be_believed.then(|| {
-            let known = self.revocations.session_until(sid);
+            let known = self.revocations.session_revoked_until(sid);
             known
                 .filter(|until| exp <= until)
                 .unwrap_or_else(|| now.plus_seconds(times.window).max(*exp))
         });
-        let which = Selection::Session(sid.clone());
+        let which = SessionSelector::Id(sid.clone());
         self.order(which, unknown_until, times).await
     }
 
     async fn order(
         self: &Arc<Self>,
-        which: Selection,
+        which: SessionSelector,
         unknown_until: Option<NumericDate>,
         times: &SessionTimes,
     ) -> Result<usize, StoreUnavailable> {
         let now = self.clock.now();
         self.recent.remember(&which, now);
-        let ending = Ending {
-            which,
-            asked: now,
-            late: false,
+        let ending = EndRequest {
+            selector: which,
+            requested_at: now,
+            delayed: false,
             window: times.window,
             // A program's token may be good for longer.
-            believed: times.window.max(times.token_age),
+            credential_lifetime: times.window.max(times.token_age),
             unknown_until,
         };
         let endings = Arc::clone(self);
         // On its own, so that it is finished even when the client goes away.
         match tokio::spawn(async move { endings.carry_out(ending).await }).await {
             Ok(outcome) => outcome,
-            Err(error) => Err(StoreUnavailable(error.into())),
+            Err(error) => Err(StoreUnavailable::new(error)),
         }
     }
 
-    async fn carry_out(&self, ending: Ending) -> Result<usize, StoreUnavailable> {
+    async fn carry_out(&self, ending: EndRequest) -> Result<usize, StoreUnavailable> {
         let done = self.store.end(&ending).await;
         let (ended, revocations) = match done {
-            Ok(Outcome { ended, revocations }) => (Ok(ended.len()), revocations),
+            Ok(EndOutcome { ended, revocations }) => (Ok(ended.len()), revocations),
             Err(error) => {
                 // Known here at once, whatever the store has done of it.
                 let revocations = ending.revocations(&[]);
@@ -163,11 +165,14 @@ impl Endings {
     }
 
     /// Notes what is to be done by [`Self::catch_up`].
-    fn owe(&self, ending: Ending) {
+    fn owe(&self, ending: EndRequest) {
         let mut owed = self.owed();
-        if let Some(known) = owed.iter_mut().find(|known| known.which == ending.which) {
+        if let Some(known) = owed
+            .iter_mut()
+            .find(|known| known.selector == ending.selector)
+        {
             // What began since the first order is meant by this one.
-            known.asked = known.asked.max(ending.asked);
+            known.requested_at = known.requested_at.max(ending.requested_at);
             known.unknown_until = known.unknown_until.max(ending.unknown_until);
             return;
         }
@@ -175,13 +180,13 @@ impl Endings {
             tracing::error!("too many sessions to end while the store is away: one is given up");
             owed.pop_front();
         }
-        owed.push_back(Ending {
-            late: true,
+        owed.push_back(EndRequest {
+            delayed: true,
             ..ending
         });
     }
 
-    fn owed(&self) -> MutexGuard<'_, VecDeque<Ending>> {
+    fn owed(&self) -> MutexGuard<'_, VecDeque<EndRequest>> {
         self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -227,7 +232,7 @@ impl Endings {
     /// Writes the file, where waiting for the disk holds nobody up.
     async fn write(self: &Arc<Self>, path: &Path) -> std::io::Result<()> {
         let (endings, path) = (Arc::clone(self), path.to_owned());
-        let write = move || endings.revocations.write_changes(&path).map(drop);
+        let write = move || endings.revocations.write_if_changed(&path).map(drop);
         let written = tokio::task::spawn_blocking(write).await;
         written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
@@ -236,12 +241,12 @@ impl Endings {
     /// be done before.
     async fn catch_up(&self, seen: &mut Option<u64>) -> Result<(), StoreUnavailable> {
         let now = self.clock.now();
-        self.revocations.forget_expired(now);
+        self.revocations.remove_expired(now);
         loop {
             let Some(ending) = self.owed().front().cloned() else {
                 break;
             };
-            let Outcome { ended, revocations } = self.store.end(&ending).await?;
+            let EndOutcome { ended, revocations } = self.store.end(&ending).await?;
             tracing::info!(
                 ended = ended.len(),
                 "ended the sessions that could not be ended while the store was away"
@@ -249,10 +254,13 @@ impl Endings {
             self.revocations.add(revocations);
             self.owed().retain(|owed| *owed != ending);
         }
-        let revision = self.store.revocations_revision().await?;
+        let revision = self.store.revocation_revision().await?;
         if *seen != Some(revision) {
             let revocations = self.store.revocations(now).await?;
-            for revocation in revocations.iter().filter(|own| !self.revocations.has(own)) {
+            for revocation in revocations
+                .iter()
+                .filter(|own| !self.revocations.contains(own))
+            {
                 self.remember_of_others(revocation, now);
             }
             self.revocations.add(revocations);
@@ -267,11 +275,11 @@ impl Endings {
             Revocation::Session { .. } | Revocation::Lost { .. } => return,
             Revocation::Subject {
                 issuer, subject, ..
-            } => Selection::Subject {
+            } => SessionSelector::Subject {
                 issuer: issuer.clone(),
                 subject: subject.clone(),
             },
-            Revocation::Everyone { .. } => Selection::Everyone,
+            Revocation::All { .. } => SessionSelector::All,
         };
         self.recent.remember(&which, now);
     }
@@ -282,7 +290,7 @@ mod tests {
     use super::*;
     use gatepost_base::{Identity, Secret};
     use gatepost_session::SessionId;
-    use gatepost_store::{MemoryStore, SessionRecord};
+    use gatepost_store::{MemoryStore, SessionRecord, SessionStore as _};
 
     fn record(id: &SessionId, issued: NumericDate, times: &SessionTimes) -> SessionRecord {
         SessionRecord {
@@ -297,7 +305,7 @@ mod tests {
             refresh_token: None,
             id_token: Secret::new(String::new()),
             created: issued,
-            confirmed: issued,
+            last_validated: issued,
             last_seen: issued,
             window_ends: issued.plus_seconds(times.window),
             ends: issued.plus_seconds(times.lifetime),
@@ -311,19 +319,19 @@ mod tests {
         let clock = Clock::new(|| NumericDate::from_seconds(0));
         let endings = Endings::new(Arc::new(MemoryStore::new(10)), clock);
         for asked in [100, 200, 150] {
-            endings.owe(Ending {
-                which: Selection::Everyone,
-                asked: NumericDate::from_seconds(asked),
-                late: false,
+            endings.owe(EndRequest {
+                selector: SessionSelector::All,
+                requested_at: NumericDate::from_seconds(asked),
+                delayed: false,
                 window: 900,
-                believed: 900,
+                credential_lifetime: 900,
                 unknown_until: None,
             });
         }
         let owed: Vec<u64> = endings
             .owed()
             .iter()
-            .map(|ending| ending.asked.as_seconds())
+            .map(|ending| ending.requested_at.as_seconds())
             .collect();
         assert_eq!(owed, [200]);
     }
@@ -341,11 +349,11 @@ mod tests {
             lifetime: 24 * 3_600,
             token_age: 0,
         };
-        let subject = Selection::Subject {
+        let subject = SessionSelector::Subject {
             issuer: "https://id.example.com".into(),
             subject: "alice".into(),
         };
-        for which in [subject, Selection::Everyone] {
+        for which in [subject, SessionSelector::All] {
             let store = Arc::new(MemoryStore::new(10));
             let endings = Arc::new(Endings::new(
                 Arc::clone(&store) as _,
@@ -358,9 +366,9 @@ mod tests {
             let window_ends = between.window_ends;
             let claims = identity.into_claims("wiki".into(), id, issued, window_ends, window_ends);
             store.insert(between).await.expect("kept");
-            assert!(!endings.revocations().refuses(&claims), "{which:?}");
+            assert!(!endings.revocations().is_revoked(&claims), "{which:?}");
             endings.end(&which, &times).await.expect("ended");
-            assert!(endings.revocations().refuses(&claims), "{which:?}");
+            assert!(endings.revocations().is_revoked(&claims), "{which:?}");
         }
     }
 }

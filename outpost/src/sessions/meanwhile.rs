@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gatepost_session::NumericDate;
 
-use gatepost_store::{Selection, SessionRecord};
+use gatepost_store::{SessionRecord, SessionSelector};
 
 /// How long an ending is remembered, in seconds: longer than the exchange of a code may take.
 const REMEMBERED: u64 = 600;
@@ -31,7 +31,7 @@ struct Recent {
     next: u64,
     /// The number of the last that is forgotten for lack of room, and one.
     forgotten: u64,
-    all: VecDeque<(u64, NumericDate, Selection)>,
+    all: VecDeque<(u64, NumericDate, SessionSelector)>,
 }
 
 impl RecentEndings {
@@ -41,8 +41,8 @@ impl RecentEndings {
     }
 
     /// Remembers an ending. One session that is named by its own id concerns no sign-in.
-    pub(super) fn remember(&self, which: &Selection, now: NumericDate) {
-        if matches!(which, Selection::Session(_)) {
+    pub(super) fn remember(&self, which: &SessionSelector, now: NumericDate) {
+        if matches!(which, SessionSelector::Id(_)) {
             return;
         }
         let mut recent = self.recent();
@@ -73,16 +73,16 @@ impl RecentEndings {
 }
 
 /// Whether a session is among those that are selected.
-fn means(which: &Selection, record: &SessionRecord) -> bool {
+fn means(which: &SessionSelector, record: &SessionRecord) -> bool {
     match which {
-        Selection::Session(id) => *id == record.id,
-        Selection::Subject { issuer, subject } => {
+        SessionSelector::Id(id) => *id == record.id,
+        SessionSelector::Subject { issuer, subject } => {
             record.identity.issuer == *issuer && record.identity.subject == *subject
         }
-        Selection::ProviderSession { issuer, session } => {
+        SessionSelector::ProviderSession { issuer, session } => {
             record.identity.issuer == *issuer && record.provider_session.as_ref() == Some(session)
         }
-        Selection::Everyone => true,
+        SessionSelector::All => true,
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
             refresh_token: None,
             id_token: Secret::new(String::new()),
             created: now,
-            confirmed: now,
+            last_validated: now,
             last_seen: now,
             window_ends: now,
             ends: now.plus_seconds(3_600),
@@ -116,11 +116,11 @@ mod tests {
     #[test]
     fn an_ending_concerns_what_began_before_it() {
         let issuer = || "https://id.example.com".to_owned();
-        let subject = |subject: &str| Selection::Subject {
+        let subject = |subject: &str| SessionSelector::Subject {
             issuer: issuer(),
             subject: subject.into(),
         };
-        let session = |session: &str| Selection::ProviderSession {
+        let session = |session: &str| SessionSelector::ProviderSession {
             issuer: issuer(),
             session: session.into(),
         };
@@ -129,7 +129,7 @@ mod tests {
             (subject("bob"), false),
             (session("p1"), true),
             (session("p2"), false),
-            (Selection::Everyone, true),
+            (SessionSelector::All, true),
         ] {
             let recent = RecentEndings::default();
             let before = recent.mark();
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_forgotten_for_lack_of_room_refuses_and_what_is_old_does_not() {
         let recent = RecentEndings::default();
-        let other = Selection::Subject {
+        let other = SessionSelector::Subject {
             issuer: "https://id.example.com".into(),
             subject: "bob".into(),
         };
@@ -155,7 +155,7 @@ mod tests {
 
         let recent = RecentEndings::default();
         let mark = recent.mark();
-        recent.remember(&Selection::Everyone, record().created);
+        recent.remember(&SessionSelector::All, record().created);
         recent.remember(&other, record().created.plus_seconds(REMEMBERED + 1));
         assert_eq!(recent.recent().all.len(), 1);
         assert!(!recent.concern(&record(), mark));

@@ -17,7 +17,7 @@ use crate::telemetry::metrics::{self, Confirmed};
 use gatepost_base::Clock;
 use gatepost_base::contained::{Panicked, contained};
 use gatepost_oidc::{Provider, RefreshError, SignInError, Unavailable};
-use gatepost_store::{RenewalLock, Selection, SessionRecord, SessionStore, StoreUnavailable};
+use gatepost_store::{RenewalLock, SessionRecord, SessionSelector, Store, StoreUnavailable};
 
 /// How long to wait for another replica that renews the same session, of whom the window is over.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,14 +107,14 @@ enum Stage {
 /// Why nothing can be said of a session, for all who wait for it.
 #[derive(Clone, Debug)]
 enum Failed {
-    Store(Arc<StoreUnavailable>),
+    Store(StoreUnavailable),
     Provider,
 }
 
 impl From<ConfirmError> for Failed {
     fn from(error: ConfirmError) -> Self {
         match error {
-            ConfirmError::Store(error) => Self::Store(Arc::new(error)),
+            ConfirmError::Store(error) => Self::Store(error),
             ConfirmError::Provider(_) => Self::Provider,
         }
     }
@@ -123,7 +123,7 @@ impl From<ConfirmError> for Failed {
 impl From<Failed> for ConfirmError {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Store(error) => Self::Store(error.shared()),
+            Failed::Store(error) => Self::Store(error),
             Failed::Provider => Self::Provider(Unavailable.into()),
         }
     }
@@ -305,7 +305,7 @@ impl Flight {
 }
 
 fn is_due(record: &SessionRecord, times: &SessionTimes, now: NumericDate) -> bool {
-    now >= record.confirmed.plus_seconds(times.refresh_after)
+    now >= record.last_validated.plus_seconds(times.refresh_after)
 }
 
 /// Whether a session may go on although its provider does not answer.
@@ -315,14 +315,14 @@ fn in_grace(
     now: NumericDate,
     provider: &Provider,
 ) -> Result<(), ConfirmError> {
-    let asked_in_vain_since = record.confirmed.plus_seconds(times.refresh_after);
+    let asked_in_vain_since = record.last_validated.plus_seconds(times.refresh_after);
     let until = asked_in_vain_since.plus_seconds(times.grace);
     let provider = provider.settings().name.as_str();
     if now < until {
         metrics::confirmed(provider, Confirmed::Unasked);
         tracing::warn!(
             provider,
-            confirmed = record.confirmed.as_seconds(),
+            last_validated = record.last_validated.as_seconds(),
             "the provider is away: a session goes on unasked"
         );
         Ok(())
@@ -333,7 +333,7 @@ fn in_grace(
 
 /// All that asking takes, apart from the request that caused it.
 struct Confirming {
-    store: Arc<dyn SessionStore>,
+    store: Arc<dyn Store>,
     endings: Arc<Endings>,
     renewals: Arc<Renewals>,
     clock: Clock,
@@ -354,10 +354,10 @@ impl Confirming {
         };
         let begun = Instant::now();
         loop {
-            let locked = self.store.lock(&lock).await?;
+            let locked = self.store.lock_renewal(&lock).await?;
             if locked {
                 let outcome = self.ask_alone(&lock).await;
-                if let Err(error) = self.store.unlock(&lock).await {
+                if let Err(error) = self.store.unlock_renewal(&lock).await {
                     // It runs out by itself.
                     tracing::warn!(%error, "cannot give a renewal's lock back");
                 }
@@ -389,7 +389,7 @@ impl Confirming {
         let hold = async {
             loop {
                 tokio::time::sleep(HOLD_EVERY).await;
-                if let Err(error) = self.store.lock(lock).await {
+                if let Err(error) = self.store.lock_renewal(lock).await {
                     tracing::warn!(%error, "cannot hold on to a renewal's lock");
                 }
             }
@@ -427,7 +427,7 @@ impl Confirming {
                         .refresh_token
                         .or_else(|| record.refresh_token.clone()),
                     id_token: refreshed.id_token.unwrap_or(record.id_token.clone()),
-                    confirmed: now,
+                    last_validated: now,
                     ..(*record).clone()
                 };
                 self.keep(renewed).await
@@ -436,7 +436,7 @@ impl Confirming {
                 self.renewals.answers(name);
                 metrics::confirmed(name, Confirmed::Over);
                 tracing::info!(provider = name, reason, "the provider has ended a session");
-                let which = Selection::Session(record.id.clone());
+                let which = SessionSelector::Id(record.id.clone());
                 let ended = self.endings.end(&which, &self.times).await?;
                 let identity = &record.identity;
                 audit::revoked(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use gatepost_session::SessionId;
 
 use gatepost_base::Clock;
-use gatepost_store::{SessionRecord, SessionStore, StoreUnavailable};
+use gatepost_store::{SessionRecord, Store, StoreUnavailable};
 
 /// How often to try.
 const TRY_EVERY: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ impl Unkept {
     pub(super) fn keep_later(
         self: &Arc<Self>,
         renewed: SessionRecord,
-        store: Arc<dyn SessionStore>,
+        store: Arc<dyn Store>,
         clock: Clock,
     ) {
         tracing::warn!("a renewed session cannot be kept now: it is when the store is back");
@@ -61,7 +61,7 @@ impl Unkept {
     pub(super) async fn settle(
         &self,
         id: &SessionId,
-        store: &dyn SessionStore,
+        store: &dyn Store,
     ) -> Result<(), StoreUnavailable> {
         let slot = self.slots().get(id).cloned();
         let Some(slot) = slot else {

@@ -17,7 +17,7 @@ use super::visit::Visit;
 use super::{Failure, Site};
 use crate::telemetry::audit;
 use gatepost_oidc::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
-use gatepost_store::Selection;
+use gatepost_store::SessionSelector;
 
 /// The longest form that is read, in bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;
@@ -100,14 +100,14 @@ impl Site<'_> {
 /// # Errors
 ///
 /// [`LogoutTokenError::Nobody`] where it names neither a session nor a subject.
-fn selection(logout: &LogoutToken) -> Result<Selection, LogoutTokenError> {
+fn selection(logout: &LogoutToken) -> Result<SessionSelector, LogoutTokenError> {
     let issuer = logout.issuer.clone();
     match (&logout.session, &logout.subject) {
-        (Some(session), _) => Ok(Selection::ProviderSession {
+        (Some(session), _) => Ok(SessionSelector::ProviderSession {
             issuer,
             session: session.clone(),
         }),
-        (None, Some(subject)) => Ok(Selection::Subject {
+        (None, Some(subject)) => Ok(SessionSelector::Subject {
             issuer,
             subject: subject.clone(),
         }),

@@ -18,7 +18,7 @@ use crate::origin::HostPort;
 use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
 use crate::telemetry::metrics::Success;
 use crate::telemetry::traces;
-use gatepost_store::{SessionRecord, StoreUnavailable};
+use gatepost_store::SessionRecord;
 
 /// The session of a request, as far as it could be had.
 struct Found {
@@ -152,12 +152,8 @@ impl Site<'_> {
             Ok(Kept::Live(record)) => record,
             Ok(Kept::Gone) => return nobody(Unauthenticated::Revoked),
             // Whoever has a window in force never notices that the store is away.
-            Err(StoreUnavailable(error)) => {
-                return as_is(
-                    cookie,
-                    None,
-                    Some(MintError::Store(StoreUnavailable(error))),
-                );
+            Err(error) => {
+                return as_is(cookie, None, Some(MintError::Store(error)));
             }
         };
         if !due {

@@ -36,7 +36,7 @@ fn plugins_refuse(world: &World, claims: &Claims) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("revoked");
     let revocations = world.outpost.endings.revocations();
-    let written = revocations.write_changes(&path);
+    let written = revocations.write_if_changed(&path);
     assert!(written.expect("written"));
     let file = std::fs::read(&path).expect("the file");
     let header = Header::parse(&file[..HEADER_BYTES]).expect("a header");
@@ -242,7 +242,7 @@ async fn an_id_that_nobody_has_ends_nothing_else() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
-    let other = gatepost_store::Selection::Session(SessionId::from_random([7; 24]));
+    let other = gatepost_store::SessionSelector::Id(SessionId::from_random([7; 24]));
     let times = world.outpost.deployment().times;
     let ended = world.outpost.endings.end(&other, &times).await;
     assert_eq!(ended.expect("ended"), 0);

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepost::config::Config;
-use gatepost_store::Selection;
+use gatepost_store::SessionSelector;
 use serde_json::{Value, json};
 
 use crate::browser::Reply;
@@ -536,7 +536,7 @@ async fn whoever_is_signed_out_everywhere_has_no_token_either() {
     let world = world(BEARER).await;
     let token = world.provider.access_token(|_| ());
     bring(&world, &token).await.expect(200);
-    let which = Selection::Subject {
+    let which = SessionSelector::Subject {
         issuer: world.provider.issuer.clone(),
         subject: "robot-id".into(),
     };
@@ -551,7 +551,7 @@ async fn whoever_is_signed_out_everywhere_has_no_token_either() {
     // Also when every window of a session that was open then has ended.
     let revocations = world.outpost.endings.revocations();
     let now = world.outpost.clock.now();
-    revocations.forget_expired(now.plus_seconds(times.window + 3_600));
+    revocations.remove_expired(now.plus_seconds(times.window + 3_600));
     world.wait(60);
     bring(&world, &token).await.expect(401);
     let fresh = world.provider.access_token(|claims| {

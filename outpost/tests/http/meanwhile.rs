@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::Request;
-use gatepost_store::Selection;
+use gatepost_store::SessionSelector;
 use serde_json::json;
 
 use crate::backchannel_logout::{claims, header, log_out};
@@ -121,7 +121,7 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
         let back = browser.begin(START).await;
         let gate = world.provider.hold_exchanges();
         let issuer = world.provider.issuer.clone();
-        let revoke = |subject: &str| Selection::Subject {
+        let revoke = |subject: &str| SessionSelector::Subject {
             issuer: issuer.clone(),
             subject: subject.into(),
         };
@@ -138,7 +138,7 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
                 }
                 "sub" => drop(log_out(&world, &header(), &token).await.expect(200)),
                 "subject" => drop(endings.end(&revoke("alice-id"), &times).await),
-                "everyone" => drop(endings.end(&Selection::Everyone, &times).await),
+                "everyone" => drop(endings.end(&SessionSelector::All, &times).await),
                 _ => drop(endings.end(&revoke("bob-id"), &times).await),
             }
             gate.open();

@@ -13,10 +13,10 @@ use gatepost::config::Config;
 use gatepost::outpost::Outpost;
 use gatepost::web;
 use gatepost_base::Clock;
-use gatepost_session::{NumericDate, SessionId};
-use gatepost_store::Revocation;
+use gatepost_session::{KeyRing, NumericDate, SessionId};
 use gatepost_store::{
-    Ending, MemoryStore, Outcome, RenewalLock, SessionRecord, SessionStore, StoreUnavailable,
+    EndOutcome, EndRequest, MemoryStore, RenewalLock, Revocation, RevocationLog, SessionRecord,
+    SessionStore, Store, StoreUnavailable, UsedOnce,
 };
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -206,7 +206,7 @@ impl Default for FallibleStore {
 impl FallibleStore {
     fn reached(&self) -> Result<&MemoryStore, StoreUnavailable> {
         if self.away.load(Ordering::Relaxed) {
-            Err(StoreUnavailable("away".into()))
+            Err(StoreUnavailable::new("away"))
         } else {
             Ok(&self.inner)
         }
@@ -236,63 +236,74 @@ impl SessionStore for FallibleStore {
         self.reached()?.update(record).await
     }
 
-    async fn end(&self, ending: &Ending) -> Result<Outcome, StoreUnavailable> {
+    async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {
         if self.keeps_all.load(Ordering::Relaxed) {
-            return Err(StoreUnavailable("it went away".into()));
+            return Err(StoreUnavailable::new("it went away"));
         }
-        let ended = self.reached()?.end(ending).await?;
+        let outcome = self.reached()?.end(request).await?;
         if self.loses_answers.load(Ordering::Relaxed) {
-            return Err(StoreUnavailable("the answer was lost".into()));
+            return Err(StoreUnavailable::new("the answer was lost"));
         }
-        Ok(ended)
+        Ok(outcome)
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
         self.reached()?.list(limit).await
     }
 
+    async fn lock_renewal(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
+        let reached = self.reached()?;
+        if self.locked_elsewhere.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        reached.lock_renewal(lock).await
+    }
+
+    async fn unlock_renewal(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable> {
+        self.reached()?.unlock_renewal(lock).await
+    }
+}
+
+#[async_trait::async_trait]
+impl RevocationLog for FallibleStore {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
         self.reached()?.revoke(revocations).await
     }
 
-    async fn revocations_revision(&self) -> Result<u64, StoreUnavailable> {
-        self.reached()?.revocations_revision().await
+    async fn revocation_revision(&self) -> Result<u64, StoreUnavailable> {
+        self.reached()?.revocation_revision().await
     }
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
         self.reached()?.revocations(now).await
     }
+}
 
-    async fn was_used(&self, what: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
-        self.reached()?.was_used(what, now).await
+#[async_trait::async_trait]
+impl UsedOnce for FallibleStore {
+    async fn was_used(&self, value: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
+        self.reached()?.was_used(value, now).await
     }
 
     async fn use_once(
         &self,
-        what: &str,
+        value: &str,
         now: NumericDate,
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
-        self.reached()?.use_once(what, now, expires).await
+        self.reached()?.use_once(value, now, expires).await
     }
+}
 
-    async fn check(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
-        self.reached()?.check(now).await
-    }
-
-    async fn lock(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
-        let reached = self.reached()?;
-        if self.locked_elsewhere.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
-        reached.lock(lock).await
-    }
-
-    async fn unlock(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable> {
-        self.reached()?.unlock(lock).await
-    }
-
+#[async_trait::async_trait]
+impl Store for FallibleStore {
     async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
         self.reached()?.sweep(now, idle).await
     }
+
+    async fn check_writable(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
+        self.reached()?.check_writable(now).await
+    }
+
+    fn use_keys(&self, _ring: &KeyRing) {}
 }

@@ -1,15 +1,15 @@
-//! A session in the file: the times, by whom it is found, and the session sealed.
+//! A session in the file: its times, its index keys, and the session sealed.
 
 use gatepost_session::NumericDate;
 
 use crate::sealed::Times;
 
-/// The length of an owner's name.
-const OWNER_BYTES: usize = 32;
+/// The length of an index key.
+const INDEX_KEY_BYTES: usize = 32;
 
 pub(super) struct Row<'a> {
     pub(super) times: Times,
-    pub(super) owners: Vec<&'a str>,
+    pub(super) index_keys: Vec<&'a str>,
     pub(super) sealed: &'a [u8],
 }
 
@@ -19,10 +19,10 @@ impl<'a> Row<'a> {
         let (window_ends, rest) = number(rest)?;
         let (ends, rest) = number(rest)?;
         let (count, mut rest) = rest.split_first()?;
-        let mut owners = Vec::new();
+        let mut index_keys = Vec::new();
         for _ in 0..*count {
-            let (owner, after) = rest.split_at_checked(OWNER_BYTES)?;
-            owners.push(std::str::from_utf8(owner).ok()?);
+            let (key, after) = rest.split_at_checked(INDEX_KEY_BYTES)?;
+            index_keys.push(std::str::from_utf8(key).ok()?);
             rest = after;
         }
         Some(Self {
@@ -31,7 +31,7 @@ impl<'a> Row<'a> {
                 window_ends,
                 ends,
             },
-            owners,
+            index_keys,
             sealed: rest,
         })
     }
@@ -46,9 +46,9 @@ impl<'a> Row<'a> {
         for time in [last_seen, window_ends, ends] {
             bytes.extend(time.as_seconds().to_be_bytes());
         }
-        bytes.push(u8::try_from(self.owners.len()).ok()?);
-        for owner in &self.owners {
-            bytes.extend_from_slice(owner.as_bytes());
+        bytes.push(u8::try_from(self.index_keys.len()).ok()?);
+        for key in &self.index_keys {
+            bytes.extend_from_slice(key.as_bytes());
         }
         bytes.extend_from_slice(self.sealed);
         Some(bytes)

@@ -7,64 +7,63 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-/// Whom to trust and who to be in connections over TLS. All in PEM.
+/// The certificates for connections over TLS, in PEM.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RedisTls {
     authorities: Option<Vec<u8>>,
-    client: Option<Client>,
+    client: Option<ClientCertificate>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Client {
+struct ClientCertificate {
     certificate: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
 }
 
-/// A text that is not what it should be. It is not repeated: one of them is a key.
+/// A certificate or key is invalid. The error does not contain the text, which may be a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRedisTls {
-    /// There is no certificate in it.
+    /// The text contains no certificate.
     #[error("expected certificates in PEM")]
     Certificates,
-    /// There is no key in it.
+    /// The text contains no private key.
     #[error("expected a private key in PEM")]
     Key,
 }
 
 impl RedisTls {
-    /// Trusts these authorities, instead of the system's.
+    /// Trusts these authorities instead of the system's.
     ///
     /// # Errors
     ///
     /// [`InvalidRedisTls::Certificates`].
-    pub fn trusting(mut self, authorities: &str) -> Result<Self, InvalidRedisTls> {
+    pub fn with_authorities(mut self, authorities: &str) -> Result<Self, InvalidRedisTls> {
         self.authorities = Some(certificates(authorities)?);
         Ok(self)
     }
 
-    /// Shows this certificate to servers that ask for one.
+    /// Presents this certificate to servers that ask for one.
     ///
     /// # Errors
     ///
     /// [`InvalidRedisTls`].
-    pub fn as_client(mut self, certificate: &str, key: &str) -> Result<Self, InvalidRedisTls> {
+    pub fn with_client_certificate(
+        mut self,
+        certificate: &str,
+        key: &str,
+    ) -> Result<Self, InvalidRedisTls> {
         PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| InvalidRedisTls::Key)?;
-        self.client = Some(Client {
+        self.client = Some(ClientCertificate {
             certificate: certificates(certificate)?,
             key: Zeroizing::new(key.as_bytes().to_vec()),
         });
         Ok(self)
     }
 
-    /// Whether it says anything.
-    pub fn is_some(&self) -> bool {
-        self.authorities.is_some() || self.client.is_some()
-    }
-
-    /// The same for the client; `None` where the system's authorities do and there is nothing to
-    /// show.
+    /// Returns the same for the client library, or `None` if nothing is set.
     pub(super) fn certificates(&self) -> Option<TlsCertificates> {
-        self.is_some().then(|| TlsCertificates {
+        let is_set = self.authorities.is_some() || self.client.is_some();
+        is_set.then(|| TlsCertificates {
             client_tls: self.client.as_ref().map(|client| ClientTlsConfig {
                 client_cert: client.certificate.clone(),
                 client_key: client.key.to_vec(),

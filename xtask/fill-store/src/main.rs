@@ -15,7 +15,7 @@ use gatepost::config::Config;
 use gatepost_base::Clock;
 use gatepost_base::{Identity, Secret};
 use gatepost_session::{Claims, NumericDate};
-use gatepost_store::{SessionRecord, Start};
+use gatepost_store::{Recovery, SessionRecord};
 
 /// How many are written at once.
 const AT_ONCE: usize = 64;
@@ -37,11 +37,11 @@ async fn main() -> ExitCode {
 async fn fill() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args_os().nth(1).ok_or("name a configuration")?;
     let config = Config::load(Some(Path::new(&file)), [])?;
-    let start = Start {
+    let recovery = Recovery {
         clock: Clock::system(),
         lifetime: config.session.lifetime,
     };
-    let store = gatepost_store::open(&config.store, &config.keys, start)?;
+    let store = gatepost_store::open(&config.store, &config.keys, recovery)?;
     let records: Vec<SessionRecord> = stdin()
         .lock()
         .lines()
@@ -77,7 +77,7 @@ fn record(claims: Claims) -> SessionRecord {
         refresh_token: None,
         id_token: Secret::new("of nobody's sign-in".to_owned()),
         created: claims.iat,
-        confirmed: NumericDate::from_seconds(claims.iat.as_seconds() + DAY),
+        last_validated: NumericDate::from_seconds(claims.iat.as_seconds() + DAY),
         last_seen: claims.iat,
         window_ends: claims.exp,
         ends,

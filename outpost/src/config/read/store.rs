@@ -114,19 +114,21 @@ fn tls(section: &mut Fields<'_>, over_tls: bool, files: &RefCell<Vec<PathBuf>>) 
     let key = read("clientKeyFile");
     let mut tls = RedisTls::default();
     if let Some(pem) = authorities {
-        match tls.clone().trusting(&pem) {
+        match tls.clone().with_authorities(&pem) {
             Ok(trusting) => tls = trusting,
             Err(error) => section.problem("caFile", error),
         }
     }
     match (certificate, key) {
-        (Some(certificate), Some(key)) => match tls.clone().as_client(&certificate, &key) {
-            Ok(client) => tls = client,
-            Err(error @ InvalidRedisTls::Certificates) => {
-                section.problem("clientCertificateFile", error);
+        (Some(certificate), Some(key)) => {
+            match tls.clone().with_client_certificate(&certificate, &key) {
+                Ok(client) => tls = client,
+                Err(error @ InvalidRedisTls::Certificates) => {
+                    section.problem("clientCertificateFile", error);
+                }
+                Err(error @ InvalidRedisTls::Key) => section.problem("clientKeyFile", error),
             }
-            Err(error @ InvalidRedisTls::Key) => section.problem("clientKeyFile", error),
-        },
+        }
         (Some(_), None) => section.problem("clientKeyFile", "missing: the certificate's key"),
         (None, Some(_)) => {
             section.problem("clientCertificateFile", "missing: the key's certificate")

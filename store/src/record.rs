@@ -1,0 +1,80 @@
+//! A session, and which sessions are meant.
+
+use gatepost_base::{Identity, Secret};
+use gatepost_session::{NumericDate, SessionId};
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The session's id, which its cookies contain.
+    pub id: SessionId,
+    /// The application that the session is for.
+    pub audience: String,
+    /// The signed-in user.
+    pub identity: Identity,
+    /// The session's id at the provider (`sid`), if the provider gave one.
+    pub provider_session: Option<String>,
+    /// The token with which the session is renewed at the provider.
+    pub refresh_token: Option<Secret>,
+    /// The ID token, which the provider expects at the sign-out.
+    pub id_token: Secret,
+    /// When the user signed in.
+    pub created: NumericDate,
+    /// When the provider last confirmed the user's identity.
+    pub last_validated: NumericDate,
+    /// When the outpost last saw the session in use.
+    pub last_seen: NumericDate,
+    /// When the window of the session's last cookie ends. A session that ends before has to be
+    /// revoked, not only removed.
+    pub window_ends: NumericDate,
+    /// When the session ends in any case.
+    pub ends: NumericDate,
+}
+
+impl SessionRecord {
+    /// Returns when the session ends if it is not used again. `idle` is the time without use after
+    /// which a session ends, in seconds.
+    pub fn ends_if_idle(&self, idle: u64) -> NumericDate {
+        self.ends.min(self.last_seen.plus_seconds(idle))
+    }
+}
+
+/// A set of sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionSelector {
+    /// The session with this id.
+    Id(SessionId),
+    /// All sessions of a user of a provider.
+    Subject {
+        /// The provider.
+        issuer: String,
+        /// The user's id at the provider (`sub`).
+        subject: String,
+    },
+    /// All sessions that belong to one session at a provider.
+    ProviderSession {
+        /// The provider.
+        issuer: String,
+        /// The session's id at the provider (`sid`).
+        session: String,
+    },
+    /// All sessions.
+    All,
+}
+
+impl SessionSelector {
+    /// Returns whether `record` is one of these sessions.
+    pub fn matches(&self, record: &SessionRecord) -> bool {
+        match self {
+            Self::Id(id) => record.id == *id,
+            Self::Subject { issuer, subject } => {
+                record.identity.issuer == *issuer && record.identity.subject == *subject
+            }
+            Self::ProviderSession { issuer, session } => {
+                record.identity.issuer == *issuer
+                    && record.provider_session.as_deref() == Some(session)
+            }
+            Self::All => true,
+        }
+    }
+}

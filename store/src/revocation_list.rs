@@ -1,0 +1,233 @@
+//! The revocations that one replica knows: in memory, where every request looks, and in a file,
+//! where plugins do.
+//!
+//! A session that ends leaves the store, so a proxy that asks the outpost learns of it at once. A
+//! plugin accepts a cookie to the end of its window without asking. Until then the revocation is
+//! in this list.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gatepost_base::files::{self, Readable};
+use gatepost_session::revoked::{HEADER_BYTES, Header, RevokedKey};
+use gatepost_session::{Claims, NumericDate, SessionId};
+use gatepost_signing::RevokedList;
+
+use crate::Revocation;
+
+/// The revocations that this replica knows.
+#[derive(Debug, Default)]
+pub struct RevocationList {
+    entries: RwLock<Entries>,
+    /// The generation of the file that was written last.
+    generation: AtomicU64,
+}
+
+/// The revocations, and what a request asks of them.
+#[derive(Debug, Default)]
+struct Entries {
+    all: BTreeSet<Revocation>,
+    /// When the last cookie expires, by session.
+    sessions: BTreeMap<String, NumericDate>,
+    /// When all credentials of a user were last revoked, by issuer and subject.
+    subjects: BTreeMap<String, BTreeMap<String, NumericDate>>,
+    /// When all credentials of all users were last revoked.
+    everyone: Option<NumericDate>,
+    /// When the store last lost its sessions.
+    lost: Option<NumericDate>,
+    /// Whether the file lacks a change.
+    unwritten: bool,
+}
+
+impl Entries {
+    fn add(&mut self, revocation: Revocation) {
+        if self.all.contains(&revocation) {
+            return;
+        }
+        match &revocation {
+            Revocation::Session { id, until } => {
+                let latest = self.sessions.entry(id.clone()).or_insert(*until);
+                *latest = (*latest).max(*until);
+            }
+            Revocation::Subject {
+                issuer,
+                subject,
+                at,
+                ..
+            } => {
+                let of_issuer = self.subjects.entry(issuer.clone()).or_default();
+                let latest = of_issuer.entry(subject.clone()).or_insert(*at);
+                *latest = (*latest).max(*at);
+            }
+            Revocation::All { at, .. } => self.everyone = self.everyone.max(Some(*at)),
+            Revocation::Lost { at, .. } => self.lost = self.lost.max(Some(*at)),
+        }
+        self.all.insert(revocation);
+        self.unwritten = true;
+    }
+
+    fn tokens_revoked_at(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
+        let own = self.subjects.get(issuer).and_then(|of| of.get(subject));
+        own.copied().max(self.everyone)
+    }
+
+    fn sessions_revoked_at(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
+        self.tokens_revoked_at(issuer, subject).max(self.lost)
+    }
+
+    fn to_file(&self) -> RevokedList {
+        let mut list = RevokedList::new();
+        for id in self.sessions.keys().filter_map(|id| SessionId::parse(id)) {
+            list.add_session(&id);
+        }
+        for (issuer, subjects) in &self.subjects {
+            for (subject, at) in subjects {
+                list.add_until(RevokedKey::subject(issuer, subject), *at);
+            }
+        }
+        if let Some(at) = self.everyone.max(self.lost) {
+            list.add_until(RevokedKey::all_sessions(), at);
+        }
+        list
+    }
+}
+
+impl RevocationList {
+    /// Returns whether the list contains exactly this revocation.
+    pub fn contains(&self, revocation: &Revocation) -> bool {
+        self.read(|entries| entries.all.contains(revocation))
+    }
+
+    /// Adds revocations of this replica or of others.
+    pub fn add(&self, revocations: impl IntoIterator<Item = Revocation>) {
+        let mut entries = self.write();
+        for revocation in revocations {
+            entries.add(revocation);
+        }
+    }
+
+    /// Removes the revocations that have expired at `now`.
+    ///
+    /// Until then an entry remains whatever happens to the store: a Redis that restarts empty does
+    /// not restore ended sessions.
+    pub fn remove_expired(&self, now: NumericDate) {
+        let mut entries = self.write();
+        let is_live = |revocation: &Revocation| now < revocation.expires();
+        if entries.all.iter().all(is_live) {
+            return;
+        }
+        let all = std::mem::take(&mut entries.all);
+        *entries = Entries {
+            unwritten: true,
+            ..Entries::default()
+        };
+        for revocation in all.into_iter().filter(is_live) {
+            entries.add(revocation);
+        }
+    }
+
+    /// Returns the number of revocations.
+    pub fn len(&self) -> usize {
+        self.read(|entries| entries.all.len())
+    }
+
+    /// Returns whether the list has no revocation.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns whether a cookie with these claims is revoked.
+    pub fn is_revoked(&self, claims: &Claims) -> bool {
+        self.read(|entries| {
+            entries.sessions.contains_key(claims.sid.as_str())
+                || entries
+                    .sessions_revoked_at(&claims.iss, &claims.sub)
+                    .is_some_and(|at| claims.iat <= at)
+        })
+    }
+
+    /// Returns when all sessions of this user were last revoked or lost, if that has not expired. A
+    /// session that began up to then is invalid, and so is a cookie that was issued up to then.
+    pub fn sessions_revoked_at(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
+        self.read(|entries| entries.sessions_revoked_at(issuer, subject))
+    }
+
+    /// Returns when the last cookie of a session expires, if the session is revoked by its id.
+    pub fn session_revoked_until(&self, id: &SessionId) -> Option<NumericDate> {
+        self.read(|entries| entries.sessions.get(id.as_str()).copied())
+    }
+
+    /// Returns when all credentials of this user were last revoked, if that has not expired. An
+    /// access token that was issued up to then is invalid.
+    pub fn tokens_revoked_at(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
+        self.read(|entries| entries.tokens_revoked_at(issuer, subject))
+    }
+
+    /// Writes the list to a file if the file differs, and returns whether it did. The file is
+    /// replaced atomically.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written; then the previous file remains.
+    pub fn write_if_changed(&self, path: &Path) -> std::io::Result<bool> {
+        if !is_complete(path) {
+            // The file is new, or someone removed or truncated it. Without a file, a plugin accepts
+            // ended sessions; with half of one, it rejects sessions that it cannot look up.
+            self.write().unwritten = true;
+        }
+        let file = {
+            let mut entries = self.write();
+            if !std::mem::take(&mut entries.unwritten) {
+                return Ok(false);
+            }
+            entries.to_file()
+        };
+        let bytes = file.to_bytes(self.next_generation());
+        let written = files::replace(path, &bytes, Readable::ByAll);
+        if written.is_err() {
+            self.write().unwritten = true;
+        }
+        written.map(|()| true)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        // Each change leaves the entries consistent, so a panic elsewhere does not affect them.
+        look(&self.entries.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Entries> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a number that is greater than that of every file before, also of earlier processes:
+    /// it follows the time.
+    fn next_generation(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = since.map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        });
+        let last = self.generation.load(Ordering::Relaxed);
+        let next = now.max(last.saturating_add(1));
+        self.generation.store(next, Ordering::Relaxed);
+        next
+    }
+}
+
+/// Returns whether a file contains a list of the length that its header states.
+fn is_complete(path: &Path) -> bool {
+    let look = || -> std::io::Result<bool> {
+        let mut file = std::fs::File::open(path)?;
+        let mut line = [0; HEADER_BYTES];
+        file.read_exact(&mut line)?;
+        let length = file.metadata()?.len();
+        Ok(Header::parse(&line).is_ok_and(|header| header.file_bytes() == length))
+    };
+    look().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests;

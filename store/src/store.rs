@@ -1,0 +1,30 @@
+//! A complete store, as the outpost uses it.
+
+use gatepost_session::{KeyRing, NumericDate};
+
+use crate::{RevocationLog, SessionStore, StoreUnavailable, UsedOnce};
+
+/// A store of sessions, revocations and single-use values.
+#[async_trait::async_trait]
+pub trait Store: SessionStore + RevocationLog + UsedOnce {
+    /// Removes everything that is over at `now` and returns the number of sessions that remain.
+    /// `idle` is the time without use after which a session ends, in seconds.
+    async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable>;
+
+    /// Checks that the store accepts writes, by writing a value that nothing reads.
+    async fn check_writable(&self, now: NumericDate) -> Result<(), StoreUnavailable>;
+
+    /// Returns what the operator should change about the server behind the store, if anything.
+    async fn advice(&self) -> Result<Option<String>, StoreUnavailable> {
+        Ok(None)
+    }
+
+    /// Returns whether the store answered last time, without asking it. A caller that can do
+    /// without the store need not wait for one that did not.
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    /// Seals with the keys of this ring from now on.
+    fn use_keys(&self, ring: &KeyRing);
+}

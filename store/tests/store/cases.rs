@@ -1,0 +1,6 @@
+//! What every store promises.
+
+mod ending;
+mod revocations;
+mod sessions;
+mod used_once;

@@ -1,0 +1,33 @@
+//! The log of revocations.
+
+use crate::*;
+
+for_every_store!(a_revocation_is_in_the_log_until_it_expires);
+
+async fn a_revocation_is_in_the_log_until_it_expires(fixture: &Fixture) {
+    let store = fixture.store();
+    let revision = store.revocation_revision().await.expect("revision");
+    let revocation = revoked(1, 100);
+    store
+        .revoke(std::slice::from_ref(&revocation))
+        .await
+        .expect("revoked");
+    let later = store.revocation_revision().await.expect("revision");
+    assert_ne!(revision, later);
+    let revocations = async |now| store.revocations(now).await.expect("revocations");
+    assert_eq!(
+        revocations(at(100)).await,
+        std::slice::from_ref(&revocation)
+    );
+    assert_eq!(revocations(revocation.expires()).await, []);
+    store.sweep(at(100), IDLE).await.expect("swept");
+    assert_eq!(
+        revocations(at(100)).await,
+        std::slice::from_ref(&revocation)
+    );
+    store
+        .sweep(revocation.expires(), IDLE)
+        .await
+        .expect("swept");
+    assert_eq!(revocations(at(0)).await, []);
+}

@@ -1,0 +1,103 @@
+//! What a store in a file adds.
+
+use gatepost_store::{
+    EmbeddedStore, OpenStoreError, RevocationLog as _, SessionStore as _, Store as _,
+};
+use tempfile::TempDir;
+
+use crate::{KEYS, at, id, ids, insert_all, lost, record, recovery, ring};
+
+#[tokio::test]
+async fn a_file_survives_its_process_and_a_rotation_of_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sessions.db");
+    let open = |keys: &[&str]| EmbeddedStore::open(&path, 100, &ring(keys), recovery());
+    let store = open(&KEYS[..1]).expect("a store");
+    insert_all(&store, [record(1, "alice", 10)]).await;
+    let second = open(&KEYS).expect_err("in use");
+    assert!(matches!(second, OpenStoreError::InUse(_)), "{second}");
+    assert!(second.to_string().contains("another process"), "{second}");
+    drop(store);
+
+    let store = open(&[KEYS[1], KEYS[0]]).expect("a store");
+    let found = store.find(&id(1)).await.expect("found");
+    assert_eq!(found.as_deref(), Some(&record(1, "alice", 10)));
+    insert_all(&store, [record(2, "bob", 10)]).await;
+    drop(store);
+
+    let store = open(&KEYS[1..]).expect("a store");
+    let by_old_key = store.find(&id(1)).await.expect("found");
+    assert_eq!(by_old_key, None, "its key is retired");
+    assert!(store.find(&id(2)).await.expect("found").is_some());
+    store.use_keys(&ring(&KEYS));
+    assert!(store.find(&id(1)).await.expect("found").is_some());
+}
+
+#[tokio::test]
+async fn a_file_does_not_reveal_who_was_signed_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sessions.db");
+    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS), recovery()).expect("a store");
+    insert_all(&store, [record(1, "alice", 10)]).await;
+    drop(store);
+    let bytes = std::fs::read(&path).expect("the file");
+    for word in ["alice", "staff", "refresh 1", "R&D", "id.example.com"] {
+        let is_there = bytes.windows(word.len()).any(|w| w == word.as_bytes());
+        assert!(!is_there, "{word}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let metadata = std::fs::metadata(&path).expect("the file");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+}
+
+/// Damages a file that contains two sessions, and opens it.
+async fn open_after_damage(damage: impl FnOnce(&mut Vec<u8>)) -> (TempDir, EmbeddedStore) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sessions.db");
+    let open = || EmbeddedStore::open(&path, 100, &ring(&KEYS), recovery());
+    let store = open().expect("a store");
+    insert_all(&store, [record(1, "alice", 10), record(2, "bob", 10)]).await;
+    drop(store);
+    let mut bytes = std::fs::read(&path).expect("the file");
+    damage(&mut bytes);
+    std::fs::write(&path, bytes).expect("written");
+    let store = open().expect("a store in spite of the damage");
+    (folder, store)
+}
+
+/// Row B5: no damage prevents a start, and none restores a session that had been ended.
+#[tokio::test]
+async fn a_damaged_file_is_set_aside_and_replaced() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 5] = [
+        ("not a database", |bytes| bytes.fill(b'x')),
+        ("half of the file", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("the first bytes", |bytes| bytes.truncate(100)),
+        ("another header", |bytes| bytes[..64].fill(0)),
+        ("every byte after the header", |bytes| {
+            let header = 4_096;
+            bytes[header..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        }),
+    ];
+    for (case, damage) in damages {
+        let (folder, store) = open_after_damage(damage).await;
+        assert_eq!(ids(&store).await, [], "{case}");
+        let revocations = store.revocations(at(50)).await.expect("revocations");
+        assert_eq!(revocations, [lost()], "{case}");
+        let files = std::fs::read_dir(folder.path()).expect("listed");
+        let aside: Vec<String> = files
+            .map(|entry| entry.expect("listed").file_name().to_string_lossy().into())
+            .filter(|name: &String| name.contains("damaged"))
+            .collect();
+        let expected = format!("sessions.db.damaged-{}", at(50).as_seconds());
+        assert_eq!(aside, [expected], "{case}");
+        insert_all(&store, [record(3, "carol", 60)]).await;
+        store.check_writable(at(60)).await.expect("writable");
+    }
+    let (folder, store) = open_after_damage(|bytes| bytes.clear()).await;
+    assert_eq!(ids(&store).await, [], "an empty file is a new one");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
+}
