@@ -1,32 +1,19 @@
 //! `cargo xtask test`.
 
 mod counts;
+mod output;
+mod section;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::ValueEnum;
-use gatepost_e2e::tools::{Packaged, Source, TARGET, Tool as _, WasmToolchain, cargo};
 
 use self::counts::Counts;
-use crate::{js, setup};
-
-/// The suites of end-to-end tests: test programs of `gatepost-e2e`.
-const E2E_SUITES: &[&str] = &[
-    "scenarios",
-    "attacks",
-    "deployments",
-    "sessions",
-    "authentik",
-];
-
-/// The test program of `gatepost-plugin` that runs the plugin as it is built.
-const GUEST_SUITE: &str = "guest";
-
-/// The test program of `gatepost-store` that runs every kind of store, with its Redis.
-const STORE_SUITE: &str = "store";
+use self::output::Output;
+use self::section::{E2E_SUITES, Programs, Section};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -91,91 +78,6 @@ impl Only {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Section {
-    Format,
-    Lints,
-    Docs,
-    Unit,
-    Guest,
-    Store,
-    Js,
-    /// A suite of the end-to-end tests, by the name of its test program.
-    E2e(&'static str),
-}
-
-impl Section {
-    /// All of them, in the order in which they run: what fails soonest first.
-    fn all() -> impl Iterator<Item = Self> {
-        let suites = E2E_SUITES.iter().copied().map(Self::E2e);
-        [
-            Self::Format,
-            Self::Lints,
-            Self::Docs,
-            Self::Unit,
-            Self::Guest,
-            Self::Store,
-            Self::Js,
-        ]
-        .into_iter()
-        .chain(suites)
-    }
-
-    fn title(self) -> String {
-        match self {
-            Self::Format => "format".into(),
-            Self::Lints => "lints".into(),
-            Self::Docs => "docs".into(),
-            Self::Unit => "unit, property and documentation tests".into(),
-            Self::Guest => "the built plugin".into(),
-            Self::Store => "the session store in Redis".into(),
-            Self::Js => "the session in JavaScript".into(),
-            Self::E2e(suite) => format!("end to end: {suite}"),
-        }
-    }
-
-    /// Whether it runs tests that have names, among which a filter can choose.
-    fn has_named_tests(self) -> bool {
-        match self {
-            Self::Format | Self::Lints | Self::Docs => false,
-            Self::Unit | Self::Guest | Self::Store | Self::Js | Self::E2e(_) => true,
-        }
-    }
-
-    fn run(self, filter: Option<&str>) -> Result<Counts> {
-        match self {
-            Self::Format => check(&mut cargo(&["fmt", "--all", "--check"])),
-            Self::Lints => lints(),
-            Self::Docs => check(
-                // Private items too: their links are for whoever changes the code.
-                cargo(&["doc", "--locked", "--workspace", "--no-deps"])
-                    .arg("--document-private-items")
-                    .env(
-                        "RUSTDOCFLAGS",
-                        "-D warnings -A rustdoc::private-intra-doc-links",
-                    ),
-            ),
-            Self::Unit => tests(cargo_test().args(filter)),
-            Self::Guest => {
-                setup::plugin(None)?;
-                tests(&mut ignored_tests(GUEST_SUITE, filter))
-            }
-            Self::Store => {
-                Packaged::Redis.ensure()?;
-                tests(&mut ignored_tests(STORE_SUITE, filter))
-            }
-            Self::Js => {
-                setup::js(None)?;
-                tests(&mut js::test_command(filter)?)
-            }
-            Self::E2e(suite) => {
-                setup::everything()?;
-                tests(&mut ignored_tests(suite, filter))
-            }
-        }
-    }
-}
-
 /// Runs what is asked for and says how it went.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let filter = arguments.filter.as_deref();
@@ -190,22 +92,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         filter.is_none() || section.has_named_tests()
     };
+    let sections: Vec<Section> = Section::all().filter(chosen).collect();
     let started = Instant::now();
-    let mut total = Counts::default();
-    for section in Section::all().filter(chosen) {
-        println!("\n=== {} ===", section.title());
-        let section_started = Instant::now();
-        let counts = section.run(filter).unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
-            Counts::failure()
-        });
-        total += counts;
-        println!(
-            "--- {}: {counts} in {} s",
-            section.title(),
-            section_started.elapsed().as_secs()
-        );
-    }
+    let total = run_sections(&sections, filter)?;
     println!("\n{total} ({} s)", started.elapsed().as_secs());
     Ok(if total.failed == 0 {
         ExitCode::SUCCESS
@@ -214,69 +103,53 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-fn lints() -> Result<Counts> {
-    let mut counts = check(&mut clippy(&["--workspace", "--all-targets"]))?;
-    // Clippy belongs to one compiler; Debian's has none for the plugin's target.
-    if WasmToolchain::ANY.ensure()? == Source::Rustup {
-        let plugin = ["--package", "gatepost-plugin", "--target", TARGET];
-        counts += check(&mut clippy(&plugin))?;
+/// Runs the lanes of these sections side by side.
+fn run_sections(sections: &[Section], filter: Option<&str>) -> Result<Counts> {
+    let programs = Programs::prepare(sections)?;
+    let lanes: Vec<&[Section]> = sections.chunk_by(|a, b| a.lane() == b.lane()).collect();
+    let output = if lanes.len() > 1 {
+        Output::held_back
     } else {
-        println!("no clippy for {TARGET} on this machine: left out");
-    }
-    Ok(counts)
+        Output::live
+    };
+    let run_lane = |lane: &[Section]| {
+        let mut counts = Counts::default();
+        for section in lane {
+            counts += run_section(*section, filter, &programs, output());
+        }
+        counts
+    };
+    let mut total = Counts::default();
+    thread::scope(|scope| {
+        let lanes: Vec<_> = lanes
+            .iter()
+            .map(|lane| scope.spawn(|| run_lane(lane)))
+            .collect();
+        for lane in lanes {
+            // A panic has been printed.
+            total += lane.join().unwrap_or_else(|_| Counts::failure());
+        }
+    });
+    Ok(total)
 }
 
-fn clippy(arguments: &[&str]) -> Command {
-    let mut command = cargo(&["clippy", "--locked"]);
-    command.args(arguments).args(["--", "--deny", "warnings"]);
-    command
-}
-
-/// `cargo test` of the whole workspace, ready for more arguments.
-///
-/// Always of the whole, though one test program may be asked for: cargo compiles dependencies with
-/// the features that the selected packages need, so each other selection compiles them once more.
-fn cargo_test() -> Command {
-    cargo(&["test", "--locked", "--no-fail-fast", "--workspace"])
-}
-
-/// The tests of one test program that are ignored by default, because they need more than Rust.
-fn ignored_tests(suite: &str, filter: Option<&str>) -> Command {
-    let mut command = cargo_test();
-    command.args(["--test", suite]).args(filter);
-    command.args(["--", "--ignored"]);
-    command
-}
-
-/// A check counts as one test.
-fn check(command: &mut Command) -> Result<Counts> {
-    let status = command
-        .status()
-        .with_context(|| format!("run {command:?}"))?;
-    Ok(if status.success() {
-        Counts::success()
-    } else {
-        Counts::failure()
-    })
-}
-
-/// Runs tests, shows what they print and adds up their results.
-fn tests(command: &mut Command) -> Result<Counts> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("run {command:?}"))?;
-    let output = child.stdout.take().context("the tests' output")?;
-    let mut counts = Counts::default();
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        println!("{line}");
-        counts += Counts::of_line(&line).unwrap_or_default();
-    }
-    let status = child.wait()?;
-    // A test that does not compile, or a test program that crashes, has no result line.
-    if !status.success() && counts.failed == 0 {
-        counts += Counts::failure();
-    }
-    Ok(counts)
+fn run_section(
+    section: Section,
+    filter: Option<&str>,
+    programs: &Programs,
+    mut output: Output,
+) -> Counts {
+    let title = section.title();
+    let started = Instant::now();
+    output.line(&format!("\n=== {title} ==="));
+    let counts = section
+        .run(filter, programs, &mut output)
+        .unwrap_or_else(|error| {
+            output.line(&format!("error: {error:#}"));
+            Counts::failure()
+        });
+    let seconds = started.elapsed().as_secs();
+    output.line(&format!("--- {title}: {counts} in {seconds} s"));
+    output.release();
+    counts
 }

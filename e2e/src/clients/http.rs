@@ -50,6 +50,9 @@ impl Client {
     }
 
     fn at(address: Option<IpAddr>) -> Result<Self> {
+        // All traffic is plain; but built together with the outpost, whose features it then shares,
+        // a client wants to know who would do cryptography for it. An error is that it knows.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let jar = Arc::new(Jar::default());
         let http = reqwest::blocking::Client::builder()
             .local_address(address)

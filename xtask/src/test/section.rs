@@ -1,0 +1,264 @@
+//! The sections of the test run.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use gatepost_e2e::built;
+use gatepost_e2e::tools::{Packaged, Source, TARGET, Tool as _, WasmToolchain, cargo};
+
+use super::counts::Counts;
+use super::output::Output;
+use crate::{js, setup};
+
+/// The suites of end-to-end tests: test programs of [`HARNESS`].
+pub(crate) const E2E_SUITES: &[&str] = &[
+    "scenarios",
+    "attacks",
+    "deployments",
+    "sessions",
+    "authentik",
+];
+
+/// The package of the end-to-end tests.
+const HARNESS: &str = "gatepost-e2e";
+
+/// The test program of `gatepost-plugin` that runs the plugin as it is built.
+const GUEST_SUITE: &str = "guest";
+
+/// The test program of `gatepost-store` that runs every kind of store, with its Redis.
+const STORE_SUITE: &str = "store";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    Format,
+    Lints,
+    Docs,
+    Unit,
+    Guest,
+    Store,
+    Js,
+    /// A suite of the end-to-end tests, by the name of its test program.
+    E2e(&'static str),
+}
+
+impl Section {
+    /// Returns all of them: what fails soonest first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let suites = E2E_SUITES.iter().copied().map(Self::E2e);
+        [
+            Self::Format,
+            Self::Lints,
+            Self::Docs,
+            Self::Unit,
+            Self::Guest,
+            Self::Store,
+            Self::Js,
+        ]
+        .into_iter()
+        .chain(suites)
+    }
+
+    pub(crate) fn title(self) -> String {
+        match self {
+            Self::Format => "format".into(),
+            Self::Lints => "lints".into(),
+            Self::Docs => "docs".into(),
+            Self::Unit => "unit, property and documentation tests".into(),
+            Self::Guest => "the built plugin".into(),
+            Self::Store => "the session store in Redis".into(),
+            Self::Js => "the session in JavaScript".into(),
+            Self::E2e(suite) => format!("end to end: {suite}"),
+        }
+    }
+
+    /// Returns the lane that it runs in: sections of one lane run one after another, lanes side by
+    /// side.
+    pub(crate) fn lane(self) -> &'static str {
+        match self {
+            // Most of it is cargo's work, which locks the target folder.
+            Self::Format | Self::Lints | Self::Docs | Self::Unit => "cargo",
+            Self::Guest | Self::Store | Self::Js => "engines",
+            Self::E2e(suite) => suite,
+        }
+    }
+
+    /// Whether it runs tests that have names, among which a filter can choose.
+    pub(crate) fn has_named_tests(self) -> bool {
+        match self {
+            Self::Format | Self::Lints | Self::Docs => false,
+            Self::Unit | Self::Guest | Self::Store | Self::Js | Self::E2e(_) => true,
+        }
+    }
+
+    /// Installs what it needs.
+    fn install(self) -> Result<()> {
+        match self {
+            Self::Format | Self::Lints | Self::Docs | Self::Unit => Ok(()),
+            Self::Guest => setup::plugin(None),
+            Self::Store => Packaged::Redis.ensure().map(drop),
+            Self::Js => setup::js(None),
+            Self::E2e(_) => setup::everything(),
+        }
+    }
+
+    fn needs_session_js(self) -> bool {
+        matches!(self, Self::Js | Self::E2e("scenarios"))
+    }
+
+    pub(crate) fn run(
+        self,
+        filter: Option<&str>,
+        programs: &Programs,
+        output: &mut Output,
+    ) -> Result<Counts> {
+        match self {
+            Self::Format => check(&mut cargo(&["fmt", "--all", "--check"]), output),
+            Self::Lints => lints(output),
+            Self::Docs => check(
+                // Private items too: their links are for contributors.
+                cargo(&["doc", "--locked", "--workspace", "--no-deps"])
+                    .arg("--document-private-items")
+                    .env(
+                        "RUSTDOCFLAGS",
+                        "-D warnings -A rustdoc::private-intra-doc-links",
+                    ),
+                output,
+            ),
+            Self::Unit => {
+                let mut counts = tests(rust_tests().args(filter), output)?;
+                counts += tests(harness_tests().args(filter), output)?;
+                Ok(counts)
+            }
+            Self::Guest => {
+                let command = rust_tests();
+                tests(&mut ignored(command, GUEST_SUITE, filter, programs), output)
+            }
+            Self::Store => {
+                let command = rust_tests();
+                tests(&mut ignored(command, STORE_SUITE, filter, programs), output)
+            }
+            Self::Js => tests(&mut js::test_command(filter)?, output),
+            Self::E2e(suite) => {
+                let mut command = ignored(harness_tests(), suite, filter, programs);
+                tests(command.arg(test_threads(suite)), output)
+            }
+        }
+    }
+}
+
+/// What is built before tests run, with the variables that name it to them.
+#[derive(Debug, Default)]
+pub(crate) struct Programs(Vec<(&'static str, PathBuf)>);
+
+impl Programs {
+    /// Installs and builds what these sections need, all before the first test runs: tests that wait
+    /// for a compiler in the middle of a run fail by their time limits.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be installed or does not compile.
+    pub(crate) fn prepare(sections: &[Section]) -> Result<Self> {
+        for section in sections {
+            section.install()?;
+        }
+        let mut programs = Vec::new();
+        let has = |wanted: fn(&Section) -> bool| sections.iter().any(wanted);
+        if has(|section| matches!(section, Section::Unit)) {
+            // Among them the outpost, which its own tests run.
+            built::run(rust_tests().arg("--no-run"))?;
+            programs.push((built::OUTPOST, built::outpost_path()));
+        } else if has(|section| matches!(section, Section::E2e(_))) {
+            programs.push((built::OUTPOST, built::outpost()?));
+        }
+        if has(|section| matches!(section, Section::Unit | Section::E2e(_))) {
+            built::run(harness_tests().arg("--no-run"))?;
+        }
+        if has(|section| matches!(section, Section::Guest | Section::E2e(_))) {
+            programs.push((built::PLUGIN, built::plugin()?));
+        }
+        if sections.iter().any(|section| section.needs_session_js()) {
+            programs.push((built::SESSION_JS, built::session_js()?));
+        }
+        Ok(Self(programs))
+    }
+}
+
+fn lints(output: &mut Output) -> Result<Counts> {
+    let mut counts = check(&mut clippy(&["--workspace", "--all-targets"]), output)?;
+    // Clippy belongs to one compiler; Debian's has none for the plugin's target.
+    if WasmToolchain::ANY.ensure()? == Source::Rustup {
+        let plugin = ["--package", "gatepost-plugin", "--target", TARGET];
+        counts += check(&mut clippy(&plugin), output)?;
+    } else {
+        output.line(&format!("no clippy for {TARGET} on this machine: left out"));
+    }
+    Ok(counts)
+}
+
+fn clippy(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["clippy", "--locked"]);
+    command.args(arguments).args(["--", "--deny", "warnings"]);
+    command
+}
+
+/// Tests of everything but the harness.
+///
+/// Two commands, since cargo compiles dependencies with the features that the selected packages need
+/// together: the harness's HTTP client has no TLS, which would take each client of a test time.
+/// Always these two, since any other selection would compile dependencies once more.
+fn rust_tests() -> Command {
+    let mut command = cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
+    command.args(["--exclude", HARNESS]);
+    command
+}
+
+/// Tests of the harness, the end-to-end tests among them.
+fn harness_tests() -> Command {
+    cargo(&["test", "--locked", "--no-fail-fast", "--package", HARNESS])
+}
+
+/// The tests of one test program that are ignored by default, because they need more than Rust.
+fn ignored(mut tests: Command, suite: &str, filter: Option<&str>, programs: &Programs) -> Command {
+    tests.args(["--test", suite]).args(filter);
+    tests.args(["--", "--ignored"]);
+    tests.envs(programs.0.iter().map(|(name, path)| (name, path)));
+    tests
+}
+
+/// How many tests of a suite run at once, on a machine with two cores.
+///
+/// Most wait more than they work: for a program to start, for a window to end. The numbers are such
+/// that suites which run side by side end at about the same time.
+fn test_threads(suite: &str) -> String {
+    let threads = match suite {
+        "attacks" | "deployments" => 4,
+        "sessions" => 3,
+        _ => 2,
+    };
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    format!("--test-threads={}", threads * cores.div_ceil(2))
+}
+
+/// A check counts as one test.
+fn check(command: &mut Command, output: &mut Output) -> Result<Counts> {
+    let status = output.run(command, |_| {})?;
+    Ok(if status.success() {
+        Counts::success()
+    } else {
+        Counts::failure()
+    })
+}
+
+/// Runs tests and adds up their results.
+fn tests(command: &mut Command, output: &mut Output) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let status = output.run(command, |line| {
+        counts += Counts::of_line(line).unwrap_or_default();
+    })?;
+    // A test that does not compile, or a test program that crashes, has no result line.
+    if !status.success() && counts.failed == 0 {
+        counts += Counts::failure();
+    }
+    Ok(counts)
+}
