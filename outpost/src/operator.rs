@@ -170,7 +170,11 @@ impl Outpost {
             }
             Question::RevokeEveryone => SessionSelector::All,
         };
-        let ended = self.endings.end(&which, &deployment.times).await?;
+        let ended = self
+            .sessions
+            .revoker()
+            .revoke(&which, &deployment.times)
+            .await?;
         let (issuer, subject) = match &which {
             SessionSelector::Subject { issuer, subject } => {
                 (issuer.as_str(), Some(subject.as_str()))

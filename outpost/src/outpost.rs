@@ -19,7 +19,7 @@ use crate::pages::Pages;
 use crate::provider_client::ProviderClient;
 use crate::rate_limit::Limits;
 use crate::session_times::SessionTimes;
-use crate::sessions::{Endings, Renewals};
+use crate::sessions::{Revoker, Sessions};
 use crate::store_observer::StoreObserver;
 use crate::traefik;
 use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
@@ -200,10 +200,8 @@ pub struct Outpost {
     deployment: ArcSwap<Deployment>,
     /// Where sessions are kept.
     pub store: Arc<dyn Store>,
-    /// Ends sessions before their time.
-    pub endings: Arc<Endings>,
-    /// Asks providers about sessions.
-    pub(crate) renewals: Arc<Renewals>,
+    /// Issues, finds, renews and revokes sessions.
+    pub sessions: Sessions,
     /// Counts invalid credentials of machine clients.
     pub(crate) failed_attempts: FailedAttempts,
     /// Tells the time.
@@ -240,8 +238,7 @@ impl Outpost {
             Arc::new(InstrumentedStore::new(store, StoreObserver::default()));
         Ok(Arc::new(Self {
             deployment,
-            endings: Arc::new(Endings::new(Arc::clone(&store), clock.clone())),
-            renewals: Arc::new(Renewals::new(unique_name()?)),
+            sessions: Sessions::new(Arc::clone(&store), unique_name()?, clock.clone()),
             failed_attempts: FailedAttempts::default(),
             store,
             clock,
@@ -273,7 +270,8 @@ impl Outpost {
     pub fn start(self: &Arc<Self>) {
         self.keep_providers_discovered(None);
         let outpost = Arc::downgrade(self);
-        tokio::spawn(Endings::follow(Arc::downgrade(&self.endings), move || {
+        let revoker = Arc::downgrade(self.sessions.revoker());
+        tokio::spawn(Revoker::follow(revoker, move || {
             outpost.upgrade()?.deployment().revoked_file.clone()
         }));
         let outpost = Arc::downgrade(self);

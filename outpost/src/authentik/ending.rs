@@ -86,7 +86,11 @@ async fn end(outpost: &Outpost, session: &str) -> Result<usize, StoreUnavailable
             issuer: provider.settings().issuer.to_string(),
             session: session.to_owned(),
         };
-        ended += outpost.endings.end(&which, &deployment.times).await?;
+        ended += outpost
+            .sessions
+            .revoker()
+            .revoke(&which, &deployment.times)
+            .await?;
     }
     Ok(ended)
 }

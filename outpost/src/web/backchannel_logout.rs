@@ -62,8 +62,9 @@ impl Site<'_> {
         let times = &self.deployment.times;
         let ended = self
             .outpost
-            .endings
-            .end(&selection(&logout)?, times)
+            .sessions
+            .revoker()
+            .revoke(&selection(&logout)?, times)
             .await?;
         // Noted only now: had the sessions not been ended, the provider must be able to try again.
         store.use_once(&once, now, logout.remember_until).await?;

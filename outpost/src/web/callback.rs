@@ -14,7 +14,7 @@ use super::{Failure, Site, choice};
 use crate::application::Application;
 use crate::flow::{FlowCookies, PendingSignIn};
 use crate::return_to::ReturnTo;
-use crate::sessions::{Issued, Kept, MintError};
+use crate::sessions::{IssueError, Issued};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{Provider, SignInError};
@@ -99,7 +99,7 @@ impl Site<'_> {
             return_to,
             silent,
         } = pending;
-        let begun = self.outpost.endings.mark();
+        let begun = self.outpost.sessions.revoker().mark();
         let signed_in = provider
             .finish(
                 AuthorizationCode::new(code),
@@ -117,11 +117,18 @@ impl Site<'_> {
         let identity = signed_in.identity.clone();
         let issued = self
             .outpost
-            .open_session(self.deployment, application, signed_in, &candidates, begun)
+            .sessions
+            .issue(
+                &self.deployment.times,
+                application,
+                signed_in,
+                &candidates,
+                begun,
+            )
             .await
             .map_err(|error| match error {
-                MintError::Ended => Failure::NoFlow,
-                error => Failure::Mint(error),
+                IssueError::Revoked => Failure::NoFlow,
+                error => Failure::Issue(error),
             })?;
         Ok(match issued {
             Issued::Cookie(minted) => {
@@ -151,15 +158,16 @@ impl Site<'_> {
         application: &Application,
         candidates: &Candidates<'_>,
     ) -> Result<bool, Failure> {
-        let Ok(cookie) = self.outpost.session_cookie(application, candidates) else {
+        let Ok(cookie) = self.outpost.sessions.authenticate(application, candidates) else {
             return Ok(false);
         };
         let kept = self
             .outpost
-            .kept_session(self.deployment, application, &cookie);
+            .sessions
+            .find(&self.deployment.times, application, &cookie);
         match kept.await {
-            Ok(Kept::Live(_)) => Ok(true),
-            Ok(Kept::Gone) => Ok(false),
+            Ok(Some(_)) => Ok(true),
+            Ok(None) => Ok(false),
             Err(error) => Err(Failure::Store(error)),
         }
     }
@@ -174,14 +182,15 @@ impl Site<'_> {
         return_to: ReturnTo,
     ) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
-        let Ok(cookie) = self.outpost.session_cookie(application, &candidates) else {
+        let Ok(cookie) = self.outpost.sessions.authenticate(application, &candidates) else {
             return self.sign_in_anew(application, visit, return_to);
         };
         // In another tab, somebody may have signed in at another provider since.
         let is_its_own = cookie.claims_at_issue().iss == provider.settings().issuer.as_str();
         let kept = self
             .outpost
-            .kept_session(self.deployment, application, &cookie)
+            .sessions
+            .find(&self.deployment.times, application, &cookie)
             .await;
         match (failure, kept) {
             (_, Err(error)) => Failure::Store(error).into(),
@@ -192,15 +201,19 @@ impl Site<'_> {
             {
                 let times = &self.deployment.times;
                 let lifetime = application.lifetime(times);
-                let ending = self.outpost.endings.end_of_cookie(&cookie, lifetime, times);
+                let ending = self
+                    .outpost
+                    .sessions
+                    .revoker()
+                    .revoke_cookie(&cookie, lifetime, times);
                 match ending.await {
                     Ok(_) => self.sign_in_anew(application, visit, return_to),
                     Err(error) => Failure::Store(error).into(),
                 }
             }
-            (_, Ok(Kept::Gone)) => self.sign_in_anew(application, visit, return_to),
+            (_, Ok(None)) => self.sign_in_anew(application, visit, return_to),
             // The provider's trouble says nothing of the session.
-            (failure, Ok(Kept::Live(record))) => {
+            (failure, Ok(Some(record))) => {
                 tracing::warn!(%failure, "a session could not be renewed and goes on unasked");
                 match self.reissue(application, visit, &record, &return_to).await {
                     Some(answer) => answer,
@@ -234,7 +247,8 @@ impl Site<'_> {
         let now = self.outpost.clock.now();
         let signed_in = self
             .outpost
-            .session_cookie(application, &candidates)
+            .sessions
+            .authenticate(application, &candidates)
             .is_ok_and(|cookie| {
                 cookie
                     .current(now, gatepost_session::CLOCK_SKEW_SECONDS)

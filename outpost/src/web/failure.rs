@@ -11,7 +11,7 @@ use crate::machine_clients::CheckError;
 use crate::origin::HostPort;
 use crate::pages::FailureCode;
 use crate::rate_limit::TooMany;
-use crate::sessions::MintError;
+use crate::sessions::IssueError;
 use gatepost_oidc::{LogoutTokenError, SignInError};
 use gatepost_store::StoreUnavailable;
 
@@ -96,7 +96,7 @@ pub enum Failure {
     SignIn(#[from] SignInError),
     /// A session could not be made.
     #[error(transparent)]
-    Mint(#[from] MintError),
+    Issue(#[from] IssueError),
     /// The client has to wait.
     #[error(transparent)]
     TooMany(#[from] TooMany),
@@ -180,14 +180,14 @@ impl Failure {
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
             | Self::Credentials(_)
             | Self::Store(_)
-            | Self::Mint(MintError::Store(_) | MintError::Provider(_)) => {
+            | Self::Issue(IssueError::Store(_) | IssueError::Provider(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::SignIn(
                 SignInError::CodeRefused | SignInError::Refused(_) | SignInError::ResponseIssuer,
             ) => StatusCode::BAD_REQUEST,
             Self::SignIn(_) => StatusCode::BAD_GATEWAY,
-            Self::Mint(_) | Self::FlowNotKept => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Issue(_) | Self::FlowNotKept => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -214,12 +214,12 @@ impl Failure {
             Self::ProviderRefused { .. } => FailureCode::ProviderRefused,
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
             | Self::Credentials(_)
-            | Self::Mint(MintError::Provider(_)) => FailureCode::ProviderUnavailable,
+            | Self::Issue(IssueError::Provider(_)) => FailureCode::ProviderUnavailable,
             Self::TooMany(_) => FailureCode::TooManyRequests,
             Self::LogoutToken(_) => FailureCode::InvalidRequest,
             Self::SignIn(_) => FailureCode::SignInFailed,
-            Self::Store(_) | Self::Mint(MintError::Store(_)) => FailureCode::StoreUnavailable,
-            Self::Mint(_) | Self::FlowNotKept => FailureCode::Internal,
+            Self::Store(_) | Self::Issue(IssueError::Store(_)) => FailureCode::StoreUnavailable,
+            Self::Issue(_) | Self::FlowNotKept => FailureCode::Internal,
             Self::Loop(LoopCause::NotKept) => FailureCode::RedirectLoopCookie,
             Self::Loop(LoopCause::Foreign(_)) => FailureCode::RedirectLoopKeys,
             Self::Loop(LoopCause::NotAccepted) => FailureCode::RedirectLoop,
@@ -259,7 +259,7 @@ impl Failure {
             | Self::OwnPathAsked
             | Self::SignIn(_)
             | Self::Credentials(_)
-            | Self::Mint(_)
+            | Self::Issue(_)
             | Self::Store(_)
             | Self::FlowNotKept
             | Self::Loop(_)

@@ -1,11 +1,9 @@
 //! `auth/*`: a proxy asks whether a request may pass.
 
-use std::sync::Arc;
-
 use gatepost_policy::{
     Decision, Deferral, Permit, Presentation, Request as _, Unauthenticated, asks_for_websocket,
 };
-use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, OpenError, WindowError};
+use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use super::endpoint::{Dialect, Endpoint, OwnEndpoint};
 use super::outcome::{Answer, Outcome, Pass};
@@ -15,19 +13,9 @@ use super::{Failure, Site};
 use crate::application::Application;
 use crate::compat;
 use crate::origin::HostPort;
-use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
-use crate::telemetry::metrics::Success;
+use crate::sessions::SessionLookup;
 use crate::telemetry::traces;
 use gatepost_store::SessionRecord;
-
-/// The session of a request, as far as it could be had.
-struct Found {
-    session: Result<Authentic, Unauthenticated>,
-    record: Option<Arc<SessionRecord>>,
-    cookies: Vec<String>,
-    /// Why more could not be had.
-    hindered: Option<MintError>,
-}
 
 impl Site<'_> {
     /// Answers a proxy, and says how the sender of the request it asks about is to be answered.
@@ -79,7 +67,7 @@ impl Site<'_> {
                 Some(Endpoint::Own(OwnEndpoint::Callback))
                     if dialect == Dialect::Nginx && application.authentik.is_some() =>
                 {
-                    self.refuse(application, host, visit)
+                    sign_in(application, host, visit).into()
                 }
                 _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
                 Some(Endpoint::Own(OwnEndpoint::Session)) | None => Failure::NotFound.into(),
@@ -95,8 +83,17 @@ impl Site<'_> {
         let answer = match skipped {
             Some(permit) => Outcome::Pass(Pass::new(&permit, application, visit, dialect)).into(),
             None => {
-                let found = self.find_session(application, visit).await;
-                self.decide(dialect, application, visit, found).await
+                let lookup = self
+                    .outpost
+                    .sessions
+                    .look_up(
+                        &self.deployment.times,
+                        application,
+                        &visit.session_candidates(&application.cookie.name),
+                        visit.presentation() == Presentation::PageLoad,
+                    )
+                    .await;
+                self.decide(dialect, application, host, visit, lookup).await
             }
         };
         if let Some(verdict) = answer.outcome.verdict() {
@@ -105,158 +102,60 @@ impl Site<'_> {
         answer
     }
 
-    /// Has the sender of a request sign in.
-    fn refuse(self, application: &Application, host: &HostPort, visit: &Visit<'_>) -> Answer {
-        Outcome::SignIn {
-            url: application.start_url(host, visit),
-            application: application.audience.to_string(),
-        }
-        .into()
-    }
-
-    /// The session that a request carries: as its cookie says where that is in force, renewed in
-    /// place where it is due and the store knows it.
-    async fn find_session(self, application: &Application, visit: &Visit<'_>) -> Found {
-        let candidates = visit.session_candidates(&application.cookie.name);
-        let nobody = |reason| Found {
-            session: Err(reason),
-            record: None,
-            cookies: Vec::new(),
-            hindered: None,
-        };
-        let cookie = match self.outpost.session_cookie(application, &candidates) {
-            Ok(cookie) => cookie,
-            Err(reason) => return nobody(reason),
-        };
-        let now = self.outpost.clock.now();
-        let (in_force, due) = match cookie.current(now, CLOCK_SKEW_SECONDS) {
-            Ok(current) => (true, current.renewal_due()),
-            Err(WindowError::Ended) => (false, true),
-            Err(reason @ WindowError::NotYet) => return nobody(Unauthenticated::Window(reason)),
-        };
-        let as_is = |cookie: Authentic, record, hindered| Found {
-            session: if in_force {
-                Ok(cookie)
-            } else {
-                Err(Unauthenticated::Window(WindowError::Ended))
-            },
-            record,
-            cookies: Vec::new(),
-            hindered,
-        };
-        let record = match self
-            .outpost
-            .kept_session(self.deployment, application, &cookie)
-            .await
-        {
-            Ok(Kept::Live(record)) => record,
-            Ok(Kept::Gone) => return nobody(Unauthenticated::Revoked),
-            // Whoever has a window in force never notices that the store is away.
-            Err(error) => {
-                return as_is(cookie, None, Some(MintError::Store(error)));
-            }
-        };
-        if !due {
-            return as_is(cookie, Some(record), None);
-        }
-        let confirmed =
-            self.outpost
-                .confirm(self.deployment, application, Arc::clone(&record), in_force);
-        let record = match confirmed.await {
-            Ok(Confirmation::Holds(record)) => record,
-            Ok(Confirmation::Over) => return nobody(Unauthenticated::Revoked),
-            // With the next request, when it is known.
-            Ok(Confirmation::Later) => return as_is(cookie, Some(record), None),
-            // A page goes by way of the provider; anything else cannot, and the next page will.
-            Ok(Confirmation::OnlyByBrowser) => {
-                if visit.presentation() == Presentation::PageLoad {
-                    return nobody(Unauthenticated::Window(WindowError::Ended));
-                }
-                record
-            }
-            Err(ConfirmError::Store(error)) => {
-                return as_is(cookie, None, Some(MintError::Store(error)));
-            }
-            Err(ConfirmError::Provider(error)) => {
-                return as_is(cookie, Some(record), Some(MintError::Provider(error)));
-            }
-        };
-        let renewed = self
-            .outpost
-            .renew_session(self.deployment, application, &record, &candidates)
-            .await;
-        application.counts.renewed(Success::from(&renewed));
-        match renewed {
-            Ok(Issued::Cookie(minted)) => Found {
-                session: Ok(minted.session),
-                record: Some(record),
-                cookies: minted.cookies,
-                hindered: None,
-            },
-            // Over, and decided upon once more: refused, or as nobody where anyone may pass.
-            Ok(Issued::Refused(claims)) => Found {
-                session: application
-                    .signer
-                    .vouch_for(&claims)
-                    .map_err(|_| Unauthenticated::Invalid(OpenError::Claims)),
-                record: None,
-                cookies: application.cookie.remove(),
-                hindered: None,
-            },
-            Err(MintError::Ended) => nobody(Unauthenticated::Revoked),
-            Err(error) => as_is(cookie, Some(record), Some(error)),
-        }
-    }
-
+    /// Decides on a request with the session that it has.
     async fn decide(
         self,
         dialect: Dialect,
         application: &Application,
+        host: &HostPort,
         visit: &Visit<'_>,
-        found: Found,
+        lookup: SessionLookup,
     ) -> Answer {
-        let now = self.outpost.clock.now();
-        let session = match &found.session {
-            Ok(cookie) => cookie
-                .current(now, CLOCK_SKEW_SECONDS)
-                .map_err(Unauthenticated::Window),
-            Err(reason) => Err(*reason),
-        };
-        let outcome = match application.policy.decide_with_extra_rule(
-            visit,
-            session,
-            visit.extra_rule(),
-        ) {
-            Decision::Allow(permit) | Decision::Renew(permit) => {
-                let record = found.record.as_deref();
-                Outcome::Pass(pass(&permit, application, visit, dialect, record))
-            }
-            Decision::SignIn(reason) => match (found.hindered, visit.host()) {
-                // Signing in would not help while the store is away.
-                (Some(error), _) => Outcome::Failed(Failure::Mint(error)),
-                (None, Some(host)) => {
-                    tracing::debug!(application = %application.audience, %reason, "not signed in");
-                    Outcome::SignIn {
-                        url: application.start_url(host, visit),
-                        application: application.audience.to_string(),
-                    }
-                }
-                (None, None) => Outcome::Failed(Failure::UnknownHost { host: None }),
-            },
-            Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
-            Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
-            Decision::Defer(Deferral::Authorization) => {
+        let decided = self.decide_on_cookie(dialect, application, visit, &lookup);
+        let (record, cookies, cause) = lookup.into_parts();
+        let outcome = match (decided, record, cause) {
+            (Ok(outcome), ..) => outcome,
+            (Err(Undecided::Credentials), ..) => {
                 Box::pin(self.decide_on_credentials(dialect, application, visit)).await
             }
-            Decision::Defer(Deferral::MoreGroups) => match (found.record, found.hindered) {
-                (Some(record), _) => {
-                    self.decide_on_all_groups(dialect, application, visit, &record)
-                }
-                (None, Some(error)) => Outcome::Failed(Failure::Mint(error)),
-                (None, None) => Outcome::Failed(Failure::Undecidable),
-            },
+            (Err(Undecided::MoreGroups), Some(record), _) => {
+                self.decide_on_all_groups(dialect, application, visit, &record)
+            }
+            // Signing in would not help while the store is unreachable.
+            (Err(_), _, Some(cause)) => Outcome::Failed(Failure::Issue(cause)),
+            (Err(Undecided::MoreGroups), None, None) => Outcome::Failed(Failure::Undecidable),
+            (Err(Undecided::NotSignedIn(reason)), _, None) => {
+                tracing::debug!(application = %application.audience, %reason, "not signed in");
+                sign_in(application, host, visit)
+            }
         };
-        outcome.with_cookies(found.cookies)
+        outcome.with_cookies(cookies)
+    }
+
+    /// Decides as far as the session's cookie tells.
+    fn decide_on_cookie(
+        self,
+        dialect: Dialect,
+        application: &Application,
+        visit: &Visit<'_>,
+        lookup: &SessionLookup,
+    ) -> Result<Outcome, Undecided> {
+        let session = lookup.session(self.outpost.clock.now());
+        let decision =
+            application
+                .policy
+                .decide_with_extra_rule(visit, session, visit.extra_rule());
+        Ok(match decision {
+            Decision::Allow(permit) | Decision::Renew(permit) => {
+                let record = lookup.record().map(|record| &**record);
+                Outcome::Pass(pass(&permit, application, visit, dialect, record))
+            }
+            Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
+            Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
+            Decision::SignIn(reason) => return Err(Undecided::NotSignedIn(reason)),
+            Decision::Defer(Deferral::Authorization) => return Err(Undecided::Credentials),
+            Decision::Defer(Deferral::MoreGroups) => return Err(Undecided::MoreGroups),
+        })
     }
 
     /// Decides on the groups that the cookie had no room for.
@@ -267,9 +166,12 @@ impl Site<'_> {
         visit: &Visit<'_>,
         record: &SessionRecord,
     ) -> Outcome {
-        let whole =
-            self.outpost
-                .whole_session(self.deployment, application, record, visit.extra_rule());
+        let whole = self.outpost.sessions.with_all_groups(
+            &self.deployment.times,
+            application,
+            record,
+            visit.extra_rule(),
+        );
         let Ok(whole) = whole else {
             return Outcome::Failed(Failure::Undecidable);
         };
@@ -287,6 +189,24 @@ impl Site<'_> {
             Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
             Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
         }
+    }
+}
+
+/// Why a session's cookie does not decide a request.
+enum Undecided {
+    /// There is no session.
+    NotSignedIn(Unauthenticated),
+    /// The credentials in `Authorization` decide.
+    Credentials,
+    /// The cookie had no room for all groups.
+    MoreGroups,
+}
+
+/// Has the user sign in who sent a request to `host`.
+fn sign_in(application: &Application, host: &HostPort, visit: &Visit<'_>) -> Outcome {
+    Outcome::SignIn {
+        url: application.start_url(host, visit),
+        application: application.audience.to_string(),
     }
 }
 

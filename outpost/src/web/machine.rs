@@ -37,7 +37,7 @@ impl Site<'_> {
         };
         let context = Context {
             failed_attempts: &self.outpost.failed_attempts,
-            revocations: self.outpost.endings.revocations(),
+            revocations: self.outpost.sessions.revoker().revocations(),
             clock: &self.outpost.clock,
             application,
             times: &self.deployment.times,

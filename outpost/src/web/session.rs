@@ -9,22 +9,22 @@ use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
 use crate::pages::SessionView;
-use crate::sessions::Kept;
 
 impl Site<'_> {
     pub(super) async fn session(self, application: &Arc<Application>, visit: &Visit<'_>) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
         let now = self.outpost.clock.now();
-        let cookie = match self.outpost.session_cookie(application, &candidates) {
+        let cookie = match self.outpost.sessions.authenticate(application, &candidates) {
             Ok(cookie) if cookie.current(now, CLOCK_SKEW_SECONDS).is_ok() => cookie,
             Ok(_) | Err(_) => return self.sign_in_to_see(application),
         };
         match self
             .outpost
-            .kept_session(self.deployment, application, &cookie)
+            .sessions
+            .find(&self.deployment.times, application, &cookie)
             .await
         {
-            Ok(Kept::Live(record)) => {
+            Ok(Some(record)) => {
                 let claims: &Claims = cookie.claims_at_issue();
                 let identity = record.identity.clone();
                 Outcome::Session(Box::new(SessionView {
@@ -47,7 +47,7 @@ impl Site<'_> {
                 }))
                 .into()
             }
-            Ok(Kept::Gone) => self.sign_in_to_see(application),
+            Ok(None) => self.sign_in_to_see(application),
             Err(error) => Failure::Store(error).into(),
         }
     }

@@ -24,7 +24,7 @@ impl Site<'_> {
         }
         let candidates = visit.session_candidates(&application.cookie.name);
         // A cookie whose window has ended still says which session is meant.
-        let at_provider = match self.outpost.session_cookie(application, &candidates) {
+        let at_provider = match self.outpost.sessions.authenticate(application, &candidates) {
             // Nobody is signed in here who could be at the provider: whom the application's rule has
             // refused, and who wants to come as someone else.
             Err(_) => {
@@ -89,8 +89,8 @@ impl Site<'_> {
         let record = self.outpost.store.find(cookie.session_id()).await;
         let times = &self.deployment.times;
         let lifetime = application.lifetime(times);
-        let endings = &self.outpost.endings;
-        endings.end_of_cookie(cookie, lifetime, times).await?;
+        let revoker = self.outpost.sessions.revoker();
+        revoker.revoke_cookie(cookie, lifetime, times).await?;
         Ok(record.ok().flatten())
     }
 }

@@ -17,7 +17,7 @@ use crate::compat::{self, Signature};
 use crate::flow::{FlowCookies, PendingSignIn};
 use crate::origin::Mode;
 use crate::return_to::ReturnTo;
-use crate::sessions::{ConfirmError, Confirmation, Issued, Kept, MintError};
+use crate::sessions::{IssueError, Issued, Revalidation, RevalidationError};
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{Provider, SignInError, Unavailable};
 use gatepost_store::SessionRecord;
@@ -32,11 +32,11 @@ enum Renewed<'a> {
     Nobody,
 }
 
-impl From<ConfirmError> for Failure {
-    fn from(error: ConfirmError) -> Self {
+impl From<RevalidationError> for Failure {
+    fn from(error: RevalidationError) -> Self {
         match error {
-            ConfirmError::Store(error) => Self::Store(error),
-            ConfirmError::Provider(error) => Self::SignIn(error),
+            RevalidationError::Store(error) => Self::Store(error),
+            RevalidationError::Provider(error) => Self::SignIn(error),
         }
     }
 }
@@ -107,7 +107,8 @@ impl Site<'_> {
         let now = self.outpost.clock.now();
         LoopCause::of(
             self.outpost
-                .session_cookie(application, &candidates)
+                .sessions
+                .authenticate(application, &candidates)
                 .and_then(|cookie| match cookie.current(now, CLOCK_SKEW_SECONDS) {
                     Ok(_) => Ok(()),
                     Err(reason) => Err(Unauthenticated::Window(reason)),
@@ -151,40 +152,46 @@ impl Site<'_> {
         return_to: &ReturnTo,
     ) -> Renewed<'a> {
         let candidates = visit.session_candidates(&application.cookie.name);
-        let Ok(cookie) = self.outpost.session_cookie(application, &candidates) else {
+        let Ok(cookie) = self.outpost.sessions.authenticate(application, &candidates) else {
             return Renewed::Nobody;
         };
         let hindered =
             |failure| Renewed::Done(self.hindered(application, visit, return_to, failure));
         let kept = self
             .outpost
-            .kept_session(self.deployment, application, &cookie)
+            .sessions
+            .find(&self.deployment.times, application, &cookie)
             .await;
         let record = match kept {
-            Ok(Kept::Live(record)) => record,
-            Ok(Kept::Gone) => return Renewed::Nobody,
+            Ok(Some(record)) => record,
+            Ok(None) => return Renewed::Nobody,
             // Signing in anew would not help: that session could not be kept either.
             Err(error) => return hindered(Failure::Store(error)),
         };
         let now = self.outpost.clock.now();
         let in_force = cookie.current(now, CLOCK_SKEW_SECONDS).is_ok();
-        let confirmed =
-            self.outpost
-                .confirm(self.deployment, application, Arc::clone(&record), in_force);
+        let confirmed = self.outpost.sessions.revalidate(
+            &self.deployment.times,
+            application,
+            Arc::clone(&record),
+            in_force,
+        );
         let record = match confirmed.await {
-            Ok(Confirmation::Holds(record)) => record,
-            Ok(Confirmation::Over) => return Renewed::Nobody,
-            Ok(Confirmation::Later) => {
+            Ok(Revalidation::Valid(record)) => record,
+            Ok(Revalidation::Ended) => return Renewed::Nobody,
+            Ok(Revalidation::Pending) => {
                 return hindered(SignInError::from(Unavailable).into());
             }
-            Ok(Confirmation::OnlyByBrowser) => {
+            Ok(Revalidation::NeedsBrowser) => {
                 let issuer = &record.identity.issuer;
                 let Some(provider) = application.providers.of_issuer(issuer) else {
                     return Renewed::Nobody;
                 };
-                let asking = self
-                    .outpost
-                    .browser_can_ask(self.deployment, provider, &record);
+                let asking = self.outpost.sessions.browser_can_ask(
+                    &self.deployment.times,
+                    provider,
+                    &record,
+                );
                 match asking.await {
                     Ok(true) => return Renewed::AtProvider(provider),
                     Ok(false) => record,
@@ -211,7 +218,8 @@ impl Site<'_> {
         let candidates = visit.session_candidates(&application.cookie.name);
         let renewed = self
             .outpost
-            .renew_session(self.deployment, application, record, &candidates)
+            .sessions
+            .renew(&self.deployment.times, application, record, &candidates)
             .await;
         application.counts.renewed(Success::from(&renewed));
         Some(match renewed {
@@ -223,8 +231,8 @@ impl Site<'_> {
                 .with_cookies(minted.cookies)
             }
             Ok(Issued::Refused(claims)) => Outcome::turned_away(application, &claims),
-            Err(MintError::Ended) => return None,
-            Err(error) => self.hindered(application, visit, return_to, Failure::Mint(error)),
+            Err(IssueError::Revoked) => return None,
+            Err(error) => self.hindered(application, visit, return_to, Failure::Issue(error)),
         })
     }
 
@@ -240,11 +248,17 @@ impl Site<'_> {
         let candidates = visit.session_candidates(&application.cookie.name);
         let postponed = self
             .outpost
-            .session_cookie(application, &candidates)
+            .sessions
+            .authenticate(application, &candidates)
             .ok()
             .and_then(|cookie| {
                 let outpost = self.outpost;
-                outpost.postpone_renewal(self.deployment, application, &cookie, &candidates)
+                outpost.sessions.postpone_renewal(
+                    &self.deployment.times,
+                    application,
+                    &cookie,
+                    &candidates,
+                )
             });
         match postponed {
             Some(cookies) => {

@@ -35,7 +35,7 @@ fn claims_of(browser: &Browser<'_>) -> Claims {
 fn plugins_refuse(world: &World, claims: &Claims) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("revoked");
-    let revocations = world.outpost.endings.revocations();
+    let revocations = world.outpost.sessions.revoker().revocations();
     let written = revocations.write_if_changed(&path);
     assert!(written.expect("written"));
     let file = std::fs::read(&path).expect("the file");
@@ -68,7 +68,7 @@ async fn signing_out_of_a_session_that_the_store_has_lost_revokes_it() {
     assert!(plugins_refuse(&world, &cookie));
     // Asked for again and again, it is one entry.
     browser.load(SIGN_OUT).await;
-    assert_eq!(world.outpost.endings.revocations().len(), 1);
+    assert_eq!(world.outpost.sessions.revoker().revocations().len(), 1);
 }
 
 /// Row B1: whether the store did what it gave no answer to, nobody knows.
@@ -117,7 +117,7 @@ async fn a_repeated_logout_token_repairs_what_was_half_done() {
     world.store.loses_answers.store(false, Ordering::Relaxed);
     log_out(&world, &header(), &token).await.expect(200);
     let told = world.outpost.store.revocations(now()).await.expect("asked");
-    world.outpost.endings.revocations().add(told);
+    world.outpost.sessions.revoker().revocations().add(told);
     assert!(plugins_refuse(&world, &cookie));
 }
 
@@ -244,7 +244,12 @@ async fn an_id_that_nobody_has_ends_nothing_else() {
     browser.sign_in(START).await.expect(302);
     let other = gatepost_store::SessionSelector::Id(SessionId::from_random([7; 24]));
     let times = world.outpost.deployment().times;
-    let ended = world.outpost.endings.end(&other, &times).await;
+    let ended = world
+        .outpost
+        .sessions
+        .revoker()
+        .revoke(&other, &times)
+        .await;
     assert_eq!(ended.expect("ended"), 0);
     browser.fetch(SESSION).await.expect(200);
 }

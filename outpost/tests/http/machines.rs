@@ -543,13 +543,14 @@ async fn whoever_is_signed_out_everywhere_has_no_token_either() {
     let times = world.outpost.deployment().times;
     world
         .outpost
-        .endings
-        .end(&which, &times)
+        .sessions
+        .revoker()
+        .revoke(&which, &times)
         .await
         .expect("ended");
     bring(&world, &token).await.expect(401);
     // Also when every window of a session that was open then has ended.
-    let revocations = world.outpost.endings.revocations();
+    let revocations = world.outpost.sessions.revoker().revocations();
     let now = world.outpost.clock.now();
     revocations.remove_expired(now.plus_seconds(times.window + 3_600));
     world.wait(60);

@@ -129,7 +129,7 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
             gate.reached().await;
             let mut token = claims(&world, "1");
             let times = world.outpost.deployment().times;
-            let endings = &world.outpost.endings;
+            let revoker = world.outpost.sessions.revoker();
             match case {
                 "sid" => {
                     token.as_object_mut().expect("claims").remove("sub");
@@ -137,9 +137,9 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
                     log_out(&world, &header(), &token).await.expect(200);
                 }
                 "sub" => drop(log_out(&world, &header(), &token).await.expect(200)),
-                "subject" => drop(endings.end(&revoke("alice-id"), &times).await),
-                "everyone" => drop(endings.end(&SessionSelector::All, &times).await),
-                _ => drop(endings.end(&revoke("bob-id"), &times).await),
+                "subject" => drop(revoker.revoke(&revoke("alice-id"), &times).await),
+                "everyone" => drop(revoker.revoke(&SessionSelector::All, &times).await),
+                _ => drop(revoker.revoke(&revoke("bob-id"), &times).await),
             }
             gate.open();
         };

@@ -1,8 +1,8 @@
-//! What has been ended lately, for sign-ins that were under way meanwhile.
+//! Remembers recent revocations, for sign-ins that are under way meanwhile.
 //!
-//! A session that is ended is looked for in the store. One that is about to be put there, while the
+//! A revocation looks for its sessions in the store. One that is about to be put there, while the
 //! provider still exchanges its code, is not found: so each sign-in marks where it begins in the
-//! order of endings, and looks at those that came since when its session is in the store.
+//! order of revocations, and looks at the later ones when its session is in the store.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,20 +11,20 @@ use gatepost_session::NumericDate;
 
 use gatepost_store::{SessionRecord, SessionSelector};
 
-/// How long an ending is remembered, in seconds: longer than the exchange of a code may take.
+/// How long a revocation is remembered, in seconds: longer than the exchange of a code may take.
 const REMEMBERED: u64 = 600;
 
-/// The most endings that are remembered. Beyond it, a sign-in that began before the first of those
-/// that are left is refused, since what ended meanwhile is not known.
+/// The most revocations that are remembered. Beyond it, a sign-in that began before the first of
+/// those that are left is refused, since what was revoked meanwhile is not known.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// A place in the order of endings.
+/// A place in the order of revocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u64);
 
-/// What has been ended lately.
+/// The recent revocations.
 #[derive(Debug, Default)]
-pub(super) struct RecentEndings(Mutex<Recent>);
+pub(super) struct RecentRevocations(Mutex<Recent>);
 
 #[derive(Debug, Default)]
 struct Recent {
@@ -34,13 +34,13 @@ struct Recent {
     all: VecDeque<(u64, NumericDate, SessionSelector)>,
 }
 
-impl RecentEndings {
-    /// Marks the present in the order of endings.
+impl RecentRevocations {
+    /// Marks the present in the order of revocations.
     pub(super) fn mark(&self) -> Mark {
         Mark(self.recent().next)
     }
 
-    /// Remembers an ending. One session that is named by its own id concerns no sign-in.
+    /// Remembers a revocation. One session that is named by its own id concerns no sign-in.
     pub(super) fn remember(&self, which: &SessionSelector, now: NumericDate) {
         if matches!(which, SessionSelector::Id(_)) {
             return;
@@ -60,7 +60,7 @@ impl RecentEndings {
         recent.all.push_back((number, now, which.clone()));
     }
 
-    /// Whether an ending since `mark` concerns this session.
+    /// Whether a revocation since `mark` concerns this session.
     pub(super) fn concern(&self, record: &SessionRecord, mark: Mark) -> bool {
         let recent = self.recent();
         let since = recent.all.iter().filter(|(number, ..)| mark.0 <= *number);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ending_concerns_what_began_before_it() {
+    fn a_revocation_concerns_what_began_before_it() {
         let issuer = || "https://id.example.com".to_owned();
         let subject = |subject: &str| SessionSelector::Subject {
             issuer: issuer(),
@@ -131,7 +131,7 @@ mod tests {
             (session("p2"), false),
             (SessionSelector::All, true),
         ] {
-            let recent = RecentEndings::default();
+            let recent = RecentRevocations::default();
             let before = recent.mark();
             recent.remember(&which, record().created);
             assert_eq!(recent.concern(&record(), before), expected, "{which:?}");
@@ -140,8 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_for_lack_of_room_refuses_and_what_is_old_does_not() {
-        let recent = RecentEndings::default();
+    fn a_sign_in_is_refused_where_revocations_were_dropped_for_lack_of_room_but_not_for_their_age()
+    {
+        let recent = RecentRevocations::default();
         let other = SessionSelector::Subject {
             issuer: "https://id.example.com".into(),
             subject: "bob".into(),
@@ -153,7 +154,7 @@ mod tests {
         assert!(recent.concern(&record(), early));
         assert!(!recent.concern(&record(), recent.mark()));
 
-        let recent = RecentEndings::default();
+        let recent = RecentRevocations::default();
         let mark = recent.mark();
         recent.remember(&SessionSelector::All, record().created);
         recent.remember(&other, record().created.plus_seconds(REMEMBERED + 1));

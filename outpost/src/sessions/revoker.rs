@@ -1,4 +1,4 @@
-//! Ending sessions, and letting everyone know.
+//! Revokes sessions, and tells other replicas and proxies.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatepost_session::{Authentic, Claims, NumericDate};
 use tokio::sync::Notify;
 
-use super::meanwhile::{Mark, RecentEndings};
+use super::recent_revocations::{Mark, RecentRevocations};
 use crate::session_times::SessionTimes;
 use gatepost_base::Clock;
 use gatepost_store::{
@@ -23,62 +23,62 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// change of it.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
 
-/// The most endings that are kept for a store that is away.
-const MAX_OWED: usize = 10_000;
+/// The most revoker that are kept for a store that is away.
+const MAX_PENDING: usize = 10_000;
 
-/// Ends sessions before their time.
+/// Revokes sessions: ends them before their time.
 #[derive(Debug)]
-pub struct Endings {
+pub struct Revoker {
     store: Arc<dyn Store>,
     clock: Clock,
     revocations: RevocationList,
-    recent: RecentEndings,
-    /// What could not be done, the store being away.
-    owed: Mutex<VecDeque<EndRequest>>,
+    recent: RecentRevocations,
+    /// What could not be done while the store was unreachable.
+    pending: Mutex<VecDeque<EndRequest>>,
     changed: Notify,
 }
 
-impl Endings {
-    /// Ends the sessions of this store.
+impl Revoker {
+    /// Returns what revokes the sessions of this store.
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
         Self {
             store,
             clock,
             revocations: RevocationList::default(),
-            recent: RecentEndings::default(),
-            owed: Mutex::default(),
+            recent: RecentRevocations::default(),
+            pending: Mutex::default(),
             changed: Notify::new(),
         }
     }
 
-    /// What has been ended and may still be believed in.
+    /// Returns what has been revoked and whose cookies may still be in their window.
     pub fn revocations(&self) -> &RevocationList {
         &self.revocations
     }
 
-    /// Marks where a sign-in begins in the order of endings: see [`Self::concern`].
+    /// Marks where a sign-in begins in the order of revoker: see [`Self::concern`].
     pub fn mark(&self) -> Mark {
         self.recent.mark()
     }
 
-    /// Whether a session that has just been put into the store was ended since its sign-in began.
+    /// Whether a session that has just been put into the store was revoked since its sign-in began.
     ///
-    /// An ending is remembered before the store is asked to carry it out. So it is seen here, or it
-    /// finds the session there.
+    /// A revocation is remembered before the store is asked to carry it out. So it is seen here, or
+    /// it finds the session there.
     pub fn concern(&self, record: &SessionRecord, begun: Mark) -> bool {
         self.recent.concern(record, begun)
     }
 
-    /// Ends sessions, and says how many there were.
+    /// Revokes sessions, and returns how many there were.
     ///
-    /// A person's sessions, or everyone's, are ended as of now also where the store does not know
-    /// them: what was signed before is refused. So is the one session whose id is named.
+    /// A subject's sessions, or all sessions, are revoked as of now also where the store does not
+    /// know them: what was signed before is refused. So is the one session whose id is named.
     ///
     /// # Errors
     ///
     /// [`StoreUnavailable`]; then this replica refuses what can be said without the store, and does
     /// the rest when the store is back.
-    pub async fn end(
+    pub async fn revoke(
         self: &Arc<Self>,
         which: &SessionSelector,
         times: &SessionTimes,
@@ -94,14 +94,14 @@ impl Endings {
         self.order(which.clone(), unknown_until, times).await
     }
 
-    /// Ends the session of an authentic cookie, and says how many there were in the store. The
+    /// Revokes the session of an authentic cookie, and returns how many there were in the store. The
     /// cookie itself says that there is a session: it is revoked whatever the store knows of it.
     /// `lifetime` is how long sessions of its application may last.
     ///
     /// # Errors
     ///
-    /// As [`Self::end`].
-    pub async fn end_of_cookie(
+    /// As [`Self::revoke`].
+    pub async fn revoke_cookie(
         self: &Arc<Self>,
         cookie: &Authentic,
         lifetime: u64,
@@ -138,9 +138,9 @@ impl Endings {
             credential_lifetime: times.window.max(times.token_age),
             unknown_until,
         };
-        let endings = Arc::clone(self);
+        let revoker = Arc::clone(self);
         // On its own, so that it is finished even when the client goes away.
-        match tokio::spawn(async move { endings.carry_out(ending).await }).await {
+        match tokio::spawn(async move { revoker.carry_out(ending).await }).await {
             Ok(outcome) => outcome,
             Err(error) => Err(StoreUnavailable::new(error)),
         }
@@ -153,7 +153,7 @@ impl Endings {
             Err(error) => {
                 // Known here at once, whatever the store has done of it.
                 let revocations = ending.revocations(&[]);
-                self.owe(ending);
+                self.postpone(ending);
                 (Err(error), revocations)
             }
         };
@@ -165,9 +165,9 @@ impl Endings {
     }
 
     /// Notes what is to be done by [`Self::catch_up`].
-    fn owe(&self, ending: EndRequest) {
-        let mut owed = self.owed();
-        if let Some(known) = owed
+    fn postpone(&self, ending: EndRequest) {
+        let mut pending = self.pending();
+        if let Some(known) = pending
             .iter_mut()
             .find(|known| known.selector == ending.selector)
         {
@@ -176,31 +176,31 @@ impl Endings {
             known.unknown_until = known.unknown_until.max(ending.unknown_until);
             return;
         }
-        if owed.len() >= MAX_OWED {
+        if pending.len() >= MAX_PENDING {
             tracing::error!("too many sessions to end while the store is away: one is given up");
-            owed.pop_front();
+            pending.pop_front();
         }
-        owed.push_back(EndRequest {
+        pending.push_back(EndRequest {
             delayed: true,
             ..ending
         });
     }
 
-    fn owed(&self) -> MutexGuard<'_, VecDeque<EndRequest>> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, VecDeque<EndRequest>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Follows what other replicas end, and keeps the file up to date. Runs until this is dropped.
     /// `file` says where the file is at the moment, if anywhere.
-    pub async fn follow(endings: Weak<Self>, file: impl Fn() -> Option<PathBuf>) {
+    pub async fn follow(revoker: Weak<Self>, file: impl Fn() -> Option<PathBuf>) {
         let mut seen = None;
         let mut reachable = true;
         let mut writable = true;
         loop {
-            let Some(endings) = endings.upgrade() else {
+            let Some(revoker) = revoker.upgrade() else {
                 return;
             };
-            let caught_up = endings.catch_up(&mut seen).await;
+            let caught_up = revoker.catch_up(&mut seen).await;
             if let Err(error) = &caught_up
                 && reachable
             {
@@ -210,7 +210,7 @@ impl Endings {
             // Not before the store has said once what is revoked: a process that has just begun
             // would put less in the place of what stands there.
             if let Some(path) = file().filter(|_| seen.is_some()) {
-                let written = endings.write(&path).await;
+                let written = revoker.publish(&path).await;
                 if let Err(error) = &written
                     && writable
                 {
@@ -225,14 +225,14 @@ impl Endings {
             }
             tokio::time::sleep(WRITE_EVERY).await;
             // What is noted while nobody waits is not lost.
-            let _ = tokio::time::timeout(LOOK_EVERY, endings.changed.notified()).await;
+            let _ = tokio::time::timeout(LOOK_EVERY, revoker.changed.notified()).await;
         }
     }
 
     /// Writes the file, where waiting for the disk holds nobody up.
-    async fn write(self: &Arc<Self>, path: &Path) -> std::io::Result<()> {
-        let (endings, path) = (Arc::clone(self), path.to_owned());
-        let write = move || endings.revocations.write_if_changed(&path).map(drop);
+    async fn publish(self: &Arc<Self>, path: &Path) -> std::io::Result<()> {
+        let (revoker, path) = (Arc::clone(self), path.to_owned());
+        let write = move || revoker.revocations.write_if_changed(&path).map(drop);
         let written = tokio::task::spawn_blocking(write).await;
         written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
@@ -243,7 +243,7 @@ impl Endings {
         let now = self.clock.now();
         self.revocations.remove_expired(now);
         loop {
-            let Some(ending) = self.owed().front().cloned() else {
+            let Some(ending) = self.pending().front().cloned() else {
                 break;
             };
             let EndOutcome { ended, revocations } = self.store.end(&ending).await?;
@@ -252,7 +252,7 @@ impl Endings {
                 "ended the sessions that could not be ended while the store was away"
             );
             self.revocations.add(revocations);
-            self.owed().retain(|owed| *owed != ending);
+            self.pending().retain(|pending| *pending != ending);
         }
         let revision = self.store.revocation_revision().await?;
         if *seen != Some(revision) {
@@ -317,9 +317,9 @@ mod tests {
     #[test]
     fn an_order_that_is_given_again_is_the_later_one() {
         let clock = Clock::new(|| NumericDate::from_seconds(0));
-        let endings = Endings::new(Arc::new(MemoryStore::new(10)), clock);
+        let revoker = Revoker::new(Arc::new(MemoryStore::new(10)), clock);
         for asked in [100, 200, 150] {
-            endings.owe(EndRequest {
+            revoker.postpone(EndRequest {
                 selector: SessionSelector::All,
                 requested_at: NumericDate::from_seconds(asked),
                 delayed: false,
@@ -328,12 +328,12 @@ mod tests {
                 unknown_until: None,
             });
         }
-        let owed: Vec<u64> = endings
-            .owed()
+        let pending: Vec<u64> = revoker
+            .pending()
             .iter()
             .map(|ending| ending.requested_at.as_seconds())
             .collect();
-        assert_eq!(owed, [200]);
+        assert_eq!(pending, [200]);
     }
 
     /// Whoever signs in in the second in which they were signed out has a cookie of the next one.
@@ -355,20 +355,20 @@ mod tests {
         };
         for which in [subject, SessionSelector::All] {
             let store = Arc::new(MemoryStore::new(10));
-            let endings = Arc::new(Endings::new(
+            let revoker = Arc::new(Revoker::new(
                 Arc::clone(&store) as _,
                 Clock::new(move || now),
             ));
-            endings.end(&which, &times).await.expect("ended");
+            revoker.revoke(&which, &times).await.expect("ended");
             let (id, issued) = (SessionId::from_random([1; 24]), now.plus_seconds(1));
             let between = record(&id, issued, &times);
             let identity = between.identity.clone();
             let window_ends = between.window_ends;
             let claims = identity.into_claims("wiki".into(), id, issued, window_ends, window_ends);
             store.insert(between).await.expect("kept");
-            assert!(!endings.revocations().is_revoked(&claims), "{which:?}");
-            endings.end(&which, &times).await.expect("ended");
-            assert!(endings.revocations().is_revoked(&claims), "{which:?}");
+            assert!(!revoker.revocations().is_revoked(&claims), "{which:?}");
+            revoker.revoke(&which, &times).await.expect("ended");
+            assert!(revoker.revocations().is_revoked(&claims), "{which:?}");
         }
     }
 }

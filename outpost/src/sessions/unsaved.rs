@@ -1,8 +1,8 @@
-//! What a provider said of sessions, and the store could not keep.
+//! What a provider said of sessions and the store could not save.
 //!
 //! A provider that hands out a new refresh token takes the old one back, and some end the session
 //! when that comes again (RFC 9700 §4.14.2). So what the store cannot take is kept here until it
-//! can, and until then nothing is asked with what the store has.
+//! can, and until then no provider is asked with what the store has.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,44 +16,44 @@ use gatepost_store::{SessionRecord, Store, StoreUnavailable};
 /// How often to try.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
-/// The renewed sessions that the store does not have yet.
+/// The renewed sessions that the store has not saved yet.
 #[derive(Debug, Default)]
-pub(super) struct Unkept(Mutex<HashMap<SessionId, Slot>>);
+pub(super) struct UnsavedSessions(Mutex<HashMap<SessionId, Slot>>);
 
-/// One of them; `None` when it is kept. One at a time tries.
+/// One of them; `None` when it is saved. One task at a time tries.
 type Slot = Arc<tokio::sync::Mutex<Option<SessionRecord>>>;
 
-impl Unkept {
-    /// Keeps a session as soon as the store takes it, for as long as it may last.
-    pub(super) fn keep_later(
+impl UnsavedSessions {
+    /// Saves a session as soon as the store takes it, for as long as it may last.
+    pub(super) fn save_later(
         self: &Arc<Self>,
         renewed: SessionRecord,
         store: Arc<dyn Store>,
         clock: Clock,
     ) {
-        tracing::warn!("a renewed session cannot be kept now: it is when the store is back");
+        tracing::warn!("a renewed session cannot be saved now: it will be when the store is back");
         let (id, ends) = (renewed.id.clone(), renewed.ends);
         let slot: Slot = Arc::new(tokio::sync::Mutex::new(Some(renewed)));
         self.slots().insert(id.clone(), slot);
-        let unkept = Arc::downgrade(self);
+        let unsaved = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(TRY_EVERY).await;
-                let Some(unkept) = unkept.upgrade() else {
+                let Some(unsaved) = unsaved.upgrade() else {
                     return;
                 };
-                if unkept.settle(&id, &*store).await.is_ok() {
+                if unsaved.settle(&id, &*store).await.is_ok() {
                     return;
                 }
                 if ends <= clock.now() {
-                    unkept.slots().remove(&id);
+                    unsaved.slots().remove(&id);
                     return;
                 }
             }
         });
     }
 
-    /// Has the store keep what it could not keep of a session, if there is something.
+    /// Saves what the store could not save of a session, if there is something.
     ///
     /// # Errors
     ///

@@ -1,0 +1,143 @@
+//! Makes the cookie of a session.
+
+use gatepost_policy::{Require, Ruling};
+use gatepost_session::cookie::Candidates;
+use gatepost_session::{Authentic, Claims, NumericDate};
+use gatepost_signing::SignError;
+
+use crate::application::Application;
+use crate::session_times::SessionTimes;
+use gatepost_oidc::SignInError;
+use gatepost_store::{SessionRecord, StoreUnavailable};
+
+/// A session cookie that was just made.
+#[derive(Debug)]
+pub struct IssuedCookie {
+    /// The session that it carries.
+    pub session: Authentic,
+    /// The `Set-Cookie` lines that store it.
+    pub cookies: Vec<String>,
+}
+
+/// The result of asking for a session cookie, where nothing prevented an answer.
+#[derive(Debug)]
+#[must_use]
+pub enum Issued {
+    /// The cookie.
+    Cookie(IssuedCookie),
+    /// The application's own rule refuses the user, whatever a proxy in front of it asks for, so
+    /// there is no session any more.
+    Refused(Claims),
+}
+
+/// Why no session cookie could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The store cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreUnavailable),
+    /// The session was revoked while its cookie was to be made.
+    #[error("the session has been revoked")]
+    Revoked,
+    /// The provider has been unavailable for longer than sessions may go on without it.
+    #[error(transparent)]
+    Provider(SignInError),
+    /// The claims do not fit a cookie, even with groups left out.
+    #[error("the session does not fit a cookie: {0}")]
+    Unsignable(SignError),
+    /// The operating system has no randomness.
+    #[error("the operating system has no randomness: {0}")]
+    NoRandomness(getrandom::Error),
+}
+
+/// Returns when the window of a cookie ends. No proxy accepts a cookie for longer than its session
+/// may last.
+pub(super) fn window_end(
+    times: &SessionTimes,
+    record: &SessionRecord,
+    issued: NumericDate,
+) -> NumericDate {
+    issued.plus_seconds(times.window).min(record.ends)
+}
+
+/// Makes the cookie of a session, issued at `now`.
+pub(super) fn issue_cookie(
+    times: &SessionTimes,
+    application: &Application,
+    record: &SessionRecord,
+    now: NumericDate,
+    replacing: &Candidates<'_>,
+) -> Result<Issued, IssueError> {
+    if let Some(claims) = refused(times, application, record, now) {
+        return Ok(Issued::Refused(claims));
+    }
+    let signer = &application.signer;
+    let mut claims = claims(times, application, record, now);
+    let token = match signer.sign(&claims) {
+        Err(SignError::TooLarge) => {
+            claims = reduced(claims, application, None);
+            signer.sign(&claims)
+        }
+        outcome => outcome,
+    }
+    .map_err(IssueError::Unsignable)?;
+    let session = signer.vouch_for(&claims).map_err(IssueError::Unsignable)?;
+    // Made because the session is in use now, so the time without use starts again.
+    let left = record
+        .ends
+        .min(now.plus_seconds(times.idle))
+        .seconds_since(now);
+    let cookies = application.cookie.issue(&token, left, replacing);
+    Ok(Issued::Cookie(IssuedCookie { session, cookies }))
+}
+
+/// Returns the claims of a user whom the application's rule refuses, with all that is known of them;
+/// `None` where it admits the user.
+pub(super) fn refused(
+    times: &SessionTimes,
+    application: &Application,
+    record: &SessionRecord,
+    now: NumericDate,
+) -> Option<Claims> {
+    let claims = claims(times, application, record, now);
+    (application.policy.require.rule(&claims) == Ruling::Fails).then_some(claims)
+}
+
+/// Returns all claims of a session, as a cookie issued at `now` would have them.
+pub(super) fn claims(
+    times: &SessionTimes,
+    application: &Application,
+    record: &SessionRecord,
+    now: NumericDate,
+) -> Claims {
+    record.identity.clone().into_claims(
+        application.audience.to_string(),
+        record.id.clone(),
+        now,
+        now.plus_seconds(times.renew_after),
+        window_end(times, record, now),
+    )
+}
+
+/// Keeps only the groups that the application's rule or `extra_rule` names, and those that the
+/// operator lists for rules elsewhere. With such a list the cookie answers every rule, so that no
+/// proxy has to ask the outpost for the other groups: a rule that names another group refuses.
+pub(super) fn reduced(
+    mut claims: Claims,
+    application: &Application,
+    extra_rule: Option<&Require>,
+) -> Claims {
+    let listed = application.cookie_groups.iter().flatten();
+    let named: Vec<&str> = application
+        .policy
+        .require
+        .groups()
+        .chain(extra_rule.into_iter().flat_map(Require::groups))
+        .chain(listed.map(String::as_str))
+        .collect();
+    claims
+        .groups
+        .retain(|group| named.contains(&group.as_str()));
+    claims.grp_more = application.cookie_groups.is_none();
+    claims
+}

@@ -1,0 +1,176 @@
+//! Looks up the session of a request that a proxy asks about.
+
+use std::sync::Arc;
+
+use gatepost_policy::Unauthenticated;
+use gatepost_session::cookie::Candidates;
+use gatepost_session::{
+    Authentic, CLOCK_SKEW_SECONDS, Current, NumericDate, OpenError, WindowError,
+};
+
+use super::issue::{IssueError, Issued};
+use super::revalidation::{Revalidation, RevalidationError};
+use super::service::Sessions;
+use crate::application::Application;
+use crate::session_times::SessionTimes;
+use crate::telemetry::metrics::Success;
+use gatepost_store::SessionRecord;
+
+/// The session of a request.
+#[derive(Debug)]
+pub enum SessionLookup {
+    /// The request has no session.
+    Absent(Unauthenticated),
+    /// The session of the cookie, whose window is open.
+    Valid {
+        /// The session of the cookie.
+        session: Authentic,
+        /// The session in the store.
+        record: Arc<SessionRecord>,
+    },
+    /// A session whose cookie was due for renewal.
+    Refreshed {
+        /// The session of the new cookie; where the application's rule refuses the user, the claims
+        /// that it refuses.
+        session: Authentic,
+        /// The session in the store; `None` where the rule refuses.
+        record: Option<Arc<SessionRecord>>,
+        /// The `Set-Cookie` lines of the new cookie, or those that remove the old one.
+        cookies: Vec<String>,
+    },
+    /// The store or the provider could not be asked.
+    Degraded {
+        /// The session of the cookie, where its window is open.
+        session: Option<Authentic>,
+        /// The session in the store, as far as it is known.
+        record: Option<Arc<SessionRecord>>,
+        /// Why more is not known.
+        cause: IssueError,
+    },
+}
+
+impl SessionLookup {
+    /// Returns the session that the policy decides on.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub fn session(&self, now: NumericDate) -> Result<Current<'_>, Unauthenticated> {
+        let session = match self {
+            Self::Absent(reason) => return Err(*reason),
+            Self::Valid { session, .. } | Self::Refreshed { session, .. } => session,
+            Self::Degraded { session, .. } => session
+                .as_ref()
+                .ok_or(Unauthenticated::Window(WindowError::Ended))?,
+        };
+        let current = session.current(now, CLOCK_SKEW_SECONDS);
+        current.map_err(Unauthenticated::Window)
+    }
+
+    /// Returns the session in the store, where it is known.
+    pub fn record(&self) -> Option<&Arc<SessionRecord>> {
+        match self {
+            Self::Absent(_) => None,
+            Self::Valid { record, .. } => Some(record),
+            Self::Refreshed { record, .. } | Self::Degraded { record, .. } => record.as_ref(),
+        }
+    }
+
+    /// Returns the session in the store, the `Set-Cookie` lines to send, and why more is not known.
+    pub fn into_parts(self) -> (Option<Arc<SessionRecord>>, Vec<String>, Option<IssueError>) {
+        match self {
+            Self::Absent(_) => (None, Vec::new(), None),
+            Self::Valid { record, .. } => (Some(record), Vec::new(), None),
+            Self::Refreshed {
+                record, cookies, ..
+            } => (record, cookies, None),
+            Self::Degraded { record, cause, .. } => (record, Vec::new(), Some(cause)),
+        }
+    }
+}
+
+impl Sessions {
+    /// Looks up the session of a request by the candidates for its cookie. It is as the cookie says
+    /// where the window is open, and is renewed in place where that is due and the store knows the
+    /// session.
+    ///
+    /// A page load (`is_page_load`) has no session where only the browser can ask the provider: it
+    /// goes there. Other requests cannot, and the next page load will.
+    pub async fn look_up(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        candidates: &Candidates<'_>,
+        is_page_load: bool,
+    ) -> SessionLookup {
+        let cookie = match self.authenticate(application, candidates) {
+            Ok(cookie) => cookie,
+            Err(reason) => return SessionLookup::Absent(reason),
+        };
+        let (in_window, due) = match cookie.current(self.now(), CLOCK_SKEW_SECONDS) {
+            Ok(current) => (true, current.renewal_due()),
+            Err(WindowError::Ended) => (false, true),
+            Err(reason @ WindowError::NotYet) => {
+                return SessionLookup::Absent(Unauthenticated::Window(reason));
+            }
+        };
+        let degraded = |cookie, record, cause| SessionLookup::Degraded {
+            session: in_window.then_some(cookie),
+            record,
+            cause,
+        };
+        let record = match self.find(times, application, &cookie).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return SessionLookup::Absent(Unauthenticated::Revoked),
+            // A request whose window is open never notices that the store is unreachable.
+            Err(error) => return degraded(cookie, None, error.into()),
+        };
+        if !due {
+            return valid(cookie, record);
+        }
+        let revalidated = self
+            .revalidate(times, application, Arc::clone(&record), in_window)
+            .await;
+        let record = match revalidated {
+            Ok(Revalidation::Valid(record)) => record,
+            Ok(Revalidation::Ended) => return SessionLookup::Absent(Unauthenticated::Revoked),
+            // The next request gets the answer.
+            Ok(Revalidation::Pending) if in_window => return valid(cookie, record),
+            Ok(Revalidation::Pending) => return ended_window(),
+            Ok(Revalidation::NeedsBrowser) if is_page_load => return ended_window(),
+            Ok(Revalidation::NeedsBrowser) => record,
+            Err(RevalidationError::Store(error)) => return degraded(cookie, None, error.into()),
+            Err(RevalidationError::Provider(error)) => {
+                return degraded(cookie, Some(record), IssueError::Provider(error));
+            }
+        };
+        let renewed = self.renew(times, application, &record, candidates).await;
+        application.counts.renewed(Success::from(&renewed));
+        match renewed {
+            Ok(Issued::Cookie(issued)) => SessionLookup::Refreshed {
+                session: issued.session,
+                record: Some(record),
+                cookies: issued.cookies,
+            },
+            // Over. The policy decides once more: it refuses, or lets anyone pass.
+            Ok(Issued::Refused(claims)) => match application.signer.vouch_for(&claims) {
+                Ok(session) => SessionLookup::Refreshed {
+                    session,
+                    record: None,
+                    cookies: application.cookie.remove(),
+                },
+                Err(_) => SessionLookup::Absent(Unauthenticated::Invalid(OpenError::Claims)),
+            },
+            Err(IssueError::Revoked) => SessionLookup::Absent(Unauthenticated::Revoked),
+            Err(error) => degraded(cookie, Some(record), error),
+        }
+    }
+}
+
+fn valid(session: Authentic, record: Arc<SessionRecord>) -> SessionLookup {
+    SessionLookup::Valid { session, record }
+}
+
+fn ended_window() -> SessionLookup {
+    SessionLookup::Absent(Unauthenticated::Window(WindowError::Ended))
+}

@@ -1,0 +1,75 @@
+//! Remembers which providers do not answer, so that only one request in a while waits for them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gatepost_session::SessionId;
+
+/// How long a provider that did not answer is not asked again, unless it names a time. The same
+/// holds for a single session that it says nothing of.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The longest time that a provider may name.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+
+/// How many sessions are remembered; beyond it, those whose time is over are forgotten.
+const MANY: usize = 1_000;
+
+/// Until when providers, and single sessions at them, are not asked.
+#[derive(Debug, Default)]
+pub(super) struct ProviderPauses {
+    /// By the provider's name.
+    providers: Mutex<HashMap<String, Instant>>,
+    sessions: Mutex<HashMap<SessionId, Instant>>,
+}
+
+impl ProviderPauses {
+    /// Whether a provider did not answer lately.
+    pub(super) fn is_unavailable(&self, provider: &str) -> bool {
+        let providers = self
+            .providers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        providers
+            .get(provider)
+            .is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// Notes that a provider answers.
+    pub(super) fn note_available(&self, provider: &str) {
+        let mut providers = self
+            .providers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        providers.remove(provider);
+    }
+
+    /// Notes that a provider is not to be asked for a while: for `retry_after`, if it names one.
+    pub(super) fn note_unavailable(&self, provider: &str, retry_after: Option<Duration>) {
+        let pause = retry_after.map_or(PAUSE, |own| own.clamp(PAUSE, MAX_PAUSE));
+        let mut providers = self
+            .providers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        providers.insert(provider.to_owned(), Instant::now() + pause);
+    }
+
+    /// Whether the provider did not say lately whether a session is valid.
+    pub(super) fn is_unclear(&self, session: &SessionId) -> bool {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions
+            .get(session)
+            .is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// Notes that the provider did not say whether a session is valid.
+    pub(super) fn note_unclear(&self, session: &SessionId) {
+        let now = Instant::now();
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= MANY {
+            sessions.retain(|_, until| now < *until);
+        }
+        sessions.insert(session.clone(), now + PAUSE);
+    }
+}

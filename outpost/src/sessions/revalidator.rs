@@ -1,0 +1,334 @@
+//! Asks the provider whether a session is still valid: one request at a time, in all replicas.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gatepost_session::NumericDate;
+
+use super::flights::{Flights, Progress};
+use super::provider_pauses::ProviderPauses;
+use super::revalidation::{Revalidation, RevalidationError};
+use super::revoker::Revoker;
+use super::unsaved::UnsavedSessions;
+use crate::application::Application;
+use crate::session_times::SessionTimes;
+use crate::telemetry::audit;
+use crate::telemetry::metrics::{self, Confirmed};
+use gatepost_base::Clock;
+use gatepost_base::contained::{Panicked, contained};
+use gatepost_oidc::{Provider, RefreshError, SignInError, Unavailable};
+use gatepost_store::{RenewalLock, SessionRecord, SessionSelector, Store};
+
+/// How long a request whose window has ended waits for another replica that asks about its session.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often to look whether another replica is done.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often to extend the lock while the provider is asked.
+const HOLD_EVERY: Duration = Duration::from_secs(2);
+
+/// How often to try to save a rotated refresh token while requests wait: without it, the session
+/// cannot be renewed again.
+const SAVE_ATTEMPTS: u32 = 20;
+
+/// Asks providers about sessions.
+#[derive(Debug)]
+pub(super) struct Revalidator {
+    /// The name of this process in the locks.
+    process: Arc<str>,
+    store: Arc<dyn Store>,
+    revoker: Arc<Revoker>,
+    clock: Clock,
+    flights: Flights,
+    pauses: ProviderPauses,
+    /// What providers said and the store could not save.
+    unsaved: Arc<UnsavedSessions>,
+}
+
+impl Revalidator {
+    /// Returns one for a process of this name, which no other has.
+    pub(super) fn new(
+        process: Arc<str>,
+        store: Arc<dyn Store>,
+        revoker: Arc<Revoker>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            process,
+            store,
+            revoker,
+            clock,
+            flights: Flights::default(),
+            pauses: ProviderPauses::default(),
+            unsaved: Arc::default(),
+        }
+    }
+
+    /// Asks the provider whether a session is still valid, if it has not been asked for a while.
+    ///
+    /// One request at a time asks for a session, in all replicas, and the others get its answer. A
+    /// request whose cookie's window is open (`in_window`) does not wait for another replica, nor
+    /// long for the provider. While the provider is unavailable the session goes on for its grace.
+    ///
+    /// # Errors
+    ///
+    /// [`RevalidationError`], and then nothing is known.
+    pub(super) async fn revalidate(
+        self: &Arc<Self>,
+        times: &SessionTimes,
+        application: &Application,
+        record: Arc<SessionRecord>,
+        in_window: bool,
+    ) -> Result<Revalidation, RevalidationError> {
+        if !is_due(&record, times, self.clock.now()) {
+            return Ok(Revalidation::Valid(record));
+        }
+        if record.refresh_token.is_none() {
+            return Ok(Revalidation::NeedsBrowser);
+        }
+        let Some(provider) = application.providers.of_issuer(&record.identity.issuer) else {
+            return Ok(Revalidation::Ended);
+        };
+        let asking = Asking {
+            revalidator: Arc::clone(self),
+            provider: Arc::clone(provider),
+            extra: application.headers.claims().map(str::to_owned).collect(),
+            times: *times,
+        };
+        let id = record.id.clone();
+        let flight = self.flights.join(&id, |progress| {
+            let id = id.clone();
+            // On its own, so that it is finished even when the browser goes away: the provider has
+            // then taken the old refresh token back, and the new one must be saved.
+            tokio::spawn(async move {
+                let outcome = contained(asking.run(Arc::clone(&record), &progress)).await;
+                let outcome =
+                    outcome.unwrap_or_else(|Panicked| Err(SignInError::from(Unavailable).into()));
+                asking.revalidator.flights.land(&id, &progress, outcome);
+            });
+        });
+        flight.outcome(in_window).await
+    }
+
+    /// Returns whether a browser that is sent to `provider`, which is the session's, would find it
+    /// reachable. Where it would not, the session goes on for its grace.
+    ///
+    /// # Errors
+    ///
+    /// [`RevalidationError::Provider`] when the grace is over too.
+    pub(super) async fn browser_can_ask(
+        &self,
+        times: &SessionTimes,
+        provider: &Provider,
+        record: &SessionRecord,
+    ) -> Result<bool, RevalidationError> {
+        let name = provider.settings().name.as_str();
+        if !self.pauses.is_unavailable(name) {
+            if provider.answers().await {
+                self.pauses.note_available(name);
+                return Ok(true);
+            }
+            self.pauses.note_unavailable(name, None);
+        }
+        in_grace(record, times, self.clock.now(), provider)?;
+        Ok(false)
+    }
+}
+
+fn is_due(record: &SessionRecord, times: &SessionTimes, now: NumericDate) -> bool {
+    now >= record.last_validated.plus_seconds(times.refresh_after)
+}
+
+/// Checks whether a session may go on although its provider does not answer.
+fn in_grace(
+    record: &SessionRecord,
+    times: &SessionTimes,
+    now: NumericDate,
+    provider: &Provider,
+) -> Result<(), RevalidationError> {
+    let due_since = record.last_validated.plus_seconds(times.refresh_after);
+    let until = due_since.plus_seconds(times.grace);
+    let provider = provider.settings().name.as_str();
+    if now < until {
+        metrics::confirmed(provider, Confirmed::Unasked);
+        tracing::warn!(
+            provider,
+            last_validated = record.last_validated.as_seconds(),
+            "the provider is unavailable: a session goes on without asking it"
+        );
+        Ok(())
+    } else {
+        Err(SignInError::from(Unavailable).into())
+    }
+}
+
+/// What asking about one session takes, apart from the request that caused it.
+struct Asking {
+    revalidator: Arc<Revalidator>,
+    provider: Arc<Provider>,
+    /// The claims that the application's headers need beyond the usual ones.
+    extra: Vec<String>,
+    times: SessionTimes,
+}
+
+impl Asking {
+    /// Asks, or waits for the replica that does.
+    async fn run(
+        &self,
+        record: Arc<SessionRecord>,
+        progress: &Progress,
+    ) -> Result<Revalidation, RevalidationError> {
+        let store = &self.revalidator.store;
+        let lock = RenewalLock {
+            id: record.id.clone(),
+            holder: Arc::clone(&self.revalidator.process),
+        };
+        let begun = Instant::now();
+        loop {
+            if store.lock_renewal(&lock).await? {
+                let outcome = self.ask_alone(&lock).await;
+                if let Err(error) = store.unlock_renewal(&lock).await {
+                    // It expires by itself.
+                    tracing::warn!(%error, "cannot release the lock of a renewal");
+                }
+                return outcome;
+            }
+            progress.is_elsewhere();
+            let Some(current) = store.find(&lock.id).await? else {
+                return Ok(Revalidation::Ended);
+            };
+            if !is_due(&current, &self.times, self.now()) {
+                return Ok(Revalidation::Valid(current));
+            }
+            if begun.elapsed() > PATIENCE {
+                in_grace(&current, &self.times, self.now(), &self.provider)?;
+                return Ok(Revalidation::Valid(current));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn now(&self) -> NumericDate {
+        self.revalidator.clock.now()
+    }
+
+    /// Asks with the lock in hand, and extends it meanwhile.
+    async fn ask_alone(&self, lock: &RenewalLock) -> Result<Revalidation, RevalidationError> {
+        let store = &self.revalidator.store;
+        self.revalidator.unsaved.settle(&lock.id, &**store).await?;
+        // Read only now: the holder of the lock before may have done all of it.
+        let Some(current) = store.find(&lock.id).await? else {
+            return Ok(Revalidation::Ended);
+        };
+        let hold = async {
+            loop {
+                tokio::time::sleep(HOLD_EVERY).await;
+                if let Err(error) = store.lock_renewal(lock).await {
+                    tracing::warn!(%error, "cannot extend the lock of a renewal");
+                }
+            }
+        };
+        tokio::select! {
+            outcome = self.ask(current) => outcome,
+            () = hold => Err(SignInError::from(Unavailable).into()),
+        }
+    }
+
+    async fn ask(&self, record: Arc<SessionRecord>) -> Result<Revalidation, RevalidationError> {
+        let now = self.now();
+        let pauses = &self.revalidator.pauses;
+        if !is_due(&record, &self.times, now) {
+            return Ok(Revalidation::Valid(record));
+        }
+        let Some(refresh_token) = &record.refresh_token else {
+            return Ok(Revalidation::NeedsBrowser);
+        };
+        let name = self.provider.settings().name.as_str();
+        if pauses.is_unavailable(name) || pauses.is_unclear(&record.id) {
+            in_grace(&record, &self.times, now, &self.provider)?;
+            return Ok(Revalidation::Valid(record));
+        }
+        let refreshed = self
+            .provider
+            .refresh(refresh_token, &record.identity, &self.extra)
+            .await;
+        match refreshed {
+            Ok(refreshed) => {
+                pauses.note_available(name);
+                metrics::confirmed(name, Confirmed::Holds);
+                let renewed = SessionRecord {
+                    identity: refreshed.identity,
+                    refresh_token: refreshed
+                        .refresh_token
+                        .or_else(|| record.refresh_token.clone()),
+                    id_token: refreshed.id_token.unwrap_or(record.id_token.clone()),
+                    last_validated: now,
+                    ..(*record).clone()
+                };
+                self.save(renewed).await
+            }
+            Err(RefreshError::Over(reason)) => {
+                pauses.note_available(name);
+                metrics::confirmed(name, Confirmed::Over);
+                tracing::info!(provider = name, reason, "the provider has ended a session");
+                let which = SessionSelector::Id(record.id.clone());
+                let ended = self.revalidator.revoker.revoke(&which, &self.times).await?;
+                let identity = &record.identity;
+                audit::revoked(
+                    "renewal_refused",
+                    &identity.issuer,
+                    Some(&identity.subject),
+                    ended,
+                );
+                Ok(Revalidation::Ended)
+            }
+            // It says nothing of other sessions, which are asked about all the same.
+            Err(RefreshError::NotThisOne(error)) => {
+                pauses.note_available(name);
+                pauses.note_unclear(&record.id);
+                self.goes_on_unconfirmed(record, &error)
+            }
+            Err(RefreshError::Away { error, retry_after }) => {
+                pauses.note_unavailable(name, retry_after);
+                self.goes_on_unconfirmed(record, &error)
+            }
+        }
+    }
+
+    /// Lets a session of which the provider says nothing go on for its grace.
+    fn goes_on_unconfirmed(
+        &self,
+        record: Arc<SessionRecord>,
+        error: &SignInError,
+    ) -> Result<Revalidation, RevalidationError> {
+        let name = self.provider.settings().name.as_str();
+        metrics::confirmed(name, Confirmed::Unanswered);
+        tracing::warn!(provider = name, %error, "a session could not be renewed");
+        in_grace(&record, &self.times, self.now(), &self.provider)?;
+        Ok(Revalidation::Valid(record))
+    }
+
+    /// Saves what the provider said. Where the store is unreachable for longer than requests are to
+    /// wait, that is done when it is back.
+    async fn save(&self, renewed: SessionRecord) -> Result<Revalidation, RevalidationError> {
+        let mut attempts = 0;
+        loop {
+            match self.revalidator.store.update(renewed.clone()).await {
+                Ok(true) => return Ok(Revalidation::Valid(Arc::new(renewed))),
+                // It was ended while the provider was asked.
+                Ok(false) => return Ok(Revalidation::Ended),
+                Err(error) if attempts >= SAVE_ATTEMPTS => {
+                    let Revalidator { store, clock, .. } = &*self.revalidator;
+                    let unsaved = &self.revalidator.unsaved;
+                    unsaved.save_later(renewed, Arc::clone(store), clock.clone());
+                    return Err(error.into());
+                }
+                Err(_) => {
+                    attempts += 1;
+                    tokio::time::sleep(LOOK_EVERY * attempts).await;
+                }
+            }
+        }
+    }
+}

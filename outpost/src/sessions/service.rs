@@ -1,0 +1,367 @@
+//! The service that the endpoints use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatepost_policy::{Require, Ruling, Unauthenticated};
+use gatepost_session::cookie::Candidates;
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId};
+use gatepost_signing::SignError;
+
+use super::issue::{IssueError, Issued, claims, issue_cookie, reduced, refused, window_end};
+use super::recent_revocations::Mark;
+use super::revalidation::{Revalidation, RevalidationError};
+use super::revalidator::Revalidator;
+use super::revoker::Revoker;
+use crate::application::Application;
+use crate::session_times::SessionTimes;
+use gatepost_base::{Clock, Identity};
+use gatepost_oidc::{Provider, SignedIn};
+use gatepost_store::{SessionRecord, SessionSelector, Store, StoreUnavailable};
+
+/// Seconds before a failed renewal is tried again.
+const POSTPONED_SECONDS: u64 = 30;
+
+/// How long to wait for the store's answer where the cookie's window is open: the session goes on
+/// without it.
+const PROMPT_ANSWER: Duration = Duration::from_millis(200);
+
+/// How long to wait for a change in the store, which may have to wait for a disk.
+const PROMPT_CHANGE: Duration = Duration::from_secs(1);
+
+/// Issues, finds, renews and revokes sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    store: Arc<dyn Store>,
+    revoker: Arc<Revoker>,
+    revalidator: Arc<Revalidator>,
+    clock: Clock,
+}
+
+impl Sessions {
+    /// Returns the service on this store. `process` is the name of this process among the replicas,
+    /// which no other has.
+    pub fn new(store: Arc<dyn Store>, process: Arc<str>, clock: Clock) -> Self {
+        let revoker = Arc::new(Revoker::new(Arc::clone(&store), clock.clone()));
+        let revalidator = Revalidator::new(
+            process,
+            Arc::clone(&store),
+            Arc::clone(&revoker),
+            clock.clone(),
+        );
+        Self {
+            store,
+            revoker,
+            revalidator: Arc::new(revalidator),
+            clock,
+        }
+    }
+
+    /// Returns what revokes sessions.
+    pub fn revoker(&self) -> &Arc<Revoker> {
+        &self.revoker
+    }
+
+    /// Issues a session for a user whom the provider has just signed in, if the application's rule
+    /// admits the user. The sessions that the browser had before end either way. `begun` marks
+    /// where the exchange of the code began in the order of revocations.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError`], and then there is no session; [`IssueError::Revoked`] when it was revoked
+    /// since `begun`.
+    pub async fn issue(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        signed_in: SignedIn,
+        replacing: &Candidates<'_>,
+        begun: Mark,
+    ) -> Result<Issued, IssueError> {
+        let record = self.record(times, application, signed_in)?;
+        let issued = issue_cookie(times, application, &record, record.created, replacing)?;
+        if matches!(issued, Issued::Cookie(_)) {
+            self.store.insert(record.clone()).await?;
+            if self.revoker.concern(&record, begun) {
+                let own = SessionSelector::Id(record.id);
+                self.revoker.revoke(&own, times).await?;
+                return Err(IssueError::Revoked);
+            }
+        }
+        // The sessions that the browser had before must not live on under their old ids. They end
+        // last, so that a store that fails before costs no user a session.
+        for old in application.authentic(replacing) {
+            let lifetime = application.lifetime(times);
+            self.revoker.revoke_cookie(&old, lifetime, times).await?;
+        }
+        Ok(issued)
+    }
+
+    /// Returns the record of a session that begins now.
+    fn record(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        signed_in: SignedIn,
+    ) -> Result<SessionRecord, IssueError> {
+        let now = self.clock.now();
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).map_err(IssueError::NoRandomness)?;
+        let record = SessionRecord {
+            id: SessionId::from_random(random),
+            audience: application.audience.to_string(),
+            identity: signed_in.identity,
+            provider_session: signed_in.provider_session,
+            refresh_token: signed_in.refresh_token,
+            id_token: signed_in.id_token,
+            created: now,
+            last_validated: now,
+            last_seen: now,
+            window_ends: now,
+            ends: now.plus_seconds(application.lifetime(times)),
+        };
+        let issued = self.issue_time(&record);
+        Ok(SessionRecord {
+            // After all revocations that do not concern it, as its cookies say too.
+            created: issued,
+            window_ends: window_end(times, &record, issued),
+            ..record
+        })
+    }
+
+    /// Finds the session in the store that an authentic cookie of `application` belongs to; `None`
+    /// when it was revoked or has expired.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreUnavailable`], which says nothing about the session; but one that is known to have
+    /// been revoked is `None` in any case. Where the cookie's window is open, the error comes at
+    /// once when the store does not answer: there is no need to wait for it.
+    pub async fn find(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        cookie: &Authentic,
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        // The store may have been unreachable when it was revoked.
+        if self.is_revoked(cookie) {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let find = self.store.find(cookie.session_id());
+        let found = if self.is_current(cookie) {
+            self.promptly(find, PROMPT_ANSWER).await
+        } else {
+            find.await
+        };
+        let claims = cookie.claims_at_issue();
+        Ok(found?.filter(|record| {
+            now < record.ends_if_idle(times.idle)
+                && !self.is_over(record)
+                && record.audience == application.audience.as_str()
+                && record.identity.subject == claims.sub
+                && record.identity.issuer == claims.iss
+        }))
+    }
+
+    /// Returns the store's answer, where it comes in `time` and the store has answered lately.
+    async fn promptly<T>(
+        &self,
+        question: impl Future<Output = Result<T, StoreUnavailable>>,
+        time: Duration,
+    ) -> Result<T, StoreUnavailable> {
+        if !self.store.is_available() {
+            return Err(StoreUnavailable::new("it has not answered lately"));
+        }
+        match tokio::time::timeout(time, question).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StoreUnavailable::new("no prompt answer")),
+        }
+    }
+
+    /// Returns the session cookie among these candidates: the first whose window is open and that is
+    /// not known to have been revoked, else the first that is authentic.
+    ///
+    /// # Errors
+    ///
+    /// Why none is authentic.
+    pub fn authenticate(
+        &self,
+        application: &Application,
+        candidates: &Candidates<'_>,
+    ) -> Result<Authentic, Unauthenticated> {
+        application.authenticate(candidates, |cookie| {
+            self.is_current(cookie) && !self.is_revoked(cookie)
+        })
+    }
+
+    /// Whether the window of a cookie is open.
+    fn is_current(&self, cookie: &Authentic) -> bool {
+        let now = self.clock.now();
+        cookie.current(now, CLOCK_SKEW_SECONDS).is_ok()
+    }
+
+    /// Whether the session of a cookie is known to have been revoked. One that is not known to have
+    /// been may be over all the same: only the store says that.
+    fn is_revoked(&self, cookie: &Authentic) -> bool {
+        let revocations = self.revoker.revocations();
+        revocations.is_revoked(cookie.claims_at_issue())
+    }
+
+    /// Whether a session began before all sessions of its subject were revoked, and so should no
+    /// longer be in the store.
+    fn is_over(&self, record: &SessionRecord) -> bool {
+        let Identity {
+            issuer, subject, ..
+        } = &record.identity;
+        let ended = self
+            .revoker
+            .revocations()
+            .sessions_revoked_at(issuer, subject);
+        ended.is_some_and(|at| record.created <= at)
+    }
+
+    /// Asks the provider whether a session is still valid, if it has not been asked for a while. A
+    /// request whose cookie's window is open (`in_window`) does not wait long for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`RevalidationError`], and then nothing is known of the session.
+    pub async fn revalidate(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        record: Arc<SessionRecord>,
+        in_window: bool,
+    ) -> Result<Revalidation, RevalidationError> {
+        self.revalidator
+            .revalidate(times, application, record, in_window)
+            .await
+    }
+
+    /// Returns whether a browser that is sent to the session's provider would find it reachable.
+    /// Where it would not, the session goes on for its grace.
+    ///
+    /// # Errors
+    ///
+    /// [`RevalidationError::Provider`] when the grace is over too.
+    pub async fn browser_can_ask(
+        &self,
+        times: &SessionTimes,
+        provider: &Provider,
+        record: &SessionRecord,
+    ) -> Result<bool, RevalidationError> {
+        self.revalidator
+            .browser_can_ask(times, provider, record)
+            .await
+    }
+
+    /// Issues a fresh cookie for a session in the store, if the application's rule still admits the
+    /// user; if not, the session ends here. A request whose window is open does not wait for a store
+    /// that is unreachable.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError`]; [`IssueError::Revoked`] when the session was revoked since it was found.
+    pub async fn renew(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        record: &SessionRecord,
+        replacing: &Candidates<'_>,
+    ) -> Result<Issued, IssueError> {
+        if let Some(claims) = refused(times, application, record, self.clock.now()) {
+            let which = SessionSelector::Id(record.id.clone());
+            self.revoker.revoke(&which, times).await?;
+            return Ok(Issued::Refused(claims));
+        }
+        let issued = self.issue_time(record);
+        let window_ends = window_end(times, record, issued);
+        // First, so that a session never has a window that a revocation of it does not know of, and
+        // none that has been revoked gets another cookie.
+        let touch = self.store.touch(&record.id, self.clock.now(), window_ends);
+        let in_window = self
+            .authenticate(application, replacing)
+            .is_ok_and(|cookie| self.is_current(&cookie));
+        let touched = if in_window {
+            self.promptly(touch, PROMPT_CHANGE).await?
+        } else {
+            touch.await?
+        };
+        let issued = issue_cookie(times, application, record, issued, replacing)?;
+        if !touched || self.is_over(record) {
+            return Err(IssueError::Revoked);
+        }
+        match issued {
+            Issued::Cookie(cookie) if self.is_revoked(&cookie.session) => Err(IssueError::Revoked),
+            issued => Ok(issued),
+        }
+    }
+
+    /// Returns the time of issue of a cookie that is made now: later than all revocations that do not
+    /// concern it.
+    fn issue_time(&self, record: &SessionRecord) -> NumericDate {
+        let identity = &record.identity;
+        let revocations = self.revoker.revocations();
+        let now = self.clock.now();
+        match revocations.sessions_revoked_at(&identity.issuer, &identity.subject) {
+            // A user may sign in again in the very second of the sign-out.
+            Some(at) => now.max(at.plus_seconds(1)),
+            None => now,
+        }
+    }
+
+    /// Issues a cookie in place of one that is due for renewal while the renewal fails: the same
+    /// session in the same window, which is due again later. `None` when the window has ended, or
+    /// the session.
+    ///
+    /// It permits nothing that the one before does not.
+    pub fn postpone_renewal(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        cookie: &Authentic,
+        replacing: &Candidates<'_>,
+    ) -> Option<Vec<String>> {
+        if self.is_revoked(cookie) {
+            return None;
+        }
+        let now = self.clock.now();
+        let claims = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?.claims();
+        if application.policy.require.rule(claims) == Ruling::Fails {
+            return None;
+        }
+        let postponed = Claims {
+            rnw: now.plus_seconds(POSTPONED_SECONDS).min(claims.exp),
+            ..claims.clone()
+        };
+        let token = application.signer.sign(&postponed).ok()?;
+        let cookie = &application.cookie;
+        Some(cookie.issue(&token, times.idle, replacing))
+    }
+
+    /// Returns the session as the store has it, with every group that the application's rule or
+    /// `extra_rule` names: for deciding what the cookie leaves open. It is not sent anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`] when a verifier would refuse a cookie with these claims.
+    pub fn with_all_groups(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        record: &SessionRecord,
+        extra_rule: Option<&Require>,
+    ) -> Result<Authentic, SignError> {
+        let claims = claims(times, application, record, self.clock.now());
+        application.signer.vouch_for(&Claims {
+            grp_more: false,
+            ..reduced(claims, application, extra_rule)
+        })
+    }
+
+    /// Tells the time to the files beside this one.
+    pub(super) fn now(&self) -> NumericDate {
+        self.clock.now()
+    }
+}
