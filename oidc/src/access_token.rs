@@ -161,7 +161,7 @@ impl Provider {
         let algorithm = algorithm.filter(|own| accepted.contains(own));
         let algorithm = algorithm.filter(|_| !token.header.is_critical);
         let algorithm = algorithm.ok_or(Refusal::Algorithm)?;
-        if token.text("iss") != Some(self.settings().issuer.as_str()) {
+        if !token.text("iss").is_some_and(|iss| self.issues_as(iss)) {
             return Err(Refusal::Issuer);
         }
         if token.time("iat").is_none() || token.time("exp").is_none() {
@@ -185,10 +185,7 @@ impl Provider {
         };
         let Outline { header, claims } = outline.ok_or(Refusal::Malformed)?;
         self.check_kind(&header.typ, &claims)?;
-        match claims.get("iss") {
-            Some(iss) if iss != self.settings().issuer.as_str() => Err(Refusal::Issuer),
-            Some(_) | None => Ok(()),
-        }
+        self.check_issuer(&claims)
     }
 
     /// Checks that a JWT is an access token: applications get to see ID tokens, and could use them
@@ -214,6 +211,16 @@ impl Provider {
         Ok(())
     }
 
+    /// Checks that `iss` is the provider's, where it is there.
+    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
+        match claims.get("iss") {
+            Some(iss) if !iss.as_str().is_some_and(|iss| self.issues_as(iss)) => {
+                Err(Refusal::Issuer)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The checks that are the same whoever has verified the claims.
     pub(crate) fn holder_of(
         &self,
@@ -225,10 +232,7 @@ impl Provider {
             return Err(Refusal::Bound);
         }
         let own = self.settings();
-        let issuer = own.issuer.as_str();
-        if claims.get("iss").is_some_and(|iss| iss != issuer) {
-            return Err(Refusal::Issuer);
-        }
+        self.check_issuer(&claims)?;
         // What cannot be read is not absent.
         let odd = |claim: &str| claims.contains_key(claim) && time(&claims, claim).is_none();
         if ["iat", "nbf", "exp"].into_iter().any(odd) {

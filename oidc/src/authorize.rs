@@ -1,14 +1,44 @@
-//! Authorization requests and their responses (OpenID Connect Core 1.0 §3.1.2), and the request to
-//! sign out (RP-Initiated Logout 1.0).
+//! Authorization requests and their responses (OpenID Connect Core 1.0 §3.1.2).
 
 use gatepost_base::Secret;
+use http::StatusCode;
 use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, CoreJsonWebKeySet};
 use openidconnect::{AuthUrl, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl};
 use url::Url;
 
-use crate::exchange::SignInError;
-use crate::provider::{Provider, Unavailable};
-use crate::settings::SignOut;
+use crate::exchange::{SignInError, unreadable};
+use crate::form::Form;
+use crate::json;
+use crate::provider::{Discovered, Provider};
+
+const PAR_ENDPOINT: &str = "pushed authorization request endpoint";
+
+/// The longest ID token that is sent as a hint, in bytes: servers refuse longer URLs.
+const MAX_HINT_BYTES: usize = 2_048;
+
+/// The parameters that settings cannot set, since the protocol does.
+const RESERVED: [&str; 14] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+    "id_token_hint",
+    "registration",
+];
+
+/// Returns whether an authorization request may have a further parameter of this name: any but
+/// those that the protocol sets.
+pub fn is_free_parameter(name: &str) -> bool {
+    !name.is_empty() && !RESERVED.contains(&name)
+}
 
 /// An authorization request (OpenID Connect Core 1.0 §3.1.2.1), and what has to be kept until its
 /// response arrives.
@@ -24,18 +54,34 @@ pub struct AuthorizationRequest {
     pub verifier: PkceCodeVerifier,
 }
 
+/// How an authorization request differs from one of a user who begins a sign-in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuthorizationOptions<'a> {
+    /// Shows the user no page (`prompt=none`): it succeeds only for a user who is signed in at the
+    /// provider.
+    pub silent: bool,
+    /// The ID token of the user who is expected, sent as `id_token_hint` unless it is too long.
+    pub id_token_hint: Option<&'a Secret>,
+    /// How the user who is expected signs in (`login_hint`).
+    pub login_hint: Option<&'a str>,
+    /// Further parameters, in the place of those of the settings that have their names. Those that
+    /// the settings do not let a caller add are left out.
+    pub parameters: &'a [(String, String)],
+}
+
 impl Provider {
-    /// Makes an authorization request. A silent one (`prompt=none`) shows the user no page: it
-    /// succeeds only for a user who is signed in at the provider.
+    /// Makes an authorization request, and pushes it (RFC 9126) where the provider requires that
+    /// or the settings say so.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] while the provider has not been found.
-    pub fn authorize(
+    /// [`SignInError::Unavailable`] while the provider has not been discovered; others where the
+    /// request cannot be pushed.
+    pub async fn authorize(
         &self,
         redirect_uri: RedirectUrl,
-        silent: bool,
-    ) -> Result<AuthorizationRequest, Unavailable> {
+        options: AuthorizationOptions<'_>,
+    ) -> Result<AuthorizationRequest, SignInError> {
         let found = self.discovered()?;
         // 256 bits each from the operating system's generator, by the library.
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
@@ -59,16 +105,84 @@ impl Provider {
             )
             .add_scopes(self.settings.scopes.iter().cloned())
             .set_pkce_challenge(challenge);
-        if silent {
+        if options.silent {
             request = request.add_prompt(CoreAuthPrompt::None);
         }
-        let (url, ..) = request.url();
+        for (name, value) in self.parameters(options) {
+            request = request.add_extra_param(name, value);
+        }
+        let (mut url, ..) = request.url();
+        if self.pushes(&found) {
+            url = self.push(&found, &url).await?;
+        }
         Ok(AuthorizationRequest {
             url,
             state,
             nonce,
             verifier,
         })
+    }
+
+    /// Returns the parameters beyond those of the protocol.
+    fn parameters(&self, options: AuthorizationOptions<'_>) -> Vec<(String, String)> {
+        let free = |(name, _): &&(String, String)| {
+            // A silent request shows no page, whatever else is asked for.
+            is_free_parameter(name) && !(options.silent && name == "prompt")
+        };
+        let allowed = |(name, _): &&(String, String)| {
+            let mut names = self.settings.caller_parameters.iter();
+            names.any(|own| own == name)
+        };
+        let from_caller = options.parameters.iter().filter(allowed).filter(free);
+        let mut all: Vec<(String, String)> = from_caller.cloned().collect();
+        let hint = options.login_hint.filter(|hint| !hint.is_empty());
+        let hint = hint.map(|hint| ("login_hint".to_owned(), hint.to_owned()));
+        for parameter in hint.iter().chain(&self.settings.authorization_parameters) {
+            let is_there = all.iter().any(|(name, _)| *name == parameter.0);
+            if free(&parameter) && !is_there {
+                all.push(parameter.clone());
+            }
+        }
+        let hint = options.id_token_hint.map(Secret::expose);
+        if let Some(hint) = hint.filter(|hint| !hint.is_empty() && hint.len() <= MAX_HINT_BYTES) {
+            all.push(("id_token_hint".to_owned(), hint.to_owned()));
+        }
+        all
+    }
+
+    /// Returns whether authorization requests are pushed.
+    fn pushes(&self, found: &Discovered) -> bool {
+        let has_endpoint = found.metadata.par_endpoint.is_some();
+        match self.settings.pushed_authorization {
+            Some(pushed) => pushed,
+            None => found.metadata.requires_par && has_endpoint,
+        }
+    }
+
+    /// Pushes a request, and returns the URL that refers to it (RFC 9126 §2, §4).
+    async fn push(&self, found: &Discovered, url: &Url) -> Result<Url, SignInError> {
+        let endpoint = found.metadata.par_endpoint.as_ref();
+        let endpoint = endpoint.ok_or_else(|| unreadable(PAR_ENDPOINT, "missing"))?;
+        let client = self.client(found)?;
+        let form = url
+            .query_pairs()
+            .filter(|(name, _)| name != "client_id")
+            .fold(Form::new(), |form, (name, value)| form.with(&name, &value));
+        let answer = self.post(endpoint, PAR_ENDPOINT, &client, form).await?;
+        if let Some((code, words)) = answer.refusal() {
+            return Err(SignInError::Refused(format!("{code}: {words}")));
+        }
+        let (status, members) = answer.read(PAR_ENDPOINT)?;
+        if status != StatusCode::CREATED && status != StatusCode::OK {
+            return Err(unreadable(PAR_ENDPOINT, &format!("it answers {status}")));
+        }
+        let request_uri = json::needed_text(&members, "request_uri")
+            .map_err(|error| unreadable(PAR_ENDPOINT, &error.to_string()))?;
+        let mut url = found.metadata.authorization_endpoint.clone();
+        url.query_pairs_mut()
+            .append_pair("client_id", self.settings.client_id.as_str())
+            .append_pair("request_uri", request_uri);
+        Ok(url)
     }
 
     /// Checks the `iss` of an authorization response (RFC 9207 §2.4).
@@ -80,29 +194,9 @@ impl Provider {
     pub fn check_response_issuer(&self, iss: Option<&str>) -> Result<(), SignInError> {
         let promised = self.discovered()?.metadata.sends_issuer;
         match iss {
-            Some(iss) if iss == self.settings.issuer.as_str() => Ok(()),
+            Some(iss) if iss == self.settings.issuer.as_str() || self.issues_as(iss) => Ok(()),
             None if !promised => Ok(()),
             Some(_) | None => Err(SignInError::ResponseIssuer),
         }
-    }
-
-    /// Returns where to send the browser to sign out at the provider too (RP-Initiated Logout 1.0
-    /// §2); `None` where the provider has no end session endpoint, or the settings say so.
-    pub fn sign_out_url(&self, id_token: Option<&Secret>, return_to: &str) -> Option<Url> {
-        if self.settings.sign_out == SignOut::LocalOnly {
-            return None;
-        }
-        let found = self.discovered.load_full()?;
-        let mut url = found.metadata.end_session_endpoint.clone()?;
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(id_token) = id_token {
-                query.append_pair("id_token_hint", id_token.expose());
-            }
-            query
-                .append_pair("client_id", self.settings.client_id.as_str())
-                .append_pair("post_logout_redirect_uri", return_to);
-        }
-        Some(url)
     }
 }

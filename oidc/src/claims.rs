@@ -1,86 +1,110 @@
-//! From what a provider says of a person to an [`Identity`].
+//! Making an [`Identity`] of verified claims.
 
 use std::collections::BTreeMap;
 
 use gatepost_base::Identity;
 use serde_json::{Map, Value};
 
+use crate::claim_path::ClaimPath;
+use crate::groups::{MAX_GROUPS, groups};
 use crate::json::{text, time};
+use crate::settings::ClaimSettings;
 
-/// The most groups that are kept. More are no list of groups but a mistake.
-const MAX_GROUPS: usize = 10_000;
-
-/// Verified claims from several places: the first that has a claim is believed, and of claims that
-/// mean something together only, the first that has them.
+/// Verified claims of several sources. Each claim is taken of the first source that has it, and
+/// claims that mean something together only are taken of one source.
 pub(crate) struct ClaimSources<'a>(pub(crate) Vec<&'a Map<String, Value>>);
 
-/// What is wanted of a person's claims.
+/// What an identity takes from claims.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     /// The verified issuer.
     pub(crate) issuer: &'a str,
-    /// Where the groups stand.
-    pub(crate) groups: &'a [String],
+    /// Where the standard claims are.
+    pub(crate) claims: &'a ClaimSettings,
     /// Claims beyond the standard ones.
     pub(crate) extra: &'a [String],
-    /// Whether an address is wanted that the provider says it has not verified.
+    /// Whether an address is wanted that the provider calls unverified.
     pub(crate) unverified_email: bool,
 }
 
-/// Claims of which the second says something of the first, and of no other one's.
-const PAIRS: [(&str, &str); 2] = [EMAIL, ("phone_number", "phone_number_verified")];
-const EMAIL: (&str, &str) = ("email", "email_verified");
+/// Claims of which the second says whether the first is verified, in the same source alone.
+const PAIRS: [(&str, &str); 2] = [
+    ("email", EMAIL_VERIFIED),
+    ("phone_number", "phone_number_verified"),
+];
+const EMAIL_VERIFIED: &str = "email_verified";
 
-/// How and when a person was authenticated: of one authentication.
+/// How and when a user was authenticated: of one authentication.
 const AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
 
 impl<'a> ClaimSources<'a> {
-    /// The claim at a path of keys.
-    fn at(&self, path: &[String]) -> Option<&'a Value> {
-        self.0.iter().find_map(|claims| lookup(claims, path))
+    fn at(&self, path: &ClaimPath) -> Option<&'a Value> {
+        self.0.iter().find_map(|claims| path.find(claims))
     }
 
-    /// Whether there is something at a path of keys.
-    pub(crate) fn says(&self, path: &[String]) -> bool {
+    /// Returns whether there is a value at a path.
+    pub(crate) fn says(&self, path: &ClaimPath) -> bool {
         self.at(path).is_some()
     }
 
-    /// Whether there is a claim of this name.
+    /// Returns whether there is a claim of this name, which may be a path.
     pub(crate) fn says_named(&self, name: &str) -> bool {
         self.says(&path(name))
     }
 
-    /// A text. An empty one counts as absent.
+    /// Returns whether a groups claim is there.
+    pub(crate) fn says_groups(&self, settings: &ClaimSettings) -> bool {
+        settings.groups.iter().any(|path| self.says(path))
+    }
+
+    /// Returns a text. An empty one counts as absent.
     fn text(&self, claim: &str) -> Option<String> {
         let mut texts = self.0.iter().filter_map(|claims| text(claims, claim));
         texts.next().map(str::to_owned)
     }
 
-    /// Whether something that an identity wants is missing, so that userinfo is worth asking.
+    /// Returns the first text at a path.
+    fn text_at(&self, path: &ClaimPath) -> Option<String> {
+        self.0
+            .iter()
+            .find_map(|claims| first_text(path.find(claims)?))
+    }
+
+    /// Returns whether a claim that an identity takes is missing, so that userinfo is worth asking.
     pub(crate) fn lacks(&self, wanted: &Wanted<'_>) -> bool {
-        !self.says(wanted.groups)
-            || ["preferred_username", "email"]
-                .iter()
-                .any(|claim| self.text(claim).is_none())
+        let ClaimSettings {
+            username, email, ..
+        } = wanted.claims;
+        !self.says_groups(wanted.claims)
+            || self.text_at(username).is_none()
+            || self.text_at(email).is_none()
             || wanted.extra.iter().any(|claim| !self.says_named(claim))
     }
 
-    /// The identity that these claims describe. Issuer and subject are the verified ones.
+    /// Makes the identity that these claims describe. Issuer and subject are the verified ones.
     pub(crate) fn identity(&self, wanted: &Wanted<'_>, subject: &str) -> Identity {
-        let (email, email_verified) = self.pair(EMAIL);
+        let (email, email_verified) = self.pair(&wanted.claims.email, EMAIL_VERIFIED);
         let usable = wanted.unverified_email || email_verified != Some(false);
+        let email = email.filter(|_| usable);
+        let username = if wanted.claims.username.is_top("email") {
+            // An address that is not verified is not a name either: it may be another user's.
+            let (address, verified) = self.pair(&wanted.claims.username, EMAIL_VERIFIED);
+            address.filter(|_| wanted.unverified_email || verified != Some(false))
+        } else {
+            self.text_at(&wanted.claims.username)
+        };
         let authentication = self.authentication();
         Identity {
             issuer: wanted.issuer.to_owned(),
             subject: subject.to_owned(),
-            preferred_username: self.text("preferred_username"),
-            name: self.text("name"),
-            email: email.filter(|_| usable),
+            preferred_username: username,
+            name: self.text_at(&wanted.claims.name),
+            email,
             email_verified,
-            groups: self.at(wanted.groups).map(texts).unwrap_or_default(),
+            groups: groups(&self.0, wanted.claims),
             acr: authentication.text("acr"),
             amr: authentication
-                .at(&["amr".to_owned()])
+                .at(&ClaimPath::top("amr"))
                 .map(texts)
                 .unwrap_or_default(),
             auth_time: authentication
@@ -91,12 +115,12 @@ impl<'a> ClaimSources<'a> {
         }
     }
 
-    /// A value and whether it is verified, both from the first source that says both.
+    /// Returns a value and whether it is verified, both of the first source that says both.
     ///
-    /// Where no source says whether anything is verified the value stands alone: many providers
-    /// never do. Where one does and not of this value, it is not verified; anything but `true`
-    /// counts as not.
-    fn pair(&self, (claim, flag): (&str, &str)) -> (Option<String>, Option<bool>) {
+    /// Where no source says whether anything is verified, the value is returned alone: many
+    /// providers never say. Where one does and not of this value, it is not verified; anything but
+    /// `true` counts as not.
+    fn pair(&self, path: &ClaimPath, flag: &str) -> (Option<String>, Option<bool>) {
         let verified = |claims: &Map<String, Value>| {
             let flag = claims.get(flag).filter(|flag| !flag.is_null())?;
             Some(match flag {
@@ -106,18 +130,18 @@ impl<'a> ClaimSources<'a> {
             })
         };
         let mut whole = self.0.iter().filter_map(|claims| {
-            let value = text(claims, claim)?;
-            Some((Some(value.to_owned()), Some(verified(claims)?)))
+            let value = first_text(path.find(claims)?)?;
+            Some((Some(value), Some(verified(claims)?)))
         });
         whole.next().unwrap_or_else(|| {
             let said = self.0.iter().any(|claims| verified(claims).is_some());
-            let value = self.text(claim);
+            let value = self.text_at(path);
             let verified = (said && value.is_some()).then_some(false);
             (value, verified)
         })
     }
 
-    /// The first source that says anything of how the person was authenticated, alone.
+    /// Returns the first source that says how the user was authenticated, alone.
     fn authentication(&self) -> Self {
         let says = |claims: &&&'a Map<String, Value>| {
             AUTHENTICATION
@@ -146,13 +170,14 @@ impl<'a> ClaimSources<'a> {
             .collect()
     }
 
-    /// A claim as one text, from where those are that it belongs to.
+    /// Returns a claim as one text, of the source of those that it belongs to.
     fn one_text(&self, name: &str) -> Option<String> {
-        if let Some(pair) = PAIRS.into_iter().find(|(_, flag)| *flag == name) {
-            return self.pair(pair).1.map(|verified| verified.to_string());
+        if let Some((claim, flag)) = PAIRS.into_iter().find(|(_, flag)| *flag == name) {
+            let (_, verified) = self.pair(&ClaimPath::top(claim), flag);
+            return verified.map(|verified| verified.to_string());
         }
-        if let Some(pair) = PAIRS.into_iter().find(|(claim, _)| *claim == name) {
-            return self.pair(pair).0;
+        if let Some((claim, flag)) = PAIRS.into_iter().find(|(claim, _)| *claim == name) {
+            return self.pair(&ClaimPath::top(claim), flag).0;
         }
         let value = if AUTHENTICATION.contains(&name) {
             self.authentication().at(&path(name))
@@ -163,24 +188,22 @@ impl<'a> ClaimSources<'a> {
     }
 }
 
-/// A claim's name as a path: one that is a URL has dots of its own.
-fn path(claim: &str) -> Vec<String> {
-    if claim.contains("://") {
-        vec![claim.to_owned()]
-    } else {
-        claim.split('.').map(str::to_owned).collect()
+/// Returns a claim's name as a path.
+fn path(claim: &str) -> ClaimPath {
+    ClaimPath::parse(claim).unwrap_or_else(|| ClaimPath::top(claim))
+}
+
+/// Returns a text, or the first of a list (B2C's `emails`). An empty one counts as absent.
+fn first_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(list) => list.first().and_then(Value::as_str),
+        value => value.as_str(),
     }
+    .filter(|text| !text.is_empty())
+    .map(str::to_owned)
 }
 
-fn lookup<'a>(claims: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    let value = claims.get(first)?;
-    rest.iter()
-        .try_fold(value, |value, key| value.get(key))
-        .filter(|value| !value.is_null())
-}
-
-/// A list of texts. One text is a list of one; whatever else is in a list is no group.
+/// Returns a list's texts. One text is a list of one.
 fn texts(value: &Value) -> Vec<String> {
     let list = match value {
         Value::String(text) => vec![text.clone()],
@@ -195,7 +218,7 @@ fn texts(value: &Value) -> Vec<String> {
     list.into_iter().filter(|text| !text.is_empty()).collect()
 }
 
-/// One text for a header: a list's entries are joined by `|`, which none of them may have.
+/// Returns one text for a header: a list's entries are joined by `|`, which none may contain.
 fn one_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -224,16 +247,17 @@ mod tests {
         }
     }
 
-    fn identity(claims: Value, groups_claim: &str, extra: &[&str]) -> Identity {
+    fn identity(claims: Value, extra: &[&str]) -> Identity {
         let claims = map(claims);
         let extra: Vec<String> = extra.iter().map(|claim| (*claim).to_owned()).collect();
-        ClaimSources(vec![&claims]).identity(&wanted(&path(groups_claim), &extra), "s")
+        let settings = ClaimSettings::default();
+        ClaimSources(vec![&claims]).identity(&wanted(&settings, &extra), "s")
     }
 
-    fn wanted<'w>(groups: &'w [String], extra: &'w [String]) -> Wanted<'w> {
+    fn wanted<'w>(claims: &'w ClaimSettings, extra: &'w [String]) -> Wanted<'w> {
         Wanted {
             issuer: "i",
-            groups,
+            claims,
             extra,
             unverified_email: false,
         }
@@ -297,10 +321,10 @@ mod tests {
             ),
         ] {
             let (id, userinfo) = (map(id), map(userinfo));
-            let groups = path("groups");
+            let settings = ClaimSettings::default();
             let names = ["email_verified".to_owned()];
             let sources = ClaimSources(vec![&id, &userinfo]);
-            let identity = sources.identity(&wanted(&groups, &names), "s");
+            let identity = sources.identity(&wanted(&settings, &names), "s");
             assert_eq!(identity.email.as_deref(), address, "{case}");
             assert_eq!(identity.email_verified, verified, "{case}");
             let told = identity.extra.get("email_verified").map(String::as_str);
@@ -313,9 +337,9 @@ mod tests {
         }));
         let names = ["amr", "auth_time", "phone_number", "phone_number_verified"];
         let names = names.map(str::to_owned);
-        let groups = path("groups");
+        let settings = ClaimSettings::default();
         let sources = ClaimSources(vec![&id, &userinfo]);
-        let identity = sources.identity(&wanted(&groups, &names), "s");
+        let identity = sources.identity(&wanted(&settings, &names), "s");
         assert_eq!(identity.acr.as_deref(), Some("basic"));
         assert!(identity.amr.is_empty() && identity.auth_time.is_none());
         let told: Vec<&str> = identity.extra.values().map(String::as_str).collect();
@@ -327,75 +351,15 @@ mod tests {
         let claims = map(json!({"email": "a@example.com", "email_verified": "no"}));
         let sources = ClaimSources(vec![&claims]);
         for unverified_email in [false, true] {
-            let groups = path("groups");
+            let settings = ClaimSettings::default();
             let wanted = Wanted {
                 unverified_email,
-                ..wanted(&groups, &[])
+                ..wanted(&settings, &[])
             };
             let identity = sources.identity(&wanted, "s");
             assert_eq!(identity.email.is_some(), unverified_email);
             assert_eq!(identity.email_verified, Some(false));
         }
-    }
-
-    #[test]
-    fn groups_are_texts_wherever_they_stand() {
-        let roles = json!({"roles": ["a"]});
-        for (case, claims, at, expected) in [
-            (
-                "a list",
-                json!({"groups": ["a", "b"]}),
-                "groups",
-                vec!["a", "b"],
-            ),
-            ("one text", json!({"groups": "a"}), "groups", vec!["a"]),
-            (
-                "nested",
-                json!({"realm_access": roles}),
-                "realm_access.roles",
-                vec!["a"],
-            ),
-            (
-                "a URL",
-                json!({"https://x.example/g": ["a"]}),
-                "https://x.example/g",
-                vec!["a"],
-            ),
-            (
-                "other types",
-                json!({"groups": ["a", 1, null, {"b": 1}, ""]}),
-                "groups",
-                vec!["a"],
-            ),
-            (
-                "an object",
-                json!({"groups": {"a": true}}),
-                "groups",
-                vec![],
-            ),
-            ("null", json!({"groups": null}), "groups", vec![]),
-            (
-                "absent",
-                json!({"_claim_names": {"groups": "src1"}}),
-                "groups",
-                vec![],
-            ),
-            (
-                "path into a text",
-                json!({"realm_access": "x"}),
-                "realm_access.roles",
-                vec![],
-            ),
-        ] {
-            assert_eq!(identity(claims, at, &[]).groups, expected, "{case}");
-        }
-        let many: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
-        assert_eq!(
-            identity(json!({"groups": many}), "groups", &[])
-                .groups
-                .len(),
-            MAX_GROUPS
-        );
     }
 
     #[test]
@@ -424,7 +388,7 @@ mod tests {
             (json!({"email": "a@b.example"}), None),
         ] {
             assert_eq!(
-                identity(claim.clone(), "groups", &[]).email_verified,
+                identity(claim.clone(), &[]).email_verified,
                 expected,
                 "{claim}"
             );
@@ -446,7 +410,7 @@ mod tests {
             "sub",
             "absent",
         ];
-        let extra = identity(claims, "groups", &names).extra;
+        let extra = identity(claims, &names).extra;
         let expected = [
             ("department", "R&D"),
             ("level", "3"),
@@ -464,13 +428,58 @@ mod tests {
     fn the_first_source_that_has_a_claim_is_believed() {
         let id = map(json!({"name": "Alice", "email": ""}));
         let userinfo = map(json!({"name": "Mallory", "email": "a@example.com"}));
-        let identity =
-            ClaimSources(vec![&id, &userinfo]).identity(&wanted(&path("groups"), &[]), "s");
+        let settings = ClaimSettings::default();
+        let identity = ClaimSources(vec![&id, &userinfo]).identity(&wanted(&settings, &[]), "s");
         assert_eq!(identity.name.as_deref(), Some("Alice"));
         assert_eq!(
             identity.email.as_deref(),
             Some("a@example.com"),
             "empty is absent"
         );
+    }
+
+    #[test]
+    fn names_and_addresses_are_read_where_the_settings_say() {
+        let at = |path: &str| ClaimPath::parse(path).expect("a path");
+        let settings = |username, email, name| ClaimSettings {
+            username: at(username),
+            email: at(email),
+            name: at(name),
+            ..ClaimSettings::default()
+        };
+        let claims = map(json!({
+            "preferred_username": "a1", "upn": "alice@corp.example", "emails": ["a@x.example"],
+            "email": "b@x.example", "email_verified": false, "profile": {"name": "Alice"},
+            "nickname": "",
+        }));
+        for (username, email, name, expected) in [
+            (
+                "upn",
+                "upn",
+                "name",
+                [Some("alice@corp.example"), None, None],
+            ),
+            (
+                "preferred_username",
+                "emails",
+                "profile.name",
+                [Some("a1"), None, Some("Alice")],
+            ),
+            ("email", "emails", "name", [None, None, None]),
+            ("nickname", "email", "name", [None, None, None]),
+        ] {
+            let settings = settings(username, email, name);
+            let identity = ClaimSources(vec![&claims]).identity(&wanted(&settings, &[]), "s");
+            let found = [
+                &identity.preferred_username,
+                &identity.email,
+                &identity.name,
+            ];
+            assert_eq!(
+                found.map(Option::as_deref),
+                expected,
+                "{username} {email} {name}"
+            );
+        }
     }
 }

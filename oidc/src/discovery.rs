@@ -9,6 +9,7 @@ use crate::http_client::{Http, HttpError};
 use crate::json::{self, DocumentError};
 use crate::key_set::KeySet;
 use crate::metadata::Metadata;
+use crate::provider::TENANT;
 use crate::settings::ProviderSettings;
 
 /// Why a provider cannot be used, in words for the operator.
@@ -96,6 +97,9 @@ pub(crate) async fn discover(
 
 /// Returns where the discovery document is (§4).
 fn document_url(settings: &ProviderSettings) -> String {
+    if let Some(url) = &settings.discovery_url {
+        return url.to_string();
+    }
     let issuer = settings.issuer.as_str();
     format!(
         "{}/.well-known/openid-configuration",
@@ -148,7 +152,8 @@ fn invalid(document: &'static str, url: &str, error: &DocumentError) -> Discover
 
 fn check(settings: &ProviderSettings, metadata: &Metadata) -> Result<(), DiscoveryError> {
     let configured = settings.issuer.as_str();
-    if metadata.issuer != configured {
+    let is_template = metadata.issuer.contains(TENANT) && !settings.tenants.is_empty();
+    if metadata.issuer != configured && !(is_template && is_same_host(settings, metadata)) {
         return Err(DiscoveryError::Issuer {
             configured: configured.to_owned(),
             found: metadata.issuer.clone(),
@@ -156,7 +161,7 @@ fn check(settings: &ProviderSettings, metadata: &Metadata) -> Result<(), Discove
     }
     let tls = settings.issuer.url().scheme() == "https";
     for (endpoint, url) in metadata.endpoints() {
-        check_scheme(endpoint, url, tls)?;
+        check_scheme(endpoint, url, tls && !is_internal(settings, endpoint, url))?;
     }
     if metadata.algorithms.as_ref().is_some_and(|named| {
         let accepted = crate::algorithm::signatures();
@@ -165,6 +170,20 @@ fn check(settings: &ProviderSettings, metadata: &Metadata) -> Result<(), Discove
         return Err(DiscoveryError::Algorithms);
     }
     Ok(())
+}
+
+/// Returns whether the issuer of several tenants is at the host of the settings' issuer.
+fn is_same_host(settings: &ProviderSettings, metadata: &Metadata) -> bool {
+    let issuer = Url::parse(&metadata.issuer.replace(TENANT, "tenant"));
+    issuer.is_ok_and(|issuer| issuer.origin() == settings.issuer.url().origin())
+}
+
+/// Returns whether an endpoint is at the internal address of the settings, which the operator has
+/// chosen. Browsers are not sent there.
+fn is_internal(settings: &ProviderSettings, endpoint: &str, url: &Url) -> bool {
+    let internal = settings.discovery_url.as_ref();
+    let is_for_browsers = matches!(endpoint, "authorization endpoint" | "end session endpoint");
+    internal.is_some_and(|internal| internal.origin() == url.origin()) && !is_for_browsers
 }
 
 /// Checks that browsers can be sent to an endpoint, or requests, and not in the clear where the

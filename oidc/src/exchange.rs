@@ -7,12 +7,14 @@ use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};
 use serde_json::Map;
 
 use crate::claims::{ClaimSources, Wanted};
+use crate::client_key::ClientError;
 use crate::form::Form;
+use crate::groups;
 use crate::http_client::HttpError;
 use crate::id_token::{ExpectedNonce, IdToken, IdTokenError};
 use crate::json::text;
 use crate::provider::{Discovered, Provider, Unavailable};
-use crate::settings::UnverifiedEmail;
+use crate::settings::{NonceCheck, UnverifiedEmail};
 use crate::token_endpoint::{NoTokens, Tokens};
 
 /// A user whom the provider has just signed in.
@@ -66,6 +68,9 @@ pub enum SignInError {
     /// Userinfo is of another user.
     #[error("userinfo is of another user (`sub`)")]
     OtherSubject,
+    /// The client cannot authenticate.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The authorization response is another provider's (RFC 9207).
     #[error("the callback's `iss` is not this provider's issuer, or is missing")]
     ResponseIssuer,
@@ -92,7 +97,10 @@ impl Provider {
             .await?;
         let access_token = tokens.access()?;
         let raw = tokens.id.as_ref().ok_or(SignInError::NoIdToken)?;
-        let nonce = ExpectedNonce::Is(nonce.secret());
+        let nonce = match self.settings.nonce {
+            NonceCheck::Required => ExpectedNonce::Is(nonce.secret()),
+            NonceCheck::IfPresent => ExpectedNonce::IfPresent(nonce.secret()),
+        };
         let id_token = self.verify_id_token(raw, nonce, Arc::clone(&found)).await?;
         id_token.check_access_token(access_token.secret())?;
 
@@ -107,8 +115,12 @@ impl Provider {
             Map::new()
         };
         let sources = ClaimSources(vec![&claims, &userinfo]);
+        let identity = sources.identity(&wanted, &subject);
+        if identity.groups.is_empty() {
+            groups::explain_none(&self.settings.name, &sources.0, &self.settings.claims);
+        }
         Ok(SignedIn {
-            identity: sources.identity(&wanted, &subject),
+            identity,
             provider_session: text(&claims, "sid").map(str::to_owned),
             refresh_token: tokens.refresh,
             id_token: tokens.id.ok_or(SignInError::NoIdToken)?,
@@ -119,7 +131,7 @@ impl Provider {
     pub(crate) fn wanted<'w>(&'w self, extra: &'w [String]) -> Wanted<'w> {
         Wanted {
             issuer: self.settings.issuer.as_str(),
-            groups: &self.settings.groups_claim,
+            claims: &self.settings.claims,
             extra,
             unverified_email: self.settings.unverified_email == UnverifiedEmail::Accept,
         }

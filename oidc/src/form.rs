@@ -10,9 +10,11 @@ use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
+use crate::client_key::secret_assertion;
 use crate::exchange::SignInError;
 use crate::json::{self, Object};
-use crate::provider::{Discovered, Provider};
+use crate::provider::{Discovered, Provider, client_authentication};
+use crate::settings::ClientAuthentication;
 
 /// What the token endpoint is called in messages.
 pub(crate) const TOKEN_ENDPOINT: &str = "token endpoint";
@@ -20,12 +22,26 @@ pub(crate) const TOKEN_ENDPOINT: &str = "token endpoint";
 /// The most characters of a provider's words that are logged.
 const MAX_WORDS: usize = 200;
 
-/// Who asks, and how it shows that (RFC 6749 §2.3.1).
+/// A client, and how it authenticates (RFC 6749 §2.3).
 pub(crate) struct Client<'a> {
     pub(crate) id: &'a str,
-    pub(crate) secret: Option<&'a str>,
-    pub(crate) by_post: bool,
+    pub(crate) proof: Proof<'a>,
 }
+
+/// How a client authenticates.
+pub(crate) enum Proof<'a> {
+    /// A public client does not.
+    None,
+    /// By its secret in `Authorization`.
+    Basic(&'a str),
+    /// By its secret in the form.
+    Post(&'a str),
+    /// By an assertion (RFC 7523 §2.2).
+    Assertion(String),
+}
+
+/// The type of an assertion (RFC 7523 §2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A form that is being filled in. It may hold passwords.
 pub(crate) struct Form(Zeroizing<String>);
@@ -116,14 +132,30 @@ impl Answer {
 }
 
 impl Provider {
-    /// The client that the outpost is.
-    pub(crate) fn client(&self, found: &Discovered) -> Client<'_> {
+    /// Returns the client of the settings, with a fresh assertion where it needs one.
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError::Client`] where an assertion cannot be made.
+    pub(crate) fn client(&self, found: &Discovered) -> Result<Client<'_>, SignInError> {
         let settings = self.settings();
-        Client {
-            id: settings.client_id.as_str(),
-            secret: settings.client_secret.as_ref().map(|s| s.secret().as_str()),
-            by_post: crate::provider::authenticates_by_post(settings, &found.metadata),
-        }
+        let id = settings.client_id.as_str();
+        let secret = settings.client_secret.as_ref().map(|s| s.secret().as_str());
+        let audience = found.metadata.token_endpoint.as_str();
+        let now = self.clock.now().as_seconds();
+        let method = client_authentication(settings, &found.metadata);
+        let proof = match (method, secret, &settings.client_key) {
+            (ClientAuthentication::PrivateKeyJwt, _, Some(key)) => {
+                Proof::Assertion(key.assertion(id, audience, now)?)
+            }
+            (ClientAuthentication::SecretJwt, Some(secret), _) => {
+                Proof::Assertion(secret_assertion(secret, id, audience, now)?)
+            }
+            (ClientAuthentication::Post, Some(secret), _) => Proof::Post(secret),
+            (_, Some(secret), _) => Proof::Basic(secret),
+            (_, None, _) => Proof::None,
+        };
+        Ok(Client { id, proof })
     }
 
     /// Posts a form.
@@ -141,8 +173,8 @@ impl Provider {
         let mut request = Request::post(url.as_str())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json");
-        let form = match client.secret {
-            Some(secret) if !client.by_post => {
+        let form = match &client.proof {
+            Proof::Basic(secret) => {
                 let encode = |text: &str| -> String {
                     form_urlencoded::byte_serialize(text.as_bytes()).collect()
                 };
@@ -154,13 +186,14 @@ impl Provider {
                 request = request.header(AUTHORIZATION, value);
                 form
             }
-            secret => {
-                let form = form.with("client_id", client.id);
-                match secret {
-                    Some(secret) => form.with("client_secret", secret),
-                    None => form,
-                }
-            }
+            Proof::Post(secret) => form
+                .with("client_id", client.id)
+                .with("client_secret", secret),
+            Proof::Assertion(assertion) => form
+                .with("client_id", client.id)
+                .with("client_assertion_type", JWT_BEARER)
+                .with("client_assertion", assertion),
+            Proof::None => form.with("client_id", client.id),
         };
         let request = request
             .body(form.0.as_bytes().to_vec())

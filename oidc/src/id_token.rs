@@ -82,6 +82,8 @@ pub(crate) struct IdToken {
 pub(crate) enum ExpectedNonce<'a> {
     /// That of the authorization request.
     Is(&'a str),
+    /// That of the authorization request, or none.
+    IfPresent(&'a str),
     /// Any: a refreshed ID token belongs to no authorization request (§12.2).
     Any,
 }
@@ -126,7 +128,7 @@ impl Provider {
     /// Checks who issued an ID token, and to whom (§3.1.3.7 steps 2 to 5).
     fn check_issuer_and_audience(&self, claims: &Map<String, Value>) -> Result<(), IdTokenError> {
         let issuer = text(claims, "iss").ok_or(IdTokenError::Claim("iss"))?;
-        if issuer != self.settings.issuer.as_str() {
+        if !self.issues_as(issuer) {
             return Err(IdTokenError::Issuer(issuer.to_owned()));
         }
         let client = self.settings.client_id.as_str();
@@ -191,8 +193,12 @@ fn check_nonce(
     claims: &Map<String, Value>,
     expected: ExpectedNonce<'_>,
 ) -> Result<(), IdTokenError> {
-    let ExpectedNonce::Is(expected) = expected else {
-        return Ok(());
+    let expected = match expected {
+        ExpectedNonce::Any => return Ok(()),
+        ExpectedNonce::IfPresent(_) if claims.get("nonce").is_none_or(Value::is_null) => {
+            return Ok(());
+        }
+        ExpectedNonce::IfPresent(expected) | ExpectedNonce::Is(expected) => expected,
     };
     let nonce = text(claims, "nonce").ok_or(IdTokenError::Claim("nonce"))?;
     if bool::from(nonce.as_bytes().ct_eq(expected.as_bytes())) {

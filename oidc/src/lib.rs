@@ -19,7 +19,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use gatepost_oidc::{HttpClient, HttpError, Provider, ProviderSettings};
+//! use gatepost_oidc::{AuthorizationOptions, HttpClient, HttpError, Provider, ProviderSettings};
 //! use openidconnect::{ClientId, HttpRequest, HttpResponse, IssuerUrl, RedirectUrl};
 //! use serde_json::json;
 //!
@@ -53,7 +53,7 @@
 //! provider.discover().await?;
 //!
 //! let redirect_uri = RedirectUrl::new("https://app.example.com/callback".to_owned())?;
-//! let request = provider.authorize(redirect_uri, false)?;
+//! let request = provider.authorize(redirect_uri, AuthorizationOptions::default()).await?;
 //! assert!(request.url.as_str().starts_with("https://id.example.com/authorize?"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
@@ -63,11 +63,14 @@
 mod access_token;
 mod algorithm;
 mod authorize;
+mod claim_path;
 mod claims;
 mod client_check;
+mod client_key;
 mod discovery;
 mod exchange;
 mod form;
+mod groups;
 mod http_client;
 mod id_token;
 mod introspection;
@@ -79,14 +82,17 @@ mod metadata;
 mod provider;
 mod refresh;
 mod settings;
+mod sign_out;
 mod static_metadata;
 mod token_endpoint;
 mod token_request;
 mod userinfo;
 
 pub use access_token::{CredentialsError, Holder, Refusal, TokenRules, unverified_issuer};
-pub use authorize::AuthorizationRequest;
+pub use authorize::{AuthorizationOptions, AuthorizationRequest, is_free_parameter};
+pub use claim_path::ClaimPath;
 pub use client_check::ClientVerdict;
+pub use client_key::{ClientError, ClientKey, ClientKeyError};
 pub use discovery::DiscoveryError;
 pub use exchange::{SignInError, SignedIn};
 pub use http_client::{HttpClient, HttpError};
@@ -96,7 +102,8 @@ pub use logout_token::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
 pub use provider::{Provider, Summary, Unavailable};
 pub use refresh::{RefreshError, Refreshed};
 pub use settings::{
-    AccessTokenSettings, ClientAuthentication, Grant, ProviderSettings, SignOut, TokenRequest,
-    UnverifiedEmail,
+    AccessTokenSettings, ClaimSettings, ClientAuthentication, Grant, NonceCheck, ProviderSettings,
+    SignOut, TokenRequest, UnverifiedEmail,
 };
+pub use sign_out::SignOutUrl;
 pub use static_metadata::{PublicAddress, StaticProvider};

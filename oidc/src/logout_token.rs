@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::jwt::UnverifiedJwt;
 use crate::key_set::SignatureError;
 use crate::provider::{Provider, Unavailable};
+use crate::settings::ProviderSettings;
 
 /// The member of `events` that makes a token a logout token (§2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -28,7 +29,7 @@ const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// A logout token that holds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LogoutToken {
-    /// The provider that issued it.
+    /// The issuer of the provider's settings.
     pub issuer: String,
     /// The user who signed out (`sub`); without a session, all of this user's sessions end.
     pub subject: Option<String>,
@@ -66,7 +67,7 @@ pub enum LogoutTokenError {
     #[error("`aud` does not name this client")]
     Audience,
     /// Too old, from the future, or without its times.
-    #[error("`iat` or `exp` is missing, past or not yet")]
+    #[error("`iat` is missing, or `iat` or `exp` is past or not yet")]
     Time,
     /// Without an id.
     #[error("`jti` is missing")]
@@ -111,18 +112,25 @@ impl<'a> UnverifiedLogoutToken<'a> {
     /// The checks of §2.6 that take no key, in words of the specification.
     fn check_claims(
         &self,
-        client_id: &str,
+        settings: &ProviderSettings,
         now: NumericDate,
     ) -> Result<LogoutToken, LogoutTokenError> {
         let token = &self.0;
-        if !token.is_for(client_id) {
+        if !token.is_for(settings.client_id.as_str()) {
             return Err(LogoutTokenError::Audience);
         }
         let issued = token.time("iat").ok_or(LogoutTokenError::Time)?;
-        let expires = token.time("exp").ok_or(LogoutTokenError::Time)?;
-        if now.seconds_since(issued) > MAX_AGE_SECONDS
+        // Required (§2.4), but Ory Hydra leaves it out: `iat` bounds the age in any case.
+        let is_over = match token.claims.get("exp") {
+            None | Some(Value::Null) => false,
+            Some(_) => {
+                let expires = token.time("exp").ok_or(LogoutTokenError::Time)?;
+                expires.plus_seconds(CLOCK_SKEW_SECONDS) <= now
+            }
+        };
+        if is_over
+            || now.seconds_since(issued) > MAX_AGE_SECONDS
             || issued.seconds_since(now) > CLOCK_SKEW_SECONDS
-            || expires.plus_seconds(CLOCK_SKEW_SECONDS) <= now
         {
             return Err(LogoutTokenError::Time);
         }
@@ -139,14 +147,13 @@ impl<'a> UnverifiedLogoutToken<'a> {
         if !said("sub") || !said("sid") {
             return Err(LogoutTokenError::Nobody);
         }
-        let issuer = self.issuer().ok_or(LogoutTokenError::Issuer)?.to_owned();
         let subject = token.text("sub").map(str::to_owned);
         let session = token.text("sid").map(str::to_owned);
         if subject.is_none() && session.is_none() {
             return Err(LogoutTokenError::Nobody);
         }
         Ok(LogoutToken {
-            issuer,
+            issuer: settings.issuer.to_string(),
             subject,
             session,
             id: id.to_owned(),
@@ -173,7 +180,7 @@ impl Provider {
         if !token.0.header.typ.is_missing_or(&TYPES) {
             return Err(LogoutTokenError::Type);
         }
-        if token.issuer() != Some(self.settings.issuer.as_str()) {
+        if !token.issuer().is_some_and(|issuer| self.issues_as(issuer)) {
             return Err(LogoutTokenError::Issuer);
         }
         let found = self.discovered()?;
@@ -181,7 +188,7 @@ impl Provider {
         let algorithm = algorithm.filter(|own| found.algorithms.contains(own));
         let algorithm = algorithm.filter(|_| !token.0.header.is_critical);
         let algorithm = algorithm.ok_or(LogoutTokenError::Algorithm)?;
-        let logout = token.check_claims(self.settings.client_id.as_str(), now)?;
+        let logout = token.check_claims(&self.settings, now)?;
         self.verify_signature(&token.0, &algorithm, found).await?;
         Ok(logout)
     }

@@ -20,6 +20,10 @@ pub(crate) struct Metadata {
     pub(crate) end_session_endpoint: Option<Url>,
     /// RFC 8414 §2.
     pub(crate) introspection_endpoint: Option<Url>,
+    /// RFC 9126 §5.
+    pub(crate) par_endpoint: Option<Url>,
+    /// Whether authorization requests have to be pushed (RFC 9126 §5).
+    pub(crate) requires_par: bool,
     /// The algorithms of ID tokens that it names and this crate knows; `None` where it names none.
     pub(crate) algorithms: Option<Vec<Algorithm>>,
     /// How clients authenticate at the token endpoint; `None` where it does not say.
@@ -46,6 +50,8 @@ impl Metadata {
             userinfo_endpoint: optional_url(members, "userinfo_endpoint")?,
             end_session_endpoint: optional_url(members, "end_session_endpoint")?,
             introspection_endpoint: optional_url(members, "introspection_endpoint")?,
+            par_endpoint: optional_url(members, "pushed_authorization_request_endpoint")?,
+            requires_par: flag(members, "require_pushed_authorization_requests"),
             algorithms: list("id_token_signing_alg_values_supported")
                 .map(|names| names.into_iter().filter_map(algorithm::parse).collect()),
             authentication_methods: list("token_endpoint_auth_methods_supported")
@@ -67,6 +73,7 @@ impl Metadata {
             ("userinfo endpoint", &self.userinfo_endpoint),
             ("end session endpoint", &self.end_session_endpoint),
             ("introspection endpoint", &self.introspection_endpoint),
+            ("pushed authorization request endpoint", &self.par_endpoint),
         ];
         let optional = optional
             .into_iter()

@@ -3,6 +3,7 @@
 //! A task in the background discovers the provider and repeats that for as long as the provider
 //! is in use. Until it has succeeded once, the operations return [`Unavailable`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,12 @@ const REFRESH_AFTER: Duration = Duration::from_secs(3_600);
 const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 /// The longest pause between two attempts to discover a provider that is unavailable.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// After how long a user must have seen a page of the provider.
+const SHOWS_A_PAGE: Duration = Duration::from_secs(10);
+
+/// What stands for a tenant in the issuer of several (Entra ID).
+pub(crate) const TENANT: &str = "{tenantid}";
+
 /// How often the keys are fetched again at most, whatever key ids turn up.
 const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);
 
@@ -41,6 +48,8 @@ pub struct Provider {
     last_error: Mutex<Option<String>>,
     /// When the keys were last fetched because of an unknown one.
     keys_fetched: tokio::sync::Mutex<Option<Instant>>,
+    /// Whether it was logged that the provider ignores `prompt=none`.
+    shows_pages: AtomicBool,
     wanted: Arc<Notify>,
     task: Mutex<Option<AbortHandle>>,
 }
@@ -83,6 +92,7 @@ impl Provider {
             discovered: ArcSwapOption::empty(),
             last_error: Mutex::default(),
             keys_fetched: tokio::sync::Mutex::default(),
+            shows_pages: AtomicBool::new(false),
             wanted: Arc::new(Notify::new()),
             task: Mutex::default(),
         })
@@ -115,7 +125,8 @@ impl Provider {
         let summary = Summary {
             authorization_endpoint: metadata.authorization_endpoint.to_string(),
             names_pkce: metadata.names_pkce,
-            signs_out: metadata.end_session_endpoint.is_some(),
+            signs_out: metadata.end_session_endpoint.is_some()
+                || self.settings.sign_out_url.is_some(),
             has_userinfo: metadata.userinfo_endpoint.is_some(),
         };
         let found = Discovered::new(&self.settings, metadata, keys);
@@ -142,6 +153,36 @@ impl Provider {
             self.wanted.notify_one();
             Unavailable
         })
+    }
+
+    /// Notes how long a silent authorization request took, and logs once where that is so long that
+    /// the user must have seen a page: some providers (Dex) ignore `prompt=none`.
+    pub fn note_silent_request(&self, took: Duration) {
+        if took >= SHOWS_A_PAGE && !self.shows_pages.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                provider = self.settings.name,
+                seconds = took.as_secs(),
+                "a renewal that should show no page took so long that the provider seems to ignore \
+                 `prompt=none`: users see its page whenever a session is renewed, unless the \
+                 provider issues refresh tokens (for many, by the scope `offline_access`)"
+            );
+        }
+    }
+
+    /// Returns whether tokens of the provider may name this issuer: exactly its own, or those of
+    /// the tenants in the settings.
+    pub fn issues_as(&self, issuer: &str) -> bool {
+        let tenants = &self.settings.tenants;
+        if tenants.is_empty() {
+            return issuer == self.settings.issuer.as_str();
+        }
+        let Some(found) = self.discovered.load_full() else {
+            return false;
+        };
+        let template = &found.metadata.issuer;
+        tenants
+            .iter()
+            .any(|tenant| template.replace(TENANT, tenant) == issuer)
     }
 
     /// Returns the client secret where ID tokens have a MAC with it, and then no other signature
@@ -289,14 +330,30 @@ impl Discovered {
     }
 }
 
-/// Returns whether the client sends its secret in the form and not in `Authorization`.
-pub(crate) fn authenticates_by_post(settings: &ProviderSettings, metadata: &Metadata) -> bool {
-    match settings.client_authentication {
-        Some(method) => method == ClientAuthentication::Post,
-        // Basic is the default (OpenID Connect Core 1.0 §9), unless only the other is named.
-        None => metadata.authentication_methods.as_ref().is_some_and(|all| {
-            let names = |method: &str| all.iter().any(|own| own == method);
-            names("client_secret_post") && !names("client_secret_basic")
-        }),
+/// Returns how the client authenticates: as the settings say, or by what it has and the metadata
+/// names.
+pub(crate) fn client_authentication(
+    settings: &ProviderSettings,
+    metadata: &Metadata,
+) -> ClientAuthentication {
+    if let Some(method) = settings.client_authentication {
+        return method;
+    }
+    if settings.client_key.is_some() {
+        return ClientAuthentication::PrivateKeyJwt;
+    }
+    let Some(named) = &metadata.authentication_methods else {
+        // The default (OpenID Connect Discovery 1.0 §3).
+        return ClientAuthentication::Basic;
+    };
+    let names = |method: &str| named.iter().any(|own| own == method);
+    if names("client_secret_basic") {
+        ClientAuthentication::Basic
+    } else if names("client_secret_post") {
+        ClientAuthentication::Post
+    } else if names("client_secret_jwt") {
+        ClientAuthentication::SecretJwt
+    } else {
+        ClientAuthentication::Basic
     }
 }

@@ -174,11 +174,11 @@ fn partly_renewed(
     identity.preferred_username = or(identity.preferred_username, &known.preferred_username);
     identity.name = or(identity.name, &known.name);
     // An address that is left out as unverified is no reason to go on with the one before.
-    if !sources.says_named("email") {
+    if !sources.says(&wanted.claims.email) {
         identity.email.clone_from(&known.email);
         identity.email_verified = known.email_verified;
     }
-    if !sources.says(wanted.groups) {
+    if !sources.says_groups(wanted.claims) {
         identity.groups.clone_from(&known.groups);
     }
     for (name, text) in &known.extra {

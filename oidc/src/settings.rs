@@ -1,7 +1,13 @@
 //! What an operator decides about a provider, and about the tokens that it issues.
 
-use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
+use std::sync::Arc;
 
+use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
+use url::Url;
+
+use crate::claim_path::ClaimPath;
+use crate::client_key::ClientKey;
+use crate::sign_out::SignOutUrl;
 use crate::static_metadata::StaticProvider;
 
 /// An OpenID provider, and the client that the relying party is there.
@@ -13,23 +19,44 @@ pub struct ProviderSettings {
     pub title: Option<String>,
     /// Its issuer, compared exactly as text.
     pub issuer: IssuerUrl,
+    /// The tenants whose users may sign in, where the issuer is that of several (Entra ID's
+    /// `common` and `organizations`): each stands for `{tenantid}` in the issuer that the metadata
+    /// names.
+    pub tenants: Vec<String>,
+    /// Where the discovery document is, if not below the issuer: an address at which the provider
+    /// is reached internally. Endpoints that it names may then be without TLS at that address.
+    pub discovery_url: Option<Url>,
     /// The client's id at the provider.
     pub client_id: ClientId,
     /// The secret of a confidential client. A public client has none; PKCE protects both.
     pub client_secret: Option<ClientSecret>,
+    /// The key of a confidential client that signs its assertions.
+    pub client_key: Option<Arc<ClientKey>>,
     /// How the client authenticates; `None` leaves the choice to the provider's metadata.
     pub client_authentication: Option<ClientAuthentication>,
     /// The scopes that are requested beside `openid`.
     pub scopes: Vec<Scope>,
+    /// Further parameters of authorization requests.
+    pub authorization_parameters: Vec<(String, String)>,
+    /// The names of parameters that a caller may add to one request
+    /// ([`crate::AuthorizationOptions::parameters`]).
+    pub caller_parameters: Vec<String>,
+    /// Whether authorization requests are pushed (RFC 9126); `None`: where the provider's metadata
+    /// requires it.
+    pub pushed_authorization: Option<bool>,
+    /// Whether ID tokens have to have the nonce of the authorization request.
+    pub nonce: NonceCheck,
     /// Audiences that an ID token may name beside the client, without an `azp` that says to whom it
     /// was issued (OpenID Connect Core 1.0 §3.1.3.7).
     pub trusted_audiences: Vec<String>,
-    /// The path of the groups claim: keys from the outermost, like `realm_access`, `roles`.
-    pub groups_claim: Vec<String>,
+    /// Where the claims of a user are.
+    pub claims: ClaimSettings,
     /// What happens to an e-mail address that the provider calls unverified.
     pub unverified_email: UnverifiedEmail,
     /// What signing out does beyond ending the local session.
     pub sign_out: SignOut,
+    /// Where browsers sign out, if not at the end session endpoint of the metadata.
+    pub sign_out_url: Option<SignOutUrl>,
     /// Certificates that are trusted besides the system's, in PEM.
     pub authorities: Vec<u8>,
     /// The provider's metadata, where it is known without discovery.
@@ -43,16 +70,24 @@ impl ProviderSettings {
             name: name.into(),
             title: None,
             issuer,
+            tenants: Vec::new(),
+            discovery_url: None,
             client_id,
             client_secret: None,
+            client_key: None,
             client_authentication: None,
             scopes: ["profile", "email"]
                 .map(|scope| Scope::new(scope.to_owned()))
                 .into(),
+            authorization_parameters: Vec::new(),
+            caller_parameters: Vec::new(),
+            pushed_authorization: None,
+            nonce: NonceCheck::default(),
             trusted_audiences: Vec::new(),
-            groups_claim: vec!["groups".to_owned()],
+            claims: ClaimSettings::default(),
             unverified_email: UnverifiedEmail::default(),
             sign_out: SignOut::default(),
+            sign_out_url: None,
             authorities: Vec::new(),
             static_provider: None,
         }
@@ -67,30 +102,104 @@ impl ProviderSettings {
 impl PartialEq for ProviderSettings {
     /// Compares every setting, so that a provider whose settings are unchanged can be kept.
     fn eq(&self, other: &Self) -> bool {
-        let secret = |settings: &Self| settings.client_secret.as_ref().map(|s| s.secret().clone());
-        self.name == other.name
-            && self.title == other.title
-            && self.issuer == other.issuer
-            && self.client_id == other.client_id
-            && secret(self) == secret(other)
-            && self.client_authentication == other.client_authentication
-            && self.scopes == other.scopes
-            && self.trusted_audiences == other.trusted_audiences
-            && self.groups_claim == other.groups_claim
-            && self.unverified_email == other.unverified_email
-            && self.sign_out == other.sign_out
-            && self.authorities == other.authorities
-            && self.static_provider == other.static_provider
+        // All of them: a setting that is added does not compile until it stands here.
+        let Self {
+            name,
+            title,
+            issuer,
+            tenants,
+            discovery_url,
+            client_id,
+            client_secret,
+            client_key,
+            client_authentication,
+            scopes,
+            authorization_parameters,
+            caller_parameters,
+            pushed_authorization,
+            nonce,
+            trusted_audiences,
+            claims,
+            unverified_email,
+            sign_out,
+            sign_out_url,
+            authorities,
+            static_provider,
+        } = self;
+        let secret = |secret: &Option<ClientSecret>| secret.as_ref().map(|s| s.secret().clone());
+        *name == other.name
+            && *title == other.title
+            && *issuer == other.issuer
+            && *tenants == other.tenants
+            && *discovery_url == other.discovery_url
+            && *client_id == other.client_id
+            && secret(client_secret) == secret(&other.client_secret)
+            && *client_key == other.client_key
+            && *client_authentication == other.client_authentication
+            && *scopes == other.scopes
+            && *authorization_parameters == other.authorization_parameters
+            && *caller_parameters == other.caller_parameters
+            && *pushed_authorization == other.pushed_authorization
+            && *nonce == other.nonce
+            && *trusted_audiences == other.trusted_audiences
+            && *claims == other.claims
+            && *unverified_email == other.unverified_email
+            && *sign_out == other.sign_out
+            && *sign_out_url == other.sign_out_url
+            && *authorities == other.authorities
+            && *static_provider == other.static_provider
     }
 }
 
-/// How a client sends its secret to the token endpoint (OpenID Connect Core 1.0 §9).
+/// Where the claims of a user are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimSettings {
+    /// The name by which the user signs in.
+    pub username: ClaimPath,
+    /// The e-mail address: a text, or a list whose first entry it is.
+    pub email: ClaimPath,
+    /// The full name.
+    pub name: ClaimPath,
+    /// The groups: all of these claims together.
+    pub groups: Vec<ClaimPath>,
+    /// What separates groups, where a claim is one text.
+    pub groups_separator: Option<String>,
+}
+
+impl Default for ClaimSettings {
+    /// The standard claims (OpenID Connect Core 1.0 §5.1), and `groups`.
+    fn default() -> Self {
+        Self {
+            username: ClaimPath::top("preferred_username"),
+            email: ClaimPath::top("email"),
+            name: ClaimPath::top("name"),
+            groups: vec![ClaimPath::top("groups")],
+            groups_separator: None,
+        }
+    }
+}
+
+/// Whether an ID token has to have the nonce of its authorization request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NonceCheck {
+    /// It has to (OpenID Connect Core 1.0 §3.1.3.7).
+    #[default]
+    Required,
+    /// It may be missing, for providers that leave it out. PKCE binds the code to the request.
+    IfPresent,
+}
+
+/// How a client authenticates at the token endpoint (OpenID Connect Core 1.0 §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuthentication {
     /// `client_secret_basic`.
     Basic,
     /// `client_secret_post`.
     Post,
+    /// `client_secret_jwt`: an assertion with a MAC of the secret.
+    SecretJwt,
+    /// `private_key_jwt`: an assertion signed by the client's key.
+    PrivateKeyJwt,
 }
 
 /// What happens to an e-mail address that the provider calls unverified.

@@ -116,7 +116,7 @@ impl Tokens {
 impl Provider {
     /// Asks the token endpoint.
     pub(crate) async fn tokens(&self, found: &Discovered, form: Form) -> Result<Tokens, NoTokens> {
-        let client = self.client(found);
+        let client = self.client(found).map_err(NoTokens::Unreadable)?;
         let answer = self
             .post(
                 &found.metadata.token_endpoint,

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::access_token::{CredentialsError, Refusal};
 use crate::exchange::unreadable;
-use crate::form::{Client, Form, TOKEN_ENDPOINT};
-use crate::provider::Provider;
-use crate::settings::{Grant, TokenRequest};
+use crate::form::{Client, Form, Proof, TOKEN_ENDPOINT};
+use crate::provider::{Provider, client_authentication};
+use crate::settings::{ClientAuthentication, Grant, TokenRequest};
 
 impl Provider {
     /// Gets an access token for a name and a password, as the application's settings say.
@@ -24,15 +24,15 @@ impl Provider {
     ) -> Result<Secret, CredentialsError> {
         let found = self.discovered()?;
         let url = &found.metadata.token_endpoint;
-        let own = self.client(&found);
+        let own = self.client(&found)?;
         let password = password.expose();
         let (client, form) = match request.grant {
             Grant::ClientCredentials => {
-                let theirs = Client {
-                    id: user,
-                    secret: Some(password),
-                    by_post: own.by_post,
+                let proof = match client_authentication(&self.settings, &found.metadata) {
+                    ClientAuthentication::Post => Proof::Post(password),
+                    _ => Proof::Basic(password),
                 };
+                let theirs = Client { id: user, proof };
                 let form = Form::new().with("grant_type", "client_credentials");
                 (theirs, form)
             }
@@ -44,8 +44,7 @@ impl Provider {
             Grant::Authentik => {
                 let form = Form::new().with("grant_type", "client_credentials");
                 let ours = Client {
-                    secret: None,
-                    by_post: true,
+                    proof: Proof::None,
                     ..own
                 };
                 (ours, form.with("username", user).with("password", password))

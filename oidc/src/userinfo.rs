@@ -75,8 +75,8 @@ impl Provider {
         self.verify_signature(&token, &algorithm, Arc::clone(found))
             .await
             .map_err(|error| refused(&error.to_string()))?;
-        let issuer = self.settings.issuer.as_str();
-        if token.claims.get("iss").is_some_and(|own| own != issuer) {
+        let is_own = |own: &Value| own.as_str().is_some_and(|own| self.issues_as(own));
+        if token.claims.get("iss").is_some_and(|own| !is_own(own)) {
             return Err(refused("its `iss` is another issuer"));
         }
         let client = self.settings.client_id.as_str();

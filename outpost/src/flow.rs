@@ -48,6 +48,8 @@ pub struct PendingSignIn {
     pub return_to: ReturnTo,
     /// Whether the person was to notice nothing: a session that is renewed, and not begun.
     pub silent: bool,
+    /// How long ago it began, in seconds.
+    pub age: u64,
 }
 
 impl PendingSignIn {
@@ -65,6 +67,7 @@ impl PendingSignIn {
             code_verifier: verifier,
             return_to,
             silent,
+            age: 0,
         }
     }
 }
@@ -170,6 +173,7 @@ impl<'a> FlowCookies<'a> {
             code_verifier: PkceCodeVerifier::new(sealed.verifier),
             return_to,
             silent: sealed.silent,
+            age: u64::from(LIFETIME_SECONDS).saturating_sub(sealed.exp.seconds_since(now)),
         };
         Some((provider, pending))
     }

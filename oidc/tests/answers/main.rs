@@ -3,6 +3,7 @@
 
 mod double;
 mod keys;
+mod requests;
 
 use std::sync::Arc;
 

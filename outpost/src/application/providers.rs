@@ -45,9 +45,12 @@ impl Providers {
             .find(|provider| provider.settings().name == name)
     }
 
-    /// The provider of that issuer, compared exactly as text.
+    /// Returns the provider of that issuer, compared exactly as text: that of its settings, which
+    /// sessions have, or one that its tokens may name.
     pub fn of_issuer(&self, issuer: &str) -> Option<&Arc<Provider>> {
-        self.iter()
-            .find(|provider| provider.settings().issuer.as_str() == issuer)
+        let mut all = self.iter();
+        all.find(|provider| {
+            provider.settings().issuer.as_str() == issuer || provider.issues_as(issuer)
+        })
     }
 }

@@ -84,7 +84,10 @@ impl Site<'_> {
         let mut failure = LogoutTokenError::Issuer;
         // Several may be clients of one issuer.
         for provider in &self.deployment.providers {
-            if unchecked.issuer() != Some(provider.settings().issuer.as_str()) {
+            if !unchecked
+                .issuer()
+                .is_some_and(|iss| provider.issues_as(iss))
+            {
                 continue;
             }
             match provider.verify_logout_token(&unchecked, now).await {

@@ -18,6 +18,7 @@ use crate::sessions::{IssueError, Issued};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{Provider, SignInError};
+use std::time::Duration;
 
 /// The most characters of a provider's words that are logged.
 const MAX_WORDS: usize = 200;
@@ -98,6 +99,7 @@ impl Site<'_> {
             code_verifier,
             return_to,
             silent,
+            age,
         } = pending;
         let begun = self.outpost.sessions.revoker().mark();
         let signed_in = provider
@@ -109,6 +111,9 @@ impl Site<'_> {
                 &extra,
             )
             .await?;
+        if silent {
+            provider.note_silent_request(Duration::from_secs(age));
+        }
         let candidates = visit.session_candidates(&application.cookie.name);
         // Only now: it may have ended while the browser or the exchange was at the provider.
         if silent && !self.has_session(application, &candidates).await? {
@@ -183,7 +188,7 @@ impl Site<'_> {
     ) -> Answer {
         let candidates = visit.session_candidates(&application.cookie.name);
         let Ok(cookie) = self.outpost.sessions.authenticate(application, &candidates) else {
-            return self.sign_in_anew(application, visit, return_to);
+            return self.sign_in_anew(application, visit, return_to).await;
         };
         // In another tab, somebody may have signed in at another provider since.
         let is_its_own = cookie.claims_at_issue().iss == provider.settings().issuer.as_str();
@@ -194,10 +199,9 @@ impl Site<'_> {
             .await;
         match (failure, kept) {
             (_, Err(error)) => Failure::Store(error).into(),
-            // OpenID Connect Core 1.0 §3.1.2.6: nobody is signed in there any more, or somebody
-            // has to look at the screen.
+            // OpenID Connect Core 1.0 §3.1.2.6: the user is not signed in there any more.
             (Failure::ProviderRefused { code, .. }, _)
-                if is_its_own && is_about_the_person(&code) =>
+                if is_its_own && code == "login_required" =>
             {
                 let times = &self.deployment.times;
                 let lifetime = application.lifetime(times);
@@ -207,17 +211,25 @@ impl Site<'_> {
                     .revoker()
                     .revoke_cookie(&cookie, lifetime, times);
                 match ending.await {
-                    Ok(_) => self.sign_in_anew(application, visit, return_to),
+                    Ok(_) => self.sign_in_anew(application, visit, return_to).await,
                     Err(error) => Failure::Store(error).into(),
                 }
             }
-            (_, Ok(None)) => self.sign_in_anew(application, visit, return_to),
+            // The user has to do something there, which says nothing of the session: it stays, and
+            // is replaced when they have done so.
+            (Failure::ProviderRefused { code, .. }, Ok(Some(_)))
+                if is_its_own && needs_the_user(&code) =>
+            {
+                self.begin(application, provider, visit, return_to, None)
+                    .await
+            }
+            (_, Ok(None)) => self.sign_in_anew(application, visit, return_to).await,
             // The provider's trouble says nothing of the session.
             (failure, Ok(Some(record))) => {
                 tracing::warn!(%failure, "a session could not be renewed and goes on unasked");
                 match self.reissue(application, visit, &record, &return_to).await {
                     Some(answer) => answer,
-                    None => self.sign_in_anew(application, visit, return_to),
+                    None => self.sign_in_anew(application, visit, return_to).await,
                 }
             }
         }
@@ -225,14 +237,17 @@ impl Site<'_> {
 
     /// A sign-in in the place of a session that is over: where there is a choice, people have it
     /// again.
-    fn sign_in_anew(
+    async fn sign_in_anew(
         self,
         application: &Application,
         visit: &Visit<'_>,
         return_to: ReturnTo,
     ) -> Answer {
         match application.providers.only() {
-            Some(provider) => self.begin(application, provider, visit, return_to, false),
+            Some(provider) => {
+                self.begin(application, provider, visit, return_to, None)
+                    .await
+            }
             None => {
                 let to = start_at(application, &return_to, None);
                 Outcome::Redirect { to }.into()
@@ -274,14 +289,12 @@ fn failed(application: &Application, provider: &Provider, failure: Failure) -> A
     failure.into()
 }
 
-/// Whether an error says that the person has to do something at the provider.
-fn is_about_the_person(code: &str) -> bool {
+/// Returns whether an error says that the user has to do something at the provider, such as to
+/// choose one of several accounts (OpenID Connect Core 1.0 §3.1.2.6).
+fn needs_the_user(code: &str) -> bool {
     matches!(
         code,
-        "login_required"
-            | "interaction_required"
-            | "account_selection_required"
-            | "consent_required"
+        "interaction_required" | "account_selection_required" | "consent_required"
     )
 }
 

@@ -19,15 +19,15 @@ use crate::origin::Mode;
 use crate::return_to::ReturnTo;
 use crate::sessions::{IssueError, Issued, Revalidation, RevalidationError};
 use crate::telemetry::metrics::Success;
-use gatepost_oidc::{Provider, SignInError, Unavailable};
+use gatepost_oidc::{AuthorizationOptions, Provider, SignInError, Unavailable};
 use gatepost_store::SessionRecord;
 
 /// What came of trying to renew.
 enum Renewed<'a> {
     /// It is done, or cannot be.
     Done(Answer),
-    /// The browser has to go to the session's provider, where nobody is to notice anything.
-    AtProvider(&'a Provider),
+    /// The browser has to go to the session's provider, which is to show no page.
+    AtProvider(&'a Provider, Arc<SessionRecord>),
     /// There is no session to renew.
     Nobody,
 }
@@ -86,13 +86,17 @@ impl Site<'_> {
         }
         let answer = match self.renewed(application, visit, &return_to).await {
             Renewed::Done(answer) => answer,
-            Renewed::AtProvider(provider) => {
-                self.begin(application, provider, visit, return_to, true)
+            Renewed::AtProvider(provider, record) => {
+                self.begin(application, provider, visit, return_to, Some(&record))
+                    .await
             }
             Renewed::Nobody => {
                 let only = application.providers.only();
                 match only.or_else(|| choice::chosen(application, visit)) {
-                    Some(provider) => self.begin(application, provider, visit, return_to, false),
+                    Some(provider) => {
+                        self.begin(application, provider, visit, return_to, None)
+                            .await
+                    }
                     // No attempt: no redirect leads on from here, and the choice will be one.
                     None => return choice::ask(application, visit, &return_to),
                 }
@@ -140,6 +144,11 @@ impl Site<'_> {
         if let Some(provider) = choice::chosen(application, visit) {
             let name = &provider.settings().name;
             to.query_pairs_mut().append_pair("provider", name);
+        }
+        let chosen = choice::chosen(application, visit);
+        if let Some(provider) = application.providers.only().or(chosen) {
+            to.query_pairs_mut()
+                .extend_pairs(parameters_from_link(provider, visit));
         }
         Some(Outcome::Redirect { to: to.into() }.into())
     }
@@ -193,7 +202,7 @@ impl Site<'_> {
                     &record,
                 );
                 match asking.await {
-                    Ok(true) => return Renewed::AtProvider(provider),
+                    Ok(true) => return Renewed::AtProvider(provider, record),
                     Ok(false) => record,
                     Err(error) => return hindered(error.into()),
                 }
@@ -270,30 +279,50 @@ impl Site<'_> {
         }
     }
 
-    /// Sends the browser to a provider.
-    pub(super) fn begin(
+    /// Sends the browser to a provider. Where a session is `renewed`, the provider is to show no
+    /// page, and is told whose session it is.
+    pub(super) async fn begin(
         self,
         application: &Application,
         provider: &Provider,
         visit: &Visit<'_>,
         return_to: ReturnTo,
-        silently: bool,
+        renewed: Option<&SessionRecord>,
     ) -> Answer {
         let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri(provider)) else {
             return Failure::FlowNotKept.into();
         };
-        let request = match provider.authorize(redirect_uri, silently) {
+        let parameters = parameters_from_link(provider, visit);
+        let options = AuthorizationOptions {
+            silent: renewed.is_some(),
+            id_token_hint: renewed.map(|record| &record.id_token),
+            login_hint: renewed.and_then(|record| {
+                let identity = &record.identity;
+                let name = identity.preferred_username.as_deref();
+                name.or(identity.email.as_deref())
+            }),
+            parameters: &parameters,
+        };
+        let request = match provider.authorize(redirect_uri, options).await {
             Ok(request) => request,
-            Err(unavailable) => return Failure::SignIn(SignInError::from(unavailable)).into(),
+            Err(error) => return Failure::SignIn(error).into(),
         };
         let url = request.url.clone();
-        let pending = PendingSignIn::new(request, return_to, silently);
+        let pending = PendingSignIn::new(request, return_to, options.silent);
         let flows = FlowCookies::find(visit.cookies(), application, &self.deployment.flow_keys);
         match flows.begin(provider, &pending, self.outpost.clock.now()) {
             Some(cookies) => Outcome::Redirect { to: url.into() }.with_cookies(cookies),
             None => Failure::FlowNotKept.into(),
         }
     }
+}
+
+/// Returns the parameters that the link sets which the provider's settings allow links to set.
+fn parameters_from_link(provider: &Provider, visit: &Visit<'_>) -> Vec<(String, String)> {
+    let names = provider.settings().caller_parameters.iter();
+    names
+        .filter_map(|name| Some((name.clone(), visit.single_query(name)?)))
+        .collect()
 }
 
 /// Where a sign-in starts that leads to `return_to`: at this provider, if one is named and there is

@@ -33,4 +33,5 @@ mod resources;
 mod sign_in;
 mod sign_out;
 mod traces;
+mod vendors;
 mod world;

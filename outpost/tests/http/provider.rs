@@ -376,6 +376,21 @@ fn rsa_key_pair() -> RsaKeyPair {
     RsaKeyPair::from_der(include_bytes!("provider/rsa.der")).expect("a key")
 }
 
+/// A signature by RS256 with the key of [`rsa_key`].
+pub(crate) fn rsa_signature(signed: &str) -> Vec<u8> {
+    let pair = rsa_key_pair();
+    let mut signature = vec![0; pair.public().modulus_len()];
+    let random = SystemRandom::new();
+    pair.sign(
+        &RSA_PKCS1_SHA256,
+        &random,
+        signed.as_bytes(),
+        &mut signature,
+    )
+    .expect("signed");
+    signature
+}
+
 /// The public part of the RSA key, under the id that ID tokens name.
 pub(crate) fn rsa_key() -> Value {
     let public = rsa_key_pair();
@@ -559,18 +574,7 @@ fn id_token(script: &Script, issuer: &str, nonce: Option<&str>) -> String {
         Signature::ClientSecret => mac(CLIENT_SECRET.as_bytes()),
         Signature::PublicKeyAsSecret => mac(key_pair(script.key.0).public_key().as_ref()),
         Signature::Missing => Vec::new(),
-        Signature::Rsa | Signature::DamagedRsa => {
-            let pair = rsa_key_pair();
-            let mut signature = vec![0; pair.public().modulus_len()];
-            pair.sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                signed.as_bytes(),
-                &mut signature,
-            )
-            .expect("signed");
-            signature
-        }
+        Signature::Rsa | Signature::DamagedRsa => rsa_signature(&signed),
         Signature::Ecdsa | Signature::DamagedEcdsa => ecdsa_key_pair()
             .sign(&SystemRandom::new(), signed.as_bytes())
             .expect("signed")

@@ -2,17 +2,22 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use gatepost_oidc::{
+    ClaimPath, ClaimSettings, ClientAuthentication, ClientKey, NonceCheck, ProviderSettings,
+    SignOut, SignOutUrl, UnverifiedEmail, is_free_parameter,
+};
 use gatepost_policy::config::Fields;
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
+use url::Url;
 
 use super::read_file;
-use gatepost_oidc::{ClientAuthentication, ProviderSettings, SignOut, UnverifiedEmail};
 
-pub(super) fn provider(
-    mut fields: Fields<'_>,
-    files: &RefCell<Vec<PathBuf>>,
-) -> Option<ProviderSettings> {
+/// The files that were read.
+type Files = RefCell<Vec<PathBuf>>;
+
+pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<ProviderSettings> {
     let name = fields.required_text("name", "what applications call this provider");
     let title = fields.text("title");
     let issuer = fields.required_text(
@@ -26,32 +31,13 @@ pub(super) fn provider(
             None
         }
     });
+    let tenants = tenants(&mut fields);
+    let discovery_url = fields.parsed("discoveryUrl", web_url);
     let client_id = fields.required_text("clientId", "the id that the provider gave Gatepost");
-    let client_secret = client_secret(&mut fields, files);
-    let methods = [
-        ("basic", ClientAuthentication::Basic),
-        ("post", ClientAuthentication::Post),
-    ];
-    let client_authentication = fields.choice("clientAuthentication", &methods);
-    let scopes = fields
-        .list("scopes")
-        .unwrap_or_else(|| vec!["openid".into(), "profile".into(), "email".into()]);
+    let client = client(&mut fields, files);
+    let requests = requests(&mut fields);
     let trusted_audiences = fields.list("trustedAudiences").unwrap_or_default();
-    let groups_claim = fields
-        .text("groupsClaim")
-        .unwrap_or_else(|| "groups".to_owned());
-    // A claim whose name is a URL has dots of its own, and stands at the top.
-    let groups_claim: Vec<String> = if groups_claim.contains("://") {
-        vec![groups_claim]
-    } else {
-        groups_claim.split('.').map(str::to_owned).collect()
-    };
-    if groups_claim.iter().any(String::is_empty) {
-        fields.problem(
-            "groupsClaim",
-            "expected a claim's name, or a path like `realm_access.roles`",
-        );
-    }
+    let claims = claims(&mut fields);
     let addresses = [
         ("drop", UnverifiedEmail::Drop),
         ("accept", UnverifiedEmail::Accept),
@@ -62,31 +48,33 @@ pub(super) fn provider(
         ("local", SignOut::LocalOnly),
     ];
     let sign_out = fields.choice("signOut", &sign_outs).unwrap_or_default();
-    let authorities = fields
-        .text("caFile")
-        .and_then(|path| read_file(&fields, "caFile", &path, files))
-        .map(|pem| pem.as_bytes().to_vec())
-        .unwrap_or_default();
-    if !authorities.is_empty() && reqwest::Certificate::from_pem_bundle(&authorities).is_err() {
-        fields.problem("caFile", "expected certificates in PEM");
-    }
+    let sign_out_url = fields.parsed("signOutUrl", |text| {
+        SignOutUrl::parse(text).ok_or(
+            "expected a URL, in which `{clientId}` and `{returnTo}` are filled in, like \
+             `https://id.example.com/logout?client_id={clientId}&logout_uri={returnTo}`",
+        )
+    });
+    let authorities = authorities(&mut fields, files);
     fields.finish();
-    let base = ProviderSettings::new(name?, issuer?, ClientId::new(client_id?));
     Some(ProviderSettings {
         title,
-        client_secret,
-        client_authentication,
-        scopes: scopes
-            .into_iter()
-            .filter(|scope| scope != "openid")
-            .map(Scope::new)
-            .collect(),
+        tenants,
+        discovery_url,
+        client_secret: client.secret,
+        client_key: client.key,
+        client_authentication: client.authentication,
+        scopes: requests.scopes,
+        authorization_parameters: requests.parameters,
+        caller_parameters: requests.from_link,
+        pushed_authorization: requests.pushed,
+        nonce: requests.nonce,
         trusted_audiences,
-        groups_claim,
+        claims,
         unverified_email: unverified_email.unwrap_or_default(),
         sign_out,
+        sign_out_url,
         authorities,
-        ..base
+        ..ProviderSettings::new(name?, issuer?, ClientId::new(client_id?))
     })
 }
 
@@ -103,14 +91,74 @@ fn issuer_url(text: &str) -> Result<IssuerUrl, &'static str> {
     if good { Ok(issuer) } else { Err(ACCEPTED) }
 }
 
-fn client_secret(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<ClientSecret> {
+fn web_url(text: &str) -> Result<Url, &'static str> {
+    const ACCEPTED: &str = "expected an http or https URL";
+    let url = Url::parse(text).map_err(|_| ACCEPTED)?;
+    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if is_web { Ok(url) } else { Err(ACCEPTED) }
+}
+
+/// Reads `tenants`: ids, each of which takes a place in an issuer's path.
+fn tenants(fields: &mut Fields<'_>) -> Vec<String> {
+    let tenants = fields.list("tenants");
+    if tenants.as_ref().is_some_and(Vec::is_empty) {
+        fields.problem(
+            "tenants",
+            "an empty list: name each tenant, or leave the key out",
+        );
+    }
+    let tenants = tenants.unwrap_or_default();
+    let is_id = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    for tenant in tenants.iter().filter(|tenant| !is_id(tenant)) {
+        fields.problem("tenants", format!("`{tenant}` is not a tenant's id"));
+    }
+    tenants
+}
+
+/// Who the outpost is at a provider, and how it shows that.
+struct Client {
+    secret: Option<ClientSecret>,
+    key: Option<Arc<ClientKey>>,
+    authentication: Option<ClientAuthentication>,
+}
+
+fn client(fields: &mut Fields<'_>, files: &Files) -> Client {
+    let secret = client_secret(fields, files);
+    let key = client_key(fields, files);
+    let methods = [
+        ("basic", ClientAuthentication::Basic),
+        ("post", ClientAuthentication::Post),
+        ("secretJwt", ClientAuthentication::SecretJwt),
+        ("privateKeyJwt", ClientAuthentication::PrivateKeyJwt),
+    ];
+    let authentication = fields.choice("clientAuthentication", &methods);
+    let message = match authentication {
+        Some(ClientAuthentication::PrivateKeyJwt) if key.is_none() => {
+            Some("`privateKeyJwt` needs `clientKeyFile`")
+        }
+        Some(ClientAuthentication::SecretJwt) if secret.is_none() => {
+            Some("`secretJwt` needs `clientSecret`")
+        }
+        _ => None,
+    };
+    if let Some(message) = message {
+        fields.problem("clientAuthentication", message);
+    }
+    Client {
+        secret,
+        key,
+        authentication,
+    }
+}
+
+fn client_secret(fields: &mut Fields<'_>, files: &Files) -> Option<ClientSecret> {
     let inline = fields.text("clientSecret");
     let file = fields.text("clientSecretFile");
     let secret = match (inline, file) {
         (Some(_), Some(_)) => {
             fields.problem(
                 "clientSecretFile",
-                "stands beside `clientSecret`: write one of them",
+                "cannot be combined with `clientSecret`: set only one",
             );
             return None;
         }
@@ -124,4 +172,114 @@ fn client_secret(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Opti
         fields.problem("clientSecret", "is empty: leave it out for a public client");
     }
     Some(ClientSecret::new(secret))
+}
+
+fn client_key(fields: &mut Fields<'_>, files: &Files) -> Option<Arc<ClientKey>> {
+    let id = fields.text("clientKeyId");
+    let Some(path) = fields.text("clientKeyFile") else {
+        if id.is_some() {
+            fields.problem("clientKeyId", "needs `clientKeyFile`");
+        }
+        return None;
+    };
+    let pem = read_file(fields, "clientKeyFile", &path, files)?;
+    match ClientKey::parse(pem.as_bytes(), id) {
+        Ok(key) => Some(Arc::new(key)),
+        Err(error) => {
+            fields.problem("clientKeyFile", error);
+            None
+        }
+    }
+}
+
+/// What authorization requests have, beyond what the protocol says.
+struct Requests {
+    scopes: Vec<Scope>,
+    parameters: Vec<(String, String)>,
+    from_link: Vec<String>,
+    pushed: Option<bool>,
+    nonce: NonceCheck,
+}
+
+/// The parameters of `start` itself.
+const OF_START: [&str; 3] = ["rd", "provider", "redirect"];
+
+fn requests(fields: &mut Fields<'_>) -> Requests {
+    let scopes = fields
+        .list("scopes")
+        .unwrap_or_else(|| vec!["openid".into(), "profile".into(), "email".into()]);
+    let parameters = fields.texts("authorizationParameters");
+    for (name, _) in &parameters {
+        if !is_free_parameter(name) {
+            let message = format!("`{name}` is set by the protocol: leave it out");
+            fields.problem("authorizationParameters", message);
+        }
+    }
+    let from_link = fields.list("parametersFromLink").unwrap_or_default();
+    for name in &from_link {
+        if !is_free_parameter(name) || OF_START.contains(&name.as_str()) {
+            let message = format!("`{name}` cannot be taken from a link");
+            fields.problem("parametersFromLink", message);
+        }
+    }
+    let nonces = [
+        ("required", NonceCheck::Required),
+        ("ifPresent", NonceCheck::IfPresent),
+    ];
+    Requests {
+        scopes: scopes
+            .into_iter()
+            .filter(|scope| scope != "openid")
+            .map(Scope::new)
+            .collect(),
+        parameters,
+        from_link,
+        pushed: fields.flag("pushedAuthorization"),
+        nonce: fields.choice("nonce", &nonces).unwrap_or_default(),
+    }
+}
+
+fn claims(fields: &mut Fields<'_>) -> ClaimSettings {
+    const ACCEPTED: &str = "expected a claim's name, or a path like `realm_access.roles`";
+    let default = ClaimSettings::default();
+    let parse = |text: &str| ClaimPath::parse(text).ok_or(ACCEPTED);
+    let groups = fields.list("groupsClaim");
+    if groups.as_ref().is_some_and(Vec::is_empty) {
+        fields.problem("groupsClaim", "an empty list: name a claim");
+    }
+    let groups = groups.map(|names| {
+        let paths = names.iter().map(|name| match parse(name) {
+            Ok(path) => Some(path),
+            Err(message) => {
+                fields.problem("groupsClaim", message);
+                None
+            }
+        });
+        paths.collect::<Option<Vec<_>>>().unwrap_or_default()
+    });
+    let groups_separator = fields.text("groupsSeparator");
+    if groups_separator.as_ref().is_some_and(String::is_empty) {
+        fields.problem("groupsSeparator", "is empty: leave it out");
+    }
+    ClaimSettings {
+        username: fields
+            .parsed("usernameClaim", parse)
+            .unwrap_or(default.username),
+        email: fields.parsed("emailClaim", parse).unwrap_or(default.email),
+        name: fields.parsed("nameClaim", parse).unwrap_or(default.name),
+        groups: groups.unwrap_or(default.groups),
+        groups_separator: groups_separator.filter(|separator| !separator.is_empty()),
+    }
+}
+
+fn authorities(fields: &mut Fields<'_>, files: &Files) -> Vec<u8> {
+    let authorities = fields
+        .text("caFile")
+        .and_then(|path| read_file(fields, "caFile", &path, files))
+        .map(|pem| pem.as_bytes().to_vec())
+        .unwrap_or_default();
+    if !authorities.is_empty() && reqwest::Certificate::from_pem_bundle(&authorities).is_err() {
+        fields.problem("caFile", "expected certificates in PEM");
+    }
+    authorities
 }

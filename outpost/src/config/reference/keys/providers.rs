@@ -23,6 +23,20 @@ pub(super) const PROVIDERS: &[Key] = &[
         "Exactly as in its discovery document. Required.",
     ),
     key(
+        "providers[].tenants",
+        Kind::List,
+        "",
+        "The tenants whose users may sign in, where the issuer is that of several: with `issuer: \
+         https://login.microsoftonline.com/common/v2.0`, the ids of Entra ID's tenants.",
+    ),
+    key(
+        "providers[].discoveryUrl",
+        Kind::Url,
+        "",
+        "Where the discovery document is, if the outpost reaches the provider at another address \
+         than browsers. Token, userinfo and key endpoints at that address may be without TLS.",
+    ),
+    key(
         "providers[].clientId",
         Kind::Text,
         "",
@@ -41,16 +55,56 @@ pub(super) const PROVIDERS: &[Key] = &[
         "Instead of `clientSecret`: a file with it.",
     ),
     key(
-        "providers[].clientAuthentication",
-        Kind::Choice(&["basic", "post"]),
+        "providers[].clientKeyFile",
+        Kind::File,
         "",
-        "How the secret is shown at the token endpoint. Unset: as the provider says it supports.",
+        "A private key in PEM (RSA, EC or Ed25519), by which the client authenticates instead of a \
+         secret (`private_key_jwt`). A file that changes is read again.",
+    ),
+    key(
+        "providers[].clientKeyId",
+        Kind::Text,
+        "",
+        "The key's id (`kid`), where the provider knows several keys of the client.",
+    ),
+    key(
+        "providers[].clientAuthentication",
+        Kind::Choice(&["basic", "post", "secretJwt", "privateKeyJwt"]),
+        "",
+        "How the client authenticates at the token endpoint. Unset: by its key if it has one, else \
+         as the provider says it supports.",
     ),
     key(
         "providers[].scopes",
         Kind::List,
         "openid, profile, email",
         "The scopes to ask for.",
+    ),
+    key(
+        "providers[].authorizationParameters{}",
+        Kind::Texts,
+        "",
+        "What else the provider is sent with at a sign-in: `prompt`, `acr_values`, `hd`, \
+         `domain_hint`, `kc_idp_hint`, `access_type`, `resource`.",
+    ),
+    key(
+        "providers[].parametersFromLink",
+        Kind::List,
+        "",
+        "Such parameters that a link to `start` may set, like `login_hint`.",
+    ),
+    key(
+        "providers[].pushedAuthorization",
+        Kind::Flag,
+        "",
+        "Whether the provider is told of a sign-in directly (RFC 9126) and not in the URL. Unset: \
+         where it requires that.",
+    ),
+    key(
+        "providers[].nonce",
+        Kind::Choice(&["required", "ifPresent"]),
+        "required",
+        "`ifPresent`: for a provider whose ID tokens have no `nonce`.",
     ),
     key(
         "providers[].trustedAudiences",
@@ -60,10 +114,36 @@ pub(super) const PROVIDERS: &[Key] = &[
          project, or what an audience mapper of Keycloak adds.",
     ),
     key(
-        "providers[].groupsClaim",
+        "providers[].usernameClaim",
         Kind::Text,
+        "preferred_username",
+        "The claim that is the user's name: `email` for Google, `cognito:username`, `upn`.",
+    ),
+    key(
+        "providers[].emailClaim",
+        Kind::Text,
+        "email",
+        "The claim that is the address: a text, or a list whose first entry it is.",
+    ),
+    key(
+        "providers[].nameClaim",
+        Kind::Text,
+        "name",
+        "The claim that is the full name.",
+    ),
+    key(
+        "providers[].groupsClaim",
+        Kind::List,
         "groups",
-        "Where the groups stand in the ID token or in userinfo, like `realm_access.roles`.",
+        "The claims in the ID token or in userinfo that are groups, like `realm_access.roles`: lists, \
+         texts, or objects whose keys they are. `\\.` is a dot of a name: \
+         `resource_access.my\\.client.roles`.",
+    ),
+    key(
+        "providers[].groupsSeparator",
+        Kind::Text,
+        "",
+        "What separates groups where a claim is one text, like `,`.",
     ),
     key(
         "providers[].unverifiedEmail",
@@ -76,6 +156,13 @@ pub(super) const PROVIDERS: &[Key] = &[
         Kind::Choice(&["provider", "local"]),
         "provider",
         "`provider`: signing out ends the session there too.",
+    ),
+    key(
+        "providers[].signOutUrl",
+        Kind::Text,
+        "",
+        "Where browsers sign out at a provider whose discovery document does not say: for Cognito \
+         `https://DOMAIN/logout?client_id={clientId}&logout_uri={returnTo}`.",
     ),
     key(
         "providers[].caFile",
