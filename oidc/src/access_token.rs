@@ -1,7 +1,7 @@
-//! Access tokens that programs bring: who holds one, and whether it is for an application here.
+//! Access tokens of machine clients.
 //!
-//! A JWT is verified here (RFC 9068 §4); about any other token, or where the settings say so about
-//! every one, the provider is asked (RFC 7662).
+//! A JWT is verified here (RFC 9068 §4). The provider is asked about other tokens (RFC 7662), or
+//! about every one where the settings say so.
 
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
 use openidconnect::core::CoreJwsSigningAlgorithm as Algorithm;
@@ -16,83 +16,83 @@ use crate::provider::{Provider, Unavailable};
 use crate::settings::AccessTokenSettings;
 use gatepost_base::{Identity, Secret};
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is read, in bytes.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// Whom an access token stands for.
+/// The user or client that holds an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Who it is.
+    /// The user or client.
     pub identity: Identity,
-    /// When the token was made, or the provider last said that it is good.
+    /// When the token was issued, or the provider last said that it is active.
     pub issued: NumericDate,
-    /// When it ends.
+    /// When it expires.
     pub expires: NumericDate,
-    /// Everything that the provider says of it.
+    /// The claims of the token, or of the provider's response about it.
     pub claims: Map<String, Value>,
 }
 
-/// Why credentials are refused. For the log: a client must not be told.
+/// Why credentials are refused. For the log: a client must not learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Not what the scheme says.
-    #[error("not understood")]
+    /// It is not a token.
+    #[error("malformed")]
     Malformed,
-    /// No JWT, and the provider is not to be asked about others.
-    #[error("no JWT: the provider is asked about others with `machineTokens.introspect`")]
+    /// It is not a JWT, and introspection is off.
+    #[error("not a JWT: with `machineTokens.introspect` the provider is asked about it")]
     Opaque,
-    /// A token of another kind, by what it or the provider says.
+    /// It is another kind of token, by its claims or the provider's response.
     #[error("`typ`, `token_use` or `token_type` says that it is another kind of token")]
     Type,
-    /// An ID token, which says who signed in somewhere and gives no right.
-    #[error("an ID token, and no access token")]
+    /// It is an ID token, which grants no access.
+    #[error("an ID token instead of an access token")]
     IdToken,
-    /// It is of use to the holder of a key alone, which nothing here asks for.
+    /// It is valid only together with a key (RFC 7800), which is unsupported.
     #[error("bound to a key (`cnf`)")]
     Bound,
-    /// Of another provider.
-    #[error("`iss` is no provider of the application")]
+    /// Another provider issued it.
+    #[error("`iss` is not a provider of the application")]
     Issuer,
-    /// Signed in a way that is not accepted.
+    /// Its algorithm is not accepted.
     #[error("`alg` is not one that is accepted")]
     Algorithm,
-    /// Signed by no key of the provider.
-    #[error("no key of the provider signed it")]
+    /// No key of the provider verifies its signature.
+    #[error("no key of the provider verifies its signature")]
     Signature,
-    /// Meant for somebody else.
+    /// It is for another audience.
     #[error("`aud` names none of `machineTokens.audience`")]
     Audience,
-    /// Given to a client that is not allowed.
+    /// It was issued to a client that is not allowed.
     #[error("`client_id` or `azp` is not one of `machineTokens.clients`")]
     Client,
-    /// Past, not yet, or without its times.
-    #[error("`exp`, `nbf` or `iat` is missing, past or not yet")]
+    /// It has expired, is not valid yet, or its times are missing.
+    #[error("`exp`, `nbf` or `iat` is missing, past or in the future")]
     Time,
-    /// Older than a session may become.
+    /// It is older than a session may become.
     #[error("older than `session.lifetime`")]
     Old,
-    /// About nobody.
+    /// It has no subject.
     #[error("`sub` is missing")]
-    Nobody,
-    /// The provider says that it is none, or none any more.
+    Subject,
+    /// The provider says that it is not active.
     #[error("the provider says that it is not active")]
     Inactive,
-    /// The provider gives no token for these credentials.
+    /// The provider issues no token for the credentials.
     #[error("the provider refuses the credentials")]
     Credentials,
-    /// The subject's sessions were ended after it was made.
-    #[error("its subject was signed out after it was made")]
+    /// The caller ended the subject's sessions after it was issued.
+    #[error("its subject was signed out after it was issued")]
     Revoked,
 }
 
-/// Why nobody stands behind credentials.
+/// Why credentials have no holder.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// They do not hold.
+    /// They are invalid.
     #[error("credentials refused: {0}")]
     Refused(#[from] Refusal),
-    /// The provider could not be asked, which says nothing of them.
+    /// The provider could not be asked, so they may be valid.
     #[error(transparent)]
     NotAnswered(#[from] SignInError),
 }
@@ -103,28 +103,28 @@ impl From<Unavailable> for CredentialsError {
     }
 }
 
-/// What an application asks of a token.
+/// What an application requires of a token.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenRules<'a> {
-    /// The settings.
+    /// Which tokens are accepted.
     pub settings: &'a AccessTokenSettings,
-    /// The claims beyond the standard ones that are wanted.
+    /// The claims that the identity takes beyond the standard ones.
     pub extra: &'a [String],
     /// How old a token may be, in seconds.
     pub max_age: u64,
-    /// The time.
+    /// The current time.
     pub now: NumericDate,
 }
 
-/// The issuer that an access token names, where it is a JWT that names one. Nothing of it has been
-/// checked: it says whom to ask, and nothing more.
+/// Returns the issuer that an access token names, where it is a JWT that names one. Nothing is
+/// verified: it says which provider to ask, and nothing more.
 pub fn unverified_issuer(token: &Secret) -> Option<String> {
     let token = UnverifiedJwt::parse(token.expose(), MAX_TOKEN_BYTES)?;
     token.text("iss").map(str::to_owned)
 }
 
 impl Provider {
-    /// Says who holds an access token.
+    /// Returns the holder of an access token.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Provider {
         }
     }
 
-    /// The checks that take no key.
+    /// Checks everything but the signature.
     fn check(
         &self,
         token: &UnverifiedJwt<'_>,
@@ -171,11 +171,10 @@ impl Provider {
         Ok((holder, algorithm))
     }
 
-    /// The checks of a token about which the provider is asked, before it is.
+    /// Checks a token before the provider is asked about it.
     ///
-    /// That the provider calls a token active says that it is one of its own, and not of which
-    /// kind: some say so of ID tokens too. So a JWT has to be of the same kind here as where it is
-    /// verified.
+    /// A provider that calls a token active says that it issued it, and not which kind it is: some
+    /// say so of ID tokens too. So a JWT has to be an access token here too.
     pub(crate) fn check_before_introspection(&self, token: &str) -> Result<(), Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::Malformed);
@@ -188,10 +187,10 @@ impl Provider {
         self.check_issuer(&claims)
     }
 
-    /// Checks that a JWT is an access token: applications get to see ID tokens, and could use them
+    /// Checks that a JWT is an access token: an application that receives ID tokens could use them
     /// at others.
     fn check_kind(&self, typ: &Typ, claims: &Map<String, Value>) -> Result<(), Refusal> {
-        // RFC 9068 §2.1; older providers say nothing.
+        // RFC 9068 §2.1. Older providers leave `typ` out.
         match typ {
             Typ::Missing => {}
             Typ::Is(kind) if kind.eq_ignore_ascii_case("JWT") => {}
@@ -199,7 +198,7 @@ impl Provider {
             Typ::Is(_) | Typ::Invalid => return Err(Refusal::Type),
         }
         check_says_no_other_kind(claims)?;
-        // One for this client needs something that only access tokens have.
+        // A token for this client needs a claim that only access tokens have.
         let has = |claim: &&str| claims.contains_key(*claim);
         let says_its_kind = claims.contains_key("typ") || claims.contains_key("token_use");
         if is_for(claims, self.settings().client_id.as_str())
@@ -221,7 +220,7 @@ impl Provider {
         }
     }
 
-    /// The checks that are the same whoever has verified the claims.
+    /// Checks verified claims, and returns the holder.
     pub(crate) fn holder_of(
         &self,
         claims: Map<String, Value>,
@@ -233,7 +232,7 @@ impl Provider {
         }
         let own = self.settings();
         self.check_issuer(&claims)?;
-        // What cannot be read is not absent.
+        // An invalid time is not an absent one.
         let odd = |claim: &str| claims.contains_key(claim) && time(&claims, claim).is_none();
         if ["iat", "nbf", "exp"].into_iter().any(odd) {
             return Err(Refusal::Time);
@@ -241,7 +240,7 @@ impl Provider {
         let client = text(&claims, "client_id");
         let party = text(&claims, "azp");
         let for_us = |audience: &str| match claims.get("aud") {
-            // The provider may say nothing of a token but whose it is (RFC 7662 §2.2).
+            // The response may have no `aud` (RFC 7662 §2.2).
             None => client == Some(audience),
             Some(_) => is_for(&claims, audience),
         };
@@ -257,7 +256,7 @@ impl Provider {
             settings.clients.is_empty() || settings.clients.iter().any(|own| own == client)
         };
         match (client, party) {
-            // RFC 9068 §2.2 has the one, OpenID Connect Core 1.0 §2 the other, for the same.
+            // Two names of one thing: RFC 9068 §2.2, and OpenID Connect Core 1.0 §2.
             (Some(client), Some(party)) if client != party => return Err(Refusal::Client),
             (Some(client), _) | (None, Some(client)) if allowed(client) => {}
             (None, None) if settings.clients.is_empty() => {}
@@ -274,12 +273,12 @@ impl Provider {
         if now.seconds_since(issued) > rules.max_age {
             return Err(Refusal::Old);
         }
-        let subject = text(&claims, "sub").ok_or(Refusal::Nobody)?;
+        let subject = text(&claims, "sub").ok_or(Refusal::Subject)?;
         let sources = ClaimSources(vec![&claims]);
         let mut identity = sources.identity(&self.wanted(rules.extra), subject);
         if let (None, Some(claim)) = (&identity.preferred_username, &settings.name_claim) {
             identity.preferred_username = match claim.as_str() {
-                // Only where it may be relied on.
+                // Without one that is unverified.
                 "email" => identity.email.clone(),
                 claim => text(&claims, claim).map(str::to_owned),
             };
@@ -296,16 +295,16 @@ impl Provider {
     }
 }
 
-/// Checks that neither the claims of a JWT nor the answer of an introspection say that a token is
-/// of another kind than an access token.
+/// Checks that neither the claims of a JWT nor a response to an introspection request say that a
+/// token is another kind of token.
 pub(crate) fn check_says_no_other_kind(claims: &Map<String, Value>) -> Result<(), Refusal> {
-    // What only ID tokens have (OpenID Connect Core 1.0 §2, §3.3.2.11), and logout tokens.
+    // Claims of ID tokens (OpenID Connect Core 1.0 §2, §3.3.2.11) and of logout tokens.
     const OTHERS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
     if OTHERS.iter().any(|claim| claims.contains_key(*claim)) {
         return Err(Refusal::IdToken);
     }
-    // Keycloak says in `typ` what a token is, Cognito and Hydra in `token_use`, and in an answer
-    // `token_type` is that of RFC 6749 §5.1, where some name the kind instead.
+    // Keycloak names the kind in `typ`, Cognito and Hydra in `token_use`. In a response,
+    // `token_type` is that of RFC 6749 §5.1, but some name the kind there.
     for (claim, own) in [
         ("typ", ["Bearer", "at+jwt"]),
         ("token_use", ["access", "access_token"]),

@@ -263,36 +263,36 @@ mod tests {
         }
     }
 
-    /// Row A12: an address and the word on it are of one source.
+    /// Row A12: an address and whether it is verified are of one source.
     #[test]
-    fn what_belongs_together_is_of_one_source() {
+    fn claims_that_belong_together_are_of_one_source() {
         let a = "a@example.com";
         let b = "b@example.com";
         let (yes, no) = (Some(true), Some(false));
         for (case, id, userinfo, address, verified) in [
             (
-                "the word on another address",
+                "verified is another address",
                 json!({"email": a}),
                 json!({"email": b, "email_verified": true}),
                 Some(b),
                 yes,
             ),
             (
-                "the word on no address",
+                "verified without an address",
                 json!({"email": a}),
                 json!({"email_verified": true}),
                 None,
                 no,
             ),
             (
-                "the word before the address",
+                "verified in the first source alone",
                 json!({"email_verified": true}),
                 json!({"email": b}),
                 None,
                 no,
             ),
             (
-                "the first word counts",
+                "the first source counts",
                 json!({"email": a, "email_verified": false}),
                 json!({"email": b, "email_verified": true}),
                 None,
@@ -306,7 +306,7 @@ mod tests {
                 no,
             ),
             (
-                "no word at all",
+                "no source says",
                 json!({"email": a, "email_verified": null}),
                 json!({"email": b}),
                 Some(a),
@@ -327,9 +327,9 @@ mod tests {
             let identity = sources.identity(&wanted(&settings, &names), "s");
             assert_eq!(identity.email.as_deref(), address, "{case}");
             assert_eq!(identity.email_verified, verified, "{case}");
-            let told = identity.extra.get("email_verified").map(String::as_str);
+            let found = identity.extra.get("email_verified").map(String::as_str);
             let expected = verified.map(|verified| if verified { "true" } else { "false" });
-            assert_eq!(told, expected, "{case}");
+            assert_eq!(found, expected, "{case}");
         }
         let id = map(json!({"acr": "basic", "phone_number": "1"}));
         let userinfo = map(json!({
@@ -342,12 +342,12 @@ mod tests {
         let identity = sources.identity(&wanted(&settings, &names), "s");
         assert_eq!(identity.acr.as_deref(), Some("basic"));
         assert!(identity.amr.is_empty() && identity.auth_time.is_none());
-        let told: Vec<&str> = identity.extra.values().map(String::as_str).collect();
-        assert_eq!(told, ["2", "true"]);
+        let found: Vec<&str> = identity.extra.values().map(String::as_str).collect();
+        assert_eq!(found, ["2", "true"]);
     }
 
     #[test]
-    fn an_unverified_address_is_there_only_where_it_is_asked_for() {
+    fn an_unverified_address_is_accepted_only_where_the_settings_say_so() {
         let claims = map(json!({"email": "a@example.com", "email_verified": "no"}));
         let sources = ClaimSources(vec![&claims]);
         for unverified_email in [false, true] {
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_verified_only_where_it_says_so() {
+    fn an_address_is_verified_only_where_the_provider_says_so() {
         for (claim, expected) in [
             (
                 json!({"email": "a@b.example", "email_verified": true}),
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn further_claims_become_one_text_and_never_replace_standard_ones() {
+    fn extra_claims_become_one_text_and_never_replace_standard_ones() {
         let claims = json!({
             "department": "R&D", "level": 3, "tags": ["a", "b|c", "d"], "nested": {"x": "y"},
             "sub": "someone else",
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_source_that_has_a_claim_is_believed() {
+    fn the_first_source_that_has_a_claim_counts() {
         let id = map(json!({"name": "Alice", "email": ""}));
         let userinfo = map(json!({"name": "Mallory", "email": "a@example.com"}));
         let settings = ClaimSettings::default();

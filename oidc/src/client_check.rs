@@ -7,24 +7,24 @@ use crate::exchange::SignInError;
 use crate::form::{Form, TOKEN_ENDPOINT};
 use crate::provider::Provider;
 
-/// What a provider makes of the client that the outpost is.
+/// Whether a provider accepts the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientVerdict {
-    /// It looks at what the client wants, so it has nothing against the client.
+    /// It refuses the request for its code, so it accepted the client.
     Taken,
-    /// It refuses the client, with this code.
+    /// It refuses the client, with this error code.
     Refused(String),
-    /// Its answer says neither.
+    /// Its response says neither.
     Unclear,
 }
 
 impl Provider {
-    /// Shows the provider the client and its secret, with a code that nobody was given. Nothing
-    /// comes of it but the provider's word on the client, which it looks at first (RFC 6749 §5.2).
+    /// Sends a made-up code to the token endpoint. The provider checks the client first
+    /// (RFC 6749 §5.2), so its refusal says whether it accepts the client.
     ///
     /// # Errors
     ///
-    /// [`SignInError`] where the token endpoint does not answer, as it would not at a sign-in.
+    /// [`SignInError`] where the token endpoint does not respond, as it would not at a sign-in.
     pub async fn try_client(&self, redirect_uri: &str) -> Result<ClientVerdict, SignInError> {
         let found = self.discovered()?;
         let url = &found.metadata.token_endpoint;
@@ -40,7 +40,7 @@ impl Provider {
         let code = answer.get("error").and_then(Value::as_str);
         Ok(match code {
             Some("invalid_grant") => ClientVerdict::Taken,
-            // The latter is what some say of a wrong secret.
+            // The latter is some providers' code for a wrong secret.
             Some(code @ ("invalid_client" | "unauthorized_client")) => {
                 ClientVerdict::Refused(code.to_owned())
             }

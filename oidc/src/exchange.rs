@@ -1,4 +1,4 @@
-//! Signing a person in at a provider: the authorization code flow with PKCE.
+//! Exchanging the code of an authorization response (OpenID Connect Core 1.0 §3.1.3).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::id_token::{ExpectedNonce, IdToken, IdTokenError};
 use crate::json::text;
 use crate::provider::{Discovered, Provider, Unavailable};
 use crate::settings::{NonceCheck, UnverifiedEmail};
-use crate::token_endpoint::{NoTokens, Tokens};
+use crate::token_endpoint::{TokenError, Tokens};
 
 /// A user whom the provider has just signed in.
 #[derive(Debug)]
@@ -30,19 +30,19 @@ pub struct SignedIn {
     pub id_token: Secret,
 }
 
-/// Why a sign-in cannot be finished.
+/// Why a sign-in, or another request to the provider, fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
     /// The provider has not been discovered.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// The provider did not answer.
-    #[error("the provider's {endpoint} does not answer: {source}")]
+    /// The provider did not respond.
+    #[error("the provider's {endpoint} does not respond: {source}")]
     Unreachable {
-        /// The endpoint that was asked.
+        /// The endpoint.
         endpoint: &'static str,
-        /// Why not.
+        /// The cause.
         source: HttpError,
     },
     /// The token endpoint refused the code: it was used before, or it is too old.
@@ -52,9 +52,9 @@ pub enum SignInError {
     #[error("the token endpoint refused: {0:?}")]
     Refused(String),
     /// An endpoint's response is invalid.
-    #[error("the answer of the provider's {endpoint} cannot be read: {reason}")]
+    #[error("the response of the provider's {endpoint} is invalid: {reason}")]
     Unreadable {
-        /// The endpoint that was asked.
+        /// The endpoint.
         endpoint: &'static str,
         /// What is wrong.
         reason: String,
@@ -149,10 +149,10 @@ impl Provider {
             .with("code", code.secret())
             .with("redirect_uri", redirect_uri.as_str())
             .with("code_verifier", code_verifier.secret());
-        self.tokens(found, form).await.map_err(|none| match none {
-            NoTokens::Refused { code, .. } if code == "invalid_grant" => SignInError::CodeRefused,
-            NoTokens::Refused { code, words } => SignInError::Refused(format!("{code}: {words}")),
-            NoTokens::Away { error, .. } | NoTokens::Unreadable(error) => error,
+        self.tokens(found, form).await.map_err(|error| match error {
+            TokenError::Refused { code, .. } if code == "invalid_grant" => SignInError::CodeRefused,
+            TokenError::Refused { code, words } => SignInError::Refused(format!("{code}: {words}")),
+            TokenError::Away { error, .. } | TokenError::Unreadable(error) => error,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Forms that are posted to a provider by the client that the outpost is, or by a program.
+//! Forms that are posted to a provider in the name of a client.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 
 use crate::client_key::secret_assertion;
 use crate::exchange::SignInError;
-use crate::json::{self, Object};
+use crate::json;
 use crate::provider::{Discovered, Provider, client_authentication};
 use crate::settings::ClientAuthentication;
 
-/// What the token endpoint is called in messages.
+/// The token endpoint's name in messages.
 pub(crate) const TOKEN_ENDPOINT: &str = "token endpoint";
 
-/// The most characters of a provider's words that are logged.
+/// The most characters of a provider's `error` and `error_description` that are logged.
 const MAX_WORDS: usize = 200;
 
 /// A client, and how it authenticates (RFC 6749 §2.3).
@@ -43,7 +43,7 @@ pub(crate) enum Proof<'a> {
 /// The type of an assertion (RFC 7523 §2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A form that is being filled in. It may hold passwords.
+/// A form (`application/x-www-form-urlencoded`). It may hold passwords, so it is wiped.
 pub(crate) struct Form(Zeroizing<String>);
 
 impl Form {
@@ -66,7 +66,7 @@ impl Form {
     }
 }
 
-/// What came of a form. The body is never shown: it may hold tokens.
+/// The response to a form. The body is never logged: it may hold tokens.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     headers: HeaderMap,
@@ -74,7 +74,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// An answer without headers.
+    /// Returns a response without headers.
     #[cfg(test)]
     pub(crate) fn of(status: StatusCode, body: Vec<u8>) -> Self {
         Self {
@@ -84,12 +84,11 @@ impl Answer {
         }
     }
 
-    /// The answer as an object; empty where it is a refusal without one.
+    /// Returns the status and the JSON object of the body; an empty one where a refusal has none.
     ///
     /// # Errors
     ///
-    /// [`SignInError::Unreadable`] for the server's own trouble, and for a consent that is no
-    /// object.
+    /// [`SignInError::Unreadable`] for a status of 500 and more, and for a success without an object.
     pub(crate) fn read(
         self,
         endpoint: &'static str,
@@ -106,10 +105,10 @@ impl Answer {
         Ok((status, answer.unwrap_or_default()))
     }
 
-    /// The code of a refusal and its words (RFC 6749 §5.2), or the code of the challenge where the
-    /// body has none (RFC 6750 §3).
+    /// Returns `error` and `error_description` of a refusal (RFC 6749 §5.2), or the `error` of the
+    /// challenge where the body has none (RFC 6750 §3).
     pub(crate) fn refusal(&self) -> Option<(String, String)> {
-        let Object(answer) = serde_json::from_slice(&self.body).unwrap_or_default();
+        let answer = json::parse(&self.body).unwrap_or_default();
         let words = |name: &str| {
             let text = answer.get(name).and_then(Value::as_str);
             text.map(|text| text.chars().take(MAX_WORDS).collect::<String>())
@@ -123,8 +122,7 @@ impl Answer {
         Some((code.chars().take(MAX_WORDS).collect(), String::new()))
     }
 
-    /// For how long the server asks to be left alone (RFC 9110 §10.2.3), where it says so in
-    /// seconds.
+    /// Returns `Retry-After` (RFC 9110 §10.2.3), where it is in seconds.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
         value.trim().parse().ok().map(Duration::from_secs)
@@ -162,7 +160,7 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// [`SignInError::Unreachable`] where no answer comes.
+    /// [`SignInError::Unreachable`] where no response arrives.
     pub(crate) async fn post(
         &self,
         url: &Url,

@@ -13,7 +13,7 @@ use crate::provider::Provider;
 const INTROSPECTION_ENDPOINT: &str = "introspection endpoint";
 
 impl Provider {
-    /// Asks the provider about a token.
+    /// Asks the provider about a token, and returns its holder.
     pub(crate) async fn introspected(
         &self,
         token: &Secret,
@@ -42,7 +42,7 @@ impl Provider {
         Ok(self.holder_of(answer, rules)?)
     }
 
-    /// Whether it has an introspection endpoint, as far as it has been found.
+    /// Returns whether the provider is known to have an introspection endpoint.
     pub fn introspects(&self) -> bool {
         let found = self.discovered.load();
         found

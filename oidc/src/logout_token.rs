@@ -1,5 +1,5 @@
-//! Logout tokens: the provider says that somebody has signed out (OpenID Connect Back-Channel
-//! Logout 1.0).
+//! Logout tokens, by which a provider says that a user signed out (OpenID Connect Back-Channel Logout
+//! 1.0).
 
 use gatepost_session::NumericDate;
 use serde_json::Value;
@@ -12,9 +12,8 @@ use crate::settings::ProviderSettings;
 /// The member of `events` that makes a token a logout token (§2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The media types that a token may state. The first is the one of logout tokens (§2.4); the second
-/// says nothing, and is what providers write that are older than the first (RFC 7519 §5.1). Any
-/// other is that of another kind of token.
+/// The media types that `typ` may be: that of logout tokens (§2.4), and that of any JWT, which older
+/// providers write (RFC 7519 §5.1).
 const TYPES: [&str; 2] = ["logout+jwt", "JWT"];
 
 /// How long ago a token may have been issued, in seconds.
@@ -23,10 +22,10 @@ const MAX_AGE_SECONDS: u64 = 120;
 /// How far the provider's clock may be ahead, in seconds.
 const CLOCK_SKEW_SECONDS: u64 = 60;
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is read, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// A logout token that holds.
+/// A verified logout token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LogoutToken {
     /// The issuer of the provider's settings.
@@ -35,61 +34,61 @@ pub struct LogoutToken {
     pub subject: Option<String>,
     /// The session at the provider that ended (`sid`). Subject or session is there.
     pub session: Option<String>,
-    /// The token's id, by which it serves once.
+    /// The token's id (`jti`), so that it is used once.
     pub id: String,
     /// Until when its id has to be remembered.
     pub remember_until: NumericDate,
 }
 
-/// Why something is not a logout token that holds.
+/// Why a logout token is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogoutTokenError {
-    /// There is not exactly one form field with a token.
+    /// The form does not have exactly one token.
     #[error("expected one form field `logout_token`")]
     Form,
-    /// Not a signed JWT.
+    /// It is not a signed JWT.
     #[error("not a signed JWT")]
     Malformed,
-    /// Of another kind, by its `typ`.
+    /// It is another kind of token, by its `typ`.
     #[error("`typ` says that it is another kind of token")]
     Type,
     /// No provider of the configuration has this issuer.
     #[error("`iss` is not one of the configured providers")]
     Issuer,
-    /// Signed in a way that is not accepted.
+    /// Its algorithm is not accepted.
     #[error("`alg` is not one that is accepted")]
     Algorithm,
-    /// Signed by no key of the provider.
+    /// No key of the provider verifies its signature.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// Meant for somebody else.
+    /// It is for another client.
     #[error("`aud` does not name this client")]
     Audience,
-    /// Too old, from the future, or without its times.
+    /// It is too old, from the future, or its times are missing.
     #[error("`iat` is missing, or `iat` or `exp` is past or not yet")]
     Time,
-    /// Without an id.
+    /// It has no id.
     #[error("`jti` is missing")]
     Id,
-    /// Used before.
+    /// It was used before.
     #[error("`jti` was used before")]
     Replayed,
-    /// Not about a logout.
+    /// It is not about a logout.
     #[error("`events` does not say that it is about a logout")]
     Event,
-    /// It has what only ID tokens have.
+    /// It has a claim of ID tokens (§2.4).
     #[error("it has a `nonce`, as an ID token")]
     Nonce,
-    /// About nobody.
+    /// It names neither a user nor a session.
     #[error("neither `sub` nor `sid` is there, or one of them is empty")]
-    Nobody,
-    /// The provider has not been found, so its keys are not known.
+    NoSubject,
+    /// The provider has not been discovered, so its keys are unknown.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// A token that has been taken apart, of which nothing has been checked.
+/// A logout token that has been taken apart, of which nothing has been verified.
 pub struct UnverifiedLogoutToken<'a>(UnverifiedJwt<'a>);
 
 impl<'a> UnverifiedLogoutToken<'a> {
@@ -104,12 +103,12 @@ impl<'a> UnverifiedLogoutToken<'a> {
             .ok_or(LogoutTokenError::Malformed)
     }
 
-    /// The issuer that it names.
+    /// Returns the issuer that it names.
     pub fn issuer(&self) -> Option<&str> {
         self.0.text("iss")
     }
 
-    /// The checks of §2.6 that take no key, in words of the specification.
+    /// Checks the claims (§2.6).
     fn check_claims(
         &self,
         settings: &ProviderSettings,
@@ -142,32 +141,32 @@ impl<'a> UnverifiedLogoutToken<'a> {
         if token.claims.contains_key("nonce") {
             return Err(LogoutTokenError::Nonce);
         }
-        // One that says nothing is not absent: who wrote it meant somebody.
-        let said = |claim: &str| token.claims.contains_key(claim) == token.text(claim).is_some();
-        if !said("sub") || !said("sid") {
-            return Err(LogoutTokenError::Nobody);
+        // An empty one is not an absent one.
+        let is_valid =
+            |claim: &str| token.claims.contains_key(claim) == token.text(claim).is_some();
+        if !is_valid("sub") || !is_valid("sid") {
+            return Err(LogoutTokenError::NoSubject);
         }
         let subject = token.text("sub").map(str::to_owned);
         let session = token.text("sid").map(str::to_owned);
         if subject.is_none() && session.is_none() {
-            return Err(LogoutTokenError::Nobody);
+            return Err(LogoutTokenError::NoSubject);
         }
         Ok(LogoutToken {
             issuer: settings.issuer.to_string(),
             subject,
             session,
             id: id.to_owned(),
-            // By then it is refused for its age.
+            // After that it is refused for its age.
             remember_until: issued.plus_seconds(MAX_AGE_SECONDS + CLOCK_SKEW_SECONDS),
         })
     }
 }
 
 impl Provider {
-    /// Verifies a logout token (§2.6), but for whether it was used before.
+    /// Verifies a logout token (§2.6). The caller checks whether it was used before.
     ///
-    /// The signature is checked before anything else that costs something, and the keys are
-    /// fetched again for an unknown one no more often than for ID tokens.
+    /// The keys are fetched again for an unknown one, no more often than for ID tokens.
     ///
     /// # Errors
     ///

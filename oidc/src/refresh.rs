@@ -1,4 +1,4 @@
-//! Asking a provider whether a session still holds, and what it says of the person now.
+//! Renewing with a refresh token (RFC 6749 §6, OpenID Connect Core 1.0 §12).
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::exchange::SignInError;
 use crate::form::Form;
 use crate::id_token::ExpectedNonce;
 use crate::provider::Provider;
-use crate::token_endpoint::NoTokens;
+use crate::token_endpoint::TokenError;
 use gatepost_base::{Identity, Secret};
 
-/// How long a provider may take to show that it is there.
+/// How long a provider may take to respond at all.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 
-/// What a provider says at a renewal.
+/// What a renewal brings.
 #[derive(Debug)]
 pub struct Refreshed {
-    /// Who the person is now.
+    /// The user, as the provider describes them now.
     pub identity: Identity,
-    /// The next refresh token, where the provider gives a new one each time.
+    /// The next refresh token, where the provider rotates them.
     pub refresh_token: Option<Secret>,
     /// The next ID token, where there is one (OpenID Connect Core 1.0 §12.2).
     pub id_token: Option<Secret>,
@@ -30,45 +30,45 @@ pub struct Refreshed {
 /// Why a session could not be renewed at its provider.
 #[derive(Debug)]
 pub enum RefreshError {
-    /// The session is over, in words for the log.
+    /// The session has ended at the provider; the reason is for the log.
     Over(&'static str),
-    /// It cannot be asked about this session now, which says nothing of others: the provider
-    /// refuses the client, or cannot be understood.
+    /// This session cannot be renewed now, which says nothing about others: the provider refuses the
+    /// client, or its response is invalid.
     NotThisOne(SignInError),
-    /// The provider does not answer anybody.
+    /// The provider cannot serve any client now.
     Away {
-        /// Why not.
+        /// The cause.
         error: SignInError,
-        /// For how long it asks to be left alone.
+        /// After what time it asks to be tried again.
         retry_after: Option<Duration>,
     },
 }
 
-/// What a refusal of a refresh token with this code says, where it is about the person: the grant
-/// is gone, or they have to do something at the provider, as a sign-in has them do.
+/// Returns why a session has ended, where an error code says that: the grant is invalid, or the user
+/// has to do something at the provider, as at a sign-in.
 ///
 /// RFC 6749 §5.2, OpenID Connect Core 1.0 §3.1.2.6 (Entra ID and others answer with its codes),
 /// RFC 6750 §3.1.
-fn about_the_person(code: &str) -> Option<&'static str> {
+fn end_of_session(code: &str) -> Option<&'static str> {
     Some(match code {
         "invalid_grant" | "invalid_token" | "expired_token" => "it refuses the refresh token",
-        "access_denied" => "it denies the person access",
+        "access_denied" => "it denies the user access",
         "login_required"
         | "interaction_required"
         | "consent_required"
-        | "account_selection_required" => "it wants to see the person",
+        | "account_selection_required" => "it wants the user to interact",
         _ => return None,
     })
 }
 
-impl From<NoTokens> for RefreshError {
-    fn from(none: NoTokens) -> Self {
+impl From<TokenError> for RefreshError {
+    fn from(none: TokenError) -> Self {
         match none {
-            NoTokens::Away { error, retry_after } => Self::Away { error, retry_after },
-            NoTokens::Unreadable(error) => Self::NotThisOne(error),
-            NoTokens::Refused { code, words } => match about_the_person(&code) {
+            TokenError::Away { error, retry_after } => Self::Away { error, retry_after },
+            TokenError::Unreadable(error) => Self::NotThisOne(error),
+            TokenError::Refused { code, words } => match end_of_session(&code) {
                 Some(reason) => Self::Over(reason),
-                // The client's fault and not the session's: for the operator to mend.
+                // The client's fault and not the session's: the operator has to correct it.
                 None => Self::NotThisOne(SignInError::Refused(format!("{code}: {words}"))),
             },
         }
@@ -76,8 +76,8 @@ impl From<NoTokens> for RefreshError {
 }
 
 impl Provider {
-    /// Renews with a refresh token (RFC 6749 §6, OpenID Connect Core 1.0 §12). `known` is what is
-    /// known of the person so far; `extra` names the claims beyond the standard ones.
+    /// Renews with a refresh token. `known` is the user as of the last time; `extra` names the claims
+    /// that the identity takes beyond the standard ones.
     ///
     /// Once the provider has taken the token, everything after is best effort: the token that came
     /// in its place must reach the caller, so claims that cannot be had stay as they were.
@@ -150,7 +150,7 @@ impl Provider {
         Ok(refreshed)
     }
 
-    /// Whether the provider answers at all.
+    /// Returns whether the provider responds at all.
     pub async fn answers(&self) -> bool {
         let Ok(found) = self.discovered() else {
             return false;
@@ -160,8 +160,8 @@ impl Provider {
     }
 }
 
-/// Who the person is where the refreshed ID token says a part of it and userinfo cannot be had:
-/// what the token says counts, since it is verified and newer, and the rest stays as it was.
+/// Returns the user where the refreshed ID token has a part of the claims and userinfo fails: those
+/// of the token count, since they are verified and newer, and the rest stays as it was.
 fn partly_renewed(
     known: &Identity,
     id_claims: &Map<String, Value>,
@@ -173,7 +173,7 @@ fn partly_renewed(
     let or = |said: Option<String>, known: &Option<String>| said.or_else(|| known.clone());
     identity.preferred_username = or(identity.preferred_username, &known.preferred_username);
     identity.name = or(identity.name, &known.name);
-    // An address that is left out as unverified is no reason to go on with the one before.
+    // An address that is left out as unverified does not bring back the one before.
     if !sources.says(&wanted.claims.email) {
         identity.email.clone_from(&known.email);
         identity.email_verified = known.email_verified;
@@ -189,8 +189,8 @@ fn partly_renewed(
     identity
 }
 
-/// A renewal is no authentication: what is left out of the last one holds, unless another is
-/// spoken of (OpenID Connect Core 1.0 §12.2).
+/// Keeps how and when the user was authenticated, since a renewal is not an authentication, unless
+/// the claims have another `auth_time` (OpenID Connect Core 1.0 §12.2).
 fn with_authentication_of(known: &Identity, mut identity: Identity) -> Identity {
     if identity.auth_time.is_some() && identity.auth_time != known.auth_time {
         return identity;

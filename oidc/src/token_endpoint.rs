@@ -1,4 +1,4 @@
-//! The token endpoint: a code, or a refresh token, for the tokens of a person.
+//! The token endpoint (RFC 6749 §3.2): tokens of a user, for a code or a refresh token.
 
 use std::time::Duration;
 
@@ -12,62 +12,62 @@ use crate::json::{self, DocumentError, optional_text};
 use crate::provider::{Discovered, Provider};
 use gatepost_base::Secret;
 
-/// The tokens of a person, of which nothing has been verified.
+/// The tokens of a user, of which nothing has been verified.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    /// For userinfo, where it can be shown there.
+    /// The access token, where it is a bearer token.
     access: Option<AccessToken>,
-    /// For renewing, where there is one.
+    /// The refresh token.
     pub(crate) refresh: Option<Secret>,
-    /// Says who it is.
+    /// The ID token.
     pub(crate) id: Option<Secret>,
 }
 
-/// Why the token endpoint gives nothing.
+/// Why the token endpoint issues no tokens.
 #[derive(Debug)]
-pub(crate) enum NoTokens {
-    /// It does not answer, or says that it cannot answer anybody now.
+pub(crate) enum TokenError {
+    /// It does not respond, or says that it cannot serve any client now.
     Away {
-        /// In words for the log.
+        /// The cause.
         error: SignInError,
-        /// For how long it asks to be left alone.
+        /// After what time it asks to be tried again.
         retry_after: Option<Duration>,
     },
-    /// It refuses, with a code (RFC 6749 §5.2) and perhaps words.
+    /// It refuses (RFC 6749 §5.2).
     Refused {
-        /// The code.
+        /// `error`.
         code: String,
-        /// What it adds.
+        /// `error_description`, or nothing.
         words: String,
     },
-    /// Its answer says nothing that could be understood.
+    /// Its response is invalid.
     Unreadable(SignInError),
 }
 
 impl Tokens {
-    /// Reads an answer of the token endpoint.
-    fn read(answer: &Answer) -> Result<Self, NoTokens> {
+    /// Reads a response of the token endpoint.
+    fn read(answer: &Answer) -> Result<Self, TokenError> {
         let status = answer.status;
         let unreadable = |reason: String| SignInError::Unreadable {
             endpoint: TOKEN_ENDPOINT,
             reason,
         };
-        let away = |reason: String| NoTokens::Away {
+        let away = |reason: String| TokenError::Away {
             error: unreadable(reason),
             retry_after: answer.retry_after(),
         };
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(away(format!("it answers {status}")));
         }
-        // Some refuse with a status of success.
+        // Some providers refuse with a status of success.
         match answer.refusal() {
-            Some((code, _)) if is_everybodys(&code) => {
+            Some((code, _)) if is_about_the_provider(&code) => {
                 return Err(away(format!("it answers {status}: {code:?}")));
             }
-            Some((code, words)) => return Err(NoTokens::Refused { code, words }),
+            Some((code, words)) => return Err(TokenError::Refused { code, words }),
             None if status != StatusCode::OK => {
                 let reason = format!("it answers {status}");
-                return Err(NoTokens::Unreadable(unreadable(reason)));
+                return Err(TokenError::Unreadable(unreadable(reason)));
             }
             None => {}
         }
@@ -76,7 +76,7 @@ impl Tokens {
             .and_then(|members| Self::of(&members))
             .map_err(|error| {
                 let reason = format!("not a token response: {error}");
-                NoTokens::Unreadable(unreadable(reason))
+                TokenError::Unreadable(unreadable(reason))
             })
     }
 
@@ -100,11 +100,11 @@ impl Tokens {
         })
     }
 
-    /// The access token.
+    /// Returns the access token.
     ///
     /// # Errors
     ///
-    /// [`SignInError::Unreadable`] for one that cannot be shown to userinfo.
+    /// [`SignInError::Unreadable`] where there is none that can be sent to the userinfo endpoint.
     pub(crate) fn access(&self) -> Result<&AccessToken, SignInError> {
         self.access.as_ref().ok_or_else(|| SignInError::Unreadable {
             endpoint: TOKEN_ENDPOINT,
@@ -114,9 +114,13 @@ impl Tokens {
 }
 
 impl Provider {
-    /// Asks the token endpoint.
-    pub(crate) async fn tokens(&self, found: &Discovered, form: Form) -> Result<Tokens, NoTokens> {
-        let client = self.client(found).map_err(NoTokens::Unreadable)?;
+    /// Posts a form to the token endpoint.
+    pub(crate) async fn tokens(
+        &self,
+        found: &Discovered,
+        form: Form,
+    ) -> Result<Tokens, TokenError> {
+        let client = self.client(found).map_err(TokenError::Unreadable)?;
         let answer = self
             .post(
                 &found.metadata.token_endpoint,
@@ -125,7 +129,7 @@ impl Provider {
                 form,
             )
             .await;
-        let answer = answer.map_err(|error| NoTokens::Away {
+        let answer = answer.map_err(|error| TokenError::Away {
             error,
             retry_after: None,
         })?;
@@ -133,17 +137,18 @@ impl Provider {
     }
 }
 
-/// Whether a code says that the provider cannot answer anybody now: of the token endpoint
-/// (RFC 8628 §3.5), and of the authorization endpoint (RFC 6749 §4.1.2.1), which some use here too.
-fn is_everybodys(code: &str) -> bool {
+/// Returns whether an error code says that the provider cannot serve any client now: those of the
+/// token endpoint (RFC 8628 §3.5), and of the authorization endpoint (RFC 6749 §4.1.2.1), which some
+/// use here too.
+fn is_about_the_provider(code: &str) -> bool {
     matches!(
         code,
         "temporarily_unavailable" | "server_error" | "slow_down"
     )
 }
 
-/// Whether an access token can be shown in `Authorization`: anything else would be no header, or
-/// another one than the provider meant (RFC 6750 §2.1, of which some have further characters).
+/// Returns whether an access token can be sent in `Authorization`: anything else would be an invalid
+/// header, or another one than the provider meant (RFC 6750 §2.1, of which some have further characters).
 fn is_bearer(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -155,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &[u8]) -> Result<Tokens, NoTokens> {
+    fn read(body: &[u8]) -> Result<Tokens, TokenError> {
         Tokens::read(&Answer::of(StatusCode::OK, body.to_vec()))
     }
 
@@ -184,7 +189,7 @@ mod tests {
     #[test]
     fn a_member_that_stands_twice_is_refused() {
         let body = br#"{"access_token": "a", "token_type": "Bearer", "access_token": "b"}"#;
-        assert!(matches!(read(body), Err(NoTokens::Unreadable(_))));
+        assert!(matches!(read(body), Err(TokenError::Unreadable(_))));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::provider::{Provider, client_authentication};
 use crate::settings::{ClientAuthentication, Grant, TokenRequest};
 
 impl Provider {
-    /// Gets an access token for a name and a password, as the application's settings say.
+    /// Requests an access token for a name and a password, as the settings say.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl Provider {
                 let form = Form::new().with("grant_type", "password");
                 (own, form.with("username", user).with("password", password))
             }
-            // The person's own token or app password takes the place of the client's secret.
+            // The user's own token or app password takes the place of the client's secret.
             Grant::Authentik => {
                 let form = Form::new().with("grant_type", "client_credentials");
                 let ours = Client {
@@ -68,7 +68,7 @@ impl Provider {
             Some("invalid_grant" | "unauthorized_client" | "access_denied") => {
                 Err(Refusal::Credentials.into())
             }
-            // Where the caller is the client, it is theirs that is invalid; else it is ours.
+            // With this grant the name and the password are the client's.
             Some("invalid_client") if request.grant == Grant::ClientCredentials => {
                 Err(Refusal::Credentials.into())
             }
