@@ -74,11 +74,12 @@ pub struct EndOutcome {
 }
 
 impl EndRequest {
-    /// Returns whether the request ends a session that its selector matches.
+    /// Returns whether the request ends a session. The index may find more than the selector matches.
     pub(crate) fn applies_to(&self, record: &SessionRecord) -> bool {
         // A session that began after an earlier request of the same second is dated one second
         // later.
-        !self.delayed || record.created <= self.requested_at.plus_seconds(1)
+        let is_earlier = !self.delayed || record.created <= self.requested_at.plus_seconds(1);
+        is_earlier && self.selector.matches(record)
     }
 
     /// Returns the revocations that are needed when these sessions end.
@@ -102,7 +103,8 @@ impl EndRequest {
                 });
                 (self.requested_at, session)
             }
-            SessionSelector::ProviderSession { .. } => (self.requested_at, None),
+            SessionSelector::ProviderSession { .. }
+            | SessionSelector::SubjectWithoutProviderSession { .. } => (self.requested_at, None),
             SessionSelector::Subject { issuer, subject } => (
                 self.expiry(self.window),
                 Some(Revocation::Subject {

@@ -58,6 +58,13 @@ pub enum SessionSelector {
         /// The session's id at the provider (`sid`).
         session: String,
     },
+    /// The sessions of a user at a provider whose session id at the provider is unknown.
+    SubjectWithoutProviderSession {
+        /// The provider.
+        issuer: String,
+        /// The user's id at the provider (`sub`).
+        subject: String,
+    },
     /// All sessions.
     All,
 }
@@ -73,6 +80,11 @@ impl SessionSelector {
             Self::ProviderSession { issuer, session } => {
                 record.identity.issuer == *issuer
                     && record.provider_session.as_deref() == Some(session)
+            }
+            Self::SubjectWithoutProviderSession { issuer, subject } => {
+                record.identity.issuer == *issuer
+                    && record.identity.subject == *subject
+                    && record.provider_session.is_none()
             }
             Self::All => true,
         }

@@ -120,7 +120,10 @@ pub(crate) fn index_keys(record: &SessionRecord) -> Vec<String> {
 /// Returns the index key of a selector, if it selects by subject or provider session.
 pub(crate) fn index_key_of(selector: &SessionSelector) -> Option<String> {
     match selector {
-        SessionSelector::Subject { issuer, subject } => Some(index_key("sub", issuer, subject)),
+        SessionSelector::Subject { issuer, subject }
+        | SessionSelector::SubjectWithoutProviderSession { issuer, subject } => {
+            Some(index_key("sub", issuer, subject))
+        }
         SessionSelector::ProviderSession { issuer, session } => {
             Some(index_key("sid", issuer, session))
         }

@@ -64,25 +64,11 @@ impl RecentRevocations {
     pub(super) fn concern(&self, record: &SessionRecord, mark: Mark) -> bool {
         let recent = self.recent();
         let since = recent.all.iter().filter(|(number, ..)| mark.0 <= *number);
-        mark.0 < recent.forgotten || since.into_iter().any(|(.., which)| means(which, record))
+        mark.0 < recent.forgotten || since.into_iter().any(|(.., which)| which.matches(record))
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether a session is among those that are selected.
-fn means(which: &SessionSelector, record: &SessionRecord) -> bool {
-    match which {
-        SessionSelector::Id(id) => *id == record.id,
-        SessionSelector::Subject { issuer, subject } => {
-            record.identity.issuer == *issuer && record.identity.subject == *subject
-        }
-        SessionSelector::ProviderSession { issuer, session } => {
-            record.identity.issuer == *issuer && record.provider_session.as_ref() == Some(session)
-        }
-        SessionSelector::All => true,
     }
 }
 

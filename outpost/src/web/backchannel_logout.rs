@@ -60,12 +60,11 @@ impl Site<'_> {
             return Err(LogoutTokenError::Replayed.into());
         }
         let times = &self.deployment.times;
-        let ended = self
-            .outpost
-            .sessions
-            .revoker()
-            .revoke(&selection(&logout)?, times)
-            .await?;
+        let mut ended = 0;
+        for selector in selectors(&logout) {
+            let revoker = self.outpost.sessions.revoker();
+            ended += revoker.revoke(&selector, times).await?;
+        }
         // Noted only now: had the sessions not been ended, the provider must be able to try again.
         store.use_once(&once, now, logout.remember_until).await?;
         audit::revoked(
@@ -99,24 +98,27 @@ impl Site<'_> {
     }
 }
 
-/// Returns the sessions that a logout token ends.
-///
-/// # Errors
-///
-/// [`LogoutTokenError::Nobody`] where it names neither a session nor a subject.
-fn selection(logout: &LogoutToken) -> Result<SessionSelector, LogoutTokenError> {
-    let issuer = logout.issuer.clone();
-    match (&logout.session, &logout.subject) {
-        (Some(session), _) => Ok(SessionSelector::ProviderSession {
-            issuer,
+/// Returns the sessions that a logout token ends: those of the session that it names, and, since the
+/// provider's ID tokens may have named none, those of the user it names that have no session there.
+/// Without a session, all of the user's.
+fn selectors(logout: &LogoutToken) -> Vec<SessionSelector> {
+    let issuer = &logout.issuer;
+    let of_session = logout
+        .session
+        .as_ref()
+        .map(|session| SessionSelector::ProviderSession {
+            issuer: issuer.clone(),
             session: session.clone(),
-        }),
-        (None, Some(subject)) => Ok(SessionSelector::Subject {
-            issuer,
-            subject: subject.clone(),
-        }),
-        (None, None) => Err(LogoutTokenError::Nobody),
-    }
+        });
+    let of_subject = logout.subject.as_ref().map(|subject| {
+        let (issuer, subject) = (issuer.clone(), subject.clone());
+        if of_session.is_some() {
+            SessionSelector::SubjectWithoutProviderSession { issuer, subject }
+        } else {
+            SessionSelector::Subject { issuer, subject }
+        }
+    });
+    of_session.into_iter().chain(of_subject).collect()
 }
 
 /// The token of the form that a request brings.

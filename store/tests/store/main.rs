@@ -82,6 +82,13 @@ fn provider_session(session: &str) -> SessionSelector {
     }
 }
 
+fn without_provider_session(subject: &str) -> SessionSelector {
+    SessionSelector::SubjectWithoutProviderSession {
+        issuer: "https://id.example.com".into(),
+        subject: subject.into(),
+    }
+}
+
 /// Returns a request of second 50 to end these sessions, whose windows last ten seconds.
 fn end_request(selector: SessionSelector) -> EndRequest {
     EndRequest {

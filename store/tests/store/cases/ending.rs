@@ -21,11 +21,25 @@ async fn sessions_end_by_id_subject_provider_session_and_altogether(fixture: &Fi
             provider_session("bob at work"),
             vec![1, 2],
         ),
+        (
+            "subject without provider session",
+            without_provider_session("alice"),
+            vec![2, 3],
+        ),
+        (
+            "subject with one",
+            without_provider_session("bob"),
+            vec![1, 2, 3],
+        ),
         ("all", SessionSelector::All, vec![]),
     ] {
         let store = fixture.store();
         let sessions = [(1, "alice"), (2, "alice"), (3, "bob")];
         let sessions = sessions.map(|(number, user)| record(number, user, 10));
+        let sessions = sessions.map(|mut record| {
+            record.provider_session.take_if(|_| record.id == id(1));
+            record
+        });
         insert_all(&*store, sessions).await;
         let outcome = store.end(&end_request(selector)).await.expect("ended");
         let expected: Vec<SessionId> = remaining.iter().map(|number| id(*number)).collect();
