@@ -7,3 +7,5 @@ pub(crate) mod provider;
 mod server;
 pub mod trace_collector;
 pub mod upstream;
+
+pub(crate) use server::Server;

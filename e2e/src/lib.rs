@@ -26,6 +26,7 @@ pub mod forge;
 mod keys;
 pub mod layout;
 pub mod programs;
+pub mod providers;
 pub mod proxies;
 mod settings;
 mod site;

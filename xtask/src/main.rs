@@ -44,7 +44,7 @@ enum Chore {
     /// Build what a release publishes: target/dist/
     Dist(dist::Arguments),
     /// Install what demo and tests need and this machine lacks
-    Setup,
+    Setup(setup::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         Chore::Plugin(arguments) => build::plugin(&arguments).map(|_| ExitCode::SUCCESS),
         Chore::Js(arguments) => js::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Dist(arguments) => dist::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Chore::Setup => setup::everything().map(|()| ExitCode::SUCCESS),
+        Chore::Setup(arguments) => setup::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

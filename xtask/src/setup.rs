@@ -2,9 +2,25 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Chromium, Envoy, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source, Tool as _,
-    Traefik, WasmToolchain,
+    Chromium, Envoy, GoProgram, Keycloak, Node, NodePackages, OldestTraefik, Packaged,
+    PythonPackage, Source, Tool as _, Traefik, WasmToolchain,
 };
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The real OpenID providers too, as far as they can be had
+    #[arg(long)]
+    providers: bool,
+}
+
+/// Installs what is asked for.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    everything()?;
+    if arguments.providers {
+        providers();
+    }
+    Ok(())
+}
 
 /// What the demo needs.
 pub(crate) fn demo() -> Result<()> {
@@ -49,4 +65,16 @@ pub(crate) fn everything() -> Result<()> {
     }
     eprintln!("All tools are installed.");
     Ok(())
+}
+
+/// The real providers, as far as they can be had. The tests name those that are missing.
+pub(crate) fn providers() {
+    for result in [
+        Keycloak.ensure().map(drop),
+        GoProgram::HYDRA.ensure().map(drop),
+    ] {
+        if let Err(error) = result {
+            eprintln!("not installed: {error:#}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! An HTTP client that behaves as a browser does where that matters to sign-in.
 
+mod form;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use scraper::{Html, Selector};
 use serde_json::Value;
 use url::Url;
 
+use self::form::Form;
 use crate::users::User;
 
 const MAX_REDIRECTS: usize = 20;
@@ -103,13 +106,41 @@ impl Client {
     ///
     /// When a request gets no answer or the journey ends at a page without a sign-in form.
     pub fn sign_in(&self, url: &Url, user: &User) -> Result<Journey> {
-        let journey = self.open(url)?;
-        let form = Form::find(&journey.landed)?
-            .with_context(|| format!("no sign-in form at the end of {journey}"))?;
+        self.fill_in(self.open(url)?, "input[type=password]", user)
+    }
+
+    /// Sends the form of the page where a journey has ended, with the user's name and password
+    /// where it asks for them, and follows redirects from there.
+    ///
+    /// `element` is the CSS selector of an element of that form. A button is pressed.
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer or the page has no such form.
+    pub fn fill_in(&self, journey: Journey, element: &str, user: &User) -> Result<Journey> {
+        self.send_form(journey, element, |form| form.filled_in(user))
+    }
+
+    /// Sends the form of the page where a journey has ended as it stands, and follows redirects from
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::fill_in`].
+    pub fn press(&self, journey: Journey, element: &str) -> Result<Journey> {
+        self.send_form(journey, element, Form::fields)
+    }
+
+    fn send_form(
+        &self,
+        journey: Journey,
+        element: &str,
+        fill: impl FnOnce(Form) -> Vec<(String, String)>,
+    ) -> Result<Journey> {
+        let form = Form::with(&journey.landed, element)?
+            .with_context(|| format!("no form with {element} at the end of {journey}"))?;
         let action = form.action.clone();
-        let request = self
-            .page_load(Method::POST, &action)
-            .form(&form.filled_in(user));
+        let request = self.page_load(Method::POST, &action).form(&fill(form));
         self.follow(request, &action, journey.into_hops())
     }
 
@@ -296,48 +327,5 @@ impl fmt::Display for Hops<'_> {
             write!(f, "\n  {} {url}", hop.status.as_u16())?;
         }
         Ok(())
-    }
-}
-
-/// An HTML form with what it would send.
-struct Form {
-    action: Url,
-    /// Names and values; those without a value are for the person to fill in.
-    fields: Vec<(String, String)>,
-}
-
-impl Form {
-    /// The first form of a page that asks for a password.
-    fn find(page: &Answer) -> Result<Option<Self>> {
-        let selector = |text| Selector::parse(text).map_err(|error| anyhow!("{text}: {error}"));
-        let inputs = selector("input[name]")?;
-        let password = selector("input[type=password]")?;
-        let html = Html::parse_document(&page.body);
-        let Some(form) = html
-            .select(&selector("form")?)
-            .find(|form| form.select(&password).next().is_some())
-        else {
-            return Ok(None);
-        };
-        let action = page.url.join(form.attr("action").unwrap_or_default())?;
-        let fields = form
-            .select(&inputs)
-            .filter_map(|input| {
-                let value = input.attr("value").unwrap_or_default();
-                Some((input.attr("name")?.to_owned(), value.to_owned()))
-            })
-            .collect();
-        Ok(Some(Self { action, fields }))
-    }
-
-    /// The fields with the person's name and password. Providers differ in what they call the
-    /// field for the name; the one for the password is `password` with all.
-    fn filled_in(self, user: &User) -> Vec<(String, String)> {
-        let fill = |(name, value): (String, String)| match name.as_str() {
-            "password" => (name, user.password.to_owned()),
-            "login" | "username" | "email" => (name, user.login.to_owned()),
-            _ => (name, value),
-        };
-        self.fields.into_iter().map(fill).collect()
     }
 }

@@ -23,6 +23,7 @@ pub struct Service {
     command: Command,
     log: PathBuf,
     signs_of_life: Vec<(Url, StatusCode)>,
+    start_limit: Duration,
     process: Mutex<Option<Process>>,
 }
 
@@ -34,6 +35,7 @@ impl Service {
             command,
             log: logs.join(format!("{name}.log")),
             signs_of_life: Vec::new(),
+            start_limit: START_LIMIT,
             process: Mutex::default(),
         }
     }
@@ -41,6 +43,12 @@ impl Service {
     /// It works when this address answers with this status.
     pub(crate) fn answering(mut self, url: Url, status: StatusCode) -> Self {
         self.signs_of_life.push((url, status));
+        self
+    }
+
+    /// It may take this long to start.
+    pub(crate) fn starting_within(mut self, limit: Duration) -> Self {
+        self.start_limit = limit;
         self
     }
 
@@ -72,7 +80,7 @@ impl Service {
             .as_mut()
             .with_context(|| format!("{} was not launched", self.name))?;
         for (url, status) in &self.signs_of_life {
-            process.ready(START_LIMIT, || {
+            process.ready(self.start_limit, || {
                 let answer = client.bare(Method::GET, url).send();
                 answer.is_ok_and(|answer| answer.status() == *status)
             })?;

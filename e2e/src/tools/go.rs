@@ -16,12 +16,42 @@ pub struct GoProgram {
     pub version: &'static str,
     /// What `go install` calls it: the last element of the package's path.
     pub binary: &'static str,
+    /// The build tags that it needs.
+    pub tags: &'static [&'static str],
+    /// The `replace` lines of the module's own `go.mod`, which count only there.
+    pub replacements: &'static [&'static str],
 }
 
 impl GoProgram {
+    /// Ory Hydra, an OpenID provider, with the database that needs no server.
+    pub const HYDRA: Self = Self {
+        package: "github.com/ory/hydra/v2",
+        version: "v2.3.0",
+        binary: "hydra",
+        tags: &["sqlite"],
+        replacements: &["github.com/gobuffalo/pop/v6 => \
+             github.com/ory/pop/v6 v6.2.1-0.20241121111754-e5dfc0f3344b"],
+    };
+
     fn folder(self) -> PathBuf {
-        let name = self.package.replace('/', "_");
-        layout::tools_dir().join(format!("go/{name}-{}", self.version))
+        let mut name = format!("go/{}-{}", self.package.replace('/', "_"), self.version);
+        for tag in self.tags {
+            name.push('-');
+            name.push_str(tag);
+        }
+        layout::tools_dir().join(name)
+    }
+
+    /// A module of our own of which it is a tool: that names one version and never asks for the
+    /// list of all, which a mirror of the proxy may not have.
+    fn module(self) -> String {
+        let mut module = "module gatepost-tool\n\ngo 1.24\n".to_owned();
+        for replacement in self.replacements {
+            module.push_str("\nreplace ");
+            module.push_str(replacement);
+            module.push('\n');
+        }
+        module
     }
 }
 
@@ -41,16 +71,14 @@ impl Tool for GoProgram {
         if on_path("go").is_none() {
             bail!("install Go (https://go.dev/dl/)");
         }
-        // As a tool of a module of our own: that names one version and never asks for the list of
-        // all, which a mirror of the proxy may not have.
         let folder = self.folder();
         let module = folder.join("module");
         fs::create_dir_all(&module)?;
-        fs::write(module.join("go.mod"), "module gatepost-tool\n\ngo 1.24\n")?;
+        fs::write(module.join("go.mod"), self.module())?;
         let tool = format!("{}@{}", self.package, self.version);
         run(go().args(["get", "-tool", &tool]).current_dir(&module))?;
         run(go()
-            .args(["install", self.package])
+            .args(["install", "-tags", &self.tags.join(","), self.package])
             .env("GOBIN", &folder)
             .current_dir(&module))
     }

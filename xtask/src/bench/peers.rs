@@ -21,6 +21,8 @@ pub(crate) const OAUTH2_PROXY: GoProgram = GoProgram {
     package: "github.com/oauth2-proxy/oauth2-proxy/v7",
     version: "v7.15.4",
     binary: "oauth2-proxy",
+    tags: &[],
+    replacements: &[],
 };
 
 /// A running server, and what it is in the comparison.

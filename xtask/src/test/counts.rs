@@ -6,21 +6,28 @@ use std::ops::AddAssign;
 pub(crate) struct Counts {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
+    /// Tests that could not run, such as those with a provider that is not installed.
+    pub(crate) skipped: u64,
 }
 
 impl Counts {
     pub(crate) fn success() -> Self {
         Self {
             passed: 1,
-            failed: 0,
+            ..Self::default()
         }
     }
 
     pub(crate) fn failure() -> Self {
         Self {
-            passed: 0,
             failed: 1,
+            ..Self::default()
         }
+    }
+
+    /// Leaves out the tests that were skipped.
+    pub(crate) fn without_skipped(self) -> Self {
+        Self { skipped: 0, ..self }
     }
 
     /// Reads a line that sums up tests, of Rust or of Node.js.
@@ -40,6 +47,7 @@ impl Counts {
         Some(Self {
             passed: count("passed")?,
             failed: count("failed")?,
+            skipped: count("ignored")?,
         })
     }
 
@@ -50,12 +58,12 @@ impl Counts {
         match kind {
             "pass" => Some(Self {
                 passed: count,
-                failed: 0,
+                ..Self::default()
             }),
             // What was broken off has not passed.
             "fail" | "cancelled" => Some(Self {
-                passed: 0,
                 failed: count,
+                ..Self::default()
             }),
             _ => None,
         }
@@ -66,12 +74,17 @@ impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.skipped += other.skipped;
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed", self.passed, self.failed)
+        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
+        match self.skipped {
+            0 => Ok(()),
+            skipped => write!(f, ", {skipped} skipped"),
+        }
     }
 }
 
@@ -85,22 +98,26 @@ mod tests {
             (
                 "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; \
                  finished in 0.01s",
-                Some((12, 0)),
+                Some((12, 0, 1)),
             ),
             (
                 "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
-                Some((3, 2)),
+                Some((3, 2, 0)),
             ),
             ("test headers::test result: ok ... ok", None),
             ("running 12 tests", None),
             ("ℹ tests 12", None),
-            ("ℹ pass 11", Some((11, 0))),
-            ("ℹ fail 1", Some((0, 1))),
-            ("ℹ cancelled 2", Some((0, 2))),
+            ("ℹ pass 11", Some((11, 0, 0))),
+            ("ℹ fail 1", Some((0, 1, 0))),
+            ("ℹ cancelled 2", Some((0, 2, 0))),
             ("ℹ duration_ms 12.5", None),
         ];
         for (line, expected) in cases {
-            let expected = expected.map(|(passed, failed)| Counts { passed, failed });
+            let expected = expected.map(|(passed, failed, skipped)| Counts {
+                passed,
+                failed,
+                skipped,
+            });
             assert_eq!(Counts::of_line(line), expected, "{line}");
         }
     }

@@ -20,6 +20,9 @@ pub(crate) const E2E_SUITES: &[&str] = &[
     "authentik",
 ];
 
+/// The suite of end-to-end tests that runs only when it is asked for: what it installs is large.
+pub(crate) const PROVIDERS: &str = "providers";
+
 /// The package of the end-to-end tests.
 const HARNESS: &str = "gatepost-e2e";
 
@@ -57,6 +60,12 @@ impl Section {
         ]
         .into_iter()
         .chain(suites)
+        .chain([Self::E2e(PROVIDERS)])
+    }
+
+    /// Whether it runs without being asked for.
+    pub(crate) fn runs_unasked(self) -> bool {
+        self != Self::E2e(PROVIDERS)
     }
 
     pub(crate) fn title(self) -> String {
@@ -98,6 +107,11 @@ impl Section {
             Self::Guest => setup::plugin(None),
             Self::Store => Packaged::Redis.ensure().map(drop),
             Self::Js => setup::js(None),
+            Self::E2e(PROVIDERS) => {
+                setup::demo()?;
+                setup::providers();
+                Ok(())
+            }
             Self::E2e(_) => setup::everything(),
         }
     }
@@ -128,7 +142,8 @@ impl Section {
             Self::Unit => {
                 let mut counts = tests(rust_tests().args(filter), output)?;
                 counts += tests(harness_tests().args(filter), output)?;
-                Ok(counts)
+                // What is ignored here runs in a section of its own.
+                Ok(counts.without_skipped())
             }
             Self::Guest => {
                 let command = rust_tests();

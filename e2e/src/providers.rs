@@ -1,0 +1,161 @@
+//! Real OpenID providers, each the program that its makers publish.
+//!
+//! The tests of `tests/providers/` sign users in at them, and the documentation's table of what
+//! Gatepost can do with which provider comes from these tests. The provider of `testdata/`, which
+//! every other test has, is quicker and can be made to fail.
+
+mod api;
+mod hydra;
+mod keycloak;
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use url::Url;
+
+pub use self::hydra::Hydra;
+pub use self::keycloak::Keycloak;
+use crate::clients::{Client, Journey};
+use crate::programs::Service;
+use crate::users::User;
+use crate::{layout, settings};
+
+/// The secret of every client that the tests register. Only ever used on loopback.
+const CLIENT_SECRET: &str = "client-secret-of-the-tests";
+
+/// A running provider that knows the users of [`crate::users`] with their groups.
+pub trait Provider: Debug + Send + Sync {
+    /// Returns the program.
+    fn service(&self) -> &Service;
+
+    /// Returns the issuer that a client with this registration finds.
+    fn issuer(&self, registration: &Registration) -> String;
+
+    /// Registers a client.
+    ///
+    /// # Errors
+    ///
+    /// When the provider refuses it.
+    fn register(&self, registration: &Registration) -> Result<()>;
+
+    /// Returns what the outpost's configuration has to say in `providers` beside issuer, client and
+    /// secret, as the provider's page in the documentation shows it.
+    fn settings(&self, _registration: &Registration) -> Value {
+        json!({ "scopes": ["openid", "profile", "email", "groups"] })
+    }
+
+    /// Opens a page and does what the provider asks a user to do.
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer or the journey ends where the provider asks for nothing.
+    fn sign_in(&self, browser: &Client, page: &Url, user: &User) -> Result<Journey> {
+        browser.sign_in(page, user)
+    }
+
+    /// Whether a journey has ended where the provider asks a user to sign in.
+    fn asks_to_sign_in(&self, journey: &Journey) -> bool {
+        journey.landed.body.contains("type=\"password\"")
+    }
+
+    /// Confirms to the provider, where it asks for that, that the user wants to sign out.
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer.
+    fn confirm_sign_out(&self, _browser: &Client, journey: Journey) -> Result<Journey> {
+        Ok(journey)
+    }
+
+    /// Signs the user of this browser out at the provider itself, and not by way of an application.
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer, or the page is not the one that is expected.
+    fn end_session(&self, browser: &Client) -> Result<()>;
+
+    /// Has the provider sign with a new key, and forget the old one.
+    ///
+    /// # Errors
+    ///
+    /// When the provider refuses it.
+    fn change_signing_key(&self) -> Result<()>;
+}
+
+/// What a provider is to know of an outpost.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The client's name.
+    pub client_id: String,
+    /// The origins of the applications.
+    pub origins: Vec<String>,
+    /// Where the outpost listens.
+    pub outpost_port: u16,
+    /// Whether the client receives refresh tokens.
+    pub refresh_tokens: bool,
+    /// A further audience of the client's ID tokens.
+    pub further_audience: Option<&'static str>,
+    /// Whether the provider has a scope `groups`. Without one, groups come unasked.
+    pub groups_scope: bool,
+}
+
+impl Registration {
+    /// Returns the entry of `providers` in the outpost's configuration.
+    pub fn settings(&self, provider: &dyn Provider) -> Value {
+        let mut entry = self.client_settings(provider);
+        settings::merge(&mut entry, &provider.settings(self));
+        entry
+    }
+
+    /// Returns the entry of `providers` of the configuration that the documentation begins with,
+    /// after the changes that it asks for: issuer, client and secret.
+    ///
+    /// # Errors
+    ///
+    /// When the file has changed.
+    pub fn first_settings(&self, provider: &dyn Provider) -> Result<Value> {
+        let shown = settings::from_template("deploy/outpost/single.yaml", &[])?;
+        let mut entry = shown
+            .pointer("/providers/0")
+            .context("deploy/outpost/single.yaml has a provider")?
+            .clone();
+        settings::merge(&mut entry, &self.client_settings(provider));
+        Ok(entry)
+    }
+
+    fn client_settings(&self, provider: &dyn Provider) -> Value {
+        json!({
+            "name": "main",
+            "issuer": provider.issuer(self),
+            "clientId": self.client_id,
+            "clientSecret": CLIENT_SECRET,
+        })
+    }
+
+    fn at_origins(&self, path: &str) -> Vec<String> {
+        let at = |origin: &String| format!("{origin}{path}");
+        self.origins.iter().map(at).collect()
+    }
+
+    fn redirect_uris(&self) -> Vec<String> {
+        self.at_origins("/akprox/callback")
+    }
+
+    fn post_logout_redirect_uris(&self) -> Vec<String> {
+        self.at_origins("/")
+    }
+
+    fn backchannel_logout_uri(&self) -> String {
+        format!(
+            "http://127.0.0.1:{}/akprox/backchannel_logout",
+            self.outpost_port
+        )
+    }
+}
+
+/// Where the log of a provider goes, which serves several tests.
+fn logs(provider: &str) -> PathBuf {
+    layout::artefacts_dir().join(format!("providers.{provider}"))
+}

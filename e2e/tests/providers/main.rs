@@ -1,0 +1,91 @@
+//! Real OpenID providers: what Gatepost can do with each, through Traefik with the built plugin.
+//!
+//! `cargo xtask test --only providers` installs what it can of them and runs these. A provider that
+//! is not installed is ignored with the reason, and never counted as passed. Each runs once for all
+//! its tests, which have a stack and a client of their own.
+//!
+//! What the tests find out goes to `target/e2e/providers.json`, and must agree with the table in
+//! `docs/providers/README.md`; `GATEPOST_UPDATE_DOCS=1` writes that table.
+
+// What a test cannot go on without stops it; `clippy.toml` knows that of test functions only, and
+// these are functions that the test harness is handed.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr
+)]
+
+mod bench;
+mod matrix;
+mod scenarios;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gatepost_e2e::providers;
+use gatepost_e2e::tools::{self, GoProgram, Tool as _};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use self::bench::{Bench, Seat};
+use self::matrix::{Cell, Matrix};
+use self::scenarios::Scenario;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let matrix = Arc::new(Matrix::default());
+    let trials = seats().into_iter().flat_map(|seat| {
+        let seat = Arc::new(seat);
+        let trial = |scenario| trial(Arc::clone(&seat), scenario, Arc::clone(&matrix));
+        scenarios::of(seat.name)
+            .into_iter()
+            .map(trial)
+            .collect::<Vec<_>>()
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    if arguments.list {
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = matrix.conclude() {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+fn seats() -> Vec<Seat> {
+    vec![
+        Seat::new(
+            "keycloak",
+            "Keycloak 26.7.3",
+            || tools::Keycloak.locate().map(drop),
+            || Ok(Box::new(providers::Keycloak::start()?)),
+        ),
+        Seat::new(
+            "hydra",
+            "Ory Hydra 2.3.0",
+            || GoProgram::HYDRA.locate().map(drop),
+            || Ok(Box::new(providers::Hydra::start()?)),
+        ),
+    ]
+}
+
+/// One scenario at one provider.
+fn trial(seat: Arc<Seat>, scenario: Scenario, matrix: Arc<Matrix>) -> Trial {
+    let name = format!("{}::{}", seat.name, scenario.name);
+    let run = move || -> Result<Completion, Failed> {
+        if let Some(reason) = seat.missing() {
+            matrix.skipped(seat.name, &reason);
+            return Ok(Completion::ignored_with(reason));
+        }
+        // Until it is known better, for a scenario that panics.
+        matrix.found(seat.name, seat.title, &scenario, Cell::No);
+        let bench = Bench::of(&seat, &scenario);
+        let cell = bench.and_then(|bench| (scenario.run)(&bench));
+        let cell = cell.map_err(|error| format!("{error:#}"))?;
+        matrix.found(seat.name, seat.title, &scenario, cell);
+        Ok(Completion::Completed)
+    };
+    // As all end-to-end tests: `cargo test` names them, `cargo xtask test` runs them.
+    Trial::ignorable_test(name, run).with_ignored_flag(true)
+}

@@ -1,0 +1,293 @@
+//! What must hold at every provider.
+
+use std::env;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::users::{ALICE, BOB};
+use gatepost_e2e::{Client, Journey, built, until};
+use reqwest::StatusCode;
+use serde_json::json;
+use url::Url;
+
+use crate::bench::{Bench, PATIENCE, Plan, Signed, pass};
+use crate::matrix::{Cell, Column};
+
+/// How many tabs a browser restores at once.
+const TABS: usize = 10;
+
+/// Something that must hold, by the name that the report has.
+#[derive(Clone, Copy)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// The column of the documentation's table that it fills.
+    pub(crate) column: Option<Column>,
+    /// Whether other scenarios at the same provider would notice it.
+    pub(crate) alone: bool,
+    pub(crate) run: fn(&Bench<'_>) -> Result<Cell>,
+}
+
+impl Scenario {
+    const fn new(name: &'static str, run: fn(&Bench<'_>) -> Result<Cell>) -> Self {
+        Self {
+            name,
+            column: None,
+            alone: false,
+            run,
+        }
+    }
+
+    const fn fills(mut self, column: Column) -> Self {
+        self.column = Some(column);
+        self
+    }
+
+    const fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+}
+
+/// The scenarios of one provider.
+pub(crate) fn of(provider: &str) -> Vec<Scenario> {
+    let mut scenarios = vec![
+        Scenario::new("sign_in", sign_in).fills(Column::SignIn),
+        Scenario::new("groups", groups).fills(Column::Groups),
+        Scenario::new("refresh_tokens_in_ten_tabs", refresh_tokens_in_ten_tabs)
+            .fills(Column::RefreshToken),
+        Scenario::new("prompt_none", prompt_none).fills(Column::PromptNone),
+        Scenario::new("sign_out", sign_out).fills(Column::SignOut),
+        Scenario::new("check", check),
+        Scenario::new("restart", restart).alone(),
+        Scenario::new("signing_key_change", signing_key_change).alone(),
+    ];
+    if provider == "keycloak" {
+        scenarios.extend([
+            Scenario::new("back_channel_logout", back_channel_logout).fills(Column::BackChannel),
+            Scenario::new("roles", roles),
+            Scenario::new("further_audience", further_audience),
+        ]);
+    }
+    scenarios
+}
+
+fn sign_in(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan::default())?;
+    let alice = Client::new()?;
+    let journey = signed.sign_in(&alice, &ALICE)?;
+    assert!(signed.asked_provider(&journey), "{journey}");
+    let requests = signed.stack.app().requests();
+    let seen = requests.last().context("the app was asked")?;
+    for (name, value) in [
+        ("x-auth-username", "alice"),
+        ("x-forwarded-preferred-username", "alice"),
+        ("x-forwarded-email", "alice@example.com"),
+    ] {
+        assert_eq!(seen.header(name), Some(value), "{name}: {seen:?}");
+    }
+    // The other application needs no password.
+    let page = signed.stack.application("other")?.url("/");
+    let journey = alice.open(&page)?;
+    signed.landed(&journey, &page)?;
+    Ok(Cell::Yes)
+}
+
+fn groups(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        require: json!({ "groups": ["admins"] }),
+        ..Plan::default()
+    })?;
+    signed.sign_in(&Client::new()?, &ALICE)?;
+    let requests = signed.stack.app().requests();
+    let seen = requests.last().context("the app was asked")?;
+    let groups = seen.header("x-auth-groups").unwrap_or_default();
+    let mut groups: Vec<&str> = groups.split('|').collect();
+    groups.sort_unstable();
+    assert_eq!(groups, ["admins", "staff"]);
+
+    refused(&signed)?;
+    Ok(Cell::Yes)
+}
+
+/// Bob, who is no administrator, is signed in and refused.
+fn refused(signed: &Signed) -> Result<()> {
+    let page = signed.url("/admin");
+    let journey = signed.provider.sign_in(&Client::new()?, &page, &BOB)?;
+    assert_eq!(journey.landed.status, StatusCode::FORBIDDEN, "{journey}");
+    Ok(())
+}
+
+fn refresh_tokens_in_ten_tabs(bench: &Bench<'_>) -> Result<Cell> {
+    const ROUNDS: usize = 3;
+    let signed = bench.stack(&Plan::short_windows())?;
+    let alice = Client::new()?;
+    signed.sign_in(&alice, &ALICE)?;
+    let before = signed.confirmations()?;
+    for _ in 0..ROUNDS {
+        pass(Duration::from_secs(4))?;
+        let pages: Vec<Url> = (0..TABS).map(|_| signed.another_page()).collect();
+        for (page, journey) in pages.iter().zip(open_at_once(&alice, &pages)) {
+            let journey = journey?;
+            signed.landed(&journey, page)?;
+            assert!(!signed.asked_provider(&journey), "{journey}");
+        }
+    }
+    // Where refresh tokens rotate, a second and a third answer say that the new ones came to be
+    // used, and few answers that no tab brought a used one.
+    let asked = usize::try_from(signed.confirmations()? - before)?;
+    assert!(asked >= ROUNDS, "{asked} answers to {ROUNDS} rounds");
+    assert!(asked < ROUNDS * TABS / 2, "{asked} answers: one a tab");
+    Ok(Cell::Yes)
+}
+
+fn open_at_once(browser: &Client, pages: &[Url]) -> Vec<Result<Journey>> {
+    thread::scope(|scope| {
+        let open = |page| scope.spawn(move || browser.open(page));
+        let tabs: Vec<_> = pages.iter().map(open).collect();
+        let join = |tab: thread::ScopedJoinHandle<'_, Result<Journey>>| tab.join();
+        tabs.into_iter()
+            .map(|tab| join(tab).expect("no panic"))
+            .collect()
+    })
+}
+
+fn prompt_none(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        refresh_tokens: false,
+        ..Plan::short_windows()
+    })?;
+    let alice = Client::new()?;
+    signed.sign_in(&alice, &ALICE)?;
+    for _ in 0..2 {
+        pass(Duration::from_secs(4))?;
+        let page = signed.another_page();
+        let journey = alice.open(&page)?;
+        signed.landed(&journey, &page)?;
+        assert!(signed.asked_provider(&journey), "{journey}");
+        assert!(journey.passed("/akprox/callback"), "{journey}");
+    }
+    Ok(Cell::Yes)
+}
+
+/// RP-initiated (OpenID Connect RP-Initiated Logout 1.0).
+fn sign_out(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan::default())?;
+    let at_provider = signed.metadata()?["end_session_endpoint"].is_string();
+    let alice = Client::new()?;
+    signed.sign_in(&alice, &ALICE)?;
+    let journey = alice.open(&signed.url("/akprox/sign_out"))?;
+    assert_eq!(signed.status(&alice, "app")?, StatusCode::UNAUTHORIZED);
+    assert_eq!(signed.asked_provider(&journey), at_provider, "{journey}");
+    if !at_provider {
+        return Ok(Cell::Absent);
+    }
+    let journey = signed.provider.confirm_sign_out(&alice, journey)?;
+    // The provider leads back to the application, which needs a session again, and the provider
+    // no longer knows the user.
+    let back = signed.url("/");
+    assert!(
+        journey.hops().any(|hop| hop.url == back),
+        "not back at the application: {journey}\n{:.2000}",
+        journey.landed.body
+    );
+    assert!(signed.provider.asks_to_sign_in(&journey), "{journey}");
+    Ok(Cell::Yes)
+}
+
+fn back_channel_logout(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan::default())?;
+    if signed.metadata()?["backchannel_logout_supported"] != json!(true) {
+        return Ok(Cell::Absent);
+    }
+    let (alice, elsewhere) = (Client::new()?, Client::new()?);
+    for browser in [&alice, &elsewhere] {
+        signed.sign_in(browser, &ALICE)?;
+        let page = signed.stack.application("other")?.url("/");
+        signed.landed(&browser.open(&page)?, &page)?;
+    }
+    signed.provider.end_session(&alice)?;
+    for application in ["app", "other"] {
+        let what = format!("the session at {application} to end");
+        until(&what, PATIENCE, || {
+            let status = signed.status(&alice, application)?;
+            Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
+        })
+        .with_context(|| signed.stack.outpost().output())?;
+        // The same user's session in another browser is another one at the provider.
+        let status = signed.status(&elsewhere, application)?;
+        assert_eq!(status, StatusCode::OK, "{application}");
+    }
+    Ok(Cell::Yes)
+}
+
+fn check(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan::default())?;
+    let (report, well) = check_report(&signed)?;
+    assert!(well, "{report}");
+    Ok(Cell::Yes)
+}
+
+/// Runs `gatepost check --url`: its report, and whether all is well.
+fn check_report(signed: &Signed) -> Result<(String, bool)> {
+    let mut command = Command::new(built::outpost()?);
+    // Variables of the tests, such as `GATEPOST_UPDATE_DOCS`: the outpost takes them for settings.
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("GATEPOST_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(["check", "--config"]);
+    command.arg(signed.stack.folder().join("gatepost.yaml"));
+    let output = command.args(["--url", signed.url("/").as_str()]).output()?;
+    let report = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+    Ok((report, output.status.success()))
+}
+
+fn restart(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan::short_windows())?;
+    let alice = Client::new()?;
+    signed.sign_in(&alice, &ALICE)?;
+    signed.provider.service().stop();
+    pass(Duration::from_secs(4))?;
+    let page = signed.another_page();
+    let without = alice.open(&page)?;
+    signed.provider.service().start()?;
+    signed.landed(&without, &page)?;
+    signed.renew(&alice)?;
+    signed.sign_in(&Client::new()?, &BOB)?;
+    Ok(Cell::Yes)
+}
+
+fn signing_key_change(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan::short_windows())?;
+    let alice = Client::new()?;
+    signed.sign_in(&alice, &ALICE)?;
+    signed.provider.change_signing_key()?;
+    signed.sign_in(&Client::new()?, &BOB)?;
+    signed.renew(&alice)?;
+    Ok(Cell::Yes)
+}
+
+/// Roles in place of groups.
+fn roles(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        require: json!({ "groups": ["editor"] }),
+        provider: json!({ "groupsClaim": "realm_access.roles" }),
+        ..Plan::default()
+    })?;
+    signed.sign_in(&Client::new()?, &ALICE)?;
+    refused(&signed)?;
+    Ok(Cell::Yes)
+}
+
+/// ID tokens that are for another audience too (OpenID Connect Core 1.0 §2, `aud` and `azp`).
+fn further_audience(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        further_audience: Some("warehouse"),
+        ..Plan::default()
+    })?;
+    signed.sign_in(&Client::new()?, &ALICE)?;
+    Ok(Cell::Yes)
+}
