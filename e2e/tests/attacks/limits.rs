@@ -9,14 +9,14 @@ use gatepost_e2e::{Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::shown::{SHOWN, Shown};
+use crate::shown::{self, Shown};
 
 /// How many requests are a flood, on the slowest machine.
 const FLOOD: usize = 100;
 
 /// A site whose proxies have one address, and clients others of the loopback network.
-fn site(shown: &Shown) -> Result<Site> {
-    Site::builder(shown.outpost)
+fn site(outpost: &str) -> Result<Site> {
+    Site::builder(outpost)
         .outpost(&json!({
             "trustedProxies": ["127.0.0.1"],
             "rateLimit": { "perSecond": 1, "burst": 4 },
@@ -29,11 +29,13 @@ fn site(shown: &Shown) -> Result<Site> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_client_that_floods_is_refused_behind_every_proxy_and_no_other() -> Result<()> {
-    for shown in &SHOWN {
-        let site = site(shown)?;
-        let running = shown.start(&site, &[]).context(shown.name)?;
-        floods(&site, shown)?;
-        drop(running);
+    for outpost in [shown::SINGLE, shown::DOMAIN] {
+        let site = site(outpost)?;
+        for (network, shown) in (1..).zip(shown::with_outpost(outpost)) {
+            let running = shown.start(&site, &[]).context(shown.name)?;
+            floods(&site, shown, network)?;
+            drop(running);
+        }
     }
     Ok(())
 }
@@ -42,12 +44,15 @@ fn a_client_that_floods_is_refused_behind_every_proxy_and_no_other() -> Result<(
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_client_that_floods_through_a_load_balancer_is_refused_and_no_other() -> Result<()> {
-    for shown in SHOWN.iter().filter(|shown| shown.can_be_balanced()) {
-        let site = site(shown)?;
+    for outpost in [shown::SINGLE, shown::DOMAIN] {
+        let site = site(outpost)?;
         let _balancer = LoadBalancer::start(&site)?;
-        let running = shown.start_balanced(&site, &[]).context(shown.name)?;
-        floods(&site, shown)?;
-        drop(running);
+        let balanced = shown::with_outpost(outpost).filter(|shown| shown.can_be_balanced());
+        for (network, shown) in (1..).zip(balanced) {
+            let running = shown.start_balanced(&site, &[]).context(shown.name)?;
+            floods(&site, shown, network)?;
+            drop(running);
+        }
     }
     Ok(())
 }
@@ -57,7 +62,7 @@ fn a_client_that_floods_through_a_load_balancer_is_refused_and_no_other() -> Res
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
-    let site = site(SHOWN.first().context("a configuration")?)?;
+    let site = site(shown::SINGLE)?;
     let url = site.url("wiki", "/")?;
     let host = format!("{}:{}", url.host_str().context("a host")?, site.ports().web);
     for _ in 0..20 {
@@ -76,9 +81,11 @@ fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
     Ok(())
 }
 
-fn floods(site: &Site, shown: &Shown) -> Result<()> {
+/// Floods from an address of this network, `127.0.network.0/24`: each configuration has clients that
+/// the outpost has not seen before.
+fn floods(site: &Site, shown: &Shown, network: u8) -> Result<()> {
     let name = shown.name;
-    let [flooder, other] = [2, 3].map(|host| Ipv4Addr::new(127, 0, 0, host));
+    let [flooder, other] = [2, 3].map(|host| Ipv4Addr::new(127, 0, network, host));
     for forwarded in [
         &(|_| String::new()) as &dyn Fn(usize) -> String,
         &|_| other.to_string(),

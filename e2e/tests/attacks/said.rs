@@ -12,7 +12,7 @@ use gatepost_e2e::{Site, layout, until};
 use serde_json::{Value, json};
 
 use crate::fronts::own_endpoints_give_nothing_away;
-use crate::shown::{SHOWN, Shown};
+use crate::shown::{self, Shown};
 
 /// What is public at the applications that the docs show.
 pub(crate) const PUBLIC: &[&str] = &["/public/*", "GET=/hook"];
@@ -64,9 +64,20 @@ const SAID: &[(&str, &[&str])] = &[
 /// Rows A2 and A3: no header of a client chooses the application, the path or the method.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn nothing_that_a_client_says_of_its_request_is_believed() -> Result<()> {
-    for shown in &SHOWN {
-        let site = site(shown)?;
+fn nothing_that_a_client_says_of_its_request_is_believed_at_one_application() -> Result<()> {
+    nothing_is_believed_in_front_of(shown::SINGLE)
+}
+
+/// Rows A2 and A3: nor at a domain.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn nothing_that_a_client_says_of_its_request_is_believed_at_a_domain() -> Result<()> {
+    nothing_is_believed_in_front_of(shown::DOMAIN)
+}
+
+fn nothing_is_believed_in_front_of(outpost: &str) -> Result<()> {
+    let site = site(outpost)?;
+    for shown in shown::with_outpost(outpost) {
         let running = shown.start(&site, PUBLIC).context(shown.name)?;
         nothing_is_believed(&site, shown, shown.name)?;
         drop(running);
@@ -78,12 +89,14 @@ fn nothing_that_a_client_says_of_its_request_is_believed() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nothing_that_a_client_says_through_a_load_balancer_is_believed() -> Result<()> {
-    for shown in SHOWN.iter().filter(|shown| shown.can_be_balanced()) {
-        let site = site(shown)?;
+    for outpost in [shown::SINGLE, shown::DOMAIN] {
+        let site = site(outpost)?;
         let _balancer = LoadBalancer::start(&site)?;
-        let running = shown.start_balanced(&site, PUBLIC).context(shown.name)?;
-        nothing_is_believed(&site, shown, &format!("{}, load balancer", shown.name))?;
-        drop(running);
+        for shown in shown::with_outpost(outpost).filter(|shown| shown.can_be_balanced()) {
+            let running = shown.start_balanced(&site, PUBLIC).context(shown.name)?;
+            nothing_is_believed(&site, shown, &format!("{}, load balancer", shown.name))?;
+            drop(running);
+        }
     }
     Ok(())
 }
@@ -120,7 +133,8 @@ fn every_header_that_is_read_is_said() -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn site(shown: &Shown) -> Result<Site> {
+/// A site with this file of the outpost's, and another application beside it.
+pub(crate) fn site(outpost: &str) -> Result<Site> {
     let open = json!({
         "name": "open",
         "mode": "single",
@@ -128,7 +142,7 @@ pub(crate) fn site(shown: &Shown) -> Result<Site> {
         "provider": "main",
         "public": ["/*"],
     });
-    let site = Site::builder(shown.outpost)
+    let site = Site::builder(outpost)
         .applications(&json!({ "public": PUBLIC }))
         .start()?;
     site.change_outpost(|config| {

@@ -1,6 +1,7 @@
 //! Every configuration of a proxy that the docs show.
 
 use std::any::Any;
+use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::Compose;
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Shown {
     pub(crate) name: &'static str,
     /// The outpost's file that goes with it.
-    pub(crate) outpost: &'static str,
+    outpost: &'static str,
     proxy: Proxy,
 }
 
@@ -30,8 +31,12 @@ enum Proxy {
     Envoy(&'static str),
 }
 
-const SINGLE: &str = "deploy/outpost/single.yaml";
-const DOMAIN: &str = "deploy/outpost/domain.yaml";
+/// The outpost's file for one application.
+pub(crate) const SINGLE: &str = "deploy/outpost/single.yaml";
+
+/// The outpost's file for a domain.
+pub(crate) const DOMAIN: &str = "deploy/outpost/domain.yaml";
+
 const PLUGIN: &str = "deploy/traefik/static/plugin.yaml";
 const ASKING: &str = "deploy/traefik/static/forward-auth.yaml";
 const KUBERNETES: &str = "deploy/traefik/static/kubernetes-plugin.yaml";
@@ -47,7 +52,7 @@ const fn shown(name: &'static str, outpost: &'static str, proxy: Proxy) -> Shown
 
 /// All of them. `docker-compose.yml` at the top, which is for a demo, shows what
 /// `compose/plugin-domain.yaml` does.
-pub(crate) const SHOWN: [Shown; 22] = {
+static SHOWN: [Shown; 22] = {
     use Proxy::{Caddy, Compose, Envoy, Haproxy, Kubernetes, Nginx, Traefik};
     [
         shown(
@@ -145,6 +150,12 @@ pub(crate) const SHOWN: [Shown; 22] = {
     ]
 };
 
+/// Returns the configurations that go with this file of the outpost's: they can take turns in front
+/// of one site.
+pub(crate) fn with_outpost(file: &str) -> impl Iterator<Item = &'static Shown> {
+    SHOWN.iter().filter(move |shown| shown.outpost == file)
+}
+
 /// A running proxy, with what it reads its configuration from.
 pub(crate) type Running = Vec<Box<dyn Any>>;
 
@@ -174,6 +185,11 @@ impl Shown {
     }
 
     fn start_behind(&self, site: &Site, public: &[&str], balanced: bool) -> Result<Running> {
+        // What another configuration left there, in front of the same site.
+        let folder = site.folder().join("traefik");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
         let hosts: &[&str] = if self.is_domain() {
             &["wiki", "files"]
         } else {
@@ -238,6 +254,9 @@ fn labels(site: &Site, file: &str, public: &[&str], hosts: &[&str]) -> Result<Ru
         }
     }
     let socket = site.folder().join("docker.sock");
+    if socket.exists() {
+        fs::remove_file(&socket)?;
+    }
     let engine = DockerApi::start(&socket, compose.containers.clone())?;
     let traefik = Traefik::of_compose(site, &compose, &socket)?.start(hosts)?;
     Ok(vec![Box::new(traefik), Box::new(engine)])
