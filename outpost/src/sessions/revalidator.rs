@@ -13,7 +13,7 @@ use super::unsaved::UnsavedSessions;
 use crate::application::Application;
 use crate::session_times::SessionTimes;
 use crate::telemetry::audit;
-use crate::telemetry::metrics::{self, Confirmed};
+use crate::telemetry::metrics::{self, Revalidated};
 use gatepost_base::Clock;
 use gatepost_base::contained::{Panicked, contained};
 use gatepost_oidc::{Provider, RefreshError, SignInError, Unavailable};
@@ -151,7 +151,7 @@ fn in_grace(
     let until = due_since.plus_seconds(times.grace);
     let provider = provider.settings().name.as_str();
     if now < until {
-        metrics::confirmed(provider, Confirmed::Unasked);
+        metrics::revalidated(provider, Revalidated::Unasked);
         tracing::warn!(
             provider,
             last_validated = record.last_validated.as_seconds(),
@@ -256,7 +256,7 @@ impl Asking {
         match refreshed {
             Ok(refreshed) => {
                 pauses.note_available(name);
-                metrics::confirmed(name, Confirmed::Holds);
+                metrics::revalidated(name, Revalidated::Valid);
                 let renewed = SessionRecord {
                     identity: refreshed.identity,
                     refresh_token: refreshed
@@ -270,7 +270,7 @@ impl Asking {
             }
             Err(RefreshError::Over(reason)) => {
                 pauses.note_available(name);
-                metrics::confirmed(name, Confirmed::Over);
+                metrics::revalidated(name, Revalidated::Ended);
                 tracing::info!(provider = name, reason, "the provider has ended a session");
                 let which = SessionSelector::Id(record.id.clone());
                 let ended = self.revalidator.revoker.revoke(&which, &self.times).await?;
@@ -303,7 +303,7 @@ impl Asking {
         error: &SignInError,
     ) -> Result<Revalidation, RevalidationError> {
         let name = self.provider.settings().name.as_str();
-        metrics::confirmed(name, Confirmed::Unanswered);
+        metrics::revalidated(name, Revalidated::Unanswered);
         tracing::warn!(provider = name, %error, "a session could not be renewed");
         in_grace(&record, &self.times, self.now(), &self.provider)?;
         Ok(Revalidation::Valid(record))

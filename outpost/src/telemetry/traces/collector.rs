@@ -6,7 +6,7 @@ use http_body_util::{BodyExt as _, Limited};
 use opentelemetry_http::{Bytes, HttpClient, Request, Response};
 use tokio::runtime::Handle;
 
-use super::TracesSettings;
+use super::settings::TracesSettings;
 use crate::http_client::{HttpError, HttpOptions, client};
 
 /// The longest answer that is read, in bytes: it says at most what was wrong.

@@ -1,11 +1,12 @@
-//! What is counted at every request, found once: looking a counter up by its labels takes longer
-//! than everything else about counting.
+//! Counters of every request, looked up once: a look-up by labels takes longer than everything else
+//! about counting.
 
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, histogram};
 
-use super::{DECISIONS, RENEWALS, REQUESTS, SIGN_INS, SIGN_OUTS, STORE, Success, Verdict};
+use super::labels::{Success, Verdict};
+use super::names::{DECISIONS, RENEWALS, REQUESTS, SIGN_INS, SIGN_OUTS, STORE};
 
 /// The counters of an application. They stand at 0 from the beginning, so that a rate sees the
 /// first event too.
@@ -18,7 +19,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Those of the application with this name.
+    /// Returns the counters of the application with this name.
     pub fn of(application: &str) -> Self {
         let by_outcome = |name: &'static str| {
             [Success::Succeeded, Success::Failed].map(|success| {
@@ -80,19 +81,19 @@ fn count<T: Copy + Eq>(counters: &[(T, Counter)], which: T) {
 pub struct Timings(Vec<(&'static str, Histogram)>);
 
 impl Timings {
-    /// Of requests, by these endpoints.
+    /// Returns the timings of requests, by these endpoints.
     pub fn of_requests(endpoints: impl IntoIterator<Item = &'static str>) -> Self {
         let timing = |endpoint| (endpoint, histogram!(REQUESTS, "endpoint" => endpoint));
         Self(endpoints.into_iter().map(timing).collect())
     }
 
-    /// Of the session store, by these operations.
+    /// Returns the timings of the session store, by these operations.
     pub fn of_store(operations: impl IntoIterator<Item = &'static str>) -> Self {
         let timing = |operation| (operation, histogram!(STORE, "operation" => operation));
         Self(operations.into_iter().map(timing).collect())
     }
 
-    /// Notes how long it took.
+    /// Records how long it took.
     pub fn note(&self, label: &'static str, took: Duration) {
         let found = self.0.iter().find(|(known, _)| *known == label);
         debug_assert!(found.is_some(), "no timing of {label}");

@@ -1,0 +1,62 @@
+//! What is counted as it happens.
+
+use std::time::Instant;
+
+use metrics::{counter, gauge, histogram};
+
+use super::labels::{Revalidated, Success};
+use super::names::{
+    CONFIRMATIONS, FAILURES, MACHINES, PROVIDER, PROVIDER_UP, REVOCATIONS, SESSIONS,
+};
+
+/// Counts the result of asking a provider whether a session is still valid.
+pub fn revalidated(provider: &str, outcome: Revalidated) {
+    counter!(CONFIRMATIONS, "provider" => provider.to_owned(), "outcome" => outcome.word())
+        .increment(1);
+}
+
+/// Counts credentials of a machine client that were checked.
+pub fn machine_checked(application: &str, scheme: &'static str, success: Success) {
+    counter!(
+        MACHINES,
+        "application" => application.to_owned(), "scheme" => scheme, "outcome" => success.word()
+    )
+    .increment(1);
+}
+
+/// Counts sessions that the provider or an operator revoked.
+pub fn revoked(sessions: usize) {
+    counter!(REVOCATIONS).increment(u64::try_from(sessions).unwrap_or(u64::MAX));
+}
+
+/// Counts a request that could not be served, by the failure's code.
+pub fn failed(code: &'static str) {
+    counter!(FAILURES, "reason" => code).increment(1);
+}
+
+/// Notes how many sessions there are.
+pub fn sessions_are(count: usize) {
+    // Exact up to 2^53, and a gauge is a float in Prometheus.
+    #[allow(clippy::cast_precision_loss)]
+    gauge!(SESSIONS).set(count as f64);
+}
+
+/// Notes whether a provider has been discovered.
+pub fn provider_is(name: &str, available: bool) {
+    gauge!(PROVIDER_UP, "provider" => name.to_owned()).set(u8::from(available));
+}
+
+/// Times a request to a provider.
+pub async fn time_provider<T, E>(
+    name: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let done = work.await;
+    histogram!(
+        PROVIDER,
+        "provider" => name.to_owned(), "outcome" => Success::from(&done).word()
+    )
+    .record(begun.elapsed());
+    done
+}

@@ -1,0 +1,78 @@
+//! The labels of the metrics: words of enums, so that no client makes up new ones.
+
+/// What was decided about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may pass.
+    Allow,
+    /// Its sender has to sign in.
+    SignIn,
+    /// Its sender may not pass.
+    Deny,
+    /// It could not be decided, so it may not pass.
+    Failed,
+}
+
+/// Whether something worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// It did.
+    Succeeded,
+    /// It did not.
+    Failed,
+}
+
+/// The result of asking a provider whether a session is still valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revalidated {
+    /// It is.
+    Valid,
+    /// It has ended there, so it ended here.
+    Ended,
+    /// The provider did not answer.
+    Unanswered,
+    /// The session goes on for its grace although the provider did not answer, now or a moment ago.
+    Unasked,
+}
+
+impl Revalidated {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Valid => "holds",
+            Self::Ended => "over",
+            Self::Unanswered => "unanswered",
+            Self::Unasked => "unasked",
+        }
+    }
+}
+
+impl Verdict {
+    /// Returns its name in metrics and traces.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::SignIn => "sign_in",
+            Self::Deny => "deny",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Success {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl<T, E> From<&Result<T, E>> for Success {
+    fn from(result: &Result<T, E>) -> Self {
+        if result.is_ok() {
+            Self::Succeeded
+        } else {
+            Self::Failed
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The spans, and what is noted on them.
+
+use http::{HeaderMap, Method, StatusCode};
+use opentelemetry::Context;
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::telemetry::metrics::Verdict;
+
+/// The target of every span here, and of nothing else.
+pub(super) const TARGET: &str = "traces";
+
+/// The span of a request to the outpost. It belongs to the trace that its sender names, if that is
+/// to be `trusted`: anybody else could have all their requests delivered.
+pub fn request(method: &Method, headers: &HeaderMap, trusted: bool) -> Span {
+    let span = tracing::info_span!(
+        target: TARGET,
+        "request",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method_name(method),
+        http.route = Empty,
+        http.response.status_code = Empty,
+        gatepost.application = Empty,
+        gatepost.verdict = Empty,
+    );
+    if trusted && !span.is_disabled() {
+        let propagator = TraceContextPropagator::new();
+        let parent = propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers));
+        if parent.span().span_context().is_valid() {
+            // It fails only for a span that is known already.
+            let _ = span.set_parent(parent);
+        }
+    }
+    span
+}
+
+/// Notes at which endpoint the request of the current span is answered.
+pub fn routed(method: &Method, endpoint: &'static str) {
+    let span = Span::current();
+    if !span.is_disabled() {
+        let name = format!("{} {endpoint}", method_name(method));
+        span.context().span().update_name(name);
+        span.record("http.route", endpoint);
+    }
+}
+
+/// Notes which application the request of the current span is for.
+pub fn is_for(application: &str) {
+    Span::current().record("gatepost.application", application);
+}
+
+/// Notes what was decided about the request of the current span.
+pub fn decided(verdict: Verdict) {
+    Span::current().record("gatepost.verdict", verdict.word());
+}
+
+/// Notes with which status the request of `span` is answered.
+pub fn answered(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    // Only what is the server's fault is an error of its span.
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// The span of a request to a provider, which is told of the trace.
+pub fn provider_request(provider: &str, request: &mut http::Request<Vec<u8>>) -> Span {
+    let method = method_name(request.method());
+    let uri = request.uri();
+    let span = tracing::info_span!(
+        target: TARGET,
+        "provider request",
+        otel.kind = "client",
+        otel.name = format!("{method} {}", uri.path()),
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.response.status_code = Empty,
+        server.address = uri.host(),
+        server.port = uri.port_u16().map(i64::from),
+        url.path = uri.path(),
+        url.scheme = uri.scheme_str(),
+        gatepost.provider = provider,
+    );
+    if !span.is_disabled() {
+        let headers = &mut HeaderInjector(request.headers_mut());
+        TraceContextPropagator::new().inject_context(&span.context(), headers);
+    }
+    span
+}
+
+/// Notes what came of the request to a provider that `span` is of.
+pub fn provider_answered<E>(span: &Span, outcome: Result<StatusCode, E>) {
+    let status = outcome.as_ref().ok();
+    if let Some(status) = status {
+        span.record("http.response.status_code", i64::from(status.as_u16()));
+    }
+    if status.is_none_or(|status| status.is_client_error() || status.is_server_error()) {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// The span of an operation of the session store.
+pub fn store_operation(operation: &'static str) -> Span {
+    tracing::info_span!(
+        target: TARGET,
+        "store",
+        otel.name = format!("store {operation}"),
+        otel.status_code = Empty,
+        db.operation.name = operation,
+    )
+}
+
+/// Notes that what `span` is of did not work.
+pub fn failed(span: &Span) {
+    span.record("otel.status_code", "ERROR");
+}
+
+/// The id of the trace that a span belongs to, if anybody traces it.
+pub fn trace_id(span: &Span) -> Option<String> {
+    if span.is_disabled() {
+        return None;
+    }
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_valid().then(|| context.trace_id().to_string())
+}
+
+/// A method's name, of a bounded number: a client may send any.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => "_OTHER",
+    }
+}
