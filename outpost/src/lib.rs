@@ -12,6 +12,7 @@
 //! - [`telemetry`]: log, audit log, metrics and traces.
 //! - [`server`]: listeners and their life; [`cli`]: the commands.
 
+pub mod admin;
 pub mod application;
 pub mod applications;
 pub mod authentik;
@@ -24,7 +25,6 @@ mod fixture;
 pub mod flow;
 pub mod http_client;
 pub mod machine_clients;
-pub mod operator;
 pub mod origin;
 pub mod outpost;
 pub mod pages;

@@ -15,10 +15,8 @@ use crate::certificate::{Certificate, CertificateError};
 use crate::config::Config;
 use crate::outpost::{DeployError, Outpost};
 use crate::telemetry::metrics::{InstallError, Metrics};
-use crate::{reload, web};
+use crate::{admin, reload, web};
 use gatepost_base::Clock;
-
-mod operations;
 
 /// How long a client may take to send a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -108,11 +106,7 @@ pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
     let (served, secured, watched) = tokio::join!(
         run(public, router.clone(), handle.clone()),
         secure,
-        run(
-            operations,
-            operations::router(outpost, metrics),
-            handle.clone()
-        ),
+        run(operations, admin::router(outpost, metrics), handle.clone()),
     );
     served
         .and(secured)

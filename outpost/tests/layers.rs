@@ -37,7 +37,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["traefik", "export"],
     &["outpost", "runtime"],
-    &["web", "operator", "admin"],
+    &["web", "admin"],
     &["reload", "authentik", "sources"],
     &["server"],
     &["cli"],

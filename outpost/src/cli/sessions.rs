@@ -8,8 +8,8 @@ use gatepost_session::{NumericDate, Purpose};
 
 use super::healthcheck::reachable;
 use super::{ConfigFile, complain, say};
+use crate::admin::{self, AdminRequest, AdminResponse};
 use crate::config::Config;
-use crate::operator::{self, Answer, Question};
 use gatepost_base::Clock;
 use gatepost_base::SealingKeys;
 
@@ -31,7 +31,8 @@ pub(super) struct Whose {
 
 pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
     let config = file.load()?;
-    let Answer::Sessions(sessions) = ask(&config, &Question::List { limit }).await? else {
+    let AdminResponse::Sessions(sessions) = ask(&config, &AdminRequest::List { limit }).await?
+    else {
         return unexpected();
     };
     for session in &sessions {
@@ -53,14 +54,14 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
 pub(super) async fn revoke(file: &ConfigFile, whose: Whose, issuer: Option<String>) -> Option<()> {
     let config = file.load()?;
     let question = match (whose.id, whose.subject) {
-        (Some(id), _) => Question::RevokeSession { id },
-        (None, Some(subject)) => Question::RevokeSubject {
+        (Some(id), _) => AdminRequest::RevokeSession { id },
+        (None, Some(subject)) => AdminRequest::RevokeSubject {
             issuer: issuer_of(&config, issuer)?,
             subject,
         },
-        (None, None) => Question::RevokeEveryone,
+        (None, None) => AdminRequest::RevokeEveryone,
     };
-    let Answer::Ended(ended) = ask(&config, &question).await? else {
+    let AdminResponse::Ended(ended) = ask(&config, &question).await? else {
         return unexpected();
     };
     say(&format!("{ended} sessions ended"));
@@ -78,14 +79,10 @@ fn issuer_of(config: &Config, given: Option<String>) -> Option<String> {
     }
 }
 
-async fn ask(config: &Config, question: &Question) -> Option<Answer> {
+async fn ask(config: &Config, question: &AdminRequest) -> Option<AdminResponse> {
     let keys = SealingKeys::new(&config.keys, Purpose::Store);
-    let url = format!(
-        "http://{}{}",
-        reachable(config.listen.metrics),
-        operator::PATH
-    );
-    let question = operator::ask(&keys, Clock::system().now(), question)?;
+    let url = format!("http://{}{}", reachable(config.listen.metrics), admin::PATH);
+    let question = admin::seal_request(&keys, Clock::system().now(), question)?;
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -102,7 +99,7 @@ async fn ask(config: &Config, question: &Question) -> Option<Answer> {
             return None;
         }
     };
-    let answer = operator::read_answer(&keys, &text);
+    let answer = admin::open_response(&keys, &text);
     if answer.is_none() {
         complain(&format!("{url}: {status}: {}", text.trim()));
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gatepost::operator::{self, Answer, Question};
+use gatepost::admin::{self, AdminRequest, AdminResponse};
 use gatepost_base::SealingKeys;
 use gatepost_session::revoked::{HEADER_BYTES, Header, InvalidList, is_revoked};
 use gatepost_session::{Claims, KeyRing, NumericDate, Purpose, SessionId};
@@ -132,11 +132,11 @@ async fn a_repeated_revocation_by_an_operator_repairs_what_was_half_done() {
     let ring = KeyRing::from_entries([KEY_A]).expect("a ring");
     let keys = SealingKeys::new(&ring, Purpose::Store);
     let id = cookie.sid.to_string();
-    let question = operator::ask(&keys, now(), &Question::RevokeSession { id });
+    let question = admin::seal_request(&keys, now(), &AdminRequest::RevokeSession { id });
     let question = question.expect("sealed");
-    let answer = world.outpost.answer_operator(&question);
-    let answer = operator::read_answer(&keys, &answer.await.expect("answered"));
-    assert_eq!(answer, Some(Answer::Ended(0)));
+    let answer = admin::answer(&world.outpost, &question);
+    let answer = admin::open_response(&keys, &answer.await.expect("answered"));
+    assert_eq!(answer, Some(AdminResponse::Ended(0)));
     assert!(plugins_refuse(&world, &cookie));
 }
 

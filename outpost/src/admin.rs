@@ -1,0 +1,12 @@
+//! The metrics listener: what the operator's own programs ask, never the public.
+
+mod health;
+mod protocol;
+mod router;
+mod sessions;
+
+pub use protocol::{
+    AdminRequest, AdminResponse, PATH, SessionSummary, open_response, seal_request,
+};
+pub use router::router;
+pub use sessions::{AdminError, answer};

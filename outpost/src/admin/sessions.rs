@@ -1,0 +1,90 @@
+//! Answers an operator's requests about sessions.
+
+use gatepost_session::SessionId;
+
+use super::protocol::{
+    AdminRequest, AdminResponse, Dated, SessionSummary, open_request, seal_response,
+};
+use crate::outpost::Outpost;
+use crate::telemetry::audit;
+use gatepost_store::{SessionSelector, StoreUnavailable};
+
+/// How far the clocks of command and outpost may be apart, in seconds.
+const MAX_AGE_SECONDS: u64 = 60;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// It is not sealed with a key of this outpost, too old, or was sent before.
+    #[error(
+        "the request is not sealed with this outpost's keys, is too old, or was sent before: \
+         compare `keys` and the clocks on both sides"
+    )]
+    Refused,
+    /// The session id is invalid.
+    #[error("the session id is invalid")]
+    InvalidSessionId,
+    /// The store cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreUnavailable),
+    /// The operating system has no randomness.
+    #[error("the operating system has no randomness")]
+    NoRandomness,
+}
+
+/// Answers a sealed request with a sealed response.
+///
+/// # Errors
+///
+/// [`AdminError`].
+pub async fn answer(outpost: &Outpost, text: &str) -> Result<String, AdminError> {
+    let deployment = outpost.deployment();
+    let keys = &deployment.operator_keys;
+    let now = outpost.clock.now();
+    let Dated { at, request } = open_request(keys, text).ok_or(AdminError::Refused)?;
+    let apart = now.seconds_since(at) + at.seconds_since(now);
+    let remember_until = at.plus_seconds(MAX_AGE_SECONDS + 1);
+    // No two sealed texts are equal: each has a nonce of its own.
+    if apart > MAX_AGE_SECONDS || !outpost.store.use_once(text, now, remember_until).await? {
+        return Err(AdminError::Refused);
+    }
+    let response = match selector(request)? {
+        Requested::List { limit } => {
+            let records = outpost.store.list(limit).await?;
+            let all = records.iter().map(|record| SessionSummary::from(&**record));
+            AdminResponse::Sessions(all.collect())
+        }
+        Requested::Revocation(which) => {
+            let revoker = outpost.sessions.revoker();
+            let ended = revoker.revoke(&which, &deployment.times).await?;
+            let (issuer, subject) = match &which {
+                SessionSelector::Subject { issuer, subject } => {
+                    (issuer.as_str(), Some(subject.as_str()))
+                }
+                _ => ("", None),
+            };
+            audit::revoked("operator", issuer, subject, ended);
+            AdminResponse::Ended(ended)
+        }
+    };
+    seal_response(keys, &response).ok_or(AdminError::NoRandomness)
+}
+
+/// A request, read.
+enum Requested {
+    List { limit: usize },
+    Revocation(SessionSelector),
+}
+
+fn selector(request: AdminRequest) -> Result<Requested, AdminError> {
+    Ok(Requested::Revocation(match request {
+        AdminRequest::List { limit } => return Ok(Requested::List { limit }),
+        AdminRequest::RevokeSession { id } => {
+            SessionSelector::Id(SessionId::parse(&id).ok_or(AdminError::InvalidSessionId)?)
+        }
+        AdminRequest::RevokeSubject { issuer, subject } => {
+            SessionSelector::Subject { issuer, subject }
+        }
+        AdminRequest::RevokeEveryone => SessionSelector::All,
+    }))
+}
