@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use gatepost::config::Mode;
-use gatepost::return_to::ReturnTo;
+use gatepost::application::ReturnTo;
+use gatepost::origin::Mode;
 use gatepost_fuzz::deployment;
 use libfuzzer_sys::fuzz_target;
 use url::Url;

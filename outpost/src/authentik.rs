@@ -23,18 +23,15 @@ use log_limit::LogLimit;
 use socket::{Listeners, Update};
 
 mod api;
-mod application;
 mod cache;
 mod ending;
 mod log_limit;
 mod mapping;
 mod settings;
-mod skip;
 mod socket;
+mod token_headers;
 
-pub use application::FromAuthentik;
 pub use settings::{Settings, SettingsError};
-pub use skip::SkipPaths;
 
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);

@@ -37,6 +37,26 @@ pub enum Signature {
     SignOut,
 }
 
+/// Whose addresses and proxy recipes an application is used with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conventions {
+    /// Endpoints are known by their paths, and proxies are set up by Gatepost's recipes.
+    #[default]
+    Gatepost,
+    /// Signatures in the query mark endpoints too, and proxies are set up by authentik's recipes.
+    Authentik,
+}
+
+impl Conventions {
+    /// Returns the signature in a target's query, where signatures mark endpoints.
+    pub fn signature(self, target: &str) -> Option<Signature> {
+        match self {
+            Self::Gatepost => None,
+            Self::Authentik => signature(target),
+        }
+    }
+}
+
 /// Returns the first signature in a target's query (path and query, or a whole URL).
 pub fn signature(target: &str) -> Option<Signature> {
     let (_, query) = target.split_once('?')?;

@@ -10,23 +10,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use gatepost_policy::config::{Problem, Problems};
-use gatepost_policy::{HeaderRules, OutpostPrefix, Policy};
-use gatepost_session::cookie::CookieName;
-use gatepost_session::{Audience, KeyRing};
+use gatepost_session::KeyRing;
 use gatepost_store::StoreSettings;
 use serde_json::{Map, Value};
-use url::Url;
 
-use crate::authentik::FromAuthentik;
+use crate::application::{ApplicationSettings, Unserved};
 use crate::certificate::Certificate;
-use crate::origin::{ExternalUrl, Mode};
+use crate::export::TraefikSettings;
 use crate::pages::Brand;
 use crate::rate_limit::RateLimit;
 use crate::session_times::SessionTimes;
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
 use crate::trusted_proxies::TrustedProxies;
-use gatepost_oidc::{AccessTokenSettings, ProviderSettings, TokenRequest};
+use gatepost_oidc::ProviderSettings;
 use places::Places;
 
 pub mod environment;
@@ -84,115 +81,6 @@ pub struct Listen {
     pub https: Option<SocketAddr>,
     /// Health and metrics. Never the public's.
     pub metrics: SocketAddr,
-}
-
-/// One application.
-#[derive(Clone, Debug)]
-pub struct ApplicationSettings {
-    /// Its name, which is the audience of its sessions.
-    pub audience: Audience,
-    /// One host, or all hosts of a domain.
-    pub mode: Mode,
-    /// Where browsers reach it; in domain mode, where they reach the outpost.
-    pub external: ExternalUrl,
-    /// The names of its providers, of which there is one at least.
-    pub providers: Vec<String>,
-    /// The path under which the outpost answers.
-    pub prefix: OutpostPrefix,
-    /// The name of its cookie.
-    pub cookie_name: CookieName,
-    /// Who may pass.
-    pub policy: Policy,
-    /// What the application is told.
-    pub headers: HeaderRules,
-    /// Whether it sees the session cookie.
-    pub forward_cookie: bool,
-    /// The groups beside those of the policy that a cookie keeps which has no room for all; where
-    /// it is set, no other policy names more.
-    pub cookie_groups: Option<Vec<String>>,
-    /// How credentials of programs are checked, where the policy allows any.
-    pub machines: Option<MachineSettings>,
-    /// Where Traefik finds the application, if Traefik is to be told by the outpost.
-    pub routes: Vec<Route>,
-    /// The keys whose names and meaning the plugin shares, as they were written.
-    pub shared: Map<String, Value>,
-    /// What authentik says of it that a file cannot.
-    pub authentik: Option<FromAuthentik>,
-}
-
-/// What is configured and cannot be served. It keeps the names that it would have, so that no
-/// application with a wider one answers in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unserved {
-    /// What it is called where it is configured.
-    pub name: String,
-    /// Why it cannot be served, in words for an operator.
-    pub reason: String,
-    /// Its host name, as far as that is known, and its port.
-    pub host: Option<(String, Option<u16>)>,
-    /// Its cookie domain, if it is for a domain.
-    pub domain: Option<String>,
-}
-
-/// How an application's providers check the credentials of machine clients, and for how long the
-/// outcome holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MachineSettings {
-    /// The name of the provider that checks credentials which name no issuer; `None` means the
-    /// application's first.
-    pub provider: Option<String>,
-    /// Which access tokens are accepted.
-    pub tokens: AccessTokenSettings,
-    /// How a name and a password are exchanged for an access token.
-    pub exchange: TokenRequest,
-    /// For how long a check of credentials is trusted at most, in seconds.
-    pub cache: u64,
-    /// Whether the application sees the credentials.
-    pub forward: bool,
-}
-
-/// A host and what answers for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The host.
-    pub host: String,
-    /// What answers, as Traefik reaches it.
-    pub upstream: Url,
-}
-
-/// What Traefik is served by its HTTP provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TraefikSettings {
-    /// The outpost, as Traefik reaches it.
-    pub outpost_url: Url,
-    /// The plugin; without one, Traefik asks the outpost about every request.
-    pub plugin: Option<PluginSettings>,
-    /// The entry points of the routers; none means Traefik's default ones.
-    pub entry_points: Vec<String>,
-    /// Whether the routers take TLS.
-    pub tls: bool,
-    /// Who gets the certificates.
-    pub cert_resolver: Option<String>,
-}
-
-/// The plugin, as Traefik's static configuration names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginSettings {
-    /// Its name there.
-    pub name: String,
-    /// Where it finds the keys.
-    pub keys: PluginKeys,
-    /// Where it finds what was ended, as Traefik mounts it for plugins.
-    pub revoked_file: Option<String>,
-}
-
-/// Where the plugin finds the keys: never in the configuration, which Traefik shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PluginKeys {
-    /// A file, by the path under which Traefik mounts it for plugins.
-    File(String),
-    /// An environment variable that Traefik passes to plugins.
-    Env(String),
 }
 
 /// A configuration that cannot be used. Displays one line for each problem.

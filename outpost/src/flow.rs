@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::application::Application;
-use crate::return_to::ReturnTo;
+use crate::application::ReturnTo;
 use gatepost_base::SealingKeys;
 use gatepost_oidc::{AuthorizationRequest, Provider};
 

@@ -2,9 +2,9 @@
 //! proxies that ask who may pass.
 //!
 //! - [`config`]: what an operator wrote, checked as a whole.
-//! - [`outpost`]: the running outpost; [`application`], [`applications`], [`gatepost_oidc`] and
-//!   [`gatepost_store`] are its parts.
-//! - [`flow`] and [`return_to`]: a sign-in under way, and where it leads.
+//! - [`outpost`]: the running outpost; [`application`], [`gatepost_oidc`] and [`gatepost_store`] are its
+//!   parts.
+//! - [`flow`]: a sign-in under way.
 //! - [`session_times`]: how long sessions last; [`sessions`]: opening and renewing them.
 //! - [`rate_limit`]: how often one client may come.
 //! - [`web`]: the endpoints. Every one returns an [`web::Outcome`], and one place turns that into
@@ -14,12 +14,12 @@
 
 pub mod admin;
 pub mod application;
-pub mod applications;
 pub mod authentik;
 pub mod certificate;
 pub mod cli;
 pub mod compat;
 pub mod config;
+pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod flow;
@@ -31,12 +31,10 @@ pub mod pages;
 pub mod provider_client;
 pub mod rate_limit;
 pub mod reload;
-pub mod return_to;
 pub mod server;
 pub mod session_times;
 pub mod sessions;
 mod store_observer;
 pub mod telemetry;
-pub mod traefik;
 pub mod trusted_proxies;
 pub mod web;

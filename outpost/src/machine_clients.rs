@@ -15,8 +15,8 @@ use moka::future::Cache;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::application::MachineClientSettings;
 use crate::application::{Application, Providers};
-use crate::config::MachineSettings;
 use crate::rate_limit::{Client, TooMany};
 use crate::session_times::SessionTimes;
 use crate::telemetry::audit;
@@ -64,7 +64,7 @@ type Digest = [u8; 32];
 
 /// The programs of one application.
 pub struct MachineClients {
-    settings: MachineSettings,
+    settings: MachineClientSettings,
     /// As long as a block of SHA-256, which is the length that a MAC takes as it is.
     key: Zeroizing<[u8; 64]>,
     held: Cache<Digest, Arc<MachineClient>>,
@@ -166,7 +166,7 @@ impl MachineClients {
     /// What was found out counts further where it would come out the same: with the same settings,
     /// providers and claims.
     pub fn new(
-        settings: MachineSettings,
+        settings: MachineClientSettings,
         application: &Application,
         previous: Option<(&Application, &Self)>,
     ) -> Option<Self> {
@@ -198,7 +198,7 @@ impl MachineClients {
     }
 
     /// The settings.
-    pub fn settings(&self) -> &MachineSettings {
+    pub fn settings(&self) -> &MachineClientSettings {
         &self.settings
     }
 

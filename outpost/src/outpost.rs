@@ -10,9 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::Purpose;
 
+use crate::application::Applications;
 use crate::application::{Application, Providers};
-use crate::applications::Applications;
 use crate::config::Config;
+use crate::export::traefik;
 use crate::http_client::HttpError;
 use crate::machine_clients::{FailedAttempts, MachineClients};
 use crate::pages::Pages;
@@ -21,7 +22,6 @@ use crate::rate_limit::Limits;
 use crate::session_times::SessionTimes;
 use crate::sessions::{Revoker, Sessions};
 use crate::store_observer::StoreObserver;
-use crate::traefik;
 use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
 use gatepost_base::{Clock, SealingKeys};
 use gatepost_oidc::Provider;
@@ -137,7 +137,7 @@ impl Deployment {
             .map(|previous| Arc::clone(&previous.limits))
             .filter(|limits| limits.settings() == config.rate_limit)
             .unwrap_or_else(|| Arc::new(Limits::new(config.rate_limit)));
-        let takes_tokens = applications.iter().filter(|a| a.machines.is_some());
+        let takes_tokens = applications.iter().filter(|a| a.machine_clients.is_some());
         let token_age = takes_tokens.map(|application| application.lifetime(&config.session));
         let times = SessionTimes {
             token_age: token_age.max().unwrap_or(0),
@@ -152,7 +152,9 @@ impl Deployment {
             times,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Store),
-            traefik: traefik::dynamic_configuration(config),
+            traefik: config.traefik.as_ref().map(|settings| {
+                traefik::dynamic_configuration(&config.applications, settings).to_string()
+            }),
             limits,
             pages: Pages::new(&config.brand).map_err(DeployError::Pages)?,
             revoked_file: config.revoked_file.clone(),
@@ -173,7 +175,7 @@ fn machine_clients(
 ) -> Result<HashMap<String, MachineClients>, DeployError> {
     let mut all = HashMap::new();
     for application in applications {
-        let Some(settings) = &application.machines else {
+        let Some(settings) = &application.machine_clients else {
             continue;
         };
         let before = previous.and_then(|previous| {

@@ -1,6 +1,7 @@
 //! From what authentik says of its providers to applications of the outpost.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,11 +17,13 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::api::{AGENT, Snapshot};
-use super::application::{FromAuthentik, UpstreamBasic};
 use super::settings::Settings;
-use super::skip::{Matched, SkipPaths};
-use crate::compat::AUTHENTIK_PREFIX;
-use crate::config::{ApplicationSettings, MachineSettings, Route, Unserved};
+use super::token_headers::{AuthentikHeaders, UpstreamBasic};
+use crate::application::{
+    ApplicationSettings, Capabilities, MachineClientSettings, MatchedPart, OwnKeys, Route,
+    SkipPaths, Unserved,
+};
+use crate::compat::{AUTHENTIK_PREFIX, Conventions};
 use crate::origin::{CookieDomain, ExternalUrl, Mode};
 use gatepost_base::Secret;
 use gatepost_oidc::{
@@ -178,11 +181,11 @@ impl Surroundings<'_> {
         let audience = Audience::new(&audience)
             .map_err(|error| Unusable::field("assigned_application_slug", error))?;
         let secret = provider.cookie_secret.as_deref().unwrap_or_default();
-        let (keys, keys_entry) = keys(secret)?;
+        let keys = keys(secret)?;
         let client = self.client(provider)?;
         let matched = match mode {
-            Mode::Single => Matched::Path,
-            Mode::Domain(_) => Matched::Url,
+            Mode::Single => MatchedPart::Path,
+            Mode::Domain(_) => MatchedPart::Url,
         };
         let skip = provider.skip_path_regex.as_deref().unwrap_or_default();
         let upstream = filled(provider.internal_host.as_deref())
@@ -207,7 +210,7 @@ impl Surroundings<'_> {
             headers,
             forward_cookie: false,
             cookie_groups: None,
-            machines: intercepts.then(|| machines(provider)),
+            machine_clients: intercepts.then(|| machine_clients(provider)),
             routes: upstream
                 .map(|upstream| Route {
                     host: external.host().to_owned(),
@@ -219,13 +222,15 @@ impl Surroundings<'_> {
                 ("outpostPrefix".to_owned(), json!(AUTHENTIK_PREFIX)),
                 ("headers".to_owned(), json!({"preset": "authentik"})),
             ]),
-            authentik: Some(FromAuthentik {
-                keys,
-                keys_entry,
+            capabilities: Capabilities {
+                conventions: Conventions::Authentik,
+                keys: Some(keys),
                 lifetime: lifetime(provider.access_token_validity),
-                skip: SkipPaths::parse(skip, matched, problems),
-                basic: basic(provider),
-            }),
+                skip_paths: SkipPaths::parse(skip, matched, problems),
+                token_headers: Some(Arc::new(AuthentikHeaders {
+                    basic: basic(provider),
+                })),
+            },
             audience,
             mode,
             external,
@@ -334,8 +339,8 @@ fn mode(provider: &ProxyProvider, external: &ExternalUrl) -> Result<Mode, Unusab
     Ok(Mode::Domain(domain))
 }
 
-/// The ring of an application's own key, and the entry of a keys file that is that key.
-fn keys(cookie_secret: &str) -> Result<(KeyRing, Secret), Unusable> {
+/// Returns the key of an application: the cookie secret of its provider.
+fn keys(cookie_secret: &str) -> Result<OwnKeys, Unusable> {
     let mut hash = Sha256::new();
     hash.update(b"gatepost authentik kid v1");
     hash.update(cookie_secret.as_bytes());
@@ -348,7 +353,7 @@ fn keys(cookie_secret: &str) -> Result<(KeyRing, Secret), Unusable> {
     let entry = Secret::new(format!("ak-{id}:{}", STANDARD.encode(cookie_secret)));
     let ring = KeyRing::from_entries([entry.expose()])
         .map_err(|error| Unusable::field("cookie_secret", error))?;
-    Ok((ring, entry))
+    Ok(OwnKeys { ring, entry })
 }
 
 /// In seconds. authentik's own outposts keep a session a second longer than its token.
@@ -365,9 +370,9 @@ const MACHINE_CACHE_SECONDS: u64 = 60;
 
 /// How authentik is asked about credentials: whether tokens hold it says itself, since without a
 /// signing key nobody else can tell.
-fn machines(provider: &ProxyProvider) -> MachineSettings {
+fn machine_clients(provider: &ProxyProvider) -> MachineClientSettings {
     let scopes: BTreeSet<&String> = provider.scopes_to_request.iter().flatten().collect();
-    MachineSettings {
+    MachineClientSettings {
         provider: None,
         tokens: AccessTokenSettings {
             introspect: true,

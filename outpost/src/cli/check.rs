@@ -7,7 +7,8 @@ use super::{ConfigFile, complain, say};
 use gatepost_policy::VERDICT_HEADER;
 
 use crate::application::Application;
-use crate::config::{Config, MachineSettings};
+use crate::application::MachineClientSettings;
+use crate::config::Config;
 use crate::origin::Mode;
 use crate::outpost::Deployment;
 use gatepost_base::Clock;
@@ -84,7 +85,7 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         for line in application_lines(application, words.first().map(String::as_str)) {
             say(&line);
         }
-        if let Some(settings) = &application.machines {
+        if let Some(settings) = &application.machine_clients {
             for line in machine_lines(application, settings) {
                 say(&line);
             }
@@ -232,7 +233,7 @@ fn application_lines(application: &Application, verdict: Option<&str>) -> Vec<St
     lines
 }
 
-fn machine_lines(application: &Application, settings: &MachineSettings) -> Vec<String> {
+fn machine_lines(application: &Application, settings: &MachineClientSettings) -> Vec<String> {
     let schemes = application.policy.machine_clients;
     let mut lines = Vec::new();
     let audience = match settings.tokens.audience.as_slice() {
@@ -343,7 +344,7 @@ fn warnings(config: &Config) -> Vec<String> {
         .as_ref()
         .is_some_and(|traefik| traefik.plugin.is_some());
     for application in &config.applications {
-        if by_plugin && application.machines.is_some() && !application.routes.is_empty() {
+        if by_plugin && application.machine_clients.is_some() && !application.routes.is_empty() {
             warnings.push(format!(
                 "{}: `machines` needs the outpost to be asked, and the plugin that `traefik` sets \
                  up answers by itself: route requests with `Authorization` to the outpost's forward \

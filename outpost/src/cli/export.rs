@@ -1,14 +1,13 @@
 //! `gatepost export`: the configuration of a proxy that follows from the applications'.
 
 use clap::ValueEnum;
-use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{ConfigFile, complain, say};
-use crate::config::{Config, PluginKeys, PluginSettings, TraefikSettings};
-use crate::traefik;
-
-mod nginx;
+use crate::config::Config;
+use crate::export::{
+    PluginKeys, PluginSettings, TraefikSettings, compose, kubernetes, nginx, traefik,
+};
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,10 +51,10 @@ pub(super) async fn export(form: Form, file: &ConfigFile) -> Option<()> {
 fn keys(config: &Config) -> Result<String, ExportError> {
     let mut lines = Vec::new();
     for settings in &config.applications {
-        if let Some(own) = &settings.authentik {
+        if let Some(own) = &settings.capabilities.keys {
             let origin = settings.external.origin();
             lines.push(format!("# {} at {origin}", settings.audience));
-            lines.push(own.keys_entry.expose().to_owned());
+            lines.push(own.entry.expose().to_owned());
         }
     }
     if lines.is_empty() {
@@ -85,23 +84,18 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
         Some(settings) => settings.clone(),
         None => presumed(config)?,
     };
+    let dynamic = || traefik::dynamic_configuration(&config.applications, &settings);
     Ok(match form {
-        Form::Traefik => {
-            serde_saphyr::to_string(&traefik::dynamic_configuration_with(config, &settings))?
-        }
-        Form::Compose => {
-            let http = traefik::dynamic_configuration_with(config, &settings);
-            serde_saphyr::to_string(&compose(&settings, &http))?
-        }
+        Form::Traefik => serde_saphyr::to_string(&dynamic())?,
+        Form::Compose => serde_saphyr::to_string(&compose::services(&settings, &dynamic()))?,
         Form::Kubernetes => {
-            let http = traefik::dynamic_configuration_with(config, &settings);
-            let documents = kubernetes(&http)
+            let documents = kubernetes::objects(&dynamic())
                 .iter()
                 .map(serde_saphyr::to_string)
                 .collect::<Result<Vec<_>, _>>()?;
             documents.join("---\n")
         }
-        Form::Nginx => nginx::servers(config, &settings.outpost_url)?,
+        Form::Nginx => nginx::servers(&config.applications, &settings.outpost_url)?,
         Form::Keys => keys(config)?,
     })
 }
@@ -128,173 +122,10 @@ fn presumed(config: &Config) -> Result<TraefikSettings, url::ParseError> {
     })
 }
 
-/// The entries of a section of the dynamic configuration.
-fn entries<'a>(dynamic: &'a Value, section: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    dynamic
-        .get("http")
-        .and_then(|http| http.get(section))
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-}
-
-/// Where a service of the dynamic configuration leads.
-fn server(service: &Value) -> Option<Url> {
-    let url = service.pointer("/loadBalancer/servers/0/url")?.as_str()?;
-    Url::parse(url).ok()
-}
-
-/// Labels for each service of a compose file, under the names that upstreams have as hosts.
-fn compose(settings: &TraefikSettings, dynamic: &Value) -> Value {
-    let mut services: Map<String, Value> = Map::new();
-    let host_of = |url: &Url| url.host_str().unwrap_or("app").to_owned();
-    let outpost = host_of(&settings.outpost_url);
-    let mut label = |host: &str, name: String, text: String| {
-        let service = services
-            .entry(host.to_owned())
-            .or_insert_with(|| json!({"labels": {"traefik.enable": "true"}}));
-        if let Some(labels) = service.get_mut("labels").and_then(Value::as_object_mut) {
-            // Compose puts variables in the place of `$NAME`.
-            labels.insert(name, text.replace('$', "$$").into());
-        }
-    };
-    for (name, service) in entries(dynamic, "services") {
-        let Some(url) = server(service) else {
-            continue;
-        };
-        let at = format!("traefik.http.services.{name}.loadbalancer.server");
-        let port = url.port_or_known_default().unwrap_or(80).to_string();
-        label(&host_of(&url), format!("{at}.port"), port);
-        if url.scheme() == "https" {
-            label(&host_of(&url), format!("{at}.scheme"), "https".to_owned());
-        }
-    }
-    for (name, router) in entries(dynamic, "routers") {
-        let service = router.get("service").and_then(Value::as_str).unwrap_or("");
-        let url = entries(dynamic, "services")
-            .find(|(own, _)| *own == service)
-            .and_then(|(_, service)| server(service));
-        let host = url.as_ref().map_or_else(|| outpost.clone(), host_of);
-        for (path, text) in flat(router) {
-            label(&host, format!("traefik.http.routers.{name}{path}"), text);
-        }
-    }
-    // On the outpost, whose container is there whatever becomes of the applications'.
-    for (name, middleware) in entries(dynamic, "middlewares") {
-        for (path, text) in flat(middleware) {
-            label(
-                &outpost,
-                format!("traefik.http.middlewares.{name}{path}"),
-                text,
-            );
-        }
-    }
-    json!({"services": services})
-}
-
-/// Every leaf of a value with its path, as labels have them: lists with commas, sections that are
-/// there but empty as `true`.
-fn flat(value: &Value) -> Vec<(String, String)> {
-    match value {
-        Value::Object(section) if section.is_empty() => vec![(String::new(), "true".to_owned())],
-        Value::Object(section) => section
-            .iter()
-            .flat_map(|(key, value)| {
-                flat(value)
-                    .into_iter()
-                    .map(move |(path, text)| (format!(".{key}{path}"), text))
-            })
-            .collect(),
-        Value::Array(entries) => {
-            let texts: Vec<String> = entries.iter().map(plain).collect();
-            vec![(String::new(), texts.join(","))]
-        }
-        leaf => vec![(String::new(), plain(leaf))],
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Middlewares and IngressRoutes. Services are referred to by the first label of their host.
-fn kubernetes(dynamic: &Value) -> Vec<Value> {
-    let mut documents = Vec::new();
-    let mut document = |kind: &str, name: &str, spec: Value| {
-        documents.push(json!({
-            "apiVersion": "traefik.io/v1alpha1",
-            "kind": kind,
-            "metadata": {"name": object_name(name)},
-            "spec": spec,
-        }));
-    };
-    for (name, middleware) in entries(dynamic, "middlewares") {
-        document("Middleware", name, middleware.clone());
-    }
-    for (name, router) in entries(dynamic, "routers") {
-        let service = router.get("service").and_then(Value::as_str).unwrap_or("");
-        let url = entries(dynamic, "services")
-            .find(|(own, _)| *own == service)
-            .and_then(|(_, service)| server(service));
-        let Some(url) = url else {
-            continue;
-        };
-        let host = url.host_str().unwrap_or_default();
-        let mut labels = host.split('.');
-        let mut own = Map::from_iter([
-            ("name".to_owned(), json!(labels.next())),
-            ("port".to_owned(), json!(url.port_or_known_default())),
-        ]);
-        if let Some(namespace) = labels.next() {
-            own.insert("namespace".to_owned(), json!(namespace));
-        }
-        let middlewares: Vec<Value> = router
-            .get("middlewares")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(|name| json!({"name": object_name(name)}))
-            .collect();
-        let mut route = Map::from_iter([
-            ("kind".to_owned(), json!("Rule")),
-            (
-                "match".to_owned(),
-                router.get("rule").cloned().unwrap_or_default(),
-            ),
-            ("services".to_owned(), json!([own])),
-        ]);
-        if !middlewares.is_empty() {
-            route.insert("middlewares".to_owned(), middlewares.into());
-        }
-        let mut spec = Map::from_iter([("routes".to_owned(), json!([route]))]);
-        for key in ["entryPoints", "tls"] {
-            if let Some(value) = router.get(key) {
-                spec.insert(key.to_owned(), value.clone());
-            }
-        }
-        document("IngressRoute", name, spec.into());
-    }
-    documents
-}
-
-/// A name as Kubernetes takes it (RFC 1123).
-fn object_name(name: &str) -> String {
-    let name: String = name
-        .chars()
-        .map(|c| match c {
-            c if c.is_ascii_alphanumeric() || c == '-' => c.to_ascii_lowercase(),
-            _ => '-',
-        })
-        .collect();
-    name.trim_matches('-').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     const CONFIG: &str = "
@@ -328,8 +159,8 @@ applications:
     fn traefik_gets_what_the_http_provider_serves() {
         let text = exported(Form::Traefik);
         let config = Config::parse(CONFIG, []).expect("right");
-        let served = traefik::dynamic_configuration(&config).expect("a configuration");
-        let served: Value = serde_json::from_str(&served).expect("JSON");
+        let settings = config.traefik.as_ref().expect("configured");
+        let served = traefik::dynamic_configuration(&config.applications, settings);
         let read: Value = serde_saphyr::from_str(&text).expect("YAML");
         assert_eq!(read, served, "{text}");
     }

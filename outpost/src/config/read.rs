@@ -11,7 +11,8 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use super::{ApplicationSettings, Config, Extent, Listen};
+use super::{Config, Extent, Listen};
+use crate::application::ApplicationSettings;
 use crate::certificate::Certificate;
 use crate::rate_limit::RateLimit;
 use crate::telemetry::logging::{Log, LogFormat};

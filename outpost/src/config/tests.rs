@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use super::reference;
 use super::*;
+use crate::origin::Mode;
 
 mod environment;
 

@@ -12,8 +12,9 @@ use super::start::start_at;
 use super::visit::Visit;
 use super::{Failure, Site, choice};
 use crate::application::Application;
+use crate::application::ReturnTo;
+use crate::compat::Conventions;
 use crate::flow::{FlowCookies, PendingSignIn};
-use crate::return_to::ReturnTo;
 use crate::sessions::{IssueError, Issued};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
@@ -301,8 +302,8 @@ fn needs_the_user(code: &str) -> bool {
 /// Whether a path is one that a provider of the application may send browsers to.
 fn is_registered(application: &Application, visit: &Visit<'_>) -> bool {
     match callback_name(visit.path()) {
-        // authentik's callbacks are known by their signature, whatever the path.
-        Some(_) if application.authentik.is_some() => true,
+        // Signatures mark callbacks, whatever their path.
+        Some(_) if application.conventions() == Conventions::Authentik => true,
         Some(name) => {
             application.providers.only().is_none() && application.providers.named(name).is_some()
         }
@@ -312,6 +313,6 @@ fn is_registered(application: &Application, visit: &Visit<'_>) -> bool {
 
 /// Whether a callback has come to where `provider` was to send the browser.
 fn is_at_uri_of(provider: &Provider, application: &Application, visit: &Visit<'_>) -> bool {
-    application.authentik.is_some()
+    application.conventions() == Conventions::Authentik
         || callback_name(visit.path()) == application.callback_name(provider)
 }

@@ -6,8 +6,8 @@ use super::outcome::{Answer, Outcome};
 use super::start::start_at;
 use super::visit::Visit;
 use crate::application::Application;
+use crate::application::ReturnTo;
 use crate::pages::{Choice, Offer};
-use crate::return_to::ReturnTo;
 use gatepost_oidc::Provider;
 
 /// What the name of the cookie with the provider that was used last ends in.

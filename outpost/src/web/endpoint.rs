@@ -4,8 +4,8 @@ use gatepost_policy::OutpostPrefix;
 
 use super::question::Question;
 use crate::application::Application;
-use crate::applications::Applications;
-use crate::compat::{self, SHARED_PREFIXES, Signature, is_shared_prefix};
+use crate::application::Applications;
+use crate::compat::{Conventions, SHARED_PREFIXES, Signature, is_shared_prefix};
 use crate::origin::HostPort;
 
 /// What a path that is no endpoint's is called in metrics.
@@ -100,14 +100,14 @@ impl<'t> Endpoint<'t> {
             let means = !matches!(endpoint, Self::Own(_)) || is_shared_prefix(prefix) || is_here();
             means.then_some(endpoint)
         });
-        found.or_else(|| signed(target, applications.are_authentiks()))
+        found.or_else(|| signed(target, applications.conventions()))
     }
 
     /// The endpoint that a target means at an application.
     pub fn at(target: &'t str, application: &'t Application) -> Option<Self> {
         prefixes_of(application)
             .find_map(|prefix| Self::under(prefix, target))
-            .or_else(|| signed(target, application.authentik.is_some()))
+            .or_else(|| signed(target, application.conventions()))
     }
 
     fn under(prefix: &'t str, target: &'t str) -> Option<Self> {
@@ -167,7 +167,7 @@ impl<'t> Endpoint<'t> {
                 .strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         });
-        prefixed || (application.authentik.is_some() && compat::signature(target).is_some())
+        prefixed || application.conventions().signature(target).is_some()
     }
 }
 
@@ -178,9 +178,9 @@ fn prefixes_of(application: &Application) -> impl Iterator<Item = &str> {
         .chain([application.prefix.as_str()])
 }
 
-/// The endpoint that authentik's signature in a query means.
-fn signed<'t>(target: &str, of_authentik: bool) -> Option<Endpoint<'t>> {
-    match of_authentik.then(|| compat::signature(target))?? {
+/// Returns the endpoint that a signature in a query marks.
+fn signed<'t>(target: &str, conventions: Conventions) -> Option<Endpoint<'t>> {
+    match conventions.signature(target)? {
         Signature::Callback => Some(Endpoint::Own(OwnEndpoint::Callback)),
         Signature::SignOut => Some(Endpoint::Own(OwnEndpoint::SignOut)),
     }

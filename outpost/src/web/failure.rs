@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gatepost_policy::{OutpostPrefix, Unauthenticated};
 use http::StatusCode;
 
-use crate::applications::NoApplication;
+use crate::application::NoApplication;
 use crate::machine_clients::CheckError;
 use crate::origin::HostPort;
 use crate::pages::FailureCode;

@@ -11,7 +11,7 @@ use super::question::Question;
 use super::visit::Visit;
 use super::{Failure, Site};
 use crate::application::Application;
-use crate::compat;
+use crate::compat::{self, Conventions};
 use crate::origin::HostPort;
 use crate::sessions::SessionLookup;
 use crate::telemetry::traces;
@@ -65,7 +65,8 @@ impl Site<'_> {
                 // Recipes for authentik route one generation of paths past the subrequest and get
                 // callbacks on the other: `start`, where they send whoever is refused, takes them.
                 Some(Endpoint::Own(OwnEndpoint::Callback))
-                    if dialect == Dialect::Nginx && application.authentik.is_some() =>
+                    if dialect == Dialect::Nginx
+                        && application.conventions() == Conventions::Authentik =>
                 {
                     sign_in(application, host, visit).into()
                 }
@@ -78,8 +79,8 @@ impl Site<'_> {
                 }
             };
         }
-        let own = application.authentik.as_ref();
-        let skipped = own.and_then(|own| own.skip.permit(&application.external, host, visit));
+        let skip_paths = &application.capabilities.skip_paths;
+        let skipped = skip_paths.permit(&application.external, host, visit);
         let answer = match skipped {
             Some(permit) => Outcome::Pass(Pass::new(&permit, application, visit, dialect)).into(),
             None => {
@@ -219,8 +220,8 @@ fn pass(
     record: Option<&SessionRecord>,
 ) -> Pass {
     let pass = Pass::new(permit, application, visit, dialect);
-    match (&application.authentik, record) {
-        (Some(own), Some(record)) => pass.with_headers(own.headers_from_id_token(&record.id_token)),
+    match (&application.capabilities.token_headers, record) {
+        (Some(own), Some(record)) => pass.with_headers(own.from_id_token(&record.id_token)),
         _ => pass,
     }
 }

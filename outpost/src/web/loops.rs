@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::visit::Visit;
 use crate::application::Application;
-use crate::return_to::ReturnTo;
+use crate::application::ReturnTo;
 
 /// Browsers give up after some 20 redirects; a sign-in that works takes one attempt.
 const MAX_ATTEMPTS: u32 = 6;

@@ -74,10 +74,10 @@ impl Site<'_> {
                 } else {
                     pass.without_credentials(dialect)
                 };
-                let pass = match &application.authentik {
-                    Some(own) => pass.with_headers(
-                        own.headers_from_token(&machine.token, &machine.holder.claims),
-                    ),
+                let pass = match &application.capabilities.token_headers {
+                    Some(own) => {
+                        pass.with_headers(own.from_token(&machine.token, &machine.holder.claims))
+                    }
                     None => pass,
                 };
                 Outcome::Pass(pass)

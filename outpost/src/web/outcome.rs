@@ -103,7 +103,7 @@ impl Pass {
         headers.extend(cookies.map(|cookies| (COOKIE, cookies)));
         // Likewise for proxies that take `Authorization` over: what is not for the outpost is
         // between client and application.
-        if application.machines.is_some() {
+        if application.machine_clients.is_some() {
             headers.extend(visit.credentials().map(|line| (AUTHORIZATION, line)));
         }
         // These proxies leave what the client sent under a name that the answer lacks.

@@ -9,8 +9,8 @@ use http::header::HOST;
 
 use super::endpoint::Dialect;
 use super::failure::Failure;
-use crate::applications::Applications;
-use crate::compat::AUTHENTIK_PREFIX;
+use crate::application::Applications;
+use crate::compat::{AUTHENTIK_PREFIX, Conventions};
 use crate::origin::HostPort;
 
 /// How a proxy's subrequest asks, by its path. That is the proxy's configuration, which no client
@@ -51,7 +51,7 @@ enum Source {
 }
 
 impl<'t> Question<'t> {
-    fn source(self, of_authentik: bool) -> Source {
+    fn source(self, conventions: Conventions) -> Source {
         match self.dialect {
             Dialect::Traefik | Dialect::Caddy => Source::Forwarded,
             Dialect::Envoy => Source::Itself,
@@ -61,7 +61,7 @@ impl<'t> Question<'t> {
             Dialect::Nginx if self.prefix == AUTHENTIK_PREFIX => {
                 Source::OriginalUrl { and_method: false }
             }
-            Dialect::Nginx if of_authentik => Source::HostAlone,
+            Dialect::Nginx if conventions == Conventions::Authentik => Source::HostAlone,
             Dialect::Nginx => Source::OriginalUrl { and_method: true },
         }
     }
@@ -78,7 +78,7 @@ impl<'t> Question<'t> {
         applications: &Applications,
     ) -> Result<Said<'t>, Failure> {
         let headers = &parts.headers;
-        let said = match self.source(applications.are_authentiks()) {
+        let said = match self.source(applications.conventions()) {
             Source::Forwarded => Said {
                 websocket: is_websocket(required(headers, "x-forwarded-proto")?)?,
                 host: host(required(headers, "x-forwarded-host")?)?,
@@ -128,7 +128,7 @@ impl<'t> Question<'t> {
             })?;
         }
         self.agrees_with_host(parts, &said.host, applications)?;
-        is_target(said.target, self.source(applications.are_authentiks()))?;
+        is_target(said.target, self.source(applications.conventions()))?;
         Ok(said)
     }
 
@@ -153,7 +153,7 @@ impl<'t> Question<'t> {
                 applications.have_named(&own) && applications.tell_apart(&own, said)
             }
             // authentik's expressions for a domain are matched against the host too.
-            Dialect::Nginx if applications.are_authentiks() => {
+            Dialect::Nginx if applications.conventions() == Conventions::Authentik => {
                 applications.know(&own) && own.host() != said.host()
             }
             Dialect::Caddy | Dialect::Nginx => applications.tell_apart(&own, said),

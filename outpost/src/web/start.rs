@@ -13,10 +13,10 @@ use super::session::own_url;
 use super::visit::Visit;
 use super::{Failure, LoopCause, Site, choice};
 use crate::application::Application;
-use crate::compat::{self, Signature};
+use crate::application::ReturnTo;
+use crate::compat::Signature;
 use crate::flow::{FlowCookies, PendingSignIn};
 use crate::origin::Mode;
-use crate::return_to::ReturnTo;
 use crate::sessions::{IssueError, Issued, Revalidation, RevalidationError};
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{AuthorizationOptions, Provider, SignInError, Unavailable};
@@ -47,7 +47,6 @@ impl From<RevalidationError> for Failure {
 /// sends browsers back to `/outpost.goauthentik.io`. nginx then takes the callback for a page of
 /// the application, and sends the browser here.
 fn callback_gone_astray(application: &Application, visit: &Visit<'_>) -> Option<String> {
-    application.authentik.as_ref()?;
     let target = visit.return_target()?;
     let url = application.external.url().join(&target).ok()?;
     let ours = url.origin() == application.external.url().origin()
@@ -56,7 +55,7 @@ fn callback_gone_astray(application: &Application, visit: &Visit<'_>) -> Option<
                 .redirect_uri(application.providers.first())
                 .split('?')
                 .next()?
-        && compat::signature(&target) == Some(Signature::Callback);
+        && application.conventions().signature(&target) == Some(Signature::Callback);
     let prefix = visit.path().strip_suffix("start").filter(|_| ours)?;
     let origin = application.external.origin();
     Some(format!("{origin}{prefix}callback?{}", url.query()?))

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use super::failure::Failure;
 use super::question::{Question, Unplaced, direct_host, header_text};
 use crate::application::Application;
-use crate::applications::{Applications, NoApplication};
+use crate::application::{Applications, NoApplication};
 use crate::origin::HostPort;
 use crate::rate_limit::Client;
 use crate::trusted_proxies::TrustedProxies;

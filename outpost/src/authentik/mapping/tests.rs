@@ -75,26 +75,31 @@ fn a_single_application_is_what_authentik_says() {
     assert_eq!(application.mode, Mode::Single);
     assert_eq!(application.prefix.as_str(), "/outpost.goauthentik.io");
     assert_eq!(application.cookie_name.as_str(), "__Host-gatepost");
-    let own = application.authentik.as_ref().expect("authentik's");
+    let own = &application.capabilities;
     assert_eq!(own.lifetime, Some(3601));
-    let machines = application.machines.as_ref().expect("intercepts");
+    let machines = application.machine_clients.as_ref().expect("intercepts");
     assert!(application.policy.machine_clients.bearer && application.policy.machine_clients.basic);
     assert!(machines.tokens.introspect);
     let changed = map_all(vec![provider(json!({"intercept_header_auth": false}))], &[]);
     let [kept_out] = &changed.applications[..] else {
         panic!("one application")
     };
-    assert!(kept_out.machines.is_none() && !kept_out.policy.machine_clients.any());
+    assert!(kept_out.machine_clients.is_none() && !kept_out.policy.machine_clients.any());
     assert_eq!(client.client_id.as_str(), "id-of-wiki");
     let scopes: Vec<&str> = client.scopes.iter().map(|scope| scope.as_str()).collect();
     assert_eq!(scopes, ["ak_proxy", "email", "profile"]);
 }
 
+fn own_keys(mapped: &Mapped) -> &OwnKeys {
+    let capabilities = &mapped.applications[0].capabilities;
+    capabilities.keys.as_ref().expect("keys of its own")
+}
+
 #[test]
 fn the_cookie_secret_is_the_key() {
     let mapped = map_all(vec![provider(json!({}))], &[]);
-    let own = mapped.applications[0].authentik.as_ref().expect("own");
-    let entry = own.keys_entry.expose();
+    let own = own_keys(&mapped);
+    let entry = own.entry.expose();
     let (id, key) = entry.split_once(':').expect("kid:base64");
     assert_eq!(
         STANDARD.decode(key).expect("base64"),
@@ -107,9 +112,9 @@ fn the_cookie_secret_is_the_key() {
         )],
         &[],
     );
-    let other = other.applications[0].authentik.as_ref().expect("own");
+    let other = own_keys(&other);
     assert!(
-        !other.keys_entry.expose().starts_with(id),
+        !other.entry.expose().starts_with(id),
         "a new secret has a new key id"
     );
     assert!(!format!("{mapped:?}").contains("ABCDEFGHIJKLMNOP"));

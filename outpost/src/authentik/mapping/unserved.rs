@@ -3,7 +3,7 @@
 use serde_json::Value;
 use url::{Host, Url};
 
-use crate::config::Unserved;
+use crate::application::Unserved;
 
 /// What is left of a provider, of which nothing can be taken for granted.
 pub(super) fn of(provider: &Value, reason: String) -> Unserved {

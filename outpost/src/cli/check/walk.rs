@@ -15,7 +15,7 @@ use url::Url;
 use super::super::say;
 use super::TRAEFIK_NEEDED;
 use crate::application::Application;
-use crate::applications::{Applications, NoApplication};
+use crate::application::{Applications, NoApplication};
 use crate::compat::AUTHENTIK_PREFIX;
 use crate::origin::{HostPort, Mode};
 use crate::outpost::Deployment;

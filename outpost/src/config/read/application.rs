@@ -7,7 +7,7 @@ use gatepost_session::cookie::CookieName;
 
 use super::providers::{self, KnownProviders};
 use super::traefik::upstream_url;
-use crate::config::{ApplicationSettings, MachineSettings, Route};
+use crate::application::{ApplicationSettings, Capabilities, MachineClientSettings, Route};
 use crate::origin::Mode;
 use crate::origin::{CookieDomain, ExternalUrl, HostPort};
 use gatepost_oidc::{AccessTokenSettings, Grant, TokenRequest};
@@ -62,7 +62,8 @@ pub(super) fn application(
         .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
         .collect();
     let policy = config::policy(&mut fields);
-    let machines = machines(&mut fields, policy.machine_clients, providers.as_deref());
+    let machine_clients =
+        machine_clients(&mut fields, policy.machine_clients, providers.as_deref());
     let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
     fields.finish();
     Some(ApplicationSettings {
@@ -80,10 +81,10 @@ pub(super) fn application(
         headers,
         forward_cookie,
         cookie_groups,
-        machines,
+        machine_clients,
         routes,
         shared,
-        authentik: None,
+        capabilities: Capabilities::default(),
     })
 }
 
@@ -102,12 +103,12 @@ const SHARED: [&str; 7] = [
 const MACHINE_CACHE_SECONDS: u64 = 300;
 
 /// Reads `machineTokens`.
-fn machines(
+fn machine_clients(
     fields: &mut Fields<'_>,
     schemes: AuthorizationSchemes,
     providers: Option<&[String]>,
-) -> Option<MachineSettings> {
-    let mut settings = MachineSettings {
+) -> Option<MachineClientSettings> {
+    let mut settings = MachineClientSettings {
         provider: None,
         tokens: AccessTokenSettings::default(),
         exchange: TokenRequest::default(),

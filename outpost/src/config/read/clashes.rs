@@ -2,8 +2,8 @@
 
 use gatepost_policy::config::Fields;
 
+use crate::application::ApplicationSettings;
 use crate::compat::is_shared_prefix;
-use crate::config::ApplicationSettings;
 use crate::origin::Mode;
 
 /// Reports them all.

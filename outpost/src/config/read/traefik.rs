@@ -3,7 +3,7 @@
 use gatepost_policy::config::Fields;
 use url::Url;
 
-use crate::config::{PluginKeys, PluginSettings, TraefikSettings};
+use crate::export::{PluginKeys, PluginSettings, TraefikSettings};
 
 pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
     let outpost_url = fields.required_text("outpostUrl", "the outpost, as Traefik reaches it");

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use gatepost_policy::OutpostPrefix;
 
-use crate::application::Application;
-use crate::config::Unserved;
+use super::served::Application;
+use super::settings::Unserved;
+use crate::compat::Conventions;
 use crate::origin::{HostPort, Mode};
 
 /// The applications of an outpost.
@@ -22,7 +23,7 @@ pub struct Applications {
     domains: HashMap<String, Owner>,
     /// Each once: most applications have the same.
     prefixes: Vec<OutpostPrefix>,
-    are_authentiks: bool,
+    conventions: Conventions,
 }
 
 /// What owns a host name or a cookie domain.
@@ -111,9 +112,11 @@ impl Applications {
             }
         }
         Self {
-            are_authentiks: all
+            conventions: all
                 .iter()
-                .any(|application| application.authentik.is_some()),
+                .map(|application| application.conventions())
+                .find(|conventions| *conventions != Conventions::default())
+                .unwrap_or_default(),
             all,
             hosts,
             domains,
@@ -225,9 +228,9 @@ impl Applications {
         }
     }
 
-    /// Whether authentik says which applications there are.
-    pub fn are_authentiks(&self) -> bool {
-        self.are_authentiks
+    /// Returns the conventions of the applications, which have one source.
+    pub fn conventions(&self) -> Conventions {
+        self.conventions
     }
 
     /// The prefixes under which the outpost answers for one of them, each once.

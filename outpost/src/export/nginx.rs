@@ -6,7 +6,7 @@ use minijinja::{Environment, context};
 use serde::Serialize;
 use url::Url;
 
-use crate::config::{ApplicationSettings, Config};
+use crate::application::ApplicationSettings;
 use crate::origin::Mode;
 
 const TEMPLATE: &str = include_str!("nginx.conf.j2");
@@ -35,13 +35,16 @@ struct Header {
     upstream: String,
 }
 
-/// The server blocks for every application that names an upstream.
-pub(super) fn servers(config: &Config, outpost: &Url) -> Result<String, minijinja::Error> {
-    let servers: Vec<Server> = config
-        .applications
-        .iter()
-        .flat_map(of_application)
-        .collect();
+/// Returns the server blocks for every application that names an upstream.
+///
+/// # Errors
+///
+/// A [`minijinja::Error`] only for an invalid template, which a test rules out.
+pub fn servers(
+    applications: &[ApplicationSettings],
+    outpost: &Url,
+) -> Result<String, minijinja::Error> {
+    let servers: Vec<Server> = applications.iter().flat_map(of_application).collect();
     let mut environment = Environment::new();
     environment.set_syntax(
         SyntaxConfig::builder()

@@ -1,32 +1,30 @@
-//! Configuration for Traefik's HTTP provider: routers, middlewares and services that follow from
-//! the outpost's own configuration.
+//! Traefik's dynamic configuration: routers, middlewares and services that follow from the
+//! applications.
 //!
-//! The text changes only when what it says changes, since every reload makes Traefik build the
-//! plugin anew. Keys are never part of it: Traefik shows its configuration in its API and its
+//! The text changes only when its content does, since every reload makes Traefik build the plugin
+//! again. Keys are never part of it: Traefik shows its configuration in its API and its
 //! debug log.
 
 use gatepost_session::cookie::MAX_CHUNKS;
 use serde_json::{Map, Value, json};
 
-use crate::config::{ApplicationSettings, Config, PluginKeys, PluginSettings, TraefikSettings};
+use super::settings::{PluginKeys, PluginSettings, TraefikSettings};
+use crate::application::ApplicationSettings;
 use crate::origin::Mode;
 
 /// The service that stands for the outpost.
 const OUTPOST: &str = "gatepost-outpost";
 
-/// Traefik's dynamic configuration for the applications that name an upstream, as JSON; `None`
-/// when the configuration says nothing of Traefik.
-pub fn dynamic_configuration(config: &Config) -> Option<String> {
-    let settings = config.traefik.as_ref()?;
-    Some(dynamic_configuration_with(config, settings).to_string())
-}
-
-/// Traefik's dynamic configuration for the applications that name an upstream.
-pub fn dynamic_configuration_with(config: &Config, settings: &TraefikSettings) -> Value {
+/// Returns Traefik's dynamic configuration: routers for the applications that name an upstream, and
+/// a middleware for every application.
+pub fn dynamic_configuration(
+    applications: &[ApplicationSettings],
+    settings: &TraefikSettings,
+) -> Value {
     let mut routers = Map::new();
     let mut middlewares = Map::new();
     let mut services = Map::new();
-    for application in &config.applications {
+    for application in applications {
         let name = format!("gatepost-{}", identifier(application.audience.as_str()));
         middlewares.insert(name.clone(), middleware(settings, application));
         for (at, route) in application.routes.iter().enumerate() {
@@ -125,7 +123,7 @@ fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -
     let mut headers: Vec<&str> = names.chain(["Cookie"]).collect();
     // And with none of these: Traefik then removes what the client sent.
     headers.extend(rules.withheld());
-    if application.machines.is_some() {
+    if application.machine_clients.is_some() {
         // And with `Authorization`, unless that was for the outpost.
         headers.push("Authorization");
     }
@@ -158,6 +156,7 @@ fn identifier(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     const BASE: &str = "
 keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
@@ -178,12 +177,16 @@ applications:
 
     fn configuration(traefik: &str) -> Value {
         let config = Config::parse(&format!("{BASE}\n{traefik}"), []).expect("right");
-        let text = dynamic_configuration(&config).expect("a configuration");
+        let served = || {
+            let settings = config.traefik.as_ref().expect("configured");
+            dynamic_configuration(&config.applications, settings).to_string()
+        };
+        let text = served();
         assert!(
             !text.contains("hush") && !text.contains("QkNERUZ"),
             "{text}"
         );
-        assert_eq!(dynamic_configuration(&config), Some(text.clone()), "stable");
+        assert_eq!(served(), text, "stable");
         serde_json::from_str(&text).expect("JSON")
     }
 
@@ -262,11 +265,5 @@ applications:
         }
         assert_eq!(asks["addAuthCookiesToResponse"][1], "__Host-gatepost.0");
         assert!(http["routers"]["gatepost-wiki"].get("tls").is_none());
-    }
-
-    #[test]
-    fn a_configuration_that_says_nothing_of_traefik_serves_none() {
-        let config = Config::parse(BASE, []).expect("right");
-        assert_eq!(dynamic_configuration(&config), None);
     }
 }

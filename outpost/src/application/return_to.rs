@@ -4,7 +4,7 @@ use gatepost_policy::OutpostPrefix;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use crate::application::Application;
+use super::served::Application;
 use crate::compat::{self, AUTHENTIK_PREFIX};
 use crate::origin::{ExternalUrl, Mode};
 

@@ -1,37 +1,29 @@
-//! What an application has from authentik beyond the keys of a configuration file.
+//! The headers that authentik's outposts make of a token and its claims: the token itself, credentials
+//! for the upstream, and those that an attribute of the user names.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gatepost_session::KeyRing;
+use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::skip::SkipPaths;
+use crate::application::TokenHeaders;
 use gatepost_base::Secret;
 
-/// What authentik says of an application that a file cannot.
+/// The headers that authentik's outposts make of a token and its claims.
 #[derive(Clone, Debug)]
-pub struct FromAuthentik {
-    /// Its own keys: its provider's cookie secret.
-    pub keys: KeyRing,
-    /// The entry of a keys file that is this key, for the plugin.
-    pub keys_entry: Secret,
-    /// For how long its sessions last, in seconds.
-    pub lifetime: Option<u64>,
-    /// The paths that need no session.
-    pub skip: SkipPaths,
-    /// What signs people in at the upstream, if anything.
-    pub basic: Option<UpstreamBasic>,
+pub(super) struct AuthentikHeaders {
+    /// The attributes that are credentials for the upstream, if any.
+    pub(super) basic: Option<UpstreamBasic>,
 }
 
 /// Which attributes of a person are the credentials at the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamBasic {
+pub(super) struct UpstreamBasic {
     /// The attribute that is the user name; without it, the e-mail address.
-    pub user_attribute: String,
+    pub(super) user_attribute: String,
     /// The attribute that is the password.
-    pub password_attribute: String,
+    pub(super) password_attribute: String,
 }
 
 const JWT: HeaderName = HeaderName::from_static("x-authentik-jwt");
@@ -54,19 +46,8 @@ const PROTECTED: [&str; 11] = [
 /// The most further headers of one person.
 const MAX_ADDITIONAL: usize = 32;
 
-impl FromAuthentik {
-    /// The headers that come of the ID token and so of the store: none of this has a place in a
-    /// cookie.
-    pub fn headers_from_id_token(&self, id_token: &Secret) -> Vec<(HeaderName, HeaderValue)> {
-        // Verified when the session was opened, and kept by nobody but the outpost since.
-        let payload = id_token.expose().split('.').nth(1);
-        let claims = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
-        let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-        self.headers_from_token(id_token, &claims.unwrap_or_default())
-    }
-
-    /// The headers that come of a token and what authentik says of it.
-    pub fn headers_from_token(
+impl TokenHeaders for AuthentikHeaders {
+    fn from_token(
         &self,
         token: &Secret,
         claims: &Map<String, Value>,

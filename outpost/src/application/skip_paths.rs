@@ -1,4 +1,4 @@
-//! authentik's skip-path expressions: paths that need no session.
+//! Skip-path expressions, as authentik has them: paths that need no session.
 //!
 //! They are an operator's regular expressions, matched by an engine that takes linear time. The
 //! shared policy says which paths can be public at all, so an expression never matches a path that
@@ -14,27 +14,28 @@ use crate::origin::{ExternalUrl, HostPort};
 /// The most memory that the compiled expressions of one application may take, in bytes.
 const MAX_COMPILED_BYTES: usize = 4 << 20;
 
-/// What the expressions are matched against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matched {
+/// The part of a URL that the expressions are matched against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MatchedPart {
     /// The path.
+    #[default]
     Path,
     /// Scheme, host and path, as authentik has it for a whole domain.
     Url,
 }
 
 /// The expressions of an application.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SkipPaths {
     expressions: RegexSet,
-    matched: Matched,
+    matched: MatchedPart,
     every_clear_path: Arc<Policy>,
 }
 
 impl SkipPaths {
     /// Reads expressions, one a line. Those that cannot be used are left out and named in
     /// `problems`.
-    pub fn parse(lines: &str, matched: Matched, problems: &mut Vec<String>) -> Self {
+    pub fn parse(lines: &str, matched: MatchedPart, problems: &mut Vec<String>) -> Self {
         let mut good: Vec<&str> = Vec::new();
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
             match regex::Regex::new(line) {
@@ -74,8 +75,8 @@ impl SkipPaths {
         }
         let path = unambiguous_path(&request.target())?;
         let matches = match self.matched {
-            Matched::Path => self.expressions.is_match(&path),
-            Matched::Url => {
+            MatchedPart::Path => self.expressions.is_match(&path),
+            MatchedPart::Url => {
                 let scheme = external.url().scheme();
                 let text = format!("{scheme}://{host}{path}");
                 self.expressions.is_match(&text)
@@ -117,7 +118,7 @@ mod tests {
         }
     }
 
-    fn permits(lines: &str, matched: Matched, target: &'static str) -> bool {
+    fn permits(lines: &str, matched: MatchedPart, target: &'static str) -> bool {
         let mut problems = Vec::new();
         let skip = SkipPaths::parse(lines, matched, &mut problems);
         let external = ExternalUrl::parse("https://auth.example.com").expect("a URL");
@@ -156,7 +157,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                permits(lines, Matched::Path, target),
+                permits(lines, MatchedPart::Path, target),
                 expected,
                 "{case}: {target}"
             );
@@ -173,7 +174,7 @@ mod tests {
             (r"\?x", "/public?x", false),
         ] {
             assert_eq!(
-                permits(lines, Matched::Url, target),
+                permits(lines, MatchedPart::Url, target),
                 expected,
                 "{lines} {target}"
             );
@@ -183,7 +184,11 @@ mod tests {
     #[test]
     fn a_line_that_cannot_be_used_is_named() {
         let mut problems = Vec::new();
-        SkipPaths::parse("^/ok\n(unclosed\n(?=look)", Matched::Path, &mut problems);
+        SkipPaths::parse(
+            "^/ok\n(unclosed\n(?=look)",
+            MatchedPart::Path,
+            &mut problems,
+        );
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].contains("`(unclosed`"), "{problems:?}");
     }

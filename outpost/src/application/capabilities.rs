@@ -1,0 +1,58 @@
+//! What an application has beyond the keys of a configuration file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepost_base::Secret;
+use gatepost_session::KeyRing;
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::skip_paths::SkipPaths;
+use crate::compat::Conventions;
+
+/// What an application has beyond the keys of a configuration file, where the source of the
+/// configuration provides it. A file provides none of it.
+#[derive(Clone, Debug, Default)]
+pub struct Capabilities {
+    /// Which addresses and proxy recipes the application is used with.
+    pub conventions: Conventions,
+    /// Keys of its own, in place of the configuration's.
+    pub keys: Option<OwnKeys>,
+    /// Seconds that its sessions last, in place of the configuration's.
+    pub lifetime: Option<u64>,
+    /// The paths that need no session.
+    pub skip_paths: SkipPaths,
+    /// Makes further headers from the token of a user.
+    pub token_headers: Option<Arc<dyn TokenHeaders>>,
+}
+
+/// The keys of one application.
+#[derive(Clone, Debug)]
+pub struct OwnKeys {
+    /// Signs and verifies its sessions.
+    pub ring: KeyRing,
+    /// The same as an entry of a keys file, for its plugin.
+    pub entry: Secret,
+}
+
+/// Makes headers for the application from a token and its claims, which have no place in a cookie.
+pub trait TokenHeaders: fmt::Debug + Send + Sync {
+    /// Returns the headers for a verified token and the claims about its holder.
+    fn from_token(
+        &self,
+        token: &Secret,
+        claims: &Map<String, Value>,
+    ) -> Vec<(HeaderName, HeaderValue)>;
+
+    /// Returns the headers for an ID token of the session store, which was verified when it was put
+    /// there.
+    fn from_id_token(&self, id_token: &Secret) -> Vec<(HeaderName, HeaderValue)> {
+        let payload = id_token.expose().split('.').nth(1);
+        let claims = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+        let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+        self.from_token(id_token, &claims.unwrap_or_default())
+    }
+}

@@ -1,0 +1,230 @@
+//! An application as the outpost serves it.
+
+use gatepost_policy::{
+    HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
+};
+use gatepost_session::cookie::{Candidates, CookieName, Hide};
+use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Verifier};
+use gatepost_signing::{CookieAttributes, Signer};
+
+use super::capabilities::Capabilities;
+use super::providers::Providers;
+use super::settings::{ApplicationSettings, MachineClientSettings};
+use crate::compat::{CALLBACK_QUERY, Conventions};
+use crate::origin::{ExternalUrl, HostPort, Mode};
+use crate::session_times::SessionTimes;
+use crate::telemetry::metrics::Counts;
+use gatepost_oidc::Provider;
+
+/// One application, with all that is needed to answer for it.
+#[derive(Debug)]
+pub struct Application {
+    /// Its name, which is the audience of its sessions.
+    pub audience: Audience,
+    /// One host, or all hosts of a domain.
+    pub mode: Mode,
+    /// Where browsers reach it; in domain mode, where they reach the outpost.
+    pub external: ExternalUrl,
+    /// The path under which the outpost answers.
+    pub prefix: OutpostPrefix,
+    /// Who signs its people in.
+    pub providers: Providers,
+    /// Who may pass.
+    pub policy: Policy,
+    /// What it is told.
+    pub headers: HeaderRules,
+    /// Whether it sees its session cookie.
+    pub forward_cookie: bool,
+    /// What the sessions of other applications are called, which it does not see.
+    other_sessions: Vec<CookieName>,
+    /// Which groups its cookie keeps beside those of the policy when it has no room for all.
+    pub cookie_groups: Option<Vec<String>>,
+    /// Its programs, where their credentials stand in for a session.
+    pub machine_clients: Option<MachineClientSettings>,
+    /// How its session cookie is set.
+    pub cookie: CookieAttributes,
+    /// Builds the URL that starts a sign-in.
+    pub sign_in: SignIn,
+    /// What it has beyond the keys of a configuration file.
+    pub capabilities: Capabilities,
+    /// What is counted of it.
+    pub counts: Counts,
+    /// Signs its sessions.
+    pub signer: Signer,
+    verifier: Verifier,
+}
+
+impl Application {
+    /// The application of these settings, whose sessions keys of `ring` sign unless it has its own.
+    pub fn new(settings: &ApplicationSettings, ring: &KeyRing, providers: Providers) -> Self {
+        let domain = match &settings.mode {
+            Mode::Single => None,
+            Mode::Domain(domain) => Some(domain.as_str().to_owned()),
+        };
+        let own = settings.capabilities.keys.as_ref();
+        let ring = own.map_or(ring, |own| &own.ring);
+        // The audience is checked by the verifier, and the issuer too: an application that
+        // changes its providers must not go on with an old one's subjects.
+        let verifier = providers.iter().fold(
+            Verifier::new(ring, settings.audience.clone()),
+            |verifier, provider| verifier.with_issuer(provider.settings().issuer.as_str()),
+        );
+        let prefix = settings.prefix.clone();
+        let sign_in = match settings.mode {
+            Mode::Single => SignIn::OnHost(prefix.clone()),
+            Mode::Domain(_) => OutpostUrl::new(settings.external.origin()).map_or_else(
+                |_| SignIn::OnHost(prefix.clone()),
+                |outpost| SignIn::OnOutpost(outpost, prefix.clone()),
+            ),
+        };
+        Self {
+            audience: settings.audience.clone(),
+            mode: settings.mode.clone(),
+            external: settings.external.clone(),
+            prefix,
+            providers,
+            policy: settings.policy.clone(),
+            headers: settings.headers.clone(),
+            forward_cookie: settings.forward_cookie,
+            other_sessions: Vec::new(),
+            cookie_groups: settings.cookie_groups.clone(),
+            machine_clients: settings.machine_clients.clone(),
+            cookie: CookieAttributes {
+                name: settings.cookie_name.clone(),
+                domain,
+                secure: settings.external.is_https(),
+            },
+            sign_in,
+            capabilities: settings.capabilities.clone(),
+            counts: Counts::of(settings.audience.as_str()),
+            signer: Signer::new(ring),
+            verifier,
+        }
+    }
+
+    /// This application beside others, whose sessions go by these names.
+    #[must_use]
+    pub fn beside<'n>(mut self, names: impl Iterator<Item = &'n CookieName>) -> Self {
+        let own = &self.cookie.name;
+        self.other_sessions = names.filter(|name| *name != own).cloned().collect();
+        self
+    }
+
+    /// Which cookies of a request it does not get: those of Gatepost's, also of other applications,
+    /// as far as they are not its own and it verifies that itself.
+    pub fn hidden_cookies(&self) -> impl Iterator<Item = Hide<'_>> {
+        let name = &self.cookie.name;
+        let own = if self.forward_cookie {
+            Hide::AllBut(name)
+        } else {
+            Hide::All(name)
+        };
+        let others = self.other_sessions.iter().map(Hide::Session);
+        std::iter::once(own).chain(others)
+    }
+
+    /// Opens the session cookie of a request: of the candidates that a key of the ring made for
+    /// this application, the first that is in force, else the first.
+    pub fn authenticate(
+        &self,
+        candidates: &Candidates<'_>,
+        in_force: impl Fn(&Authentic) -> bool,
+    ) -> Result<Authentic, Unauthenticated> {
+        let chosen = self.verifier.choose(candidates, in_force);
+        chosen.map_err(|error| match error {
+            Some(error) => Unauthenticated::Invalid(error),
+            // Chunks that do not fit together.
+            None if candidates.any() => Unauthenticated::Invalid(OpenError::Malformed),
+            None => Unauthenticated::NoCookie,
+        })
+    }
+
+    /// All session cookies among these candidates that a key of the ring made for this application.
+    pub fn authentic<'c>(
+        &'c self,
+        candidates: &'c Candidates<'_>,
+    ) -> impl Iterator<Item = Authentic> + 'c {
+        let values = candidates.values();
+        values.filter_map(|value| self.verifier.authenticate(&value).ok())
+    }
+
+    /// The words by which its plugin says "allowed" to routers behind it: those of `ring`, unless it
+    /// has keys of its own.
+    pub fn verdicts(&self, ring: &KeyRing) -> Vec<String> {
+        let own = self.capabilities.keys.as_ref();
+        let ring = own.map_or(ring, |own| &own.ring);
+        ring.verdicts(&self.audience)
+    }
+
+    /// Returns which addresses and proxy recipes the application is used with.
+    pub fn conventions(&self) -> Conventions {
+        self.capabilities.conventions
+    }
+
+    /// Where one of its providers sends the browser back to. Fixed by configuration: nothing in a
+    /// request takes part.
+    pub fn redirect_uri(&self, provider: &Provider) -> String {
+        let uri = format!("{}{}/callback", self.external.origin(), self.prefix);
+        match (self.conventions(), self.callback_name(provider)) {
+            // What authentik registers for its outposts.
+            (Conventions::Authentik, _) => format!("{uri}?{CALLBACK_QUERY}"),
+            (Conventions::Gatepost, Some(name)) => format!("{uri}/{name}"),
+            (Conventions::Gatepost, None) => uri,
+        }
+    }
+
+    /// What the path of one of its providers' callbacks ends in, where there are several: each has
+    /// a redirect URI of its own, so that an answer which a provider has sent for another's is
+    /// noticed (RFC 9700 §4.4.2.2). The configuration has checked that the name can stand there.
+    pub fn callback_name<'p>(&self, provider: &'p Provider) -> Option<&'p str> {
+        match self.providers.only() {
+            Some(_) => None,
+            None => Some(&provider.settings().name),
+        }
+    }
+
+    /// The path of the cookies that a sign-in under way leaves.
+    pub fn flow_path(&self) -> &str {
+        match self.conventions() {
+            // A callback may come at any path, since its query marks it.
+            Conventions::Authentik => "/",
+            Conventions::Gatepost => self.prefix.as_str(),
+        }
+    }
+
+    /// The `Set-Cookie` line of a cookie of the outpost's own, beside the session's. `max_age` is in
+    /// seconds, and 0 removes it.
+    pub fn own_cookie(&self, name: &str, value: &str, path: &str, max_age: u32) -> String {
+        let secure = if self.cookie.secure { "; Secure" } else { "" };
+        format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
+    }
+
+    /// For how long its sessions last at most, in seconds.
+    pub fn lifetime(&self, times: &SessionTimes) -> u64 {
+        self.capabilities.lifetime.unwrap_or(times.lifetime)
+    }
+
+    /// Where a provider may send the browser after signing out.
+    pub fn post_logout_uri(&self) -> String {
+        self.external.url().to_string()
+    }
+
+    /// The absolute URL that starts a sign-in leading back to the request at `host`.
+    ///
+    /// Absolute, since Traefik resolves a relative one against the outpost's own address.
+    pub fn start_url(&self, host: &HostPort, request: &impl Request) -> String {
+        let scheme = if self.external.is_https() {
+            "https"
+        } else {
+            "http"
+        };
+        let url = self
+            .sign_in
+            .url(|| format!("{scheme}://{host}"), &request.target());
+        match self.sign_in {
+            // One host, so it is known, whatever the request says of its port.
+            SignIn::OnHost(_) => format!("{}{url}", self.external.origin()),
+            SignIn::OnOutpost(..) => url,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The settings of an application, as a source of configuration fills them.
+
+use gatepost_oidc::{AccessTokenSettings, TokenRequest};
+use gatepost_policy::{HeaderRules, OutpostPrefix, Policy};
+use gatepost_session::Audience;
+use gatepost_session::cookie::CookieName;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::capabilities::Capabilities;
+use crate::origin::{ExternalUrl, Mode};
+
+/// The settings of one application.
+#[derive(Clone, Debug)]
+pub struct ApplicationSettings {
+    /// Its name, which is the audience of its sessions.
+    pub audience: Audience,
+    /// One host, or all hosts of a domain.
+    pub mode: Mode,
+    /// Where browsers reach it; in domain mode, where they reach the outpost.
+    pub external: ExternalUrl,
+    /// The names of its providers, of which there is one at least.
+    pub providers: Vec<String>,
+    /// The path under which the outpost answers.
+    pub prefix: OutpostPrefix,
+    /// The name of its cookie.
+    pub cookie_name: CookieName,
+    /// Which requests are allowed.
+    pub policy: Policy,
+    /// The identity headers that the application gets.
+    pub headers: HeaderRules,
+    /// Whether the application gets the session cookie.
+    pub forward_cookie: bool,
+    /// The groups, besides those of the policy, that a cookie without room for all groups keeps.
+    /// Where it is set, no other policy names more.
+    pub cookie_groups: Option<Vec<String>>,
+    /// How credentials of machine clients are checked, where the policy allows any.
+    pub machine_clients: Option<MachineClientSettings>,
+    /// The upstreams that a proxy's exported configuration routes to.
+    pub routes: Vec<Route>,
+    /// The keys that the plugin shares with the outpost, as they were written.
+    pub shared: Map<String, Value>,
+    /// What its source provides beyond these keys.
+    pub capabilities: Capabilities,
+}
+
+/// An application that is configured and cannot be served. It keeps its names, so that no
+/// application with a wider name answers in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unserved {
+    /// Its name where it is configured.
+    pub name: String,
+    /// Why it cannot be served, as a text for the operator.
+    pub reason: String,
+    /// Its host name and port, as far as they are known.
+    pub host: Option<(String, Option<u16>)>,
+    /// Its cookie domain, in domain mode.
+    pub domain: Option<String>,
+}
+
+/// How an application's providers check the credentials of machine clients, and for how long the
+/// outcome holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineClientSettings {
+    /// The name of the provider that checks credentials which name no issuer; `None` means the
+    /// application's first.
+    pub provider: Option<String>,
+    /// Which access tokens are accepted.
+    pub tokens: AccessTokenSettings,
+    /// How a name and a password are exchanged for an access token.
+    pub exchange: TokenRequest,
+    /// Seconds that a check of credentials is trusted at most.
+    pub cache: u64,
+    /// Whether the application gets the credentials.
+    pub forward: bool,
+}
+
+/// A host and the upstream that answers for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The host.
+    pub host: String,
+    /// Where the proxy reaches the upstream.
+    pub upstream: Url,
+}

@@ -1,0 +1,11 @@
+//! Configuration of the proxy in front, which follows from the applications: for Traefik's HTTP and
+//! file providers, Docker labels, Kubernetes objects, and nginx.
+
+pub mod compose;
+mod dynamic;
+pub mod kubernetes;
+pub mod nginx;
+mod settings;
+pub mod traefik;
+
+pub use settings::{PluginKeys, PluginSettings, TraefikSettings};
