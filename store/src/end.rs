@@ -74,7 +74,13 @@ pub struct EndOutcome {
 }
 
 impl EndRequest {
-    /// Returns whether the request ends a session. The index may find more than the selector matches.
+    /// Returns whether the request ends every session, so that none has to be read for it.
+    pub(crate) fn applies_to_all(&self) -> bool {
+        !self.delayed && self.selector == SessionSelector::All
+    }
+
+    /// Returns whether the request ends a session. The index may find more than the selector
+    /// matches.
     pub(crate) fn applies_to(&self, record: &SessionRecord) -> bool {
         // A session that began after an earlier request of the same second is dated one second
         // later.

@@ -48,7 +48,6 @@
 //! # }
 //! ```
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -126,9 +125,13 @@ pub fn open(
             let lost = recovery.revocation(recovery.clock.now());
             Arc::new(MemoryStore::new(*max_sessions).with_revocation(lost))
         }
-        StoreSettings::Embedded { path, max_sessions } => {
-            Arc::new(open_when_released(path, *max_sessions, ring, &recovery)?)
-        }
+        StoreSettings::Embedded {
+            path,
+            cache_bytes,
+            max_sessions,
+        } => Arc::new(open_when_released(|| {
+            EmbeddedStore::open(path, *max_sessions, *cache_bytes, ring, recovery.clone())
+        })?),
         StoreSettings::Redis {
             url,
             tls,
@@ -140,14 +143,11 @@ pub fn open(
 
 /// Opens a file, and waits for a process that was just killed to release it.
 fn open_when_released(
-    path: &Path,
-    max_sessions: usize,
-    ring: &KeyRing,
-    recovery: &Recovery,
+    open: impl Fn() -> Result<EmbeddedStore, OpenStoreError>,
 ) -> Result<EmbeddedStore, OpenStoreError> {
     let begun = Instant::now();
     loop {
-        match EmbeddedStore::open(path, max_sessions, ring, recovery.clone()) {
+        match open() {
             Err(OpenStoreError::InUse(_)) if begun.elapsed() < RELEASE_TIMEOUT => {
                 std::thread::sleep(RELEASE_TIMEOUT / 50);
             }

@@ -16,6 +16,8 @@ pub enum StoreSettings {
     Embedded {
         /// The file.
         path: PathBuf,
+        /// The size of the page cache, in bytes.
+        cache_bytes: usize,
         /// The capacity. A full store ends the sessions that were unused for longest.
         max_sessions: usize,
     },

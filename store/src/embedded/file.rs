@@ -22,6 +22,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// operation opens it, because a full disk may have space again.
 pub(super) struct File {
     path: PathBuf,
+    cache_bytes: usize,
     recovery: Recovery,
     database: RwLock<Option<Database>>,
     failed_at: Mutex<Option<Instant>>,
@@ -36,10 +37,15 @@ enum OpenError {
 
 impl File {
     /// Opens the file, or makes it together with its folders.
-    pub(super) fn open(path: &Path, recovery: Recovery) -> Result<Self, OpenStoreError> {
-        let database = open_or_replace(path, &recovery)?;
+    pub(super) fn open(
+        path: &Path,
+        cache_bytes: usize,
+        recovery: Recovery,
+    ) -> Result<Self, OpenStoreError> {
+        let database = open_or_replace(path, cache_bytes, &recovery)?;
         Ok(Self {
             path: path.to_owned(),
+            cache_bytes,
             recovery,
             database: RwLock::new(Some(database)),
             failed_at: Mutex::default(),
@@ -91,7 +97,7 @@ impl File {
         if failed_at.is_some_and(|at| at.elapsed() < RETRY_INTERVAL) {
             return Err("the file could not be opened a moment ago".into());
         }
-        match open_or_replace(&self.path, &self.recovery) {
+        match open_or_replace(&self.path, self.cache_bytes, &self.recovery) {
             Ok(open) => {
                 *database = Some(open);
                 *failed_at = None;
@@ -132,8 +138,12 @@ fn needs_reopen(failure: &BoxError) -> bool {
 }
 
 /// Opens a file. A damaged file is set aside and replaced.
-fn open_or_replace(path: &Path, recovery: &Recovery) -> Result<Database, OpenStoreError> {
-    let damage = match open(path, None) {
+fn open_or_replace(
+    path: &Path,
+    cache_bytes: usize,
+    recovery: &Recovery,
+) -> Result<Database, OpenStoreError> {
+    let damage = match open(path, cache_bytes, None) {
         Ok(database) => return Ok(database),
         Err(OpenError::Other(error)) => return Err(error),
         Err(OpenError::Damaged(damage)) => damage,
@@ -152,19 +162,20 @@ fn open_or_replace(path: &Path, recovery: &Recovery) -> Result<Database, OpenSto
     );
     // The revocations were in the file too, so everything from before is revoked.
     let lost = recovery.revocation(now);
-    open(path, Some(lost)).map_err(|error| match error {
+    open(path, cache_bytes, Some(lost)).map_err(|error| match error {
         OpenError::Damaged(damage) => file_error(path, damage),
         OpenError::Other(error) => error,
     })
 }
 
-fn open(path: &Path, lost: Option<Revocation>) -> Result<Database, OpenError> {
+fn open(path: &Path, cache_bytes: usize, lost: Option<Revocation>) -> Result<Database, OpenError> {
     let other = |cause: BoxError| OpenError::Other(file_error(path, cause));
     let file = create(path).map_err(|error| other(error.into()))?;
     let database = FileBackend::new(file).and_then(|backend| {
         Database::builder()
             // Otherwise a damaged page causes a panic in the request that needs it.
             .set_check_integrity_on_open(true)
+            .set_cache_size(cache_bytes)
             .create_with_backend(backend)
     });
     let database = database.map_err(|error| match error {

@@ -1,22 +1,18 @@
 //! Operations on the sessions in the file.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use gatepost_base::SealingKeys;
 use gatepost_session::{NumericDate, SessionId};
-use redb::{
-    Database, ReadableDatabase as _, ReadableMultimapTable as _, ReadableTable as _,
-    ReadableTableMetadata as _, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::BoxError;
 use super::row::Row;
-use super::tables::{self, OWNERS, REVOKED, SESSIONS, USED};
+use super::tables::{OWNERS, SESSIONS};
+use crate::SessionRecord;
 use crate::cache::SessionCache;
-use crate::end::revocations_at;
 use crate::sealed::{self, Times};
-use crate::{EndOutcome, EndRequest, SessionRecord, SessionSelector};
 
 /// The sessions of a database, which each operation gets as an argument: the file may be opened
 /// again in between.
@@ -24,40 +20,35 @@ pub(super) struct Sessions {
     pub(super) keys: ArcSwap<SealingKeys>,
     pub(super) cache: SessionCache,
     pub(super) capacity: u64,
+    /// Held while a full store makes room.
+    pub(super) making_room: Mutex<()>,
 }
 
 impl Sessions {
+    /// Inserts sessions in one transaction.
     pub(super) fn insert(
         &self,
         database: &Database,
-        record: &SessionRecord,
+        records: &[SessionRecord],
     ) -> Result<(), BoxError> {
-        let row = self.row_of(record)?;
-        let write = database.begin_write()?;
-        let mut changed = {
-            let sessions = write.open_table(SESSIONS)?;
-            if sessions.len()? < self.capacity {
-                Vec::new()
-            } else {
-                self.least_recently_used(&sessions)?
-            }
+        let Some(now) = records.iter().map(|record| record.last_seen).max() else {
+            return Ok(());
         };
-        if !changed.is_empty() {
-            crate::warn_full(self.capacity);
-            tables::end(&write, &changed, |ended| {
-                revocations_at(ended, record.last_seen)
-            })?;
+        self.make_room(database, now)?;
+        let write = database.begin_write()?;
+        {
+            let mut sessions = write.open_table(SESSIONS)?;
+            let mut owners = write.open_multimap_table(OWNERS)?;
+            for record in records {
+                let row = self.row_of(record)?;
+                sessions.insert(record.id.as_str(), row.as_slice())?;
+                for key in sealed::index_keys(record) {
+                    owners.insert(key.as_str(), record.id.as_str())?;
+                }
+            }
         }
-        write
-            .open_table(SESSIONS)?
-            .insert(record.id.as_str(), row.as_slice())?;
-        let mut owners = write.open_multimap_table(OWNERS)?;
-        for key in sealed::index_keys(record) {
-            owners.insert(key.as_str(), record.id.as_str())?;
-        }
-        drop(owners);
-        changed.push(record.id.to_string());
-        self.commit(write, &changed)
+        let ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).collect();
+        self.commit(write, &ids)
     }
 
     pub(super) fn find(
@@ -111,19 +102,6 @@ impl Sessions {
         })
     }
 
-    pub(super) fn end(
-        &self,
-        database: &Database,
-        request: &EndRequest,
-    ) -> Result<EndOutcome, BoxError> {
-        let write = database.begin_write()?;
-        let selected = select(&write, &request.selector)?;
-        let ids = self.applicable(&write, request, selected)?;
-        let outcome = tables::end(&write, &ids, |ended| request.revocations(ended))?;
-        self.commit(write, &ids)?;
-        Ok(outcome)
-    }
-
     pub(super) fn list(
         &self,
         database: &Database,
@@ -141,31 +119,6 @@ impl Sessions {
         Ok(listed)
     }
 
-    pub(super) fn sweep(
-        &self,
-        database: &Database,
-        now: NumericDate,
-        idle: u64,
-    ) -> Result<u64, BoxError> {
-        let write = database.begin_write()?;
-        let mut over = Vec::new();
-        for entry in write.open_table(SESSIONS)?.iter()? {
-            let (id, row) = entry?;
-            if Row::parse(row.value()).is_none_or(|row| row.times.ends_if_idle(idle) <= now) {
-                over.push(id.value().to_owned());
-            }
-        }
-        tables::end(&write, &over, |ended| revocations_at(ended, now))?;
-        for table in [REVOKED, USED] {
-            write
-                .open_table(table)?
-                .retain(|_, expires| now.as_seconds() < expires)?;
-        }
-        let remaining = write.open_table(SESSIONS)?.len()?;
-        self.commit(write, &over)?;
-        Ok(remaining)
-    }
-
     fn row_of(&self, record: &SessionRecord) -> Result<Vec<u8>, BoxError> {
         let sealed = sealed::seal(record, &self.keys.load()).ok_or("no randomness")?;
         let index_keys = sealed::index_keys(record);
@@ -177,34 +130,22 @@ impl Sessions {
         row.to_bytes().ok_or_else(|| "too many index keys".into())
     }
 
-    fn open(&self, id: &str, row: &[u8]) -> Option<Arc<SessionRecord>> {
+    pub(super) fn open(&self, id: &str, row: &[u8]) -> Option<Arc<SessionRecord>> {
         let id = SessionId::parse(id)?;
         let row = Row::parse(row)?;
         sealed::open(&id, row.sealed, row.times, &self.keys.load()).map(Arc::new)
     }
 
     /// Commits a transaction, and invalidates the cached copies of the sessions that it changed.
-    fn commit(&self, write: WriteTransaction, changed: &[impl AsRef<str>]) -> Result<(), BoxError> {
+    pub(super) fn commit(
+        &self,
+        write: WriteTransaction,
+        changed: &[impl AsRef<str>],
+    ) -> Result<(), BoxError> {
         let committed = write.commit();
         // Also after a failure: the next reader finds out what the file contains.
         self.cache.invalidate(changed.iter().map(AsRef::as_ref));
         Ok(committed?)
-    }
-
-    /// Returns a tenth of the sessions, so that a full file is not searched at every sign-in.
-    fn least_recently_used(
-        &self,
-        sessions: &impl redb::ReadableTable<&'static str, &'static [u8]>,
-    ) -> Result<Vec<String>, BoxError> {
-        let mut by_use = Vec::new();
-        for entry in sessions.iter()? {
-            let (id, row) = entry?;
-            let last_seen = Row::parse(row.value()).map(|row| row.times.last_seen);
-            by_use.push((last_seen, id.value().to_owned()));
-        }
-        by_use.sort_unstable();
-        let count = usize::try_from((self.capacity / 10).max(1))?;
-        Ok(by_use.into_iter().take(count).map(|(_, id)| id).collect())
     }
 
     /// Changes the row of a session. Returns false when there is none.
@@ -228,43 +169,5 @@ impl Sessions {
         };
         self.commit(write, &[id])?;
         Ok(changed)
-    }
-
-    /// Returns those of the selected sessions to which a request applies.
-    fn applicable(
-        &self,
-        write: &WriteTransaction,
-        request: &EndRequest,
-        selected: Vec<String>,
-    ) -> Result<Vec<String>, BoxError> {
-        let sessions = write.open_table(SESSIONS)?;
-        let mut applicable = Vec::with_capacity(selected.len());
-        for id in selected {
-            let record = sessions
-                .get(id.as_str())?
-                .and_then(|row| self.open(&id, row.value()));
-            // A session that cannot be unsealed is of no use to its user, so it ends as well.
-            if record.is_none_or(|record| request.applies_to(&record)) {
-                applicable.push(id);
-            }
-        }
-        Ok(applicable)
-    }
-}
-
-/// Returns the ids of the sessions that a selector matches.
-fn select(write: &WriteTransaction, selector: &SessionSelector) -> Result<Vec<String>, BoxError> {
-    match (selector, sealed::index_key_of(selector)) {
-        (SessionSelector::Id(id), _) => Ok(vec![id.to_string()]),
-        (_, Some(key)) => write
-            .open_multimap_table(OWNERS)?
-            .get(key.as_str())?
-            .map(|id| Ok(id?.value().to_owned()))
-            .collect(),
-        (_, None) => write
-            .open_table(SESSIONS)?
-            .iter()?
-            .map(|entry| Ok(entry?.0.value().to_owned()))
-            .collect(),
     }
 }

@@ -175,6 +175,9 @@ impl RedisStore {
         ids: Vec<String>,
         request: &EndRequest,
     ) -> Result<Vec<String>, StoreUnavailable> {
+        if request.applies_to_all() {
+            return Ok(ids);
+        }
         let mut applicable = Vec::with_capacity(ids.len());
         for id in ids {
             // A session that cannot be unsealed is of no use to its user, so it ends as well.

@@ -5,13 +5,14 @@ use gatepost_store::{
 };
 use tempfile::TempDir;
 
-use crate::{KEYS, at, id, ids, insert_all, lost, record, recovery, ring};
+use crate::{CACHE_BYTES, KEYS, at, id, ids, insert_all, lost, record, recovery, ring};
 
 #[tokio::test]
 async fn a_file_survives_its_process_and_a_rotation_of_keys() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
-    let open = |keys: &[&str]| EmbeddedStore::open(&path, 100, &ring(keys), recovery());
+    let open =
+        |keys: &[&str]| EmbeddedStore::open(&path, 100, CACHE_BYTES, &ring(keys), recovery());
     let store = open(&KEYS[..1]).expect("a store");
     insert_all(&store, [record(1, "alice", 10)]).await;
     let second = open(&KEYS).expect_err("in use");
@@ -37,7 +38,8 @@ async fn a_file_survives_its_process_and_a_rotation_of_keys() {
 async fn a_file_does_not_reveal_who_was_signed_in() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
-    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS), recovery()).expect("a store");
+    let store =
+        EmbeddedStore::open(&path, 100, CACHE_BYTES, &ring(&KEYS), recovery()).expect("a store");
     insert_all(&store, [record(1, "alice", 10)]).await;
     drop(store);
     let bytes = std::fs::read(&path).expect("the file");
@@ -57,7 +59,7 @@ async fn a_file_does_not_reveal_who_was_signed_in() {
 async fn open_after_damage(damage: impl FnOnce(&mut Vec<u8>)) -> (TempDir, EmbeddedStore) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
-    let open = || EmbeddedStore::open(&path, 100, &ring(&KEYS), recovery());
+    let open = || EmbeddedStore::open(&path, 100, CACHE_BYTES, &ring(&KEYS), recovery());
     let store = open().expect("a store");
     insert_all(&store, [record(1, "alice", 10), record(2, "bob", 10)]).await;
     drop(store);

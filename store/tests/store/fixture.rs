@@ -7,7 +7,7 @@ use gatepost_store::{EmbeddedStore, MemoryStore, RedisStore, RedisTls, Store};
 use tempfile::TempDir;
 
 use crate::redis_server::RedisServer;
-use crate::{CAPACITY, KEYS, recovery, ring};
+use crate::{CACHE_BYTES, CAPACITY, KEYS, recovery, ring};
 
 /// Makes stores of one kind.
 pub(crate) struct Fixture {
@@ -50,7 +50,7 @@ impl Fixture {
             Kind::Memory => Arc::new(MemoryStore::new(CAPACITY)),
             Kind::Embedded(folder) => {
                 let path = folder.path().join(format!("some/folder/{number}.db"));
-                let store = EmbeddedStore::open(&path, CAPACITY, &ring, recovery());
+                let store = EmbeddedStore::open(&path, CAPACITY, CACHE_BYTES, &ring, recovery());
                 Arc::new(store.expect("a store"))
             }
             Kind::Redis(server) => {

@@ -3,6 +3,9 @@
 //! A case in `cases/` gets a [`Fixture`], which makes empty stores of one kind. [`for_every_store!`]
 //! runs the case once for each kind. Redis needs its server, so its tests are ignored by default.
 
+// Tests may panic.
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
+
 mod cases;
 mod embedded;
 mod fixture;
@@ -32,6 +35,9 @@ const LIFETIME: u64 = 1_000;
 
 /// The capacity of every store.
 const CAPACITY: usize = 3;
+
+/// The page cache of a store in a file.
+const CACHE_BYTES: usize = 1 << 20;
 
 fn ring(entries: &[&str]) -> KeyRing {
     KeyRing::from_entries(entries.iter().copied()).expect("a ring")

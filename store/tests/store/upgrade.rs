@@ -11,7 +11,9 @@ use gatepost_store::{
 };
 
 use crate::redis_server::RedisServer;
-use crate::{KEYS, at, end_request, id, ids, record, recovery, revoked, ring, subject};
+use crate::{
+    CACHE_BYTES, KEYS, at, end_request, id, ids, record, recovery, revoked, ring, subject,
+};
 
 async fn check_content(store: &dyn Store) {
     let found = store.find(&id(1)).await.expect("found");
@@ -44,7 +46,8 @@ async fn a_file_of_an_earlier_version_opens() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
     std::fs::write(&path, include_bytes!("data/format-1.db")).expect("written");
-    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS), recovery()).expect("a store");
+    let store =
+        EmbeddedStore::open(&path, 100, CACHE_BYTES, &ring(&KEYS), recovery()).expect("a store");
     check_content(&store).await;
 }
 
@@ -123,7 +126,8 @@ async fn a_session_of_version_1_counts_as_validated_when_it_was_created() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
     write_version_1(&path, 1);
-    let store = EmbeddedStore::open(&path, 100, &ring(&KEYS), recovery()).expect("a store");
+    let store =
+        EmbeddedStore::open(&path, 100, CACHE_BYTES, &ring(&KEYS), recovery()).expect("a store");
     let found = store.find(&id(1)).await.expect("found");
     let expected = SessionRecord {
         last_validated: at(5),
@@ -137,7 +141,8 @@ fn a_file_of_a_later_format_is_not_opened() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.db");
     write_version_1(&path, 99);
-    let error = EmbeddedStore::open(&path, 100, &ring(&KEYS), recovery()).expect_err("too new");
+    let error = EmbeddedStore::open(&path, 100, CACHE_BYTES, &ring(&KEYS), recovery())
+        .expect_err("too new");
     assert!(
         matches!(error, OpenStoreError::UnsupportedFormat { found: 99, .. }),
         "{error}"

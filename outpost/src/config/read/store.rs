@@ -14,6 +14,10 @@ const FILE: &str = "sessions.db";
 /// The folder for it: where systemd and packages put what a service keeps.
 const FOLDER: &str = "/var/lib/gatepost";
 
+/// The page cache of the embedded store where no size is configured. The pages that sign-ins and
+/// renewals use most fit into it, however many sessions there are.
+const CACHE_MEGABYTES: u64 = 64;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Memory,
@@ -28,6 +32,7 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> S
     let Some(mut section) = fields.section("store") else {
         return StoreSettings::Embedded {
             path: default_path(),
+            cache_bytes: bytes(CACHE_MEGABYTES),
             max_sessions,
         };
     };
@@ -41,12 +46,19 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> S
         max_sessions = usize::try_from(number.max(1)).unwrap_or(max_sessions);
     }
     let path = section.text("path").map(PathBuf::from);
+    let cache = section.number("cacheMegabytes", 1_000_000);
     let url = url(&mut section, files);
     let over_tls = matches!(&url, Some(Ok(url)) if url.is_over_tls());
     let tls = tls(&mut section, over_tls, files);
     let prefix = section.text("prefix");
     for (key, given, for_kind, name) in [
         ("path", path.is_some(), Kind::Embedded, "embedded"),
+        (
+            "cacheMegabytes",
+            cache.is_some(),
+            Kind::Embedded,
+            "embedded",
+        ),
         ("url", url.is_some(), Kind::Redis, "redis"),
         ("prefix", prefix.is_some(), Kind::Redis, "redis"),
     ] {
@@ -56,6 +68,7 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> S
     }
     let embedded = StoreSettings::Embedded {
         path: path.unwrap_or_else(default_path),
+        cache_bytes: bytes(cache.unwrap_or(CACHE_MEGABYTES)),
         max_sessions,
     };
     let settings = match kind {
@@ -77,6 +90,10 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> S
     };
     section.finish();
     settings
+}
+
+fn bytes(megabytes: u64) -> usize {
+    usize::try_from(megabytes << 20).unwrap_or(usize::MAX)
 }
 
 /// The address of Redis, which may hold a password; `Some(Err(()))` after a problem was reported.

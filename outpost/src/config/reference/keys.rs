@@ -177,6 +177,12 @@ const OUTPOST: &[Key] = &[
         "What the names of all keys in Redis begin with.",
     ),
     key(
+        "store.cacheMegabytes",
+        Kind::Number,
+        "64",
+        "How many megabytes (2^20 bytes) of its file the embedded store keeps in memory.",
+    ),
+    key(
         "store.maxSessions",
         Kind::Number,
         "100000",

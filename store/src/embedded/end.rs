@@ -1,0 +1,225 @@
+//! Ending sessions in the file: on request, in a sweep, and to make room in a full store.
+//!
+//! One transaction writes at a time, so a long one would stop every sign-in and renewal. A search
+//! through all sessions therefore only reads, which nothing waits for, and the sessions that it
+//! finds end a batch at a time, with a pause in which others write.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+
+use gatepost_session::NumericDate;
+use redb::{
+    Database, ReadableDatabase as _, ReadableMultimapTable as _, ReadableTable as _,
+    ReadableTableMetadata as _, WriteTransaction,
+};
+
+use super::BoxError;
+use super::row::Row;
+use super::sessions::Sessions;
+use super::tables::{self, OWNERS, REVOKED, SESSIONS, USED};
+use crate::end::revocations_at;
+use crate::sealed;
+use crate::{EndOutcome, EndRequest, SessionSelector};
+
+/// How many sessions one transaction ends.
+const BATCH: usize = 100;
+
+/// The pause between two batches. The database gives its lock to any waiter, and without a pause
+/// the next batch often takes it before a sign-in that has waited.
+const PAUSE: Duration = Duration::from_millis(1);
+
+impl Sessions {
+    /// Ends the sessions to which a request applies: those of a user in one transaction, and all
+    /// sessions in batches.
+    pub(super) fn end(
+        &self,
+        database: &Database,
+        request: &EndRequest,
+    ) -> Result<EndOutcome, BoxError> {
+        match (&request.selector, sealed::index_key_of(&request.selector)) {
+            (SessionSelector::Id(id), _) => {
+                let write = database.begin_write()?;
+                self.end_in(write, request, vec![id.to_string()])
+            }
+            (_, Some(index_key)) => {
+                let write = database.begin_write()?;
+                let ids = write
+                    .open_multimap_table(OWNERS)?
+                    .get(index_key.as_str())?
+                    .map(|id| Ok(id?.value().to_owned()))
+                    .collect::<Result<_, BoxError>>()?;
+                self.end_in(write, request, ids)
+            }
+            (_, None) => self.end_all(database, request),
+        }
+    }
+
+    fn end_all(&self, database: &Database, request: &EndRequest) -> Result<EndOutcome, BoxError> {
+        let ids = database
+            .begin_read()?
+            .open_table(SESSIONS)?
+            .iter()?
+            .map(|entry| Ok(entry?.0.value().to_owned()))
+            .collect::<Result<Vec<String>, BoxError>>()?;
+        // Also without any session, one transaction adds the revocation of everything.
+        let first = ids.chunks(BATCH).next().unwrap_or_default();
+        let others = ids.chunks(BATCH).skip(1);
+        let (mut ended, mut revocations) = (Vec::new(), BTreeSet::new());
+        for batch in std::iter::once(first).chain(others) {
+            let outcome = self.end_in(database.begin_write()?, request, batch.to_vec())?;
+            ended.extend(outcome.ended);
+            revocations.extend(outcome.revocations);
+            thread::sleep(PAUSE);
+        }
+        Ok(EndOutcome {
+            ended,
+            revocations: revocations.into_iter().collect(),
+        })
+    }
+
+    /// Ends those of the selected sessions to which a request applies, and commits.
+    fn end_in(
+        &self,
+        write: WriteTransaction,
+        request: &EndRequest,
+        selected: Vec<String>,
+    ) -> Result<EndOutcome, BoxError> {
+        let ids = self.applicable(&write, request, selected)?;
+        let outcome = tables::end(&write, &ids, |ended| request.revocations(ended))?;
+        self.commit(write, &ids)?;
+        Ok(outcome)
+    }
+
+    /// Removes everything that is over at `now`, and returns how many sessions remain.
+    pub(super) fn sweep(
+        &self,
+        database: &Database,
+        now: NumericDate,
+        idle: u64,
+    ) -> Result<u64, BoxError> {
+        let is_over =
+            |row: &[u8]| Row::parse(row).is_none_or(|row| row.times.ends_if_idle(idle) <= now);
+        let read = database.begin_read()?;
+        let mut over = Vec::new();
+        for entry in read.open_table(SESSIONS)?.iter()? {
+            let (id, row) = entry?;
+            if is_over(row.value()) {
+                over.push(id.value().to_owned());
+            }
+        }
+        drop(read);
+        for batch in over.chunks(BATCH) {
+            let write = database.begin_write()?;
+            let ids = filter(&write, batch, is_over)?;
+            tables::end(&write, &ids, |ended| revocations_at(ended, now))?;
+            self.commit(write, &ids)?;
+            thread::sleep(PAUSE);
+        }
+        remove_expired(database, now)?;
+        Ok(database.begin_read()?.open_table(SESSIONS)?.len()?)
+    }
+
+    /// Ends the sessions of a full store that were unused for longest: a tenth, so that the store
+    /// is not searched at every sign-in.
+    pub(super) fn make_room(&self, database: &Database, now: NumericDate) -> Result<(), BoxError> {
+        if !self.is_full(database)? {
+            return Ok(());
+        }
+        // One sign-in makes room, and others that find the store full wait for it.
+        let _making_room = self
+            .making_room
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !self.is_full(database)? {
+            return Ok(());
+        }
+        crate::warn_full(self.capacity);
+        let read = database.begin_read()?;
+        let mut by_use = Vec::new();
+        for entry in read.open_table(SESSIONS)?.iter()? {
+            let (id, row) = entry?;
+            let last_seen = Row::parse(row.value()).map(|row| row.times.last_seen);
+            by_use.push((last_seen, id.value().to_owned()));
+        }
+        drop(read);
+        by_use.sort_unstable();
+        by_use.truncate(usize::try_from((self.capacity / 10).max(1))?);
+        let ids: Vec<String> = by_use.into_iter().map(|(_, id)| id).collect();
+        for batch in ids.chunks(BATCH) {
+            let write = database.begin_write()?;
+            tables::end(&write, batch, |ended| revocations_at(ended, now))?;
+            self.commit(write, batch)?;
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, database: &Database) -> Result<bool, BoxError> {
+        let sessions = database.begin_read()?.open_table(SESSIONS)?;
+        Ok(sessions.len()? >= self.capacity)
+    }
+
+    /// Returns those of the selected sessions to which a request applies.
+    fn applicable(
+        &self,
+        write: &WriteTransaction,
+        request: &EndRequest,
+        selected: Vec<String>,
+    ) -> Result<Vec<String>, BoxError> {
+        if request.applies_to_all() {
+            return Ok(selected);
+        }
+        let sessions = write.open_table(SESSIONS)?;
+        let mut applicable = Vec::with_capacity(selected.len());
+        for id in selected {
+            let record = sessions
+                .get(id.as_str())?
+                .and_then(|row| self.open(&id, row.value()));
+            // A session that cannot be unsealed is of no use to its user, so it ends as well.
+            if record.is_none_or(|record| request.applies_to(&record)) {
+                applicable.push(id);
+            }
+        }
+        Ok(applicable)
+    }
+}
+
+/// Returns those of these sessions whose row still satisfies a condition: some may have been used
+/// since they were found.
+fn filter(
+    write: &WriteTransaction,
+    ids: &[String],
+    condition: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<String>, BoxError> {
+    let sessions = write.open_table(SESSIONS)?;
+    let mut filtered = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row = sessions.get(id.as_str())?;
+        if row.is_some_and(|row| condition(row.value())) {
+            filtered.push(id.clone());
+        }
+    }
+    Ok(filtered)
+}
+
+/// Removes revocations and single-use values that have expired at `now`.
+fn remove_expired(database: &Database, now: NumericDate) -> Result<(), BoxError> {
+    for table in [REVOKED, USED] {
+        let has_expired = {
+            let entries = database.begin_read()?.open_table(table)?;
+            entries
+                .iter()?
+                .any(|entry| entry.is_ok_and(|(_, at)| at.value() <= now.as_seconds()))
+        };
+        if has_expired {
+            let write = database.begin_write()?;
+            write
+                .open_table(table)?
+                .retain(|_, expires| now.as_seconds() < expires)?;
+            write.commit()?;
+        }
+    }
+    Ok(())
+}
