@@ -1,6 +1,5 @@
-//! From the keys of the file and the environment to a [`Config`].
+//! Reading the keys of the file and the environment into a [`Config`].
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -11,17 +10,19 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use super::{Config, Extent, Listen};
+use super::settings::{Config, Listen};
 use crate::application::ApplicationSettings;
 use crate::certificate::Certificate;
 use crate::rate_limit::RateLimit;
 use crate::telemetry::logging::{Log, LogFormat};
 use crate::trusted_proxies::TrustedProxies;
+use files::Files;
 use gatepost_oidc::ProviderSettings;
 use providers::KnownProviders;
 
 mod application;
 mod clashes;
+mod files;
 mod pages;
 mod provider;
 mod providers;
@@ -29,11 +30,21 @@ mod session;
 mod store;
 mod traces;
 mod traefik;
+mod urls;
 
-/// Reads every key and reports what is wrong; `None` when something needed is missing or wrong.
+/// Which keys a text has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All keys.
+    Everything,
+    /// None of providers and applications.
+    WithoutApplications,
+}
+
+/// Reads every key and reports all problems; `None` where a needed value is missing or invalid.
 pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Option<Config> {
     let mut fields = Fields::of(value, "", problems)?;
-    let files = RefCell::new(Vec::new());
+    let files = Files::default();
     let listen = listen(&mut fields);
     let tls = fields.section("tls").and_then(|tls| identity(tls, &files));
     let log = log(&mut fields);
@@ -101,7 +112,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         unserved: Vec::new(),
         traefik,
         brand,
-        files: files.into_inner(),
+        files: files.into_paths(),
         providers,
     })
 }
@@ -142,11 +153,11 @@ fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
 
 /// The certificate of the https listener. It is opened here, so that a certificate that does not
 /// fit its key is a wrong configuration and not a listener that fails.
-fn identity(mut section: Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Certificate> {
+fn identity(mut section: Fields<'_>, files: &Files) -> Option<Certificate> {
     let certificate = section.required_text("certificate", "a file with the chain in PEM");
     let key = section.required_text("key", "a file with the certificate's key in PEM");
-    let chain = certificate.and_then(|path| read_file(&section, "certificate", &path, files));
-    let key = key.and_then(|path| read_file(&section, "key", &path, files));
+    let chain = certificate.and_then(|path| files.read(&section, "certificate", &path));
+    let key = key.and_then(|path| files.read(&section, "key", &path));
     let identity = chain.zip(key).and_then(|(chain, key)| {
         let identity = Certificate::from_pem(chain.as_bytes(), key.as_bytes());
         identity
@@ -177,7 +188,7 @@ fn log(fields: &mut Fields<'_>) -> Log {
     log
 }
 
-fn keys(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<KeyRing> {
+fn keys(fields: &mut Fields<'_>, files: &Files) -> Option<KeyRing> {
     let entries = fields.list("keys");
     let file = fields.text("keysFile");
     match (entries, file) {
@@ -192,7 +203,7 @@ fn keys(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<KeyRin
                 .ok()
         }
         (None, Some(path)) => {
-            let text = read_file(fields, "keysFile", &path, files)?;
+            let text = files.read(fields, "keysFile", &path)?;
             KeyRing::parse(&text)
                 .map_err(|error| fields.problem("keysFile", format!("{path}: {error}")))
                 .ok()
@@ -203,23 +214,6 @@ fn keys(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<KeyRin
                 "missing: entries `kid:base64` of at least 32 bytes, or `keysFile`; `gatepost \
                  keygen` makes one",
             );
-            None
-        }
-    }
-}
-
-/// Reads a file that a key names, and remembers it.
-fn read_file(
-    fields: &Fields<'_>,
-    key: &str,
-    path: &str,
-    files: &RefCell<Vec<PathBuf>>,
-) -> Option<Zeroizing<String>> {
-    files.borrow_mut().push(PathBuf::from(path));
-    match std::fs::read_to_string(path) {
-        Ok(text) => Some(Zeroizing::new(text)),
-        Err(error) => {
-            fields.problem(key, format!("cannot read {path}: {error}"));
             None
         }
     }

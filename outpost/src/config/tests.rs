@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 use super::reference;
 use super::*;
 use crate::origin::Mode;
+use crate::session_times::SessionTimes;
+use gatepost_oidc::ProviderSettings;
 
 mod environment;
 

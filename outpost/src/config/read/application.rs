@@ -6,10 +6,9 @@ use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
 
 use super::providers::{self, KnownProviders};
-use super::traefik::upstream_url;
+use super::urls::http_url;
 use crate::application::{ApplicationSettings, Capabilities, MachineClientSettings, Route};
-use crate::origin::Mode;
-use crate::origin::{CookieDomain, ExternalUrl, HostPort};
+use crate::origin::{CookieDomain, ExternalUrl, HostPort, Mode};
 use gatepost_oidc::{AccessTokenSettings, Grant, TokenRequest};
 
 pub(super) fn application(
@@ -159,7 +158,7 @@ fn routes(
     external: Option<&ExternalUrl>,
 ) -> Vec<Route> {
     const ACCEPTED: &str = "expected an http or https URL, like `http://wiki:8080`";
-    let upstream = fields.parsed("upstream", |text| upstream_url(text).ok_or(ACCEPTED));
+    let upstream = fields.parsed("upstream", |text| http_url(text).ok_or(ACCEPTED));
     let mut routes: Vec<Route> = upstream
         .zip(external)
         .map(|(upstream, external)| Route {
@@ -170,7 +169,7 @@ fn routes(
         .collect();
     for (host, text) in fields.texts("upstreams") {
         let valid = HostPort::parse(&host).is_some_and(|authority| authority.port().is_none());
-        match (upstream_url(&text), cookie_domain) {
+        match (http_url(&text), cookie_domain) {
             (_, None) => fields.problem("upstreams", "is for `mode: domain`: write `upstream`"),
             (_, Some(domain)) if !valid || !domain.contains(&host) => {
                 fields.problem(

@@ -91,7 +91,9 @@ applications:
         );
         match Config::parse(&yaml, []) {
             Ok(_) => Vec::new(),
-            Err(ConfigError::Wrong(findings)) => findings.iter().map(ToString::to_string).collect(),
+            Err(ConfigError::Invalid(findings)) => {
+                findings.iter().map(ToString::to_string).collect()
+            }
             Err(error) => panic!("{error}"),
         }
     }

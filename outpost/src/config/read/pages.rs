@@ -1,16 +1,16 @@
 //! The keys of the pages.
 
-use std::cell::RefCell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gatepost_policy::config::Fields;
 
+use super::files::Files;
 use crate::pages::{Brand, Colour, Logo, MAX_LOGO_BYTES, Pages};
 
-pub(super) fn pages(mut fields: Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Brand {
+pub(super) fn pages(mut fields: Fields<'_>, files: &Files) -> Brand {
     let logo = fields.text("logoFile").and_then(|path| {
-        files.borrow_mut().push(PathBuf::from(&path));
+        files.watch(path.as_ref());
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -48,15 +48,10 @@ pub(super) fn pages(mut fields: Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Br
 }
 
 /// Reads those files of a folder that stand in the place of our own.
-fn own_templates(
-    brand: &mut Brand,
-    fields: &Fields<'_>,
-    folder: &Path,
-    files: &RefCell<Vec<PathBuf>>,
-) {
+fn own_templates(brand: &mut Brand, fields: &Fields<'_>, folder: &Path, files: &Files) {
     for name in Pages::file_names() {
         let path = folder.join(name);
-        files.borrow_mut().push(path.clone());
+        files.watch(&path);
         match fs::read_to_string(&path) {
             Ok(text) => {
                 brand.templates.insert(name.to_owned(), text);

@@ -1,7 +1,5 @@
 //! The keys of a provider.
 
-use std::cell::RefCell;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use gatepost_oidc::{
@@ -12,10 +10,8 @@ use gatepost_policy::config::Fields;
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 use url::Url;
 
-use super::read_file;
-
-/// The files that were read.
-type Files = RefCell<Vec<PathBuf>>;
+use super::files::Files;
+use super::urls::http_url;
 
 pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<ProviderSettings> {
     let name = fields.required_text("name", "what applications call this provider");
@@ -93,9 +89,7 @@ fn issuer_url(text: &str) -> Result<IssuerUrl, &'static str> {
 
 fn web_url(text: &str) -> Result<Url, &'static str> {
     const ACCEPTED: &str = "expected an http or https URL";
-    let url = Url::parse(text).map_err(|_| ACCEPTED)?;
-    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
-    if is_web { Ok(url) } else { Err(ACCEPTED) }
+    http_url(text).ok_or(ACCEPTED)
 }
 
 /// Reads `tenants`: ids, each of which takes a place in an issuer's path.
@@ -163,7 +157,8 @@ fn client_secret(fields: &mut Fields<'_>, files: &Files) -> Option<ClientSecret>
             return None;
         }
         (Some(secret), None) => secret,
-        (None, Some(path)) => read_file(fields, "clientSecretFile", &path, files)?
+        (None, Some(path)) => files
+            .read(fields, "clientSecretFile", &path)?
             .trim_end()
             .to_owned(),
         (None, None) => return None,
@@ -182,7 +177,7 @@ fn client_key(fields: &mut Fields<'_>, files: &Files) -> Option<Arc<ClientKey>> 
         }
         return None;
     };
-    let pem = read_file(fields, "clientKeyFile", &path, files)?;
+    let pem = files.read(fields, "clientKeyFile", &path)?;
     match ClientKey::parse(pem.as_bytes(), id) {
         Ok(key) => Some(Arc::new(key)),
         Err(error) => {
@@ -275,7 +270,7 @@ fn claims(fields: &mut Fields<'_>) -> ClaimSettings {
 fn authorities(fields: &mut Fields<'_>, files: &Files) -> Vec<u8> {
     let authorities = fields
         .text("caFile")
-        .and_then(|path| read_file(fields, "caFile", &path, files))
+        .and_then(|path| files.read(fields, "caFile", &path))
         .map(|pem| pem.as_bytes().to_vec())
         .unwrap_or_default();
     if !authorities.is_empty() && reqwest::Certificate::from_pem_bundle(&authorities).is_err() {

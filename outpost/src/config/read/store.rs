@@ -1,11 +1,10 @@
 //! The keys of the session store.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use gatepost_policy::config::Fields;
 
-use super::read_file;
+use super::files::Files;
 use gatepost_store::{InvalidRedisTls, RedisTls, RedisUrl, StoreSettings};
 
 /// The file of the embedded store where nothing else is said.
@@ -25,7 +24,7 @@ enum Kind {
     Redis,
 }
 
-pub(super) fn store(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> StoreSettings {
+pub(super) fn store(fields: &mut Fields<'_>, files: &Files) -> StoreSettings {
     // Some 2 KiB each: bounded by memory or disk, and not by what clients do.
     let mut max_sessions = 100_000;
     let default_path = || Path::new(FOLDER).join(FILE);
@@ -97,7 +96,7 @@ fn bytes(megabytes: u64) -> usize {
 }
 
 /// The address of Redis, which may hold a password; `Some(Err(()))` after a problem was reported.
-fn url(section: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Result<RedisUrl, ()>> {
+fn url(section: &mut Fields<'_>, files: &Files) -> Option<Result<RedisUrl, ()>> {
     let (key, text) = match (section.text("url"), section.text("urlFile")) {
         (Some(_), Some(_)) => {
             section.problem("urlFile", "stands beside `url`: write one of them");
@@ -105,7 +104,7 @@ fn url(section: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Result
         }
         (Some(url), None) => ("url", Some(url)),
         (None, Some(path)) => {
-            let text = read_file(section, "urlFile", &path, files);
+            let text = files.read(section, "urlFile", &path);
             ("urlFile", text.map(|text| text.trim().to_owned()))
         }
         (None, None) => return None,
@@ -118,13 +117,13 @@ fn url(section: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Result
 
 /// The certificates for a Redis that is reached over TLS. After a problem was reported, those that
 /// can be had.
-fn tls(section: &mut Fields<'_>, over_tls: bool, files: &RefCell<Vec<PathBuf>>) -> RedisTls {
+fn tls(section: &mut Fields<'_>, over_tls: bool, files: &Files) -> RedisTls {
     let mut read = |key| {
         let path = section.text(key)?;
         if !over_tls {
             section.problem(key, "is for a `url` with TLS, like `rediss://redis:6379`");
         }
-        read_file(section, key, &path, files)
+        files.read(section, key, &path)
     };
     let authorities = read("caFile");
     let certificate = read("clientCertificateFile");

@@ -1,23 +1,18 @@
 //! The keys of where traces go.
 
-use std::cell::RefCell;
-use std::path::PathBuf;
-
 use gatepost_policy::config::Fields;
 use http::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
-use super::read_file;
+use super::files::Files;
+use super::urls::http_url;
 use crate::telemetry::traces::{self, TracesSettings};
 
 /// Where a collector takes traces (OTLP 1.9 §OTLP/HTTP Request).
 const PATH: &str = "/v1/traces";
 
-pub(super) fn traces(
-    mut fields: Fields<'_>,
-    files: &RefCell<Vec<PathBuf>>,
-) -> Option<TracesSettings> {
+pub(super) fn traces(mut fields: Fields<'_>, files: &Files) -> Option<TracesSettings> {
     let endpoint = fields.required_text("endpoint", "the collector, like `http://collector:4318`");
     let endpoint = endpoint.and_then(|text| {
         let url = endpoint_of(&text);
@@ -29,7 +24,7 @@ pub(super) fn traces(
     let headers = headers(&mut fields, files);
     let authorities = fields
         .text("caFile")
-        .and_then(|path| read_file(&fields, "caFile", &path, files))
+        .and_then(|path| files.read(&fields, "caFile", &path))
         .map(|text| text.as_bytes().to_vec())
         .unwrap_or_default();
     let sample_ratio = fields.parsed("sampleRatio", |text| {
@@ -51,9 +46,7 @@ pub(super) fn traces(
 
 /// The collector's URL for traces: as it stands where it names them, else below it.
 fn endpoint_of(text: &str) -> Option<Url> {
-    let mut url = Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())?;
+    let mut url = http_url(text)?;
     let path = url.path().trim_end_matches('/');
     if !path.ends_with(PATH) {
         let path = format!("{path}{PATH}");
@@ -63,7 +56,7 @@ fn endpoint_of(text: &str) -> Option<Url> {
 }
 
 /// What is sent along; `None` after a problem was reported.
-fn headers(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<HeaderMap> {
+fn headers(fields: &mut Fields<'_>, files: &Files) -> Option<HeaderMap> {
     let written = fields.value("headers");
     let file = fields.text("headersFile");
     let (key, headers) = match (written, file) {
@@ -83,7 +76,7 @@ fn headers(fields: &mut Fields<'_>, files: &RefCell<Vec<PathBuf>>) -> Option<Hea
             return None;
         }
         (None, Some(path)) => {
-            let text = read_file(fields, "headersFile", &path, files)?;
+            let text = files.read(fields, "headersFile", &path)?;
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
             let pairs = lines.map(|line| line.split_once('=').unwrap_or((line, "\0")));
             ("headersFile", traces::headers(pairs))

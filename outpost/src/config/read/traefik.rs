@@ -1,14 +1,14 @@
 //! The keys of what Traefik is served.
 
 use gatepost_policy::config::Fields;
-use url::Url;
 
+use super::urls::http_url;
 use crate::export::{PluginKeys, PluginSettings, TraefikSettings};
 
 pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
     let outpost_url = fields.required_text("outpostUrl", "the outpost, as Traefik reaches it");
     let outpost_url = outpost_url.and_then(|text| {
-        let url = upstream_url(&text);
+        let url = http_url(&text);
         if url.is_none() {
             fields.problem("outpostUrl", "expected a URL like `http://outpost:9000`");
         }
@@ -49,11 +49,4 @@ pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
         tls,
         cert_resolver,
     })
-}
-
-/// A URL under which Traefik reaches something.
-pub(super) fn upstream_url(text: &str) -> Option<Url> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }

@@ -1,6 +1,6 @@
 //! The table of keys.
 
-use super::{Key, Kind, key};
+use super::key::{Key, Kind, key};
 
 mod providers;
 

@@ -1,6 +1,6 @@
 //! The keys of providers.
 
-use crate::config::reference::{Key, Kind, key};
+use crate::config::reference::key::{Key, Kind, key};
 
 /// The keys of a provider.
 pub(super) const PROVIDERS: &[Key] = &[

@@ -1,4 +1,4 @@
-//! Where in the file each key stands, so that a problem can be found in an editor.
+//! The line of each key in the file, so that a problem can be found in an editor.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,20 +8,20 @@ use serde_saphyr::Spanned;
 
 /// The line of each key of a file.
 #[derive(Debug, Default)]
-pub(super) struct Places(BTreeMap<String, u64>);
+pub(super) struct Locations(BTreeMap<String, u64>);
 
-impl Places {
-    /// The places of all keys of a text. A text that cannot be read has none: whoever reads it for
-    /// its values says why.
+impl Locations {
+    /// Returns the lines of all keys of a text. Invalid YAML has none: reading its values reports the
+    /// error.
     pub(super) fn of(text: &str) -> Self {
-        let mut places = Self::default();
+        let mut locations = Self::default();
         if let Ok(Some(tree)) = serde_saphyr::from_str::<Option<Tree>>(text) {
-            places.enter(&tree, "");
+            locations.enter(&tree, "");
         }
-        places
+        locations
     }
 
-    /// The line of the key at `path`, or of the nearest section that it would stand in.
+    /// Returns the line of the key at `path`, or else of the nearest section around it.
     pub(super) fn line_of(&self, path: &str) -> Option<u64> {
         let path = path.to_ascii_lowercase();
         let mut rest = path.as_str();
@@ -66,7 +66,7 @@ impl Places {
     }
 }
 
-/// The shape of a text: its values do not matter here.
+/// The structure of a text, without its values.
 enum Tree {
     Leaf,
     List(Vec<Spanned<Tree>>),
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_has_the_line_of_its_key_or_of_what_lacks_it() {
+    fn a_missing_key_has_the_line_of_its_section() {
         let text = "\
 # a comment
 listen: { http: x, Metrics: y }
@@ -159,7 +159,7 @@ applications:
         - admins
 nothing:
 ";
-        let places = Places::of(text);
+        let locations = Locations::of(text);
         for (path, line) in [
             ("listen", Some(2)),
             ("listen.metrics", Some(2)),
@@ -173,9 +173,9 @@ nothing:
             ("keys", None),
             ("GATEPOST_COLOUR", None),
         ] {
-            assert_eq!(places.line_of(path), line, "{path}");
+            assert_eq!(locations.line_of(path), line, "{path}");
         }
-        assert_eq!(Places::of("keys: [").line_of("keys"), None);
-        assert_eq!(Places::of("").line_of("keys"), None);
+        assert_eq!(Locations::of("keys: [").line_of("keys"), None);
+        assert_eq!(Locations::of("").line_of("keys"), None);
     }
 }

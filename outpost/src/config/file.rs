@@ -1,0 +1,133 @@
+//! Reading a configuration from a file and the environment.
+
+use std::path::Path;
+
+use gatepost_policy::config::Problems;
+use serde_json::{Map, Value};
+
+use super::environment;
+use super::error::{ConfigError, Finding};
+use super::locations::Locations;
+use super::read::{self, Extent};
+use super::settings::Config;
+
+impl Config {
+    /// Reads the file at `path`, if any; `variables` of the environment override it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every problem.
+    pub fn load(
+        path: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Self::parse("", variables);
+        };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let mut config = Self::parse(&text, variables).map_err(|error| match error {
+            ConfigError::Syntax { message, .. } => ConfigError::Syntax {
+                path: Some(path.to_path_buf()),
+                message,
+            },
+            ConfigError::Invalid(findings) => ConfigError::Invalid(located(findings, path, &text)),
+            error @ ConfigError::Unreadable { .. } => error,
+        })?;
+        config.files.push(path.to_path_buf());
+        Ok(config)
+    }
+
+    /// Reads YAML; `variables` of the environment override it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every problem.
+    pub fn parse(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::parse_extent(text, variables, Extent::Everything)
+    }
+
+    /// Reads YAML without providers and applications, which come from another source.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every problem.
+    pub fn parse_without_applications(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::parse_extent(text, variables, Extent::WithoutApplications)
+    }
+
+    fn parse_extent(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        extent: Extent,
+    ) -> Result<Self, ConfigError> {
+        let mut value = parse_yaml(text)?;
+        let problems = Problems::new();
+        environment::overlay(&mut value, variables, &problems);
+        let config = read::config(&value, extent, &problems);
+        let mut problems = problems.into_vec();
+        // Two readers of one key report one problem.
+        problems.dedup();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Invalid(
+                problems
+                    .into_iter()
+                    .map(|problem| Finding {
+                        problem,
+                        location: None,
+                    })
+                    .collect(),
+            )),
+        }
+    }
+}
+
+/// Returns the findings with their lines in the file, in the order of the lines.
+fn located(findings: Vec<Finding>, path: &Path, text: &str) -> Vec<Finding> {
+    let locations = Locations::of(text);
+    let mut findings: Vec<Finding> = findings
+        .into_iter()
+        .map(|Finding { problem, .. }| Finding {
+            location: locations
+                .line_of(&problem.path)
+                .map(|line| (path.to_path_buf(), line)),
+            problem,
+        })
+        .collect();
+    findings.sort_by_key(|finding| finding.location.as_ref().map(|(_, line)| *line));
+    findings
+}
+
+fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
+    let syntax = |message: String| ConfigError::Syntax {
+        path: None,
+        message,
+    };
+    // The parser's full report quotes the lines around the mistake, which may hold a secret.
+    let value: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
+        syntax(
+            error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or("unreadable")
+                .to_owned(),
+        )
+    })?;
+    match value {
+        Some(value @ Value::Object(_)) => Ok(value),
+        Some(_) => Err(syntax(
+            "expected keys at the top level, like `listen:`".to_owned(),
+        )),
+        None => Ok(Value::Object(Map::new())),
+    }
+}

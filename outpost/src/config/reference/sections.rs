@@ -1,0 +1,68 @@
+//! The sections of the reference.
+
+/// The sections, in the order of the reference, with what they are for.
+pub(super) const SECTIONS: &[(&str, &str)] = &[
+    ("listen", "Where the outpost listens."),
+    (
+        "tls",
+        "The certificate of `listen.https`. Without this section the listener makes one at start \
+         that no authority signs. Both files are read again when they change.",
+    ),
+    ("log", "How the outpost logs, to standard error."),
+    (
+        "tracing",
+        "Where the outpost delivers traces, by OTLP over HTTP (`http/protobuf`). Without this section \
+         it does not. `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` count \
+         as `endpoint`, and `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, \
+         `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_BSP_*` have their meaning.",
+    ),
+    (
+        "",
+        "At the top level: the secrets, and whose word is taken.",
+    ),
+    (
+        "rateLimit",
+        "How often one client may come to `start`, `callback` and `sign_out`, and to \
+         `backchannel_logout` until a token of it has held. Beyond that it gets 429 and \
+         `Retry-After`. A client is an IPv4 address or an IPv6 /64: the rightmost of \
+         `X-Forwarded-For` that is not one of `trustedProxies`, else the peer. A trusted proxy that \
+         names no client is not limited, and one that is not trusted is a single client. Questions \
+         to `auth/*` are never limited.",
+    ),
+    ("store", "Where sessions are kept."),
+    (
+        "session",
+        "How long sessions last. A number of seconds, or with `s`, `m`, `h`, `d`.",
+    ),
+    (
+        "traefik",
+        "What Traefik's HTTP provider is served at `http://METRICS/traefik`, for the applications \
+         that name an upstream.",
+    ),
+    (
+        "pages",
+        "What the pages look like: they are in the browser's language, as far as there is a file for \
+         it in `outpost/src/pages/languages/`.",
+    ),
+    ("providers[]", "The OpenID providers, at least one."),
+    ("applications[]", "The applications, at least one."),
+    (
+        "applications[].require",
+        "Who may pass: users that any of these lists names. Left out: every user who can sign in. The \
+         lists may stand here, or under `any` (one entry must fit) and `all` (every entry must).\n\n\
+         Where an application has several providers, the lists apply to users of any of \
+         them: a name, an address or a group that one provider gives somebody counts as if any other \
+         had given it. Let only such providers stand side by side as you would trust with every \
+         name that the rule has, or name groups that the others cannot give. `headers.set: \
+         {X-Auth-Issuer: iss}` tells the application whose word it is.",
+    ),
+    (
+        "applications[].headers",
+        "The headers that the application receives.",
+    ),
+    (
+        "applications[].machineTokens",
+        "How the provider is asked about the credentials that `machines` allows, and what they must \
+         be ([programs](machines.md)).",
+    ),
+];

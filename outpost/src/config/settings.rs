@@ -1,0 +1,68 @@
+//! The checked configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use gatepost_session::KeyRing;
+use gatepost_store::StoreSettings;
+
+use crate::application::{ApplicationSettings, Unserved};
+use crate::certificate::Certificate;
+use crate::export::TraefikSettings;
+use crate::pages::Brand;
+use crate::rate_limit::RateLimit;
+use crate::session_times::SessionTimes;
+use crate::telemetry::logging::Log;
+use crate::telemetry::traces::TracesSettings;
+use crate::trusted_proxies::TrustedProxies;
+use gatepost_oidc::ProviderSettings;
+
+/// A configuration in which every key has been checked.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the outpost listens.
+    pub listen: Listen,
+    /// The certificate of the https listener; without one it makes its own.
+    pub tls: Option<Certificate>,
+    /// How it logs.
+    pub log: Log,
+    /// Where it delivers traces, if anywhere.
+    pub traces: Option<TracesSettings>,
+    /// The secrets that sign and encrypt.
+    pub keys: KeyRing,
+    /// The file that they came from, if it was one.
+    pub keys_file: Option<PathBuf>,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How often one client may come; none means without limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Where sessions are kept.
+    pub store: StoreSettings,
+    /// How long sessions and their windows last.
+    pub session: SessionTimes,
+    /// Where plugins read which sessions were ended before their windows.
+    pub revoked_file: Option<PathBuf>,
+    /// The OpenID providers.
+    pub providers: Vec<ProviderSettings>,
+    /// The applications, each with providers of the list before.
+    pub applications: Vec<ApplicationSettings>,
+    /// What is configured besides and cannot be served, where the rest is served without it.
+    pub unserved: Vec<Unserved>,
+    /// What Traefik is served, if anything.
+    pub traefik: Option<TraefikSettings>,
+    /// What the operator makes of the pages.
+    pub brand: Brand,
+    /// Every file that was read for it, so that a change of one can be noticed.
+    pub files: Vec<PathBuf>,
+}
+
+/// The addresses the outpost listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Sign-in and forward auth.
+    pub http: SocketAddr,
+    /// The same over TLS, if at all.
+    pub https: Option<SocketAddr>,
+    /// Health and metrics. Never the public's.
+    pub metrics: SocketAddr,
+}
