@@ -7,6 +7,7 @@
 
 #![no_main]
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -15,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost::config::Config;
 use gatepost::provider_client::ProviderClient;
-use gatepost_oidc::{AccessTokenSettings, Provider, TokenRules, UnverifiedLogoutToken};
+use gatepost_oidc::{AccessTokenSettings, AuthorizationOptions, Provider, TokenRules, UnverifiedLogoutToken};
 use gatepost_base::{Identity, Secret};
 use gatepost_session::NumericDate;
 use libfuzzer_sys::fuzz_target;
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 
 const NONCE: &str = "n";
 
-/// A provider on loopback that answers what it is set to.
+/// A provider on loopback that answers as it is set to.
 struct World {
     runtime: tokio::runtime::Runtime,
     issuer: String,
@@ -52,7 +53,11 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         "
 keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
 store: {{kind: memory}}
-providers: [{{name: main, issuer: '{issuer}', clientId: gatepost, clientSecret: s}}]
+providers:
+  - {{name: main, issuer: '{issuer}', clientId: gatepost, clientSecret: s, nonce: ifPresent,
+     pushedAuthorization: true, trustedAudiences: [project], emailClaim: 'emails',
+     groupsClaim: [groups, realm_access.roles, 'https://example.com/groups'],
+     groupsSeparator: ','}}
 applications:
   - {{name: wiki, externalUrl: 'https://wiki.example.com', machines: bearer,
      machineTokens: {{introspect: 'true'}}}}
@@ -104,6 +109,7 @@ fn body(endpoint: &str, issuer: &str, made_up: &(String, Vec<u8>)) -> Value {
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "jwks_uri": format!("{issuer}/keys"),
             "introspection_endpoint": format!("{issuer}/introspection"),
+            "pushed_authorization_request_endpoint": format!("{issuer}/par"),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported":
@@ -129,6 +135,7 @@ fn body(endpoint: &str, issuer: &str, made_up: &(String, Vec<u8>)) -> Value {
             })
         }
         "userinfo" => json!({"sub": "alice", "groups": ["staff"]}),
+        "par" => json!({"request_uri": "urn:x:1", "expires_in": 60}),
         _ => json!({"active": true, "sub": "robot", "client_id": "gatepost"}),
     }
 }
@@ -238,6 +245,16 @@ fuzz_target!(|data: &[u8]| {
                     assert_eq!(refreshed.identity.subject, known.subject);
                 }
             }
+            "par" => {
+                let redirect = RedirectUrl::new("https://wiki.example.com/callback".into());
+                let options = AuthorizationOptions::default();
+                let request = provider.authorize(redirect.expect("a URL"), options).await;
+                if let Ok(request) = request {
+                    let names: Vec<_> = request.url.query_pairs().map(|(name, _)| name).collect();
+                    assert_eq!(names, ["client_id", "request_uri"]);
+                    assert_eq!(request.url.path(), "/authorize");
+                }
+            }
             "introspection" => {
                 let rules = TokenRules {
                     settings: tokens,
@@ -280,6 +297,9 @@ async fn finish(provider: &Provider) {
     if let Ok(signed_in) = finished {
         let identity = signed_in.identity;
         assert!(!identity.subject.is_empty());
+        let unique: BTreeSet<&String> = identity.groups.iter().collect();
+        assert_eq!(unique.len(), identity.groups.len());
+        assert!(!identity.groups.contains(&String::new()));
         assert_ne!(
             (identity.email.is_some(), identity.email_verified),
             (true, Some(false))

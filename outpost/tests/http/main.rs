@@ -32,6 +32,7 @@ mod renewal;
 mod resources;
 mod sign_in;
 mod sign_out;
+mod silent;
 mod traces;
 mod vendors;
 mod world;

@@ -1,0 +1,106 @@
+//! Renewal by the browser, for sessions without a refresh token, and what else an authorization
+//! request says.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use url::Url;
+
+use crate::world::World;
+
+const START: &str = "https://app.example.com/akprox/start";
+
+fn query(location: &str) -> HashMap<String, String> {
+    let url = Url::parse(location).expect("a URL");
+    url.query_pairs().into_owned().collect()
+}
+
+/// The outpost's answer to a refusal of this code, in the place of a code.
+fn refusal(location: &str, code: &str, issuer: &str) -> String {
+    let sent = query(location);
+    let mut back = Url::parse(&sent["redirect_uri"]).expect("a URL");
+    back.query_pairs_mut()
+        .append_pair("error", code)
+        .append_pair("state", &sent["state"])
+        .append_pair("iss", issuer);
+    back.into()
+}
+
+/// An outpost whose provider issues no refresh tokens.
+async fn world() -> World {
+    let world = World::new().await;
+    world.provider.script().token_response = Box::new(|response| {
+        let members = response.as_object_mut().expect("an object");
+        members.remove("refresh_token");
+    });
+    world
+}
+
+#[tokio::test]
+async fn a_silent_renewal_says_whose_session_it_is() {
+    let world = world().await;
+    let mut browser = world.browser();
+    let first = browser.load(START).await.expect(302);
+    assert!(!query(first.location()).contains_key("login_hint"));
+    browser.sign_in(START).await.expect(302);
+    world.wait(700);
+    let silent = browser.load(START).await.expect(302);
+    let sent = query(silent.location());
+    assert_eq!(sent["prompt"], "none");
+    assert_eq!(sent["login_hint"], "alice");
+    assert_eq!(sent["id_token_hint"].split('.').count(), 3);
+}
+
+#[tokio::test]
+async fn a_session_ends_only_where_the_provider_says_that_its_user_is_gone() {
+    for (code, sessions) in [
+        ("login_required", 0),
+        ("interaction_required", 1),
+        ("account_selection_required", 1),
+        ("consent_required", 1),
+    ] {
+        let world = world().await;
+        let mut browser = world.browser();
+        browser.sign_in(START).await.expect(302);
+        world.wait(700);
+        let silent = browser.load(START).await.expect(302);
+        let back = refusal(silent.location(), code, &world.provider.issuer);
+        // In each case the user sees the provider's page at once.
+        let reply = browser.load(&back).await.expect(302);
+        let location = reply.location();
+        assert!(
+            location.starts_with(&world.provider.issuer),
+            "{code}: {location}"
+        );
+        assert!(
+            !query(location).contains_key("prompt"),
+            "{code}: {location}"
+        );
+        let kept = world.outpost.store.list(10).await.expect("listed");
+        assert_eq!(kept.len(), sessions, "{code}");
+        // Who signs in there has one session, and not two.
+        let callback = world.provider.authorize(location);
+        let reply = browser.load(callback.as_str()).await.expect(302);
+        assert!(reply.sets_session(), "{code}");
+        let kept = world.outpost.store.list(10).await.expect("listed");
+        assert_eq!(kept.len(), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_sets_the_parameters_that_the_operator_lets_it() {
+    let provider = crate::provider::Provider::start().await;
+    let yaml = crate::world::configuration(&provider, crate::world::KEY_A, "").replace(
+        "{name: main,",
+        "{name: main, parametersFromLink: [login_hint], \
+         authorizationParameters: {acr_values: gold},",
+    );
+    let world = World::configured(provider, &yaml);
+    world.find_provider().await;
+    let link = format!("{START}?rd=/x&login_hint=alice%40example.com&acr_values=low&nonce=n");
+    let reply = world.browser().load(&link).await.expect(302);
+    let sent = query(reply.location());
+    assert_eq!(sent["login_hint"], "alice@example.com");
+    assert_eq!(sent["acr_values"], "gold");
+    assert_ne!(json!(sent["nonce"]), json!("n"));
+}
