@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod demo;
 mod dist;
+mod docs;
 mod fuzz;
 mod js;
 mod setup;
@@ -41,6 +42,8 @@ enum Chore {
     Plugin(build::PluginArguments),
     /// Build and test the session in JavaScript: session/js/dist/
     Js(js::Arguments),
+    /// Check the documentation's links and make a book of it: target/book/
+    Docs,
     /// Build what a release publishes: target/dist/
     Dist(dist::Arguments),
     /// Install what demo and tests need and this machine lacks
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Plugin(arguments) => build::plugin(&arguments).map(|_| ExitCode::SUCCESS),
         Chore::Js(arguments) => js::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Chore::Docs => docs::book().map(|()| ExitCode::SUCCESS),
         Chore::Dist(arguments) => dist::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Setup(arguments) => setup::run(&arguments).map(|()| ExitCode::SUCCESS),
     };

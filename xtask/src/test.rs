@@ -33,7 +33,7 @@ enum Only {
     Format,
     /// Clippy, warnings as errors, for this machine and for the plugin's target
     Lints,
-    /// rustdoc, broken links as errors
+    /// rustdoc and the links of every page, broken ones as errors
     Docs,
     /// Unit, property and documentation tests
     Unit,

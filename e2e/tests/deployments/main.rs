@@ -1,6 +1,6 @@
 //! Every way to deploy Gatepost, on the real proxies, configured by the files that the docs show.
 //!
-//! Each row of `docs/integrations/` has a module here. What every deployment must do is said once,
+//! Each row of `docs/proxies/` has a module here. What every deployment must do is said once,
 //! in [`checks`]; a module adds what is particular to its proxy.
 
 mod caddy;

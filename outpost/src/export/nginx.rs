@@ -1,4 +1,4 @@
-//! Server blocks for nginx: the configuration that `docs/integrations` explains, for each host.
+//! Server blocks for nginx: the configuration that `docs/proxies` explains, for each host.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};

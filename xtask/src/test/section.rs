@@ -9,7 +9,7 @@ use gatepost_e2e::tools::{Packaged, Source, TARGET, Tool as _, WasmToolchain, ca
 
 use super::counts::Counts;
 use super::output::Output;
-use crate::{js, setup};
+use crate::{docs, js, setup};
 
 /// The suites of end-to-end tests: test programs of [`HARNESS`].
 pub(crate) const E2E_SUITES: &[&str] = &[
@@ -129,16 +129,7 @@ impl Section {
         match self {
             Self::Format => check(&mut cargo(&["fmt", "--all", "--check"]), output),
             Self::Lints => lints(output),
-            Self::Docs => check(
-                // Private items too: their links are for contributors.
-                cargo(&["doc", "--locked", "--workspace", "--no-deps"])
-                    .arg("--document-private-items")
-                    .env(
-                        "RUSTDOCFLAGS",
-                        "-D warnings -A rustdoc::private-intra-doc-links",
-                    ),
-                output,
-            ),
+            Self::Docs => documentation(output),
             Self::Unit => {
                 let mut counts = tests(rust_tests().args(filter), output)?;
                 counts += tests(harness_tests().args(filter), output)?;
@@ -208,6 +199,30 @@ fn lints(output: &mut Output) -> Result<Counts> {
     } else {
         output.line(&format!("no clippy for {TARGET} on this machine: left out"));
     }
+    Ok(counts)
+}
+
+/// Checks the links of the pages, and those of the code's documentation.
+fn documentation(output: &mut Output) -> Result<Counts> {
+    let problems = docs::problems()?;
+    for problem in &problems {
+        output.line(problem);
+    }
+    let mut counts = if problems.is_empty() {
+        Counts::success()
+    } else {
+        Counts::failure()
+    };
+    counts += check(
+        // Private items too: their links are for contributors.
+        cargo(&["doc", "--locked", "--workspace", "--no-deps"])
+            .arg("--document-private-items")
+            .env(
+                "RUSTDOCFLAGS",
+                "-D warnings -A rustdoc::private-intra-doc-links",
+            ),
+        output,
+    )?;
     Ok(counts)
 }
 

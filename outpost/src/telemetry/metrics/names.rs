@@ -109,7 +109,7 @@ mod tests {
             let unknown: Vec<_> = named(text).difference(&known).copied().collect();
             assert!(unknown.is_empty(), "{file}: {unknown:?}");
         }
-        let docs = named(include_str!("../../../../docs/operations.md"));
-        assert_eq!(docs, known, "docs/operations.md lists each of them");
+        let docs = named(include_str!("../../../../docs/monitoring.md"));
+        assert_eq!(docs, known, "docs/monitoring.md lists each of them");
     }
 }
