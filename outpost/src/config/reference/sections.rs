@@ -63,6 +63,6 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     (
         "applications[].machineTokens",
         "How the provider is asked about the credentials that `machines` allows, and what they must \
-         be ([programs](machines.md)).",
+         be ([programs](machine-clients.md)).",
     ),
 ];
