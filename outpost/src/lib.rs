@@ -14,7 +14,6 @@
 
 pub mod admin;
 pub mod application;
-pub mod authentik;
 pub mod certificate;
 pub mod cli;
 pub mod compat;
@@ -30,10 +29,10 @@ pub mod outpost;
 pub mod pages;
 pub mod provider_client;
 pub mod rate_limit;
-pub mod reload;
 pub mod server;
 pub mod session_times;
 pub mod sessions;
+pub mod sources;
 mod store_observer;
 pub mod telemetry;
 pub mod trusted_proxies;

@@ -10,12 +10,13 @@ use axum_server::tls_rustls::RustlsConfig;
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 
-use crate::authentik::Follower;
 use crate::certificate::{Certificate, CertificateError};
 use crate::config::Config;
 use crate::outpost::{DeployError, Outpost};
+use crate::sources::authentik::Follower;
+use crate::sources::files;
 use crate::telemetry::metrics::{InstallError, Metrics};
-use crate::{admin, reload, web};
+use crate::{admin, web};
 use gatepost_base::Clock;
 
 /// How long a client may take to send a request's headers.
@@ -88,7 +89,7 @@ pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
     outpost.start();
     let certificate = secure.as_ref().map(|(_, certificate)| certificate.clone());
     match source {
-        Source::Files(config_file) => reload::watch(&outpost, &config, config_file, certificate),
+        Source::Files(config_file) => files::watch(&outpost, &config, config_file, certificate),
         Source::Authentik(follower) => follower.start(&outpost),
     }
     tokio::spawn(keep_tidy(metrics.clone()));

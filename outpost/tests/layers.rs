@@ -15,14 +15,11 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// The layers, the lowest first: each imports the ones before it. Modules of one layer do not
 /// import each other.
 const LAYERS: &[&[&str]] = &[
-    &["authority", "origin", "session_times", "compat"],
+    &["origin", "session_times", "compat"],
     &[
         "http_client",
-        "limits",
         "rate_limit",
-        "trust",
         "trusted_proxies",
-        "tls",
         "certificate",
     ],
     &["telemetry"],
@@ -36,7 +33,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["outpost", "runtime"],
     &["web", "admin"],
-    &["reload", "authentik", "sources"],
+    &["sources"],
     &["server"],
     &["cli"],
 ];

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{ConfigFile, complain, say};
+use super::config_file::ConfigFile;
+use super::output::{complain, say};
 use gatepost_policy::VERDICT_HEADER;
 
 use crate::application::Application;

@@ -3,7 +3,8 @@
 use clap::ValueEnum;
 use url::Url;
 
-use super::{ConfigFile, complain, say};
+use super::config_file::ConfigFile;
+use super::output::{complain, say};
 use crate::config::Config;
 use crate::export::{
     PluginKeys, PluginSettings, TraefikSettings, compose, kubernetes, nginx, traefik,

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{ConfigFile, complain, said};
+use super::config_file::ConfigFile;
+use super::output::{complain, said};
 
 pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
     let config = match file.authentik()? {

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, MAX_TOKEN_BYTES, Verifier};
 use serde_json::Value;
 
-use super::{ConfigFile, complain, say};
+use super::config_file::ConfigFile;
+use super::output::{complain, say};
 use gatepost_base::Clock;
 
 pub(super) fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {

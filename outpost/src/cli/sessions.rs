@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::DateTime;
 use gatepost_session::{NumericDate, Purpose};
 
+use super::config_file::ConfigFile;
 use super::healthcheck::reachable;
-use super::{ConfigFile, complain, say};
+use super::output::{complain, say};
 use crate::admin::{self, AdminRequest, AdminResponse};
 use crate::config::Config;
 use gatepost_base::Clock;

@@ -23,6 +23,12 @@ const STANDARD: [(&str, &str); 2] = [
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "tracing.endpoint"),
 ];
 
+/// Returns the variables of the process's environment that are text.
+pub fn process_variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Whether a variable of that name may say something of the configuration.
 pub fn is_read(name: &str) -> bool {
     name.starts_with(PREFIX) || STANDARD.iter().any(|(standard, _)| *standard == name)

@@ -12,7 +12,7 @@ use gatepost_session::KeyRing;
 use http::StatusCode;
 use url::Url;
 
-use super::super::say;
+use super::super::output::say;
 use super::TRAEFIK_NEEDED;
 use crate::application::Application;
 use crate::application::{Applications, NoApplication};

@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use super::super::super::say;
+use super::super::super::output::say;
 use super::Wrong;
 use crate::http_client::chain;
 use crate::outpost::Deployment;

@@ -1,12 +1,4 @@
-//! In the place of authentik's own proxy outpost: the applications come from authentik's API.
-//!
-//! With `AUTHENTIK_HOST` and `AUTHENTIK_TOKEN` set and no configuration file, an outpost is what
-//! `goauthentik.io/proxy` is: [`Settings`] reads those variables, `api` asks authentik,
-//! `mapping` makes a [`Config`] of its answers, and [`Follower`] keeps that current: told by a
-//! websocket (`socket`), and by asking again now and then where that is not to be had.
-//!
-//! authentik is needed for changes only. While it cannot be reached the last answer stays in
-//! force, across restarts too where sessions outlive them (`cache`).
+//! Following authentik: its configuration is put in force when it changes.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,23 +7,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::api::{Api, Snapshot};
+use super::cache::Cache;
+use super::configured::{StartError, configured};
+use super::ending;
+use super::log_limit::LogLimit;
+use super::reasons::Reasons;
+use super::settings::Settings;
+use super::socket::{self, Listeners, Update};
 use crate::config::{Config, ConfigError};
 use crate::outpost::Outpost;
-use api::{Api, ApiError, Snapshot};
-use cache::Cache;
-use log_limit::LogLimit;
-use socket::{Listeners, Update};
-
-mod api;
-mod cache;
-mod ending;
-mod log_limit;
-mod mapping;
-mod settings;
-mod socket;
-mod token_headers;
-
-pub use settings::{Settings, SettingsError};
 
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);
@@ -39,45 +24,6 @@ const RETRY: Duration = Duration::from_secs(3);
 /// How much later than it is told an outpost asks for what changed, at most: replicas are all told
 /// at once.
 const SPREAD_MILLIS: u64 = 2_000;
-
-/// Why an outpost of authentik's cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// authentik cannot be asked at all.
-    #[error(transparent)]
-    Http(#[from] crate::http_client::HttpError),
-    /// The rest of the configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// authentik refuses or has nothing for this token.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-}
-
-/// The configuration that authentik's answer makes, and what of it could not be used.
-///
-/// # Errors
-///
-/// [`StartError`].
-pub async fn ask(settings: Settings) -> Result<(Config, Vec<String>), StartError> {
-    let snapshot = Api::new(&settings)?.snapshot().await?;
-    Ok(configured(&settings, &snapshot)?)
-}
-
-fn configured(
-    settings: &Settings,
-    snapshot: &Snapshot,
-) -> Result<(Config, Vec<String>), ConfigError> {
-    let mapped = mapping::map(snapshot, settings);
-    let base = settings.base_config()?;
-    let config = Config {
-        providers: mapped.providers,
-        applications: mapped.applications,
-        unserved: mapped.unserved,
-        ..base
-    };
-    Ok((config, mapped.problems))
-}
 
 /// Keeps an outpost's configuration what authentik says.
 #[derive(Debug)]
@@ -156,10 +102,7 @@ impl Follower {
         tasks.spawn(ending::end_sessions(outpost.clone(), sessions));
         tasks.spawn(keep_socket(Arc::clone(&self.api), followed, listeners));
         let mut failures = LogLimit::default();
-        let mut reasons = Reasons {
-            told,
-            forced: asked_by_signal(),
-        };
+        let mut reasons = Reasons::new(told);
         while let Some(alive) = outpost.upgrade() {
             let pause = match self.api.snapshot().await {
                 Ok(snapshot) => {
@@ -245,24 +188,6 @@ impl Follower {
     }
 }
 
-/// What makes the outpost ask authentik again.
-struct Reasons {
-    told: mpsc::Receiver<Update>,
-    forced: AskedBySignal,
-}
-
-impl Reasons {
-    /// Waits for the next, which is `at` that time if none comes before.
-    async fn next(&mut self, at: Instant) -> Update {
-        tokio::select! {
-            // A channel that is closed says nothing, and in particular not that it is time.
-            Some(update) = self.told.recv() => update,
-            () = self.forced.changed() => Update::Now,
-            () = tokio::time::sleep_until(at) => Update::Now,
-        }
-    }
-}
-
 /// Keeps the WebSocket, and begins again should its task end.
 async fn keep_socket(
     api: Arc<Api>,
@@ -284,48 +209,4 @@ async fn keep_socket(
 fn spread() -> Duration {
     let random = getrandom::u64().unwrap_or_default();
     Duration::from_millis(random.checked_rem(SPREAD_MILLIS).unwrap_or_default())
-}
-
-/// `SIGUSR1` asks for what changed, as it does of authentik's own outposts.
-struct AskedBySignal {
-    #[cfg(unix)]
-    signals: Option<tokio::signal::unix::Signal>,
-}
-
-fn asked_by_signal() -> AskedBySignal {
-    AskedBySignal {
-        #[cfg(unix)]
-        signals: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1()).ok(),
-    }
-}
-
-impl AskedBySignal {
-    async fn changed(&mut self) {
-        #[cfg(unix)]
-        if let Some(signals) = &mut self.signals {
-            signals.recv().await;
-            return;
-        }
-        std::future::pending().await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Row C: a dead socket task does not have authentik asked in a hot loop.
-    #[tokio::test]
-    async fn a_closed_channel_is_no_reason_to_ask_again() {
-        let (updates, told) = mpsc::channel(1);
-        let mut reasons = Reasons {
-            told,
-            forced: asked_by_signal(),
-        };
-        drop(updates);
-        let pause = Duration::from_millis(200);
-        let begun = Instant::now();
-        assert_eq!(reasons.next(begun + pause).await, Update::Now);
-        assert!(begun.elapsed() >= pause, "{:?}", begun.elapsed());
-    }
 }

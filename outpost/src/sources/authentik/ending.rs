@@ -5,14 +5,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Weak;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::RETRY;
 use super::log_limit::LogLimit;
 use crate::outpost::Outpost;
 use gatepost_store::{SessionSelector, StoreUnavailable};
+
+/// The pause between two attempts, while the store is away.
+const RETRY: Duration = Duration::from_secs(3);
 
 /// How many sessions at authentik may wait to be ended.
 const MAX_WAITING: usize = 100_000;

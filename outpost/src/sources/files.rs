@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use axum_server::tls_rustls::RustlsConfig;
-use gatepost_session::{KeyId, KeyRing};
 
-use crate::config::{Config, Listen};
+use super::introduction::FirstKey;
+use crate::config::{Config, Listen, environment};
 use crate::outpost::{DeployError, Outpost};
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
@@ -19,10 +19,6 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// For how long a file has to stay as it is before it is read.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
-
-/// How long a key that is put in front only verifies. What signs with a key must not be ahead of
-/// what verifies with it: other outposts look at the file every two seconds, guests every ten.
-const INTRODUCED_FOR: Duration = Duration::from_secs(15);
 
 /// What tells one version of a file from another: when it was changed, and how long it is. A
 /// Kubernetes volume swaps links, which both follow.
@@ -140,7 +136,10 @@ impl Watched {
 
     /// Puts what the files say in place, or logs why not; says whether it is.
     fn reload(&mut self, outpost: &Outpost) -> bool {
-        let problem = match Config::load(self.config_file.as_deref(), variables()) {
+        let problem = match Config::load(
+            self.config_file.as_deref(),
+            environment::process_variables(),
+        ) {
             Ok(config) => match self.put_in_place(outpost, config) {
                 Ok(()) => {
                     self.failed = None;
@@ -180,61 +179,6 @@ impl Watched {
     }
 }
 
-/// The key that signs, which may not yet be the one that the ring says.
-#[derive(Clone, Debug)]
-struct FirstKey {
-    signs: Option<KeyId>,
-    /// The one that is to, and since when it is known.
-    next: Option<(KeyId, Instant)>,
-}
-
-impl FirstKey {
-    /// At the start, the ring's.
-    fn of(ring: &KeyRing) -> Self {
-        Self {
-            signs: ring.key_ids().next().cloned(),
-            next: None,
-        }
-    }
-
-    /// Whether a new key has been known for long enough to sign.
-    fn is_introduced(&self) -> bool {
-        let known_for = |(_, since): &(KeyId, Instant)| since.elapsed() >= INTRODUCED_FOR;
-        self.next.as_ref().is_some_and(known_for)
-    }
-
-    /// The ring as it is to be used now.
-    fn follow(&mut self, ring: KeyRing) -> KeyRing {
-        let first = ring.key_ids().next().cloned();
-        let before = self.signs.as_ref().and_then(|id| ring.signing_with(id));
-        match (first, before) {
-            (Some(first), Some(before)) if self.signs.as_ref() != Some(&first) => {
-                match &self.next {
-                    Some((next, _)) if *next == first && self.is_introduced() => {
-                        tracing::info!(key = first.as_str(), "the new key signs from now on");
-                    }
-                    Some((next, _)) if *next == first => return before,
-                    Some(_) | None => {
-                        self.next = Some((first, Instant::now()));
-                        return before;
-                    }
-                }
-                self.signs = Some(first);
-            }
-            // The same as before, or the one before is gone: there is nothing to wait for.
-            (first, _) => self.signs = first,
-        }
-        self.next = None;
-        ring
-    }
-}
-
-/// The environment variables that are text.
-pub fn variables() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
 fn versions(files: &[PathBuf]) -> Versions {
     files
         .iter()
@@ -245,49 +189,4 @@ fn versions(files: &[PathBuf]) -> Versions {
             (path.clone(), version)
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ring(ids: &[&str]) -> KeyRing {
-        let entry = |id: &&str| format!("{id}:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=");
-        let entries: Vec<String> = ids.iter().map(entry).collect();
-        KeyRing::parse(&entries.join("\n")).expect("a ring")
-    }
-
-    fn order(ring: &KeyRing) -> Vec<&str> {
-        ring.key_ids().map(KeyId::as_str).collect()
-    }
-
-    #[test]
-    fn a_new_key_verifies_before_it_signs() {
-        let mut first = FirstKey::of(&ring(&["a"]));
-        for _ in 0..3 {
-            let followed = first.follow(ring(&["c", "b", "a"]));
-            assert_eq!(order(&followed), ["a", "c", "b"]);
-            assert!(!first.is_introduced());
-        }
-        let introduced = Instant::now().checked_sub(INTRODUCED_FOR);
-        let Some((_, since)) = &mut first.next else {
-            panic!("a key is introduced");
-        };
-        *since = introduced.expect("the machine has run for longer");
-        assert!(first.is_introduced());
-        assert_eq!(
-            order(&first.follow(ring(&["c", "b", "a"]))),
-            ["c", "b", "a"]
-        );
-        assert!(!first.is_introduced());
-    }
-
-    #[test]
-    fn nothing_is_waited_for_where_the_key_before_is_gone_or_the_first_is_back() {
-        let mut first = FirstKey::of(&ring(&["a"]));
-        assert_eq!(order(&first.follow(ring(&["b"]))), ["b"]);
-        assert_eq!(order(&first.follow(ring(&["c", "b"]))), ["b", "c"]);
-        assert_eq!(order(&first.follow(ring(&["b", "c"]))), ["b", "c"]);
-        assert!(first.next.is_none());
-    }
 }

@@ -1,0 +1,54 @@
+//! The configuration that a command works on.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::{complain, said};
+use crate::config::{Config, environment};
+use crate::sources::authentik::{self, Settings};
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigFile {
+    /// The configuration file. Without one, the environment says everything.
+    #[arg(long, short, env = "GATEPOST_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// The configuration, or `None` after having said what is wrong with it.
+    pub(super) fn load(&self) -> Option<Config> {
+        let config = said(Config::load(
+            self.config.as_deref(),
+            environment::process_variables(),
+        ));
+        if config.is_none() && self.config.is_none() {
+            complain(
+                &"no configuration file was read: name one with `--config` or `GATEPOST_CONFIG`",
+            );
+        }
+        config
+    }
+
+    /// The configuration, for which authentik is asked where its variables say so and no file
+    /// does.
+    pub(super) async fn load_or_ask(&self) -> Option<Config> {
+        match self.authentik()? {
+            Some(settings) => {
+                let (config, problems) = said(authentik::ask(settings).await)?;
+                problems.iter().for_each(complain);
+                Some(config)
+            }
+            None => self.load(),
+        }
+    }
+
+    /// What authentik's variables say, where there is no configuration file; `None` after having
+    /// said what is wrong with them.
+    pub(super) fn authentik(&self) -> Option<Option<Settings>> {
+        if self.config.is_some() {
+            return Some(None);
+        }
+        said(Settings::read(environment::process_variables()))
+    }
+}

@@ -1,0 +1,45 @@
+//! The configuration that follows from authentik's answers.
+
+use super::api::{Api, ApiError, Snapshot};
+use super::mapping;
+use super::settings::Settings;
+use crate::config::{Config, ConfigError};
+
+/// Why an outpost of authentik's cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// authentik cannot be asked at all.
+    #[error(transparent)]
+    Http(#[from] crate::http_client::HttpError),
+    /// The rest of the configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// authentik refuses or has nothing for this token.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+/// The configuration that authentik's answer makes, and what of it could not be used.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn ask(settings: Settings) -> Result<(Config, Vec<String>), StartError> {
+    let snapshot = Api::new(&settings)?.snapshot().await?;
+    Ok(configured(&settings, &snapshot)?)
+}
+
+pub(super) fn configured(
+    settings: &Settings,
+    snapshot: &Snapshot,
+) -> Result<(Config, Vec<String>), ConfigError> {
+    let mapped = mapping::map(snapshot, settings);
+    let base = settings.base_config()?;
+    let config = Config {
+        providers: mapped.providers,
+        applications: mapped.applications,
+        unserved: mapped.unserved,
+        ..base
+    };
+    Ok((config, mapped.problems))
+}
