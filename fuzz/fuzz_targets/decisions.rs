@@ -75,9 +75,8 @@ fuzz_target!(|data: &[u8]| {
     };
     let application = deployment.applications.named("wiki").expect("wiki");
     let candidates = visit.session_candidates(&application.cookie.name);
-    let authentic = application.authenticate(&candidates, |cookie| {
-        cookie.current(now(), 30).is_ok()
-    });
+    let authentic =
+        application.authenticate(&candidates, |cookie| cookie.current(now(), 30).is_ok());
     let session = match &authentic {
         Ok(authentic) => authentic
             .current(now(), 30)

@@ -16,8 +16,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost::config::Config;
 use gatepost::provider_client::ProviderClient;
-use gatepost_oidc::{AccessTokenSettings, AuthorizationOptions, Provider, TokenRules, UnverifiedLogoutToken};
 use gatepost_base::{Identity, Secret};
+use gatepost_oidc::{
+    AccessTokenSettings, AuthorizationOptions, Provider, TokenRules, UnverifiedLogoutToken,
+};
 use gatepost_session::NumericDate;
 use libfuzzer_sys::fuzz_target;
 use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};
@@ -75,7 +77,11 @@ applications:
         issuer,
         made_up,
         provider,
-        tokens: config.applications[0].machines.clone().expect("machines").tokens,
+        tokens: config.applications[0]
+            .machine_clients
+            .clone()
+            .expect("machine clients")
+            .tokens,
     }
 });
 

@@ -8,7 +8,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use gatepost::config::Config;
-use gatepost::outpost::{Clock, Deployment, Outpost};
+use gatepost::outpost::{Deployment, Outpost};
+use gatepost_base::Clock;
 use gatepost_session::NumericDate;
 use http::{HeaderName, HeaderValue, Request, Response};
 use serde_json::json;
@@ -88,9 +89,18 @@ static TOKENS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
         ("{alice}", token(KEY, |_| {})),
         ("{due}", token(KEY, |claims| claims["rnw"] = json!(NOW))),
         ("{over}", token(KEY, |claims| claims["exp"] = json!(NOW))),
-        ("{early}", token(KEY, |claims| claims["iat"] = json!(NOW + 31))),
-        ("{plain}", token(KEY, |claims| claims["aud"] = json!("plain"))),
-        ("{nobody}", token(KEY, |claims| claims["groups"] = json!([]))),
+        (
+            "{early}",
+            token(KEY, |claims| claims["iat"] = json!(NOW + 31)),
+        ),
+        (
+            "{plain}",
+            token(KEY, |claims| claims["aud"] = json!("plain")),
+        ),
+        (
+            "{nobody}",
+            token(KEY, |claims| claims["groups"] = json!([])),
+        ),
         (
             "{more}",
             token(KEY, |claims| {
@@ -100,7 +110,9 @@ static TOKENS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
         ),
         (
             "{odd}",
-            token(KEY, |claims| claims["preferred_username"] = json!("a\r\nX-Evil: 1")),
+            token(KEY, |claims| {
+                claims["preferred_username"] = json!("a\r\nX-Evil: 1")
+            }),
         ),
         ("{front}", long),
         ("{back}", back),
