@@ -3,7 +3,7 @@
 use gatepost_session::Claims;
 use url::form_urlencoded;
 
-use super::session::own_url;
+use super::urls::endpoint_url;
 use crate::application::Application;
 use crate::pages::Denied;
 
@@ -17,7 +17,7 @@ pub(super) fn by_policy(application: &Application, claims: &Claims) -> Denied {
     Denied {
         application: application.audience.to_string(),
         signed_in_as: name.clone(),
-        sign_out_url: own_url(application, "sign_out"),
+        sign_out_url: endpoint_url(application, "sign_out"),
         rule: None,
     }
 }

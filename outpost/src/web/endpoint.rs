@@ -2,7 +2,8 @@
 
 use gatepost_policy::OutpostPrefix;
 
-use super::question::Question;
+use super::dialect::Dialect;
+use super::subrequest::Subrequest;
 use crate::application::Application;
 use crate::application::Applications;
 use crate::compat::{Conventions, SHARED_PREFIXES, Signature, is_shared_prefix};
@@ -15,7 +16,7 @@ pub(super) const NO_ENDPOINT: &str = "none";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'t> {
     /// A proxy asks about a request.
-    Auth(Question<'t>),
+    Auth(Subrequest<'t>),
     /// A browser comes for itself.
     Own(OwnEndpoint),
     /// The provider says that somebody has signed out.
@@ -35,36 +36,6 @@ pub enum OwnEndpoint {
     SignOut,
     /// Shows the session to whose it is.
     Session,
-}
-
-/// How a proxy asks, and which answers it understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// Traefik's `forwardAuth`: `X-Forwarded-{Method,Proto,Host,Uri}`; any answer but 2xx reaches
-    /// the browser as it is.
-    Traefik,
-    /// Caddy's `forward_auth`: like Traefik, but headers that are absent from the answer stay as
-    /// the client sent them.
-    Caddy,
-    /// Envoy's `ext_authz` over HTTP: the request itself with the endpoint's path in front.
-    Envoy,
-    /// nginx's `auth_request`: `X-Original-URL` and `X-Original-Method`; takes 2xx, 401 and 403, and
-    /// makes an error of the rest.
-    Nginx,
-}
-
-impl Dialect {
-    const ALL: [Self; 4] = [Self::Traefik, Self::Caddy, Self::Envoy, Self::Nginx];
-
-    /// What its endpoint is called in metrics.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Traefik => "auth/traefik",
-            Self::Caddy => "auth/caddy",
-            Self::Envoy => "auth/envoy",
-            Self::Nginx => "auth/nginx",
-        }
-    }
 }
 
 impl<'t> Endpoint<'t> {
@@ -114,7 +85,7 @@ impl<'t> Endpoint<'t> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let rest = path.strip_prefix(prefix)?.strip_prefix('/')?;
         let asks = |dialect, by_query, target| {
-            Some(Self::Auth(Question {
+            Some(Self::Auth(Subrequest {
                 dialect,
                 prefix,
                 by_query,

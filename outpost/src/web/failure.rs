@@ -11,7 +11,7 @@ use crate::machine_clients::CheckError;
 use crate::origin::HostPort;
 use crate::pages::FailureCode;
 use crate::rate_limit::TooMany;
-use crate::sessions::IssueError;
+use crate::sessions::{IssueError, RevalidationError};
 use gatepost_oidc::{LogoutTokenError, SignInError};
 use gatepost_store::StoreUnavailable;
 
@@ -142,6 +142,15 @@ pub enum LoopCause {
         "the browser has a session cookie that is not of this outpost ({0}): does another answer here?"
     )]
     Foreign(Unauthenticated),
+}
+
+impl From<RevalidationError> for Failure {
+    fn from(error: RevalidationError) -> Self {
+        match error {
+            RevalidationError::Store(error) => Self::Store(error),
+            RevalidationError::Provider(error) => Self::SignIn(error),
+        }
+    }
 }
 
 impl LoopCause {

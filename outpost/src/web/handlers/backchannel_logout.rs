@@ -12,10 +12,11 @@ use http::{Method, request};
 use http_body_util::{BodyExt as _, Limited};
 use url::form_urlencoded;
 
-use super::outcome::{Answer, Outcome};
-use super::visit::Visit;
-use super::{Failure, Site};
 use crate::telemetry::audit;
+use crate::web::context::Context;
+use crate::web::failure::Failure;
+use crate::web::outcome::{Outcome, Reply};
+use crate::web::request::ForwardedRequest;
 use gatepost_oidc::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
 use gatepost_store::SessionSelector;
 
@@ -25,77 +26,76 @@ const MAX_FORM_BYTES: usize = 16 * 1024;
 /// How long a client may take to send it.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Site<'_> {
-    pub(super) async fn backchannel_logout(
-        self,
-        visit: &Visit<'_>,
-        parts: &request::Parts,
-        body: Body,
-    ) -> Answer {
-        let limits = &self.deployment.limits;
-        if let Err(too_many) = limits.count_logout(visit.client()) {
-            return Failure::from(too_many).into();
-        }
-        if parts.method != Method::POST {
-            return Failure::MethodNotAllowed.into();
-        }
-        match self.log_out(parts, body).await {
-            Ok(()) => {
-                limits.is_provider(visit.client());
-                Outcome::LoggedOut.into()
-            }
-            Err(failure) => failure.into(),
-        }
+/// Answers a provider that sends a logout token.
+pub(in crate::web) async fn answer(
+    context: Context<'_>,
+    request: &ForwardedRequest<'_>,
+    parts: &request::Parts,
+    body: Body,
+) -> Reply {
+    let limits = &context.snapshot.limits;
+    if let Err(too_many) = limits.count_logout(request.client()) {
+        return Failure::from(too_many).into();
     }
+    if parts.method != Method::POST {
+        return Failure::MethodNotAllowed.into();
+    }
+    match log_out(context, parts, body).await {
+        Ok(()) => {
+            limits.is_provider(request.client());
+            Outcome::LoggedOut.into()
+        }
+        Err(failure) => failure.into(),
+    }
+}
 
-    async fn log_out(self, parts: &request::Parts, body: Body) -> Result<(), Failure> {
-        let token = token(parts, body).await?;
-        let logout = self.verify(&token).await?;
-        let now = self.outpost.clock.now();
-        let store = &self.outpost.store;
-        let issuer = &logout.issuer;
-        let once = format!("logout {issuer} {}", logout.id);
-        // A store that is away hinders the ending itself, which is then done when it is back.
-        if let Ok(true) = store.was_used(&once, now).await {
-            return Err(LogoutTokenError::Replayed.into());
-        }
-        let times = &self.deployment.times;
-        let mut ended = 0;
-        for selector in selectors(&logout) {
-            let revoker = self.outpost.sessions.revoker();
-            ended += revoker.revoke(&selector, times).await?;
-        }
-        // Noted only now: had the sessions not been ended, the provider must be able to try again.
-        store.use_once(&once, now, logout.remember_until).await?;
-        audit::revoked(
-            "backchannel_logout",
-            issuer,
-            logout.subject.as_deref(),
-            ended,
-        );
-        // Whether there was such a session is nobody else's business.
-        Ok(())
+async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Result<(), Failure> {
+    let token = token(parts, body).await?;
+    let logout = verify(context, &token).await?;
+    let now = context.now();
+    let store = &context.outpost.store;
+    let issuer = &logout.issuer;
+    let once = format!("logout {issuer} {}", logout.id);
+    // A store that is away hinders the ending itself, which is then done when it is back.
+    if let Ok(true) = store.was_used(&once, now).await {
+        return Err(LogoutTokenError::Replayed.into());
     }
+    let times = context.times();
+    let mut ended = 0;
+    for selector in selectors(&logout) {
+        let revoker = context.sessions().revoker();
+        ended += revoker.revoke(&selector, times).await?;
+    }
+    // Noted only now: had the sessions not been ended, the provider must be able to try again.
+    store.use_once(&once, now, logout.remember_until).await?;
+    audit::revoked(
+        "backchannel_logout",
+        issuer,
+        logout.subject.as_deref(),
+        ended,
+    );
+    // Whether there was such a session is nobody else's business.
+    Ok(())
+}
 
-    async fn verify(self, token: &str) -> Result<LogoutToken, Failure> {
-        let unchecked = UnverifiedLogoutToken::parse(token)?;
-        let now = self.outpost.clock.now();
-        let mut failure = LogoutTokenError::Issuer;
-        // Several may be clients of one issuer.
-        for provider in &self.deployment.providers {
-            if !unchecked
-                .issuer()
-                .is_some_and(|iss| provider.issues_as(iss))
-            {
-                continue;
-            }
-            match provider.verify_logout_token(&unchecked, now).await {
-                Ok(logout) => return Ok(logout),
-                Err(error) => failure = error,
-            }
+async fn verify(context: Context<'_>, token: &str) -> Result<LogoutToken, Failure> {
+    let unchecked = UnverifiedLogoutToken::parse(token)?;
+    let now = context.now();
+    let mut failure = LogoutTokenError::Issuer;
+    // Several may be clients of one issuer.
+    for provider in &context.snapshot.providers {
+        if !unchecked
+            .issuer()
+            .is_some_and(|iss| provider.issues_as(iss))
+        {
+            continue;
         }
-        Err(failure.into())
+        match provider.verify_logout_token(&unchecked, now).await {
+            Ok(logout) => return Ok(logout),
+            Err(error) => failure = error,
+        }
     }
+    Err(failure.into())
 }
 
 /// Returns the sessions that a logout token ends: those of the session that it names, and, since the

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::visit::Visit;
+use super::request::ForwardedRequest;
 use crate::application::Application;
 use crate::application::ReturnTo;
 
@@ -29,7 +29,7 @@ pub(super) struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     pub(super) fn of(
-        visit: &Visit<'_>,
+        request: &ForwardedRequest<'_>,
         application: &'a Application,
         return_to: &ReturnTo,
     ) -> Self {
@@ -39,7 +39,7 @@ impl<'a> Attempts<'a> {
             .take(9)
             .collect();
         let target = URL_SAFE_NO_PAD.encode(digest);
-        let count = visit
+        let count = request
             .cookies()
             .filter(|(name, _)| *name == NAME)
             .filter_map(|(_, value)| value.split_once('.'))

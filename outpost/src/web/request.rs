@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gatepost_policy::{Presentation, RULE_HEADER, Request, Require};
+use gatepost_policy::{Presentation, Request, Require};
 use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
-use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_KEY};
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
 use url::form_urlencoded;
 
 use super::failure::Failure;
-use super::question::{Question, Unplaced, direct_host, header_text};
+use super::forwarded_headers::{Unplaced, direct_host};
 use crate::application::Application;
 use crate::application::{Applications, NoApplication};
 use crate::origin::HostPort;
@@ -20,27 +20,27 @@ use crate::trusted_proxies::TrustedProxies;
 
 /// A request: its method, host, target and headers.
 ///
-/// Made by [`Visit::direct`] of the request itself, or by [`Visit::asked_about`] of what a trusted
-/// proxy says of another ([`Question`]). No other code reads a forwarded header.
+/// Made by [`ForwardedRequest::direct`] from the request itself, or by `Subrequest::asked_about` from
+/// what a trusted proxy says of another. No other code reads a forwarded header.
 #[derive(Clone, Debug)]
-pub struct Visit<'a> {
-    method: Method,
-    host: Result<HostPort, Unplaced>,
-    target: &'a str,
+pub struct ForwardedRequest<'a> {
+    pub(super) method: Method,
+    pub(super) host: Result<HostPort, Unplaced>,
+    pub(super) target: &'a str,
     /// The path of the request to the outpost itself: for one that a proxy asks about, the path at
     /// which it asks.
-    sent_to: &'a str,
-    headers: &'a HeaderMap,
+    pub(super) sent_to: &'a str,
+    pub(super) headers: &'a HeaderMap,
     /// Whether it asks for a WebSocket, which the headers of a forwarded request do not say.
-    websocket: bool,
-    trusted: &'a TrustedProxies,
-    trusted_peer: bool,
-    peer: IpAddr,
+    pub(super) websocket: bool,
+    pub(super) trusted: &'a TrustedProxies,
+    pub(super) trusted_peer: bool,
+    pub(super) peer: IpAddr,
     /// What else must hold for it to pass, as the plugin in the proxy says.
-    extra_rule: Option<Require>,
+    pub(super) extra_rule: Option<Require>,
 }
 
-impl<'a> Visit<'a> {
+impl<'a> ForwardedRequest<'a> {
     /// The request that was sent here. Its host is the one that it names itself, by which a proxy
     /// routed it; where that is no application's, a trusted proxy may name another by
     /// `X-Forwarded-Host`.
@@ -67,41 +67,6 @@ impl<'a> Visit<'a> {
             peer,
             extra_rule: None,
         }
-    }
-
-    /// The request that a proxy asks about by this one.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::UntrustedPeer`] when the peer is none of the trusted proxies,
-    /// [`Failure::Forwarded`] when a part is missing or cannot be understood, and
-    /// [`Failure::Contradicted`] when headers contradict each other.
-    pub fn asked_about(
-        &self,
-        question: Question<'a>,
-        parts: &'a http::request::Parts,
-        applications: &Applications,
-    ) -> Result<Self, Failure> {
-        if !self.trusted_peer {
-            return Err(Failure::UntrustedPeer { peer: self.peer });
-        }
-        let said = question.read(parts, applications)?;
-        // Where a proxy does not say the method it is none that a rule for one would match.
-        let method = said.method.unwrap_or("UNKNOWN").parse();
-        Ok(Self {
-            method: method.map_err(|_| Failure::Forwarded("the request's method"))?,
-            host: Ok(said.host),
-            target: said.target,
-            sent_to: self.sent_to,
-            headers: &parts.headers,
-            // Traefik says so only where it hands its own `X-Forwarded-Proto` on, and takes
-            // `Upgrade` out of the question.
-            websocket: said.websocket || parts.headers.contains_key(SEC_WEBSOCKET_KEY),
-            trusted: self.trusted,
-            trusted_peer: self.trusted_peer,
-            peer: self.peer,
-            extra_rule: extra_rule(&parts.headers)?,
-        })
     }
 
     /// The application at its host.
@@ -282,7 +247,7 @@ impl<'a> Visit<'a> {
     }
 }
 
-impl Request for Visit<'_> {
+impl Request for ForwardedRequest<'_> {
     fn method(&self) -> Cow<'_, [u8]> {
         self.method.as_str().as_bytes().into()
     }
@@ -305,13 +270,4 @@ impl Request for Visit<'_> {
         let all: Vec<&[u8]> = std::iter::once(first).chain(rest).collect();
         Some(Cow::Owned(all.join(&b", "[..])))
     }
-}
-
-/// The rule that the plugin hands on. One that cannot be read must not be one that is not there.
-fn extra_rule(headers: &HeaderMap) -> Result<Option<Require>, Failure> {
-    let Some(text) = header_text(headers, RULE_HEADER)? else {
-        return Ok(None);
-    };
-    let rule = Require::from_text(text).map_err(|_| Failure::Forwarded(RULE_HEADER))?;
-    Ok(Some(rule))
 }

@@ -1,22 +1,26 @@
-//! What a proxy asks about: which of its headers count, and what must not contradict them.
+//! Reads the request that a proxy asks about: which of its headers count, and what must not
+//! contradict them.
 //!
-//! Clients can send every header that the shown recipe of a proxy does not set. So for each way of
-//! asking exactly one source counts for host, path and method. What a client can know and a recipe
-//! may set besides has to agree with it, or the question is refused.
+//! Clients can send every header that the documented recipe of a proxy does not set. So for each way
+//! of asking exactly one source counts for host, path and method. What a client can know and a
+//! recipe may set besides has to agree with it, or the subrequest is refused.
 
+use gatepost_policy::{RULE_HEADER, Require};
 use http::HeaderMap;
-use http::header::HOST;
+use http::header::SEC_WEBSOCKET_KEY;
 
-use super::endpoint::Dialect;
+use super::dialect::Dialect;
 use super::failure::Failure;
+use super::forwarded_headers::{header_text, own_host};
+use super::request::ForwardedRequest;
 use crate::application::Applications;
 use crate::compat::{AUTHENTIK_PREFIX, Conventions};
 use crate::origin::HostPort;
 
-/// How a proxy's subrequest asks, by its path. That is the proxy's configuration, which no client
-/// has a say in.
+/// How a proxy's subrequest asks, by its path. The path is the proxy's configuration, which no client
+/// influences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question<'t> {
+pub struct Subrequest<'t> {
     /// The language of the proxy.
     pub dialect: Dialect,
     /// The prefix under which it asks.
@@ -27,22 +31,22 @@ pub struct Question<'t> {
     pub target: &'t str,
 }
 
-/// What a proxy says of a request.
+/// A request as a proxy describes it.
 #[derive(Debug)]
-pub(super) struct Said<'h> {
-    pub(super) host: HostPort,
+struct Described<'h> {
+    host: HostPort,
     /// Empty where it is not known. No path is, so that no rule for a path holds.
-    pub(super) target: &'h str,
+    target: &'h str,
     /// `None` where it is not known, so that no rule for a method holds.
-    pub(super) method: Option<&'h str>,
-    pub(super) websocket: bool,
+    method: Option<&'h str>,
+    websocket: bool,
 }
 
 /// Where host, path and method of the request stand.
 enum Source {
     /// `X-Forwarded-{Method,Proto,Host,Uri}`, all of which the proxy sets.
     Forwarded,
-    /// The question is the request, behind the endpoint's path.
+    /// The subrequest is the request, behind the endpoint's path.
     Itself,
     /// `X-Original-URL`; and `X-Original-Method`, where the recipe for this path sets it.
     OriginalUrl { and_method: bool },
@@ -50,7 +54,7 @@ enum Source {
     HostAlone,
 }
 
-impl<'t> Question<'t> {
+impl<'t> Subrequest<'t> {
     fn source(self, conventions: Conventions) -> Source {
         match self.dialect {
             Dialect::Traefik | Dialect::Caddy => Source::Forwarded,
@@ -66,26 +70,52 @@ impl<'t> Question<'t> {
         }
     }
 
-    /// What the proxy says of the request.
+    /// Returns the request that a proxy asks about by `asking`, the request that it sent here.
     ///
     /// # Errors
     ///
-    /// [`Failure::Forwarded`] when a part is missing or cannot be understood, and
-    /// [`Failure::Contradicted`] when a header says something else than the one that counts.
-    pub(super) fn read(
+    /// [`Failure::UntrustedPeer`] when the peer is not a trusted proxy, [`Failure::Forwarded`] when a
+    /// part is missing or invalid, and [`Failure::Contradicted`] when headers contradict each other.
+    pub fn asked_about(
+        self,
+        asking: &ForwardedRequest<'t>,
+        parts: &'t http::request::Parts,
+        applications: &Applications,
+    ) -> Result<ForwardedRequest<'t>, Failure> {
+        if !asking.trusted_peer {
+            return Err(Failure::UntrustedPeer { peer: asking.peer });
+        }
+        let described = self.read(parts, applications)?;
+        // Without a method from the proxy, use a placeholder that no method rule matches.
+        let method = described.method.unwrap_or("UNKNOWN").parse();
+        Ok(ForwardedRequest {
+            method: method.map_err(|_| Failure::Forwarded("the request's method"))?,
+            host: Ok(described.host),
+            target: described.target,
+            headers: &parts.headers,
+            // Traefik says so only where it hands its own `X-Forwarded-Proto` on, and takes
+            // `Upgrade` out of the subrequest.
+            websocket: described.websocket || parts.headers.contains_key(SEC_WEBSOCKET_KEY),
+            extra_rule: extra_rule(&parts.headers)?,
+            ..asking.clone()
+        })
+    }
+
+    /// Reads what the proxy says of the request.
+    fn read(
         self,
         parts: &'t http::request::Parts,
         applications: &Applications,
-    ) -> Result<Said<'t>, Failure> {
+    ) -> Result<Described<'t>, Failure> {
         let headers = &parts.headers;
         let said = match self.source(applications.conventions()) {
-            Source::Forwarded => Said {
+            Source::Forwarded => Described {
                 websocket: is_websocket(required(headers, "x-forwarded-proto")?)?,
                 host: host(required(headers, "x-forwarded-host")?)?,
                 target: required(headers, "x-forwarded-uri")?,
                 method: Some(required(headers, "x-forwarded-method")?),
             },
-            Source::Itself => Said {
+            Source::Itself => Described {
                 websocket: false,
                 host: host(own_host(parts)?.ok_or(Failure::Forwarded("Host"))?)?,
                 target: self.target,
@@ -101,7 +131,7 @@ impl<'t> Question<'t> {
                 agrees(headers, "x-forwarded-method", |own| {
                     method.is_none_or(|method| own == method)
                 })?;
-                Said {
+                Described {
                     websocket: false,
                     host: host(named)?,
                     target,
@@ -114,7 +144,7 @@ impl<'t> Question<'t> {
                     let own = split_url(url).and_then(|(own, _)| HostPort::parse(own));
                     own.is_some_and(|own| own.host() == named.host())
                 })?;
-                Said {
+                Described {
                     websocket: false,
                     host: named,
                     target: "",
@@ -132,7 +162,7 @@ impl<'t> Question<'t> {
         Ok(said)
     }
 
-    /// Refuses a question whose `Host` is that of another application: then the proxy serves one
+    /// Refuses a subrequest whose `Host` is that of another application: then the proxy serves one
     /// and asks about the other.
     ///
     /// It may be the address that the proxy asks at, so one where only an outpost answers is none.
@@ -162,51 +192,6 @@ impl<'t> Question<'t> {
             return Err(Failure::Contradicted("Host"));
         }
         Ok(())
-    }
-}
-
-/// The host of a direct request: that of its URL or `Host` header, by which the proxy routed it. A
-/// trusted proxy says by `X-Forwarded-Host` what that was before it changed it; but behind a second
-/// proxy which the first trusts, this header is the client's.
-pub(super) fn direct_host(
-    parts: &http::request::Parts,
-    trusted_peer: bool,
-    applications: &Applications,
-) -> Result<HostPort, Unplaced> {
-    let own = own_host(parts).map_err(|_| Unplaced::Unreadable)?;
-    let own = own.and_then(HostPort::parse);
-    let said = match single(&parts.headers, "x-forwarded-host") {
-        _ if !trusted_peer => None,
-        Ok(said) => said,
-        // Not to be understood: no host rather than a wrong one.
-        Err(()) => return Err(Unplaced::Unreadable),
-    };
-    let Some(said) = said else {
-        return own.ok_or(Unplaced::Unreadable);
-    };
-    let said = HostPort::parse(said).ok_or(Unplaced::Unreadable)?;
-    match own {
-        Some(own) if applications.tell_apart(&own, &said) => Err(Unplaced::Contradicted),
-        Some(own) if applications.know(&own) => Ok(own),
-        _ => Ok(said),
-    }
-}
-
-/// Why it is not known which host a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unplaced {
-    /// It names none that can be understood.
-    Unreadable,
-    /// It names two, of different applications.
-    Contradicted,
-}
-
-impl From<Unplaced> for Failure {
-    fn from(unplaced: Unplaced) -> Self {
-        match unplaced {
-            Unplaced::Unreadable => Self::UnknownHost { host: None },
-            Unplaced::Contradicted => Self::Contradicted("X-Forwarded-Host"),
-        }
     }
 }
 
@@ -248,43 +233,8 @@ fn is_target(target: &str, source: Source) -> Result<(), Failure> {
         .ok_or(Failure::Forwarded("the request's URI"))
 }
 
-/// The host that a request names itself: that of an absolute URL (HTTP/2 always has one), or the
-/// `Host` header. Two that differ are none.
-fn own_host(parts: &http::request::Parts) -> Result<Option<&str>, Failure> {
-    let header = single(&parts.headers, HOST.as_str()).map_err(|()| Failure::Forwarded("Host"))?;
-    match (
-        parts.uri.authority().map(http::uri::Authority::as_str),
-        header,
-    ) {
-        (Some(authority), Some(header)) if !authority.eq_ignore_ascii_case(header) => {
-            Err(Failure::Contradicted("Host"))
-        }
-        (authority, header) => Ok(authority.or(header)),
-    }
-}
-
 fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Failure> {
     header_text(headers, name)?.ok_or(Failure::Forwarded(name))
-}
-
-/// A header that a proxy sets, once and as text.
-pub(super) fn header_text<'h>(
-    headers: &'h HeaderMap,
-    name: &'static str,
-) -> Result<Option<&'h str>, Failure> {
-    single(headers, name).map_err(|()| Failure::Forwarded(name))
-}
-
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(());
-    }
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| ())?;
-    Ok((!text.is_empty()).then_some(text))
 }
 
 /// Traefik says `ws` or `wss` for an upgrade to a WebSocket.
@@ -306,4 +256,13 @@ fn split_url(url: &str) -> Option<(&str, &str)> {
     let at = rest.find(['/', '?', '#'])?;
     let (host, target) = rest.split_at_checked(at)?;
     target.starts_with('/').then_some((host, target))
+}
+
+/// Reads the rule that the plugin hands on. An invalid rule must not count as a missing one.
+fn extra_rule(headers: &HeaderMap) -> Result<Option<Require>, Failure> {
+    let Some(text) = header_text(headers, RULE_HEADER)? else {
+        return Ok(None);
+    };
+    let rule = Require::from_text(text).map_err(|_| Failure::Forwarded(RULE_HEADER))?;
+    Ok(Some(rule))
 }

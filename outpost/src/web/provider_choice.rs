@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::outcome::{Answer, Outcome};
-use super::start::start_at;
-use super::visit::Visit;
+use super::outcome::{Outcome, Reply};
+use super::request::ForwardedRequest;
+use super::urls::start_url;
 use crate::application::Application;
 use crate::application::ReturnTo;
 use crate::pages::{Choice, Offer};
@@ -17,8 +17,12 @@ const NAME: &str = "gatepost-provider";
 const REMEMBERED_SECONDS: u32 = 365 * 24 * 3_600;
 
 /// Asks at which of the providers somebody wants to sign in.
-pub(super) fn ask(application: &Application, visit: &Visit<'_>, return_to: &ReturnTo) -> Answer {
-    let last = last_used(application, visit);
+pub(super) fn ask(
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    return_to: &ReturnTo,
+) -> Reply {
+    let last = last_used(application, request);
     let is_last = |provider: &Provider| {
         last.is_some_and(|last| last.settings().name == provider.settings().name)
     };
@@ -28,7 +32,7 @@ pub(super) fn ask(application: &Application, visit: &Visit<'_>, return_to: &Retu
         .filter(|provider| !is_last(provider));
     let offers = last.into_iter().chain(others).map(|provider| Offer {
         title: provider.settings().title().to_owned(),
-        url: start_at(application, return_to, Some(provider)),
+        url: start_url(application, return_to, Some(provider)),
         last_used: is_last(provider),
         available: provider.is_available(),
     });
@@ -43,11 +47,11 @@ pub(super) fn ask(application: &Application, visit: &Visit<'_>, return_to: &Retu
 /// and the query says nothing.
 pub(super) fn chosen<'a>(
     application: &'a Application,
-    visit: &Visit<'_>,
+    request: &ForwardedRequest<'_>,
 ) -> Option<&'a Arc<Provider>> {
     match application.providers.only() {
         Some(_) => None,
-        None => application.providers.named(&visit.chosen_provider()?),
+        None => application.providers.named(&request.chosen_provider()?),
     }
 }
 
@@ -62,9 +66,12 @@ pub(super) fn remember(application: &Application, provider: &Provider) -> Option
     Some(application.own_cookie(&name, value, path, REMEMBERED_SECONDS))
 }
 
-fn last_used<'a>(application: &'a Application, visit: &Visit<'_>) -> Option<&'a Arc<Provider>> {
+fn last_used<'a>(
+    application: &'a Application,
+    request: &ForwardedRequest<'_>,
+) -> Option<&'a Arc<Provider>> {
     let name = cookie_name(application);
-    let mut cookies = visit.cookies();
+    let mut cookies = request.cookies();
     let (_, value) = cookies.find(|(own, _)| *own == name)?;
     application.providers.named(value)
 }

@@ -1,0 +1,8 @@
+//! The endpoints, one file each. No handler imports another.
+
+pub(super) mod backchannel_logout;
+pub(super) mod callback;
+pub(super) mod forward_auth;
+pub(super) mod session;
+pub(super) mod sign_out;
+pub(super) mod start;

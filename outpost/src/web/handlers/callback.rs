@@ -1,0 +1,298 @@
+//! `callback`: the provider's answer to a sign-in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatepost_session::CLOCK_SKEW_SECONDS;
+use gatepost_session::cookie::Candidates;
+use openidconnect::{AuthorizationCode, RedirectUrl};
+
+use crate::application::{Application, ReturnTo};
+use crate::compat::Conventions;
+use crate::flow::{FlowCookies, PendingSignIn};
+use crate::sessions::{IssueError, Issued};
+use crate::telemetry::audit;
+use crate::telemetry::metrics::Success;
+use crate::web::context::Context;
+use crate::web::endpoint::callback_name;
+use crate::web::failure::Failure;
+use crate::web::loop_guard::Attempts;
+use crate::web::outcome::{Outcome, Reply};
+use crate::web::provider_choice;
+use crate::web::request::ForwardedRequest;
+use crate::web::sign_in;
+use crate::web::urls::start_url;
+use gatepost_oidc::{Provider, SignInError};
+
+/// The most characters of a provider's error that are logged.
+const MAX_WORDS: usize = 200;
+
+/// Answers a browser that comes back from the provider.
+pub(in crate::web) async fn answer(
+    context: Context<'_>,
+    application: &Arc<Application>,
+    request: &ForwardedRequest<'_>,
+) -> Reply {
+    if !is_registered(application, request) {
+        return Failure::NotFound.into();
+    }
+    let Some(state) = request.single_query("state") else {
+        return Failure::MalformedCallback.into();
+    };
+    let flows = FlowCookies::find(request.cookies(), application, &context.snapshot.flow_keys);
+    let end = flows.end(&state);
+    let reply = match flows.take(&state, context.now()) {
+        // Before any provider sees what it brings: an attacker's provider may want another
+        // provider's code (RFC 9700 §4.4.2.2).
+        Some((provider, _)) if !is_at_uri_of(provider, application, request) => {
+            failed(application, provider, Failure::OtherProvider)
+        }
+        Some((provider, pending)) => {
+            let (return_to, silent) = (pending.return_to.clone(), pending.silent);
+            match complete(context, application, provider, request, pending).await {
+                Ok(reply) => reply,
+                Err(failure) if silent => {
+                    after_silent_failure(
+                        context,
+                        application,
+                        provider,
+                        request,
+                        failure,
+                        return_to,
+                    )
+                    .await
+                }
+                // Used: this outpost, or a replica that died after it, has exchanged the code
+                // before. A user who is signed in at the provider is soon back with another.
+                Err(Failure::SignIn(SignInError::CodeRefused)) => {
+                    let to = start_url(application, &return_to, Some(provider));
+                    Outcome::Redirect { to }.into()
+                }
+                Err(failure) => failed(application, provider, failure),
+            }
+        }
+        None => without_flow(context, application, request).await,
+    };
+    // This flow is over, whatever the result.
+    reply.and_cookies(end)
+}
+
+async fn complete(
+    context: Context<'_>,
+    application: &Application,
+    provider: &Provider,
+    request: &ForwardedRequest<'_>,
+    pending: PendingSignIn,
+) -> Result<Reply, Failure> {
+    let iss = request.single_query("iss");
+    if request.query("iss").count() > 1 {
+        return Err(Failure::MalformedCallback);
+    }
+    provider.check_response_issuer(iss.as_deref())?;
+    if let Some(code) = request.query("error").next() {
+        let words = |text: &str| text.chars().take(MAX_WORDS).collect::<String>();
+        return Err(Failure::ProviderRefused {
+            code: words(&code),
+            description: request
+                .single_query("error_description")
+                .map(|text| words(&text)),
+        });
+    }
+    let code = request
+        .single_query("code")
+        .ok_or(Failure::MalformedCallback)?;
+    let redirect_uri =
+        RedirectUrl::new(application.redirect_uri(provider)).map_err(|_| Failure::FlowNotKept)?;
+    let extra: Vec<String> = application.headers.claims().map(str::to_owned).collect();
+    let PendingSignIn {
+        state: _,
+        nonce,
+        code_verifier,
+        return_to,
+        silent,
+        age,
+    } = pending;
+    let begun = context.sessions().revoker().mark();
+    let signed_in = provider
+        .finish(
+            AuthorizationCode::new(code),
+            nonce,
+            code_verifier,
+            redirect_uri,
+            &extra,
+        )
+        .await?;
+    if silent {
+        provider.note_silent_request(Duration::from_secs(age));
+    }
+    let candidates = request.session_candidates(&application.cookie.name);
+    // Only now: it may have ended during the redirect or the exchange.
+    if silent && !has_session(context, application, &candidates).await? {
+        return Err(Failure::NoFlow);
+    }
+    let identity = signed_in.identity.clone();
+    let issued = context
+        .sessions()
+        .issue(context.times(), application, signed_in, &candidates, begun)
+        .await
+        .map_err(|error| match error {
+            IssueError::Revoked => Failure::NoFlow,
+            error => Failure::Issue(error),
+        })?;
+    Ok(match issued {
+        Issued::Cookie(minted) => {
+            application.counts.signed_in(Success::Succeeded);
+            audit::signed_in(
+                application.audience.as_str(),
+                &identity,
+                minted.session.session_id(),
+            );
+            Outcome::Redirect {
+                to: return_to.as_str().to_owned(),
+            }
+            .with_cookies(minted.cookies)
+            .and_cookies(provider_choice::remember(application, provider))
+        }
+        // Not a loop, however often the user tries.
+        Issued::Refused(claims) => Outcome::refused_by_rule(application, &claims)
+            .and_cookies(provider_choice::remember(application, provider))
+            .and_cookies([Attempts::of(request, application, &return_to).forget()]),
+    })
+}
+
+/// Returns whether the session to renew still exists: one that was revoked meanwhile does not start
+/// again without the user.
+async fn has_session(
+    context: Context<'_>,
+    application: &Application,
+    candidates: &Candidates<'_>,
+) -> Result<bool, Failure> {
+    let Ok(cookie) = context.sessions().authenticate(application, candidates) else {
+        return Ok(false);
+    };
+    let found = context
+        .sessions()
+        .find(context.times(), application, &cookie);
+    match found.await {
+        Ok(Some(_)) => Ok(true),
+        Ok(None) => Ok(false),
+        Err(error) => Err(Failure::Store(error)),
+    }
+}
+
+/// Answers a browser whose session could not be renewed silently.
+async fn after_silent_failure(
+    context: Context<'_>,
+    application: &Application,
+    provider: &Provider,
+    request: &ForwardedRequest<'_>,
+    failure: Failure,
+    return_to: ReturnTo,
+) -> Reply {
+    let candidates = request.session_candidates(&application.cookie.name);
+    let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
+        return sign_in::sign_in_again(context, application, request, return_to).await;
+    };
+    // In another tab, the user may have signed in at another provider since.
+    let is_its_own = cookie.claims_at_issue().iss == provider.settings().issuer.as_str();
+    let found = context
+        .sessions()
+        .find(context.times(), application, &cookie)
+        .await;
+    match (failure, found) {
+        (_, Err(error)) => Failure::Store(error).into(),
+        // OpenID Connect Core 1.0 §3.1.2.6: the user is not signed in there any more.
+        (Failure::ProviderRefused { code, .. }, _) if is_its_own && code == "login_required" => {
+            let times = context.times();
+            let lifetime = application.lifetime(times);
+            let ending = context
+                .sessions()
+                .revoker()
+                .revoke_cookie(&cookie, lifetime, times);
+            match ending.await {
+                Ok(_) => sign_in::sign_in_again(context, application, request, return_to).await,
+                Err(error) => Failure::Store(error).into(),
+            }
+        }
+        // The user has to do something there, which says nothing of the session: it stays, and
+        // is replaced when they have done so.
+        (Failure::ProviderRefused { code, .. }, Ok(Some(_)))
+            if is_its_own && needs_the_user(&code) =>
+        {
+            sign_in::send_to_provider(context, application, provider, request, return_to, None)
+                .await
+        }
+        (_, Ok(None)) => sign_in::sign_in_again(context, application, request, return_to).await,
+        // A failure of the provider says nothing of the session.
+        (failure, Ok(Some(record))) => {
+            tracing::warn!(%failure, "a session could not be renewed and goes on without asking the provider");
+            match sign_in::renew(context, application, request, &record, &return_to).await {
+                Some(reply) => reply,
+                None => sign_in::sign_in_again(context, application, request, return_to).await,
+            }
+        }
+    }
+}
+
+/// Answers a callback that was reloaded, or that belongs to another browser. A signed-in user goes
+/// on; it signs no user in.
+async fn without_flow(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+) -> Reply {
+    let candidates = request.session_candidates(&application.cookie.name);
+    let now = context.now();
+    let signed_in = context
+        .sessions()
+        .authenticate(application, &candidates)
+        .is_ok_and(|cookie| cookie.current(now, CLOCK_SKEW_SECONDS).is_ok());
+    if signed_in {
+        let to = ReturnTo::fallback(application).as_str().to_owned();
+        Outcome::Redirect { to }.into()
+    } else {
+        Failure::NoFlow.into()
+    }
+}
+
+/// Counts and logs a sign-in that did not end in a session.
+fn failed(application: &Application, provider: &Provider, failure: Failure) -> Reply {
+    application.counts.signed_in(Success::Failed);
+    audit::sign_in_failed(
+        application.audience.as_str(),
+        provider.settings().issuer.as_str(),
+        failure.code().as_str(),
+    );
+    failure.into()
+}
+
+/// Returns whether an error says that the user has to do something at the provider, such as to
+/// choose one of several accounts (OpenID Connect Core 1.0 §3.1.2.6).
+fn needs_the_user(code: &str) -> bool {
+    matches!(
+        code,
+        "interaction_required" | "account_selection_required" | "consent_required"
+    )
+}
+
+/// Returns whether a provider of the application may send browsers to this path.
+fn is_registered(application: &Application, request: &ForwardedRequest<'_>) -> bool {
+    match callback_name(request.path()) {
+        // Signatures mark callbacks, whatever their path.
+        Some(_) if application.conventions() == Conventions::Authentik => true,
+        Some(name) => {
+            application.providers.only().is_none() && application.providers.named(name).is_some()
+        }
+        None => true,
+    }
+}
+
+/// Returns whether a callback has come to the redirect URI of `provider`.
+fn is_at_uri_of(
+    provider: &Provider,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+) -> bool {
+    application.conventions() == Conventions::Authentik
+        || callback_name(request.path()) == application.callback_name(provider)
+}

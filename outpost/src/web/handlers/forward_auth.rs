@@ -1,0 +1,162 @@
+//! `auth/*`: decides whether a request that a proxy asks about may pass.
+
+use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated};
+use gatepost_session::CLOCK_SKEW_SECONDS;
+
+use crate::application::Application;
+use crate::origin::HostPort;
+use crate::sessions::SessionLookup;
+use crate::web::context::Context;
+use crate::web::dialect::Dialect;
+use crate::web::failure::Failure;
+use crate::web::outcome::{Outcome, Reply};
+use crate::web::pass::Pass;
+use crate::web::request::ForwardedRequest;
+use gatepost_store::SessionRecord;
+
+mod credentials;
+
+/// Decides whether a request to an application at `host` may pass.
+pub(in crate::web) async fn answer(
+    context: Context<'_>,
+    dialect: Dialect,
+    application: &Application,
+    host: &HostPort,
+    request: &ForwardedRequest<'_>,
+) -> Reply {
+    let skip_paths = &application.capabilities.skip_paths;
+    let skipped = skip_paths.permit(&application.external, host, request);
+    let reply = match skipped {
+        Some(permit) => Outcome::Pass(Pass::new(&permit, application, request, dialect)).into(),
+        None => {
+            let lookup = context
+                .sessions()
+                .look_up(
+                    context.times(),
+                    application,
+                    &request.session_candidates(&application.cookie.name),
+                    request.presentation() == Presentation::PageLoad,
+                )
+                .await;
+            decide(context, dialect, application, host, request, lookup).await
+        }
+    };
+    if let Some(verdict) = reply.outcome.verdict() {
+        application.counts.decided(verdict);
+    }
+    reply
+}
+
+/// Decides on a request with the session that it has.
+async fn decide(
+    context: Context<'_>,
+    dialect: Dialect,
+    application: &Application,
+    host: &HostPort,
+    request: &ForwardedRequest<'_>,
+    lookup: SessionLookup,
+) -> Reply {
+    let decided = decide_on_cookie(context, dialect, application, request, &lookup);
+    let (record, cookies, cause) = lookup.into_parts();
+    let outcome = match (decided, record, cause) {
+        (Ok(outcome), ..) => outcome,
+        (Err(Undecided::Credentials), ..) => {
+            Box::pin(credentials::decide(context, dialect, application, request)).await
+        }
+        (Err(Undecided::MoreGroups), Some(record), _) => {
+            decide_on_all_groups(context, dialect, application, request, &record)
+        }
+        // Signing in would not help while the store is unreachable.
+        (Err(_), _, Some(cause)) => Outcome::Failed(Failure::Issue(cause)),
+        (Err(Undecided::MoreGroups), None, None) => Outcome::Failed(Failure::Undecidable),
+        (Err(Undecided::NotSignedIn(reason)), _, None) => {
+            tracing::debug!(application = %application.audience, %reason, "not signed in");
+            Outcome::sign_in(application, host, request)
+        }
+    };
+    outcome.with_cookies(cookies)
+}
+
+/// Decides as far as the session's cookie tells.
+fn decide_on_cookie(
+    context: Context<'_>,
+    dialect: Dialect,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    lookup: &SessionLookup,
+) -> Result<Outcome, Undecided> {
+    let session = lookup.session(context.now());
+    let decision =
+        application
+            .policy
+            .decide_with_extra_rule(request, session, request.extra_rule());
+    Ok(match decision {
+        Decision::Allow(permit) | Decision::Renew(permit) => {
+            let record = lookup.record().map(|record| &**record);
+            Outcome::Pass(pass(&permit, application, request, dialect, record))
+        }
+        Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
+        Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
+        Decision::SignIn(reason) => return Err(Undecided::NotSignedIn(reason)),
+        Decision::Defer(Deferral::Authorization) => return Err(Undecided::Credentials),
+        Decision::Defer(Deferral::MoreGroups) => return Err(Undecided::MoreGroups),
+    })
+}
+
+/// Decides on the groups that the cookie had no room for.
+fn decide_on_all_groups(
+    context: Context<'_>,
+    dialect: Dialect,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    record: &SessionRecord,
+) -> Outcome {
+    let whole = context.sessions().with_all_groups(
+        context.times(),
+        application,
+        record,
+        request.extra_rule(),
+    );
+    let Ok(whole) = whole else {
+        return Outcome::Failed(Failure::Undecidable);
+    };
+    let session = whole
+        .current(context.now(), CLOCK_SKEW_SECONDS)
+        .map_err(Unauthenticated::Window);
+    match application
+        .policy
+        .decide_with_extra_rule(request, session, request.extra_rule())
+    {
+        Decision::Allow(permit) | Decision::Renew(permit) => {
+            Outcome::Pass(pass(&permit, application, request, dialect, Some(record)))
+        }
+        Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
+        Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
+        Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
+    }
+}
+
+/// Why a session's cookie does not decide a request.
+enum Undecided {
+    /// There is no session.
+    NotSignedIn(Unauthenticated),
+    /// The credentials in `Authorization` decide.
+    Credentials,
+    /// The cookie had no room for all groups.
+    MoreGroups,
+}
+
+/// The permission for a request with a session, whose record may have more to tell than its cookie.
+fn pass(
+    permit: &Permit<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    dialect: Dialect,
+    record: Option<&SessionRecord>,
+) -> Pass {
+    let pass = Pass::new(permit, application, request, dialect);
+    match (&application.capabilities.token_headers, record) {
+        (Some(own), Some(record)) => pass.with_headers(own.from_id_token(&record.id_token)),
+        _ => pass,
+    }
+}

@@ -1,0 +1,114 @@
+//! `sign_out`: ends the session here, and at the provider where that can be asked for.
+
+use std::sync::Arc;
+
+use gatepost_session::Authentic;
+use gatepost_session::cookie::Candidates;
+use http::Method;
+
+use crate::application::Application;
+use crate::telemetry::audit;
+use crate::web::context::Context;
+use crate::web::failure::Failure;
+use crate::web::outcome::{Outcome, Reply};
+use crate::web::request::ForwardedRequest;
+use gatepost_store::{SessionRecord, StoreUnavailable};
+
+/// Answers a browser that signs out.
+pub(in crate::web) async fn answer(
+    context: Context<'_>,
+    application: &Arc<Application>,
+    request: &ForwardedRequest<'_>,
+) -> Reply {
+    if !is_meant(application, request) {
+        return Failure::CrossSite.into();
+    }
+    let candidates = request.session_candidates(&application.cookie.name);
+    // A cookie whose window has ended still names the session.
+    let at_provider = match context.sessions().authenticate(application, &candidates) {
+        // The user has no session here but may have one at the provider: the application's rule has
+        // refused the user, who wants to sign in as another.
+        Err(_) => {
+            let name = request.chosen_provider();
+            let provider = name.and_then(|name| application.providers.named(&name));
+            provider
+                .and_then(|provider| provider.sign_out_url(None, &application.post_logout_uri()))
+        }
+        Ok(cookie) => match end_all(context, application, &cookie, &candidates).await {
+            Ok(record) => {
+                application.counts.signed_out();
+                audit::signed_out(application.audience.as_str(), cookie.claims_at_issue());
+                // Where the browser goes does not depend on the request: no `rd` is read here. A provider that gets no hint asks whether to sign out.
+                let id_token = record.as_ref().map(|record| &record.id_token);
+                let issuer = &cookie.claims_at_issue().iss;
+                let provider = application.providers.of_issuer(issuer);
+                provider.and_then(|provider| {
+                    provider.sign_out_url(id_token, &application.post_logout_uri())
+                })
+            }
+            // The cookie stays: without it, the user could not end the session later.
+            Err(error) => return Failure::Store(error).into(),
+        },
+    };
+    let outcome = match at_provider {
+        Some(url) => Outcome::Redirect { to: url.into() },
+        None => Outcome::SignedOut {
+            application_url: application.external.url().to_string(),
+        },
+    };
+    outcome.with_cookies(application.cookie.remove())
+}
+
+/// Ends the sessions of all cookies that the browser sends, and returns the record of the one that
+/// counts. Another host of the domain may have set a cookie in front of the user's.
+async fn end_all(
+    context: Context<'_>,
+    application: &Application,
+    counts: &Authentic,
+    candidates: &Candidates<'_>,
+) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+    let record = end(context, application, counts).await?;
+    for cookie in application.authentic(candidates) {
+        if cookie.session_id() != counts.session_id() {
+            end(context, application, &cookie).await?;
+        }
+    }
+    Ok(record)
+}
+
+/// Ends the session of a cookie everywhere, and returns its record.
+async fn end(
+    context: Context<'_>,
+    application: &Application,
+    cookie: &Authentic,
+) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+    // Only for signing out at the provider. If the store is unreachable, the revocation below fails.
+    let record = context.outpost.store.find(cookie.session_id()).await;
+    let times = context.times();
+    let lifetime = application.lifetime(times);
+    let revoker = context.sessions().revoker();
+    revoker.revoke_cookie(cookie, lifetime, times).await?;
+    Ok(record.ok().flatten())
+}
+
+/// Returns whether the user means to sign out: by following a link, or by a form of this site. Another
+/// site's image or script does not (RFC 9110 §9.2.1 would have GET change nothing, but links that
+/// sign out are what applications have).
+fn is_meant(application: &Application, request: &ForwardedRequest<'_>) -> bool {
+    let site = request.header_text("sec-fetch-site");
+    if *request.method() == Method::POST {
+        let own_origin = request
+            .header_text("origin")
+            .is_some_and(|origin| origin == application.external.origin());
+        return site == Some("same-origin") || (site.is_none() && own_origin);
+    }
+    match site {
+        None | Some("same-origin" | "none") => true,
+        Some(_) => {
+            request.header_text("sec-fetch-mode") == Some("navigate")
+                && request
+                    .header_text("sec-fetch-dest")
+                    .is_none_or(|dest| dest == "document")
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `start`: starts a sign-in, or renews a session that is still in the store.
+
+use std::sync::Arc;
+
+use gatepost_policy::{Presentation, Unauthenticated};
+use gatepost_session::CLOCK_SKEW_SECONDS;
+use url::Url;
+
+use crate::application::{Application, ReturnTo};
+use crate::compat::Signature;
+use crate::origin::Mode;
+use crate::sessions::Revalidation;
+use crate::web::context::Context;
+use crate::web::failure::{Failure, LoopCause};
+use crate::web::loop_guard::Attempts;
+use crate::web::outcome::{Outcome, Reply};
+use crate::web::provider_choice;
+use crate::web::request::ForwardedRequest;
+use crate::web::sign_in::{self, parameters_from_link};
+use gatepost_oidc::{Provider, SignInError, Unavailable};
+use gatepost_store::SessionRecord;
+
+/// The result of trying to renew a session.
+enum Renewal<'a> {
+    /// The reply, whether it was renewed or cannot be.
+    Done(Reply),
+    /// The browser has to go to the session's provider, which is to show no page.
+    AtProvider(&'a Provider, Arc<SessionRecord>),
+    /// There is no session to renew.
+    NoSession,
+}
+
+/// Returns the URL of a callback that comes as the target of a sign-in.
+///
+/// Recipes of authentik's first generation route `/akprox` to the outpost, and today's authentik
+/// sends browsers back to `/outpost.goauthentik.io`. nginx then takes the callback for a page of
+/// the application, and sends the browser to `start`.
+fn callback_gone_astray(
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+) -> Option<String> {
+    let target = request.return_target()?;
+    let url = application.external.url().join(&target).ok()?;
+    let ours = url.origin() == application.external.url().origin()
+        && format!("{}{}", application.external.origin(), url.path())
+            == application
+                .redirect_uri(application.providers.first())
+                .split('?')
+                .next()?
+        && application.conventions().signature(&target) == Some(Signature::Callback);
+    let prefix = request.path().strip_suffix("start").filter(|_| ours)?;
+    let origin = application.external.origin();
+    Some(format!("{origin}{prefix}callback?{}", url.query()?))
+}
+
+/// Answers a browser that is to sign in.
+pub(in crate::web) async fn answer(
+    context: Context<'_>,
+    application: &Arc<Application>,
+    request: &ForwardedRequest<'_>,
+) -> Reply {
+    // A sign-in that a script or an image starts ends nowhere, and leaves its cookie behind.
+    let mode = request.header_text("sec-fetch-mode");
+    if mode.is_some() && request.presentation() != Presentation::PageLoad {
+        return Failure::NotNavigation.into();
+    }
+    if let Some(elsewhere) = on_own_host(application, request) {
+        return elsewhere;
+    }
+    if let Some(to) = callback_gone_astray(application, request) {
+        return Outcome::Redirect { to }.into();
+    }
+    let return_to = request
+        .return_target()
+        .and_then(|target| ReturnTo::parse(&target, application))
+        .unwrap_or_else(|| ReturnTo::fallback(application));
+    let attempts = Attempts::of(request, application, &return_to);
+    if attempts.are_too_many() {
+        let cause = loop_cause(context, application, request);
+        return Reply::from(Failure::Loop(cause)).and_cookies([attempts.forget()]);
+    }
+    let reply = match renew(context, application, request, &return_to).await {
+        Renewal::Done(reply) => reply,
+        Renewal::AtProvider(provider, record) => {
+            sign_in::send_to_provider(
+                context,
+                application,
+                provider,
+                request,
+                return_to,
+                Some(&record),
+            )
+            .await
+        }
+        Renewal::NoSession => {
+            let only = application.providers.only();
+            match only.or_else(|| provider_choice::chosen(application, request)) {
+                Some(provider) => {
+                    sign_in::send_to_provider(
+                        context,
+                        application,
+                        provider,
+                        request,
+                        return_to,
+                        None,
+                    )
+                    .await
+                }
+                // Not counted: no redirect follows, and the choice will be counted.
+                None => return provider_choice::ask(application, request, &return_to),
+            }
+        }
+    };
+    reply.and_cookies([attempts.one_more()])
+}
+
+/// Returns the cause of a redirect loop, by the session cookie of the browser.
+fn loop_cause(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+) -> LoopCause {
+    let candidates = request.session_candidates(&application.cookie.name);
+    let now = context.now();
+    LoopCause::of(
+        context
+            .sessions()
+            .authenticate(application, &candidates)
+            .and_then(|cookie| match cookie.current(now, CLOCK_SKEW_SECONDS) {
+                Ok(_) => Ok(()),
+                Err(reason) => Err(Unauthenticated::Window(reason)),
+            }),
+    )
+}
+
+/// Sends the browser to the host that the callback comes to, where it is not there: in domain mode the
+/// flow's cookie is that host's.
+fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Option<Reply> {
+    let host = request.host()?;
+    if application.mode == Mode::Single || host.host() == application.external.host() {
+        return None;
+    }
+    let scheme = application.external.url().scheme();
+    let rd = request
+        .return_target()
+        .and_then(|rd| {
+            Url::parse(&format!("{scheme}://{host}/"))
+                .ok()?
+                .join(&rd)
+                .ok()
+        })
+        .and_then(|url| ReturnTo::parse(url.as_str(), application))
+        .unwrap_or_else(|| ReturnTo::fallback(application));
+    let origin = application.external.origin();
+    let mut to = Url::parse(&format!("{origin}{}/start", application.prefix)).ok()?;
+    to.query_pairs_mut().append_pair("rd", rd.as_str());
+    if let Some(provider) = provider_choice::chosen(application, request) {
+        let name = &provider.settings().name;
+        to.query_pairs_mut().append_pair("provider", name);
+    }
+    let chosen = provider_choice::chosen(application, request);
+    if let Some(provider) = application.providers.only().or(chosen) {
+        to.query_pairs_mut()
+            .extend_pairs(parameters_from_link(provider, request));
+    }
+    Some(Outcome::Redirect { to: to.into() }.into())
+}
+
+/// Renews the session of the browser, where it has one and the provider says that it is still valid.
+async fn renew<'a>(
+    context: Context<'_>,
+    application: &'a Application,
+    request: &ForwardedRequest<'_>,
+    return_to: &ReturnTo,
+) -> Renewal<'a> {
+    let candidates = request.session_candidates(&application.cookie.name);
+    let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
+        return Renewal::NoSession;
+    };
+    let go_on_or_fail = |failure| {
+        Renewal::Done(sign_in::go_on_or_fail(
+            context,
+            application,
+            request,
+            return_to,
+            failure,
+        ))
+    };
+    let found = context
+        .sessions()
+        .find(context.times(), application, &cookie)
+        .await;
+    let record = match found {
+        Ok(Some(record)) => record,
+        Ok(None) => return Renewal::NoSession,
+        // Signing in again would not help: that session could not be stored either.
+        Err(error) => return go_on_or_fail(Failure::Store(error)),
+    };
+    let now = context.now();
+    let in_window = cookie.current(now, CLOCK_SKEW_SECONDS).is_ok();
+    let revalidated =
+        context
+            .sessions()
+            .revalidate(context.times(), application, Arc::clone(&record), in_window);
+    let record = match revalidated.await {
+        Ok(Revalidation::Valid(record)) => record,
+        Ok(Revalidation::Ended) => return Renewal::NoSession,
+        Ok(Revalidation::Pending) => {
+            return go_on_or_fail(SignInError::from(Unavailable).into());
+        }
+        Ok(Revalidation::NeedsBrowser) => {
+            let issuer = &record.identity.issuer;
+            let Some(provider) = application.providers.of_issuer(issuer) else {
+                return Renewal::NoSession;
+            };
+            let asking = context
+                .sessions()
+                .browser_can_ask(context.times(), provider, &record);
+            match asking.await {
+                Ok(true) => return Renewal::AtProvider(provider, record),
+                Ok(false) => record,
+                Err(error) => return go_on_or_fail(error.into()),
+            }
+        }
+        Err(error) => return go_on_or_fail(error.into()),
+    };
+    match sign_in::renew(context, application, request, &record, return_to).await {
+        Some(reply) => Renewal::Done(reply),
+        None => Renewal::NoSession,
+    }
+}

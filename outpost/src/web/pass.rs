@@ -1,0 +1,88 @@
+//! Permission to go upstream.
+
+use gatepost_policy::Permit;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue};
+
+use super::dialect::Dialect;
+use super::request::ForwardedRequest;
+use crate::application::Application;
+
+/// Permission to go upstream, with the headers that tell the upstream who the user is. Made from the
+/// policy's [`Permit`] alone.
+#[derive(Debug)]
+pub struct Pass {
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Pass {
+    /// Returns the permission that `permit` gives.
+    ///
+    /// Beside the identity it has the `Cookie` line without Gatepost's own, for proxies that take it
+    /// over: an upstream that cannot see the cookie cannot replay it at another.
+    pub fn new(
+        permit: &Permit<'_>,
+        application: &Application,
+        request: &ForwardedRequest<'_>,
+        dialect: Dialect,
+    ) -> Self {
+        let rules = &application.headers;
+        let set = |name: &gatepost_policy::HeaderName, value: &str| {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        };
+        let mut headers: Vec<(HeaderName, HeaderValue)> = rules
+            .render(permit)
+            .filter_map(|(name, value)| set(name, &value))
+            .collect();
+        let cookies = request.cookies_but(application.hidden_cookies());
+        headers.extend(cookies.map(|cookies| (COOKIE, cookies)));
+        // Likewise for proxies that take `Authorization` over: credentials that are not for the
+        // outpost are between client and application.
+        if application.machine_clients.is_some() {
+            headers.extend(request.credentials().map(|line| (AUTHORIZATION, line)));
+        }
+        // These proxies leave what the client sent under a name that the answer lacks.
+        if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
+            let cookie = (COOKIE, HeaderValue::from_static(""));
+            let withheld = rules.withheld().filter_map(|name| {
+                let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+                Some((name, HeaderValue::from_static("")))
+            });
+            let absent: Vec<_> = rules
+                .names()
+                .filter_map(|name| set(name, ""))
+                .chain(withheld)
+                .chain([cookie])
+                .filter(|(name, _)| headers.iter().all(|(own, _)| own != name))
+                .collect();
+            headers.extend(absent);
+        }
+        Self { headers }
+    }
+
+    /// Removes the credentials that the permission was given for, for proxies that take
+    /// `Authorization` over: an upstream that cannot see them cannot use them at another.
+    pub fn without_credentials(mut self, dialect: Dialect) -> Self {
+        self.headers.retain(|(name, _)| *name != AUTHORIZATION);
+        // As for cookies: these leave what the client sent where the answer says nothing.
+        if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
+            self.headers
+                .push((AUTHORIZATION, HeaderValue::from_static("")));
+        }
+        self
+    }
+
+    /// Adds headers that the permit does not know of.
+    pub fn with_headers(mut self, further: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers
+            .retain(|(name, _)| further.iter().all(|(own, _)| own != name));
+        self.headers.extend(further);
+        self
+    }
+
+    /// Returns the headers for the upstream.
+    pub(super) fn into_headers(self) -> Vec<(HeaderName, HeaderValue)> {
+        self.headers
+    }
+}

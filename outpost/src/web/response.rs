@@ -1,0 +1,309 @@
+//! The one place that makes a response of an outcome.
+
+use axum::body::Body;
+use axum::response::Response;
+use gatepost_policy::Presentation;
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use super::dialect::Dialect;
+use super::failure::Failure;
+use super::outcome::{Channel, Outcome, Refused, Reply};
+use super::request_id::random_id;
+use crate::pages::{Language, Page, Reader};
+use crate::telemetry::metrics;
+
+/// Returns the response to `reply`, as a page for `reader` or as JSON.
+pub(super) fn respond_with(
+    reply: Reply,
+    channel: Channel,
+    presentation: Presentation,
+    reader: Reader<'_>,
+) -> Response {
+    let status = reply.outcome.status(channel, presentation);
+    let mut writer = Writer {
+        response: empty(status),
+        presentation,
+        reader,
+    };
+    writer.cookies(channel, reply.cookies);
+    match reply.outcome {
+        Outcome::Pass(pass) => {
+            let headers = pass.into_headers().into_iter();
+            let headers = headers.map(|(name, value)| (Some(name), value));
+            writer.response.headers_mut().extend(headers);
+        }
+        Outcome::Redirect { to } => writer.location(&to),
+        Outcome::SignIn { url, .. } if status == StatusCode::FOUND => writer.location(&url),
+        Outcome::SignIn { url, application } => writer.sign_in(&url, &application),
+        Outcome::Choice(choice) => writer.page_or_json(
+            &Page::Choice(&choice),
+            || json!({"signInAt": choice.offers}),
+        ),
+        Outcome::Denied(denied) => writer.page_or_json(&Page::Denied(&denied), || {
+            json!({
+                "error": "denied",
+                "message": "signed in, but not admitted to this application",
+                "application": denied.application,
+            })
+        }),
+        Outcome::Refused(refused) => writer.refused(&refused),
+        Outcome::SignedOut { application_url } => {
+            let page = Page::SignedOut {
+                application_url: &application_url,
+            };
+            writer.page_or_json(&page, || json!({"signedOut": true}));
+        }
+        Outcome::Session(view) => writer.page_or_json(&Page::Session(&view), || {
+            serde_json::to_value(&*view).unwrap_or_default()
+        }),
+        Outcome::LoggedOut | Outcome::Alive => {}
+        Outcome::Failed(failure) => writer.failure(&failure),
+    }
+    writer.response
+}
+
+/// Returns a response without content, with the headers that every response has.
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("Cookie"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// A response that is being written.
+struct Writer<'p> {
+    response: Response,
+    presentation: Presentation,
+    reader: Reader<'p>,
+}
+
+impl Writer<'_> {
+    fn cookies(&mut self, channel: Channel, cookies: Vec<String>) {
+        // nginx hands one cookie on, and a part of a session is of no use. Without any, the browser
+        // keeps what it has, which stays the key to the session in the store.
+        let cookies = match channel {
+            Channel::ForwardAuth(Dialect::Nginx) if cookies.len() > 1 => Vec::new(),
+            _ => cookies,
+        };
+        for cookie in cookies {
+            if let Ok(cookie) = HeaderValue::try_from(cookie) {
+                self.response.headers_mut().append(SET_COOKIE, cookie);
+            }
+        }
+    }
+
+    fn location(&mut self, to: &str) {
+        match HeaderValue::try_from(to) {
+            Ok(to) => self.header(LOCATION, to),
+            // Every target is a serialised URL, so this is not reached; a redirect to nowhere would
+            // be a response that decides nothing.
+            Err(_) => *self.response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn sign_in(&mut self, url: &str, application: &str) {
+        // Not `Basic` or `Bearer`, which browsers and clients would act on.
+        self.challenge(format!("Gatepost realm=\"{application}\""));
+        if self.presentation == Presentation::Form {
+            self.page(&Page::NotDelivered { sign_in_url: url });
+        } else {
+            self.json(&json!({
+                "error": "unauthenticated",
+                "message": "sign in first",
+                "signIn": url,
+            }));
+        }
+    }
+
+    fn refused(&mut self, refused: &Refused) {
+        self.challenge(refused.challenge());
+        let (error, message) = match refused.retry_after {
+            Some(seconds) => {
+                self.header(RETRY_AFTER, HeaderValue::from(seconds));
+                (
+                    "too_many_attempts",
+                    "too many invalid credentials: wait a minute",
+                )
+            }
+            None => ("invalid_credentials", "the credentials are invalid"),
+        };
+        self.json(&json!({"error": error, "message": message}));
+    }
+
+    /// Logs and counts a failure, and shows its code and what ties it to the log line.
+    fn failure(&mut self, failure: &Failure) {
+        let reference = &*random_id();
+        metrics::failed(failure.code().as_str());
+        if matches!(failure, Failure::TooMany(_)) {
+            // Logged once for many: a flood of requests must not be a flood of lines.
+            tracing::debug!(%failure, reference, "request refused");
+        } else if failure.is_operators() {
+            tracing::error!(%failure, reference, "request failed");
+        } else {
+            tracing::info!(%failure, reference, "request refused");
+        }
+        if let Some(seconds) = failure.retry_after() {
+            self.header(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let code = failure.code();
+        self.page_or_json(&Page::Failure { code, reference }, || {
+            json!({
+                "error": code.as_str(),
+                "message": Language::ENGLISH.failure_title(code),
+                "reference": reference,
+            })
+        });
+    }
+
+    fn challenge(&mut self, challenge: String) {
+        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+            self.header(WWW_AUTHENTICATE, challenge);
+        }
+    }
+
+    fn header(&mut self, name: HeaderName, value: HeaderValue) {
+        self.response.headers_mut().insert(name, value);
+    }
+
+    /// Writes the page for a user, or `json` for a script.
+    fn page_or_json(&mut self, page: &Page<'_>, json: impl FnOnce() -> Value) {
+        match self.presentation {
+            Presentation::PageLoad | Presentation::Form => self.page(page),
+            Presentation::Data => self.json(&json()),
+        }
+    }
+
+    fn page(&mut self, page: &Page<'_>) {
+        for (name, value) in self.reader.headers() {
+            self.header(name, value);
+        }
+        *self.response.body_mut() = Body::from(self.reader.render(page));
+    }
+
+    fn json(&mut self, body: &Value) {
+        self.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *self.response.body_mut() = Body::from(body.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::{Brand, Choice, Denied, Pages, SessionView};
+    use crate::web::failure::LoopCause;
+    use gatepost_oidc::SignInError;
+    use gatepost_policy::Scheme;
+
+    /// Every outcome that lets nothing upstream. A new variant fails to compile here until it is
+    /// among them.
+    fn refusals() -> Vec<Outcome> {
+        let url = || "https://wiki.example.com/".to_owned();
+        let denied = Denied {
+            application: "wiki".into(),
+            signed_in_as: "alice".into(),
+            sign_out_url: url(),
+            rule: None,
+        };
+        let choice = Choice {
+            application: "wiki".into(),
+            offers: Vec::new(),
+        };
+        let refused = |retry_after| Refused {
+            application: "wiki".into(),
+            scheme: Scheme::Basic,
+            retry_after,
+        };
+        let view = SessionView {
+            application: "wiki".into(),
+            provider: None,
+            issuer: "https://id.example.com".into(),
+            subject: "alice-id".into(),
+            username: None,
+            name: None,
+            email: None,
+            groups: Vec::new(),
+            signed_in_at: 0,
+            renews_at: 0,
+            window_ends_at: 0,
+            ends_at: 0,
+            sign_out: url(),
+        };
+        let all = vec![
+            Outcome::SignIn {
+                url: url(),
+                application: "wiki".into(),
+            },
+            Outcome::Choice(choice),
+            Outcome::Denied(denied),
+            Outcome::Refused(refused(None)),
+            Outcome::Refused(refused(Some(60))),
+            Outcome::Redirect { to: url() },
+            Outcome::SignedOut {
+                application_url: url(),
+            },
+            Outcome::LoggedOut,
+            Outcome::Session(Box::new(view)),
+            Outcome::Alive,
+            Outcome::Failed(Failure::NotFound),
+            Outcome::Failed(Failure::Forwarded("X-Original-URL")),
+            Outcome::Failed(Failure::Loop(LoopCause::NotKept)),
+            Outcome::Failed(Failure::SignIn(SignInError::NoIdToken)),
+        ];
+        for outcome in &all {
+            match outcome {
+                Outcome::Pass(_) => panic!("not a refusal"),
+                Outcome::SignIn { .. }
+                | Outcome::Choice(_)
+                | Outcome::Denied(_)
+                | Outcome::Refused(_)
+                | Outcome::Redirect { .. }
+                | Outcome::SignedOut { .. }
+                | Outcome::LoggedOut
+                | Outcome::Session(_)
+                | Outcome::Alive
+                | Outcome::Failed(_) => {}
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn no_refusal_leaves_with_a_status_that_a_proxy_takes_for_consent() {
+        let pages = Pages::new(&Brand::default()).expect("templates");
+        let reader = Reader {
+            pages: &pages,
+            language: Language::ENGLISH,
+        };
+        for dialect in [
+            Dialect::Traefik,
+            Dialect::Caddy,
+            Dialect::Envoy,
+            Dialect::Nginx,
+        ] {
+            for presentation in [
+                Presentation::PageLoad,
+                Presentation::Form,
+                Presentation::Data,
+            ] {
+                for outcome in refusals() {
+                    let case = format!("{outcome:?} {dialect:?} {presentation:?}");
+                    let reply = Reply::from(outcome);
+                    let response =
+                        respond_with(reply, Channel::ForwardAuth(dialect), presentation, reader);
+                    let status = response.status();
+                    assert!(!status.is_success(), "{case}: {status}");
+                    assert_eq!(response.headers()[CACHE_CONTROL], "no-store", "{case}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Chooses the handler of a request.
+
+use axum::body::Body;
+use gatepost_policy::{Presentation, Request as _, asks_for_websocket};
+use http::{Method, request};
+
+use super::context::Context;
+use super::dialect::Dialect;
+use super::endpoint::{Endpoint, OwnEndpoint};
+use super::failure::Failure;
+use super::handlers::{backchannel_logout, callback, forward_auth, session, sign_out, start};
+use super::outcome::{Channel, Outcome, Reply};
+use super::request::ForwardedRequest;
+use super::subrequest::Subrequest;
+use crate::compat::{self, Conventions};
+use crate::origin::Mode;
+use crate::telemetry::traces;
+
+/// A reply, and how it leaves.
+pub(super) struct Routed {
+    pub(super) channel: Channel,
+    pub(super) presentation: Presentation,
+    pub(super) reply: Reply,
+}
+
+/// Has the handler of `endpoint` answer a request. Only the handler of logout tokens reads a body.
+pub(super) async fn route(
+    context: Context<'_>,
+    endpoint: Option<Endpoint<'_>>,
+    request: &ForwardedRequest<'_>,
+    parts: &request::Parts,
+    body: Body,
+) -> Routed {
+    let presentation = request.presentation();
+    let reply = match endpoint {
+        Some(Endpoint::Auth(subrequest)) => {
+            return route_subrequest(context, subrequest, request, parts).await;
+        }
+        Some(Endpoint::Own(endpoint)) => Box::pin(own_endpoint(context, endpoint, request)).await,
+        Some(Endpoint::BackchannelLogout) => {
+            return Routed {
+                channel: Channel::Direct,
+                presentation: Presentation::Data,
+                reply: backchannel_logout::answer(context, request, parts, body).await,
+            };
+        }
+        Some(Endpoint::Ping) => Outcome::Alive.into(),
+        None => elsewhere(context, request),
+    };
+    Routed {
+        channel: Channel::Direct,
+        presentation,
+        reply,
+    }
+}
+
+/// Answers a proxy that asks about a request, as the sender of that request expects it.
+async fn route_subrequest<'a>(
+    context: Context<'_>,
+    subrequest: Subrequest<'a>,
+    asking: &ForwardedRequest<'a>,
+    parts: &'a request::Parts,
+) -> Routed {
+    let channel = Channel::ForwardAuth(subrequest.dialect);
+    let applications = &context.snapshot.applications;
+    match subrequest.asked_about(asking, parts, applications) {
+        Ok(request) => Routed {
+            channel,
+            presentation: request.presentation(),
+            reply: answer_subrequest(context, subrequest, &request).await,
+        },
+        Err(failure) => Routed {
+            channel,
+            presentation: asking.presentation(),
+            reply: failure.into(),
+        },
+    }
+}
+
+/// Answers a proxy: one of the outpost's own endpoints does where the proxy sends their paths here
+/// too, the rule of the application otherwise.
+async fn answer_subrequest(
+    context: Context<'_>,
+    subrequest: Subrequest<'_>,
+    request: &ForwardedRequest<'_>,
+) -> Reply {
+    let dialect = subrequest.dialect;
+    let application = match request.application(&context.snapshot.applications) {
+        Ok(application) => application,
+        Err(failure) => return failure.into(),
+    };
+    let Some(host) = request.host() else {
+        return Failure::UnknownHost { host: None }.into();
+    };
+    traces::is_for(application.audience.as_str());
+    if !compat::is_shared_prefix(subrequest.prefix)
+        && subrequest.prefix != application.prefix.as_str()
+    {
+        return Failure::OtherPrefix {
+            own: application.prefix.clone(),
+        }
+        .into();
+    }
+    if request
+        .header("upgrade")
+        .is_some_and(|upgrade| !asks_for_websocket(&upgrade))
+    {
+        return Failure::Upgrade.into();
+    }
+    if !Endpoint::is_outposts(request.target_str(), application) {
+        return forward_auth::answer(context, dialect, application, host, request).await;
+    }
+    // Where a proxy sends every path here, the browser's own endpoints answer in place, so that no
+    // second route to the outpost is needed.
+    match Endpoint::at(request.target_str(), application) {
+        // Recipes for authentik route one generation of paths past the subrequest and get callbacks
+        // on the other: `start`, where they send a refused request, takes them.
+        Some(Endpoint::Own(OwnEndpoint::Callback))
+            if dialect == Dialect::Nginx && application.conventions() == Conventions::Authentik =>
+        {
+            Outcome::sign_in(application, host, request).into()
+        }
+        _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
+        Some(Endpoint::Own(OwnEndpoint::Session)) | None => Failure::NotFound.into(),
+        // Boxed, as all that is rare here: room for it is not made for every request.
+        Some(Endpoint::Own(endpoint)) => Box::pin(own_endpoint(context, endpoint, request)).await,
+        Some(Endpoint::Auth(_) | Endpoint::BackchannelLogout | Endpoint::Ping) => {
+            Failure::NotFound.into()
+        }
+    }
+}
+
+/// Answers a browser at one of the outpost's own endpoints.
+async fn own_endpoint(
+    context: Context<'_>,
+    endpoint: OwnEndpoint,
+    request: &ForwardedRequest<'_>,
+) -> Reply {
+    if let Some(peer) = request.untrusted_forwarder() {
+        context.snapshot.untrusted_peer_warning.note(peer);
+    }
+    if endpoint != OwnEndpoint::Session
+        && let Err(too_many) = context.snapshot.limits.count(request.client())
+    {
+        return Failure::from(too_many).into();
+    }
+    let application = match request.application(&context.snapshot.applications) {
+        Ok(application) => application,
+        Err(failure) => return failure.into(),
+    };
+    traces::is_for(application.audience.as_str());
+    let allowed = match endpoint {
+        OwnEndpoint::Start | OwnEndpoint::Session => {
+            matches!(*request.method(), Method::GET | Method::HEAD)
+        }
+        // A HEAD would consume the code.
+        OwnEndpoint::Callback => *request.method() == Method::GET,
+        OwnEndpoint::SignOut => matches!(*request.method(), Method::GET | Method::POST),
+    };
+    if !allowed {
+        return Failure::MethodNotAllowed.into();
+    }
+    match endpoint {
+        OwnEndpoint::Start => start::answer(context, application, request).await,
+        OwnEndpoint::Callback => callback::answer(context, application, request).await,
+        OwnEndpoint::SignOut => sign_out::answer(context, application, request).await,
+        OwnEndpoint::Session => session::answer(context, application, request).await,
+    }
+}
+
+/// Answers a request outside of the prefixes: there is nothing but the start page of an outpost that
+/// has a host of its own.
+fn elsewhere(context: Context<'_>, request: &ForwardedRequest<'_>) -> Reply {
+    match request.application(&context.snapshot.applications) {
+        Ok(application)
+            if request.path() == "/"
+                && *request.method() == Method::GET
+                && matches!(application.mode, Mode::Domain(_))
+                && request
+                    .host()
+                    .is_some_and(|h| h.host() == application.external.host()) =>
+        {
+            let origin = application.external.origin();
+            Outcome::Redirect {
+                to: format!("{origin}{}/session", application.prefix),
+            }
+            .into()
+        }
+        Ok(_) => Failure::NotFound.into(),
+        Err(failure) => failure.into(),
+    }
+}

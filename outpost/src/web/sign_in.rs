@@ -1,0 +1,147 @@
+//! What `start` and `callback` both do: send a browser to a provider, and renew a session.
+
+use openidconnect::RedirectUrl;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::outcome::{Outcome, Reply};
+use super::request::ForwardedRequest;
+use super::urls::start_url;
+use crate::application::{Application, ReturnTo};
+use crate::flow::{FlowCookies, PendingSignIn};
+use crate::sessions::{IssueError, Issued};
+use crate::telemetry::metrics::Success;
+use gatepost_oidc::{AuthorizationOptions, Provider};
+use gatepost_store::SessionRecord;
+
+/// Renews a session without asking the provider, and sends the browser back to `return_to`. `None`
+/// when the session has been revoked meanwhile.
+pub(super) async fn renew(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    record: &SessionRecord,
+    return_to: &ReturnTo,
+) -> Option<Reply> {
+    let candidates = request.session_candidates(&application.cookie.name);
+    let renewed = context
+        .sessions()
+        .renew(context.times(), application, record, &candidates)
+        .await;
+    application.counts.renewed(Success::from(&renewed));
+    Some(match renewed {
+        Ok(Issued::Cookie(minted)) => {
+            tracing::debug!(application = %application.audience, "session renewed");
+            Outcome::Redirect {
+                to: return_to.as_str().to_owned(),
+            }
+            .with_cookies(minted.cookies)
+        }
+        Ok(Issued::Refused(claims)) => Outcome::refused_by_rule(application, &claims),
+        Err(IssueError::Revoked) => return None,
+        Err(error) => go_on_or_fail(
+            context,
+            application,
+            request,
+            return_to,
+            Failure::Issue(error),
+        ),
+    })
+}
+
+/// Replies to a user whose session cannot be renewed now: while the window is open the session goes
+/// on, and only then does the request fail.
+pub(super) fn go_on_or_fail(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    return_to: &ReturnTo,
+    failure: Failure,
+) -> Reply {
+    let candidates = request.session_candidates(&application.cookie.name);
+    let postponed = context
+        .sessions()
+        .authenticate(application, &candidates)
+        .ok()
+        .and_then(|cookie| {
+            let outpost = context.outpost;
+            outpost
+                .sessions
+                .postpone_renewal(context.times(), application, &cookie, &candidates)
+        });
+    match postponed {
+        Some(cookies) => {
+            tracing::warn!(%failure, "a renewal is postponed: the session's window is open");
+            let to = return_to.as_str().to_owned();
+            Outcome::Redirect { to }.with_cookies(cookies)
+        }
+        None => failure.into(),
+    }
+}
+
+/// Sends the browser to a provider. Where a session is `renewed`, the provider is to show no
+/// page, and is told whose session it is.
+pub(super) async fn send_to_provider(
+    context: Context<'_>,
+    application: &Application,
+    provider: &Provider,
+    request: &ForwardedRequest<'_>,
+    return_to: ReturnTo,
+    renewed: Option<&SessionRecord>,
+) -> Reply {
+    let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri(provider)) else {
+        return Failure::FlowNotKept.into();
+    };
+    let parameters = parameters_from_link(provider, request);
+    let options = AuthorizationOptions {
+        silent: renewed.is_some(),
+        id_token_hint: renewed.map(|record| &record.id_token),
+        login_hint: renewed.and_then(|record| {
+            let identity = &record.identity;
+            let name = identity.preferred_username.as_deref();
+            name.or(identity.email.as_deref())
+        }),
+        parameters: &parameters,
+    };
+    let authorization = match provider.authorize(redirect_uri, options).await {
+        Ok(authorization) => authorization,
+        Err(error) => return Failure::SignIn(error).into(),
+    };
+    let url = authorization.url.clone();
+    let pending = PendingSignIn::new(authorization, return_to, options.silent);
+    let flows = FlowCookies::find(request.cookies(), application, &context.snapshot.flow_keys);
+    match flows.begin(provider, &pending, context.now()) {
+        Some(cookies) => Outcome::Redirect { to: url.into() }.with_cookies(cookies),
+        None => Failure::FlowNotKept.into(),
+    }
+}
+
+/// Returns the parameters that the link sets which the provider's settings allow links to set.
+pub(super) fn parameters_from_link(
+    provider: &Provider,
+    request: &ForwardedRequest<'_>,
+) -> Vec<(String, String)> {
+    let names = provider.settings().caller_parameters.iter();
+    names
+        .filter_map(|name| Some((name.clone(), request.single_query(name)?)))
+        .collect()
+}
+
+/// Has a user sign in whose session is over. Where there is a choice of providers, the user has it
+/// again.
+pub(super) async fn sign_in_again(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    return_to: ReturnTo,
+) -> Reply {
+    match application.providers.only() {
+        Some(provider) => {
+            send_to_provider(context, application, provider, request, return_to, None).await
+        }
+        None => {
+            let to = start_url(application, &return_to, None);
+            Outcome::Redirect { to }.into()
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The URLs of the endpoints of an application.
+
+use url::form_urlencoded;
+
+use crate::application::{Application, ReturnTo};
+use gatepost_oidc::Provider;
+
+/// Returns the absolute URL of an endpoint at the application's external URL.
+pub(super) fn endpoint_url(application: &Application, endpoint: &str) -> String {
+    format!(
+        "{}{}/{endpoint}",
+        application.external.origin(),
+        application.prefix
+    )
+}
+
+/// Returns the URL that starts a sign-in leading to `return_to`: at this provider, if one is named and
+/// there is a choice.
+pub(super) fn start_url(
+    application: &Application,
+    return_to: &ReturnTo,
+    provider: Option<&Provider>,
+) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("rd", return_to.as_str());
+    if let Some(name) = provider.and_then(|provider| application.callback_name(provider)) {
+        query.append_pair("provider", name);
+    }
+    format!("{}?{}", endpoint_url(application, "start"), query.finish())
+}
