@@ -11,8 +11,8 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
-use gatepost::web::{Dialect, Question, Visit};
-use gatepost_fuzz::{KEY, SETTINGS, Sent, deployment, now};
+use gatepost::web::{Dialect, ForwardedRequest, Subrequest};
+use gatepost_fuzz::{KEY, SETTINGS, Sent, now, snapshot};
 use gatepost_plugin::Gate;
 use gatepost_policy::{Decision, Unauthenticated};
 use gatepost_session::{Audience, KeyRing};
@@ -59,22 +59,22 @@ fuzz_target!(|data: &[u8]| {
         };
         parts.headers.insert(name, value);
     }
-    let deployment = deployment();
+    let snapshot = snapshot();
     let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
-    let applications = &deployment.applications;
-    let asking = Visit::direct(&parts, peer, &deployment.trusted_proxies, applications);
-    let question = Question {
+    let applications = &snapshot.applications;
+    let asking = ForwardedRequest::direct(&parts, peer, &snapshot.trusted_proxies, applications);
+    let subrequest = Subrequest {
         dialect: Dialect::Traefik,
         prefix: "/akprox",
         by_query: false,
         target: "",
     };
     // What the outpost cannot make sense of, it refuses; a proxy has refused it before.
-    let Ok(visit) = asking.asked_about(question, &parts, applications) else {
+    let Ok(forwarded) = subrequest.asked_about(&asking, &parts, applications) else {
         return;
     };
-    let application = deployment.applications.named("wiki").expect("wiki");
-    let candidates = visit.session_candidates(&application.cookie.name);
+    let application = snapshot.applications.named("wiki").expect("wiki");
+    let candidates = forwarded.session_candidates(&application.cookie.name);
     let authentic =
         application.authenticate(&candidates, |cookie| cookie.current(now(), 30).is_ok());
     let session = match &authentic {
@@ -83,7 +83,7 @@ fuzz_target!(|data: &[u8]| {
             .map_err(Unauthenticated::Window),
         Err(reason) => Err(*reason),
     };
-    let decision = application.policy.decide(&visit, session);
+    let decision = application.policy.decide(&forwarded, session);
 
     let request = PluginRequest::new(&sent.method, &sent.target).with("X-Forwarded-Proto", "https");
     let request = sent

@@ -4,12 +4,12 @@
 
 use gatepost::application::ReturnTo;
 use gatepost::origin::Mode;
-use gatepost_fuzz::deployment;
+use gatepost_fuzz::snapshot;
 use libfuzzer_sys::fuzz_target;
 use url::Url;
 
 fuzz_target!(|target: &str| {
-    for application in deployment().applications.iter() {
+    for application in snapshot().applications.iter() {
         let Some(accepted) = ReturnTo::parse(target, application) else {
             continue;
         };

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use gatepost::config::Config;
-use gatepost::outpost::{Deployment, Outpost};
+use gatepost::runtime::{Outpost, Snapshot};
 use gatepost_base::Clock;
 use gatepost_session::NumericDate;
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -47,11 +47,11 @@ pub const SETTINGS: &str = r#"{
     "allowPreflight": true, "require": {"groups": ["staff"]}
 }"#;
 
-/// What the configuration became.
-pub fn deployment() -> &'static Deployment {
-    static DEPLOYMENT: LazyLock<Deployment> =
-        LazyLock::new(|| Deployment::new(&config(), None).expect("a deployment"));
-    &DEPLOYMENT
+/// Returns the configuration at work.
+pub fn snapshot() -> &'static Snapshot {
+    static SNAPSHOT: LazyLock<Snapshot> =
+        LazyLock::new(|| Snapshot::new(&config(), None).expect("a snapshot"));
+    &SNAPSHOT
 }
 
 fn config() -> Config {

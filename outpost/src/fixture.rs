@@ -1,12 +1,12 @@
-//! A deployment for unit tests: one application of each mode.
+//! A snapshot for unit tests: one application of each mode.
 
 use std::sync::{Arc, LazyLock};
 
 use crate::application::Application;
 use crate::config::Config;
-use crate::outpost::Deployment;
+use crate::runtime::Snapshot;
 
-/// The keys of [`deployment`], in order.
+/// The keys of [`snapshot`], in order.
 pub(crate) const KEYS: [&str; 2] = [
     "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
     "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
@@ -15,7 +15,7 @@ pub(crate) const KEYS: [&str; 2] = [
 /// `wiki` on `https://app.example.com`, `plain` on `http://app.localhost:8080`, `either` with two
 /// providers on `https://either.example.com`, `admins` for that group, and `intranet` for all of `example.org` with the
 /// outpost on `https://auth.example.org`.
-pub(crate) fn deployment(keys: &[&str]) -> Deployment {
+pub(crate) fn snapshot(keys: &[&str]) -> Snapshot {
     let keys = keys.join("', '");
     let yaml = format!(
         "
@@ -34,11 +34,11 @@ applications:
 "
     );
     let config = Config::parse(&yaml, []).expect("a configuration");
-    Deployment::new(&config, None).expect("a deployment")
+    Snapshot::new(&config, None).expect("a snapshot")
 }
 
-/// One of the applications of [`deployment`].
+/// One of the applications of [`snapshot`].
 pub(crate) fn application(name: &str) -> Arc<Application> {
-    static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| deployment(&KEYS));
-    Arc::clone(DEPLOYMENT.applications.named(name).expect("an application"))
+    static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| snapshot(&KEYS));
+    Arc::clone(SNAPSHOT.applications.named(name).expect("an application"))
 }

@@ -1,16 +1,18 @@
-//! Gatepost's outpost: signs people in at an OpenID provider, keeps their sessions, and answers
-//! proxies that ask who may pass.
+//! Gatepost's outpost: signs users in at an OpenID provider, keeps their sessions, and answers proxies
+//! that ask whether a request may pass.
 //!
-//! - [`config`]: what an operator wrote, checked as a whole.
-//! - [`outpost`]: the running outpost; [`application`], [`gatepost_oidc`] and [`gatepost_store`] are its
-//!   parts.
-//! - [`flow`]: a sign-in under way.
-//! - [`session_times`]: how long sessions last; [`sessions`]: opening and renewing them.
-//! - [`rate_limit`]: how often one client may come.
-//! - [`web`]: the endpoints. Every one returns an [`web::Outcome`], and one place turns that into
-//!   a response, so no path through a handler ends without a decision.
+//! - [`config`]: reads the configuration and checks it as a whole; [`application`]: the applications.
+//! - [`runtime`]: the process, and the configuration at work.
+//! - [`web`]: the endpoints. Each returns a [`web::Outcome`], and one place turns that into a
+//!   response, so no path through a handler ends without a decision.
+//! - [`sign_in_flow`]: a sign-in under way; [`sessions`]: issues, finds, renews and revokes sessions.
+//! - [`admin`]: health, metrics and what `gatepost session` asks.
 //! - [`telemetry`]: log, audit log, metrics and traces.
-//! - [`server`]: listeners and their life; [`cli`]: the commands.
+//! - [`sources`]: where a configuration comes from, and its changes.
+//! - [`server`]: listeners and shutdown; [`cli`]: the commands.
+//!
+//! The modules are layers: `tests/layers.rs` has the list, and holds that each imports only the ones
+//! above its own.
 
 pub mod admin;
 pub mod application;
@@ -21,17 +23,17 @@ pub mod config;
 pub mod export;
 #[cfg(test)]
 mod fixture;
-pub mod flow;
 pub mod http_client;
 pub mod machine_clients;
 pub mod origin;
-pub mod outpost;
 pub mod pages;
 pub mod provider_client;
 pub mod rate_limit;
+pub mod runtime;
 pub mod server;
 pub mod session_times;
 pub mod sessions;
+pub mod sign_in_flow;
 pub mod sources;
 mod store_observer;
 pub mod telemetry;

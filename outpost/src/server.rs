@@ -12,7 +12,7 @@ use hyper_util::rt::TokioTimer;
 
 use crate::certificate::{Certificate, CertificateError};
 use crate::config::Config;
-use crate::outpost::{DeployError, Outpost};
+use crate::runtime::{Outpost, SetupError};
 use crate::sources::authentik::Follower;
 use crate::sources::files;
 use crate::telemetry::metrics::{InstallError, Metrics};
@@ -47,7 +47,7 @@ pub enum ServeError {
     Listener(#[source] std::io::Error),
     /// The configuration cannot be put to work.
     #[error(transparent)]
-    Deploy(#[from] DeployError),
+    Deploy(#[from] SetupError),
     /// There is no certificate to listen with.
     #[error(transparent)]
     Certificate(#[from] CertificateError),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::outpost::Outpost;
+use crate::runtime::Outpost;
 
 /// How long the store may take to answer before it counts as unavailable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,8 +38,8 @@ pub(super) async fn store(outpost: &Outpost) -> Readiness {
 
 /// Returns which providers have been discovered.
 pub(super) fn providers(outpost: &Outpost) -> Readiness {
-    let deployment = outpost.deployment();
-    let shown: Map<String, Value> = deployment
+    let snapshot = outpost.snapshot();
+    let shown: Map<String, Value> = snapshot
         .providers
         .iter()
         .map(|provider| {
@@ -51,7 +51,7 @@ pub(super) fn providers(outpost: &Outpost) -> Readiness {
             (provider.settings().name.clone(), state)
         })
         .collect();
-    let mut all = deployment.providers.iter();
+    let mut all = snapshot.providers.iter();
     Readiness {
         ready: all.all(|provider| provider.is_available()),
         shown: shown.into(),

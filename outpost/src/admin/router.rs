@@ -14,7 +14,7 @@ use super::health;
 use super::protocol::{MAX_REQUEST_BYTES, PATH};
 use super::sessions::{self, AdminError};
 use crate::compat::AUTHENTIK_PING;
-use crate::outpost::Outpost;
+use crate::runtime::Outpost;
 use crate::telemetry::metrics::Metrics;
 
 /// The media type of Prometheus' text format.
@@ -76,7 +76,7 @@ async fn readiness_of(State(admin): State<Admin>, Path(part): Path<String>) -> R
 }
 
 async fn exposition(State(admin): State<Admin>) -> ([(HeaderName, &'static str); 1], String) {
-    for provider in &admin.outpost.deployment().providers {
+    for provider in &admin.outpost.snapshot().providers {
         crate::telemetry::metrics::provider_is(&provider.settings().name, provider.is_available());
     }
     ([(CONTENT_TYPE, PROMETHEUS)], admin.metrics.render())
@@ -85,7 +85,7 @@ async fn exposition(State(admin): State<Admin>) -> ([(HeaderName, &'static str);
 async fn traefik_configuration(
     State(admin): State<Admin>,
 ) -> Result<([(HeaderName, &'static str); 1], String), StatusCode> {
-    match &admin.outpost.deployment().traefik {
+    match &admin.outpost.snapshot().traefik {
         Some(text) => Ok(([(CONTENT_TYPE, "application/json")], text.clone())),
         None => Err(StatusCode::NOT_FOUND),
     }

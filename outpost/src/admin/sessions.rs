@@ -5,7 +5,7 @@ use gatepost_session::SessionId;
 use super::protocol::{
     AdminRequest, AdminResponse, Dated, SessionSummary, open_request, seal_response,
 };
-use crate::outpost::Outpost;
+use crate::runtime::Outpost;
 use crate::telemetry::audit;
 use gatepost_store::{SessionSelector, StoreUnavailable};
 
@@ -38,8 +38,8 @@ pub enum AdminError {
 ///
 /// [`AdminError`].
 pub async fn answer(outpost: &Outpost, text: &str) -> Result<String, AdminError> {
-    let deployment = outpost.deployment();
-    let keys = &deployment.operator_keys;
+    let snapshot = outpost.snapshot();
+    let keys = &snapshot.operator_keys;
     let now = outpost.clock.now();
     let Dated { at, request } = open_request(keys, text).ok_or(AdminError::Refused)?;
     let apart = now.seconds_since(at) + at.seconds_since(now);
@@ -56,7 +56,7 @@ pub async fn answer(outpost: &Outpost, text: &str) -> Result<String, AdminError>
         }
         Requested::Revocation(which) => {
             let revoker = outpost.sessions.revoker();
-            let ended = revoker.revoke(&which, &deployment.times).await?;
+            let ended = revoker.revoke(&which, &snapshot.times).await?;
             let (issuer, subject) = match &which {
                 SessionSelector::Subject { issuer, subject } => {
                     (issuer.as_str(), Some(subject.as_str()))

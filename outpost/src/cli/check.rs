@@ -11,7 +11,7 @@ use crate::application::Application;
 use crate::application::MachineClientSettings;
 use crate::config::Config;
 use crate::origin::Mode;
-use crate::outpost::Deployment;
+use crate::runtime::Snapshot;
 use gatepost_base::Clock;
 use gatepost_oidc::{
     ClientVerdict, DiscoveryError, Grant, Provider, ProviderSettings, SignInError, SignOut, Summary,
@@ -26,8 +26,8 @@ const TRAEFIK_NEEDED: &str = "has to be 3.7.13 or later: an earlier one shows th
 
 pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
     let config = file.load_or_ask().await?;
-    let deployment = match Deployment::new(&config, None) {
-        Ok(deployment) => deployment,
+    let snapshot = match Snapshot::new(&config, None) {
+        Ok(snapshot) => snapshot,
         Err(error) => {
             complain(&error);
             return None;
@@ -56,7 +56,7 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         say(&line);
     }
     let mut all_well = true;
-    for provider in &deployment.providers {
+    for provider in &snapshot.providers {
         let settings = provider.settings();
         say(&format!(
             "provider     {} ({})",
@@ -68,7 +68,7 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         for line in provider_lines(&outcome, settings.sign_out) {
             say(&format!("             {line}"));
         }
-        let mut applications = deployment.applications.iter();
+        let mut applications = snapshot.applications.iter();
         let theirs = applications.find(|application| {
             let mut own = application.providers.iter();
             own.any(|own| Arc::ptr_eq(own, provider))
@@ -81,7 +81,7 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
             line.inspect(|line| say(&format!("             {line}")));
         }
     }
-    for application in deployment.applications.iter() {
+    for application in snapshot.applications.iter() {
         let words = application.verdicts(&config.keys);
         for line in application_lines(application, words.first().map(String::as_str)) {
             say(&line);
@@ -101,7 +101,7 @@ pub(super) async fn check(file: &ConfigFile, url: Option<&str>) -> Option<()> {
         say(&format!("warning      {warning}"));
     }
     if let Some(url) = url {
-        all_well &= walk::walk(&deployment, &config.keys, url).await;
+        all_well &= walk::walk(&snapshot, &config.keys, url).await;
     }
     say(if all_well { "ok" } else { "not ok: see above" });
     all_well.then_some(())

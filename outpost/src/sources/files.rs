@@ -9,7 +9,7 @@ use axum_server::tls_rustls::RustlsConfig;
 
 use super::introduction::FirstKey;
 use crate::config::{Config, Listen, environment};
-use crate::outpost::{DeployError, Outpost};
+use crate::runtime::{Outpost, SetupError};
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
 use gatepost_store::StoreSettings;
@@ -160,10 +160,10 @@ impl Watched {
     }
 
     /// Puts a configuration in place. What can fail comes first.
-    fn put_in_place(&mut self, outpost: &Outpost, mut config: Config) -> Result<(), DeployError> {
+    fn put_in_place(&mut self, outpost: &Outpost, mut config: Config) -> Result<(), SetupError> {
         let mut first_key = self.first_key.clone();
         config.keys = first_key.follow(config.keys);
-        outpost.redeploy(&config)?;
+        outpost.reconfigure(&config)?;
         self.first_key = first_key;
         if let (Some(shown), Some(given)) = (&self.certificate, &config.tls) {
             shown.reload_from_config(given.server_config());

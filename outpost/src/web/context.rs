@@ -2,7 +2,7 @@
 
 use gatepost_session::NumericDate;
 
-use crate::outpost::{Deployment, Outpost};
+use crate::runtime::{Outpost, Snapshot};
 use crate::session_times::SessionTimes;
 use crate::sessions::Sessions;
 
@@ -10,7 +10,7 @@ use crate::sessions::Sessions;
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) outpost: &'a Outpost,
-    pub(super) snapshot: &'a Deployment,
+    pub(super) snapshot: &'a Snapshot,
 }
 
 impl<'a> Context<'a> {

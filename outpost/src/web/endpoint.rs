@@ -222,7 +222,7 @@ mod tests {
     /// Row C: one application's prefix means nothing at another's host.
     #[test]
     fn a_prefix_is_its_own_applications() {
-        let deployment = fixture::deployment(&fixture::KEYS);
+        let snapshot = fixture::snapshot(&fixture::KEYS);
         let (plain, wiki) = (fixture::application("plain"), fixture::application("wiki"));
         for (target, at_plain, at_wiki) in [
             ("/sso/start", Some("start"), None),
@@ -231,11 +231,7 @@ mod tests {
         ] {
             let of = |host| {
                 let host = HostPort::parse(host);
-                name(Endpoint::of(
-                    target,
-                    &deployment.applications,
-                    host.as_ref(),
-                ))
+                name(Endpoint::of(target, &snapshot.applications, host.as_ref()))
             };
             assert_eq!(of("app.localhost:8080"), at_plain, "{target}");
             assert_eq!(of("app.example.com"), at_wiki, "{target}");

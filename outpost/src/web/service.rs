@@ -19,8 +19,8 @@ use super::request::ForwardedRequest;
 use super::request_id::RequestId;
 use super::response::respond_with;
 use super::routing::route;
-use crate::outpost::{Deployment, Outpost};
 use crate::pages::{Language, Reader};
+use crate::runtime::{Outpost, Snapshot};
 use crate::telemetry::metrics::{self, Timings};
 use crate::telemetry::traces;
 use gatepost_base::contained::{Panicked, contained};
@@ -51,7 +51,7 @@ async fn serve(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let snapshot = service.outpost.deployment();
+    let snapshot = service.outpost.snapshot();
     let request_id = RequestId::of(&parts.headers);
     let request = ForwardedRequest::direct(
         &parts,
@@ -83,7 +83,7 @@ fn panicked() -> Response {
 /// Responds to one request.
 async fn respond(
     service: &Service,
-    snapshot: &Deployment,
+    snapshot: &Snapshot,
     request: &ForwardedRequest<'_>,
     parts: &http::request::Parts,
     body: Body,

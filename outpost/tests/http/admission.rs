@@ -120,7 +120,7 @@ async fn a_rule_that_was_narrowed_ends_sessions_at_their_renewal_from_the_store(
     let narrowed = APPLICATIONS.replace("groups: [admins]", "groups: [board]");
     let yaml = configuration(&world.provider, KEY_A, &narrowed);
     let config = Config::parse(&yaml, []).expect("right");
-    world.outpost.redeploy(&config).expect("deployed");
+    world.outpost.reconfigure(&config).expect("deployed");
     let reply = browser.load(START).await.expect(403);
     assert!(!reply.sets_session());
     assert!(reply.body.contains("group:board"), "{}", reply.body);

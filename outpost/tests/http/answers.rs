@@ -116,8 +116,8 @@ async fn no_claim_or_key_ends_the_process() {
         ("token_endpoint", "mailto:a@b"),
     ] {
         world.provider.script().discovery = Box::new(move |d| d[endpoint] = json!(url));
-        let deployment = world.outpost.deployment();
-        let error = deployment.providers[0].discover().await;
+        let snapshot = world.outpost.snapshot();
+        let error = snapshot.providers[0].discover().await;
         error.expect_err(endpoint);
     }
 }

@@ -220,7 +220,7 @@ async fn the_one_that_was_used_last_stands_first() {
 async fn a_provider_that_is_away_is_offered_and_said_to_be() {
     let two = Two::unfound("").await;
     two.partners.script().down = true;
-    for provider in &two.world.outpost.deployment().providers {
+    for provider in &two.world.outpost.snapshot().providers {
         let _ = provider.discover().await;
     }
     let mut browser = two.world.browser();
@@ -421,7 +421,7 @@ async fn a_session_of_a_provider_that_the_application_no_longer_has_is_none() {
     two.sign_in(&mut at_partners, PARTNERS).await.expect(302);
     let yaml = configuration(two.corporate(), &two.partners, "[corporate]", "");
     let config = Config::parse(&yaml, []).expect("a configuration");
-    two.world.outpost.redeploy(&config).expect("redeployed");
+    two.world.outpost.reconfigure(&config).expect("redeployed");
     at_corporate.fetch(SESSION).await.expect(200);
     at_partners.fetch(SESSION).await.expect(401);
     let asked = Asked::load(HOST, "/").by(&at_partners);

@@ -50,7 +50,7 @@ fn plugins_refuse(world: &World, claims: &Claims) -> bool {
 /// Has the store lose every session, as one does whose process began anew.
 async fn forget_all(world: &World) {
     let later = now().plus_seconds(1_000_000);
-    let times = world.outpost.deployment().times;
+    let times = world.outpost.snapshot().times;
     let left = world.outpost.store.sweep(later, times.idle).await;
     assert_eq!(left.expect("swept"), 0);
 }
@@ -243,7 +243,7 @@ async fn an_id_that_nobody_has_ends_nothing_else() {
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
     let other = gatepost_store::SessionSelector::Id(SessionId::from_random([7; 24]));
-    let times = world.outpost.deployment().times;
+    let times = world.outpost.snapshot().times;
     let ended = world
         .outpost
         .sessions

@@ -314,8 +314,8 @@ async fn a_provider_that_is_not_who_it_should_be_is_not_used() {
     for (case, change, says) in cases {
         let world = World::without_provider("").await;
         world.provider.script().discovery = Box::new(*change);
-        let deployment = world.outpost.deployment();
-        let error = deployment.providers[0].discover().await.expect_err(case);
+        let snapshot = world.outpost.snapshot();
+        let error = snapshot.providers[0].discover().await.expect_err(case);
         assert!(error.to_string().contains(says), "{case}: {error}");
         world.browser().load(START).await.expect(503);
     }

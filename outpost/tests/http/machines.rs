@@ -167,7 +167,7 @@ async fn every_other_token_is_refused_without_saying_why() {
         let challenge = "Bearer realm=\"api\", error=\"invalid_token\"";
         assert_eq!(reply.header("www-authenticate"), Some(challenge), "{case}");
         let body =
-            "{\"error\":\"invalid_credentials\",\"message\":\"the credentials do not hold\"}";
+            "{\"error\":\"invalid_credentials\",\"message\":\"the credentials are invalid\"}";
         assert_eq!(reply.body, body, "{case}");
         assert!(reply.header("x-forwarded-user").is_none(), "{case}");
     }
@@ -461,7 +461,7 @@ async fn a_reload_forgets_no_attempt_and_no_credentials_that_held() {
     let reload = |settings: &str| {
         let yaml = configuration(&world.provider, KEY_A, &applications(settings));
         let config = Config::parse(&yaml, []).expect("a configuration");
-        world.outpost.redeploy(&config).expect("redeployed");
+        world.outpost.reconfigure(&config).expect("redeployed");
     };
     // What changes nothing asks nothing again.
     reload("machines: basic");
@@ -540,7 +540,7 @@ async fn whoever_is_signed_out_everywhere_has_no_token_either() {
         issuer: world.provider.issuer.clone(),
         subject: "robot-id".into(),
     };
-    let times = world.outpost.deployment().times;
+    let times = world.outpost.snapshot().times;
     world
         .outpost
         .sessions

@@ -128,7 +128,7 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
         let end = async {
             gate.reached().await;
             let mut token = claims(&world, "1");
-            let times = world.outpost.deployment().times;
+            let times = world.outpost.snapshot().times;
             let revoker = world.outpost.sessions.revoker();
             match case {
                 "sid" => {

@@ -118,7 +118,7 @@ async fn keys_rotate_while_the_outpost_runs() {
         let yaml = configuration(&world.provider, keys, "");
         world
             .outpost
-            .redeploy(&Config::parse(&yaml, []).expect("right"))
+            .reconfigure(&Config::parse(&yaml, []).expect("right"))
             .expect("deployed");
     };
     redeploy(&format!("{KEY_B}', '{KEY_A}"));

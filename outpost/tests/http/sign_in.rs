@@ -389,7 +389,7 @@ async fn a_loop_ends_on_a_page_that_says_what_is_wrong() {
     let other = "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
     let yaml = crate::world::configuration(&world.provider, other, "");
     let config = gatepost::config::Config::parse(&yaml, []).expect("a configuration");
-    world.outpost.redeploy(&config).expect("deployed");
+    world.outpost.reconfigure(&config).expect("deployed");
     let body = last(&mut browser).await;
     assert!(body.contains("of another sign-in service"), "{body}");
 }
@@ -455,8 +455,8 @@ async fn in_domain_mode_a_sign_in_begins_and_ends_on_the_outposts_host() {
 #[tokio::test]
 async fn whether_the_provider_takes_the_client_is_known_before_anyone_signs_in() {
     let world = World::new().await;
-    let deployment = world.outpost.deployment();
-    let provider = &deployment.providers[0];
+    let snapshot = world.outpost.snapshot();
+    let provider = &snapshot.providers[0];
     let callback = "https://app.example.com/akprox/callback";
     let verdict = provider.try_client(callback).await.expect("an answer");
     assert_eq!(verdict, ClientVerdict::Taken);

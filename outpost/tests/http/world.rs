@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use gatepost::config::Config;
-use gatepost::outpost::Outpost;
+use gatepost::runtime::Outpost;
 use gatepost::web;
 use gatepost_base::Clock;
 use gatepost_session::{KeyRing, NumericDate, SessionId};
@@ -90,7 +90,7 @@ impl World {
     }
 
     pub(crate) async fn find_provider(&self) {
-        for provider in &self.outpost.deployment().providers {
+        for provider in &self.outpost.snapshot().providers {
             provider.discover().await.expect("the provider answers");
         }
     }

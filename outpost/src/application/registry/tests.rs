@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Config;
-use crate::outpost::Deployment;
+use crate::runtime::Snapshot;
 
 const BASE: &str = "
 keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
@@ -8,15 +8,15 @@ providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 applications:
 ";
 
-fn deployment(applications: &str, unserved: Vec<Unserved>) -> Deployment {
+fn snapshot(applications: &str, unserved: Vec<Unserved>) -> Snapshot {
     let mut config = Config::parse(&format!("{BASE}{applications}"), []).expect("a configuration");
     config.unserved = unserved;
-    Deployment::new(&config, None).expect("a deployment")
+    Snapshot::new(&config, None).expect("a snapshot")
 }
 
-fn at<'d>(deployment: &'d Deployment, host: &str, path: &str) -> Result<&'d str, NoApplication> {
+fn at<'d>(snapshot: &'d Snapshot, host: &str, path: &str) -> Result<&'d str, NoApplication> {
     let authority = HostPort::parse(host).expect("a host");
-    let found = deployment.applications.at(&authority, path);
+    let found = snapshot.applications.at(&authority, path);
     found.map(|found| found.audience.as_str())
 }
 
@@ -31,7 +31,7 @@ const WIDE: &str = "
 /// Row A1: a name that an application owns never falls to a wider one, whatever the port.
 #[test]
 fn a_host_has_the_nearest_application_or_none() {
-    let deployment = deployment(WIDE, Vec::new());
+    let snapshot = snapshot(WIDE, Vec::new());
     for (host, expected) in [
         ("one.example.com", Some("tls")),
         ("ONE.Example.com", Some("tls")),
@@ -56,7 +56,7 @@ fn a_host_has_the_nearest_application_or_none() {
         ("evilexample.com", None),
         ("example.org", None),
     ] {
-        let found = at(&deployment, host, "/");
+        let found = at(&snapshot, host, "/");
         assert_eq!(found.ok(), expected, "{host}");
     }
 }
@@ -70,7 +70,7 @@ fn what_cannot_be_served_keeps_its_host_and_its_domain() {
         host: host.map(|(host, port)| (host.to_owned(), Some(port))),
         domain: domain.map(str::to_owned),
     };
-    let deployment = deployment(
+    let snapshot = snapshot(
         WIDE,
         vec![
             unserved("board", Some(("board.example.com", 443)), None),
@@ -97,7 +97,7 @@ fn what_cannot_be_served_keeps_its_host_and_its_domain() {
         ("one.example.com", Ok("tls")),
         ("x.example.com", Ok("wide")),
     ] {
-        let found = at(&deployment, host, "/").map_err(|no| match no {
+        let found = at(&snapshot, host, "/").map_err(|no| match no {
             NoApplication::Unserved(unserved) => unserved.name.clone(),
             NoApplication::Unknown | NoApplication::Several => "another reason".to_owned(),
         });
@@ -108,7 +108,7 @@ fn what_cannot_be_served_keeps_its_host_and_its_domain() {
 
 #[test]
 fn on_one_host_name_the_prefix_of_the_question_decides() {
-    let deployment = deployment(
+    let snapshot = snapshot(
         "
   - {name: a, externalUrl: 'https://x.example.com', outpostPrefix: /sso-a, cookieName: a}
   - {name: b, externalUrl: 'https://x.example.com:8443', outpostPrefix: /sso-b, cookieName: b}
@@ -136,6 +136,6 @@ fn on_one_host_name_the_prefix_of_the_question_decides() {
             Err(NoApplication::Several),
         ),
     ] {
-        assert_eq!(at(&deployment, host, path), expected, "{host} {path}");
+        assert_eq!(at(&snapshot, host, path), expected, "{host} {path}");
     }
 }

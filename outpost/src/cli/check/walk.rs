@@ -18,7 +18,7 @@ use crate::application::Application;
 use crate::application::{Applications, NoApplication};
 use crate::compat::AUTHENTIK_PREFIX;
 use crate::origin::{HostPort, Mode};
-use crate::outpost::Deployment;
+use crate::runtime::Snapshot;
 use gatepost_oidc::Provider;
 
 use walker::{As, Reply, Walker, without_query};
@@ -38,13 +38,13 @@ const MAX_SKEW_SECONDS: u64 = 30;
 struct Wrong(String);
 
 /// Walks the path from `url`, says each step, and whether all of them lead on and none leads past.
-pub(super) async fn walk(deployment: &Deployment, keys: &KeyRing, url: &str) -> bool {
+pub(super) async fn walk(snapshot: &Snapshot, keys: &KeyRing, url: &str) -> bool {
     let wrong = |what: &dyn fmt::Display| say(&format!("walk         WRONG: {what}"));
     let found = Url::parse(url)
         .map_err(|error| Wrong(format!("`{url}` is no URL: {error}")))
         .and_then(|url| {
-            let application = application_of(&deployment.applications, &url)?;
-            Ok((Walker::new(deployment, &url)?, application, url))
+            let application = application_of(&snapshot.applications, &url)?;
+            Ok((Walker::new(snapshot, &url)?, application, url))
         });
     let (walker, application, url) = match found {
         Ok(found) => found,
@@ -58,7 +58,7 @@ pub(super) async fn walk(deployment: &Deployment, keys: &KeyRing, url: &str) -> 
         wrong(what);
     }
     let words = application.verdicts(keys);
-    let holes = holes::find(&walker, deployment, application, &words, &url).await;
+    let holes = holes::find(&walker, snapshot, application, &words, &url).await;
     for hole in &holes {
         wrong(hole);
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::log_limit::LogLimit;
-use crate::outpost::Outpost;
+use crate::runtime::Outpost;
 use gatepost_store::{SessionSelector, StoreUnavailable};
 
 /// The pause between two attempts, while the store is away.
@@ -81,10 +81,10 @@ async fn end_all(
 
 /// Ends the sessions of one session at authentik, and says how many there were.
 async fn end(outpost: &Outpost, session: &str) -> Result<usize, StoreUnavailable> {
-    let deployment = outpost.deployment();
+    let snapshot = outpost.snapshot();
     let mut ended = 0;
     // One session at authentik is one of each provider that the person has been to.
-    for provider in &deployment.providers {
+    for provider in &snapshot.providers {
         let which = SessionSelector::ProviderSession {
             issuer: provider.settings().issuer.to_string(),
             session: session.to_owned(),
@@ -92,7 +92,7 @@ async fn end(outpost: &Outpost, session: &str) -> Result<usize, StoreUnavailable
         ended += outpost
             .sessions
             .revoker()
-            .revoke(&which, &deployment.times)
+            .revoke(&which, &snapshot.times)
             .await?;
     }
     Ok(ended)

@@ -16,7 +16,7 @@ use super::reasons::Reasons;
 use super::settings::Settings;
 use super::socket::{self, Listeners, Update};
 use crate::config::{Config, ConfigError};
-use crate::outpost::Outpost;
+use crate::runtime::Outpost;
 
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);
@@ -150,7 +150,7 @@ impl Follower {
             return true;
         }
         let deployed = match self.config(&snapshot) {
-            Ok(config) => outpost.redeploy(&config).map(|()| config),
+            Ok(config) => outpost.reconfigure(&config).map(|()| config),
             Err(error) => {
                 self.stays(&error);
                 return false;

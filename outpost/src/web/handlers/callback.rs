@@ -9,8 +9,8 @@ use openidconnect::{AuthorizationCode, RedirectUrl};
 
 use crate::application::{Application, ReturnTo};
 use crate::compat::Conventions;
-use crate::flow::{FlowCookies, PendingSignIn};
 use crate::sessions::{IssueError, Issued};
+use crate::sign_in_flow::{FlowCookies, PendingSignIn};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
 use crate::web::context::Context;

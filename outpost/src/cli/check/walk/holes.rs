@@ -12,7 +12,7 @@ use url::{Position, Url};
 
 use super::{As, Reply, Walker};
 use crate::application::Application;
-use crate::outpost::Deployment;
+use crate::runtime::Snapshot;
 
 /// The headers by which proxies say which request they ask about.
 const FORWARDED_URI: &str = "X-Forwarded-Uri";
@@ -103,7 +103,7 @@ struct Probe {
 /// Looks for ways past the sign-in at `url`, which belongs to `application`.
 pub(super) async fn find(
     walker: &Walker,
-    deployment: &Deployment,
+    snapshot: &Snapshot,
     application: &Application,
     words: &[String],
     url: &Url,
@@ -116,7 +116,7 @@ pub(super) async fn find(
         return Vec::new();
     };
     let mut holes = Vec::new();
-    for probe in probes(deployment, application, words, url) {
+    for probe in probes(snapshot, application, words, url) {
         // What cannot be sent, or is not answered, opens nothing.
         let Some(reply) = ask(&probe.headers).await else {
             continue;
@@ -128,7 +128,7 @@ pub(super) async fn find(
 }
 
 fn probes(
-    deployment: &Deployment,
+    snapshot: &Snapshot,
     application: &Application,
     words: &[String],
     url: &Url,
@@ -155,7 +155,7 @@ fn probes(
             });
         }
     }
-    let mut others = deployment.applications.iter();
+    let mut others = snapshot.applications.iter();
     let other = others.find(|other| other.audience != application.audience);
     let chooses = |header, name, value| Probe {
         headers: vec![(name, value)],
@@ -217,7 +217,7 @@ fn lets_through(reply: &Reply, usual: Option<&Reply>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{KEYS, deployment};
+    use crate::fixture::{KEYS, snapshot};
 
     fn reply(status: u16, location: Option<&str>, realm: Option<&str>) -> Reply {
         Reply {
@@ -258,13 +258,13 @@ mod tests {
 
     #[test]
     fn each_hole_says_what_to_do_and_a_refusal_is_none() {
-        let deployment = deployment(&KEYS);
-        let wiki = deployment.applications.named("wiki").expect("there");
+        let snapshot = snapshot(&KEYS);
+        let wiki = snapshot.applications.named("wiki").expect("there");
         let url = Url::parse("https://app.example.com/admin").expect("a URL");
         let usual = reply(401, None, Some("wiki"));
         let holes = |answer: &Reply| -> Vec<Hole> {
             let words = ["word".to_owned()];
-            let probes = probes(&deployment, wiki, &words, &url).into_iter();
+            let probes = probes(&snapshot, wiki, &words, &url).into_iter();
             probes
                 .filter_map(|probe| probe.hole(wiki, &usual, answer))
                 .collect()

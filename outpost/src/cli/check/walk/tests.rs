@@ -4,7 +4,7 @@ use gatepost_session::cookie::Candidates;
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate, WindowError};
 
 use super::*;
-use crate::fixture::{application, deployment};
+use crate::fixture::{application, snapshot};
 use gatepost_base::Clock;
 
 fn reply(status: u16, location: Option<&str>, body: &str) -> Reply {
@@ -32,7 +32,7 @@ fn says<T: std::fmt::Debug>(case: &str, outcome: Result<T, Wrong>, expected: &st
 
 #[test]
 fn a_url_belongs_to_an_application() {
-    let deployment = deployment(&crate::fixture::KEYS);
+    let snapshot = snapshot(&crate::fixture::KEYS);
     for (url, expected) in [
         ("https://app.example.com/x", ""),
         ("http://app.localhost:8080/", ""),
@@ -47,7 +47,7 @@ fn a_url_belongs_to_an_application() {
         let url = Url::parse(url).expect("a URL");
         says(
             url.as_str(),
-            application_of(&deployment.applications, &url),
+            application_of(&snapshot.applications, &url),
             expected,
         );
     }

@@ -12,7 +12,7 @@ use url::Url;
 use super::super::super::output::say;
 use super::Wrong;
 use crate::http_client::chain;
-use crate::outpost::Deployment;
+use crate::runtime::Snapshot;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -75,19 +75,19 @@ pub(super) struct Walker(reqwest::Client);
 
 impl Walker {
     /// A browser that trusts what the outpost trusts.
-    pub(super) fn new(deployment: &Deployment, url: &Url) -> Result<Self, Wrong> {
+    pub(super) fn new(snapshot: &Snapshot, url: &Url) -> Result<Self, Wrong> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut authorities = Vec::new();
-        for provider in &deployment.providers {
+        for provider in &snapshot.providers {
             let pem = &provider.settings().authorities;
             authorities.extend(reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default());
         }
         // Browsers look `*.localhost` up nowhere (RFC 6761 §6.3); the system may not know it.
-        let external = deployment
+        let external = snapshot
             .applications
             .iter()
             .map(|application| application.external.url());
-        let issuers = deployment
+        let issuers = snapshot
             .providers
             .iter()
             .map(|provider| provider.settings().issuer.url());

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::fixture::{KEYS, application, deployment};
+use crate::fixture::{KEYS, application, snapshot};
 
 const NOW: NumericDate = NumericDate::from_seconds(1_800_000_000);
 
@@ -40,7 +40,7 @@ impl Jar {
 
     /// After having begun a flow.
     fn begin(mut self, state: &str, name: &str, now: NumericDate) -> Self {
-        let (application, keys) = (application(name), deployment(&KEYS[..1]).flow_keys);
+        let (application, keys) = (application(name), snapshot(&KEYS[..1]).flow_keys);
         let flow = pending(state, "/a?b#c", &application);
         let flows = FlowCookies::find(self.pairs(), &application, &keys);
         let lines = flows.begin(application.providers.first(), &flow, now);
@@ -55,7 +55,7 @@ impl Jar {
         keys: &[&str],
         now: NumericDate,
     ) -> Option<PendingSignIn> {
-        let (application, keys) = (application(name), deployment(keys).flow_keys);
+        let (application, keys) = (application(name), snapshot(keys).flow_keys);
         let flows = FlowCookies::find(self.pairs(), &application, &keys);
         flows.take(state, now).map(|(_, flow)| flow)
     }
@@ -88,7 +88,7 @@ fn a_flow_comes_back_as_it_was_kept() {
 
 #[test]
 fn the_cookie_is_confined_and_shows_nothing() {
-    let (wiki, keys) = (application("wiki"), deployment(&KEYS[..1]).flow_keys);
+    let (wiki, keys) = (application("wiki"), snapshot(&KEYS[..1]).flow_keys);
     let begin = |application: &Application| {
         let flow = pending("state", "/secret-path", application);
         FlowCookies::find([], application, &keys)
@@ -131,7 +131,7 @@ fn the_cookie_is_confined_and_shows_nothing() {
 
 #[test]
 fn the_longest_target_fits_a_cookie() {
-    let (application, keys) = (application("wiki"), deployment(&KEYS[..1]).flow_keys);
+    let (application, keys) = (application("wiki"), snapshot(&KEYS[..1]).flow_keys);
     let target = format!("/{}", "a".repeat(2_500));
     let long = PendingSignIn {
         code_verifier: PkceCodeVerifier::new("v".repeat(43)),
@@ -237,7 +237,7 @@ fn ending_a_flow_removes_both_its_cookies_and_no_others() {
     let mut jar = Jar::default()
         .begin("1", "wiki", NOW)
         .begin("2", "wiki", NOW);
-    let (application, keys) = (application("wiki"), deployment(&KEYS).flow_keys);
+    let (application, keys) = (application("wiki"), snapshot(&KEYS).flow_keys);
     let end = |jar: &Jar, state| FlowCookies::find(jar.pairs(), &application, &keys).end(state);
     assert!(end(&jar, "3").is_empty(), "none of this browser's");
     let lines = end(&jar, "1");
@@ -266,7 +266,7 @@ fn states_nonces_and_verifiers_are_long_and_never_the_same() {
 /// What a flow was begun with is what finishes it, whatever else the application has.
 #[test]
 fn a_flow_belongs_to_one_of_several_providers() {
-    let (either, keys) = (application("either"), deployment(&KEYS[..1]).flow_keys);
+    let (either, keys) = (application("either"), snapshot(&KEYS[..1]).flow_keys);
     for provider in either.providers.iter() {
         let mut jar = Jar::default();
         let flow = pending("state", "/a", &either);

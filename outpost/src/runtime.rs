@@ -1,0 +1,7 @@
+//! The running outpost.
+
+mod outpost;
+mod snapshot;
+
+pub use outpost::Outpost;
+pub use snapshot::{SetupError, Snapshot};

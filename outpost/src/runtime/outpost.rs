@@ -1,0 +1,144 @@
+//! The process: what outlives a change of the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::snapshot::{SetupError, Snapshot};
+use crate::config::Config;
+use crate::machine_clients::FailedAttempts;
+use crate::sessions::{Revoker, Sessions};
+use crate::store_observer::StoreObserver;
+use gatepost_base::Clock;
+use gatepost_oidc::Provider;
+use gatepost_store::{InstrumentedStore, Recovery, Store};
+
+/// How often expired sessions are dropped from the store.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// The running outpost.
+#[derive(Debug)]
+pub struct Outpost {
+    snapshot: ArcSwap<Snapshot>,
+    /// The store of sessions.
+    pub store: Arc<dyn Store>,
+    /// Issues, finds, renews and revokes sessions.
+    pub sessions: Sessions,
+    /// Counts invalid credentials of machine clients.
+    pub(crate) failed_attempts: FailedAttempts,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl Outpost {
+    /// Returns an outpost with this configuration, of which nothing runs yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`].
+    pub fn new(config: &Config, clock: Clock) -> Result<Arc<Self>, SetupError> {
+        let recovery = Recovery {
+            clock: clock.clone(),
+            lifetime: config.session.lifetime,
+        };
+        let store = gatepost_store::open(&config.store, &config.keys, recovery)?;
+        Self::with_store(config, clock, store)
+    }
+
+    /// Returns an outpost that keeps its sessions in `store`, whatever the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`].
+    pub fn with_store(
+        config: &Config,
+        clock: Clock,
+        store: Arc<dyn Store>,
+    ) -> Result<Arc<Self>, SetupError> {
+        let snapshot = ArcSwap::from_pointee(Snapshot::new(config, None)?);
+        let store: Arc<dyn Store> =
+            Arc::new(InstrumentedStore::new(store, StoreObserver::default()));
+        Ok(Arc::new(Self {
+            snapshot,
+            sessions: Sessions::new(Arc::clone(&store), unique_name()?, clock.clone()),
+            failed_attempts: FailedAttempts::default(),
+            store,
+            clock,
+        }))
+    }
+
+    /// Returns the configuration that is in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Replaces the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`], and then the previous one stays in force.
+    pub fn reconfigure(&self, config: &Config) -> Result<(), SetupError> {
+        let previous = self.snapshot();
+        let next = Snapshot::new(config, Some(&previous))?;
+        // Nothing from here on can fail. The store is first, so that it seals nothing with a key that
+        // the new configuration no longer has.
+        self.store.use_keys(&config.keys);
+        self.snapshot.store(Arc::new(next));
+        self.keep_providers_discovered(Some(&previous));
+        Ok(())
+    }
+
+    /// Starts the background tasks: discovering providers, dropping expired sessions, following
+    /// revocations.
+    pub fn start(self: &Arc<Self>) {
+        self.keep_providers_discovered(None);
+        let outpost = Arc::downgrade(self);
+        let revoker = Arc::downgrade(self.sessions.revoker());
+        tokio::spawn(Revoker::follow(revoker, move || {
+            outpost.upgrade()?.snapshot().revoked_file.clone()
+        }));
+        let outpost = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(SWEEP_EVERY);
+            let mut advised = false;
+            loop {
+                ticks.tick().await;
+                let Some(outpost) = outpost.upgrade() else {
+                    return;
+                };
+                if !advised && let Ok(advice) = outpost.store.advice().await {
+                    advised = true;
+                    advice.inspect(|advice| tracing::warn!("{advice}"));
+                }
+                let idle = outpost.snapshot().times.idle;
+                if let Err(error) = outpost.store.sweep(outpost.clock.now(), idle).await {
+                    tracing::warn!(%error, "cannot drop ended sessions");
+                }
+            }
+        });
+    }
+
+    fn keep_providers_discovered(&self, previous: Option<&Snapshot>) {
+        let known = |provider: &Arc<Provider>| {
+            previous.is_some_and(|p| p.providers.iter().any(|known| Arc::ptr_eq(known, provider)))
+        };
+        for provider in self
+            .snapshot()
+            .providers
+            .iter()
+            .filter(|provider| !known(provider))
+        {
+            provider.keep_discovered();
+        }
+    }
+}
+
+/// Returns a name that no other process has.
+fn unique_name() -> Result<Arc<str>, SetupError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| SetupError::NoRandomness)?;
+    Ok(URL_SAFE_NO_PAD.encode(random).into())
+}

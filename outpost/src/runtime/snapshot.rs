@@ -1,0 +1,180 @@
+//! One configuration at work.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gatepost_session::Purpose;
+
+use crate::application::{Application, Applications, Providers};
+use crate::config::Config;
+use crate::export::traefik;
+use crate::http_client::HttpError;
+use crate::machine_clients::MachineClients;
+use crate::pages::Pages;
+use crate::provider_client::ProviderClient;
+use crate::rate_limit::Limits;
+use crate::session_times::SessionTimes;
+use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
+use gatepost_base::SealingKeys;
+use gatepost_oidc::Provider;
+use gatepost_store::OpenStoreError;
+
+/// One configuration at work. A changed configuration replaces it as a whole, so no request sees two
+/// of them.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The applications.
+    pub applications: Applications,
+    /// What is known of machine clients, by the name of their application.
+    machine_clients: HashMap<String, MachineClients>,
+    /// The providers.
+    pub providers: Vec<Arc<Provider>>,
+    /// The proxies whose forwarded headers count.
+    pub trusted_proxies: TrustedProxies,
+    /// Remembers that an untrusted peer sent forwarded headers, so that it is logged once.
+    pub untrusted_peer_warning: UntrustedPeerWarning,
+    /// How long sessions last.
+    pub times: SessionTimes,
+    /// Seals flow cookies.
+    pub flow_keys: SealingKeys,
+    /// Seals the requests and responses of operators.
+    pub operator_keys: SealingKeys,
+    /// The configuration for Traefik's HTTP provider, if it is served.
+    pub traefik: Option<String>,
+    /// What clients have used of their limits.
+    pub limits: Arc<Limits>,
+    /// The pages.
+    pub pages: Pages,
+    /// The file in which plugins read which sessions have been revoked, if any.
+    pub revoked_file: Option<PathBuf>,
+}
+
+/// Why a valid configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A provider's client cannot be set up.
+    #[error("provider `{name}`: {source}")]
+    Provider {
+        /// The provider.
+        name: String,
+        /// Why not.
+        source: HttpError,
+    },
+    /// An application has no provider, which reading the configuration rules out.
+    #[error("application `{0}` has no provider")]
+    NoProvider(String),
+    /// The store cannot be opened.
+    #[error("store.path: {0}")]
+    Store(#[from] OpenStoreError),
+    /// The operating system has no randomness.
+    #[error("the operating system has no randomness")]
+    NoRandomness,
+    /// A template of the pages is wrong, which reading the configuration rules out.
+    #[error("the pages cannot be rendered: {0}")]
+    Pages(#[source] minijinja::Error),
+}
+
+impl Snapshot {
+    /// Puts a configuration to work. Providers whose settings are as in `previous` are taken over
+    /// with what is known of them, and so are the counts of an unchanged limit.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`].
+    pub fn new(config: &Config, previous: Option<&Self>) -> Result<Self, SetupError> {
+        let providers = config
+            .providers
+            .iter()
+            .map(|settings| {
+                let known = previous.and_then(|previous| {
+                    previous
+                        .providers
+                        .iter()
+                        .find(|known| known.settings() == settings)
+                });
+                match known {
+                    Some(known) => Ok::<_, SetupError>(Arc::clone(known)),
+                    None => {
+                        let client = ProviderClient::new(settings).map_err(|source| {
+                            SetupError::Provider {
+                                name: settings.name.clone(),
+                                source,
+                            }
+                        })?;
+                        Ok(Provider::new(settings.clone(), Arc::new(client)))
+                    }
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let applications: Vec<Arc<Application>> = config
+            .applications
+            .iter()
+            .map(|settings| {
+                let named = |name: &String| {
+                    let mut all = providers.iter();
+                    all.find(|known| known.settings().name == *name).cloned()
+                };
+                let own = Providers::new(settings.providers.iter().filter_map(named))
+                    .ok_or_else(|| SetupError::NoProvider(settings.audience.to_string()))?;
+                let names = config.applications.iter().map(|other| &other.cookie_name);
+                let application = Application::new(settings, &config.keys, own);
+                Ok(Arc::new(application.beside(names)))
+            })
+            .collect::<Result<_, SetupError>>()?;
+        let machine_clients = machine_clients(&applications, previous)?;
+        let limits = previous
+            .map(|previous| Arc::clone(&previous.limits))
+            .filter(|limits| limits.settings() == config.rate_limit)
+            .unwrap_or_else(|| Arc::new(Limits::new(config.rate_limit)));
+        let takes_tokens = applications.iter().filter(|a| a.machine_clients.is_some());
+        let token_age = takes_tokens.map(|application| application.lifetime(&config.session));
+        let times = SessionTimes {
+            token_age: token_age.max().unwrap_or(0),
+            ..config.session
+        };
+        Ok(Self {
+            applications: Applications::new(applications, &config.unserved),
+            machine_clients,
+            providers,
+            trusted_proxies: config.trusted_proxies.clone(),
+            untrusted_peer_warning: UntrustedPeerWarning::default(),
+            times,
+            flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
+            operator_keys: SealingKeys::new(&config.keys, Purpose::Store),
+            traefik: config.traefik.as_ref().map(|settings| {
+                traefik::dynamic_configuration(&config.applications, settings).to_string()
+            }),
+            limits,
+            pages: Pages::new(&config.brand).map_err(SetupError::Pages)?,
+            revoked_file: config.revoked_file.clone(),
+        })
+    }
+
+    /// Returns what is known of an application's machine clients, where it lets them in.
+    pub fn machine_clients(&self, application: &Application) -> Option<&MachineClients> {
+        self.machine_clients.get(application.audience.as_str())
+    }
+}
+
+/// Returns what is known of the machine clients of these applications. It is taken over from
+/// `previous` where the answers of the providers would be the same.
+fn machine_clients(
+    applications: &[Arc<Application>],
+    previous: Option<&Snapshot>,
+) -> Result<HashMap<String, MachineClients>, SetupError> {
+    let mut all = HashMap::new();
+    for application in applications {
+        let Some(settings) = &application.machine_clients else {
+            continue;
+        };
+        let before = previous.and_then(|previous| {
+            let before = previous.applications.named(application.audience.as_str())?;
+            Some((&**before, previous.machine_clients(before)?))
+        });
+        let clients = MachineClients::new(settings.clone(), application, before)
+            .ok_or(SetupError::NoRandomness)?;
+        all.insert(application.audience.to_string(), clients);
+    }
+    Ok(all)
+}
