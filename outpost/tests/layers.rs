@@ -45,10 +45,10 @@ const OUTSIDE: &[&str] = &["lib", "main", "fixture"];
 const SIBLINGS_APART: &[&str] = &["web::handlers"];
 
 /// How many imports against the layers there still are, at most: none in the end.
-const STILL_UP: usize = 20;
+const STILL_UP: usize = 0;
 
 /// How many files are still in a circle of imports, at most: none in the end.
-const STILL_IN_A_CIRCLE: usize = 60;
+const STILL_IN_A_CIRCLE: usize = 5;
 
 /// A module that is a file.
 #[derive(Debug, Default)]
@@ -160,6 +160,12 @@ fn read(file: &mut File, at: &[String], tokens: TokenStream) {
             continue;
         }
         match token {
+            TokenTree::Ident(word) if word == "pub" => {
+                // What follows in parentheses is a visibility.
+                let restricted = matches!(tokens.get(next + 1), Some(TokenTree::Group(_)));
+                next += 1 + usize::from(restricted);
+                continue;
+            }
             TokenTree::Group(group) => read(file, at, group.stream()),
             TokenTree::Ident(word) if word == "use" => {
                 let end = tokens.iter().skip(next).position(|t| is_punct(t, ';'));
@@ -351,6 +357,35 @@ fn in_circles(arrows: &[Arrow]) -> BTreeSet<&str> {
             seen.contains(start)
         })
         .collect()
+}
+
+#[test]
+fn imports_are_read_in_every_form() {
+    let source = "
+        pub use crate::a::{self, b::C, d as e};
+        pub(in crate::not) mod child;
+        use super::f::*;
+        use std::crate_less;
+        fn g(h: &crate::i::J) { self::child::k(); child::l!(super::super::m::N); x.child() }
+        #[cfg(test)] mod tests { use crate::not; }
+    ";
+    let tokens: TokenStream = source.parse().expect("Rust");
+    let at = ["x".to_owned(), "y".to_owned()];
+    let mut file = File::default();
+    declare(&mut file, tokens.clone());
+    read(&mut file, &at, tokens);
+    let paths: Vec<String> = file.imports.iter().map(|i| i.path.join("::")).collect();
+    let expected = [
+        "a::self",
+        "a::b::C",
+        "a::d",
+        "x::f",
+        "i::J",
+        "x::y::child::k",
+        "x::y::child::l",
+        "m::N",
+    ];
+    assert_eq!(paths, expected);
 }
 
 fn lines<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
