@@ -36,14 +36,17 @@ enum Command {
     // What authentik's container is called with.
     #[command(alias = "proxy")]
     Serve(ConfigFile),
-    /// Check the configuration, reach the providers, and say what would be served.
+    /// Check the configuration, connect to the providers, and report what would be served.
     Check {
         #[command(flatten)]
         config: ConfigFile,
-        /// Also walk the path of a browser from this URL of an application to the provider, and
-        /// say what is wrong on the way.
+        /// Also follow the path of a browser from this URL of an application to the provider, and
+        /// report what is wrong on the way.
         #[arg(long, value_name = "URL")]
         url: Option<String>,
+        /// How to write the report.
+        #[arg(long, value_enum, default_value = "text")]
+        format: check::ReportFormat,
     },
     /// Print configuration for a proxy in front of the applications.
     Export {
@@ -108,7 +111,11 @@ pub fn run() -> ExitCode {
     contained::abort_on_others();
     let outcome = match Cli::parse_from(arguments()).command {
         Command::Serve(file) => serve::serve(&file),
-        Command::Check { config, url } => on_runtime(check::check(&config, url.as_deref())),
+        Command::Check {
+            config,
+            url,
+            format,
+        } => on_runtime(check::check(&config, url.as_deref(), format)),
         Command::Export { form, config } => on_runtime(export::export(form, &config)),
         Command::Keygen { kid } => keygen::keygen(&kid),
         Command::Session(SessionCommand::List { limit, config }) => {

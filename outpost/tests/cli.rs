@@ -121,6 +121,29 @@ fn check_says_what_to_register_and_what_is_wrong() {
     );
 }
 
+#[test]
+fn check_reports_in_json_what_it_reports_as_text() {
+    let output = gatepost(&["check", "--format", "json"], &right(), "");
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert!(!output.status.success(), "the provider does not answer");
+    assert_eq!(report["ok"], false);
+    let findings = report["findings"].as_array().expect("a list");
+    let failures: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding["severity"] == "failure")
+        .collect();
+    assert_eq!(failures.len(), 1, "{report:#}");
+    assert_eq!(failures[0]["subject"]["kind"], "provider");
+    let message = failures[0]["message"].as_str().expect("a text");
+    assert!(message.starts_with("cannot reach it"), "{message}");
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding["severity"] == "warning"),
+        "{report:#}"
+    );
+}
+
 /// Row A7, and part C: what of the proxy cannot be seen from here is said.
 #[test]
 fn check_says_what_the_proxy_has_to_be_and_to_say() {

@@ -161,12 +161,12 @@ fn a_plugin_that_differs_from_the_outpost_is_named() -> Result<()> {
         (
             "/keys/gatepost.keys",
             "/keys/other.keys",
-            "does not take what these keys sign",
+            "does not accept what these keys sign",
         ),
         (
             "application: wiki",
             "application: wikki",
-            "does not take what these keys sign",
+            "does not accept what these keys sign",
         ),
         (
             "/akprox",

@@ -114,7 +114,7 @@ fn a_plugin_whose_rule_is_wider_than_the_outposts_is_found() -> Result<()> {
         ("deploy/traefik/dynamic/route-single.yaml", "gatepost"),
     ] {
         for (require, expected) in [
-            (json!(null), "`require` admits everyone who is signed in"),
+            (json!(null), "`require` admits every user who is signed in"),
             (
                 json!({ "groups": ["guests"] }),
                 "`require` asks for `any=group:guests`",

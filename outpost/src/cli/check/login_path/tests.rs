@@ -1,8 +1,13 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate, WindowError};
+use http::StatusCode;
 
+use super::answers::{check_clock, check_page, check_ping, check_script};
+use super::browser::Reply;
+use super::sign_in::{SignInStep, check_start};
+use super::target::application_of;
 use super::*;
 use crate::fixture::{application, snapshot};
 use gatepost_base::Clock;
@@ -18,10 +23,10 @@ fn reply(status: u16, location: Option<&str>, body: &str) -> Reply {
     }
 }
 
-fn says<T: std::fmt::Debug>(case: &str, outcome: Result<T, Wrong>, expected: &str) {
+fn says<T: std::fmt::Debug>(case: &str, outcome: Result<T, CheckProblem>, expected: &str) {
     match outcome {
         Ok(_) => assert_eq!(expected, "", "{case}"),
-        Err(Wrong(what)) => {
+        Err(CheckProblem(what)) => {
             assert!(
                 !expected.is_empty() && what.contains(expected),
                 "{case}: {what}"
@@ -163,7 +168,7 @@ fn a_page_with_a_choice_leads_on_to_each_provider_at_its_own_address() {
     for status in [200, 401] {
         let reply = reply(status, None, page);
         let begun = check_start(&either, either.providers.first(), &at, &reply);
-        assert_eq!(begun, Ok(Begun::Choice), "{status}");
+        assert_eq!(begun, Ok(SignInStep::Choice), "{status}");
     }
     for (status, body, expected) in [
         (503, page, "no redirect"),
@@ -229,12 +234,12 @@ fn a_plugin_that_does_not_know_an_ended_session_is_named() {
     let outposts = r#"{"error":"unauthenticated","signIn":"https://a.example/akprox/start?rd=x"}"#;
     assert!(!reply(401, None, outposts).is_plugins());
     let known = plugins(r#""probe":"known","#);
-    says("known", ended::check(&wiki, &known), "");
+    says("known", plugin_keys::check(&wiki, &known), "");
     for (case, unknown) in [
         ("other keys", plugins("")),
         ("let in", reply(200, None, "<html>")),
     ] {
-        says(case, ended::check(&wiki, &unknown), "in a circle");
+        says(case, plugin_keys::check(&wiki, &unknown), "in a circle");
     }
 }
 
@@ -255,7 +260,7 @@ fn the_plugins_rule_must_be_within_the_outposts() {
         (&wiki, rule("any=group:staff"), ""),
         (&admins, rule("any=group:admins"), ""),
         (&admins, rule("any=group:admins&all=group:staff"), ""),
-        (&admins, rule(""), "admits everyone who is signed in"),
+        (&admins, rule(""), "admits every user who is signed in"),
         (&admins, rule("any=group:staff"), "`any=group:admins`"),
         (&admins, rule("any=colour:blue"), "one version of both"),
         // An older one does not say.
@@ -263,7 +268,7 @@ fn the_plugins_rule_must_be_within_the_outposts() {
     ] {
         says(
             &answer.body,
-            ended::compare_rules(application, &answer),
+            plugin_keys::compare_rules(application, &answer),
             expected,
         );
     }
@@ -272,11 +277,12 @@ fn the_plugins_rule_must_be_within_the_outposts() {
 #[test]
 fn the_session_that_a_plugin_is_shown_opens_nothing() {
     let wiki = application("wiki");
-    let line = ended::cookie(&wiki).expect("a session");
+    let line = plugin_keys::cookie(&wiki).expect("a session");
     let candidates = Candidates::find([line.as_bytes()], &wiki.cookie.name);
     let session = wiki.authenticate(&candidates, |_| true).expect("authentic");
-    let years_slow =
-        NumericDate::from_seconds(Clock::system().now().as_seconds() - ended::LONG_AGO_SECONDS / 2);
+    let years_slow = NumericDate::from_seconds(
+        Clock::system().now().as_seconds() - plugin_keys::LONG_AGO_SECONDS / 2,
+    );
     for now in [Clock::system().now(), years_slow] {
         let outcome = session.current(now, CLOCK_SKEW_SECONDS);
         assert_eq!(outcome.err(), Some(WindowError::Ended));

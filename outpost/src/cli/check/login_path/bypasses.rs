@@ -1,8 +1,8 @@
-//! Whether a client's headers decide what only the proxy may: which request is judged, by whose
-//! rule, and what was decided.
+//! Ways past the sign-in: whether a client's headers decide what only the proxy may, which is the
+//! request that is judged, the application whose rule applies, and the verdict.
 //!
-//! Each is found out by a request without a session, which must be answered as it is without the
-//! header. What a header opens is only ever what `--url` names.
+//! Each is tried by a request without a session, which must be answered as it is without the header.
+//! What a header could open is only the page of `--url`.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::header::HOST;
 use url::{Position, Url};
 
-use super::{As, Reply, Walker};
+use super::browser::{Browser, Fetch, Reply};
 use crate::application::Application;
 use crate::runtime::Snapshot;
 
@@ -24,7 +24,7 @@ const ORIGINAL_METHOD: &str = "X-Original-Method";
 
 /// A way past the sign-in that any client can take.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Hole {
+pub(super) enum Bypass {
     /// A verdict that any client may write is taken for the plugin's.
     Verdict,
     /// The plugin's word for "allowed" counts without the plugin.
@@ -43,7 +43,7 @@ pub(super) enum Hole {
     },
 }
 
-impl fmt::Display for Hole {
+impl fmt::Display for Bypass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Verdict => write!(
@@ -76,7 +76,7 @@ impl fmt::Display for Hole {
     }
 }
 
-/// What an operator can do about a header of a client that is believed.
+/// Returns what the operator can do about a client's header that is trusted.
 fn remedy(header: &str) -> &'static str {
     match header {
         FORWARDED_URI | FORWARDED_HOST => {
@@ -95,36 +95,36 @@ fn remedy(header: &str) -> &'static str {
 struct Probe {
     headers: Vec<(&'static str, String)>,
     /// What it is if it is let through.
-    opened: Option<Hole>,
+    opened: Option<Bypass>,
     /// The header that chose the application if another one's name comes back.
     chooses: Option<&'static str>,
 }
 
 /// Looks for ways past the sign-in at `url`, which belongs to `application`.
 pub(super) async fn find(
-    walker: &Walker,
+    browser: &Browser,
     snapshot: &Snapshot,
     application: &Application,
     words: &[String],
     url: &Url,
-) -> Vec<Hole> {
+) -> Vec<Bypass> {
     let ask = async |headers: &[(&'static str, String)]| {
-        walker.ask(url.as_str(), As::Script, headers).await.ok()
+        browser.ask(url.as_str(), Fetch::Script, headers).await.ok()
     };
     let Some(usual) = ask(&[]).await.filter(|usual| !lets_through(usual, None)) else {
-        // The walk says what is wrong with that.
+        // The steps of the path say what is wrong with that.
         return Vec::new();
     };
-    let mut holes = Vec::new();
+    let mut bypasses = Vec::new();
     for probe in probes(snapshot, application, words, url) {
         // What cannot be sent, or is not answered, opens nothing.
         let Some(reply) = ask(&probe.headers).await else {
             continue;
         };
-        holes.extend(probe.hole(application, &usual, &reply));
+        bypasses.extend(probe.bypass(application, &usual, &reply));
     }
-    holes.dedup();
-    holes
+    bypasses.dedup();
+    bypasses
 }
 
 fn probes(
@@ -139,8 +139,8 @@ fn probes(
         chooses: None,
     };
     // What routers matched before there was a word of the keys.
-    let mut probes = vec![verdict("allow", Hole::Verdict)];
-    probes.extend(words.iter().map(|word| verdict(word, Hole::Word)));
+    let mut probes = vec![verdict("allow", Bypass::Verdict)];
+    probes.extend(words.iter().map(|word| verdict(word, Bypass::Word)));
     if let Some((method, path)) = application.policy.public.example() {
         let whole = format!("{}{path}", &url[..Position::BeforePath]);
         for (header, value, method_header) in [
@@ -150,7 +150,7 @@ fn probes(
         ] {
             probes.push(Probe {
                 headers: vec![(header, value.clone()), (method_header, method.to_owned())],
-                opened: Some(Hole::Path { header }),
+                opened: Some(Bypass::Path { header }),
                 chooses: None,
             });
         }
@@ -181,14 +181,14 @@ fn probes(
 
 impl Probe {
     /// What the answer shows, beside the usual one.
-    fn hole(self, application: &Application, usual: &Reply, reply: &Reply) -> Option<Hole> {
-        if let Some(hole) = self.opened {
-            return lets_through(reply, Some(usual)).then_some(hole);
+    fn bypass(self, application: &Application, usual: &Reply, reply: &Reply) -> Option<Bypass> {
+        if let Some(bypass) = self.opened {
+            return lets_through(reply, Some(usual)).then_some(bypass);
         }
         let own = application.audience.as_str();
         let judged_as = reply.realm().filter(|_| usual.realm() == Some(own))?;
         let header = self.chooses.filter(|_| judged_as != own)?;
-        Some(Hole::Application {
+        Some(Bypass::Application {
             header,
             judged_as: judged_as.to_owned(),
         })
@@ -262,28 +262,28 @@ mod tests {
         let wiki = snapshot.applications.named("wiki").expect("there");
         let url = Url::parse("https://app.example.com/admin").expect("a URL");
         let usual = reply(401, None, Some("wiki"));
-        let holes = |answer: &Reply| -> Vec<Hole> {
+        let bypasses = |answer: &Reply| -> Vec<Bypass> {
             let words = ["word".to_owned()];
             let probes = probes(&snapshot, wiki, &words, &url).into_iter();
             probes
-                .filter_map(|probe| probe.hole(wiki, &usual, answer))
+                .filter_map(|probe| probe.bypass(wiki, &usual, answer))
                 .collect()
         };
-        assert_eq!(holes(&usual), []);
-        assert_eq!(holes(&reply(404, None, None)), []);
-        let opened = holes(&reply(200, None, None));
-        assert_eq!(opened, [Hole::Verdict, Hole::Word]);
-        let judged = holes(&reply(401, None, Some("intranet")));
+        assert_eq!(bypasses(&usual), []);
+        assert_eq!(bypasses(&reply(404, None, None)), []);
+        let opened = bypasses(&reply(200, None, None));
+        assert_eq!(opened, [Bypass::Verdict, Bypass::Word]);
+        let judged = bypasses(&reply(401, None, Some("intranet")));
         let headers: Vec<&str> = judged
             .iter()
-            .map(|hole| match hole {
-                Hole::Application { header, judged_as } if judged_as == "intranet" => *header,
+            .map(|bypass| match bypass {
+                Bypass::Application { header, judged_as } if judged_as == "intranet" => *header,
                 other => panic!("{other:?}"),
             })
             .collect();
         assert_eq!(headers, [FORWARDED_HOST, ORIGINAL_URL, "Host"]);
-        for hole in opened.iter().chain(&judged) {
-            let said = hole.to_string();
+        for bypass in opened.iter().chain(&judged) {
+            let said = bypass.to_string();
             assert!(said.starts_with("a client that "), "{said}");
         }
     }

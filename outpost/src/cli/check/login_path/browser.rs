@@ -1,4 +1,5 @@
-//! What walks: it asks as a browser does, and takes down what matters of an answer.
+//! The browser that follows the path: it sends what browsers send, and keeps what matters of an
+//! answer.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -9,8 +10,8 @@ use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use super::super::super::output::say;
-use super::Wrong;
+use super::problem::CheckProblem;
+use crate::cli::check::report::{Report, Subject};
 use crate::http_client::chain;
 use crate::runtime::Snapshot;
 
@@ -31,39 +32,41 @@ pub(super) struct Reply {
     pub(super) body: String,
 }
 
-/// How a request presents itself.
+/// What a request is for, as its Fetch metadata says.
 #[derive(Clone, Copy)]
-pub(super) enum As {
+pub(super) enum Fetch {
+    /// A page load.
     Page,
+    /// A script.
     Script,
 }
 
 impl Reply {
-    /// Whether the plugin made it. The outpost, asked in place, names a URL to sign in at that
+    /// Returns whether the plugin answered: the outpost, asked in place, gives a sign-in URL that
     /// leads back.
     pub(super) fn is_plugins(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
             && self.field("signIn").is_some_and(|url| !url.contains('?'))
     }
 
-    /// The code of a failure or refusal that the outpost or the plugin sent.
+    /// Returns the error code of the outpost or the plugin.
     pub(super) fn error(&self) -> Option<String> {
         self.field("error")
     }
 
-    /// A text of such an answer.
+    /// Returns a text of a JSON answer.
     pub(super) fn field(&self, name: &str) -> Option<String> {
         let body: Value = serde_json::from_str(&self.body).ok()?;
         body.get(name)?.as_str().map(str::to_owned)
     }
 
-    /// The application by whose rule it was refused, where it says so.
+    /// Returns the application by whose rule the request was refused.
     pub(super) fn realm(&self) -> Option<&str> {
         let (_, rest) = self.challenge.as_deref()?.split_once("realm=\"")?;
         Some(rest.split_once('"')?.0)
     }
 
-    /// The title of a page.
+    /// Returns the title of a page.
     pub(super) fn title(&self) -> Option<&str> {
         let (_, rest) = self.body.split_once("<title>")?;
         let (title, _) = rest.split_once("</title>")?;
@@ -71,11 +74,12 @@ impl Reply {
     }
 }
 
-pub(super) struct Walker(reqwest::Client);
+/// A browser.
+pub(super) struct Browser(reqwest::Client);
 
-impl Walker {
-    /// A browser that trusts what the outpost trusts.
-    pub(super) fn new(snapshot: &Snapshot, url: &Url) -> Result<Self, Wrong> {
+impl Browser {
+    /// Returns a browser that trusts the same certificates as the outpost.
+    pub(super) fn new(snapshot: &Snapshot, url: &Url) -> Result<Self, CheckProblem> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut authorities = Vec::new();
         for provider in &snapshot.providers {
@@ -114,19 +118,28 @@ impl Walker {
             // As where the system has no certificates at all.
             .or_else(|_| builder().tls_certs_only(authorities).build())
             .map(Self)
-            .map_err(|error| Wrong(format!("cannot set up TLS: {error}")))
+            .map_err(|error| CheckProblem(format!("cannot set up TLS: {error}")))
     }
 
-    pub(super) async fn get(&self, url: &str, how: As) -> Result<Reply, Wrong> {
-        self.get_with(url, how, None).await
+    /// Requests a URL, and adds the step to the report.
+    pub(super) async fn get(
+        &self,
+        url: &str,
+        how: Fetch,
+        report: &mut Report,
+    ) -> Result<Reply, CheckProblem> {
+        self.get_with(url, how, None, report).await
     }
+
+    /// As [`Self::get`], with a cookie line.
 
     pub(super) async fn get_with(
         &self,
         url: &str,
-        how: As,
+        how: Fetch,
         cookie: Option<&str>,
-    ) -> Result<Reply, Wrong> {
+        report: &mut Report,
+    ) -> Result<Reply, CheckProblem> {
         let cookie = cookie.map(|cookie| (COOKIE.as_str(), cookie.to_owned()));
         let reply = self.ask(url, how, cookie.as_slice()).await?;
         let parsed = Url::parse(url).ok();
@@ -139,23 +152,21 @@ impl Walker {
             .and_then(|location| parsed.as_ref()?.join(location).ok())
             .map(|to| format!(" to {}", without_query(&to)))
             .unwrap_or_default();
-        say(&format!(
-            "walk         {shown}: {}{to}",
-            reply.status.as_u16()
-        ));
+        let step = format!("{shown}: {}{to}", reply.status.as_u16());
+        report.note(&Subject::LoginPath, step);
         Ok(reply)
     }
 
-    /// Asks for a URL with further headers, and says nothing of it.
+    /// Requests a URL with further headers, outside of the path.
     pub(super) async fn ask(
         &self,
         url: &str,
-        how: As,
+        how: Fetch,
         headers: &[(&'static str, String)],
-    ) -> Result<Reply, Wrong> {
+    ) -> Result<Reply, CheckProblem> {
         let (mode, accept) = match how {
-            As::Page => ("navigate", "text/html"),
-            As::Script => ("cors", "application/json"),
+            Fetch::Page => ("navigate", "text/html"),
+            Fetch::Script => ("cors", "application/json"),
         };
         let request = self
             .0
@@ -168,11 +179,11 @@ impl Walker {
             let value = HeaderValue::from_str(value);
             Some(request.header(*name, value.ok()?))
         });
-        let request = request.ok_or_else(|| Wrong("a header cannot be sent".to_owned()))?;
+        let request = request.ok_or_else(|| CheckProblem("a header cannot be sent".to_owned()))?;
         let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
         let mut response = request.send().await.map_err(|error| {
             let error = chain(&error.without_url());
-            Wrong(format!(
+            CheckProblem(format!(
                 "{shown} cannot be reached: {error}; the host name must lead to the proxy, and the \
                  proxy must listen at that port with that scheme"
             ))
@@ -206,7 +217,7 @@ impl Walker {
     }
 }
 
-/// A URL that can be shown: its query may carry what a sign-in hangs on.
+/// Returns a URL that can be shown: its query may hold secrets of a sign-in.
 pub(super) fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);

@@ -1,22 +1,23 @@
-//! Whether a plugin knows what the outpost's keys sign, and whom it admits, found out with a
-//! session that is over.
+//! Whether a plugin has the outpost's keys, and which users it admits, found out with an expired
+//! session.
 //!
-//! It opens nothing, so nothing happens at the application; it is nobody's, and only of such a one
-//! does the plugin say whether it is authentic, and what it requires.
+//! The session opens nothing, so nothing happens at the application. It has no user, and only about
+//! such a session does the plugin say whether it is authentic, and what it requires.
 
 use gatepost_policy::Require;
 use gatepost_session::{Claims, NumericDate, SessionId};
 
-use super::{Reply, Wrong};
+use super::browser::Reply;
+use super::problem::CheckProblem;
 use crate::application::Application;
 use gatepost_base::Clock;
 
-/// How long ago the session that a plugin is shown ended: a proxy's clock is not that slow, so it
-/// opens nothing anywhere.
+/// How long ago the session that a plugin is sent expired: no proxy's clock is that slow, so it opens
+/// nothing anywhere.
 pub(super) const LONG_AGO_SECONDS: u64 = 365 * 24 * 3_600;
 
-/// A cookie line with a session that ended long ago, signed as the outpost's are.
-pub(super) fn cookie(application: &Application) -> Result<String, Wrong> {
+/// Returns a cookie line with a session that expired long ago, signed as the outpost's are.
+pub(super) fn cookie(application: &Application) -> Result<String, CheckProblem> {
     let ended = Clock::system().now().as_seconds();
     let ended = NumericDate::from_seconds(ended.saturating_sub(LONG_AGO_SECONDS));
     let claims = Claims {
@@ -40,33 +41,36 @@ pub(super) fn cookie(application: &Application) -> Result<String, Wrong> {
         ext: Default::default(),
     };
     let token = application.signer.sign(&claims);
-    let token = token.map_err(|error| Wrong(format!("cannot sign a session: {error}")))?;
+    let token = token.map_err(|error| CheckProblem(format!("cannot sign a session: {error}")))?;
     Ok(format!("{}={token}", application.cookie.name))
 }
 
-/// Whether a plugin that was shown [`cookie`] saw that it is one.
-pub(super) fn check(application: &Application, reply: &Reply) -> Result<(), Wrong> {
+/// Checks that a plugin that was sent [`cookie`] found it authentic.
+pub(super) fn check(application: &Application, reply: &Reply) -> Result<(), CheckProblem> {
     if is_plugins(reply) {
         return Ok(());
     }
-    Err(Wrong(format!(
-        "the plugin does not take what these keys sign for `{}` in the cookie `{}`: its keys \
+    Err(CheckProblem(format!(
+        "the plugin does not accept what these keys sign for `{}` in the cookie `{}`: its keys \
          file, `application`, `cookieName` or `issuer` is another, so signing in would lead in a \
          circle; with `log.level: INFO`, Traefik's log says which",
         application.audience, application.cookie.name
     )))
 }
 
-/// Whether a plugin answered [`cookie`], and knows it.
+/// Returns whether a plugin answered [`cookie`] and found it authentic.
 pub(super) fn is_plugins(reply: &Reply) -> bool {
     reply.field("probe").as_deref() == Some("known")
 }
 
-/// What there is to say of the rule that a plugin answered [`cookie`] with, which may admit nobody
-/// whom the application's refuses: on most requests it decides alone.
-pub(super) fn compare_rules(application: &Application, reply: &Reply) -> Result<String, Wrong> {
+/// Compares the rule that a plugin answered [`cookie`] with and the application's: the plugin decides
+/// alone on most requests, so it must not admit a user whom the application's rule refuses.
+pub(super) fn compare_rules(
+    application: &Application,
+    reply: &Reply,
+) -> Result<String, CheckProblem> {
     let Some(said) = reply.field("require") else {
-        return Ok("the plugin does not say its `require`: it is older than this".to_owned());
+        return Ok("the plugin does not say its `require`: it is an older version".to_owned());
     };
     let plugins = match said.as_str() {
         "" => Ok(Require::default()),
@@ -75,20 +79,20 @@ pub(super) fn compare_rules(application: &Application, reply: &Reply) -> Result<
     let own = &application.policy.require;
     let shown = |rule: &Require| match rule.to_text() {
         Some(text) => format!("asks for `{text}`"),
-        None => "admits everyone who is signed in".to_owned(),
+        None => "admits every user who is signed in".to_owned(),
     };
     match plugins {
         Ok(plugins) if plugins.is_within(own) => {
             Ok(format!("the plugin's `require` {}", shown(&plugins)))
         }
-        Ok(plugins) => Err(Wrong(format!(
+        Ok(plugins) => Err(CheckProblem(format!(
             "the plugin's `require` {}, and the outpost's for `{}` {}. The plugin decides on every \
              request of a session in force: write the outpost's rule there too",
             shown(&plugins),
             application.audience,
             shown(own)
         ))),
-        Err(_) => Err(Wrong(
+        Err(_) => Err(CheckProblem(
             "the plugin's `require` has an entry that is unknown here: use one version of both"
                 .to_owned(),
         )),

@@ -1,0 +1,145 @@
+//! What `gatepost check` finds about the outpost's own configuration.
+
+use std::path::Path;
+
+use gatepost_base::Clock;
+use gatepost_store::{Recovery, StoreSettings};
+
+use super::report::{Report, Subject};
+use crate::application::ApplicationSettings;
+use crate::config::Config;
+
+/// The oldest Traefik on which the attacks are run. Neither the plugin nor the outpost can see its
+/// version.
+pub(super) const TRAEFIK_NEEDED: &str = "has to be 3.7.13 or later: an earlier one shows the \
+                                         plugin another path than the application gets";
+
+/// Adds what the configuration amounts to.
+pub(super) fn note(config: &Config, report: &mut Report) {
+    let mut ids = config.keys.key_ids();
+    let signing = ids.next().map(ToString::to_string).unwrap_or_default();
+    let others = ids.count();
+    report.note(
+        &Subject::Keys,
+        format!("`{signing}` signs, {others} more verify"),
+    );
+    let https = config.listen.https;
+    report.note(
+        &Subject::Listen,
+        format!(
+            "http {}, https {}, metrics {}",
+            config.listen.http,
+            https.map_or_else(|| "none".to_owned(), |address| address.to_string()),
+            config.listen.metrics
+        ),
+    );
+    // Neither the proxy nor its headers can be seen from here.
+    let limit = config.rate_limit;
+    if let Some(limit) = limit.filter(|_| !config.trusted_proxies.is_empty()) {
+        report.note(
+            &Subject::RateLimit,
+            format!(
+                "{} a second, {} at once, for each client that the proxy names in \
+                 `X-Forwarded-For`; the log says if it names none",
+                limit.per_second, limit.burst
+            ),
+        );
+    }
+    if config.traefik.is_some() {
+        report.note(&Subject::Traefik, TRAEFIK_NEEDED);
+    }
+}
+
+/// Warns of a Redis that does not suit. It may be out of reach from here.
+pub(super) async fn check_store(config: &Config, report: &mut Report) {
+    let StoreSettings::Redis { .. } = config.store else {
+        return;
+    };
+    let recovery = Recovery {
+        clock: Clock::system(),
+        lifetime: config.session.lifetime,
+    };
+    let warning = match gatepost_store::open(&config.store, &config.keys, recovery) {
+        Ok(store) => match store.advice().await {
+            Ok(advice) => advice.map(|advice| format!("`store`: {advice}")),
+            Err(error) => Some(format!("`store`: cannot be looked at from here: {error}")),
+        },
+        Err(error) => Some(format!("`store.path`: {error}")),
+    };
+    if let Some(warning) = warning {
+        report.warning(&Subject::Configuration, warning);
+    }
+}
+
+/// Warns of what works, and may not be what the operator wants.
+pub(super) fn warn(config: &Config, report: &mut Report) {
+    let mut warn = |warning: String| report.warning(&Subject::Configuration, warning);
+    if config.trusted_proxies.is_empty() {
+        warn(
+            "`trustedProxies` is not set: the outpost trusts no proxy's X-Forwarded-*, so \
+             auth/traefik, auth/nginx and the others refuse everything. The plugin does not need it."
+                .to_owned(),
+        );
+    }
+    if let Some(file) = config.keys_file.as_ref().filter(|file| is_open(file)) {
+        warn(format!(
+            "`keysFile`: {} can be read by others (chmod o-rwx): a user who reads it can be anyone to \
+             the applications",
+            file.display()
+        ));
+    }
+    let plugin = config.traefik.as_ref();
+    let by_plugin = plugin.is_some_and(|traefik| traefik.plugin.is_some());
+    for application in &config.applications {
+        application_warnings(application, by_plugin)
+            .into_iter()
+            .for_each(&mut warn);
+    }
+    for provider in &config.providers {
+        if provider.issuer.url().scheme() != "https" {
+            warn(format!(
+                "provider {}: its issuer is not https",
+                provider.name
+            ));
+        }
+    }
+    match config.store {
+        StoreSettings::Memory { .. } => warn(
+            "`store.kind: memory`: a restart signs every user out, and replicas share nothing"
+                .to_owned(),
+        ),
+        StoreSettings::Embedded { .. } | StoreSettings::Redis { .. } => {}
+    }
+}
+
+fn application_warnings(application: &ApplicationSettings, by_plugin: bool) -> Vec<String> {
+    let name = &application.audience;
+    let mut warnings = Vec::new();
+    if by_plugin && application.machine_clients.is_some() && !application.routes.is_empty() {
+        warnings.push(format!(
+            "{name}: `machines` needs the outpost to be asked, and the plugin that `traefik` sets \
+             up answers by itself: route requests with `Authorization` to the outpost's forward \
+             auth, or use the plugin with `fallback: route`"
+        ));
+    }
+    if !application.external.is_https() {
+        let origin = application.external.origin();
+        warnings.push(format!(
+            "{name}: {origin} is not https: an attacker who sees the traffic can take the session \
+             over"
+        ));
+    }
+    warnings
+}
+
+/// Returns whether every user of this machine may read a file, by the file's own mode.
+#[cfg(unix)]
+fn is_open(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open(_: &Path) -> bool {
+    false
+}

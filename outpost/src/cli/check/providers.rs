@@ -1,0 +1,87 @@
+//! What `gatepost check` finds about the providers.
+
+use std::sync::Arc;
+
+use gatepost_oidc::{ClientVerdict, Provider, ProviderSettings, SignInError, SignOut, Summary};
+
+use super::report::{Report, Subject};
+use crate::runtime::Snapshot;
+
+/// Reaches every provider, and sends it the client where an application has the provider.
+pub(super) async fn check(snapshot: &Snapshot, report: &mut Report) {
+    for provider in &snapshot.providers {
+        let settings = provider.settings();
+        let subject = Subject::Provider(settings.name.clone());
+        let issuer = settings.issuer.as_str();
+        report.note(&subject, format!("{} ({issuer})", settings.name));
+        match provider.discover().await {
+            Ok(summary) => {
+                note_summary(&summary, settings.sign_out, &subject, report);
+                if let Some(redirect_uri) = redirect_uri(snapshot, provider) {
+                    let verdict = provider.try_client(&redirect_uri).await;
+                    add_verdict(settings, &verdict, &subject, report);
+                }
+            }
+            Err(error) => report.failure(&subject, error.to_string()),
+        }
+    }
+}
+
+/// Returns the redirect URI of the first application that has this provider.
+fn redirect_uri(snapshot: &Snapshot, provider: &Arc<Provider>) -> Option<String> {
+    let mut applications = snapshot.applications.iter();
+    let application = applications.find(|application| {
+        let mut own = application.providers.iter();
+        own.any(|own| Arc::ptr_eq(own, provider))
+    });
+    Some(application?.redirect_uri(provider))
+}
+
+fn note_summary(summary: &Summary, sign_out: SignOut, subject: &Subject, report: &mut Report) {
+    let endpoint = &summary.authorization_endpoint;
+    report.note(subject, format!("reached; users sign in at {endpoint}"));
+    if !summary.names_pkce {
+        report.note(
+            subject,
+            "does not list PKCE with S256; Gatepost uses it all the same",
+        );
+    }
+    if !summary.has_userinfo {
+        report.note(subject, "has no userinfo: groups must be in the ID token");
+    }
+    let signs_out = match (summary.signs_out, sign_out) {
+        (true, SignOut::AtProvider) => "signing out ends the session there too",
+        (true, SignOut::LocalOnly) => "signing out is local, as `signOut` says",
+        (false, _) => "signing out is local: it has no end session endpoint",
+    };
+    report.note(subject, signs_out);
+}
+
+/// Adds the provider's verdict on the client.
+fn add_verdict(
+    settings: &ProviderSettings,
+    verdict: &Result<ClientVerdict, SignInError>,
+    subject: &Subject,
+    report: &mut Report,
+) {
+    let client = settings.client_id.as_str();
+    let secret = match settings.client_secret {
+        Some(_) => "its secret",
+        None => "no secret",
+    };
+    match verdict {
+        Ok(ClientVerdict::Taken) => report.note(
+            subject,
+            format!("accepts the client `{client}` with {secret}"),
+        ),
+        Ok(ClientVerdict::Refused(code)) => report.failure(
+            subject,
+            format!(
+                "it refuses the client `{client}` with {secret} ({code:?}): correct `clientId`, \
+                 `clientSecret` or `clientAuthentication`"
+            ),
+        ),
+        Ok(ClientVerdict::Unclear) => {}
+        Err(error) => report.failure(subject, error.to_string()),
+    }
+}
