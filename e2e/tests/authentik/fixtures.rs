@@ -9,8 +9,20 @@ use gatepost_e2e::tools::{PythonPackage, Tool as _};
 /// Parses each file by the model that authentik's client has for it. The models refuse values of
 /// the wrong type and fields that are missing.
 const PROGRAM: &str = r#"
-import sys, json
-from authentik_client.models import PaginatedOutpostList, PaginatedProxyOutpostConfigList
+import importlib.util, json, sys, types
+
+# The packages themselves would import every model of the schema, which takes many seconds.
+folder = importlib.util.find_spec("authentik_client").submodule_search_locations[0]
+for name, path in [("authentik_client", folder), ("authentik_client.models", f"{folder}/models")]:
+    package = types.ModuleType(name)
+    package.__path__ = [path]
+    sys.modules[name] = package
+
+from authentik_client.models.paginated_outpost_list import PaginatedOutpostList
+from authentik_client.models.paginated_proxy_outpost_config_list import (
+    PaginatedProxyOutpostConfigList,
+)
+
 for path, model in [
     ("instances.json", PaginatedOutpostList),
     ("proxy.json", PaginatedProxyOutpostConfigList),
