@@ -58,7 +58,8 @@ pub(super) fn build(source: Option<Source>) -> Result<PathBuf> {
         layout::root().join(file!()),
         NodePackages::wasm_opt().lock_file(),
     ];
-    if !is_newer(&optimised, &[&optimiser[..], &[compiled.clone()]].concat())? {
+    let inputs = [&optimiser[..], std::slice::from_ref(&compiled)].concat();
+    if !is_newer(&optimised, &inputs)? {
         optimise(&compiled, &optimised)?;
     }
     let bytes = fs::metadata(&optimised)?.len();

@@ -157,6 +157,12 @@ fn a_proxy_that_is_not_trusted_is_named() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_plugin_that_differs_from_the_outpost_is_named() -> Result<()> {
+    let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
+    let keys = site.folder().join("keys");
+    fs::write(
+        keys.join("other.keys"),
+        "o:b3RoZXIta2V5cy10aGFuLXRob3NlLW9mLXRoZS1vdXRwb3N0\n",
+    )?;
     for (right, wrong, expected) in [
         (
             "/keys/gatepost.keys",
@@ -174,12 +180,6 @@ fn a_plugin_that_differs_from_the_outpost_is_named() -> Result<()> {
             "the application's route gets /akprox",
         ),
     ] {
-        let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
-        let keys = site.folder().join("keys");
-        fs::write(
-            keys.join("other.keys"),
-            "o:b3RoZXIta2V5cy10aGFuLXRob3NlLW9mLXRoZS1vdXRwb3N0\n",
-        )?;
         let text = exported(&site, "traefik")?;
         ensure!(text.contains(right), "no {right} in {text}");
         let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?;

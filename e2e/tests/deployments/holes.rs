@@ -30,11 +30,11 @@ fn a_verdict_that_opens_the_application_without_the_plugin_is_found() -> Result<
         "wiki-allowed": { "rule": "Header(`X-Gatepost-Verdict`, `allow`)" },
         "wiki-undecided": { "rule": "!Header(`X-Gatepost-Verdict`, `allow`)" },
     });
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     for (rules, expected) in [
         (old, "WRONG: a client that sends `X-Gatepost-Verdict`"),
         (json!({}), "WRONG: a client that knows the plugin's word"),
     ] {
-        let site = checks::site("deploy/outpost/single.yaml").start()?;
         let mut changes = middlewares(&["gatepost"], &json!({ "public": checks::PUBLIC }));
         changes["http"]["routers"] = rules;
         changes["http"]["routers"]["wiki"] = json!(null);
@@ -78,8 +78,8 @@ fn a_verdict_that_the_plugin_sets_is_no_hole() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_path_that_a_client_names_is_found() -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     for believes in [true, false] {
-        let site = checks::site("deploy/outpost/single.yaml").start()?;
         let changes = json!({ "http": { "middlewares": { "gatepost": { "forwardAuth": {
             "trustForwardHeader": believes,
         } } } } });
@@ -113,6 +113,7 @@ fn a_plugin_whose_rule_is_wider_than_the_outposts_is_found() -> Result<()> {
         ("deploy/traefik/dynamic/plugin-single.yaml", "wiki-gatepost"),
         ("deploy/traefik/dynamic/route-single.yaml", "gatepost"),
     ] {
+        let site = checks::site("deploy/outpost/single.yaml").start()?;
         for (require, expected) in [
             (json!(null), "`require` admits every user who is signed in"),
             (
@@ -121,7 +122,6 @@ fn a_plugin_whose_rule_is_wider_than_the_outposts_is_found() -> Result<()> {
             ),
             (json!({ "groups": ["admins"] }), ""),
         ] {
-            let site = checks::site("deploy/outpost/single.yaml").start()?;
             let settings = json!({ "public": checks::PUBLIC, "require": require });
             let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
                 .route_with(file, &middlewares(&[middleware], &settings))?

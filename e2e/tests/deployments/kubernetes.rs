@@ -84,13 +84,13 @@ fn plugin_single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_rule_with_nothing_under_it_serves_nobody() -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
     for rule in [
         json!(null),
         json!({}),
         json!({ "groups": null }),
         json!({ "groups": [] }),
     ] {
-        let site = checks::site("deploy/outpost/single.yaml").start()?;
         let mut objects =
             manifests(&site.fitted("deploy/kubernetes/traefik/plugin-single.yaml", &[])?)?;
         for object in &mut objects {
