@@ -21,7 +21,7 @@ local dropped = {
     ["x-forwarded-uri"] = true,
 }
 
--- What the outpost says of who it is; `cookie` comes back without Gatepost's own. A name that the
+-- The outpost's identity headers; `cookie` comes back without Gatepost's own. A name that the
 -- answer lacks is removed from the request.
 local identity = {
     "x-auth-username",
@@ -31,7 +31,7 @@ local identity = {
     "x-forwarded-user",
     "x-forwarded-groups",
     "cookie",
-    -- What other systems say of a person, and the outpost does not.
+    -- Identity headers of other systems, which the outpost never sets.
     "x-forwarded-access-token",
     "x-auth-request-user",
     "x-auth-request-email",
@@ -54,7 +54,7 @@ local identity = {
     "x-authentik-uid",
 }
 
--- What a refusal says to the browser.
+-- The headers of a refusal that go to the browser.
 local shown = {
     "cache-control",
     "content-security-policy",
@@ -106,7 +106,7 @@ core.register_action("gatepost", { "http-req" }, function(txn, outpost)
     headers["x-forwarded-method"] = { txn.sf:method() }
     headers["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" }
     -- All of the line: `req_hdr` takes a comma for the beginning of another value, and the last one.
-    -- The outpost refuses what is not one host.
+    -- The outpost refuses a value that is not one host.
     headers["x-forwarded-host"] = { txn.sf:req_fhdr("host") }
     headers["x-forwarded-uri"] = { txn.sf:pathq() }
     -- The client's address, for `rateLimit`.
