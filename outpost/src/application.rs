@@ -14,5 +14,7 @@ pub use providers::Providers;
 pub use registry::{Applications, NoApplication};
 pub use return_to::ReturnTo;
 pub use served::Application;
-pub use settings::{ApplicationSettings, MachineClientSettings, Route, Unserved};
+pub use settings::{
+    ApplicationSettings, InvalidCredentials, MachineClientSettings, Route, Unserved,
+};
 pub use skip_paths::{MatchedPart, SkipPaths};

@@ -1,7 +1,7 @@
 //! An application as the outpost serves it.
 
 use gatepost_policy::{
-    HeaderRules, OutpostPrefix, OutpostUrl, Policy, Request, SignIn, Unauthenticated,
+    HeaderRules, OutpostPrefix, OutpostUrl, Policy, PublicPaths, Request, SignIn, Unauthenticated,
 };
 use gatepost_session::cookie::{Candidates, CookieName, Hide};
 use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Verifier};
@@ -29,8 +29,11 @@ pub struct Application {
     pub prefix: OutpostPrefix,
     /// Who signs its people in.
     pub providers: Providers,
-    /// Who may pass.
+    /// Which requests are allowed.
     pub policy: Policy,
+    /// The policy with every path public, for the paths that need no session; `None` where there
+    /// are no such expressions.
+    policy_of_skip_paths: Option<Policy>,
     /// What it is told.
     pub headers: HeaderRules,
     /// Whether it sees its session cookie.
@@ -84,6 +87,7 @@ impl Application {
             prefix,
             providers,
             policy: settings.policy.clone(),
+            policy_of_skip_paths: policy_of_skip_paths(settings),
             headers: settings.headers.clone(),
             forward_cookie: settings.forward_cookie,
             other_sessions: Vec::new(),
@@ -154,6 +158,15 @@ impl Application {
         let own = self.capabilities.keys.as_ref();
         let ring = own.map_or(ring, |own| &own.ring);
         ring.verdicts(&self.audience)
+    }
+
+    /// Returns the policy for a request at `host` where its path is one of the paths that need no
+    /// session.
+    pub fn policy_of_skip_path(&self, host: &HostPort, request: &impl Request) -> Option<&Policy> {
+        let policy = self.policy_of_skip_paths.as_ref()?;
+        let paths = &self.capabilities.skip_paths;
+        let matches = paths.match_path_of(&self.external, host, request);
+        matches.then_some(policy)
     }
 
     /// Returns which addresses and proxy recipes the application is used with.
@@ -227,4 +240,15 @@ impl Application {
             SignIn::OnOutpost(..) => url,
         }
     }
+}
+
+/// Returns the policy with every path public.
+fn policy_of_skip_paths(settings: &ApplicationSettings) -> Option<Policy> {
+    if settings.capabilities.skip_paths.is_empty() {
+        return None;
+    }
+    Some(Policy {
+        public: PublicPaths::parse(["/*"]).ok()?,
+        ..settings.policy.clone()
+    })
 }

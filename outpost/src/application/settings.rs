@@ -73,6 +73,21 @@ pub struct MachineClientSettings {
     pub cache: u64,
     /// Whether the application gets the credentials.
     pub forward: bool,
+    /// What becomes of a request without a session whose credentials are invalid.
+    pub invalid_credentials: InvalidCredentials,
+}
+
+/// What becomes of a request without a session whose credentials are invalid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InvalidCredentials {
+    /// It is refused with a challenge.
+    #[default]
+    Refuse,
+    /// A page load begins a sign-in, since the credentials may be the application's own. Other
+    /// requests are refused with a challenge.
+    SignInOnPageLoad,
+    /// As without credentials: a page load begins a sign-in, and other requests are unauthenticated.
+    Ignore,
 }
 
 /// A host and the upstream that answers for it.

@@ -1,12 +1,10 @@
 //! Skip-path expressions, as authentik has them: paths that need no session.
 //!
-//! They are an operator's regular expressions, matched by an engine that takes linear time. The
-//! shared policy says which paths can be public at all, so an expression never matches a path that
-//! servers read differently, and never the query.
+//! They are an operator's regular expressions, matched by an engine that takes linear time. They never
+//! match a path that servers read in different ways, nor the query; and the policy, which decides on
+//! what they match as on any public path, judges the path once more.
 
-use std::sync::Arc;
-
-use gatepost_policy::{Permit, Policy, PublicPaths, Request, Unauthenticated, unambiguous_path};
+use gatepost_policy::{Request, unambiguous_path};
 use regex::{RegexSet, RegexSetBuilder};
 
 use crate::origin::{ExternalUrl, HostPort};
@@ -29,7 +27,6 @@ pub enum MatchedPart {
 pub struct SkipPaths {
     expressions: RegexSet,
     matched: MatchedPart,
-    every_clear_path: Arc<Policy>,
 }
 
 impl SkipPaths {
@@ -56,42 +53,35 @@ impl SkipPaths {
         Self {
             expressions,
             matched,
-            every_clear_path: Arc::new(Policy {
-                public: PublicPaths::parse(["/*"]).unwrap_or_default(),
-                ..Policy::default()
-            }),
         }
     }
 
-    /// Permission without an identity for a request whose path an expression matches.
-    pub fn permit(
+    /// Returns whether there is no expression.
+    pub fn is_empty(&self) -> bool {
+        self.expressions.is_empty()
+    }
+
+    /// Returns whether an expression matches a request's path. A path that servers read in different
+    /// ways never matches.
+    pub fn match_path_of(
         &self,
         external: &ExternalUrl,
         host: &HostPort,
         request: &impl Request,
-    ) -> Option<Permit<'static>> {
-        if self.expressions.is_empty() {
-            return None;
+    ) -> bool {
+        if self.is_empty() {
+            return false;
         }
-        let path = unambiguous_path(&request.target())?;
-        let matches = match self.matched {
+        let Some(path) = unambiguous_path(&request.target()) else {
+            return false;
+        };
+        match self.matched {
             MatchedPart::Path => self.expressions.is_match(&path),
             MatchedPart::Url => {
                 let scheme = external.url().scheme();
                 let text = format!("{scheme}://{host}{path}");
                 self.expressions.is_match(&text)
             }
-        };
-        if !matches {
-            return None;
-        }
-        // Only the policy grants a permit, and it judges the path once more.
-        match self
-            .every_clear_path
-            .decide(request, Err(Unauthenticated::NoCookie))
-        {
-            gatepost_policy::Decision::Allow(permit) => Some(permit),
-            _ => None,
         }
     }
 }
@@ -118,13 +108,12 @@ mod tests {
         }
     }
 
-    fn permits(lines: &str, matched: MatchedPart, target: &'static str) -> bool {
+    fn matches(lines: &str, matched: MatchedPart, target: &'static str) -> bool {
         let mut problems = Vec::new();
         let skip = SkipPaths::parse(lines, matched, &mut problems);
         let external = ExternalUrl::parse("https://auth.example.com").expect("a URL");
         let host = HostPort::parse("app.example.com").expect("a host");
-        skip.permit(&external, &host, &Get(target))
-            .is_some_and(|permit| permit.identity().is_none())
+        skip.match_path_of(&external, &host, &Get(target))
     }
 
     #[test]
@@ -157,7 +146,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                permits(lines, MatchedPart::Path, target),
+                matches(lines, MatchedPart::Path, target),
                 expected,
                 "{case}: {target}"
             );
@@ -174,7 +163,7 @@ mod tests {
             (r"\?x", "/public?x", false),
         ] {
             assert_eq!(
-                permits(lines, MatchedPart::Url, target),
+                matches(lines, MatchedPart::Url, target),
                 expected,
                 "{lines} {target}"
             );

@@ -12,6 +12,7 @@
 
 mod admission;
 mod answers;
+mod authentik;
 mod backchannel_logout;
 mod believed;
 mod browser;

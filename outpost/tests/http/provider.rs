@@ -290,7 +290,12 @@ async fn introspect(
     if script.down {
         return StatusCode::BAD_GATEWAY.into_response();
     }
-    if shown(&headers).as_deref() != Some(&basic(CLIENT_ID, CLIENT_SECRET)) {
+    let authenticated = if script.secret_in_form {
+        form.get("client_secret").map(String::as_str) == Some(CLIENT_SECRET)
+    } else {
+        shown(&headers).as_deref() == Some(&basic(CLIENT_ID, CLIENT_SECRET))
+    };
+    if !authenticated {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     script.asked_by_programs.push(form);

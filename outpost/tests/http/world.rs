@@ -65,6 +65,11 @@ impl World {
     /// An outpost of this configuration, which names the provider.
     pub(crate) fn configured(provider: Provider, yaml: &str) -> Self {
         let config = Config::parse(yaml, []).expect("a configuration");
+        Self::of(provider, &config)
+    }
+
+    /// An outpost of this configuration, which names the provider.
+    pub(crate) fn of(provider: Provider, config: &Config) -> Self {
         let ahead = Arc::new(AtomicU64::new(0));
         let clock = {
             let ahead = Arc::clone(&ahead);
@@ -77,7 +82,7 @@ impl World {
             })
         };
         let store = Arc::new(FallibleStore::default());
-        let outpost = Outpost::with_store(&config, clock, Arc::clone(&store) as _);
+        let outpost = Outpost::with_store(config, clock, Arc::clone(&store) as _);
         let outpost = outpost.expect("an outpost");
         let router = web::router(Arc::clone(&outpost));
         Self {

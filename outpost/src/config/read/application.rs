@@ -7,7 +7,9 @@ use gatepost_session::cookie::CookieName;
 
 use super::providers::{self, KnownProviders};
 use super::urls::http_url;
-use crate::application::{ApplicationSettings, Capabilities, MachineClientSettings, Route};
+use crate::application::{
+    ApplicationSettings, Capabilities, InvalidCredentials, MachineClientSettings, Route,
+};
 use crate::origin::{CookieDomain, ExternalUrl, HostPort, Mode};
 use gatepost_oidc::{AccessTokenSettings, Grant, TokenRequest};
 
@@ -113,6 +115,7 @@ fn machine_clients(
         exchange: TokenRequest::default(),
         cache: MACHINE_CACHE_SECONDS,
         forward: false,
+        invalid_credentials: InvalidCredentials::Refuse,
     };
     if let Some(mut section) = fields.section("machineTokens") {
         if !schemes.any() {

@@ -20,8 +20,8 @@ use super::api::{AGENT, Snapshot};
 use super::settings::Settings;
 use super::token_headers::{AuthentikHeaders, UpstreamBasic};
 use crate::application::{
-    ApplicationSettings, Capabilities, MachineClientSettings, MatchedPart, OwnKeys, Route,
-    SkipPaths, Unserved,
+    ApplicationSettings, Capabilities, InvalidCredentials, MachineClientSettings, MatchedPart,
+    OwnKeys, Route, SkipPaths, Unserved,
 };
 use crate::compat::{AUTHENTIK_PREFIX, Conventions};
 use crate::origin::{CookieDomain, ExternalUrl, Mode};
@@ -194,23 +194,21 @@ impl Surroundings<'_> {
         let headers = self.headers(provider, &audience, &client);
         let cookie_name =
             CookieName::default_for(external.is_https(), matches!(mode, Mode::Domain(_)));
-        // authentik's default, and that of its outposts.
-        let intercepts = provider.intercept_header_auth.unwrap_or(true);
         let application = ApplicationSettings {
             providers: vec![client.name.clone()],
             prefix: OutpostPrefix::new(AUTHENTIK_PREFIX).unwrap_or_default(),
             cookie_name,
             policy: Policy {
                 machine_clients: AuthorizationSchemes {
-                    bearer: intercepts,
-                    basic: intercepts,
+                    bearer: true,
+                    basic: true,
                 },
                 ..Policy::default()
             },
             headers,
             forward_cookie: false,
             cookie_groups: None,
-            machine_clients: intercepts.then(|| machine_clients(provider)),
+            machine_clients: Some(machine_clients(provider)),
             routes: upstream
                 .map(|upstream| Route {
                     host: external.host().to_owned(),
@@ -368,8 +366,8 @@ fn lifetime(validity: Option<f64>) -> Option<u64> {
 /// have it.
 const MACHINE_CACHE_SECONDS: u64 = 60;
 
-/// How authentik is asked about credentials: whether tokens hold it says itself, since without a
-/// signing key nobody else can tell.
+/// Returns how credentials are checked at authentik: by introspection, since without a signing key
+/// only authentik can verify a token.
 fn machine_clients(provider: &ProxyProvider) -> MachineClientSettings {
     let scopes: BTreeSet<&String> = provider.scopes_to_request.iter().flatten().collect();
     MachineClientSettings {
@@ -385,6 +383,12 @@ fn machine_clients(provider: &ProxyProvider) -> MachineClientSettings {
         },
         cache: MACHINE_CACHE_SECONDS,
         forward: false,
+        // authentik's default, and that of its outposts, is to intercept the header.
+        invalid_credentials: if provider.intercept_header_auth.unwrap_or(true) {
+            InvalidCredentials::SignInOnPageLoad
+        } else {
+            InvalidCredentials::Ignore
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! `auth/*`: decides whether a request that a proxy asks about may pass.
 
-use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated};
+use gatepost_policy::{Decision, Deferral, Permit, Policy, Presentation, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use crate::application::Application;
@@ -24,47 +24,73 @@ pub(in crate::web) async fn answer(
     host: &HostPort,
     request: &ForwardedRequest<'_>,
 ) -> Reply {
-    let skip_paths = &application.capabilities.skip_paths;
-    let skipped = skip_paths.permit(&application.external, host, request);
-    let reply = match skipped {
-        Some(permit) => Outcome::Pass(Pass::new(&permit, application, request, dialect)).into(),
-        None => {
-            let lookup = context
-                .sessions()
-                .look_up(
-                    context.times(),
-                    application,
-                    &request.session_candidates(&application.cookie.name),
-                    request.presentation() == Presentation::PageLoad,
-                )
-                .await;
-            decide(context, dialect, application, host, request, lookup).await
-        }
+    let skipped = application.policy_of_skip_path(host, request);
+    let rules = Rules {
+        application,
+        policy: skipped.unwrap_or(&application.policy),
+        needs_session: skipped.is_none(),
     };
+    let lookup = context
+        .sessions()
+        .look_up(
+            context.times(),
+            application,
+            &request.session_candidates(&application.cookie.name),
+            request.presentation() == Presentation::PageLoad,
+        )
+        .await;
+    let reply = decide(context, dialect, rules, host, request, lookup).await;
     if let Some(verdict) = reply.outcome.verdict() {
         application.counts.decided(verdict);
     }
     reply
 }
 
+/// The rules for one request to an application.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    application: &'a Application,
+    /// The application's own policy, or the one for paths that need no session.
+    policy: &'a Policy,
+    /// Whether the path is none of those.
+    needs_session: bool,
+}
+
+impl Rules<'_> {
+    /// Returns whether credentials may give an identity to a request that passes without one.
+    fn may_identify(self, request: &ForwardedRequest<'_>, lookup: &SessionLookup) -> bool {
+        !self.needs_session
+            && matches!(lookup, SessionLookup::Absent(_))
+            && self.policy.machine_clients.scheme_of(request).is_some()
+    }
+}
+
 /// Decides on a request with the session that it has.
 async fn decide(
     context: Context<'_>,
     dialect: Dialect,
-    application: &Application,
+    rules: Rules<'_>,
     host: &HostPort,
     request: &ForwardedRequest<'_>,
     lookup: SessionLookup,
 ) -> Reply {
-    let decided = decide_on_cookie(context, dialect, application, request, &lookup);
+    let application = rules.application;
+    let decided = decide_on_cookie(context, dialect, rules, request, &lookup);
+    let by_credentials = rules.may_identify(request, &lookup);
     let (record, cookies, cause) = lookup.into_parts();
     let outcome = match (decided, record, cause) {
+        (Ok(outcome), ..) if by_credentials => {
+            let decided = credentials::decide(context, dialect, rules, request);
+            Box::pin(decided).await.unwrap_or(outcome)
+        }
         (Ok(outcome), ..) => outcome,
         (Err(Undecided::Credentials), ..) => {
-            Box::pin(credentials::decide(context, dialect, application, request)).await
+            let decided = credentials::decide(context, dialect, rules, request);
+            let decided = Box::pin(decided).await;
+            decided.unwrap_or_else(|invalid| invalid.outcome(application, host, request))
         }
         (Err(Undecided::MoreGroups), Some(record), _) => {
-            decide_on_all_groups(context, dialect, application, request, &record)
+            decide_on_all_groups(context, dialect, rules, request, &record)
         }
         // Signing in would not help while the store is unreachable.
         (Err(_), _, Some(cause)) => Outcome::Failed(Failure::Issue(cause)),
@@ -81,15 +107,16 @@ async fn decide(
 fn decide_on_cookie(
     context: Context<'_>,
     dialect: Dialect,
-    application: &Application,
+    rules: Rules<'_>,
     request: &ForwardedRequest<'_>,
     lookup: &SessionLookup,
 ) -> Result<Outcome, Undecided> {
+    let application = rules.application;
     let session = lookup.session(context.now());
-    let decision =
-        application
-            .policy
-            .decide_with_extra_rule(request, session, request.extra_rule());
+    let extra_rule = request.extra_rule();
+    let decision = rules
+        .policy
+        .decide_with_extra_rule(request, session, extra_rule);
     Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let record = lookup.record().map(|record| &**record);
@@ -107,10 +134,11 @@ fn decide_on_cookie(
 fn decide_on_all_groups(
     context: Context<'_>,
     dialect: Dialect,
-    application: &Application,
+    rules: Rules<'_>,
     request: &ForwardedRequest<'_>,
     record: &SessionRecord,
 ) -> Outcome {
+    let application = rules.application;
     let whole = context.sessions().with_all_groups(
         context.times(),
         application,
@@ -123,7 +151,7 @@ fn decide_on_all_groups(
     let session = whole
         .current(context.now(), CLOCK_SKEW_SECONDS)
         .map_err(Unauthenticated::Window);
-    match application
+    match rules
         .policy
         .decide_with_extra_rule(request, session, request.extra_rule())
     {
@@ -156,7 +184,9 @@ fn pass(
 ) -> Pass {
     let pass = Pass::new(permit, application, request, dialect);
     match (&application.capabilities.token_headers, record) {
-        (Some(own), Some(record)) => pass.with_headers(own.from_id_token(&record.id_token)),
+        (Some(own), Some(record)) if permit.identity().is_some() => {
+            pass.with_headers(own.from_id_token(&record.id_token))
+        }
         _ => pass,
     }
 }

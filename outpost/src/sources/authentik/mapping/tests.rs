@@ -77,14 +77,27 @@ fn a_single_application_is_what_authentik_says() {
     assert_eq!(application.cookie_name.as_str(), "__Host-gatepost");
     let own = &application.capabilities;
     assert_eq!(own.lifetime, Some(3601));
-    let machines = application.machine_clients.as_ref().expect("intercepts");
+    let machines = application
+        .machine_clients
+        .as_ref()
+        .expect("always checked");
     assert!(application.policy.machine_clients.bearer && application.policy.machine_clients.basic);
     assert!(machines.tokens.introspect);
     let changed = map_all(vec![provider(json!({"intercept_header_auth": false}))], &[]);
-    let [kept_out] = &changed.applications[..] else {
+    let [without] = &changed.applications[..] else {
         panic!("one application")
     };
-    assert!(kept_out.machine_clients.is_none() && !kept_out.policy.machine_clients.any());
+    for (application, expected) in [
+        (application, InvalidCredentials::SignInOnPageLoad),
+        (without, InvalidCredentials::Ignore),
+    ] {
+        let clients = application
+            .machine_clients
+            .as_ref()
+            .expect("always checked");
+        assert_eq!(clients.invalid_credentials, expected);
+        assert!(application.policy.machine_clients.any());
+    }
     assert_eq!(client.client_id.as_str(), "id-of-wiki");
     let scopes: Vec<&str> = client.scopes.iter().map(|scope| scope.as_str()).collect();
     assert_eq!(scopes, ["ak_proxy", "email", "profile"]);

@@ -1,10 +1,12 @@
 //! Decides on a request without a session whose client has credentials.
 
-use gatepost_policy::{Decision, Unauthenticated};
+use gatepost_policy::{Decision, Presentation, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 
-use crate::application::Application;
+use super::Rules;
+use crate::application::{Application, InvalidCredentials};
 use crate::machine_clients::{self, CheckError, Credentials};
+use crate::origin::HostPort;
 use crate::web::context::Context;
 use crate::web::dialect::Dialect;
 use crate::web::failure::Failure;
@@ -13,28 +15,34 @@ use crate::web::pass::Pass;
 use crate::web::request::ForwardedRequest;
 
 /// Decides on the credentials of a request that the policy leaves to them.
+///
+/// # Errors
+///
+/// [`Invalid`] where they identify no client.
 pub(super) async fn decide(
     context: Context<'_>,
     dialect: Dialect,
-    application: &Application,
+    rules: Rules<'_>,
     request: &ForwardedRequest<'_>,
-) -> Outcome {
-    let allowed = application.policy.machine_clients.scheme_of(request);
+) -> Result<Outcome, Invalid> {
+    let application = rules.application;
+    let allowed = rules.policy.machine_clients.scheme_of(request);
     let (Some(clients), Some(scheme)) = (context.snapshot.machine_clients(application), allowed)
     else {
-        return Outcome::Failed(Failure::Undecidable);
+        return Ok(Outcome::Failed(Failure::Undecidable));
     };
-    let refused = |retry_after| {
-        Outcome::Refused(Refused {
+    let refused = |retry_after| Invalid {
+        treatment: clients.settings().invalid_credentials,
+        outcome: Outcome::Refused(Refused {
             application: application.audience.to_string(),
             scheme,
             retry_after,
-        })
+        }),
     };
     // Two lines are of two senders, so neither counts.
     let sent = request.header_text("authorization");
     let Some(credentials) = sent.and_then(Credentials::parse) else {
-        return refused(None);
+        return Err(refused(None));
     };
     let check = machine_clients::Context {
         failed_attempts: &context.outpost.failed_attempts,
@@ -49,24 +57,26 @@ pub(super) async fn decide(
     let machine = match clients.check(check, credentials).await {
         Ok(machine) => machine,
         Err(error) => {
-            return match &*error {
+            return Err(match &*error {
                 CheckError::Refused(_) => refused(None),
                 CheckError::TooMany(too_many) => refused(Some(too_many.retry_after)),
-                CheckError::NotAnswered(_) | CheckError::Busy => {
-                    Outcome::Failed(Failure::Credentials(error))
-                }
-            };
+                CheckError::NotAnswered(_) | CheckError::Busy => Invalid {
+                    treatment: clients.settings().invalid_credentials,
+                    outcome: Outcome::Failed(Failure::Credentials(error)),
+                },
+            });
         }
     };
     let Ok(session) = machine.session(application, now) else {
-        return refused(None);
+        return Err(refused(None));
     };
     let current = session
         .current(now, CLOCK_SKEW_SECONDS)
         .map_err(Unauthenticated::Window);
-    match application
+    let extra_rule = request.extra_rule();
+    match rules
         .policy
-        .decide_with_extra_rule(request, current, request.extra_rule())
+        .decide_with_extra_rule(request, current, extra_rule)
     {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let pass = Pass::new(&permit, application, request, dialect);
@@ -75,17 +85,47 @@ pub(super) async fn decide(
             } else {
                 pass.without_credentials(dialect)
             };
-            let pass = match &application.capabilities.token_headers {
+            let token_headers = application.capabilities.token_headers.as_ref();
+            let pass = match token_headers.filter(|_| permit.identity().is_some()) {
                 Some(own) => {
                     pass.with_headers(own.from_token(&machine.token, &machine.holder.claims))
                 }
                 None => pass,
             };
-            Outcome::Pass(pass)
+            Ok(Outcome::Pass(pass))
         }
-        Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
-        Decision::SignIn(_) => refused(None),
-        Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
-        Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
+        Decision::Deny(denial) => Ok(Outcome::denied(application, denial.identity())),
+        Decision::SignIn(_) => Err(refused(None)),
+        Decision::MethodNotAllowed => Ok(Outcome::Failed(Failure::MethodNotAllowed)),
+        Decision::Defer(_) => Ok(Outcome::Failed(Failure::Undecidable)),
+    }
+}
+
+/// Credentials that identify no client, or that could not be checked.
+pub(super) struct Invalid {
+    treatment: InvalidCredentials,
+    /// The refusal, where the credentials were meant for the outpost.
+    outcome: Outcome,
+}
+
+impl Invalid {
+    /// Returns the outcome for a request that needs a session.
+    pub(super) fn outcome(
+        self,
+        application: &Application,
+        host: &HostPort,
+        request: &ForwardedRequest<'_>,
+    ) -> Outcome {
+        let is_page_load = request.presentation() == Presentation::PageLoad;
+        let ignored = match self.treatment {
+            InvalidCredentials::Refuse => false,
+            InvalidCredentials::SignInOnPageLoad => is_page_load,
+            InvalidCredentials::Ignore => true,
+        };
+        if ignored {
+            Outcome::sign_in(application, host, request)
+        } else {
+            self.outcome
+        }
     }
 }

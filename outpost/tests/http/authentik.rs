@@ -1,0 +1,140 @@
+//! In authentik's place, in process: a double of authentik's API says which applications there are,
+//! and the tests' provider stands in for authentik as an OpenID provider.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gatepost::config::Config;
+use gatepost::sources::authentik::{Settings, ask};
+use serde_json::{Value, json};
+
+use crate::browser::Reply;
+use crate::forward_auth::{Asked, signed_in};
+use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
+use crate::world::World;
+
+mod credentials;
+mod headers;
+
+const APP: &str = "app.example.com";
+
+/// The paths that need no session.
+const SKIPPED: &str = "/public/x";
+
+/// An outpost with `app`, as authentik's API says with these changes.
+async fn world(changes: Value) -> World {
+    let provider = Provider::start().await;
+    provider.script().secret_in_form = true;
+    let app = application(&provider, changes);
+    world_of(provider, vec![app], &[]).await
+}
+
+/// An outpost whose applications are these `ProxyOutpostConfig`s, with further variables.
+async fn world_of(provider: Provider, applications: Vec<Value>, more: &[(&str, &str)]) -> World {
+    let config = configuration(applications, more).await;
+    let world = World::of(provider, &config);
+    world.find_provider().await;
+    world
+}
+
+async fn configuration(applications: Vec<Value>, more: &[(&str, &str)]) -> Config {
+    let host = api(applications).await;
+    let variables = [
+        ("AUTHENTIK_HOST", &*host),
+        ("AUTHENTIK_TOKEN", "t0ken"),
+        ("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "127.0.0.1/32"),
+    ];
+    let variables = variables.iter().chain(more);
+    let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let settings = Settings::read(variables).expect("valid variables");
+    let settings = settings.expect("authentik's variables");
+    let (config, problems) = ask(settings).await.expect("a configuration");
+    assert_eq!(problems, Vec::<String>::new());
+    config
+}
+
+/// A `ProxyOutpostConfig` whose OpenID provider is `provider`, with these changes.
+fn application(provider: &Provider, changes: Value) -> Value {
+    let page = include_str!("../../../testdata/authentik/api/proxy.json");
+    let page: Value = serde_json::from_str(page).expect("JSON");
+    let mut application = page["results"][0].clone();
+    let issuer = &provider.issuer;
+    let own = json!({
+        "external_host": format!("https://{APP}"),
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "assigned_application_slug": "app",
+        "oidc_configuration": {
+            "issuer": issuer,
+            "authorization_endpoint": format!("{issuer}/authorize"),
+            "token_endpoint": format!("{issuer}/token"),
+            "userinfo_endpoint": format!("{issuer}/userinfo"),
+            "end_session_endpoint": format!("{issuer}/logout"),
+            "introspection_endpoint": format!("{issuer}/introspect"),
+            "jwks_uri": format!("{issuer}/jwks"),
+            "id_token_signing_alg_values_supported": ["EdDSA"],
+        },
+    });
+    merge(&mut application, own);
+    merge(&mut application, changes);
+    application
+}
+
+/// Lays `changes` over `value`.
+fn merge(value: &mut Value, changes: Value) {
+    match (value, changes) {
+        (Value::Object(own), Value::Object(changes)) => {
+            for (key, change) in changes {
+                merge(own.entry(key).or_insert(Value::Null), change);
+            }
+        }
+        (value, change) => *value = change,
+    }
+}
+
+/// Serves authentik's API, and returns its address.
+async fn api(applications: Vec<Value>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let router = Router::new()
+        .route("/api/v3/outposts/instances/", get(instances))
+        .route("/api/v3/outposts/proxy/", get(proxy))
+        .with_state(Arc::new(Mutex::new(applications)));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+async fn instances() -> Json<Value> {
+    let page = include_str!("../../../testdata/authentik/api/instances.json");
+    Json(serde_json::from_str(page).expect("JSON"))
+}
+
+async fn proxy(State(applications): State<Arc<Mutex<Vec<Value>>>>) -> Json<Value> {
+    let applications = applications
+        .lock()
+        .expect("no test panics while holding it");
+    let page = json!({
+        "pagination": {"next": 0, "count": applications.len()},
+        "results": *applications,
+    });
+    Json(page)
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+async fn load(world: &World, path: &str, credentials: &str) -> Reply {
+    let asked = Asked::load(APP, path).with("Authorization", credentials);
+    asked.ask(world, "auth/traefik").await
+}
+
+async fn fetch(world: &World, path: &str, credentials: &str) -> Reply {
+    let asked = Asked::fetch(APP, path).with("Authorization", credentials);
+    asked.ask(world, "auth/traefik").await
+}

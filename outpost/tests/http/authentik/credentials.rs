@@ -1,0 +1,84 @@
+//! Credentials in `Authorization`: authentik's, or the application's own.
+
+use super::*;
+
+/// The credentials that the provider accepts.
+const ROBOT: (&str, &str) = ("robot", "r0b:t&pass");
+
+/// Credentials of which authentik knows nothing.
+const OWN: (&str, &str) = ("app-user", "app-password");
+
+/// An outpost whose provider says of every token that it is the robot's.
+async fn world_with_robot(changes: Value) -> World {
+    let world = world(changes).await;
+    world.provider.script().introspection = json!({
+        "active": true, "sub": "robot-id", "aud": CLIENT_ID, "preferred_username": "robot",
+    });
+    world
+}
+
+#[tokio::test]
+async fn a_path_that_needs_no_session_has_the_identity_of_a_machine_client() {
+    let world = world_with_robot(json!({})).await;
+    let (user, password) = ROBOT;
+    let reply = fetch(&world, SKIPPED, &basic(user, password))
+        .await
+        .expect(200);
+    assert_eq!(reply.header("x-authentik-username"), Some("robot"));
+    let (user, password) = OWN;
+    let reply = fetch(&world, SKIPPED, &basic(user, password))
+        .await
+        .expect(200);
+    assert_eq!(reply.header("x-authentik-username"), None);
+    let handed_on = reply.header("authorization");
+    assert_eq!(
+        handed_on,
+        Some(&*basic(user, password)),
+        "the application's own"
+    );
+}
+
+/// The application's own credentials on a page load are no reason for a password box.
+#[tokio::test]
+async fn unknown_credentials_on_a_page_load_begin_a_sign_in() {
+    let world = world(json!({})).await;
+    let (user, password) = OWN;
+    // Further attempts are not asked about, and still no answer for a browser.
+    for attempt in 0..20 {
+        let reply = load(&world, "/page", &basic(user, password)).await;
+        let reply = reply.expect(302);
+        let location = reply.location();
+        assert!(location.contains("/start?rd="), "{attempt}: {location}");
+        assert_eq!(reply.header("www-authenticate"), None, "{attempt}");
+    }
+    let reply = fetch(&world, "/api", &basic(user, password)).await;
+    assert!(matches!(reply.status.as_u16(), 401 | 429), "{reply:?}");
+}
+
+#[tokio::test]
+async fn without_interception_credentials_count_and_are_not_required() {
+    let world = world_with_robot(json!({"intercept_header_auth": false})).await;
+    let (user, password) = ROBOT;
+    for credentials in [basic(user, password), "Bearer of-authentik".to_owned()] {
+        let reply = fetch(&world, "/api", &credentials).await.expect(200);
+        assert_eq!(reply.header("x-authentik-username"), Some("robot"));
+    }
+    let (user, password) = OWN;
+    world.provider.script().introspection = json!({"active": false});
+    for credentials in [basic(user, password), "Bearer another".to_owned()] {
+        let reply = fetch(&world, "/api", &credentials).await.expect(401);
+        let challenge = reply.header("www-authenticate").unwrap_or_default();
+        assert!(challenge.starts_with("Gatepost "), "{challenge}");
+        load(&world, "/page", &credentials).await.expect(302);
+        // A user with a session keeps the application's credentials.
+        let alice = signed_in(&world, APP).await;
+        let asked = Asked::fetch(APP, "/api").with("Authorization", &credentials);
+        let reply = asked
+            .by(&alice)
+            .ask(&world, "auth/traefik")
+            .await
+            .expect(200);
+        assert_eq!(reply.header("authorization"), Some(&*credentials));
+        assert_eq!(reply.header("x-authentik-username"), Some("alice"));
+    }
+}
