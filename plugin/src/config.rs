@@ -9,7 +9,7 @@ use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, KeyRing};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::host::Level;
+use crate::host::{Host, Level};
 use crate::keys::KeySource;
 
 /// The most clock skew that can be allowed, in seconds: beyond that a clock is wrong, not askew.
@@ -77,6 +77,13 @@ pub enum Fallback {
 }
 
 impl Config {
+    /// Logs a message of a level that the operator has asked for.
+    pub(crate) fn log(&self, host: &impl Host, level: Level, message: &str) {
+        if level >= self.log_level {
+            host.log(level, message);
+        }
+    }
+
     /// Reads the JSON that the proxy hands over.
     ///
     /// # Errors

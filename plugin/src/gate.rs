@@ -6,7 +6,7 @@ use gatepost_session::{NumericDate, Verifier};
 use self::exchange::Exchange;
 use self::request_headers::RequestHeaders;
 use crate::config::{Config, Fallback};
-use crate::host::{Host, Level, View};
+use crate::host::{Flow, Host, Level, View};
 use crate::keys::{KeySource, Keys};
 use crate::reply;
 use crate::revoked::Revoked;
@@ -15,18 +15,6 @@ use crate::session_cache::{SessionCache, VerifiedSession};
 mod cookies;
 mod exchange;
 mod request_headers;
-
-pub(crate) use self::cookies::Cookies;
-
-/// What the proxy does with the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Flow {
-    /// It hands the request on, with the headers as they are now.
-    Continue,
-    /// Nothing more: the plugin has responded.
-    Responded,
-}
 
 /// One application's gate: settings, keys and the cookies verified so far.
 ///
@@ -165,7 +153,7 @@ impl Serving {
         if self.in_force.is_some() {
             let ids: Vec<&str> = ring.key_ids().map(|id| id.as_str()).collect();
             let message = format!("keys in force: {}", ids.join(", "));
-            log(config, host, Level::Info, &message);
+            config.log(host, Level::Info, &message);
         }
         self.in_force = Some(InForce {
             sessions: SessionCache::new(verifier),
@@ -175,13 +163,6 @@ impl Serving {
                 (None, Fallback::Route) => ring.verdicts(&config.application),
             },
         });
-    }
-}
-
-/// Logs a message that the operator has asked for.
-fn log(config: &Config, host: &impl Host, level: Level, message: &str) {
-    if level >= config.log_level {
-        host.log(level, message);
     }
 }
 

@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use gatepost_policy::Request;
 use gatepost_session::NumericDate;
 
-use crate::revoked::ReadPart;
-
 /// The largest file that is read as a whole, in bytes. No key ring is larger.
 pub(crate) const MAX_FILE_BYTES: usize = 8 * 1024;
 
@@ -35,6 +33,16 @@ pub struct Reply {
     pub body: String,
 }
 
+/// What the proxy does with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flow {
+    /// It hands the request on, with the headers as they are now.
+    Continue,
+    /// Nothing more: the plugin has responded.
+    Responded,
+}
+
 /// The names of header fields, or the lines of one, as the host hands them over: one after the
 /// other, and a NUL after each, which is in no name or line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +67,9 @@ impl<'h> Texts<'h> {
             .flat_map(|all| all.split(|byte| *byte == b'\0'))
     }
 }
+
+/// Reads a number of bytes from an offset of an open file.
+pub type ReadPart<'r> = dyn FnMut(u64, usize) -> Result<Vec<u8>, String> + 'r;
 
 /// One request in the hands of the proxy, and the proxy's surroundings.
 ///
@@ -132,6 +143,20 @@ impl<H: Host> Request for View<'_, H> {
             (!lines.is_empty()).then(|| Cow::Owned(lines.join(&b", "[..])))
         })
     }
+}
+
+/// Returns the scheme that the browser used, as the proxy says it. WebSockets have schemes of their
+/// own there.
+pub(crate) fn scheme(host: &impl Host) -> &'static str {
+    match first_line(host, "x-forwarded-proto").as_deref() {
+        Some(b"http" | b"ws") => "http",
+        _ => "https",
+    }
+}
+
+/// Returns the first line of a header field.
+pub(crate) fn first_line(host: &impl Host, name: &str) -> Option<Vec<u8>> {
+    host.with_header_lines(name, |lines| lines.iter().next().map(<[u8]>::to_vec))
 }
 
 #[cfg(test)]

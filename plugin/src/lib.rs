@@ -13,6 +13,7 @@
 //! host's randomness is the same in every guest, so the plugin draws none.
 
 mod config;
+mod forwarded_cookies;
 mod gate;
 mod host;
 mod keys;
@@ -21,6 +22,5 @@ mod revoked;
 mod session_cache;
 
 pub use config::{Config, ConfigError, Fallback, Mode};
-pub use gate::{Flow, Gate};
-pub use host::{Host, Level, Reply, Texts};
-pub use revoked::ReadPart;
+pub use gate::Gate;
+pub use host::{Flow, Host, Level, ReadPart, Reply, Texts};

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use gatepost_session::revoked::{HEADER_BYTES, Header, is_revoked};
 use gatepost_session::{Claims, NumericDate};
 
-use crate::host::{Host, Level};
+use crate::host::{Host, Level, ReadPart};
 use crate::session_cache::VerifiedSession;
 
 /// How often the file's first line is looked at, in seconds.
@@ -128,9 +128,6 @@ fn look_up(claims: &Claims, read: &mut ReadPart<'_>) -> Result<(u64, bool), Unre
     let read = |offset, length| read(offset, length).map_err(Unreadable);
     Ok((header.generation, is_revoked(claims, header, read)?))
 }
-
-/// Reads a number of bytes from an offset of an open file.
-pub type ReadPart<'r> = dyn FnMut(u64, usize) -> Result<Vec<u8>, String> + 'r;
 
 /// Why the file cannot be read, as text for the log.
 struct Unreadable(String);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use gatepost_session::{Authentic, OpenError, Verifier};
 use subtle::ConstantTimeEq as _;
 
-use crate::gate::Cookies;
+use crate::forwarded_cookies::Cookies;
 use crate::host::Texts;
 
 /// The most sessions in the cache.

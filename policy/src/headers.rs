@@ -9,10 +9,12 @@ use core::fmt;
 use gatepost_session::Claims;
 
 use self::shapes::Shapes;
+use self::spelling::same_folded;
 use crate::decide::Permit;
 
 mod other_systems;
 mod shapes;
+mod spelling;
 
 /// Carries the plugin's verdict to the routers behind it. A client's is removed.
 pub const VERDICT_HEADER: &str = "X-Gatepost-Verdict";
@@ -384,21 +386,6 @@ fn preset_entries(preset: Preset, application: &str) -> Vec<(&'static str, Sourc
         .into(),
         Preset::None => Vec::new(),
     }
-}
-
-/// Compares names the way upstreams in the manner of CGI do. `own` has letters, digits and `-`.
-fn same_folded(name: &[u8], own: &str) -> bool {
-    let folded = |byte: u8| match byte {
-        b if b.is_ascii_alphanumeric() => b.to_ascii_lowercase(),
-        _ => b'-',
-    };
-    // From the end: names that differ often begin alike (`X-Forwarded-…`).
-    name.len() == own.len()
-        && name
-            .iter()
-            .zip(own.as_bytes())
-            .rev()
-            .all(|(a, b)| folded(*a) == folded(*b))
 }
 
 impl From<HeaderName> for String {

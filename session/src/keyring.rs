@@ -13,8 +13,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::base64url::BASE64;
 use crate::claims::Audience;
-use crate::token::BASE64;
 
 /// The shortest secret a ring accepts, in bytes: the output size of SHA-256, below which an HMAC
 /// key weakens the MAC (RFC 2104 §3, RFC 7518 §3.2).

@@ -31,6 +31,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod base64url;
 mod claims;
 pub mod cookie;
 mod keyring;

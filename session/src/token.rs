@@ -4,16 +4,12 @@ use alloc::format;
 use alloc::string::String;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::base64url::BASE64;
 use crate::keyring::KeyId;
 
 /// The MAC's length in bytes.
 pub(crate) const MAC_BYTES: usize = 32;
-
-/// Base64url without padding (RFC 4648 §5), refusing bits set beyond the last byte, so that no
-/// two texts decode to the same bytes.
-pub(crate) const BASE64: base64::engine::GeneralPurpose = URL_SAFE_NO_PAD;
 
 /// Returns the encoded header that every cookie signed by key `id` starts with.
 ///

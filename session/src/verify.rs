@@ -10,10 +10,11 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use crate::base64url::BASE64;
 use crate::claims::{Audience, Claims, NumericDate, SessionId};
 use crate::cookie::{CHUNK_BYTES, Candidates, MAX_CHUNKS};
 use crate::keyring::{KeyRing, Purpose};
-use crate::token::{BASE64, MAC_BYTES, Parts, encoded_header};
+use crate::token::{MAC_BYTES, Parts, encoded_header};
 
 /// The longest cookie value that is looked at, in bytes: what the most chunks can carry.
 pub const MAX_TOKEN_BYTES: usize = CHUNK_BYTES * MAX_CHUNKS;

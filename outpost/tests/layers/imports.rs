@@ -2,7 +2,8 @@
 //!
 //! The sources are read as tokens: `use` declarations, and paths that begin with `crate`, `super`,
 //! `self`, one of our crates or a module that the file declares. Code under `#[cfg(test)]` is left
-//! out. An import of a name that a file only re-exports is one of the file that the name comes from.
+//! out. An import of a name that a file only re-exports is one of the file that the name comes from,
+//! and a re-export is none of the file that has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,6 +34,8 @@ pub(crate) struct File {
     imports: Vec<Import>,
     /// The modules that it declares.
     children: BTreeSet<String>,
+    /// How often each word stands in it.
+    words: BTreeMap<String, usize>,
     /// The paths of the names that it imports, which others may import from it.
     names: BTreeMap<String, Vec<String>>,
 }
@@ -120,6 +123,7 @@ impl File {
     pub(crate) fn read(at: &[String], text: &str) -> Self {
         let tokens: TokenStream = text.parse().expect("Rust");
         let mut file = Self::default();
+        file.count(tokens.clone());
         file.declare(tokens.clone());
         file.import(at, tokens);
         file
@@ -128,6 +132,26 @@ impl File {
     /// Returns the paths that it imports.
     pub(crate) fn paths(&self) -> impl Iterator<Item = String> {
         self.imports.iter().map(|import| import.path.join("::"))
+    }
+
+    /// Counts its words, without those of unit tests.
+    fn count(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut next = 0;
+        while let Some(token) = tokens.get(next) {
+            if let Some(after) = after_tests(&tokens, next) {
+                next = after;
+                continue;
+            }
+            match token {
+                TokenTree::Group(group) => self.count(group.stream()),
+                TokenTree::Ident(word) => {
+                    *self.words.entry(word.to_string()).or_default() += 1;
+                }
+                _ => {}
+            }
+            next += 1;
+        }
     }
 
     /// Notes which modules it declares.
@@ -151,6 +175,7 @@ impl File {
     fn import(&mut self, at: &[String], tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut next = 0;
+        let mut is_public = false;
         while let Some(token) = tokens.get(next) {
             if let Some(after) = after_tests(&tokens, next) {
                 next = after;
@@ -161,6 +186,9 @@ impl File {
                     // What follows in parentheses is a visibility.
                     let restricted = matches!(tokens.get(next + 1), Some(TokenTree::Group(_)));
                     next += usize::from(restricted);
+                    is_public = true;
+                    next += 1;
+                    continue;
                 }
                 TokenTree::Group(group) => self.import(at, group.stream()),
                 // `use<'a>` captures a lifetime.
@@ -171,8 +199,11 @@ impl File {
                     let end = next + length.expect("a declaration ends");
                     for (line, path, alias) in expand(&tokens[next + 1..end]) {
                         if let Some(path) = self.absolute(at, &path) {
-                            self.names.insert(alias, path.clone());
-                            self.imports.push(Import { line, path });
+                            if !is_public || self.words.get(&alias).is_some_and(|uses| *uses > 1) {
+                                let path = path.clone();
+                                self.imports.push(Import { line, path });
+                            }
+                            self.names.insert(alias, path);
                         }
                     }
                     next = end;
@@ -185,10 +216,12 @@ impl File {
                         self.imports.push(Import { line, path });
                     }
                     next = after;
+                    is_public = false;
                     continue;
                 }
                 _ => {}
             }
+            is_public = false;
             next += 1;
         }
     }

@@ -46,12 +46,12 @@ const SIBLINGS_APART: [&str; 1] = ["outpost::web::handlers"];
 /// How many files of a crate are still in a circle of imports, at most: none in the end.
 const STILL_IN_A_CIRCLE: [(&str, usize); 8] = [
     ("base", 0),
-    ("session", 2),
+    ("session", 0),
     ("signing", 0),
-    ("policy", 4),
+    ("policy", 0),
     ("oidc", 8),
     ("store", 8),
-    ("plugin", 10),
+    ("plugin", 0),
     ("outpost", 5),
 ];
 
@@ -230,7 +230,8 @@ fn each_walk_goes_forward() {
 #[test]
 fn imports_are_read_in_every_form() {
     let source = "
-        pub use crate::a::{self, b::C, d as e};
+        use crate::a::{self, b::C, d as e};
+        pub use crate::only_handed_on;
         pub(in crate::not) mod child;
         use super::f::*;
         use std::not_ours;

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use gatepost_policy::Unauthenticated;
-use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
+use gatepost_session::cookie::{Candidates, CookieName, Hide};
 use gatepost_session::{Current, NumericDate};
 
-use super::exchange::scheme;
 use crate::config::Config;
-use crate::host::{Host, Texts};
+use crate::forwarded_cookies::Cookies;
+use crate::host::{Host, Texts, scheme};
 use crate::session_cache::{CacheHit, SessionCache, VerifiedSession};
 
 /// The session and the cookies of a request.
@@ -44,52 +44,6 @@ impl Presented {
                 let current = session.authentic.current(now, skew_seconds);
                 current.map_err(Unauthenticated::Window)
             }
-        }
-    }
-}
-
-/// The `Cookie` header as the application is to see it.
-#[derive(Clone, Debug)]
-pub(crate) enum Cookies {
-    /// As it came.
-    AsSent,
-    /// Without Gatepost's cookies, so that the application cannot replay them.
-    Only(Rc<[u8]>),
-    /// Removed: there were no other cookies.
-    Removed,
-}
-
-impl Cookies {
-    /// Returns all lines without the cookies to hide, as one.
-    fn without(hide: Hide<'_>, lines: Texts<'_>) -> Self {
-        if !lines.iter().any(|line| hide.any_in(line)) {
-            return Self::AsSent;
-        }
-        let rest: Vec<Vec<u8>> = lines
-            .iter()
-            .filter_map(|line| cookie::strip(line, hide))
-            .collect();
-        if rest.is_empty() {
-            return Self::Removed;
-        }
-        // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
-        Self::Only(rest.join(&b"; "[..]).into())
-    }
-
-    /// Changes the request's header to these cookies.
-    pub(super) fn forward(&self, host: &impl Host) {
-        match self {
-            Self::AsSent => {}
-            Self::Only(rest) => host.set_header("Cookie", rest),
-            Self::Removed => host.remove_header(b"cookie"),
-        }
-    }
-
-    /// Returns how many bytes it holds.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Only(rest) => rest.len(),
-            Self::AsSent | Self::Removed => 0,
         }
     }
 }

@@ -6,9 +6,9 @@ use gatepost_policy::{
 };
 use gatepost_session::WindowError;
 
-use super::{Cookies, Flow, log};
 use crate::config::Config;
-use crate::host::{Host, Level, Reply, View};
+use crate::forwarded_cookies::Cookies;
+use crate::host::{Flow, Host, Level, Reply, View, first_line, scheme};
 use crate::reply;
 use crate::session_cache::{Rendered, VerifiedSession};
 
@@ -39,7 +39,7 @@ impl<H: Host> Exchange<'_, H> {
             Decision::Defer(Deferral::Authorization) => {
                 let message =
                     "credentials cannot be checked here: `machines` needs `fallback: route`";
-                log(self.config, self.host, Level::Warn, message);
+                self.config.log(self.host, Level::Warn, message);
                 // A machine client sent them, whatever it accepts: a sign-in page does not help it.
                 self.require_sign_in(Presentation::Data)
             }
@@ -136,7 +136,7 @@ impl<H: Host> Exchange<'_, H> {
             let prefix = self.config.sign_in.prefix();
             let message =
                 format!("a request for {prefix} reached the plugin: route it to the outpost");
-            log(self.config, self.host, Level::Error, &message);
+            self.config.log(self.host, Level::Error, &message);
             return self.respond(reply::misrouted(prefix.as_str()));
         }
         self.respond(match how {
@@ -181,26 +181,13 @@ impl<H: Host> Exchange<'_, H> {
             Unauthenticated::Window(WindowError::NotYet) => Level::Warn,
             Unauthenticated::Window(_) => Level::Debug,
         };
-        log(self.config, self.host, level, &reason.to_string());
+        self.config.log(self.host, level, &reason.to_string());
     }
 
     /// Logs the groups, which an operator compares with the rule: names differ by a letter.
     fn log_denial(&self, denial: &Denial<'_>) {
         let groups = denial.identity().groups.join(", ");
         let message = format!("signed in, but `require` does not admit: groups {groups}");
-        log(self.config, self.host, Level::Debug, &message);
+        self.config.log(self.host, Level::Debug, &message);
     }
-}
-
-/// Returns the scheme that the browser used, as the proxy says it. WebSockets have schemes of their
-/// own there.
-pub(super) fn scheme(host: &impl Host) -> &'static str {
-    match first_line(host, "x-forwarded-proto").as_deref() {
-        Some(b"http" | b"ws") => "http",
-        _ => "https",
-    }
-}
-
-fn first_line(host: &impl Host, name: &str) -> Option<Vec<u8>> {
-    host.with_header_lines(name, |lines| lines.iter().next().map(<[u8]>::to_vec))
 }

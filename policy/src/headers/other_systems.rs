@@ -4,8 +4,8 @@
 //! name any user. Headers that applications take from their clients on purpose (`X-Auth-Token`,
 //! `X-Auth-Key`, `X-User-Id`) are not among them.
 
-use super::same_folded;
 use super::shapes::{Shapes, character_bit};
+use super::spelling::same_folded;
 
 /// What the names of whole families begin with: Authelia and CGI (`Remote-User`), Kubernetes
 /// (`X-Remote-User`), Grafana and Gitea, authentik, oauth2-proxy, Vouch, Pomerium, Google's proxy,
