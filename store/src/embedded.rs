@@ -11,7 +11,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use self::file::File;
 use self::sessions::Sessions;
-use self::tables::{META, REVISION_KEY, REVOKED, USED, WRITABLE_KEY};
+use self::tables::{BoxError, META, REVISION_KEY, REVOKED, USED, WRITABLE_KEY};
 use crate::cache::SessionCache;
 use crate::{
     EndOutcome, EndRequest, OpenStoreError, Recovery, RenewalLock, Revocation, RevocationLog,
@@ -32,8 +32,6 @@ struct Inner {
     file: File,
     sessions: Sessions,
 }
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl EmbeddedStore {
     /// Opens the file, or makes it together with its folders. The store holds at most `capacity`

@@ -48,19 +48,16 @@
 //! # }
 //! ```
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use gatepost_base::Clock;
-use gatepost_session::{KeyRing, NumericDate};
-
 mod cache;
+mod capacity;
 mod embedded;
 mod end;
 mod error;
 mod instrumented;
 mod memory;
+mod open;
 mod record;
+mod recovery;
 mod redis;
 mod revocation_list;
 mod revocation_log;
@@ -77,7 +74,9 @@ pub use end::{EndOutcome, EndRequest, EndedSession};
 pub use error::{OpenStoreError, StoreUnavailable};
 pub use instrumented::{InstrumentedStore, Observer, Operation};
 pub use memory::MemoryStore;
+pub use open::open;
 pub use record::{SessionRecord, SessionSelector};
+pub use recovery::Recovery;
 pub use redis::{InvalidRedisTls, InvalidRedisUrl, RedisStore, RedisTls, RedisUrl};
 pub use revocation_list::RevocationList;
 pub use revocation_log::{Revocation, RevocationLog};
@@ -85,81 +84,3 @@ pub use session_store::{RenewalLock, SessionStore};
 pub use settings::StoreSettings;
 pub use store::Store;
 pub use used_once::UsedOnce;
-
-/// The longest time that a killed process needs to release its file.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What a store needs in order to revoke the sessions that it has lost: a restart empties a
-/// [`MemoryStore`], and a damaged file an [`EmbeddedStore`].
-#[derive(Clone, Debug)]
-pub struct Recovery {
-    /// The clock.
-    pub clock: Clock,
-    /// The longest that a session, and so the window of a cookie, may last, in seconds.
-    pub lifetime: u64,
-}
-
-impl Recovery {
-    /// Returns the revocation of all sessions that began up to `now`: which of them had been ended
-    /// is lost as well.
-    fn revocation(&self, now: NumericDate) -> Revocation {
-        Revocation::Lost {
-            at: now,
-            until: now.plus_seconds(self.lifetime),
-        }
-    }
-}
-
-/// Opens the store of these settings.
-///
-/// # Errors
-///
-/// [`OpenStoreError`]. An unreachable Redis is not an error, because it may come back.
-pub fn open(
-    settings: &StoreSettings,
-    ring: &KeyRing,
-    recovery: Recovery,
-) -> Result<Arc<dyn Store>, OpenStoreError> {
-    Ok(match settings {
-        StoreSettings::Memory { max_sessions } => {
-            let lost = recovery.revocation(recovery.clock.now());
-            Arc::new(MemoryStore::new(*max_sessions).with_revocation(lost))
-        }
-        StoreSettings::Embedded {
-            path,
-            cache_bytes,
-            max_sessions,
-        } => Arc::new(open_when_released(|| {
-            EmbeddedStore::open(path, *max_sessions, *cache_bytes, ring, recovery.clone())
-        })?),
-        StoreSettings::Redis {
-            url,
-            tls,
-            prefix,
-            max_sessions,
-        } => Arc::new(RedisStore::new(url, tls, prefix, *max_sessions, ring)),
-    })
-}
-
-/// Opens a file, and waits for a process that was just killed to release it.
-fn open_when_released(
-    open: impl Fn() -> Result<EmbeddedStore, OpenStoreError>,
-) -> Result<EmbeddedStore, OpenStoreError> {
-    let begun = Instant::now();
-    loop {
-        match open() {
-            Err(OpenStoreError::InUse(_)) if begun.elapsed() < RELEASE_TIMEOUT => {
-                std::thread::sleep(RELEASE_TIMEOUT / 50);
-            }
-            opened => return opened,
-        }
-    }
-}
-
-/// Logs that a full store ends sessions.
-fn warn_full(capacity: impl tracing::Value) {
-    tracing::warn!(
-        capacity,
-        "the session store is full: ended the sessions that were unused for longest"
-    );
-}

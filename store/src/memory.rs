@@ -82,7 +82,7 @@ impl SessionStore for MemoryStore {
             // A tenth at once, so that a full store is not searched at every sign-in.
             let surplus = (self.capacity / 10).max(1) + count - self.capacity;
             content.end_least_recently_used(surplus, record.last_seen);
-            crate::warn_full(self.capacity);
+            crate::capacity::warn_full(self.capacity);
         }
         content.sessions.insert(record.id.clone(), Arc::new(record));
         Ok(())

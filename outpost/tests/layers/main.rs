@@ -50,9 +50,9 @@ const STILL_IN_A_CIRCLE: [(&str, usize); 8] = [
     ("signing", 0),
     ("policy", 0),
     ("oidc", 8),
-    ("store", 8),
+    ("store", 0),
     ("plugin", 0),
-    ("outpost", 5),
+    ("outpost", 0),
 ];
 
 /// The module of the outpost that a file belongs to.

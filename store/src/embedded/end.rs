@@ -15,9 +15,9 @@ use redb::{
     ReadableTableMetadata as _, WriteTransaction,
 };
 
-use super::BoxError;
 use super::row::Row;
 use super::sessions::Sessions;
+use super::tables::BoxError;
 use super::tables::{self, OWNERS, REVOKED, SESSIONS, USED};
 use crate::end::revocations_at;
 use crate::sealed;
@@ -135,7 +135,7 @@ impl Sessions {
         if !self.is_full(database)? {
             return Ok(());
         }
-        crate::warn_full(self.capacity);
+        crate::capacity::warn_full(self.capacity);
         let read = database.begin_read()?;
         let mut by_use = Vec::new();
         for entry in read.open_table(SESSIONS)?.iter()? {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use redb::backends::FileBackend;
 use redb::{CommitError, Database, DatabaseError, StorageError, TableError, TransactionError};
 
-use super::BoxError;
+use super::tables::BoxError;
 use super::tables::{self, FORMAT};
 use crate::{OpenStoreError, Recovery, Revocation};
 

@@ -7,8 +7,8 @@ use gatepost_base::SealingKeys;
 use gatepost_session::{NumericDate, SessionId};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::BoxError;
 use super::row::Row;
+use super::tables::BoxError;
 use super::tables::{OWNERS, SESSIONS};
 use crate::SessionRecord;
 use crate::cache::SessionCache;

@@ -3,9 +3,11 @@
 use gatepost_session::{NumericDate, SessionId};
 use redb::{MultimapTableDefinition, ReadableTable as _, TableDefinition, WriteTransaction};
 
-use super::BoxError;
 use super::row::Row;
 use crate::{EndOutcome, EndedSession, Revocation};
+
+/// An error of the database or of what lies in it.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A [`Row`] by session id.
 pub(super) const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");

@@ -11,14 +11,10 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
 use tokio::sync::Mutex;
 
-use super::connection::{self, Connection};
+use super::connection::{self, Connection, TIMEOUT};
 use super::url::Topology;
 use super::{RedisTls, RedisUrl};
 use crate::StoreUnavailable;
-
-/// The longest time for a connection or a response. Redis answers in less than a millisecond or is
-/// in trouble, and a user waits.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time after which Redis counts as slow if a caller gives up waiting.
 const SLOW: Duration = Duration::from_millis(100);

@@ -1,5 +1,7 @@
 //! Connections to Redis, whatever its topology.
 
+use std::time::Duration;
+
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -10,8 +12,11 @@ use redis::{
 };
 
 use super::RedisTls;
-use super::client::TIMEOUT;
 use super::url::Topology;
+
+/// The longest time for a connection or a response. Redis answers in less than a millisecond or is
+/// in trouble, and a user waits.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection that several commands can share.
 #[derive(Clone)]

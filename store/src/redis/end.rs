@@ -89,7 +89,7 @@ impl RedisStore {
         if self.count().await? < self.capacity {
             return Ok(());
         }
-        crate::warn_full(self.capacity);
+        crate::capacity::warn_full(self.capacity);
         let tenth = (self.capacity / 10).clamp(1, BATCH);
         let ids = self.least_recently_used(None, tenth).await?;
         self.end_all(ids, |ended| revocations_at(ended, now))
