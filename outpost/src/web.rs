@@ -19,6 +19,7 @@ mod loop_guard;
 mod outcome;
 mod pass;
 mod provider_choice;
+mod random_id;
 mod request;
 mod request_id;
 mod response;

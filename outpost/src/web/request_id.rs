@@ -1,7 +1,5 @@
 //! Ties the log lines of one request together, and to those of the proxy in front.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
@@ -9,6 +7,8 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
+
+use super::random_id::random_id;
 
 /// The header that names a request. A proxy's is taken over and sent back.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -76,19 +76,6 @@ impl RequestId {
 fn is_request_id(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(plain)
-}
-
-/// Returns a random id.
-pub(super) fn random_id() -> Cow<'static, str> {
-    let mut random = [0; 8];
-    match getrandom::fill(&mut random) {
-        Ok(()) => random
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-            .into(),
-        Err(_) => "unavailable".into(),
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::dialect::Dialect;
 use super::failure::Failure;
 use super::outcome::{Channel, Outcome, Refused, Reply};
-use super::request_id::random_id;
+use super::random_id::random_id;
 use crate::pages::{Language, Page, Reader};
 use crate::telemetry::metrics;
 

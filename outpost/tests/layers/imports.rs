@@ -1,7 +1,7 @@
 //! Which files import which.
 //!
 //! The sources are read as tokens: `use` declarations, and paths that begin with `crate`, `super`,
-//! `self`, one of our crates or a module that the file declares. Code under `#[cfg(test)]` is left
+//! `self`, one of our crates, a module that the file declares or a name that it imports. Code under `#[cfg(test)]` is left
 //! out. An import of a name that a file only re-exports is one of the file that the name comes from,
 //! and a re-export is none of the file that has it.
 
@@ -56,6 +56,14 @@ pub(crate) struct Arrow {
     file: String,
     line: usize,
     name: String,
+}
+
+impl Arrow {
+    /// Whether what is imported is a function or a module, and not a type.
+    pub(crate) fn is_function(&self) -> bool {
+        self.name
+            .starts_with(|first: char| first.is_ascii_lowercase())
+    }
 }
 
 impl fmt::Display for Arrow {
@@ -237,6 +245,10 @@ impl File {
                 (at.get(..at.len().checked_sub(ups)?)?, ups)
             }
             _ if self.children.contains(first) => (at, 0),
+            _ if self.names.contains_key(first) => {
+                let rest = path.iter().skip(1);
+                return Some(self.names.get(first)?.iter().chain(rest).cloned().collect());
+            }
             _ => {
                 let (folder, _) = CRATES.iter().find(|(_, name)| *name == first)?;
                 let rest = path.iter().skip(1).cloned();

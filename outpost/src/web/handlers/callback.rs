@@ -20,9 +20,10 @@ use crate::web::loop_guard::Attempts;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
 use crate::web::request::ForwardedRequest;
-use crate::web::sign_in;
 use crate::web::urls::start_url;
 use gatepost_oidc::{Provider, SignInError};
+
+mod silent;
 
 /// The most characters of a provider's error that are logged.
 const MAX_WORDS: usize = 200;
@@ -52,7 +53,7 @@ pub(in crate::web) async fn answer(
             match complete(context, application, provider, request, pending).await {
                 Ok(reply) => reply,
                 Err(failure) if silent => {
-                    after_silent_failure(
+                    silent::answer_failure(
                         context,
                         application,
                         provider,
@@ -180,60 +181,6 @@ async fn has_session(
     }
 }
 
-/// Answers a browser whose session could not be renewed silently.
-async fn after_silent_failure(
-    context: Context<'_>,
-    application: &Application,
-    provider: &Provider,
-    request: &ForwardedRequest<'_>,
-    failure: Failure,
-    return_to: ReturnTo,
-) -> Reply {
-    let candidates = request.session_candidates(&application.cookie.name);
-    let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
-        return sign_in::sign_in_again(context, application, request, return_to).await;
-    };
-    // In another tab, the user may have signed in at another provider since.
-    let is_its_own = cookie.claims_at_issue().iss == provider.settings().issuer.as_str();
-    let found = context
-        .sessions()
-        .find(context.times(), application, &cookie)
-        .await;
-    match (failure, found) {
-        (_, Err(error)) => Failure::Store(error).into(),
-        // OpenID Connect Core 1.0 §3.1.2.6: the user is not signed in there any more.
-        (Failure::ProviderRefused { code, .. }, _) if is_its_own && code == "login_required" => {
-            let times = context.times();
-            let lifetime = application.lifetime(times);
-            let ending = context
-                .sessions()
-                .revoker()
-                .revoke_cookie(&cookie, lifetime, times);
-            match ending.await {
-                Ok(_) => sign_in::sign_in_again(context, application, request, return_to).await,
-                Err(error) => Failure::Store(error).into(),
-            }
-        }
-        // The user has to do something there, which says nothing of the session: it stays, and
-        // is replaced when they have done so.
-        (Failure::ProviderRefused { code, .. }, Ok(Some(_)))
-            if is_its_own && needs_the_user(&code) =>
-        {
-            sign_in::send_to_provider(context, application, provider, request, return_to, None)
-                .await
-        }
-        (_, Ok(None)) => sign_in::sign_in_again(context, application, request, return_to).await,
-        // A failure of the provider says nothing of the session.
-        (failure, Ok(Some(record))) => {
-            tracing::warn!(%failure, "a session could not be renewed and goes on without asking the provider");
-            match sign_in::renew(context, application, request, &record, &return_to).await {
-                Some(reply) => reply,
-                None => sign_in::sign_in_again(context, application, request, return_to).await,
-            }
-        }
-    }
-}
-
 /// Answers a callback that was reloaded, or that belongs to another browser. A signed-in user goes
 /// on; it signs no user in.
 async fn without_flow(
@@ -264,15 +211,6 @@ fn failed(application: &Application, provider: &Provider, failure: Failure) -> R
         failure.code().as_str(),
     );
     failure.into()
-}
-
-/// Returns whether an error says that the user has to do something at the provider, such as to
-/// choose one of several accounts (OpenID Connect Core 1.0 §3.1.2.6).
-fn needs_the_user(code: &str) -> bool {
-    matches!(
-        code,
-        "interaction_required" | "account_selection_required" | "consent_required"
-    )
 }
 
 /// Returns whether a provider of the application may send browsers to this path.
