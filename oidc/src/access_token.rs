@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::algorithm;
 use crate::claims::ClaimSources;
-use crate::exchange::SignInError;
+use crate::error::SignInError;
 use crate::json::{text, time};
 use crate::jwt::{Outline, Typ, UnverifiedJwt, is_for};
 use crate::provider::{Provider, Unavailable};

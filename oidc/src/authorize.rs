@@ -6,7 +6,7 @@ use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, Co
 use openidconnect::{AuthUrl, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl};
 use url::Url;
 
-use crate::exchange::{SignInError, unreadable};
+use crate::error::{SignInError, unreadable};
 use crate::form::Form;
 use crate::json;
 use crate::provider::{Discovered, Provider};

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::exchange::SignInError;
+use crate::error::SignInError;
 use crate::form::{Form, TOKEN_ENDPOINT};
 use crate::provider::Provider;
 

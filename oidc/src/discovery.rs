@@ -9,8 +9,7 @@ use crate::http_client::{Http, HttpError};
 use crate::json::{self, DocumentError};
 use crate::key_set::KeySet;
 use crate::metadata::Metadata;
-use crate::provider::TENANT;
-use crate::settings::ProviderSettings;
+use crate::settings::{ProviderSettings, TENANT};
 
 /// Why a provider cannot be used, in words for the operator.
 #[derive(Debug, thiserror::Error)]

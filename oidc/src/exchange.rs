@@ -7,13 +7,12 @@ use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};
 use serde_json::Map;
 
 use crate::claims::{ClaimSources, Wanted};
-use crate::client_key::ClientError;
+use crate::error::SignInError;
 use crate::form::Form;
 use crate::groups;
-use crate::http_client::HttpError;
-use crate::id_token::{ExpectedNonce, IdToken, IdTokenError};
+use crate::id_token::{ExpectedNonce, IdToken};
 use crate::json::text;
-use crate::provider::{Discovered, Provider, Unavailable};
+use crate::provider::{Discovered, Provider};
 use crate::settings::{NonceCheck, UnverifiedEmail};
 use crate::token_endpoint::{TokenError, Tokens};
 
@@ -28,52 +27,6 @@ pub struct SignedIn {
     pub refresh_token: Option<Secret>,
     /// The ID token, for signing out.
     pub id_token: Secret,
-}
-
-/// Why a sign-in, or another request to the provider, fails.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignInError {
-    /// The provider has not been discovered.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    /// The provider did not respond.
-    #[error("the provider's {endpoint} does not respond: {source}")]
-    Unreachable {
-        /// The endpoint.
-        endpoint: &'static str,
-        /// The cause.
-        source: HttpError,
-    },
-    /// The token endpoint refused the code: it was used before, or it is too old.
-    #[error("the token endpoint refused the code")]
-    CodeRefused,
-    /// The token endpoint refused the client.
-    #[error("the token endpoint refused: {0:?}")]
-    Refused(String),
-    /// An endpoint's response is invalid.
-    #[error("the response of the provider's {endpoint} is invalid: {reason}")]
-    Unreadable {
-        /// The endpoint.
-        endpoint: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-    /// There is no ID token in the token response: the `openid` scope was not granted.
-    #[error("the token response has no ID token: is this client allowed the `openid` scope?")]
-    NoIdToken,
-    /// The ID token is invalid.
-    #[error("the ID token was refused: {0}")]
-    IdToken(#[from] IdTokenError),
-    /// Userinfo is of another user.
-    #[error("userinfo is of another user (`sub`)")]
-    OtherSubject,
-    /// The client cannot authenticate.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The authorization response is another provider's (RFC 9207).
-    #[error("the callback's `iss` is not this provider's issuer, or is missing")]
-    ResponseIssuer,
 }
 
 impl Provider {
@@ -154,13 +107,5 @@ impl Provider {
             TokenError::Refused { code, words } => SignInError::Refused(format!("{code}: {words}")),
             TokenError::Away { error, .. } | TokenError::Unreadable(error) => error,
         })
-    }
-}
-
-/// Returns the error for an invalid response.
-pub(crate) fn unreadable(endpoint: &'static str, reason: &str) -> SignInError {
-    SignInError::Unreadable {
-        endpoint,
-        reason: reason.to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use crate::client_key::secret_assertion;
-use crate::exchange::SignInError;
+use crate::error::SignInError;
 use crate::json;
 use crate::provider::{Discovered, Provider, client_authentication};
 use crate::settings::ClientAuthentication;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::access_token::{
     CredentialsError, Holder, Refusal, TokenRules, check_says_no_other_kind,
 };
-use crate::exchange::unreadable;
+use crate::error::unreadable;
 use crate::form::Form;
 use crate::provider::Provider;
 

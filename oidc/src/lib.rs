@@ -68,6 +68,7 @@ mod claims;
 mod client_check;
 mod client_key;
 mod discovery;
+mod error;
 mod exchange;
 mod form;
 mod groups;
@@ -83,7 +84,9 @@ mod provider;
 mod refresh;
 mod settings;
 mod sign_out;
+mod sign_out_url;
 mod static_metadata;
+mod static_provider;
 mod token_endpoint;
 mod token_request;
 mod userinfo;
@@ -94,7 +97,8 @@ pub use claim_path::ClaimPath;
 pub use client_check::ClientVerdict;
 pub use client_key::{ClientError, ClientKey, ClientKeyError};
 pub use discovery::DiscoveryError;
-pub use exchange::{SignInError, SignedIn};
+pub use error::SignInError;
+pub use exchange::SignedIn;
 pub use http_client::{HttpClient, HttpError};
 pub use id_token::IdTokenError;
 pub use key_set::SignatureError;
@@ -105,5 +109,5 @@ pub use settings::{
     AccessTokenSettings, ClaimSettings, ClientAuthentication, Grant, NonceCheck, ProviderSettings,
     SignOut, TokenRequest, UnverifiedEmail,
 };
-pub use sign_out::SignOutUrl;
-pub use static_metadata::{PublicAddress, StaticProvider};
+pub use sign_out_url::SignOutUrl;
+pub use static_provider::{PublicAddress, StaticProvider};

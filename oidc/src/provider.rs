@@ -20,7 +20,7 @@ use crate::discovery::{self, DiscoveryError};
 use crate::http_client::{Http, HttpClient};
 use crate::key_set::KeySet;
 use crate::metadata::Metadata;
-use crate::settings::{ClientAuthentication, ProviderSettings};
+use crate::settings::{ClientAuthentication, ProviderSettings, TENANT};
 use crate::static_metadata;
 
 /// After how long the metadata is fetched again.
@@ -31,9 +31,6 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// After how long a user must have seen a page of the provider.
 const SHOWS_A_PAGE: Duration = Duration::from_secs(10);
-
-/// What stands for a tenant in the issuer of several (Entra ID).
-pub(crate) const TENANT: &str = "{tenantid}";
 
 /// How often the keys are fetched again at most, whatever key ids turn up.
 const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::claims::{ClaimSources, Wanted};
 use crate::discovery;
-use crate::exchange::SignInError;
+use crate::error::SignInError;
 use crate::form::Form;
 use crate::id_token::ExpectedNonce;
 use crate::provider::Provider;

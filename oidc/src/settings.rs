@@ -7,8 +7,11 @@ use url::Url;
 
 use crate::claim_path::ClaimPath;
 use crate::client_key::ClientKey;
-use crate::sign_out::SignOutUrl;
-use crate::static_metadata::StaticProvider;
+use crate::sign_out_url::SignOutUrl;
+use crate::static_provider::StaticProvider;
+
+/// The placeholder for a tenant in the issuer of a provider with several (Entra ID).
+pub(crate) const TENANT: &str = "{tenantid}";
 
 /// An OpenID provider, and the client that the relying party is there.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use http::StatusCode;
 use openidconnect::AccessToken;
 use serde_json::{Map, Value};
 
-use crate::exchange::SignInError;
+use crate::error::SignInError;
 use crate::form::{Answer, Form, TOKEN_ENDPOINT};
 use crate::json::{self, DocumentError, optional_text};
 use crate::provider::{Discovered, Provider};

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::access_token::{CredentialsError, Refusal};
-use crate::exchange::unreadable;
+use crate::error::unreadable;
 use crate::form::{Client, Form, Proof, TOKEN_ENDPOINT};
 use crate::provider::{Provider, client_authentication};
 use crate::settings::{ClientAuthentication, Grant, TokenRequest};

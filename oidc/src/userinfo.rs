@@ -7,7 +7,7 @@ use http::{HeaderValue, Request};
 use openidconnect::AccessToken;
 use serde_json::{Map, Value};
 
-use crate::exchange::{SignInError, unreadable};
+use crate::error::{SignInError, unreadable};
 use crate::json;
 use crate::jwt::{UnverifiedJwt, is_for};
 use crate::provider::{Discovered, Provider};

@@ -36,6 +36,8 @@ pub(crate) struct File {
     children: BTreeSet<String>,
     /// How often each word stands in it.
     words: BTreeMap<String, usize>,
+    /// The types that it has methods of.
+    extends: BTreeSet<String>,
     /// The paths of the names that it imports, which others may import from it.
     names: BTreeMap<String, Vec<String>>,
 }
@@ -162,9 +164,21 @@ impl File {
         }
     }
 
-    /// Notes which modules it declares.
+    /// Whether it has methods of what an arrow imports.
+    pub(crate) fn extends(&self, arrow: &Arrow) -> bool {
+        self.extends.contains(&arrow.name)
+    }
+
+    /// Notes which modules it declares, and which types it has methods of.
     fn declare(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        for two in tokens.windows(2) {
+            if let [TokenTree::Ident(word), TokenTree::Ident(name)] = two
+                && word == "impl"
+            {
+                self.extends.insert(name.to_string());
+            }
+        }
         for three in tokens.windows(3) {
             if let [
                 TokenTree::Ident(word),

@@ -49,7 +49,7 @@ const STILL_IN_A_CIRCLE: [(&str, usize); 8] = [
     ("session", 0),
     ("signing", 0),
     ("policy", 0),
-    ("oidc", 8),
+    ("oidc", 0),
     ("store", 0),
     ("plugin", 0),
     ("outpost", 0),
@@ -211,17 +211,24 @@ fn each_walk_goes_forward() {
         let walk = walk(&files, heading);
         assert!(walk.len() > 5, "{heading}: {walk:?}");
         for (at, file) in walk.iter().enumerate() {
-            let (before, after) = walk.split_at(at);
+            let before = &walk[..at];
             assert!(!before.contains(file), "{heading} enters {file} twice");
             let back = arrows.iter().filter(|arrow| {
                 arrow.from == *file && before.contains(&arrow.to) && arrow.is_function()
             });
             let back = lines(back);
             assert!(back.is_empty(), "{heading} goes back:\n  {back}");
-            let leads_here = |arrow: &Arrow| arrow.to == after[0] && before.contains(&arrow.from);
+            let mut reached = arrows.iter().filter(|arrow| before.contains(&arrow.from));
+            let leads_here = |arrow: &Arrow| {
+                // By an import, or by a method of an imported type.
+                let methods = |own: &Arrow| {
+                    own.from == *file && own.to == arrow.to && files[file].extends(own)
+                };
+                arrow.to == *file || arrows.iter().any(methods)
+            };
             assert!(
-                at == 0 || arrows.iter().any(leads_here),
-                "{heading}: no file before it imports {file}"
+                at == 0 || reached.any(leads_here),
+                "{heading}: no file before it leads to {file}"
             );
         }
     }
