@@ -23,15 +23,21 @@ impl Cookies {
         if !lines.iter().any(|line| hide.any_in(line)) {
             return Self::AsSent;
         }
-        let rest: Vec<Vec<u8>> = lines
-            .iter()
-            .filter_map(|line| cookie::strip(line, hide))
-            .collect();
+        // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
+        let mut rest = Vec::new();
+        for line in lines.iter() {
+            let Some(others) = cookie::strip(line, hide) else {
+                continue;
+            };
+            if !rest.is_empty() {
+                rest.extend_from_slice(b"; ");
+            }
+            rest.extend_from_slice(&others);
+        }
         if rest.is_empty() {
             return Self::Removed;
         }
-        // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
-        Self::Only(rest.join(&b"; "[..]).into())
+        Self::Only(rest.into())
     }
 
     /// Changes the request's header to these cookies.

@@ -1,5 +1,10 @@
 //! Ory Hydra, with the application that it leaves to its operator.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a member that is missing from a JSON value is null"
+)]
+
 mod login;
 
 use std::process::Command;

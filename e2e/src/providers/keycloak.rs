@@ -1,3 +1,7 @@
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a member that is missing from a JSON value is null"
+)]
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 

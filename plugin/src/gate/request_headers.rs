@@ -45,8 +45,7 @@ impl RequestHeaders {
         }
         if found.connection {
             let cleaned = host.with_header_lines("connection", |lines| {
-                let lines: Vec<&[u8]> = lines.iter().collect();
-                rules.cleaned_connection(&lines.join(&b','))
+                rules.cleaned_connection(&lines.joined(b",")?)
             });
             if let Some(cleaned) = cleaned {
                 host.set_header("Connection", &cleaned);

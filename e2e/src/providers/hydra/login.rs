@@ -1,5 +1,10 @@
 //! A double of what Hydra asks its operator for: pages that sign users in and out.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a member that is missing from a JSON value is null"
+)]
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 
