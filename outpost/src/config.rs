@@ -3,7 +3,7 @@
 //!
 //! [`Config::load`] reports all problems at once, each with the path of its key and its line in the
 //! file, and returns a [`Config`] only where there is none. Every key has an environment variable
-//! ([`environment`]) and an entry of the reference ([`reference`]).
+//! ([`environment`]) and an entry of the reference ([`mod@reference`]).
 
 pub mod environment;
 mod error;

@@ -1,4 +1,4 @@
-//! The HTTP client for providers and authentik: [`HttpClient`], timed and traced.
+//! The HTTP client for providers and authentik: `HttpClient`, timed and traced.
 
 use gatepost_oidc::{HttpError as ProviderHttpError, ProviderSettings};
 use http::{Request, Response};

@@ -1,7 +1,7 @@
 //! The session store of Gatepost's outpost: the sessions of signed-in users, revocations, and
 //! values that may be used once.
 //!
-//! [`open`] opens a [`Store`] of one of three kinds: [`MemoryStore`] in this process,
+//! [`open()`] opens a [`Store`] of one of three kinds: [`MemoryStore`] in this process,
 //! [`EmbeddedStore`] in a file that one process has to itself, and [`RedisStore`], which replicas
 //! share. The latter two seal each session with keys from a key ring, so neither a copied file nor
 //! a dump of Redis reveals who was signed in. [`InstrumentedStore`] reports the operations of

@@ -32,8 +32,8 @@ fn a_verdict_that_opens_the_application_without_the_plugin_is_found() -> Result<
     });
     let site = checks::site("deploy/outpost/single.yaml").start()?;
     for (rules, expected) in [
-        (old, "WRONG: a client that sends `X-Gatepost-Verdict`"),
-        (json!({}), "WRONG: a client that knows the plugin's word"),
+        (old, "FAILED: a client that sends `X-Gatepost-Verdict`"),
+        (json!({}), "FAILED: a client that knows the plugin's word"),
     ] {
         let mut changes = middlewares(&["gatepost"], &json!({ "public": checks::PUBLIC }));
         changes["http"]["routers"] = rules;

@@ -134,7 +134,7 @@ fn sessions_go_on_while_the_provider_is_away_and_end_when_it_no_longer_knows_the
         assert!(journey.passed("/akprox/start"), "{journey}");
     }
     let log = stack.outpost().output();
-    assert!(log.contains("a session goes on unasked"), "{log}");
+    assert!(log.contains("a session goes on without asking it"), "{log}");
 
     // It keeps nothing on disk: to the provider that comes back, the token is of nobody.
     stack.provider().start()?;

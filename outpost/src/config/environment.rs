@@ -44,7 +44,7 @@ enum Step {
 /// Lays the variables that begin with [`PREFIX`] over `value`.
 ///
 /// An empty variable counts as absent, since container tools set what has no value to that. Not so
-/// where absence admits everyone ([`narrows`]): there it is the empty list that it looks like, and
+/// where absence admits everyone (`narrows`): there it is the empty list that it looks like, and
 /// an error.
 pub fn overlay(
     value: &mut Value,

@@ -63,10 +63,15 @@ pub(super) async fn answer_failure(
 }
 
 /// Returns whether an error says that the user has to do something at the provider, such as to
-/// choose one of several accounts (OpenID Connect Core 1.0 §3.1.2.6).
+/// choose one of several accounts (OpenID Connect Core 1.0 §3.1.2.6), or that the provider cannot
+/// tell without its own page.
 fn needs_the_user(code: &str) -> bool {
     matches!(
         code,
-        "interaction_required" | "account_selection_required" | "consent_required"
+        "interaction_required"
+            | "account_selection_required"
+            | "consent_required"
+            // The provider no longer knows the key that signed the `id_token_hint`.
+            | "invalid_request"
     )
 }
