@@ -1,5 +1,6 @@
 //! What the plugin is built from.
 
+#![allow(clippy::indexing_slicing, reason = "a member that is missing is null")]
 // Helpers of tests may panic like the tests themselves; clippy exempts only the latter.
 #![allow(clippy::expect_used)]
 

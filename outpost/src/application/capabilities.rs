@@ -41,7 +41,7 @@ pub struct OwnKeys {
 /// Makes headers for the application from a token and its claims, which have no place in a cookie.
 pub trait TokenHeaders: fmt::Debug + Send + Sync {
     /// Returns the headers for a verified token and the claims about its holder.
-    fn from_token(
+    fn of_token(
         &self,
         token: &Secret,
         claims: &Map<String, Value>,
@@ -49,10 +49,10 @@ pub trait TokenHeaders: fmt::Debug + Send + Sync {
 
     /// Returns the headers for an ID token of the session store, which was verified when it was put
     /// there.
-    fn from_id_token(&self, id_token: &Secret) -> Vec<(HeaderName, HeaderValue)> {
+    fn of_id_token(&self, id_token: &Secret) -> Vec<(HeaderName, HeaderValue)> {
         let payload = id_token.expose().split('.').nth(1);
         let claims = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
         let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-        self.from_token(id_token, &claims.unwrap_or_default())
+        self.of_token(id_token, &claims.unwrap_or_default())
     }
 }

@@ -47,7 +47,7 @@ const PROTECTED: [&str; 11] = [
 const MAX_ADDITIONAL: usize = 32;
 
 impl TokenHeaders for AuthentikHeaders {
-    fn from_token(
+    fn of_token(
         &self,
         token: &Secret,
         claims: &Map<String, Value>,

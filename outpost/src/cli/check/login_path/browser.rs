@@ -132,7 +132,6 @@ impl Browser {
     }
 
     /// As [`Self::get`], with a cookie line.
-
     pub(super) async fn get_with(
         &self,
         url: &str,

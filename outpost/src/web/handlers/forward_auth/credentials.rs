@@ -88,7 +88,7 @@ pub(super) async fn decide(
             let token_headers = application.capabilities.token_headers.as_ref();
             let pass = match token_headers.filter(|_| permit.identity().is_some()) {
                 Some(own) => {
-                    pass.with_headers(own.from_token(&machine.token, &machine.holder.claims))
+                    pass.with_headers(own.of_token(&machine.token, &machine.holder.claims))
                 }
                 None => pass,
             };
