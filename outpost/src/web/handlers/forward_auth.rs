@@ -1,6 +1,6 @@
 //! `auth/*`: decides whether a request that a proxy asks about may pass.
 
-use gatepost_policy::{Decision, Deferral, Permit, Policy, Presentation, Unauthenticated};
+use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use crate::application::Application;
@@ -13,8 +13,10 @@ use crate::web::outcome::{Outcome, Reply};
 use crate::web::pass::Pass;
 use crate::web::request::ForwardedRequest;
 use gatepost_store::SessionRecord;
+use rules::Rules;
 
 mod credentials;
+mod rules;
 
 /// Decides whether a request to an application at `host` may pass.
 pub(in crate::web) async fn answer(
@@ -44,25 +46,6 @@ pub(in crate::web) async fn answer(
         application.counts.decided(verdict);
     }
     reply
-}
-
-/// The rules for one request to an application.
-#[derive(Clone, Copy)]
-struct Rules<'a> {
-    application: &'a Application,
-    /// The application's own policy, or the one for paths that need no session.
-    policy: &'a Policy,
-    /// Whether the path is none of those.
-    needs_session: bool,
-}
-
-impl Rules<'_> {
-    /// Returns whether credentials may give an identity to a request that passes without one.
-    fn may_identify(self, request: &ForwardedRequest<'_>, lookup: &SessionLookup) -> bool {
-        !self.needs_session
-            && matches!(lookup, SessionLookup::Absent(_))
-            && self.policy.machine_clients.scheme_of(request).is_some()
-    }
 }
 
 /// Decides on a request with the session that it has.

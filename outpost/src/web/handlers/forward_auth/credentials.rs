@@ -3,7 +3,7 @@
 use gatepost_policy::{Decision, Presentation, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 
-use super::Rules;
+use super::rules::Rules;
 use crate::application::{Application, InvalidCredentials};
 use crate::machine_clients::{self, CheckError, Credentials};
 use crate::origin::HostPort;
