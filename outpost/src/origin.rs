@@ -130,11 +130,6 @@ impl ExternalUrl {
     pub fn is_https(&self) -> bool {
         self.url.scheme() == "https"
     }
-
-    /// Whether browsers reach it by a name, which a cookie domain needs.
-    pub fn has_domain(&self) -> bool {
-        matches!(self.url.host(), Some(Host::Domain(_)))
-    }
 }
 
 /// A domain all of whose hosts share a session.

@@ -25,9 +25,11 @@ impl ProviderClient {
     /// used.
     pub fn new(settings: &ProviderSettings) -> Result<Self, HttpError> {
         let fixed = settings.static_provider.as_ref();
+        let reached = settings.discovery_url.as_ref();
+        let reached = reached.unwrap_or(settings.issuer.url());
         let options = HttpOptions {
             authorities: &settings.authorities,
-            tls: settings.issuer.url().scheme() == "https",
+            tls: reached.scheme() == "https",
             insecure: fixed.is_some_and(|fixed| fixed.insecure),
             asked_as: fixed.and_then(|fixed| fixed.asked_as.as_ref()),
         };

@@ -46,11 +46,10 @@ impl Providers {
     }
 
     /// Returns the provider of that issuer, compared exactly as text: that of its settings, which
-    /// sessions have, or one that its tokens may name.
+    /// sessions have, before one whose tokens may name it.
     pub fn of_issuer(&self, issuer: &str) -> Option<&Arc<Provider>> {
-        let mut all = self.iter();
-        all.find(|provider| {
-            provider.settings().issuer.as_str() == issuer || provider.issues_as(issuer)
-        })
+        let own = |provider: &&Arc<Provider>| provider.settings().issuer.as_str() == issuer;
+        let issues = |provider: &&Arc<Provider>| provider.issues_as(issuer);
+        self.iter().find(own).or_else(|| self.iter().find(issues))
     }
 }

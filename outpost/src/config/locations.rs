@@ -34,31 +34,26 @@ impl Locations {
         }
     }
 
+    fn put(&mut self, path: &str, line: u64) {
+        // Keys are compared without case, and so are their paths.
+        self.0.entry(path.to_ascii_lowercase()).or_insert(line);
+    }
+
     fn enter(&mut self, tree: &Tree, path: &str) {
-        let mut put = |path: &str, line: u64| {
-            // Keys are compared without case, and so are their paths.
-            self.0.entry(path.to_ascii_lowercase()).or_insert(line);
-        };
         match tree {
             Tree::Leaf => {}
             Tree::List(entries) => {
-                let paths: Vec<String> = (0..entries.len())
-                    .map(|at| format!("{path}[{at}]"))
-                    .collect();
-                for (entry, path) in entries.iter().zip(&paths) {
-                    put(path, entry.referenced.line());
-                }
-                for (entry, path) in entries.iter().zip(&paths) {
-                    self.enter(&entry.value, path);
+                for (at, entry) in entries.iter().enumerate() {
+                    let path = format!("{path}[{at}]");
+                    self.put(&path, entry.referenced.line());
+                    self.enter(&entry.value, &path);
                 }
             }
             Tree::Section(keys) => {
                 for (key, value) in keys {
                     let dot = if path.is_empty() { "" } else { "." };
                     let path = format!("{path}{dot}{}", key.value);
-                    self.0
-                        .entry(path.to_ascii_lowercase())
-                        .or_insert(key.referenced.line());
+                    self.put(&path, key.referenced.line());
                     self.enter(value, &path);
                 }
             }

@@ -169,15 +169,20 @@ impl<'a> ForwardedRequest<'a> {
         }
     }
 
-    /// The provider that `start` is to use, by the query parameter `provider`. Where the target runs
-    /// on in the query, what stands there is the target's.
-    pub fn chosen_provider(&self) -> Option<String> {
+    /// Returns a parameter of `start` beside `rd`. Where the target runs on in the query, what stands
+    /// there is the target's.
+    pub fn start_query(&self, name: &str) -> Option<String> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         let runs_on = |target: &str| target.contains('?');
         if query.strip_prefix("rd=").is_some_and(runs_on) {
             return None;
         }
-        self.single_query("provider")
+        self.single_query(name)
+    }
+
+    /// The provider that `start` is to use, by the query parameter `provider`.
+    pub fn chosen_provider(&self) -> Option<String> {
+        self.start_query("provider")
     }
 
     /// Whether a page is being loaded.

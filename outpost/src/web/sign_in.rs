@@ -123,7 +123,7 @@ pub(super) fn parameters_from_link(
 ) -> Vec<(String, String)> {
     let names = provider.settings().caller_parameters.iter();
     names
-        .filter_map(|name| Some((name.clone(), request.single_query(name)?)))
+        .filter_map(|name| Some((name.clone(), request.start_query(name)?)))
         .collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Form, State};
@@ -14,14 +14,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-    RsaKeyPair,
-};
+use ring::signature::KeyPair as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use url::Url;
+
+pub(crate) use self::keys::{ecdsa_key, key, rsa_key, rsa_signature};
+use self::keys::{ecdsa_key_pair, key_pair};
+
+mod keys;
 
 pub(crate) const CLIENT_ID: &str = "gatepost";
 pub(crate) const CLIENT_SECRET: &str = "client secret & more";
@@ -370,68 +372,6 @@ async fn discovery(State(provider): State<Provider>) -> Response {
     });
     (script.discovery)(&mut document);
     Json(document).into_response()
-}
-
-fn key_pair(seed: u8) -> Ed25519KeyPair {
-    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key")
-}
-
-/// A key that was made for these tests and has signed nothing else: `ring` makes none.
-fn rsa_key_pair() -> RsaKeyPair {
-    RsaKeyPair::from_der(include_bytes!("provider/rsa.der")).expect("a key")
-}
-
-/// A signature by RS256 with the key of [`rsa_key`].
-pub(crate) fn rsa_signature(signed: &str) -> Vec<u8> {
-    let pair = rsa_key_pair();
-    let mut signature = vec![0; pair.public().modulus_len()];
-    let random = SystemRandom::new();
-    pair.sign(
-        &RSA_PKCS1_SHA256,
-        &random,
-        signed.as_bytes(),
-        &mut signature,
-    )
-    .expect("signed");
-    signature
-}
-
-/// The public part of the RSA key, under the id that ID tokens name.
-pub(crate) fn rsa_key() -> Value {
-    let public = rsa_key_pair();
-    let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(public.public());
-    let (n, e) = (
-        URL_SAFE_NO_PAD.encode(public.n),
-        URL_SAFE_NO_PAD.encode(public.e),
-    );
-    json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "key-1", "n": n, "e": e})
-}
-
-fn ecdsa_key_pair() -> &'static EcdsaKeyPair {
-    static MADE: OnceLock<EcdsaKeyPair> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
-        let pkcs8 = pkcs8.expect("a key");
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random);
-        pair.expect("a key")
-    })
-}
-
-/// The public part of the P-256 key, under the id that ID tokens name.
-pub(crate) fn ecdsa_key() -> Value {
-    // An uncompressed point: 4, then both coordinates.
-    let point = ecdsa_key_pair().public_key().as_ref();
-    let (x, y) = point[1..].split_at(32);
-    let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-    json!({"kty": "EC", "crv": "P-256", "use": "sig", "kid": "key-1", "x": x, "y": y})
-}
-
-/// Public parts of this seed's key.
-pub(crate) fn key(seed: u8, kid: &str) -> Value {
-    let x = URL_SAFE_NO_PAD.encode(key_pair(seed).public_key().as_ref());
-    json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": kid, "x": x})
 }
 
 async fn jwks(State(provider): State<Provider>) -> Response {

@@ -122,15 +122,16 @@ fn check_machine_clients(
     if !settings.tokens.introspect || reached.is_empty() {
         return;
     }
-    let cannot = |provider: &&&Provider| !provider.introspects();
-    for provider in reached.iter().filter(cannot) {
+    let lacking = reached.iter().filter(|provider| !provider.introspects());
+    let lacking: Vec<&&Provider> = lacking.collect();
+    for provider in &lacking {
         let name = &provider.settings().name;
         report.failure(
             subject,
             format!("`introspect`, but provider `{name}` has no introspection endpoint"),
         );
     }
-    if !reached.iter().any(|provider| cannot(&provider)) {
+    if lacking.is_empty() {
         report.note(subject, "the provider is asked about each token");
     }
 }

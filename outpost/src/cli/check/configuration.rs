@@ -64,7 +64,7 @@ pub(super) async fn check_store(config: &Config, report: &mut Report) {
             Ok(advice) => advice.map(|advice| format!("`store`: {advice}")),
             Err(error) => Some(format!("`store`: cannot be looked at from here: {error}")),
         },
-        Err(error) => Some(format!("`store.path`: {error}")),
+        Err(error) => Some(format!("`store`: {error}")),
     };
     if let Some(warning) = warning {
         report.warning(&Subject::Configuration, warning);

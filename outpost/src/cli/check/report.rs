@@ -108,14 +108,14 @@ impl Report {
         let mut before = None;
         for finding in &self.findings {
             let continues = before == Some(&finding.subject);
-            let (label, prefix) = match finding.severity {
-                Severity::Warning => ("warning", ""),
-                Severity::Note | Severity::Failure if continues => ("", ""),
-                Severity::Note | Severity::Failure => (finding.subject.label(), ""),
+            let label = match finding.severity {
+                Severity::Warning => "warning",
+                Severity::Note | Severity::Failure if continues => "",
+                Severity::Note | Severity::Failure => finding.subject.label(),
             };
             let prefix = match finding.severity {
                 Severity::Failure => "FAILED: ",
-                Severity::Note | Severity::Warning => prefix,
+                Severity::Note | Severity::Warning => "",
             };
             text.push_str(&format!("{label:<12} {prefix}{}\n", finding.message));
             before = Some(&finding.subject);

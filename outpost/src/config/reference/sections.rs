@@ -51,8 +51,8 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "Who may pass: users that any of these lists names. Left out: every user who can sign in. The \
          lists may stand here, or under `any` (one entry must fit) and `all` (every entry must).\n\n\
          Where an application has several providers, the lists apply to users of any of \
-         them: a name, an address or a group that one provider gives somebody counts as if any other \
-         had given it. Let only such providers stand side by side as you would trust with every \
+         them: a name, an address or a group that one provider gives a user counts as if any other had \
+         given it. Let only such providers stand side by side as you would trust with every \
          name that the rule has, or name groups that the others cannot give. `headers.set: \
          {X-Auth-Issuer: iss}` tells the application whose word it is.",
     ),

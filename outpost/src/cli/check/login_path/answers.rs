@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use gatepost_session::CLOCK_SKEW_SECONDS;
 use http::StatusCode;
 use url::Url;
 
@@ -10,9 +11,6 @@ use super::problem::CheckProblem;
 use crate::application::Application;
 use crate::compat::AUTHENTIK_PREFIX;
 use crate::origin::Mode;
-
-/// Seconds by which a clock may differ: tokens last minutes, and verifiers allow this much.
-const MAX_SKEW_SECONDS: u64 = 30;
 
 /// Checks that the clock of the server that answered agrees with this machine's.
 pub(super) fn check_clock(whose: &str, reply: &Reply) -> Result<(), CheckProblem> {
@@ -24,7 +22,7 @@ pub(super) fn check_clock(whose: &str, reply: &Reply) -> Result<(), CheckProblem
         .duration_since(date)
         .or_else(|_| date.duration_since(now))
         .unwrap_or_default();
-    if apart.as_secs() > MAX_SKEW_SECONDS {
+    if apart.as_secs() > CLOCK_SKEW_SECONDS {
         return Err(CheckProblem(format!(
             "the clock of {whose} is {} s from the one here: sessions and tokens would count as \
              expired or not yet valid; keep both by NTP",

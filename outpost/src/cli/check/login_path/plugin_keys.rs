@@ -5,12 +5,12 @@
 //! such a session does the plugin say whether it is authentic, and what it requires.
 
 use gatepost_policy::Require;
-use gatepost_session::{Claims, NumericDate, SessionId};
+use gatepost_session::{NumericDate, SessionId};
 
 use super::browser::Reply;
 use super::problem::CheckProblem;
 use crate::application::Application;
-use gatepost_base::Clock;
+use gatepost_base::{Clock, Identity};
 
 /// How long ago the session that a plugin is sent expired: no proxy's clock is that slow, so it opens
 /// nothing anywhere.
@@ -20,26 +20,13 @@ pub(super) const LONG_AGO_SECONDS: u64 = 365 * 24 * 3_600;
 pub(super) fn cookie(application: &Application) -> Result<String, CheckProblem> {
     let ended = Clock::system().now().as_seconds();
     let ended = NumericDate::from_seconds(ended.saturating_sub(LONG_AGO_SECONDS));
-    let claims = Claims {
-        iss: application.providers.first().settings().issuer.to_string(),
-        sub: "gatepost-check".to_owned(),
-        aud: application.audience.to_string(),
-        sid: SessionId::probe(),
-        iat: ended,
-        exp: ended,
-        rnw: ended,
-        nbf: None,
-        preferred_username: None,
-        name: None,
-        email: None,
-        email_verified: None,
-        groups: Vec::new(),
-        grp_more: false,
-        acr: None,
-        amr: Vec::new(),
-        auth_time: None,
-        ext: Default::default(),
+    let user = Identity {
+        issuer: application.providers.first().settings().issuer.to_string(),
+        subject: "gatepost-check".to_owned(),
+        ..Identity::default()
     };
+    let audience = application.audience.to_string();
+    let claims = user.into_claims(audience, SessionId::probe(), ended, ended, ended);
     let token = application.signer.sign(&claims);
     let token = token.map_err(|error| CheckProblem(format!("cannot sign a session: {error}")))?;
     Ok(format!("{}={token}", application.cookie.name))

@@ -119,6 +119,8 @@ pub(super) fn check_start(
             .map(|(_, value)| value.into_owned())
     };
     let settings = provider.settings();
+    // A pushed authorization request has its other parameters at the provider (RFC 9126 §4).
+    let is_pushed = parameter("request_uri").is_some();
     for (name, sent, configured) in [
         (
             "client_id",
@@ -131,6 +133,9 @@ pub(super) fn check_start(
             application.redirect_uri(provider),
         ),
     ] {
+        if name == "redirect_uri" && sent.is_none() && is_pushed {
+            continue;
+        }
         if sent.as_ref() != Some(&configured) {
             return Err(CheckProblem(format!(
                 "the outpost that answers sends {name} `{}`, by this configuration it is \

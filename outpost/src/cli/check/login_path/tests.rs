@@ -138,6 +138,17 @@ fn a_sign_in_that_begins_wrongly_says_what_differs() {
             "",
             "redirect_uri",
         ),
+        // A pushed authorization request keeps the rest to itself (RFC 9126 §4).
+        (
+            "https://id.example.com/authorize?client_id=gatepost&request_uri=urn:x".to_owned(),
+            "__Secure-gatepost-flow-x=1; Secure",
+            "",
+        ),
+        (
+            "https://id.example.com/authorize?client_id=other&request_uri=urn:x".to_owned(),
+            "__Secure-gatepost-flow-x=1; Secure",
+            "client_id",
+        ),
     ] {
         let mut reply = reply(302, Some(&location), "");
         reply.cookies.push(cookie.to_owned());

@@ -97,8 +97,8 @@ pub(super) const PROVIDERS: &[Key] = &[
         "providers[].pushedAuthorization",
         Kind::Flag,
         "",
-        "Whether the provider is told of a sign-in directly (RFC 9126) and not in the URL. Unset: \
-         where it requires that.",
+        "Whether the outpost pushes the authorization request to the provider (RFC 9126) and sends \
+         the browser there with a reference to it. Unset: if the provider requires that.",
     ),
     key(
         "providers[].nonce",
