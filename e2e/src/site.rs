@@ -97,6 +97,8 @@ pub struct Site {
     pub(crate) ports: SitePorts,
     pub(crate) folder: TempDir,
     pub(crate) logs: PathBuf,
+    /// The outpost's environment, where it has no configuration file.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 /// Says what a [`Site`] is to be.
@@ -248,6 +250,7 @@ impl SiteBuilder {
             keys,
             ports,
             folder,
+            environment: Vec::new(),
             logs,
         })
     }
@@ -317,11 +320,16 @@ impl Site {
     ///
     /// When it is not built, or what it prints is no text.
     pub fn gatepost(&self, arguments: &[&str]) -> Result<(String, bool)> {
-        let output = Command::new(built::outpost()?)
-            .args(arguments)
-            .arg("--config")
-            .arg(self.folder.path().join("gatepost.yaml"))
-            .output()?;
+        let mut command = Command::new(built::outpost()?);
+        command.args(arguments);
+        if self.environment.is_empty() {
+            command
+                .arg("--config")
+                .arg(self.folder.path().join("gatepost.yaml"));
+        } else {
+            command.envs(self.environment.iter().cloned());
+        }
+        let output = command.output()?;
         let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
         Ok((said, output.status.success()))
     }

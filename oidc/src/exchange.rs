@@ -25,6 +25,8 @@ pub struct SignedIn {
     pub provider_session: Option<String>,
     /// The refresh token, if the provider issued one.
     pub refresh_token: Option<Secret>,
+    /// The access token, for an application that calls the provider in the user's name.
+    pub access_token: Secret,
     /// The ID token, for signing out.
     pub id_token: Secret,
 }
@@ -75,6 +77,7 @@ impl Provider {
         Ok(SignedIn {
             identity,
             provider_session: text(&claims, "sid").map(str::to_owned),
+            access_token: Secret::new(access_token.secret().clone()),
             refresh_token: tokens.refresh,
             id_token: tokens.id.ok_or(SignInError::NoIdToken)?,
         })

@@ -171,7 +171,10 @@ impl Provider {
     pub fn issues_as(&self, issuer: &str) -> bool {
         let tenants = &self.settings.tenants;
         if tenants.is_empty() {
-            return issuer == self.settings.issuer.as_str();
+            let described = self.settings.static_provider.as_ref();
+            let others = described.map_or(&[][..], |known| &known.other_issuers);
+            return issuer == self.settings.issuer.as_str()
+                || others.iter().any(|own| own == issuer);
         }
         let Some(found) = self.discovered.load_full() else {
             return false;

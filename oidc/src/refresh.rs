@@ -23,6 +23,8 @@ pub struct Refreshed {
     pub identity: Identity,
     /// The next refresh token, where the provider rotates them.
     pub refresh_token: Option<Secret>,
+    /// The next access token, where there is one.
+    pub access_token: Option<Secret>,
     /// The next ID token, where there is one (OpenID Connect Core 1.0 §12.2).
     pub id_token: Option<Secret>,
 }
@@ -102,6 +104,10 @@ impl Provider {
         let mut refreshed = Refreshed {
             identity: known.clone(),
             refresh_token: tokens.refresh.clone(),
+            access_token: tokens
+                .access()
+                .ok()
+                .map(|token| Secret::new(token.secret().clone())),
             id_token: None,
         };
         let provider = self.settings.name.as_str();

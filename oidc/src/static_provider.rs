@@ -10,6 +10,8 @@ use url::Url;
 pub struct StaticProvider {
     /// Its metadata (OpenID Connect Discovery 1.0 §3).
     pub document: Value,
+    /// The names of its issuer besides that of the settings: the same provider under another address.
+    pub other_issuers: Vec<String>,
     /// The address in `Host`, where browsers reach it under another than this process.
     pub asked_as: Option<PublicAddress>,
     /// Whether any certificate of its servers is accepted.

@@ -127,7 +127,7 @@ pub fn run() -> ExitCode {
             config,
         }) => on_runtime(sessions::revoke(&config, whose, issuer)),
         Command::Session(SessionCommand::Inspect { cookie, config }) => {
-            inspect::inspect(&cookie, &config)
+            on_runtime(inspect::inspect(&cookie, &config))
         }
         Command::Healthcheck { config, ready } => {
             on_runtime(healthcheck::healthcheck(&config, ready))

@@ -376,6 +376,7 @@ fn record(number: u64) -> SessionRecord {
         },
         provider_session: None,
         refresh_token: Some(Secret::new("r".repeat(100))),
+        access_token: None,
         id_token: Secret::new("i".repeat(800)),
         created: used,
         last_validated: used,

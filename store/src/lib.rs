@@ -35,6 +35,7 @@
 //!     identity: Identity { subject: "alice".into(), ..Identity::default() },
 //!     provider_session: None,
 //!     refresh_token: None,
+//!     access_token: None,
 //!     id_token: Secret::new("eyJ…".into()),
 //!     created: now,
 //!     last_validated: now,

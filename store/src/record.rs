@@ -16,6 +16,8 @@ pub struct SessionRecord {
     pub provider_session: Option<String>,
     /// The token with which the session is renewed at the provider.
     pub refresh_token: Option<Secret>,
+    /// The access token, where the application gets it.
+    pub access_token: Option<Secret>,
     /// The ID token, which the provider expects at the sign-out.
     pub id_token: Secret,
     /// When the user signed in.

@@ -25,6 +25,8 @@ struct Body {
     identity: Identity,
     provider_session: Option<String>,
     refresh_token: Option<Zeroizing<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_token: Option<Zeroizing<String>>,
     id_token: Zeroizing<String>,
     created: NumericDate,
     #[serde(default, rename = "confirmed")]
@@ -61,6 +63,7 @@ pub(crate) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>
         identity: record.identity.clone(),
         provider_session: record.provider_session.clone(),
         refresh_token: record.refresh_token.clone().map(Secret::into_zeroizing),
+        access_token: record.access_token.clone().map(Secret::into_zeroizing),
         id_token: record.id_token.clone().into_zeroizing(),
         created: record.created,
         last_validated: Some(record.last_validated),
@@ -91,6 +94,7 @@ pub(crate) fn open(
         identity: body.identity,
         provider_session: body.provider_session,
         refresh_token: body.refresh_token.map(Secret::from),
+        access_token: body.access_token.map(Secret::from),
         id_token: Secret::from(body.id_token),
         created: body.created,
         last_validated: body.last_validated.unwrap_or(body.created),

@@ -18,6 +18,7 @@ pub(crate) fn record(number: u8, subject: &str, last_seen: u64) -> SessionRecord
         },
         provider_session: None,
         refresh_token: None,
+        access_token: None,
         id_token: Secret::new(String::new()),
         created: at(5),
         last_validated: at(6),

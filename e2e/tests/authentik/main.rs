@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use gatepost_e2e::Compose;
 use gatepost_e2e::doubles::authentik::{Authentik, ROBOT};
 use gatepost_e2e::doubles::docker_api::DockerApi;
@@ -40,6 +40,12 @@ fn signs_in(site: &Site) -> Result<Client> {
     let before = site.wiki().len();
     assert_eq!(fetch(&alice, site, "/api")?, StatusCode::OK);
     assert_eq!(site.wiki().len(), before + 1, "no further trip to sign in");
+    // A path that needs no session has the user's identity all the same.
+    assert_eq!(fetch(&alice, site, "/public/logo.png")?, StatusCode::OK);
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    let name = seen.header("x-authentik-username");
+    assert_eq!(name, Some(users::ALICE.login), "/public/logo.png");
     Ok(alice)
 }
 
@@ -164,7 +170,7 @@ fn a_session_that_authentik_ends_is_over() -> Result<()> {
     let _running = compose(&site)?;
     let alice = signs_in(&site)?;
     said_hello(&authentik)?;
-    let sid = sid_of_the_last(&site)?;
+    let sid = sid_of_the_only_session(&site)?;
     authentik.end_session("another");
     authentik.end_session(&sid);
     until("the session's end", PATIENCE, || {
@@ -187,7 +193,7 @@ fn a_session_that_authentik_ends_while_the_store_is_away_is_over_when_it_is_back
     let _running = compose(&site)?;
     let alice = signs_in(&site)?;
     said_hello(&authentik)?;
-    let sid = sid_of_the_last(&site)?;
+    let sid = sid_of_the_only_session(&site)?;
     redis.stop();
     authentik.end_session(&sid);
     until("the outpost to fail", PATIENCE, || {
@@ -201,16 +207,15 @@ fn a_session_that_authentik_ends_while_the_store_is_away_is_over_when_it_is_back
     })
 }
 
-/// The session at authentik of whom the app has seen last.
-fn sid_of_the_last(site: &Site) -> Result<String> {
-    let token = site.wiki();
-    let token = token.last().and_then(|seen| seen.header("x-authentik-jwt"));
-    let claims = token
-        .and_then(|token| token.split('.').nth(1))
-        .context("an ID token")?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
-    let sid = claims.get("sid").and_then(Value::as_str);
-    sid.map(str::to_owned).context("a `sid`")
+/// The session at authentik of the only session that there is.
+fn sid_of_the_only_session(site: &Site) -> Result<String> {
+    let (listed, well) = site.gatepost(&["session", "list"])?;
+    assert!(well && listed.contains("1 sessions"), "{listed}");
+    let (_, sid) = listed
+        .lines()
+        .find_map(|line| line.split_once("session at the provider "))
+        .context("a `sid`")?;
+    Ok(sid.to_owned())
 }
 
 /// Browsers know authentik by another address than the outpost does.
@@ -355,7 +360,22 @@ fn traefik_standalone() -> Result<()> {
         .route("testdata/authentik/traefik-standalone.yaml")?
         .start(&["wiki"])?;
     strangers_stay_out(&site)?;
-    signs_in(&site).map(drop)
+    let alice = signs_in(&site)?;
+    operator_revokes(&site, &alice)
+}
+
+/// The commands of an operator work by the environment of authentik's container alone.
+fn operator_revokes(site: &Site, alice: &Client) -> Result<()> {
+    sid_of_the_only_session(site)?;
+    let (listed, _) = site.gatepost(&["session", "list"])?;
+    let (_, subject) = listed.split_once("alice (").context("a session of alice")?;
+    let (subject, _) = subject.split_once(')').context("a subject")?;
+    let (said, well) = site.gatepost(&["session", "revoke", "--subject", subject])?;
+    assert!(well && said.contains("1 sessions ended"), "{said}");
+    assert_eq!(fetch(alice, site, "/")?, StatusCode::UNAUTHORIZED);
+    let (said, well) = site.gatepost(&["session", "revoke", "--everyone"])?;
+    assert!(well && said.contains("0 sessions ended"), "{said}");
+    Ok(())
 }
 
 #[test]

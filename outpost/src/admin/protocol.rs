@@ -70,6 +70,9 @@ pub struct SessionSummary {
     pub issuer: String,
     /// The subject at the provider.
     pub subject: String,
+    /// The session's id at the provider (`sid`), where it is known.
+    #[serde(default)]
+    pub provider_session: Option<String>,
     /// The name with which the user signs in.
     pub username: Option<String>,
     /// When the user signed in.
@@ -87,6 +90,7 @@ impl From<&SessionRecord> for SessionSummary {
             application: record.audience.clone(),
             issuer: record.identity.issuer.clone(),
             subject: record.identity.subject.clone(),
+            provider_session: record.provider_session.clone(),
             username: record.identity.preferred_username.clone(),
             created: record.created,
             last_seen: record.last_seen,

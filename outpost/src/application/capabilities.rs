@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_base::Secret;
 use gatepost_session::KeyRing;
+use gatepost_store::SessionRecord;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
@@ -38,21 +39,23 @@ pub struct OwnKeys {
     pub entry: Secret,
 }
 
-/// Makes headers for the application from a token and its claims, which have no place in a cookie.
+/// Makes headers for the application from the tokens of a user, which have no place in a cookie.
 pub trait TokenHeaders: fmt::Debug + Send + Sync {
-    /// Returns the headers for a verified token and the claims about its holder.
+    /// Returns the headers for a verified access token and the claims about its holder.
     fn of_token(
         &self,
-        token: &Secret,
+        access_token: &Secret,
         claims: &Map<String, Value>,
     ) -> Vec<(HeaderName, HeaderValue)>;
 
-    /// Returns the headers for an ID token of the session store, which was verified when it was put
+    /// Returns the headers for a session of the store, whose ID token was verified when it was put
     /// there.
-    fn of_id_token(&self, id_token: &Secret) -> Vec<(HeaderName, HeaderValue)> {
-        let payload = id_token.expose().split('.').nth(1);
+    fn of_session(&self, session: &SessionRecord) -> Vec<(HeaderName, HeaderValue)> {
+        let payload = session.id_token.expose().split('.').nth(1);
         let claims = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
         let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-        self.of_token(id_token, &claims.unwrap_or_default())
+        // A session of an earlier version has no access token.
+        let token = session.access_token.as_ref().unwrap_or(&session.id_token);
+        self.of_token(token, &claims.unwrap_or_default())
     }
 }

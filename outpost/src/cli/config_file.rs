@@ -43,6 +43,15 @@ impl ConfigFile {
         }
     }
 
+    /// The configuration of the outpost itself, without the applications of authentik, for commands
+    /// that ask the running outpost.
+    pub(super) fn load_own(&self) -> Option<Config> {
+        match self.authentik()? {
+            Some(settings) => said(settings.base_config()),
+            None => self.load(),
+        }
+    }
+
     /// What authentik's variables say, where there is no configuration file; `None` after having
     /// said what is wrong with them.
     pub(super) fn authentik(&self) -> Option<Option<Settings>> {

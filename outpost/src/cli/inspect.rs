@@ -4,15 +4,16 @@ use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, MAX_TOKEN_BYTES, Verifier};
+use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, KeyRing, MAX_TOKEN_BYTES, Verifier};
 use serde_json::Value;
 
 use super::config_file::ConfigFile;
 use super::output::{complain, say};
+use crate::config::Config;
 use gatepost_base::Clock;
 
-pub(super) fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
-    let config = file.load()?;
+pub(super) async fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
+    let config = file.load_or_ask().await?;
     let cookie = if cookie == "-" {
         read_stdin()?
     } else {
@@ -41,7 +42,7 @@ pub(super) fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
     let verdict = Audience::new(audience)
         .map_err(|error| error.to_string())
         .and_then(|audience| {
-            Verifier::new(&config.keys, audience)
+            Verifier::new(keys_of(&config, &audience), audience)
                 .authenticate(cookie.as_bytes())
                 .map_err(|error| error.to_string())
         });
@@ -69,6 +70,14 @@ pub(super) fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
         Err(error) => say(&format!("mac     {error}")),
     }
     verdict.ok().map(drop)
+}
+
+/// Returns the keys that sign sessions of an application: its own, or the configuration's.
+fn keys_of<'c>(config: &'c Config, audience: &Audience) -> &'c KeyRing {
+    let mut applications = config.applications.iter();
+    let application = applications.find(|application| application.audience == *audience);
+    let own = application.and_then(|application| application.capabilities.keys.as_ref());
+    own.map_or(&config.keys, |own| &own.ring)
 }
 
 fn read_stdin() -> Option<String> {

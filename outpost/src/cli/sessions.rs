@@ -1,6 +1,7 @@
 //! `gatepost session list` and `revoke`, by way of the running outpost: the embedded store is its
 //! own, and it tells the plugins.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -10,6 +11,8 @@ use super::config_file::ConfigFile;
 use super::healthcheck::reachable;
 use super::output::{complain, say};
 use crate::admin::{self, AdminRequest, AdminResponse};
+use crate::application::ApplicationSettings;
+use crate::compat::Conventions;
 use crate::config::Config;
 use gatepost_base::Clock;
 use gatepost_base::SealingKeys;
@@ -31,14 +34,14 @@ pub(super) struct Whose {
 }
 
 pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
-    let config = file.load()?;
+    let config = file.load_own()?;
     let AdminResponse::Sessions(sessions) = ask(&config, &AdminRequest::List { limit }).await?
     else {
         return unexpected();
     };
     for session in &sessions {
         say(&format!(
-            "{}  {}  {} ({})  signed in {}, last seen {}, ends {}",
+            "{}  {}  {} ({})  signed in {}, last seen {}, ends {}{}",
             session.id,
             session.application,
             session.username.as_deref().unwrap_or("-"),
@@ -46,6 +49,10 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
             time(session.created),
             time(session.last_seen),
             time(session.ends),
+            match &session.provider_session {
+                Some(sid) => format!(", session at the provider {sid}"),
+                None => String::new(),
+            },
         ));
     }
     say(&format!("{} sessions", sessions.len()));
@@ -53,27 +60,43 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
 }
 
 pub(super) async fn revoke(file: &ConfigFile, whose: Whose, issuer: Option<String>) -> Option<()> {
-    let config = file.load()?;
-    let question = match (whose.id, whose.subject) {
-        (Some(id), _) => AdminRequest::RevokeSession { id },
-        (None, Some(subject)) => AdminRequest::RevokeSubject {
-            issuer: issuer_of(&config, issuer)?,
-            subject,
-        },
-        (None, None) => AdminRequest::RevokeEveryone,
+    let (config, requests) = match (whose.id, whose.subject) {
+        (Some(id), _) => (file.load_own()?, vec![AdminRequest::RevokeSession { id }]),
+        (None, Some(subject)) => {
+            let config = file.load_or_ask().await?;
+            let issuers = issuers_of(&config, issuer)?.into_iter();
+            let revoke = |issuer| AdminRequest::RevokeSubject {
+                issuer,
+                subject: subject.clone(),
+            };
+            let requests = issuers.map(revoke).collect();
+            (config, requests)
+        }
+        (None, None) => (file.load_own()?, vec![AdminRequest::RevokeEveryone]),
     };
-    let AdminResponse::Ended(ended) = ask(&config, &question).await? else {
-        return unexpected();
-    };
-    say(&format!("{ended} sessions ended"));
+    let mut sum = 0;
+    for request in &requests {
+        let AdminResponse::Ended(ended) = ask(&config, request).await? else {
+            return unexpected();
+        };
+        sum += ended;
+    }
+    say(&format!("{sum} sessions ended"));
     Some(())
 }
 
-fn issuer_of(config: &Config, given: Option<String>) -> Option<String> {
-    match (given, config.providers.as_slice()) {
-        (Some(issuer), _) => Some(issuer),
-        (None, [only]) => Some(only.issuer.to_string()),
-        (None, _) => {
+/// Returns the issuers for which a subject is a user: the given one, the only one, or all of
+/// authentik's, which knows a user by one subject at each of its providers.
+fn issuers_of(config: &Config, given: Option<String>) -> Option<BTreeSet<String>> {
+    let of_authentik = |application: &ApplicationSettings| {
+        application.capabilities.conventions == Conventions::Authentik
+    };
+    let all = config.providers.iter();
+    let all: BTreeSet<String> = all.map(|known| known.issuer.to_string()).collect();
+    match given {
+        Some(issuer) => Some(BTreeSet::from([issuer])),
+        None if all.len() == 1 || config.applications.iter().any(of_authentik) => Some(all),
+        None => {
             complain(&"--issuer is missing: there are several providers");
             None
         }

@@ -90,6 +90,7 @@ mod tests {
             },
             provider_session: Some("p1".into()),
             refresh_token: None,
+            access_token: None,
             id_token: Secret::new(String::new()),
             created: now,
             last_validated: now,

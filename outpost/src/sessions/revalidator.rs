@@ -262,6 +262,10 @@ impl Asking {
                     refresh_token: refreshed
                         .refresh_token
                         .or_else(|| record.refresh_token.clone()),
+                    access_token: record
+                        .access_token
+                        .clone()
+                        .map(|before| refreshed.access_token.unwrap_or(before)),
                     id_token: refreshed.id_token.unwrap_or(record.id_token.clone()),
                     last_validated: now,
                     ..(*record).clone()

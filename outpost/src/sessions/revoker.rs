@@ -303,6 +303,7 @@ mod tests {
             },
             provider_session: None,
             refresh_token: None,
+            access_token: None,
             id_token: Secret::new(String::new()),
             created: issued,
             last_validated: issued,

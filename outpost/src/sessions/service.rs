@@ -113,6 +113,12 @@ impl Sessions {
             identity: signed_in.identity,
             provider_session: signed_in.provider_session,
             refresh_token: signed_in.refresh_token,
+            // A record is smaller without what nothing asks for.
+            access_token: application
+                .capabilities
+                .token_headers
+                .is_some()
+                .then_some(signed_in.access_token),
             id_token: signed_in.id_token,
             created: now,
             last_validated: now,

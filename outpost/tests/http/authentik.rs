@@ -3,7 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::extract::State;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
@@ -14,11 +17,13 @@ use serde_json::{Value, json};
 
 use crate::browser::Reply;
 use crate::forward_auth::{Asked, signed_in};
+use crate::program::client;
 use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 use crate::world::World;
 
 mod credentials;
 mod headers;
+mod start;
 
 const APP: &str = "app.example.com";
 
@@ -27,22 +32,31 @@ const SKIPPED: &str = "/public/x";
 
 /// An outpost with `app`, as authentik's API says with these changes.
 async fn world(changes: Value) -> World {
+    world_with(changes, &[]).await
+}
+
+/// The same with further variables.
+async fn world_with(changes: Value, more: &[(&str, &str)]) -> World {
     let provider = Provider::start().await;
     provider.script().secret_in_form = true;
     let app = application(&provider, changes);
-    world_of(provider, vec![app], &[]).await
+    world_of(provider, vec![app], more).await
 }
 
 /// An outpost whose applications are these `ProxyOutpostConfig`s, with further variables.
 async fn world_of(provider: Provider, applications: Vec<Value>, more: &[(&str, &str)]) -> World {
-    let config = configuration(applications, more).await;
+    let config = configuration(&provider, applications, more).await;
     let world = World::of(provider, &config);
     world.find_provider().await;
     world
 }
 
-async fn configuration(applications: Vec<Value>, more: &[(&str, &str)]) -> Config {
-    let host = api(applications).await;
+async fn configuration(
+    provider: &Provider,
+    applications: Vec<Value>,
+    more: &[(&str, &str)],
+) -> Config {
+    let host = api(provider, applications).await;
     let variables = [
         ("AUTHENTIK_HOST", &*host),
         ("AUTHENTIK_TOKEN", "t0ken"),
@@ -97,16 +111,41 @@ fn merge(value: &mut Value, changes: Value) {
 }
 
 /// Serves authentik's API, and returns its address.
-async fn api(applications: Vec<Value>) -> String {
+async fn api(provider: &Provider, applications: Vec<Value>) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("a port");
     let address = listener.local_addr().expect("an address");
+    serve_api(listener, provider, applications);
+    format!("http://{address}")
+}
+
+fn serve_api(listener: tokio::net::TcpListener, provider: &Provider, applications: Vec<Value>) {
+    let issuer = provider.issuer.clone();
     let router = Router::new()
         .route("/api/v3/outposts/instances/", get(instances))
         .route("/api/v3/outposts/proxy/", get(proxy))
-        .with_state(Arc::new(Mutex::new(applications)));
+        .with_state(Arc::new(Mutex::new(applications)))
+        // authentik is the OpenID provider too, also at its internal address.
+        .fallback(move |request| forward(issuer, request));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
+}
+
+async fn forward(issuer: String, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().expect("a path");
+    let body = to_bytes(body, usize::MAX).await.expect("a body");
+    let client = client().build().expect("a client");
+    let mut asked = client.request(parts.method, format!("{issuer}{target}"));
+    if let Some(kind) = parts.headers.get(CONTENT_TYPE) {
+        asked = asked.header(CONTENT_TYPE, kind);
+    }
+    let answer = asked.body(body).send().await.expect("an answer");
+    let mut response = Response::builder().status(answer.status());
+    if let Some(kind) = answer.headers().get(CONTENT_TYPE) {
+        response = response.header(CONTENT_TYPE, kind);
+    }
+    let body = answer.bytes().await.expect("a body");
+    response.body(Body::from(body)).expect("a response")
 }
 
 async fn instances() -> Json<Value> {

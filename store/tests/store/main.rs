@@ -65,6 +65,7 @@ fn record(number: u8, subject: &str, last_seen: u64) -> SessionRecord {
         },
         provider_session: Some(format!("{subject} at work")),
         refresh_token: Some(Secret::new(format!("refresh {number}"))),
+        access_token: None,
         id_token: Secret::new(format!("id {number}")),
         created: at(5),
         last_validated: at(6),

@@ -75,6 +75,7 @@ fn record(claims: Claims) -> SessionRecord {
         },
         provider_session: None,
         refresh_token: None,
+        access_token: None,
         id_token: Secret::new("of nobody's sign-in".to_owned()),
         created: claims.iat,
         last_validated: NumericDate::from_seconds(claims.iat.as_seconds() + DAY),

@@ -100,6 +100,7 @@ impl Site {
             keys,
             ports,
             folder,
+            environment: Vec::new(),
             logs,
         };
         let mut wiki = only_result(&site.fitted("testdata/authentik/api/proxy.json", &[])?)?;
@@ -107,7 +108,8 @@ impl Site {
         settings::merge(&mut wiki, &serde_json::from_str(&changes)?);
         let outpost = only_result(&site.fitted("testdata/authentik/api/instances.json", &[])?)?;
         let authentik = Authentik::start(ports::free()?, ports.provider, outpost, vec![wiki])?;
-        site.outpost = site.outpost_of(&authentik, environment)?;
+        site.environment = site.environment_of(&authentik, environment)?;
+        site.outpost = site.outpost_of_authentik()?;
         site.outpost.start()?;
         // It serves before it has asked.
         until("the outpost to know its application", PATIENCE, || {
@@ -139,8 +141,12 @@ impl Site {
         Ok(files)
     }
 
-    /// The service `authentik-proxy` of the compose file, as a process.
-    fn outpost_of(&self, authentik: &Authentik, further: &[(&str, &str)]) -> Result<Service> {
+    /// The environment of the service `authentik-proxy` of the compose file, for a process.
+    fn environment_of(
+        &self,
+        authentik: &Authentik,
+        further: &[(&str, &str)],
+    ) -> Result<Vec<(String, String)>> {
         let text = self.fitted("testdata/authentik/docker-compose.yml", &[])?;
         let file: Value = serde_saphyr::from_str(&text)?;
         let environment = file
@@ -165,8 +171,14 @@ impl Site {
             let value = fit(&self.ports, self.folder.path(), value);
             environment.insert(name, value.replace("/var/lib/gatepost", &folder));
         }
+        let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        Ok(environment.into_iter().map(owned).collect())
+    }
+
+    /// The service `authentik-proxy` of the compose file, as a process.
+    fn outpost_of_authentik(&self) -> Result<Service> {
         let mut command = Command::new(built::outpost()?);
-        command.envs(environment);
+        command.envs(self.environment.iter().cloned());
         let ping = format!(
             "http://127.0.0.1:{}/outpost.goauthentik.io/ping",
             self.ports.metrics

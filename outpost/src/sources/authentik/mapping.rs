@@ -254,6 +254,11 @@ impl Surroundings<'_> {
                 readdress(&mut document, key, internal);
             }
         }
+        // A token that a client gets at authentik's internal address names that as its issuer.
+        let internal = provider.oidc_configuration.get("issuer");
+        let internal = internal.filter(|internal| document.get("issuer") != Some(internal));
+        let internal = internal.and_then(Value::as_str).map(str::to_owned);
+        let other_issuers = internal.into_iter().collect();
         let issuer = document.get("issuer").and_then(Value::as_str);
         let issuer = IssuerUrl::new(issuer.unwrap_or_default().to_owned())
             .map_err(|error| Unusable::field("oidc_configuration.issuer", error))?;
@@ -275,6 +280,7 @@ impl Surroundings<'_> {
             // authentik tells applications of every address, and by default calls each unverified.
             unverified_email: UnverifiedEmail::Accept,
             static_provider: Some(StaticProvider {
+                other_issuers,
                 document: Value::Object(document),
                 asked_as: self.browser_host.and_then(PublicAddress::of),
                 insecure: self.settings.insecure(),

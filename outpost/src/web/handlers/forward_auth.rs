@@ -168,7 +168,7 @@ fn pass(
     let pass = Pass::new(permit, application, request, dialect);
     match (&application.capabilities.token_headers, record) {
         (Some(own), Some(record)) if permit.identity().is_some() => {
-            pass.with_headers(own.of_id_token(&record.id_token))
+            pass.with_headers(own.of_session(record))
         }
         _ => pass,
     }

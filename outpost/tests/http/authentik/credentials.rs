@@ -82,3 +82,32 @@ async fn without_interception_credentials_count_and_are_not_required() {
         assert_eq!(reply.header("x-authentik-username"), Some("alice"));
     }
 }
+
+/// Both addresses of authentik name one issuer: a client gets its token at the internal one, and
+/// browsers go to the public one.
+#[tokio::test]
+async fn a_token_of_the_internal_address_is_accepted_beside_the_public_one() {
+    let public = ("AUTHENTIK_HOST_BROWSER", "https://id.example.com");
+    let provider = Provider::start().await;
+    provider.script().secret_in_form = true;
+    let path = "/application/o/app/";
+    let internal = format!("{}{path}", provider.issuer);
+    let changes = json!({"oidc_configuration": {"issuer": internal}});
+    let app = application(&provider, changes);
+    let world = world_of(provider, vec![app], &[public]).await;
+    for (issuer, status) in [
+        (internal, 200),
+        (format!("https://id.example.com{path}"), 200),
+        (format!("https://evil.example.com{path}"), 401),
+    ] {
+        let token = world
+            .provider
+            .access_token(|claims| claims["iss"] = json!(issuer));
+        world.provider.script().introspection = json!({
+            "active": true, "iss": issuer, "sub": "robot-id", "aud": CLIENT_ID,
+        });
+        let bearer = format!("Bearer {token}");
+        let reply = fetch(&world, "/api", &bearer).await;
+        assert_eq!(reply.status.as_u16(), status, "{issuer}: {}", reply.body);
+    }
+}

@@ -32,3 +32,48 @@ async fn a_path_that_needs_no_session_is_open_while_the_store_is_away() {
         asked.ask(&world, "auth/traefik").await.expect(200);
     }
 }
+
+/// The access token, which authentik's userinfo and introspection accept, and not the ID token.
+#[tokio::test]
+async fn the_token_of_a_user_is_the_access_token_and_is_renewed_with_the_session() {
+    let world = world_with(
+        json!({}),
+        &[
+            ("GATEPOST_SESSION_WINDOW", "60"),
+            ("GATEPOST_SESSION_REFRESH_AFTER", "60"),
+        ],
+    )
+    .await;
+    let alice = signed_in(&world, APP).await;
+    let token = async || {
+        let asked = Asked::fetch(APP, "/x").by(&alice);
+        let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+        let token = reply.header("x-authentik-jwt");
+        token.expect("a token").to_owned()
+    };
+    assert_eq!(token().await, "the-access-token");
+    world.provider.script().token_response = Box::new(|response| {
+        response["access_token"] = json!("the-next-access-token");
+    });
+    world.wait(120);
+    assert_eq!(token().await, "the-next-access-token");
+    assert_eq!(world.provider.script().refreshes, 1);
+    // What an application does with it: it calls another one in the user's name.
+    world.provider.script().introspection = json!({
+        "active": true, "sub": "alice-id", "aud": CLIENT_ID, "preferred_username": "alice",
+    });
+    let bearer = format!("Bearer {}", token().await);
+    let reply = fetch(&world, "/api", &bearer).await.expect(200);
+    assert_eq!(reply.header("x-authentik-username"), Some("alice"));
+    assert_eq!(
+        reply.header("x-authentik-jwt"),
+        Some("the-next-access-token")
+    );
+    let asked = world
+        .provider
+        .script()
+        .asked_by_programs
+        .pop()
+        .expect("asked");
+    assert_eq!(asked["token"], "the-next-access-token");
+}
