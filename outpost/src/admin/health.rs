@@ -16,6 +16,19 @@ pub(super) struct Readiness {
     pub(super) shown: Value,
 }
 
+/// Checks that the applications are known.
+pub(super) fn applications(outpost: &Outpost) -> Readiness {
+    let snapshot = outpost.snapshot();
+    let unknown = snapshot.applications.unknown();
+    Readiness {
+        ready: unknown.is_none(),
+        shown: match unknown {
+            None => json!({"known": true}),
+            Some(reason) => json!({"known": false, "error": reason}),
+        },
+    }
+}
+
 /// Checks the store.
 pub(super) async fn store(outpost: &Outpost) -> Readiness {
     // A store that can only be read keeps no session, so this writes.

@@ -31,7 +31,8 @@ struct Admin {
 ///
 /// - `/healthz`: the process runs. It checks nothing that the outpost depends on, since a restart
 ///   would not bring a provider back.
-/// - `/readyz`: sign-ins work; `/readyz/store` and `/readyz/providers` each check one half. Users who
+/// - `/readyz`: sign-ins work; `/readyz/applications` (they are known), `/readyz/store` and
+///   `/readyz/providers` each check one part. Users who
 ///   are signed in go on without a provider, so a load balancer asks `/readyz/store`: taking the
 ///   outpost out of service for a provider would cause an outage.
 /// - `/metrics`: Prometheus' text format.
@@ -40,7 +41,7 @@ struct Admin {
 pub fn router(outpost: Arc<Outpost>, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route(AUTHENTIK_PING, get(|| async { StatusCode::NO_CONTENT }))
+        .route(AUTHENTIK_PING, get(ping))
         .route("/readyz", get(readiness))
         .route("/readyz/{part}", get(readiness_of))
         .route("/metrics", get(exposition))
@@ -58,16 +59,33 @@ fn status(ready: bool) -> StatusCode {
     }
 }
 
+/// Answers authentik's health checks, by which a rolling update waits for an outpost: 204 once the
+/// applications are known.
+async fn ping(State(admin): State<Admin>) -> StatusCode {
+    if health::applications(&admin.outpost).ready {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
 async fn readiness(State(admin): State<Admin>) -> (StatusCode, String) {
+    let applications = health::applications(&admin.outpost);
     let store = health::store(&admin.outpost).await;
     let providers = health::providers(&admin.outpost);
-    let ready = store.ready && providers.ready;
-    let shown = json!({"ready": ready, "store": store.shown, "providers": providers.shown});
+    let ready = applications.ready && store.ready && providers.ready;
+    let shown = json!({
+        "ready": ready,
+        "applications": applications.shown,
+        "store": store.shown,
+        "providers": providers.shown,
+    });
     (status(ready), format!("{shown}\n"))
 }
 
 async fn readiness_of(State(admin): State<Admin>, Path(part): Path<String>) -> Response {
     let part = match part.as_str() {
+        "applications" => health::applications(&admin.outpost),
         "store" => health::store(&admin.outpost).await,
         "providers" => health::providers(&admin.outpost),
         _ => return StatusCode::NOT_FOUND.into_response(),

@@ -24,6 +24,8 @@ pub struct Applications {
     /// Each once: most applications have the same.
     prefixes: Vec<OutpostPrefix>,
     conventions: Conventions,
+    /// Why there may be others that are not known yet.
+    unknown: Option<Arc<str>>,
 }
 
 /// What owns a host name or a cookie domain.
@@ -46,6 +48,9 @@ pub enum NoApplication {
     /// What is configured for it cannot be served.
     #[error("`{}` is configured for it and cannot be served: {}", .0.name, .0.reason)]
     Unserved(Arc<Unserved>),
+    /// The source of the applications has not answered so far.
+    #[error("the applications are not known yet: {0}")]
+    NotKnownYet(Arc<str>),
     /// Several applications have it, and the path is under the prefix of none of them.
     #[error(
         "several applications have it: the proxy has to ask, and to route, under the \
@@ -121,7 +126,20 @@ impl Applications {
             hosts,
             domains,
             prefixes,
+            unknown: None,
         }
+    }
+
+    /// These applications, while others are not known yet for this reason.
+    #[must_use]
+    pub fn with_unknown(mut self, reason: Option<&str>) -> Self {
+        self.unknown = reason.map(Arc::from);
+        self
+    }
+
+    /// Returns why there may be applications that are not known yet.
+    pub fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
     }
 
     /// All of them.
@@ -151,7 +169,10 @@ impl Applications {
     pub fn at(&self, host: &HostPort, path: &str) -> Result<&Arc<Application>, NoApplication> {
         let (owner, by_name) = match self.hosts.get(host.host()) {
             Some(owner) => (owner, true),
-            None => (self.over(host.host()).ok_or(NoApplication::Unknown)?, false),
+            None => match self.over(host.host()) {
+                Some(owner) => (owner, false),
+                None => return Err(self.none()),
+            },
         };
         let application = match owner {
             Owner::Unserved(unserved) => {
@@ -173,6 +194,14 @@ impl Applications {
             return Err(NoApplication::Unknown);
         }
         Ok(application)
+    }
+
+    /// Why no application has a host that is not configured.
+    fn none(&self) -> NoApplication {
+        match &self.unknown {
+            Some(reason) => NoApplication::NotKnownYet(Arc::clone(reason)),
+            None => NoApplication::Unknown,
+        }
     }
 
     /// Whether something is configured for a host.

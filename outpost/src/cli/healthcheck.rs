@@ -4,16 +4,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::config_file::ConfigFile;
-use super::output::{complain, said};
+use super::output::complain;
+use crate::compat::AUTHENTIK_PING;
 
 pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
-    let config = match file.authentik()? {
-        Some(settings) => said(settings.base_config())?,
-        None => file.load()?,
-    };
+    let config = file.load_own()?;
+    let of_authentik = file.authentik()?.is_some();
     let address = reachable(config.listen.metrics);
-    let path = if ready { "readyz" } else { "healthz" };
-    let url = format!("http://{address}/{path}");
+    let path = match ready {
+        true => "/readyz",
+        // As the health check of authentik's container, which waits for the applications.
+        false if of_authentik => AUTHENTIK_PING,
+        false => "/healthz",
+    };
+    let url = format!("http://{address}{path}");
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .no_proxy()

@@ -110,6 +110,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         applications,
         // A file is served whole or not at all.
         unserved: Vec::new(),
+        unknown_applications: None,
         traefik,
         brand,
         files: files.into_paths(),

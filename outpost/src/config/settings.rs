@@ -48,6 +48,8 @@ pub struct Config {
     pub applications: Vec<ApplicationSettings>,
     /// What is configured besides and cannot be served, where the rest is served without it.
     pub unserved: Vec<Unserved>,
+    /// Why the applications are not known yet, where their source has not answered so far.
+    pub unknown_applications: Option<String>,
     /// What Traefik is served, if anything.
     pub traefik: Option<TraefikSettings>,
     /// What the operator makes of the pages.

@@ -134,7 +134,8 @@ impl Snapshot {
             ..config.session
         };
         Ok(Self {
-            applications: Applications::new(applications, &config.unserved),
+            applications: Applications::new(applications, &config.unserved)
+                .with_unknown(config.unknown_applications.as_deref()),
             machine_clients,
             providers,
             trusted_proxies: config.trusted_proxies.clone(),

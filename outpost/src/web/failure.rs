@@ -206,6 +206,10 @@ impl Failure {
             Self::UnknownHost { .. } => FailureCode::UnknownHost,
             Self::NotFound => FailureCode::NotFound,
             Self::MethodNotAllowed | Self::Upgrade => FailureCode::MethodNotAllowed,
+            Self::NotServed {
+                why: NoApplication::NotKnownYet(_),
+                ..
+            } => FailureCode::ProviderUnavailable,
             Self::UntrustedPeer { .. }
             | Self::Forwarded(_)
             | Self::Contradicted(_)

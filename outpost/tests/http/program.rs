@@ -82,10 +82,14 @@ impl Running {
 
     /// With variables beside the configuration.
     pub(crate) fn start_with(config: &Path, variables: &[(&str, &str)]) -> Self {
+        let config = config.to_str().expect("text");
+        Self::start_by(&["serve", "--config", config], variables)
+    }
+
+    /// By these arguments and variables alone.
+    pub(crate) fn start_by(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gatepost"))
-            .arg("serve")
-            .arg("--config")
-            .arg(config)
+            .args(arguments)
             .env_clear()
             .envs(variables.iter().copied())
             .env("GATEPOST_LOG_FORMAT", "json")

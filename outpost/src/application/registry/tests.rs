@@ -99,7 +99,9 @@ fn what_cannot_be_served_keeps_its_host_and_its_domain() {
     ] {
         let found = at(&snapshot, host, "/").map_err(|no| match no {
             NoApplication::Unserved(unserved) => unserved.name.clone(),
-            NoApplication::Unknown | NoApplication::Several => "another reason".to_owned(),
+            NoApplication::Unknown | NoApplication::NotKnownYet(_) | NoApplication::Several => {
+                "another reason".to_owned()
+            }
         });
         let found = found.as_ref().map(|name| *name).map_err(String::as_str);
         assert_eq!(found, expected, "{host}");

@@ -55,7 +55,8 @@ impl Follower {
         })
     }
 
-    /// The configuration to start with: what authentik said last, or none of its applications.
+    /// Returns the configuration to start with: authentik's last answer, or no application while the
+    /// applications are not known.
     ///
     /// # Errors
     ///
@@ -67,7 +68,10 @@ impl Follower {
                 self.in_force = Some(snapshot);
                 Ok(config)
             }
-            None => Ok(self.settings.base_config()?),
+            None => Ok(Config {
+                unknown_applications: Some("authentik has not answered yet".to_owned()),
+                ..self.settings.base_config()?
+            }),
         }
     }
 
@@ -126,7 +130,12 @@ impl Follower {
                         tracing::warn!(
                             %error,
                             left_out,
-                            "cannot ask authentik: what it said last, if it said anything, stays in force"
+                            "{}",
+                            match self.in_force {
+                                Some(_) => "cannot ask authentik: its last answer stays in force",
+                                None => "cannot ask authentik, which has never answered: \
+                                         every request is refused until it does",
+                            },
                         );
                     }
                     RETRY
