@@ -15,6 +15,6 @@ pub use registry::{Applications, NoApplication};
 pub use return_to::ReturnTo;
 pub use served::Application;
 pub use settings::{
-    ApplicationSettings, InvalidCredentials, MachineClientSettings, Route, Unserved,
+    ApplicationSettings, InvalidCredentials, MachineClientSettings, Route, SignOutScope, Unserved,
 };
 pub use skip_paths::{MatchedPart, SkipPaths};

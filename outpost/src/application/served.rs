@@ -9,7 +9,7 @@ use gatepost_signing::{CookieAttributes, Signer};
 
 use super::capabilities::Capabilities;
 use super::providers::Providers;
-use super::settings::{ApplicationSettings, MachineClientSettings};
+use super::settings::{ApplicationSettings, MachineClientSettings, SignOutScope};
 use crate::compat::{CALLBACK_QUERY, Conventions};
 use crate::origin::{ExternalUrl, HostPort, Mode};
 use crate::session_times::SessionTimes;
@@ -42,6 +42,8 @@ pub struct Application {
     other_sessions: Vec<CookieName>,
     /// Which groups its cookie keeps beside those of the policy when it has no room for all.
     pub cookie_groups: Option<Vec<String>>,
+    /// Which sessions a user ends by signing out.
+    pub sign_out: SignOutScope,
     /// Its programs, where their credentials stand in for a session.
     pub machine_clients: Option<MachineClientSettings>,
     /// How its session cookie is set.
@@ -92,6 +94,7 @@ impl Application {
             forward_cookie: settings.forward_cookie,
             other_sessions: Vec::new(),
             cookie_groups: settings.cookie_groups.clone(),
+            sign_out: settings.sign_out,
             machine_clients: settings.machine_clients.clone(),
             cookie: CookieAttributes {
                 name: settings.cookie_name.clone(),

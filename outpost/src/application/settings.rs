@@ -34,6 +34,8 @@ pub struct ApplicationSettings {
     /// The groups, besides those of the policy, that a cookie without room for all groups keeps.
     /// Where it is set, no other policy names more.
     pub cookie_groups: Option<Vec<String>>,
+    /// Which sessions a user ends by signing out.
+    pub sign_out: SignOutScope,
     /// How credentials of machine clients are checked, where the policy allows any.
     pub machine_clients: Option<MachineClientSettings>,
     /// The upstreams that a proxy's exported configuration routes to.
@@ -42,6 +44,16 @@ pub struct ApplicationSettings {
     pub shared: Map<String, Value>,
     /// What its source provides beyond these keys.
     pub capabilities: Capabilities,
+}
+
+/// Which sessions a user ends by signing out at an application.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignOutScope {
+    /// The session of the browser at this application.
+    #[default]
+    Session,
+    /// All sessions of the user at this outpost: at every application, in every browser.
+    Everywhere,
 }
 
 /// An application that is configured and cannot be served. It keeps its names, so that no

@@ -23,6 +23,7 @@ use crate::world::World;
 
 mod credentials;
 mod headers;
+mod sign_out;
 mod start;
 
 const APP: &str = "app.example.com";

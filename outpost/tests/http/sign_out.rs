@@ -199,3 +199,35 @@ async fn another_site_cannot_sign_anyone_out_by_an_image_or_a_form() {
         }
     }
 }
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_the_users_other_sessions_if_the_application_says_so() {
+    let world = World::without_provider(
+        "
+applications:
+  - {name: app, externalUrl: 'https://app.example.com', signOut: everywhere}
+  - {name: app2, externalUrl: 'https://app2.example.com'}
+",
+    )
+    .await;
+    world.find_provider().await;
+    let other = |path: &str| format!("https://app2.example.com/akprox/{path}");
+    let mut there = world.browser();
+    there.sign_in(&other("start")).await.expect(302);
+    let mut here = world.browser();
+    here.sign_in(START).await.expect(302);
+    let copy = here.clone();
+    // The other application ends its own session alone.
+    let mut third = world.browser();
+    third.sign_in(&other("start")).await.expect(302);
+    third.load(&other("sign_out")).await.expect(302);
+    there.fetch(&other("session")).await.expect(200);
+    here.fetch(SESSION).await.expect(200);
+
+    here.load(SIGN_OUT).await.expect(302);
+    there.fetch(&other("session")).await.expect(401);
+    // The cookie of an ended session ends no other.
+    there.sign_in(&other("start")).await.expect(302);
+    copy.clone().load(SIGN_OUT).await.expect(302);
+    there.fetch(&other("session")).await.expect(200);
+}

@@ -9,6 +9,7 @@ use super::providers::{self, KnownProviders};
 use super::urls::http_url;
 use crate::application::{
     ApplicationSettings, Capabilities, InvalidCredentials, MachineClientSettings, Route,
+    SignOutScope,
 };
 use crate::origin::{CookieDomain, ExternalUrl, HostPort, Mode};
 use gatepost_oidc::{AccessTokenSettings, Grant, TokenRequest};
@@ -57,6 +58,11 @@ pub(super) fn application(
     let providers = providers::named(&mut fields, known);
     let cookie_groups = fields.list("cookieGroups");
     let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
+    let scopes = [
+        ("session", SignOutScope::Session),
+        ("everywhere", SignOutScope::Everywhere),
+    ];
+    let sign_out = fields.choice("signOut", &scopes).unwrap_or_default();
     let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
     let shared = SHARED
         .into_iter()
@@ -82,6 +88,7 @@ pub(super) fn application(
         headers,
         forward_cookie,
         cookie_groups,
+        sign_out,
         machine_clients,
         routes,
         shared,

@@ -343,6 +343,13 @@ const APPLICATIONS: &[Key] = &[
         "Whether the application sees its session cookie.",
     ),
     key(
+        "applications[].signOut",
+        Kind::Choice(&["session", "everywhere"]),
+        "session",
+        "`everywhere`: signing out here ends all sessions of the user, at every application and in \
+         every browser. What happens at the provider is up to `providers[].signOut`.",
+    ),
+    key(
         "applications[].outpostPrefix",
         Kind::Text,
         "/akprox",

@@ -21,7 +21,7 @@ use super::settings::Settings;
 use super::token_headers::{AuthentikHeaders, UpstreamBasic};
 use crate::application::{
     ApplicationSettings, Capabilities, InvalidCredentials, MachineClientSettings, MatchedPart,
-    OwnKeys, Route, SkipPaths, Unserved,
+    OwnKeys, Route, SignOutScope, SkipPaths, Unserved,
 };
 use crate::compat::{AUTHENTIK_PREFIX, Conventions};
 use crate::origin::{CookieDomain, ExternalUrl, Mode};
@@ -208,6 +208,8 @@ impl Surroundings<'_> {
             headers,
             forward_cookie: false,
             cookie_groups: None,
+            // As authentik's outposts do since 2023.2.
+            sign_out: SignOutScope::Everywhere,
             machine_clients: Some(machine_clients(provider)),
             routes: upstream
                 .map(|upstream| Route {

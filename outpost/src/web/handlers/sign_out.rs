@@ -1,18 +1,20 @@
 //! `sign_out`: ends the session here, and at the provider where that can be asked for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gatepost_session::Authentic;
 use gatepost_session::cookie::Candidates;
 use http::Method;
 
-use crate::application::Application;
+use crate::application::{Application, SignOutScope};
+use crate::compat::Conventions;
 use crate::telemetry::audit;
 use crate::web::context::Context;
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
-use gatepost_store::{SessionRecord, StoreUnavailable};
+use gatepost_store::{SessionRecord, SessionSelector, StoreUnavailable};
 
 /// Answers a browser that signs out.
 pub(in crate::web) async fn answer(
@@ -67,6 +69,9 @@ async fn end_all(
     counts: &Authentic,
     candidates: &Candidates<'_>,
 ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+    if application.sign_out == SignOutScope::Everywhere {
+        end_everywhere(context, application, counts).await?;
+    }
     let record = end(context, application, counts).await?;
     for cookie in application.authentic(candidates) {
         if cookie.session_id() != counts.session_id() {
@@ -74,6 +79,42 @@ async fn end_all(
         }
     }
     Ok(record)
+}
+
+/// Ends all sessions of the user whose session a cookie belongs to. The cookie of a session that has
+/// ended already says nothing about others.
+async fn end_everywhere(
+    context: Context<'_>,
+    application: &Application,
+    cookie: &Authentic,
+) -> Result<(), StoreUnavailable> {
+    let Some(record) = context.outpost.store.find(cookie.session_id()).await? else {
+        return Ok(());
+    };
+    let revoker = context.sessions().revoker();
+    for issuer in issuers_of(context, application, &record.identity.issuer) {
+        let sessions = SessionSelector::Subject {
+            issuer: issuer.to_owned(),
+            subject: record.identity.subject.clone(),
+        };
+        revoker.revoke(&sessions, context.times()).await?;
+    }
+    Ok(())
+}
+
+/// Returns the issuers at which a subject is one user: its own, or those of all of authentik's
+/// providers, which name a user by one subject.
+fn issuers_of<'c>(
+    context: Context<'c>,
+    application: &Application,
+    issuer: &'c str,
+) -> BTreeSet<&'c str> {
+    let mut issuers = BTreeSet::from([issuer]);
+    if application.conventions() == Conventions::Authentik {
+        let all = context.snapshot.providers.iter();
+        issuers.extend(all.map(|provider| provider.settings().issuer.as_str()));
+    }
+    issuers
 }
 
 /// Ends the session of a cookie everywhere, and returns its record.

@@ -1,0 +1,47 @@
+//! Signing out.
+
+use super::*;
+
+const OTHER: &str = "other.example.com";
+
+/// Each of authentik's providers is an issuer of its own, and names a user by the same subject.
+#[tokio::test]
+async fn signing_out_at_one_application_ends_the_users_sessions_at_all() {
+    let (provider, second) = (Provider::start().await, Provider::start().await);
+    for provider in [&provider, &second] {
+        provider.script().secret_in_form = true;
+    }
+    let app = application(&provider, json!({}));
+    let other = application(
+        &second,
+        json!({
+            "pk": 8,
+            "name": "other-provider",
+            "external_host": format!("https://{OTHER}"),
+            "assigned_application_slug": "other",
+            "cookie_secret": "543210ZYXWVUTSRQPONMLKJIHGFEDCBA",
+        }),
+    );
+    let world = world_of(provider, vec![app, other], &[]).await;
+    let at_other = async |subject: &'static str| {
+        second.script().claims = Box::new(move |claims| claims["sub"] = json!(subject));
+        second.script().userinfo = json!({"sub": subject, "groups": []});
+        let mut browser = world.browser();
+        let start = format!("https://{OTHER}/akprox/start");
+        let reply = browser.load(&start).await.expect(302);
+        let callback = second.authorize(reply.location());
+        browser.load(callback.as_str()).await.expect(302);
+        let session = format!("https://{OTHER}/akprox/session");
+        browser.fetch(&session).await.expect(200);
+        browser
+    };
+    let session = format!("https://{OTHER}/akprox/session");
+    let (mut alice, mut bob) = (at_other("alice-id").await, at_other("bob-id").await);
+    let mut elsewhere = signed_in(&world, APP).await;
+    let out = format!("https://{APP}/akprox/sign_out");
+    let reply = elsewhere.load(&out).await.expect(302);
+    let ends_at = format!("{}/logout", world.provider.issuer);
+    assert!(reply.location().starts_with(&ends_at), "{reply:?}");
+    alice.fetch(&session).await.expect(401);
+    bob.fetch(&session).await.expect(200);
+}
