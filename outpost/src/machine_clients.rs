@@ -1,9 +1,9 @@
-//! Programs, which bring credentials in `Authorization` where people bring a session.
+//! Machine clients, which send credentials in `Authorization` where users have a session.
 //!
-//! What was found out about credentials is kept for a while, so that a program which calls ten
-//! times a second does not ask the provider as often. Kept are digests under a key of this process,
-//! never credentials. What holds and what does not are kept apart, so that wrong credentials, of
-//! which anyone can make up as many as they like, push out nothing that holds.
+//! The result of a check is cached for a while, so that a client which calls ten times a second does
+//! not make the outpost ask the provider as often. The cache has digests under a key of this process,
+//! never credentials. Valid and invalid credentials are cached apart: anyone can make up any number of
+//! invalid ones, which must not evict a valid one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,41 +35,41 @@ pub use attempts::FailedAttempts;
 pub use credentials::Credentials;
 use turns::{NoTurn, Turn, Turns};
 
-/// The most credentials about which something is kept, of those that hold and of those that do not.
-const MAX_KEPT: u64 = 10_000;
+/// The most cached results, of valid and of invalid credentials.
+const MAX_CACHED: u64 = 10_000;
 
-/// For how long credentials that were refused are refused unasked, in seconds.
+/// How long refused credentials are refused without asking the provider, in seconds.
 const REFUSED_SECONDS: u64 = 10;
 
-/// For how long it is remembered that credentials held, in seconds: far longer than they are
-/// believed unasked.
+/// How long the outpost remembers that credentials were valid, in seconds: far longer than it accepts
+/// them without asking.
 const REMEMBERED_SECONDS: u64 = 7 * 24 * 3_600;
 
-/// How many credentials of one application are asked about at a time, and how many of one client or
-/// under one name.
+/// How many credentials of one application are checked at a time, and how many of one client or under
+/// one name.
 const MAX_ASKED_AT_ONCE: usize = 8;
 const MAX_ASKED_OF_ONE: usize = 2;
 
-/// As many again, for those that held before: what others make up does not stand in their way.
+/// The same for credentials that were valid before: invalid ones do not delay them.
 const MAX_ASKED_AGAIN_AT_ONCE: usize = 4;
 
-/// After how many seconds it is worth coming again when there were too many at once.
+/// Seconds after which to try again when there were too many at once.
 const RETRY_AFTER: u64 = 5;
 
-/// By which name authentik's outposts take a token in the place of a password.
+/// The user name with which authentik's outposts accept a token as the password.
 const AUTHENTIK_TOKEN_USER: &str = "goauthentik.io/token";
 
-/// What stands for credentials.
+/// A digest of credentials.
 type Digest = [u8; 32];
 
-/// The programs of one application.
+/// The machine clients of one application.
 pub struct MachineClients {
     settings: MachineClientSettings,
     /// As long as a block of SHA-256, which is the length that a MAC takes as it is.
     key: Zeroizing<[u8; 64]>,
-    held: Cache<Digest, Arc<MachineClient>>,
+    accepted: Cache<Digest, Arc<MachineClient>>,
     refused: Cache<Digest, (Refusal, NumericDate)>,
-    /// Those that held the last time that they were asked about.
+    /// Credentials that were valid when they were last checked.
     remembered: Cache<Digest, ()>,
     turns: Turns,
     turns_again: Turns,
@@ -102,14 +102,14 @@ impl From<CredentialsError> for CheckError {
     }
 }
 
-/// A program whose credentials hold.
+/// A machine client with valid credentials.
 #[derive(Debug)]
 pub struct MachineClient {
-    /// Whom it acts for.
+    /// The identity that it acts for.
     pub holder: Holder,
     /// Its access token.
     pub token: Secret,
-    /// Until when that is believed.
+    /// Until when the result counts without asking again.
     until: NumericDate,
 }
 
@@ -126,26 +126,26 @@ impl std::fmt::Debug for MachineClients {
 pub struct Context<'a> {
     /// The invalid credentials of the last minute, at all applications.
     pub failed_attempts: &'a FailedAttempts,
-    /// What has been ended: no token counts that is older than the last sign-out of its subject.
+    /// What has been revoked: a token is invalid that is older than the last sign-out of its subject.
     pub revocations: &'a RevocationList,
     /// Tells the time.
     pub clock: &'a Clock,
-    /// Where the credentials were sent.
+    /// The application that the credentials were sent to.
     pub application: &'a Application,
-    /// How long sessions last: no token is taken that is older than one may become.
+    /// How long sessions last: a token is invalid that is older than a session may become.
     pub times: &'a SessionTimes,
-    /// Who sent them, where the proxy says so.
+    /// The client that sent them, where the proxy names it.
     pub client: Option<Client>,
 }
 
-/// How a provider is asked about credentials.
+/// Whether and how a provider is asked about credentials.
 #[derive(Clone, Copy, Debug)]
 enum Asking {
-    /// Not at all.
+    /// It is not asked.
     Unasked,
-    /// About some that held before.
+    /// It is asked about credentials that were valid before.
     Again(Attempt),
-    /// About others.
+    /// It is asked about others.
     Attempt(Attempt),
 }
 
@@ -163,8 +163,8 @@ impl MachineClients {
     /// `previous`: the same application and its machine clients before the settings changed. `None`
     /// when the operating system has no randomness.
     ///
-    /// What was found out counts further where it would come out the same: with the same settings,
-    /// providers and claims.
+    /// Cached results stay where the providers would give the same: with the same settings, providers
+    /// and claims.
     pub fn new(
         settings: MachineClientSettings,
         application: &Application,
@@ -173,9 +173,9 @@ impl MachineClients {
         let alike = previous.filter(|(before, clients)| {
             clients.settings == settings && asks_alike(before, application)
         });
-        let held = alike.map_or_else(
-            || kept(settings.cache),
-            |(_, previous)| previous.held.clone(),
+        let accepted = alike.map_or_else(
+            || cache(settings.cache),
+            |(_, previous)| previous.accepted.clone(),
         );
         let previous = previous.map(|(_, clients)| clients);
         let (key, remembered) = match previous {
@@ -183,12 +183,12 @@ impl MachineClients {
             None => {
                 let mut key = Zeroizing::new([0; 64]);
                 getrandom::fill(&mut *key).ok()?;
-                (key, kept(REMEMBERED_SECONDS))
+                (key, cache(REMEMBERED_SECONDS))
             }
         };
         Some(Self {
-            held,
-            refused: kept(REFUSED_SECONDS),
+            accepted,
+            refused: cache(REFUSED_SECONDS),
             remembered,
             turns: Turns::new(MAX_ASKED_AT_ONCE, MAX_ASKED_OF_ONE),
             turns_again: Turns::new(MAX_ASKED_AGAIN_AT_ONCE, MAX_ASKED_OF_ONE),
@@ -197,23 +197,23 @@ impl MachineClients {
         })
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn settings(&self) -> &MachineClientSettings {
         &self.settings
     }
 
-    /// Says who brings credentials. One request at a time asks about the same ones, and the others
-    /// get what it learns.
+    /// Checks credentials. One request at a time asks about the same ones, and the others get its
+    /// result.
     ///
     /// # Errors
     ///
-    /// [`CheckError`]; to those who wait for another's answer as well.
+    /// [`CheckError`]; also for requests that wait for another's result.
     pub async fn check(
         &self,
         context: Context<'_>,
         credentials: Credentials,
     ) -> Result<Arc<MachineClient>, Arc<CheckError>> {
-        let credentials = self.understood(credentials);
+        let credentials = self.normalised(credentials);
         let digest = self.digest(&credentials);
         let now = context.clock.now();
         if let Some((refusal, until)) = self.refused.get(&digest).await
@@ -221,15 +221,15 @@ impl MachineClients {
         {
             return Err(Arc::new(refusal.into()));
         }
-        if let Some(machine) = self.held.get(&digest).await {
+        if let Some(machine) = self.accepted.get(&digest).await {
             if now < machine.until && !context.is_revoked(&machine) {
                 return Ok(machine);
             }
-            self.held.invalidate(&digest).await;
+            self.accepted.invalidate(&digest).await;
         }
         let asking = self.asking(context, &credentials, &digest).await?;
-        let look = self.look(context, &credentials, asking);
-        let machine = match self.held.try_get_with(digest, look).await {
+        let resolve = self.resolve(context, &credentials, asking);
+        let machine = match self.accepted.try_get_with(digest, resolve).await {
             Ok(machine) => {
                 self.remembered.insert(digest, ()).await;
                 machine
@@ -245,14 +245,14 @@ impl MachineClients {
         };
         // It may have been while another looked.
         if context.is_revoked(&machine) {
-            self.held.invalidate(&digest).await;
+            self.accepted.invalidate(&digest).await;
             return Err(Arc::new(Refusal::Revoked.into()));
         }
         Ok(machine)
     }
 
-    /// What authentik's users write as a password and mean as a token.
-    fn understood(&self, credentials: Credentials) -> Credentials {
+    /// Returns the token of credentials in which authentik's users write it as the password.
+    fn normalised(&self, credentials: Credentials) -> Credentials {
         match credentials {
             Credentials::Basic { user, password }
                 if self.settings.exchange.grant == Grant::Authentik
@@ -264,12 +264,12 @@ impl MachineClients {
         }
     }
 
-    /// How the provider is to be asked about credentials.
+    /// Returns whether and how the provider is to be asked about credentials.
     ///
     /// # Errors
     ///
-    /// [`CheckError::TooMany`] of a client that has brought too many that do not hold. It is
-    /// said of the client's own request, before that joins others which bring the same.
+    /// [`CheckError::TooMany`] for a client that has sent too many invalid credentials. It concerns
+    /// the client's own request, before that joins others with the same credentials.
     async fn asking(
         &self,
         context: Context<'_>,
@@ -293,8 +293,8 @@ impl MachineClients {
         Ok(Asking::Attempt(attempt))
     }
 
-    /// Asks about credentials, and notes for the log what came of it.
-    async fn look(
+    /// Asks about credentials, and logs the result.
+    async fn resolve(
         &self,
         context: Context<'_>,
         credentials: &Credentials,
@@ -302,19 +302,19 @@ impl MachineClients {
     ) -> Result<Arc<MachineClient>, CheckError> {
         let (application, scheme) = (context.application, credentials.scheme());
         let provider = self.provider_of(credentials, &application.providers);
-        let looked = match provider {
+        let resolved = match provider {
             Ok(provider) => self.ask(context, provider, credentials, asking).await,
             Err(refusal) => Err(refusal.into()),
         };
-        match &looked {
-            Ok(machine) => audit::machine_let_in(
+        match &resolved {
+            Ok(machine) => audit::machine_client_accepted(
                 application.audience.as_str(),
                 scheme,
                 &machine.holder.identity,
             ),
             Err(CheckError::Refused(refusal)) => {
                 let issuer = provider.ok().map(|provider| &provider.settings().issuer);
-                audit::machine_refused(
+                audit::machine_client_refused(
                     application.audience.as_str(),
                     issuer.map(|issuer| issuer.as_str()),
                     scheme,
@@ -323,13 +323,14 @@ impl MachineClients {
             }
             Err(CheckError::NotAnswered(_) | CheckError::Busy | CheckError::TooMany(_)) => {}
         }
-        looked.map(Arc::new)
+        resolved.map(Arc::new)
     }
 
-    /// The provider that checks credentials: of a token that says whose it is, that one.
+    /// Returns the provider that checks credentials: for a token that names its issuer, the provider
+    /// with that issuer.
     ///
-    /// Anything else is always for the same. To ask one provider after the other would show each
-    /// what is another's, and so let it be used there.
+    /// All other credentials go to the same provider. To ask one provider after the other would show
+    /// each the credentials of another, which it could use there.
     fn provider_of<'a>(
         &self,
         credentials: &Credentials,
@@ -377,13 +378,13 @@ impl MachineClients {
             tracing::warn!(
                 application = %context.application.audience,
                 client,
-                "a client brings too many credentials that do not hold and is answered 429"
+                "a client sends too many invalid credentials and is answered 429"
             );
         }
         answer
     }
 
-    /// What comes of credentials, which a provider may have to be asked about.
+    /// Verifies credentials, and asks the provider where it has to.
     async fn answer(
         &self,
         context: Context<'_>,
@@ -426,8 +427,8 @@ impl MachineClients {
     async fn turn(&self, asking: Asking) -> Result<Option<Turn<'_>>, CheckError> {
         let turn = match asking {
             Asking::Unasked => return Ok(None),
-            Asking::Again(attempt) => self.turns_again.take(attempt.lines()).await,
-            Asking::Attempt(attempt) => self.turns.take(attempt.lines()).await,
+            Asking::Again(attempt) => self.turns_again.take(attempt.queues()).await,
+            Asking::Attempt(attempt) => self.turns.take(attempt.queues()).await,
         };
         match turn {
             Ok(turn) => Ok(Some(turn)),
@@ -459,7 +460,7 @@ impl MachineClients {
 }
 
 impl Context<'_> {
-    /// Whether whom a program acts for was signed out altogether after its token was made.
+    /// Returns whether all sessions of the client's subject were revoked after its token was issued.
     fn is_revoked(&self, machine: &MachineClient) -> bool {
         let Holder {
             identity, issued, ..
@@ -471,7 +472,7 @@ impl Context<'_> {
 }
 
 impl MachineClient {
-    /// The session that the application's policy decides on. It is nobody's cookie.
+    /// Returns the session that the application's policy decides on. No cookie carries it.
     ///
     /// # Errors
     ///
@@ -483,7 +484,7 @@ impl MachineClient {
     ) -> Result<Authentic, SignError> {
         let claims = self.holder.identity.clone().into_claims(
             application.audience.to_string(),
-            // There is none to find by it.
+            // No session in the store has it.
             SessionId::from_random([0; 24]),
             now,
             self.until,
@@ -502,11 +503,10 @@ fn asks_alike(one: &Application, other: &Application) -> bool {
     one.headers == other.headers && providers(one) == providers(other)
 }
 
-/// A cache of what is found out about credentials. What is out of date is noticed by the outpost's
-/// clock; this frees its memory.
-fn kept<T: Clone + Send + Sync + 'static>(seconds: u64) -> Cache<Digest, T> {
+/// Returns a cache of results. The outpost's clock decides what has expired; this frees the memory.
+fn cache<T: Clone + Send + Sync + 'static>(seconds: u64) -> Cache<Digest, T> {
     Cache::builder()
-        .max_capacity(MAX_KEPT)
+        .max_capacity(MAX_CACHED)
         .time_to_live(Duration::from_secs(seconds.max(1)))
         .build()
 }

@@ -1,4 +1,4 @@
-//! The pages a person sees: small, rendered here, with nothing loaded from anywhere.
+//! The pages for users: small, rendered here, and without anything to load.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -39,38 +39,38 @@ const TEMPLATES: [(&str, &str); 7] = [
 /// The name of the style, beside the templates.
 const STYLE: (&str, &str) = ("style.css", include_str!("pages/templates/style.css"));
 
-/// What is served should a template fail.
+/// The page that is served if a template fails.
 const LAST_RESORT: &str = "<!doctype html><title>Gatepost</title><p>Something went wrong.";
 
-/// A page and what it says.
+/// A page and its values.
 #[derive(Debug)]
 pub enum Page<'a> {
-    /// Something did not work.
+    /// A request failed.
     Failure {
         /// Says which texts the page has.
         code: FailureCode,
         /// Ties the page to a line of the log.
         reference: &'a str,
     },
-    /// Several providers to sign in at.
+    /// The user has to choose a provider.
     Choice(&'a Choice),
-    /// Signed in, but not admitted.
+    /// The user is signed in, but not admitted.
     Denied(&'a Denied),
-    /// A form came when nobody was signed in any more.
+    /// A form was sent after the session had ended.
     NotDelivered {
-        /// Where to sign in.
+        /// The URL to sign in at.
         sign_in_url: &'a str,
     },
-    /// Signed out.
+    /// The user has signed out.
     SignedOut {
-        /// Where to sign in again.
+        /// The URL to sign in again at.
         application_url: &'a str,
     },
-    /// The caller's own session.
+    /// The user's own session.
     Session(&'a SessionView),
 }
 
-/// The templates, as the operator wants them.
+/// The templates, with the operator's changes.
 #[derive(Debug)]
 pub struct Pages {
     environment: Environment<'static>,
@@ -89,16 +89,16 @@ pub struct Reader<'p> {
 }
 
 impl Pages {
-    /// The names of the files that may stand in the place of our own.
+    /// Returns the names of the files that an operator may replace.
     pub fn file_names() -> impl Iterator<Item = &'static str> {
         TEMPLATES.into_iter().map(|(name, _)| name).chain([STYLE.0])
     }
 
-    /// Pages of this brand.
+    /// Returns the pages of this brand.
     ///
     /// # Errors
     ///
-    /// What is wrong with one of the brand's templates, with its name and line.
+    /// The error in one of the brand's templates, with its name and line.
     pub fn new(brand: &Brand) -> Result<Self, Error> {
         let mut environment = Environment::new();
         let source = |(name, own): (&'static str, &'static str)| {
@@ -124,7 +124,7 @@ impl Pages {
             source(STYLE)
         );
         // This page's own style, by its hash, a logo that is part of the page, and nothing else.
-        // No script runs, nothing is loaded, nobody frames it.
+        // No script runs, nothing is loaded, and no other page can frame it.
         let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
         let images = brand.logo.as_ref().map_or("", |_| " img-src data:;");
         let policy = format!(
@@ -152,7 +152,7 @@ impl Pages {
     }
 }
 
-/// A text as HTML, with what stands between backticks as code.
+/// Returns a text as HTML, with the parts between backticks as code.
 fn code(text: &str) -> String {
     let mut parts = text.split('`').map(HtmlEscape);
     let mut html = parts
@@ -166,8 +166,8 @@ fn code(text: &str) -> String {
     html
 }
 
-/// `text("denied.body", who=…)`: a text in the page's language. What is filled in is escaped and
-/// emphasised.
+/// `text("denied.body", who=…)`: returns a text in the page's language. Its values are escaped
+/// and emphasised.
 fn text(state: &State<'_, '_>, key: &str, fill: Kwargs) -> Result<Value, Error> {
     let tag = state.lookup("language");
     let tag = tag.as_ref().and_then(Value::as_str);
@@ -187,7 +187,7 @@ fn text(state: &State<'_, '_>, key: &str, fill: Kwargs) -> Result<Value, Error> 
 }
 
 impl Reader<'_> {
-    /// The headers of every page.
+    /// Returns the headers of every page.
     pub fn headers(self) -> [(HeaderName, HeaderValue); 5] {
         [
             (
@@ -204,7 +204,7 @@ impl Reader<'_> {
         ]
     }
 
-    /// A page as HTML.
+    /// Renders a page as HTML.
     pub fn render(self, page: &Page<'_>) -> String {
         let text = |key: &str| self.language.text(key);
         let (name, values) = match page {
@@ -259,7 +259,7 @@ impl Reader<'_> {
         self.pages
             .render(name, self.language, values)
             .unwrap_or_else(|error| {
-                tracing::error!(%error, name, "page cannot be rendered");
+                tracing::error!(%error, name, "the page cannot be rendered");
                 LAST_RESORT.to_owned()
             })
     }

@@ -1,4 +1,4 @@
-//! The listeners and their life.
+//! The listeners, from start to shutdown.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// well; shorter than what Kubernetes grants (30 s).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// How often histograms are tidied up. Until then they keep every value, 16 bytes each, and a busy
-/// outpost notes a hundred thousand a second.
+/// How often histograms are drained. Until then they keep every value, 16 bytes each, and a busy outpost
+/// records a hundred thousand in a second.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the outpost cannot serve.
@@ -56,7 +56,7 @@ pub enum ServeError {
     Metrics(#[from] InstallError),
 }
 
-/// What keeps a configuration current while it is served.
+/// The source that keeps a configuration current.
 #[derive(Debug)]
 pub enum Source {
     /// A file, if any, and the environment: read again when a file changes.
@@ -65,13 +65,13 @@ pub enum Source {
     Authentik(Box<Follower>),
 }
 
-/// Serves until the process is asked to stop, and keeps to what `source` says.
+/// Serves until the process is asked to stop, with the configuration of `source`.
 ///
 /// # Errors
 ///
 /// [`ServeError`], before anything is served.
 pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
-    // First, since whatever counts finds its counters when it is made.
+    // First, since counters are looked up when their users are made.
     let metrics = Metrics::install()?;
     let outpost = Outpost::new(&config, Clock::system())?;
     let public = bind(config.listen.http)?;
@@ -176,12 +176,12 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
     Ok(listener)
 }
 
-/// The address in use, which says the port where port 0 asked for any.
+/// Returns the address in use, with the port where port 0 asked for any.
 fn address_of(listener: &std::net::TcpListener, configured: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(configured)
 }
 
-/// Bounds what a client may take: slow ones hold a connection, not the service.
+/// Limits the time and memory of a client: a slow one occupies a connection, not the service.
 fn bounded<A>(
     mut server: Server<SocketAddr, A>,
     handle: Handle<SocketAddr>,
@@ -223,9 +223,9 @@ async fn run_tls(
     on_a_worker(server).await
 }
 
-/// Accepts connections where they are served. The main thread is none of the runtime's workers, and
-/// to hand each connection over to one costs as much as a verdict: Traefik keeps only two idle
-/// connections to whom it asks, so under load most of its questions come by a new one.
+/// Accepts connections on a worker of the runtime. The main thread is not one, and handing each
+/// connection over costs as much as a verdict: Traefik keeps only two idle connections to the outpost,
+/// so under load most of its subrequests use a new one.
 async fn on_a_worker(
     server: impl Future<Output = std::io::Result<()>> + Send + 'static,
 ) -> std::io::Result<()> {

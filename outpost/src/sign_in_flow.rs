@@ -1,12 +1,12 @@
-//! Sign-ins that are under way: what has to survive the browser's trip to the provider.
+//! Sign-ins under way: the state that has to survive the redirect to the provider.
 //!
-//! Everything is in an encrypted cookie, one for each flow, so that tabs do not disturb each
-//! other, any replica can finish what another began, and nobody who does not come back leaves
-//! anything behind. The cookie's name is derived from `state`, so a callback finds its own.
+//! Everything is in an encrypted cookie, one for each flow, so that tabs do not disturb each other, any
+//! replica can finish what another began, and a user who does not come back leaves nothing behind. The
+//! cookie's name is derived from `state`, so a callback finds its own.
 //!
 //! The cookie is large, so it is sent to the outpost's paths only. That rules out the `__Host-`
-//! prefix, without which another host of the domain could plant a flow of its own and so have a
-//! person signed in as somebody else. Over TLS a second cookie with that prefix, which no other
+//! prefix, without which another host of the domain could set a flow of its own and so sign a user in
+//! as another. Over TLS a second cookie with that prefix, which no other
 //! host can set, therefore says that this browser began the flow here.
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use gatepost_oidc::{AuthorizationRequest, Provider};
 #[cfg(test)]
 mod tests;
 
-/// How long a person may take at the provider, in seconds.
+/// How long a user may take at the provider, in seconds.
 const LIFETIME_SECONDS: u32 = 600;
 
 /// The most flows that one browser has under way for an application. Beyond it the oldest is
@@ -46,7 +46,7 @@ pub struct PendingSignIn {
     pub code_verifier: PkceCodeVerifier,
     /// Where the browser goes afterwards.
     pub return_to: ReturnTo,
-    /// Whether the person was to notice nothing: a session that is renewed, and not begun.
+    /// Whether the provider is to show no page: a session is renewed, and does not begin.
     pub silent: bool,
     /// How long ago it began, in seconds.
     pub age: u64,
@@ -111,7 +111,7 @@ impl<'a> FlowCookies<'a> {
         }
     }
 
-    /// The `Set-Cookie` lines that keep a new flow, and drop the oldest if there are too many.
+    /// Returns the `Set-Cookie` lines that store a new flow, and drop the oldest if there are too many.
     ///
     /// `None` when the operating system has no randomness or the flow does not fit a cookie.
     pub fn begin(
@@ -140,7 +140,7 @@ impl<'a> FlowCookies<'a> {
         Some(lines)
     }
 
-    /// The flow that a callback with this `state` finishes, if this browser began it here for
+    /// Returns the flow that a callback with this `state` finishes, if this browser began it here for
     /// this application and one of its providers, and not too long ago; and that provider, which
     /// alone may finish it.
     pub fn take(
@@ -153,7 +153,7 @@ impl<'a> FlowCookies<'a> {
         if self.application.cookie.secure && self.values(&mark_name(&id)).next().is_none() {
             return None;
         }
-        // More than one has been tampered with; the few that are tried bound the work.
+        // More than one means tampering; only a few are tried, to bound the work.
         let sealed = self
             .values(&name)
             .take(4)
@@ -178,7 +178,7 @@ impl<'a> FlowCookies<'a> {
         Some((provider, pending))
     }
 
-    /// The `Set-Cookie` lines that end the flow of this `state`, if the request carries it.
+    /// Returns the `Set-Cookie` lines that end the flow of this `state`, if the request carries it.
     pub fn end(&self, state: &str) -> Vec<String> {
         let id = id_of(state);
         let carried = self.values(&self.name(&id)).next().is_some();
@@ -189,7 +189,7 @@ impl<'a> FlowCookies<'a> {
         }
     }
 
-    /// The flows to drop so that one more makes [`MAX_FLOWS`]: first those that cannot be opened,
+    /// Returns the flows to drop so that one more makes [`MAX_FLOWS`]: first those that cannot be opened,
     /// then the oldest.
     fn surplus(&self, now: NumericDate) -> impl Iterator<Item = &'a str> {
         let prefix = flow_prefix(self.application);
@@ -207,7 +207,7 @@ impl<'a> FlowCookies<'a> {
         flows.into_iter().take(surplus).map(|(_, id)| id)
     }
 
-    /// The values of the cookies of that name.
+    /// Returns the values of the cookies of that name.
     fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.pairs
             .iter()
@@ -220,7 +220,7 @@ impl<'a> FlowCookies<'a> {
         serde_json::from_slice(&plaintext).ok()
     }
 
-    /// The `Set-Cookie` lines that set a flow to a value, or remove it.
+    /// Returns the `Set-Cookie` lines that set a flow to a value, or remove it.
     fn lines(&self, id: &str, value: Option<&str>) -> Vec<String> {
         let max_age = if value.is_some() { LIFETIME_SECONDS } else { 0 };
         let line = |name: &str, value: &str, path: &str| {
@@ -242,14 +242,14 @@ impl<'a> FlowCookies<'a> {
     }
 }
 
-/// What the name of the cookie that marks a flow as begun here starts with.
+/// The prefix of the cookie that marks a flow as begun here.
 const MARK_PREFIX: &str = "__Host-gatepost-flow-";
 
 fn mark_name(id: &str) -> String {
     format!("{MARK_PREFIX}{id}")
 }
 
-/// What the name of a flow's cookie starts with.
+/// Returns the prefix of a flow's cookie.
 fn flow_prefix(application: &Application) -> &'static str {
     if application.cookie.secure {
         "__Secure-gatepost-flow-"
@@ -258,8 +258,8 @@ fn flow_prefix(application: &Application) -> &'static str {
     }
 }
 
-/// What tells the cookies of one flow from those of another. Derived by a hash, so that a name,
-/// which lands in more logs than a value, does not give `state` away.
+/// Returns the id of a flow, which the names of its cookies have. It is a hash, so that a name, which
+/// is in more logs than a value, does not reveal `state`.
 fn id_of(state: &str) -> String {
     let digest = Sha256::digest(state.as_bytes());
     let short: Vec<u8> = digest.iter().copied().take(12).collect();

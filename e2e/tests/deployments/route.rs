@@ -195,7 +195,7 @@ fn rules_that_match_allow_fail_closed_and_both_words_pass() -> Result<()> {
         journey
             .landed
             .body
-            .contains("the application does not take it"),
+            .contains("the application does not accept it"),
         "{journey}"
     );
     assert_eq!(site.wiki().len(), 0, "nothing reached the app");

@@ -1,7 +1,7 @@
-//! How often credentials that do not hold were brought, by which client and under which name.
+//! Counts invalid credentials, by client and by name.
 //!
-//! A client pays for its own attempts and for no others: what is counted of a name narrows what
-//! each client may still try there, and never closes the name to a client that has not failed.
+//! A client is limited by its own attempts only: the count of a name reduces how often each client may
+//! still try there, and never closes the name to a client that has not failed.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use moka::future::Cache;
 
-use super::turns::Line;
+use super::turns::QueueKey;
 use crate::rate_limit::{Client, TooMany};
 
-/// How many clients and names are told apart.
+/// How many clients and names are counted.
 const MAX_COUNTED: u64 = 50_000;
 
-/// For how long an attempt is held against a client or a name.
+/// How long an attempt counts against a client or a name.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// How often one client may fail.
@@ -67,20 +67,20 @@ impl Default for FailedAttempts {
 
 impl Attempt {
     /// The queues that it waits in.
-    pub(super) fn lines(self) -> impl Iterator<Item = Line> {
-        let client = self.client.map(Line::Client);
-        client.into_iter().chain(self.name.map(Line::Name))
+    pub(super) fn queues(self) -> impl Iterator<Item = QueueKey> {
+        let client = self.client.map(QueueKey::Client);
+        client.into_iter().chain(self.name.map(QueueKey::Name))
     }
 
-    /// Whose it is, for the log.
+    /// Returns the client, for the log.
     pub(super) fn client(self) -> Option<Client> {
         self.client
     }
 }
 
 impl FailedAttempts {
-    /// An attempt of `client`, which is `None` where the proxy does not say for whom it asks, under
-    /// a name where the credentials have one.
+    /// Returns an attempt of `client`, which is `None` where the proxy does not name it, under a name
+    /// where the credentials have one.
     pub(super) fn attempt(&self, client: Option<Client>, name: Option<&str>) -> Attempt {
         Attempt {
             client,
@@ -88,13 +88,13 @@ impl FailedAttempts {
         }
     }
 
-    /// Says whether an attempt may be made.
+    /// Checks whether an attempt may be made.
     ///
     /// # Errors
     ///
-    /// [`TooMany`] where this client has failed too often. Where clients are not told apart, those
-    /// that bring one name are one client, and those that bring others are not counted together: a
-    /// limit for all of them would be one that any of them could use up.
+    /// [`TooMany`] where this client has failed too often. Where clients are unknown, all attempts
+    /// under one name count as one client's, and attempts under different names do not count together:
+    /// any client could exhaust a limit for all of them.
     pub(super) async fn allow(&self, attempt: Attempt) -> Result<(), TooMany> {
         if attempt.client.is_some() {
             let of_client = self.count(self.of_client(attempt)).await;
@@ -112,7 +112,7 @@ impl FailedAttempts {
         Ok(())
     }
 
-    /// Notes that an attempt failed, and says whether it was the last one of this client.
+    /// Counts a failed attempt, and returns whether it was the last one of this client.
     pub(super) async fn failed(&self, attempt: Attempt) -> bool {
         let mut last = false;
         if attempt.client.is_some() {
@@ -138,13 +138,13 @@ impl FailedAttempts {
         self.hasher.hash_one(("client under name", client, name))
     }
 
-    /// How often it failed, and since when.
+    /// Returns how often it failed, and since when.
     async fn count(&self, key: Key) -> Option<(u32, Instant)> {
         let count = self.counts.get(&key).await?;
         Some((count.failed.load(Ordering::Relaxed), count.since))
     }
 
-    /// Counts one more, and says how many there are.
+    /// Counts one more, and returns how many there are.
     async fn note(&self, key: Key) -> u32 {
         let first = async {
             Arc::new(Count {
@@ -183,7 +183,7 @@ mod tests {
         Some(Client::from(address))
     }
 
-    /// Fails until it is refused, and says how often that took.
+    /// Fails until it is refused, and returns how often that took.
     async fn exhaust(attempts: &FailedAttempts, client: Option<Client>, name: &str) -> u32 {
         let attempt = attempts.attempt(client, Some(name));
         let mut failed = 0;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_pays_for_its_own_attempts_alone() {
+    async fn a_client_is_limited_by_its_own_attempts_alone() {
         let attempts = FailedAttempts::default();
         let one = client("192.0.2.1");
         assert_eq!(exhaust(&attempts, one, "robot").await, MAX_UNDER_NAME);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_many_clients_try_stays_open_to_who_has_not_failed() {
+    async fn a_name_that_many_clients_try_stays_open_to_a_client_that_has_not_failed() {
         let attempts = FailedAttempts::default();
         let mut failed = 0;
         for number in 0..100 {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_clients_are_not_known_a_name_is_limited_and_no_other() {
+    async fn where_clients_are_unknown_one_name_is_limited_and_the_others_are_not() {
         let attempts = FailedAttempts::default();
         assert_eq!(exhaust(&attempts, None, "robot").await, MAX_UNDER_NAME);
         for name in [Some("another"), None] {

@@ -1,4 +1,4 @@
-//! What a program says of itself in `Authorization`.
+//! The credentials of a machine client in `Authorization`.
 
 use base64::Engine as _;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use gatepost_base::Secret;
 
-/// The longest value that is looked at, in bytes.
+/// The longest value that is parsed, in bytes.
 const MAX_BYTES: usize = 24 * 1024;
 
 /// Credentials of a scheme that an application may allow. Nothing of them has been checked.
@@ -17,15 +17,15 @@ pub enum Credentials {
     Bearer(Secret),
     /// A name and a password (RFC 7617 §2).
     Basic {
-        /// Whose they are.
+        /// The user name.
         user: String,
-        /// What shows it.
+        /// The password.
         password: Secret,
     },
 }
 
 impl Credentials {
-    /// Reads the value of the header; `None` when it is not what its scheme says.
+    /// Parses the value of the header; `None` when it is invalid for its scheme.
     pub fn parse(value: &str) -> Option<Self> {
         if value.len() > MAX_BYTES {
             return None;
@@ -56,7 +56,7 @@ impl Credentials {
         }
     }
 
-    /// Their scheme.
+    /// Returns their scheme.
     pub fn scheme(&self) -> Scheme {
         match self {
             Self::Bearer(_) => Scheme::Bearer,
@@ -65,7 +65,7 @@ impl Credentials {
     }
 }
 
-/// Whether a text is one `token68` (RFC 9110 §11.2): what either scheme has, and no list of two.
+/// Returns whether a text is one `token68` (RFC 9110 §11.2), as both schemes have it, and not a list.
 fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_what_their_scheme_says_or_none() {
+    fn credentials_that_are_invalid_for_their_scheme_are_ignored() {
         let basic = |pair: &[u8]| format!("Basic {}", STANDARD.encode(pair));
         for (value, expected) in [
             (

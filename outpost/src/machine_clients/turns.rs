@@ -1,7 +1,7 @@
 //! Turns to ask a provider about credentials, shared out fairly.
 //!
-//! A provider that hashes passwords is slow on purpose, so not everything is asked at once. A
-//! client that brings many waits behind its own, and so does what is brought under one name.
+//! A provider that hashes passwords is slow on purpose, so not all checks run at once. The checks of
+//! one client wait for each other, and so do the checks under one name.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,12 @@ use crate::rate_limit::Client;
 /// How long a check waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whose checks wait behind one another.
+/// A queue: its checks wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Line {
-    /// Those of one client.
+pub(super) enum QueueKey {
+    /// The checks of one client.
     Client(Client),
-    /// Those under one name, by a hash of it.
+    /// The checks under one name, by a hash of it.
     Name(u64),
 }
 
@@ -29,13 +29,13 @@ pub(super) struct Turns {
     all: Semaphore,
     each: usize,
     patience: Duration,
-    queues: Mutex<HashMap<Line, Queue>>,
+    queues: Mutex<HashMap<QueueKey, Queue>>,
 }
 
 #[derive(Debug)]
 struct Queue {
     turns: Arc<Semaphore>,
-    /// How many have a turn or wait for one.
+    /// How many checks have a turn or wait for one.
     here: usize,
 }
 
@@ -50,22 +50,22 @@ pub(super) struct Turn<'t> {
 #[derive(Debug)]
 struct Place<'t> {
     turns: &'t Turns,
-    line: Line,
+    key: QueueKey,
     queue: Arc<Semaphore>,
 }
 
 /// Why there is no turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoTurn {
-    /// The queue is full of what the same sender brought.
+    /// The queue is full.
     Full,
     /// It took too long.
     Late,
 }
 
-impl Line {
-    /// How many checks may be in the queue. A client gets to the queue of a name by its turns
-    /// only, so that one cannot fill it.
+impl QueueKey {
+    /// Returns how many checks may be in the queue. A client enters the queue of a name only with a
+    /// turn of its own queue, so that one client cannot fill it.
     fn room(self) -> usize {
         match self {
             Self::Client(_) => 32,
@@ -75,7 +75,7 @@ impl Line {
 }
 
 impl Turns {
-    /// `all` turns, of which one queue has `each` at a time at most.
+    /// Returns `all` turns, of which one queue has at most `each` at a time.
     pub(super) fn new(all: usize, each: usize) -> Self {
         Self {
             all: Semaphore::new(all),
@@ -92,12 +92,12 @@ impl Turns {
     /// [`NoTurn`].
     pub(super) async fn take(
         &self,
-        lines: impl IntoIterator<Item = Line>,
+        queues: impl IntoIterator<Item = QueueKey>,
     ) -> Result<Turn<'_>, NoTurn> {
         let turn = async {
             let mut own = Vec::new();
-            for line in lines {
-                let place = self.queue_up(line)?;
+            for key in queues {
+                let place = self.queue_up(key)?;
                 let turn = Arc::clone(&place.queue).acquire_owned().await;
                 own.push((turn.map_err(|_| NoTurn::Late)?, place));
             }
@@ -110,24 +110,24 @@ impl Turns {
         turn.unwrap_or(Err(NoTurn::Late))
     }
 
-    fn queue_up(&self, line: Line) -> Result<Place<'_>, NoTurn> {
+    fn queue_up(&self, key: QueueKey) -> Result<Place<'_>, NoTurn> {
         let mut queues = self.queues();
-        let queue = queues.entry(line).or_insert_with(|| Queue {
+        let queue = queues.entry(key).or_insert_with(|| Queue {
             turns: Arc::new(Semaphore::new(self.each)),
             here: 0,
         });
-        if queue.here >= line.room() {
+        if queue.here >= key.room() {
             return Err(NoTurn::Full);
         }
         queue.here += 1;
         Ok(Place {
             turns: self,
-            line,
+            key,
             queue: Arc::clone(&queue.turns),
         })
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<Line, Queue>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<QueueKey, Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,10 +135,10 @@ impl Turns {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut queues = self.turns.queues();
-        if let Some(queue) = queues.get_mut(&self.line) {
+        if let Some(queue) = queues.get_mut(&self.key) {
             queue.here = queue.here.saturating_sub(1);
             if queue.here == 0 {
-                queues.remove(&self.line);
+                queues.remove(&self.key);
             }
         }
     }
@@ -148,8 +148,8 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    const FLOOD: Line = Line::Name(1);
-    const OTHER: Line = Line::Name(2);
+    const FLOOD: QueueKey = QueueKey::Name(1);
+    const OTHER: QueueKey = QueueKey::Name(2);
 
     fn impatient(all: usize) -> Turns {
         Turns {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_queue_cannot_hold_every_turn() {
+    async fn one_queue_cannot_have_every_turn() {
         let turns = impatient(4);
         let held = [
             turns.take([FLOOD]).await.expect("a turn"),
@@ -172,13 +172,13 @@ mod tests {
         drop(held);
         turns.take([OTHER, FLOOD]).await.expect("a turn");
         drop(other);
-        assert!(turns.queues().is_empty(), "nothing is kept of any");
+        assert!(turns.queues().is_empty(), "no queue is left");
     }
 
     #[tokio::test]
-    async fn a_client_fills_its_own_queue_and_none_of_a_name() {
+    async fn a_client_fills_its_own_queue_and_not_that_of_a_name() {
         let turns = impatient(64);
-        let client = |number| Line::Client(std::net::IpAddr::from([192, 0, 2, number]).into());
+        let client = |number| QueueKey::Client(std::net::IpAddr::from([192, 0, 2, number]).into());
         let calls = (0..100).map(|_| turns.take([client(1), FLOOD]));
         let flood = futures_util::future::join_all(calls);
         let others = async {
@@ -195,6 +195,6 @@ mod tests {
         let full = |turn: &Result<Turn<'_>, NoTurn>| turn.as_ref().err() == Some(&NoTurn::Full);
         assert_eq!(flood.iter().filter(|turn| full(turn)).count(), 100 - 32);
         drop(flood);
-        assert!(turns.queues().is_empty(), "nothing is kept of any");
+        assert!(turns.queues().is_empty(), "no queue is left");
     }
 }

@@ -1,4 +1,4 @@
-//! What an operator makes of the pages: name, logo, colour, own templates.
+//! The operator's changes to the pages: name, logo, colour, templates.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What an operator makes of the pages.
+/// The operator's changes to the pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brand {
-    /// Whose sign-in it is, above every page.
+    /// The name above every page.
     pub name: Option<String>,
     /// A picture beside the name.
     pub logo: Option<Logo>,
     /// The colour of buttons.
     pub colour: Option<Colour>,
-    /// Files in the place of the templates of the same name.
+    /// Files that replace the templates of the same name.
     pub templates: BTreeMap<String, String>,
 }
 
@@ -27,7 +27,7 @@ pub const MAX_LOGO_BYTES: usize = 64 * 1024;
 pub struct Logo(String);
 
 impl Logo {
-    /// A picture in SVG, PNG, JPEG or WebP, told by its first bytes; `None` for anything else, or
+    /// Returns a picture in SVG, PNG, JPEG or WebP, by its first bytes; `None` for any other, or
     /// beyond [`MAX_LOGO_BYTES`].
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let kind = match bytes {
@@ -58,7 +58,7 @@ impl Logo {
         fits.then(|| Self(format!("data:{kind};base64,{}", STANDARD.encode(bytes))))
     }
 
-    /// The picture as a URL.
+    /// Returns the picture as a URL.
     pub fn url(&self) -> &str {
         &self.0
     }
@@ -70,11 +70,11 @@ impl fmt::Debug for Logo {
     }
 }
 
-/// A colour, with text on it that can be read.
+/// A colour for the background of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour([u8; 3]);
 
-/// The colour of buttons unless another is asked for.
+/// The colour of buttons unless another is configured.
 pub const DEFAULT_COLOUR: Colour = Colour([0x05, 0x50, 0xae]);
 
 impl Colour {
@@ -89,7 +89,7 @@ impl Colour {
         Some(Self([red, green, blue]))
     }
 
-    /// Black or white, whichever is read more easily on this colour. One of the two always has the
+    /// Returns black or white, whichever is easier to read on this colour. One of the two always has the
     /// contrast of 4.5 that WCAG 2.2 asks for (§1.4.3): where they are equal, it is 4.58.
     pub fn text(self) -> &'static str {
         let luminance = self.luminance();
@@ -98,7 +98,7 @@ impl Colour {
         if white >= black { "#fff" } else { "#000" }
     }
 
-    /// Relative luminance, as WCAG 2.2 defines it.
+    /// Returns the relative luminance, as WCAG 2.2 defines it.
     fn luminance(self) -> f64 {
         let linear = |channel: u8| {
             let channel = f64::from(channel) / 255.0;

@@ -1,7 +1,7 @@
 //! The languages of the pages: one file each in `pages/languages/`.
 //!
-//! To add one, translate `de.yaml`, put the file beside it and into [`FILES`]; a test says what it
-//! lacks. A text that is missing is shown in English.
+//! To add one, translate `de.yaml`, put the file beside it and into [`FILES`]; a test lists missing
+//! texts. A text that is missing is shown in English.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ const FILES: [(&str, &str); 2] = [
     ("de", include_str!("languages/de.yaml")),
 ];
 
-/// The most languages of a header that are looked at.
+/// The most languages of a header that are read.
 const MAX_RANGES: usize = 16;
 
 /// A language that pages can be in.
@@ -31,8 +31,8 @@ impl Language {
     /// English.
     pub const ENGLISH: Self = Self(0);
 
-    /// The best language for an `Accept-Language` header (RFC 9110 §12.5.4): of those that we
-    /// have, the one that is wanted most. Regions are not told apart.
+    /// Returns the best language for an `Accept-Language` header (RFC 9110 §12.5.4): the supported one
+    /// with the highest weight. Regions are ignored.
     pub fn accepted(header: Option<&str>) -> Self {
         let mut best = (0, Self::ENGLISH);
         let ranges = header.unwrap_or_default().split(',').take(MAX_RANGES);
@@ -55,12 +55,12 @@ impl Language {
         best.1
     }
 
-    /// The language's tag (BCP 47).
+    /// Returns the language's tag (BCP 47).
     pub fn tag(self) -> &'static str {
         FILES.get(self.0).map_or("en", |(tag, _)| tag)
     }
 
-    /// The text of that key, in English where this language lacks it.
+    /// Returns the text of a key, in English where this language lacks it.
     pub fn text(self, key: &str) -> Option<&'static str> {
         let of = |at: usize| TEXTS.get(at)?.get(key).map(String::as_str);
         of(self.0).or_else(|| of(0))
@@ -79,7 +79,7 @@ impl Language {
     }
 }
 
-/// A weight of 0 to 1 with up to three decimals; anything else is the least.
+/// Parses a weight of 0 to 1 with up to three decimals; any other text is the lowest weight.
 fn thousandths(weight: &str) -> u32 {
     match weight.parse::<f32>() {
         // Rounding takes it into the range of the type.
@@ -89,12 +89,12 @@ fn thousandths(weight: &str) -> u32 {
     }
 }
 
-/// The texts of a file by their keys, levels apart by `.`.
+/// Reads the texts of a file by their keys, with `.` between levels.
 fn read(file: &str) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     match serde_saphyr::from_str::<Value>(file) {
         Ok(value) => enter(&mut texts, "", &value),
-        Err(error) => tracing::error!(%error, "a language is broken"),
+        Err(error) => tracing::error!(%error, "a language file is invalid"),
     }
     texts
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_language_is_the_one_that_is_wanted_most() {
+    fn the_language_is_the_one_with_the_highest_weight() {
         for (header, tag) in [
             (None, "en"),
             (Some(""), "en"),

@@ -25,7 +25,7 @@ fn pages(brand: &Brand) -> Pages {
 }
 
 #[test]
-fn every_page_renders_in_every_language_and_escapes_what_others_wrote() {
+fn every_page_renders_in_every_language_and_escapes_its_values() {
     let denied = Denied {
         application: "wiki".into(),
         signed_in_as: HOSTILE.into(),
@@ -169,7 +169,7 @@ fn a_brand_shows_on_every_page_and_its_templates_are_checked() {
 }
 
 #[test]
-fn what_stands_between_backticks_is_code_and_nothing_else_is_html() {
+fn text_between_backticks_is_code_and_the_rest_is_escaped() {
     for (text, expected) in [
         ("plain", "plain"),
         ("`a` and `b`.", "<code>a</code> and <code>b</code>."),

@@ -29,7 +29,7 @@ pub(super) struct RecentRevocations(Mutex<Recent>);
 #[derive(Debug, Default)]
 struct Recent {
     next: u64,
-    /// The number of the last that is forgotten for lack of room, and one.
+    /// One more than the number of the last that was dropped for lack of room.
     forgotten: u64,
     all: VecDeque<(u64, NumericDate, SessionSelector)>,
 }
@@ -60,7 +60,7 @@ impl RecentRevocations {
         recent.all.push_back((number, now, which.clone()));
     }
 
-    /// Whether a revocation since `mark` concerns this session.
+    /// Returns whether a revocation since `mark` concerns this session.
     pub(super) fn concern(&self, record: &SessionRecord, mark: Mark) -> bool {
         let recent = self.recent();
         let since = recent.all.iter().filter(|(number, ..)| mark.0 <= *number);
@@ -127,8 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_in_is_refused_where_revocations_were_dropped_for_lack_of_room_but_not_for_their_age()
-    {
+    fn a_sign_in_is_refused_where_a_revocation_was_dropped_for_lack_of_room() {
         let recent = RecentRevocations::default();
         let other = SessionSelector::Subject {
             issuer: "https://id.example.com".into(),

@@ -16,14 +16,13 @@ use gatepost_store::{
 };
 use gatepost_store::{Revocation, RevocationList};
 
-/// How often other replicas' revocations are looked for.
+/// How often to look for revocations by other replicas.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The shortest time between two writings of the file: many sessions that end at once are one
-/// change of it.
+/// The shortest time between two writes of the file: many sessions that end at once are one change.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
 
-/// The most revoker that are kept for a store that is away.
+/// The most revocations that wait for a store that is unreachable.
 const MAX_PENDING: usize = 10_000;
 
 /// Revokes sessions: ends them before their time.
@@ -56,12 +55,12 @@ impl Revoker {
         &self.revocations
     }
 
-    /// Marks where a sign-in begins in the order of revoker: see [`Self::concern`].
+    /// Marks where a sign-in begins in the order of revocations: see [`Self::concern`].
     pub fn mark(&self) -> Mark {
         self.recent.mark()
     }
 
-    /// Whether a session that has just been put into the store was revoked since its sign-in began.
+    /// Returns whether a session that has just been stored was revoked since its sign-in began.
     ///
     /// A revocation is remembered before the store is asked to carry it out. So it is seen here, or
     /// it finds the session there.
@@ -76,8 +75,8 @@ impl Revoker {
     ///
     /// # Errors
     ///
-    /// [`StoreUnavailable`]; then this replica refuses what can be said without the store, and does
-    /// the rest when the store is back.
+    /// [`StoreUnavailable`]; then this replica refuses the sessions that it can without the store, and
+    /// revokes the rest when the store is back.
     pub async fn revoke(
         self: &Arc<Self>,
         which: &SessionSelector,
@@ -91,7 +90,7 @@ impl Revoker {
             }
             _ => None,
         };
-        self.order(which.clone(), unknown_until, times).await
+        self.request(which.clone(), unknown_until, times).await
     }
 
     /// Revokes the session of an authentic cookie, and returns how many there were in the store. The
@@ -118,10 +117,10 @@ impl Revoker {
                 .unwrap_or_else(|| now.plus_seconds(times.window).max(*exp))
         });
         let which = SessionSelector::Id(sid.clone());
-        self.order(which, unknown_until, times).await
+        self.request(which, unknown_until, times).await
     }
 
-    async fn order(
+    async fn request(
         self: &Arc<Self>,
         which: SessionSelector,
         unknown_until: Option<NumericDate>,
@@ -129,31 +128,30 @@ impl Revoker {
     ) -> Result<usize, StoreUnavailable> {
         let now = self.clock.now();
         self.recent.remember(&which, now);
-        let ending = EndRequest {
+        let request = EndRequest {
             selector: which,
             requested_at: now,
             delayed: false,
             window: times.window,
-            // A program's token may be good for longer.
+            // The token of a machine client may be valid for longer.
             credential_lifetime: times.window.max(times.token_age),
             unknown_until,
         };
         let revoker = Arc::clone(self);
-        // On its own, so that it is finished even when the client goes away.
-        match tokio::spawn(async move { revoker.carry_out(ending).await }).await {
+        // In a task of its own, so that it finishes even when the client disconnects.
+        match tokio::spawn(async move { revoker.carry_out(request).await }).await {
             Ok(outcome) => outcome,
             Err(error) => Err(StoreUnavailable::new(error)),
         }
     }
 
-    async fn carry_out(&self, ending: EndRequest) -> Result<usize, StoreUnavailable> {
-        let done = self.store.end(&ending).await;
-        let (ended, revocations) = match done {
+    async fn carry_out(&self, request: EndRequest) -> Result<usize, StoreUnavailable> {
+        let (ended, revocations) = match self.store.end(&request).await {
             Ok(EndOutcome { ended, revocations }) => (Ok(ended.len()), revocations),
             Err(error) => {
-                // Known here at once, whatever the store has done of it.
-                let revocations = ending.revocations(&[]);
-                self.postpone(ending);
+                // Known here at once, whatever the store has done.
+                let revocations = request.revocations(&[]);
+                self.postpone(request);
                 (Err(error), revocations)
             }
         };
@@ -164,25 +162,25 @@ impl Revoker {
         ended
     }
 
-    /// Notes what is to be done by [`Self::catch_up`].
-    fn postpone(&self, ending: EndRequest) {
+    /// Leaves a request to [`Self::catch_up`].
+    fn postpone(&self, request: EndRequest) {
         let mut pending = self.pending();
         if let Some(known) = pending
             .iter_mut()
-            .find(|known| known.selector == ending.selector)
+            .find(|known| known.selector == request.selector)
         {
-            // What began since the first order is meant by this one.
-            known.requested_at = known.requested_at.max(ending.requested_at);
-            known.unknown_until = known.unknown_until.max(ending.unknown_until);
+            // Sessions that began since the first request are meant by this one.
+            known.requested_at = known.requested_at.max(request.requested_at);
+            known.unknown_until = known.unknown_until.max(request.unknown_until);
             return;
         }
         if pending.len() >= MAX_PENDING {
-            tracing::error!("too many sessions to end while the store is away: one is given up");
+            tracing::error!("too many revocations wait for the store: one is dropped");
             pending.pop_front();
         }
         pending.push_back(EndRequest {
             delayed: true,
-            ..ending
+            ..request
         });
     }
 
@@ -190,8 +188,8 @@ impl Revoker {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows what other replicas end, and keeps the file up to date. Runs until this is dropped.
-    /// `file` says where the file is at the moment, if anywhere.
+    /// Follows the revocations of other replicas, and keeps the file current. Runs until the revoker is
+    /// dropped. `file` returns the path of the file, if there is one.
     pub async fn follow(revoker: Weak<Self>, file: impl Fn() -> Option<PathBuf>) {
         let mut seen = None;
         let mut reachable = true;
@@ -204,11 +202,11 @@ impl Revoker {
             if let Err(error) = &caught_up
                 && reachable
             {
-                tracing::warn!(%error, "cannot learn what other replicas have ended");
+                tracing::warn!(%error, "cannot read the revocations of other replicas");
             }
             reachable = caught_up.is_ok();
-            // Not before the store has said once what is revoked: a process that has just begun
-            // would put less in the place of what stands there.
+            // Not before the store has been read once: a process that has just started would replace
+            // the file with a shorter one.
             if let Some(path) = file().filter(|_| seen.is_some()) {
                 let written = revoker.publish(&path).await;
                 if let Err(error) = &written
@@ -217,19 +215,19 @@ impl Revoker {
                     let path = path.display();
                     tracing::error!(
                         %path, %error,
-                        "cannot write `revokedFile`: plugins let ended sessions run on to the end \
-                         of their windows"
+                        "cannot write `revokedFile`: plugins accept revoked sessions to the end of \
+                         their windows"
                     );
                 }
                 writable = written.is_ok();
             }
             tokio::time::sleep(WRITE_EVERY).await;
-            // What is noted while nobody waits is not lost.
+            // A notification while no task waits is not lost.
             let _ = tokio::time::timeout(LOOK_EVERY, revoker.changed.notified()).await;
         }
     }
 
-    /// Writes the file, where waiting for the disk holds nobody up.
+    /// Writes the file, on a thread that may wait for the disk.
     async fn publish(self: &Arc<Self>, path: &Path) -> std::io::Result<()> {
         let (revoker, path) = (Arc::clone(self), path.to_owned());
         let write = move || revoker.revocations.write_if_changed(&path).map(drop);
@@ -237,22 +235,22 @@ impl Revoker {
         written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
-    /// Takes in what other replicas have ended since it was last looked at, and does what could not
-    /// be done before.
+    /// Takes over the revocations of other replicas since the last call, and carries out those that
+    /// had to wait.
     async fn catch_up(&self, seen: &mut Option<u64>) -> Result<(), StoreUnavailable> {
         let now = self.clock.now();
         self.revocations.remove_expired(now);
         loop {
-            let Some(ending) = self.pending().front().cloned() else {
+            let Some(request) = self.pending().front().cloned() else {
                 break;
             };
-            let EndOutcome { ended, revocations } = self.store.end(&ending).await?;
+            let EndOutcome { ended, revocations } = self.store.end(&request).await?;
             tracing::info!(
                 ended = ended.len(),
-                "ended the sessions that could not be ended while the store was away"
+                "revoked the sessions that could not be revoked while the store was unreachable"
             );
             self.revocations.add(revocations);
-            self.pending().retain(|pending| *pending != ending);
+            self.pending().retain(|pending| *pending != request);
         }
         let revision = self.store.revocation_revision().await?;
         if *seen != Some(revision) {
@@ -269,7 +267,7 @@ impl Revoker {
         Ok(())
     }
 
-    /// Remembers what another replica has ended.
+    /// Remembers a revocation of another replica.
     fn remember_of_others(&self, revocation: &Revocation, now: NumericDate) {
         let which = match revocation {
             Revocation::Session { .. } | Revocation::Lost { .. } => return,
@@ -313,10 +311,10 @@ mod tests {
         }
     }
 
-    /// Row B1: who signs in after an order that the store could not be given, and is signed out
-    /// again by another, is signed out.
+    /// Row B1: a second revocation while the store is unreachable also ends the sessions that began
+    /// since the first.
     #[test]
-    fn an_order_that_is_given_again_is_the_later_one() {
+    fn a_repeated_request_counts_from_the_later_time() {
         let clock = Clock::new(|| NumericDate::from_seconds(0));
         let revoker = Revoker::new(Arc::new(MemoryStore::new(10)), clock);
         for asked in [100, 200, 150] {
@@ -337,9 +335,9 @@ mod tests {
         assert_eq!(pending, [200]);
     }
 
-    /// Whoever signs in in the second in which they were signed out has a cookie of the next one.
+    /// A user who signs in in the second of the sign-out gets a cookie of the next second.
     #[tokio::test]
-    async fn two_endings_in_a_second_end_what_began_between_them() {
+    async fn two_revocations_in_a_second_end_a_session_that_began_between_them() {
         let now = NumericDate::from_seconds(1_800_000_000);
         let times = SessionTimes {
             window: 900,
@@ -366,7 +364,7 @@ mod tests {
             let identity = between.identity.clone();
             let window_ends = between.window_ends;
             let claims = identity.into_claims("wiki".into(), id, issued, window_ends, window_ends);
-            store.insert(between).await.expect("kept");
+            store.insert(between).await.expect("stored");
             assert!(!revoker.revocations().is_revoked(&claims), "{which:?}");
             revoker.revoke(&which, &times).await.expect("ended");
             assert!(revoker.revocations().is_revoked(&claims), "{which:?}");

@@ -1,8 +1,8 @@
-//! What a provider said of sessions and the store could not save.
+//! Renewed sessions that the store could not save.
 //!
-//! A provider that hands out a new refresh token takes the old one back, and some end the session
-//! when that comes again (RFC 9700 §4.14.2). So what the store cannot take is kept here until it
-//! can, and until then no provider is asked with what the store has.
+//! A provider that issues a new refresh token revokes the old one, and some end the session when the
+//! old one is used again (RFC 9700 §4.14.2). So a session that the store cannot save waits here, and
+//! until it is saved no provider is asked with the old token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,9 +1,9 @@
-//! The audit log: who signed in, was refused, signed out or was signed out, each as one line with
-//! the target `audit`, whatever the level of the log is.
+//! The audit log: sign-ins, refusals, sign-outs and revocations, each as one line with the target
+//! `audit`, whatever the level of the log is.
 //!
 //! A line has the fields `event`, `application`, `issuer`, `subject`, `username` and `session`;
 //! the request's id and trace come from the span that it is written in. `session` is a short hash
-//! of the session's id: the same for all lines of one session, and of no use to whoever reads it.
+//! of the session's id: the same for all lines of one session, and useless to a reader of the log.
 //! What a client or a provider wrote is quoted, so that it cannot pass for another field or line.
 
 use std::fmt::Display;
@@ -18,7 +18,7 @@ use gatepost_base::Identity;
 /// The target of every line of the audit log.
 pub const TARGET: &str = "audit";
 
-/// A person signed in, and a session began.
+/// Logs that a user signed in, and a session began.
 pub fn signed_in(application: &str, identity: &Identity, session: &SessionId) {
     tracing::info!(
         target: TARGET,
@@ -32,8 +32,8 @@ pub fn signed_in(application: &str, identity: &Identity, session: &SessionId) {
     );
 }
 
-/// A sign-in came back from the provider and did not end in a session. `reason` is a failure's
-/// code.
+/// Logs that a sign-in came back from the provider and did not lead to a session. `reason` is the code
+/// of the failure.
 pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
     tracing::info!(
         target: TARGET,
@@ -45,14 +45,14 @@ pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
     );
 }
 
-/// A person who is signed in was not admitted.
+/// Logs that a signed-in user was not admitted.
 pub fn denied(application: &str, claims: &Claims) {
-    person("denied", "not admitted", application, claims);
+    of_user("denied", "not admitted", application, claims);
 }
 
-/// A program's credentials were checked, and hold. What follows with them is not written again
-/// while that is believed.
-pub fn machine_let_in(application: &str, scheme: Scheme, identity: &Identity) {
+/// Logs that a machine client's credentials were checked and are valid. Requests that use the cached
+/// result are not logged.
+pub fn machine_client_accepted(application: &str, scheme: Scheme, identity: &Identity) {
     metrics::machine_checked(application, word(scheme), Success::Succeeded);
     tracing::info!(
         target: TARGET,
@@ -66,9 +66,9 @@ pub fn machine_let_in(application: &str, scheme: Scheme, identity: &Identity) {
     );
 }
 
-/// A program's credentials were checked, and do not hold: by the provider of this issuer, or by
-/// none where a token is no provider's of the application.
-pub fn machine_refused(
+/// Logs that a machine client's credentials were checked and are invalid: by the provider with this
+/// issuer, or without one where a token is from no provider of the application.
+pub fn machine_client_refused(
     application: &str,
     issuer: Option<&str>,
     scheme: Scheme,
@@ -86,12 +86,12 @@ pub fn machine_refused(
     );
 }
 
-/// A person signed out.
+/// Logs that a user signed out.
 pub fn signed_out(application: &str, claims: &Claims) {
-    person("sign_out", "signed out", application, claims);
+    of_user("sign_out", "signed out", application, claims);
 }
 
-fn person(event: &str, message: &str, application: &str, claims: &Claims) {
+fn of_user(event: &str, message: &str, application: &str, claims: &Claims) {
     tracing::info!(
         target: TARGET,
         event,
@@ -104,7 +104,7 @@ fn person(event: &str, message: &str, application: &str, claims: &Claims) {
     );
 }
 
-/// Sessions were ended by someone else than the person whose they were: `cause` is a word like
+/// Logs that the provider or an operator revoked sessions. `cause` is a word like
 /// `backchannel_logout`.
 pub fn revoked(cause: &'static str, issuer: &str, subject: Option<&str>, sessions: usize) {
     metrics::revoked(sessions);
@@ -127,7 +127,7 @@ fn word(scheme: Scheme) -> &'static str {
     }
 }
 
-/// What stands for a session: not its id, which is the key to the store.
+/// Returns a hash that stands for a session. Its id would be the key to the store.
 fn mark(session: &SessionId) -> String {
     let digest = Sha256::digest(session.as_str().as_bytes());
     digest

@@ -1,5 +1,4 @@
-//! Log lines: one an event, as text for people or as JSON. No cookie, code, key or token is ever
-//! part of one. Lines of one request share its id (`request{id=…}`, in JSON `span.id`), and the
+//! The log: one line for each event, as text or as JSON. No line has a cookie, code, key or token. Lines of one request share its id (`request{id=…}`, in JSON `span.id`), and the
 //! trace of the proxy in front where it has one.
 
 use tracing::level_filters::LevelFilter;
@@ -22,9 +21,9 @@ pub struct Log {
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text, for people.
+    /// Text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
@@ -39,7 +38,7 @@ pub fn start(log: &Log, traces: Option<&Traces>) -> Result<(), TryInitError> {
     let ours = Targets::new()
         .with_default(log.level.min(LevelFilter::WARN))
         .with_target("gatepost", log.level)
-        // Who signed in is not a matter of severity.
+        // The audit log has no severity.
         .with_target(audit::TARGET, LevelFilter::INFO);
     let lines = match log.format {
         LogFormat::Text => {

@@ -3,7 +3,7 @@
 //! The values go through the `metrics` facade: where nothing is installed, as in tests of other
 //! things, they go nowhere. Every label has a bounded number of values that the operator or this
 //! program chose: names of applications and providers, and words of the enums here. Nothing that a
-//! client sent becomes one, since each new value would stay in memory for good.
+//! client sends becomes a label, since each new value would stay in memory.
 
 mod counters;
 mod events;

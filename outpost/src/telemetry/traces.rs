@@ -1,9 +1,9 @@
 //! Spans of requests and of what they wait for, delivered to a collector by OTLP over HTTP.
 //!
-//! They are spans of the `tracing` crate under a target of their own, which log lines do not see;
-//! without a collector nobody does, and then none is made. Names and attributes follow
-//! OpenTelemetry's semantic conventions. Nothing of a query, a header or a cookie becomes one: what
-//! is in them may open a session, and a collector is read by many.
+//! They are spans of the `tracing` crate under a target of their own, which the log ignores; without a
+//! collector, no span is made. Names and attributes follow
+//! OpenTelemetry's semantic conventions. Queries, headers and cookies are left out: they may open
+//! a session, and many people read a collector.
 
 mod collector;
 mod delivery;

@@ -3,16 +3,16 @@
 /// How a proxy asks, and which responses it understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Traefik's `forwardAuth`: `X-Forwarded-{Method,Proto,Host,Uri}`; any answer but 2xx reaches
-    /// the browser as it is.
+    /// Traefik's `forwardAuth`: `X-Forwarded-{Method,Proto,Host,Uri}`; any response but 2xx reaches
+    /// the browser unchanged.
     Traefik,
-    /// Caddy's `forward_auth`: like Traefik, but headers that are absent from the answer stay as
-    /// the client sent them.
+    /// Caddy's `forward_auth`: like Traefik, but headers that the response lacks stay as the
+    /// client sent them.
     Caddy,
     /// Envoy's `ext_authz` over HTTP: the request itself with the endpoint's path in front.
     Envoy,
-    /// nginx's `auth_request`: `X-Original-URL` and `X-Original-Method`; takes 2xx, 401 and 403, and
-    /// makes an error of the rest.
+    /// nginx's `auth_request`: `X-Original-URL` and `X-Original-Method`; understands 2xx,
+    /// 401 and 403, and fails at the rest.
     Nginx,
 }
 

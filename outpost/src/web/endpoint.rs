@@ -1,4 +1,4 @@
-//! Which endpoint a path means.
+//! Finds the endpoint of a path.
 
 use gatepost_policy::OutpostPrefix;
 
@@ -9,7 +9,7 @@ use crate::application::Applications;
 use crate::compat::{Conventions, SHARED_PREFIXES, Signature, is_shared_prefix};
 use crate::origin::HostPort;
 
-/// What a path that is no endpoint's is called in metrics.
+/// The name in metrics of all paths without an endpoint.
 pub(super) const NO_ENDPOINT: &str = "none";
 
 /// An endpoint of the outpost.
@@ -17,29 +17,29 @@ pub(super) const NO_ENDPOINT: &str = "none";
 pub enum Endpoint<'t> {
     /// A proxy asks about a request.
     Auth(Subrequest<'t>),
-    /// A browser comes for itself.
+    /// A browser's own request.
     Own(OwnEndpoint),
-    /// The provider says that somebody has signed out.
+    /// The provider's logout token.
     BackchannelLogout,
-    /// Whether anybody is there.
+    /// A health check.
     Ping,
 }
 
-/// An endpoint that a browser comes to.
+/// An endpoint for browsers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnEndpoint {
-    /// Begins a sign-in, or renews a session silently.
+    /// Starts a sign-in, or renews a session silently.
     Start,
     /// The provider's answer.
     Callback,
     /// Ends the session.
     SignOut,
-    /// Shows the session to whose it is.
+    /// Shows users their session.
     Session,
 }
 
 impl<'t> Endpoint<'t> {
-    /// What every path is called in metrics.
+    /// Returns the names of all endpoints in metrics.
     pub fn names() -> impl Iterator<Item = &'static str> {
         let own = [
             OwnEndpoint::Start,
@@ -57,8 +57,8 @@ impl<'t> Endpoint<'t> {
             .chain([NO_ENDPOINT])
     }
 
-    /// The endpoint that a request to the outpost itself means by its target (path and query), if
-    /// any. What a browser comes to is under a prefix that an application at this host has.
+    /// Returns the endpoint of a request to the outpost itself by its target (path and query), if
+    /// any. An endpoint for browsers is under a prefix of an application at this host.
     pub fn of(
         target: &'t str,
         applications: &'t Applications,
@@ -74,7 +74,7 @@ impl<'t> Endpoint<'t> {
         found.or_else(|| signed(target, applications.conventions()))
     }
 
-    /// The endpoint that a target means at an application.
+    /// Returns the endpoint of a target at an application.
     pub fn at(target: &'t str, application: &'t Application) -> Option<Self> {
         prefixes_of(application)
             .find_map(|prefix| Self::under(prefix, target))
@@ -117,10 +117,10 @@ impl<'t> Endpoint<'t> {
         }
     }
 
-    /// What it is called in metrics.
+    /// Returns its name in metrics.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Auth(question) => question.dialect.name(),
+            Self::Auth(subrequest) => subrequest.dialect.name(),
             Self::Own(OwnEndpoint::Start) => "start",
             Self::Own(OwnEndpoint::Callback) => "callback",
             Self::Own(OwnEndpoint::SignOut) => "sign_out",
@@ -130,8 +130,8 @@ impl<'t> Endpoint<'t> {
         }
     }
 
-    /// Whether a target lies under one of an application's prefixes, endpoint or not, or is the
-    /// outpost's by authentik's signature in its query.
+    /// Returns whether a target lies under one of an application's prefixes, endpoint or not, or has
+    /// authentik's signature in its query.
     pub fn is_outposts(target: &str, application: &Application) -> bool {
         let prefixed = prefixes_of(application).any(|prefix| {
             target
@@ -142,7 +142,7 @@ impl<'t> Endpoint<'t> {
     }
 }
 
-/// The prefixes that are understood at an application.
+/// Returns the prefixes of the endpoints at an application.
 fn prefixes_of(application: &Application) -> impl Iterator<Item = &str> {
     SHARED_PREFIXES
         .into_iter()
@@ -157,7 +157,7 @@ fn signed<'t>(target: &str, conventions: Conventions) -> Option<Endpoint<'t>> {
     }
 }
 
-/// The provider that the path of a callback names, where it names one.
+/// Returns the provider that the path of a callback names, where it names one.
 pub(super) fn callback_name(path: &str) -> Option<&str> {
     let (callback, name) = path.rsplit_once('/')?;
     (callback.ends_with("/callback") && is_segment(name)).then_some(name)
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// Row C: one application's prefix means nothing at another's host.
+    /// Row C: the prefix of one application has no endpoints at another's host.
     #[test]
     fn a_prefix_is_its_own_applications() {
         let snapshot = fixture::snapshot(&fixture::KEYS);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_keeps_the_target_that_it_asks_about() {
+    fn a_subrequest_keeps_the_target_that_it_asks_about() {
         let none = Applications::default();
         let asked = Endpoint::of("/akprox/auth/envoy/a/auth/envoy/b?c", &none, None);
         let Some(Endpoint::Auth(question)) = asked else {

@@ -1,4 +1,4 @@
-//! What can go wrong at an endpoint.
+//! The failures of the endpoints.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::sessions::{IssueError, RevalidationError};
 use gatepost_oidc::{LogoutTokenError, SignInError};
 use gatepost_store::StoreUnavailable;
 
-/// Why an endpoint cannot do what it is for.
+/// Why an endpoint cannot answer a request.
 ///
 /// `Display` is for the log; [`Failure::code`] is all that a browser learns.
 #[derive(Debug, thiserror::Error)]
@@ -24,10 +24,10 @@ pub enum Failure {
     /// No application has this host.
     #[error("no application at this host: {}", host.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string))]
     UnknownHost {
-        /// The host, as far as it could be understood.
+        /// The host, if it is valid.
         host: Option<HostPort>,
     },
-    /// What is configured for this host does not answer.
+    /// The application at this host is not served.
     #[error("{host}: {why}")]
     NotServed {
         /// The host.
@@ -35,32 +35,34 @@ pub enum Failure {
         /// Why not.
         why: NoApplication,
     },
-    /// There is nothing at this path.
+    /// There is no endpoint at this path.
     #[error("no such endpoint")]
     NotFound,
-    /// The endpoint does not know this method.
+    /// The endpoint does not allow this method.
     #[error("method not allowed")]
     MethodNotAllowed,
-    /// The request asks to go on in another protocol than WebSocket.
+    /// The request asks to upgrade to another protocol than WebSocket.
     #[error("the client asks for another protocol than WebSocket in `Upgrade`")]
     Upgrade,
-    /// Who asks about another request is none of the trusted proxies.
-    #[error("{peer} is not in `trustedProxies`, so what it says of a request is not believed")]
+    /// The peer that asks about another request is not a trusted proxy.
+    #[error(
+        "{peer} is not in `trustedProxies`, so its forwarded headers are ignored: add it if it is a proxy of yours"
+    )]
     UntrustedPeer {
-        /// Who asked.
+        /// The peer.
         peer: IpAddr,
     },
     /// A trusted proxy does not say which request it asks about.
-    #[error("the proxy sent no usable {0}")]
+    #[error("the proxy sent no valid {0}")]
     Forwarded(&'static str),
-    /// What two headers say cannot both be true, so one of them is the client's.
+    /// Two headers contradict each other, so one of them is the client's.
     #[error(
-        "`{0}` contradicts what the proxy asks about: it is the client's, or the proxy serves \
-         another host than it asks about; have the proxy set each header that the outpost reads"
+        "`{0}` contradicts the request that the proxy asks about: the client sent it, or the proxy \
+         serves another host than it asks about; have the proxy set each header that the outpost reads"
     )]
     Contradicted(&'static str),
     /// A proxy asks under the prefix of another application.
-    #[error("the proxy asks under a prefix that is another application's: this one has `{own}`")]
+    #[error("the proxy asks under another application's prefix: this application has `{own}`")]
     OtherPrefix {
         /// The prefix of the application that it asks about.
         own: OutpostPrefix,
@@ -69,18 +71,18 @@ pub enum Failure {
     #[error("the proxy asks about the outpost's own path: exclude it from the subrequest")]
     OwnPathAsked,
     /// A subresource or a script asks for a sign-in.
-    #[error("a sign-in was asked for by something that is not loading a page")]
+    #[error("a script or a subresource asked for a sign-in: only a page load can")]
     NotNavigation,
     /// Another site asks for a sign-out, or a form is not of this site.
-    #[error("a sign-out was asked for by another site")]
+    #[error("another site asked for a sign-out")]
     CrossSite,
     /// The callback belongs to no flow of this browser.
     #[error("the callback belongs to no sign-in of this browser, or to one that ended")]
     NoFlow,
-    /// The callback's parameters cannot be understood.
-    #[error("the callback's parameters cannot be understood")]
+    /// The callback's parameters are invalid.
+    #[error("the callback's parameters are invalid")]
     MalformedCallback,
-    /// The callback came to another provider's address than the sign-in began at.
+    /// The callback came to the redirect URI of another provider than the sign-in's.
     #[error("the callback came to the redirect URI of another provider than the sign-in's")]
     OtherProvider,
     /// The provider refused, in its own words.
@@ -88,58 +90,58 @@ pub enum Failure {
     ProviderRefused {
         /// The error code (OpenID Connect Core 1.0 §3.1.2.6).
         code: String,
-        /// What the provider adds.
+        /// The provider's description of the error.
         description: Option<String>,
     },
-    /// The sign-in could not be finished.
+    /// The sign-in failed.
     #[error(transparent)]
     SignIn(#[from] SignInError),
-    /// A session could not be made.
+    /// No session could be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
     /// The client has to wait.
     #[error(transparent)]
     TooMany(#[from] TooMany),
-    /// What should be a logout token is none that holds.
-    #[error("a logout token was refused: {0}")]
+    /// The logout token is invalid.
+    #[error("the logout token is invalid: {0}")]
     LogoutToken(#[from] LogoutTokenError),
     /// The provider could not be asked about credentials.
     #[error("credentials cannot be checked: {0}")]
     Credentials(Arc<CheckError>),
-    /// The store cannot be asked.
+    /// The store cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreUnavailable),
-    /// The flow could not be put into a cookie.
-    #[error("the sign-in's state cannot be kept")]
+    /// The flow does not fit a cookie.
+    #[error("the sign-in's state cannot be stored in a cookie")]
     FlowNotKept,
-    /// The browser keeps coming back: what the outpost issues is not accepted.
+    /// The browser is in a redirect loop: its sessions are not accepted.
     #[error("redirect loop: {0}")]
     Loop(LoopCause),
-    /// The decision hangs on groups that nobody has any more.
-    #[error("the decision hangs on groups that the store no longer has")]
+    /// The decision depends on groups that are missing from the cookie and the store.
+    #[error("the decision depends on groups that the store no longer has")]
     Undecidable,
 }
 
-/// Why a browser keeps coming back, as far as what it has with it tells.
+/// Why a browser is in a redirect loop, as far as its session cookie tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoopCause {
-    /// No session cookie, although it was given some.
+    /// The browser has no session cookie, although the outpost has set some.
     #[error(
         "the browser does not send the session cookie back: compare the address that it uses with \
          `externalUrl` (scheme and host) and `cookieDomain`, and see whether the proxy passes \
          `Set-Cookie` on"
     )]
     NotKept,
-    /// One that this outpost accepts, so it is the proxy that does not.
+    /// The outpost accepts the cookie, so the proxy does not.
     #[error(
         "the proxy does not accept what the outpost issues: compare keys, application name, cookie \
          name and clocks on both sides, and with `fallback: route` the word that routers match in \
          `X-Gatepost-Verdict` with the one that `gatepost check` prints"
     )]
     NotAccepted,
-    /// One that this outpost does not accept itself.
+    /// The outpost does not accept the cookie itself.
     #[error(
-        "the browser has a session cookie that is not of this outpost ({0}): does another answer here?"
+        "the browser has the session cookie of another outpost ({0}): does another answer here?"
     )]
     Foreign(Unauthenticated),
 }
@@ -154,7 +156,7 @@ impl From<RevalidationError> for Failure {
 }
 
 impl LoopCause {
-    /// The cause that the session of a browser in a loop points to.
+    /// Returns the cause of a loop in which the browser has this session.
     pub fn of(session: Result<(), Unauthenticated>) -> Self {
         match session {
             Ok(()) => Self::NotAccepted,
@@ -165,7 +167,7 @@ impl LoopCause {
 }
 
 impl Failure {
-    /// The status of the answer. Never one of success.
+    /// Returns the status of the response. Never one of success.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownHost { .. } | Self::NotFound => StatusCode::NOT_FOUND,
@@ -240,7 +242,7 @@ impl Failure {
         }
     }
 
-    /// After how many seconds it is worth coming again, where that is so.
+    /// Returns after how many seconds to try again, where that may help.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooMany(too_many) => Some(too_many.retry_after),
@@ -249,7 +251,7 @@ impl Failure {
         }
     }
 
-    /// Whether an operator has to do something about it.
+    /// Returns whether an operator has to act.
     pub fn is_operators(&self) -> bool {
         match self {
             Self::UnknownHost { .. }

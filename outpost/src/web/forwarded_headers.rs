@@ -7,9 +7,9 @@ use super::failure::Failure;
 use crate::application::Applications;
 use crate::origin::HostPort;
 
-/// The host of a direct request: that of its URL or `Host` header, by which the proxy routed it. A
-/// trusted proxy says by `X-Forwarded-Host` what that was before it changed it; but behind a second
-/// proxy which the first trusts, this header is the client's.
+/// Returns the host of a direct request: that of its URL or `Host` header, by which the proxy routed
+/// it. A trusted proxy that changed the host sends the original in `X-Forwarded-Host`; but behind a
+/// second proxy which the first trusts, this header is the client's.
 pub(super) fn direct_host(
     parts: &http::request::Parts,
     trusted_peer: bool,
@@ -17,29 +17,29 @@ pub(super) fn direct_host(
 ) -> Result<HostPort, Unplaced> {
     let own = own_host(parts).map_err(|_| Unplaced::Unreadable)?;
     let own = own.and_then(HostPort::parse);
-    let said = match single(&parts.headers, "x-forwarded-host") {
+    let forwarded = match single(&parts.headers, "x-forwarded-host") {
         _ if !trusted_peer => None,
-        Ok(said) => said,
-        // Not to be understood: no host rather than a wrong one.
+        Ok(forwarded) => forwarded,
+        // Invalid: no host rather than a wrong one.
         Err(()) => return Err(Unplaced::Unreadable),
     };
-    let Some(said) = said else {
+    let Some(forwarded) = forwarded else {
         return own.ok_or(Unplaced::Unreadable);
     };
-    let said = HostPort::parse(said).ok_or(Unplaced::Unreadable)?;
+    let forwarded = HostPort::parse(forwarded).ok_or(Unplaced::Unreadable)?;
     match own {
-        Some(own) if applications.tell_apart(&own, &said) => Err(Unplaced::Contradicted),
+        Some(own) if applications.tell_apart(&own, &forwarded) => Err(Unplaced::Contradicted),
         Some(own) if applications.know(&own) => Ok(own),
-        _ => Ok(said),
+        _ => Ok(forwarded),
     }
 }
 
-/// Why it is not known which host a request is for.
+/// Why the host of a request is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unplaced {
-    /// It names none that can be understood.
+    /// It names no valid host.
     Unreadable,
-    /// It names two, of different applications.
+    /// It names two hosts, of different applications.
     Contradicted,
 }
 
@@ -52,8 +52,12 @@ impl From<Unplaced> for Failure {
     }
 }
 
-/// The host that a request names itself: that of an absolute URL (HTTP/2 always has one), or the
-/// `Host` header. Two that differ are none.
+/// Returns the host that a request names itself: that of an absolute URL (HTTP/2 always has one), or
+/// the `Host` header.
+///
+/// # Errors
+///
+/// [`Failure::Contradicted`] where the two differ.
 pub(super) fn own_host(parts: &http::request::Parts) -> Result<Option<&str>, Failure> {
     let header = single(&parts.headers, HOST.as_str()).map_err(|()| Failure::Forwarded("Host"))?;
     match (
@@ -67,7 +71,7 @@ pub(super) fn own_host(parts: &http::request::Parts) -> Result<Option<&str>, Fai
     }
 }
 
-/// A header that a proxy sets, once and as text.
+/// Returns a header that a proxy sets, once and as text.
 pub(super) fn header_text<'h>(
     headers: &'h HeaderMap,
     name: &'static str,

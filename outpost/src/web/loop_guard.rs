@@ -1,8 +1,8 @@
-//! Breaking redirect loops.
+//! Breaks redirect loops.
 //!
 //! When the proxy does not accept what the outpost issues (another key, another clock), a browser
-//! goes from one to the other until it gives up with a message that helps nobody. A cookie counts
-//! how often a browser has come for the same target in a short while.
+//! goes from one to the other until it gives up without a helpful message. A cookie counts how often
+//! a browser has come for the same target in a short time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,12 +15,12 @@ use crate::application::ReturnTo;
 /// Browsers give up after some 20 redirects; a sign-in that works takes one attempt.
 const MAX_ATTEMPTS: u32 = 6;
 
-/// For how long attempts are counted together, in seconds.
+/// How long attempts are counted together, in seconds.
 const WINDOW_SECONDS: u32 = 30;
 
 const NAME: &str = "gatepost-attempts";
 
-/// How often this browser has come to be sent to the same target.
+/// How often this browser has started a sign-in for the same target.
 pub(super) struct Attempts<'a> {
     application: &'a Application,
     target: String,
@@ -57,7 +57,7 @@ impl<'a> Attempts<'a> {
         self.count >= MAX_ATTEMPTS
     }
 
-    /// The cookie that counts this attempt too.
+    /// Returns the cookie that counts this attempt too.
     pub(super) fn one_more(&self) -> String {
         self.cookie(
             &format!("{}.{}", self.target, self.count.saturating_add(1)),
@@ -65,7 +65,7 @@ impl<'a> Attempts<'a> {
         )
     }
 
-    /// The cookie that begins anew.
+    /// Returns the cookie that resets the count.
     pub(super) fn forget(&self) -> String {
         self.cookie("", 0)
     }

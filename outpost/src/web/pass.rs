@@ -42,7 +42,7 @@ impl Pass {
         if application.machine_clients.is_some() {
             headers.extend(request.credentials().map(|line| (AUTHORIZATION, line)));
         }
-        // These proxies leave what the client sent under a name that the answer lacks.
+        // These proxies keep a client's header where the response lacks it.
         if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
             let cookie = (COOKIE, HeaderValue::from_static(""));
             let withheld = rules.withheld().filter_map(|name| {
@@ -65,7 +65,7 @@ impl Pass {
     /// `Authorization` over: an upstream that cannot see them cannot use them at another.
     pub fn without_credentials(mut self, dialect: Dialect) -> Self {
         self.headers.retain(|(name, _)| *name != AUTHORIZATION);
-        // As for cookies: these leave what the client sent where the answer says nothing.
+        // As for cookies: these proxies keep the client's header where the response lacks it.
         if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
             self.headers
                 .push((AUTHORIZATION, HeaderValue::from_static("")));

@@ -1,4 +1,4 @@
-//! Choosing a provider, where an application has several.
+//! The choice of a provider, where an application has several.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::application::ReturnTo;
 use crate::pages::{Choice, Offer};
 use gatepost_oidc::Provider;
 
-/// What the name of the cookie with the provider that was used last ends in.
+/// The end of the name of the cookie that has the provider used last.
 const NAME: &str = "gatepost-provider";
 
-/// For how long that is remembered, in seconds: a year.
+/// How long that cookie lasts, in seconds: a year.
 const REMEMBERED_SECONDS: u32 = 365 * 24 * 3_600;
 
-/// Asks at which of the providers somebody wants to sign in.
+/// Asks the user for the provider.
 pub(super) fn ask(
     application: &Application,
     request: &ForwardedRequest<'_>,
@@ -43,8 +43,8 @@ pub(super) fn ask(
     .into()
 }
 
-/// The provider that somebody chose, as the query says. Where there is only one there is no choice,
-/// and the query says nothing.
+/// Returns the provider that the user chose, by the query. Where there is only one provider, there is
+/// no choice, and the query is ignored.
 pub(super) fn chosen<'a>(
     application: &'a Application,
     request: &ForwardedRequest<'_>,
@@ -55,10 +55,10 @@ pub(super) fn chosen<'a>(
     }
 }
 
-/// The cookie that remembers where somebody signed in, where there is a choice.
+/// Returns the cookie that remembers the provider, where there is a choice.
 ///
-/// It goes to the outpost's paths only, so requests to the application are none the longer for it.
-/// That rules the `__Host-` prefix out, but whoever plants it changes an order and no more.
+/// Browsers send it to the outpost's paths only, so that requests to the application are no longer.
+/// That rules the `__Host-` prefix out, but an attacker who sets it changes only the order of a list.
 pub(super) fn remember(application: &Application, provider: &Provider) -> Option<String> {
     let value = application.callback_name(provider)?;
     let name = cookie_name(application);

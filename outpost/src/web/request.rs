@@ -36,13 +36,13 @@ pub struct ForwardedRequest<'a> {
     pub(super) trusted: &'a TrustedProxies,
     pub(super) trusted_peer: bool,
     pub(super) peer: IpAddr,
-    /// What else must hold for it to pass, as the plugin in the proxy says.
+    /// The rule of the plugin in the proxy, which must admit the user too.
     pub(super) extra_rule: Option<Require>,
 }
 
 impl<'a> ForwardedRequest<'a> {
-    /// The request that was sent here. Its host is the one that it names itself, by which a proxy
-    /// routed it; where that is no application's, a trusted proxy may name another by
+    /// Returns the request that was sent here. Its host is the one that it names itself, by which a
+    /// proxy routed it; where no application has that host, a trusted proxy may name another in
     /// `X-Forwarded-Host`.
     pub fn direct(
         parts: &'a http::request::Parts,
@@ -69,7 +69,7 @@ impl<'a> ForwardedRequest<'a> {
         }
     }
 
-    /// The application at its host.
+    /// Returns the application at its host.
     ///
     /// # Errors
     ///
@@ -92,55 +92,55 @@ impl<'a> ForwardedRequest<'a> {
             })
     }
 
-    /// The rule of the plugin in whose place this is decided, which must hold besides the
-    /// application's own. Nobody gains by making one up.
+    /// Returns the rule of the plugin that leaves the decision to the outpost. It must admit the user
+    /// besides the application's own, so a client gains nothing by sending one.
     pub fn extra_rule(&self) -> Option<&Require> {
         self.extra_rule.as_ref()
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// Whether it came from a trusted proxy.
+    /// Returns whether it came from a trusted proxy.
     pub fn has_trusted_peer(&self) -> bool {
         self.trusted_peer
     }
 
-    /// The peer, if it says for whom it asks and is not believed.
+    /// Returns the peer, if it sent forwarded headers and is not trusted.
     pub fn untrusted_forwarder(&self) -> Option<IpAddr> {
         let speaks_for_others = self.headers.contains_key("x-forwarded-for");
         (speaks_for_others && !self.trusted_peer).then_some(self.peer)
     }
 
-    /// Whom it is from, if that is known: for limits and for nothing else, since no decision hangs
+    /// Returns the client, if it is known: for limits and for nothing else, since no decision depends
     /// on an address.
     pub fn client(&self) -> Option<Client> {
         let lines = self.headers.get_all("x-forwarded-for").iter();
-        // What is no text is no address either.
+        // A line that is not text is not an address either.
         let lines = lines.map(|line| line.to_str().unwrap_or("?"));
         self.trusted.client(self.peer, lines).map(Client::from)
     }
 
-    /// The host, if there is one that can be understood.
+    /// Returns the host, if it is valid.
     pub fn host(&self) -> Option<&HostPort> {
         self.host.as_ref().ok()
     }
 
-    /// Path and query, still encoded.
+    /// Returns path and query, still encoded.
     pub fn target_str(&self) -> &'a str {
         self.target
     }
 
-    /// The path, still encoded.
+    /// Returns the path, still encoded.
     pub fn path(&self) -> &str {
         self.target
             .split_once('?')
             .map_or(self.target, |(path, _)| path)
     }
 
-    /// The decoded values of a query parameter.
+    /// Returns the decoded values of a query parameter.
     pub fn query<'v>(&self, name: &'v str) -> impl Iterator<Item = Cow<'a, str>> + use<'a, 'v> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         form_urlencoded::parse(query.as_bytes())
@@ -148,19 +148,19 @@ impl<'a> ForwardedRequest<'a> {
             .map(|(_, value)| value)
     }
 
-    /// The one value of a query parameter; `None` also when it stands there more than once, since
-    /// readers differ about which counts.
+    /// Returns the value of a query parameter; `None` also when it occurs more than once, since parsers
+    /// differ about which counts.
     pub fn single_query(&self, name: &str) -> Option<String> {
         let mut values = self.query(name);
         let value = values.next()?.into_owned();
         values.next().is_none().then_some(value)
     }
 
-    /// Where `start` is to lead back to: the query parameter `rd`.
+    /// Returns the target that `start` leads back to: the query parameter `rd`.
     ///
     /// nginx cannot escape what it puts into a URL, so the recipes for it write
-    /// `rd=$request_uri`, and the target's own query runs on in that of `start`. A question mark
-    /// that is not escaped tells that form, whose target is all the rest, as it stands.
+    /// `rd=$request_uri`, and the target's own query becomes part of that of `start`. An unescaped
+    /// question mark shows that form, whose target is the whole rest.
     pub fn return_target(&self) -> Option<Cow<'_, str>> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         match query.strip_prefix("rd=") {
@@ -169,8 +169,8 @@ impl<'a> ForwardedRequest<'a> {
         }
     }
 
-    /// Returns a parameter of `start` beside `rd`. Where the target runs on in the query, what stands
-    /// there is the target's.
+    /// Returns a query parameter of `start` beside `rd`. Where the target's query is part of that of
+    /// `start`, the parameter is the target's.
     pub fn start_query(&self, name: &str) -> Option<String> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         let runs_on = |target: &str| target.contains('?');
@@ -180,25 +180,25 @@ impl<'a> ForwardedRequest<'a> {
         self.single_query(name)
     }
 
-    /// The provider that `start` is to use, by the query parameter `provider`.
+    /// Returns the provider that `start` is to use: its query parameter `provider`.
     pub fn chosen_provider(&self) -> Option<String> {
         self.start_query("provider")
     }
 
-    /// Whether a page is being loaded.
+    /// Returns how to answer: as for a page load, a form or a script.
     pub fn presentation(&self) -> Presentation {
         Presentation::of(self)
     }
 
-    /// The one value of a header, if it is text.
+    /// Returns the value of a header that occurs once, if it is text.
     pub fn header_text(&self, name: &str) -> Option<&'a str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
         values.next().is_none().then_some(value)
     }
 
-    /// The cookies whose name and value are text. Others may be any bytes, and stand in the way of
-    /// none.
+    /// Returns the cookies whose name and value are text. Other cookies may be any bytes, and are
+    /// skipped.
     pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let lines = self
             .headers
@@ -211,7 +211,7 @@ impl<'a> ForwardedRequest<'a> {
             .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
     }
 
-    /// All `Cookie` lines as one, without those to hide; `None` when nothing is left.
+    /// Returns all `Cookie` lines as one, without the cookies to hide; `None` when nothing is left.
     pub fn cookies_but<'n>(
         &self,
         hidden: impl IntoIterator<Item = Hide<'n>>,
@@ -231,7 +231,7 @@ impl<'a> ForwardedRequest<'a> {
             .filter(|line| !line.is_empty())
     }
 
-    /// The lines of `Authorization`, as they were sent.
+    /// Returns the lines of `Authorization`, as they were sent.
     pub fn credentials(&self) -> impl Iterator<Item = HeaderValue> + use<'a> {
         let lines = self.headers.get_all(AUTHORIZATION).iter().cloned();
         lines.map(|mut line| {
@@ -240,7 +240,7 @@ impl<'a> ForwardedRequest<'a> {
         })
     }
 
-    /// The values that may be the session cookie of that name.
+    /// Returns the values that may be the session cookie of that name.
     pub fn session_candidates(&self, name: &CookieName) -> Candidates<'a> {
         Candidates::find(
             self.headers

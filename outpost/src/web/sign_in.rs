@@ -80,7 +80,7 @@ pub(super) fn go_on_or_fail(
 }
 
 /// Sends the browser to a provider. Where a session is `renewed`, the provider is to show no
-/// page, and is told whose session it is.
+/// page, and gets a hint whose session it is.
 pub(super) async fn send_to_provider(
     context: Context<'_>,
     application: &Application,

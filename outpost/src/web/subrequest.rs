@@ -21,13 +21,13 @@ use crate::origin::HostPort;
 /// influences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subrequest<'t> {
-    /// The language of the proxy.
+    /// The dialect of the proxy.
     pub dialect: Dialect,
     /// The prefix under which it asks.
     pub prefix: &'t str,
     /// Whether the query names the dialect, as in the annotation of an Ingress.
     pub by_query: bool,
-    /// What follows the endpoint's path: for Envoy, the target that it asks about.
+    /// The rest of the path: for Envoy, the target that it asks about.
     pub target: &'t str,
 }
 
@@ -35,14 +35,14 @@ pub struct Subrequest<'t> {
 #[derive(Debug)]
 struct Described<'h> {
     host: HostPort,
-    /// Empty where it is not known. No path is, so that no rule for a path holds.
+    /// Empty where it is unknown: then no rule for a path matches.
     target: &'h str,
-    /// `None` where it is not known, so that no rule for a method holds.
+    /// `None` where it is unknown: then no rule for a method matches.
     method: Option<&'h str>,
     websocket: bool,
 }
 
-/// Where host, path and method of the request stand.
+/// The headers that host, path and method of the request come from.
 enum Source {
     /// `X-Forwarded-{Method,Proto,Host,Uri}`, all of which the proxy sets.
     Forwarded,
@@ -61,7 +61,7 @@ impl<'t> Subrequest<'t> {
             Dialect::Envoy => Source::Itself,
             // Ingress controllers set both.
             Dialect::Nginx if self.by_query => Source::OriginalUrl { and_method: true },
-            // Today's recipe of authentik says nothing of the method.
+            // Today's recipe of authentik does not send the method.
             Dialect::Nginx if self.prefix == AUTHENTIK_PREFIX => {
                 Source::OriginalUrl { and_method: false }
             }
@@ -108,7 +108,7 @@ impl<'t> Subrequest<'t> {
         applications: &Applications,
     ) -> Result<Described<'t>, Failure> {
         let headers = &parts.headers;
-        let said = match self.source(applications.conventions()) {
+        let described = match self.source(applications.conventions()) {
             Source::Forwarded => Described {
                 websocket: is_websocket(required(headers, "x-forwarded-proto")?)?,
                 host: host(required(headers, "x-forwarded-host")?)?,
@@ -154,39 +154,40 @@ impl<'t> Subrequest<'t> {
         };
         if self.dialect == Dialect::Nginx {
             agrees(headers, "x-forwarded-host", |own| {
-                HostPort::parse(own).is_some_and(|own| own.host() == said.host.host())
+                HostPort::parse(own).is_some_and(|own| own.host() == described.host.host())
             })?;
         }
-        self.agrees_with_host(parts, &said.host, applications)?;
-        is_target(said.target, self.source(applications.conventions()))?;
-        Ok(said)
+        self.agrees_with_host(parts, &described.host, applications)?;
+        is_target(described.target, self.source(applications.conventions()))?;
+        Ok(described)
     }
 
     /// Refuses a subrequest whose `Host` is that of another application: then the proxy serves one
-    /// and asks about the other.
+    /// application and asks about the other.
     ///
-    /// It may be the address that the proxy asks at, so one where only an outpost answers is none.
+    /// It may be the address of the outpost itself, so a host where only an outpost answers does not
+    /// count.
     fn agrees_with_host(
         self,
         parts: &http::request::Parts,
-        said: &HostPort,
+        asked_about: &HostPort,
         applications: &Applications,
     ) -> Result<(), Failure> {
         let Some(own) = own_host(parts)?.and_then(HostPort::parse) else {
             return Ok(());
         };
         let contradicts = match self.dialect {
-            // It is the request's own.
+            // The host is the request's own.
             Dialect::Envoy => false,
-            // Traefik asks at an address of its own, perhaps below the cookie domain.
+            // Traefik sends the subrequest to an address of its own, perhaps below the cookie domain.
             Dialect::Traefik => {
-                applications.have_named(&own) && applications.tell_apart(&own, said)
+                applications.have_named(&own) && applications.tell_apart(&own, asked_about)
             }
             // authentik's expressions for a domain are matched against the host too.
             Dialect::Nginx if applications.conventions() == Conventions::Authentik => {
-                applications.know(&own) && own.host() != said.host()
+                applications.know(&own) && own.host() != asked_about.host()
             }
-            Dialect::Caddy | Dialect::Nginx => applications.tell_apart(&own, said),
+            Dialect::Caddy | Dialect::Nginx => applications.tell_apart(&own, asked_about),
         };
         if contradicts && !applications.have_outpost_at(&own) {
             return Err(Failure::Contradicted("Host"));
@@ -195,7 +196,7 @@ impl<'t> Subrequest<'t> {
     }
 }
 
-/// What is missing where there is no `X-Original-URL`, and what to write instead.
+/// Returns the failure for a missing `X-Original-URL`, with what to write.
 fn without_url(headers: &HeaderMap) -> Failure {
     Failure::Forwarded(if headers.contains_key("x-forwarded-uri") {
         "X-Original-URL; `X-Forwarded-Uri` is what Traefik sets: let it ask at `auth/traefik`"
@@ -204,7 +205,7 @@ fn without_url(headers: &HeaderMap) -> Failure {
     })
 }
 
-/// Refuses a header that is there and does not say the same.
+/// Refuses a header that contradicts the one that counts.
 fn agrees(
     headers: &HeaderMap,
     name: &'static str,
@@ -222,13 +223,13 @@ fn host(text: &str) -> Result<HostPort, Failure> {
 
 fn is_target(target: &str, source: Source) -> Result<(), Failure> {
     let plain = |b: u8| b > b' ' && b != 0x7f;
-    let holds = match source {
+    let is_valid = match source {
         Source::HostAlone => target.is_empty(),
         Source::Forwarded | Source::Itself | Source::OriginalUrl { .. } => {
             target.starts_with('/') && target.bytes().all(plain)
         }
     };
-    holds
+    is_valid
         .then_some(())
         .ok_or(Failure::Forwarded("the request's URI"))
 }
@@ -237,7 +238,7 @@ fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, F
     header_text(headers, name)?.ok_or(Failure::Forwarded(name))
 }
 
-/// Traefik says `ws` or `wss` for an upgrade to a WebSocket.
+/// Returns whether the scheme is that of a WebSocket: Traefik writes `ws` or `wss` for an upgrade.
 fn is_websocket(proto: &str) -> Result<bool, Failure> {
     match proto {
         "http" | "https" => Ok(false),
@@ -246,8 +247,8 @@ fn is_websocket(proto: &str) -> Result<bool, Failure> {
     }
 }
 
-/// An absolute URL's host and target, byte for byte: a URL parser would tidy the path up, and
-/// judge another than the upstream gets.
+/// Splits an absolute URL into host and target, byte for byte: a URL parser would normalise the path,
+/// and the outpost would decide on another than the upstream gets.
 fn split_url(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     if !matches!(scheme, "http" | "https") {

@@ -8,8 +8,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 use super::labels::{Success, Verdict};
 use super::names::{DECISIONS, RENEWALS, REQUESTS, SIGN_INS, SIGN_OUTS, STORE};
 
-/// The counters of an application. They stand at 0 from the beginning, so that a rate sees the
-/// first event too.
+/// The counters of an application. They start at 0, so that a rate includes the first event.
 #[derive(Clone, Debug)]
 pub struct Counts {
     decisions: [(Verdict, Counter); 4],
@@ -76,7 +75,7 @@ fn count<T: Copy + Eq>(counters: &[(T, Counter)], which: T) {
     }
 }
 
-/// How long things took, by one label whose values are known from the beginning.
+/// Durations, by one label whose values are known at the start.
 #[derive(Debug)]
 pub struct Timings(Vec<(&'static str, Histogram)>);
 

@@ -1,4 +1,4 @@
-//! What is counted as it happens.
+//! Counts events.
 
 use std::time::Instant;
 

@@ -5,33 +5,33 @@
 pub enum Verdict {
     /// It may pass.
     Allow,
-    /// Its sender has to sign in.
+    /// The user has to sign in.
     SignIn,
-    /// Its sender may not pass.
+    /// The user may not pass.
     Deny,
     /// It could not be decided, so it may not pass.
     Failed,
 }
 
-/// Whether something worked.
+/// Whether an operation succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Success {
-    /// It did.
+    /// It succeeded.
     Succeeded,
-    /// It did not.
+    /// It failed.
     Failed,
 }
 
 /// The result of asking a provider whether a session is still valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revalidated {
-    /// It is.
+    /// It is valid.
     Valid,
     /// It has ended there, so it ended here.
     Ended,
     /// The provider did not answer.
     Unanswered,
-    /// The session goes on for its grace although the provider did not answer, now or a moment ago.
+    /// The session goes on for its grace, since the provider did not answer now or a moment ago.
     Unasked,
 }
 

@@ -1,4 +1,4 @@
-//! The names of the metrics, and what each means.
+//! The names of the metrics, and their descriptions.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
@@ -17,7 +17,7 @@ pub(super) const PROVIDER: &str = "gatepost_provider_request_duration_seconds";
 pub(super) const PROVIDER_UP: &str = "gatepost_provider_available";
 pub(super) const SESSIONS: &str = "gatepost_sessions";
 
-/// Tells Prometheus what each metric means.
+/// Describes each metric for Prometheus.
 pub(super) fn describe() {
     describe_gauge!(BUILD, "The version that runs; always 1.");
     describe_counter!(
@@ -28,13 +28,13 @@ pub(super) fn describe() {
     describe_counter!(RENEWALS, "Session renewals, by application and outcome.");
     describe_counter!(
         CONFIRMATIONS,
-        "Questions to a provider whether a session holds, by provider and what came of it."
+        "Questions to a provider whether a session is still valid, by provider and outcome."
     );
     describe_counter!(
         MACHINES,
-        "Credentials of programs that were checked, by application, scheme and outcome."
+        "Credentials of machine clients that were checked, by application, scheme and outcome."
     );
-    describe_counter!(SIGN_OUTS, "Sign-outs by people, by application.");
+    describe_counter!(SIGN_OUTS, "Sign-outs by users, by application.");
     describe_counter!(
         REVOCATIONS,
         "Sessions ended by the provider or an operator."
@@ -80,7 +80,7 @@ mod tests {
         SESSIONS,
     ];
 
-    /// The names of our metrics in a text.
+    /// Returns the names of our metrics in a text.
     fn named(text: &str) -> BTreeSet<&str> {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         words

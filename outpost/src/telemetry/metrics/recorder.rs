@@ -5,7 +5,8 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 
 use super::names::{BUILD, describe};
 
-/// From a store in this process to a provider that is about to time out, in seconds.
+/// The buckets of durations in seconds, from a store in this process to a provider that is about to
+/// time out.
 const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0,
 ];
@@ -42,14 +43,14 @@ impl Metrics {
         Ok(Self(handle))
     }
 
-    /// Everything in Prometheus' text format.
+    /// Returns all metrics in Prometheus' text format.
     pub fn render(&self) -> String {
-        // Drains what histograms have gathered, which would grow for as long as nobody asks.
+        // Drains the histograms, which grow until the metrics are read.
         self.0.run_upkeep();
         self.0.render()
     }
 
-    /// Takes in what histograms have gathered; to be called now and then.
+    /// Drains the histograms; to be called regularly.
     pub fn tidy(&self) {
         self.0.run_upkeep();
     }

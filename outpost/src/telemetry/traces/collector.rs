@@ -1,4 +1,4 @@
-//! Asking the collector.
+//! The HTTP client for the collector.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,10 +9,10 @@ use tokio::runtime::Handle;
 use super::settings::TracesSettings;
 use crate::http_client::{HttpError, HttpOptions, client};
 
-/// The longest answer that is read, in bytes: it says at most what was wrong.
+/// The longest response that is read, in bytes: it has at most an error message.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// The client of the collector. What goes wrong is said once, until it works again.
+/// The client of the collector. A failure is logged once, until it works again.
 #[derive(Debug)]
 pub(super) struct Collector {
     client: reqwest::Client,

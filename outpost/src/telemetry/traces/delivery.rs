@@ -17,10 +17,10 @@ use super::settings::TracesSettings;
 use super::spans::TARGET;
 use crate::http_client::HttpError;
 
-/// What the outpost is called at the collector, unless somebody says otherwise.
+/// The service name at the collector, unless another is configured.
 const SERVICE: &str = "gatepost";
 
-/// How long the spans that are left may take to be delivered in the end: together with the time
+/// How long the remaining spans may take to be delivered at shutdown: together with the time
 /// that requests have to finish, less than what Kubernetes grants (30 s).
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -35,8 +35,7 @@ pub enum StartError {
     Exporter(#[from] ExporterBuildError),
 }
 
-/// Delivers spans in the background: they wait in a bounded queue, and what has no room there is
-/// dropped. No request waits for the collector.
+/// Delivers spans in the background: they wait in a bounded queue, and spans beyond it are dropped. No request waits for the collector.
 #[derive(Debug)]
 pub struct Traces(SdkTracerProvider);
 
@@ -45,7 +44,7 @@ impl Traces {
     ///
     /// # Errors
     ///
-    /// [`StartError`]. A collector that cannot be reached is none: it may come back.
+    /// [`StartError`]. An unreachable collector is not an error: it may come back.
     pub fn start(settings: &TracesSettings) -> Result<Self, StartError> {
         let headers = settings
             .headers
@@ -66,7 +65,7 @@ impl Traces {
         Ok(Self(provider))
     }
 
-    /// What takes the spans.
+    /// Returns the layer that receives the spans.
     pub fn layer(&self) -> impl Layer<Registry> + Send + Sync + use<> {
         let spans = Targets::new().with_target(TARGET, LevelFilter::INFO);
         tracing_opentelemetry::layer()
@@ -80,17 +79,17 @@ impl Traces {
             .with_filter(spans)
     }
 
-    /// Delivers what is left, and ends.
+    /// Delivers the remaining spans, and ends.
     pub async fn finish(self) {
         let flushed = tokio::task::spawn_blocking(move || {
-            // What went wrong was logged by who asked the collector.
+            // The client of the collector has logged what failed.
             let _ = self.0.shutdown_with_timeout(FLUSH_TIMEOUT);
         });
         let _ = flushed.await;
     }
 }
 
-/// Who delivers. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` count too.
+/// Returns the resource that the spans belong to. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` count too.
 fn resource(service_name: Option<&str>) -> Resource {
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let detected = Resource::builder().build();

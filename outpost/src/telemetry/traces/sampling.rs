@@ -1,12 +1,12 @@
-//! Which traces are delivered.
+//! Chooses the traces to deliver.
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-/// A part of the traces that begin here, and of others those that their beginning was delivered
-/// of. A trace begins with a request or with what a provider is asked: what the outpost does with
-/// its store by itself, every minute, is none.
+/// Samples a part of the traces that begin here, and the traces of others as they were sampled there.
+/// A trace begins with a request to the outpost or to a provider; the work on the store every minute
+/// is not one.
 #[derive(Clone, Debug)]
 pub(super) struct Sampling(Sampler);
 

@@ -1,4 +1,4 @@
-//! Where traces go, as the operator says.
+//! The settings of the traces.
 
 use http::{HeaderMap, HeaderValue};
 use url::Url;
@@ -8,14 +8,14 @@ use url::Url;
 pub struct TracesSettings {
     /// The collector's URL for traces.
     pub endpoint: Url,
-    /// What is sent along, like a key to the collector; every value is marked as sensitive.
+    /// Headers for the collector, such as a key; every value is marked as sensitive.
     pub headers: HeaderMap,
     /// Certificates that are trusted besides the system's, in PEM.
     pub authorities: Vec<u8>,
-    /// Which part of the traces that begin here is delivered, from 0 to 1. Those that a trusted
-    /// proxy has begun are as it decided.
+    /// The part of the traces that begin here which is delivered, from 0 to 1. A trusted proxy decides
+    /// about the traces that it begins.
     pub sample_ratio: f64,
-    /// What the outpost is called there.
+    /// The service name there.
     pub service_name: Option<String>,
 }
 
@@ -23,7 +23,7 @@ pub struct TracesSettings {
 ///
 /// # Errors
 ///
-/// The name of the first header that is none. Values are not repeated: they may be secrets.
+/// The name of the first invalid header. Values are not repeated: they may be secrets.
 pub fn headers<'a>(
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<HeaderMap, String> {

@@ -1,4 +1,4 @@
-//! The spans, and what is noted on them.
+//! The spans and their attributes.
 
 use http::{HeaderMap, Method, StatusCode};
 use opentelemetry::Context;
@@ -15,8 +15,8 @@ use crate::telemetry::metrics::Verdict;
 /// The target of every span here, and of nothing else.
 pub(super) const TARGET: &str = "traces";
 
-/// The span of a request to the outpost. It belongs to the trace that its sender names, if that is
-/// to be `trusted`: anybody else could have all their requests delivered.
+/// Returns the span of a request to the outpost. It belongs to the trace that its sender names, if the
+/// sender is `trusted`: any client could have all its requests delivered otherwise.
 pub fn request(method: &Method, headers: &HeaderMap, trusted: bool) -> Span {
     let span = tracing::info_span!(
         target: TARGET,
@@ -40,7 +40,7 @@ pub fn request(method: &Method, headers: &HeaderMap, trusted: bool) -> Span {
     span
 }
 
-/// Notes at which endpoint the request of the current span is answered.
+/// Records the endpoint of the current span's request.
 pub fn routed(method: &Method, endpoint: &'static str) {
     let span = Span::current();
     if !span.is_disabled() {
@@ -50,26 +50,26 @@ pub fn routed(method: &Method, endpoint: &'static str) {
     }
 }
 
-/// Notes which application the request of the current span is for.
+/// Records the application of the current span's request.
 pub fn is_for(application: &str) {
     Span::current().record("gatepost.application", application);
 }
 
-/// Notes what was decided about the request of the current span.
+/// Records the verdict on the current span's request.
 pub fn decided(verdict: Verdict) {
     Span::current().record("gatepost.verdict", verdict.word());
 }
 
-/// Notes with which status the request of `span` is answered.
+/// Records the status of the response to the request of `span`.
 pub fn answered(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", i64::from(status.as_u16()));
-    // Only what is the server's fault is an error of its span.
+    // Only a server error is an error of the server's span.
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
 }
 
-/// The span of a request to a provider, which is told of the trace.
+/// Returns the span of a request to a provider, and adds the trace to the request.
 pub fn provider_request(provider: &str, request: &mut http::Request<Vec<u8>>) -> Span {
     let method = method_name(request.method());
     let uri = request.uri();
@@ -94,7 +94,7 @@ pub fn provider_request(provider: &str, request: &mut http::Request<Vec<u8>>) ->
     span
 }
 
-/// Notes what came of the request to a provider that `span` is of.
+/// Records the result of the request to a provider of `span`.
 pub fn provider_answered<E>(span: &Span, outcome: Result<StatusCode, E>) {
     let status = outcome.as_ref().ok();
     if let Some(status) = status {
@@ -105,7 +105,7 @@ pub fn provider_answered<E>(span: &Span, outcome: Result<StatusCode, E>) {
     }
 }
 
-/// The span of an operation of the session store.
+/// Returns the span of an operation of the session store.
 pub fn store_operation(operation: &'static str) -> Span {
     tracing::info_span!(
         target: TARGET,
@@ -116,12 +116,12 @@ pub fn store_operation(operation: &'static str) -> Span {
     )
 }
 
-/// Notes that what `span` is of did not work.
+/// Records that the work of `span` failed.
 pub fn failed(span: &Span) {
     span.record("otel.status_code", "ERROR");
 }
 
-/// The id of the trace that a span belongs to, if anybody traces it.
+/// Returns the id of the trace that a span belongs to, if it is traced.
 pub fn trace_id(span: &Span) -> Option<String> {
     if span.is_disabled() {
         return None;
@@ -131,7 +131,7 @@ pub fn trace_id(span: &Span) -> Option<String> {
     context.is_valid().then(|| context.trace_id().to_string())
 }
 
-/// A method's name, of a bounded number: a client may send any.
+/// Returns the name of a method, from a bounded set: a client may send any.
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

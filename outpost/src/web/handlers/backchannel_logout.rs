@@ -1,8 +1,7 @@
-//! `backchannel_logout`: the provider says that somebody has signed out there (OpenID Connect
-//! Back-Channel Logout 1.0).
+//! `backchannel_logout`: accepts a provider's logout token (OpenID Connect Back-Channel Logout 1.0).
 //!
-//! It is asked by the provider and not by a browser, so the host says nothing: which application's
-//! sessions are meant follows from the token alone.
+//! The provider sends it and not a browser, so the host says nothing: the token alone names the
+//! sessions.
 
 use std::time::Duration;
 
@@ -56,7 +55,7 @@ async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Re
     let store = &context.outpost.store;
     let issuer = &logout.issuer;
     let once = format!("logout {issuer} {}", logout.id);
-    // A store that is away hinders the ending itself, which is then done when it is back.
+    // If the store is unreachable, so is the revocation, which is carried out when it is back.
     if let Ok(true) = store.was_used(&once, now).await {
         return Err(LogoutTokenError::Replayed.into());
     }
@@ -66,7 +65,7 @@ async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Re
         let revoker = context.sessions().revoker();
         ended += revoker.revoke(&selector, times).await?;
     }
-    // Noted only now: had the sessions not been ended, the provider must be able to try again.
+    // Noted only now: if the revocation fails, the provider must be able to try again.
     store.use_once(&once, now, logout.remember_until).await?;
     audit::revoked(
         "backchannel_logout",
@@ -74,23 +73,23 @@ async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Re
         logout.subject.as_deref(),
         ended,
     );
-    // Whether there was such a session is nobody else's business.
+    // The response does not say whether there was such a session.
     Ok(())
 }
 
 async fn verify(context: Context<'_>, token: &str) -> Result<LogoutToken, Failure> {
-    let unchecked = UnverifiedLogoutToken::parse(token)?;
+    let unverified = UnverifiedLogoutToken::parse(token)?;
     let now = context.now();
     let mut failure = LogoutTokenError::Issuer;
     // Several may be clients of one issuer.
     for provider in &context.snapshot.providers {
-        if !unchecked
+        if !unverified
             .issuer()
             .is_some_and(|iss| provider.issues_as(iss))
         {
             continue;
         }
-        match provider.verify_logout_token(&unchecked, now).await {
+        match provider.verify_logout_token(&unverified, now).await {
             Ok(logout) => return Ok(logout),
             Err(error) => failure = error,
         }

@@ -157,7 +157,7 @@ enum Undecided {
     MoreGroups,
 }
 
-/// The permission for a request with a session, whose record may have more to tell than its cookie.
+/// Returns the permission for a request with a session, with the headers that come from its record.
 fn pass(
     permit: &Permit<'_>,
     application: &Application,

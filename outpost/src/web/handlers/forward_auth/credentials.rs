@@ -52,7 +52,7 @@ pub(super) async fn decide(
         times: context.times(),
         client: request.client(),
     };
-    // One moment for both: what holds until the next second may be over a moment later.
+    // One moment for both: a token may expire between them.
     let now = context.now();
     let machine = match clients.check(check, credentials).await {
         Ok(machine) => machine,
