@@ -74,7 +74,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let application = snapshot.applications.named("wiki").expect("wiki");
-    let candidates = forwarded.session_candidates(&application.cookie.name);
+    let candidates = forwarded.session_candidates(&application.cookie().name);
     let authentic =
         application.authenticate(&candidates, |cookie| cookie.current(now(), 30).is_ok());
     let session = match &authentic {
@@ -83,7 +83,7 @@ fuzz_target!(|data: &[u8]| {
             .map_err(Unauthenticated::Window),
         Err(reason) => Err(*reason),
     };
-    let decision = application.policy.decide(&forwarded, session);
+    let decision = application.policy().decide(&forwarded, session);
 
     let request = PluginRequest::new(&sent.method, &sent.target).with("X-Forwarded-Proto", "https");
     let request = sent
@@ -104,13 +104,13 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(outcome.lines("x-gatepost-verdict"), [verdict]);
     let rendered: Vec<(String, String)> = match &decision {
         Decision::Allow(permit) => application
-            .headers
+            .headers()
             .render(permit)
             .map(|(name, value)| (name.to_string(), value.into_owned()))
             .collect(),
         _ => Vec::new(),
     };
-    for name in application.headers.names() {
+    for name in application.headers().names() {
         let expected: Vec<&str> = rendered
             .iter()
             .filter(|(own, _)| own == name.as_str())
@@ -120,7 +120,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(lines, expected, "{name}");
     }
     for name in outcome.fields.keys() {
-        let own = application.headers.owns(name) && !name.starts_with(b"x-gatepost");
+        let own = application.headers().owns(name) && !name.starts_with(b"x-gatepost");
         let alias = name
             .iter()
             .any(|b| !b.is_ascii_alphanumeric() && *b != b'-');

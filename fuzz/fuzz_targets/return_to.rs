@@ -25,9 +25,13 @@ fuzz_target!(|target: &str| {
             url.username().is_empty() && url.password().is_none(),
             "{text}"
         );
-        assert_eq!(url.scheme(), application.external.url().scheme(), "{text}");
-        match &application.mode {
-            Mode::Single => assert_eq!(url.origin(), application.external.url().origin()),
+        assert_eq!(
+            url.scheme(),
+            application.external().url().scheme(),
+            "{text}"
+        );
+        match application.mode() {
+            Mode::Single => assert_eq!(url.origin(), application.external().url().origin()),
             Mode::Domain(domain) => assert!(domain.contains(url.host_str().expect("a host"))),
         }
         let again = ReturnTo::parse(text, application).expect("accepted again");

@@ -301,21 +301,21 @@ impl MachineClients {
         asking: Asking,
     ) -> Result<Arc<MachineClient>, CheckError> {
         let (application, scheme) = (context.application, credentials.scheme());
-        let provider = self.provider_of(credentials, &application.providers);
+        let provider = self.provider_of(credentials, application.providers());
         let resolved = match provider {
             Ok(provider) => self.ask(context, provider, credentials, asking).await,
             Err(refusal) => Err(refusal.into()),
         };
         match &resolved {
             Ok(machine) => audit::machine_client_accepted(
-                application.audience.as_str(),
+                application.audience().as_str(),
                 scheme,
                 &machine.holder.identity,
             ),
             Err(CheckError::Refused(refusal)) => {
                 let issuer = provider.ok().map(|provider| &provider.settings().issuer);
                 audit::machine_client_refused(
-                    application.audience.as_str(),
+                    application.audience().as_str(),
                     issuer.map(|issuer| issuer.as_str()),
                     scheme,
                     refusal,
@@ -376,7 +376,7 @@ impl MachineClients {
         {
             let client = attempt.client().map(|client| client.to_string());
             tracing::warn!(
-                application = %context.application.audience,
+                application = %context.application.audience(),
                 client,
                 "a client sends too many invalid credentials and is answered 429"
             );
@@ -401,7 +401,7 @@ impl MachineClients {
                     .await?
             }
         };
-        let extra: Vec<String> = application.headers.claims().map(str::to_owned).collect();
+        let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
         let rules = TokenRules {
             settings: &self.settings.tokens,
             extra: &extra,
@@ -483,24 +483,24 @@ impl MachineClient {
         now: NumericDate,
     ) -> Result<Authentic, SignError> {
         let claims = self.holder.identity.clone().into_claims(
-            application.audience.to_string(),
+            application.audience().to_string(),
             // No session in the store has it.
             SessionId::from_random([0; 24]),
             now,
             self.until,
             self.until,
         );
-        application.signer.vouch_for(&claims)
+        application.signer().vouch_for(&claims)
     }
 }
 
 /// Returns whether providers would say the same of credentials to both.
 fn asks_alike(one: &Application, other: &Application) -> bool {
     let providers = |application: &Application| {
-        let all = application.providers.iter();
+        let all = application.providers().iter();
         all.map(Arc::as_ptr).collect::<Vec<_>>()
     };
-    one.headers == other.headers && providers(one) == providers(other)
+    one.headers() == other.headers() && providers(one) == providers(other)
 }
 
 /// Returns a cache of results. The outpost's clock decides what has expired; this frees the memory.

@@ -123,7 +123,7 @@ impl<'a> FlowCookies<'a> {
         let id = id_of(flow.state.secret());
         let name = self.name(&id);
         let sealed = Sealed {
-            application: self.application.audience.to_string(),
+            application: self.application.audience().to_string(),
             provider: provider.settings().issuer.to_string(),
             state: flow.state.secret().clone(),
             nonce: flow.nonce.secret().clone(),
@@ -150,7 +150,7 @@ impl<'a> FlowCookies<'a> {
     ) -> Option<(&'a Arc<Provider>, PendingSignIn)> {
         let id = id_of(state);
         let name = self.name(&id);
-        if self.application.cookie.secure && self.values(&mark_name(&id)).next().is_none() {
+        if self.application.cookie().secure && self.values(&mark_name(&id)).next().is_none() {
             return None;
         }
         // More than one means tampering; only a few are tried, to bound the work.
@@ -158,9 +158,9 @@ impl<'a> FlowCookies<'a> {
             .values(&name)
             .take(4)
             .find_map(|value| self.open(&name, value))?;
-        let provider = self.application.providers.of_issuer(&sealed.provider)?;
+        let provider = self.application.providers().of_issuer(&sealed.provider)?;
         let right = bool::from(sealed.state.as_bytes().ct_eq(state.as_bytes()))
-            && sealed.application == self.application.audience.as_str()
+            && sealed.application == self.application.audience().as_str()
             && now < sealed.exp;
         if !right {
             return None;
@@ -229,7 +229,7 @@ impl<'a> FlowCookies<'a> {
         let name = self.name(id);
         let path = self.application.flow_path();
         let flow = value.unwrap_or_default();
-        if self.application.cookie.secure {
+        if self.application.cookie().secure {
             let mark = if value.is_some() { "1" } else { "" };
             vec![line(&name, flow, path), line(&mark_name(id), mark, "/")]
         } else {
@@ -251,7 +251,7 @@ fn mark_name(id: &str) -> String {
 
 /// Returns the prefix of a flow's cookie.
 fn flow_prefix(application: &Application) -> &'static str {
-    if application.cookie.secure {
+    if application.cookie().secure {
         "__Secure-gatepost-flow-"
     } else {
         "gatepost-flow-"

@@ -80,7 +80,7 @@ impl Applications {
         let mut domains = HashMap::new();
         let mut prefixes = Vec::new();
         for application in &all {
-            let host = application.external.host().to_owned();
+            let host = application.external().host().to_owned();
             let one = || vec![Arc::clone(application)];
             match hosts.entry(host) {
                 Entry::Occupied(mut taken) => {
@@ -92,11 +92,11 @@ impl Applications {
                     free.insert(Owner::Served(one()));
                 }
             }
-            if let Mode::Domain(domain) = &application.mode {
+            if let Mode::Domain(domain) = application.mode() {
                 domains.insert(domain.as_str().to_owned(), Owner::Served(one()));
             }
-            if !prefixes.contains(&application.prefix) {
-                prefixes.push(application.prefix.clone());
+            if !prefixes.contains(application.prefix()) {
+                prefixes.push(application.prefix().clone());
             }
         }
         for unserved in unserved.iter().cloned().map(Arc::new) {
@@ -104,7 +104,9 @@ impl Applications {
                 // At the very same address its owner is there already. At another port, neither
                 // is known by the name.
                 let is_at_address = |owner: &Owner| match owner {
-                    Owner::Served(own) => own.iter().all(|own| Some(own.external.port()) == *port),
+                    Owner::Served(own) => {
+                        own.iter().all(|own| Some(own.external().port()) == *port)
+                    }
                     Owner::Unserved(_) => true,
                 };
                 if !hosts.get(host).is_some_and(is_at_address) {
@@ -151,7 +153,7 @@ impl Applications {
     pub fn named(&self, audience: &str) -> Option<&Arc<Application>> {
         self.all
             .iter()
-            .find(|application| application.audience.as_str() == audience)
+            .find(|application| application.audience().as_str() == audience)
     }
 
     /// The application that answers at a host: the one whose external URL has this host name, else
@@ -182,14 +184,14 @@ impl Applications {
                 [only] => only,
                 several => several
                     .iter()
-                    .filter(|application| application.prefix.contains(path.as_bytes()))
-                    .max_by_key(|application| application.prefix.as_str().len())
+                    .filter(|application| application.prefix().contains(path.as_bytes()))
+                    .max_by_key(|application| application.prefix().as_str().len())
                     .ok_or(NoApplication::Several)?,
             },
         };
-        let other_port = |port| application.external.port() != port;
+        let other_port = |port| application.external().port() != port;
         // A domain has one sign-in for all its hosts, whatever their ports.
-        let has_ports = by_name && application.mode == Mode::Single;
+        let has_ports = by_name && *application.mode() == Mode::Single;
         if has_ports && host.port().is_some_and(other_port) {
             return Err(NoApplication::Unknown);
         }
@@ -220,7 +222,7 @@ impl Applications {
     /// Whether a host is one where nothing but an outpost answers: that of a domain's sign-in.
     pub fn have_outpost_at(&self, host: &HostPort) -> bool {
         match self.hosts.get(host.host()) {
-            Some(Owner::Served(own)) => own.iter().all(|own| matches!(own.mode, Mode::Domain(_))),
+            Some(Owner::Served(own)) => own.iter().all(|own| matches!(own.mode(), Mode::Domain(_))),
             Some(Owner::Unserved(_)) | None => false,
         }
     }
@@ -233,7 +235,7 @@ impl Applications {
     /// Whether an application at a host answers under this prefix.
     pub fn answer_under(&self, prefix: &str, host: &HostPort) -> bool {
         match self.owner(host) {
-            Some(Owner::Served(own)) => own.iter().any(|own| own.prefix.as_str() == prefix),
+            Some(Owner::Served(own)) => own.iter().any(|own| own.prefix().as_str() == prefix),
             Some(Owner::Unserved(_)) | None => false,
         }
     }

@@ -30,13 +30,13 @@ impl ReturnTo {
     /// `None` for anything but an http or https URL of the application's own origin, or in domain
     /// mode of a host under its cookie domain with the same scheme and port.
     pub fn parse(target: &str, application: &Application) -> Option<Self> {
-        let prefixes = [&application.prefix];
-        Self::parse_for(target, &application.external, &application.mode, prefixes)
+        let prefixes = [application.prefix()];
+        Self::parse_for(target, application.external(), application.mode(), prefixes)
     }
 
     /// The start page of the application: where everyone goes whose target was refused.
     pub fn fallback(application: &Application) -> Self {
-        Self(application.external.url().to_string())
+        Self(application.external().url().to_string())
     }
 
     /// The URL: ASCII, absolute.

@@ -19,43 +19,17 @@ use gatepost_oidc::Provider;
 /// One application, with all that is needed to answer for it.
 #[derive(Debug)]
 pub struct Application {
-    /// Its name, which is the audience of its sessions.
-    pub audience: Audience,
-    /// One host, or all hosts of a domain.
-    pub mode: Mode,
-    /// Where browsers reach it; in domain mode, where they reach the outpost.
-    pub external: ExternalUrl,
-    /// The path under which the outpost answers.
-    pub prefix: OutpostPrefix,
-    /// Who signs its people in.
-    pub providers: Providers,
-    /// Which requests are allowed.
-    pub policy: Policy,
+    settings: ApplicationSettings,
+    providers: Providers,
     /// The policy with every path public, for the paths that need no session; `None` where there
     /// are no such expressions.
     policy_of_skip_paths: Option<Policy>,
-    /// What it is told.
-    pub headers: HeaderRules,
-    /// Whether it sees its session cookie.
-    pub forward_cookie: bool,
-    /// What the sessions of other applications are called, which it does not see.
+    /// The names of other applications' session cookies, which this one does not see.
     other_sessions: Vec<CookieName>,
-    /// Which groups its cookie keeps beside those of the policy when it has no room for all.
-    pub cookie_groups: Option<Vec<String>>,
-    /// Which sessions a user ends by signing out.
-    pub sign_out: SignOutScope,
-    /// Its programs, where their credentials stand in for a session.
-    pub machine_clients: Option<MachineClientSettings>,
-    /// How its session cookie is set.
-    pub cookie: CookieAttributes,
-    /// Builds the URL that starts a sign-in.
-    pub sign_in: SignIn,
-    /// What it has beyond the keys of a configuration file.
-    pub capabilities: Capabilities,
-    /// What is counted of it.
-    pub counts: Counts,
-    /// Signs its sessions.
-    pub signer: Signer,
+    cookie: CookieAttributes,
+    sign_in: SignIn,
+    counts: Counts,
+    signer: Signer,
     verifier: Verifier,
 }
 
@@ -74,39 +48,105 @@ impl Application {
             Verifier::new(ring, settings.audience.clone()),
             |verifier, provider| verifier.with_issuer(provider.settings().issuer.as_str()),
         );
-        let prefix = settings.prefix.clone();
         let sign_in = match settings.mode {
-            Mode::Single => SignIn::OnHost(prefix.clone()),
+            Mode::Single => SignIn::OnHost(settings.prefix.clone()),
             Mode::Domain(_) => OutpostUrl::new(settings.external.origin()).map_or_else(
-                |_| SignIn::OnHost(prefix.clone()),
-                |outpost| SignIn::OnOutpost(outpost, prefix.clone()),
+                |_| SignIn::OnHost(settings.prefix.clone()),
+                |outpost| SignIn::OnOutpost(outpost, settings.prefix.clone()),
             ),
         };
         Self {
-            audience: settings.audience.clone(),
-            mode: settings.mode.clone(),
-            external: settings.external.clone(),
-            prefix,
+            settings: settings.clone(),
             providers,
-            policy: settings.policy.clone(),
             policy_of_skip_paths: policy_of_skip_paths(settings),
-            headers: settings.headers.clone(),
-            forward_cookie: settings.forward_cookie,
             other_sessions: Vec::new(),
-            cookie_groups: settings.cookie_groups.clone(),
-            sign_out: settings.sign_out,
-            machine_clients: settings.machine_clients.clone(),
             cookie: CookieAttributes {
                 name: settings.cookie_name.clone(),
                 domain,
                 secure: settings.external.is_https(),
             },
             sign_in,
-            capabilities: settings.capabilities.clone(),
             counts: Counts::of(settings.audience.as_str()),
             signer: Signer::new(ring),
             verifier,
         }
+    }
+
+    /// Returns the name, which is the audience of the application's sessions.
+    pub fn audience(&self) -> &Audience {
+        &self.settings.audience
+    }
+
+    /// Returns which hosts it has: one, or all hosts of a domain.
+    pub fn mode(&self) -> &Mode {
+        &self.settings.mode
+    }
+
+    /// Returns where browsers reach it; in domain mode, where they reach the outpost.
+    pub fn external(&self) -> &ExternalUrl {
+        &self.settings.external
+    }
+
+    /// Returns the path under which the outpost answers.
+    pub fn prefix(&self) -> &OutpostPrefix {
+        &self.settings.prefix
+    }
+
+    /// Returns the providers at which its users sign in.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
+    /// Returns which requests are allowed.
+    pub fn policy(&self) -> &Policy {
+        &self.settings.policy
+    }
+
+    /// Returns the identity headers that it gets.
+    pub fn headers(&self) -> &HeaderRules {
+        &self.settings.headers
+    }
+
+    /// Returns the groups, besides those of the policy, that its cookie keeps when it has no room
+    /// for all.
+    pub fn cookie_groups(&self) -> Option<&[String]> {
+        self.settings.cookie_groups.as_deref()
+    }
+
+    /// Returns which sessions a user ends by signing out.
+    pub fn sign_out(&self) -> SignOutScope {
+        self.settings.sign_out
+    }
+
+    /// Returns how credentials of machine clients are checked, where they are accepted in place of a
+    /// session.
+    pub fn machine_clients(&self) -> Option<&MachineClientSettings> {
+        self.settings.machine_clients.as_ref()
+    }
+
+    /// Returns what it has beyond the keys of a configuration file.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.settings.capabilities
+    }
+
+    /// Returns how its session cookie is set.
+    pub fn cookie(&self) -> &CookieAttributes {
+        &self.cookie
+    }
+
+    /// Returns what makes the URL that starts a sign-in.
+    pub fn sign_in(&self) -> &SignIn {
+        &self.sign_in
+    }
+
+    /// Returns its counters.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Returns what signs its sessions.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// This application beside others, whose sessions go by these names.
@@ -121,7 +161,7 @@ impl Application {
     /// as far as they are not its own and it verifies that itself.
     pub fn hidden_cookies(&self) -> impl Iterator<Item = Hide<'_>> {
         let name = &self.cookie.name;
-        let own = if self.forward_cookie {
+        let own = if self.settings.forward_cookie {
             Hide::AllBut(name)
         } else {
             Hide::All(name)
@@ -158,29 +198,33 @@ impl Application {
     /// The words by which its plugin says "allowed" to routers behind it: those of `ring`, unless it
     /// has keys of its own.
     pub fn verdicts(&self, ring: &KeyRing) -> Vec<String> {
-        let own = self.capabilities.keys.as_ref();
+        let own = self.settings.capabilities.keys.as_ref();
         let ring = own.map_or(ring, |own| &own.ring);
-        ring.verdicts(&self.audience)
+        ring.verdicts(&self.settings.audience)
     }
 
     /// Returns the policy for a request at `host` where its path is one of the paths that need no
     /// session.
     pub fn policy_of_skip_path(&self, host: &HostPort, request: &impl Request) -> Option<&Policy> {
         let policy = self.policy_of_skip_paths.as_ref()?;
-        let paths = &self.capabilities.skip_paths;
-        let matches = paths.match_path_of(&self.external, host, request);
+        let paths = &self.settings.capabilities.skip_paths;
+        let matches = paths.match_path_of(&self.settings.external, host, request);
         matches.then_some(policy)
     }
 
     /// Returns which addresses and proxy recipes the application is used with.
     pub fn conventions(&self) -> Conventions {
-        self.capabilities.conventions
+        self.settings.capabilities.conventions
     }
 
     /// Where one of its providers sends the browser back to. Fixed by configuration: nothing in a
     /// request takes part.
     pub fn redirect_uri(&self, provider: &Provider) -> String {
-        let uri = format!("{}{}/callback", self.external.origin(), self.prefix);
+        let uri = format!(
+            "{}{}/callback",
+            self.settings.external.origin(),
+            self.settings.prefix
+        );
         match (self.conventions(), self.callback_name(provider)) {
             // What authentik registers for its outposts.
             (Conventions::Authentik, _) => format!("{uri}?{CALLBACK_QUERY}"),
@@ -204,7 +248,7 @@ impl Application {
         match self.conventions() {
             // A callback may come at any path, since its query marks it.
             Conventions::Authentik => "/",
-            Conventions::Gatepost => self.prefix.as_str(),
+            Conventions::Gatepost => self.settings.prefix.as_str(),
         }
     }
 
@@ -217,19 +261,22 @@ impl Application {
 
     /// For how long its sessions last at most, in seconds.
     pub fn lifetime(&self, times: &SessionTimes) -> u64 {
-        self.capabilities.lifetime.unwrap_or(times.lifetime)
+        self.settings
+            .capabilities
+            .lifetime
+            .unwrap_or(times.lifetime)
     }
 
     /// Where a provider may send the browser after signing out.
     pub fn post_logout_uri(&self) -> String {
-        self.external.url().to_string()
+        self.settings.external.url().to_string()
     }
 
     /// The absolute URL that starts a sign-in leading back to the request at `host`.
     ///
     /// Absolute, since Traefik resolves a relative one against the outpost's own address.
     pub fn start_url(&self, host: &HostPort, request: &impl Request) -> String {
-        let scheme = if self.external.is_https() {
+        let scheme = if self.settings.external.is_https() {
             "https"
         } else {
             "http"
@@ -239,7 +286,7 @@ impl Application {
             .url(|| format!("{scheme}://{host}"), &request.target());
         match self.sign_in {
             // One host, so it is known, whatever the request says of its port.
-            SignIn::OnHost(_) => format!("{}{url}", self.external.origin()),
+            SignIn::OnHost(_) => format!("{}{url}", self.settings.external.origin()),
             SignIn::OnOutpost(..) => url,
         }
     }

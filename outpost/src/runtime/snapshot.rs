@@ -127,7 +127,9 @@ impl Snapshot {
             .map(|previous| Arc::clone(&previous.limits))
             .filter(|limits| limits.settings() == config.rate_limit)
             .unwrap_or_else(|| Arc::new(Limits::new(config.rate_limit)));
-        let takes_tokens = applications.iter().filter(|a| a.machine_clients.is_some());
+        let takes_tokens = applications
+            .iter()
+            .filter(|a| a.machine_clients().is_some());
         let token_age = takes_tokens.map(|application| application.lifetime(&config.session));
         let times = SessionTimes {
             token_age: token_age.max().unwrap_or(0),
@@ -154,7 +156,7 @@ impl Snapshot {
 
     /// Returns what is known of an application's machine clients, where it lets them in.
     pub fn machine_clients(&self, application: &Application) -> Option<&MachineClients> {
-        self.machine_clients.get(application.audience.as_str())
+        self.machine_clients.get(application.audience().as_str())
     }
 }
 
@@ -166,16 +168,18 @@ fn machine_clients(
 ) -> Result<HashMap<String, MachineClients>, SetupError> {
     let mut all = HashMap::new();
     for application in applications {
-        let Some(settings) = &application.machine_clients else {
+        let Some(settings) = application.machine_clients() else {
             continue;
         };
         let before = previous.and_then(|previous| {
-            let before = previous.applications.named(application.audience.as_str())?;
+            let before = previous
+                .applications
+                .named(application.audience().as_str())?;
             Some((&**before, previous.machine_clients(before)?))
         });
         let clients = MachineClients::new(settings.clone(), application, before)
             .ok_or(SetupError::NoRandomness)?;
-        all.insert(application.audience.to_string(), clients);
+        all.insert(application.audience().to_string(), clients);
     }
     Ok(all)
 }

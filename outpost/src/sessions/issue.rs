@@ -71,7 +71,7 @@ pub(super) fn issue_cookie(
     if let Some(claims) = refused(times, application, record, now) {
         return Ok(Issued::Refused(claims));
     }
-    let signer = &application.signer;
+    let signer = application.signer();
     let mut claims = claims(times, application, record, now);
     let token = match signer.sign(&claims) {
         Err(SignError::TooLarge) => {
@@ -87,7 +87,7 @@ pub(super) fn issue_cookie(
         .ends
         .min(now.plus_seconds(times.idle))
         .seconds_since(now);
-    let cookies = application.cookie.issue(&token, left, replacing);
+    let cookies = application.cookie().issue(&token, left, replacing);
     Ok(Issued::Cookie(IssuedCookie { session, cookies }))
 }
 
@@ -100,7 +100,7 @@ pub(super) fn refused(
     now: NumericDate,
 ) -> Option<Claims> {
     let claims = claims(times, application, record, now);
-    (application.policy.require.rule(&claims) == Ruling::Fails).then_some(claims)
+    (application.policy().require.rule(&claims) == Ruling::Fails).then_some(claims)
 }
 
 /// Returns all claims of a session, as a cookie issued at `now` would have them.
@@ -111,7 +111,7 @@ pub(super) fn claims(
     now: NumericDate,
 ) -> Claims {
     record.identity.clone().into_claims(
-        application.audience.to_string(),
+        application.audience().to_string(),
         record.id.clone(),
         now,
         now.plus_seconds(times.renew_after),
@@ -127,17 +127,17 @@ pub(super) fn reduced(
     application: &Application,
     extra_rule: Option<&Require>,
 ) -> Claims {
-    let listed = application.cookie_groups.iter().flatten();
+    let listed = application.cookie_groups().unwrap_or_default();
     let named: Vec<&str> = application
-        .policy
+        .policy()
         .require
         .groups()
         .chain(extra_rule.into_iter().flat_map(Require::groups))
-        .chain(listed.map(String::as_str))
+        .chain(listed.iter().map(String::as_str))
         .collect();
     claims
         .groups
         .retain(|group| named.contains(&group.as_str()));
-    claims.grp_more = application.cookie_groups.is_none();
+    claims.grp_more = application.cookie_groups().is_none();
     claims
 }

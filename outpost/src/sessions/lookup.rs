@@ -145,7 +145,7 @@ impl Sessions {
             }
         };
         let renewed = self.renew(times, application, &record, candidates).await;
-        application.counts.renewed(Success::from(&renewed));
+        application.counts().renewed(Success::from(&renewed));
         match renewed {
             Ok(Issued::Cookie(issued)) => SessionLookup::Refreshed {
                 session: issued.session,
@@ -153,11 +153,11 @@ impl Sessions {
                 cookies: issued.cookies,
             },
             // Over. The policy decides once more: it refuses, or lets anyone pass.
-            Ok(Issued::Refused(claims)) => match application.signer.vouch_for(&claims) {
+            Ok(Issued::Refused(claims)) => match application.signer().vouch_for(&claims) {
                 Ok(session) => SessionLookup::Refreshed {
                     session,
                     record: None,
-                    cookies: application.cookie.remove(),
+                    cookies: application.cookie().remove(),
                 },
                 Err(_) => SessionLookup::Absent(Unauthenticated::Invalid(OpenError::Claims)),
             },

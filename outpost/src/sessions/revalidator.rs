@@ -87,13 +87,13 @@ impl Revalidator {
         if record.refresh_token.is_none() {
             return Ok(Revalidation::NeedsBrowser);
         }
-        let Some(provider) = application.providers.of_issuer(&record.identity.issuer) else {
+        let Some(provider) = application.providers().of_issuer(&record.identity.issuer) else {
             return Ok(Revalidation::Ended);
         };
         let asking = Asking {
             revalidator: Arc::clone(self),
             provider: Arc::clone(provider),
-            extra: application.headers.claims().map(str::to_owned).collect(),
+            extra: application.headers().claims().map(str::to_owned).collect(),
             times: *times,
         };
         let id = record.id.clone();

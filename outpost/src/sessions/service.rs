@@ -109,13 +109,13 @@ impl Sessions {
         getrandom::fill(&mut random).map_err(IssueError::NoRandomness)?;
         let record = SessionRecord {
             id: SessionId::from_random(random),
-            audience: application.audience.to_string(),
+            audience: application.audience().to_string(),
             identity: signed_in.identity,
             provider_session: signed_in.provider_session,
             refresh_token: signed_in.refresh_token,
             // A record is smaller without what nothing asks for.
             access_token: application
-                .capabilities
+                .capabilities()
                 .token_headers
                 .is_some()
                 .then_some(signed_in.access_token),
@@ -164,7 +164,7 @@ impl Sessions {
         Ok(found?.filter(|record| {
             now < record.ends_if_idle(times.idle)
                 && !self.is_over(record)
-                && record.audience == application.audience.as_str()
+                && record.audience == application.audience().as_str()
                 && record.identity.subject == claims.sub
                 && record.identity.issuer == claims.iss
         }))
@@ -334,15 +334,15 @@ impl Sessions {
         }
         let now = self.clock.now();
         let claims = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?.claims();
-        if application.policy.require.rule(claims) == Ruling::Fails {
+        if application.policy().require.rule(claims) == Ruling::Fails {
             return None;
         }
         let postponed = Claims {
             rnw: now.plus_seconds(POSTPONED_SECONDS).min(claims.exp),
             ..claims.clone()
         };
-        let token = application.signer.sign(&postponed).ok()?;
-        let cookie = &application.cookie;
+        let token = application.signer().sign(&postponed).ok()?;
+        let cookie = application.cookie();
         Some(cookie.issue(&token, times.idle, replacing))
     }
 
@@ -360,7 +360,7 @@ impl Sessions {
         extra_rule: Option<&Require>,
     ) -> Result<Authentic, SignError> {
         let claims = claims(times, application, record, self.clock.now());
-        application.signer.vouch_for(&Claims {
+        application.signer().vouch_for(&Claims {
             grp_more: false,
             ..reduced(claims, application, extra_rule)
         })

@@ -43,7 +43,7 @@ impl Jar {
         let (application, keys) = (application(name), snapshot(&KEYS[..1]).flow_keys);
         let flow = pending(state, "/a?b#c", &application);
         let flows = FlowCookies::find(self.pairs(), &application, &keys);
-        let lines = flows.begin(application.providers.first(), &flow, now);
+        let lines = flows.begin(application.providers().first(), &flow, now);
         self.keep(lines.expect("sealed"));
         self
     }
@@ -92,7 +92,7 @@ fn the_cookie_is_confined_and_shows_nothing() {
     let begin = |application: &Application| {
         let flow = pending("state", "/secret-path", application);
         FlowCookies::find([], application, &keys)
-            .begin(application.providers.first(), &flow, NOW)
+            .begin(application.providers().first(), &flow, NOW)
             .expect("sealed")
     };
     let lines = begin(&wiki);
@@ -138,7 +138,7 @@ fn the_longest_target_fits_a_cookie() {
         ..pending(&"s".repeat(43), &target, &application)
     };
     let lines = FlowCookies::find([], &application, &keys)
-        .begin(application.providers.first(), &long, NOW)
+        .begin(application.providers().first(), &long, NOW)
         .expect("sealed");
     assert!(lines[0].len() < 4_096, "{}", lines[0].len());
 }
@@ -267,7 +267,7 @@ fn states_nonces_and_verifiers_are_long_and_never_the_same() {
 #[test]
 fn a_flow_belongs_to_one_of_several_providers() {
     let (either, keys) = (application("either"), snapshot(&KEYS[..1]).flow_keys);
-    for provider in either.providers.iter() {
+    for provider in either.providers().iter() {
         let mut jar = Jar::default();
         let flow = pending("state", "/a", &either);
         let lines = FlowCookies::find([], &either, &keys).begin(provider, &flow, NOW);

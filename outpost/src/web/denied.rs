@@ -15,7 +15,7 @@ pub(super) fn by_policy(application: &Application, claims: &Claims) -> Denied {
         .find_map(Option::as_ref)
         .unwrap_or(&claims.sub);
     Denied {
-        application: application.audience.to_string(),
+        application: application.audience().to_string(),
         signed_in_as: name.clone(),
         sign_out_url: endpoint_url(application, "sign_out"),
         rule: None,
@@ -26,12 +26,12 @@ pub(super) fn by_policy(application: &Application, claims: &Claims) -> Denied {
 /// cannot know the provider, so the link names it.
 pub(super) fn without_session(application: &Application, claims: &Claims) -> Denied {
     let mut denied = by_policy(application, claims);
-    if let Some(provider) = application.providers.of_issuer(&claims.iss) {
+    if let Some(provider) = application.providers().of_issuer(&claims.iss) {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("provider", &provider.settings().name)
             .finish();
         denied.sign_out_url = format!("{}?{query}", denied.sign_out_url);
     }
-    denied.rule = application.policy.require.in_words();
+    denied.rule = application.policy().require.in_words();
     denied
 }

@@ -146,7 +146,7 @@ impl<'t> Endpoint<'t> {
 fn prefixes_of(application: &Application) -> impl Iterator<Item = &str> {
     SHARED_PREFIXES
         .into_iter()
-        .chain([application.prefix.as_str()])
+        .chain([application.prefix().as_str()])
 }
 
 /// Returns the endpoint that a signature in a query marks.

@@ -71,7 +71,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn cookie(&self, value: &str, max_age: u32) -> String {
-        let path = self.application.prefix.as_str();
+        let path = self.application.prefix().as_str();
         self.application.own_cookie(NAME, value, path, max_age)
     }
 }

@@ -115,24 +115,24 @@ impl From<Failure> for Reply {
 impl Outcome {
     /// Refuses a user whom the application's policy does not admit, and logs it.
     pub fn denied(application: &Application, claims: &Claims) -> Self {
-        audit::denied(application.audience.as_str(), claims);
+        audit::denied(application.audience().as_str(), claims);
         Self::Denied(denied::by_policy(application, claims))
     }
 
     /// Refuses a user whom the application's own rule does not admit, and who therefore has no
     /// session, and logs it.
     pub fn refused_by_rule(application: &Application, claims: &Claims) -> Reply {
-        application.counts.decided(Verdict::Deny);
-        audit::denied(application.audience.as_str(), claims);
+        application.counts().decided(Verdict::Deny);
+        audit::denied(application.audience().as_str(), claims);
         Self::Denied(denied::without_session(application, claims))
-            .with_cookies(application.cookie.remove())
+            .with_cookies(application.cookie().remove())
     }
 
     /// Has the user sign in who sent a request to an application at `host`.
     pub fn sign_in(application: &Application, host: &HostPort, request: &impl Request) -> Self {
         Self::SignIn {
             url: application.start_url(host, request),
-            application: application.audience.to_string(),
+            application: application.audience().to_string(),
         }
     }
 

@@ -26,7 +26,7 @@ impl Pass {
         request: &ForwardedRequest<'_>,
         dialect: Dialect,
     ) -> Self {
-        let rules = &application.headers;
+        let rules = application.headers();
         let set = |name: &gatepost_policy::HeaderName, value: &str| {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
             Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
@@ -39,7 +39,7 @@ impl Pass {
         headers.extend(cookies.map(|cookies| (COOKIE, cookies)));
         // Likewise for proxies that take `Authorization` over: credentials that are not for the
         // outpost are between client and application.
-        if application.machine_clients.is_some() {
+        if application.machine_clients().is_some() {
             headers.extend(request.credentials().map(|line| (AUTHORIZATION, line)));
         }
         // These proxies keep a client's header where the response lacks it.

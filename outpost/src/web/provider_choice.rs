@@ -27,7 +27,7 @@ pub(super) fn ask(
         last.is_some_and(|last| last.settings().name == provider.settings().name)
     };
     let others = application
-        .providers
+        .providers()
         .iter()
         .filter(|provider| !is_last(provider));
     let offers = last.into_iter().chain(others).map(|provider| Offer {
@@ -37,7 +37,7 @@ pub(super) fn ask(
         available: provider.is_available(),
     });
     Outcome::Choice(Choice {
-        application: application.audience.to_string(),
+        application: application.audience().to_string(),
         offers: offers.collect(),
     })
     .into()
@@ -49,9 +49,9 @@ pub(super) fn chosen<'a>(
     application: &'a Application,
     request: &ForwardedRequest<'_>,
 ) -> Option<&'a Arc<Provider>> {
-    match application.providers.only() {
+    match application.providers().only() {
         Some(_) => None,
-        None => application.providers.named(&request.chosen_provider()?),
+        None => application.providers().named(&request.chosen_provider()?),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn chosen<'a>(
 pub(super) fn remember(application: &Application, provider: &Provider) -> Option<String> {
     let value = application.callback_name(provider)?;
     let name = cookie_name(application);
-    let path = application.prefix.as_str();
+    let path = application.prefix().as_str();
     Some(application.own_cookie(&name, value, path, REMEMBERED_SECONDS))
 }
 
@@ -73,11 +73,11 @@ fn last_used<'a>(
     let name = cookie_name(application);
     let mut cookies = request.cookies();
     let (_, value) = cookies.find(|(own, _)| *own == name)?;
-    application.providers.named(value)
+    application.providers().named(value)
 }
 
 fn cookie_name(application: &Application) -> String {
-    let prefix = if application.cookie.secure {
+    let prefix = if application.cookie().secure {
         "__Secure-"
     } else {
         ""

@@ -92,12 +92,12 @@ async fn answer_subrequest(
     let Some(host) = request.host() else {
         return Failure::UnknownHost { host: None }.into();
     };
-    traces::is_for(application.audience.as_str());
+    traces::is_for(application.audience().as_str());
     if !compat::is_shared_prefix(subrequest.prefix)
-        && subrequest.prefix != application.prefix.as_str()
+        && subrequest.prefix != application.prefix().as_str()
     {
         return Failure::OtherPrefix {
-            own: application.prefix.clone(),
+            own: application.prefix().clone(),
         }
         .into();
     }
@@ -148,7 +148,7 @@ async fn own_endpoint(
         Ok(application) => application,
         Err(failure) => return failure.into(),
     };
-    traces::is_for(application.audience.as_str());
+    traces::is_for(application.audience().as_str());
     let allowed = match endpoint {
         OwnEndpoint::Start | OwnEndpoint::Session => {
             matches!(*request.method(), Method::GET | Method::HEAD)
@@ -175,14 +175,14 @@ fn elsewhere(context: Context<'_>, request: &ForwardedRequest<'_>) -> Reply {
         Ok(application)
             if request.path() == "/"
                 && *request.method() == Method::GET
-                && matches!(application.mode, Mode::Domain(_))
+                && matches!(application.mode(), Mode::Domain(_))
                 && request
                     .host()
-                    .is_some_and(|h| h.host() == application.external.host()) =>
+                    .is_some_and(|h| h.host() == application.external().host()) =>
         {
-            let origin = application.external.origin();
+            let origin = application.external().origin();
             Outcome::Redirect {
-                to: format!("{origin}{}/session", application.prefix),
+                to: format!("{origin}{}/session", application.prefix()),
             }
             .into()
         }

@@ -23,15 +23,15 @@ pub(super) async fn renew(
     record: &SessionRecord,
     return_to: &ReturnTo,
 ) -> Option<Reply> {
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     let renewed = context
         .sessions()
         .renew(context.times(), application, record, &candidates)
         .await;
-    application.counts.renewed(Success::from(&renewed));
+    application.counts().renewed(Success::from(&renewed));
     Some(match renewed {
         Ok(Issued::Cookie(minted)) => {
-            tracing::debug!(application = %application.audience, "session renewed");
+            tracing::debug!(application = %application.audience(), "session renewed");
             Outcome::Redirect {
                 to: return_to.as_str().to_owned(),
             }
@@ -58,7 +58,7 @@ pub(super) fn go_on_or_fail(
     return_to: &ReturnTo,
     failure: Failure,
 ) -> Reply {
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     let postponed = context
         .sessions()
         .authenticate(application, &candidates)
@@ -135,7 +135,7 @@ pub(super) async fn sign_in_again(
     request: &ForwardedRequest<'_>,
     return_to: ReturnTo,
 ) -> Reply {
-    match application.providers.only() {
+    match application.providers().only() {
         Some(provider) => {
             send_to_provider(context, application, provider, request, return_to, None).await
         }

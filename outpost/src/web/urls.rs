@@ -9,8 +9,8 @@ use gatepost_oidc::Provider;
 pub(super) fn endpoint_url(application: &Application, endpoint: &str) -> String {
     format!(
         "{}{}/{endpoint}",
-        application.external.origin(),
-        application.prefix
+        application.external().origin(),
+        application.prefix()
     )
 }
 

@@ -391,7 +391,10 @@ async fn a_loop_ends_on_a_page_that_says_what_is_wrong() {
     let config = gatepost::config::Config::parse(&yaml, []).expect("a configuration");
     world.outpost.reconfigure(&config).expect("deployed");
     let body = last(&mut browser).await;
-    assert!(body.contains("belongs to another sign-in service"), "{body}");
+    assert!(
+        body.contains("belongs to another sign-in service"),
+        "{body}"
+    );
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ fn snapshot(applications: &str, unserved: Vec<Unserved>) -> Snapshot {
 fn at<'d>(snapshot: &'d Snapshot, host: &str, path: &str) -> Result<&'d str, NoApplication> {
     let authority = HostPort::parse(host).expect("a host");
     let found = snapshot.applications.at(&authority, path);
-    found.map(|found| found.audience.as_str())
+    found.map(|found| found.audience().as_str())
 }
 
 const WIDE: &str = "

@@ -169,17 +169,17 @@ fn assert_stays(url: &str, name: &str, target: &str) {
     let application = application(name);
     let parsed = Url::parse(url).unwrap_or_else(|error| panic!("{target:?}: {url}: {error}"));
     let host = parsed.host_str().expect("a host");
-    match &application.mode {
+    match application.mode() {
         Mode::Single => assert_eq!(
             parsed.origin(),
-            application.external.url().origin(),
+            application.external().url().origin(),
             "{target:?}"
         ),
         Mode::Domain(domain) => assert!(domain.contains(host), "{target:?}: {url}"),
     }
     assert_eq!(
         parsed.scheme(),
-        application.external.url().scheme(),
+        application.external().url().scheme(),
         "{target:?}"
     );
     assert!(

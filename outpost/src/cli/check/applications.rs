@@ -12,7 +12,7 @@ use crate::runtime::Snapshot;
 /// Adds what is served for each application, and whether its machine clients can be checked.
 pub(super) fn check(snapshot: &Snapshot, keys: &KeyRing, report: &mut Report) {
     for application in snapshot.applications.iter() {
-        let subject = Subject::Application(application.audience.to_string());
+        let subject = Subject::Application(application.audience().to_string());
         note_addresses(application, &subject, report);
         note_rule(application, &subject, report);
         if let Some(word) = application.verdicts(keys).first() {
@@ -24,21 +24,21 @@ pub(super) fn check(snapshot: &Snapshot, keys: &KeyRing, report: &mut Report) {
                 ),
             );
         }
-        if let Some(settings) = &application.machine_clients {
+        if let Some(settings) = &application.machine_clients() {
             check_machine_clients(application, settings, &subject, report);
         }
     }
 }
 
 fn note_addresses(application: &Application, subject: &Subject, report: &mut Report) {
-    let mode = match &application.mode {
+    let mode = match application.mode() {
         Mode::Single => "one host".to_owned(),
         Mode::Domain(domain) => format!("every host under {}", domain.as_str()),
     };
-    let origin = application.external.origin();
-    let name = &application.audience;
+    let origin = application.external().origin();
+    let name = application.audience();
     report.note(subject, format!("{name}: {origin} ({mode})"));
-    for provider in application.providers.iter() {
+    for provider in application.providers().iter() {
         let name = &provider.settings().name;
         let uri = application.redirect_uri(provider);
         report.note(
@@ -54,13 +54,13 @@ fn note_addresses(application: &Application, subject: &Subject, report: &mut Rep
 }
 
 fn note_rule(application: &Application, subject: &Subject, report: &mut Report) {
-    if application.providers.only().is_none() {
+    if application.providers().only().is_none() {
         report.note(
             subject,
             "`require` does not ask at which provider a user signed in",
         );
     }
-    let allowed = match application.policy.require.to_text() {
+    let allowed = match application.policy().require.to_text() {
         Some(rule) => format!("users by `{rule}`"),
         None => "every user who is signed in".to_owned(),
     };
@@ -71,8 +71,8 @@ fn note_rule(application: &Application, subject: &Subject, report: &mut Report) 
              `require` to every request"
         ),
     );
-    report.note(subject, format!("cookie `{}`", application.cookie.name));
-    let names = application.headers.names();
+    report.note(subject, format!("cookie `{}`", application.cookie().name));
+    let names = application.headers().names();
     let names: Vec<&str> = names.map(|name| name.as_str()).collect();
     if !names.is_empty() {
         report.note(subject, format!("headers {}", names.join(", ")));
@@ -85,7 +85,7 @@ fn check_machine_clients(
     subject: &Subject,
     report: &mut Report,
 ) {
-    let schemes = application.policy.machine_clients;
+    let schemes = application.policy().machine_clients;
     let audience = match settings.tokens.audience.as_slice() {
         [] => client_ids(application).join(", "),
         audience => audience.join(", "),
@@ -106,15 +106,15 @@ fn check_machine_clients(
             format!("machine clients may send {credentials}, exchanged for a token for {audience}"),
         );
     }
-    if application.providers.only().is_none() {
-        let first = &application.providers.first().settings().name;
+    if application.providers().only().is_none() {
+        let first = &application.providers().first().settings().name;
         let name = settings.provider.as_ref().unwrap_or(first);
         report.note(
             subject,
             format!("provider `{name}` checks passwords, and tokens that name no issuer"),
         );
     }
-    let reached = application.providers.iter();
+    let reached = application.providers().iter();
     let reached: Vec<&Provider> = reached
         .map(|provider| &**provider)
         .filter(|provider| provider.is_available())
@@ -139,7 +139,7 @@ fn check_machine_clients(
 /// Returns the outpost's client ids at the application's providers, each once.
 fn client_ids(application: &Application) -> Vec<&str> {
     let mut ids = Vec::new();
-    for provider in application.providers.iter() {
+    for provider in application.providers().iter() {
         let id = provider.settings().client_id.as_str();
         if !ids.contains(&id) {
             ids.push(id);

@@ -67,8 +67,8 @@ async fn follow(
     url: &Url,
     report: &mut Report,
 ) -> Result<(), CheckProblem> {
-    let origin = application.external.origin();
-    let ping = format!("{origin}{}/ping", application.prefix);
+    let origin = application.external().origin();
+    let ping = format!("{origin}{}/ping", application.prefix());
     let reply = browser.get(&ping, Fetch::Script, report).await?;
     answers::check_clock("the server at this address", &reply)?;
     answers::check_ping(application, &reply)?;

@@ -31,7 +31,7 @@ pub(super) async fn check(snapshot: &Snapshot, report: &mut Report) {
 fn redirect_uri(snapshot: &Snapshot, provider: &Arc<Provider>) -> Option<String> {
     let mut applications = snapshot.applications.iter();
     let application = applications.find(|application| {
-        let mut own = application.providers.iter();
+        let mut own = application.providers().iter();
         own.any(|own| Arc::ptr_eq(own, provider))
     });
     Some(application?.redirect_uri(provider))

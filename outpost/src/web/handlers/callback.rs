@@ -104,7 +104,7 @@ async fn complete(
         .ok_or(Failure::MalformedCallback)?;
     let redirect_uri =
         RedirectUrl::new(application.redirect_uri(provider)).map_err(|_| Failure::FlowNotKept)?;
-    let extra: Vec<String> = application.headers.claims().map(str::to_owned).collect();
+    let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
     let PendingSignIn {
         state: _,
         nonce,
@@ -126,7 +126,7 @@ async fn complete(
     if silent {
         provider.note_silent_request(Duration::from_secs(age));
     }
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     // Only now: it may have ended during the redirect or the exchange.
     if silent && !has_session(context, application, &candidates).await? {
         return Err(Failure::NoFlow);
@@ -142,9 +142,9 @@ async fn complete(
         })?;
     Ok(match issued {
         Issued::Cookie(minted) => {
-            application.counts.signed_in(Success::Succeeded);
+            application.counts().signed_in(Success::Succeeded);
             audit::signed_in(
-                application.audience.as_str(),
+                application.audience().as_str(),
                 &identity,
                 minted.session.session_id(),
             );
@@ -188,7 +188,7 @@ async fn without_flow(
     application: &Application,
     request: &ForwardedRequest<'_>,
 ) -> Reply {
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     let now = context.now();
     let signed_in = context
         .sessions()
@@ -204,9 +204,9 @@ async fn without_flow(
 
 /// Counts and logs a sign-in that did not end in a session.
 fn failed(application: &Application, provider: &Provider, failure: Failure) -> Reply {
-    application.counts.signed_in(Success::Failed);
+    application.counts().signed_in(Success::Failed);
     audit::sign_in_failed(
-        application.audience.as_str(),
+        application.audience().as_str(),
         provider.settings().issuer.as_str(),
         failure.code().as_str(),
     );
@@ -219,7 +219,8 @@ fn is_registered(application: &Application, request: &ForwardedRequest<'_>) -> b
         // Signatures mark callbacks, whatever their path.
         Some(_) if application.conventions() == Conventions::Authentik => true,
         Some(name) => {
-            application.providers.only().is_none() && application.providers.named(name).is_some()
+            application.providers().only().is_none()
+                && application.providers().named(name).is_some()
         }
         None => true,
     }

@@ -29,7 +29,7 @@ pub(in crate::web) async fn answer(
     let skipped = application.policy_of_skip_path(host, request);
     let rules = Rules {
         application,
-        policy: skipped.unwrap_or(&application.policy),
+        policy: skipped.unwrap_or(application.policy()),
         needs_session: skipped.is_none(),
     };
     let lookup = context
@@ -37,13 +37,13 @@ pub(in crate::web) async fn answer(
         .look_up(
             context.times(),
             application,
-            &request.session_candidates(&application.cookie.name),
+            &request.session_candidates(&application.cookie().name),
             request.presentation() == Presentation::PageLoad,
         )
         .await;
     let reply = decide(context, dialect, rules, host, request, lookup).await;
     if let Some(verdict) = reply.outcome.verdict() {
-        application.counts.decided(verdict);
+        application.counts().decided(verdict);
     }
     reply
 }
@@ -79,7 +79,7 @@ async fn decide(
         (Err(_), _, Some(cause)) => Outcome::Failed(Failure::Issue(cause)),
         (Err(Undecided::MoreGroups), None, None) => Outcome::Failed(Failure::Undecidable),
         (Err(Undecided::NotSignedIn(reason)), _, None) => {
-            tracing::debug!(application = %application.audience, %reason, "not signed in");
+            tracing::debug!(application = %application.audience(), %reason, "not signed in");
             Outcome::sign_in(application, host, request)
         }
     };
@@ -166,7 +166,7 @@ fn pass(
     record: Option<&SessionRecord>,
 ) -> Pass {
     let pass = Pass::new(permit, application, request, dialect);
-    match (&application.capabilities.token_headers, record) {
+    match (&application.capabilities().token_headers, record) {
         (Some(own), Some(record)) if permit.identity().is_some() => {
             pass.with_headers(own.of_session(record))
         }

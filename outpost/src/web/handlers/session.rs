@@ -18,7 +18,7 @@ pub(in crate::web) async fn answer(
     application: &Arc<Application>,
     request: &ForwardedRequest<'_>,
 ) -> Reply {
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     let now = context.now();
     let cookie = match context.sessions().authenticate(application, &candidates) {
         Ok(cookie) if cookie.current(now, CLOCK_SKEW_SECONDS).is_ok() => cookie,
@@ -33,9 +33,9 @@ pub(in crate::web) async fn answer(
             let claims: &Claims = cookie.claims_at_issue();
             let identity = record.identity.clone();
             Outcome::Session(Box::new(SessionView {
-                application: application.audience.to_string(),
+                application: application.audience().to_string(),
                 provider: application
-                    .providers
+                    .providers()
                     .of_issuer(&identity.issuer)
                     .and_then(|provider| provider.settings().title.clone()),
                 issuer: identity.issuer,
@@ -60,7 +60,7 @@ pub(in crate::web) async fn answer(
 fn sign_in(application: &Application) -> Reply {
     Outcome::SignIn {
         url: endpoint_url(application, "start"),
-        application: application.audience.to_string(),
+        application: application.audience().to_string(),
     }
     .into()
 }

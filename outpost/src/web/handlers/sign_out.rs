@@ -25,25 +25,25 @@ pub(in crate::web) async fn answer(
     if !is_meant(application, request) {
         return Failure::CrossSite.into();
     }
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     // A cookie whose window has ended still names the session.
     let at_provider = match context.sessions().authenticate(application, &candidates) {
         // The user has no session here but may have one at the provider: the application's rule has
         // refused the user, who wants to sign in as another.
         Err(_) => {
             let name = request.chosen_provider();
-            let provider = name.and_then(|name| application.providers.named(&name));
+            let provider = name.and_then(|name| application.providers().named(&name));
             provider
                 .and_then(|provider| provider.sign_out_url(None, &application.post_logout_uri()))
         }
         Ok(cookie) => match end_all(context, application, &cookie, &candidates).await {
             Ok(record) => {
-                application.counts.signed_out();
-                audit::signed_out(application.audience.as_str(), cookie.claims_at_issue());
+                application.counts().signed_out();
+                audit::signed_out(application.audience().as_str(), cookie.claims_at_issue());
                 // Where the browser goes does not depend on the request: no `rd` is read here. A provider that gets no hint asks whether to sign out.
                 let id_token = record.as_ref().map(|record| &record.id_token);
                 let issuer = &cookie.claims_at_issue().iss;
-                let provider = application.providers.of_issuer(issuer);
+                let provider = application.providers().of_issuer(issuer);
                 provider.and_then(|provider| {
                     provider.sign_out_url(id_token, &application.post_logout_uri())
                 })
@@ -55,10 +55,10 @@ pub(in crate::web) async fn answer(
     let outcome = match at_provider {
         Some(url) => Outcome::Redirect { to: url.into() },
         None => Outcome::SignedOut {
-            application_url: application.external.url().to_string(),
+            application_url: application.external().url().to_string(),
         },
     };
-    outcome.with_cookies(application.cookie.remove())
+    outcome.with_cookies(application.cookie().remove())
 }
 
 /// Ends the sessions of all cookies that the browser sends, and returns the record of the one that
@@ -69,7 +69,7 @@ async fn end_all(
     counts: &Authentic,
     candidates: &Candidates<'_>,
 ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-    if application.sign_out == SignOutScope::Everywhere {
+    if application.sign_out() == SignOutScope::Everywhere {
         end_everywhere(context, application, counts).await?;
     }
     let record = end(context, application, counts).await?;
@@ -140,7 +140,7 @@ fn is_meant(application: &Application, request: &ForwardedRequest<'_>) -> bool {
     if *request.method() == Method::POST {
         let own_origin = request
             .header_text("origin")
-            .is_some_and(|origin| origin == application.external.origin());
+            .is_some_and(|origin| origin == application.external().origin());
         return site == Some("same-origin") || (site.is_none() && own_origin);
     }
     match site {

@@ -40,16 +40,16 @@ fn callback_gone_astray(
     request: &ForwardedRequest<'_>,
 ) -> Option<String> {
     let target = request.return_target()?;
-    let url = application.external.url().join(&target).ok()?;
-    let ours = url.origin() == application.external.url().origin()
-        && format!("{}{}", application.external.origin(), url.path())
+    let url = application.external().url().join(&target).ok()?;
+    let ours = url.origin() == application.external().url().origin()
+        && format!("{}{}", application.external().origin(), url.path())
             == application
-                .redirect_uri(application.providers.first())
+                .redirect_uri(application.providers().first())
                 .split('?')
                 .next()?
         && application.conventions().signature(&target) == Some(Signature::Callback);
     let prefix = request.path().strip_suffix("start").filter(|_| ours)?;
-    let origin = application.external.origin();
+    let origin = application.external().origin();
     Some(format!("{origin}{prefix}callback?{}", url.query()?))
 }
 
@@ -93,7 +93,7 @@ pub(in crate::web) async fn answer(
             .await
         }
         Renewal::NoSession => {
-            let only = application.providers.only();
+            let only = application.providers().only();
             match only.or_else(|| provider_choice::chosen(application, request)) {
                 Some(provider) => {
                     sign_in::send_to_provider(
@@ -120,7 +120,7 @@ fn loop_cause(
     application: &Application,
     request: &ForwardedRequest<'_>,
 ) -> LoopCause {
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     let now = context.now();
     LoopCause::of(
         context
@@ -137,10 +137,10 @@ fn loop_cause(
 /// flow's cookie is that host's.
 fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Option<Reply> {
     let host = request.host()?;
-    if application.mode == Mode::Single || host.host() == application.external.host() {
+    if *application.mode() == Mode::Single || host.host() == application.external().host() {
         return None;
     }
-    let scheme = application.external.url().scheme();
+    let scheme = application.external().url().scheme();
     let rd = request
         .return_target()
         .and_then(|rd| {
@@ -151,15 +151,15 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
         })
         .and_then(|url| ReturnTo::parse(url.as_str(), application))
         .unwrap_or_else(|| ReturnTo::fallback(application));
-    let origin = application.external.origin();
-    let mut to = Url::parse(&format!("{origin}{}/start", application.prefix)).ok()?;
+    let origin = application.external().origin();
+    let mut to = Url::parse(&format!("{origin}{}/start", application.prefix())).ok()?;
     to.query_pairs_mut().append_pair("rd", rd.as_str());
     if let Some(provider) = provider_choice::chosen(application, request) {
         let name = &provider.settings().name;
         to.query_pairs_mut().append_pair("provider", name);
     }
     let chosen = provider_choice::chosen(application, request);
-    if let Some(provider) = application.providers.only().or(chosen) {
+    if let Some(provider) = application.providers().only().or(chosen) {
         to.query_pairs_mut()
             .extend_pairs(parameters_from_link(provider, request));
     }
@@ -173,7 +173,7 @@ async fn renew<'a>(
     request: &ForwardedRequest<'_>,
     return_to: &ReturnTo,
 ) -> Renewal<'a> {
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
         return Renewal::NoSession;
     };
@@ -210,7 +210,7 @@ async fn renew<'a>(
         }
         Ok(Revalidation::NeedsBrowser) => {
             let issuer = &record.identity.issuer;
-            let Some(provider) = application.providers.of_issuer(issuer) else {
+            let Some(provider) = application.providers().of_issuer(issuer) else {
                 return Renewal::NoSession;
             };
             let asking = context

@@ -35,7 +35,7 @@ pub(super) fn check_clock(whose: &str, reply: &Reply) -> Result<(), CheckProblem
 /// Checks that `ping` of the outpost is answered by the outpost.
 pub(super) fn check_ping(application: &Application, reply: &Reply) -> Result<(), CheckProblem> {
     check_route(application, reply)?;
-    let prefix = &application.prefix;
+    let prefix = application.prefix();
     let problem = match reply.status {
         StatusCode::NO_CONTENT => return Ok(()),
         status if status.is_redirection() => format!(
@@ -74,14 +74,14 @@ pub(super) fn check_route(application: &Application, reply: &Reply) -> Result<()
     if reply.status == StatusCode::SERVICE_UNAVAILABLE
         && reply.body.contains("have to be routed to the outpost")
     {
-        let host = match application.mode {
+        let host = match application.mode() {
             Mode::Single => "this host",
             Mode::Domain(_) => "the host of `externalUrl` (and give the plugin `mode: domain`)",
         };
         return Err(CheckProblem(format!(
             "the application's route gets {prefix}, and the plugin on it answers: the proxy needs \
              a route for `{prefix}` at {host} that leads to the outpost and has no plugin",
-            prefix = application.prefix
+            prefix = application.prefix()
         )));
     }
     Ok(())
@@ -161,7 +161,7 @@ pub(super) fn check_page(
     let next = at
         .join(location)
         .map_err(|_| CheckProblem(format!("a page load is redirected to `{location}`")))?;
-    let at_start = [application.prefix.as_str(), AUTHENTIK_PREFIX]
+    let at_start = [application.prefix().as_str(), AUTHENTIK_PREFIX]
         .iter()
         .any(|prefix| next.path() == format!("{prefix}/start"));
     // A proxy that asks about every path may be sent to the provider at once.
@@ -170,15 +170,15 @@ pub(super) fn check_page(
             "a page load is redirected to {} and not to `{}/start`: another redirect comes first, \
              or the plugin's `outpostPrefix` is another",
             without_query(&next),
-            application.prefix
+            application.prefix()
         )));
     }
-    if next.scheme() != application.external.url().scheme() {
+    if next.scheme() != application.external().url().scheme() {
         return Err(CheckProblem(format!(
             "the redirect to `start` is {}: the proxy does not say that browsers use {} \
              (X-Forwarded-Proto)",
             next.scheme(),
-            application.external.url().scheme()
+            application.external().url().scheme()
         )));
     }
     Ok(next)

@@ -90,7 +90,7 @@ impl Browser {
         let external = snapshot
             .applications
             .iter()
-            .map(|application| application.external.url());
+            .map(|application| application.external().url());
         let issuers = snapshot
             .providers
             .iter()

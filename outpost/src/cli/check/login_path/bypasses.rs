@@ -141,7 +141,7 @@ fn probes(
     // What routers matched before there was a word of the keys.
     let mut probes = vec![verdict("allow", Bypass::Verdict)];
     probes.extend(words.iter().map(|word| verdict(word, Bypass::Word)));
-    if let Some((method, path)) = application.policy.public.example() {
+    if let Some((method, path)) = application.policy().public.example() {
         let whole = format!("{}{path}", &url[..Position::BeforePath]);
         for (header, value, method_header) in [
             (FORWARDED_URI, &path, FORWARDED_METHOD),
@@ -156,14 +156,14 @@ fn probes(
         }
     }
     let mut others = snapshot.applications.iter();
-    let other = others.find(|other| other.audience != application.audience);
+    let other = others.find(|other| other.audience() != application.audience());
     let chooses = |header, name, value| Probe {
         headers: vec![(name, value)],
         opened: None,
         chooses: Some(header),
     };
     if let Some(other) = other {
-        let other = other.external.url();
+        let other = other.external().url();
         let authority = &other[Position::BeforeHost..Position::AfterPort];
         let page = format!("{}{}", &other[..Position::BeforePath], url.path());
         probes.push(chooses(
@@ -185,7 +185,7 @@ impl Probe {
         if let Some(bypass) = self.opened {
             return lets_through(reply, Some(usual)).then_some(bypass);
         }
-        let own = application.audience.as_str();
+        let own = application.audience().as_str();
         let judged_as = reply.realm().filter(|_| usual.realm() == Some(own))?;
         let header = self.chooses.filter(|_| judged_as != own)?;
         Some(Bypass::Application {

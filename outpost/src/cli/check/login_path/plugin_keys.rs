@@ -21,15 +21,20 @@ pub(super) fn cookie(application: &Application) -> Result<String, CheckProblem> 
     let ended = Clock::system().now().as_seconds();
     let ended = NumericDate::from_seconds(ended.saturating_sub(LONG_AGO_SECONDS));
     let user = Identity {
-        issuer: application.providers.first().settings().issuer.to_string(),
+        issuer: application
+            .providers()
+            .first()
+            .settings()
+            .issuer
+            .to_string(),
         subject: "gatepost-check".to_owned(),
         ..Identity::default()
     };
-    let audience = application.audience.to_string();
+    let audience = application.audience().to_string();
     let claims = user.into_claims(audience, SessionId::probe(), ended, ended, ended);
-    let token = application.signer.sign(&claims);
+    let token = application.signer().sign(&claims);
     let token = token.map_err(|error| CheckProblem(format!("cannot sign a session: {error}")))?;
-    Ok(format!("{}={token}", application.cookie.name))
+    Ok(format!("{}={token}", application.cookie().name))
 }
 
 /// Checks that a plugin that was sent [`cookie`] found it authentic.
@@ -41,7 +46,8 @@ pub(super) fn check(application: &Application, reply: &Reply) -> Result<(), Chec
         "the plugin does not accept what these keys sign for `{}` in the cookie `{}`: its keys \
          file, `application`, `cookieName` or `issuer` is another, so signing in would lead in a \
          circle; with `log.level: INFO`, Traefik's log says which",
-        application.audience, application.cookie.name
+        application.audience(),
+        application.cookie().name
     )))
 }
 
@@ -63,7 +69,7 @@ pub(super) fn compare_rules(
         "" => Ok(Require::default()),
         text => Require::from_text(text),
     };
-    let own = &application.policy.require;
+    let own = &application.policy().require;
     let shown = |rule: &Require| match rule.to_text() {
         Some(text) => format!("asks for `{text}`"),
         None => "admits every user who is signed in".to_owned(),
@@ -76,7 +82,7 @@ pub(super) fn compare_rules(
             "the plugin's `require` {}, and the outpost's for `{}` {}. The plugin decides on every \
              request of a session in force: write the outpost's rule there too",
             shown(&plugins),
-            application.audience,
+            application.audience(),
             shown(own)
         ))),
         Err(_) => Err(CheckProblem(

@@ -20,7 +20,7 @@ pub(super) async fn sign_in(
     // In domain mode `start` may send the browser to its own host first.
     for _ in 0..3 {
         let reply = browser.get(next.as_str(), Fetch::Page, report).await?;
-        let provider = application.providers.first();
+        let provider = application.providers().first();
         match check_start(application, provider, &next, &reply)? {
             SignInStep::Elsewhere(url) => next = url,
             SignInStep::AtProvider(url) => {
@@ -43,7 +43,7 @@ async fn each_choice(
     at: &Url,
     report: &mut Report,
 ) -> Result<(), CheckProblem> {
-    for provider in application.providers.iter() {
+    for provider in application.providers().iter() {
         let name = &provider.settings().name;
         report.note(
             &Subject::LoginPath,
@@ -91,7 +91,7 @@ pub(super) fn check_start(
     reply: &Reply,
 ) -> Result<SignInStep, CheckProblem> {
     check_route(application, reply)?;
-    let has_choice = application.providers.only().is_none();
+    let has_choice = application.providers().only().is_none();
     // Asked in place, a page is answered with 401.
     let is_page = matches!(reply.status, StatusCode::OK | StatusCode::UNAUTHORIZED);
     if has_choice && is_page && reply.location.is_none() && reply.title().is_some() {

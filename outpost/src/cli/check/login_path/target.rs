@@ -17,7 +17,7 @@ pub(super) fn application_of<'a>(
         .ok_or_else(|| CheckProblem(format!("`{url}` has no host")))?;
     // On one host name, several differ in their ports too.
     let same_origin = |application: &&Arc<Application>| {
-        application.external.origin() == url.origin().ascii_serialization()
+        application.external().origin() == url.origin().ascii_serialization()
     };
     let found = applications.iter().find(same_origin);
     let found = found.map_or_else(|| applications.at(&host, url.path()), Ok);
@@ -31,8 +31,8 @@ pub(super) fn application_of<'a>(
         let known: Vec<String> = applications
             .iter()
             .map(|application| {
-                let origin = application.external.origin();
-                match &application.mode {
+                let origin = application.external().origin();
+                match application.mode() {
                     Mode::Single => origin.to_owned(),
                     Mode::Domain(domain) => {
                         format!("{origin} (for every host under {})", domain.as_str())
@@ -45,11 +45,11 @@ pub(super) fn application_of<'a>(
             known.join(", ")
         )));
     };
-    let scheme = application.external.url().scheme();
+    let scheme = application.external().url().scheme();
     if url.scheme() != scheme {
         return Err(CheckProblem(format!(
             "{}: `externalUrl` is {scheme}, this URL is {}: write the scheme that browsers use",
-            application.audience,
+            application.audience(),
             url.scheme()
         )));
     }

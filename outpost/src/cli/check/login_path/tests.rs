@@ -154,7 +154,7 @@ fn a_sign_in_that_begins_wrongly_says_what_differs() {
         reply.cookies.push(cookie.to_owned());
         says(
             expected,
-            check_start(&wiki, wiki.providers.first(), &at, &reply),
+            check_start(&wiki, wiki.providers().first(), &at, &reply),
             expected,
         );
     }
@@ -165,7 +165,7 @@ fn a_sign_in_that_begins_wrongly_says_what_differs() {
     );
     says(
         "away",
-        check_start(&wiki, wiki.providers.first(), &at, &page),
+        check_start(&wiki, wiki.providers().first(), &at, &page),
         "cannot be reached",
     );
 }
@@ -178,7 +178,7 @@ fn a_page_with_a_choice_leads_on_to_each_provider_at_its_own_address() {
     // Asked in place, a page has the status of a refusal.
     for status in [200, 401] {
         let reply = reply(status, None, page);
-        let begun = check_start(&either, either.providers.first(), &at, &reply);
+        let begun = check_start(&either, either.providers().first(), &at, &reply);
         assert_eq!(begun, Ok(SignInStep::Choice), "{status}");
     }
     for (status, body, expected) in [
@@ -186,14 +186,19 @@ fn a_page_with_a_choice_leads_on_to_each_provider_at_its_own_address() {
         (401, "{\"error\":\"unauthenticated\"}", "no redirect"),
     ] {
         let reply = reply(status, None, body);
-        let begun = check_start(&either, either.providers.first(), &at, &reply);
+        let begun = check_start(&either, either.providers().first(), &at, &reply);
         says(expected, begun, expected);
     }
     let wiki = application("wiki");
-    let begun = check_start(&wiki, wiki.providers.first(), &at, &reply(200, None, page));
+    let begun = check_start(
+        &wiki,
+        wiki.providers().first(),
+        &at,
+        &reply(200, None, page),
+    );
     says("no choice", begun, "no redirect");
 
-    for provider in either.providers.iter() {
+    for provider in either.providers().iter() {
         let name = &provider.settings().name;
         for (sent, expected) in [
             (format!("/{name}"), ""),
@@ -228,7 +233,7 @@ fn a_route_that_leads_to_the_plugin_is_named_and_so_is_where_it_lacks() {
         says(name, check_ping(&application, &reply), expected);
         says(
             name,
-            check_start(&application, application.providers.first(), &at, &reply),
+            check_start(&application, application.providers().first(), &at, &reply),
             expected,
         );
     }
@@ -289,7 +294,7 @@ fn the_plugins_rule_must_be_within_the_outposts() {
 fn the_session_that_a_plugin_is_shown_opens_nothing() {
     let wiki = application("wiki");
     let line = plugin_keys::cookie(&wiki).expect("a session");
-    let candidates = Candidates::find([line.as_bytes()], &wiki.cookie.name);
+    let candidates = Candidates::find([line.as_bytes()], &wiki.cookie().name);
     let session = wiki.authenticate(&candidates, |_| true).expect("authentic");
     let years_slow = NumericDate::from_seconds(
         Clock::system().now().as_seconds() - plugin_keys::LONG_AGO_SECONDS / 2,

@@ -17,7 +17,7 @@ pub(super) async fn answer_failure(
     failure: Failure,
     return_to: ReturnTo,
 ) -> Reply {
-    let candidates = request.session_candidates(&application.cookie.name);
+    let candidates = request.session_candidates(&application.cookie().name);
     let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
         return sign_in::sign_in_again(context, application, request, return_to).await;
     };

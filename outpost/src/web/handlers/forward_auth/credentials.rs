@@ -34,7 +34,7 @@ pub(super) async fn decide(
     let refused = |retry_after| Invalid {
         treatment: clients.settings().invalid_credentials,
         outcome: Outcome::Refused(Refused {
-            application: application.audience.to_string(),
+            application: application.audience().to_string(),
             scheme,
             retry_after,
         }),
@@ -85,7 +85,7 @@ pub(super) async fn decide(
             } else {
                 pass.without_credentials(dialect)
             };
-            let token_headers = application.capabilities.token_headers.as_ref();
+            let token_headers = application.capabilities().token_headers.as_ref();
             let pass = match token_headers.filter(|_| permit.identity().is_some()) {
                 Some(own) => {
                     pass.with_headers(own.of_token(&machine.token, &machine.holder.claims))
