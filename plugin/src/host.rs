@@ -75,6 +75,11 @@ impl<'h> Texts<'h> {
     pub fn iter(self) -> TextsIter<'h> {
         TextsIter(self.0)
     }
+
+    /// Returns whether it is exactly one text.
+    pub(crate) fn is_one(self) -> bool {
+        memchr::memchr(b'\0', self.0).is_some_and(|end| end + 1 == self.0.len())
+    }
 }
 
 /// The texts of [`Texts`], each without its NUL.
@@ -90,8 +95,8 @@ impl<'h> Iterator for TextsIter<'h> {
         if self.0.is_empty() {
             return None;
         }
-        let end = self.0.iter().position(|byte| *byte == b'\0');
-        let (text, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
+        let end = memchr::memchr(b'\0', self.0).unwrap_or(self.0.len());
+        let (text, rest) = self.0.split_at(end);
         self.0 = rest.get(1..).unwrap_or_default();
         Some(text)
     }
@@ -114,6 +119,10 @@ pub trait Host {
     fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R;
     /// Lends the lines of one header field.
     fn with_header_lines<R>(&self, name: &str, read: impl FnOnce(Texts<'_>) -> R) -> R;
+    /// Returns the lines of one header field, for [`Texts::new`].
+    fn header_lines(&self, name: &str) -> Vec<u8> {
+        self.with_header_lines(name, |lines| lines.as_bytes().to_vec())
+    }
     /// Replaces all lines of a request header field.
     fn set_header(&self, name: &str, value: &[u8]);
     /// Adds a line to a request header field.
@@ -183,7 +192,8 @@ pub(crate) fn scheme(host: &impl Host) -> &'static str {
 
 /// Returns the first line of a header field.
 pub(crate) fn first_line(host: &impl Host, name: &str) -> Option<Vec<u8>> {
-    host.with_header_lines(name, |lines| lines.iter().next().map(<[u8]>::to_vec))
+    let lines = host.header_lines(name);
+    Texts::new(&lines).iter().next().map(<[u8]>::to_vec)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod guest {
 
     use gatepost_plugin::{Flow, Gate, Host, Level, ReadPart, Reply, Texts};
     use gatepost_session::NumericDate;
-    use http_wasm_guest::host::{Bytes, Request, Response, admin, log};
+    use http_wasm_guest::host::{Request, Response, admin, log};
     use http_wasm_guest::{Guest, register as register_guest};
 
     /// Puts the plugin in place. The gate is made at once, so that wrong settings are logged when
@@ -48,7 +48,9 @@ mod guest {
                 request: None,
                 response: None,
             };
-            Box::new(Gate::new(&admin::config(), &host))
+            // A copy: while the host's buffer is lent, the gate could not read its keys into it.
+            let settings = admin::with_config(<[u8]>::to_vec);
+            Box::new(Gate::new(&settings, &host))
         }
     }
 
@@ -80,32 +82,33 @@ mod guest {
         response: Option<&'h Response>,
     }
 
-    impl Exchange<'_> {
-        #[inline(never)]
-        fn lines(&self, name: &str) -> Vec<u8> {
-            let request = self.request;
-            terminated(request.map(|request| request.header.values(name.as_bytes())))
-        }
-    }
-
     impl Host for Exchange<'_> {
         fn method(&self) -> Vec<u8> {
-            let method = self.request.map(Request::method);
-            method.unwrap_or_default().into()
+            let method = self.request;
+            let method = method.map(|request| request.with_method(<[u8]>::to_vec));
+            method.unwrap_or_default()
         }
 
         fn target(&self) -> Vec<u8> {
-            let target = self.request.map(Request::uri);
-            target.unwrap_or_default().into()
+            let target = self.request;
+            let target = target.map(|request| request.with_uri(<[u8]>::to_vec));
+            target.unwrap_or_default()
         }
 
         fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {
-            let names = self.request.map(|request| request.header.names());
-            read(Texts::new(&terminated(names)))
+            match self.request {
+                Some(request) => request.header.with_names(|names| read(Texts::new(names))),
+                None => read(Texts::new(b"")),
+            }
         }
 
         fn with_header_lines<R>(&self, name: &str, read: impl FnOnce(Texts<'_>) -> R) -> R {
-            read(Texts::new(&self.lines(name)))
+            match self.request {
+                Some(request) => request
+                    .header
+                    .with_values(name.as_bytes(), |lines| read(Texts::new(lines))),
+                None => read(Texts::new(b"")),
+            }
         }
 
         fn set_header(&self, name: &str, value: &[u8]) {
@@ -170,17 +173,6 @@ mod guest {
             };
             log::write(level, message.as_bytes());
         }
-    }
-
-    // One copy in the plugin, in place of one for each caller.
-    #[inline(never)]
-    fn terminated(texts: Option<Vec<Bytes>>) -> Vec<u8> {
-        let mut all = Vec::new();
-        for text in texts.iter().flatten() {
-            all.extend_from_slice(text);
-            all.push(b'\0');
-        }
-        all
     }
 
     fn read_part(file: &mut File, offset: u64, length: usize) -> Result<Vec<u8>, String> {
