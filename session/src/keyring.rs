@@ -9,12 +9,11 @@ use core::fmt;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::base64url::BASE64;
 use crate::claims::Audience;
+use crate::mac::{MAC_BYTES, Mac};
 
 /// The shortest secret a ring accepts, in bytes: the output size of SHA-256, below which an HMAC
 /// key weakens the MAC (RFC 2104 §3, RFC 7518 §3.2).
@@ -25,12 +24,6 @@ const MAX_KEYS: usize = 16;
 
 /// The longest key id, in bytes.
 const MAX_KEY_ID_BYTES: usize = 64;
-
-/// The length of a derived key, in bytes: one block of HMAC-SHA256.
-const DERIVED_BYTES: usize = 32;
-
-/// The block size of SHA-256, in bytes: an HMAC key of this length is used as it is.
-const HMAC_BLOCK_BYTES: usize = 64;
 
 /// The `info` input of HKDF for the words of [`KeyRing::verdicts`], with the application's name
 /// after it.
@@ -93,7 +86,7 @@ impl Purpose {
 #[derive(Clone)]
 pub struct DerivedKey {
     id: KeyId,
-    bytes: Zeroizing<[u8; DERIVED_BYTES]>,
+    bytes: Zeroizing<[u8; MAC_BYTES]>,
 }
 
 impl DerivedKey {
@@ -103,14 +96,13 @@ impl DerivedKey {
     }
 
     /// Returns the key itself.
-    pub fn expose_bytes(&self) -> &[u8; DERIVED_BYTES] {
+    pub fn expose_bytes(&self) -> &[u8; MAC_BYTES] {
         &self.bytes
     }
 
-    /// Returns HMAC-SHA256 (RFC 2104) with this key, whose pads are absorbed already: a clone of it
-    /// costs no hashing.
-    pub fn hmac(&self) -> Hmac<Sha256> {
-        hmac(&self.bytes)
+    /// Returns the message authentication code with this key.
+    pub fn mac(&self) -> Mac {
+        Mac::new(&self.bytes)
     }
 }
 
@@ -178,38 +170,22 @@ impl Secret {
     /// One block of output is all that is needed, so this is the extraction (§2.2) and the first
     /// step of the expansion (§2.3). A function for any length could fail, and a key that cannot
     /// be derived would have to be left out.
-    fn derive(&self, info: &[&[u8]]) -> Zeroizing<[u8; DERIVED_BYTES]> {
-        let no_salt = [0; DERIVED_BYTES];
-        let extracted = finalize(hmac(&no_salt).chain_update(&*self.bytes));
-        let expanding = info
-            .iter()
-            .fold(hmac(&extracted), |mac, part| mac.chain_update(part));
-        finalize(expanding.chain_update([1]))
+    fn derive(&self, info: [&[u8]; 2]) -> Zeroizing<[u8; MAC_BYTES]> {
+        let no_salt = Mac::new(&[0; MAC_BYTES]);
+        let mut extracted = Zeroizing::new([0; MAC_BYTES]);
+        no_salt.compute_into(&[&self.bytes], &mut extracted);
+        let [first, second] = info;
+        let mut derived = Zeroizing::new([0; MAC_BYTES]);
+        Mac::new(&extracted).compute_into(&[first, second, &[1]], &mut derived);
+        derived
     }
 
     fn derive_key(&self, purpose: Purpose) -> DerivedKey {
         DerivedKey {
             id: self.id.clone(),
-            bytes: self.derive(&[purpose.info()]),
+            bytes: self.derive([purpose.info(), &[]]),
         }
     }
-}
-
-/// Returns HMAC-SHA256 with a key of 32 bytes.
-fn hmac(key: &[u8; DERIVED_BYTES]) -> Hmac<Sha256> {
-    // HMAC fills a shorter key up with zeros itself (RFC 2104 §2), but says that it may fail.
-    let mut block = Zeroizing::new([0; HMAC_BLOCK_BYTES]);
-    for (byte, own) in block.iter_mut().zip(key) {
-        *byte = *own;
-    }
-    Hmac::new((&*block).into())
-}
-
-fn finalize(mac: Hmac<Sha256>) -> Zeroizing<[u8; DERIVED_BYTES]> {
-    let mut output = mac.finalize().into_bytes();
-    let bytes = Zeroizing::new(output.into());
-    output.zeroize();
-    bytes
 }
 
 impl KeyRing {
@@ -282,7 +258,7 @@ impl KeyRing {
     /// Each key has its own, so that while keys are rotated a router may still know the old one.
     pub fn verdicts(&self, application: &Audience) -> Vec<String> {
         let word = |secret: &Secret| {
-            let derived = secret.derive(&[VERDICT_INFO, application.as_str().as_bytes()]);
+            let derived = secret.derive([VERDICT_INFO, application.as_str().as_bytes()]);
             let (word, _) = derived.split_at(VERDICT_BYTES);
             BASE64.encode(word)
         };
@@ -506,8 +482,8 @@ mod tests {
         for purpose in [Purpose::Session, Purpose::Flow, Purpose::Store] {
             let derived = ring.derive(purpose);
             for (secret, key) in ring.secrets().zip(derived.iter()) {
-                let mut expected = [0; DERIVED_BYTES];
-                hkdf::Hkdf::<Sha256>::new(None, &secret.bytes)
+                let mut expected = [0; MAC_BYTES];
+                hkdf::Hkdf::<sha2::Sha256>::new(None, &secret.bytes)
                     .expand(purpose.info(), &mut expected)
                     .expect("one block");
                 assert_eq!(key.expose_bytes(), &expected, "{purpose:?} of {}", key.id());

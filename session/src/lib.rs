@@ -33,14 +33,17 @@ extern crate std;
 
 mod base64url;
 mod claims;
+pub mod constant_time;
 pub mod cookie;
 mod keyring;
+mod mac;
 pub mod revoked;
 pub mod token;
 mod verify;
 
 pub use claims::{Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId};
 pub use keyring::{DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
+pub use mac::Mac;
 pub use verify::{
     Authentic, CLOCK_SKEW_SECONDS, Current, MAX_TOKEN_BYTES, OpenError, Verifier, WindowError,
 };

@@ -8,9 +8,6 @@ use base64::Engine as _;
 use crate::base64url::BASE64;
 use crate::keyring::KeyId;
 
-/// The MAC's length in bytes.
-pub(crate) const MAC_BYTES: usize = 32;
-
 /// Returns the encoded header that every cookie signed by key `id` starts with.
 ///
 /// A verifier compares it byte for byte and never parses a header, so the client can choose neither
@@ -37,18 +34,16 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Splits at the dots, or returns `None` when there are not exactly two.
     pub(crate) fn split(token: &'a [u8]) -> Option<Self> {
-        let mut dots = token
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'.')
-            .map(|(at, _)| at);
-        let (first, second) = (dots.next()?, dots.next()?);
-        if dots.next().is_some() {
+        let first = memchr::memchr(b'.', token)?;
+        let second = memchr::memrchr(b'.', token)?;
+        // Overlapping when there is one dot.
+        let payload = token.get(first + 1..second)?;
+        if memchr::memchr(b'.', payload).is_some() {
             return None;
         }
         Some(Self {
             header: token.get(..first)?,
-            payload: token.get(first + 1..second)?,
+            payload,
             mac: token.get(second + 1..)?,
             signed: token.get(..second)?,
         })

@@ -6,15 +6,15 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use base64::Engine as _;
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable as _};
 
 use crate::base64url::BASE64;
 use crate::claims::{Audience, Claims, NumericDate, SessionId};
+use crate::constant_time::same_bytes;
 use crate::cookie::{CHUNK_BYTES, Candidates, MAX_CHUNKS};
 use crate::keyring::{KeyRing, Purpose};
-use crate::token::{MAC_BYTES, Parts, encoded_header};
+use crate::mac::{MAC_BYTES, Mac};
+use crate::token::{Parts, encoded_header};
 
 /// The longest cookie value that is looked at, in bytes: what the most chunks can carry.
 pub const MAX_TOKEN_BYTES: usize = CHUNK_BYTES * MAX_CHUNKS;
@@ -35,7 +35,7 @@ pub struct Verifier {
 #[derive(Clone)]
 struct VerifyingKey {
     encoded_header: String,
-    mac: Hmac<Sha256>,
+    mac: Mac,
 }
 
 impl Verifier {
@@ -46,7 +46,7 @@ impl Verifier {
             .iter()
             .map(|key| VerifyingKey {
                 encoded_header: encoded_header(key.id()),
-                mac: key.hmac(),
+                mac: key.mac(),
             })
             .collect();
         Self {
@@ -135,7 +135,7 @@ impl Verifier {
         let mut known = Choice::from(0);
         let mut index = 0_u32;
         for (at, key) in (0_u32..).zip(&self.keys) {
-            let same = key.encoded_header.as_bytes().ct_eq(parts.header);
+            let same = same_bytes(key.encoded_header.as_bytes(), parts.header);
             index.conditional_assign(&at, same);
             known |= same;
         }
@@ -143,13 +143,7 @@ impl Verifier {
             .ok()
             .and_then(|index| self.keys.get(index))
             .ok_or(OpenError::Forged)?;
-        let computed = key
-            .mac
-            .clone()
-            .chain_update(parts.signed)
-            .finalize()
-            .into_bytes();
-        if bool::from(known & computed.as_slice().ct_eq(mac)) {
+        if bool::from(known & key.mac.verifies(parts.signed, mac)) {
             Ok(())
         } else {
             Err(OpenError::Forged)

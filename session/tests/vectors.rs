@@ -83,12 +83,11 @@ fn token(claims: &Claims) -> String {
 fn raw_token(key: &str, header: &str, payload: &str) -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-    use hmac::Mac as _;
     let ring = KeyRing::parse(key).expect("ring");
     let derived = ring.derive(Purpose::Session);
     let signed = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
-    let mac = derived.signing().hmac().chain_update(signed.as_bytes());
-    format!("{signed}.{}", BASE64.encode(mac.finalize().into_bytes()))
+    let mac = derived.signing().mac().compute(&[signed.as_bytes()]);
+    format!("{signed}.{}", BASE64.encode(mac))
 }
 
 fn payload(change: impl FnOnce(&mut Value)) -> String {

@@ -7,16 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::token::encoded_header;
 use gatepost_session::{
-    Audience, Authentic, Claims, KeyRing, MAX_TOKEN_BYTES, OpenError, Purpose, Verifier,
+    Audience, Authentic, Claims, KeyRing, MAX_TOKEN_BYTES, Mac, OpenError, Purpose, Verifier,
 };
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
 
 /// Signs claims with the first key of a ring.
 #[derive(Clone)]
 pub struct Signer {
     encoded_header: String,
-    mac: Hmac<Sha256>,
+    mac: Mac,
     ring: KeyRing,
 }
 
@@ -27,7 +25,7 @@ impl Signer {
         let key = keys.signing();
         Self {
             encoded_header: encoded_header(key.id()),
-            mac: key.hmac(),
+            mac: key.mac(),
             ring: ring.clone(),
         }
     }
@@ -71,9 +69,9 @@ impl Signer {
         let mut token = self.encoded_header.clone();
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        let mac = self.mac.clone().chain_update(token.as_bytes()).finalize();
+        let mac = self.mac.compute(&[token.as_bytes()]);
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(mac.into_bytes(), &mut token);
+        URL_SAFE_NO_PAD.encode_string(mac, &mut token);
         Ok(token)
     }
 }
