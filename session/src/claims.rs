@@ -5,8 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+mod read;
+mod scan;
 
 /// Seconds since 1970-01-01T00:00:00Z without leap seconds (`NumericDate`, RFC 7519 §2), as a
 /// whole number of at most 2^53 - 1, which every JSON reader holds exactly (RFC 7493 §2.2).
@@ -243,89 +245,6 @@ impl Claims {
     }
 }
 
-/// Read by hand rather than derived: a derived struct can also be written as a list, which no JWT
-/// library would read, and it takes `null` for an absent claim.
-impl<'de> Deserialize<'de> for Claims {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ClaimsVisitor)
-    }
-}
-
-struct ClaimsVisitor;
-
-impl<'de> Visitor<'de> for ClaimsVisitor {
-    type Value = Claims;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the claims of a session")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
-        let (mut iss, mut sub, mut aud, mut sid) = (None, None, None, None);
-        let (mut iat, mut exp, mut rnw, mut nbf) = (None, None, None, None);
-        let (mut preferred_username, mut name, mut email) = (None, None, None);
-        let (mut email_verified, mut groups, mut grp_more) = (None, None, None);
-        let (mut acr, mut amr, mut auth_time, mut ext) = (None, None, None, None);
-        while let Some(claim) = map.next_key::<String>()? {
-            match claim.as_str() {
-                "iss" => once(&mut map, &mut iss)?,
-                "sub" => once(&mut map, &mut sub)?,
-                "aud" => once(&mut map, &mut aud)?,
-                "sid" => once(&mut map, &mut sid)?,
-                "iat" => once(&mut map, &mut iat)?,
-                "exp" => once(&mut map, &mut exp)?,
-                "rnw" => once(&mut map, &mut rnw)?,
-                "nbf" => once(&mut map, &mut nbf)?,
-                "preferred_username" => once(&mut map, &mut preferred_username)?,
-                "name" => once(&mut map, &mut name)?,
-                "email" => once(&mut map, &mut email)?,
-                "email_verified" => once(&mut map, &mut email_verified)?,
-                "groups" => once(&mut map, &mut groups)?,
-                "grp_more" => once(&mut map, &mut grp_more)?,
-                "acr" => once(&mut map, &mut acr)?,
-                "amr" => once(&mut map, &mut amr)?,
-                "auth_time" => once(&mut map, &mut auth_time)?,
-                "ext" => once(&mut map, &mut ext)?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        let missing = || serde::de::Error::custom("a claim is missing");
-        // An empty text is not a name: it would be the same for every user without one.
-        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
-        Ok(Claims {
-            iss: named(iss).ok_or_else(missing)?,
-            sub: named(sub).ok_or_else(missing)?,
-            aud: aud.ok_or_else(missing)?,
-            sid: sid.ok_or_else(missing)?,
-            iat: iat.ok_or_else(missing)?,
-            exp: exp.ok_or_else(missing)?,
-            rnw: rnw.ok_or_else(missing)?,
-            nbf,
-            preferred_username,
-            name,
-            email,
-            email_verified,
-            groups: groups.unwrap_or_default(),
-            grp_more: grp_more.unwrap_or_default(),
-            acr,
-            amr: amr.unwrap_or_default(),
-            auth_time,
-            ext: ext.unwrap_or_default(),
-        })
-    }
-}
-
-/// Reads the value of a claim that is not repeated.
-fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
-    map: &mut A,
-    claim: &mut Option<T>,
-) -> Result<(), A::Error> {
-    match claim.replace(map.next_value()?) {
-        None => Ok(()),
-        Some(_) => Err(serde::de::Error::custom("a repeated claim")),
-    }
-}
-
 /// Claims by name, each one text: a JSON object. There are few, so they are looked up one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MoreClaims(Vec<(String, String)>);
@@ -368,32 +287,5 @@ impl FromIterator<(String, String)> for MoreClaims {
 impl Serialize for MoreClaims {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
-    }
-}
-
-impl<'de> Deserialize<'de> for MoreClaims {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Claims;
-
-        impl<'de> Visitor<'de> for Claims {
-            type Value = MoreClaims;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("claims that are texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MoreClaims, A::Error> {
-                let mut claims = MoreClaims::default();
-                while let Some((name, value)) = map.next_entry::<String, String>()? {
-                    if claims.get(&name).is_some() {
-                        return Err(serde::de::Error::custom("a repeated claim"));
-                    }
-                    claims.0.push((name, value));
-                }
-                Ok(claims)
-            }
-        }
-
-        deserializer.deserialize_map(Claims)
     }
 }

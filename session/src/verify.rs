@@ -96,7 +96,7 @@ impl Verifier {
         let payload = BASE64
             .decode(parts.payload)
             .map_err(|_| OpenError::Claims)?;
-        let claims: Claims = serde_json::from_slice(&payload).map_err(|_| OpenError::Claims)?;
+        let claims = Claims::read(&payload).ok_or(OpenError::Claims)?;
         if claims.aud != self.audience.as_str() {
             return Err(OpenError::Audience);
         }
