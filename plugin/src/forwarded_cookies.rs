@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use gatepost_session::cookie::{self, Hide};
+use gatepost_session::cookie::Rest;
 
-use crate::host::{Host, Texts};
+use crate::host::Host;
 
 /// The `Cookie` header as the application is to see it.
 #[derive(Clone, Debug)]
@@ -17,29 +17,17 @@ pub(crate) enum Cookies {
     Removed,
 }
 
-impl Cookies {
-    /// Returns all lines without the cookies to hide, as one.
-    pub(crate) fn without(hide: Hide<'_>, lines: Texts<'_>) -> Self {
-        if !lines.iter().any(|line| hide.any_in(line)) {
-            return Self::AsSent;
+impl From<Rest> for Cookies {
+    fn from(rest: Rest) -> Self {
+        match rest {
+            Rest::AsSent => Self::AsSent,
+            Rest::Only(rest) => Self::Only(rest.into()),
+            Rest::Nothing => Self::Removed,
         }
-        // One line for all: what several would be joined to in HTTP/2 (RFC 9113 §8.2.3).
-        let mut rest = Vec::new();
-        for line in lines.iter() {
-            let Some(others) = cookie::strip(line, hide) else {
-                continue;
-            };
-            if !rest.is_empty() {
-                rest.extend_from_slice(b"; ");
-            }
-            rest.extend_from_slice(&others);
-        }
-        if rest.is_empty() {
-            return Self::Removed;
-        }
-        Self::Only(rest.into())
     }
+}
 
+impl Cookies {
     /// Changes the request's header to these cookies.
     pub(crate) fn forward(&self, host: &impl Host) {
         match self {

@@ -122,25 +122,27 @@ impl<'a> Candidates<'a> {
     pub fn find(lines: impl IntoIterator<Item = &'a [u8]>, name: &CookieName) -> Self {
         let mut found = Self::default();
         for (pair_name, value) in lines.into_iter().flat_map(pairs) {
-            let Some(part) = name.part(pair_name) else {
-                continue;
-            };
-            found.any = true;
-            match part {
-                Part::Whole => {
-                    if let Some(free) = found.whole.iter_mut().find(|slot| slot.is_none()) {
-                        *free = Some(value);
-                    }
-                }
-                Part::Chunk(index) => {
-                    if let Some(slot) = found.chunks.get_mut(index) {
-                        found.chunks_ambiguous |= slot.replace(value).is_some();
-                    }
-                }
-                Part::Stray => {}
-            }
+            found.add(name.part(pair_name), value);
         }
         found
+    }
+
+    /// Adds a cookie, if it is a part of the session.
+    fn add(&mut self, part: Option<Part>, value: &'a [u8]) {
+        self.any |= part.is_some();
+        match part {
+            Some(Part::Whole) => {
+                if let Some(free) = self.whole.iter_mut().find(|slot| slot.is_none()) {
+                    *free = Some(value);
+                }
+            }
+            Some(Part::Chunk(index)) => {
+                if let Some(slot) = self.chunks.get_mut(index) {
+                    self.chunks_ambiguous |= slot.replace(value).is_some();
+                }
+            }
+            Some(Part::Stray) | None => {}
+        }
     }
 
     /// Returns whether the request carries any cookie named like the session or a chunk of it.
@@ -227,33 +229,108 @@ fn is_gateposts(name: &[u8]) -> bool {
 }
 
 /// Returns a `Cookie` header line without the cookies to hide; every other cookie keeps its bytes.
-/// `None` when nothing is left.
+/// `None` when no cookie is left.
 pub fn strip(line: &[u8], hide: Hide<'_>) -> Option<Vec<u8>> {
-    let mut kept: Vec<u8> = Vec::with_capacity(line.len());
-    for segment in line.split(|byte| *byte == b';') {
-        if hide.takes(split_pair(segment).0) {
-            continue;
+    let mut rest = Vec::with_capacity(line.len());
+    strip_onto(&mut rest, line, |name, _| hide.takes(name));
+    (!rest.is_empty()).then_some(rest)
+}
+
+/// The cookies of a request that the application gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// All of them.
+    AsSent,
+    /// One line for all lines (RFC 9113 §8.2.3), without the cookies to hide.
+    Only(Vec<u8>),
+    /// None: there were no others.
+    Nothing,
+}
+
+/// Looks through all `Cookie` header lines of a request once: as [`Candidates::find`] and
+/// [`strip`].
+pub fn separate<'a>(
+    lines: impl IntoIterator<Item = &'a [u8]>,
+    name: &CookieName,
+    hide: Hide<'_>,
+) -> (Candidates<'a>, Rest) {
+    let mut found = Candidates::default();
+    let mut hidden = false;
+    let mut rest = Vec::new();
+    for line in lines {
+        let start = rest.len();
+        if start > 0 {
+            rest.extend_from_slice(b"; ");
         }
-        if kept.is_empty() {
-            // The blanks of the grammar and no others, or a name that is not ours could become ours.
-            let blanks = segment.iter().take_while(|b| matches!(b, b' ' | b'\t'));
-            let blanks = blanks.count();
-            kept.extend_from_slice(segment.get(blanks..).unwrap_or_default());
-        } else {
-            kept.push(b';');
-            kept.extend_from_slice(segment);
+        let empty = rest.len();
+        strip_onto(&mut rest, line, |pair_name, value| {
+            found.add(name.part(pair_name), value);
+            let hides = hide.takes(pair_name);
+            hidden |= hides;
+            hides
+        });
+        if rest.len() == empty {
+            rest.truncate(start);
         }
     }
-    (!kept.trim_ascii().is_empty()).then_some(kept)
+    let rest = if !hidden {
+        Rest::AsSent
+    } else if rest.is_empty() {
+        Rest::Nothing
+    } else {
+        Rest::Only(rest)
+    };
+    (found, rest)
+}
+
+/// Appends the cookies of a line that `hides` does not hide, or nothing where none has any bytes.
+fn strip_onto<'a>(
+    rest: &mut Vec<u8>,
+    line: &'a [u8],
+    mut hides: impl FnMut(&'a [u8], &'a [u8]) -> bool,
+) {
+    let start = rest.len();
+    for segment in segments(line) {
+        let (name, value) = split_pair(segment);
+        if hides(name, value) {
+            continue;
+        }
+        if rest.len() == start {
+            // The blanks of the grammar and no others, or a name that is not ours could become ours.
+            rest.extend_from_slice(trim_leading_blanks(segment));
+        } else {
+            rest.push(b';');
+            rest.extend_from_slice(segment);
+        }
+    }
+    if rest
+        .get(start..)
+        .unwrap_or_default()
+        .trim_ascii()
+        .is_empty()
+    {
+        rest.truncate(start);
+    }
 }
 
 /// Returns the name-value pairs of a `Cookie` header line.
 fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|byte| *byte == b';').map(split_pair)
+    segments(line).map(split_pair)
 }
 
-/// Returns a segment's name and value. A segment without `=` is a value without a name, as browsers
-/// send nameless cookies, so it is never Gatepost's.
+/// Returns what stands between the semicolons of a line.
+fn segments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    core::iter::from_fn(move || {
+        let line = rest?;
+        let end = memchr::memchr(b';', line);
+        rest = end.and_then(|end| line.get(end + 1..));
+        line.get(..end.unwrap_or(line.len()))
+    })
+}
+
+/// Splits a segment into name and value. A segment without `=` is a value without a name, as
+/// browsers send nameless cookies, so it is never Gatepost's.
 fn split_pair(segment: &[u8]) -> (&[u8], &[u8]) {
     let trimmed = trim_blanks(segment);
     match trimmed.iter().position(|byte| *byte == b'=') {
@@ -269,11 +346,16 @@ fn split_pair(segment: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Drops spaces and tabs at both ends.
-fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = bytes {
+fn trim_blanks(bytes: &[u8]) -> &[u8] {
+    let mut bytes = trim_leading_blanks(bytes);
+    while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }
-    while let [rest @ .., b' ' | b'\t'] = bytes {
+    bytes
+}
+
+fn trim_leading_blanks(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
     bytes

@@ -3,7 +3,7 @@
 // Helpers of tests may panic like the tests themselves; clippy exempts only the latter.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
 
-use gatepost_session::cookie::{Candidates, CookieName, Hide, strip};
+use gatepost_session::cookie::{Candidates, CookieName, Hide, Rest, separate, strip};
 use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, Verifier};
 use gatepost_signing::{CookieAttributes, Signer};
 use proptest::collection::vec;
@@ -120,6 +120,28 @@ proptest! {
         prop_assert_eq!(&*values[0], token.as_bytes());
         let kept = strip(line.as_bytes(), Hide::All(&name)).expect("two cookies left");
         prop_assert_eq!(kept, format!("{before}; {after}").into_bytes());
+    }
+
+    #[test]
+    fn one_look_at_the_lines_finds_what_two_find(
+        lines in vec("(gp|gp\\.[0-9]|gatepost|x|;|=| |\t|\"|\u{c}|,){0,20}", 0..4),
+        but_the_session in any::<bool>(),
+    ) {
+        let name = CookieName::new("gp").expect("name");
+        let hide = if but_the_session { Hide::AllBut(&name) } else { Hide::All(&name) };
+        let lines = || lines.iter().map(String::as_bytes);
+        let (found, rest) = separate(lines(), &name, hide);
+        let candidates = Candidates::find(lines(), &name);
+        prop_assert_eq!(format!("{found:?}"), format!("{candidates:?}"));
+        let stripped: Vec<Vec<u8>> = lines().filter_map(|line| strip(line, hide)).collect();
+        let expected = if !lines().any(|line| hide.any_in(line)) {
+            Rest::AsSent
+        } else if stripped.is_empty() {
+            Rest::Nothing
+        } else {
+            Rest::Only(stripped.join(&b"; "[..]))
+        };
+        prop_assert_eq!(rest, expected);
     }
 
     #[test]

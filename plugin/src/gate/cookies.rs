@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use gatepost_policy::Unauthenticated;
-use gatepost_session::cookie::{Candidates, CookieName, Hide};
+use gatepost_session::cookie::{self, Candidates, CookieName, Hide, Rest};
 use gatepost_session::{Current, NumericDate};
 
 use crate::config::Config;
@@ -70,13 +70,13 @@ pub(super) fn present(
             };
         }
         // Another session of the line may be in force.
-        Ok(_) => host.with_header_lines("cookie", |lines| lines.as_bytes().to_vec()),
+        Ok(_) => host.header_lines("cookie"),
         Err(lines) => lines,
     };
     search(config, sessions, host, Texts::new(&lines), &mut refusal)
 }
 
-/// Looks for the session in lines that are not among those remembered.
+/// Looks for the session in lines that are not in the cache.
 fn search(
     config: &Config,
     sessions: &mut SessionCache,
@@ -84,16 +84,9 @@ fn search(
     lines: Texts<'_>,
     refusal: &mut dyn FnMut(&VerifiedSession) -> Option<Unauthenticated>,
 ) -> Presented {
-    let (candidates, name) = find_session(config, host, lines);
+    let (candidates, rest, name) = separate(config, host, lines);
     let (session, refusal) = authenticate(sessions, &candidates, refusal);
-    let cookies = Cookies::without(
-        if config.forward_cookie {
-            Hide::AllBut(name)
-        } else {
-            Hide::All(name)
-        },
-        lines,
-    );
+    let cookies = Cookies::from(rest);
     // The plain name counts on some requests and not on others, whatever the line.
     if let Ok(session) = &session
         && *name == config.cookie_name
@@ -107,25 +100,32 @@ fn search(
     }
 }
 
-/// Returns the values that may be the session, and the cookie's name.
+/// Returns the values that may be the session, the other cookies, and the session cookie's name.
 ///
 /// Over plain http a browser refuses the `__Host-` and `__Secure-` names, so the outpost uses a
 /// plain one there. It is read only on requests that came that way: over TLS a neighbouring site
 /// could have set it.
-fn find_session<'l, 'c>(
+fn separate<'l, 'c>(
     config: &'c Config,
     host: &impl Host,
     lines: Texts<'l>,
-) -> (Candidates<'l>, &'c CookieName) {
-    let find = |name| Candidates::find(lines.iter(), name);
-    let found = find(&config.cookie_name);
+) -> (Candidates<'l>, Rest, &'c CookieName) {
+    let separate = |name| {
+        let hide = if config.forward_cookie {
+            Hide::AllBut(name)
+        } else {
+            Hide::All(name)
+        };
+        cookie::separate(lines.iter(), name, hide)
+    };
+    let (found, rest) = separate(&config.cookie_name);
     if let Some(plain) = config.plain_cookie_name.as_ref().filter(|_| !found.any()) {
-        let plainly_found = find(plain);
+        let (plainly_found, rest) = separate(plain);
         if plainly_found.any() && scheme(host) == "http" {
-            return (plainly_found, plain);
+            return (plainly_found, rest, plain);
         }
     }
-    (found, &config.cookie_name)
+    (found, rest, &config.cookie_name)
 }
 
 /// Returns the first session that is in force; else the first that is authentic, and why it is not
