@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -27,14 +28,14 @@ pub const OUTPOST_VERDICT: &str = "outpost";
 pub const RULE_HEADER: &str = "X-Gatepost-Require";
 
 /// Stands between the groups in one header value.
-const GROUP_SEPARATOR: char = '|';
+const GROUP_SEPARATOR: u8 = b'|';
 
 /// Stands between them in the header of oauth2-proxy.
-const COMMA: char = ',';
+const COMMA: u8 = b',';
 
 /// A header field name in the spelling that Go's servers and most logs use (`X-Auth-Username`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderName(Box<str>);
+pub struct HeaderName(Arc<str>);
 
 /// A text that cannot name an identity header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,8 +134,8 @@ pub enum Preset {
 enum Source {
     /// A claim that is one text.
     Claim(Box<str>),
-    /// The groups, with this character between them.
-    Groups(char),
+    /// The groups, with this ASCII character between them.
+    Groups(u8),
     /// The same for every user.
     Constant(Box<str>),
     /// No value: clients may not send the header, and Gatepost does not set it.
@@ -165,33 +166,47 @@ impl Source {
                 .filter(|v| fits_header(v))
                 .map(Cow::Borrowed),
             Self::Constant(value) => Some(Cow::Borrowed(&**value)),
-            Self::Groups(separator) => {
-                // A group whose name holds the separator would read as two, so it is left out:
-                // that can only take rights away.
-                let mut groups = claims
-                    .groups
-                    .iter()
-                    .filter(|group| fits_header(group) && !group.contains(*separator));
-                let mut joined = groups.next()?.clone();
-                for group in groups {
-                    joined.push(*separator);
-                    joined.push_str(group);
-                }
-                Some(Cow::Owned(joined))
-            }
+            Self::Groups(separator) => joined(&claims.groups, *separator).map(Cow::Owned),
             Self::Nothing => None,
         }
     }
 }
 
+/// Returns the groups as one text with the separator between them, or `None` without any.
+///
+/// A group whose name holds the separator would read as two, so it is left out: that can only take
+/// rights away.
+fn joined(groups: &[String], separator: u8) -> Option<String> {
+    let mut joined = String::with_capacity(groups.iter().map(|group| group.len() + 1).sum());
+    for group in groups {
+        if !fits_without(group, separator) {
+            continue;
+        }
+        if !joined.is_empty() {
+            joined.push(char::from(separator));
+        }
+        joined.push_str(group);
+    }
+    (!joined.is_empty()).then_some(joined)
+}
+
 /// Returns whether a value reaches every upstream as it is: no control characters or line
 /// separators, no blanks at the ends for a parser to drop, not empty. Other text goes out as UTF-8.
 fn fits_header(value: &str) -> bool {
-    !value.is_empty()
-        && value.trim() == value
-        && !value
-            .chars()
-            .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+    // No value with a NUL fits anyway.
+    fits_without(value, b'\0')
+}
+
+/// Returns whether a value fits a header and does not have this ASCII character.
+fn fits_without(value: &str, unwanted: u8) -> bool {
+    // Nearly all values are of this kind, which needs no look at characters.
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != unwanted;
+    !value.is_empty() && (value.bytes().all(plain) || fits_with_any_character(value, unwanted))
+}
+
+fn fits_with_any_character(value: &str, unwanted: u8) -> bool {
+    let separates = |c| matches!(c, '\u{2028}' | '\u{2029}') || c == char::from(unwanted);
+    value.trim() == value && !value.chars().any(|c| c.is_control() || separates(c))
 }
 
 /// What an operator decides about identity headers.
@@ -222,18 +237,21 @@ impl HeaderSettings {
     }
 
     fn into_entries(self) -> Vec<Entry> {
-        let preset = preset_entries(self.preset, &self.application);
-        let preset = preset
-            .into_iter()
-            .filter_map(|(name, source)| Some((HeaderName::new(name).ok()?, source)));
-        let claims = self.claims.into_iter();
-        let claims = claims.map(|(name, claim)| (name, Source::claim(&claim)));
-        let constants = self.constants.into_iter();
-        let constants = constants.map(|(name, text)| (name, Source::constant(&text)));
         let mut entries: Vec<Entry> = Vec::new();
-        for (name, source) in preset.chain(claims).chain(constants) {
+        let mut put = |name, source| {
             entries.retain(|entry| entry.name != name);
             entries.push(Entry { name, source });
+        };
+        for (name, source) in preset_entries(self.preset, &self.application) {
+            if let Ok(name) = HeaderName::new(name) {
+                put(name, source);
+            }
+        }
+        for (name, claim) in self.claims {
+            put(name, Source::claim(&claim));
+        }
+        for (name, text) in self.constants {
+            put(name, Source::constant(&text));
         }
         entries
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::decide::double::{claims, permit};
 use alloc::format;
 use alloc::vec;
+use proptest::prelude::*;
 
 /// The default preset and one header more.
 fn settings(name: HeaderName, claim: &str) -> HeaderSettings {
@@ -214,4 +215,28 @@ fn a_constant_header_is_ours_whatever_its_length() {
         ..HeaderSettings::of(Preset::None, "wiki")
     });
     assert!(rules.owns(name.as_str().as_bytes()));
+}
+
+proptest! {
+    #[test]
+    fn a_value_fits_whichever_way_it_is_looked_at(value in "(\\PC|[ \t\r\n\u{0}|,\u{85}\u{2028}a-z]){0,8}") {
+        for unwanted in [b'\0', GROUP_SEPARATOR, COMMA] {
+            let by_characters = !value.is_empty() && fits_with_any_character(&value, unwanted);
+            prop_assert_eq!(fits_without(&value, unwanted), by_characters);
+        }
+    }
+
+    #[test]
+    fn groups_are_joined_as_any_list_is(groups in prop::collection::vec("[a-z|, \n]{0,4}", 0..6)) {
+        for separator in [GROUP_SEPARATOR, COMMA] {
+            let own: Vec<&str> = groups
+                .iter()
+                .map(String::as_str)
+                .filter(|group| fits_header(group) && !group.contains(char::from(separator)))
+                .collect();
+            let expected = own.join(core::str::from_utf8(&[separator]).expect("ASCII"));
+            let expected = (!expected.is_empty()).then_some(expected);
+            prop_assert_eq!(joined(&groups, separator), expected);
+        }
+    }
 }
