@@ -88,7 +88,7 @@ impl Serving {
             config,
             keys: Keys::new(source),
             revoked,
-            request_headers: RequestHeaders,
+            request_headers: RequestHeaders::default(),
             in_force: None,
         };
         serving.refresh_keys(host, host.now());

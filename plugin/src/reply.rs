@@ -1,4 +1,10 @@
 //! The plugin's own responses.
+//!
+//! An application's name and the outpost's URLs need no escape in JSON or in a header: see
+//! [`Audience`], [`OutpostUrl`] and [`OutpostPrefix`].
+//!
+//! [`OutpostUrl`]: gatepost_policy::OutpostUrl
+//! [`OutpostPrefix`]: gatepost_policy::OutpostPrefix
 
 use gatepost_policy::{Denial, Presentation};
 use gatepost_session::Audience;
@@ -44,8 +50,7 @@ pub(crate) fn unauthenticated(application: &Audience, sign_in: &str, rule: Optio
         format!(r#""probe":"known","require":"{rule}","#)
     });
     let body = format!(
-        r#"{{"error":"unauthenticated","message":"sign in first",{session}"signIn":{}}}"#,
-        json_text(sign_in)
+        r#"{{"error":"unauthenticated","message":"sign in first",{session}"signIn":"{sign_in}"}}"#
     );
     let mut reply = new_reply(401, JSON, body);
     // A scheme that no browser knows: the prompt for a password would lead nowhere.
@@ -92,8 +97,7 @@ pub(crate) fn denied(
         }
         Presentation::Data => {
             let body = format!(
-                r#"{{"error":"denied","message":"signed in, but not admitted to this application","application":{}}}"#,
-                json_text(application.as_str())
+                r#"{{"error":"denied","message":"signed in, but not admitted to this application","application":"{application}"}}"#
             );
             new_reply(403, JSON, body)
         }
@@ -132,12 +136,6 @@ pub(crate) fn misrouted(prefix: &str) -> Reply {
     new_reply(503, TEXT, body)
 }
 
-/// Writes a text as a JSON string (RFC 8259 §7).
-fn json_text(text: &str) -> String {
-    // Writing a text into memory does not fail; were it to, the answer stays well-formed.
-    serde_json::to_string(text).unwrap_or_else(|_| "null".to_owned())
-}
-
 /// Writes a text as HTML content or attribute value.
 fn html_text(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
@@ -152,4 +150,36 @@ fn html_text(text: &str) -> String {
         }
     }
     html
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a test may panic")]
+mod tests {
+    use gatepost_policy::{OutpostPrefix, OutpostUrl, SignIn};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_stands_in_json_needs_no_escape(
+            name in "[!-~]{1,12}|.{1,4}",
+            host in "[!-~]{1,6}|[a-z.]{1,6}",
+            prefix in "/[!-~]{1,6}|/[a-z._-]{1,6}",
+        ) {
+            let application = Audience::new(&name);
+            let outpost = OutpostUrl::new(&format!("https://{host}"));
+            let prefix = OutpostPrefix::new(&prefix);
+            let (Ok(application), Ok(outpost), Ok(prefix)) = (application, outpost, prefix) else {
+                return Ok(());
+            };
+            let base = SignIn::OnOutpost(outpost, prefix).base();
+            let reply = unauthenticated(&application, &base, None);
+            let read: Value = serde_json::from_str(&reply.body).expect("JSON");
+            prop_assert_eq!(read.get("signIn").and_then(Value::as_str), Some(&*base));
+            let name = serde_json::to_string(application.as_str()).expect("JSON");
+            prop_assert_eq!(name, format!("\"{application}\""));
+        }
+    }
 }

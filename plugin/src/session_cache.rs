@@ -3,8 +3,9 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
+use gatepost_policy::HeaderName;
+use gatepost_session::constant_time::same_bytes;
 use gatepost_session::{Authentic, OpenError, Verifier};
-use subtle::ConstantTimeEq as _;
 
 use crate::forwarded_cookies::Cookies;
 use crate::host::Texts;
@@ -32,8 +33,8 @@ pub(crate) struct VerifiedSession {
 /// A header to set upstream.
 #[derive(Debug)]
 pub(crate) struct Rendered {
-    pub(crate) name: Box<str>,
-    pub(crate) value: Box<[u8]>,
+    pub(crate) name: HeaderName,
+    pub(crate) value: Vec<u8>,
 }
 
 /// A whole `Cookie` header line, and the cookies of it for the application.
@@ -100,7 +101,7 @@ impl SessionCache {
     pub(crate) fn recall(&mut self, lines: Texts<'_>) -> Option<CacheHit> {
         let same = |entry: &CacheEntry| {
             let line = entry.line.as_ref();
-            line.is_some_and(|line| same_bytes(&line.terminated, lines.as_bytes()))
+            line.is_some_and(|line| same_bytes(&line.terminated, lines.as_bytes()).into())
         };
         let at = self.entries.iter().position(same)?;
         self.move_to_front(at);
@@ -123,9 +124,8 @@ impl SessionCache {
             return;
         };
         let terminated = lines.as_bytes();
-        let one_line = terminated.last() == Some(&b'\0') && lines.iter().count() == 1;
         // Before anything is copied: a line may be as long as a request's header.
-        if !one_line || entry.session.token.len() + terminated.len() > MAX_BYTES {
+        if !lines.is_one() || entry.session.token.len() + terminated.len() > MAX_BYTES {
             return;
         }
         let line = CachedLine {
@@ -140,7 +140,7 @@ impl SessionCache {
 
     /// Authenticates a cookie, from memory where possible.
     pub(crate) fn authenticate(&mut self, token: &[u8]) -> Result<Rc<VerifiedSession>, OpenError> {
-        let same = |entry: &CacheEntry| same_bytes(&entry.session.token, token);
+        let same = |entry: &CacheEntry| same_bytes(&entry.session.token, token).into();
         if let Some(at) = self.entries.iter().position(same) {
             self.move_to_front(at);
             if let Some(entry) = self.entries.first() {
@@ -184,23 +184,4 @@ impl SessionCache {
         let fitting = self.entries.iter().take(limit).take_while(fits).count();
         self.entries.truncate(fitting);
     }
-}
-
-/// Compares a request's text with an authentic one, in a time that does not depend on where they
-/// differ, so that a MAC cannot be found byte by byte. Their lengths are no secret.
-fn same_bytes(known: &[u8], sent: &[u8]) -> bool {
-    if known.len() != sent.len() {
-        return false;
-    }
-    // Eight bytes at a time: an eighth of the work where the host has no wider registers to use.
-    let (known_words, known_rest) = known.as_chunks::<8>();
-    let (sent_words, sent_rest) = sent.as_chunks::<8>();
-    let mut differing = 0_u64;
-    for (a, b) in known_words.iter().zip(sent_words) {
-        differing |= u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
-    }
-    for (a, b) in known_rest.iter().zip(sent_rest) {
-        differing |= u64::from(a ^ b);
-    }
-    differing.ct_eq(&0).into()
 }

@@ -117,15 +117,15 @@ impl<H: Host> Exchange<'_, H> {
         let render = || {
             let headers = self.config.headers.render(permit);
             let rendered = headers.map(|(name, value)| Rendered {
-                name: name.as_str().into(),
-                value: value.as_bytes().into(),
+                name: name.clone(),
+                value: value.into_owned().into_bytes(),
             });
             rendered.collect()
         };
         // A request may pass without an identity although its cookie is authentic.
         if let (Some(session), Some(_)) = (self.session, permit.identity()) {
             for header in session.headers.get_or_init(render) {
-                self.host.set_header(&header.name, &header.value);
+                self.host.set_header(header.name.as_str(), &header.value);
             }
         }
     }
