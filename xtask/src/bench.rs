@@ -81,7 +81,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::demo()?;
     Wrk.ensure()?;
     Packaged::Nginx.ensure()?;
-    build::release_outpost()?;
+    let under_load = [
+        Section::Load,
+        Section::Memory,
+        Section::Flatness,
+        Section::Changes,
+    ]
+    .into_iter()
+    .any(chosen);
+    if under_load {
+        build::release_outpost()?;
+    }
     let mut report = Report {
         machine: usage::machine()?,
         versions: versions(arguments.peers)?,
@@ -96,15 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("gatepost-bench-")
         .tempdir()?;
-    if [
-        Section::Load,
-        Section::Memory,
-        Section::Flatness,
-        Section::Changes,
-    ]
-    .into_iter()
-    .any(chosen)
-    {
+    if under_load {
         let bench = Bench::start(folder.path())?;
         let effort = Effort {
             rounds: arguments.rounds,

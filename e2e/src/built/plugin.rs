@@ -11,15 +11,16 @@ use crate::layout;
 use crate::tools::{NodePackages, Source, TARGET, Tool as _, WasmToolchain};
 
 /// The most that the plugin may take: Traefik compiles it for every router at each reload.
-const MAX_BYTES: u64 = 152_000;
+const MAX_BYTES: u64 = 150_000;
 
 /// Flags for rustc, the same whichever compiler builds the plugin.
 const RUSTFLAGS: &str = concat!(
     // The plugin's stack. Every request in flight holds a whole instance, so what the plugin does
     // not use must not be reserved.
     "-C link-arg=-zstack-size=16384",
-    // The compact form of SHA-256: its rounds written out one by one would be 6 KB more.
-    " --cfg sha2_backend_soft=\"compact\"",
+    // For SHA-256: as small as its compact form, and faster than its rounds written out one by one,
+    // which would be 6 KB more. wazero has had it since its first release.
+    " -C target-feature=+simd128",
 );
 
 /// What the optimiser does, and the features of WebAssembly that rustc's target has anyway.
@@ -27,6 +28,11 @@ const WASM_OPT_ARGUMENTS: &[&str] = &[
     // No address wraps around to below 1024, where the far end of the stack is: so a small constant
     // that is added to an address can stand in the instruction that uses it.
     "--low-memory-unused",
+    "-Oz",
+    // Rebuilds the control flow: smaller, and a quarter less to execute for a verdict.
+    "--flatten",
+    "--rereloop",
+    "-Oz",
     "-Oz",
     "--reorder-functions",
     "--reorder-locals",
@@ -37,6 +43,7 @@ const WASM_OPT_ARGUMENTS: &[&str] = &[
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",
     "--enable-sign-ext",
+    "--enable-simd",
 ];
 
 /// Compiles and optimises the plugin, and checks its size.

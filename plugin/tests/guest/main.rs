@@ -15,6 +15,7 @@
 
 mod exchange;
 mod host;
+mod work;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -524,6 +525,32 @@ fn the_guest_decides_as_the_same_code_does_natively() {
                 natively(&mut gate, &request),
                 "{variant}: {request:?}"
             );
+        }
+    }
+}
+
+/// What a gate remembers of earlier requests changes no answer.
+#[test]
+fn a_gate_that_is_used_again_answers_as_a_new_one() {
+    for variant in [
+        json!({}),
+        json!({ "fallback": "route" }),
+        json!({ "forwardCookie": true, "cookieName": "__Host-gatepost" }),
+    ] {
+        let settings = settings(&variant);
+        let mut used = native_gate(&settings);
+        let mut source = TestRunner::default();
+        for _ in 0..CASES {
+            let request = requests()
+                .new_tree(&mut source)
+                .expect("a request")
+                .current();
+            let expected = natively(&mut native_gate(&settings), &request);
+            // The second time from memory, as far as it can be.
+            for _ in 0..2 {
+                let outcome = natively(&mut used, &request);
+                assert_eq!(outcome, expected, "{variant}: {request:?}");
+            }
         }
     }
 }

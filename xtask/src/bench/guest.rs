@@ -44,15 +44,17 @@ pub(crate) fn verdicts() -> Result<Vec<Verdict>> {
     let plugin = Plugin::built()?;
     let mut verdicts = Vec::new();
     for groups in [1, 20, 200] {
-        let cookie = cookie(groups)?;
+        let cookie = cookie(groups, "alice")?;
         let mut guest = plugin.start(&json!({}))?;
+        // Another user's browser of the same kind was there before.
+        guest.verdict("", &self::cookie(1, "bob")?, true)?;
         let name = if groups == 1 { "group" } else { "groups" };
         verdicts.push(guest.verdict(&format!("first time, {groups} {name}"), &cookie, true)?);
         verdicts.push(guest.verdict(&format!("seen before, {groups} {name}"), &cookie, true)?);
     }
     let patterns: Vec<String> = (0..100).map(|n| format!("/public/{n}/*")).collect();
     let mut guest = plugin.start(&json!({ "public": patterns }))?;
-    let cookie = cookie(1)?;
+    let cookie = cookie(1, "alice")?;
     guest.verdict("", &cookie, true)?;
     verdicts.push(guest.verdict("seen before, 100 public patterns", &cookie, true)?);
     let mut guest = plugin.start(&json!({ "fallback": "route" }))?;
@@ -65,8 +67,8 @@ pub(crate) fn verdicts() -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-/// A `Cookie` header with a session of so many groups, and with cookies of the app around it.
-fn cookie(groups: usize) -> Result<String> {
+/// A `Cookie` header with a user's session of so many groups, and with cookies of the app around it.
+fn cookie(groups: usize, user: &str) -> Result<String> {
     let names: Vec<String> = (0..groups).map(|n| format!("team-{n:03}")).collect();
     let claims: Claims = serde_json::from_value(json!({
         "iss": "https://id.example.com",
@@ -76,7 +78,7 @@ fn cookie(groups: usize) -> Result<String> {
         "iat": NOW,
         "exp": NOW + 900,
         "rnw": NOW + 600,
-        "preferred_username": "alice",
+        "preferred_username": user,
         "email": "alice@example.com",
         "groups": names,
     }))?;
@@ -168,19 +170,7 @@ struct Guest {
 impl Guest {
     fn verdict(&mut self, case: &str, cookie: &str, passes: bool) -> Result<Verdict> {
         let exchange = self.store.data_mut();
-        exchange.headers = BTreeMap::from([
-            ("accept".to_owned(), "application/json".to_owned()),
-            ("accept-encoding".to_owned(), "gzip, br".to_owned()),
-            ("cookie".to_owned(), cookie.to_owned()),
-            ("host".to_owned(), "wiki.example.com".to_owned()),
-            ("user-agent".to_owned(), "Mozilla/5.0".to_owned()),
-            ("x-forwarded-for".to_owned(), "192.0.2.1".to_owned()),
-            ("x-forwarded-host".to_owned(), "wiki.example.com".to_owned()),
-            ("x-forwarded-port".to_owned(), "443".to_owned()),
-            ("x-forwarded-proto".to_owned(), "https".to_owned()),
-            ("x-forwarded-server".to_owned(), "edge".to_owned()),
-            ("x-real-ip".to_owned(), "192.0.2.1".to_owned()),
-        ]);
+        exchange.headers = headers(cookie);
         exchange.calls.clear();
         self.store.set_fuel(FUEL)?;
         let next = self.handle.call(&mut self.store, ())? & 1 == 1;
@@ -194,6 +184,39 @@ impl Guest {
             memory: self.memory.data_size(&self.store),
         })
     }
+}
+
+/// The header of a page load in a browser, as it comes to the plugin.
+fn headers(cookie: &str) -> BTreeMap<String, String> {
+    [
+        ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("accept-language", "en-GB,en;q=0.9,de;q=0.8"),
+        ("cache-control", "max-age=0"),
+        ("cookie", cookie),
+        ("dnt", "1"),
+        ("host", "wiki.example.com"),
+        ("pragma", "no-cache"),
+        ("priority", "u=0, i"),
+        ("referer", "https://wiki.example.com/"),
+        ("sec-ch-ua", r#""Chromium";v="142", "Not_A Brand";v="99""#),
+        ("sec-ch-ua-mobile", "?0"),
+        ("sec-ch-ua-platform", r#""Linux""#),
+        ("sec-fetch-dest", "document"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-user", "?1"),
+        ("upgrade-insecure-requests", "1"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-host", "wiki.example.com"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-server", "edge"),
+        ("x-real-ip", "192.0.2.1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// One request as the host has it.

@@ -1,0 +1,110 @@
+//! How much the built guest executes for a verdict: a change that makes one dearer shows here.
+//!
+//! `cargo xtask bench --only guest` shows the same for more cases, and how often the host is called.
+
+use serde_json::json;
+
+use super::exchange::{Request, token::token};
+use super::host::Plugin;
+use super::{KEY, session, settings, with_cookie};
+
+/// The counts of the last change, in wasmi's units of fuel, by that of the two compilers which gives
+/// the larger. A count may grow by [`TOLERANCE`]; write down what it is when it falls, or when it has
+/// to grow.
+const COUNTS: &[(&str, u64)] = &[
+    ("seen before, 2 groups", 6_951),
+    ("first time, 2 groups", 90_921),
+    ("seen before, 200 groups", 25_713),
+    ("first time, 200 groups", 808_257),
+    ("forged", 130_877),
+    ("no cookie", 50_747),
+    ("names of ours to remove", 55_032),
+];
+
+/// In hundredths.
+const TOLERANCE: u64 = 5;
+
+/// A page load in a browser, as it comes to the plugin.
+fn from_a_browser(request: Request) -> Request {
+    [
+        ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("accept-language", "en-GB,en;q=0.9,de;q=0.8"),
+        ("cache-control", "max-age=0"),
+        ("dnt", "1"),
+        ("pragma", "no-cache"),
+        ("priority", "u=0, i"),
+        ("referer", "https://wiki.example.com/"),
+        ("sec-ch-ua", r#""Chromium";v="142", "Not_A Brand";v="99""#),
+        ("sec-ch-ua-mobile", "?0"),
+        ("sec-ch-ua-platform", r#""Linux""#),
+        ("sec-fetch-dest", "document"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-user", "?1"),
+        ("upgrade-insecure-requests", "1"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-host", "wiki.example.com"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-server", "edge"),
+        ("x-real-ip", "192.0.2.1"),
+    ]
+    .into_iter()
+    .fold(request, |request, (name, value)| request.with(name, value))
+}
+
+fn counted() -> Vec<(&'static str, u64)> {
+    let plugin = Plugin::counted();
+    let start = || plugin.start(&settings(&json!({})));
+    let few = session(&token(KEY, |_| {}));
+    let many = session(&token(KEY, |claims| {
+        let names = (0..200).map(|n| format!("team-{n:03}"));
+        claims["groups"] = names.chain(["staff".to_owned()]).collect();
+    }));
+    let other = session(&token(KEY, |claims| claims["sub"] = json!("5678")));
+    let forged = session(&token(super::OTHER_KEY, |_| {}));
+    let mut counts = Vec::new();
+    for (first, again, request) in [
+        ("first time, 2 groups", "seen before, 2 groups", few),
+        ("first time, 200 groups", "seen before, 200 groups", many),
+    ] {
+        let mut guest = start();
+        // Another user's browser of the same kind was there before.
+        guest.work(&from_a_browser(other.clone()));
+        let request = from_a_browser(request);
+        counts.push((first, guest.work(&request)));
+        counts.push((again, guest.work(&request)));
+    }
+    for (case, request) in [
+        ("forged", forged),
+        ("no cookie", with_cookie("theme=dark")),
+        (
+            "names of ours to remove",
+            with_cookie("theme=dark")
+                .with("X-Auth-Username", "mallory")
+                .with("X_Auth_Groups", "admins"),
+        ),
+    ] {
+        let mut guest = start();
+        counts.push((case, guest.work(&from_a_browser(request))));
+    }
+    counts
+}
+
+#[test]
+#[ignore = "needs the built plugin: cargo xtask test"]
+fn a_verdict_takes_no_more_work_than_before() {
+    let counts = counted();
+    for (case, count) in &counts {
+        println!("{count:9} {case}");
+    }
+    for (case, recorded) in COUNTS {
+        let counted = counts.iter().find(|(own, _)| own == case);
+        let (_, count) = counted.expect(case);
+        let most = recorded + recorded * TOLERANCE / 100;
+        assert!(*count <= most, "{case}: {count}, and before {recorded}");
+    }
+    assert_eq!(counts.len(), COUNTS.len(), "every case has its count");
+}
