@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepost_session::NumericDate;
 
-/// Tells the time. Passed to whatever needs it, so that tests can move it.
+/// The source of the current time. Each part that needs the time gets a clock, so that tests can
+/// move it.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> NumericDate + Send + Sync>);
 

@@ -1,9 +1,9 @@
 //! The second line of defence against panics.
 //!
-//! No byte of a client or a provider is to panic anything. Should one do so all the same, in a
-//! library or here, it costs the request or the attempt that it came with, and not the process with
-//! everybody's sessions. A panic anywhere else ends the process, as `panic = "abort"` would: a task
-//! that follows revocations, say, must not be missing unseen.
+//! No byte from a client or a provider may cause a panic. If one does so all the same, in a library
+//! or here, only its own request or attempt fails: the process and the sessions of all users go on.
+//! A panic anywhere else ends the process, as `panic = "abort"` would: a task that follows
+//! revocations, say, must not stop unnoticed.
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -24,8 +24,8 @@ impl Readable {
 
 /// Puts a file in place as a whole: a reader finds the one before or this one, also after a crash.
 ///
-/// The draft is a file beside it whose name is random: containers that share a volume all run as
-/// process 1.
+/// The draft is a file next to it with a random name: a name made from the process id would not be
+/// unique, since containers that share a volume all run as process 1.
 ///
 /// # Errors
 ///

@@ -33,8 +33,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The claims of a session of this person at `audience`, with all groups: issued at one moment,
-    /// to be renewed from `renew_at`, in force until `ends`.
+    /// Returns the claims of a session of this user at `audience`, with all groups: issued at one
+    /// moment, to be renewed from `renew_at`, in force until `ends`.
     pub fn into_claims(
         self,
         audience: String,

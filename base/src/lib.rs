@@ -1,4 +1,4 @@
-//! The ground that every part of the outpost stands on.
+//! The parts that every other part of the outpost uses.
 //!
 //! - [`Clock`]: the time, which tests can move.
 //! - [`Secret`]: text that no log shows and that is wiped when it is dropped.

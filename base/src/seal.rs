@@ -1,4 +1,5 @@
-//! Sealing: what leaves the process and must be neither read nor changed by whoever holds it.
+//! Seals data that leaves the process, so that a client, an operator or a copy of the store can
+//! neither read nor change it.
 //!
 //! XChaCha20-Poly1305 with a random nonce, which is long enough to be drawn at random for as many
 //! messages as a key will ever see. What a message is for is authenticated with it, so that one
@@ -17,7 +18,7 @@ const NONCE_BYTES: usize = 24;
 pub struct SealingKeys(Vec<(KeyId, XChaCha20Poly1305)>);
 
 impl SealingKeys {
-    /// The keys of `ring` for `purpose`.
+    /// Returns the keys of `ring` for `purpose`.
     pub fn new(ring: &KeyRing, purpose: Purpose) -> Self {
         let cipher = |bytes: &[u8; 32]| XChaCha20Poly1305::new(&Key::from(*bytes));
         Self(

@@ -40,8 +40,8 @@ pub fn is_free_parameter(name: &str) -> bool {
     !name.is_empty() && !RESERVED.contains(&name)
 }
 
-/// An authorization request (OpenID Connect Core 1.0 §3.1.2.1), and what has to be kept until its
-/// response arrives.
+/// An authorization request (OpenID Connect Core 1.0 §3.1.2.1), and the values that the client
+/// keeps until the response arrives.
 #[derive(Debug)]
 pub struct AuthorizationRequest {
     /// Where to send the browser.

@@ -41,7 +41,7 @@ impl ClaimPath {
         matches!(self.0.as_slice(), [only] if only == name)
     }
 
-    /// Returns the value at the path; `None` where there is none, or null.
+    /// Returns the value at the path; `None` if it is missing or null.
     pub(crate) fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
         let (first, rest) = self.0.split_first()?;
         let value = claims.get(first)?;

@@ -13,14 +13,14 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::json;
 
-/// For how long an assertion is valid, in seconds: it is used at once.
+/// Seconds for which an assertion is valid: it is sent immediately.
 const LIFETIME_SECONDS: u64 = 60;
 
 /// The private key of a client (`private_key_jwt`).
 pub struct ClientKey {
     pair: Pair,
     id: Option<String>,
-    /// Tells whether two are the same key, without keeping the key.
+    /// A hash by which two keys are compared without keeping the key.
     digest: ring::digest::Digest,
 }
 

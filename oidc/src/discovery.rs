@@ -18,12 +18,12 @@ pub enum DiscoveryError {
     /// It does not answer.
     #[error("cannot reach it: {0}")]
     Unreachable(#[source] HttpError),
-    /// Its response is not what was asked for.
+    /// Its response is not the requested document.
     #[error("its {document} at {url} cannot be used: {reason}")]
     Document {
-        /// What was asked for.
+        /// The requested document.
         document: &'static str,
-        /// Where.
+        /// Its address.
         url: String,
         /// What is wrong with it.
         reason: String,

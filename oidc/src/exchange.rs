@@ -72,7 +72,7 @@ impl Provider {
         let sources = ClaimSources(vec![&claims, &userinfo]);
         let identity = sources.identity(&wanted, &subject);
         if identity.groups.is_empty() {
-            groups::explain_none(&self.settings.name, &sources.0, &self.settings.claims);
+            groups::explain_absence(&self.settings.name, &sources.0, &self.settings.claims);
         }
         Ok(SignedIn {
             identity,

@@ -63,7 +63,7 @@ fn entry(value: &Value) -> Option<String> {
 
 /// Logs which claims were looked for and which arrived, where a user has no groups. Names alone:
 /// values are the user's.
-pub(crate) fn explain_none(
+pub(crate) fn explain_absence(
     provider: &str,
     sources: &[&Map<String, Value>],
     settings: &ClaimSettings,

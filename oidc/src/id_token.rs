@@ -42,7 +42,7 @@ pub enum IdTokenError {
     /// It is for another client.
     #[error("`aud` does not name this client: {0:?}")]
     Audience(Vec<String>),
-    /// It is for others too, whom nothing makes trusted.
+    /// It is also for other audiences, which the settings do not trust.
     #[error(
         "`aud` names others too, which are not in `trustedAudiences`, and `azp` is missing: {0:?}"
     )]
@@ -50,7 +50,7 @@ pub enum IdTokenError {
     /// It was issued to another client.
     #[error("it was issued to another client: `azp` is {0:?}")]
     AuthorizedParty(String),
-    /// A claim that has to be there is missing, or not what it should be.
+    /// A required claim is missing or invalid.
     #[error("`{0}` is missing or invalid")]
     Claim(&'static str),
     /// It has expired.

@@ -1,5 +1,5 @@
-//! Reading a provider's JSON: each member that is used is taken out by name, and what the rest of
-//! the document holds does not matter.
+//! Reads a provider's JSON: takes each used member by its name, and ignores the rest of the
+//! document.
 
 use gatepost_session::NumericDate;
 use serde::Deserialize;
@@ -57,9 +57,9 @@ pub(crate) enum DocumentError {
     Type {
         /// Its name.
         member: &'static str,
-        /// What it is.
+        /// Its type.
         found: &'static str,
-        /// What was expected.
+        /// The expected type.
         expected: &'static str,
     },
 }

@@ -25,7 +25,7 @@ pub(crate) struct Header {
     pub(crate) is_critical: bool,
 }
 
-/// What the header of a JWT says that it is.
+/// The type that the header of a JWT names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Typ {
     /// Nothing.
@@ -142,8 +142,8 @@ impl<'a> UnverifiedJwt<'a> {
         is_for(&self.claims, audience)
     }
 
-    /// Verifies the signature, by the keys of the provider or by the client secret where that is
-    /// what the provider signs with. The caller has checked that the algorithm is accepted.
+    /// Verifies the signature with the keys of the provider, or with the client secret if the
+    /// provider signs with it. The caller has checked that the algorithm is accepted.
     fn verify(
         &self,
         algorithm: &Algorithm,

@@ -7,9 +7,10 @@
 //!   code of its response, verifies the ID token and returns the user's identity.
 //! - [`Provider::refresh`] renews with a refresh token.
 //! - [`Provider::sign_out_url`] leads to the end session endpoint;
-//!   [`Provider::verify_logout_token`] verifies what the provider sends in the back channel.
-//! - [`Provider::holder`] says who holds an access token, by its signature or by introspection;
-//!   [`Provider::token_for`] exchanges a name and a password for one.
+//!   [`Provider::verify_logout_token`] verifies the logout token that the provider sends over the
+//!   back channel.
+//! - [`Provider::holder`] returns the holder of an access token, by its signature or by
+//!   introspection; [`Provider::token_for`] exchanges a name and a password for one.
 //! - [`Provider::try_client`] checks the client's id and secret.
 //!
 //! The caller keeps `state`, `nonce` and code verifier until the response arrives, keeps sessions,

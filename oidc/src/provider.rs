@@ -25,7 +25,7 @@ use crate::static_metadata;
 
 /// After how long the metadata is fetched again.
 const REFRESH_AFTER: Duration = Duration::from_secs(3_600);
-/// For how long metadata is used at most while it cannot be fetched again.
+/// How long metadata is used at most while it cannot be fetched again.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 /// The longest pause between two attempts to discover a provider that is unavailable.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
@@ -116,7 +116,7 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// [`DiscoveryError`] says what the operator has to correct.
+    /// [`DiscoveryError`] describes the mistake that the operator has to correct.
     pub async fn discover(&self) -> Result<Summary, DiscoveryError> {
         let (metadata, keys) = discovery::discover(&self.settings, &self.http).await?;
         let summary = Summary {
@@ -330,8 +330,8 @@ impl Discovered {
     }
 }
 
-/// Returns how the client authenticates: as the settings say, or by what it has and the metadata
-/// names.
+/// Returns how the client authenticates: by the method of the settings, or else by a method that
+/// the metadata names and for which the client has a secret or a key.
 pub(crate) fn client_authentication(
     settings: &ProviderSettings,
     metadata: &Metadata,

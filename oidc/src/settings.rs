@@ -23,7 +23,7 @@ pub struct ProviderSettings {
     /// Its issuer, compared exactly as text.
     pub issuer: IssuerUrl,
     /// The tenants whose users may sign in, where the issuer is that of several (Entra ID's
-    /// `common` and `organizations`): each stands for `{tenantid}` in the issuer that the metadata
+    /// `common` and `organizations`): each replaces `{tenantid}` in the issuer that the metadata
     /// names.
     pub tenants: Vec<String>,
     /// Where the discovery document is, if not below the issuer: an address at which the provider
@@ -37,7 +37,7 @@ pub struct ProviderSettings {
     pub client_key: Option<Arc<ClientKey>>,
     /// How the client authenticates; `None` leaves the choice to the provider's metadata.
     pub client_authentication: Option<ClientAuthentication>,
-    /// The scopes that are requested beside `openid`.
+    /// The scopes that are requested besides `openid`.
     pub scopes: Vec<Scope>,
     /// Further parameters of authorization requests.
     pub authorization_parameters: Vec<(String, String)>,
@@ -49,8 +49,8 @@ pub struct ProviderSettings {
     pub pushed_authorization: Option<bool>,
     /// Whether ID tokens have to have the nonce of the authorization request.
     pub nonce: NonceCheck,
-    /// Audiences that an ID token may name beside the client, without an `azp` that says to whom it
-    /// was issued (OpenID Connect Core 1.0 §3.1.3.7).
+    /// Audiences that an ID token may name besides the client without an `azp` that names the
+    /// client that it was issued to (OpenID Connect Core 1.0 §3.1.3.7).
     pub trusted_audiences: Vec<String>,
     /// Where the claims of a user are.
     pub claims: ClaimSettings,
@@ -105,7 +105,7 @@ impl ProviderSettings {
 impl PartialEq for ProviderSettings {
     /// Compares every setting, so that a provider whose settings are unchanged can be kept.
     fn eq(&self, other: &Self) -> bool {
-        // All of them: a setting that is added does not compile until it stands here.
+        // All of them: with a new setting this does not compile until the setting is added here.
         let Self {
             name,
             title,
@@ -170,7 +170,7 @@ pub struct ClaimSettings {
 }
 
 impl Default for ClaimSettings {
-    /// The standard claims (OpenID Connect Core 1.0 §5.1), and `groups`.
+    /// Returns the standard claims (OpenID Connect Core 1.0 §5.1), and `groups`.
     fn default() -> Self {
         Self {
             username: ClaimPath::top("preferred_username"),

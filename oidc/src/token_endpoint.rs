@@ -104,7 +104,8 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// [`SignInError::Unreadable`] where there is none that can be sent to the userinfo endpoint.
+    /// [`SignInError::Unreadable`] where the access token is missing or cannot be sent to the
+    /// userinfo endpoint.
     pub(crate) fn access(&self) -> Result<&AccessToken, SignInError> {
         self.access.as_ref().ok_or_else(|| SignInError::Unreadable {
             endpoint: TOKEN_ENDPOINT,
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_stands_twice_is_refused() {
+    fn a_duplicate_member_is_refused() {
         let body = br#"{"access_token": "a", "token_type": "Bearer", "access_token": "b"}"#;
         assert!(matches!(read(body), Err(TokenError::Unreadable(_))));
     }

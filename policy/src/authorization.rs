@@ -1,4 +1,4 @@
-//! Credentials of machine clients, which stand in for a session.
+//! Credentials of machine clients, which are accepted in place of a session.
 
 use core::fmt;
 
@@ -26,7 +26,8 @@ impl Scheme {
     }
 }
 
-/// The schemes of `Authorization` that stand in for a session. By default there are none.
+/// The schemes of `Authorization` that are accepted in place of a session. By default there are
+/// none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuthorizationSchemes {
     /// [`Scheme::Bearer`].
@@ -77,8 +78,8 @@ impl AuthorizationSchemes {
         }
     }
 
-    /// Returns the scheme of a request's credentials, if it is among them. Whether they hold is not
-    /// asked.
+    /// Returns the scheme of a request's credentials, if it is among them. Does not check whether
+    /// the credentials are valid.
     ///
     /// The header is not looked at where no scheme is: inside a proxy that would cost a call.
     pub fn scheme_of(self, request: &impl Request) -> Option<Scheme> {

@@ -1,4 +1,4 @@
-//! Reading settings strictly, and reporting every problem with them at once.
+//! Reads settings strictly, and reports all problems with them together.
 //!
 //! The plugin gets its settings as JSON in which labels have turned every value into a string; the
 //! outpost reads YAML and environment variables. Both read them through [`Fields`], which accepts
@@ -25,7 +25,7 @@ use crate::require::{Lists, Require};
 /// A problem with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key with all that it stands in, like `applications[0].require.groups`.
+    /// The key with all sections around it, like `applications[0].require.groups`.
     pub path: String,
     /// The problem and the accepted form. Never the value of a secret.
     pub message: String,
@@ -88,8 +88,8 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the keys of `value`, which stands at `path` (empty at the top). Reports a value that
-    /// is not a section.
+    /// Reads the keys of `value`, whose path is `path` (empty at the top). Reports a value that is
+    /// not a section.
     pub fn of(value: &'a Value, path: &str, problems: &'a Problems) -> Option<Self> {
         match value {
             Value::Object(values) => Some(Self::of_map(values, path, problems)),
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads the keys of a map that stands at `path`.
+    /// Reads the keys of the map at `path`.
     pub fn of_map(values: &'a Map<String, Value>, path: &str, problems: &'a Problems) -> Self {
         Self {
             values,
@@ -132,9 +132,9 @@ impl<'a> Fields<'a> {
         self.problems
     }
 
-    /// Reads the value of `key` as it stands. Reports `null`, which is what YAML makes of a key
-    /// with nothing under it: read as absent, a rule whose entries are missing would admit
-    /// every user.
+    /// Reads the value of `key` without converting it. Reports `null`, as which YAML reads a key
+    /// with nothing under it: if that were read as absent, a rule whose entries are missing would
+    /// admit every user.
     pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
@@ -191,7 +191,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of several words.
+    /// Reads one of several words.
     pub fn choice<T: Clone>(
         &mut self,
         key: &'static str,
@@ -394,7 +394,7 @@ fn require(mut fields: Fields<'_>) -> Require {
     if direct.is_some() && under_any.is_some() {
         fields.problem(
             "any",
-            "cannot be combined with the same lists beside it: write them in one place",
+            "cannot be combined with the same lists next to it: write them in one place",
         );
     }
     // A rule without an entry would admit every user, which is not why an operator writes one.

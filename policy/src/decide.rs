@@ -18,7 +18,7 @@ pub struct Policy {
     pub require: Require,
     /// Whether CORS preflights pass without a session: browsers send them without cookies.
     pub allow_preflight: bool,
-    /// The credentials that stand in for a session.
+    /// The credentials that are accepted in place of a session.
     pub machine_clients: AuthorizationSchemes,
 }
 
@@ -37,7 +37,7 @@ pub enum Decision<'s> {
     SignIn(Unauthenticated),
     /// Its sender is signed in and may not pass.
     Deny(Denial<'s>),
-    /// It cannot be decided on what the cookie says: the outpost has to be asked.
+    /// The cookie does not contain enough to decide: the proxy has to ask the outpost.
     Defer(Deferral),
     /// It is refused to every client: `CONNECT` asks for a tunnel (RFC 9110 §9.3.6), and requests in
     /// a tunnel would not be decided on.
@@ -65,7 +65,8 @@ pub struct Permit<'s> {
 }
 
 impl<'s> Permit<'s> {
-    /// What the session says of the sender; `None` when the request passes without an identity.
+    /// Returns the claims of the sender's session; `None` when the request passes without an
+    /// identity.
     pub fn identity(&self) -> Option<&'s Claims> {
         self.identity.map(|session| session.claims())
     }
@@ -78,7 +79,7 @@ pub struct Denial<'s> {
 }
 
 impl<'s> Denial<'s> {
-    /// Who was refused.
+    /// Returns the claims of the refused user.
     pub fn identity(&self) -> &'s Claims {
         self.session.claims()
     }
@@ -134,8 +135,8 @@ impl Policy {
         self.decide_with_extra_rule(request, session, None)
     }
 
-    /// Decides as [`Self::decide`] does, where another rule must hold too: the rule of the proxy in
-    /// whose place this decides. It admits no user whom this policy refuses.
+    /// Decides as [`Self::decide`] does, with another rule that must hold too: the rule of the
+    /// proxy that asked. The extra rule cannot admit a user whom this policy refuses.
     pub fn decide_with_extra_rule<'s>(
         &self,
         request: &impl Request,

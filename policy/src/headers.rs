@@ -27,10 +27,10 @@ pub const OUTPOST_VERDICT: &str = "outpost";
 /// [`Require::to_text`](crate::Require::to_text). A client's is removed.
 pub const RULE_HEADER: &str = "X-Gatepost-Require";
 
-/// Stands between the groups in one header value.
+/// Separates the groups in one header value.
 const GROUP_SEPARATOR: u8 = b'|';
 
-/// Stands between them in the header of oauth2-proxy.
+/// Separates them in the header of oauth2-proxy.
 const COMMA: u8 = b',';
 
 /// A header field name in the spelling that Go's servers and most logs use (`X-Auth-Username`).

@@ -7,16 +7,16 @@ use core::fmt;
 
 use crate::percent;
 
-/// The longest path that can be public, in bytes. Longer ones are decided without being decoded:
-/// what an anonymous request makes a decider hold must not grow with the request.
+/// The longest path that can be public, in bytes. Longer ones are never public and are not decoded:
+/// the memory for a decision must not grow with an anonymous request.
 const MAX_PATH_BYTES: usize = 8 * 1024;
 
 /// The paths of an application that are open to every client.
 ///
-/// A pattern is a path, compared exactly and with its case. `*` as the last segment stands for
+/// A pattern is a path, compared exactly and with its case. `*` as the last segment matches
 /// everything below (`/static/*` matches `/static/` and `/static/a/b`, not `/static`); elsewhere
-/// `*` stands for any characters within its segment (`/users/*/avatar`, `/img/*.png`). With
-/// `METHOD=` in front (`GET=/hook`) the pattern holds for that method only.
+/// `*` matches any characters within its segment (`/users/*/avatar`, `/img/*.png`). With `METHOD=`
+/// in front (`GET=/hook`) the pattern applies to that method only.
 ///
 /// Only a path with one meaning can match. Servers disagree about encoded slashes, dot segments,
 /// empty segments, segments that end in a dot or a blank, `;` parameters, wide dots and slashes,
@@ -141,9 +141,9 @@ impl Pattern {
     }
 }
 
-/// Returns whether a segment matches a pattern's segment, in which `*` stands for any characters. Takes time in
-/// proportion to the product of the lengths at worst: when a later part does not fit, only the last
-/// `*` has to give.
+/// Returns whether a segment matches a pattern's segment, in which `*` matches any characters. The
+/// time is at worst proportional to the product of the lengths: when a later part does not match,
+/// only the last `*` is extended.
 fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
     let mut last_star: Option<(&[u8], &[u8])> = None;
     loop {

@@ -36,12 +36,12 @@ pub enum Ruling {
     Holds,
     /// The rule does not hold.
     Fails,
-    /// The rule depends on a group that the cookie leaves out: only the outpost can tell.
+    /// The rule depends on a group that the cookie leaves out: only the outpost can decide.
     Undecidable,
 }
 
 impl Ruling {
-    /// What two rules say that must both hold.
+    /// Combines the results of two rules that must both hold.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Fails, _) | (_, Self::Fails) => Self::Fails,
@@ -94,7 +94,7 @@ impl Require {
         }
     }
 
-    /// What the rule says of this user.
+    /// Returns the result of the rule for this user.
     pub fn rule(&self, claims: &Claims) -> Ruling {
         let any = if self.any.is_empty() {
             Ruling::Holds
@@ -112,7 +112,7 @@ impl Require {
             .fold(any, |so_far, condition| so_far.and(condition.rule(claims)))
     }
 
-    /// What this rule and `extra_rule` say together of this user: both must hold.
+    /// Returns the result for this user of this rule and `extra_rule`, which must both hold.
     pub fn rule_with(&self, extra_rule: Option<&Self>, claims: &Claims) -> Ruling {
         let extra_rule = extra_rule.map_or(Ruling::Holds, |extra_rule| extra_rule.rule(claims));
         self.rule(claims).and(extra_rule)

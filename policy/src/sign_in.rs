@@ -132,7 +132,8 @@ impl SignIn {
         }
     }
 
-    /// Where the outpost's paths begin: the prefix, after the outpost's own origin if it has one.
+    /// Returns the beginning of the outpost's URLs: the prefix, after the outpost's own origin if
+    /// it has one.
     pub fn base(&self) -> String {
         let mut base = String::new();
         if let Self::OnOutpost(outpost, _) = self {

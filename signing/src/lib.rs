@@ -2,7 +2,7 @@
 //!
 //! `gatepost-session` reads what this crate writes. The two are apart so that a program which only
 //! verifies cannot make a cookie by mistake: the plugin and the packages for applications depend on
-//! `gatepost-session` alone, and `plugin/tests/dependencies.rs` holds that.
+//! `gatepost-session` alone, which `plugin/tests/dependencies.rs` checks.
 //!
 //! - [`Signer`] makes a cookie's value from claims.
 //! - [`CookieAttributes`] writes it as `Set-Cookie` lines, in chunks where it is long.

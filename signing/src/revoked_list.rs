@@ -143,10 +143,10 @@ mod tests {
         assert!(most <= 24, "{most} reads for three keys");
     }
 
-    /// Row B8: wherever a file is cut, whatever still stands in it is found, and what may have
-    /// stood in the rest is an error.
+    /// Row B8: wherever a file is cut, each key that is still in it is found, and each key that the
+    /// missing rest may have contained is an error.
     #[test]
-    fn each_look_up_in_a_cut_file_answers_for_itself() {
+    fn a_look_up_in_a_cut_file_finds_the_key_or_fails() {
         let mut list = RevokedList::new();
         for sid in 0..1_000 {
             list.add_session(&claims(sid, "", 0).sid);
@@ -166,11 +166,12 @@ mod tests {
                 for sid in 0..1_200 {
                     let person = claims(sid, "alice", 0);
                     let key = RevokedKey::session(&person.sid);
-                    let stands = keys.iter().any(|line| line.starts_with(key.as_bytes()));
+                    let is_listed = keys.iter().any(|line| line.starts_with(key.as_bytes()));
                     let expected = match sid {
-                        ..1_000 if stands => Ok(true),
+                        ..1_000 if is_listed => Ok(true),
                         ..1_000 => Err(InvalidList),
-                        // Not revoked: known where all three keys would stand in what is left.
+                        // Not revoked: this is known only if the places of all three keys are in
+                        // the part that is left.
                         _ => {
                             let last = keys.last().copied().unwrap_or_default();
                             let wanted = [

@@ -20,7 +20,7 @@ pub struct CookieAttributes {
 
 impl CookieAttributes {
     /// Returns the `Set-Cookie` values that store `token`, in chunks where it is larger than
-    /// [`CHUNK_BYTES`], and remove what is left of the cookie that the request carried.
+    /// [`CHUNK_BYTES`], and remove the chunks of the request's cookie that they do not replace.
     ///
     /// The browser keeps it for `max_age` seconds: the time that the session in the store has
     /// left, which is longer than the token's window.

@@ -7,7 +7,7 @@
 //! - `--sessions 1000,100000`: the sizes
 //! - `--cache-megabytes 64`: the page cache of the embedded store
 
-// The result is what it prints.
+// The benchmark prints its result.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -35,7 +35,7 @@ const DAY: u64 = 24 * 3_600;
 /// The time of the last use of every session.
 const NOW: u64 = 4_000_000_000;
 
-/// How many sessions are inserted at once, or in one transaction.
+/// How many sessions are inserted together, or in one transaction.
 const BATCH: u64 = 500;
 
 /// How many operations of a kind are timed; the median counts.
@@ -47,7 +47,7 @@ const SESSIONS_OF_USER: u64 = 10;
 /// The time between two probes of how long other requests wait.
 const PROBE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What was measured of one store.
+/// The measurements of one store.
 #[derive(Default, Serialize)]
 struct Row {
     kind: String,
@@ -272,7 +272,7 @@ impl Subject {
     }
 }
 
-/// Requests that run beside a long operation, and the longest that each took.
+/// Requests that run during a long operation, and the longest time that each took.
 struct Probe {
     stopped: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<Result<(f64, f64), Failure>>,

@@ -58,7 +58,7 @@ impl From<&SessionRecord> for EndedSession {
     }
 }
 
-/// Returns the revocations of sessions that a store ends by itself at `now`.
+/// Returns the revocations of sessions that a store ends at `now` without a request.
 pub(crate) fn revocations_at(ended: &[EndedSession], now: NumericDate) -> Vec<Revocation> {
     let revocation = |ended: &EndedSession| ended.revocation(now);
     ended.iter().filter_map(revocation).collect()
@@ -97,9 +97,9 @@ impl EndRequest {
             .iter()
             .map(|ended| ended.window_ends)
             .fold(self.expiry(self.credential_lifetime), NumericDate::max);
-        // A revocation by subject refuses every credential up to the request, so only sessions
-        // with a later cookie are named beside it: a cookie that was issued in the very second of
-        // an earlier request is dated one second later.
+        // A revocation by subject refuses every credential up to the request, so only sessions with
+        // a later cookie are named besides it: a cookie that was issued in the very second of an
+        // earlier request is dated one second later.
         let (named_from, general) = match &self.selector {
             SessionSelector::Id(id) => {
                 let unknown = self.unknown_until.filter(|_| ended.is_empty());

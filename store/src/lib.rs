@@ -8,9 +8,9 @@
 //! another store, for metrics and traces.
 //!
 //! A session that ends early leaves the store, but a proxy accepts its cookie to the end of the
-//! cookie's window. So each store has a [log](RevocationLog) of [`Revocation`]s for all replicas.
-//! A [`RevocationList`] holds what one replica knows of the log, in memory and in the file that
-//! plugins read.
+//! cookie's window. So each store has a [log](RevocationLog) of [`Revocation`]s for all replicas. A
+//! [`RevocationList`] holds the part of the log that one replica knows, in memory and in the file
+//! that plugins read.
 //!
 //! This crate knows neither HTTP nor OpenID Connect, and nothing of the outpost's configuration
 //! file, metrics or log format.

@@ -79,7 +79,7 @@ impl SessionStore for MemoryStore {
         let mut content = self.content();
         let count = content.sessions.len();
         if count >= self.capacity {
-            // A tenth at once, so that a full store is not searched at every sign-in.
+            // A tenth together, so that a full store is not searched at every sign-in.
             let surplus = (self.capacity / 10).max(1) + count - self.capacity;
             content.end_least_recently_used(surplus, record.last_seen);
             crate::capacity::warn_full(self.capacity);

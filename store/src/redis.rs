@@ -2,14 +2,14 @@
 //!
 //! Every operation is about one key, so that a cluster accepts it. All keys begin with a prefix:
 //!
-//! | key | holds | expires |
+//! | key | content | expires |
 //! | --- | --- | --- |
 //! | `session:ID` | the session sealed, and its times | when the session ends |
 //! | `owner:HASH` | the ids of the sessions with this index key | with the last of them |
 //! | `sessions` | all ids by last use | entries by the sweep |
 //! | `revoked` | revocations by expiry, and a stamp of the last change | with the last of them |
 //! | `revision` | counts changes of `revoked`, for versions before the stamp | never |
-//! | `used:VALUE` | a single-use value | by itself |
+//! | `used:VALUE` | a single-use value | with its own expiry |
 //! | `renewing:ID` | the process that renews the session | after [`RenewalLock::LEASE`] |
 //! | `writable` | the last check that writes are accepted | after a minute |
 

@@ -1,8 +1,8 @@
 //! The revocations that one replica knows: in memory, where every request looks, and in a file,
 //! where plugins do.
 //!
-//! A session that ends leaves the store, so a proxy that asks the outpost learns of it at once. A
-//! plugin accepts a cookie to the end of its window without asking. Until then the revocation is
+//! A session that ends leaves the store, so a proxy that asks the outpost learns of it immediately.
+//! A plugin accepts a cookie to the end of its window without asking. Until then the revocation is
 //! in this list.
 
 use std::collections::{BTreeMap, BTreeSet};

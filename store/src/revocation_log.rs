@@ -1,4 +1,4 @@
-//! What was revoked, for all replicas to know.
+//! The log of revocations, which all replicas read.
 
 use std::fmt;
 

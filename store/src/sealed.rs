@@ -1,8 +1,8 @@
 //! The stored form of a session: a version, and the session sealed.
 //!
 //! The whole session is sealed, not only the provider's tokens, so a copied file or a dump of Redis
-//! does not reveal who was signed in. What a store needs in order to remove what is over stands
-//! beside it in the clear: times, and hashes by which sessions are found.
+//! does not reveal who was signed in. Next to it a store keeps in the clear what it needs to find
+//! and remove sessions: times and hashes.
 //!
 //! Version 1 has no time of the last validation; its sessions count as validated when they were
 //! created. A session that a later version wrote is not read and counts as ended.
@@ -18,7 +18,8 @@ use crate::{SessionRecord, SessionSelector};
 /// The version that is written.
 const VERSION: u8 = 2;
 
-/// The session without its id and the times that change with use, which stand beside it.
+/// The session without its id and without the times that change with use, which are stored next to
+/// it.
 #[derive(Serialize, Deserialize)]
 struct Body {
     audience: String,
@@ -33,7 +34,7 @@ struct Body {
     last_validated: Option<NumericDate>,
 }
 
-/// The times that stand beside a sealed session.
+/// The times that are stored next to a sealed session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) last_seen: NumericDate,
@@ -50,7 +51,7 @@ impl Times {
         }
     }
 
-    /// As [`SessionRecord::ends_if_idle`].
+    /// Returns the same as [`SessionRecord::ends_if_idle`].
     pub(crate) fn ends_if_idle(self, idle: u64) -> NumericDate {
         self.ends.min(self.last_seen.plus_seconds(idle))
     }
@@ -104,13 +105,13 @@ pub(crate) fn open(
     })
 }
 
-/// Binds a sealed session to its id, so that it cannot stand in for another session.
+/// Binds a sealed session to its id, so that it cannot be used in place of another session.
 fn context(version: u8, id: &SessionId) -> String {
     format!("session {version} {id}")
 }
 
-/// Returns the index keys by which a session is found besides its id. They stand in the clear, so
-/// they are hashes.
+/// Returns the index keys by which a session is found besides its id. They are stored in the clear,
+/// so they are hashes.
 pub(crate) fn index_keys(record: &SessionRecord) -> Vec<String> {
     let issuer = record.identity.issuer.as_str();
     let subject = Some(index_key("sub", issuer, &record.identity.subject));

@@ -31,12 +31,12 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
         window_ends: NumericDate,
     ) -> Result<bool, StoreUnavailable>;
 
-    /// Replaces what the provider said of a session. Returns false, and changes nothing, when the
+    /// Replaces the provider's data of a session. Returns false, and changes nothing, when the
     /// session has ended meanwhile.
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable>;
 
     /// Ends sessions: adds the revocations that are needed to the log, and removes the sessions. A
-    /// caller that repeats the request after an error completes what was begun.
+    /// caller that repeats the request after an error completes the request.
     async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable>;
 
     /// Returns at most `limit` sessions, in no particular order.

@@ -14,7 +14,7 @@ pub trait Store: SessionStore + RevocationLog + UsedOnce {
     /// Checks that the store accepts writes, by writing a value that nothing reads.
     async fn check_writable(&self, now: NumericDate) -> Result<(), StoreUnavailable>;
 
-    /// Returns what the operator should change about the server behind the store, if anything.
+    /// Returns advice to the operator about the server behind the store, if there is any.
     async fn advice(&self) -> Result<Option<String>, StoreUnavailable> {
         Ok(None)
     }

@@ -40,7 +40,7 @@ impl HttpClient for Double {
 }
 
 impl Double {
-    /// A provider whose answers are as the specifications have them, and Alice is signed in.
+    /// Creates a provider that follows the specifications and has Alice signed in.
     pub(crate) fn new() -> Arc<Self> {
         let double = Arc::new(Self::default());
         double.answer("/.well-known/openid-configuration", &discovery());
@@ -89,7 +89,8 @@ pub(crate) fn now() -> u64 {
     since.expect("after 1970").as_secs()
 }
 
-/// The claims of an ID token in which nothing is missing, so that userinfo is not asked.
+/// Returns the claims of an ID token in which nothing is missing, so that userinfo is not
+/// requested.
 pub(crate) fn claims() -> Value {
     json!({
         "iss": ISSUER, "sub": "alice-id", "aud": CLIENT, "iat": now(), "exp": now() + 300,
@@ -111,7 +112,7 @@ pub(crate) fn header() -> Value {
     json!({"alg": "EdDSA", "kid": "k", "typ": "JWT"})
 }
 
-/// The part of a JWT that is signed.
+/// Returns the part of a JWT that is signed.
 pub(crate) fn signed_part(header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}", part(header), part(claims))
@@ -128,7 +129,7 @@ pub(crate) fn settings() -> ProviderSettings {
     ProviderSettings::new("main", issuer, ClientId::new(CLIENT.to_owned()))
 }
 
-/// A provider of these settings that has been discovered.
+/// Returns a provider with these settings that has been discovered.
 pub(crate) async fn discovered(double: &Arc<Double>, settings: ProviderSettings) -> Arc<Provider> {
     let provider = Provider::new(settings, Arc::clone(double) as Arc<dyn HttpClient>);
     provider.discover().await.expect("discovered");

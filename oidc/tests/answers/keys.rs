@@ -15,7 +15,7 @@ use crate::double::{
     token_response,
 };
 
-/// Whether the ID token is accepted that this header and these keys belong to.
+/// Signs in with this ID token at a provider with these keys.
 async fn accepts(keys: Value, id_token: &str) -> Result<(), SignInError> {
     let double = Double::new();
     double.answer("/keys", &json!({"keys": keys}));
@@ -35,7 +35,7 @@ fn with(mut value: Value, member: &str, to: Value) -> Value {
     value
 }
 
-/// Another key of the same kind.
+/// Returns another key of the same kind.
 fn other_key(kid: &str) -> Value {
     let key = Ed25519KeyPair::from_seed_unchecked(&[8; 32]).expect("a key");
     with(
@@ -105,7 +105,7 @@ async fn key_ids_may_be_missing_or_shared() {
             false,
         ),
         (
-            "what is no key beside it",
+            "invalid keys next to it",
             json!([7, {}, {"kty": "oct", "k": "AA"}, {"kty": "RSA", "n": 7}, public_key()]),
             &named,
             true,

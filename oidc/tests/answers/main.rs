@@ -111,7 +111,7 @@ async fn claims_that_security_rests_on_have_to_be_right() {
     }
 }
 
-/// `aud` with others beside the client.
+/// `aud` with other audiences besides the client.
 #[tokio::test]
 async fn further_audiences_need_azp_or_the_operators_trust() {
     for (case, aud, azp, trusted, accepted) in [
@@ -309,7 +309,7 @@ async fn userinfo_may_be_json_or_a_signed_token_of_any_media_type() {
     }
 }
 
-/// Any JSON.
+/// Generates any JSON.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

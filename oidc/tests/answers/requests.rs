@@ -1,4 +1,4 @@
-//! What the relying party asks of a provider.
+//! The requests that the relying party sends to a provider.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ async fn authorize(
     request.await.map(|request| request.url)
 }
 
-/// The form of the last request to this path.
+/// Returns the form of the last request to this path.
 fn posted(double: &Double, path: &str) -> HashMap<String, String> {
     let requests = double.requests.lock().expect("no panic");
     let mut requests = requests.iter().rev();
@@ -48,7 +48,7 @@ fn owned(parameters: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn parameters_are_the_operators_or_a_callers_whom_they_let() {
+async fn parameters_come_from_the_operator_or_an_allowed_caller() {
     let double = Double::new();
     let settings = ProviderSettings {
         authorization_parameters: owned(&[
@@ -183,7 +183,7 @@ async fn a_push_that_fails_is_named() {
     }
 }
 
-/// The header and claims of an assertion, whose signature another implementation verifies.
+/// Returns the header and claims of an assertion, whose signature another implementation verifies.
 fn assertion(form: &HashMap<String, String>) -> (Value, Value, String, Vec<u8>) {
     let assertion = &form["client_assertion"];
     assert_eq!(

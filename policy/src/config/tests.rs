@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use serde_json::json;
 
-/// Reads with `read` and gives what it read and the problems as lines.
+/// Reads with `read`, and returns the result and the problems as lines.
 fn reading<T>(value: &Value, read: impl FnOnce(&mut Fields<'_>) -> T) -> (T, Vec<String>) {
     let problems = Problems::new();
     let read = {

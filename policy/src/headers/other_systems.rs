@@ -1,13 +1,13 @@
-//! Request headers by which other systems of this kind tell an application the user's name.
+//! Request headers in which other systems of this kind pass the user's name to an application.
 //!
-//! An application that stood behind one of them before may still trust them, and then a client could
-//! name any user. Headers that applications take from their clients on purpose (`X-Auth-Token`,
-//! `X-Auth-Key`, `X-User-Id`) are not among them.
+//! An application that was behind one of these systems before may still trust their headers, and
+//! then a client could name any user. Headers that applications accept from their clients on
+//! purpose (`X-Auth-Token`, `X-Auth-Key`, `X-User-Id`) are not among them.
 
 use super::shapes::{Shapes, character_bit};
 use super::spelling::same_folded;
 
-/// What the names of whole families begin with: Authelia and CGI (`Remote-User`), Kubernetes
+/// The prefixes of whole families of names: Authelia and CGI (`Remote-User`), Kubernetes
 /// (`X-Remote-User`), Grafana and Gitea, authentik, oauth2-proxy, Vouch, Pomerium, Google's proxy,
 /// Azure, AWS, Cloudflare, Tailscale, Apache's OpenID module, Kong.
 const PREFIXES: [&str; 18] = [
@@ -31,7 +31,7 @@ const PREFIXES: [&str; 18] = [
     "oidc-",
 ];
 
-/// Names that stand alone, or whose families have members that proxies and clients use: those of
+/// Names without a family, or whose families have members that proxies and clients use: those of
 /// oauth2-proxy, SonarQube, Louketo, APISIX and Azure.
 const NAMES: [&str; 16] = [
     "x-forwarded-user",
@@ -93,8 +93,8 @@ pub(super) const SHAPES: Shapes = {
     shapes
 };
 
-/// By the first letter of a prefix, the bits that stand for its third character: tells most headers
-/// of a request from these without a comparison.
+/// For each first letter of a prefix, the bits of the third characters: rules most headers of a
+/// request out without a comparison.
 const HEADS: [u32; 32] = {
     let mut heads = [0_u32; 32];
     let mut rest: &[&str] = &PREFIXES;

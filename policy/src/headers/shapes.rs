@@ -1,4 +1,4 @@
-//! Tells most headers of a request from ours without a comparison of names.
+//! Rules out most headers of a request without a comparison of names.
 
 /// For each length of a name, by its lowest five bits, the last characters that names of it have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Shapes {
     }
 }
 
-/// Returns the bit that stands for a character, without case; all that are no letters share one.
+/// Returns the bit for a character, ignoring case; all characters that are not letters share one.
 pub(super) const fn character_bit(byte: u8) -> u32 {
     if byte.is_ascii_alphabetic() {
         1 << (byte & 31)

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::vec;
 use proptest::prelude::*;
 
-/// The default preset and one header more.
+/// Returns the default preset with one more header.
 fn settings(name: HeaderName, claim: &str) -> HeaderSettings {
     HeaderSettings {
         claims: vec![(name, claim.into())],
@@ -180,7 +180,7 @@ fn a_client_names_no_user_by_other_systems_headers_with_any_preset() {
     }
 }
 
-/// Row A9: a group with a comma would read as two where commas stand between groups.
+/// Row A9: a group with a comma would be read as two where commas separate groups.
 #[test]
 fn groups_go_out_in_the_form_of_oauth2_proxy_too() {
     let person = Claims {

@@ -1,4 +1,4 @@
-//! A rule as the text of a header, in which a proxy sends the outpost the rule that must hold too.
+//! A rule as the text of a header: a proxy sends the outpost its own rule, which must hold too.
 
 use alloc::string::String;
 use alloc::vec::Vec;

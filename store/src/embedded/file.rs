@@ -30,7 +30,7 @@ pub(super) struct File {
 
 /// Why a file cannot be opened.
 enum OpenError {
-    /// The file does not contain what was written.
+    /// The file's content is not the content that was written.
     Damaged(BoxError),
     Other(OpenStoreError),
 }

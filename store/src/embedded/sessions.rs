@@ -148,7 +148,7 @@ impl Sessions {
         Ok(committed?)
     }
 
-    /// Changes the row of a session. Returns false when there is none.
+    /// Changes the row of a session. Returns false if the session is missing.
     fn change(
         &self,
         database: &Database,

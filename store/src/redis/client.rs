@@ -1,8 +1,9 @@
-//! The client of Redis: one connection, which all commands share, and what is known of the server.
+//! The client of Redis: one connection, which all commands share, and the last known state of the
+//! server.
 //!
 //! `redis::aio::ConnectionManager` also reconnects, but to a fixed address: it does not follow a
 //! failover that Sentinels announce, and a command waits while it reconnects. Here a command fails
-//! at once while Redis is known to be unavailable, and one task asks whether it is back.
+//! immediately while Redis is known to be unavailable, and one task asks whether it is back.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
@@ -39,7 +40,7 @@ struct Current {
     generation: u64,
 }
 
-/// What is known of Redis. Each state is worse than the one before.
+/// The last known state of Redis. Each state is worse than the one before.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum Health {
@@ -51,7 +52,7 @@ enum Health {
     Unavailable,
 }
 
-/// What Redis is asked at once.
+/// One or several commands that are sent together.
 #[derive(Clone, Copy)]
 enum Request<'r> {
     Command(&'r Cmd),
@@ -157,8 +158,8 @@ impl Inner {
         result
     }
 
-    /// Returns the connection, which is made first if there is none. One caller connects, and the
-    /// others wait for it.
+    /// Returns the connection, and connects first if necessary. One caller connects, and the others
+    /// wait for it.
     async fn connection(&self) -> RedisResult<(Connection, u64)> {
         let mut current = self.connection.lock().await;
         if let Some(connection) = &current.connection {

@@ -142,7 +142,7 @@ impl RedisStore {
         let mut renewed = Vec::new();
         for id in ids {
             let known = revoked.iter().find(|ended| ended.id.as_str() == id);
-            // If the index keys are unknown, the index entry expires by itself.
+            // If the index keys are unknown, the index entry is left to expire.
             let index_keys = match known {
                 Some(_) => self
                     .read(id)

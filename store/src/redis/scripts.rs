@@ -4,8 +4,8 @@
 //! lost. Each command contains its script (`EVAL`): it is some hundred bytes, and a server that has
 //! restarted or taken over does not have to load it first, as with `EVALSHA` (`redis::Script`).
 
-/// Replaces what is sealed of a session that exists. One that has ended must not return as half of
-/// a session.
+/// Replaces the sealed part of an existing session. A session that has ended must not be restored
+/// in part.
 pub(super) const UPDATE: &str = "\
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'body', ARGV[1])

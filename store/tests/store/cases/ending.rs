@@ -1,4 +1,4 @@
-//! Which sessions end, and what is revoked with them.
+//! Tests which sessions end, and which revocations are logged.
 
 use gatepost_store::{EndRequest, SessionRecord, SessionSelector};
 
