@@ -1,4 +1,4 @@
-//! The metrics listener: what the operator's own programs ask, never the public.
+//! The metrics listener, for the operator's own programs. It must not be reachable by the public.
 
 mod health;
 mod protocol;

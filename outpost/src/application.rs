@@ -1,5 +1,5 @@
-//! Applications: their settings, what the outpost serves of them, and how a request's host chooses
-//! one.
+//! Applications: their settings, their state in the running outpost, and the choice of one by a
+//! request's host.
 
 mod capabilities;
 mod providers;

@@ -21,7 +21,7 @@ pub enum CertificateError {
     /// The certificates cannot be read.
     #[error("expected certificates in PEM: {0}")]
     Chain(#[source] pem::Error),
-    /// The file holds no certificate.
+    /// The file contains no certificate.
     #[error("has no certificate in PEM")]
     NoCertificate,
     /// The key cannot be read.

@@ -59,7 +59,7 @@ enum Command {
     /// Print a new key for `keys` or the keys file.
     Keygen {
         /// The key's id: letters, digits, `.`, `_` and `-`. Without one: the date, and four digits
-        /// that tell keys of one day apart.
+        /// that make keys of one day differ.
         #[arg(long, default_value = "", hide_default_value = true)]
         kid: String,
     },
@@ -139,7 +139,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The arguments of the process. Without any, authentik's container serves, and so does this.
+/// Returns the arguments of the process. Without any, the outpost serves, as authentik's container
+/// does.
 fn arguments() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments.len() == 1

@@ -1,5 +1,5 @@
-//! What authentik's own proxy outposts answer to, which this outpost answers to as well: their path
-//! prefix, and the parameters that mark a request as an endpoint's on whatever path.
+//! The addresses at which authentik's own proxy outposts answer, and at which this outpost answers
+//! as well: their path prefix, and the parameters that mark a request as an endpoint's on any path.
 
 use url::form_urlencoded;
 

@@ -1,8 +1,8 @@
 //! The outpost's configuration: read from a YAML file and the environment, and checked as a whole
 //! before anything is served.
 //!
-//! [`Config::load`] reports all problems at once, each with the path of its key and its line in the
-//! file, and returns a [`Config`] only where there is none. Every key has an environment variable
+//! [`Config::load`] reports all problems together, each with the path of its key and its line in
+//! the file, and returns a [`Config`] only if there are none. Every key has an environment variable
 //! ([`environment`]) and an entry of the reference ([`mod@reference`]).
 
 pub mod environment;

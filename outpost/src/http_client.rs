@@ -10,9 +10,9 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 /// tenth of it.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// For how long an idle connection is kept: long enough for the userinfo request to use the
-/// connection of the token request before it, and shorter than servers keep theirs. The shortest
-/// default of those in use is gunicorn's two seconds; Node.js and Apache close after five.
+/// How long an idle connection is kept: long enough for the userinfo request to use the connection
+/// of the token request before it, and shorter than servers keep theirs. The shortest default of
+/// those in use is gunicorn's two seconds; Node.js and Apache close after five.
 const POOL_IDLE: Duration = Duration::from_secs(1);
 
 /// A client for one server.
@@ -50,7 +50,7 @@ pub enum HttpError {
     Redirect,
 }
 
-/// Returns an error and its causes in one line: the cause says what the operator needs.
+/// Returns an error and its causes in one line: the operator needs the cause.
 pub(crate) fn chain(error: &reqwest::Error) -> String {
     let mut line = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -175,11 +175,11 @@ impl HttpClient {
     /// not read the request (RFC 9112 §9.3.1, §9.6).
     ///
     /// RFC 9110 §9.2.2 allows that for a POST whose semantics are known to be idempotent, as those
-    /// posted here are. A code and a refresh token that rotates serve once (RFC 6749
-    /// §4.1.2, RFC 9700 §4.14.2): had the server read the first request after all, it refuses the
-    /// second, and what it gave out has never arrived, so that without the second attempt the
-    /// sign-in or the session would be lost just the same. Introspection changes nothing, and a
-    /// token for a program is as good as another.
+    /// posted here are. A code and a refresh token that rotates serve once (RFC 6749 §4.1.2, RFC
+    /// 9700 §4.14.2): if the server did read the first request, it refuses the second, but its
+    /// first response never arrived, so that without the second attempt the sign-in or the session
+    /// would be lost just the same. Introspection changes nothing, and a token for a program is as
+    /// good as another.
     async fn execute(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
         let again = request.try_clone();
         match (self.client.execute(request).await, again) {

@@ -11,7 +11,7 @@
 //! - [`sources`]: where a configuration comes from, and its changes.
 //! - [`server`]: listeners and shutdown; [`cli`]: the commands.
 //!
-//! The modules are layers: `tests/layers/` has the list, and holds that each imports only the ones
+//! The modules are layers: `tests/layers/` has the list, and checks that each imports only the ones
 //! above its own.
 
 pub mod admin;

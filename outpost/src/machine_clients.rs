@@ -53,7 +53,7 @@ const MAX_ASKED_OF_ONE: usize = 2;
 /// The same for credentials that were valid before: invalid ones do not delay them.
 const MAX_ASKED_AGAIN_AT_ONCE: usize = 4;
 
-/// Seconds after which to try again when there were too many at once.
+/// Seconds after which to try again when there were too many at the same time.
 const RETRY_AFTER: u64 = 5;
 
 /// The user name with which authentik's outposts accept a token as the password.
@@ -121,14 +121,14 @@ impl std::fmt::Debug for MachineClients {
     }
 }
 
-/// What a check needs beside the credentials.
+/// The values that a check needs besides the credentials.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The invalid credentials of the last minute, at all applications.
     pub failed_attempts: &'a FailedAttempts,
-    /// What has been revoked: a token is invalid that is older than the last sign-out of its subject.
+    /// The revocations: a token that is older than the last sign-out of its subject is invalid.
     pub revocations: &'a RevocationList,
-    /// Tells the time.
+    /// The clock.
     pub clock: &'a Clock,
     /// The application that the credentials were sent to.
     pub application: &'a Application,

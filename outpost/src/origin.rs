@@ -126,7 +126,7 @@ impl ExternalUrl {
         self.port
     }
 
-    /// Whether browsers reach it over TLS.
+    /// Returns whether browsers reach it over TLS.
     pub fn is_https(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -170,12 +170,12 @@ impl CookieDomain {
         }
     }
 
-    /// The domain without a leading dot.
+    /// Returns the domain without a leading dot.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a host is the domain or below it, at a label boundary.
+    /// Returns whether a host is the domain or below it, at a label boundary.
     pub fn contains(&self, host: &str) -> bool {
         match host.strip_suffix(self.0.as_str()) {
             Some("") => true,
@@ -185,7 +185,7 @@ impl CookieDomain {
     }
 }
 
-/// What an application's sessions are valid for.
+/// The hosts for which an application's sessions are valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// One host.

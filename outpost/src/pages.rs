@@ -36,7 +36,7 @@ const TEMPLATES: [(&str, &str); 7] = [
     ("session.html", include_str!("pages/templates/session.html")),
 ];
 
-/// The name of the style, beside the templates.
+/// The name and text of the style sheet, in the folder of the templates.
 const STYLE: (&str, &str) = ("style.css", include_str!("pages/templates/style.css"));
 
 /// The page that is served if a template fails.

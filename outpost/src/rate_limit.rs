@@ -1,8 +1,8 @@
-//! How often one client may come.
+//! Limits how often one client may send requests.
 //!
-//! A sign-in costs a client nothing and the outpost a request to the provider, so whoever floods
-//! `start` and `callback` is told to slow down (429). Questions of proxies (`auth/*`) are never
-//! limited: they come for every request of everyone.
+//! A sign-in costs a client nothing and the outpost a request to the provider, so a client that
+//! floods `start` and `callback` is asked to slow down (429). Requests of proxies (`auth/*`) are
+//! never limited: a proxy asks for every request of every user.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -16,26 +16,27 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
-/// How many clients are told apart: half a MiB, whoever comes. Two that share a place share a
-/// limit, and which do is not for a client to know.
+/// How many clients have a limit of their own: half a MiB, however many send requests. Two clients
+/// that share a place share a limit, and no client can find out which do.
 const PLACES: usize = 1 << 16;
 
-/// How many providers are remembered for having sent a logout token that held.
+/// How many providers are remembered for having sent a valid logout token.
 const MAX_PROVIDERS: usize = 64;
 
 /// How often it is logged at most that clients are refused.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// How often one client may come. Clients are told apart by address.
+/// How often one client may send requests. Clients are distinguished by address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many requests a second it may make for long.
+    /// How many requests per second it may send on average.
     pub per_second: NonZeroU32,
-    /// How many requests it may make at once.
+    /// How many requests it may send in a burst.
     pub burst: NonZeroU32,
 }
 
-/// A client, as far as its address tells: with IPv6 whoever has a /64 has all of it.
+/// A client, identified by its address. An IPv6 client is its whole /64 network, since it can use
+/// any address of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Client(IpAddr);
 
@@ -59,20 +60,20 @@ impl std::fmt::Display for Client {
 
 /// The client has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the client comes too often")]
+#[error("the client sends too many requests")]
 pub struct TooMany {
-    /// For how long, in whole seconds.
+    /// How many seconds it has to wait.
     pub retry_after: u64,
 }
 
-/// What clients have used of their limits.
+/// The requests of clients, counted against their limits.
 #[derive(Debug)]
 pub struct Limits {
     settings: Option<RateLimit>,
     limiter: Option<RateLimiter<Client, Places, DefaultClock>>,
     providers: Mutex<VecDeque<Client>>,
     refusals: Mutex<Refusals>,
-    /// Whether it has been said that a proxy does not name its clients.
+    /// Whether the log has said that a proxy does not name its clients.
     unnamed: AtomicBool,
 }
 
@@ -83,7 +84,7 @@ struct Refusals {
 }
 
 impl Limits {
-    /// Nobody has come yet. Without settings there is no limit.
+    /// Creates limits of which no client has used anything. Without settings there is no limit.
     pub fn new(settings: Option<RateLimit>) -> Self {
         let limiter = settings.map(|limit| {
             let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst);
@@ -98,13 +99,13 @@ impl Limits {
         }
     }
 
-    /// What it was made of.
+    /// Returns the settings that it was made with.
     pub fn settings(&self) -> Option<RateLimit> {
         self.settings
     }
 
-    /// Counts a request of this client. Nobody is `None`: a proxy that does not say for whom it
-    /// asks would have all of its clients share one limit, and is named in the log instead.
+    /// Counts a request of this client. `None` is not counted: it means that a proxy does not name
+    /// its clients, which would then share one limit. The log reports such a proxy instead.
     ///
     /// # Errors
     ///
@@ -126,8 +127,8 @@ impl Limits {
         })
     }
 
-    /// As [`Limits::count`] for back-channel logout, where a provider may have all of its people's
-    /// sessions to end at once, and does not come again with those that were refused.
+    /// Counts a request as [`Limits::count`] does, for back-channel logout: a provider may end the
+    /// sessions of all its users at the same time, and does not send a refused request again.
     ///
     /// # Errors
     ///
@@ -142,7 +143,7 @@ impl Limits {
         if known { Ok(()) } else { self.count(client) }
     }
 
-    /// Notes that a logout token of this client held: only a provider has those.
+    /// Notes that this client sent a valid logout token: only a provider has one.
     pub fn is_provider(&self, client: Option<Client>) {
         let mut providers = self
             .providers
@@ -154,18 +155,19 @@ impl Limits {
         }
     }
 
-    /// Says in the log, once, that a proxy does not name its clients.
+    /// Logs once that a proxy does not name its clients.
     fn note_unnamed(&self) {
         if !self.unnamed.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "a trusted proxy does not say in `X-Forwarded-For` whom a request is from, so \
+                "a trusted proxy does not name the client of a request in `X-Forwarded-For`, so \
                  `rateLimit` does not count it: have the proxy set that header to its client's \
                  address"
             );
         }
     }
 
-    /// Says in the log that somebody is refused: a flood of requests is to be none of lines.
+    /// Logs that a client is refused, but not for each request: a flood of requests must not flood
+    /// the log.
     fn note(&self, client: Client) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.since = refusals.since.saturating_add(1);
@@ -175,7 +177,7 @@ impl Limits {
         tracing::warn!(
             %client,
             refused = refusals.since,
-            "a client comes too often and is told to wait (`rateLimit`)"
+            "a client sends too many requests and has to wait (`rateLimit`)"
         );
         *refusals = Refusals {
             logged: Some(Instant::now()),
@@ -184,7 +186,7 @@ impl Limits {
     }
 }
 
-/// One state for each place, and a place for each client by a hash that nobody else can compute.
+/// One state for each place. A hash that only this process can compute gives each client its place.
 struct Places {
     states: Box<[InMemoryState]>,
     hasher: RandomState,
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_told_apart_by_ipv4_address_and_ipv6_network() {
+    fn clients_are_distinguished_by_ipv4_address_and_ipv6_network() {
         for (one, other, same) in [
             ("192.0.2.1", "192.0.2.1", true),
             ("192.0.2.1", "192.0.2.2", false),
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_too_often_is_refused_and_nobody_else() {
+    fn a_client_with_too_many_requests_is_refused_and_no_other() {
         let limits = limits(1, 3);
         for _ in 0..3 {
             assert_eq!(limits.count(client("192.0.2.1")), Ok(()));
@@ -264,7 +266,7 @@ mod tests {
         assert!((1..=2).contains(&refused.retry_after), "{refused:?}");
         assert_eq!(limits.count(client("192.0.2.2")), Ok(()));
         for _ in 0..10 {
-            assert_eq!(limits.count(None), Ok(()), "nobody is known");
+            assert_eq!(limits.count(None), Ok(()), "no client is known");
         }
     }
 

@@ -115,8 +115,8 @@ pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
         .map_err(ServeError::Listener)
 }
 
-/// Returns what the https listener shows, to be replaced when files change: the configured
-/// certificate, or a self-signed one for the hosts of all applications.
+/// Returns the configuration of the https listener, which is replaced when files change: with the
+/// configured certificate, or with a self-signed one for the hosts of all applications.
 fn certificate(config: &Config) -> Result<RustlsConfig, CertificateError> {
     let certificate = match &config.tls {
         Some(configured) => configured.clone(),

@@ -2,7 +2,7 @@
 //!
 //! [`Sessions`] issues, finds, looks up, renews and revokes them. It asks the provider whether a
 //! session is still valid ([`Revalidation`]), once however many requests wait for the answer, and
-//! tells proxies and other replicas what has been revoked ([`Revoker`]).
+//! informs proxies and other replicas of revocations ([`Revoker`]).
 
 mod flights;
 mod issue;

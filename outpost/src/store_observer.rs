@@ -1,4 +1,5 @@
-//! What the operations of the session store become: durations for Prometheus and spans for traces.
+//! Reports the operations of the session store: as durations for Prometheus and as spans for
+//! traces.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What operators see of a running outpost: log lines, the audit log, metrics and traces.
+//! Reports to operators on a running outpost: log lines, the audit log, metrics and traces.
 //!
 //! Everything here takes plain values, so that any part of the outpost may report what it does.
 

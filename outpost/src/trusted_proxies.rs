@@ -35,7 +35,7 @@ impl TrustedProxies {
     }
 
     /// Returns the address of the client behind the peer of a connection: the rightmost address in
-    /// `X-Forwarded-For` that is not one of these proxies, since clients can write whatever stands
+    /// `X-Forwarded-For` that is not one of these proxies, since clients can write any addresses
     /// further left. `None` where a trusted proxy does not name its client.
     pub fn client<'h>(
         &self,
@@ -127,7 +127,7 @@ mod tests {
             ("::ffff:192.0.2.1", &[], Some("192.0.2.1")),
             ("127.0.0.1", &[], None),
             ("127.0.0.1", &["198.51.100.1"], Some("198.51.100.1")),
-            // Clients can write what stands further left.
+            // Clients can write the addresses further left.
             (
                 "127.0.0.1",
                 &["203.0.113.9, 198.51.100.1"],

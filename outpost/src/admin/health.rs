@@ -12,7 +12,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The readiness of a part.
 pub(super) struct Readiness {
     pub(super) ready: bool,
-    /// What the operator sees of it.
+    /// The part that the response shows to the operator.
     pub(super) shown: Value,
 }
 

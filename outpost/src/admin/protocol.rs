@@ -48,7 +48,7 @@ pub enum AdminRequest {
     RevokeEveryone,
 }
 
-/// What the outpost answers.
+/// The outpost's response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AdminResponse {

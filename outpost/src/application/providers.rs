@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use gatepost_oidc::Provider;
 
-/// Who signs an application's people in: one provider at least, no two of one issuer.
+/// The providers that sign an application's users in: at least one, and no two with the same
+/// issuer.
 ///
-/// A session is its issuer's. What is asked about it, or done with it, goes to the provider of that
-/// issuer ([`Self::of_issuer`]) and to no other.
+/// A session belongs to its issuer: the outpost validates, renews and ends it at the provider of
+/// that issuer ([`Self::of_issuer`]) and at no other.
 #[derive(Debug)]
 pub struct Providers {
     first: Arc<Provider>,
@@ -15,7 +16,7 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// These providers, in the order in which they are shown; `None` when there is none.
+    /// Creates the list, in the order in which the pages show it; `None` if it is empty.
     pub fn new(providers: impl IntoIterator<Item = Arc<Provider>>) -> Option<Self> {
         let mut providers = providers.into_iter();
         Some(Self {
@@ -24,22 +25,22 @@ impl Providers {
         })
     }
 
-    /// All of them, in their order.
+    /// Returns all providers, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The first.
+    /// Returns the first provider.
     pub fn first(&self) -> &Arc<Provider> {
         &self.first
     }
 
-    /// The provider where there is no other, so that nobody has to choose.
+    /// Returns the provider if it is the only one, so that users do not have to choose.
     pub fn only(&self) -> Option<&Arc<Provider>> {
         self.others.is_empty().then_some(&self.first)
     }
 
-    /// The provider of that name.
+    /// Returns the provider of that name.
     pub fn named(&self, name: &str) -> Option<&Arc<Provider>> {
         self.iter()
             .find(|provider| provider.settings().name == name)

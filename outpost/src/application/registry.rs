@@ -13,11 +13,11 @@ use crate::origin::{HostPort, Mode};
 
 /// The applications of an outpost.
 ///
-/// However many there are, a request finds its own by its host at once.
+/// A request finds its application by its host without a search, however many there are.
 #[derive(Debug, Default)]
 pub struct Applications {
     all: Vec<Arc<Application>>,
-    /// By host name. A name that stands here never falls to a domain.
+    /// By host name. A name in this map is never answered by the application of a domain.
     hosts: HashMap<String, Owner>,
     /// By cookie domain.
     domains: HashMap<String, Owner>,
@@ -31,11 +31,11 @@ pub struct Applications {
 /// What owns a host name or a cookie domain.
 #[derive(Clone, Debug)]
 enum Owner {
-    /// One application, as nearly everywhere; or several on one host name, which the prefix that
-    /// the proxy asks at tells apart.
+    /// Usually one application; or several on one host name, which differ in the prefix that the
+    /// proxy asks at.
     Served(Vec<Arc<Application>>),
-    /// What is configured here and cannot be served. It keeps the name, so that no wider
-    /// application answers in its place.
+    /// An application that is configured here and cannot be served. It keeps the name, so that no
+    /// application with a wider domain answers in its place.
     Unserved(Arc<Unserved>),
 }
 
@@ -45,7 +45,7 @@ pub enum NoApplication {
     /// The name is not configured, or the port is another than the application's.
     #[error("no application has this host")]
     Unknown,
-    /// What is configured for it cannot be served.
+    /// The application that is configured for the host cannot be served.
     #[error("`{}` is configured for it and cannot be served: {}", .0.name, .0.reason)]
     Unserved(Arc<Unserved>),
     /// The source of the applications has not answered so far.
@@ -60,7 +60,7 @@ pub enum NoApplication {
 }
 
 impl Owner {
-    /// Whether both are one application.
+    /// Returns whether both have an application in common.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Served(own), Self::Served(others)) => own
@@ -73,8 +73,8 @@ impl Owner {
 }
 
 impl Applications {
-    /// These applications, whose names differ, and what is configured beside them and cannot be
-    /// served.
+    /// Creates the registry of these applications, whose names differ, and of the configured
+    /// applications that cannot be served.
     pub fn new(all: Vec<Arc<Application>>, unserved: &[Unserved]) -> Self {
         let mut hosts: HashMap<String, Owner> = HashMap::new();
         let mut domains = HashMap::new();
@@ -101,8 +101,8 @@ impl Applications {
         }
         for unserved in unserved.iter().cloned().map(Arc::new) {
             if let Some((host, port)) = &unserved.host {
-                // At the very same address its owner is there already. At another port, neither
-                // is known by the name.
+                // If the address is the same, it already has its owner. If the port differs,
+                // neither is served under the name.
                 let is_at_address = |owner: &Owner| match owner {
                     Owner::Served(own) => {
                         own.iter().all(|own| Some(own.external().port()) == *port)
@@ -132,7 +132,7 @@ impl Applications {
         }
     }
 
-    /// These applications, while others are not known yet for this reason.
+    /// Notes that other applications are not known yet, for this reason.
     #[must_use]
     pub fn with_unknown(mut self, reason: Option<&str>) -> Self {
         self.unknown = reason.map(Arc::from);
@@ -144,26 +144,27 @@ impl Applications {
         self.unknown.as_deref()
     }
 
-    /// All of them.
+    /// Returns all applications.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Application>> {
         self.all.iter()
     }
 
-    /// The application of that name.
+    /// Returns the application of that name.
     pub fn named(&self, audience: &str) -> Option<&Arc<Application>> {
         self.all
             .iter()
             .find(|application| application.audience().as_str() == audience)
     }
 
-    /// The application that answers at a host: the one whose external URL has this host name, else
-    /// the one with the longest cookie domain that holds it. There is no other: an unknown host has
-    /// no application.
+    /// Returns the application that answers at a host: the one whose external URL has this host
+    /// name, else the one with the longest cookie domain that contains it. An unknown host has no
+    /// application.
     ///
-    /// The *name* decides: a client may write any port into `Host`, and proxies do not compare it. A
-    /// port that is not the application's finds nothing, and never another application; it may be
-    /// missing where a proxy drops it. Where several applications have one name, `path`, which the
-    /// proxy's configuration says, begins with the prefix of one of them.
+    /// The *name* decides: a client may write any port into `Host`, and proxies do not compare it.
+    /// With a port that is not the application's, the host has no application, and never another
+    /// one; the port may be missing where a proxy drops it. Where several applications have one
+    /// name, `path`, which is part of the proxy's configuration, begins with the prefix of one of
+    /// them.
     ///
     /// # Errors
     ///
@@ -198,7 +199,7 @@ impl Applications {
         Ok(application)
     }
 
-    /// Why no application has a host that is not configured.
+    /// Returns why no application has a host that is not configured.
     fn none(&self) -> NoApplication {
         match &self.unknown {
             Some(reason) => NoApplication::NotKnownYet(Arc::clone(reason)),
@@ -206,20 +207,20 @@ impl Applications {
         }
     }
 
-    /// Whether something is configured for a host.
+    /// Returns whether an application is configured for a host.
     pub fn know(&self, host: &HostPort) -> bool {
         self.owner(host).is_some()
     }
 
-    /// Whether two hosts are of different applications.
-    pub fn tell_apart(&self, one: &HostPort, other: &HostPort) -> bool {
+    /// Returns whether two hosts belong to different applications.
+    pub fn distinguish(&self, one: &HostPort, other: &HostPort) -> bool {
         match (self.owner(one), self.owner(other)) {
             (Some(one), Some(other)) => !one.is_same(other),
             (None, _) | (_, None) => false,
         }
     }
 
-    /// Whether a host is one where nothing but an outpost answers: that of a domain's sign-in.
+    /// Returns whether only an outpost answers at a host: it is the host of a domain's sign-in.
     pub fn have_outpost_at(&self, host: &HostPort) -> bool {
         match self.hosts.get(host.host()) {
             Some(Owner::Served(own)) => own.iter().all(|own| matches!(own.mode(), Mode::Domain(_))),
@@ -227,12 +228,12 @@ impl Applications {
         }
     }
 
-    /// Whether a host is by its name one application's own.
+    /// Returns whether a host's name belongs to an application itself, not through a domain.
     pub fn have_named(&self, host: &HostPort) -> bool {
         self.hosts.contains_key(host.host())
     }
 
-    /// Whether an application at a host answers under this prefix.
+    /// Returns whether an application at a host answers under this prefix.
     pub fn answer_under(&self, prefix: &str, host: &HostPort) -> bool {
         match self.owner(host) {
             Some(Owner::Served(own)) => own.iter().any(|own| own.prefix().as_str() == prefix),
@@ -245,8 +246,8 @@ impl Applications {
         self.hosts.get(name).or_else(|| self.over(name))
     }
 
-    /// The owner of the longest cookie domain that holds a host: the host itself, or what is left
-    /// of it without its first labels.
+    /// Returns the owner of the longest cookie domain that contains a host: the host itself, or the
+    /// host without its first labels.
     fn over(&self, host: &str) -> Option<&Owner> {
         let mut rest = host;
         loop {
@@ -254,7 +255,7 @@ impl Applications {
                 return Some(owner);
             }
             let (label, parent) = rest.split_once('.')?;
-            // What begins with a dot is no host.
+            // A name that begins with a dot is not a host.
             rest = Some(parent).filter(|_| !label.is_empty())?;
         }
     }
@@ -264,7 +265,7 @@ impl Applications {
         self.conventions
     }
 
-    /// The prefixes under which the outpost answers for one of them, each once.
+    /// Returns the prefixes under which the outpost answers for these applications, each once.
     pub fn prefixes(&self) -> impl Iterator<Item = &OutpostPrefix> {
         self.prefixes.iter()
     }

@@ -18,9 +18,9 @@ const MAX_BYTES: usize = 2_560;
 /// A URL that a browser may be sent to after signing in: one of the application's own, and not one
 /// of the outpost's.
 ///
-/// [`ReturnTo::parse`] is the only way to one from what a client sent. It holds the parser's own
-/// serialisation, so what was checked is what is sent. It is parsed again when it comes back out
-/// of the flow cookie: the configuration may have changed meanwhile.
+/// Only [`ReturnTo::parse`] makes one from a client's text. It holds the parser's own
+/// serialisation, so the outpost sends exactly the URL that it checked. It is parsed again when it
+/// returns in the flow cookie: the configuration may have changed meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
@@ -34,12 +34,13 @@ impl ReturnTo {
         Self::parse_for(target, application.external(), application.mode(), prefixes)
     }
 
-    /// The start page of the application: where everyone goes whose target was refused.
+    /// Returns the start page of the application, to which the outpost sends users whose target it
+    /// refuses.
     pub fn fallback(application: &Application) -> Self {
         Self(application.external().url().to_string())
     }
 
-    /// The URL: ASCII, absolute.
+    /// Returns the URL: ASCII, absolute.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -62,15 +63,15 @@ impl ReturnTo {
             return None;
         }
         let url = String::from(url);
-        // A serialised URL is ASCII. Escapes may have made it longer than what came in, and it must
-        // hold when it comes back.
+        // A serialised URL is ASCII. Escapes may have made it longer than the client's text, and it
+        // must be accepted again when it returns.
         (url.is_ascii() && url.len() <= MAX_BYTES).then_some(Self(url))
     }
 }
 
-/// Whether a target has one of the two forms that proxies and applications make: a path, or a URL
-/// with a host. Browsers read others too (`https:host`, `///host`), but nobody writes them in good
-/// faith.
+/// Returns whether a target has one of the two forms that proxies and applications make: a path, or
+/// a URL with a host. Browsers accept other forms too (`https:host`, `///host`), but only attackers
+/// write them.
 fn is_plain(target: &str) -> bool {
     let after_scheme = ["https://", "http://"].into_iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
@@ -94,9 +95,9 @@ fn same_site(url: &Url, external: &ExternalUrl, mode: &Mode) -> bool {
     }
 }
 
-/// Whether the path, or a signature of authentik's in the query, leads to the outpost, where the
-/// browser would loop, or be signed out by a link. Servers may decode a path before they route it,
-/// so it is compared decoded.
+/// Returns whether the path, or a signature of authentik's in the query, leads to the outpost,
+/// where the browser would loop, or a link would sign it out. Servers may decode a path before they
+/// route it, so it is compared decoded.
 fn is_outposts<'p>(url: &Url, prefixes: impl IntoIterator<Item = &'p OutpostPrefix>) -> bool {
     let path: Vec<u8> = percent_decode_str(url.path()).collect();
     let under = |prefix: &str| {

@@ -16,7 +16,7 @@ use crate::session_times::SessionTimes;
 use crate::telemetry::metrics::Counts;
 use gatepost_oidc::Provider;
 
-/// One application, with all that is needed to answer for it.
+/// One application, with everything that the outpost needs to answer for it.
 #[derive(Debug)]
 pub struct Application {
     settings: ApplicationSettings,
@@ -34,7 +34,8 @@ pub struct Application {
 }
 
 impl Application {
-    /// The application of these settings, whose sessions keys of `ring` sign unless it has its own.
+    /// Creates the application with these settings. Keys of `ring` sign its sessions unless it has
+    /// its own.
     pub fn new(settings: &ApplicationSettings, ring: &KeyRing, providers: Providers) -> Self {
         let domain = match &settings.mode {
             Mode::Single => None,
@@ -42,8 +43,8 @@ impl Application {
         };
         let own = settings.capabilities.keys.as_ref();
         let ring = own.map_or(ring, |own| &own.ring);
-        // The audience is checked by the verifier, and the issuer too: an application that
-        // changes its providers must not go on with an old one's subjects.
+        // The verifier checks the audience, and the issuer too: an application that changes its
+        // providers must not accept the subjects of an old one.
         let verifier = providers.iter().fold(
             Verifier::new(ring, settings.audience.clone()),
             |verifier, provider| verifier.with_issuer(provider.settings().issuer.as_str()),
@@ -124,7 +125,7 @@ impl Application {
         self.settings.machine_clients.as_ref()
     }
 
-    /// Returns what it has beyond the keys of a configuration file.
+    /// Returns its settings that have no key in a configuration file.
     pub fn capabilities(&self) -> &Capabilities {
         &self.settings.capabilities
     }
@@ -134,7 +135,7 @@ impl Application {
         &self.cookie
     }
 
-    /// Returns what makes the URL that starts a sign-in.
+    /// Returns the builder of the URL that starts a sign-in.
     pub fn sign_in(&self) -> &SignIn {
         &self.sign_in
     }
@@ -144,21 +145,25 @@ impl Application {
         &self.counts
     }
 
-    /// Returns what signs its sessions.
+    /// Returns the signer of its sessions.
     pub fn signer(&self) -> &Signer {
         &self.signer
     }
 
-    /// This application beside others, whose sessions go by these names.
+    /// Hides from this application the session cookies with these names, which belong to other
+    /// applications.
     #[must_use]
-    pub fn beside<'n>(mut self, names: impl Iterator<Item = &'n CookieName>) -> Self {
+    pub fn without_sessions_of_others<'n>(
+        mut self,
+        names: impl Iterator<Item = &'n CookieName>,
+    ) -> Self {
         let own = &self.cookie.name;
         self.other_sessions = names.filter(|name| *name != own).cloned().collect();
         self
     }
 
-    /// Which cookies of a request it does not get: those of Gatepost's, also of other applications,
-    /// as far as they are not its own and it verifies that itself.
+    /// Returns the cookies of a request that it does not get: Gatepost's cookies, also those of
+    /// other applications, except its own session cookie if it verifies that itself.
     pub fn hidden_cookies(&self) -> impl Iterator<Item = Hide<'_>> {
         let name = &self.cookie.name;
         let own = if self.settings.forward_cookie {
@@ -186,7 +191,8 @@ impl Application {
         })
     }
 
-    /// All session cookies among these candidates that a key of the ring made for this application.
+    /// Returns all session cookies among these candidates that a key of the ring made for this
+    /// application.
     pub fn authentic<'c>(
         &'c self,
         candidates: &'c Candidates<'_>,
@@ -195,8 +201,8 @@ impl Application {
         values.filter_map(|value| self.verifier.authenticate(&value).ok())
     }
 
-    /// The words by which its plugin says "allowed" to routers behind it: those of `ring`, unless it
-    /// has keys of its own.
+    /// Returns the words by which its plugin says "allowed" to routers behind it: those of `ring`,
+    /// unless it has keys of its own.
     pub fn verdicts(&self, ring: &KeyRing) -> Vec<String> {
         let own = self.settings.capabilities.keys.as_ref();
         let ring = own.map_or(ring, |own| &own.ring);
@@ -217,8 +223,8 @@ impl Application {
         self.settings.capabilities.conventions
     }
 
-    /// Where one of its providers sends the browser back to. Fixed by configuration: nothing in a
-    /// request takes part.
+    /// Returns the URL to which one of its providers sends the browser back. It depends on the
+    /// configuration alone, and on nothing in a request.
     pub fn redirect_uri(&self, provider: &Provider) -> String {
         let uri = format!(
             "{}{}/callback",
@@ -226,16 +232,17 @@ impl Application {
             self.settings.prefix
         );
         match (self.conventions(), self.callback_name(provider)) {
-            // What authentik registers for its outposts.
+            // The URL that authentik registers for its outposts.
             (Conventions::Authentik, _) => format!("{uri}?{CALLBACK_QUERY}"),
             (Conventions::Gatepost, Some(name)) => format!("{uri}/{name}"),
             (Conventions::Gatepost, None) => uri,
         }
     }
 
-    /// What the path of one of its providers' callbacks ends in, where there are several: each has
-    /// a redirect URI of its own, so that an answer which a provider has sent for another's is
-    /// noticed (RFC 9700 §4.4.2.2). The configuration has checked that the name can stand there.
+    /// Returns the last segment of a provider's callback path where the application has several
+    /// providers. Each has its own redirect URI, so that the outpost notices a provider's response
+    /// to another provider's request (RFC 9700 §4.4.2.2). The configuration has checked that the
+    /// name can be a path segment.
     pub fn callback_name<'p>(&self, provider: &'p Provider) -> Option<&'p str> {
         match self.providers.only() {
             Some(_) => None,
@@ -243,7 +250,7 @@ impl Application {
         }
     }
 
-    /// The path of the cookies that a sign-in under way leaves.
+    /// Returns the path of the cookies that a sign-in sets while it is under way.
     pub fn flow_path(&self) -> &str {
         match self.conventions() {
             // A callback may come at any path, since its query marks it.
@@ -252,14 +259,14 @@ impl Application {
         }
     }
 
-    /// The `Set-Cookie` line of a cookie of the outpost's own, beside the session's. `max_age` is in
-    /// seconds, and 0 removes it.
+    /// Returns the `Set-Cookie` line of a cookie of the outpost that is not the session's.
+    /// `max_age` is in seconds, and 0 removes the cookie.
     pub fn own_cookie(&self, name: &str, value: &str, path: &str, max_age: u32) -> String {
         let secure = if self.cookie.secure { "; Secure" } else { "" };
         format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
     }
 
-    /// For how long its sessions last at most, in seconds.
+    /// Returns how long its sessions last at most, in seconds.
     pub fn lifetime(&self, times: &SessionTimes) -> u64 {
         self.settings
             .capabilities
@@ -267,14 +274,14 @@ impl Application {
             .unwrap_or(times.lifetime)
     }
 
-    /// Where a provider may send the browser after signing out.
+    /// Returns the URL to which a provider may send the browser after signing out.
     pub fn post_logout_uri(&self) -> String {
         self.settings.external.url().to_string()
     }
 
-    /// The absolute URL that starts a sign-in leading back to the request at `host`.
+    /// Returns the URL that starts a sign-in leading back to the request at `host`.
     ///
-    /// Absolute, since Traefik resolves a relative one against the outpost's own address.
+    /// It is absolute, since Traefik resolves a relative one against the outpost's own address.
     pub fn start_url(&self, host: &HostPort, request: &impl Request) -> String {
         let scheme = if self.settings.external.is_https() {
             "https"
@@ -285,7 +292,7 @@ impl Application {
             .sign_in
             .url(|| format!("{scheme}://{host}"), &request.target());
         match self.sign_in {
-            // One host, so it is known, whatever the request says of its port.
+            // One host, so it is known, whatever port the request names.
             SignIn::OnHost(_) => format!("{}{url}", self.settings.external.origin()),
             SignIn::OnOutpost(..) => url,
         }

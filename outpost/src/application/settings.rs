@@ -70,8 +70,8 @@ pub struct Unserved {
     pub domain: Option<String>,
 }
 
-/// How an application's providers check the credentials of machine clients, and for how long the
-/// outcome holds.
+/// How an application's providers check the credentials of machine clients, and how long the
+/// outcome is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineClientSettings {
     /// The name of the provider that checks credentials which name no issuer; `None` means the

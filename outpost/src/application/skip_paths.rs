@@ -1,8 +1,8 @@
 //! Skip-path expressions, as authentik has them: paths that need no session.
 //!
-//! They are an operator's regular expressions, matched by an engine that takes linear time. They never
-//! match a path that servers read in different ways, nor the query; and the policy, which decides on
-//! what they match as on any public path, judges the path once more.
+//! They are an operator's regular expressions, matched by an engine that takes linear time. They
+//! never match a path that servers read in different ways, nor the query; and the policy, which
+//! treats a matching path as any public path, checks the path once more.
 
 use gatepost_policy::{Request, unambiguous_path};
 use regex::{RegexSet, RegexSetBuilder};
@@ -124,7 +124,7 @@ mod tests {
             ("anchored", "^/api/public$", "/api/public/x", false),
             ("unanchored, as in authentik", "/api/", "/v1/api/x", true),
             ("the second line", "^/a$\n\n ^/b$ ", "/b", true),
-            ("a line that is none", "(\n^/b$", "/b", true),
+            ("an invalid line", "(\n^/b$", "/b", true),
             (
                 "never the query",
                 "/status$",

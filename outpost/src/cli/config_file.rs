@@ -16,7 +16,7 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// The configuration, or `None` after having said what is wrong with it.
+    /// Reads the configuration; reports its problems and returns `None` if it is invalid.
     pub(super) fn load(&self) -> Option<Config> {
         let config = said(Config::load(
             self.config.as_deref(),
@@ -30,8 +30,8 @@ impl ConfigFile {
         config
     }
 
-    /// The configuration, for which authentik is asked where its variables say so and no file
-    /// does.
+    /// Reads the configuration, and asks authentik for it if authentik's variables are set and no
+    /// file is named.
     pub(super) async fn load_or_ask(&self) -> Option<Config> {
         match self.authentik()? {
             Some(settings) => {
@@ -43,8 +43,8 @@ impl ConfigFile {
         }
     }
 
-    /// The configuration of the outpost itself, without the applications of authentik, for commands
-    /// that ask the running outpost.
+    /// Reads the configuration of the outpost itself, without the applications of authentik, for
+    /// commands that ask the running outpost.
     pub(super) fn load_own(&self) -> Option<Config> {
         match self.authentik()? {
             Some(settings) => said(settings.base_config()),
@@ -52,8 +52,8 @@ impl ConfigFile {
         }
     }
 
-    /// What authentik's variables say, where there is no configuration file; `None` after having
-    /// said what is wrong with them.
+    /// Reads authentik's variables if no configuration file is named; reports their problems and
+    /// returns `None` if they are invalid.
     pub(super) fn authentik(&self) -> Option<Option<Settings>> {
         if self.config.is_some() {
             return Some(None);

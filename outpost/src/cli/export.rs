@@ -10,7 +10,7 @@ use crate::export::{
     PluginKeys, PluginSettings, TraefikSettings, compose, kubernetes, nginx, traefik,
 };
 
-/// What is printed.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Form {
     /// Traefik's dynamic configuration, for its file provider.
@@ -47,8 +47,9 @@ pub(super) async fn export(form: Form, file: &ConfigFile) -> Option<()> {
     }
 }
 
-/// The keys of authentik's applications: each has the cookie secret of its provider. All in one
-/// file will do, since a session is for one application whatever keys others have.
+/// Returns the keys of authentik's applications: each has the cookie secret of its provider. One
+/// file can contain all of them, since a session is valid at one application only, whatever keys
+/// the others have.
 fn keys(config: &Config) -> Result<String, ExportError> {
     let mut lines = Vec::new();
     for settings in &config.applications {
@@ -101,8 +102,8 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
     })
 }
 
-/// What is printed where the configuration does not speak of Traefik: the plugin as the README
-/// sets it up, with the outpost on this machine.
+/// Returns the settings that apply if the configuration has no `traefik` section: the plugin as the
+/// README sets it up, with the outpost on this machine.
 fn presumed(config: &Config) -> Result<TraefikSettings, url::ParseError> {
     Ok(TraefikSettings {
         outpost_url: Url::parse(&format!("http://{}", config.listen.http))?,

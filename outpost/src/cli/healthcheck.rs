@@ -36,7 +36,7 @@ pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
     }
 }
 
-/// The address to ask: a listener on every interface is asked on loopback.
+/// Returns the address to ask: a listener on every interface is asked on loopback.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,4 +1,4 @@
-//! `gatepost session inspect`: what a cookie says, for an operator who has one.
+//! `gatepost session inspect`: shows the content of a cookie to an operator who has it.
 
 use std::io::Read as _;
 

@@ -1,5 +1,5 @@
-//! `gatepost session list` and `revoke`, by way of the running outpost: the embedded store is its
-//! own, and it tells the plugins.
+//! `gatepost session list` and `revoke`, by way of the running outpost: only that process can open
+//! the embedded store, and it informs the plugins.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

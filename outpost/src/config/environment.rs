@@ -10,14 +10,14 @@ use serde_json::{Map, Value};
 
 use super::reference::keys;
 
-/// What the name of every variable begins with.
+/// The prefix of the name of every variable.
 pub const PREFIX: &str = "GATEPOST_";
 
-/// Names the configuration file itself, so it is no key of it.
+/// Names the configuration file itself, so it is not a key of the file.
 pub const CONFIG_FILE: &str = "GATEPOST_CONFIG";
 
-/// Variables of OpenTelemetry that stand for a key: whoever has a collector for everything names it
-/// once. Our own of the same key wins, and the more specific of these.
+/// Variables of OpenTelemetry that set a key, so that an operator names a collector once for all
+/// programs. Gatepost's own variable of the same key wins, and among these the more specific one.
 const STANDARD: [(&str, &str); 2] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.endpoint"),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "tracing.endpoint"),
@@ -29,12 +29,12 @@ pub fn process_variables() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// Whether a variable of that name may say something of the configuration.
+/// Returns whether a variable of that name may set a key.
 pub fn is_read(name: &str) -> bool {
     name.starts_with(PREFIX) || STANDARD.iter().any(|(standard, _)| *standard == name)
 }
 
-/// A step from a section to what it holds.
+/// A step from a section to one of its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Key(&'static str),
@@ -43,9 +43,9 @@ enum Step {
 
 /// Lays the variables that begin with [`PREFIX`] over `value`.
 ///
-/// An empty variable counts as absent, since container tools set what has no value to that. Not so
-/// where absence admits everyone (`narrows`): there it is the empty list that it looks like, and
-/// an error.
+/// An empty variable counts as absent, since container tools set variables without a value to the
+/// empty text. It does not where absence admits every user (`narrows`): there it is an empty list,
+/// and an error.
 pub fn overlay(
     value: &mut Value,
     variables: impl IntoIterator<Item = (String, String)>,
@@ -87,14 +87,14 @@ pub fn overlay(
     }
 }
 
-/// Whether a key says who may come, so that more come without it.
+/// Returns whether a key restricts who may pass, so that more users may pass without it.
 fn narrows(steps: &[Step]) -> bool {
     let narrowing = [Step::Key("require"), Step::Key("clients")];
     steps.iter().any(|step| narrowing.contains(step))
 }
 
-/// Whether Kubernetes or Docker set the variable to tell of a service called `gatepost…`: they do
-/// so in every container beside it, unasked.
+/// Returns whether Kubernetes or Docker set the variable to describe a service called `gatepost…`:
+/// they do so in every container that can reach the service.
 fn is_service_link(name: &str, text: &str) -> bool {
     let names_protocol = name.contains("_TCP") || name.contains("_UDP");
     let is_address = text.starts_with("tcp://") || text.starts_with("udp://");
@@ -103,14 +103,14 @@ fn is_service_link(name: &str, text: &str) -> bool {
         || (name.contains("_PORT") && (names_protocol || is_address))
 }
 
-/// The first number in a variable's name.
+/// Returns the first number in a variable's name.
 fn index_of(name: &str) -> usize {
     name.split('_')
         .find_map(|word| word.parse().ok())
         .unwrap_or(0)
 }
 
-/// The environment variable of a key, with `0` for each entry of a list.
+/// Returns the environment variable of a key, with `0` for each entry of a list.
 pub fn variable_of(key: &str) -> String {
     let words: Vec<String> = words_of(key)
         .into_iter()
@@ -119,7 +119,7 @@ pub fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", words.join("_"))
 }
 
-/// A key's words in capitals; `None` stands for the number of a list's entry.
+/// Returns a key's words in capitals, with `None` for the number of a list's entry.
 fn words_of(key: &str) -> Vec<Option<String>> {
     let mut words = Vec::new();
     for level in key.trim_end_matches("{}").split('.') {
@@ -139,7 +139,7 @@ fn words_of(key: &str) -> Vec<Option<String>> {
     words
 }
 
-/// The key that a variable stands for, as steps, and whether its section's keys are free.
+/// Returns the key that a variable sets, as steps, and whether its section's keys are free.
 fn find(name: &str) -> Option<(Vec<Step>, bool)> {
     let given: Vec<&str> = name.strip_prefix(PREFIX)?.split('_').collect();
     keys().map(|key| key.path).find_map(|key| {
@@ -208,7 +208,7 @@ fn set(value: &mut Value, steps: &[Step], text: Value) -> Result<(), &'static st
     Ok(())
 }
 
-/// A section out of `name=text, name=text`.
+/// Parses a section from `name=text, name=text`.
 fn texts(text: &str) -> Value {
     let pairs = text
         .split(',')
@@ -228,8 +228,8 @@ fn texts(text: &str) -> Value {
 }
 
 fn unknown(name: &str) -> String {
-    // Not a guess by edit distance: what is wrong is mostly a level or a number that is missing,
-    // so the key with the most of the same words is the nearest, of those the shortest.
+    // Not a guess by edit distance: usually a level or a number is missing, so the nearest key is
+    // the one with the most words in common, and among those the shortest.
     let given: Vec<&str> = name
         .strip_prefix(PREFIX)
         .unwrap_or(name)

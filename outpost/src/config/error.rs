@@ -21,7 +21,7 @@ pub enum ConfigError {
     Syntax {
         /// The file, where it came from one.
         path: Option<PathBuf>,
-        /// What the parser says, with line and column.
+        /// The parser's message, with line and column.
         message: String,
     },
     /// Keys are missing, invalid or unknown.
@@ -34,7 +34,7 @@ pub enum ConfigError {
 pub struct Finding {
     /// The key and its problem.
     pub problem: Problem,
-    /// The file and the line of the key, or of the section that lacks it; `None` for what comes from
+    /// The file and the line of the key, or of the section that lacks it; `None` for a value from
     /// the environment.
     pub location: Option<(PathBuf, u64)>,
 }

@@ -119,8 +119,8 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
 }
 
 fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
-    // Loopback, so that nothing is reachable from elsewhere unless somebody says so; and no TLS,
-    // since the proxy in front ends it.
+    // Loopback, so that nothing is reachable from elsewhere unless the operator configures it; and
+    // no TLS, since the proxy in front terminates it.
     let mut listen = Listen {
         http: SocketAddr::from(([127, 0, 0, 1], 9000)),
         https: None,
@@ -152,8 +152,8 @@ fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
     Some(listen)
 }
 
-/// The certificate of the https listener. It is opened here, so that a certificate that does not
-/// fit its key is a wrong configuration and not a listener that fails.
+/// Reads the certificate of the https listener. It is opened here, so that a certificate that does
+/// not fit its key is an invalid configuration and not a listener that fails.
 fn identity(mut section: Fields<'_>, files: &Files) -> Option<Certificate> {
     let certificate = section.required_text("certificate", "a file with the chain in PEM");
     let key = section.required_text("key", "a file with the certificate's key in PEM");
@@ -194,7 +194,7 @@ fn keys(fields: &mut Fields<'_>, files: &Files) -> Option<KeyRing> {
     let file = fields.text("keysFile");
     match (entries, file) {
         (Some(_), Some(_)) => {
-            fields.problem("keysFile", "stands beside `keys`: write one of them");
+            fields.problem("keysFile", "cannot be combined with `keys`: set only one");
             None
         }
         (Some(entries), None) => {
@@ -229,8 +229,8 @@ fn trusted_proxies(fields: &mut Fields<'_>) -> TrustedProxies {
     })
 }
 
-/// How often one client may come. Everyone behind one address of a company is one client: these
-/// are some eight hundred sign-ins in the first minute of its day.
+/// Reads the limit on one client's requests. All users behind one address of a company are one
+/// client: the default allows some eight hundred sign-ins in the first minute of its day.
 fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
     let (mut per_second, mut burst) = (20, 400);
     if let Some(mut section) = fields.section("rateLimit") {

@@ -32,9 +32,9 @@ pub struct Config {
     pub keys: KeyRing,
     /// The file that they came from, if it was one.
     pub keys_file: Option<PathBuf>,
-    /// Whose `X-Forwarded-*` headers are believed.
+    /// The proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: TrustedProxies,
-    /// How often one client may come; none means without limit.
+    /// The limit on one client's requests; `None` means no limit.
     pub rate_limit: Option<RateLimit>,
     /// Where sessions are kept.
     pub store: StoreSettings,
@@ -46,13 +46,13 @@ pub struct Config {
     pub providers: Vec<ProviderSettings>,
     /// The applications, each with providers of the list before.
     pub applications: Vec<ApplicationSettings>,
-    /// What is configured besides and cannot be served, where the rest is served without it.
+    /// The configured applications that cannot be served, while the rest is served without them.
     pub unserved: Vec<Unserved>,
     /// Why the applications are not known yet, where their source has not answered so far.
     pub unknown_applications: Option<String>,
-    /// What Traefik is served, if anything.
+    /// The settings of the configuration that Traefik is served, if it is.
     pub traefik: Option<TraefikSettings>,
-    /// What the operator makes of the pages.
+    /// The operator's changes to the pages.
     pub brand: Brand,
     /// Every file that was read for it, so that a change of one can be noticed.
     pub files: Vec<PathBuf>,

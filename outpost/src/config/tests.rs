@@ -9,7 +9,7 @@ use gatepost_oidc::ProviderSettings;
 mod environment;
 
 const EXAMPLE: &str = include_str!("../../../deploy/outpost/gatepost.yaml");
-/// The paths of all keys.
+/// Returns the paths of all keys.
 fn keys() -> impl Iterator<Item = &'static str> {
     reference::keys().map(|key| key.path)
 }
@@ -23,7 +23,7 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The problems of a configuration, as lines.
+/// Returns the problems of a configuration, as lines.
 fn problems(yaml: &str, environment: &[(&str, &str)]) -> Vec<String> {
     match Config::parse(yaml, variables(environment)) {
         Ok(_) => Vec::new(),
@@ -31,7 +31,7 @@ fn problems(yaml: &str, environment: &[(&str, &str)]) -> Vec<String> {
     }
 }
 
-/// A configuration that is right, with `more` appended to its only application.
+/// Returns a valid configuration, with `more` appended to its only application.
 fn minimal(more: &str) -> String {
     format!(
         "keys: ['{KEY}']\n\
@@ -87,7 +87,7 @@ fn the_example_names_every_key_and_its_defaults_hold() {
     let uncommented: String = EXAMPLE
         .lines()
         .map(|line| match line.trim_start().strip_prefix("# ") {
-            // What is commented out as an example of another way stays so.
+            // Examples of other ways stay commented out.
             Some(rest) if rest.contains(':') && is_setting(rest) => {
                 let indent = line.len() - line.trim_start().len();
                 format!("{}{rest}\n", " ".repeat(indent))
@@ -113,7 +113,7 @@ fn the_example_names_every_key_and_its_defaults_hold() {
     );
 }
 
-/// Whether a commented line of the example is a key with its default.
+/// Returns whether a commented line of the example is a key with its default.
 fn is_setting(text: &str) -> bool {
     let Some((key, _)) = text.trim_start().split_once(':') else {
         return false;
@@ -188,7 +188,7 @@ colour: blue
 }
 
 #[test]
-fn an_application_names_one_provider_or_several_that_can_be_told_apart() {
+fn an_application_names_one_provider_or_several_with_different_names() {
     const KNOWN: &str = "
 keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
 providers:
@@ -233,7 +233,7 @@ providers:
         ),
         (
             ", provider: main, providers: [main, partners]",
-            format!("{}stands beside `provider`", at("providers")),
+            format!("{}cannot be combined with `provider`", at("providers")),
         ),
         (", providers: []", format!("{}is empty", at("providers"))),
         (
@@ -301,7 +301,7 @@ fn a_problem_of_a_file_says_where() {
     std::fs::remove_dir_all(&folder).expect("removed");
     let at = |line: u8| format!("{}:{line}: ", path.display());
     let expected = [
-        // What stands in no file has no place in one.
+        // A value from the environment has no line in a file.
         "log.level: `loud`".to_owned(),
         format!("{}applications[0].externalUrl: expected scheme", at(5)),
         format!("{}applications[0].colour: unknown key", at(6)),
@@ -385,7 +385,8 @@ fn applications_must_differ() {
     );
 }
 
-/// Row A11: what narrows is never read as absent, be it null, an empty list or an empty variable.
+/// Row A11: a key that restricts is never read as absent, be it null, an empty list or an empty
+/// variable.
 #[test]
 fn a_key_that_narrows_is_never_absent_because_it_is_empty() {
     const NO_VALUE: &str = "has no value: write one, or leave the key out";

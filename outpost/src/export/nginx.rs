@@ -89,7 +89,8 @@ fn of_application(application: &ApplicationSettings) -> Vec<Server> {
 fn headers(application: &ApplicationSettings) -> Vec<Header> {
     let rules = &application.headers;
     let names = rules.names().map(|name| name.as_str());
-    // What the outpost never sets is empty, and then nginx sends no such header.
+    // The variable of a header that the outpost never sets is empty, and then nginx sends no such
+    // header.
     names
         .chain(rules.withheld())
         .map(|name| {

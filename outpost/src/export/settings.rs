@@ -1,8 +1,8 @@
-//! What an exported configuration says of Traefik.
+//! The settings of Traefik in an exported configuration.
 
 use url::Url;
 
-/// What Traefik's dynamic configuration depends on besides the applications.
+/// The settings that Traefik's dynamic configuration depends on besides the applications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraefikSettings {
     /// The outpost, as Traefik reaches it.

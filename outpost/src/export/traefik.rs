@@ -12,7 +12,7 @@ use super::settings::{PluginKeys, PluginSettings, TraefikSettings};
 use crate::application::ApplicationSettings;
 use crate::origin::Mode;
 
-/// The service that stands for the outpost.
+/// The service of the outpost.
 const OUTPOST: &str = "gatepost-outpost";
 
 /// Returns Traefik's dynamic configuration: routers for the applications that name an upstream, and
@@ -98,7 +98,8 @@ fn middleware(settings: &TraefikSettings, application: &ApplicationSettings) -> 
     }
 }
 
-/// The plugin's settings: those that it shares with the outpost, as the operator wrote them.
+/// Returns the plugin's settings: those that it shares with the outpost, as the operator wrote
+/// them.
 fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -> Value {
     let mut settings = application.shared.clone();
     settings.insert("application".into(), application.audience.as_str().into());
@@ -119,9 +120,9 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
 fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
     let rules = &application.headers;
     let names = rules.names().map(|name| name.as_str());
-    // The outpost answers with the request's cookies but Gatepost's.
+    // The outpost answers with the request's cookies except Gatepost's.
     let mut headers: Vec<&str> = names.chain(["Cookie"]).collect();
-    // And with none of these: Traefik then removes what the client sent.
+    // And without these: Traefik then removes the client's headers of these names.
     headers.extend(rules.withheld());
     if application.machine_clients.is_some() {
         // And with `Authorization`, unless that was for the outpost.
@@ -133,14 +134,15 @@ fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -
     let base = settings.outpost_url.as_str().trim_end_matches('/');
     json!({
         "address": format!("{base}{}/auth/traefik", application.prefix),
-        // Traefik says what it received itself, not what the client claims.
+        // Traefik describes the request that it received itself, not the one that the client
+        // claims.
         "trustForwardHeader": false,
         "authResponseHeaders": headers,
         "addAuthCookiesToResponse": cookies,
     })
 }
 
-/// A name as Traefik takes it in references, where `@` stands before a provider's name.
+/// Returns a name as Traefik accepts it in references, where `@` precedes a provider's name.
 fn identifier(name: &str) -> String {
     name.chars()
         .map(|c| {

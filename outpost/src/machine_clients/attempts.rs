@@ -28,10 +28,10 @@ const MAX_UNDER_NAME: u32 = 10;
 /// How often clients may fail under one name before each of them has a single attempt there.
 const MAX_OF_NAME: u32 = 30;
 
-/// What is counted, by a hash that no client can compute.
+/// A key of the counts: a hash that no client can compute.
 type Key = u64;
 
-/// What was counted of one key.
+/// The count of one key.
 #[derive(Debug)]
 struct Count {
     since: Instant,

@@ -1,7 +1,7 @@
 //! Turns to ask a provider about credentials, shared out fairly.
 //!
-//! A provider that hashes passwords is slow on purpose, so not all checks run at once. The checks of
-//! one client wait for each other, and so do the checks under one name.
+//! A provider that hashes passwords is slow on purpose, so not all checks run at the same time. The
+//! checks of one client wait for each other, and so do the checks under one name.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 pub struct Brand {
     /// The name above every page.
     pub name: Option<String>,
-    /// A picture beside the name.
+    /// A picture next to the name.
     pub logo: Option<Logo>,
     /// The colour of buttons.
     pub colour: Option<Colour>,

@@ -1,7 +1,7 @@
 //! The languages of the pages: one file each in `pages/languages/`.
 //!
-//! To add one, translate `de.yaml`, put the file beside it and into [`FILES`]; a test lists missing
-//! texts. A text that is missing is shown in English.
+//! To add one, translate `de.yaml`, put the file next to it and into [`FILES`]; a test lists
+//! missing texts. A text that is missing is shown in English.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! What the pages show: plain values, which the endpoints fill in.
+//! The values that the pages show, which the endpoints fill in.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The process: what outlives a change of the configuration.
+//! The process: its parts that outlive a change of the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Outpost {
     pub sessions: Sessions,
     /// Counts invalid credentials of machine clients.
     pub(crate) failed_attempts: FailedAttempts,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
 }
 

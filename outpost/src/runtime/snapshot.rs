@@ -26,7 +26,7 @@ use gatepost_store::OpenStoreError;
 pub struct Snapshot {
     /// The applications.
     pub applications: Applications,
-    /// What is known of machine clients, by the name of their application.
+    /// The state of machine clients, by the name of their application.
     machine_clients: HashMap<String, MachineClients>,
     /// The providers.
     pub providers: Vec<Arc<Provider>>,
@@ -42,7 +42,7 @@ pub struct Snapshot {
     pub operator_keys: SealingKeys,
     /// The configuration for Traefik's HTTP provider, if it is served.
     pub traefik: Option<String>,
-    /// What clients have used of their limits.
+    /// The requests of clients, counted against their limits.
     pub limits: Arc<Limits>,
     /// The pages.
     pub pages: Pages,
@@ -77,7 +77,7 @@ pub enum SetupError {
 
 impl Snapshot {
     /// Puts a configuration to work. Providers whose settings are as in `previous` are taken over
-    /// with what is known of them, and so are the counts of an unchanged limit.
+    /// with their state, and so are the counts of an unchanged limit.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Snapshot {
                     .ok_or_else(|| SetupError::NoProvider(settings.audience.to_string()))?;
                 let names = config.applications.iter().map(|other| &other.cookie_name);
                 let application = Application::new(settings, &config.keys, own);
-                Ok(Arc::new(application.beside(names)))
+                Ok(Arc::new(application.without_sessions_of_others(names)))
             })
             .collect::<Result<_, SetupError>>()?;
         let machine_clients = machine_clients(&applications, previous)?;
@@ -154,14 +154,14 @@ impl Snapshot {
         })
     }
 
-    /// Returns what is known of an application's machine clients, where it lets them in.
+    /// Returns the state of an application's machine clients, if it accepts any.
     pub fn machine_clients(&self, application: &Application) -> Option<&MachineClients> {
         self.machine_clients.get(application.audience().as_str())
     }
 }
 
-/// Returns what is known of the machine clients of these applications. It is taken over from
-/// `previous` where the answers of the providers would be the same.
+/// Returns the state of the machine clients of these applications. It is taken over from `previous`
+/// where the responses of the providers would be the same.
 fn machine_clients(
     applications: &[Arc<Application>],
     previous: Option<&Snapshot>,

@@ -67,7 +67,7 @@ impl From<Failed> for RevalidationError {
 }
 
 impl Flights {
-    /// Returns the flight of a session that is under way, which `begin` begins where there is none.
+    /// Returns the flight of a session, which `begin` begins if none is under way.
     pub(super) fn join(&self, id: &SessionId, begin: impl FnOnce(Progress)) -> Flight {
         let mut flights = self.flights();
         if let Some(flight) = flights.get(id) {

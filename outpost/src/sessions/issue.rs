@@ -91,8 +91,8 @@ pub(super) fn issue_cookie(
     Ok(Issued::Cookie(IssuedCookie { session, cookies }))
 }
 
-/// Returns the claims of a user whom the application's rule refuses, with all that is known of them;
-/// `None` where it admits the user.
+/// Returns the claims of a user whom the application's rule refuses, with all groups; `None` where
+/// it admits the user.
 pub(super) fn refused(
     times: &SessionTimes,
     application: &Application,

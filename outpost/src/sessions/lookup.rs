@@ -54,7 +54,7 @@ impl SessionLookup {
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// Why the request has no session.
     pub fn session(&self, now: NumericDate) -> Result<Current<'_>, Unauthenticated> {
         let session = match self {
             Self::Absent(reason) => return Err(*reason),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gatepost_session::SessionId;
 
 /// How long a provider that did not answer is not asked again, unless it names a time. The same
-/// holds for a single session that it says nothing of.
+/// applies to a single session of which it says nothing.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest time that a provider may name.
@@ -25,7 +25,7 @@ pub(super) struct ProviderPauses {
 }
 
 impl ProviderPauses {
-    /// Whether a provider did not answer lately.
+    /// Returns whether a provider did not answer lately.
     pub(super) fn is_unavailable(&self, provider: &str) -> bool {
         let providers = self
             .providers
@@ -55,7 +55,7 @@ impl ProviderPauses {
         providers.insert(provider.to_owned(), Instant::now() + pause);
     }
 
-    /// Whether the provider did not say lately whether a session is valid.
+    /// Returns whether the provider did not say lately whether a session is valid.
     pub(super) fn is_unclear(&self, session: &SessionId) -> bool {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions

@@ -14,8 +14,8 @@ use gatepost_store::{SessionRecord, SessionSelector};
 /// How long a revocation is remembered, in seconds: longer than the exchange of a code may take.
 const REMEMBERED: u64 = 600;
 
-/// The most revocations that are remembered. Beyond it, a sign-in that began before the first of
-/// those that are left is refused, since what was revoked meanwhile is not known.
+/// The most revocations that are remembered. Beyond it, a sign-in that began before the oldest
+/// remembered one is refused, since the revocations before it are not known.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// A place in the order of revocations.

@@ -8,7 +8,7 @@ use gatepost_store::{SessionRecord, StoreUnavailable};
 /// What a provider says of a session.
 #[derive(Clone, Debug)]
 pub enum Revalidation {
-    /// It is valid; this is what is known of it now.
+    /// It is valid; this is its current record.
     Valid(Arc<SessionRecord>),
     /// It has ended, here too.
     Ended,

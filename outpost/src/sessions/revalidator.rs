@@ -189,7 +189,7 @@ impl Asking {
             if store.lock_renewal(&lock).await? {
                 let outcome = self.ask_alone(&lock).await;
                 if let Err(error) = store.unlock_renewal(&lock).await {
-                    // It expires by itself.
+                    // The lock expires without it.
                     tracing::warn!(%error, "cannot release the lock of a renewal");
                 }
                 return outcome;
@@ -313,8 +313,8 @@ impl Asking {
         Ok(Revalidation::Valid(record))
     }
 
-    /// Saves what the provider said. Where the store is unreachable for longer than requests are to
-    /// wait, that is done when it is back.
+    /// Saves the provider's response. If the store is unreachable for longer than a request may
+    /// wait, the response is saved when the store is back.
     async fn save(&self, renewed: SessionRecord) -> Result<Revalidation, RevalidationError> {
         let mut attempts = 0;
         loop {

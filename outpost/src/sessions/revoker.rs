@@ -1,4 +1,4 @@
-//! Revokes sessions, and tells other replicas and proxies.
+//! Revokes sessions, and informs other replicas and proxies.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ use gatepost_store::{Revocation, RevocationList};
 /// How often to look for revocations by other replicas.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The shortest time between two writes of the file: many sessions that end at once are one change.
+/// The shortest time between two writes of the file: many sessions that end together are one
+/// change.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
 
 /// The most revocations that wait for a store that is unreachable.
@@ -50,7 +51,7 @@ impl Revoker {
         }
     }
 
-    /// Returns what has been revoked and whose cookies may still be in their window.
+    /// Returns the revocations of sessions whose cookies may still be in their window.
     pub fn revocations(&self) -> &RevocationList {
         &self.revocations
     }
@@ -71,7 +72,8 @@ impl Revoker {
     /// Revokes sessions, and returns how many there were.
     ///
     /// A subject's sessions, or all sessions, are revoked as of now also where the store does not
-    /// know them: what was signed before is refused. So is the one session whose id is named.
+    /// know them: every cookie that was signed before is refused. So is the one session whose id is
+    /// named.
     ///
     /// # Errors
     ///
@@ -149,7 +151,7 @@ impl Revoker {
         let (ended, revocations) = match self.store.end(&request).await {
             Ok(EndOutcome { ended, revocations }) => (Ok(ended.len()), revocations),
             Err(error) => {
-                // Known here at once, whatever the store has done.
+                // This replica knows the revocations immediately, whatever the store has done.
                 let revocations = request.revocations(&[]);
                 self.postpone(request);
                 (Err(error), revocations)

@@ -201,21 +201,21 @@ impl Sessions {
         })
     }
 
-    /// Whether the window of a cookie is open.
+    /// Returns whether the window of a cookie is open.
     fn is_current(&self, cookie: &Authentic) -> bool {
         let now = self.clock.now();
         cookie.current(now, CLOCK_SKEW_SECONDS).is_ok()
     }
 
-    /// Whether the session of a cookie is known to have been revoked. One that is not known to have
-    /// been may be over all the same: only the store says that.
+    /// Returns whether the session of a cookie is known to have been revoked. A session that is not
+    /// known to be revoked may still have ended: only the store knows.
     fn is_revoked(&self, cookie: &Authentic) -> bool {
         let revocations = self.revoker.revocations();
         revocations.is_revoked(cookie.claims_at_issue())
     }
 
-    /// Whether a session began before all sessions of its subject were revoked, and so should no
-    /// longer be in the store.
+    /// Returns whether a session began before all sessions of its subject were revoked, and so
+    /// should no longer be in the store.
     fn is_over(&self, record: &SessionRecord) -> bool {
         let Identity {
             issuer, subject, ..
@@ -347,7 +347,7 @@ impl Sessions {
     }
 
     /// Returns the session as the store has it, with every group that the application's rule or
-    /// `extra_rule` names: for deciding what the cookie leaves open. It is not sent anywhere.
+    /// `extra_rule` names: for a decision that the cookie does not allow. It is not sent anywhere.
     ///
     /// # Errors
     ///
@@ -366,7 +366,7 @@ impl Sessions {
         })
     }
 
-    /// Tells the time to the files beside this one.
+    /// Returns the current time, for the other files of this module.
     pub(super) fn now(&self) -> NumericDate {
         self.clock.now()
     }

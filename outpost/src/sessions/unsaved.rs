@@ -53,11 +53,11 @@ impl UnsavedSessions {
         });
     }
 
-    /// Saves what the store could not save of a session, if there is something.
+    /// Saves the changes of a session that the store could not save before, if there are any.
     ///
     /// # Errors
     ///
-    /// [`StoreUnavailable`], and then the provider must not be asked with what the store has.
+    /// [`StoreUnavailable`], and then the provider must not be asked with the tokens in the store.
     pub(super) async fn settle(
         &self,
         id: &SessionId,

@@ -38,7 +38,7 @@ impl Jar {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// After having begun a flow.
+    /// Begins a flow, and returns the jar.
     fn begin(mut self, state: &str, name: &str, now: NumericDate) -> Self {
         let (application, keys) = (application(name), snapshot(&KEYS[..1]).flow_keys);
         let flow = pending(state, "/a?b#c", &application);
@@ -60,7 +60,7 @@ impl Jar {
         flows.take(state, now).map(|(_, flow)| flow)
     }
 
-    /// With the values of cookies whose name starts with `prefix` changed; `None` drops them.
+    /// Changes the values of cookies whose name starts with `prefix`; `None` drops them.
     fn changed(&self, prefix: &str, change: impl Fn(&str) -> Option<(String, String)>) -> Self {
         let changed = self.0.iter().filter_map(|(name, value)| {
             if name.starts_with(prefix) {
@@ -184,7 +184,7 @@ fn a_flow_is_refused_anywhere_but_where_it_began() {
         ("no state", &jar, "", "wiki", NOW),
         ("planted by another host", &planted, "state", "wiki", NOW),
         (
-            "planted beside another flow",
+            "planted next to another flow",
             &with(planted.clone(), &other),
             "state",
             "wiki",

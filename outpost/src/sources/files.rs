@@ -17,18 +17,19 @@ use gatepost_store::StoreSettings;
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// For how long a file has to stay as it is before it is read.
+/// How long a file has to stay unchanged before it is read.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
 
-/// What tells one version of a file from another: when it was changed, and how long it is. A
-/// Kubernetes volume swaps links, which both follow.
+/// The versions of files: when each was changed, and how long it is. A Kubernetes volume swaps
+/// links, which both follow.
 type Versions = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
-/// Watches the files that `config` was read from, and puts what they say in place when they
-/// change; `certificate` is what the https listener shows, if there is one.
+/// Watches the files that `config` was read from, and puts the new configuration in place when they
+/// change; `certificate` is the certificate of the https listener, if there is one.
 ///
-/// All of it or nothing: a configuration that is wrong, or cannot be put to work, is logged, and
-/// every part of the one before stays. It is tried again until it works or the files change.
+/// It replaces all of it or nothing: a configuration that is invalid, or cannot be put to work, is
+/// logged, and every part of the previous one stays. It is tried again until it works or the files
+/// change.
 pub fn watch(
     outpost: &Arc<Outpost>,
     config: &Config,
@@ -47,7 +48,7 @@ pub fn watch(
     tokio::spawn(watched.follow(Arc::downgrade(outpost)));
 }
 
-/// What is watched, and what of it is in place.
+/// The watched files, and the state of the configuration that is in place.
 struct Watched {
     config_file: Option<PathBuf>,
     certificate: Option<RustlsConfig>,
@@ -57,11 +58,11 @@ struct Watched {
     seen: Versions,
     at_start: AtStart,
     first_key: FirstKey,
-    /// What was wrong with the files the last time, if anything.
+    /// The last problem with the files, if there was one.
     failed: Option<String>,
 }
 
-/// What takes a restart to change.
+/// The settings that only a restart can change.
 #[derive(PartialEq)]
 struct AtStart {
     listen: Listen,
@@ -134,7 +135,8 @@ impl Watched {
         }
     }
 
-    /// Puts what the files say in place, or logs why not; says whether it is.
+    /// Puts the configuration of the files in place, or logs why it cannot; returns whether it is
+    /// in place.
     fn reload(&mut self, outpost: &Outpost) -> bool {
         let problem = match Config::load(
             self.config_file.as_deref(),
@@ -149,7 +151,7 @@ impl Watched {
             },
             Err(error) => error.to_string(),
         };
-        // It is tried again, and said once.
+        // It is tried again, and logged once.
         if self.failed.as_ref() != Some(&problem) {
             for line in problem.lines() {
                 tracing::error!(problem = line, "the configuration before stays");
@@ -159,7 +161,7 @@ impl Watched {
         false
     }
 
-    /// Puts a configuration in place. What can fail comes first.
+    /// Puts a configuration in place. The steps that can fail come first.
     fn put_in_place(&mut self, outpost: &Outpost, mut config: Config) -> Result<(), SetupError> {
         let mut first_key = self.first_key.clone();
         config.keys = first_key.follow(config.keys);

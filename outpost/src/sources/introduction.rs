@@ -4,20 +4,20 @@ use std::time::{Duration, Instant};
 
 use gatepost_session::{KeyId, KeyRing};
 
-/// How long a key that is put in front only verifies. What signs with a key must not be ahead of
-/// what verifies with it: other outposts look at the file every two seconds, guests every ten.
+/// How long a key that is put in front only verifies. No outpost may sign with a key before all
+/// others can verify with it: other outposts read the file every two seconds, plugins every ten.
 const INTRODUCED_FOR: Duration = Duration::from_secs(15);
 
-/// The key that signs, which may not yet be the one that the ring says.
+/// The key that signs, which may not yet be the first one of the ring.
 #[derive(Clone, Debug)]
 pub(super) struct FirstKey {
     signs: Option<KeyId>,
-    /// The one that is to, and since when it is known.
+    /// The next key to sign, and since when it is known.
     next: Option<(KeyId, Instant)>,
 }
 
 impl FirstKey {
-    /// At the start, the ring's.
+    /// Starts with the first key of the ring.
     pub(super) fn of(ring: &KeyRing) -> Self {
         Self {
             signs: ring.key_ids().next().cloned(),
@@ -25,13 +25,13 @@ impl FirstKey {
         }
     }
 
-    /// Whether a new key has been known for long enough to sign.
+    /// Returns whether a new key has been known for long enough to sign.
     pub(super) fn is_introduced(&self) -> bool {
         let known_for = |(_, since): &(KeyId, Instant)| since.elapsed() >= INTRODUCED_FOR;
         self.next.as_ref().is_some_and(known_for)
     }
 
-    /// The ring as it is to be used now.
+    /// Returns the ring in the order in which it is to be used now.
     pub(super) fn follow(&mut self, ring: KeyRing) -> KeyRing {
         let first = ring.key_ids().next().cloned();
         let before = self.signs.as_ref().and_then(|id| ring.signing_with(id));

@@ -127,7 +127,7 @@ fn word(scheme: Scheme) -> &'static str {
     }
 }
 
-/// Returns a hash that stands for a session. Its id would be the key to the store.
+/// Returns a hash that identifies a session in the log. Its id would be the key to the store.
 fn mark(session: &SessionId) -> String {
     let digest = Sha256::digest(session.as_str().as_bytes());
     digest

@@ -1,4 +1,5 @@
-//! Spans of requests and of what they wait for, delivered to a collector by OTLP over HTTP.
+//! Spans of requests and of the operations that they wait for, delivered to a collector by OTLP
+//! over HTTP.
 //!
 //! They are spans of the `tracing` crate under a target of their own, which the log ignores; without a
 //! collector, no span is made. Names and attributes follow

@@ -122,7 +122,7 @@ pub enum Failure {
     Undecidable,
 }
 
-/// Why a browser is in a redirect loop, as far as its session cookie tells.
+/// Why a browser is in a redirect loop, as far as its session cookie shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoopCause {
     /// The browser has no session cookie, although the outpost has set some.
@@ -134,7 +134,7 @@ pub enum LoopCause {
     NotKept,
     /// The outpost accepts the cookie, so the proxy does not.
     #[error(
-        "the proxy does not accept what the outpost issues: compare keys, application name, cookie \
+        "the proxy does not accept the cookies of the outpost: compare keys, application name, cookie \
          name and clocks on both sides, and with `fallback: route` the word that routers match in \
          `X-Gatepost-Verdict` with the one that `gatepost check` prints"
     )]

@@ -28,7 +28,7 @@ pub(super) fn direct_host(
     };
     let forwarded = HostPort::parse(forwarded).ok_or(Unplaced::Unreadable)?;
     match own {
-        Some(own) if applications.tell_apart(&own, &forwarded) => Err(Unplaced::Contradicted),
+        Some(own) if applications.distinguish(&own, &forwarded) => Err(Unplaced::Contradicted),
         Some(own) if applications.know(&own) => Ok(own),
         _ => Ok(forwarded),
     }

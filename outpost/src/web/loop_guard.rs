@@ -1,8 +1,8 @@
 //! Breaks redirect loops.
 //!
-//! When the proxy does not accept what the outpost issues (another key, another clock), a browser
-//! goes from one to the other until it gives up without a helpful message. A cookie counts how often
-//! a browser has come for the same target in a short time.
+//! When the proxy does not accept the outpost's cookies (another key, another clock), a browser
+//! goes from one to the other until it gives up without a helpful message. A cookie counts how
+//! often a browser has started a sign-in for the same target in a short time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

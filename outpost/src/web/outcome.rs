@@ -18,7 +18,7 @@ use crate::telemetry::metrics::Verdict;
 #[derive(Debug)]
 #[must_use]
 pub struct Reply {
-    /// What was decided.
+    /// The decision.
     pub outcome: Outcome,
     /// The `Set-Cookie` values to send, whatever the outcome.
     pub cookies: Vec<String>,
@@ -65,7 +65,7 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// Refused credentials. It does not say why, nor whose they would be.
+/// Refused credentials. The response says neither why, nor whose they would be.
 #[derive(Debug)]
 pub struct Refused {
     /// The name of the application.
@@ -88,7 +88,7 @@ impl Refused {
     }
 }
 
-/// To whom a reply goes.
+/// The receiver of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// To the browser that asked.
@@ -144,7 +144,7 @@ impl Outcome {
         }
     }
 
-    /// Returns what was decided about a request, where a proxy asked about one.
+    /// Returns the decision about a request, if a proxy asked about one.
     pub fn verdict(&self) -> Option<Verdict> {
         match self {
             Self::Pass(_) => Some(Verdict::Allow),
@@ -194,8 +194,8 @@ impl Outcome {
                 StatusCode::OK
             }
             Self::Alive => StatusCode::NO_CONTENT,
-            // nginx takes 401 and 403 for an answer and everything else for a failure of its own. An
-            // invalid request is none.
+            // nginx takes 401 and 403 for an answer and everything else for a failure of its own.
+            // An invalid request is not a failure of nginx.
             Self::Failed(Failure::Forwarded(_) | Failure::Contradicted(_))
                 if !follows_redirects =>
             {

@@ -8,8 +8,8 @@ use super::dialect::Dialect;
 use super::request::ForwardedRequest;
 use crate::application::Application;
 
-/// Permission to go upstream, with the headers that tell the upstream who the user is. Made from the
-/// policy's [`Permit`] alone.
+/// Permission to go upstream, with the headers that identify the user to the upstream. It is made
+/// from the policy's [`Permit`] alone.
 #[derive(Debug)]
 pub struct Pass {
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -18,8 +18,8 @@ pub struct Pass {
 impl Pass {
     /// Returns the permission that `permit` gives.
     ///
-    /// Beside the identity it has the `Cookie` line without Gatepost's own, for proxies that take it
-    /// over: an upstream that cannot see the cookie cannot replay it at another.
+    /// Besides the identity it has the `Cookie` line without Gatepost's own cookies, for proxies
+    /// that can replace it: an upstream that cannot see the cookie cannot replay it at another.
     pub fn new(
         permit: &Permit<'_>,
         application: &Application,

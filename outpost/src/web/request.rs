@@ -158,9 +158,9 @@ impl<'a> ForwardedRequest<'a> {
 
     /// Returns the target that `start` leads back to: the query parameter `rd`.
     ///
-    /// nginx cannot escape what it puts into a URL, so the recipes for it write
-    /// `rd=$request_uri`, and the target's own query becomes part of that of `start`. An unescaped
-    /// question mark shows that form, whose target is the whole rest.
+    /// nginx cannot escape a variable in a URL, so the recipes for it write `rd=$request_uri`, and
+    /// the target's own query becomes part of that of `start`. An unescaped question mark shows
+    /// that form, whose target is the whole rest.
     pub fn return_target(&self) -> Option<Cow<'_, str>> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         match query.strip_prefix("rd=") {
@@ -169,8 +169,8 @@ impl<'a> ForwardedRequest<'a> {
         }
     }
 
-    /// Returns a query parameter of `start` beside `rd`. Where the target's query is part of that of
-    /// `start`, the parameter is the target's.
+    /// Returns a query parameter of `start` other than `rd`. Where the target's query is part of
+    /// that of `start`, the parameter is the target's.
     pub fn start_query(&self, name: &str) -> Option<String> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         let runs_on = |target: &str| target.contains('?');

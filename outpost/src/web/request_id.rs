@@ -66,7 +66,7 @@ impl RequestId {
         span
     }
 
-    /// Returns the header that tells a client its request's id.
+    /// Returns the header that carries a request's id to its client.
     pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let value = HeaderValue::from_str(&self.request).ok()?;
         Some((REQUEST_ID, value))

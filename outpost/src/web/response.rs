@@ -89,7 +89,7 @@ struct Writer<'p> {
 impl Writer<'_> {
     fn cookies(&mut self, channel: Channel, cookies: Vec<String>) {
         // nginx hands one cookie on, and a part of a session is of no use. Without any, the browser
-        // keeps what it has, which stays the key to the session in the store.
+        // keeps its cookies, which still identify the session in the store.
         let cookies = match channel {
             Channel::ForwardAuth(Dialect::Nginx) if cookies.len() > 1 => Vec::new(),
             _ => cookies,
@@ -203,8 +203,8 @@ mod tests {
     use gatepost_oidc::SignInError;
     use gatepost_policy::Scheme;
 
-    /// Every outcome that lets nothing upstream. A new variant fails to compile here until it is
-    /// among them.
+    /// Returns every outcome that lets nothing upstream. A new variant fails to compile here until
+    /// it is added.
     fn refusals() -> Vec<Outcome> {
         let url = || "https://wiki.example.com/".to_owned();
         let denied = Denied {

@@ -1,5 +1,5 @@
-//! Reads the request that a proxy asks about: which of its headers count, and what must not
-//! contradict them.
+//! Reads the request that a proxy asks about: which of its headers count, and which other headers
+//! must agree with them.
 //!
 //! Clients can send every header that the documented recipe of a proxy does not set. So for each way
 //! of asking exactly one source counts for host, path and method. What a client can know and a
@@ -101,7 +101,7 @@ impl<'t> Subrequest<'t> {
         })
     }
 
-    /// Reads what the proxy says of the request.
+    /// Reads the proxy's description of the request.
     fn read(
         self,
         parts: &'t http::request::Parts,
@@ -181,13 +181,13 @@ impl<'t> Subrequest<'t> {
             Dialect::Envoy => false,
             // Traefik sends the subrequest to an address of its own, perhaps below the cookie domain.
             Dialect::Traefik => {
-                applications.have_named(&own) && applications.tell_apart(&own, asked_about)
+                applications.have_named(&own) && applications.distinguish(&own, asked_about)
             }
             // authentik's expressions for a domain are matched against the host too.
             Dialect::Nginx if applications.conventions() == Conventions::Authentik => {
                 applications.know(&own) && own.host() != asked_about.host()
             }
-            Dialect::Caddy | Dialect::Nginx => applications.tell_apart(&own, asked_about),
+            Dialect::Caddy | Dialect::Nginx => applications.distinguish(&own, asked_about),
         };
         if contradicts && !applications.have_outpost_at(&own) {
             return Err(Failure::Contradicted("Host"));

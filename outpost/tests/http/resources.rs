@@ -315,7 +315,7 @@ async fn a_flood_of_sign_ins_is_slowed_down_and_leaves_nothing_behind() {
         metrics.contains("gatepost_failures_total{reason=\"too_many_requests\"}"),
         "{metrics}"
     );
-    let lines = outpost.lines("a client comes too often");
+    let lines = outpost.lines("a client sends too many requests");
     assert!((1..20).contains(&lines), "{lines} lines");
     outpost.memory_is_bounded("a flood");
 }

@@ -30,7 +30,7 @@ const WIDE: &str = "
 
 /// Row A1: a name that an application owns never falls to a wider one, whatever the port.
 #[test]
-fn a_host_has_the_nearest_application_or_none() {
+fn a_host_has_the_application_with_the_nearest_name() {
     let snapshot = snapshot(WIDE, Vec::new());
     for (host, expected) in [
         ("one.example.com", Some("tls")),

@@ -38,8 +38,8 @@ fn targets_of_the_application_itself_survive_unchanged() {
     }
 }
 
-/// What must never lead away from the application, in the forms of which past failures were
-/// made. Each stands for a class; `targets` varies it.
+/// Targets that must never lead away from the application, in the forms of past vulnerabilities.
+/// Each is an example of a class, which `targets` varies.
 const HOSTILE: &[&str] = &[
     // Other hosts, plain and by way of what browsers read as `//`.
     "//evil.example",
@@ -192,7 +192,7 @@ fn assert_stays(url: &str, name: &str, target: &str) {
     );
     let path: Vec<u8> = percent_decode_str(parsed.path()).collect();
     assert!(!path.starts_with(b"/akprox/"), "{target:?}: {url}");
-    // What was checked is what is sent, and checking it again changes nothing.
+    // The outpost sends exactly the URL that it checked, and checking it again changes nothing.
     assert_eq!(parsed.as_str(), url, "{target:?}");
     let again = ReturnTo::parse(url, &application).expect("accepted again");
     assert_eq!(again.as_str(), url, "{target:?}");

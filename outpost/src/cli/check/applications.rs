@@ -9,7 +9,7 @@ use crate::application::{Application, MachineClientSettings};
 use crate::origin::Mode;
 use crate::runtime::Snapshot;
 
-/// Adds what is served for each application, and whether its machine clients can be checked.
+/// Adds the settings of each application, and whether its machine clients can be checked.
 pub(super) fn check(snapshot: &Snapshot, keys: &KeyRing, report: &mut Report) {
     for application in snapshot.applications.iter() {
         let subject = Subject::Application(application.audience().to_string());

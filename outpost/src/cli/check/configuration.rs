@@ -14,7 +14,7 @@ use crate::config::Config;
 pub(super) const TRAEFIK_NEEDED: &str = "has to be 3.7.13 or later: an earlier one shows the \
                                          plugin another path than the application gets";
 
-/// Adds what the configuration amounts to.
+/// Adds a summary of the configuration.
 pub(super) fn note(config: &Config, report: &mut Report) {
     let mut ids = config.keys.key_ids();
     let signing = ids.next().map(ToString::to_string).unwrap_or_default();
@@ -71,7 +71,7 @@ pub(super) async fn check_store(config: &Config, report: &mut Report) {
     }
 }
 
-/// Warns of what works, and may not be what the operator wants.
+/// Warns of settings that work and that the operator may not want.
 pub(super) fn warn(config: &Config, report: &mut Report) {
     let mut warn = |warning: String| report.warning(&Subject::Configuration, warning);
     if config.trusted_proxies.is_empty() {

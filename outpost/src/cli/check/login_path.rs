@@ -1,5 +1,5 @@
-//! `gatepost check --url`: the path that a browser takes to a sign-in, step by step, and what is
-//! wrong at the first step that does not lead on.
+//! `gatepost check --url`: follows the path that a browser takes to a sign-in, step by step, and
+//! reports the problem at the first step that does not lead on.
 //!
 //! Nothing is signed in and nothing changes: the request to the provider ends where it would ask
 //! for a password, and the session that a plugin is sent expired long ago.

@@ -22,7 +22,7 @@ struct Finding {
 pub(super) enum Severity {
     /// A fact for the operator.
     Note,
-    /// Works, and may not be what the operator wants.
+    /// It works, and the operator may not want it.
     Warning,
     /// Does not work.
     Failure,

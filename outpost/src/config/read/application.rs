@@ -107,7 +107,7 @@ const SHARED: [&str; 7] = [
     "headers",
 ];
 
-/// For how long a checked credential is believed, in seconds.
+/// Seconds for which the result of a check of credentials is used.
 const MACHINE_CACHE_SECONDS: u64 = 300;
 
 /// Reads `machineTokens`.
@@ -161,7 +161,7 @@ fn machine_clients(
     schemes.any().then_some(settings)
 }
 
-/// Where Traefik finds the application.
+/// Reads where Traefik finds the application.
 fn routes(
     fields: &mut Fields<'_>,
     cookie_domain: Option<&CookieDomain>,

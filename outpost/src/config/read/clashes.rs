@@ -1,4 +1,4 @@
-//! Applications that a request could not tell apart.
+//! Applications between which a request could not choose.
 
 use gatepost_policy::config::Fields;
 
@@ -17,9 +17,10 @@ pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) 
         if earlier().any(|other| other.external.origin() == application.external.origin()) {
             let origin = application.external.origin();
             problem(format!("two have the externalUrl `{origin}`"));
-        } else if let Some(other) = earlier().find(|other| !are_told_apart(application, other)) {
+        } else if let Some(other) = earlier().find(|other| !are_distinguishable(application, other))
+        {
             problem(format!(
-                "`{}` and `{}` have one host name, `{}`: a port does not tell applications apart, \
+                "`{}` and `{}` have one host name, `{}`: a port does not distinguish applications, \
                  since clients write it and proxies do not compare it. Give each a host name of its \
                  own, or each an `outpostPrefix` and a `cookieName` of its own, and have the proxy \
                  ask, and route, under that prefix",
@@ -45,9 +46,9 @@ pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) 
     }
 }
 
-/// Whether requests tell two applications apart: by the host's name, or by a prefix that the
-/// proxy's configuration says.
-fn are_told_apart(one: &ApplicationSettings, other: &ApplicationSettings) -> bool {
+/// Returns whether a request can choose between two applications: by the host's name, or by a
+/// prefix in the proxy's configuration.
+fn are_distinguishable(one: &ApplicationSettings, other: &ApplicationSettings) -> bool {
     let own_prefixes = one.prefix != other.prefix
         && !is_shared_prefix(one.prefix.as_str())
         && !is_shared_prefix(other.prefix.as_str());
@@ -55,7 +56,8 @@ fn are_told_apart(one: &ApplicationSettings, other: &ApplicationSettings) -> boo
         || (own_prefixes && one.cookie_name != other.cookie_name)
 }
 
-/// The application that answers at a host where `application` has an upstream, if it is another.
+/// Returns the application that answers at a host where `application` has an upstream, if it is
+/// another.
 fn nearer<'a>(
     applications: &'a [ApplicationSettings],
     application: &ApplicationSettings,
@@ -98,9 +100,10 @@ applications:
         }
     }
 
-    /// Row A1: two on one host name are an error, unless the proxy's configuration tells them apart.
+    /// Row A1: two on one host name are an error, unless the proxy's configuration distinguishes
+    /// them.
     #[test]
-    fn a_port_does_not_tell_applications_apart() {
+    fn a_port_does_not_distinguish_applications() {
         let two = |first: &str, second: &str| {
             problems(&format!(
                 "  - {{name: one, externalUrl: 'https://x.example.com'{first}}}\n  \

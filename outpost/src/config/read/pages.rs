@@ -47,7 +47,7 @@ pub(super) fn pages(mut fields: Fields<'_>, files: &Files) -> Brand {
     brand
 }
 
-/// Reads those files of a folder that stand in the place of our own.
+/// Reads those files of a folder that replace the built-in ones.
 fn own_templates(brand: &mut Brand, fields: &Fields<'_>, folder: &Path, files: &Files) {
     for name in Pages::file_names() {
         let path = folder.join(name);

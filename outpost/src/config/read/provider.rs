@@ -109,7 +109,7 @@ fn tenants(fields: &mut Fields<'_>) -> Vec<String> {
     tenants
 }
 
-/// Who the outpost is at a provider, and how it shows that.
+/// The client that the outpost is at a provider, and how it authenticates.
 struct Client {
     secret: Option<ClientSecret>,
     key: Option<Arc<ClientKey>>,
@@ -187,7 +187,7 @@ fn client_key(fields: &mut Fields<'_>, files: &Files) -> Option<Arc<ClientKey>> 
     }
 }
 
-/// What authorization requests have, beyond what the protocol says.
+/// Settings of authorization requests beyond the protocol's own parameters.
 struct Requests {
     scopes: Vec<Scope>,
     parameters: Vec<(String, String)>,

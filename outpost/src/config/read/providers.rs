@@ -24,14 +24,16 @@ impl KnownProviders<'_> {
     }
 }
 
-/// Reads `provider` or `providers` of an application; `None` when they name no list that it can
-/// have.
+/// Reads `provider` or `providers` of an application; `None` if the list is invalid.
 pub(super) fn named(fields: &mut Fields<'_>, known: KnownProviders<'_>) -> Option<Vec<String>> {
     let one = fields.text("provider");
     let several = fields.list("providers");
     let (key, names) = match (one, several) {
         (Some(_), Some(_)) => {
-            fields.problem("providers", "stands beside `provider`: write one of them");
+            fields.problem(
+                "providers",
+                "cannot be combined with `provider`: set only one",
+            );
             return None;
         }
         (Some(name), None) => ("provider", vec![name]),
@@ -54,7 +56,7 @@ pub(super) fn named(fields: &mut Fields<'_>, known: KnownProviders<'_>) -> Optio
     check(fields, key, &names, known).then_some(names)
 }
 
-/// Whether an application can have these providers.
+/// Returns whether an application can have these providers.
 fn check(fields: &Fields<'_>, key: &str, names: &[String], known: KnownProviders<'_>) -> bool {
     let mut good = true;
     let mut problem = |message: String| {
@@ -98,7 +100,7 @@ fn check(fields: &Fields<'_>, key: &str, names: &[String], known: KnownProviders
     good
 }
 
-/// Whether a name stands in a path as it is (RFC 3986 §2.3), and is no dot segment.
+/// Returns whether a name needs no escapes in a path (RFC 3986 §2.3), and is not a dot segment.
 fn is_path_segment(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     name.bytes().all(plain) && !name.starts_with('.')

@@ -8,10 +8,11 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 pub(super) fn session(fields: &mut Fields<'_>) -> SessionTimes {
-    // A revoked session ends within one window where nothing tells the plugins, so it is short; a
-    // page load in its last third renews it, so that nobody who is active notices. Every renewal
-    // asks the provider, so a person who is locked out there is locked out here as soon. While
-    // the provider is away nobody is locked out of anything before the session's own end.
+    // A plugin without the list of revoked sessions accepts a revoked session until its window
+    // ends, so the window is short; a page load in its last third renews it, so that active users
+    // do not notice. Every renewal asks the provider, so a user who is locked out there is locked
+    // out here within a window. While the provider is unavailable no user is locked out before the
+    // session's own end.
     let mut times = SessionTimes {
         window: 15 * MINUTE,
         renew_after: 10 * MINUTE,
@@ -26,7 +27,7 @@ pub(super) fn session(fields: &mut Fields<'_>) -> SessionTimes {
     };
     let window = section.seconds("window");
     times.window = window.unwrap_or(times.window);
-    // Two thirds of the window, unless it is said.
+    // Two thirds of the window, unless it is configured.
     let renew_after = section.seconds("renewAfter");
     times.renew_after = renew_after.unwrap_or(times.window / 3 * 2);
     let refresh_after = section.seconds("refreshAfter");

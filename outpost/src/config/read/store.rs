@@ -7,10 +7,10 @@ use gatepost_policy::config::Fields;
 use super::files::Files;
 use gatepost_store::{InvalidRedisTls, RedisTls, RedisUrl, StoreSettings};
 
-/// The file of the embedded store where nothing else is said.
+/// The default file of the embedded store.
 const FILE: &str = "sessions.db";
 
-/// The folder for it: where systemd and packages put what a service keeps.
+/// Its folder: where systemd and packages put the data of a service.
 const FOLDER: &str = "/var/lib/gatepost";
 
 /// The page cache of the embedded store where no size is configured. The pages that sign-ins and
@@ -95,11 +95,12 @@ fn bytes(megabytes: u64) -> usize {
     usize::try_from(megabytes << 20).unwrap_or(usize::MAX)
 }
 
-/// The address of Redis, which may hold a password; `Some(Err(()))` after a problem was reported.
+/// Reads the address of Redis, which may contain a password; `Some(Err(()))` after reporting a
+/// problem.
 fn url(section: &mut Fields<'_>, files: &Files) -> Option<Result<RedisUrl, ()>> {
     let (key, text) = match (section.text("url"), section.text("urlFile")) {
         (Some(_), Some(_)) => {
-            section.problem("urlFile", "stands beside `url`: write one of them");
+            section.problem("urlFile", "cannot be combined with `url`: set only one");
             return Some(Err(()));
         }
         (Some(url), None) => ("url", Some(url)),
@@ -115,8 +116,8 @@ fn url(section: &mut Fields<'_>, files: &Files) -> Option<Result<RedisUrl, ()>> 
     Some(RedisUrl::parse(&text).map_err(|error| section.problem(key, error)))
 }
 
-/// The certificates for a Redis that is reached over TLS. After a problem was reported, those that
-/// can be had.
+/// Reads the certificates for a Redis that is reached over TLS. After reporting a problem, returns
+/// those that can be read.
 fn tls(section: &mut Fields<'_>, over_tls: bool, files: &Files) -> RedisTls {
     let mut read = |key| {
         let path = section.text(key)?;

@@ -1,4 +1,4 @@
-//! The keys of where traces go.
+//! The keys of the collector for traces.
 
 use gatepost_policy::config::Fields;
 use http::HeaderMap;
@@ -44,7 +44,8 @@ pub(super) fn traces(mut fields: Fields<'_>, files: &Files) -> Option<TracesSett
     })
 }
 
-/// The collector's URL for traces: as it stands where it names them, else below it.
+/// Returns the collector's URL for traces: the text itself if it names that path, else the path
+/// below it.
 fn endpoint_of(text: &str) -> Option<Url> {
     let mut url = http_url(text)?;
     let path = url.path().trim_end_matches('/');
@@ -55,18 +56,21 @@ fn endpoint_of(text: &str) -> Option<Url> {
     Some(url)
 }
 
-/// What is sent along; `None` after a problem was reported.
+/// Reads the headers that are sent along; `None` after reporting a problem.
 fn headers(fields: &mut Fields<'_>, files: &Files) -> Option<HeaderMap> {
     let written = fields.value("headers");
     let file = fields.text("headersFile");
     let (key, headers) = match (written, file) {
         (Some(_), Some(_)) => {
-            fields.problem("headersFile", "stands beside `headers`: write one of them");
+            fields.problem(
+                "headersFile",
+                "cannot be combined with `headers`: set only one",
+            );
             return None;
         }
         (Some(Value::Object(section)), None) => {
             let pairs = section.iter().map(|(name, value)| {
-                // What is no text is no value of a header, and reported as such.
+                // A value that is not a text is reported as an invalid header value.
                 (name.as_str(), value.as_str().unwrap_or("\0"))
             });
             ("headers", traces::headers(pairs))

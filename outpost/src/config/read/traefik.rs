@@ -1,4 +1,4 @@
-//! The keys of what Traefik is served.
+//! The keys of the configuration that Traefik is served.
 
 use gatepost_policy::config::Fields;
 

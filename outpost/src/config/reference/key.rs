@@ -1,19 +1,19 @@
-//! What is known of a key.
+//! The entry of a key in the reference.
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Its path. `[]` follows a list of sections, `{}` a section whose keys are free.
     pub path: &'static str,
-    /// What it accepts.
+    /// The values that it accepts.
     pub kind: Kind,
-    /// What holds without it, or nothing where that needs words.
+    /// The default, or an empty text where it needs an explanation.
     pub default: &'static str,
-    /// What it is for.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
-/// One line of the table.
+/// Creates one line of the table.
 pub(super) const fn key(
     path: &'static str,
     kind: Kind,
@@ -28,7 +28,8 @@ pub(super) const fn key(
     }
 }
 
-/// What a key accepts. A text with commas stands for a list, and any text for what it spells.
+/// The values that a key accepts. A text with commas is accepted as a list, and a text that spells
+/// a value as that value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A text.

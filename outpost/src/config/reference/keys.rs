@@ -66,7 +66,7 @@ const OUTPOST: &[Key] = &[
         "tracing.headers{}",
         Kind::Texts,
         "",
-        "What is sent along: name and value, like a key to the collector.",
+        "Headers that are sent along: name and value, like a key to the collector.",
     ),
     key(
         "tracing.headersFile",
@@ -90,7 +90,7 @@ const OUTPOST: &[Key] = &[
         "tracing.serviceName",
         Kind::Text,
         "gatepost",
-        "What the outpost is called there.",
+        "The outpost's name there.",
     ),
     key(
         "keys",
@@ -126,13 +126,13 @@ const OUTPOST: &[Key] = &[
         "rateLimit.burst",
         Kind::Number,
         "400",
-        "How many at once. Everyone behind one address is one client.",
+        "How many in a burst. All users behind one address are one client.",
     ),
     key(
         "store.kind",
         Kind::Choice(&["memory", "embedded", "redis"]),
         "embedded",
-        "`embedded`: one file, which outlives restarts; `redis`: for several replicas; `memory`: a restart signs everyone out. What is kept is encrypted.",
+        "`embedded`: one file, which outlives restarts; `redis`: for several replicas; `memory`: a restart signs all users out. Sessions are stored encrypted.",
     ),
     key(
         "store.path",
@@ -174,7 +174,7 @@ const OUTPOST: &[Key] = &[
         "store.prefix",
         Kind::Text,
         "gatepost:",
-        "What the names of all keys in Redis begin with.",
+        "The prefix of the names of all keys in Redis.",
     ),
     key(
         "store.cacheMegabytes",
@@ -192,7 +192,7 @@ const OUTPOST: &[Key] = &[
         "session.window",
         Kind::Span,
         "15m",
-        "For how long a cookie is believed without asking the outpost.",
+        "How long a cookie is accepted without asking the outpost.",
     ),
     key(
         "session.renewAfter",
@@ -210,7 +210,7 @@ const OUTPOST: &[Key] = &[
         "session.grace",
         Kind::Span,
         "",
-        "For how long a session is renewed unasked while the provider is away. Unset: to its end.",
+        "How long a session is renewed without the provider's answer while the provider is unavailable. Unset: to its end.",
     ),
     key(
         "session.idle",
@@ -282,7 +282,7 @@ const OUTPOST: &[Key] = &[
         "pages.logoFile",
         Kind::File,
         "",
-        "A picture beside the name: SVG, PNG, JPEG or WebP of at most 64 KiB.",
+        "A picture next to the name: SVG, PNG, JPEG or WebP of at most 64 KiB.",
     ),
     key(
         "pages.colour",
@@ -298,7 +298,7 @@ const OUTPOST: &[Key] = &[
     ),
 ];
 
-/// The keys of applications, and what comes after them.
+/// The keys of applications, and the keys after them.
 const APPLICATIONS: &[Key] = &[
     key(
         "applications[].name",
@@ -334,7 +334,7 @@ const APPLICATIONS: &[Key] = &[
         "applications[].cookieGroups",
         Kind::List,
         "",
-        "For people with more groups than a cookie holds: those that it keeps beside the groups of `require`. List every group that a plugin's own `require` names; a rule that names another then refuses. Unset: what hangs on a group that was left out is decided by the outpost, with `fallback: route`.",
+        "For users with more groups than a cookie can hold: the groups that the cookie keeps besides those of `require`. List every group that a plugin's own `require` names; a rule that names another then refuses. Unset: the outpost decides where a rule depends on a group that was left out, with `fallback: route`.",
     ),
     key(
         "applications[].forwardCookie",
@@ -373,7 +373,7 @@ const APPLICATIONS: &[Key] = &[
         "applications[].public",
         Kind::List,
         "",
-        "Paths that need no session. `*` at the end stands for everything below.",
+        "Paths that need no session. `*` at the end matches everything below.",
     ),
     key(
         "applications[].allowPreflight",
@@ -385,7 +385,7 @@ const APPLICATIONS: &[Key] = &[
         "applications[].machines",
         Kind::List,
         "",
-        "Which credentials in `Authorization` stand in for a session: `bearer` (access tokens of the provider), `basic` (a name and a password that the provider takes). Unset: none.",
+        "Which credentials in `Authorization` are accepted in place of a session: `bearer` (access tokens of the provider), `basic` (a name and a password that the provider takes). Unset: none.",
     ),
     key("applications[].require.groups", Kind::List, "", "Groups."),
     key(
@@ -524,7 +524,7 @@ const APPLICATIONS: &[Key] = &[
         "applications[].machineTokens.cache",
         Kind::Span,
         "5m",
-        "For how long at most a check is believed; never beyond the token's own end.",
+        "How long the result of a check is used at most; never beyond the token's own end.",
     ),
     key(
         "applications[].machineTokens.forward",

@@ -23,7 +23,7 @@ pub fn markdown() -> String {
          Editors complete and check keys by [`gatepost.schema.json`](gatepost.schema.json): begin \
          the file with `# yaml-language-server: $schema=gatepost.schema.json`.\n\n\
          This page and the schema follow from the table in `outpost/src/config/reference/keys.rs`, which \
-         a test holds against what the program reads; after a change of it, \
+         a test compares with the keys that the program reads; after a change of it, \
          `GATEPOST_BLESS=1 cargo test -p gatepost reference` writes both again.\n",
     );
     for (section, meaning) in SECTIONS {

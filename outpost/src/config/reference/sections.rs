@@ -1,6 +1,6 @@
 //! The sections of the reference.
 
-/// The sections, in the order of the reference, with what they are for.
+/// The sections, in the order of the reference, with their purpose.
 pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("listen", "Where the outpost listens."),
     (
@@ -18,7 +18,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "",
-        "At the top level: the secrets, and whose word is taken.",
+        "At the top level: the secrets, and the proxies whose forwarded headers are trusted.",
     ),
     (
         "rateLimit",
@@ -41,7 +41,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "pages",
-        "What the pages look like: they are in the browser's language, as far as there is a file for \
+        "The look of the pages. They are in the browser's language if there is a file for \
          it in `outpost/src/pages/languages/`.",
     ),
     ("providers[]", "The OpenID providers, at least one."),
@@ -49,12 +49,12 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     (
         "applications[].require",
         "Who may pass: users that any of these lists names. Left out: every user who can sign in. The \
-         lists may stand here, or under `any` (one entry must fit) and `all` (every entry must).\n\n\
+         lists may be written here, or under `any` (one entry must match) and `all` (every entry must match).\n\n\
          Where an application has several providers, the lists apply to users of any of \
          them: a name, an address or a group that one provider gives a user counts as if any other had \
-         given it. Let only such providers stand side by side as you would trust with every \
-         name that the rule has, or name groups that the others cannot give. `headers.set: \
-         {X-Auth-Issuer: iss}` tells the application whose word it is.",
+         given it. So combine only providers that you would trust with every \
+         name in the rule, or name groups that the others cannot give. `headers.set: \
+         {X-Auth-Issuer: iss}` shows the application which provider signed the user in.",
     ),
     (
         "applications[].headers",

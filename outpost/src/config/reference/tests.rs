@@ -7,7 +7,7 @@ use super::*;
 use crate::config::Config;
 use crate::config::environment::variable_of;
 
-/// Compares a file of the docs with what it follows from.
+/// Compares a generated file of the docs with its source.
 fn holds(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../docs")
@@ -57,7 +57,7 @@ fn every_section_of_the_example_is_one_of_the_schema() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// Notes what the schema does not know. What else it says is for editors.
+/// Notes the keys that the schema lacks. The rest of the schema is for editors.
 fn compare(value: &Value, schema: &Value, path: &str, unknown: &mut Vec<String>) {
     match value {
         Value::Object(keys) if schema.get("properties").is_some() => {

@@ -1,4 +1,4 @@
-//! What the environment says, beside the file or in its place.
+//! Configuration from the environment, together with a file or without one.
 
 use super::*;
 use crate::config::environment::variable_of;
@@ -146,7 +146,7 @@ fn secrets_may_come_from_files() {
     let both = format!("{yaml}\n").replace("keysFile", "keys: [x]\nkeysFile");
     assert_eq!(
         problems(&both, &[]),
-        ["keysFile: stands beside `keys`: write one of them"]
+        ["keysFile: cannot be combined with `keys`: set only one"]
     );
     std::fs::remove_dir_all(&folder).expect("removed");
 }

@@ -13,17 +13,17 @@ use super::settings::Settings;
 use crate::http_client::{HttpClient, HttpError, HttpOptions};
 use crate::provider_client::ProviderClient;
 
-/// What the outpost is to authentik.
+/// The user agent by which authentik recognises an outpost.
 pub(super) const AGENT: &str = concat!(
     "goauthentik.io/outpost/",
     env!("CARGO_PKG_VERSION"),
     ".gatepost"
 );
 
-/// How many entries of a list are asked for at once.
+/// How many entries of a list are requested per page.
 const PAGE_SIZE: u32 = 100;
 
-/// More pages than this are no list but a mistake.
+/// A list with more pages than this is a mistake.
 const MAX_PAGES: u64 = 100;
 
 /// How long after an answer authentik is asked again where it does not say.
@@ -32,14 +32,14 @@ const REFRESH: Duration = Duration::from_secs(300);
 /// The least that it may say.
 const MIN_REFRESH_SECONDS: u64 = 30;
 
-/// Why authentik does not tell what an outpost needs.
+/// Why authentik's API does not provide the data that an outpost needs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
     /// It does not answer.
     #[error("{url}: {source}")]
     Unreachable {
-        /// What was asked for.
+        /// The requested address.
         url: String,
         /// Why not.
         source: HttpError,
@@ -47,7 +47,7 @@ pub enum ApiError {
     /// It refuses the token.
     #[error("{url} answers {status}: is AUTHENTIK_TOKEN the token of an outpost?")]
     Refused {
-        /// What was asked for.
+        /// The requested address.
         url: String,
         /// The answer.
         status: StatusCode,
@@ -55,15 +55,15 @@ pub enum ApiError {
     /// It answers with something else.
     #[error("{url} answers {status}: is AUTHENTIK_HOST authentik's address?")]
     Status {
-        /// What was asked for.
+        /// The requested address.
         url: String,
         /// The answer.
         status: StatusCode,
     },
-    /// The answer is not what the API's schema says.
+    /// The response does not follow the API's schema.
     #[error("{url}: the answer cannot be read: {reason}")]
     Unreadable {
-        /// What was asked for.
+        /// The requested address.
         url: String,
         /// What is wrong.
         reason: String,
@@ -74,13 +74,13 @@ pub enum ApiError {
     /// A list changed while it was read.
     #[error("{url}: the list changed while it was read")]
     Changed {
-        /// What was asked for.
+        /// The requested address.
         url: String,
     },
     /// A list does not end.
     #[error("{url}: the list does not end")]
     Endless {
-        /// What was asked for.
+        /// The requested address.
         url: String,
     },
 }
@@ -99,7 +99,7 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// This answer, with what the one before knew of providers that are no longer listed.
+    /// Adds to this response the providers of the previous one that are no longer listed.
     pub(super) fn after(mut self, before: &Self) -> Self {
         let key = |provider: &Value| provider.get("pk").and_then(Value::as_i64);
         let own = self.outpost.get("providers").and_then(Value::as_array);
@@ -118,12 +118,12 @@ impl Snapshot {
         self
     }
 
-    /// The outpost's id.
+    /// Returns the outpost's id.
     pub(super) fn outpost_id(&self) -> Option<String> {
         Some(self.outpost.get("pk")?.as_str()?.to_owned())
     }
 
-    /// After how long to ask again.
+    /// Returns the interval at which to ask again.
     pub(super) fn refresh_interval(&self) -> Duration {
         let seconds = self
             .outpost
@@ -136,7 +136,7 @@ impl Snapshot {
             })
     }
 
-    /// A text of the outpost's `config`.
+    /// Returns a text of the outpost's `config`.
     pub(super) fn setting(&self, name: &str) -> Option<&str> {
         let text = self.outpost.get("config")?.get(name)?.as_str()?;
         Some(text).filter(|text| !text.is_empty())
@@ -187,7 +187,7 @@ impl Api {
         let outposts = self.list("outposts/instances/").await?;
         let outpost = outposts.into_iter().next().ok_or(ApiError::NoOutpost)?;
         let mut providers = self.list("outposts/proxy/").await?;
-        // In an order of our own, so that nothing changes when only theirs does.
+        // Sorted, so that a change of authentik's order alone changes nothing.
         providers.sort_by_key(|provider| provider.get("pk").and_then(Value::as_i64));
         Ok(Snapshot {
             outpost,
@@ -211,8 +211,8 @@ impl Api {
         )
     }
 
-    /// Every entry of a list. One that changes while its pages are read may lack some, whose hosts
-    /// would then be another's; it is no list.
+    /// Requests every entry of a list. A list that changes while its pages are read is an error: it
+    /// may lack entries, whose hosts would then be served by another application.
     async fn list(&self, path: &str) -> Result<Vec<Value>, ApiError> {
         let mut all: Vec<Value> = Vec::new();
         let mut count = None;
@@ -272,7 +272,7 @@ impl Api {
             }
             status => return Err(ApiError::Status { url, status }),
         }
-        // The parser's words would quote the answer, which has secrets in it.
+        // The parser's message would quote the response, which contains secrets.
         serde_json::from_slice(response.body()).map_err(|error| {
             unreadable(format!(
                 "at line {}, column {}",

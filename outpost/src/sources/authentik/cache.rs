@@ -1,8 +1,8 @@
-//! What authentik said last, for a start while it is away.
+//! Keeps authentik's last response, for a start while authentik is unavailable.
 //!
-//! In a file beside the session store, where there is one: an outpost whose sessions end with the
-//! process gains nothing. The answers hold client and cookie secrets, so the file is encrypted,
-//! and readable by its owner alone.
+//! The cache is a file next to the session store, if the store has a file: an outpost whose
+//! sessions end with the process gains nothing. The responses contain client and cookie secrets, so
+//! the file is encrypted, and readable by its owner alone.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use gatepost_base::SealingKeys;
 use gatepost_base::files::{self, Readable};
 use gatepost_store::StoreSettings;
 
-/// What the file is, which is authenticated with it.
+/// The type of the file, which is authenticated with it.
 const CONTEXT: &str = "gatepost authentik cache v1";
 
 /// The file.
@@ -26,8 +26,8 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// The cache of an outpost; `None` where it keeps nothing on disk.
-    pub(super) fn beside(config: &Config) -> Option<Self> {
+    /// Returns the cache of an outpost; `None` if the outpost keeps nothing on disk.
+    pub(super) fn next_to_store(config: &Config) -> Option<Self> {
         let store = store_path(&config.store)?;
         Some(Self {
             path: store.with_extension("authentik"),
@@ -35,7 +35,7 @@ impl Cache {
         })
     }
 
-    /// What was written last, if it is there and whole.
+    /// Reads the last response, if the file is there and intact.
     pub(super) fn read(&self) -> Option<Snapshot> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -55,7 +55,7 @@ impl Cache {
         snapshot
     }
 
-    /// Writes what authentik says. Failing to is no reason to stop.
+    /// Writes authentik's response. A failure is logged and changes nothing else.
     pub(super) fn write(&self, snapshot: &Snapshot) {
         let Some(sealed) = self.seal(snapshot) else {
             return;
@@ -76,7 +76,7 @@ impl Cache {
     }
 }
 
-/// The path of a store that outlives the process.
+/// Returns the path of a store that outlives the process.
 fn store_path(store: &StoreSettings) -> Option<&Path> {
     match store {
         StoreSettings::Embedded { path, .. } => Some(path),
@@ -110,7 +110,7 @@ mod tests {
             providers: vec![json!({"client_secret": "hush"})],
             absent: Vec::new(),
         };
-        assert_eq!(cache(1).read(), None, "there is none yet");
+        assert_eq!(cache(1).read(), None, "no file yet");
         cache(1).write(&snapshot);
         let bytes = std::fs::read(&path).expect("written");
         assert_eq!(cache(1).read(), Some(snapshot));

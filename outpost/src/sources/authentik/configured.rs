@@ -19,7 +19,8 @@ pub enum StartError {
     Api(#[from] ApiError),
 }
 
-/// The configuration that authentik's answer makes, and what of it could not be used.
+/// Asks authentik, and returns the configuration that follows from its response and the problems
+/// with it.
 ///
 /// # Errors
 ///

@@ -21,11 +21,11 @@ use crate::runtime::Outpost;
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);
 
-/// How much later than it is told an outpost asks for what changed, at most: replicas are all told
-/// at once.
+/// How long an outpost waits at most before it asks for changes after authentik's notice: authentik
+/// notifies all replicas at the same time.
 const SPREAD_MILLIS: u64 = 2_000;
 
-/// Keeps an outpost's configuration what authentik says.
+/// Keeps an outpost's configuration equal to authentik's.
 #[derive(Debug)]
 pub struct Follower {
     settings: Settings,
@@ -37,7 +37,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// One that has asked nothing yet.
+    /// Creates a follower that has not asked authentik yet.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Follower {
         let api = Arc::new(Api::new(&settings)?);
         let base = settings.base_config()?;
         Ok(Self {
-            cache: Cache::beside(&base),
+            cache: Cache::next_to_store(&base),
             settings,
             api,
             in_force: None,
@@ -85,7 +85,7 @@ impl Follower {
 
     fn config(&mut self, snapshot: &Snapshot) -> Result<Config, ConfigError> {
         let (config, problems) = configured(&self.settings, snapshot)?;
-        // Each problem is said once, and again only after it was gone.
+        // Each problem is logged once, and again only after it was gone.
         for problem in &problems {
             if !self.last_problems.contains(problem) {
                 tracing::warn!(problem, "authentik's configuration");
@@ -97,7 +97,7 @@ impl Follower {
 
     async fn follow(mut self, outpost: Weak<Outpost>) {
         let (ended, sessions) = mpsc::unbounded_channel();
-        let (updates, told) = mpsc::channel(1);
+        let (updates, update_receiver) = mpsc::channel(1);
         let listeners = Listeners { updates, ended };
         let known = self.in_force.as_ref().and_then(Snapshot::outpost_id);
         let (outpost_id, followed) = watch::channel(known);
@@ -106,7 +106,7 @@ impl Follower {
         tasks.spawn(ending::end_sessions(outpost.clone(), sessions));
         tasks.spawn(keep_socket(Arc::clone(&self.api), followed, listeners));
         let mut failures = LogLimit::default();
-        let mut reasons = Reasons::new(told);
+        let mut reasons = Reasons::new(update_receiver);
         while let Some(alive) = outpost.upgrade() {
             let pause = match self.api.snapshot().await {
                 Ok(snapshot) => {
@@ -148,8 +148,8 @@ impl Follower {
         }
     }
 
-    /// Puts what authentik says in force, unless that is what it said before, and says whether it
-    /// is.
+    /// Puts authentik's response in force unless it is the same as before, and returns whether it
+    /// is in force.
     fn put_in_force(&mut self, snapshot: Snapshot, outpost: &Outpost) -> bool {
         let snapshot = match &self.in_force {
             Some(before) => snapshot.after(before),

@@ -49,6 +49,6 @@ mod tests {
             .collect();
         assert_eq!(lines, [(0, 0), (60, 19), (120, 19)]);
         assert!(limit.recovered());
-        assert!(!limit.recovered(), "it is said once");
+        assert!(!limit.recovered(), "it is logged once");
     }
 }

@@ -89,14 +89,14 @@ struct ProxyProvider {
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum ProxyMode {
-    /// The outpost is the proxy, which Gatepost is not: what it has to do with signing in is as in
+    /// authentik's outpost is the proxy itself, which Gatepost's is not: the sign-in is as in
     /// `ForwardSingle`.
     Proxy,
     ForwardSingle,
     ForwardDomain,
 }
 
-/// Maps every provider that can be. One that cannot does not stand in the way of the others.
+/// Maps every provider that can be mapped. A provider that cannot does not affect the others.
 pub(super) fn map(snapshot: &Snapshot, settings: &Settings) -> Mapped {
     let mut mapped = Mapped::default();
     let outpost = snapshot.outpost.get("name").and_then(Value::as_str);
@@ -161,7 +161,7 @@ impl Unusable {
     }
 }
 
-/// What is the same for all providers.
+/// The values that are the same for all providers.
 struct Surroundings<'a> {
     outpost: &'a str,
     settings: &'a Settings,
@@ -238,11 +238,12 @@ impl Surroundings<'_> {
         Ok((client, application))
     }
 
-    /// The client that the application is at authentik.
+    /// Returns the settings of the application's client at authentik.
     fn client(&self, provider: &ProxyProvider) -> Result<ProviderSettings, Unusable> {
         let mut document = provider.oidc_configuration.clone();
         if let Some(browser) = self.browser_host {
-            // What browsers and tokens see is public, what the outpost asks is not.
+            // The addresses that browsers and tokens see are public, and those that the outpost
+            // asks are not.
             for key in ["issuer", "authorization_endpoint", "end_session_endpoint"] {
                 readdress(&mut document, key, browser);
             }
@@ -279,7 +280,8 @@ impl Surroundings<'_> {
                 .filter(|scope| *scope != "openid")
                 .map(|scope| Scope::new(scope.to_owned()))
                 .collect(),
-            // authentik tells applications of every address, and by default calls each unverified.
+            // authentik passes every address to applications, and by default marks each as
+            // unverified.
             unverified_email: UnverifiedEmail::Accept,
             static_provider: Some(StaticProvider {
                 other_issuers,
@@ -316,7 +318,7 @@ impl Surroundings<'_> {
     }
 }
 
-/// A text that says something.
+/// Returns the text unless it is empty.
 fn filled(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
@@ -362,7 +364,8 @@ fn keys(cookie_secret: &str) -> Result<OwnKeys, Unusable> {
     Ok(OwnKeys { ring, entry })
 }
 
-/// In seconds. authentik's own outposts keep a session a second longer than its token.
+/// Returns the lifetime in seconds. authentik's own outposts keep a session a second longer than
+/// its token.
 fn lifetime(validity: Option<f64>) -> Option<u64> {
     let validity = validity.filter(|validity| validity.is_finite() && *validity >= 1.0)?;
     std::time::Duration::try_from_secs_f64(validity)
@@ -370,8 +373,7 @@ fn lifetime(validity: Option<f64>) -> Option<u64> {
         .map(|validity| validity.as_secs().saturating_add(1))
 }
 
-/// For how long what authentik says of credentials is believed, in seconds, as its own outposts
-/// have it.
+/// Seconds for which authentik's answer about credentials is used, as in its own outposts.
 const MACHINE_CACHE_SECONDS: u64 = 60;
 
 /// Returns how credentials are checked at authentik: by introspection, since without a signing key
@@ -424,7 +426,7 @@ fn readdress(document: &mut Map<String, Value>, key: &str, to: &Url) {
     *text = format!("{}{rest}", to.origin().ascii_serialization());
 }
 
-/// Why an application cannot stand beside the others.
+/// Returns why an application cannot be served together with the others.
 fn clash(application: &ApplicationSettings, others: &[ApplicationSettings]) -> Option<String> {
     others.iter().find_map(|other| {
         if other.audience == application.audience {
@@ -436,7 +438,7 @@ fn clash(application: &ApplicationSettings, others: &[ApplicationSettings]) -> O
         // Neither is served then: see `Applications::new`.
         if other.external.host() == application.external.host() {
             return Some(format!(
-                "`{}` has this host name too, and a port does not tell them apart, since clients \
+                "`{}` has this host name too, and a port does not distinguish them, since clients \
                  write it and proxies do not compare it: give each a host name of its own",
                 other.audience
             ));

@@ -1,30 +1,30 @@
-//! What makes the outpost ask authentik again: its WebSocket, a signal, or time.
+//! The reasons for which the outpost asks authentik again: its WebSocket, a signal, or time.
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::socket::Update;
 
-/// What makes the outpost ask authentik again.
+/// The reasons for which the outpost asks authentik again.
 pub(super) struct Reasons {
-    told: mpsc::Receiver<Update>,
+    updates: mpsc::Receiver<Update>,
     forced: AskedBySignal,
 }
 
 impl Reasons {
-    /// Waits for what comes through `told`, and for signals.
-    pub(super) fn new(told: mpsc::Receiver<Update>) -> Self {
+    /// Waits for updates, and for signals.
+    pub(super) fn new(updates: mpsc::Receiver<Update>) -> Self {
         Self {
-            told,
+            updates,
             forced: asked_by_signal(),
         }
     }
 
-    /// Waits for the next, which is `at` that time if none comes before.
+    /// Waits for the next reason, at the latest until `at`.
     pub(super) async fn next(&mut self, at: Instant) -> Update {
         tokio::select! {
-            // A channel that is closed says nothing, and in particular not that it is time.
-            Some(update) = self.told.recv() => update,
+            // A closed channel is not a reason to ask.
+            Some(update) = self.updates.recv() => update,
             () = self.forced.changed() => Update::Now,
             () = tokio::time::sleep_until(at) => Update::Now,
         }
@@ -61,12 +61,12 @@ mod tests {
 
     use super::*;
 
-    /// Row C: a dead socket task does not have authentik asked in a hot loop.
+    /// Row C: a dead socket task does not make the outpost ask authentik in a hot loop.
     #[tokio::test]
     async fn a_closed_channel_is_no_reason_to_ask_again() {
-        let (updates, told) = mpsc::channel(1);
-        let mut reasons = Reasons::new(told);
-        drop(updates);
+        let (sender, updates) = mpsc::channel(1);
+        let mut reasons = Reasons::new(updates);
+        drop(sender);
         let pause = Duration::from_millis(200);
         let begun = Instant::now();
         assert_eq!(reasons.next(begun + pause).await, Update::Now);

@@ -13,8 +13,8 @@ use url::Url;
 use crate::config::{Config, ConfigError};
 use gatepost_base::Secret;
 
-/// Whose forwarded headers authentik's outposts believe unless told otherwise: whoever is on this
-/// machine or in a private network, as containers are to each other.
+/// The peers whose forwarded headers authentik's outposts trust by default: those on this machine
+/// or in a private network, as containers are to each other.
 const TRUSTED: &[&str] = &[
     "127.0.0.0/8",
     "10.0.0.0/8",
@@ -24,7 +24,7 @@ const TRUSTED: &[&str] = &[
     "::1/128",
 ];
 
-/// What `AUTHENTIK_*` says, and what `GATEPOST_*` says besides.
+/// The values of `AUTHENTIK_*`, and of `GATEPOST_*` besides.
 #[derive(Clone, Debug)]
 pub struct Settings {
     host: Url,
@@ -43,12 +43,12 @@ pub struct Settings {
 /// A variable that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// It is needed beside the other.
+    /// It is needed together with the other.
     #[error("{missing}: missing, although {given} is set")]
     Missing {
-        /// What is missing.
+        /// The missing variable.
         missing: &'static str,
-        /// What is there.
+        /// The variable that is set.
         given: &'static str,
     },
     /// The file that it names cannot be read.
@@ -61,12 +61,12 @@ pub enum SettingsError {
         /// Why not.
         reason: String,
     },
-    /// It says something else than it can.
+    /// Its value is invalid.
     #[error("{variable}: expected {accepted}")]
     Wrong {
         /// The variable.
         variable: &'static str,
-        /// What it may say.
+        /// The accepted values.
         accepted: &'static str,
     },
 }
@@ -146,17 +146,17 @@ impl Settings {
         self.browser_host.as_ref()
     }
 
-    /// Whether any certificate of authentik's will do.
+    /// Returns whether the outpost accepts any certificate of authentik's.
     pub fn insecure(&self) -> bool {
         self.insecure
     }
 
-    /// The token as `Authorization` carries it.
+    /// Returns the token as `Authorization` carries it.
     pub(super) fn bearer(&self) -> HeaderValue {
         self.bearer.clone()
     }
 
-    /// The configuration without what authentik says. `GATEPOST_*` variables win over
+    /// Returns the configuration without authentik's applications. `GATEPOST_*` variables win over
     /// `AUTHENTIK_*` ones.
     ///
     /// # Errors
@@ -172,11 +172,12 @@ impl Settings {
             "log": {"level": self.log_level},
             "keys": [self.own_key()],
             "trustedProxies": self.trusted,
-            // authentik says for how long a session lasts, and is not asked about it meanwhile.
+            // authentik sets how long a session lasts, and the outpost does not ask about it
+            // meanwhile.
             "session": {"idle": "720h", "lifetime": "24h", "refreshAfter": "720h"},
         });
-        // A container without a volume has no place for a file. Whoever loses a session here goes
-        // through authentik once more, without noticing.
+        // A container without a volume has no place for a file. A user who loses a session here is
+        // signed in again by authentik, without noticing.
         let names_store = |(name, _): &(String, String)| name.starts_with("GATEPOST_STORE_");
         if let Some(text) = text.as_object_mut()
             && !self.gatepost.iter().any(names_store)
@@ -186,8 +187,8 @@ impl Settings {
         Config::parse_without_applications(&text.to_string(), self.gatepost.iter().cloned())
     }
 
-    /// The key of what is the outpost's own: flows, and what is at rest. All replicas have the same
-    /// token, and whoever has it can ask authentik for the other keys anyway.
+    /// Returns the key of the outpost's own data: flows, and data at rest. All replicas have the
+    /// same token, and a holder of the token can get the other keys from authentik anyway.
     fn own_key(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(b"gatepost authentik v1");
@@ -199,8 +200,8 @@ impl Settings {
 struct Environment(Vec<(String, String)>);
 
 impl Environment {
-    /// The value of a variable. `file://PATH` is what that file says, `env://NAME?default` what
-    /// that variable says. An empty value counts as absent.
+    /// Returns the value of a variable. `file://PATH` means the content of that file,
+    /// `env://NAME?default` the value of that variable. An empty value counts as absent.
     fn get(&self, variable: &'static str) -> Result<Option<String>, SettingsError> {
         let Some(text) = self.plain(variable) else {
             return Ok(None);
@@ -242,7 +243,7 @@ impl Environment {
         }
     }
 
-    /// An address to listen on. `:9000` is every interface's.
+    /// Returns an address to listen on. `:9000` means every interface.
     fn address(&self, variable: &'static str, port: u16) -> Result<SocketAddr, SettingsError> {
         let Some(text) = self.get(variable)? else {
             return Ok(SocketAddr::from(([0, 0, 0, 0], port)));
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_no_secret_is() {
+    fn errors_name_the_mistake_and_no_secret() {
         assert!(read(&[]).expect("nothing wrong").is_none());
         for (pairs, expected) in [
             (

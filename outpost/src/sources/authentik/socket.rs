@@ -1,5 +1,5 @@
-//! The WebSocket by which authentik tells an outpost that something changed, and by which it knows
-//! that the outpost lives.
+//! The WebSocket over which authentik notifies an outpost of changes, and over which the outpost
+//! reports that it is alive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::api::Api;
 use super::log_limit::LogLimit;
 
-/// How often the outpost says that it lives; authentik gives it up after one and a half times that.
+/// How often the outpost reports that it is alive; authentik considers it dead after one and a half
+/// times that.
 const HELLO_EVERY: Duration = Duration::from_secs(10);
 
 /// After how long without a word the connection counts as lost. authentik answers every hello.
@@ -41,13 +42,13 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// A reason to ask for what changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Update {
-    /// At once: the connection is new, so something may have been missed.
+    /// Immediately: the connection is new, so the outpost may have missed a notice.
     Now,
-    /// Soon, as all replicas are told to.
+    /// After a short random pause: authentik notifies all replicas at the same time.
     Soon,
 }
 
-/// What a message says.
+/// The meaning of a message.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
     Update(Update),
@@ -55,8 +56,8 @@ enum Event {
     SessionEnd(String),
 }
 
-/// Where what authentik says goes. Neither way makes the connection wait: a hello that is late for
-/// that would have authentik give the outpost up.
+/// The receivers of authentik's messages. Neither makes the connection wait: if a hello were late
+/// because of that, authentik would consider the outpost dead.
 #[derive(Clone, Debug)]
 pub(super) struct Listeners {
     /// One reason that waits is enough, so others may find no room.
@@ -90,7 +91,7 @@ const PULSE: Pulse = Pulse {
     silence: SILENCE,
 };
 
-/// What a message asks for.
+/// The instruction in a message.
 #[derive(Deserialize)]
 struct Instruction {
     instruction: u8,
@@ -148,7 +149,7 @@ pub(super) async fn keep(
                 Err(_) => return,
             },
         };
-        // One that held was a good one, so the next attempt starts over.
+        // The connection was a good one, so the pauses start over.
         if connected.elapsed() > HELLO_EVERY {
             pause = FIRST_PAUSE;
         }
@@ -164,7 +165,7 @@ pub(super) async fn keep(
     }
 }
 
-/// Connects, and passes on what is said until the connection is lost.
+/// Connects, and passes messages on until the connection is lost.
 async fn converse(
     api: &Api,
     outpost_id: &str,
@@ -213,7 +214,7 @@ async fn connect(
     Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
 }
 
-/// Passes on what is said, and says why it ended.
+/// Passes messages on, and returns why the connection ended.
 async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocketStream<S>,
     process: &str,
@@ -222,13 +223,13 @@ async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> SocketError {
     let mut hellos = tokio::time::interval(pulse.hello_every);
     let mut heard = Instant::now();
-    // Whatever changed while there was no connection.
+    // There may have been changes while there was no connection.
     listeners.hear(Event::Update(Update::Now));
     while !listeners.are_gone() {
         let silent = heard + pulse.silence;
         let message = tokio::select! {
             _ = hellos.tick() => {
-                // What nobody reads any more is not written for ever either.
+                // A connection that authentik no longer reads must not block the write for ever.
                 let said = socket.send(Message::text(hello(process)));
                 match tokio::time::timeout_at(silent, said).await {
                     Ok(Ok(())) => continue,
@@ -255,7 +256,7 @@ async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
     SocketError::Closed
 }
 
-/// What a message asks for; what is not understood asks for nothing.
+/// Returns the event of a message; `None` if the message is unknown.
 fn event(text: &str) -> Option<Event> {
     let Instruction { instruction, args } = serde_json::from_str(text).ok()?;
     let session = || Some(args.get("session_id")?.as_str()?.to_owned());
@@ -283,7 +284,7 @@ fn hello(process: &str) -> String {
     .to_string()
 }
 
-/// The name of this machine or container, as far as it says.
+/// Returns the name of this machine or container, if it has one.
 fn hostname() -> String {
     let from_file = |path| std::fs::read_to_string(path).ok();
     std::env::var("HOSTNAME")
@@ -295,7 +296,7 @@ fn hostname() -> String {
         .unwrap_or_else(|| "gatepost".to_owned())
 }
 
-/// A random UUID (RFC 9562 §5.4).
+/// Returns a random UUID (RFC 9562 §5.4).
 fn random_uuid() -> Option<String> {
     let random = getrandom::u64().ok()?;
     let more = getrandom::u64().ok()?;
@@ -344,7 +345,7 @@ mod tests {
 
     type Pipe = WebSocketStream<tokio::io::DuplexStream>;
 
-    /// Both ends of a connection of which nothing has been said.
+    /// Returns both ends of a new connection.
     async fn ends() -> (Pipe, Pipe) {
         let (one, other) = tokio::io::duplex(4096);
         let server = WebSocketStream::from_raw_socket(one, Role::Server, None).await;

@@ -28,7 +28,7 @@ pub(super) struct UpstreamBasic {
 
 const JWT: HeaderName = HeaderName::from_static("x-authentik-jwt");
 
-/// What no attribute of a person may say, by how the names begin.
+/// The prefixes of headers that no attribute of a user may set.
 const PROTECTED: [&str; 11] = [
     "forwarded",
     "max-forwards",
@@ -72,16 +72,16 @@ impl TokenHeaders for AuthentikHeaders {
     }
 }
 
-/// A person's attributes.
+/// Returns a user's attributes.
 fn attributes(claims: &Map<String, Value>) -> Option<&Map<String, Value>> {
     let own = claims.get("ak_proxy")?;
     own.get("user_attributes")?.as_object()
 }
 
-/// The headers that an attribute of the person names.
+/// Returns the headers that an attribute of the user names.
 ///
-/// People may be let to write their own attributes, so no name is taken that says who somebody is
-/// or where a request came from.
+/// Users may be allowed to write their own attributes, so a header that names a user or the origin
+/// of a request is ignored.
 fn additional(claims: &Map<String, Value>) -> Vec<(HeaderName, String)> {
     let named = attributes(claims).and_then(|attributes| attributes.get("additionalHeaders"));
     let named = named.and_then(Value::as_object).into_iter().flatten();
@@ -89,7 +89,7 @@ fn additional(claims: &Map<String, Value>) -> Vec<(HeaderName, String)> {
         .filter_map(|(name, value)| {
             let name = gatepost_policy::HeaderName::new(name).ok()?;
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
-            let told = PROTECTED
+            let is_protected = PROTECTED
                 .iter()
                 .any(|prefix| name.as_str().starts_with(prefix));
             let text = match value {
@@ -98,14 +98,14 @@ fn additional(claims: &Map<String, Value>) -> Vec<(HeaderName, String)> {
                 Value::Bool(flag) => flag.to_string(),
                 Value::Null | Value::Array(_) | Value::Object(_) => return None,
             };
-            (!told && !text.is_empty() && text.trim() == text).then_some((name, text))
+            (!is_protected && !text.is_empty() && text.trim() == text).then_some((name, text))
         })
         .take(MAX_ADDITIONAL)
         .collect()
 }
 
 impl UpstreamBasic {
-    /// `user:password`; `None` where the person has no password for the upstream.
+    /// Returns `user:password`; `None` where the user has no password for the upstream.
     fn credentials(&self, claims: &Map<String, Value>) -> Option<Secret> {
         let attribute = |name: &str| Some(attributes(claims)?.get(name)?.as_str()?.to_owned());
         let password = attribute(&self.password_attribute)?;

@@ -1,6 +1,6 @@
 //! The labels of the metrics: words of enums, so that no client makes up new ones.
 
-/// What was decided about a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It may pass.

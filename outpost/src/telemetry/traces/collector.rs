@@ -30,7 +30,7 @@ impl Collector {
             tls: settings.endpoint.scheme() == "https",
             ..HttpOptions::default()
         };
-        // A user and a password may stand in the URL.
+        // The URL may contain a user name and a password.
         let mut endpoint = settings.endpoint.clone();
         let _ = endpoint.set_username("");
         let _ = endpoint.set_password(None);

@@ -120,7 +120,7 @@ fn selectors(logout: &LogoutToken) -> Vec<SessionSelector> {
     of_session.into_iter().chain(of_subject).collect()
 }
 
-/// The token of the form that a request brings.
+/// Reads the logout token from the form of a request.
 async fn token(parts: &request::Parts, body: Body) -> Result<String, LogoutTokenError> {
     const FORM: LogoutTokenError = LogoutTokenError::Form;
     let media_type = parts

@@ -43,7 +43,7 @@ pub(in crate::web) async fn answer(
     let flows = FlowCookies::find(request.cookies(), application, &context.snapshot.flow_keys);
     let end = flows.end(&state);
     let reply = match flows.take(&state, context.now()) {
-        // Before any provider sees what it brings: an attacker's provider may want another
+        // This comes before any provider sees the response: an attacker's provider may want another
         // provider's code (RFC 9700 §4.4.2.2).
         Some((provider, _)) if !is_at_uri_of(provider, application, request) => {
             failed(application, provider, Failure::OtherProvider)

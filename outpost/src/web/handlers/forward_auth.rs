@@ -86,7 +86,7 @@ async fn decide(
     outcome.with_cookies(cookies)
 }
 
-/// Decides as far as the session's cookie tells.
+/// Decides as far as the session's cookie allows.
 fn decide_on_cookie(
     context: Context<'_>,
     dialect: Dialect,

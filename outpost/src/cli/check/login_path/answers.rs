@@ -1,4 +1,4 @@
-//! Whether an answer on the path is the right one, and what is wrong where it is not.
+//! Checks whether each response on the path is the right one, and says what is wrong if it is not.
 
 use std::time::SystemTime;
 
@@ -105,7 +105,7 @@ pub(super) fn check_script(reply: &Reply) -> Result<(), CheckProblem> {
                 .to_owned()
         }
         (_, Some("not_found")) => {
-            "the outpost itself answers: nothing stands in front of it that asks for a session and \
+            "the outpost itself answers: no proxy in front of it asks for a session and \
              then lets through to the application"
                 .to_owned()
         }
@@ -164,7 +164,7 @@ pub(super) fn check_page(
     let at_start = [application.prefix().as_str(), AUTHENTIK_PREFIX]
         .iter()
         .any(|prefix| next.path() == format!("{prefix}/start"));
-    // A proxy that asks about every path may be sent to the provider at once.
+    // A proxy that asks about every path may be sent to the provider without `start`.
     if !at_start {
         return Err(CheckProblem(format!(
             "a page load is redirected to {} and not to `{}/start`: another redirect comes first, \

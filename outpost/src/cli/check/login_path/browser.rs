@@ -106,7 +106,7 @@ impl Browser {
                 .redirect(reqwest::redirect::Policy::none())
                 .timeout(TIMEOUT)
                 .user_agent(concat!("gatepost-check/", env!("CARGO_PKG_VERSION")));
-            // Port 0 stands for that of the URL.
+            // Port 0 means the port of the URL.
             let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
             local
                 .iter()
@@ -131,7 +131,7 @@ impl Browser {
         self.get_with(url, how, None, report).await
     }
 
-    /// As [`Self::get`], with a cookie line.
+    /// Requests a URL as [`Self::get`] does, with a cookie line.
     pub(super) async fn get_with(
         &self,
         url: &str,

@@ -76,7 +76,7 @@ impl fmt::Display for Bypass {
     }
 }
 
-/// Returns what the operator can do about a client's header that is trusted.
+/// Returns advice to the operator on a client's header that is trusted.
 fn remedy(header: &str) -> &'static str {
     match header {
         FORWARDED_URI | FORWARDED_HOST => {
@@ -94,7 +94,7 @@ fn remedy(header: &str) -> &'static str {
 /// A request that must be answered as the one without a session.
 struct Probe {
     headers: Vec<(&'static str, String)>,
-    /// What it is if it is let through.
+    /// The bypass that it shows if it is let through.
     opened: Option<Bypass>,
     /// The header that chose the application if another one's name comes back.
     chooses: Option<&'static str>,
@@ -112,12 +112,12 @@ pub(super) async fn find(
         browser.ask(url.as_str(), Fetch::Script, headers).await.ok()
     };
     let Some(usual) = ask(&[]).await.filter(|usual| !lets_through(usual, None)) else {
-        // The steps of the path say what is wrong with that.
+        // The steps of the path report the problem.
         return Vec::new();
     };
     let mut bypasses = Vec::new();
     for probe in probes(snapshot, application, words, url) {
-        // What cannot be sent, or is not answered, opens nothing.
+        // A request that cannot be sent, or is not answered, opens nothing.
         let Some(reply) = ask(&probe.headers).await else {
             continue;
         };
@@ -138,7 +138,7 @@ fn probes(
         opened: Some(opened),
         chooses: None,
     };
-    // What routers matched before there was a word of the keys.
+    // The word that routers matched before it was derived from the keys.
     let mut probes = vec![verdict("allow", Bypass::Verdict)];
     probes.extend(words.iter().map(|word| verdict(word, Bypass::Word)));
     if let Some((method, path)) = application.policy().public.example() {
@@ -180,7 +180,7 @@ fn probes(
 }
 
 impl Probe {
-    /// What the answer shows, beside the usual one.
+    /// Returns the bypass that the response shows, compared with the usual one.
     fn bypass(self, application: &Application, usual: &Reply, reply: &Reply) -> Option<Bypass> {
         if let Some(bypass) = self.opened {
             return lets_through(reply, Some(usual)).then_some(bypass);
@@ -195,8 +195,8 @@ impl Probe {
     }
 }
 
-/// Whether an answer is the application's, and not a refusal like the usual one. An application
-/// may well answer with a redirect of its own, to its first page or its own sign-in.
+/// Returns whether a response is the application's, and not a refusal like the usual one. An
+/// application may respond with a redirect of its own, to its first page or its own sign-in.
 fn lets_through(reply: &Reply, usual: Option<&Reply>) -> bool {
     if reply.status.is_success() {
         return true;
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_application_answers_is_told_from_a_refusal() {
+    fn responses_of_the_application_differ_from_refusals() {
         let usual = reply(401, None, Some("wiki"));
         for (status, location, expected) in [
             (200, None, true),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn each_hole_says_what_to_do_and_a_refusal_is_none() {
+    fn each_bypass_has_advice_and_a_refusal_is_not_a_bypass() {
         let snapshot = snapshot(&KEYS);
         let wiki = snapshot.applications.named("wiki").expect("there");
         let url = Url::parse("https://app.example.com/admin").expect("a URL");

@@ -1,5 +1,5 @@
-//! Whether a plugin has the outpost's keys, and which users it admits, found out with an expired
-//! session.
+//! Finds out with an expired session whether a plugin has the outpost's keys, and which users it
+//! admits.
 //!
 //! The session opens nothing, so nothing happens at the application. It has no user, and only about
 //! such a session does the plugin say whether it is authentic, and what it requires.

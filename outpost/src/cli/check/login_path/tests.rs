@@ -259,7 +259,7 @@ fn a_plugin_that_does_not_know_an_ended_session_is_named() {
     }
 }
 
-/// Row A14: a plugin that admits whom the outpost's rule refuses is named.
+/// Row A14: a plugin that admits users whom the outpost's rule refuses is named.
 #[test]
 fn the_plugins_rule_must_be_within_the_outposts() {
     let rule = |text: &str| {

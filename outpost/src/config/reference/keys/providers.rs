@@ -110,7 +110,7 @@ pub(super) const PROVIDERS: &[Key] = &[
         "providers[].trustedAudiences",
         Kind::List,
         "",
-        "What ID tokens may name in `aud` beside the client, where they have no `azp`: Zitadel's \
+        "Audiences that ID tokens may name in `aud` besides the client, where they have no `azp`: Zitadel's \
          project, or what an audience mapper of Keycloak adds.",
     ),
     key(

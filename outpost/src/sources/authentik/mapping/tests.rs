@@ -11,7 +11,7 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
         .expect("authentik's")
 }
 
-/// A provider as the API describes it, with changes.
+/// Returns a provider as the API describes it, with changes.
 fn provider(changes: Value) -> Value {
     let mut provider = json!({
         "pk": 7,
@@ -344,9 +344,9 @@ fn what_is_left_out_keeps_its_host_and_its_domain() {
     }
 }
 
-/// Rows A1, A4: two on one host name, which only a port would tell apart.
+/// Rows A1, A4: two on one host name, which differ in the port alone.
 #[test]
-fn two_ports_of_one_host_are_not_told_apart() {
+fn two_ports_of_one_host_are_a_clash() {
     let second = provider(json!({
         "pk": 8, "name": "Board", "assigned_application_slug": "board",
         "external_host": "https://wiki.company:8443",
@@ -361,7 +361,7 @@ fn two_ports_of_one_host_are_not_told_apart() {
         Some(expected)
     );
     assert!(
-        mapped.problems[0].contains("a port does not tell them apart"),
+        mapped.problems[0].contains("a port does not distinguish them"),
         "{:?}",
         mapped.problems
     );

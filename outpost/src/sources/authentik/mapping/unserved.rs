@@ -5,7 +5,8 @@ use url::{Host, Url};
 
 use crate::application::Unserved;
 
-/// What is left of a provider, of which nothing can be taken for granted.
+/// Returns the names of a provider that cannot be served. Any of its values may be missing or
+/// invalid.
 pub(super) fn of(provider: &Value, reason: String) -> Unserved {
     let host = text(provider, "external_host").and_then(host_and_port);
     let domain = domain(provider, host.as_ref().map(|(host, _)| host.as_str()));
@@ -17,7 +18,7 @@ pub(super) fn of(provider: &Value, reason: String) -> Unserved {
     }
 }
 
-/// What it is called in authentik.
+/// Returns its name in authentik.
 pub(super) fn name_of(provider: &Value) -> &str {
     text(provider, "name").unwrap_or("?")
 }
@@ -26,8 +27,8 @@ fn text<'v>(provider: &'v Value, field: &str) -> Option<&'v str> {
     provider.get(field)?.as_str().map(str::trim)
 }
 
-/// The host of what should be a URL, in lower case and punycode as in any `Host` that is compared
-/// with it.
+/// Returns the host of a URL that may be invalid, in lower case and punycode, as `Host` headers are
+/// compared with it.
 fn host_and_port(external: &str) -> Option<(String, Option<u16>)> {
     let rest = external
         .split_once("://")
@@ -42,8 +43,8 @@ fn host_and_port(external: &str) -> Option<(String, Option<u16>)> {
     Some((host, url.port_or_known_default()))
 }
 
-/// The domain that it would answer for. A provider for a domain that does not say which keeps what
-/// is below its host.
+/// Returns the domain that it would answer for. A provider for a domain that does not name it keeps
+/// all names below its host.
 fn domain(provider: &Value, host: Option<&str>) -> Option<String> {
     let named = text(provider, "cookie_domain")
         .map(|domain| domain.trim_matches('.'))

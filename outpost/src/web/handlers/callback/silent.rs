@@ -64,7 +64,7 @@ pub(super) async fn answer_failure(
 
 /// Returns whether an error says that the user has to do something at the provider, such as to
 /// choose one of several accounts (OpenID Connect Core 1.0 §3.1.2.6), or that the provider cannot
-/// tell without its own page.
+/// decide without showing a page.
 fn needs_the_user(code: &str) -> bool {
     matches!(
         code,

@@ -12,7 +12,7 @@ pub(super) struct Rules<'a> {
     pub(super) application: &'a Application,
     /// The application's own policy, or the one for paths that need no session.
     pub(super) policy: &'a Policy,
-    /// Whether the path is none of those.
+    /// Whether the path is not one of those.
     pub(super) needs_session: bool,
 }
 
