@@ -39,7 +39,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
-/// A configuration by the environment alone, whose provider does not answer.
+/// Returns a configuration in the environment alone, whose provider does not answer.
 fn right() -> Vec<(&'static str, &'static str)> {
     vec![
         ("GATEPOST_KEYS", KEY),
@@ -144,7 +144,7 @@ fn check_reports_in_json_what_it_reports_as_text() {
     );
 }
 
-/// Row A7, and part C: what of the proxy cannot be seen from here is said.
+/// Row A7, and part C: the check says which settings of the proxy it cannot see.
 #[test]
 fn check_says_what_the_proxy_has_to_be_and_to_say() {
     let mut variables = right();
@@ -208,7 +208,7 @@ fn inspect_shows_what_a_cookie_says_and_whether_a_key_made_it() {
 }
 
 #[test]
-fn healthcheck_fails_where_nobody_answers() {
+fn healthcheck_fails_if_no_outpost_answers() {
     let output = gatepost(&["healthcheck"], &right(), "");
     assert!(!output.status.success());
     assert!(

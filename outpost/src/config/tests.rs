@@ -69,7 +69,7 @@ fn the_commented_example_is_a_configuration() {
 }
 
 #[test]
-fn the_example_names_every_key_and_its_defaults_hold() {
+fn the_example_names_every_key_and_its_defaults_are_right() {
     for key in keys() {
         let last = key
             .trim_end_matches("{}")
@@ -134,7 +134,7 @@ fn is_setting(text: &str) -> bool {
 }
 
 #[test]
-fn a_wrong_configuration_says_everything_at_once_and_no_secret() {
+fn an_invalid_configuration_reports_every_problem_and_no_secret() {
     let yaml = "
 listen: {http: localhost, metrics: 127.0.0.1:9300}
 log: {level: verbose}

@@ -1,5 +1,5 @@
-//! Row A14: whom the application's rule at the outpost refuses gets no session for it, whatever the
-//! proxy in front asks for.
+//! Row A14: a user whom the application's rule at the outpost refuses gets no session for it,
+//! whatever rule the proxy in front sends.
 
 use gatepost::config::Config;
 use serde_json::json;
@@ -30,12 +30,12 @@ fn is_staff(world: &World) {
 }
 
 #[tokio::test]
-async fn whom_the_rule_refuses_gets_no_session_at_sign_in() {
+async fn a_user_whom_the_rule_refuses_gets_no_session_at_sign_in() {
     let world = world("").await;
     is_staff(&world);
     for start in [START, "https://wiki.example.org/akprox/start"] {
         let mut browser = world.browser();
-        // Nobody is led in circles, and nobody is taken for caught in one.
+        // The browser is not led in circles, and the outpost reports no redirect loop.
         for _ in 0..10 {
             let mut reply = browser.load(start).await.expect(302);
             if !reply.location().starts_with(&world.provider.issuer) {
@@ -51,7 +51,8 @@ async fn whom_the_rule_refuses_gets_no_session_at_sign_in() {
             assert_eq!(browser.cookie_names(), [""; 0]);
         }
     }
-    // The link leads to where they are signed in, so that the next sign-in may be another's.
+    // The link leads to the provider where the user is signed in, so that another user can sign in
+    // next.
     let mut browser = world.browser();
     let reply = browser.sign_in(START).await.expect(403);
     let link = "https://admin.example.com/akprox/sign_out?provider=main";
@@ -106,7 +107,7 @@ async fn a_session_whose_groups_are_gone_ends_at_its_renewal() {
         let asked = Asked::fetch(ADMIN, "/").by(&old);
         let reply = asked.ask(&world, "auth/traefik").await;
         assert_eq!(reply.status.as_u16(), 401, "{by_proxy:?}");
-        // Anyone may still see what anyone may see, as nobody.
+        // Public paths still pass, without an identity.
         let asked = Asked::fetch(ADMIN, "/public/x").by(&old);
         let reply = asked.ask(&world, "auth/traefik").await.expect(200);
         assert_eq!(reply.header("x-auth-username"), None, "{by_proxy:?}");
@@ -125,5 +126,5 @@ async fn a_rule_that_was_narrowed_ends_sessions_at_their_renewal_from_the_store(
     assert!(!reply.sets_session());
     assert!(reply.body.contains("group:board"), "{}", reply.body);
     let exchanges = world.provider.script().exchanges;
-    assert_eq!(exchanges, 1, "nobody was asked");
+    assert_eq!(exchanges, 1, "the provider was not asked");
 }

@@ -14,7 +14,7 @@ const START: &str = "https://app.example.com/akprox/start";
 /// Changes of the token response.
 type Change = fn(&mut Value);
 
-/// What the provider does differently.
+/// A change to the provider's behaviour.
 type Setting = fn(&mut Script);
 
 /// Row C: nothing in a token response ends the process, and a bearer token that no header could
@@ -47,12 +47,12 @@ async fn no_token_response_ends_the_process() {
             reply.body
         );
     }
-    // A refusal is one whatever stands beside it.
+    // An error response is a refusal, whatever else is in it.
     world.provider.script().token_response =
         Box::new(|r| r["error"] = json!("invalid_request\u{1b}[2J"));
     let reply = world.browser().sign_in(START).await.expect(400);
     assert!(!reply.sets_session());
-    // What does not matter to a sign-in does not hinder one.
+    // Invalid members that a sign-in does not use do not make it fail.
     for change in [
         (|r| r["expires_in"] = json!(-1e300)) as Change,
         |r| r["expires_in"] = json!("soon"),
@@ -66,11 +66,11 @@ async fn no_token_response_ends_the_process() {
     }
 }
 
-/// Row C: nor does anything in userinfo, the claims of an ID token, the keys or discovery.
+/// Row C: nothing in userinfo, the claims of an ID token, the keys or discovery ends the process.
 #[tokio::test]
 async fn no_claim_or_key_ends_the_process() {
     let cases: &[(&str, Setting)] = &[
-        ("a year that is none", |s| {
+        ("an invalid year", |s| {
             s.claims = Box::new(|c| c["exp"] = json!(1e300));
         }),
         ("a time before time", |s| {
@@ -86,7 +86,7 @@ async fn no_claim_or_key_ends_the_process() {
             let twice = r#"{"sub": "alice-id", "sub": "alice-id", "groups": []}"#;
             s.userinfo_answer = Some((200, JSON, twice));
         }),
-        ("userinfo of nobody", |s| {
+        ("userinfo without a subject", |s| {
             s.userinfo = json!({"sub": "", "groups": []});
         }),
         ("a modulus of nothing", |s| with_key(s, "AA", "AQAB")),
@@ -131,7 +131,7 @@ const DEEP: &str = concat!(
     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
 );
 
-/// An RSA key of these parts, named by an ID token that it has not signed.
+/// Publishes an RSA key of these parts, which an ID token names that it has not signed.
 fn with_key(script: &mut Script, n: &'static str, e: &'static str) {
     script.header = Box::new(|header| header["alg"] = json!("RS256"));
     script.keys = Box::new(move |keys| {
@@ -139,10 +139,10 @@ fn with_key(script: &mut Script, n: &'static str, e: &'static str) {
     });
 }
 
-/// Row A12: an address and whether it is verified come from one source, and one that the provider
-/// says it has not verified is told to no application unless a key says so.
+/// Row A12: an address and whether it is verified come from one source, and an address that the
+/// provider has not verified is passed to no application unless a key allows it.
 #[tokio::test]
-async fn an_address_goes_on_only_with_the_word_on_that_address() {
+async fn an_address_is_passed_on_only_with_its_own_verification() {
     let cases: &[(&str, Change, Value, Option<&str>)] = &[
         (
             "verified",
@@ -197,9 +197,9 @@ async fn an_address_goes_on_only_with_the_word_on_that_address() {
     }
 }
 
-/// Row A12: the key.
+/// Row A12: the key `unverifiedEmail`.
 #[tokio::test]
-async fn an_operator_can_have_unverified_addresses_told_but_no_rule_holds_for_them() {
+async fn an_operator_can_pass_unverified_addresses_on_but_no_rule_matches_them() {
     let provider = crate::provider::Provider::start().await;
     let yaml = crate::world::configuration(&provider, crate::world::KEY_A, "")
         .replace("{name: main,", "{name: main, unverifiedEmail: accept,");
@@ -214,9 +214,9 @@ async fn an_operator_can_have_unverified_addresses_told_but_no_rule_holds_for_th
     rule.ask(&world, "auth/traefik").await.expect(403);
 }
 
-/// Row C: a subject or issuer that is empty is none.
+/// Row C: an empty subject or issuer is refused.
 #[tokio::test]
-async fn nobody_is_no_subject() {
+async fn an_empty_subject_or_issuer_is_refused() {
     let world = World::new().await;
     world.provider.script().claims = Box::new(|claims| claims["sub"] = json!(""));
     world.provider.script().userinfo = json!({"sub": "", "groups": ["admins"]});
@@ -226,8 +226,8 @@ async fn nobody_is_no_subject() {
     world.browser().sign_in(START).await.expect(502);
 }
 
-/// An outpost at which somebody is signed in whose session the provider is asked about, and what it
-/// is answered.
+/// Returns an outpost that asked its provider about two sessions, one after the other, and the
+/// outpost's replies: the provider responds to the first request with `answer`.
 async fn renewed(answer: Raw) -> (World, Vec<(StatusCode, bool)>) {
     let world = World::without_provider("session: {refreshAfter: 60s, grace: 1h}").await;
     world.find_provider().await;
@@ -247,7 +247,7 @@ async fn renewed(answer: Raw) -> (World, Vec<(StatusCode, bool)>) {
     (world, outcomes)
 }
 
-/// Row B3: a refusal that is about the person ends the session, and stops nobody else's.
+/// Row B3: a refusal of one user ends that user's session, and no other.
 #[tokio::test]
 async fn a_refusal_of_the_person_ends_their_session_and_no_other() {
     let cases: &[Raw] = &[
@@ -278,10 +278,10 @@ async fn a_refusal_of_the_person_ends_their_session_and_no_other() {
     }
 }
 
-/// Row B3: where nothing can be learnt of one session it goes on for its grace, and the provider is
-/// asked about others.
+/// Row B3: if the response says nothing about a session, the session goes on for its grace, and the
+/// provider is asked about others.
 #[tokio::test]
-async fn what_says_nothing_of_a_session_stops_nobody_elses() {
+async fn a_response_that_says_nothing_about_a_session_ends_no_session() {
     let cases: &[Raw] = &[
         (400, JSON, r#"{"error": "invalid_request"}"#),
         (400, JSON, r#"{"error": "invalid_scope"}"#),
@@ -305,7 +305,7 @@ async fn what_says_nothing_of_a_session_stops_nobody_elses() {
     }
 }
 
-/// Row B3: a provider that answers nobody is left alone, as it asks.
+/// Row B3: an unavailable provider is not asked again for a while, or for the time that it names.
 #[tokio::test]
 async fn a_provider_that_is_away_is_asked_by_one_and_left_alone_by_the_others() {
     let cases: &[Raw] = &[
@@ -324,7 +324,7 @@ async fn a_provider_that_is_away_is_asked_by_one_and_left_alone_by_the_others() 
     }
 }
 
-/// Row B7: what a refreshed ID token says is not lost when userinfo fails.
+/// Row B7: the claims of a refreshed ID token are not lost when userinfo fails.
 #[tokio::test]
 async fn newer_groups_of_the_id_token_count_though_userinfo_fails() {
     let cases: &[Raw] = &[(500, &[], ""), (401, &[], ""), (200, JSON, "{{")];
@@ -349,10 +349,10 @@ applications:
         let reply = asked.ask(&world, "auth/traefik").await.expect(200);
         assert_eq!(reply.header("x-auth-groups"), None, "{answer:?}");
         assert_eq!(reply.header("x-forwarded-email"), None, "{answer:?}");
-        // Of what it does not speak, nothing is known to have changed.
+        // Claims that the response does not contain are kept.
         assert_eq!(reply.header("x-auth-username"), Some("alice"), "{answer:?}");
         assert_eq!(reply.header("x-team"), Some("red"), "{answer:?}");
-        // The token that came in the old one's place was kept.
+        // The new refresh token was kept.
         world.wait(11 * 60);
         world.provider.script().userinfo_answer = None;
         assert!(browser.load(START).await.expect(302).sets_session());
@@ -399,7 +399,7 @@ applications:
     let tokens = [
         ("an ID token with a nonce", with_nonce.clone(), false),
         (
-            "one of an algorithm that nobody knows",
+            "an ID token of an unknown algorithm",
             unknown(&with_nonce, "Ed25519ph"),
             false,
         ),
@@ -439,13 +439,13 @@ applications:
         assert!([200, 401].contains(&reply.status.as_u16()), "{reply:?}");
         reply.status == StatusCode::OK
     };
-    for (case, token, holds) in &tokens {
+    for (case, token, is_accepted) in &tokens {
         let mut answer = base.clone();
         answer["active"] = json!(true);
         world.provider.script().introspection = answer;
-        assert_eq!(bring(token).await, *holds, "{case}");
+        assert_eq!(bring(token).await, *is_accepted, "{case}");
     }
-    // What the answer says of an opaque token.
+    // The introspection response for an opaque token.
     let answers: &[(&str, Change, bool)] = &[
         ("nonce", |a| a["nonce"] = json!("n"), false),
         ("typ", |a| a["typ"] = json!("ID"), false),
@@ -464,15 +464,15 @@ applications:
             |a| a["token_use"] = json!("refresh_token"),
             false,
         ),
-        ("of nobody", |a| a["sub"] = json!(""), false),
+        ("no subject", |a| a["sub"] = json!(""), false),
         (
             "of an issuer without a name",
             |a| a["iss"] = json!(""),
             false,
         ),
-        ("an end that is none", |a| a["exp"] = json!("never"), false),
+        ("an invalid end", |a| a["exp"] = json!("never"), false),
         ("an end beyond time", |a| a["exp"] = json!(1e300), false),
-        ("a beginning that is none", |a| a["nbf"] = json!({}), false),
+        ("an invalid beginning", |a| a["nbf"] = json!({}), false),
         ("Bearer", |a| a["token_type"] = json!("bearer"), true),
         ("Keycloak", |a| a["typ"] = json!("Bearer"), true),
         ("Hydra", |a| a["token_use"] = json!("access_token"), true),

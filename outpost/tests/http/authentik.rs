@@ -1,5 +1,5 @@
-//! In authentik's place, in process: a double of authentik's API says which applications there are,
-//! and the tests' provider stands in for authentik as an OpenID provider.
+//! In authentik's place, in process: a double of authentik's API lists the applications, and the
+//! tests' provider takes the place of authentik as an OpenID provider.
 
 use std::sync::{Arc, Mutex};
 
@@ -31,12 +31,12 @@ const APP: &str = "app.example.com";
 /// The paths that need no session.
 const SKIPPED: &str = "/public/x";
 
-/// An outpost with `app`, as authentik's API says with these changes.
+/// Starts an outpost with `app`, which authentik's API describes with these changes.
 async fn world(changes: Value) -> World {
     world_with(changes, &[]).await
 }
 
-/// The same with further variables.
+/// Starts the same outpost with further variables.
 async fn world_with(changes: Value, more: &[(&str, &str)]) -> World {
     let provider = Provider::start().await;
     provider.script().secret_in_form = true;
@@ -44,7 +44,7 @@ async fn world_with(changes: Value, more: &[(&str, &str)]) -> World {
     world_of(provider, vec![app], more).await
 }
 
-/// An outpost whose applications are these `ProxyOutpostConfig`s, with further variables.
+/// Starts an outpost whose applications are these `ProxyOutpostConfig`s, with further variables.
 async fn world_of(provider: Provider, applications: Vec<Value>, more: &[(&str, &str)]) -> World {
     let config = configuration(&provider, applications, more).await;
     let world = World::of(provider, &config);
@@ -72,7 +72,7 @@ async fn configuration(
     config
 }
 
-/// A `ProxyOutpostConfig` whose OpenID provider is `provider`, with these changes.
+/// Returns a `ProxyOutpostConfig` whose OpenID provider is `provider`, with these changes.
 fn application(provider: &Provider, changes: Value) -> Value {
     let page = include_str!("../../../testdata/authentik/api/proxy.json");
     let page: Value = serde_json::from_str(page).expect("JSON");

@@ -1,4 +1,4 @@
-//! Logout tokens: which hold, and whose sessions they end.
+//! Logout tokens: which are valid, and which sessions they end.
 
 use std::sync::atomic::Ordering;
 
@@ -19,7 +19,7 @@ pub(crate) fn header() -> Value {
     json!({"alg": "EdDSA", "kid": "key-1", "typ": "logout+jwt"})
 }
 
-/// A token that holds, about all of Alice's sessions.
+/// Returns the claims of a valid token about all of Alice's sessions.
 pub(crate) fn claims(world: &World, id: &str) -> Value {
     let now = chrono::Utc::now().timestamp();
     json!({
@@ -55,7 +55,7 @@ pub(crate) fn with(value: &Value, member: &str, change: Value) -> Value {
 }
 
 #[tokio::test]
-async fn only_a_logout_token_that_holds_ends_sessions() {
+async fn only_a_valid_logout_token_ends_sessions() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
@@ -74,7 +74,7 @@ async fn only_a_logout_token_that_holds_ends_sessions() {
             with(&good, "events", json!({EVENT: true})),
         ),
         ("a nonce", header(), with(&good, "nonce", json!("n"))),
-        ("about nobody", header(), with(&good, "sub", Value::Null)),
+        ("no subject", header(), with(&good, "sub", Value::Null)),
         ("wrong aud", header(), with(&good, "aud", json!("other"))),
         ("no aud", header(), with(&good, "aud", Value::Null)),
         (
@@ -178,7 +178,7 @@ async fn a_token_serves_once_and_ends_whose_sessions_it_names() {
     home.fetch(SESSION).await.expect(200);
     log_out(&world, &header(), &of_work).await.expect(400);
 
-    // Whether there is such a session is not told.
+    // The response does not show whether there is such a session.
     let unknown = with(&with(&good, "sid", json!("nowhere")), "jti", json!("2"));
     log_out(&world, &header(), &unknown).await.expect(200);
     home.fetch(SESSION).await.expect(200);
@@ -203,7 +203,7 @@ async fn a_token_serves_once_and_ends_whose_sessions_it_names() {
 }
 
 #[tokio::test]
-async fn a_token_whose_work_the_store_hindered_works_when_it_comes_again() {
+async fn a_logout_token_that_the_store_failed_can_be_sent_again() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
@@ -212,7 +212,7 @@ async fn a_token_whose_work_the_store_hindered_works_when_it_comes_again() {
     let logout = claims(&world, "1");
     world.store.keeps_all.store(true, Ordering::Relaxed);
     log_out(&world, &header, &logout).await.expect(503);
-    // Here it is known at once, whatever the store knows.
+    // This replica refuses the session immediately, whatever the store has done.
     browser.fetch(SESSION).await.expect(401);
     world.store.keeps_all.store(false, Ordering::Relaxed);
     log_out(&world, &header, &logout).await.expect(200);

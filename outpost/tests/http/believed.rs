@@ -50,7 +50,7 @@ async fn a_proxy_that_does_not_say_what_it_asks_about_gets_no_consent() {
             let mut headers = full.to_vec();
             let (name, _) = headers.remove(missing);
             headers.push(("Cookie", &line));
-            // Names that only look alike are nobody's.
+            // Names that only look alike are ignored.
             headers.push(("X_Forwarded_Uri", "/public/x"));
             headers.push(("X-Original-URL", "https://app.example.com/public/x"));
             let reply = world.ask(endpoint, &headers).await;
@@ -101,9 +101,10 @@ async fn a_proxy_that_does_not_say_what_it_asks_about_gets_no_consent() {
     }
 }
 
-/// Row A2: nginx says host and target in one header, and what says something else is a client's.
+/// Row A2: nginx sends host and target in one header, and a header that contradicts it is a
+/// client's.
 #[tokio::test]
-async fn of_nginx_one_header_counts_and_none_may_contradict_it() {
+async fn one_header_of_nginx_counts_and_no_other_may_contradict_it() {
     let world = World::new().await;
     let browser = signed_in(&world, "app.example.com").await;
     let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
@@ -140,7 +141,7 @@ async fn of_nginx_one_header_counts_and_none_may_contradict_it() {
             assert_eq!(reply.status.as_u16(), expected, "{endpoint} {header:?}");
         }
     }
-    // No other header stands in for it.
+    // No other header replaces it.
     for header in [
         ("X-Original-URI", "/public/x"),
         ("X-Forwarded-Uri", "/public/x"),
@@ -154,9 +155,9 @@ async fn of_nginx_one_header_counts_and_none_may_contradict_it() {
     }
 }
 
-/// Row A2: today's recipe of authentik does not say the method, so there a client does.
+/// Row A2: authentik's current recipe does not send the method, so a client could send any.
 #[tokio::test]
-async fn where_the_recipe_does_not_say_the_method_no_rule_for_one_holds() {
+async fn without_a_method_in_the_recipe_no_method_rule_matches() {
     let world = World::new().await;
     for (prefix, expected) in [("/akprox", 200), ("/outpost.goauthentik.io", 401)] {
         let request = Request::get(format!("{prefix}/auth/nginx"))
@@ -305,7 +306,7 @@ applications:
             asked.ask(&world, dialect).await.expect(401);
         }
     }
-    // Nor is it asked or come to there.
+    // Nor does the outpost answer there, for a proxy or a browser.
     for (target, host, expected) in [
         ("/vault/start", "app.example.com", 404),
         ("/vault/start", "vault.example.com", 302),
@@ -330,9 +331,9 @@ applications:
     }
 }
 
-/// Row A1: on one host name, the prefix that the proxy asks at says which application it is.
+/// Row A1: on one host name, the prefix that the proxy asks at chooses the application.
 #[tokio::test]
-async fn two_applications_on_one_host_name_are_told_apart_by_where_the_proxy_asks() {
+async fn the_prefix_at_which_the_proxy_asks_chooses_between_applications_on_one_host_name() {
     let provider = crate::provider::Provider::start().await;
     let applications = "
 applications:
@@ -367,7 +368,7 @@ applications:
 }
 
 #[tokio::test]
-async fn what_a_client_says_beside_its_request_changes_nothing() {
+async fn further_headers_of_a_client_change_nothing() {
     let world = World::new().await;
     for dialect in DIALECTS {
         let asked = Asked::fetch("app.example.com", "/x");
@@ -450,7 +451,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_request_of_nobody_is_consent(
+    fn no_request_without_a_session_is_consent(
         cookie in "(__Host-gatepost(\\.[0-9])?=)?[ -~]{0,40}",
         target in "/[!-~]{0,30}",
         dialect in 0..DIALECTS.len(),
@@ -467,7 +468,7 @@ proptest! {
     }
 }
 
-/// A world that outlives one case: only answers that need no provider are asked of it.
+/// Returns a world that all cases share: the provider does not take part in its replies.
 async fn shared_world() -> &'static World {
     static WORLD: tokio::sync::OnceCell<World> = tokio::sync::OnceCell::const_new();
     WORLD.get_or_init(|| World::without_provider("")).await

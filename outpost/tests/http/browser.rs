@@ -32,7 +32,7 @@ impl Reply {
         lines.map(|line| line.to_str().expect("text")).collect()
     }
 
-    /// Whether a session cookie is set to a value.
+    /// Returns whether a session cookie is set to a value.
     pub(crate) fn sets_session(&self) -> bool {
         self.set_cookies().iter().any(|line| {
             let value = line.split(';').next().and_then(|pair| pair.split_once('='));
@@ -116,7 +116,7 @@ impl<'w> Browser<'w> {
         reply
     }
 
-    /// The `Cookie` line for a URL.
+    /// Returns the `Cookie` line for a URL.
     pub(crate) fn cookie_line(&self, url: &Url) -> String {
         let host = url.host_str().expect("a host");
         let fits = |cookie: &&Cookie| {
@@ -133,7 +133,7 @@ impl<'w> Browser<'w> {
         pairs.join("; ")
     }
 
-    /// The names of all cookies.
+    /// Returns the names of all cookies.
     pub(crate) fn cookie_names(&self) -> Vec<&str> {
         self.cookies
             .iter()

@@ -19,7 +19,7 @@ const SIGN_OUT: &str = "https://app.example.com/akprox/sign_out";
 const PARTNERS: &str = "https://app.example.com/akprox/start?rd=%2Fx&provider=partners";
 const CORPORATE: &str = "https://app.example.com/akprox/start?rd=%2Fx&provider=corporate";
 
-/// An outpost with two providers, at each of which somebody has the same subject.
+/// An outpost with two providers, each of which has a user with the same subject.
 struct Two {
     world: World,
     partners: Provider,
@@ -32,7 +32,8 @@ impl Two {
         two
     }
 
-    /// The same with more of the application `app`, before either was found.
+    /// Starts the same outpost with further settings of the application `app`, before it has
+    /// discovered the providers.
     async fn unfound(more: &str) -> Self {
         let (corporate, partners) = (Provider::start().await, Provider::start().await);
         partners.script().key = (2, "key-2");
@@ -47,7 +48,8 @@ impl Two {
         &self.world.provider
     }
 
-    /// What the person does at a provider: gives the URL that it sends back to.
+    /// Signs the user in at a provider, and returns the URL to which the provider sends the browser
+    /// back.
     fn authorize(&self, location: &str) -> Url {
         let at_partners = location.starts_with(&self.partners.issuer);
         let provider = if at_partners {
@@ -65,7 +67,7 @@ impl Two {
         browser.load(callback.as_str()).await
     }
 
-    /// How often codes were exchanged at either.
+    /// Returns how many codes were exchanged at each provider.
     fn exchanges(&self) -> (u32, u32) {
         let at = |provider: &Provider| provider.script().exchanges;
         (at(self.corporate()), at(&self.partners))
@@ -95,7 +97,7 @@ applications:
     )
 }
 
-/// What a page offers: texts and links.
+/// Returns the texts and links that a page offers.
 fn offers(reply: &Reply) -> Vec<(String, String)> {
     let items = reply.body.split("<li><a href=\"").skip(1);
     items
@@ -115,7 +117,7 @@ fn texts(reply: &Reply) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn whoever_is_not_signed_in_chooses_and_comes_back_to_where_they_wanted() {
+async fn a_user_without_a_session_chooses_a_provider_and_returns_to_the_page() {
     let two = Two::new().await;
     let mut browser = two.world.browser();
     let page = browser
@@ -141,7 +143,7 @@ async fn whoever_is_not_signed_in_chooses_and_comes_back_to_where_they_wanted() 
         let reply = browser.load(callback.as_str()).await.expect(302);
         assert_eq!(reply.location(), format!("https://{HOST}/x?y&z"), "{name}");
         assert!(reply.sets_session(), "{name}");
-        // The application learns whose word it is.
+        // The application learns which provider signed the user in.
         let asked = Asked::load(HOST, "/").by(&browser);
         let reply = asked.ask(&two.world, "auth/traefik").await.expect(200);
         assert_eq!(reply.header("x-auth-issuer"), Some(&*provider.issuer));
@@ -169,7 +171,7 @@ async fn only_a_provider_of_the_application_is_a_choice() {
     let rd = "rd=https%3A%2F%2Fapp.example.com%2Fx%3Fa%26provider%3Dpartners&provider=corporate";
     assert!(link.ends_with(rd), "{link}");
 
-    // Where there is one provider, nobody is asked and the query says nothing.
+    // With one provider the user is not asked to choose, and the query has no effect.
     let start = "https://single.example.com/akprox/start";
     for query in ["", "?provider=partners", "?rd=/&provider=other"] {
         let mut browser = two.world.browser();
@@ -183,7 +185,7 @@ async fn only_a_provider_of_the_application_is_a_choice() {
 }
 
 #[tokio::test]
-async fn the_one_that_was_used_last_stands_first() {
+async fn the_provider_that_was_used_last_is_first() {
     let two = Two::new().await;
     let mut browser = two.world.browser();
     let reply = two.sign_in(&mut browser, PARTNERS).await.expect(302);
@@ -205,7 +207,7 @@ async fn the_one_that_was_used_last_stands_first() {
     let remembered = "gatepost-provider=partners; Path=/akprox; Max-Age=31536000; HttpOnly; \
                       SameSite=Lax";
     assert!(reply.set_cookies().contains(&remembered), "{reply:?}");
-    // Nobody is offered what is not there.
+    // A remembered provider that is not one of the application's is not offered.
     let request = Request::get("/akprox/start")
         .header("Host", HOST)
         .header("Accept", "text/html")
@@ -239,7 +241,7 @@ async fn a_session_is_renewed_at_its_own_provider_and_by_no_other() {
     two.corporate().script().down = true;
     for refreshes in 1..=3 {
         two.world.wait(11 * 60);
-        // Whoever has a session has chosen.
+        // A user with a session has already chosen.
         let reply = browser.load(CORPORATE).await.expect(302);
         assert_eq!(reply.location(), format!("https://{HOST}/x"));
         assert!(reply.sets_session());
@@ -267,7 +269,7 @@ async fn without_refresh_token<'w>(two: &'w Two, link: &str) -> Browser<'w> {
     browser
 }
 
-/// What a provider sends back instead of a code.
+/// Returns the URL with the error that a provider sends instead of a code.
 fn refusal(location: &str, code: &str, issuer: &str) -> String {
     let at = Url::parse(location).expect("a URL");
     let parameter = |name: &str| {
@@ -287,7 +289,7 @@ fn refusal(location: &str, code: &str, issuer: &str) -> String {
 }
 
 #[tokio::test]
-async fn whom_the_provider_of_the_session_no_longer_knows_may_choose_anew() {
+async fn a_user_whom_the_sessions_provider_no_longer_knows_may_choose_again() {
     let two = Two::new().await;
     let mut browser = without_refresh_token(&two, PARTNERS).await;
     two.world.wait(11 * 60);
@@ -327,7 +329,7 @@ async fn an_answer_at_another_providers_address_is_refused_unopened() {
     for (link, other, status) in [
         (CORPORATE, "/akprox/callback/partners", 400),
         (PARTNERS, "/akprox/callback/corporate", 400),
-        // No provider was told this one.
+        // No provider knows this redirect URI.
         (CORPORATE, "/akprox/callback", 400),
         (CORPORATE, "/akprox/callback/other", 404),
         (CORPORATE, "/akprox/callback/", 404),
@@ -340,7 +342,7 @@ async fn an_answer_at_another_providers_address_is_refused_unopened() {
         let reply = browser.load(wrong.as_str()).await.expect(status);
         assert!(!reply.sets_session(), "{link} {other}");
         assert_eq!(two.exchanges(), (0, 0), "{link} {other}");
-        // It was somebody's attack: the flow is over.
+        // The outpost treats it as an attack and ends the flow.
         if status == 400 {
             browser.load(right.as_str()).await.expect(400);
             assert_eq!(two.exchanges(), (0, 0), "{link} {other}");
@@ -414,7 +416,7 @@ async fn a_logout_at_one_provider_leaves_the_same_subject_of_another_alone() {
 }
 
 #[tokio::test]
-async fn a_session_of_a_provider_that_the_application_no_longer_has_is_none() {
+async fn a_session_of_a_provider_that_the_application_no_longer_has_is_refused() {
     let two = Two::new().await;
     let (mut at_corporate, mut at_partners) = (two.world.browser(), two.world.browser());
     two.sign_in(&mut at_corporate, CORPORATE).await.expect(302);
@@ -437,7 +439,7 @@ async fn looking_at_the_page_is_no_attempt_and_a_loop_is_noticed_all_the_same() 
     for _ in 0..20 {
         browser.load(&format!("{START}?rd=%2Fx")).await.expect(200);
     }
-    // Nobody takes the session that each sign-in ends in.
+    // The browser does not keep the session of any sign-in.
     for _ in 0..6 {
         browser.load(&format!("{START}?rd=%2Fx")).await.expect(200);
         two.sign_in(&mut browser, PARTNERS).await.expect(302);
@@ -469,7 +471,7 @@ async fn the_page_is_met_in_place_without_letting_anything_upstream() {
     }
     let asked = Asked::load(HOST, "/akprox/start?rd=%2Fx").by(&browser);
     asked.ask(&two.world, "auth/nginx").await.expect(403);
-    // Whoever asks for data gets data.
+    // A client that asks for JSON gets JSON.
     let request = Request::get("/akprox/start")
         .header("Host", HOST)
         .body(Body::empty())

@@ -11,10 +11,10 @@ use crate::world::World;
 const START: &str = "https://app.example.com/akprox/start";
 const SESSION: &str = "https://app.example.com/akprox/session";
 
-/// What the provider does differently.
+/// A change to the provider's behaviour.
 type Setting = fn(&mut Script);
 
-/// An outpost that finds a provider which does this from the start.
+/// Starts an outpost with a provider that has this change from the start.
 async fn world(setting: Setting) -> World {
     let world = World::without_provider("").await;
     setting(&mut world.provider.script());
@@ -26,7 +26,7 @@ fn members(value: &mut Value) -> &mut Map<String, Value> {
     value.as_object_mut().expect("an object")
 }
 
-/// The claim is not there, which is not the same as null.
+/// Removes the claim, which is not the same as null.
 fn without(claim: &'static str) -> Box<dyn Fn(&mut Value) + Send> {
     Box::new(move |claims| {
         members(claims).remove(claim);
@@ -44,7 +44,7 @@ fn nameless(keys: &mut Value) {
 }
 
 #[tokio::test]
-async fn what_the_plans_have_refused_signs_nobody_in() {
+async fn responses_that_the_plans_refuse_sign_no_user_in() {
     let cases: &[(&str, Setting)] = &[
         ("invalid-iss", |s| {
             s.claims = with("iss", json!("https://elsewhere.example"));
@@ -98,7 +98,7 @@ async fn what_the_plans_have_refused_signs_nobody_in() {
         ("+ aud is a list without us", |s| {
             s.claims = with("aud", json!(["another", "a third"]));
         }),
-        ("+ aud is a list with us and one that nobody trusts", |s| {
+        ("+ aud is a list with us and one that is not trusted", |s| {
             s.claims = with("aud", json!(["gatepost", "another"]));
         }),
         ("+ azp is another", |s| {
@@ -255,7 +255,7 @@ async fn keys_that_rotate_are_looked_up_again() {
 
 #[tokio::test]
 async fn a_refreshed_id_token_is_verified_as_the_first_one() {
-    // Whether the session goes on, and whether what the token says of the person counts.
+    // Whether the session goes on, and whether the claims of the token are used.
     let cases: &[(&str, Setting, bool, bool)] = &[
         ("refresh-token", |_| (), true, true),
         (

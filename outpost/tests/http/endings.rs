@@ -22,7 +22,7 @@ fn now() -> NumericDate {
     NumericDate::from_seconds(chrono::Utc::now().timestamp().unsigned_abs())
 }
 
-/// What a browser's cookie says.
+/// Returns the claims of a browser's cookie.
 fn claims_of(browser: &Browser<'_>) -> Claims {
     use base64::Engine as _;
     let line = browser.cookie_line(&APP.parse().expect("a URL"));
@@ -31,7 +31,7 @@ fn claims_of(browser: &Browser<'_>) -> Claims {
     serde_json::from_slice(&claims.expect("base64url")).expect("claims")
 }
 
-/// Whether a plugin that has only the file would refuse the cookie with these claims.
+/// Returns whether a plugin that has only the file would refuse the cookie with these claims.
 fn plugins_refuse(world: &World, claims: &Claims) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("revoked");
@@ -47,7 +47,7 @@ fn plugins_refuse(world: &World, claims: &Claims) -> bool {
     is_revoked(claims, header, read).expect("a list")
 }
 
-/// Has the store lose every session, as one does whose process began anew.
+/// Makes the store lose every session, as a memory store does at a restart.
 async fn forget_all(world: &World) {
     let later = now().plus_seconds(1_000_000);
     let times = world.outpost.snapshot().times;
@@ -71,7 +71,7 @@ async fn signing_out_of_a_session_that_the_store_has_lost_revokes_it() {
     assert_eq!(world.outpost.sessions.revoker().revocations().len(), 1);
 }
 
-/// Row B1: whether the store did what it gave no answer to, nobody knows.
+/// Row B1: without a response it is unknown whether the store has ended the session.
 #[tokio::test]
 async fn a_sign_out_whose_answer_is_lost_ends_the_session_and_can_be_asked_for_again() {
     for (case, goes_away) in [("before", true), ("after", false)] {
@@ -94,8 +94,8 @@ async fn a_sign_out_whose_answer_is_lost_ends_the_session_and_can_be_asked_for_a
         let listed = world.outpost.store.list(10).await.expect("listed");
         assert_eq!(listed, [], "{case}");
         // For every replica, not only for this one.
-        let told = world.outpost.store.revocations(now()).await;
-        assert_ne!(told.expect("asked"), [], "{case}");
+        let revocations = world.outpost.store.revocations(now()).await;
+        assert_ne!(revocations.expect("asked"), [], "{case}");
     }
 }
 
@@ -116,8 +116,8 @@ async fn a_repeated_logout_token_repairs_what_was_half_done() {
     log_out(&world, &header(), &token).await.expect(503);
     world.store.loses_answers.store(false, Ordering::Relaxed);
     log_out(&world, &header(), &token).await.expect(200);
-    let told = world.outpost.store.revocations(now()).await.expect("asked");
-    world.outpost.sessions.revoker().revocations().add(told);
+    let logged = world.outpost.store.revocations(now()).await.expect("asked");
+    world.outpost.sessions.revoker().revocations().add(logged);
     assert!(plugins_refuse(&world, &cookie));
 }
 
@@ -140,7 +140,7 @@ async fn a_repeated_revocation_by_an_operator_repairs_what_was_half_done() {
     assert!(plugins_refuse(&world, &cookie));
 }
 
-/// Row B2: for every way by which a cookie is made anew.
+/// Row B2: for every way in which a cookie is renewed.
 #[tokio::test]
 async fn a_renewal_that_waits_for_the_provider_makes_no_cookie_of_a_session_that_ends_meanwhile() {
     for (case, behind_proxy, elapsed) in [
@@ -189,7 +189,8 @@ async fn a_renewal_that_waits_for_the_provider_makes_no_cookie_of_a_session_that
     }
 }
 
-/// Row B4: who died with the right to renew keeps nobody with a window in force from anything.
+/// Row B4: a replica that died with the right to renew does not delay users whose window is in
+/// force.
 #[tokio::test]
 async fn whose_window_is_in_force_does_not_wait_for_another_replica() {
     let world = World::new().await;
@@ -224,7 +225,7 @@ async fn whose_window_is_in_force_does_not_wait_for_another_replica() {
     for reply in proxied {
         reply.expect(200);
     }
-    // Whose window has ended waits, and all for one thing.
+    // A user whose window has ended waits, and all of that user's requests for the same renewal.
     world.wait(300);
     let mut after = browser.clone();
     let done = async {
@@ -236,9 +237,9 @@ async fn whose_window_is_in_force_does_not_wait_for_another_replica() {
     assert_eq!(world.provider.script().refreshes, 1);
 }
 
-/// Row B1: sessions of one id are not taken for others'.
+/// Row B1: ending an unknown session id ends no other session.
 #[tokio::test]
-async fn an_id_that_nobody_has_ends_nothing_else() {
+async fn an_unknown_session_id_ends_no_other_session() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);

@@ -1,4 +1,4 @@
-//! A provider that misbehaves signs nobody in.
+//! A provider that misbehaves signs no user in.
 
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -20,7 +20,7 @@ fn now() -> i64 {
 }
 
 #[tokio::test]
-async fn an_id_token_that_does_not_hold_signs_nobody_in() {
+async fn an_invalid_id_token_signs_no_user_in() {
     let cases: &[(&str, Signature, Change, Change)] = &[
         ("no signature", Signature::Missing, unchanged, unchanged),
         (
@@ -169,7 +169,7 @@ async fn an_id_token_of_this_access_token_signs_in() {
 }
 
 #[tokio::test]
-async fn a_token_response_that_cannot_be_used_signs_nobody_in() {
+async fn an_unusable_token_response_signs_no_user_in() {
     let cases: &[(&str, StatusCode, Change, u16)] = &[
         (
             "no ID token",
@@ -213,7 +213,7 @@ async fn a_token_response_that_cannot_be_used_signs_nobody_in() {
 }
 
 #[tokio::test]
-async fn userinfo_of_somebody_else_is_refused() {
+async fn userinfo_of_another_user_is_refused() {
     let world = World::new().await;
     world.provider.script().userinfo = json!({"sub": "mallory-id", "groups": ["admins"]});
     assert!(
@@ -227,7 +227,7 @@ async fn userinfo_of_somebody_else_is_refused() {
 }
 
 #[tokio::test]
-async fn a_provider_that_changed_its_key_signs_in_at_once() {
+async fn a_provider_that_changed_its_key_signs_in_immediately() {
     let world = World::new().await;
     world.provider.script().key = (2, "key-2");
     assert!(

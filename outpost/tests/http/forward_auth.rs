@@ -1,4 +1,4 @@
-//! `auth/*`: what is decided about a request, and how each proxy is told.
+//! `auth/*`: the decision about a request, and the response to each proxy.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -103,7 +103,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Row A7: in every dialect, for whoever asks and on every path.
+/// Row A7: in every dialect, for every client and on every path.
 #[tokio::test]
 async fn nothing_becomes_a_tunnel_or_another_protocol() {
     const HOST: &str = "app.example.com";
@@ -129,7 +129,7 @@ async fn nothing_becomes_a_tunnel_or_another_protocol() {
                 ("TLS/1.0", 403),
             ] {
                 let asked = asked.clone().with("Upgrade", upgrade);
-                // What makes a WebSocket hides nothing.
+                // The headers of a WebSocket make no difference.
                 for asked in [asked.clone(), asked.with("Sec-WebSocket-Key", "x")] {
                     let status = asked.ask(&world, dialect).await.status.as_u16();
                     assert_eq!(status, expected, "{dialect}: {upgrade}");
@@ -139,8 +139,8 @@ async fn nothing_becomes_a_tunnel_or_another_protocol() {
     }
 }
 
-/// Row A3: a WebSocket is told by its key where Traefik says `https` for it, and is answered by a
-/// status.
+/// Row A3: a WebSocket for which Traefik says `https` is recognised by its key, and gets a status
+/// and no redirect.
 #[tokio::test]
 async fn a_websocket_is_known_whatever_scheme_its_proxy_says() {
     let world = World::new().await;
@@ -164,7 +164,7 @@ pub(crate) async fn signed_in<'w>(world: &'w World, host: &str) -> Browser<'w> {
 }
 
 #[tokio::test]
-async fn whoever_is_signed_in_and_admitted_passes_with_their_identity() {
+async fn an_admitted_user_passes_with_their_identity() {
     let world = World::new().await;
     let browser = signed_in(&world, "app.example.com").await;
     for dialect in DIALECTS {
@@ -215,7 +215,7 @@ async fn the_upstream_can_be_given_the_cookies_but_the_session() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_signed_in_is_told_in_the_proxys_way() {
+async fn a_user_without_a_session_is_refused_in_the_proxys_way() {
     let world = World::new().await;
     let start = "https://app.example.com/akprox/start?rd=%2Fa%3Fb%3D1";
     for dialect in DIALECTS {
@@ -252,8 +252,8 @@ async fn whoever_is_not_signed_in_is_told_in_the_proxys_way() {
 async fn the_rule_decides_about_those_who_are_signed_in() {
     let world = World::new().await;
     let host = "admin.example.com";
-    // Whom the application's own rule refuses has no session (`admission.rs`), so that it is the
-    // proxy's that refuses here.
+    // A user whom the application's own rule refuses has no session (`admission.rs`), so here it is
+    // the proxy's rule that refuses.
     for (rule, status) in [("any=group:admins", 200), ("any=group:root", 403)] {
         let browser = signed_in(&world, host).await;
         for dialect in DIALECTS {
@@ -410,7 +410,7 @@ async fn a_session_that_is_due_is_renewed_in_place() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_signed_out_is_refused_at_once() {
+async fn a_session_that_was_signed_out_is_refused_immediately() {
     let world = World::new().await;
     let mut browser = signed_in(&world, "app.example.com").await;
     let asked = Asked::fetch("app.example.com", "/x").by(&browser);
@@ -447,8 +447,8 @@ async fn while_the_store_is_away_windows_in_force_go_on_and_nothing_is_allowed_f
         ask("/x").ask(&world, dialect).await.expect(503);
         ask("/public/x").ask(&world, dialect).await.expect(200);
     }
-    // Nobody is sent to sign in for a session that could not be kept, and signing out says that
-    // it did not work.
+    // No browser is sent to sign in for a session that could not be kept, and signing out reports
+    // that it failed.
     let reply = browser
         .clone()
         .load("https://app.example.com/akprox/start")

@@ -14,7 +14,7 @@ use crate::world::{KEY_A, World, configuration};
 
 const START: &str = "https://app.example.com/akprox/start";
 
-/// What stands before a provider and breaks connections.
+/// A proxy in front of a provider that breaks connections.
 #[derive(Clone, Default)]
 struct Front {
     /// How many connections were closed on which a second request came.
@@ -41,8 +41,8 @@ impl Front {
         (front, provider)
     }
 
-    /// Answers the first request of a connection, and closes it at the second with what came
-    /// unread: the client has its connection reset.
+    /// Answers the first request of a connection, and closes it at the second without reading it:
+    /// the client sees its connection reset.
     async fn serve(self, mut client: TcpStream, upstream: std::net::SocketAddr) {
         let Some(request) = read_message(&mut client).await else {
             return;
@@ -67,7 +67,7 @@ impl Front {
     }
 }
 
-/// A message with its body, whose length it says.
+/// Reads a message with its body, whose length the message declares.
 async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut message = Vec::new();
     loop {

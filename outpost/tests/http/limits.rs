@@ -1,4 +1,4 @@
-//! How often one client may come, and to what.
+//! How often one client may send requests, and to which endpoints.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -23,7 +23,7 @@ async fn get(world: &World, peer: &str, target: &str, forwarded_for: &str) -> Re
     world.send_from(peer, request).await
 }
 
-/// Comes until it is refused, which is on the fifth time or, on a slow machine, a few later.
+/// Sends requests until one is refused: the fifth or, on a slow machine, a few later.
 async fn exhaust(world: &World, peer: &str, target: &str, forwarded_for: &str) -> Reply {
     for _ in 0..100 {
         let reply = get(world, peer, target, forwarded_for).await;
@@ -35,7 +35,7 @@ async fn exhaust(world: &World, peer: &str, target: &str, forwarded_for: &str) -
 }
 
 #[tokio::test]
-async fn a_client_that_comes_too_often_is_told_when_to_come_again() {
+async fn a_client_with_too_many_requests_learns_when_to_retry() {
     for target in [
         "/akprox/start?rd=/x",
         "/akprox/callback?code=x&state=y",
@@ -49,7 +49,7 @@ async fn a_client_that_comes_too_often_is_told_when_to_come_again() {
         assert!(matches!(seconds, Some(Ok(1..=2))), "{target}: {reply:#?}");
         assert!(reply.set_cookies().is_empty(), "{target}");
         assert!(reply.header("location").is_none(), "{target}");
-        // Others do not notice, and neither does who is asked of all requests.
+        // Other clients are not affected, and neither is a proxy that asks about every request.
         let other = get(&world, "192.0.2.2:5000", "/akprox/start", "").await;
         other.expect(302);
         for open in ["/akprox/session", "/akprox/ping", "/akprox/auth/traefik"] {
@@ -65,7 +65,8 @@ async fn a_client_that_comes_too_often_is_told_when_to_come_again() {
 async fn behind_a_proxy_each_client_has_a_limit_of_its_own() {
     let world = world().await;
     let start = "/akprox/start";
-    // What a client writes in front of what the proxy adds makes it nobody else.
+    // An address that the client writes before the one that the proxy adds does not make it another
+    // client.
     exhaust(&world, PROXY, start, "198.51.100.1").await;
     let made_up = "203.0.113.7, 198.51.100.1";
     get(&world, PROXY, start, made_up).await.expect(429);
@@ -76,12 +77,12 @@ async fn behind_a_proxy_each_client_has_a_limit_of_its_own() {
     get(&world, PROXY, start, "2001:db8:0:1::1")
         .await
         .expect(302);
-    // Nobody believes it of a peer that is no proxy.
+    // The header of a peer that is not a proxy is ignored.
     exhaust(&world, "192.0.2.1:5000", start, "").await;
     get(&world, "192.0.2.1:5000", start, "198.51.100.3")
         .await
         .expect(429);
-    // A proxy that does not say for whom it asks, asks for everyone.
+    // A proxy that does not name its clients is not limited.
     for _ in 0..20 {
         get(&world, PROXY, start, "").await.expect(302);
     }

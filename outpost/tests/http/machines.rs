@@ -14,7 +14,7 @@ use crate::world::{KEY_A, World, configuration};
 
 const API: &str = "api.example.com";
 
-/// An outpost with `api`, which takes what `more` says.
+/// Starts an outpost with `api`, which has the further settings `more`.
 async fn world(more: &str) -> World {
     let world = World::without_provider(&applications(more)).await;
     world.find_provider().await;
@@ -126,7 +126,7 @@ async fn every_other_token_is_refused_without_saying_why() {
         ("from the future", with("iat", json!(now + 60))),
         ("no age", without("iat")),
         ("ancient", with("iat", json!(now - 25 * 3_600))),
-        ("about nobody", without("sub")),
+        ("no subject", without("sub")),
         ("bound to a key", with("cnf", json!({"jkt": "x"}))),
         ("two clients", with("azp", json!("somebody"))),
         ("a logout token", typed("logout+jwt", &|_| ())),
@@ -205,7 +205,7 @@ async fn rules_hold_for_programs_and_public_paths_stay_public() {
 }
 
 #[tokio::test]
-async fn a_session_decides_and_the_credentials_beside_it_go_on() {
+async fn a_session_decides_and_the_credentials_next_to_it_are_passed_on() {
     let world = world(BEARER).await;
     let browser = signed_in(&world, API).await;
     let token = world.provider.access_token(|_| ());
@@ -252,11 +252,11 @@ async fn audience_and_clients_are_those_of_the_settings() {
 }
 
 #[tokio::test]
-async fn what_holds_is_believed_for_a_while_and_never_beyond_its_end() {
+async fn a_valid_token_is_trusted_for_a_while_and_never_beyond_its_end() {
     let world = world("machines: [bearer], machineTokens: {cache: 10m}").await;
     let token = world.provider.access_token(|_| ());
     bring(&world, &token).await.expect(200);
-    // Its key is gone, which nobody looks at while the check is believed.
+    // Its key is gone, which has no effect while the result of the check is used.
     world.provider.script().key = (2, "key-2");
     world.provider.script().down = true;
     world.wait(200);
@@ -283,7 +283,7 @@ async fn a_new_key_is_fetched_once_for_an_unknown_key_id() {
 }
 
 #[tokio::test]
-async fn nobody_comes_in_on_what_the_provider_cannot_be_asked_about() {
+async fn credentials_that_the_provider_cannot_check_are_refused() {
     let world = World::without_provider(&format!(
         "applications: [{{name: api, externalUrl: 'https://{API}', machines: [bearer, basic]}}]"
     ))
@@ -298,7 +298,7 @@ async fn nobody_comes_in_on_what_the_provider_cannot_be_asked_about() {
     call(&world, &credentials).await.expect(503);
     world.provider.script().down = false;
     call(&world, &credentials).await.expect(200);
-    // And what was checked goes on.
+    // Credentials that were checked before are still accepted.
     world.provider.script().down = true;
     call(&world, &credentials).await.expect(200);
 }
@@ -379,7 +379,7 @@ async fn guesses_do_not_reach_the_provider_for_long() {
             .expect(401);
     }
     let asked = asked_by_programs(&world);
-    // The same again is not asked about, whoever's it is.
+    // A password that was refused before is not checked again, whichever client sends it.
     call(&world, &basic("robot", "guess 3")).await.expect(401);
     let reply = call(&world, &basic("robot", "guess 10")).await.expect(429);
     assert!(reply.header("retry-after").is_some());
@@ -397,7 +397,7 @@ async fn call_from(world: &World, client: &str, credentials: &str) -> Reply {
     asked.ask(world, "auth/traefik").await
 }
 
-/// Row C: credentials that do not hold cost the client that brings them, and no other.
+/// Row C: invalid credentials count against the client that sends them, and no other.
 #[tokio::test]
 async fn a_client_that_guesses_is_refused_and_no_other_is() {
     let world = world("machines: basic").await;
@@ -477,7 +477,7 @@ async fn a_reload_forgets_no_attempt_and_no_credentials_that_held() {
 }
 
 #[tokio::test]
-async fn many_at_once_ask_once() {
+async fn many_requests_at_the_same_time_ask_once() {
     let world = world("machines: basic").await;
     let credentials = basic("robot", "r0b:t&pass");
     let calls = (0..20).map(|_| call(&world, &credentials));
@@ -532,7 +532,7 @@ async fn the_provider_is_asked_about_tokens_where_the_settings_say_so() {
 }
 
 #[tokio::test]
-async fn whoever_is_signed_out_everywhere_has_no_token_either() {
+async fn tokens_of_a_user_who_is_signed_out_everywhere_are_refused() {
     let world = world(BEARER).await;
     let token = world.provider.access_token(|_| ());
     bring(&world, &token).await.expect(200);

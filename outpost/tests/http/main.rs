@@ -1,5 +1,5 @@
-//! The outpost over HTTP, in process: real requests to its router, and a provider that can be told
-//! to misbehave. What the outpost does with real providers and proxies is tested end to end.
+//! The outpost over HTTP, in process: real requests to its router, and a provider that can be made
+//! to misbehave. The end-to-end tests run the outpost with real providers and proxies.
 
 #![allow(missing_docs)]
 // What a test cannot go on without stops it; `clippy.toml` knows that of test functions only.

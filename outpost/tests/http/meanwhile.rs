@@ -180,7 +180,7 @@ async fn a_rotated_refresh_token_outlives_an_absence_of_the_store() {
     reply.expect(503);
     let refreshes = world.provider.script().refreshes;
     world.store.away.store(false, Ordering::Relaxed);
-    // At once, and not asking the provider again with what it has taken back.
+    // Immediately, and without asking the provider again with a token that it has replaced.
     let reply = renewing.load(START).await.expect(302);
     assert!(reply.sets_session(), "{reply:?}");
     assert_eq!(world.provider.script().refreshes, refreshes);

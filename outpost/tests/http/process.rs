@@ -1,4 +1,4 @@
-//! The program itself on real sockets: its listeners, what it says of itself, how it ends.
+//! The program itself on real sockets: its listeners, its health and metrics, how it ends.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn certify(folder: &Folder) -> Certificate {
         format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
     };
     let chain = pem("CERTIFICATE", made.cert.der());
-    // Both at once, as far as the program can see: renamed into place.
+    // Renamed into place, so that the program never reads half of a file.
     for (name, text) in [
         (
             "key.pem",
@@ -78,7 +78,7 @@ async fn the_https_listener_is_the_same_service_with_a_certificate_of_its_own() 
         .get(format!("https://{https}/akprox/ping"))
         .send()
         .await;
-    assert!(refused.is_err(), "nobody vouches for the certificate");
+    assert!(refused.is_err(), "the certificate is not trusted");
 }
 
 #[tokio::test]
@@ -154,7 +154,8 @@ async fn a_reload_that_fails_in_any_part_leaves_every_part_as_it_was() {
         }
     };
 
-    // A good certificate comes with a provider whose authority only its client finds to be none.
+    // A good certificate comes with a provider whose certificate authority turns out to be invalid
+    // only when the client is made.
     let right = fs::read_to_string(&config).expect("written");
     let authority = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     fs::write(folder.path("authority.pem"), authority).expect("written");
@@ -269,7 +270,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     );
     for (case, cookie, host, uri, status) in [
         (
-            "nobody",
+            "no session",
             "",
             "app.example.com",
             "/",
@@ -365,7 +366,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
 }
 
 #[tokio::test]
-async fn readiness_tells_the_provider_from_the_store_and_both_from_life() {
+async fn readiness_distinguishes_provider_and_store_and_liveness_neither() {
     let folder = Folder::new("readiness");
     let provider = Provider::start().await;
     provider.script().down = true;

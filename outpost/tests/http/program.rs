@@ -1,4 +1,4 @@
-//! The program itself, running, with what it says.
+//! The program itself, running, with its output.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -45,7 +45,7 @@ impl Drop for Folder {
 pub(crate) struct Lines(Mutex<VecDeque<Value>>, Condvar);
 
 impl Lines {
-    /// The first line of which `wanted` is true, waiting for it.
+    /// Waits for the first line of which `wanted` is true, and returns it.
     pub(crate) fn await_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + LIMIT;
         let mut lines = self.0.lock().expect("no panic");
@@ -80,13 +80,13 @@ impl Running {
         Self::start_with(config, &[])
     }
 
-    /// With variables beside the configuration.
+    /// Starts the program with variables besides the configuration.
     pub(crate) fn start_with(config: &Path, variables: &[(&str, &str)]) -> Self {
         let config = config.to_str().expect("text");
         Self::start_by(&["serve", "--config", config], variables)
     }
 
-    /// By these arguments and variables alone.
+    /// Starts the program with these arguments and variables alone.
     pub(crate) fn start_by(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gatepost"))
             .args(arguments)

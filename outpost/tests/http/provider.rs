@@ -1,4 +1,4 @@
-//! A provider that signs what it is told to.
+//! A provider that signs what the test asks for.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -70,7 +70,7 @@ impl Signature {
     }
 }
 
-/// What comes where the keys are asked for.
+/// The response to a request for the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum KeysAnswer {
     /// The keys.
@@ -80,7 +80,7 @@ pub(crate) enum KeysAnswer {
     Garbage,
     /// The beginning of a hundred megabytes.
     Huge,
-    /// Headers, and then nothing for as long as somebody waits.
+    /// Headers, and then nothing for as long as the client waits.
     Never,
 }
 
@@ -97,7 +97,7 @@ fn raw((status, headers, body): Raw) -> Response {
     response.body(Body::from(body)).expect("a response")
 }
 
-/// What the provider does.
+/// The provider's behaviour.
 pub(crate) struct Script {
     pub(crate) signature: Signature,
     pub(crate) header: Change,
@@ -115,11 +115,11 @@ pub(crate) struct Script {
     /// Whether the client shows its secret in the form, and not in a header.
     pub(crate) secret_in_form: bool,
     pub(crate) down: bool,
-    /// What the provider knows of a token that it is asked about.
+    /// The provider's response to an introspection request.
     pub(crate) introspection: Value,
     /// The forms of programs that asked for a token or about one.
     pub(crate) asked_by_programs: Vec<HashMap<String, String>>,
-    /// The credentials of programs that are taken, whoever shows them.
+    /// The credentials of programs that are accepted from every client.
     pub(crate) program: (&'static str, &'static str),
     /// The claims of access tokens.
     pub(crate) access_token: Change,
@@ -137,7 +137,7 @@ pub(crate) struct Script {
     gate: Option<Gate>,
 }
 
-/// Holds exchanges of codes until it is opened.
+/// Delays exchanges of codes until it is opened.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Notify, Notify)>);
 
@@ -173,7 +173,7 @@ impl Provider {
         Self::serve(listener, issuer)
     }
 
-    /// One that calls itself so, wherever it listens.
+    /// Starts a provider with this issuer, wherever it listens.
     pub(crate) fn serve(listener: tokio::net::TcpListener, issuer: String) -> Self {
         let script = Script {
             signature: Signature::Genuine,
@@ -222,14 +222,14 @@ impl Provider {
         self.script.lock().expect("no test panics while holding it")
     }
 
-    /// Holds the next exchange of a code.
+    /// Delays the next exchange of a code.
     pub(crate) fn hold_exchanges(&self) -> Gate {
         let gate = Gate::default();
         self.script().gate = Some(gate.clone());
         gate
     }
 
-    /// What a person's browser does at the provider: gives the URL to go back to.
+    /// Signs the user in, and returns the URL to which the provider sends the browser back.
     pub(crate) fn authorize(&self, url: &str) -> Url {
         let url = Url::parse(url).expect("a URL");
         assert_eq!(
@@ -249,7 +249,7 @@ impl Provider {
 }
 
 impl Provider {
-    /// A token of these parts, signed with the provider's key.
+    /// Returns a token of these parts, signed with the provider's key.
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let signed = format!("{}.{}", encode(header), encode(claims));
@@ -259,7 +259,7 @@ impl Provider {
 }
 
 impl Provider {
-    /// The claims of an access token for the outpost's client.
+    /// Returns the claims of an access token for the outpost's client.
     pub(crate) fn access_claims(&self) -> Value {
         let now = chrono::Utc::now().timestamp();
         json!({
@@ -274,7 +274,7 @@ impl Provider {
         })
     }
 
-    /// An access token with these changes.
+    /// Returns an access token with these changes.
     pub(crate) fn access_token(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut claims = self.access_claims();
         change(&mut claims);
@@ -304,7 +304,8 @@ async fn introspect(
     Json(script.introspection.clone()).into_response()
 }
 
-/// RFC 6749 §2.3.1: both are form-encoded before they are joined.
+/// Returns credentials for `Authorization`: both are form-encoded before they are joined (RFC 6749
+/// §2.3.1).
 fn basic(id: &str, secret: &str) -> String {
     let encode =
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
@@ -317,7 +318,7 @@ fn shown(headers: &HeaderMap) -> Option<String> {
     value.to_str().ok().map(str::to_owned)
 }
 
-/// A token for a program: its own, or a person's.
+/// Issues a token for a program: its own, or a user's.
 async fn program_token(
     provider: &Provider,
     headers: &HeaderMap,

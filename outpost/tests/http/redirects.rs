@@ -220,7 +220,7 @@ const HOSTS: &[&str] = &[
     "evil.example\u{2100}app.example.com",
 ];
 
-/// What may stand behind.
+/// Texts that may follow.
 const TAILS: &[&str] = &[
     "",
     "/",
@@ -254,7 +254,7 @@ const OTHERS: &[&str] = &[
     "\"><a href=//evil.example>",
 ];
 
-/// Every opening before every host, with something behind that differs from one to the next.
+/// Returns every opening before every host, each with another tail.
 fn payloads() -> Vec<String> {
     let mut made: Vec<String> = OTHERS.iter().map(|one| (*one).to_owned()).collect();
     let pairs = OPENINGS
@@ -266,14 +266,15 @@ fn payloads() -> Vec<String> {
     made
 }
 
-/// What no request line can hold as it is, and what ends a parameter.
+/// Characters that a request line cannot contain unescaped, or that end a parameter.
 const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'"').add(b'<').add(b'>');
 
 fn escaped(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// A payload as it stands (as far as a request can have it), escaped once and escaped twice.
+/// Returns a payload unescaped (as far as a request can contain it), escaped once and escaped
+/// twice.
 fn spellings(payload: &str) -> [String; 3] {
     let once = escaped(payload);
     let twice = escaped(&once);
@@ -284,7 +285,7 @@ fn spellings(payload: &str) -> [String; 3] {
     ]
 }
 
-/// Where a browser goes that gets this answer for this page.
+/// Returns the URL that a browser opens after this response for this page.
 fn leads_to(reply: &Reply, page: &str) -> Option<Url> {
     let location = reply.header("location")?;
     assert!(
@@ -299,7 +300,8 @@ fn leads_to(reply: &Reply, page: &str) -> Option<Url> {
     Some(page.join(location).expect("a URL to a browser"))
 }
 
-/// Whether this is a page of the application, and none that does something by being loaded.
+/// Returns whether this is a page of the application, and not an endpoint that acts when it is
+/// loaded.
 fn is_at_home(url: &Url) -> bool {
     let path: Vec<u8> = percent_encoding::percent_decode_str(url.path()).collect();
     url.scheme() == "https"
@@ -311,7 +313,7 @@ fn is_at_home(url: &Url) -> bool {
         && !path.starts_with(b"/outpost.goauthentik.io/")
 }
 
-/// More than these tests come to would be a flood.
+/// Starts an outpost without a rate limit, which these tests would exceed.
 async fn world() -> World {
     let world = World::without_provider("rateLimit: {perSecond: 0}").await;
     world.find_provider().await;
@@ -325,7 +327,7 @@ async fn signed_in<'w>(world: &'w World, start: &str) -> Browser<'w> {
 }
 
 #[tokio::test]
-async fn whoever_is_signed_in_is_led_back_to_the_application() {
+async fn a_signed_in_user_is_led_back_to_the_application() {
     let world = world().await;
     let signed_in = signed_in(&world, "https://app.example.com/akprox/start").await;
     let mut asked = 0;
@@ -438,7 +440,7 @@ async fn what_a_proxy_says_of_a_request_leads_nowhere_else_either() {
         let Ok(value) = HeaderValue::from_bytes(payload.as_bytes()) else {
             continue;
         };
-        // Behind a proxy that hands on what it should not: nobody reads these.
+        // A proxy may pass these headers on although it should not: the outpost does not read them.
         for name in [
             "x-auth-request-redirect",
             "x-forwarded-prefix",
@@ -457,8 +459,8 @@ async fn what_a_proxy_says_of_a_request_leads_nowhere_else_either() {
                 "{name} {payload:?}: {to}"
             );
         }
-        // As the target of a request that a proxy asks about: whoever is sent to sign in comes
-        // back to the application.
+        // As the target of a request that a proxy asks about: a user who is sent to sign in returns
+        // to the application.
         let request = Request::get("/akprox/auth/traefik")
             .header("X-Forwarded-Method", "GET")
             .header("X-Forwarded-Proto", "https")

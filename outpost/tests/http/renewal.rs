@@ -30,7 +30,7 @@ async fn a_live_session_is_renewed_without_the_provider() {
     assert_eq!(world.provider.script().exchanges, 1);
 }
 
-/// The claims of the session cookie that an answer sets.
+/// Returns the claims of the session cookie that a reply sets.
 fn claims(reply: &Reply) -> Value {
     let mut lines = reply.set_cookies().into_iter();
     let session = lines.find_map(|line| line.strip_prefix("__Host-gatepost="));
@@ -50,7 +50,8 @@ async fn whose_window_is_open_goes_on_in_it_while_the_store_is_away() {
     let reply = browser.load(&format!("{START}?rd=/x")).await.expect(302);
     assert_eq!(reply.location(), "https://app.example.com/x");
     let after = claims(&reply);
-    // The plugin sends nobody here again at once, and the window is no longer than it was.
+    // The plugin does not send the browser here again immediately, and the window is not longer
+    // than before.
     let due = |claims: &Value| claims["rnw"].as_u64().expect("a time");
     assert!(due(&after) > due(&before), "{after}");
     for same in ["exp", "iat", "sid", "sub", "groups"] {

@@ -1,5 +1,5 @@
-//! What a client or a provider can take of the program: bounded memory and time, a line in the log
-//! that says what it is, and nobody else notices.
+//! The resources that a client or a provider can take from the program: memory and time are
+//! bounded, the log names the cause in one line, and other clients are not affected.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use crate::program::{Folder, LIMIT, Running, client, write_config};
 use crate::provider::{KeysAnswer, Provider};
 use crate::world::World;
 
-/// How much more memory the program may have than when it came up, in KiB. What a busy allocator
-/// holds back is in it; what these tests throw at the program is many times as much.
+/// How much more memory the program may have than when it started, in KiB. It includes the reserve
+/// of a busy allocator; these tests send many times as much to the program.
 const MORE_MEMORY: u64 = 64 * 1024;
 
 struct Outpost {
@@ -73,7 +73,7 @@ impl Outpost {
         request.send().await.expect("an answer")
     }
 
-    /// Signs somebody in and gives the session's cookie.
+    /// Signs a user in, and returns the session's cookie.
     async fn sign_in(&self) -> String {
         let begun = self.get("start", &[]).await;
         let location = begun.headers()["location"].to_str().expect("text");
@@ -85,7 +85,7 @@ impl Outpost {
         cookies(&finished)
     }
 
-    /// Whether others are served as if nothing were.
+    /// Checks that other clients are served as usual.
     async fn serves_others(&self, case: &str) {
         let ping = self.get("ping", &[]).await;
         assert_eq!(ping.status(), StatusCode::NO_CONTENT, "{case}");
@@ -102,7 +102,7 @@ impl Outpost {
         }
     }
 
-    /// How many lines of the log contain this.
+    /// Returns how many lines of the log contain this.
     fn lines(&self, text: &str) -> usize {
         let all = self.running.lines.all();
         all.lines().filter(|line| line.contains(text)).count()
@@ -118,7 +118,7 @@ fn cookies(response: &Response) -> String {
     pairs.join("; ")
 }
 
-/// The most memory that the program has had, in KiB, where the system tells.
+/// Returns the most memory that the program has had, in KiB, if the system reports it.
 fn memory(running: &Running) -> Option<u64> {
     let status = PathBuf::from(format!("/proc/{}/status", running.child.id()));
     let status = fs::read_to_string(status).ok()?;
@@ -227,7 +227,7 @@ async fn floods_of_headers_and_endless_bodies_are_refused() {
             &["400"],
         ),
         (
-            "an endless body that nobody reads",
+            "an endless body that is not read",
             format!("POST {start}{form}{endless}"),
             &["405"],
         ),
@@ -239,7 +239,7 @@ async fn floods_of_headers_and_endless_bodies_are_refused() {
             let answer = one.await.expect("hung up");
             let answer = String::from_utf8_lossy(&answer);
             let status = answer.split(' ').nth(1);
-            // A connection that is torn down under what is still being sent may lose the answer.
+            // A connection that is closed while the client still sends may lose the response.
             let refused = status.is_none_or(|status| statuses.contains(&status));
             assert!(refused, "{case}: {answer}");
         }
@@ -248,7 +248,7 @@ async fn floods_of_headers_and_endless_bodies_are_refused() {
     }
 }
 
-/// Without that, nobody would find out why everyone is one client.
+/// Without the line, an operator could not find out why all users count as one client.
 #[tokio::test]
 async fn a_proxy_that_is_not_trusted_is_named_once() {
     let folder = Folder::new("untrusted");
@@ -256,7 +256,7 @@ async fn a_proxy_that_is_not_trusted_is_named_once() {
     let config = write_config(&folder, &provider, "");
     let text = fs::read_to_string(&config).expect("written");
     let untrusted = text.replace("[127.0.0.1]", "[192.0.2.1]");
-    assert_ne!(text, untrusted, "it trusts somebody");
+    assert_ne!(text, untrusted, "it trusts a proxy");
     fs::write(&config, untrusted).expect("written");
     let running = Running::start(&config);
     running.ready().await;
@@ -307,7 +307,7 @@ async fn a_flood_of_sign_ins_is_slowed_down_and_leaves_nothing_behind() {
         assert!(refused > 0, "{target}");
         assert_eq!(others, 20, "{target}");
     }
-    // Nothing is kept of whom the provider has not signed in.
+    // The outpost keeps no state of clients that the provider has not signed in.
     assert_eq!(outpost.provider.script().exchanges, 0);
     let (_, metrics) = outpost.running.operations("/metrics").await;
     assert!(metrics.contains("gatepost_store_duration_seconds_count{operation=\"insert\"} 0\n"));
@@ -321,7 +321,7 @@ async fn a_flood_of_sign_ins_is_slowed_down_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_full_store_keeps_whoever_came_last() {
+async fn a_full_store_keeps_the_latest_sessions() {
     let outpost = Outpost::start("full", "rateLimit: {perSecond: 0}\n").await;
     let mut sessions = Vec::new();
     for _ in 0..60 {
@@ -398,7 +398,7 @@ async fn a_discovery_document_of_another_issuer_is_logged_once_and_not_used() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_keys_that_never_come_makes_nobody_else_wait() {
+async fn a_sign_in_that_waits_for_keys_does_not_delay_others() {
     let world = World::new().await;
     let mut waiting = world.browser();
     let callback = waiting.begin("https://app.example.com/akprox/start").await;

@@ -11,7 +11,7 @@ const START: &str = "https://app.example.com/akprox/start";
 const SESSION: &str = "https://app.example.com/akprox/session";
 
 #[tokio::test]
-async fn a_person_who_signs_in_comes_back_to_where_they_wanted() {
+async fn a_user_who_signs_in_returns_to_the_page() {
     let world = World::new().await;
     let mut browser = world.browser();
     let reply = browser
@@ -138,7 +138,7 @@ async fn both_prefixes_begin_a_sign_in() {
 }
 
 #[tokio::test]
-async fn a_callback_that_this_browser_did_not_ask_for_signs_nobody_in() {
+async fn a_callback_that_this_browser_did_not_ask_for_signs_no_user_in() {
     let world = World::new().await;
     let callback = world.browser().begin(START).await;
     let with = |query: &str| format!("https://app.example.com/akprox/callback{query}");
@@ -222,7 +222,7 @@ async fn a_callback_is_bound_to_its_application_and_provider() {
 }
 
 #[tokio::test]
-async fn what_the_provider_says_of_a_refusal_is_shown_to_nobody_as_it_is() {
+async fn the_providers_description_of_a_refusal_is_not_shown_unescaped() {
     let world = World::new().await;
     let mut browser = world.browser();
     let mut callback = browser.begin(START).await;
@@ -328,7 +328,7 @@ async fn only_a_page_load_begins_a_sign_in() {
 }
 
 #[tokio::test]
-async fn while_the_provider_is_away_people_are_told_so() {
+async fn the_page_says_that_the_provider_is_unavailable() {
     let world = World::without_provider("").await;
     let reply = world.browser().load(START).await.expect(503);
     assert!(reply.body.contains("cannot be reached"), "{}", reply.body);
@@ -338,7 +338,7 @@ async fn while_the_provider_is_away_people_are_told_so() {
 }
 
 #[tokio::test]
-async fn a_browser_that_keeps_no_cookies_is_told_instead_of_sent_round() {
+async fn a_browser_that_keeps_no_cookies_gets_a_page_instead_of_a_loop() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.accepts_cookies = false;
@@ -463,7 +463,7 @@ async fn whether_the_provider_takes_the_client_is_known_before_anyone_signs_in()
     let callback = "https://app.example.com/akprox/callback";
     let verdict = provider.try_client(callback).await.expect("an answer");
     assert_eq!(verdict, ClientVerdict::Taken);
-    // The same to the provider as a wrong secret: what it knows is shown nowhere.
+    // The provider treats it as a wrong secret, and its description is not shown.
     world.provider.script().secret_in_form = true;
     let verdict = provider.try_client(callback).await.expect("an answer");
     assert_eq!(verdict, ClientVerdict::Refused("invalid_client".into()));

@@ -45,7 +45,7 @@ async fn signing_out_ends_the_session_here_and_at_the_provider() {
 }
 
 #[tokio::test]
-async fn whoever_has_a_cookie_without_a_session_can_still_sign_out_at_the_provider() {
+async fn a_user_with_a_cookie_without_a_session_can_still_sign_out_at_the_provider() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);

@@ -15,7 +15,7 @@ fn query(location: &str) -> HashMap<String, String> {
     url.query_pairs().into_owned().collect()
 }
 
-/// The outpost's answer to a refusal of this code, in the place of a code.
+/// Returns the callback URL with this error instead of a code.
 fn refusal(location: &str, code: &str, issuer: &str) -> String {
     let sent = query(location);
     let mut back = Url::parse(&sent["redirect_uri"]).expect("a URL");
@@ -26,7 +26,7 @@ fn refusal(location: &str, code: &str, issuer: &str) -> String {
     back.into()
 }
 
-/// An outpost whose provider issues no refresh tokens.
+/// Starts an outpost whose provider issues no refresh tokens.
 async fn world() -> World {
     let world = World::new().await;
     world.provider.script().token_response = Box::new(|response| {
@@ -65,7 +65,7 @@ async fn a_session_ends_only_where_the_provider_says_that_its_user_is_gone() {
         world.wait(700);
         let silent = browser.load(START).await.expect(302);
         let back = refusal(silent.location(), code, &world.provider.issuer);
-        // In each case the user sees the provider's page at once.
+        // In each case the user sees the provider's page next.
         let reply = browser.load(&back).await.expect(302);
         let location = reply.location();
         assert!(
@@ -104,7 +104,8 @@ async fn a_link_sets_the_parameters_that_the_operator_lets_it() {
     assert_eq!(sent["acr_values"], "gold");
     assert_ne!(json!(sent["nonce"]), json!("n"));
 
-    // nginx hands the target on as it is: what stands behind its own `?` belongs to it.
+    // nginx passes the target on unescaped: the text after the target's own `?` belongs to the
+    // target.
     let link = format!("{START}?rd=/x?a=1&login_hint=alice%40example.com");
     let reply = world.browser().load(&link).await.expect(302);
     assert_eq!(query(reply.location()).get("login_hint"), None);

@@ -44,7 +44,7 @@ impl Collector {
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
 
-    /// All spans as soon as there is one of each name.
+    /// Waits for one span of each name, and returns all spans.
     async fn await_spans(&self, names: &[&str]) -> Vec<Span> {
         let until = Instant::now() + LIMIT;
         loop {
@@ -89,7 +89,7 @@ fn attribute(span: &Span, key: &str) -> Option<String> {
     }
 }
 
-/// The only span of that name in the trace.
+/// Returns the only span of that name in the trace.
 fn named<'a>(spans: &'a [Span], trace: &str, name: &str) -> &'a Span {
     let mut found = spans
         .iter()
@@ -158,7 +158,7 @@ async fn a_request_is_a_span_of_the_proxys_trace_with_what_it_waited_for_below()
         .header("Cookie", &session);
     let denied = asked.send().await.expect("an answer");
     assert_eq!(denied.status(), StatusCode::FORBIDDEN);
-    // What is left is delivered at the end.
+    // The remaining spans are delivered at the end.
     running.terminate();
     assert!(running.child.wait().expect("it ends").success());
     let spans = collector.await_spans(&["GET auth/traefik"]).await;
@@ -184,15 +184,15 @@ async fn a_request_is_a_span_of_the_proxys_trace_with_what_it_waited_for_below()
     ] {
         assert_eq!(attribute(token, key).as_deref(), Some(value), "{key}");
     }
-    let told = provider.script().traceparent.clone();
-    let told = told.expect("the provider is told of the trace");
-    assert_eq!(told, format!("00-{TRACE}-{}-01", hex(&token.span_id)));
+    let sent = provider.script().traceparent.clone();
+    let sent = sent.expect("the provider gets the trace");
+    assert_eq!(sent, format!("00-{TRACE}-{}-01", hex(&token.span_id)));
     let kept = named(&spans, TRACE, "store insert");
     assert_eq!(kept.parent_span_id, callback.span_id);
 
     let asked = spans.iter().find(|span| span.name == "GET auth/traefik");
     let asked = asked.expect("a span");
-    assert!(asked.parent_span_id.is_empty(), "nobody named a trace");
+    assert!(asked.parent_span_id.is_empty(), "the client named no trace");
     for (key, value) in [
         ("gatepost.application", "app"),
         ("gatepost.verdict", "deny"),
@@ -213,7 +213,7 @@ async fn a_request_is_a_span_of_the_proxys_trace_with_what_it_waited_for_below()
         .collect();
     assert!(
         alone.is_empty(),
-        "what the store does by itself: {alone:#?}"
+        "operations of the store without a request: {alone:#?}"
     );
 
     let taken = collector.0.lock().expect("no panic");
@@ -267,11 +267,11 @@ async fn a_trace_is_taken_over_from_trusted_proxies_alone() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_is_said_once_and_hinders_nobody() {
+async fn an_unavailable_collector_is_logged_once_and_delays_no_request() {
     let folder = Folder::new("traces-away");
     let provider = Provider::start().await;
     let collector = Collector::default();
-    // A port that nobody listens on until later.
+    // A port on which the collector listens only later.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
     let away = listener.expect("a port").local_addr().expect("an address");
     let config = write_config(&folder, &provider, &traced(&format!("http://{away}")));

@@ -71,7 +71,7 @@ fn members(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
-/// The ID token of a file, with what every sign-in has anew.
+/// Returns the ID token of a file, with the claims that differ at every sign-in.
 fn id_token(file: &Value) -> String {
     let now = chrono::Utc::now().timestamp();
     let mut claims = json!({

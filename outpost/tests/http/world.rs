@@ -48,14 +48,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// An outpost that has found its provider.
+    /// Starts an outpost that has discovered its provider.
     pub(crate) async fn new() -> Self {
         let world = Self::without_provider("").await;
         world.find_provider().await;
         world
     }
 
-    /// An outpost with more settings, which has not looked for its provider.
+    /// Starts an outpost with further settings, which has not discovered its provider.
     pub(crate) async fn without_provider(more: &str) -> Self {
         let provider = Provider::start().await;
         let yaml = configuration(&provider, KEY_A, more);

@@ -61,7 +61,7 @@ pub(crate) struct Arrow {
 }
 
 impl Arrow {
-    /// Whether what is imported is a function or a module, and not a type.
+    /// Returns whether the import is a function or a module, and not a type.
     pub(crate) fn is_function(&self) -> bool {
         self.name
             .starts_with(|first: char| first.is_ascii_lowercase())
@@ -164,7 +164,7 @@ impl File {
         }
     }
 
-    /// Whether it has methods of what an arrow imports.
+    /// Returns whether it has methods of the type that an arrow imports.
     pub(crate) fn extends(&self, arrow: &Arrow) -> bool {
         self.extends.contains(&arrow.name)
     }
@@ -295,7 +295,7 @@ fn is_punct(token: &TokenTree, what: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == what)
 }
 
-/// Whether a word stands within a path, or is a method.
+/// Returns whether a word is within a path, or is a method.
 fn goes_on_a_path(tokens: &[TokenTree], next: usize) -> bool {
     let before = &tokens[..next];
     match before {

@@ -56,7 +56,7 @@ const CRATES: [&str; 8] = [
     "base", "session", "signing", "policy", "oidc", "store", "plugin", "outpost",
 ];
 
-/// The module of the outpost that a file belongs to.
+/// Returns the module of the outpost that a file belongs to.
 fn module(file: &str) -> Option<&str> {
     file.strip_prefix("outpost::")?.split("::").next()
 }
@@ -178,7 +178,7 @@ fn the_documentation_lists_the_layers() {
     assert_eq!(shown, LAYERS);
 }
 
-/// The files of a walk of the documentation, in order.
+/// Returns the files of a walk of the documentation, in order.
 fn walk(files: &Files, heading: &str) -> Vec<String> {
     let by_path: BTreeMap<&str, &String> = files
         .iter()

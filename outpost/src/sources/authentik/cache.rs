@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_comes_back_under_the_same_key_only() {
+    fn the_cache_opens_with_the_same_key_only() {
         let path = std::env::temp_dir().join(format!("gatepost-{}.authentik", std::process::id()));
         let cache = |byte| Cache {
             path: path.clone(),

@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_done() {
+    fn the_variables_take_effect() {
         let mut pairs = BASIC.to_vec();
         pairs.extend([
             ("AUTHENTIK_LISTEN__HTTP", ":8000"),

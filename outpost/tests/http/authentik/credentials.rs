@@ -8,7 +8,7 @@ const ROBOT: (&str, &str) = ("robot", "r0b:t&pass");
 /// Credentials of which authentik knows nothing.
 const OWN: (&str, &str) = ("app-user", "app-password");
 
-/// An outpost whose provider says of every token that it is the robot's.
+/// Starts an outpost whose provider says that every token is the robot's.
 async fn world_with_robot(changes: Value) -> World {
     let world = world(changes).await;
     world.provider.script().introspection = json!({
@@ -86,7 +86,7 @@ async fn without_interception_credentials_count_and_are_not_required() {
 /// Both addresses of authentik name one issuer: a client gets its token at the internal one, and
 /// browsers go to the public one.
 #[tokio::test]
-async fn a_token_of_the_internal_address_is_accepted_beside_the_public_one() {
+async fn a_token_of_the_internal_address_is_accepted_besides_the_public_one() {
     let public = ("AUTHENTIK_HOST_BROWSER", "https://id.example.com");
     let provider = Provider::start().await;
     provider.script().secret_in_form = true;

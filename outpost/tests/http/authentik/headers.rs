@@ -1,4 +1,4 @@
-//! What the application gets to know of the user.
+//! The headers that identify the user to the application.
 
 use super::*;
 

@@ -15,12 +15,13 @@ pub(super) fn key_pair(seed: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key")
 }
 
-/// A key that was made for these tests and has signed nothing else: `ring` makes none.
+/// Returns a key that was made for these tests and has signed nothing else: `ring` cannot generate
+/// one.
 pub(super) fn rsa_key_pair() -> RsaKeyPair {
     RsaKeyPair::from_der(include_bytes!("rsa.der")).expect("a key")
 }
 
-/// A signature by RS256 with the key of [`rsa_key`].
+/// Returns a signature by RS256 with the key of [`rsa_key`].
 pub(crate) fn rsa_signature(signed: &str) -> Vec<u8> {
     let pair = rsa_key_pair();
     let mut signature = vec![0; pair.public().modulus_len()];
@@ -35,7 +36,7 @@ pub(crate) fn rsa_signature(signed: &str) -> Vec<u8> {
     signature
 }
 
-/// The public part of the RSA key, under the id that ID tokens name.
+/// Returns the public part of the RSA key, under the id that ID tokens name.
 pub(crate) fn rsa_key() -> Value {
     let public = rsa_key_pair();
     let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(public.public());
@@ -58,7 +59,7 @@ pub(super) fn ecdsa_key_pair() -> &'static EcdsaKeyPair {
     })
 }
 
-/// The public part of the P-256 key, under the id that ID tokens name.
+/// Returns the public part of the P-256 key, under the id that ID tokens name.
 pub(crate) fn ecdsa_key() -> Value {
     // An uncompressed point: 4, then both coordinates.
     let point = ecdsa_key_pair().public_key().as_ref();
@@ -67,7 +68,7 @@ pub(crate) fn ecdsa_key() -> Value {
     json!({"kty": "EC", "crv": "P-256", "use": "sig", "kid": "key-1", "x": x, "y": y})
 }
 
-/// Public parts of this seed's key.
+/// Returns the public part of this seed's key.
 pub(crate) fn key(seed: u8, kid: &str) -> Value {
     let x = URL_SAFE_NO_PAD.encode(key_pair(seed).public_key().as_ref());
     json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": kid, "x": x})

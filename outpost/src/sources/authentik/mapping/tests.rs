@@ -251,7 +251,7 @@ fn what_cannot_be_used_is_left_out_and_named() {
 
 /// Row A4: each keeps its names, whatever is wrong with it.
 #[test]
-fn what_is_left_out_keeps_its_host_and_its_domain() {
+fn an_unserved_provider_keeps_its_host_and_its_domain() {
     let domain = json!({"mode": "forward_domain", "external_host": "https://auth.a.company",
         "cookie_domain": ".A.company", "cookie_secret": "short"});
     let broken = |changes: Value| {
