@@ -1,5 +1,5 @@
-// Whoever goes back after signing in comes to the provider's page or to the app, never to an error
-// of the outpost, and forward again to where they were.
+// A user who goes back after signing in gets the provider's page or the app, never an error of the
+// outpost, and going forward leads to the page before.
 
 import assert from 'node:assert/strict';
 import { scenario, signIn } from './scenario.mjs';

@@ -8,7 +8,7 @@ await scenario(async ({ page, app, bob }) => {
   await page.goto(app('/'));
   await signIn(page, bob);
   await page.waitForURL(app('/**'));
-  // Without a session, so that the way is by the provider, and ends at once all the same.
+  // Without a session the browser goes to the provider, and is still refused without a form.
   const answer = await page.goto(app('/'));
   assert.equal(answer.status(), 403);
   assert.equal(new URL(page.url()).origin, new URL(app('/')).origin);

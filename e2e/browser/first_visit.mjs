@@ -1,5 +1,5 @@
-// A person opens a deep link, signs in, and is back at it; the app is told who asks, and the next
-// page opens without another stop.
+// A user opens a deep link, signs in, and returns to it; the app learns who the user is, and the
+// next page opens without a redirect.
 
 import assert from 'node:assert/strict';
 import { scenario, seenByApp, signIn } from './scenario.mjs';

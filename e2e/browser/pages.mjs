@@ -1,10 +1,10 @@
 // The pages, as people see them: in light and dark, in English and German, each without a violation
-// that axe-core finds (WCAG 2.2 AA), without a script and without a request elsewhere. Pictures of
-// all of them are kept beside the logs.
+// that axe-core finds (WCAG 2.2 AA), without a script and without a request elsewhere. Screenshots
+// of all of them are kept next to the logs.
 //
-// Where the plugin decides, it answers whoever is refused by itself, in English; else the outpost
-// does, and people choose between two providers. Of what the outpost answers within a subrequest, nothing may look like success: there are no
-// pages of a session that is in order.
+// Where the plugin decides, it refuses users itself, in English; elsewhere the outpost does, and
+// users choose between two providers. No response of the outpost to a subrequest may look like
+// success, so its pages about a valid session are not tested there.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -53,9 +53,8 @@ async function beginAgainAndAgain(page, url) {
 }
 
 /**
- * Looks at the page that asks where to sign in, and chooses the first by the keyboard alone. Their
- * titles are the texts, with what is said of each.
- */
+ * Looks at the page that asks where to sign in, and chooses the first by the keyboard alone.
+ * `titles` are the texts of the links. /
 async function choose(page, name, look, titles) {
   const links = page.locator('main a');
   assert.deepEqual(await links.allInnerTexts(), titles);

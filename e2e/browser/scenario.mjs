@@ -1,8 +1,8 @@
-// What every scenario starts with: a fresh Chromium, the addresses and users of the stack, and on
-// failure a screenshot and the page beside the log.
+// The start of every scenario: a fresh Chromium, the addresses and users of the stack, and on
+// failure a screenshot and the page next to the log.
 //
-// A scenario's file calls `scenario` once. `gatepost_e2e::browser::run` starts it with its input
-// in GATEPOST_SCENARIO; what it prints is shown when it fails.
+// A scenario's file calls `scenario` once. `gatepost_e2e::browser::run` starts it with its input in
+// GATEPOST_SCENARIO; its output is shown when it fails.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -63,7 +63,7 @@ export async function signIn(page, user) {
   await page.click('button[type=submit]');
 }
 
-/** What the demo app was asked, from the page that it shows. */
+/** Returns the request that the demo app received, from the page that it shows. */
 export async function seenByApp(page) {
   return JSON.parse(await page.locator('#seen').textContent());
 }

@@ -78,7 +78,7 @@ pub fn plugin() -> Result<PathBuf> {
     PROGRAM.path()
 }
 
-/// Returns the folder of the npm package `@gatepost/session`, with what is built of it.
+/// Returns the folder of the npm package `@gatepost/session`, with its build.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ fn build_outpost() -> Result<PathBuf> {
     Ok(outpost_path())
 }
 
-/// Where cargo puts the outpost that [`outpost`] builds.
+/// Returns the path of the outpost that [`outpost`] builds.
 pub fn outpost_path() -> PathBuf {
     layout::target_dir().join("debug/gatepost")
 }
@@ -145,8 +145,8 @@ fn lock(name: &str) -> Result<File> {
     Ok(lock)
 }
 
-/// Whether `output` was written after each of these files, and after each file that lies in those
-/// of them that are folders.
+/// Returns whether `output` is newer than each of these files, and than each file in those of them
+/// that are folders.
 fn is_newer(output: &Path, inputs: &[PathBuf]) -> Result<bool> {
     let Ok(output) = fs::metadata(output) else {
         return Ok(false);

@@ -17,7 +17,7 @@ pub const MADE_UP: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImF1ZCI6ImFwc
 /// How long a forged session lasts.
 const WINDOW: Duration = Duration::from_secs(900);
 
-/// A cookie for this application that is in force now.
+/// Returns a cookie for this application that is in force now.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub fn valid(ring: &KeyRing, audience: &str) -> Result<String> {
     sign(ring, audience, SystemTime::now())
 }
 
-/// A cookie for this application that was in force until a minute ago.
+/// Returns a cookie for this application that was in force until a minute ago.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn expired(ring: &KeyRing, audience: &str) -> Result<String> {
     sign(ring, audience, issued)
 }
 
-/// A cookie for this application that is right in all but the key.
+/// Returns a cookie for this application in which only the key is wrong.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub fn wrong_key(audience: &str) -> Result<String> {
     valid(&KeyRing::parse(&keys::random_key("first")?)?, audience)
 }
 
-/// A good cookie with one byte of its claims changed.
+/// Returns a valid cookie with one byte of its claims changed.
 ///
 /// # Errors
 ///

@@ -24,7 +24,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -40,7 +40,7 @@ impl Keys {
         self.write(&lines)
     }
 
-    /// Takes the last, oldest key out: what it signed is refused from now on.
+    /// Removes the last, oldest key: sessions that it signed are refused from now on.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Keys {
         self.write(&lines)
     }
 
-    /// The ring as it stands in the file.
+    /// Reads the ring from the file.
     ///
     /// # Errors
     ///

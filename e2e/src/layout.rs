@@ -1,9 +1,9 @@
-//! Where things are: the checkout, what is built of it, the tools.
+//! The folders of the checkout, of its builds and of the tools.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The top of the checkout.
+/// Returns the top of the checkout.
 pub fn root() -> PathBuf {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_dir.parent().unwrap_or(crate_dir).to_owned()
@@ -14,12 +14,12 @@ pub fn target_dir() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// Where [`crate::tools`] installs what it may keep in the checkout.
+/// Returns the folder into which [`crate::tools`] installs tools inside the checkout.
 pub fn tools_dir() -> PathBuf {
     target_dir().join("tools")
 }
 
-/// Where logs, screenshots and other traces of a run go. They stay there after it.
+/// Returns the folder for logs, screenshots and other traces of a run, which are kept after it.
 pub fn artefacts_dir() -> PathBuf {
     target_dir().join("e2e")
 }

@@ -2,8 +2,8 @@
 //! OpenID provider and an app to protect.
 //!
 //! [`Stack`] starts these on free loopback ports and stops them when it is dropped. The end-to-end
-//! tests use it, and so does `cargo xtask demo`: there is one way to start the whole, and what a
-//! person tries by hand is what the tests ran.
+//! tests use it, and so does `cargo xtask demo`: there is one way to start the whole, so a person
+//! tries by hand the same programs that the tests run.
 //!
 //! ```no_run
 //! use gatepost_e2e::{Client, Stack, users};

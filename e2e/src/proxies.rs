@@ -1,4 +1,4 @@
-//! The proxies that can stand in front of a [`Site`](crate::Site), each configured by files of
+//! The proxies that can be in front of a [`Site`](crate::Site), each configured by files of
 //! `deploy/` and started until it protects the site.
 
 mod caddy;

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::layout;
 
-/// A YAML file of `deploy/`, with texts such as host names and paths replaced by those of a
+/// Reads a YAML file of `deploy/`, with texts such as host names and paths replaced by those of a
 /// running stack.
 ///
-/// The file stands there as docs show it, valid by itself; that is why it has no placeholder
+/// The docs show the file, and it is valid without changes; that is why it has no placeholder
 /// syntax.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What stands behind a proxy: apps, the outpost and its provider.
+//! The programs behind a proxy: apps, the outpost and its provider.
 //!
 //! A [`Stack`](crate::Stack) has Traefik with the plugin in front; a [`Site`] leaves the front to
 //! one of the [`proxies`](crate::proxies), configured by the files of `deploy/` that the docs
@@ -39,7 +39,7 @@ const DOMAINS: [(&str, &str); 2] = [
 /// The host names below these domains that the files use.
 const NAMES: [&str; 4] = ["wiki", "files", "auth", "traefik"];
 
-/// What the files have where the plugin's word for "allowed" is to stand.
+/// The placeholder in the files for the plugin's word for "allowed".
 const WORD_SHOWN: &str = "`WORD`";
 
 /// The ports that a site and its proxy use.
@@ -64,11 +64,11 @@ pub struct SitePorts {
 }
 
 impl SitePorts {
-    /// Ports that nobody uses.
+    /// Returns ports that are not in use.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When there is no such port or provider.
     pub fn free() -> Result<Self> {
         Ok(Self {
             web: ports::free()?,
@@ -122,13 +122,13 @@ impl SiteBuilder {
         self
     }
 
-    /// The proxy sends everyone to sign in, and not only those who load a page.
+    /// Sets that the proxy sends every client to sign in, and not only page loads.
     pub fn redirects_everyone(mut self) -> Self {
         self.turned_away = StatusCode::FOUND;
         self
     }
 
-    /// The app `wiki` answers at this host, as the files of `deploy/` have it.
+    /// Sets the host of the app `wiki`, as the files of `deploy/` have it.
     pub fn wiki_at(mut self, host: &str) -> Self {
         self.wiki_host = Some(host.to_owned());
         self
@@ -257,7 +257,8 @@ impl SiteBuilder {
 }
 
 impl Site {
-    /// Two apps on one domain and an outpost configured by this file of `deploy/`.
+    /// Returns a builder for two apps on one domain and an outpost configured by this file of
+    /// `deploy/`.
     pub fn builder(outpost_file: &str) -> SiteBuilder {
         SiteBuilder {
             outpost_file: outpost_file.to_owned(),
@@ -272,22 +273,22 @@ impl Site {
         }
     }
 
-    /// What a script without a session is answered.
+    /// Returns the status for a script without a session.
     pub fn turned_away(&self) -> StatusCode {
         self.turned_away
     }
 
-    /// The ports in use.
+    /// Returns the ports in use.
     pub fn ports(&self) -> &SitePorts {
         &self.ports
     }
 
-    /// The keys that outpost and plugin share.
+    /// Returns the keys that outpost and plugin share.
     pub fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// Changes the configuration file of the running outpost, which takes it up by itself.
+    /// Changes the configuration file of the running outpost, which reloads it.
     ///
     /// # Errors
     ///
@@ -299,26 +300,27 @@ impl Site {
         settings::write(&file, &config)
     }
 
-    /// A folder for what the proxy needs. Removed when the site stops.
+    /// Returns a folder for the proxy's files. It is removed when the site stops.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The outpost.
+    /// Returns the outpost.
     pub fn outpost(&self) -> &Service {
         &self.outpost
     }
 
-    /// The provider.
+    /// Returns the provider.
     pub fn provider(&self) -> &Service {
         &self.provider
     }
 
-    /// Runs `gatepost` with the outpost's configuration: what it printed, and whether it succeeded.
+    /// Runs `gatepost` with the outpost's configuration: returns its output, and whether it
+    /// succeeded.
     ///
     /// # Errors
     ///
-    /// When it is not built, or what it prints is no text.
+    /// When it is not built, or its output is not text.
     pub fn gatepost(&self, arguments: &[&str]) -> Result<(String, bool)> {
         let mut command = Command::new(built::outpost()?);
         command.args(arguments);
@@ -334,17 +336,17 @@ impl Site {
         Ok((said, output.status.success()))
     }
 
-    /// The second provider.
+    /// Returns the second provider.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When there is no such port or provider.
     pub fn partners(&self) -> Result<&Service> {
         self.partners.as_ref().context("the site has one provider")
     }
 
-    /// An address at the proxy. `host` is a name as the files of `deploy/` have it, whole or
-    /// without the first domain: `files.example.org`, `wiki`. `path` starts with a slash.
+    /// Returns an address at the proxy. `host` is a name as the files of `deploy/` have it, whole
+    /// or without the first domain: `files.example.org`, `wiki`. `path` starts with a slash.
     ///
     /// # Errors
     ///
@@ -361,17 +363,17 @@ impl Site {
         Url::parse(&url).with_context(|| url)
     }
 
-    /// What the app `wiki` was asked so far.
+    /// Returns the requests to the app `wiki` so far.
     pub fn wiki(&self) -> Vec<Seen> {
         self.wiki.requests()
     }
 
-    /// What the app `files` was asked so far.
+    /// Returns the requests to the app `files` so far.
     pub fn files(&self) -> Vec<Seen> {
         self.files.requests()
     }
 
-    /// A file of `deploy/` as text, fitted to this site, with further texts replaced.
+    /// Returns a file of `deploy/` as text, fitted to this site, with further texts replaced.
     ///
     /// # Errors
     ///
@@ -391,7 +393,8 @@ impl Site {
         Ok(fit(&self.ports, self.folder.path(), &text))
     }
 
-    /// The plugin's word for "allowed" in a file, as `gatepost check` says it.
+    /// Replaces the placeholder in a file by the plugin's word for "allowed", as `gatepost check`
+    /// prints it.
     fn verdict(&self, text: &str) -> Result<String> {
         let mut lines = text.lines().map(str::trim);
         let application = lines.find_map(|line| line.strip_prefix("application: "));
@@ -400,8 +403,8 @@ impl Site {
         word.context("a ring has a word")
     }
 
-    /// A proxy in front of this site, which works when it turns away who is not signed in at
-    /// these hosts.
+    /// Returns a proxy in front of this site, which works when it refuses users without a session
+    /// at these hosts.
     pub(crate) fn front(
         &self,
         name: &'static str,
@@ -484,7 +487,7 @@ fn add_provider(config: &mut Value, name: &str, title: &str, issuer: &str) -> Re
     Ok(())
 }
 
-/// The origins that the provider sends browsers back to.
+/// Returns the origins that the provider sends browsers back to.
 fn origins(config: &mut Value) -> Result<Vec<String>> {
     applications(config)?
         .iter()

@@ -24,7 +24,7 @@ use crate::{built, layout, settings};
 
 use self::traefik::{Folder, Route};
 
-/// The application that a stack has unless told otherwise.
+/// The default application of a stack.
 const DEFAULT_APPLICATION: &str = "app";
 
 /// Traefik with the plugin, the outpost, a provider and apps, running on loopback.
@@ -58,16 +58,16 @@ impl Stack {
         }
     }
 
-    /// The first application.
+    /// Returns the first application.
     pub fn app(&self) -> &Application {
         &self.app
     }
 
-    /// The application with this name.
+    /// Returns the application with this name.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When there is no such application.
     pub fn application(&self, name: &str) -> Result<&Application> {
         std::iter::once(&self.app)
             .chain(&self.others)
@@ -75,7 +75,7 @@ impl Stack {
             .with_context(|| format!("the stack has no application {name}"))
     }
 
-    /// The keys that outpost and plugin share.
+    /// Returns the keys that outpost and plugin share.
     pub fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -95,12 +95,12 @@ impl Stack {
         &self.outpost
     }
 
-    /// The provider.
+    /// Returns the provider.
     pub fn provider(&self) -> &Service {
         &self.provider
     }
 
-    /// The first part that has ended by itself, if any has.
+    /// Returns the first part that has ended unasked, if any has.
     ///
     /// # Errors
     ///
@@ -114,12 +114,13 @@ impl Stack {
         Ok(None)
     }
 
-    /// What the outpost tells the plugin of ended sessions, where it does.
+    /// Returns the path of the list of revoked sessions, if the outpost writes it for the plugin.
     pub fn revoked_file(&self) -> PathBuf {
         revoked_file(self.folder.path())
     }
 
-    /// The folder with the configuration files of this stack. Removed when the stack stops.
+    /// Returns the folder with the configuration files of this stack. It is removed when the stack
+    /// stops.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -135,17 +136,18 @@ pub struct Application {
 }
 
 impl Application {
-    /// The application's name: the audience of its sessions.
+    /// Returns the application's name: the audience of its sessions.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name of the cookie with its session: the plain one, as nothing here runs over TLS.
+    /// Returns the name of the cookie with its session: the plain one, as nothing here runs over
+    /// TLS.
     pub fn cookie_name(&self) -> CookieName {
         CookieName::default_for(false, false)
     }
 
-    /// An address of the app as a person would type it. `path` starts with a slash.
+    /// Returns an address of the app as a user would type it. `path` starts with a slash.
     pub fn url(&self, path: &str) -> Url {
         let mut url = self.origin.clone();
         let (path, query) = match path.split_once('?') {
@@ -157,7 +159,7 @@ impl Application {
         url
     }
 
-    /// What the app was asked so far. An app of the test's own keeps no record.
+    /// Returns the requests to the app so far. An app of the test's own keeps no record.
     pub fn requests(&self) -> Vec<Seen> {
         self.upstream
             .as_ref()
@@ -176,7 +178,7 @@ pub struct ApplicationSpec {
 }
 
 impl ApplicationSpec {
-    /// An application with this name, at `http://NAME.localhost`.
+    /// Creates an application with this name, at `http://NAME.localhost`.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -186,8 +188,8 @@ impl ApplicationSpec {
         }
     }
 
-    /// Leaves it to the test to have an app listen on this port of 127.0.0.1. Without this, there
-    /// is the one that records what it is asked.
+    /// Leaves it to the test to have an app listen on this port of 127.0.0.1. Without this, the
+    /// stack has the app that records its requests.
     pub fn upstream_port(mut self, port: u16) -> Self {
         self.upstream_port = Some(port);
         self
@@ -281,15 +283,14 @@ impl Builder {
         self
     }
 
-    /// Lets the outpost tell the plugin which sessions were ended, in the file
-    /// [`Stack::revoked_file`].
+    /// Makes the outpost list revoked sessions for the plugin, in the file [`Stack::revoked_file`].
     pub fn revoked_file(mut self) -> Self {
         self.revoked_file = true;
         self
     }
 
-    /// Has browsers reach the applications over TLS, with a certificate of Traefik's own making
-    /// that nobody trusts.
+    /// Has browsers reach the applications over TLS, with Traefik's own certificate, which no
+    /// client trusts.
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
@@ -461,7 +462,7 @@ impl Builder {
     }
 }
 
-/// In the folder that the plugin sees.
+/// Returns the path in the folder that the plugin can read.
 fn revoked_file(folder: &Path) -> PathBuf {
     folder.join("keys/revoked")
 }
@@ -493,12 +494,12 @@ fn start_application(
     })
 }
 
-/// This outpost with this configuration, which has it listen on this port.
+/// Returns this outpost with this configuration, which makes it listen on this port.
 pub(crate) fn outpost(program: PathBuf, config: &Path, port: u16, logs: &Path) -> Result<Service> {
     outpost_by(None, program, config, port, logs)
 }
 
-/// As [`outpost`], with a clock that may not be the system's.
+/// Returns the same as [`outpost`], with a clock that may not be the system's.
 fn outpost_by(
     clock: Option<&FakeClock>,
     program: PathBuf,
@@ -515,14 +516,14 @@ fn outpost_by(
     Ok(Service::new("outpost", command, logs).answering(ping, StatusCode::NO_CONTENT))
 }
 
-/// Where an outpost says whether it has reached its providers.
+/// Returns the address at which an outpost says whether it has reached its providers.
 pub(crate) fn readiness(metrics_port: u16) -> Result<Url> {
     Ok(Url::parse(&format!(
         "http://127.0.0.1:{metrics_port}/readyz"
     ))?)
 }
 
-/// A folder for logs that outlives the stack, named for the test that runs on this thread.
+/// Returns a folder for logs that outlives the stack, named for the test that runs on this thread.
 pub(crate) fn logs_folder(name: Option<&str>) -> Result<PathBuf> {
     let thread = std::thread::current();
     let name = name.or(thread.name()).unwrap_or("stack");

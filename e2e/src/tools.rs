@@ -1,9 +1,9 @@
 //! The programs that a stack needs and that a machine may lack.
 //!
 //! Each is a [`Tool`]: tests [`locate`](Tool::locate) it and fail with what to run where it is
-//! missing; chores [`ensure`](Tool::ensure) it, which installs it by the ordinary client of where
-//! it comes from. What can be kept in the checkout goes to `target/tools/`; the rest are packages
-//! of the system, installed where that is possible without asking and otherwise named.
+//! missing; chores [`ensure`](Tool::ensure) it, which installs it with the ordinary client of its
+//! registry. Tools that can be kept in the checkout go to `target/tools/`; the others are packages
+//! of the system, which are installed where that is possible without asking, and elsewhere named.
 
 mod apt;
 mod chromium;
@@ -48,7 +48,7 @@ pub trait Tool {
     /// Where it is, once it is there.
     type Installed;
 
-    /// What to call it in a progress line.
+    /// Returns its name in a progress line.
     fn name(&self) -> String;
 
     /// Looks for it. Quick, and changes nothing.
@@ -73,7 +73,7 @@ pub trait Tool {
     fn locate(&self) -> Result<Self::Installed> {
         self.find()?.with_context(|| {
             format!(
-                "{} is not installed. Run `cargo xtask setup`, which installs what is missing",
+                "{} is not installed. Run `cargo xtask setup`, which installs the missing tools",
                 self.name()
             )
         })
@@ -88,7 +88,8 @@ pub trait Tool {
         if let Some(installed) = self.find()? {
             return Ok(installed);
         }
-        // Two chores may run at once; the second then finds what the first has installed.
+        // Two chores may run at the same time; the second then finds the tool that the first has
+        // installed.
         let folder = layout::tools_dir();
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let lock = File::create(folder.join(".lock"))?;
@@ -103,15 +104,15 @@ pub trait Tool {
     }
 }
 
-/// Cargo, in the checkout, as if it were called from a shell.
+/// Returns the command for cargo, in the checkout, as if it were called from a shell.
 ///
-/// A chore runs under cargo, which tells it in the environment about the package that it is. Build
-/// scripts look at the same variables, and would be run again each time they differ.
+/// A chore runs under cargo, which describes the chore's package in its environment. Build scripts
+/// look at the same variables, and would be run again each time they differ.
 pub fn cargo(arguments: &[&str]) -> Command {
     cargo_at("cargo", arguments)
 }
 
-/// As [`cargo`], with another program.
+/// Returns the same command as [`cargo`], with another program.
 fn cargo_at(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(layout::root());
@@ -126,7 +127,7 @@ fn cargo_at(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end; what it prints is shown only when it fails.
+/// Runs a command to its end; its output is shown only when it fails.
 fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
     let output = command.output().with_context(|| format!("run {shown}"))?;
@@ -141,7 +142,7 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The full path of a program that `PATH` leads to.
+/// Returns the full path of a program in `PATH`.
 fn on_path(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)

@@ -28,7 +28,7 @@ pub const BOB: User = User {
     password: "builder",
 };
 
-/// The provider's configuration that the users stand in.
+/// Returns the provider's configuration, which contains the users.
 pub(crate) fn example_config() -> Result<Value> {
     let path = layout::root().join("testdata/provider/config.example.json");
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;

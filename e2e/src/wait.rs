@@ -13,8 +13,8 @@ const PAUSE: Duration = Duration::from_millis(25);
 ///
 /// # Errors
 ///
-/// What `probe` returns as an error, at once, or that there was no answer in time. `limit` is a
-/// safety net for a machine that is busy with other things, not an expectation: be generous.
+/// The error of `probe`, immediately, or that there was no answer in time. `limit` is a safety net
+/// for a machine that is busy with other things, not an expectation: be generous.
 pub fn until<T>(
     what: &str,
     limit: Duration,

@@ -15,18 +15,18 @@ const MAX_BYTES: u64 = 150_000;
 
 /// Flags for rustc, the same whichever compiler builds the plugin.
 const RUSTFLAGS: &str = concat!(
-    // The plugin's stack. Every request in flight holds a whole instance, so what the plugin does
-    // not use must not be reserved.
+    // The plugin's stack. Every request in flight holds a whole instance, so memory that the plugin
+    // does not use must not be reserved.
     "-C link-arg=-zstack-size=16384",
     // For SHA-256: as small as its compact form, and faster than its rounds written out one by one,
     // which would be 6 KB more. wazero has had it since its first release.
     " -C target-feature=+simd128",
 );
 
-/// What the optimiser does, and the features of WebAssembly that rustc's target has anyway.
+/// The passes of the optimiser, and the features of WebAssembly that rustc's target has anyway.
 const WASM_OPT_ARGUMENTS: &[&str] = &[
     // No address wraps around to below 1024, where the far end of the stack is: so a small constant
-    // that is added to an address can stand in the instruction that uses it.
+    // that is added to an address can be part of the instruction that uses it.
     "--low-memory-unused",
     "-Oz",
     // Rebuilds the control flow: smaller, and a quarter less to execute for a verdict.

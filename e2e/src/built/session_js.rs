@@ -67,7 +67,7 @@ fn compile(source: Option<Source>) -> Result<PathBuf> {
         .args(["--package", "gatepost-session-js"])
         .arg("--target-dir")
         .arg(&build_dir)
-        // wasm-bindgen reads what would be stripped, and strips it then.
+        // wasm-bindgen reads the symbols, and strips them itself.
         .env("CARGO_PROFILE_PLUGIN_STRIP", "none"))?;
     Ok(build_dir
         .join(JS_TARGET)

@@ -19,8 +19,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 ///
 /// # Errors
 ///
-/// When the scenario fails: with what it printed. Screenshot and page are then in
-/// `target/e2e/browser/`.
+/// When the scenario fails: with its output. Screenshot and page are then in `target/e2e/browser/`.
 pub fn run(name: &str, stack: &Stack) -> Result<()> {
     run_at(name, name, &stack.app().url("/"))
 }
@@ -47,7 +46,7 @@ pub fn look_at_pages(pages: Pages, app: &Url) -> Result<()> {
     run_at("pages", label, app)
 }
 
-/// Runs a scenario against an application, with `label` in the names of what is kept of it.
+/// Runs a scenario against an application, with `label` in the names of its files.
 fn run_at(name: &str, label: &str, app: &Url) -> Result<()> {
     let folder = NodePackages::browser().locate()?;
     let artefacts = layout::artefacts_dir().join("browser");

@@ -33,7 +33,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client without cookies.
+    /// Creates a client without cookies.
     ///
     /// # Errors
     ///
@@ -42,8 +42,8 @@ impl Client {
         Self::at(None)
     }
 
-    /// A client without cookies that connects from this address of the loopback network, as another
-    /// machine would.
+    /// Creates a client without cookies that connects from this address of the loopback network, as
+    /// another machine would.
     ///
     /// # Errors
     ///
@@ -67,8 +67,8 @@ impl Client {
         Ok(Self { http, jar })
     }
 
-    /// A request as a person causes it by typing an address or following a link. One answer:
-    /// redirects are not followed.
+    /// Creates a request as a browser sends it for a typed address or a link. Redirects are not
+    /// followed.
     pub fn page_load(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http
             .request(method, url.clone())
@@ -77,7 +77,7 @@ impl Client {
             .header("Sec-Fetch-Dest", "document")
     }
 
-    /// A request as a script of the page makes it.
+    /// Creates a request as a script of the page sends it.
     pub fn fetch(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http
             .request(method, url.clone())
@@ -86,7 +86,7 @@ impl Client {
             .header("Sec-Fetch-Dest", "empty")
     }
 
-    /// A request with no header but those that HTTP needs, as `curl` without options.
+    /// Creates a request with only the headers that HTTP needs, as `curl` without options.
     pub fn bare(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http.request(method, url.clone())
     }
@@ -121,7 +121,7 @@ impl Client {
         self.send_form(journey, element, |form| form.filled_in(user))
     }
 
-    /// Sends the form of the page where a journey has ended as it stands, and follows redirects from
+    /// Sends the form of the page where a journey has ended unchanged, and follows redirects from
     /// there.
     ///
     /// # Errors
@@ -198,7 +198,7 @@ impl Client {
         bail!("too many redirects:{}", Hops(&earlier))
     }
 
-    /// The value of a cookie that would be sent to this address.
+    /// Returns the value of a cookie that would be sent to this address.
     pub fn cookie(&self, url: &Url, name: &str) -> Option<String> {
         let line = self.jar.cookies(url)?;
         let line = line.to_str().ok()?;
@@ -233,7 +233,7 @@ impl Resolve for Loopback {
 /// One answer, read to the end.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What was asked for.
+    /// The requested address.
     pub url: Url,
     /// The status.
     pub status: StatusCode,
@@ -258,12 +258,12 @@ impl Answer {
         })
     }
 
-    /// The first value of a header, if there is one in plain text.
+    /// Returns the first value of a header, if it is plain text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Where a redirect leads.
+    /// Returns the address that a redirect leads to.
     pub fn location(&self) -> Option<Url> {
         if !self.status.is_redirection() {
             return None;
@@ -271,11 +271,11 @@ impl Answer {
         self.url.join(self.header(LOCATION.as_str())?).ok()
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// When it is not JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.body)
             .with_context(|| format!("{} {}: {:.200}", self.status, self.url, self.body))
@@ -292,12 +292,12 @@ pub struct Journey {
 }
 
 impl Journey {
-    /// Whether some hop went to this path of any host.
+    /// Returns whether some hop went to this path of any host.
     pub fn passed(&self, path: &str) -> bool {
         self.hops().any(|hop| hop.url.path() == path)
     }
 
-    /// All answers, first to last.
+    /// Returns all responses, first to last.
     pub fn hops(&self) -> impl Iterator<Item = &Answer> {
         self.earlier.iter().chain(std::iter::once(&self.landed))
     }

@@ -25,7 +25,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let named = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
         let found = self.headers.iter().find(named);
@@ -47,7 +47,7 @@ impl RawConnection {
     ///
     /// # Errors
     ///
-    /// When nobody listens.
+    /// When no server listens.
     pub fn connect(port: u16) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .with_context(|| format!("connect to port {port}"))?;
@@ -136,7 +136,7 @@ impl RawConnection {
     ///
     /// # Errors
     ///
-    /// When the connection stalls or what comes is no chunk.
+    /// When the connection stalls or the data is not a chunk.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let Ok(line) = self.line() else {
             return Ok(None);

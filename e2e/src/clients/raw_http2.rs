@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-/// How long a test waits for an answer to a request that a proxy may hold open.
+/// How long a test waits for the response to a request that a proxy may keep open.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const DATA: u8 = 0;
@@ -24,7 +24,7 @@ const END_HEADERS: u8 = 4;
 ///
 /// # Errors
 ///
-/// When nobody listens on the port of 127.0.0.1.
+/// When no server listens on the port of 127.0.0.1.
 pub fn request(port: u16, fields: &[(&str, &str)], body: &[u8]) -> Result<()> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
         .with_context(|| format!("connect to port {port}"))?;
@@ -62,7 +62,7 @@ pub fn request(port: u16, fields: &[(&str, &str)], body: &[u8]) -> Result<()> {
     }
 }
 
-/// A length of seven bits, and more bytes where these do not hold it (RFC 7541 §5.1).
+/// Encodes a length in seven bits, and in more bytes where it does not fit (RFC 7541 §5.1).
 fn length(length: usize) -> Result<Vec<u8>> {
     let Some(mut rest) = length.checked_sub(127) else {
         return Ok(vec![u8::try_from(length)?]);

@@ -1,7 +1,7 @@
 //! A double of authentik: as much of its API and its WebSocket as an outpost speaks to.
 //!
-//! Its answers are the files of `testdata/authentik/api/`, which a test holds against the models of
-//! authentik's own client. Signing people in is left to the provider of `testdata/provider/`.
+//! Its responses are the files of `testdata/authentik/api/`, which a test compares with the models
+//! of authentik's own client. The provider of `testdata/provider/` signs users in.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
@@ -27,7 +27,7 @@ mod site;
 /// The token that the compose file has.
 pub const TOKEN: &str = "token-generated-by-authentik";
 
-/// Whom it knows beside those of the provider, with an app password and a token.
+/// The user that it knows besides those of the provider, with an app password and a token.
 pub const ROBOT: (&str, &str, &str) = ("robot", "app-password", "opaque-token-of-the-robot");
 
 /// How many entries a page has, so that a second provider takes a second page.
@@ -47,7 +47,7 @@ pub struct Authentik {
 #[derive(Debug)]
 struct Shared {
     outpost: Value,
-    /// Where the provider listens, which stands in for the rest of authentik.
+    /// The port of the provider, which takes the place of the rest of authentik.
     provider: u16,
     said: Mutex<Said>,
     messages: broadcast::Sender<String>,
@@ -79,7 +79,7 @@ impl Shared {
 
 impl Authentik {
     /// Listens on a port of 127.0.0.1 and knows these providers, `ProxyOutpostConfig`s of the API's
-    /// schema. What is asked besides goes to the OpenID provider on the port `provider`.
+    /// schema. Other requests go to the OpenID provider on the port `provider`.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Authentik {
         Ok(authentik)
     }
 
-    /// Its address.
+    /// Returns its address.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Authentik {
         Ok(Url::parse(&format!("http://127.0.0.1:{}", self.port))?)
     }
 
-    /// Answers nobody any more, and cuts every connection.
+    /// Stops answering, and cuts every connection.
     pub fn stop(&self) {
         drop(self.server().take());
     }
@@ -141,29 +141,29 @@ impl Authentik {
         Ok(())
     }
 
-    /// Adds a provider and tells outposts that something changed.
+    /// Adds a provider, and notifies outposts of a change.
     pub fn add(&self, provider: Value) {
         self.shared.said().providers.push(provider);
-        self.tell(&json!({ "instruction": 2, "args": {} }));
+        self.notify(&json!({ "instruction": 2, "args": {} }));
     }
 
-    /// Tells outposts that this session has ended.
+    /// Notifies outposts that this session has ended.
     pub fn end_session(&self, sid: &str) {
         let args = json!({ "type": "event.session.end", "session_id": sid });
-        self.tell(&json!({ "instruction": 4, "args": args }));
+        self.notify(&json!({ "instruction": 4, "args": args }));
     }
 
-    /// What outposts said of themselves so far.
+    /// Returns the hellos of outposts so far.
     pub fn hellos(&self) -> Vec<Value> {
         self.shared.said().hellos.clone()
     }
 
-    /// How often the providers were asked for.
+    /// Returns how often the providers were requested.
     pub fn asked(&self) -> usize {
         self.shared.said().asked
     }
 
-    /// How often credentials were asked about.
+    /// Returns how often credentials were checked.
     pub fn credentials_asked(&self) -> usize {
         self.shared.said().credentials_asked
     }
@@ -173,13 +173,13 @@ impl Authentik {
         self.shared.said().robot = claims;
     }
 
-    /// The paths of what was asked besides the API, and handed on to the provider.
+    /// Returns the paths of requests outside the API, which were passed to the provider.
     pub fn forwarded(&self) -> Vec<String> {
         self.shared.said().forwarded.clone()
     }
 
-    fn tell(&self, message: &Value) {
-        // Nobody may be connected, which authentik would not notice either.
+    fn notify(&self, message: &Value) {
+        // It is no error if no outpost is connected: authentik would not notice either.
         let _ = self.shared.messages.send(message.to_string());
     }
 
@@ -211,8 +211,8 @@ async fn proxy(
     Ok(Json(page(&said.providers, number.unwrap_or(1))))
 }
 
-/// Gives a token for somebody's name and app password, shown in the provider's name and without
-/// its secret.
+/// Issues a token for a user's name and app password. The request names the provider's client,
+/// without its secret.
 async fn token(
     State(shared): Api,
     Form(form): Form<BTreeMap<String, String>>,
@@ -252,7 +252,7 @@ async fn introspect(State(shared): Api, Form(form): Form<BTreeMap<String, String
     Json(answer)
 }
 
-/// One page of a list, counted from 1.
+/// Returns one page of a list, counted from 1.
 fn page(all: &[Value], number: usize) -> Value {
     let pages = all.len().div_ceil(PAGE_SIZE).max(1);
     let start = number.saturating_sub(1) * PAGE_SIZE;
@@ -283,7 +283,8 @@ async fn socket(
     Ok(upgrade.on_upgrade(move |socket| converse(socket, shared)))
 }
 
-/// What an outpost asks of authentik as an OpenID provider at its internal address.
+/// Passes on the requests that an outpost sends to authentik as an OpenID provider at its internal
+/// address.
 async fn forward(State(shared): Api, request: Request) -> Result<Response, StatusCode> {
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |t| t.as_str());
@@ -309,7 +310,7 @@ async fn forward(State(shared): Api, request: Request) -> Result<Response, Statu
         .map_err(|_| StatusCode::BAD_GATEWAY)
 }
 
-/// Acknowledges hellos, and passes on what outposts are told.
+/// Acknowledges hellos, and passes messages on to outposts.
 async fn converse(mut socket: WebSocket, shared: Arc<Shared>) {
     let mut messages = shared.messages.subscribe();
     loop {
@@ -340,7 +341,7 @@ async fn converse(mut socket: WebSocket, shared: Arc<Shared>) {
     }
 }
 
-/// The only result of a file of `testdata/authentik/api/`.
+/// Returns the only result of a file of `testdata/authentik/api/`.
 pub(crate) fn only_result(text: &str) -> Result<Value> {
     let page: Value = serde_json::from_str(text)?;
     let result = page.pointer("/results/0").context("a page has a result")?;

@@ -99,7 +99,7 @@ async fn inspect(
     })))
 }
 
-/// Nothing happens, for as long as anybody listens.
+/// Sends no event, for as long as a client listens.
 async fn events() -> Body {
     Body::from_stream(futures_util::stream::pending::<Result<String, Infallible>>())
 }

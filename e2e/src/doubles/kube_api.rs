@@ -61,7 +61,7 @@ fn object_ports(service: &Value) -> Result<Vec<Value>> {
     Ok(ports.context("a Service has ports")?.clone())
 }
 
-/// Where the pods of a Service are.
+/// Returns the addresses of the pods of a Service.
 fn endpoint_slice(
     service: &Map<String, Value>,
     ports: &[Value],
@@ -128,11 +128,11 @@ async fn serve(
         .iter()
         .filter(|object| is_of(object, request.uri().path()))
         .collect();
-    // Without a kind: the client knows what it has asked for.
+    // Without a kind: the client knows which it has requested.
     Json(json!({ "metadata": { "resourceVersion": "1" }, "items": items })).into_response()
 }
 
-/// Whether a path lists objects of this kind: `/api/v1/services`,
+/// Returns whether a path lists objects of this kind: `/api/v1/services`,
 /// `/apis/traefik.io/v1alpha1/namespaces/default/middlewares`.
 fn is_of(object: &Value, path: &str) -> bool {
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();

@@ -20,7 +20,7 @@ pub(crate) const CLIENT_ID: &str = "gatepost";
 /// The client's secret. Only ever used on loopback.
 pub(crate) const CLIENT_SECRET: &str = "demo-client-secret";
 
-/// The provider's issuer on this port.
+/// Returns the provider's issuer on this port.
 ///
 /// By address and not as `localhost`: programs resolve the name in different ways, and an issuer
 /// must be one text everywhere.
@@ -28,8 +28,8 @@ pub(crate) fn issuer(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// The issuer of a second provider on this port: another host, since browsers do not tell ports
-/// apart when they send cookies, and each is to know its own people only.
+/// Returns the issuer of a second provider on this port: on another host, since browsers send
+/// cookies to every port of a host, and each provider is to know its own users only.
 pub(crate) fn second_issuer(port: u16) -> String {
     format!("http://127.0.0.2:{port}")
 }
@@ -45,7 +45,7 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// The provider that every stack has.
+    /// Returns the provider that every stack has.
     pub(crate) fn main(port: u16) -> Self {
         Self {
             name: "provider",
@@ -55,8 +55,8 @@ impl Seat {
         }
     }
 
-    /// A second one beside it, called `partners`, who has given the same subjects and names to
-    /// people of its own.
+    /// Returns the second provider, called `partners`, which has given the same subjects and names
+    /// to its own users.
     pub(crate) fn partners(port: u16) -> Self {
         Self {
             name: "partners",
@@ -73,7 +73,7 @@ impl Seat {
     }
 }
 
-/// The provider for applications at these origins.
+/// Returns the service of the provider for applications at these origins.
 pub(crate) fn service(
     seat: &Seat,
     origins: &[String],

@@ -23,7 +23,7 @@ use super::server::Server;
 pub struct Span {
     /// The program that it is of.
     pub service: String,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The trace that it belongs to.
     pub trace: String,
@@ -48,7 +48,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When no port is free.
     pub fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -65,12 +65,12 @@ impl Collector {
         })
     }
 
-    /// Where it is, without a path.
+    /// Returns its address, without a path.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What it has been sent so far.
+    /// Returns the spans that it has received so far.
     pub fn spans(&self) -> Vec<Span> {
         let spans = self.spans.lock();
         spans.unwrap_or_else(PoisonError::into_inner).clone()

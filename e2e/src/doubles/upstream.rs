@@ -1,4 +1,4 @@
-//! An app to protect: it shows what it was asked, and records it.
+//! An app to protect: it shows each request, and records it.
 //!
 //! Under any path it answers with the request as JSON, or as a page to a browser. A few paths do
 //! what apps do and proxies get wrong:
@@ -62,7 +62,7 @@ impl Seen {
         }
     }
 
-    /// The value of a header that came exactly once.
+    /// Returns the value of a header that came exactly once.
     pub fn header(&self, name: &str) -> Option<&str> {
         match self.headers.get(name)?.as_slice() {
             [value] => Some(value),
@@ -139,7 +139,7 @@ impl Upstream {
         })
     }
 
-    /// What the app was asked so far, first to last.
+    /// Returns the requests to the app so far, first to last.
     pub fn requests(&self) -> Vec<Seen> {
         self.record.all()
     }
@@ -155,7 +155,7 @@ impl Drop for Upstream {
     }
 }
 
-/// The app's routes.
+/// Returns the app's routes.
 pub fn router() -> Router {
     Router::new()
         .route("/upstream/socket", any(socket))
@@ -225,7 +225,7 @@ async fn socket(upgrade: WebSocketUpgrade) -> Response {
     })
 }
 
-/// The number given for a query parameter, else a default.
+/// Returns the number given for a query parameter, else a default.
 fn number(query: &BTreeMap<String, String>, name: &str, default: u64) -> u64 {
     query
         .get(name)

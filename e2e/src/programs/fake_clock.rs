@@ -7,8 +7,8 @@ use anyhow::Result;
 use crate::settings;
 use crate::tools::{Faketime, Tool as _};
 
-/// A clock that differs from the system's by what was last said, as libfaketime has programs
-/// believe that ask the C library for the time.
+/// A clock that differs from the system's by a given time. libfaketime shows it to programs that
+/// get the time from the C library.
 #[derive(Clone, Debug)]
 pub struct FakeClock {
     library: PathBuf,
@@ -16,7 +16,7 @@ pub struct FakeClock {
 }
 
 impl FakeClock {
-    /// A clock that is right, kept in this folder.
+    /// Creates a clock with the right time, kept in this folder.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl FakeClock {
         settings::write_atomically(&self.file, &format!("{seconds:+}\n"))
     }
 
-    /// What the program needs in its environment.
+    /// Returns the variables that the program needs in its environment.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("LD_PRELOAD", self.library.to_string_lossy().into_owned()),

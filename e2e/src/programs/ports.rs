@@ -21,7 +21,7 @@ const RANGE: Range<u16> = 20_000..32_000;
 /// as long as this one lives.
 static HANDED_OUT: Mutex<BTreeMap<u16, File>> = Mutex::new(BTreeMap::new());
 
-/// A port on 127.0.0.1 that nothing listens on and that no test was given before.
+/// Returns a port of 127.0.0.1 on which nothing listens and which no test has been given before.
 ///
 /// # Errors
 ///
@@ -46,12 +46,12 @@ pub fn free() -> Result<u16> {
     bail!("no free port between {} and {}", RANGE.start, RANGE.end)
 }
 
-/// Whether nothing listens on this port of 127.0.0.1.
+/// Returns whether nothing listens on this port of 127.0.0.1.
 pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// The lock on a port, unless another process has it.
+/// Locks a port, unless another process has locked it.
 fn lock(folder: &Path, port: u16) -> Result<Option<File>> {
     let path = folder.join(port.to_string());
     let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;

@@ -14,15 +14,15 @@ use nix::unistd::Pid;
 
 use crate::wait;
 
-/// How long a program may take to end by itself after `SIGTERM`.
+/// How long a program may take to end after `SIGTERM`.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the program in `"$@"` and ends with its status.
 ///
-/// File descriptor 3 is the lifeline: its other end is held by the process that started all this
-/// and by nobody else, so it closes when that process ends, *however* it ends, and the whole group
-/// is killed. `SIGTERM` reaches the program as a member of the group; the shell stays until the
-/// program is gone, so that waiting for the shell is waiting for the program.
+/// File descriptor 3 is the lifeline: only the process that started the program has its other end,
+/// so it closes when that process ends, *however* it ends, and the whole group is killed. `SIGTERM`
+/// reaches the program as a member of the group; the shell stays until the program is gone, so that
+/// waiting for the shell is waiting for the program.
 const SUPERVISOR: &str = r#"
 exec 3<&0 </dev/null
 trap : TERM
@@ -39,8 +39,8 @@ done
 
 /// A running program with its own process group and log file.
 ///
-/// Dropping it stops the group: `SIGTERM`, then `SIGKILL` for what is left after a few seconds.
-/// When this process is killed itself, the group goes too.
+/// Dropping it stops the group: `SIGTERM`, then after a few seconds `SIGKILL` for the processes
+/// that are left. When this process is killed itself, the group goes too.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -49,7 +49,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program; what it prints goes to the file `log`, which is made anew.
+    /// Starts a program; its output goes to the file `log`, which is overwritten.
     ///
     /// Of `command`, the program, arguments, environment and working directory count. Proxy
     /// settings are taken out of the environment: everything that is started here talks on
@@ -57,8 +57,8 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// When the log cannot be written or no process can be started. A program that is not there
-    /// shows as one that ended at once.
+    /// When the log cannot be written or no process can be started. A missing program looks like
+    /// one that ended immediately.
     pub fn spawn(name: &str, command: &Command, log: &Path) -> Result<Self> {
         if let Some(folder) = log.parent() {
             fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
@@ -104,7 +104,7 @@ impl Process {
         })
     }
 
-    /// Waits until the program does what it was started for.
+    /// Waits until the program works.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Process {
         outcome.with_context(|| self.log_tail())
     }
 
-    /// Waits for the program to end by itself.
+    /// Waits for the program to end.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Process {
         outcome.with_context(|| self.log_tail())
     }
 
-    /// The status with which the program ended, or `None` while it runs.
+    /// Returns the status with which the program ended, or `None` while it runs.
     ///
     /// # Errors
     ///
@@ -146,12 +146,12 @@ impl Process {
         Ok(self.supervisor.try_wait()?)
     }
 
-    /// The process group of the program, which is that of all it starts.
+    /// Returns the process group of the program and of all programs that it starts.
     pub fn group(&self) -> u32 {
         self.supervisor.id()
     }
 
-    /// What the program has printed so far. Bytes that are not UTF-8 are replaced.
+    /// Returns the program's output so far. Bytes that are not UTF-8 are replaced.
     pub fn output(&self) -> String {
         fs::read(&self.log)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -174,7 +174,8 @@ impl Process {
         let _ = self.supervisor.wait();
     }
 
-    /// The process group no longer exists once everything in it has ended: not an error.
+    /// Sends a signal to the process group. It is not an error if everything in the group has
+    /// ended.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Ok(group) = i32::try_from(self.supervisor.id()) {
             let _ = killpg(Pid::from_raw(group), signal);
@@ -273,7 +274,7 @@ mod tests {
             Ok(process.output().trim().parse::<i32>().ok())
         })
         .unwrap();
-        // What the system does when this process is killed.
+        // The system does the same when this process is killed.
         drop(process.supervisor.stdin.take());
         process.finish(PATIENCE).unwrap();
         wait::until("the grandchild's end", PATIENCE, || {

@@ -82,7 +82,7 @@ impl Prometheus {
         })
     }
 
-    /// What an expression gives now: each series with its labels and its value.
+    /// Evaluates an expression now: returns each series with its labels and its value.
     ///
     /// # Errors
     ///
@@ -105,7 +105,8 @@ impl Prometheus {
             .collect()
     }
 
-    /// The alert rules that it has loaded: each with its name and how evaluating it went.
+    /// Returns the alert rules that it has loaded: each with its name and the health of its
+    /// evaluation.
     ///
     /// # Errors
     ///
@@ -143,7 +144,7 @@ pub struct Series {
 ///
 /// # Errors
 ///
-/// When it is not installed, or says that something is wrong: with what it says.
+/// When it is not installed, or reports a problem: with its output.
 pub fn promtool(arguments: &[&str]) -> Result<()> {
     let server = Packaged::Prometheus.locate()?;
     let output = Command::new(server.with_file_name("promtool"))

@@ -18,7 +18,7 @@ use crate::tools::{Packaged, Tool as _};
 /// For Redis to start on a machine that is busy.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// A Redis with a folder of its own, which it can be started anew from.
+/// A Redis with its own folder, from which it can be started again.
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
@@ -54,12 +54,12 @@ impl Redis {
         Ok(redis)
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its address for the outpost.
+    /// Returns its address for the outpost.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -75,7 +75,7 @@ impl Redis {
         self.process = None;
     }
 
-    /// Stops it from running without ending it: connections stay open and nobody answers.
+    /// Suspends it: connections stay open, and it does not answer.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
@@ -91,7 +91,7 @@ impl Redis {
         }
     }
 
-    /// Starts it after it was stopped, with what it had.
+    /// Starts it after it was stopped, with its data.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When it does not answer.
     pub fn ask(&self, command: &str) -> Result<String> {
         let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;

@@ -16,7 +16,7 @@ use crate::programs::Process;
 /// For a program to start on a machine that is busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// A program, how to start it and how to tell that it works.
+/// A program, how to start it and how to check that it works.
 #[derive(Debug)]
 pub struct Service {
     name: &'static str,
@@ -28,7 +28,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A program that is not running yet. Its log goes into the folder `logs`.
+    /// Creates a program that is not running yet. Its log goes into the folder `logs`.
     pub(crate) fn new(name: &'static str, command: Command, logs: &Path) -> Self {
         Self {
             name,
@@ -40,19 +40,19 @@ impl Service {
         }
     }
 
-    /// It works when this address answers with this status.
+    /// Sets that the program works when this address answers with this status.
     pub(crate) fn answering(mut self, url: Url, status: StatusCode) -> Self {
         self.signs_of_life.push((url, status));
         self
     }
 
-    /// It may take this long to start.
+    /// Sets how long it may take to start.
     pub(crate) fn starting_within(mut self, limit: Duration) -> Self {
         self.start_limit = limit;
         self
     }
 
-    /// What to call it.
+    /// Returns its name.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -88,7 +88,7 @@ impl Service {
         Ok(())
     }
 
-    /// Starts the program, anew if it was stopped, and waits until it works.
+    /// Starts the program, also after it was stopped, and waits until it works.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl Service {
         *process = None;
     }
 
-    /// Stops the program from running without ending it: what it holds open stays open.
+    /// Suspends the program: its connections stay open.
     pub fn pause(&self) {
         if let Some(process) = &*self.process() {
             process.signal(Signal::SIGSTOP);
@@ -127,7 +127,7 @@ impl Service {
         }
     }
 
-    /// Whether the program has ended by itself.
+    /// Returns whether the program has ended unasked.
     ///
     /// # Errors
     ///
@@ -139,12 +139,12 @@ impl Service {
         }
     }
 
-    /// The process group of the program while it runs.
+    /// Returns the process group of the program while it runs.
     pub fn group(&self) -> Option<u32> {
         self.process().as_ref().map(Process::group)
     }
 
-    /// What the program has printed since it was last started.
+    /// Returns the program's output since its last start.
     pub fn output(&self) -> String {
         self.process()
             .as_ref()

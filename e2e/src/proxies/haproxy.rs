@@ -8,7 +8,7 @@ use crate::programs::Service;
 use crate::site::Site;
 use crate::tools::{Packaged, Tool as _};
 
-/// HAProxy with a configuration of `deploy/` and the Lua action beside it.
+/// HAProxy with a configuration of `deploy/` and the Lua action next to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Haproxy;
 

@@ -14,7 +14,7 @@ use crate::site::Site;
 #[derive(Clone, Copy, Debug)]
 pub struct IngressNginx;
 
-/// What the annotations of an Ingress ask for.
+/// The settings in the annotations of an Ingress.
 #[derive(Debug, Default)]
 struct Annotations {
     auth_url: Option<String>,
@@ -22,7 +22,7 @@ struct Annotations {
     response_headers: Vec<String>,
     snippet: Option<String>,
     buffer_size: Option<String>,
-    /// What the question says besides, by name.
+    /// Further headers of the subrequest, by name.
     question_headers: Vec<(String, String)>,
 }
 
@@ -31,8 +31,8 @@ impl IngressNginx {
     ///
     /// # Errors
     ///
-    /// When it is not installed or does not become ready, or the manifest says what is not known
-    /// here.
+    /// When it is not installed or does not become ready, or the manifest has an annotation that is
+    /// not supported here.
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
         let objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)
             .with_context(|| format!("parse {file}"))?;
@@ -109,7 +109,7 @@ impl Annotations {
     }
 }
 
-/// The location blocks for one path of an Ingress.
+/// Returns the location blocks for one path of an Ingress.
 fn location(
     site: &Site,
     out: &mut String,

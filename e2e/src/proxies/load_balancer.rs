@@ -20,7 +20,8 @@ impl LoadBalancer {
         Self::saying(site, "$http_host", "$scheme")
     }
 
-    /// As [`Self::start`], saying that every request came over TLS, as one does that ends it.
+    /// Starts the same as [`Self::start`], and says that every request came over TLS, as a load
+    /// balancer does that terminates it.
     ///
     /// # Errors
     ///

@@ -38,8 +38,8 @@ impl Nginx {
 }
 
 impl Nginx {
-    /// As [`Self::start`], with a server block as authentik's docs show it: for TLS, and for every
-    /// name. `changes` are those that the docs say to make.
+    /// Starts nginx as [`Self::start`] does, with a server block as authentik's docs show it: for
+    /// TLS, and for every name. `changes` are those that the docs require.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ pub(super) fn run(site: &Site, servers: &str, modules: &[&str], hosts: &[&str]) 
     run_as("nginx", site, servers, modules, hosts)
 }
 
-/// As [`run`], under a name of its own, for an nginx beside another.
+/// Starts nginx as [`run`] does, under its own name, for an nginx next to another.
 pub(super) fn run_as(
     name: &'static str,
     site: &Site,

@@ -22,7 +22,7 @@ pub struct Traefik<'s> {
 }
 
 impl<'s> Traefik<'s> {
-    /// Traefik with this static configuration.
+    /// Creates Traefik with this static configuration.
     ///
     /// # Errors
     ///
@@ -53,7 +53,8 @@ impl<'s> Traefik<'s> {
         })
     }
 
-    /// Traefik with the arguments of a compose file, which gets the labels from this engine.
+    /// Creates Traefik with the arguments of a compose file, which gets the labels from this
+    /// engine.
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl<'s> Traefik<'s> {
         self.route_with(dynamic_file, &Value::Null)
     }
 
-    /// As [`Self::route`], with changes laid over it.
+    /// Adds routing as [`Self::route`] does, with changes laid over it.
     ///
     /// # Errors
     ///

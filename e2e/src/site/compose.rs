@@ -50,7 +50,7 @@ impl Compose {
         })
     }
 
-    /// With the services of another compose file in the place of those that are there.
+    /// Replaces the services by those of another compose file.
     ///
     /// # Errors
     ///

@@ -66,7 +66,7 @@ impl Folder {
         })
     }
 
-    /// Writes the routing of one application; a running Traefik takes it up by itself.
+    /// Writes the routing of one application; a running Traefik reloads it.
     pub(crate) fn route(&self, route: &Route<'_>) -> Result<()> {
         let upstream = format!("127.0.0.1:{}", route.upstream_port);
         let outpost = format!("127.0.0.1:{}", route.outpost_port);
@@ -112,7 +112,7 @@ impl Folder {
         settings::write(&path, &config)
     }
 
-    /// Traefik in this folder.
+    /// Returns Traefik in this folder.
     pub(crate) fn service(&self, logs: &Path) -> Result<Service> {
         let mut command = Command::new(Traefik.locate()?);
         command

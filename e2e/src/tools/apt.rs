@@ -11,7 +11,7 @@ use super::{on_path, run};
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     if on_path("apt-get").is_none() {
-        bail!("install what Debian calls {list} with this system's package manager");
+        bail!("install {list} (Debian's names) with this system's package manager");
     }
     if !geteuid().is_root() {
         bail!("run `sudo apt-get install --no-install-recommends {list}`");

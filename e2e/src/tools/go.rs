@@ -42,8 +42,8 @@ impl GoProgram {
         layout::tools_dir().join(name)
     }
 
-    /// A module of our own of which it is a tool: that names one version and never asks for the
-    /// list of all, which a mirror of the proxy may not have.
+    /// Returns our own module, which has the program as a tool: it names one version, so that Go
+    /// never asks for the list of all versions, which a mirror of the proxy may not have.
     fn module(self) -> String {
         let mut module = "module gatepost-tool\n\ngo 1.24\n".to_owned();
         for replacement in self.replacements {

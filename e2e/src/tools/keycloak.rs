@@ -27,8 +27,9 @@ impl Keycloak {
 }
 
 impl KeycloakHome {
-    /// The command that starts the server with this folder for its database, which begins as a
-    /// copy of an initialised one: to make the tables takes longer than all the rest of a start.
+    /// Returns the command that starts the server with this folder for its database. The folder
+    /// begins as a copy of an initialised one, since creating the tables takes longer than the rest
+    /// of a start.
     pub(crate) fn server(&self, data: &Path) -> Result<Command> {
         let database = data.join("keycloak.mv.db");
         if !database.is_file() {
@@ -47,7 +48,7 @@ impl KeycloakHome {
         command
             .args(arguments)
             .arg(database)
-            // It runs for a minute: what the second compiler makes of it does not pay.
+            // It runs for a minute: the second compiler costs more than it gains.
             .env("JAVA_OPTS_APPEND", "-XX:TieredStopAtLevel=1");
         command
     }

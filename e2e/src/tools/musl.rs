@@ -11,7 +11,7 @@ use super::{Tool, apt, on_path, run};
 pub struct StaticToolchain;
 
 impl StaticToolchain {
-    /// The target for machines like this one.
+    /// Returns the target for machines like this one.
     pub fn target() -> String {
         format!("{}-unknown-linux-musl", std::env::consts::ARCH)
     }
@@ -35,7 +35,7 @@ impl Tool for StaticToolchain {
     }
 
     fn find(&self) -> Result<Option<String>> {
-        // The C compiler is for what the cryptography has in C and assembly.
+        // The C compiler is for the parts of the cryptography that are in C and assembly.
         let is_there = Self::has_libraries() && on_path("musl-gcc").is_some();
         Ok(is_there.then(Self::target))
     }

@@ -35,7 +35,7 @@ pub struct NodePackages {
 }
 
 impl NodePackages {
-    /// The demo's OpenID provider.
+    /// Returns the demo's OpenID provider.
     pub fn provider() -> Self {
         Self {
             name: "the demo's OpenID provider (npm: oidc-provider)",
@@ -43,7 +43,7 @@ impl NodePackages {
         }
     }
 
-    /// What drives the browser.
+    /// Returns the package that drives the browser.
     pub fn browser() -> Self {
         Self {
             name: "the browser driver (npm: playwright-core)",
@@ -51,7 +51,7 @@ impl NodePackages {
         }
     }
 
-    /// What makes the plugin smaller.
+    /// Returns the optimiser that makes the plugin smaller.
     pub fn wasm_opt() -> Self {
         Self {
             name: "the WebAssembly optimiser (npm: binaryen)",
@@ -59,7 +59,7 @@ impl NodePackages {
         }
     }
 
-    /// What compiles and tests the session in JavaScript.
+    /// Returns the packages that compile and test the session in JavaScript.
     pub fn session_js() -> Self {
         Self {
             name: "what builds and tests @gatepost/session (npm)",
@@ -67,7 +67,7 @@ impl NodePackages {
         }
     }
 
-    /// Where the session in JavaScript has to run too.
+    /// Returns the further runtimes in which the session in JavaScript has to run.
     pub fn js_runtimes() -> Self {
         Self {
             name: "JavaScript runtimes to test in (npm: bun, deno, workerd)",
@@ -79,13 +79,13 @@ impl NodePackages {
         layout::root().join(self.folder)
     }
 
-    /// A copy of the lock file that the installed packages came from: proof that an installation
-    /// was finished, and of what.
+    /// Returns the path of a copy of the lock file: it proves that the installation was finished,
+    /// and of which versions.
     fn receipt(self) -> PathBuf {
         self.folder().join("node_modules/.gatepost-lock.json")
     }
 
-    /// The file that names every package with its version.
+    /// Returns the file that names every package with its version.
     pub(crate) fn lock_file(self) -> PathBuf {
         self.folder().join("package-lock.json")
     }

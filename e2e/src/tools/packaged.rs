@@ -45,7 +45,7 @@ impl Packaged {
 
     fn packages(self) -> &'static [&'static str] {
         match self {
-            // The module is for what the ingress controller configures.
+            // The module is for directives that the ingress controller configures.
             Self::Nginx => &["nginx-light", "libnginx-mod-http-set-misc"],
             Self::Caddy => &["caddy"],
             Self::Haproxy => &["haproxy"],

@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use super::{apt, on_path, run};
 
-/// Installs one package, without what it depends on, into a folder of its own: pip does that on
-/// every system, and nothing else of Python's can be in the way there.
+/// Installs one package, without its dependencies, into its own folder: pip does that on every
+/// system, and nothing else of Python's can be in the way there.
 pub(super) fn install(package: &str, folder: &Path) -> Result<()> {
     if on_path("python3").is_none() || run(&mut pip(&["--version"])).is_err() {
         apt::install(&["python3", "python3-pip"])?;

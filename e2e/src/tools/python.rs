@@ -49,7 +49,7 @@ impl Tool for PythonPackage {
     }
 
     fn find(&self) -> Result<Option<PathBuf>> {
-        // The file is written last, so an installation that broke off is none.
+        // The file is written last, so an unfinished installation does not count.
         let done = self.folder().join("done").is_file();
         Ok(done.then(|| self.folder().join("bin/python")))
     }

@@ -24,10 +24,10 @@ pub enum Source {
 }
 
 /// A compiler for the plugin, and for the session in JavaScript: as the standard library is built
-/// along, the one that has what the plugin needs has what the other needs too.
+/// along, a compiler that can build the plugin can build the other too.
 #[derive(Clone, Copy, Debug)]
 pub struct WasmToolchain {
-    /// Only this source, or `None` for what is there, rustup's first.
+    /// Only this source, or `None` for any that is installed, rustup's first.
     pub source: Option<Source>,
 }
 
@@ -39,12 +39,12 @@ impl WasmToolchain {
     /// Whichever compiler is there or can be had.
     pub const ANY: Self = Self { source: None };
 
-    /// `cargo build` for the plugin's target, with these flags for rustc, ready for more
+    /// Returns `cargo build` for the plugin's target, with these flags for rustc, ready for more
     /// arguments.
     ///
-    /// The standard library is built along: without what it does about panics, which nobody could
-    /// see in a guest, the plugin is a fifth smaller. These are options of nightly compilers; both
-    /// sources have the library that belongs to their stable one.
+    /// The standard library is built along: without its handling of panics, which a guest could not
+    /// show, the plugin is a fifth smaller. These are options of nightly compilers; both sources
+    /// have the library that belongs to their stable one.
     pub fn cargo_build(source: Source, rustflags: &str) -> Command {
         let mut flags = rustflags.to_owned();
         if source == Source::Debian {
@@ -55,7 +55,7 @@ impl WasmToolchain {
         Self::cargo_build_for(TARGET, source, &flags)
     }
 
-    /// As [`Self::cargo_build`], for JavaScript's engines.
+    /// Returns the same as [`Self::cargo_build`], for JavaScript's engines.
     pub fn cargo_build_js(source: Source, rustflags: &str) -> Command {
         Self::cargo_build_for(JS_TARGET, source, rustflags)
     }
@@ -141,7 +141,7 @@ fn is_there(source: Source) -> bool {
     }
 }
 
-/// The standard library's sources that belong to this compiler.
+/// Returns the standard library's sources that belong to this compiler.
 fn rust_sources(rustc: &str) -> Option<PathBuf> {
     let output = Command::new(rustc)
         .args(["--print", "sysroot"])

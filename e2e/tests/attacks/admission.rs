@@ -1,4 +1,4 @@
-//! Whom the application's rule at the outpost refuses, behind a plugin that has none.
+//! Users whom the application's rule at the outpost refuses, behind a plugin without a rule.
 
 use anyhow::Result;
 use gatepost_e2e::users::{ALICE, BOB};
@@ -6,10 +6,10 @@ use gatepost_e2e::{Answer, ApplicationSpec, Client, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-/// Row A14: a rule that is written at the outpost holds, though the plugin knows nothing of it.
+/// Row A14: a rule that is written at the outpost applies, although the plugin does not know it.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn a_rule_at_the_outpost_holds_behind_a_plugin_without_one() -> Result<()> {
+fn a_rule_at_the_outpost_applies_behind_a_plugin_without_one() -> Result<()> {
     let app = ApplicationSpec::new("app")
         .set("public", &json!(["/public/*"]))
         .set_in_plugin("require", &Value::Null)
@@ -19,7 +19,7 @@ fn a_rule_at_the_outpost_holds_behind_a_plugin_without_one() -> Result<()> {
 
     let bob = Client::new()?;
     let mut journey = bob.sign_in(&page, &BOB)?;
-    // As often as they come, at once and without a form: the provider knows them.
+    // Each time, without a form: the provider knows the user.
     for _ in 0..8 {
         assert_eq!(journey.landed.status, StatusCode::FORBIDDEN, "{journey}");
         for text in ["bob", "group:admins", "sign_out"] {
@@ -30,7 +30,7 @@ fn a_rule_at_the_outpost_holds_behind_a_plugin_without_one() -> Result<()> {
     let answer = Answer::read(bob.fetch(Method::GET, &page).send()?)?;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "no session");
     assert_eq!(stack.app().requests(), [], "nothing reached the app");
-    // What anyone may see they see too, as nobody.
+    // Public paths still pass, without an identity.
     let public = stack.app().url("/public/x");
     let answer = bob.fetch(Method::GET, &public).send()?;
     assert_eq!(answer.status(), StatusCode::OK);

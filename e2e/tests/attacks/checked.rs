@@ -1,26 +1,26 @@
-//! What `gatepost check --url` says of the configurations that the docs show.
+//! Runs `gatepost check --url` on the configurations that the docs show.
 
 use anyhow::{Context as _, Result};
 
 use crate::said::{PUBLIC, site};
 use crate::shown;
 
-/// Rows A3, A10, A14: it finds nothing wrong with any of those for one application, so that what it finds is worth a
-/// look.
+/// Rows A3, A10, A14: it finds no problem in any of those for one application, so that its findings
+/// can be trusted.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn no_shown_configuration_of_one_application_is_said_to_be_wrong() -> Result<()> {
-    none_is_said_to_be_wrong(shown::SINGLE)
+fn check_finds_no_problem_in_shown_configurations_of_one_application() -> Result<()> {
+    check_finds_no_problem(shown::SINGLE)
 }
 
-/// Rows A3, A10, A14: nor with those of a domain.
+/// Rows A3, A10, A14: and none in those for a domain.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn no_shown_configuration_of_a_domain_is_said_to_be_wrong() -> Result<()> {
-    none_is_said_to_be_wrong(shown::DOMAIN)
+fn check_finds_no_problem_in_shown_configurations_of_a_domain() -> Result<()> {
+    check_finds_no_problem(shown::DOMAIN)
 }
 
-fn none_is_said_to_be_wrong(outpost: &str) -> Result<()> {
+fn check_finds_no_problem(outpost: &str) -> Result<()> {
     let site = site(outpost)?;
     for shown in shown::with_outpost(outpost) {
         let running = shown.start(&site, PUBLIC).context(shown.name)?;

@@ -95,7 +95,7 @@ pub(crate) fn attack(site: &Site, front: &str, token: &str) -> Result<()> {
     own_endpoints_give_nothing_away(site, "wiki", front)
 }
 
-/// The outpost's paths, as anyone can reach them. 17, 18, 57, 61, 97, 98.
+/// Checks the outpost's paths, which every client can reach. 17, 18, 57, 61, 97, 98.
 pub(crate) fn own_endpoints_give_nothing_away(site: &Site, host: &str, front: &str) -> Result<()> {
     let forged = [
         ("X-Forwarded-Host", "evil.example"),
@@ -141,7 +141,7 @@ pub(crate) fn own_endpoints_give_nothing_away(site: &Site, host: &str, front: &s
             let value = String::from_utf8_lossy(value.as_bytes());
             assert!(!value.contains("mallory"), "{name}: {header}: {value}");
         }
-        // To this site or to the provider; what is in its query is judged where it is read.
+        // To this site or to the provider; its query is checked where it is read.
         if let Some(location) = answer.location() {
             let own = location
                 .host_str()
@@ -187,7 +187,7 @@ fn without_its_plugin_traefik_serves_nothing() -> Result<()> {
     let client = Client::new()?;
     let page = site.url("wiki", "/")?;
     until("Traefik to answer", Duration::from_secs(90), || {
-        // The outpost's router has no plugin, and tells that the routing has been read.
+        // The outpost's router has no plugin, and shows that the routing has been read.
         let ping = client
             .bare(Method::GET, &site.url("wiki", "/akprox/ping")?)
             .send();

@@ -1,5 +1,5 @@
 //! A client that names hosts as it likes, where one application's host lies in another's domain:
-//! what it names must not choose the application that answers for a request.
+//! the name must not choose the application that answers for a request.
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::raw_http1::RawConnection;
@@ -9,7 +9,7 @@ use gatepost_e2e::{Client, Site};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The application on the host `files`, which admits others than the domain around it does.
+/// Returns the application on the host `files`, which admits other users than the domain around it.
 fn board() -> Value {
     json!({
         "name": "board",
@@ -19,7 +19,7 @@ fn board() -> Value {
     })
 }
 
-/// A host and port at the proxy, as `Host` has them.
+/// Returns a host and port at the proxy, as `Host` has them.
 fn authority(site: &Site, name: &str) -> Result<String> {
     let url = site.url(name, "/")?;
     Ok(url.authority().to_owned())
@@ -35,14 +35,14 @@ fn session(site: &Site, name: &str) -> Result<String> {
     Ok(format!("gatepost={cookie}"))
 }
 
-/// Sends a request as it stands, and says with which status it was answered.
+/// Sends a request unchanged, and returns the status of the response.
 fn status(site: &Site, line: &str, headers: &[(&str, &str)]) -> Result<Option<u16>> {
     let mut connection = RawConnection::connect(site.ports().web)?;
     connection.request(line, headers)?;
     Ok(connection.head().ok().map(|head| head.status))
 }
 
-/// How a client can write a host, by its name and the proxy's port.
+/// Returns the ways in which a client can write a host, by its name and the proxy's port.
 fn spellings(name: &str, port: u16) -> Vec<String> {
     let capitals = name.to_ascii_uppercase();
     let mut all: Vec<String> = [name, &capitals]
@@ -64,8 +64,8 @@ fn spellings(name: &str, port: u16) -> Vec<String> {
     all
 }
 
-/// A session that is good at `own` does not get to what the proxy serves at `other`, however the
-/// request writes either.
+/// Checks that a session that is valid at `own` does not reach the application that the proxy
+/// serves at `other`, however the request writes either.
 fn stays_out(site: &Site, cookie: &str, own: &str, other: &str) -> Result<()> {
     let port = site.ports().web;
     let seen = || site.wiki().len() + site.files().len();
@@ -170,7 +170,7 @@ fn no_spelling_of_a_host_is_the_domains_behind_forward_auth() -> Result<()> {
     stays_out(&site, &cookie, "wiki", "files")
 }
 
-/// Row A1: through Traefik with the plugin, which asks nobody.
+/// Row A1: through Traefik with the plugin, which decides alone.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_spelling_of_a_host_is_the_domains_behind_the_plugin() -> Result<()> {

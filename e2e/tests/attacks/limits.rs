@@ -14,7 +14,8 @@ use crate::shown::{self, Shown};
 /// How many requests are a flood, on the slowest machine.
 const FLOOD: usize = 100;
 
-/// A site whose proxies have one address, and clients others of the loopback network.
+/// Starts a site whose proxies have one address, and whose clients have others of the loopback
+/// network.
 fn site(outpost: &str) -> Result<Site> {
     Site::builder(outpost)
         .outpost(&json!({
@@ -25,7 +26,7 @@ fn site(outpost: &str) -> Result<Site> {
 }
 
 /// Part C, `rateLimit`: through each proxy a client that floods is answered 429 and another is not.
-/// What a client writes in `X-Forwarded-For` neither lets it escape nor locks the other out.
+/// A client's own `X-Forwarded-For` neither lets it escape the limit nor locks the other out.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_client_that_floods_is_refused_behind_every_proxy_and_no_other() -> Result<()> {
@@ -57,8 +58,8 @@ fn a_client_that_floods_through_a_load_balancer_is_refused_and_no_other() -> Res
     Ok(())
 }
 
-/// Part C, `rateLimit`: a proxy that does not say whom it asks for would have all of its people share
-/// one limit. It has none, and the log says so once.
+/// Part C, `rateLimit`: all clients of a proxy that does not name them would share one limit. They
+/// have no limit, and the log says so once.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {

@@ -1,6 +1,6 @@
 //! Attacks on the whole: requests made to get past a proxy that asks Gatepost, sent byte for byte.
 //!
-//! `docs/security.md` says which attack each stands for.
+//! `docs/security.md` says which attack each test covers.
 
 mod admission;
 mod checked;

@@ -68,8 +68,8 @@ const LINES: &[&str] = &[
     "PROPFIND /admin",
 ];
 
-/// Headers of which none makes `/admin` public or somebody of nobody. 18, 19, 34, 35, 46, 48 to 50,
-/// 53 to 63.
+/// Headers that neither make `/admin` public nor give a request an identity. 18, 19, 34, 35, 46, 48
+/// to 50, 53 to 63.
 const HEADERS: &[&str] = &[
     "User-Agent: GoogleHC/1.0",
     "User-Agent: kube-probe/1.30",
@@ -106,7 +106,7 @@ const HEADERS: &[&str] = &[
      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ];
 
-/// `Cookie` header lines that are no session, made of one that is. 52, 64, 66 to 72.
+/// Returns `Cookie` header lines that are not a session, made of one that is. 52, 64, 66 to 72.
 fn cookies(token: &str) -> Vec<(&'static str, String)> {
     let (header, rest) = token.split_once('.').unwrap_or_default();
     let (claims, mac) = rest.split_once('.').unwrap_or_default();
@@ -267,7 +267,7 @@ fn ambiguous(cookie: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What the holder of a session may try, to be more than they are. 22 to 31, 36.
+/// Returns the attacks by which the user of a session may try to get further rights. 22 to 31, 36.
 fn signed_in(cookie: &str) -> Vec<(&'static str, Allowed, String)> {
     let get = |headers: &str| format!("GET /x HTTP/1.1\r\nHost: HOST\r\n{cookie}{headers}\r\n");
     let separators = "!#$%&'*+.^_`|~-";
@@ -318,7 +318,7 @@ fn signed_in(cookie: &str) -> Vec<(&'static str, Allowed, String)> {
             Allowed::NothingOrAlice,
             get("Connection: X-Forwarded-Host, X-Forwarded-Uri, X_Forwarded_Proto\r\n"),
         ),
-        // Traefik drops the cookie then, before anybody sees it.
+        // Traefik drops the cookie then, before the plugin or the app sees it.
         (
             "the cookie in Connection",
             Allowed::NothingOrAlice,
@@ -356,7 +356,7 @@ fn signed_in(cookie: &str) -> Vec<(&'static str, Allowed, String)> {
     ]
 }
 
-/// All attacks on an app at this `Host`, made with Alice's token.
+/// Returns all attacks on an app at this `Host`, made with Alice's token.
 pub(crate) fn all(host: &str, token: &str) -> Vec<Attack> {
     let cookie = format!("Cookie: gatepost={token}\r\n");
     let usual = "Accept: application/json\r\nConnection: close\r\n";
@@ -411,7 +411,7 @@ pub(crate) fn all(host: &str, token: &str) -> Vec<Attack> {
         add(format!("cookie, {name}"), fill(&text), Allowed::Nothing);
     }
     for (name, text) in ambiguous("") {
-        add(format!("nobody, {name}"), fill(&text), Allowed::Nothing);
+        add(format!("no session, {name}"), fill(&text), Allowed::Nothing);
     }
     for (name, text) in ambiguous(&cookie) {
         add(
@@ -427,9 +427,9 @@ pub(crate) fn all(host: &str, token: &str) -> Vec<Attack> {
         let text = text.replace(" /x ", " /public/x ");
         if allowed == Allowed::AsAlice && !name.contains("good one") {
             add(
-                format!("nobody at a public path, {name}"),
+                format!("no session at a public path, {name}"),
                 fill(&text),
-                Allowed::AsNobody,
+                Allowed::Anonymous,
             );
         }
     }
@@ -454,7 +454,7 @@ pub(crate) fn all(host: &str, token: &str) -> Vec<Attack> {
     attacks
 }
 
-/// Bytes with one text in the place of another, wherever it stands.
+/// Returns the bytes with every occurrence of a text replaced.
 fn replaced(bytes: &[u8], text: &str, by: &str) -> Vec<u8> {
     let mut made = Vec::with_capacity(bytes.len() + by.len());
     let mut rest = bytes;

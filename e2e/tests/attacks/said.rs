@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use crate::fronts::own_endpoints_give_nothing_away;
 use crate::shown::{self, Shown};
 
-/// What is public at the applications that the docs show.
+/// The public paths of the applications that the docs show.
 pub(crate) const PUBLIC: &[&str] = &["/public/*", "GET=/hook"];
 
-/// The host of another application, where everything is public: whoever is taken to ask there gets
-/// anywhere.
+/// The host of another application, where everything is public: a request that is taken for one
+/// there is let through.
 const OPEN: &str = "open.localhost";
 
 /// What a client may say, and gain from where it is believed. `HOST` is the application's own.
@@ -68,7 +68,7 @@ fn nothing_that_a_client_says_of_its_request_is_believed_at_one_application() ->
     nothing_is_believed_in_front_of(shown::SINGLE)
 }
 
-/// Rows A2 and A3: nor at a domain.
+/// Rows A2 and A3: the same for a domain.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nothing_that_a_client_says_of_its_request_is_believed_at_a_domain() -> Result<()> {
@@ -85,7 +85,7 @@ fn nothing_is_believed_in_front_of(outpost: &str) -> Result<()> {
     Ok(())
 }
 
-/// Rows A2 and A3: nor through a load balancer, which hands all of it on and is believed.
+/// Rows A2 and A3: the same through a load balancer, which passes all headers on and is trusted.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nothing_that_a_client_says_through_a_load_balancer_is_believed() -> Result<()> {
@@ -133,7 +133,7 @@ fn every_header_that_is_read_is_said() -> Result<()> {
     Ok(())
 }
 
-/// A site with this file of the outpost's, and another application beside it.
+/// Returns a site with this configuration of the outpost, and another application next to it.
 pub(crate) fn site(outpost: &str) -> Result<Site> {
     let open = json!({
         "name": "open",

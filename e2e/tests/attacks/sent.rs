@@ -1,4 +1,4 @@
-//! Sending attacks and telling what became of them.
+//! Sends attacks, and reports those that succeed.
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::Site;
@@ -16,11 +16,11 @@ pub(crate) enum Allowed {
     AsAlice,
     /// Either.
     NothingOrAlice,
-    /// It reaches the app once, as nobody's.
-    AsNobody,
+    /// It reaches the app once, without an identity.
+    Anonymous,
 }
 
-/// A request that means harm.
+/// An attacker's request.
 pub(crate) struct Attack {
     pub(crate) name: String,
     /// The request, whole.
@@ -28,7 +28,7 @@ pub(crate) struct Attack {
     pub(crate) allowed: Allowed,
 }
 
-/// What a client must never set, and what of it is Alice's.
+/// Headers that a client must never set, and Alice's values.
 const IDENTITY: [(&str, &str); 5] = [
     ("x-auth-username", "alice"),
     ("x-auth-groups", "staff|admins"),
@@ -37,11 +37,11 @@ const IDENTITY: [(&str, &str); 5] = [
     ("x-forwarded-user", "248289761001"),
 ];
 
-/// Names the attack in what the app sees, so that a request which arrives late is counted where it
-/// belongs.
+/// The header that names the attack to the app, so that a request that arrives late is counted for
+/// its own attack.
 pub(crate) const MARK: &str = "x-attack";
 
-/// Sends attacks one after another, and says what came of them that is not allowed.
+/// Sends attacks one after another, and returns a description of each outcome that is not allowed.
 pub(crate) fn harms(site: &Site, attacks: &[Attack]) -> Result<Vec<String>> {
     let before = site.wiki().len();
     let mut heads = Vec::new();
@@ -53,7 +53,7 @@ pub(crate) fn harms(site: &Site, attacks: &[Attack]) -> Result<Vec<String>> {
     let mut harms: Vec<String> = requests
         .iter()
         .filter(|seen| seen.header(MARK).is_none())
-        .map(|seen| format!("the app was asked for {} by nobody knows whom", seen.uri))
+        .map(|seen| format!("the app was asked for {} by an unknown client", seen.uri))
         .collect();
     for (number, (attack, head)) in attacks.iter().zip(heads).enumerate() {
         let number = number.to_string();
@@ -76,7 +76,7 @@ fn harm(attack: &Attack, head: Option<Head>, reached: &[&Seen]) -> Option<String
         (Allowed::Nothing | Allowed::NothingOrAlice, []) => refused,
         (Allowed::Unheard, []) => true,
         (Allowed::AsAlice | Allowed::NothingOrAlice, [seen]) => identity(seen) == alice(),
-        (Allowed::AsNobody, [seen]) => identity(seen).is_empty(),
+        (Allowed::Anonymous, [seen]) => identity(seen).is_empty(),
         _ => false,
     };
     let came_of_it = || {
@@ -101,7 +101,7 @@ fn answer(site: &Site, bytes: &[u8]) -> Result<Option<Head>> {
     Ok(connection.head().ok())
 }
 
-/// What the app sees of who it is, under any name that it may read as one of ours.
+/// Returns the identity that the app sees, under any name that it may read as one of ours.
 fn identity(seen: &Seen) -> Vec<(String, String)> {
     let folded = |name: &str| {
         name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
@@ -113,7 +113,7 @@ fn identity(seen: &Seen) -> Vec<(String, String)> {
         .iter()
         .filter(|(name, _)| ours(name))
         .flat_map(|(name, values)| values.iter().map(|value| (name.clone(), value.clone())))
-        // Caddy and Envoy cannot leave a header out; an empty one names nobody either.
+        // Caddy and Envoy cannot leave a header out; an empty one names no user either.
         .filter(|(_, value)| !value.is_empty())
         .collect();
     found.sort_unstable();

@@ -156,11 +156,11 @@ pub(crate) fn with_outpost(file: &str) -> impl Iterator<Item = &'static Shown> {
     SHOWN.iter().filter(move |shown| shown.outpost == file)
 }
 
-/// A running proxy, with what it reads its configuration from.
+/// A running proxy, with the source of its configuration.
 pub(crate) type Running = Vec<Box<dyn Any>>;
 
 impl Shown {
-    /// Whether it is Traefik with a file, which a load balancer can be put in front of.
+    /// Returns whether it is Traefik with a file, which a load balancer can be put in front of.
     pub(crate) fn can_be_balanced(&self) -> bool {
         matches!(self.proxy, Proxy::Traefik(..))
     }
@@ -169,7 +169,7 @@ impl Shown {
         self.outpost == DOMAIN
     }
 
-    /// The host at which the outpost answers browsers.
+    /// Returns the host at which the outpost answers browsers.
     pub(crate) fn outpost_host(&self) -> &'static str {
         if self.is_domain() { "auth" } else { "wiki" }
     }
@@ -179,7 +179,7 @@ impl Shown {
         self.start_behind(site, public, false)
     }
 
-    /// As [`Self::start`], behind a load balancer.
+    /// Starts it as [`Self::start`] does, behind a load balancer.
     pub(crate) fn start_balanced(&self, site: &Site, public: &[&str]) -> Result<Running> {
         self.start_behind(site, public, true)
     }
@@ -221,7 +221,7 @@ impl Shown {
     }
 }
 
-/// What gives each plugin of a routing configuration these public paths.
+/// Returns the changes that give each plugin of a routing configuration these public paths.
 fn opened(site: &Site, dynamic: &str, public: &[&str]) -> Result<Value> {
     let config: Value = serde_saphyr::from_str(&site.fitted(dynamic, &[])?)?;
     let middlewares = config.pointer("/http/middlewares");

@@ -36,7 +36,7 @@ const DOMAIN: [(&str, Start); 5] = [
     }),
 ];
 
-/// Every way to stand in front of one application, as the docs show it.
+/// Every proxy in front of one application, as the docs show it.
 pub(crate) const SINGLE: [(&str, Start); 6] = [
     ("HAProxy", |site| {
         Haproxy::start(site, "deploy/haproxy/single.cfg", &["wiki"])
@@ -65,7 +65,7 @@ pub(crate) const SINGLE: [(&str, Start); 6] = [
 const WIKI: &str = "wiki.example.localhost";
 const FILES: &str = "files.example.localhost";
 
-/// Which proxies are configured for HTTP/2 without TLS.
+/// Returns whether a proxy is configured for HTTP/2 without TLS.
 fn speaks_http_2(front: &str) -> bool {
     !matches!(front, "nginx" | "Caddy")
 }
@@ -79,7 +79,7 @@ fn session(site: &Site, name: &str) -> Result<String> {
     Ok(format!("gatepost={cookie}"))
 }
 
-/// Sends a request as it stands, and says with which status it was answered.
+/// Sends a request unchanged, and returns the status of the response.
 fn status(site: &Site, request: &str) -> Result<Option<u16>> {
     let mut connection = RawConnection::connect(site.ports().web)?;
     // A proxy may refuse before it has read everything.
@@ -87,14 +87,14 @@ fn status(site: &Site, request: &str) -> Result<Option<u16>> {
     Ok(connection.head().ok().map(|head| head.status))
 }
 
-/// What reached the wiki while something was done.
+/// Returns the requests that reached the wiki during an action.
 fn reached(site: &Site, act: impl FnOnce() -> Result<()>) -> Result<Vec<Seen>> {
     let before = site.wiki().len();
     act()?;
     Ok(site.wiki().split_off(before))
 }
 
-/// Two hosts in one value.
+/// Returns values with two hosts.
 fn mixtures(own: &str, other: &str) -> Vec<String> {
     let mut all = Vec::new();
     for (first, second) in [(own, other), (other, own)] {
@@ -109,7 +109,7 @@ fn mixtures(own: &str, other: &str) -> Vec<String> {
     all
 }
 
-/// Row A1: a value that holds two hosts is not routed by one of them and asked about by the other.
+/// Row A1: a value with two hosts is not routed by one of them and checked by the other.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn two_hosts_in_one_value_open_neither() -> Result<()> {
@@ -176,9 +176,9 @@ fn two_hosts_in_one_value_open_neither() -> Result<()> {
     Ok(())
 }
 
-/// Rows 22 to 24, A9: no spelling of a name that says who somebody is comes from a client, and what
-/// is the application's own goes on: cookies on one line and on several, in their order, and
-/// WebSockets. Then everything of the outpost's own paths, none of which opens the application.
+/// Rows 22 to 24, A9: no spelling of an identity header reaches the application from a client, and
+/// the application's own traffic does: cookies on one line and on several, in their order, and
+/// WebSockets. Then the outpost's own paths, none of which opens the application.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn names_and_cookies_mean_the_same_through_every_proxy() -> Result<()> {
@@ -219,7 +219,8 @@ fn no_other_spelling_arrives(site: &Site, front: &str, host: &str, cookie: &str)
     Ok(())
 }
 
-/// What other systems say of a person, as far as a configuration of a proxy can list it.
+/// Checks that identity headers of other systems do not reach the app, as far as a proxy's
+/// configuration can list them.
 fn no_other_system_speaks(site: &Site, front: &str, host: &str, cookie: &str) -> Result<()> {
     let names = [
         "X-Authentik-Username",
@@ -254,7 +255,7 @@ fn own_cookies_arrive(site: &Site, front: &str, host: &str, cookie: &str) -> Res
         j={\"a\":1}; e=; flag; t=a,b; p={http.request.host}; q=${x}; d=a=b";
     let ask = |cookies: &str| format!("GET /x HTTP/1.1\r\nHost: {host}\r\n{cookies}\r\n");
     let mut cases = vec![(ask(&format!("Cookie: {OWN}; {cookie}\r\n")), OWN)];
-    // Envoy joins lines by a comma in what it asks.
+    // Envoy joins lines with a comma in its subrequest.
     if front != "Envoy" {
         let lines = format!("Cookie: a=1\r\nCookie: {cookie}; b=2\r\nCookie: c=3\r\n");
         cases.push((ask(&lines), "a=1; b=2; c=3"));
@@ -296,7 +297,8 @@ fn websockets_open(site: &Site, front: &str, host: &str, cookie: &str) -> Result
     Ok(())
 }
 
-/// Where the outpost is asked, its answer to its own paths is not taken for consent.
+/// Checks that the outpost's response to its own paths is not taken for consent where a proxy asks
+/// it.
 fn own_paths_open_nothing(site: &Site, front: &str, host: &str) -> Result<()> {
     for prefix in [
         "/akprox",
@@ -337,7 +339,7 @@ fn own_paths_open_nothing(site: &Site, front: &str, host: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every attack on the proxies that the other tests leave out. What is left is theirs alone.
+/// Every attack on the proxies that the other tests leave out.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_attack_gets_past_haproxy_caddy_or_envoy() -> Result<()> {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::fronts::{attack, lax, policy};
 
-/// Row A7: what the docs name as the oldest release stands what the newest does.
+/// Row A7: the oldest release that the docs name withstands the same attacks as the newest.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_attack_gets_past_the_oldest_traefik() -> Result<()> {
@@ -94,8 +94,9 @@ fn signed_in(site: &Site) -> Result<String> {
     client.cookie(&page, "gatepost").context("a session")
 }
 
-/// Row A3: with `trustForwardHeader: false` Traefik says `http` behind a load balancer that ends
-/// TLS. What is built of it is not built of that: people are led to https, and sessions renew.
+/// Row A3: with `trustForwardHeader: false` Traefik says `http` behind a load balancer that
+/// terminates TLS. The outpost does not build URLs from that: browsers are led to https, and
+/// sessions renew.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn where_a_load_balancer_ends_tls_everything_leads_to_https() -> Result<()> {

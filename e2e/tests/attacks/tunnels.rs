@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::spellings::SINGLE;
 
-/// The root is public, which is what a target without a path is taken for.
+/// Returns settings with a public root, as which a target without a path is read.
 fn policy() -> Value {
     json!({ "public": ["/", "/open/*"] })
 }
@@ -186,8 +186,8 @@ fn tunnels_over_http_2(site: &Site, front: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a request is one for the public path and for nothing after it: that is what a proxy may
-/// make of one for another protocol whose name it removes.
+/// Returns whether a request is for the public path alone: a proxy may turn a request for another
+/// protocol into that by removing the protocol's name.
 fn is_ordinary(seen: &Seen) -> bool {
     let upgrades = ["upgrade", "http2-settings"];
     seen.method == "GET"

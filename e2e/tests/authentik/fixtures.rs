@@ -1,4 +1,4 @@
-//! What the double answers is what authentik's own client understands.
+//! Checks that authentik's own client understands the responses of the double.
 
 use std::process::Command;
 

@@ -1,5 +1,6 @@
-//! Which application a request belongs to, with the texts of authentik as they are: what they do
-//! not set is the client's, and what authentik has and cannot be served keeps its host.
+//! Which application a request belongs to, with authentik's own proxy configurations: headers that
+//! they do not set are the client's, and a provider of authentik's that cannot be served keeps its
+//! host.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends a request as it stands, and says with which status it was answered.
+/// Sends a request unchanged, and returns the status of the response.
 fn status(site: &Site, line: &str, headers: &[(&str, &str)]) -> Result<Option<u16>> {
     let mut connection = RawConnection::connect(site.ports().web)?;
     connection.request(line, headers)?;
@@ -46,7 +47,7 @@ fn add_files(site: &Site, authentik: &Authentik) -> Result<()> {
     })
 }
 
-/// No header gets anybody into `wiki`, with no session or with one of `files`.
+/// Checks that no header lets a client into `wiki`, without a session or with one of `files`.
 fn no_header_lets_in(site: &Site) -> Result<()> {
     let at_files = session(site, "files")?;
     let (wiki, files) = (authority(site, "wiki")?, authority(site, "files")?);
@@ -134,7 +135,7 @@ fn the_recipe_of_today_says_host_and_path() -> Result<()> {
     Ok(())
 }
 
-/// Row A4: what has no application here is not handed to the domain around it.
+/// Row A4: a host without an application here is not answered by the domain around it.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn what_cannot_be_served_is_refused_and_not_the_domains() -> Result<()> {

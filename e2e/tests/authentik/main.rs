@@ -49,7 +49,8 @@ fn signs_in(site: &Site) -> Result<Client> {
     Ok(alice)
 }
 
-/// Whoever comes without a session, or with headers of their own, gets no further than before.
+/// Checks that a client without a session, also with headers of its own, gets no further than
+/// before.
 fn strangers_stay_out(site: &Site) -> Result<()> {
     let mallory = Client::new()?;
     let before = site.wiki().len();
@@ -77,7 +78,7 @@ fn fetch(client: &Client, site: &Site, path: &str) -> Result<StatusCode> {
         .status())
 }
 
-/// The compose file, with one more app for what authentik learns of later.
+/// Starts the compose file, with one more app, which authentik learns of later.
 fn compose(site: &Site) -> Result<(gatepost_e2e::Service, DockerApi)> {
     let compose = Compose::of_authentik(site, "testdata/authentik/docker-compose.yml")?;
     let socket = site.folder().join("docker.sock");
@@ -93,8 +94,11 @@ fn docker_compose() -> Result<()> {
     let _running = compose(&site)?;
     strangers_stay_out(&site)?;
     let alice = signs_in(&site)?;
-    let nobody = Client::new()?;
-    assert_eq!(fetch(&nobody, &site, "/public/logo.png")?, StatusCode::OK);
+    let anonymous = Client::new()?;
+    assert_eq!(
+        fetch(&anonymous, &site, "/public/logo.png")?,
+        StatusCode::OK
+    );
     let seen = site.wiki();
     let skipped = seen.last().context("the app was asked")?;
     assert_eq!(skipped.header("x-authentik-username"), None);
@@ -115,7 +119,8 @@ fn said_hello(authentik: &Authentik) -> Result<()> {
     Ok(())
 }
 
-/// Told by the WebSocket; its ID tokens have a MAC with the client secret.
+/// Adds a provider, of which the WebSocket informs the outpost; its ID tokens have a MAC with the
+/// client secret.
 fn a_provider_is_added(site: &Site, authentik: &Authentik, alice: &Client) -> Result<()> {
     let page = site.url("files", "/shared")?;
     let answer = Answer::read(alice.fetch(Method::GET, &page).send()?)?;
@@ -140,7 +145,7 @@ fn a_provider_is_added(site: &Site, authentik: &Authentik, alice: &Client) -> Re
     Ok(())
 }
 
-/// Nobody notices, and it is taken up again.
+/// Checks that users do not notice that authentik is away, and that the outpost follows it again.
 fn authentik_goes_away(site: &Site, authentik: &Authentik, alice: &Client) -> Result<()> {
     authentik.stop();
     until("the outpost to notice", PATIENCE, || {
@@ -207,7 +212,7 @@ fn a_session_that_authentik_ends_while_the_store_is_away_is_over_when_it_is_back
     })
 }
 
-/// The session at authentik of the only session that there is.
+/// Returns the session at authentik of the only session that there is.
 fn sid_of_the_only_session(site: &Site) -> Result<String> {
     let (listed, well) = site.gatepost(&["session", "list"])?;
     assert!(well && listed.contains("1 sessions"), "{listed}");
@@ -242,7 +247,7 @@ fn browsers_go_to_the_public_address_and_the_outpost_asks_the_internal_one() -> 
     Ok(())
 }
 
-/// A restart while authentik is away: what it said last is on the disk, and so are the sessions.
+/// A restart while authentik is away: its last response is on the disk, and so are the sessions.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn an_outpost_with_a_disk_starts_without_authentik() -> Result<()> {
@@ -273,8 +278,8 @@ fn an_outpost_with_a_disk_starts_without_authentik() -> Result<()> {
     Ok(())
 }
 
-/// `intercept_header_auth`, which is on unless somebody turns it off: authentik is asked about
-/// credentials, and the app is told who it is as it is of people.
+/// `intercept_header_auth`, which is on by default: the outpost asks authentik about credentials,
+/// and the app gets the same identity headers as for users.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn credentials_are_asked_about() -> Result<()> {
@@ -332,7 +337,7 @@ fn credentials_are_asked_about() -> Result<()> {
             assert_eq!(seen.header(name), expected, "{name} {credentials}");
         }
     }
-    // What was found out is believed for a minute.
+    // The result is used for a minute.
     let asked = authentik.credentials_asked();
     assert_eq!(call(&basic(user, password))?, StatusCode::OK);
     assert_eq!(authentik.credentials_asked(), asked);
@@ -364,7 +369,7 @@ fn traefik_standalone() -> Result<()> {
     operator_revokes(&site, &alice)
 }
 
-/// The commands of an operator work by the environment of authentik's container alone.
+/// Checks that the operator's commands work with the environment of authentik's container alone.
 fn operator_revokes(site: &Site, alice: &Client) -> Result<()> {
     sid_of_the_only_session(site)?;
     let (listed, _) = site.gatepost(&["session", "list"])?;

@@ -1,4 +1,4 @@
-//! What every deployment must do, whatever stands in front.
+//! Checks that apply to every deployment, whatever proxy is in front.
 
 use std::time::{Duration, Instant};
 
@@ -21,14 +21,14 @@ const ERIN: User = User {
     password: "so-many-things",
 };
 
-/// A page with all that a target may hold.
+/// A page with everything that a target may contain.
 const PAGE: &str = "/reports/2026?quarter=3&sort=a%2Fb&empty=";
 
 /// How long the slowest machine may take to see a renewal that is due after a second.
 pub(crate) const RENEWAL: Duration = Duration::from_secs(60);
 
-/// A site whose outpost has this configuration, with what the checks need: a public path, someone
-/// to deny, and a renewal that is due at once.
+/// Returns a site whose outpost has this configuration, with the settings that the checks need: a
+/// public path, a user to deny, and a renewal that is due immediately.
 pub(crate) fn site(outpost_file: &str) -> SiteBuilder {
     let mut groups = vec!["staff".to_owned()];
     groups.extend((0..200).map(|number| format!("department-with-a-long-name-{number}")));
@@ -56,9 +56,9 @@ pub(crate) fn site(outpost_file: &str) -> SiteBuilder {
 /// The public paths of [`site`].
 pub(crate) const PUBLIC: &[&str] = &["/public/*"];
 
-/// One application: the app `wiki`.
+/// Checks one application: the app `wiki`.
 pub(crate) fn single(site: &Site) -> Result<()> {
-    nobody_passes(site, "wiki")?;
+    no_request_without_a_session_passes(site, "wiki")?;
     a_visit_signs_in_and_comes_back(site, "wiki")?;
     public_paths_are_open_and_anonymous(site)?;
     identity_cannot_be_made_up(site, "__Secure-gatepost.0")?;
@@ -67,12 +67,12 @@ pub(crate) fn single(site: &Site) -> Result<()> {
     signing_out_ends_the_session(site, "wiki")
 }
 
-/// Every host of a domain: the apps `wiki` and `files`, and the outpost at `auth`.
+/// Checks every host of a domain: the apps `wiki` and `files`, and the outpost at `auth`.
 pub(crate) fn domain(site: &Site) -> Result<()> {
-    nobody_passes(site, "wiki")?;
-    nobody_passes(site, "files")?;
+    no_request_without_a_session_passes(site, "wiki")?;
+    no_request_without_a_session_passes(site, "files")?;
     a_visit_signs_in_and_comes_back(site, "wiki")?;
-    one_sign_in_holds_for_all_hosts(site)?;
+    one_sign_in_is_valid_at_all_hosts(site)?;
     public_paths_are_open_and_anonymous(site)?;
     identity_cannot_be_made_up(site, "__Host-gatepost")?;
     forwarded_headers_of_clients_decide_nothing(site)?;
@@ -80,7 +80,7 @@ pub(crate) fn domain(site: &Site) -> Result<()> {
     signing_out_ends_the_session(site, "auth")
 }
 
-fn nobody_passes(site: &Site, host: &str) -> Result<()> {
+fn no_request_without_a_session_passes(site: &Site, host: &str) -> Result<()> {
     let client = Client::new()?;
     let url = site.url(host, "/private?x=1")?;
     let before = site.wiki().len() + site.files().len();
@@ -128,7 +128,7 @@ fn a_visit_signs_in_and_comes_back(site: &Site, host: &str) -> Result<()> {
     Ok(())
 }
 
-fn one_sign_in_holds_for_all_hosts(site: &Site) -> Result<()> {
+fn one_sign_in_is_valid_at_all_hosts(site: &Site) -> Result<()> {
     let client = Client::new()?;
     client.sign_in(&site.url("wiki", "/")?, &ALICE)?;
     let status = client
@@ -151,12 +151,12 @@ fn public_paths_are_open_and_anonymous(site: &Site) -> Result<()> {
     let seen = site.wiki();
     let seen = seen.last().context("the app was asked")?;
     assert_eq!(seen.uri, "/public/logo");
-    // Some proxies cannot leave a header out; an empty one names nobody either.
+    // Some proxies cannot leave a header out; an empty one names no user either.
     assert_eq!(seen.header("x-auth-username").unwrap_or_default(), "");
     Ok(())
 }
 
-/// `others` is what the session of an application elsewhere may be called.
+/// `others` is a name that the session cookie of another application may have.
 fn identity_cannot_be_made_up(site: &Site, others: &str) -> Result<()> {
     let client = Client::new()?;
     let page = site.url("wiki", "/")?;
@@ -175,12 +175,12 @@ fn identity_cannot_be_made_up(site: &Site, others: &str) -> Result<()> {
     assert_eq!(seen.header("x-auth-groups"), Some("staff|admins"));
     assert_eq!(seen.header("x-forwarded-user"), Some("248289761001"));
     assert_eq!(seen.header("x_auth_username"), None, "an alias");
-    what_other_systems_say_is_no_clients_to_say(site, &client, others)
+    a_client_cannot_set_identity_headers_of_other_systems(site, &client, others)
 }
 
-/// Row A9, and A8: neither an identity that another system would have said, nor a session of another
+/// Row A9, and A8: neither an identity header of another system, nor a session of another
 /// application below the domain, reaches the app.
-fn what_other_systems_say_is_no_clients_to_say(
+fn a_client_cannot_set_identity_headers_of_other_systems(
     site: &Site,
     client: &Client,
     others: &str,
@@ -279,7 +279,7 @@ fn who_is_in_no_group_is_refused(site: &Site) -> Result<()> {
     let before = site.wiki().len();
     let journey = client.sign_in(&page, &CAROL)?;
     assert_eq!(journey.landed.status, StatusCode::FORBIDDEN, "{journey}");
-    // Whom the outpost's own rule refuses has no session.
+    // A user whom the outpost's own rule refuses has no session.
     let status = client.fetch(Method::GET, &page).send()?.status();
     assert_eq!(status, site.turned_away(), "a script");
     assert_eq!(site.wiki().len(), before, "nothing reached the app");
@@ -298,7 +298,7 @@ fn signing_out_ends_the_session(site: &Site, outpost_host: &str) -> Result<()> {
     Ok(())
 }
 
-/// How many sessions the outpost has.
+/// Returns how many sessions the outpost has.
 fn sessions(site: &Site) -> Result<usize> {
     let (listed, _) = site.gatepost(&["session", "list"])?;
     let count = listed.trim_end().strip_suffix(" sessions");
@@ -306,7 +306,8 @@ fn sessions(site: &Site) -> Result<usize> {
     Ok(count.with_context(|| listed.clone())?.parse()?)
 }
 
-/// A script's requests alone keep a session alive: the fresh cookie reaches the browser.
+/// Checks that a script's requests alone keep a session alive: the fresh cookie reaches the
+/// browser.
 pub(crate) fn scripts_renew_in_place(site: &Site, host: &str) -> Result<()> {
     let client = Client::new()?;
     let page = site.url(host, "/")?;
@@ -332,8 +333,8 @@ pub(crate) enum Cookies {
     One,
 }
 
-/// A session in several cookies lives on too, whether or not the fresh ones reach the browser:
-/// half of them would be none.
+/// Checks that a session in several cookies goes on too, whether or not the fresh ones reach the
+/// browser: half of them would not be a session.
 pub(crate) fn large_sessions_go_on(site: &Site, host: &str, cookies: Cookies) -> Result<()> {
     let client = Client::new()?;
     let page = site.url(host, "/")?;

@@ -14,7 +14,7 @@ use crate::forward_auth::hands_on;
 use crate::nginx;
 use crate::plugin::middlewares;
 
-/// The header that tells the app whose word it has.
+/// The header that names the user's provider to the app.
 const ISSUER: &str = "X-Auth-Issuer";
 
 fn site() -> Result<Site> {
@@ -24,7 +24,7 @@ fn site() -> Result<Site> {
         .start()
 }
 
-/// Settings of the plugin that say what the outpost's do.
+/// Returns settings of the plugin that match the outpost's.
 fn plugin(middleware: &str) -> Value {
     let settings = json!({ "public": checks::PUBLIC, "headers": { "set": { ISSUER: "iss" } } });
     middlewares(&[middleware], &settings)
@@ -40,7 +40,7 @@ fn plugin_single() -> Result<()> {
             &plugin("wiki-gatepost"),
         )?
         .start(&["wiki"])?;
-    whoever_chooses_stays_with_it(&site, StatusCode::OK)
+    a_user_keeps_the_chosen_provider(&site, StatusCode::OK)
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn route() -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
         .start(&["wiki"])?;
-    whoever_chooses_stays_with_it(&site, StatusCode::OK)
+    a_user_keeps_the_chosen_provider(&site, StatusCode::OK)
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn forward_auth() -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
         .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
         .start(&["wiki"])?;
-    whoever_chooses_stays_with_it(&site, StatusCode::UNAUTHORIZED)
+    a_user_keeps_the_chosen_provider(&site, StatusCode::UNAUTHORIZED)
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn forward_auth() -> Result<()> {
 fn nginx() -> Result<()> {
     let site = site()?;
     let _nginx = nginx::handing_on(&site, ISSUER)?;
-    whoever_chooses_stays_with_it(&site, StatusCode::OK)
+    a_user_keeps_the_chosen_provider(&site, StatusCode::OK)
 }
 
-/// The links of a page, by the provider that each leads to, in their order.
+/// Returns the links of a page, by the provider that each leads to, in their order.
 fn offers(page: &Answer) -> Result<Vec<(String, Url)>> {
     let links = Selector::parse("a[href]").map_err(|error| anyhow!("{error}"))?;
     let html = Html::parse_document(&page.body);
@@ -108,14 +108,18 @@ fn choose(
     Ok(chosen.context("an offer")?.1)
 }
 
-/// What the app saw of whoever came last: the address and whose word it is.
+/// Returns the address and the provider of the last user whom the app saw.
 fn seen(site: &Site) -> Result<(String, String)> {
     let seen = site.wiki();
     let seen = seen.last().context("the app was asked")?;
     let header = |name: &str| seen.header(name).unwrap_or_default().to_owned();
     assert_eq!(header("x-auth-username"), "alice");
     assert_eq!(header("x-forwarded-user"), "248289761001");
-    assert_eq!(header("cookie"), "", "what is remembered is not the app's");
+    assert_eq!(
+        header("cookie"),
+        "",
+        "the app does not see the remembered provider"
+    );
     Ok((header("x-forwarded-email"), header("x-auth-issuer")))
 }
 
@@ -125,7 +129,7 @@ fn arrives(journey: &Journey) {
     assert_eq!(journey.landed.url.query(), Some("q=1"), "{journey}");
 }
 
-/// How often a provider has answered a grant of this type since it was started.
+/// Returns how often a provider has answered a grant of this type since it was started.
 fn grants(provider: &Service, kind: &str) -> usize {
     provider
         .output()
@@ -133,7 +137,7 @@ fn grants(provider: &Service, kind: &str) -> usize {
         .count()
 }
 
-fn whoever_chooses_stays_with_it(site: &Site, page: StatusCode) -> Result<()> {
+fn a_user_keeps_the_chosen_provider(site: &Site, page: StatusCode) -> Result<()> {
     check_walks_to_each(site)?;
     let corporate = format!("http://127.0.0.1:{}", site.ports().provider);
     let partners = format!("http://127.0.0.2:{}", site.ports().partners);
@@ -152,8 +156,8 @@ fn whoever_chooses_stays_with_it(site: &Site, page: StatusCode) -> Result<()> {
     let own = ("alice@partners.example".to_owned(), partners);
     assert_eq!(seen(site)?, own);
 
-    a_mixed_up_answer_signs_nobody_in(site, page)?;
-    a_logout_at_one_is_none_at_the_other(site, &client, page)?;
+    a_mixed_up_response_signs_no_user_in(site, page)?;
+    a_logout_at_one_provider_ends_no_session_of_the_other(site, &client, page)?;
 
     // While the other provider is away, the session is renewed as if nothing were.
     site.provider().stop();
@@ -175,7 +179,8 @@ fn whoever_chooses_stays_with_it(site: &Site, page: StatusCode) -> Result<()> {
     site.provider().start()
 }
 
-/// `gatepost check` says what to register at each provider, and walks to both.
+/// Checks that `gatepost check` prints the URLs to register at each provider, and follows the
+/// sign-in to both.
 fn check_walks_to_each(site: &Site) -> Result<()> {
     let page = site.url("wiki", "/reports?q=1")?;
     let (said, well) = site.gatepost(&["check", "--url", page.as_str()])?;
@@ -189,12 +194,12 @@ fn check_walks_to_each(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// The answer of one provider, brought to the address of the other.
-fn a_mixed_up_answer_signs_nobody_in(site: &Site, page: StatusCode) -> Result<()> {
+/// Brings the response of one provider to the address of the other.
+fn a_mixed_up_response_signs_no_user_in(site: &Site, page: StatusCode) -> Result<()> {
     let client = Client::new()?;
     let link = choose(site, &client, page, ["main", "partners"], "main")?;
     client.sign_in(&link, &ALICE)?;
-    // The provider knows the person from now on, so its next answer comes at once.
+    // The provider knows the user from now on, so its next response needs no form.
     let wiki = site.url("wiki", "/")?;
     client.add_cookie(&wiki, "gatepost=; Max-Age=0; Path=/");
     let link = choose(site, &client, page, ["main", "partners"], "main")?;
@@ -229,7 +234,7 @@ fn a_mixed_up_answer_signs_nobody_in(site: &Site, page: StatusCode) -> Result<()
 }
 
 /// Ends a session at the first provider, whose back-channel logout reaches the outpost.
-fn a_logout_at_one_is_none_at_the_other(
+fn a_logout_at_one_provider_ends_no_session_of_the_other(
     site: &Site,
     at_partners: &Client,
     page: StatusCode,

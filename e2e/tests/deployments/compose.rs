@@ -74,7 +74,7 @@ fn parts_of_the_demo_fit_together() -> Result<()> {
 }
 
 #[test]
-fn outpost_image_runs_as_nobody_and_says_how_it_is() -> Result<()> {
+fn outpost_image_runs_unprivileged_and_has_a_health_check() -> Result<()> {
     let dockerfile = read("outpost/Dockerfile")?;
     let (_, stage) = dockerfile
         .rsplit_once("\nFROM ")

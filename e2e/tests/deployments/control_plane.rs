@@ -45,7 +45,7 @@ fn traefik_learns_everything_from_the_outpost() -> Result<()> {
     assert_eq!(seen.header("x-auth-username"), Some("alice"));
     assert_eq!(seen.header("cookie"), None, "the session's cookie");
 
-    // The same text each time: a reload makes Traefik build the plugin anew.
+    // The same text each time: a reload makes Traefik build the plugin again.
     let first = served(&site)?;
     assert_eq!(first.status, StatusCode::OK);
     assert_eq!(served(&site)?.body, first.body);

@@ -23,7 +23,7 @@ const VARIABLES: [(&str, &str); 3] = [
     ("$__rate_interval", "10s"),
 ];
 
-/// The queries of the dashboard: each with its panel's title.
+/// Returns the queries of the dashboard, each with its panel's title.
 fn queries() -> Result<Vec<(String, String)>> {
     let path = layout::root().join("deploy/grafana/gatepost.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
@@ -47,7 +47,8 @@ fn queries() -> Result<Vec<(String, String)>> {
     Ok(queries)
 }
 
-/// People come and go, are refused and thrown out, and some get lost.
+/// Produces every kind of event: users sign in and out, are refused, have sessions revoked, and
+/// open invalid callbacks.
 fn a_busy_moment(site: &Site) -> Result<()> {
     let page = site.url("wiki", "/")?;
     let alice = Client::new()?;
@@ -75,7 +76,7 @@ fn a_busy_moment(site: &Site) -> Result<()> {
         .append_pair("state", &state.context("a state")?)
         .append_pair("error", "access_denied");
     stranger.open(&callback)?;
-    // Somebody else's callback.
+    // Another browser's callback.
     stranger.open(&callback)?;
 
     alice.open(&site.url("wiki", "/akprox/sign_out")?)?;
@@ -125,7 +126,7 @@ fn every_panel_shows_something_and_every_alert_is_evaluated() -> Result<()> {
     });
     lit.with_context(|| format!("dark: {dark:?}"))?;
 
-    // Whom the outpost refuses, and what of it Traefik counts.
+    // The outpost's refusals, and Traefik's count of them.
     let (_, denied) = queries
         .iter()
         .find(|(_, query)| query.contains(r#"verdict="deny""#))
@@ -150,7 +151,7 @@ fn every_panel_shows_something_and_every_alert_is_evaluated() -> Result<()> {
     Ok(())
 }
 
-/// Each alert fires on what it is for, after its time, and not on what is alike.
+/// Each alert fires on its condition, after its time, and not on a similar one.
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Prometheus: cargo xtask test"]
 fn alerts_fire_when_they_should() -> Result<()> {

@@ -1,6 +1,6 @@
-//! One table of requests, five that decide: the plugin, `auth/traefik`, `auth/nginx`, `auth/caddy`
-//! and `auth/envoy`. They must agree, for what reaches the app as for what is said to who does not
-//! get there.
+//! One table of requests, and five deciders: the plugin, `auth/traefik`, `auth/nginx`, `auth/caddy`
+//! and `auth/envoy`. They must agree on the requests that reach the app, and on the responses to
+//! all others.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ enum Cookies {
     Dave,
     /// A `Cookie` header made of Alice's token.
     Made(fn(&str) -> String),
-    /// As it stands.
+    /// This text.
     Text(&'static str),
 }
 
@@ -46,13 +46,13 @@ enum Outcome {
     MustSignIn,
     /// 403.
     Denied,
-    /// The proxy itself refuses it, before anybody decides.
+    /// The proxy itself refuses it, before a decider sees it.
     Refused,
 }
 
 /// What an outcome is to be.
 enum Expected {
-    /// As nobody.
+    /// It passes without an identity.
     Anonymous,
     Alice,
     Dave,
@@ -62,7 +62,7 @@ enum Expected {
     NotPassed,
 }
 
-/// How a request is sent, beside method and target.
+/// The headers of a request.
 type Headers = &'static [(&'static str, &'static str)];
 
 struct Case {
@@ -129,11 +129,11 @@ fn cases() -> Vec<Case> {
     use Cookies::{Alice, Carol, Dave, Made, None, Text};
     use Expected::{Anonymous, Denied, MustSignIn, NotPassed};
     vec![
-        case("nobody, page", "GET /", None, PAGE, MustSignIn),
-        case("nobody, HEAD", "HEAD /", None, PAGE, MustSignIn),
-        case("nobody, script", "GET /", None, SCRIPT, MustSignIn),
-        case("nobody, form", "POST /form", None, PAGE, MustSignIn),
-        case("nobody, no headers", "GET /", None, &[], MustSignIn),
+        case("no session, page", "GET /", None, PAGE, MustSignIn),
+        case("no session, HEAD", "HEAD /", None, PAGE, MustSignIn),
+        case("no session, script", "GET /", None, SCRIPT, MustSignIn),
+        case("no session, form", "POST /form", None, PAGE, MustSignIn),
+        case("no session, no headers", "GET /", None, &[], MustSignIn),
         case(
             "signed in, page",
             "GET /x?y=1",
@@ -370,7 +370,8 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
         "public": ["/public/*", "GET=/hook"],
         "allowPreflight": true,
     });
-    // Whom the rule refuses gets no session: Carol has hers from before it was narrowed.
+    // A user whom the rule refuses gets no session: Carol's session is from before the rule was
+    // narrowed.
     let wider = json!({ "require": { "users": [CAROL.login] } });
     let site = Site::builder("deploy/outpost/single.yaml")
         .applications(&policy)
@@ -418,7 +419,7 @@ fn plugin_and_outpost_decide_alike() -> Result<()> {
     decide_all(&site, &tokens, "auth/traefik behind HAProxy")
 }
 
-/// Has the outpost's rule admit what the plugin's does, and waits until it holds.
+/// Makes the outpost's rule equal to the plugin's, and waits until it is in force.
 fn narrow(site: &Site, tokens: &Tokens) -> Result<()> {
     site.change_outpost(|config| {
         let rule = config.pointer_mut("/applications/0/require");
@@ -535,7 +536,7 @@ fn decide(site: &Site, tokens: &Tokens, case: &Case) -> Result<Outcome> {
     })
 }
 
-/// What the app sees of who it is, under every name that folds to one of [`IDENTITY`].
+/// Returns the identity that the app sees, under every name that folds to one of [`IDENTITY`].
 fn identity(seen: &Seen) -> Vec<(&'static str, Vec<String>)> {
     let folded = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     IDENTITY
@@ -543,15 +544,15 @@ fn identity(seen: &Seen) -> Vec<(&'static str, Vec<String>)> {
         .filter_map(|own| {
             let named = seen.headers.iter().filter(|(name, _)| folded(name) == own);
             let values = named.flat_map(|(_, values)| values.clone());
-            // Caddy and Envoy cannot leave a header out; an empty one names nobody either.
+            // Caddy and Envoy cannot leave a header out; an empty one names no user either.
             let values: Vec<String> = values.filter(|value| !value.is_empty()).collect();
             (!values.is_empty()).then_some((own, values))
         })
         .collect()
 }
 
-/// What the deciders do not have in common: only the outpost knows that a session was ended, until
-/// its window is over.
+/// The one difference between the deciders: until a session's window is over, only the outpost
+/// knows that it was ended.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn outpost_refuses_a_session_that_its_store_does_not_have() -> Result<()> {

@@ -1,7 +1,7 @@
-//! What the docs show is what the tests run.
+//! The docs show the same files that the tests run.
 //!
-//! In `docs/proxies/`, a comment that names a file stands before each block of code that
-//! shows it. `GATEPOST_UPDATE_DOCS=1` writes the files into the blocks.
+//! In `docs/proxies/`, a comment before each block of code names the file that the block shows.
+//! `GATEPOST_UPDATE_DOCS=1` writes the files into the blocks.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ fn pages() -> Result<Vec<PathBuf>> {
     Ok(pages)
 }
 
-/// A page with each of its blocks as the file that is named before it says.
+/// Returns a page with each of its blocks replaced by the file that is named before it.
 fn with_files(page: &str, shown: &mut BTreeSet<String>) -> Result<String> {
     let mut lines = page.lines();
     let mut out = String::new();
@@ -66,7 +66,7 @@ fn pages_show_the_files_that_the_tests_run() -> Result<()> {
     Ok(())
 }
 
-/// The configurations that someone deploys.
+/// Returns the configurations that operators deploy.
 fn configurations() -> Result<Vec<String>> {
     let mut files = vec!["docker-compose.yml".to_owned()];
     for folder in [

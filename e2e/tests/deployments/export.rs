@@ -21,7 +21,7 @@ fn exported(site: &Site, form: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Everyone can sign in at each host, and `gatepost check` finds nothing wrong.
+/// Checks that users can sign in at each host, and that `gatepost check` finds no problem.
 fn works(site: &Site) -> Result<()> {
     for host in HOSTS {
         let page = site.url(host, "/page?x=1&y=2")?;
@@ -34,8 +34,8 @@ fn works(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// `gatepost check` names what is wrong at `host`.
-fn is_told(site: &Site, host: &str, path: &str, expected: &str) -> Result<()> {
+/// Checks that `gatepost check` names the problem at `host`.
+fn check_names_problem(site: &Site, host: &str, path: &str, expected: &str) -> Result<()> {
     let url = site.url(host, path)?;
     let (said, well) = site.gatepost(&["check", "--url", url.as_str()])?;
     assert!(!well && said.contains(expected), "{expected}\n{said}");
@@ -44,15 +44,15 @@ fn is_told(site: &Site, host: &str, path: &str, expected: &str) -> Result<()> {
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn traefik_takes_what_is_exported() -> Result<()> {
+fn traefik_accepts_the_exported_configuration() -> Result<()> {
     let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
     let text = exported(&site, "traefik")?;
     let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?;
     fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;
     works(&site)?;
-    is_told(&site, "nowhere", "/", "no application has the host")?;
-    is_told(
+    check_names_problem(&site, "nowhere", "/", "no application has the host")?;
+    check_names_problem(
         &site,
         "wiki",
         "/healthz",
@@ -60,7 +60,8 @@ fn traefik_takes_what_is_exported() -> Result<()> {
     )
 }
 
-/// A site whose configuration names its parts as the services of a cluster or of a compose file.
+/// Returns a site whose configuration names its parts as the services of a cluster or of a compose
+/// file.
 fn with_services(outpost: &str) -> Result<Site> {
     let outpost_url = format!("http://{outpost}:9000");
     let site = Site::builder("deploy/outpost/control-plane.yaml")
@@ -98,12 +99,12 @@ fn traefik_takes_the_labels_that_are_exported() -> Result<()> {
     let _engine = DockerApi::start(&socket, compose.containers.clone())?;
     let _traefik = Traefik::of_compose(&site, &compose, &socket)?.start(&HOSTS)?;
     works(&site)?;
-    is_told(&site, "nowhere", "/", "no application has the host")
+    check_names_problem(&site, "nowhere", "/", "no application has the host")
 }
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn traefik_on_kubernetes_takes_what_is_exported() -> Result<()> {
+fn traefik_on_kubernetes_accepts_the_exported_configuration() -> Result<()> {
     let site = with_services("gatepost-outpost")?;
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&exported(&site, "kubernetes")?)?;
     for (name, port) in [("wiki", 80), ("files", 80), ("gatepost-outpost", 9000)] {
@@ -130,7 +131,7 @@ fn traefik_on_kubernetes_takes_what_is_exported() -> Result<()> {
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn nginx_takes_what_is_exported() -> Result<()> {
+fn nginx_accepts_the_exported_configuration() -> Result<()> {
     let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
     let text = exported(&site, "nginx")?;
     let _nginx = Nginx::start_with(&site, &text, &HOSTS)?;
@@ -151,7 +152,7 @@ fn a_proxy_that_is_not_trusted_is_named() -> Result<()> {
         .configure(&json!({ "experimental": null }));
     fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;
-    is_told(&site, "wiki", "/", "trustedProxies")
+    check_names_problem(&site, "wiki", "/", "trustedProxies")
 }
 
 #[test]
@@ -186,7 +187,7 @@ fn a_plugin_that_differs_from_the_outpost_is_named() -> Result<()> {
         let text = text.replace(right, wrong);
         fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
         let _traefik = traefik.start(&HOSTS)?;
-        is_told(&site, "wiki", "/", expected)?;
+        check_names_problem(&site, "wiki", "/", expected)?;
     }
     Ok(())
 }
@@ -200,5 +201,5 @@ fn a_provider_that_is_away_is_named() -> Result<()> {
     fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;
     site.provider().stop();
-    is_told(&site, "wiki", "/", "cannot reach it")
+    check_names_problem(&site, "wiki", "/", "cannot reach it")
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::checks;
 
-/// Changes of a middleware of `deploy/traefik/` that asks the outpost: it hands this header of the
-/// answer on to the app, beside those that it does.
+/// Changes of a middleware of `deploy/traefik/` that asks the outpost: it passes this header of the
+/// response on to the app, besides those that it already passes.
 pub(crate) fn hands_on(header: &str) -> Value {
     let names = [
         "X-Auth-Username",
@@ -66,7 +66,7 @@ fn authentik_path() -> Result<()> {
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn proxy_that_is_not_trusted_lets_nobody_pass() -> Result<()> {
+fn an_untrusted_proxy_lets_no_user_pass() -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml")
         .outpost(&json!({ "trustedProxies": ["10.0.0.0/8"] }))
         .start()?;

@@ -9,13 +9,14 @@ use serde_json::json;
 use crate::checks;
 use crate::plugin::middlewares;
 
-/// What `gatepost check --url` says of the application's page, and whether it found nothing wrong.
+/// Runs `gatepost check --url` on the application's page: returns its output, and whether it found
+/// no problem.
 fn checked(site: &Site) -> Result<(String, bool)> {
     let url = site.url("wiki", "/admin")?;
     site.gatepost(&["check", "--url", url.as_str()])
 }
 
-/// How the application's page is answered to a client that sends this header.
+/// Returns the status of the application's page for a client that sends this header.
 fn answered(site: &Site, name: &str, value: &str) -> Result<StatusCode> {
     let request = Client::new()?.bare(Method::GET, &site.url("wiki", "/admin")?);
     Ok(request.header(name, value).send()?.status())
@@ -53,7 +54,7 @@ fn a_verdict_that_opens_the_application_without_the_plugin_is_found() -> Result<
     Ok(())
 }
 
-/// Row A10: with them it does not, and nothing is said.
+/// Row A10: with them it does not, and the check reports nothing.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_verdict_that_the_plugin_sets_is_no_hole() -> Result<()> {
@@ -105,7 +106,7 @@ fn a_path_that_a_client_names_is_found() -> Result<()> {
     Ok(())
 }
 
-/// Row A14: a plugin that admits whom the outpost's rule refuses, in both of its ways.
+/// Row A14: a plugin that admits users whom the outpost's rule refuses, with both fallbacks.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_plugin_whose_rule_is_wider_than_the_outposts_is_found() -> Result<()> {

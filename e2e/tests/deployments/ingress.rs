@@ -36,7 +36,8 @@ fn domain() -> Result<()> {
     checks::scripts_renew_in_place(&site, "files")
 }
 
-/// The controller redirects scripts too. The outpost, where that leads, answers them 401.
+/// Checks that the controller redirects scripts too, and that the outpost then answers them with
+/// 401.
 fn scripts_get_no_further_than_the_outpost(site: &Site) -> Result<()> {
     let client = Client::new()?;
     let request = client.fetch(Method::GET, &site.url("wiki", "/api")?);
@@ -49,7 +50,8 @@ fn scripts_get_no_further_than_the_outpost(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Traefik, whose provider `kubernetesIngressNGINX` reads the annotations, with these manifests.
+/// Starts Traefik, whose provider `kubernetesIngressNGINX` reads the annotations, with these
+/// manifests.
 fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)> {
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)?;
     objects.push(json!({
@@ -103,7 +105,7 @@ fn traefik_domain() -> Result<()> {
 /// Row A5: under the form for nginx, Traefik says `X-Forwarded-*` and a client `X-Original-*`.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn the_form_for_nginx_lets_nobody_past_traefik() -> Result<()> {
+fn the_form_for_nginx_lets_no_user_past_traefik() -> Result<()> {
     let files = json!({
         "name": "files",
         "externalUrl": "http://files.example.com",
@@ -116,7 +118,7 @@ fn the_form_for_nginx_lets_nobody_past_traefik() -> Result<()> {
         .start()?;
     let file = "deploy/kubernetes/ingress-nginx/single.yaml";
     let _running = traefik(&site, file, &["wiki"])?;
-    let nobody = Client::new()?;
+    let anonymous = Client::new()?;
     let alice = Client::new()?;
     // Her session is there, though no page is let through by it.
     let start = site.url("wiki", "/akprox/start?rd=/x")?;
@@ -125,7 +127,7 @@ fn the_form_for_nginx_lets_nobody_past_traefik() -> Result<()> {
     assert!(alice.cookie(&page, "gatepost").is_some(), "a session");
     let (wiki, files) = (page.authority(), site.url("files", "/")?);
     let files = files.authority();
-    for client in [nobody, alice] {
+    for client in [anonymous, alice] {
         for (path, url) in [
             ("/admin", None),
             ("/admin", Some(format!("http://{wiki}/public/x"))),

@@ -18,18 +18,18 @@ fn manifests(text: &str) -> Result<Vec<Value>> {
     Ok(serde_saphyr::from_multiple(text)?)
 }
 
-/// Traefik with this static configuration, in a cluster with these manifests.
+/// Starts Traefik with this static configuration, in a cluster with these manifests.
 fn start(
     site: &Site,
     static_file: &str,
     manifests_file: &str,
     hosts: &[&str],
 ) -> Result<(Service, KubeApi)> {
-    start_beside(site, static_file, manifests_file, &[], hosts)
+    start_with_objects(site, static_file, manifests_file, &[], hosts)
 }
 
-/// As [`start`], in a cluster where somebody has applied these objects besides.
-fn start_beside(
+/// Starts Traefik as [`start`] does, in a cluster that has these objects besides.
+fn start_with_objects(
     site: &Site,
     static_file: &str,
     manifests_file: &str,
@@ -47,7 +47,7 @@ fn start_beside(
     Ok((start_traefik(site, static_file, hosts)?, cluster))
 }
 
-/// A cluster with these objects.
+/// Starts a cluster with these objects.
 fn start_cluster(site: &Site, objects: &[Value]) -> Result<KubeApi> {
     let ports = *site.ports();
     KubeApi::start(ports.extra, objects, |service| match service {
@@ -58,7 +58,7 @@ fn start_cluster(site: &Site, objects: &[Value]) -> Result<KubeApi> {
     })
 }
 
-/// Traefik with this static configuration in the site's cluster.
+/// Starts Traefik with this static configuration in the site's cluster.
 fn start_traefik(site: &Site, static_file: &str, hosts: &[&str]) -> Result<Service> {
     let endpoint = format!("http://127.0.0.1:{}", site.ports().extra);
     Traefik::new(site, static_file)?
@@ -83,7 +83,7 @@ fn plugin_single() -> Result<()> {
 /// file provider leaves such a key out before the plugin could see it.)
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn a_rule_with_nothing_under_it_serves_nobody() -> Result<()> {
+fn a_rule_with_nothing_under_it_admits_no_user() -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml").start()?;
     for rule in [
         json!(null),
@@ -112,7 +112,7 @@ fn a_rule_with_nothing_under_it_serves_nobody() -> Result<()> {
                 // Until Traefik has read everything, nothing is there.
                 let status = request.send().map(|answer| answer.status());
                 if let Ok(StatusCode::OK) = status {
-                    bail!("{rule}: somebody was let in");
+                    bail!("{rule}: a user was let in");
                 }
                 let refused = matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE));
                 Ok(refused.then_some(()))
@@ -214,7 +214,7 @@ fn no_other_namespace_takes_a_middleware_s_place() -> Result<()> {
             .filter(|object| object.pointer("/metadata/namespace") != Some(&json!("default")))
             .collect();
         let site = checks::site("deploy/outpost/single.yaml").start()?;
-        let running = start_beside(&site, static_file, manifests_file, &others, &["wiki"])?;
+        let running = start_with_objects(&site, static_file, manifests_file, &others, &["wiki"])?;
         let client = Client::new()?;
         let page = site.url("wiki", "/admin")?;
         let status = client.fetch(Method::GET, &page).send()?.status();
@@ -286,7 +286,7 @@ fn manifests_fit_the_custom_resource_definitions() -> Result<()> {
     Ok(())
 }
 
-/// A definition's schema in which objects have no other fields than it names.
+/// Returns a definition's schema that forbids fields that it does not name.
 fn closed(schema: Value) -> Value {
     match schema {
         Value::Object(fields) => {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// The oldest version of Kubernetes that the base is for, and the newest that there is a schema of.
 const VERSIONS: [&str; 2] = ["1.30", "1.37"];
 
-/// Every manifest of the base with the labels that kustomize lays over it.
+/// Returns every manifest of the base with the labels that kustomize adds.
 fn manifests() -> Result<Vec<Value>> {
     let folder = layout::root().join("deploy/kubernetes/base");
     let read = |name: &str| -> Result<Vec<Value>> {

@@ -8,7 +8,7 @@ use gatepost_e2e::{Service, Site};
 
 use crate::checks;
 
-/// Traefik as the compose file has it, and the engine that it asks.
+/// Starts Traefik as the compose file has it, and the engine that it asks.
 fn start(site: &Site, compose: &Compose, hosts: &[&str]) -> Result<(Service, DockerApi)> {
     let socket = site.folder().join("docker.sock");
     let engine = DockerApi::start(&socket, compose.containers.clone())?;

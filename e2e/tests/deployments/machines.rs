@@ -106,8 +106,8 @@ fn a_flood_costs_its_sender_through_nginx() -> Result<()> {
     a_flood_costs_its_sender(&site, StatusCode::UNAUTHORIZED)
 }
 
-/// While one address floods the name of a program, and names that there are not, with passwords,
-/// the program at another goes on, also with what was never checked before.
+/// Checks that, while one address floods a program's name and unknown names with passwords, the
+/// program at another address is served, also with credentials that were never checked before.
 fn a_flood_costs_its_sender(site: &Site, refused: StatusCode) -> Result<()> {
     let (guesses, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -148,7 +148,7 @@ fn flood(site: &Site, guesses: &AtomicUsize, stop: &AtomicBool) -> Result<Status
     }
 }
 
-/// A secret that was never checked before, and then tokens that were not.
+/// Sends a secret that was never checked before, and then such tokens.
 fn the_program_goes_on(site: &Site) -> Result<()> {
     let usual = Duration::from_secs(3);
     let begun = Instant::now();
@@ -175,7 +175,7 @@ fn the_program_goes_on(site: &Site) -> Result<()> {
 /// outpost.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn plugin_that_answers_by_itself() -> Result<()> {
+fn plugin_that_answers_itself() -> Result<()> {
     let site = site()?;
     let settings = json!({ "public": checks::PUBLIC, "machines": "bearer" });
     let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
@@ -241,18 +241,18 @@ fn programs_come_in(site: &Site) -> Result<()> {
         ("forged", bearer(&format!("{signed}.{signature}"))),
         ("no token", bearer("x")),
         ("a wrong secret", basic((ROBOT.0, "guess"))),
-        ("nobody's", basic(("nobody", "guess"))),
+        ("an unknown name's", basic(("nobody", "guess"))),
     ] {
         let answer = call(site, &credentials)?;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{case}");
     }
     let denied = call(site, &basic(STRANGER))?;
     assert_eq!(denied.status, StatusCode::FORBIDDEN, "{}", denied.body);
-    assert_eq!(site.wiki().len(), before, "nobody else reached the app");
+    assert_eq!(site.wiki().len(), before, "no other client reached the app");
     the_provider_goes_and_comes_back(site, &token)
 }
 
-/// What else is in `Authorization` is between client and app.
+/// Checks that other credentials in `Authorization` pass from client to app.
 fn a_session_decides(site: &Site, credentials: &str) -> Result<()> {
     let alice = Client::new()?;
     let page = site.url("wiki", "/")?;
@@ -269,7 +269,8 @@ fn a_session_decides(site: &Site, credentials: &str) -> Result<()> {
     Ok(())
 }
 
-/// What was checked goes on, and the keys that it comes back with are taken.
+/// Checks that credentials that were checked before are accepted while the provider is down, and
+/// that its keys after a restart are used.
 fn the_provider_goes_and_comes_back(site: &Site, token: &str) -> Result<()> {
     let unseen = self::token(site, WIKI, ROBOT)?;
     site.provider().stop();
@@ -307,7 +308,7 @@ fn basic((user, password): (&str, &str)) -> String {
     )
 }
 
-/// A token that the provider gives a program.
+/// Returns a token that the provider gives a program.
 fn token(site: &Site, resource: &str, (id, secret): (&str, &str)) -> Result<String> {
     let url = Url::parse(&format!("http://127.0.0.1:{}/token", site.ports().provider))?;
     let encode =

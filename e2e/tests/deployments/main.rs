@@ -1,7 +1,7 @@
 //! Every way to deploy Gatepost, on the real proxies, configured by the files that the docs show.
 //!
-//! Each row of `docs/proxies/` has a module here. What every deployment must do is said once,
-//! in [`checks`]; a module adds what is particular to its proxy.
+//! Each row of `docs/proxies/` has a module here. The checks for every deployment are in
+//! [`checks`]; a module adds those for its proxy.
 
 mod caddy;
 mod checks;

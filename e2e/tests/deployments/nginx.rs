@@ -6,8 +6,8 @@ use gatepost_e2e::{Service, Site};
 
 use crate::checks;
 
-/// nginx in front of one application, which hands this header of the outpost's answer on to the app
-/// too.
+/// Starts nginx in front of one application, which passes this header of the outpost's response on
+/// to the app too.
 pub(crate) fn handing_on(site: &Site, header: &str) -> Result<Service> {
     let listen = format!("listen {};", site.ports().web);
     let cookie = "proxy_set_header Cookie $app_cookie;";

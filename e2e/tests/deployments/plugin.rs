@@ -1,4 +1,4 @@
-//! Traefik with the plugin, which answers by itself who may not pass (`fallback: redirect`).
+//! Traefik with the plugin, which itself answers requests that may not pass (`fallback: redirect`).
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::proxies::Traefik;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::checks;
 
-/// Plugin settings for middlewares of these names.
+/// Returns plugin settings for middlewares of these names.
 pub(crate) fn middlewares(names: &[&str], settings: &Value) -> Value {
     let plugin = json!({ "plugin": { "gatepost": settings } });
     let all: serde_json::Map<String, Value> = names

@@ -1,5 +1,5 @@
-//! Traefik with the plugin in front of two routers: one for whom it lets pass, and one where the
-//! outpost is asked (`fallback: route`).
+//! Traefik with the plugin in front of two routers: one for requests that it lets pass, and one
+//! where the outpost is asked (`fallback: route`).
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn single() -> Result<()> {
     checks::scripts_renew_in_place(&site, "wiki")?;
     checks::large_sessions_go_on(&site, "wiki", checks::Cookies::Several)?;
     verdicts_of_clients_decide_nothing(&site)?;
-    whom_the_plugin_lets_pass_does_without_the_outpost(&site)
+    a_session_in_force_passes_without_the_outpost(&site)
 }
 
 #[test]
@@ -50,12 +50,12 @@ fn domain() -> Result<()> {
     verdicts_of_clients_decide_nothing(&site)
 }
 
-/// The outpost decides in the plugin's place, and must not let in whom only the plugin's rule
-/// refuses: neither whoever is signed in, nor whose window has ended, nor whose groups do not fit
-/// the cookie.
+/// The outpost decides in the plugin's place, and must not admit a user whom only the plugin's rule
+/// refuses: neither with a session in force, nor after its window has ended, nor with more groups
+/// than fit into the cookie.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn the_plugins_own_rule_holds_where_the_outpost_decides() -> Result<()> {
+fn the_plugins_own_rule_applies_where_the_outpost_decides() -> Result<()> {
     let filler = (0..500).map(|number| format!("{number:0>60}"));
     let many = |own: &[&str]| -> Vec<String> {
         filler
@@ -97,8 +97,8 @@ fn the_plugins_own_rule_holds_where_the_outpost_decides() -> Result<()> {
         assert_eq!(journey.landed.status, StatusCode::OK, "{case}: {journey}");
         let seen = site.wiki();
         let seen = seen.last().context("the app was asked")?;
-        let told = seen.headers.keys().filter(|name| name.contains("gatepost"));
-        assert_eq!(told.count(), 0, "{case}: {:?}", seen.headers);
+        let internal = seen.headers.keys().filter(|name| name.contains("gatepost"));
+        assert_eq!(internal.count(), 0, "{case}: {:?}", seen.headers);
         let groups = seen.headers.get("x-auth-groups").context("groups")?;
         assert!(
             groups.join("|").split('|').any(|group| group == "admins"),
@@ -142,7 +142,7 @@ fn children_without_a_parent_open_for_no_clients_verdict() -> Result<()> {
             .route_with("deploy/traefik/dynamic/route-single.yaml", &children(word)?)?
             .start(&["wiki"])
     };
-    // That is how it was, and why the word is no longer one that everybody knows.
+    // Earlier versions used this word, which a client could guess; now it is derived from the keys.
     let guessable = start("allow")?;
     assert_eq!(status("allow")?, StatusCode::OK, "a guess");
     guessable.stop();
@@ -160,7 +160,7 @@ fn children_without_a_parent_open_for_no_clients_verdict() -> Result<()> {
         assert_eq!(status(verdict)?, StatusCode::UNAUTHORIZED, "{verdict:?}");
     }
     assert_eq!(site.wiki().len(), before, "nothing reached the app");
-    // The outpost still lets in whoever may.
+    // The outpost still admits users whom the rule admits.
     let page = site.url("wiki", "/")?;
     let journey = client.sign_in(&page, &ALICE)?;
     assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
@@ -270,8 +270,9 @@ fn verdicts_of_clients_decide_nothing(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// The hot path has no hop: with the outpost gone, whoever has a session in force goes on.
-fn whom_the_plugin_lets_pass_does_without_the_outpost(site: &Site) -> Result<()> {
+/// Checks that the hot path has no hop: with the outpost gone, a user with a session in force still
+/// passes.
+fn a_session_in_force_passes_without_the_outpost(site: &Site) -> Result<()> {
     let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
     site.outpost().stop();
     let page = site.url("wiki", "/")?;
@@ -280,7 +281,7 @@ fn whom_the_plugin_lets_pass_does_without_the_outpost(site: &Site) -> Result<()>
         .fetch(Method::GET, &page)
         .header("Cookie", format!("gatepost={cookie}"));
     assert_eq!(request.send()?.status(), StatusCode::OK, "signed in");
-    // And whoever needs the outpost does not get past it.
+    // And a request that needs the outpost does not pass without it.
     let before = site.wiki().len();
     let status = client.fetch(Method::GET, &page).send()?.status();
     assert!(status.is_server_error(), "not signed in: {status}");

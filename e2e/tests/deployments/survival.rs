@@ -27,7 +27,7 @@ struct Front {
 }
 
 impl Front {
-    /// The plugin, forwardAuth, and the one with the other behind it.
+    /// Starts Traefik with the plugin, with forwardAuth, and with both.
     fn all() -> Result<[Self; 3]> {
         Ok([
             Self::start("the plugin", |site| {
@@ -138,7 +138,7 @@ fn streams_arrive_as_they_are_sent() -> Result<()> {
         let first = connection.chunk()?.context("an event")?;
         assert_eq!(first, b"data: 0\n\n", "{}", front.name);
 
-        // What the app breaks off must not look whole.
+        // A response that the app breaks off must not look complete.
         let mut connection = front.connection()?;
         let head = front.ask(&mut connection, "GET /upstream/abort", &[])?;
         assert_eq!(head.status, 200, "{}", front.name);
@@ -161,7 +161,7 @@ fn streams_arrive_as_they_are_sent() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn methods_keep_their_meaning() -> Result<()> {
     for front in Front::all()? {
-        // On one connection: a HEAD with a body would spoil what comes after it.
+        // On one connection: a HEAD with a body would break the next response.
         let mut connection = front.connection()?;
         let head = front.ask(&mut connection, "HEAD /page", &[("Accept", "text/html")])?;
         assert_eq!(head.status, 200, "{}", front.name);
@@ -280,8 +280,8 @@ fn http2_is_understood() -> Result<()> {
 /// 1 GiB.
 const UPLOAD: u64 = 1 << 30;
 
-/// What Traefik may have needed at most: it is some 150 MiB large as it is, and anything that
-/// holds the upload is far beyond.
+/// The most memory that Traefik may need: it has some 150 MiB without load, and far more if any
+/// part buffers the upload.
 const MEMORY: u64 = UPLOAD / 2;
 
 #[test]
@@ -309,7 +309,7 @@ fn large_upload_is_passed_on_as_it_comes() -> Result<()> {
     Ok(())
 }
 
-/// The most memory that the programs of a process group had resident, together.
+/// Returns the most resident memory that the programs of a process group had together.
 fn peak_memory(group: u32) -> Result<u64> {
     let mut kilobytes = 0;
     let mut found = false;

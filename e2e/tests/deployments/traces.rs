@@ -33,7 +33,7 @@ fn what_traefik_asks_the_outpost_is_in_its_trace() -> Result<()> {
     Ok(())
 }
 
-/// Whether a span of the outpost is below one of Traefik's.
+/// Returns whether a span of the outpost is below one of Traefik's.
 fn is_below_traefiks(name: &str, spans: &[Span]) -> bool {
     let of = |service: &str, span: &&Span| span.service == service;
     let mut ours = spans

@@ -50,7 +50,8 @@ fn sign_out() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn pages() -> Result<()> {
-    // Whom the outpost's rule refused too would see its page, and not the plugin's.
+    // A user whom the outpost's rule refused too would see the outpost's page, and not the
+    // plugin's.
     let rule = json!({ "groups": ["admins"] });
     let app = ApplicationSpec::new("app").set_in_plugin("require", &rule);
     let stack = Stack::builder().application(app).start()?;

@@ -96,7 +96,7 @@ fn app_does_not_see_the_session_cookie() -> Result<()> {
 }
 
 /// Row A8: an application on a host below a cookie domain gets neither the domain's session, whole
-/// or in parts, nor what a sign-in leaves under way; with a session of its own and without.
+/// or in parts, nor the cookies of a sign-in under way; with a session of its own and without.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn app_sees_no_cookie_of_gateposts() -> Result<()> {
@@ -132,7 +132,7 @@ fn app_sees_no_cookie_of_gateposts() -> Result<()> {
     Ok(())
 }
 
-/// A session that is over hides none that stands behind it.
+/// A session that has ended does not hide another one after it.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn the_first_session_in_force_counts() -> Result<()> {

@@ -19,7 +19,7 @@ fn only_members_of_a_required_group_pass() -> Result<()> {
     assert_eq!(journey.landed.status, StatusCode::FORBIDDEN, "{journey}");
     assert_eq!(app.requests(), [], "nothing reached the app");
     let answer = Answer::read(bob.fetch(Method::GET, &page).send()?)?;
-    // Whom the outpost's own rule refuses has no session.
+    // A user whom the outpost's own rule refuses has no session.
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     answer.json()?;
     assert_eq!(app.requests(), [], "nothing reached the app");

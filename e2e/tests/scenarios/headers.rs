@@ -91,11 +91,11 @@ fn identity_cannot_be_taken_away_through_connection() -> Result<()> {
     Ok(())
 }
 
-/// Row A9: headers by which other systems say who somebody is. An application that was moved from
-/// one of them believes them, and a client could be anyone.
+/// Row A9: headers in which other systems name the user. An application that was behind one of them
+/// trusts these headers, and a client could name any user.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn what_other_systems_would_say_never_comes_from_a_client() -> Result<()> {
+fn identity_headers_of_other_systems_never_come_from_a_client() -> Result<()> {
     const NAMES: &[&str] = &[
         "X-Forwarded-Groups",
         "X-Forwarded-Access-Token",

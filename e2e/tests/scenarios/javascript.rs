@@ -45,7 +45,7 @@ impl World {
         self.stack.app()
     }
 
-    /// What a request with this cookie is answered, through Traefik or around it.
+    /// Sends a request with this cookie, through Traefik or around it.
     fn ask(&self, url: &Url, session: &str) -> Result<Answer> {
         let cookie = format!("{}={session}", self.app().cookie_name().as_str());
         let request = Client::new()?.fetch(Method::GET, url);
@@ -53,7 +53,7 @@ impl World {
     }
 }
 
-/// `session/js/examples/express.mjs`, on this port.
+/// Starts `session/js/examples/express.mjs` on this port.
 fn start_app(stack: &Stack, port: u16, direct: &Url) -> Result<Process> {
     let package = built::session_js()?;
     let mut command = Command::new("node");
@@ -101,7 +101,7 @@ fn who_signs_in_is_named_by_the_app_itself() -> Result<()> {
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn the_app_refuses_what_comes_around_traefik() -> Result<()> {
+fn the_app_refuses_requests_that_bypass_traefik() -> Result<()> {
     let world = World::start()?;
     let (name, ring) = (world.app().name(), world.stack.keys().ring()?);
     for (case, session) in [

@@ -1,4 +1,4 @@
-//! What goes on, and what comes back by itself, while a part is down.
+//! Checks which parts keep working, and which recover, while a part is down.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn signed_in_people_do_not_notice_that_outpost_and_provider_are_down() -> Result
     let journey = alice.open(&page)?;
     assert_eq!(journey.earlier.len(), 0, "{journey}");
     assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
-    // And nobody gets in because of it.
+    // And no client without a session gets in because of it.
     let status = Client::new()?.fetch(Method::GET, &page).send()?.status();
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     Ok(())

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 
-/// The status of a request with exactly this target: HTTP libraries tidy paths up.
+/// Returns the status of a request with exactly this target: HTTP libraries normalise paths.
 fn status_of(app: &Application, target: &str) -> Result<u16> {
     let url = app.url("/");
     let port = url.port().context("a port")?;
@@ -25,7 +25,7 @@ fn status_of(app: &Application, target: &str) -> Result<u16> {
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn only_what_is_surely_public_passes_without_a_session() -> Result<()> {
+fn only_surely_public_paths_pass_without_a_session() -> Result<()> {
     let public = json!(["/healthz", "/public/*"]);
     let app = ApplicationSpec::new("app").set("public", &public);
     let stack = Stack::builder().application(app).start()?;

@@ -27,7 +27,7 @@ struct Case {
     name: &'static str,
     /// Laid over settings that are right.
     settings: Vec<(&'static str, Value)>,
-    /// What the line in the log has to mention.
+    /// The texts that the line in the log has to mention.
     mentioned: &'static [&'static str],
 }
 
@@ -79,7 +79,7 @@ fn wrong_settings_serve_nothing_and_say_why() -> Result<()> {
             app = app.set_in_plugin(key, value);
         }
         let stack = Stack::builder().application(app).start()?;
-        // Not even what is public: whoever wrote the settings may have meant something else.
+        // Not even public paths: the operator may have meant something else.
         for path in ["/", "/public/page"] {
             let status = status(&stack, path)?;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{name}, {path}");
@@ -101,7 +101,7 @@ fn wrong_settings_serve_nothing_and_say_why() -> Result<()> {
 }
 
 /// Guests that have read good keys go on with these; Traefik may start a new guest at any time,
-/// which then has none and refuses. Nobody gets in either way.
+/// which then has no keys and refuses. No client gets in either way.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn keys_file_that_turns_unreadable_is_reported_until_it_is_mended() -> Result<()> {

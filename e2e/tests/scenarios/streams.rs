@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{ClientHandshake, HandshakeError, Message, WebSocket};
 
-/// A stack and the `Cookie` header of someone signed in.
+/// Starts a stack, and returns it with the `Cookie` header of a signed-in user.
 fn signed_in() -> Result<(Stack, String)> {
     let stack = Stack::builder().start()?;
     let app = stack.app();

@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use crate::PATIENCE;
 
-/// Row B8: however much of the list is left, and whoever was looked up before in vain, nobody in it
-/// gets in; and the outpost writes it whole again.
+/// Row B8: however much of the list is left, and whatever look-ups failed before, no session in it
+/// is accepted; and the outpost writes the whole list again.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn half_a_list_opens_for_nobody_in_it() -> Result<()> {
+fn half_a_list_accepts_no_session_in_it() -> Result<()> {
     let stack = Stack::builder().revoked_file().start()?;
     let page = stack.app().url("/");
     let name = stack.app().cookie_name();

@@ -39,7 +39,7 @@ fn a_sign_out_at_the_provider_ends_the_sessions_of_every_application() -> Result
     let copied = stack.app().cookie_name();
     let copied = alice.cookie(&page, copied.as_str()).context("a cookie")?;
 
-    // RP-initiated: the outpost sends the browser to the provider, which tells everyone.
+    // RP-initiated: the outpost sends the browser to the provider, which notifies every client.
     let journey = alice.open(&stack.app().url("/akprox/sign_out"))?;
     let asked = alice.confirm_sign_out(&journey.landed)?;
     assert_eq!(asked.location().as_ref(), Some(&page), "{}", asked.body);
@@ -48,7 +48,7 @@ fn a_sign_out_at_the_provider_ends_the_sessions_of_every_application() -> Result
         let status = alice.fetch(Method::GET, &other).send()?.status();
         Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
     })?;
-    // A cookie that somebody copied before is of no use either.
+    // A cookie that was copied before is refused too.
     let thief = Client::new()?;
     thief.add_cookie(
         &page,
@@ -143,7 +143,7 @@ fn an_operator_lists_and_ends_sessions_of_the_running_outpost() -> Result<()> {
             let status = alice.fetch(Method::GET, &page).send()?.status();
             Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
         })?;
-        // In the same second too, signing in anew works, and at once.
+        // Signing in again works, also in the same second.
         until("a new session", PROMISED, || {
             let journey = alice.open(&page)?;
             let status = journey.landed.status;
@@ -164,7 +164,7 @@ fn an_operator_lists_and_ends_sessions_of_the_running_outpost() -> Result<()> {
     let hyphen = format!("-{}", "A".repeat(31));
     assert_eq!(run(&["revoke", "--id", &hyphen])?, "0 sessions ended\n");
 
-    // Nobody without the keys gets an answer.
+    // A client without the keys gets no answer.
     let settings: Value = serde_json::from_str(&fs::read_to_string(&config)?)?;
     let metrics = settings["listen"]["metrics"].as_str().context("listens")?;
     let url = Url::parse(&format!("http://{metrics}/sessions"))?;

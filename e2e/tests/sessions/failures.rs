@@ -1,4 +1,4 @@
-//! What does not answer, is full or is damaged: rows B4, B5 and B6.
+//! Stores that do not answer, are full or are damaged: rows B4, B5 and B6.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::{PATIENCE, grants, pass};
 /// Row B4: a replica has died while it renewed, and its lock is still there.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn the_lock_of_a_dead_replica_keeps_nobody_waiting_whose_window_is_in_force() -> Result<()> {
+fn the_lock_of_a_dead_replica_delays_no_user_whose_window_is_in_force() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path(), &[])?;
     let stack = Stack::builder()
@@ -62,7 +62,7 @@ fn the_lock_of_a_dead_replica_keeps_nobody_waiting_whose_window_is_in_force() ->
 /// Row B6: packets to Redis are dropped, and not refused.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn a_redis_that_does_not_answer_holds_nobody_up_whose_window_is_in_force() -> Result<()> {
+fn a_redis_that_does_not_answer_delays_no_user_whose_window_is_in_force() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path(), &[])?;
     for renew_after in ["40m", "1s"] {
@@ -103,7 +103,7 @@ fn a_redis_that_does_not_answer_holds_nobody_up_whose_window_is_in_force() -> Re
     Ok(())
 }
 
-/// What `/readyz/store` says.
+/// Returns the status of `/readyz/store`.
 fn readiness(stack: &Stack) -> Result<StatusCode> {
     let config = fs::read_to_string(stack.folder().join("gatepost.yaml"))?;
     let settings: Value = serde_json::from_str(&config)?;
@@ -130,7 +130,7 @@ fn a_store_whose_disk_was_full_goes_on_when_there_is_room() -> Result<()> {
     alice.sign_in(&page, &ALICE)?;
     assert_eq!(readiness(&stack)?, StatusCode::OK);
     disk.fill()?;
-    // What is written takes room, if only for a moment.
+    // A write takes room, if only for a moment.
     until("the store to notice", PATIENCE, || {
         let _ = Client::new()?.sign_in(&page, &ALICE);
         Ok((readiness(&stack)? == StatusCode::SERVICE_UNAVAILABLE).then_some(()))
@@ -142,7 +142,7 @@ fn a_store_whose_disk_was_full_goes_on_when_there_is_room() -> Result<()> {
         Ok((readiness(&stack)? == StatusCode::OK).then_some(()))
     })?;
     Client::new()?.sign_in(&page, &ALICE)?;
-    // What was kept before is there.
+    // Sessions from before are still there.
     let start = stack.app().url("/akprox/start?rd=/");
     let renewed = alice.page_load(Method::GET, &start).send()?;
     let location = renewed.headers().get("location").context("a redirect")?;
@@ -151,7 +151,7 @@ fn a_store_whose_disk_was_full_goes_on_when_there_is_room() -> Result<()> {
     Ok(())
 }
 
-/// Row B5: a damaged file, and what was in it.
+/// Row B5: a damaged file, and the sessions that were in it.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_damaged_file_is_set_aside_and_ends_what_was_in_it() -> Result<()> {
@@ -175,7 +175,7 @@ fn a_damaged_file_is_set_aside_and_ends_what_was_in_it() -> Result<()> {
         .filter(|name| name.starts_with("sessions.db.damaged-"))
         .collect();
     assert_eq!(kept.len(), 1, "{kept:?}");
-    // Nobody knows any more whether it was ended, so the plugin lets it in no longer.
+    // The outpost no longer knows whether the session was ended, so the plugin refuses it.
     until("the plugin to refuse the cookie", PATIENCE, || {
         let status = alice.fetch(Method::GET, &page).send()?.status();
         Ok((status == StatusCode::UNAUTHORIZED).then_some(()))

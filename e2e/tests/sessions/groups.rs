@@ -1,4 +1,4 @@
-//! People with more groups than a cookie holds.
+//! Users with more groups than a cookie can hold.
 
 use anyhow::Result;
 use gatepost_e2e::users::ALICE;
@@ -6,7 +6,7 @@ use gatepost_e2e::{ApplicationSpec, Client, Stack};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-/// 500 groups of 60 characters, and `admins` after them.
+/// Returns 500 groups of 60 characters, and `admins` after them.
 fn many_groups() -> Value {
     let groups: Vec<String> = (0..500)
         .map(|number| format!("{number:0>60}"))
@@ -56,7 +56,7 @@ fn five_hundred_groups_are_decided_as_all_of_them() -> Result<()> {
             StatusCode::FORBIDDEN,
         ),
         (
-            "the plugin names one and nobody said so: it ends, and not in a loop",
+            "the plugin names one that the outpost does not: it ends, and not in a loop",
             app().set_in_plugin("require", &rule(&last)),
             StatusCode::BAD_REQUEST,
         ),

@@ -43,15 +43,15 @@ fn kill(service: &Service) -> Result<()> {
     Ok(())
 }
 
-/// A page that nobody has been to: with windows this short, whoever comes back to the same one is
-/// taken for caught in a loop.
+/// Returns a new page: with windows this short, a browser that returns to the same page would look
+/// caught in a loop.
 fn another_page(stack: &Stack) -> Url {
     static VISITS: AtomicU32 = AtomicU32::new(0);
     let visit = VISITS.fetch_add(1, Ordering::Relaxed);
     stack.app().url(&format!("/{visit}"))
 }
 
-/// Whether a journey went by the provider.
+/// Returns whether a journey went by the provider.
 fn visited(journey: &Journey, stack: &Stack) -> bool {
     let provider = stack.outpost_url().host_str();
     journey
@@ -59,7 +59,7 @@ fn visited(journey: &Journey, stack: &Stack) -> bool {
         .any(|hop| hop.url.host_str() == provider && hop.url.path() != "/akprox/start")
 }
 
-/// How often the provider has answered a grant of this type since it was started.
+/// Returns how often the provider has answered a grant of this type since it was started.
 fn grants(stack: &Stack, kind: &str) -> usize {
     let line = format!("granted {kind}");
     stack.provider().output().matches(&line).count()

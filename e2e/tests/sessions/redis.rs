@@ -25,7 +25,7 @@ fn settings(url: &str) -> serde_json::Value {
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn whoever_is_signed_in_does_not_notice_that_redis_restarts() -> Result<()> {
+fn signed_in_users_do_not_notice_that_redis_restarts() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut redis = Redis::start(folder.path(), &[])?;
     let stack = Stack::builder().outpost(&settings(&redis.url())).start()?;
@@ -70,7 +70,7 @@ fn a_renewal_that_redis_hinders_is_put_off() -> Result<()> {
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn keys_expire_by_themselves_and_tell_nothing() -> Result<()> {
+fn keys_expire_and_reveal_nothing() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(
         folder.path(),
@@ -174,7 +174,7 @@ fn a_cluster_keeps_finds_and_ends_sessions() -> Result<()> {
     Ok(())
 }
 
-/// A certificate authority, a certificate of Redis and one of the outpost, in files of this folder.
+/// Writes a certificate authority, a certificate of Redis and one of the outpost into this folder.
 fn certificates(folder: &Path) -> Result<()> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -214,7 +214,7 @@ fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
         ]
         .concat(),
     )?;
-    // The address may hold a password, so it has a file.
+    // The address may contain a password, so it has a file.
     fs::write(file("url"), format!("rediss://127.0.0.1:{port}\n"))?;
     let stack = Stack::builder()
         .outpost(&json!({
@@ -230,7 +230,7 @@ fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
     Ok(())
 }
 
-/// Part C: a Redis that drops keys when its memory is full drops sessions and what was revoked.
+/// Part C: a Redis that drops keys when its memory is full drops sessions and revocations.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
@@ -239,7 +239,7 @@ fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
         ("allkeys-lru", "+@all", true),
         ("volatile-ttl", "+@all", true),
         ("noeviction", "+@all", false),
-        // Who may not ask is not told, and that is no error.
+        // Without the right to ask, the outpost does not learn the policy, which is not an error.
         ("allkeys-lru", "-info", false),
     ] {
         let mut arguments = vec!["--maxmemory-policy", policy];

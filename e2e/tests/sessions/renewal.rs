@@ -1,4 +1,4 @@
-//! Renewals: what the provider says of a session after it has begun.
+//! Renewals: the provider's responses about a session after it has begun.
 
 use std::fs;
 use std::time::Duration;
@@ -136,13 +136,13 @@ fn sessions_go_on_while_the_provider_is_away_and_end_when_it_no_longer_knows_the
     let log = stack.outpost().output();
     assert!(log.contains("a session goes on without asking it"), "{log}");
 
-    // It keeps nothing on disk: to the provider that comes back, the token is of nobody.
+    // The provider keeps nothing on disk: after its restart it does not know the token.
     stack.provider().start()?;
     until("a sign-in form", PATIENCE, || {
         let journey = alice.open(&another_page(&stack))?;
         Ok(journey.landed.body.contains("password").then_some(()))
     })?;
-    // What does not load a page may go on to the end of the window.
+    // Requests that do not load a page may go on to the end of the window.
     until("the window to end", PATIENCE, || {
         let status = alice.fetch(Method::GET, &page).send()?.status();
         Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
@@ -154,7 +154,7 @@ fn sessions_go_on_while_the_provider_is_away_and_end_when_it_no_longer_knows_the
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn without_refresh_tokens_the_browser_asks_and_nobody_notices() -> Result<()> {
+fn without_refresh_tokens_the_browser_asks_unnoticed() -> Result<()> {
     let stack = Stack::builder()
         .outpost(&short_windows())
         .provider(&json!({ "refreshTokens": false }))
@@ -169,7 +169,7 @@ fn without_refresh_tokens_the_browser_asks_and_nobody_notices() -> Result<()> {
     assert!(visited(&journey, &stack), "{journey}");
     assert!(journey.passed("/akprox/callback"), "{journey}");
 
-    // Nobody is sent to a provider that is not there.
+    // No browser is sent to a provider that is unavailable.
     stack.provider().stop();
     pass(Duration::from_secs(3))?;
     let journey = alice.open(&page)?;

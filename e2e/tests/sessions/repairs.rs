@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{PATIENCE, kill, pass};
 
-/// A browser that has the session cookie of another, as somebody has who copied it.
+/// Returns a browser with the session cookie of another, as a thief has who copied it.
 fn thief(stack: &Stack, client: &Client) -> Result<Client> {
     let page = stack.app().url("/");
     let name = stack.app().cookie_name();
@@ -23,7 +23,7 @@ fn thief(stack: &Stack, client: &Client) -> Result<Client> {
     Ok(thief)
 }
 
-/// The session's id of a browser.
+/// Returns the session's id of a browser.
 fn session_of(stack: &Stack, client: &Client) -> Result<String> {
     let name = stack.app().cookie_name();
     let cookie = client.cookie(&stack.app().url("/"), name.as_str());
@@ -54,7 +54,7 @@ fn gatepost(stack: &Stack, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Row B1: Redis has dropped the session, and what was to be noted of it is not there.
+/// Row B1: Redis has dropped the session, and the data for its revocation is missing.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn an_ending_that_redis_did_by_half_is_repaired_by_another() -> Result<()> {
@@ -95,7 +95,8 @@ fn an_ending_that_redis_did_by_half_is_repaired_by_another() -> Result<()> {
     Ok(())
 }
 
-/// Row B1: who signs out while Redis is away is told so, and is signed out when it is back.
+/// Row B1: a user who signs out while Redis is away sees an error, and is signed out when Redis is
+/// back.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_sign_out_while_redis_is_away_is_made_up_for() -> Result<()> {
@@ -157,7 +158,7 @@ fn what_was_signed_out_stays_so_when_a_store_in_memory_begins_again() -> Result<
     // For the cookies to be of another second than the next process.
     pass(Duration::from_secs(3))?;
     alice.open(&stack.app().url("/akprox/sign_out"))?;
-    // At once: nobody has been told yet, perhaps.
+    // Immediately: the revocation may not have been passed on yet.
     kill(stack.outpost())?;
     stack.outpost().start()?;
     is_refused(&stack, &copied)?;

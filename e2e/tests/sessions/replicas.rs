@@ -117,7 +117,7 @@ fn a_sign_in_begun_at_one_outpost_is_finished_at_another_and_either_may_die() ->
     assert_eq!(
         grants(&replicas.stack, "authorization_code"),
         4,
-        "nobody signed in twice"
+        "no user signed in twice"
     );
     Ok(())
 }

@@ -20,7 +20,7 @@ fn sessions_outlive_an_outpost_that_is_killed() -> Result<()> {
     for _ in 0..2 {
         kill(stack.outpost())?;
         stack.outpost().start()?;
-        // Past the window: only the store can tell who comes.
+        // Past the window, only the store can identify the user.
         pass(Duration::from_secs(9))?;
         let journey = alice.open(&page)?;
         assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
@@ -29,6 +29,6 @@ fn sessions_outlive_an_outpost_that_is_killed() -> Result<()> {
     }
     let file = fs::read(stack.folder().join("sessions.db"))?;
     let shows = |word: &str| file.windows(word.len()).any(|w| w == word.as_bytes());
-    assert!(!shows("alice"), "the file tells who is signed in");
+    assert!(!shows("alice"), "the file shows who is signed in");
     Ok(())
 }

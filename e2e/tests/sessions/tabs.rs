@@ -36,7 +36,7 @@ fn five_tabs_end_in_five_pages() -> Result<()> {
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
-fn an_old_callback_leads_whoever_is_signed_in_on_and_nobody_else_in() -> Result<()> {
+fn an_old_callback_leads_on_with_a_session_and_signs_no_user_in() -> Result<()> {
     let stack = Stack::builder().start()?;
     let page = stack.app().url("/x");
     let alice = Client::new()?;

@@ -7,7 +7,7 @@ use url::Url;
 use super::Answer;
 use crate::users::User;
 
-/// An HTML form with what it would send.
+/// An HTML form with the fields that it would send.
 pub(super) struct Form {
     pub(super) action: Url,
     /// Names and values; those without a value are for the person to fill in.
@@ -42,7 +42,7 @@ impl Form {
         Ok(Some(Self { action, fields }))
     }
 
-    /// Returns the fields as they stand.
+    /// Returns the fields unchanged.
     pub(super) fn fields(self) -> Vec<(String, String)> {
         self.fields
     }

@@ -10,8 +10,8 @@ use crate::site::Compose;
 use crate::site::Site;
 
 impl Compose {
-    /// Reads the compose file of authentik's docs; `path` is relative to the checkout. Beside
-    /// its application there is one at `files.example.com` with the same labels.
+    /// Reads the compose file of authentik's docs; `path` is relative to the checkout. Besides its
+    /// application there is one at `files.example.com` with the same labels.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ fn container(file: &Value, name: &str, port: u16) -> Result<Container> {
     })
 }
 
-/// The labels with what Traefik learns elsewhere: on which port an image listens.
+/// Adds to the labels the port on which an image listens, which Traefik learns elsewhere.
 fn exposing(port: u16, mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
     labels.insert(
         format!("traefik.http.services.at-{port}.loadbalancer.server.port"),

@@ -26,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CALLBACK: &str = "/outpost.goauthentik.io/callback?X-authentik-auth-callback=true";
 
 impl Site {
-    /// Two apps and an outpost that has `wiki` from authentik, started as the service of
-    /// `testdata/authentik/docker-compose.yml` is: by its environment alone.
+    /// Starts two apps and an outpost that has `wiki` from authentik, as the service of
+    /// `testdata/authentik/docker-compose.yml` is started: by its environment alone.
     ///
-    /// `turned_away` is what the proxy in front answers a script without a session. Changes are
-    /// laid over `wiki` in authentik's API, fitted as files are.
+    /// `turned_away` is the status with which the proxy in front answers a script without a
+    /// session. Changes are laid over `wiki` in authentik's API, fitted as files are.
     ///
     /// # Errors
     ///
@@ -39,8 +39,9 @@ impl Site {
         Self::of_authentik_with(turned_away, changes, &[])
     }
 
-    /// As [`Self::of_authentik`], with further variables in the outpost's environment, fitted as
-    /// files are. A path under `/var/lib/gatepost` becomes one in the site's folder.
+    /// Starts the same as [`Self::of_authentik`], with further variables in the outpost's
+    /// environment, fitted as files are. A path under `/var/lib/gatepost` becomes one in the site's
+    /// folder.
     ///
     /// # Errors
     ///
@@ -119,7 +120,8 @@ impl Site {
         Ok((site, authentik))
     }
 
-    /// What authentik says of the app `files`, whose ID tokens have a MAC with the client secret.
+    /// Returns authentik's entry for the app `files`, whose ID tokens have a MAC with the client
+    /// secret.
     ///
     /// # Errors
     ///
@@ -141,7 +143,7 @@ impl Site {
         Ok(files)
     }
 
-    /// The environment of the service `authentik-proxy` of the compose file, for a process.
+    /// Returns the environment of the service `authentik-proxy` of the compose file, for a process.
     fn environment_of(
         &self,
         authentik: &Authentik,
@@ -175,7 +177,7 @@ impl Site {
         Ok(environment.into_iter().map(owned).collect())
     }
 
-    /// The service `authentik-proxy` of the compose file, as a process.
+    /// Returns the service `authentik-proxy` of the compose file, as a process.
     fn outpost_of_authentik(&self) -> Result<Service> {
         let mut command = Command::new(built::outpost()?);
         command.envs(self.environment.iter().cloned());
