@@ -46,7 +46,7 @@ fn a_value_and_its_text_mean_the_same() {
 }
 
 #[test]
-fn every_problem_is_said_at_once_with_its_path() {
+fn every_problem_is_reported_with_its_path() {
     let value = json!({
         "mode": "dual",
         "forwardCokie": true,
