@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use gatepost_e2e::built;
 use gatepost_e2e::tools::{Packaged, Source, TARGET, Tool as _, WasmToolchain, cargo};
+use gatepost_e2e::{built, layout};
 
 use super::counts::Counts;
 use super::output::Output;
@@ -192,6 +192,15 @@ impl Programs {
 
 fn lints(output: &mut Output) -> Result<Counts> {
     let mut counts = check(&mut clippy(&["--workspace", "--all-targets"]), output)?;
+    // A workspace of their own, which a rename elsewhere would break unseen.
+    if found("c++") {
+        let manifest = layout::root().join("fuzz/Cargo.toml");
+        let mut fuzz_targets = clippy(&["--manifest-path", &manifest.to_string_lossy()]);
+        fuzz_targets.env("CARGO_TARGET_DIR", layout::target_dir());
+        counts += check(&mut fuzz_targets, output)?;
+    } else {
+        output.line("no C++ compiler, which the fuzzer is built with: fuzz targets left out");
+    }
     // Clippy belongs to one compiler; Debian's has none for the plugin's target.
     if WasmToolchain::ANY.ensure()? == Source::Rustup {
         let plugin = ["--package", "gatepost-plugin", "--target", TARGET];
@@ -224,6 +233,12 @@ fn documentation(output: &mut Output) -> Result<Counts> {
         output,
     )?;
     Ok(counts)
+}
+
+/// Returns whether a compiler of this name can be started.
+fn found(compiler: &str) -> bool {
+    let version = Command::new(compiler).arg("--version").output();
+    version.is_ok_and(|output| output.status.success())
 }
 
 fn clippy(arguments: &[&str]) -> Command {
