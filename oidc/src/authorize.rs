@@ -163,7 +163,7 @@ impl Provider {
     async fn push(&self, found: &Discovered, url: &Url) -> Result<Url, SignInError> {
         let endpoint = found.metadata.par_endpoint.as_ref();
         let endpoint = endpoint.ok_or_else(|| unreadable(PAR_ENDPOINT, "missing"))?;
-        let client = self.client(found)?;
+        let client = self.client(found, endpoint)?;
         let form = url
             .query_pairs()
             .filter(|(name, _)| name != "client_id")

@@ -86,7 +86,9 @@ impl<'a> ClaimSources<'a> {
         let (email, email_verified) = self.pair(&wanted.claims.email, EMAIL_VERIFIED);
         let usable = wanted.unverified_email || email_verified != Some(false);
         let email = email.filter(|_| usable);
-        let username = if wanted.claims.username.is_top("email") {
+        let is_address =
+            wanted.claims.username.is_top("email") || wanted.claims.username == wanted.claims.email;
+        let username = if is_address {
             // An address that is not verified is not a name either: it may be another user's.
             let (address, verified) = self.pair(&wanted.claims.username, EMAIL_VERIFIED);
             address.filter(|_| wanted.unverified_email || verified != Some(false))
@@ -453,12 +455,7 @@ mod tests {
             "nickname": "",
         }));
         for (username, email, name, expected) in [
-            (
-                "upn",
-                "upn",
-                "name",
-                [Some("alice@corp.example"), None, None],
-            ),
+            ("upn", "upn", "name", [None, None, None]),
             (
                 "preferred_username",
                 "emails",
@@ -466,6 +463,7 @@ mod tests {
                 [Some("a1"), None, Some("Alice")],
             ),
             ("email", "emails", "name", [None, None, None]),
+            ("emails", "emails", "name", [None, None, None]),
             ("nickname", "email", "name", [None, None, None]),
         ] {
             let settings = settings(username, email, name);

@@ -34,7 +34,7 @@ impl Provider {
             // At least 43 characters (RFC 7636 §4.1).
             .with("code_verifier", &"gatepost-check-".repeat(3))
             .with("redirect_uri", redirect_uri);
-        let client = self.client(&found)?;
+        let client = self.client(&found, url)?;
         let answer = self.post(url, TOKEN_ENDPOINT, &client, form).await?;
         let (status, answer) = answer.read(TOKEN_ENDPOINT)?;
         let code = answer.get("error").and_then(Value::as_str);

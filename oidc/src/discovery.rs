@@ -42,6 +42,16 @@ pub enum DiscoveryError {
         /// The issuer of the document.
         found: String,
     },
+    /// The settings name tenants, and the issuer of the document has no place for one.
+    #[error(
+        "`tenants` is configured, but the issuer in the discovery document, `{found}`, has no \
+         `{{tenantid}}`: leave `tenants` out, or set `issuer` to that of several tenants, such as \
+         Entra ID's `https://login.microsoftonline.com/organizations/v2.0`"
+    )]
+    Tenants {
+        /// The issuer of the document.
+        found: String,
+    },
     /// An https issuer names an endpoint without TLS.
     #[error("its {endpoint} is not https although its issuer is: {url}")]
     InsecureEndpoint {
@@ -151,6 +161,11 @@ fn invalid(document: &'static str, url: &str, error: &DocumentError) -> Discover
 
 fn check(settings: &ProviderSettings, metadata: &Metadata) -> Result<(), DiscoveryError> {
     let configured = settings.issuer.as_str();
+    if !settings.tenants.is_empty() && !metadata.issuer.contains(TENANT) {
+        return Err(DiscoveryError::Tenants {
+            found: metadata.issuer.clone(),
+        });
+    }
     let is_template = metadata.issuer.contains(TENANT) && !settings.tenants.is_empty();
     if metadata.issuer != configured && !(is_template && is_same_host(settings, metadata)) {
         return Err(DiscoveryError::Issuer {

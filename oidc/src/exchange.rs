@@ -58,6 +58,9 @@ impl Provider {
         };
         let id_token = self.verify_id_token(raw, nonce, Arc::clone(&found)).await?;
         id_token.check_access_token(access_token.secret())?;
+        if let Some(max_age) = self.settings.authorization_parameter("max_age") {
+            id_token.check_age(max_age, self.clock.now())?;
+        }
 
         let IdToken {
             subject, claims, ..

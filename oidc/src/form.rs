@@ -130,16 +130,31 @@ impl Answer {
 }
 
 impl Provider {
-    /// Returns the client of the settings, with a fresh assertion where it needs one.
+    /// Returns the client of the settings at this endpoint, with a fresh assertion where it needs
+    /// one.
+    ///
+    /// The assertion is for the token endpoint (RFC 7523 §3), also at the provider's other endpoints,
+    /// but only where both are of one server. A provider could otherwise name another's token endpoint
+    /// in its document, and use there what this client sent to the provider itself.
     ///
     /// # Errors
     ///
     /// [`SignInError::Client`] where an assertion cannot be made.
-    pub(crate) fn client(&self, found: &Discovered) -> Result<Client<'_>, SignInError> {
+    pub(crate) fn client(
+        &self,
+        found: &Discovered,
+        endpoint: &Url,
+    ) -> Result<Client<'_>, SignInError> {
         let settings = self.settings();
         let id = settings.client_id.as_str();
         let secret = settings.client_secret.as_ref().map(|s| s.secret().as_str());
-        let audience = found.metadata.token_endpoint.as_str();
+        let token_endpoint = &found.metadata.token_endpoint;
+        let is_one_server = endpoint.origin() == token_endpoint.origin();
+        let audience = if is_one_server {
+            token_endpoint.as_str()
+        } else {
+            endpoint.as_str()
+        };
         let now = self.clock.now().as_seconds();
         let method = client_authentication(settings, &found.metadata);
         let proof = match (method, secret, &settings.client_key) {

@@ -62,6 +62,12 @@ pub enum IdTokenError {
     /// It is of another sign-in.
     #[error("`nonce` is not that of this sign-in")]
     Nonce,
+    /// The user has not been authenticated recently enough.
+    #[error(
+        "the user was not authenticated within the `max_age` of `authorizationParameters`, or \
+         `auth_time` does not say when"
+    )]
+    MaxAge,
     /// It is of another access token.
     #[error("it is not of this access token (`at_hash`)")]
     AccessTokenHash,
@@ -172,6 +178,23 @@ impl IdToken {
         } else {
             Err(IdTokenError::AccessTokenHash)
         }
+    }
+}
+
+impl IdToken {
+    /// Checks that the user was authenticated at most `max_age` seconds ago (§3.1.3.7 step 13). The
+    /// browser carries the parameter, so a user can leave it out.
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenError::MaxAge`], also where `max_age` is not a number.
+    pub(crate) fn check_age(&self, max_age: &str, now: NumericDate) -> Result<(), IdTokenError> {
+        let max_age = max_age.parse::<u64>().map_err(|_| IdTokenError::MaxAge)?;
+        let at = time(&self.claims, "auth_time").ok_or(IdTokenError::MaxAge)?;
+        if now.seconds_since(at) > max_age.saturating_add(CLOCK_SKEW_SECONDS) {
+            return Err(IdTokenError::MaxAge);
+        }
+        Ok(())
     }
 }
 

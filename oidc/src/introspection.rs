@@ -26,7 +26,7 @@ impl Provider {
         let form = Form::new()
             .with("token", token.expose())
             .with("token_type_hint", "access_token");
-        let client = self.client(&found)?;
+        let client = self.client(&found, url)?;
         let answer = self
             .post(url, INTROSPECTION_ENDPOINT, &client, form)
             .await?;

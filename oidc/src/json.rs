@@ -52,6 +52,12 @@ pub(crate) enum DocumentError {
     /// A member is missing.
     #[error("`{0}` is missing")]
     Missing(&'static str),
+    /// A key set has no key that can be used.
+    #[error("it has no key that verifies a signature ({listed} listed)")]
+    NoKey {
+        /// How many keys it lists.
+        listed: usize,
+    },
     /// A member is of another type.
     #[error("`{member}` is {found} instead of {expected}")]
     Type {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::NumericDate;
-use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm as Algorithm};
-use openidconnect::{ClientSecret, JsonWebKey as _};
+use openidconnect::ClientSecret;
+use openidconnect::core::CoreJwsSigningAlgorithm as Algorithm;
+use ring::hmac;
 use serde_json::{Map, Value};
 
 use crate::algorithm;
 use crate::json::{self, text, time};
-use crate::key_set::{self, SignatureError};
+use crate::key_set::{self, KeyClaim, SignatureError};
 use crate::provider::{Discovered, Provider};
 
 /// The header of a JWS (RFC 7515 §4), as far as it matters.
@@ -152,17 +153,19 @@ impl<'a> UnverifiedJwt<'a> {
     ) -> Result<(), SignatureError> {
         let signed = self.signed.as_bytes();
         if let (Algorithm::HmacSha256, Some(secret)) = (algorithm, secret) {
-            // The library compares in constant time. RFC 7518 §3.2; Core 1.0 §10.1 says the key.
-            let key = CoreJsonWebKey::new_symmetric(secret.secret().as_bytes().to_vec());
-            if key
-                .verify_signature(algorithm, signed, &self.signature)
-                .is_ok()
-            {
+            // RFC 7518 §3.2; Core 1.0 §10.1 says the key. `ring` compares in constant time, and takes
+            // a MAC of any length: `openidconnect` panics where it is not 32 bytes long.
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.secret().as_bytes());
+            if hmac::verify(&key, signed, &self.signature).is_ok() {
                 return Ok(());
             }
         }
-        let kid = self.header.kid.as_deref();
-        found.keys.verify(algorithm, kid, signed, &self.signature)
+        let claim = KeyClaim {
+            algorithm,
+            kid: self.header.kid.as_deref(),
+            issuer: self.text("iss"),
+        };
+        found.keys.verify(claim, signed, &self.signature)
     }
 }
 
@@ -180,10 +183,13 @@ impl Provider {
         found: Arc<Discovered>,
     ) -> Result<Arc<Discovered>, SignatureError> {
         let secret = self.mac_secret(&found);
-        if token.verify(algorithm, &found, secret).is_ok() {
+        let Err(error) = token.verify(algorithm, &found, secret) else {
             return Ok(found);
+        };
+        let fresh = self.refetch_keys(Arc::clone(&found)).await;
+        if Arc::ptr_eq(&found, &fresh) {
+            return Err(error);
         }
-        let fresh = self.refetch_keys(found).await;
         token.verify(algorithm, &fresh, self.mac_secret(&fresh))?;
         Ok(fresh)
     }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::algorithm;
 use crate::json::{self, DocumentError, text};
+use crate::settings::TENANT;
 
 /// The most keys that are tried for one token.
 const MAX_KEYS_TRIED: usize = 8;
@@ -46,7 +47,23 @@ struct Key {
     id: Option<String>,
     /// The only algorithm that it is for, where the set says one.
     algorithm: Option<Algorithm>,
+    /// The only issuer whose tokens it signs, where the set says one: Entra ID has one set for all
+    /// tenants.
+    issuer: Option<IssuerPattern>,
     material: Material,
+}
+
+/// An issuer, or with the placeholder for a tenant every issuer that it becomes.
+#[derive(Debug)]
+struct IssuerPattern(String);
+
+/// What a token says of the key that signed it.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyClaim<'t> {
+    pub(crate) algorithm: &'t Algorithm,
+    pub(crate) kid: Option<&'t str>,
+    /// The issuer that the token names.
+    pub(crate) issuer: Option<&'t str>,
 }
 
 /// The key itself. The library verifies all but P-521.
@@ -87,7 +104,8 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`DocumentError`] where the text is no key set.
+    /// [`DocumentError`] where the text is no key set, or has no key that can be used: the caller
+    /// keeps the keys that it has, since a provider without keys can sign nothing.
     pub(crate) fn parse(document: &[u8]) -> Result<Self, DocumentError> {
         let members = json::parse(document)?;
         let keys = match members.get("keys") {
@@ -101,9 +119,14 @@ impl KeySet {
             }
             None => return Err(DocumentError::Missing("keys")),
         };
+        let listed = keys.len();
         let keys = keys.iter().filter_map(Value::as_object);
+        let keys: Vec<Key> = keys.filter_map(Key::read).take(MAX_KEYS).collect();
+        if keys.is_empty() {
+            return Err(DocumentError::NoKey { listed });
+        }
         Ok(Self {
-            keys: keys.filter_map(Key::read).take(MAX_KEYS).collect(),
+            keys,
             fetched: Instant::now(),
         })
     }
@@ -124,12 +147,12 @@ impl KeySet {
     /// [`SignatureError`].
     pub(crate) fn verify(
         &self,
-        algorithm: &Algorithm,
-        kid: Option<&str>,
+        claim: KeyClaim<'_>,
         signed: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
-        let fits = |key: &&Key| key.may_have_signed(algorithm, kid);
+        let KeyClaim { algorithm, kid, .. } = claim;
+        let fits = |key: &&Key| key.may_have_signed(claim);
         let mut tried = self.keys.iter().filter(fits).take(MAX_KEYS_TRIED);
         if tried.any(|key| key.material.verifies(algorithm, signed, signature)) {
             return Ok(());
@@ -160,18 +183,37 @@ impl Key {
         Some(Self {
             id: id(members.get("kid")),
             algorithm,
+            issuer: match members.get("issuer") {
+                None | Some(Value::Null) => None,
+                Some(issuer) => Some(IssuerPattern(issuer.as_str()?.to_owned())),
+            },
             material: Material::read(members)?,
         })
     }
 
-    fn may_have_signed(&self, algorithm: &Algorithm, kid: Option<&str>) -> bool {
-        let named = match (kid, self.id.as_deref()) {
+    fn may_have_signed(&self, claim: KeyClaim<'_>) -> bool {
+        let named = match (claim.kid, self.id.as_deref()) {
             (Some(kid), Some(own)) => kid == own,
             (Some(_), None) | (None, _) => true,
         };
+        let algorithm = claim.algorithm;
+        let mut own_issuer = self.issuer.iter();
         named
             && self.algorithm.as_ref().is_none_or(|own| own == algorithm)
+            && own_issuer.all(|own| claim.issuer.is_some_and(|issuer| own.matches(issuer)))
             && self.material.is_for(algorithm)
+    }
+}
+
+impl IssuerPattern {
+    /// Returns whether it becomes this issuer with some tenant.
+    fn matches(&self, issuer: &str) -> bool {
+        let Some((before, after)) = self.0.split_once(TENANT) else {
+            return self.0 == issuer;
+        };
+        let tenant = issuer.strip_prefix(before);
+        let tenant = tenant.and_then(|rest| rest.strip_suffix(after));
+        tenant.is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('/'))
     }
 }
 

@@ -41,7 +41,11 @@
 //!                 "subject_types_supported": ["public"],
 //!                 "id_token_signing_alg_values_supported": ["RS256"],
 //!             }),
-//!             _ => json!({"keys": []}),
+//!             // The key of RFC 8037, appendix A.2.
+//!             _ => json!({"keys": [{
+//!                 "kty": "OKP", "crv": "Ed25519",
+//!                 "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+//!             }]}),
 //!         };
 //!         Ok(HttpResponse::new(body.to_string().into_bytes()))
 //!     }

@@ -67,6 +67,13 @@ pub struct ProviderSettings {
 }
 
 impl ProviderSettings {
+    /// Returns the operator's value of a parameter of authorization requests.
+    pub(crate) fn authorization_parameter(&self, name: &str) -> Option<&str> {
+        let mut parameters = self.authorization_parameters.iter();
+        let found = parameters.find(|(own, _)| own == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// Returns the settings of a public client with the scopes `profile` and `email`.
     pub fn new(name: impl Into<String>, issuer: IssuerUrl, client_id: ClientId) -> Self {
         Self {

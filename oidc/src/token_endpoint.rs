@@ -121,15 +121,9 @@ impl Provider {
         found: &Discovered,
         form: Form,
     ) -> Result<Tokens, TokenError> {
-        let client = self.client(found).map_err(TokenError::Unreadable)?;
-        let answer = self
-            .post(
-                &found.metadata.token_endpoint,
-                TOKEN_ENDPOINT,
-                &client,
-                form,
-            )
-            .await;
+        let url = &found.metadata.token_endpoint;
+        let client = self.client(found, url).map_err(TokenError::Unreadable)?;
+        let answer = self.post(url, TOKEN_ENDPOINT, &client, form).await;
         let answer = answer.map_err(|error| TokenError::Away {
             error,
             retry_after: None,

@@ -24,7 +24,7 @@ impl Provider {
     ) -> Result<Secret, CredentialsError> {
         let found = self.discovered()?;
         let url = &found.metadata.token_endpoint;
-        let own = self.client(&found)?;
+        let own = self.client(&found, url)?;
         let password = password.expose();
         let (client, form) = match request.grant {
             Grant::ClientCredentials => {

@@ -100,7 +100,7 @@ async fn key_ids_may_be_missing_or_shared() {
         ("another key", json!([other_key("k")]), &named, false),
         (
             "for encryption",
-            json!([with(public_key(), "use", json!("enc"))]),
+            json!([with(public_key(), "use", json!("enc")), other_key("x")]),
             &named,
             false,
         ),

@@ -10,6 +10,7 @@
 )]
 
 mod double;
+mod hostile;
 mod keys;
 mod requests;
 

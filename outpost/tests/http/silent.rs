@@ -110,3 +110,25 @@ async fn a_link_sets_the_parameters_that_the_operator_lets_it() {
     let reply = world.browser().load(&link).await.expect(302);
     assert_eq!(query(reply.location()).get("login_hint"), None);
 }
+
+/// In this browser another user is signed in at the provider by now.
+#[tokio::test]
+async fn a_silent_renewal_begins_no_session_of_another_user() {
+    let world = world().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    world.wait(700);
+    let silent = browser.load(START).await.expect(302);
+    assert_eq!(query(silent.location())["prompt"], "none");
+    world.provider.script().claims = Box::new(|claims| claims["sub"] = json!("bob-id"));
+    world.provider.script().userinfo = json!({"sub": "bob-id", "groups": ["staff"]});
+    let callback = world.provider.authorize(silent.location());
+    let reply = browser.load(callback.as_str()).await.expect(302);
+    assert!(!reply.sets_session());
+    // As where the provider says that nobody is signed in: Alice's session is over.
+    let location = reply.location();
+    assert!(location.starts_with(&world.provider.issuer), "{location}");
+    assert!(!query(location).contains_key("prompt"), "{location}");
+    let kept = world.outpost.store.list(10).await.expect("listed");
+    assert_eq!(kept.len(), 0);
+}

@@ -204,7 +204,11 @@ fn requests(fields: &mut Fields<'_>) -> Requests {
         .list("scopes")
         .unwrap_or_else(|| vec!["openid".into(), "profile".into(), "email".into()]);
     let parameters = fields.texts("authorizationParameters");
-    for (name, _) in &parameters {
+    for (name, value) in &parameters {
+        if name == "max_age" && value.parse::<u64>().is_err() {
+            let message = format!("`max_age` is a number of seconds, not `{value}`");
+            fields.problem("authorizationParameters", message);
+        }
         if !is_free_parameter(name) {
             let message = format!("`{name}` is set by the protocol: leave it out");
             fields.problem("authorizationParameters", message);

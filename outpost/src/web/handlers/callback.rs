@@ -22,6 +22,7 @@ use crate::web::provider_choice;
 use crate::web::request::ForwardedRequest;
 use crate::web::urls::start_url;
 use gatepost_oidc::{Provider, SignInError};
+use gatepost_store::SessionRecord;
 
 mod silent;
 
@@ -127,9 +128,14 @@ async fn complete(
         provider.note_silent_request(Duration::from_secs(age));
     }
     let candidates = request.session_candidates(&application.cookie().name);
-    // Only now: it may have ended during the redirect or the exchange.
-    if silent && !has_session(context, application, &candidates).await? {
-        return Err(Failure::NoFlow);
+    if silent {
+        // Only now: it may have ended during the redirect or the exchange.
+        let session = session(context, application, &candidates).await?;
+        let session = session.ok_or(Failure::NoFlow)?;
+        let (own, new) = (&session.identity, &signed_in.identity);
+        if (&own.issuer, &own.subject) != (&new.issuer, &new.subject) {
+            return Err(another_user());
+        }
     }
     let identity = signed_in.identity.clone();
     let issued = context
@@ -161,23 +167,29 @@ async fn complete(
     })
 }
 
-/// Returns whether the session to renew still exists: one that was revoked meanwhile does not start
+/// Returns the session to renew if it still exists: one that was revoked meanwhile does not start
 /// again without the user.
-async fn has_session(
+async fn session(
     context: Context<'_>,
     application: &Application,
     candidates: &Candidates<'_>,
-) -> Result<bool, Failure> {
+) -> Result<Option<Arc<SessionRecord>>, Failure> {
     let Ok(cookie) = context.sessions().authenticate(application, candidates) else {
-        return Ok(false);
+        return Ok(None);
     };
     let found = context
         .sessions()
         .find(context.times(), application, &cookie);
-    match found.await {
-        Ok(Some(_)) => Ok(true),
-        Ok(None) => Ok(false),
-        Err(error) => Err(Failure::Store(error)),
+    found.await.map_err(Failure::Store)
+}
+
+/// Returns the failure of a silent renewal at a provider where another user is signed in: the
+/// session's user is not, which is what the provider itself should have said (OpenID Connect Core
+/// 1.0 §3.1.2.1 on `id_token_hint`).
+fn another_user() -> Failure {
+    Failure::ProviderRefused {
+        code: "login_required".to_owned(),
+        description: Some("another user is signed in at the provider".to_owned()),
     }
 }
 
