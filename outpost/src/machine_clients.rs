@@ -141,8 +141,8 @@ pub struct Context<'a> {
 /// Whether and how a provider is asked about credentials.
 #[derive(Clone, Copy, Debug)]
 enum Asking {
-    /// It is not asked.
-    Unasked,
+    /// It is not asked: their signature is verified here.
+    Unasked(Attempt),
     /// It is asked about credentials that were valid before.
     Again(Attempt),
     /// It is asked about others.
@@ -150,9 +150,12 @@ enum Asking {
 }
 
 impl Asking {
-    fn attempt(self) -> Option<Attempt> {
+    /// Returns the attempt that failed with this refusal, where it counts.
+    fn failed(self, refusal: Refusal) -> Option<Attempt> {
         match self {
-            Self::Unasked => None,
+            // Every other refusal costs no signature, and honest clients get some of them: at an
+            // address that many share, an expired token must not close it to the others.
+            Self::Unasked(attempt) => (refusal == Refusal::Signature).then_some(attempt),
             Self::Again(attempt) | Self::Attempt(attempt) => Some(attempt),
         }
     }
@@ -276,21 +279,21 @@ impl MachineClients {
         credentials: &Credentials,
         digest: &Digest,
     ) -> Result<Asking, CheckError> {
-        let name = match credentials {
-            // Verified here: the provider is not asked, and there is nothing to guess.
-            Credentials::Bearer(_) if !self.settings.tokens.introspect => {
-                return Ok(Asking::Unasked);
-            }
-            Credentials::Bearer(_) => None,
-            Credentials::Basic { user, .. } => Some(user.as_str()),
+        let (name, is_verified_here) = match credentials {
+            Credentials::Bearer(_) => (None, !self.settings.tokens.introspect),
+            Credentials::Basic { user, .. } => (Some(user.as_str()), false),
         };
         let attempts = context.failed_attempts;
         let attempt = attempts.attempt(context.client, name);
-        if self.remembered.contains_key(digest) {
-            return Ok(Asking::Again(attempt));
+        let is_remembered = self.remembered.contains_key(digest);
+        if !is_remembered {
+            attempts.allow(attempt).await?;
         }
-        attempts.allow(attempt).await?;
-        Ok(Asking::Attempt(attempt))
+        Ok(match (is_verified_here, is_remembered) {
+            (true, _) => Asking::Unasked(attempt),
+            (false, true) => Asking::Again(attempt),
+            (false, false) => Asking::Attempt(attempt),
+        })
     }
 
     /// Asks about credentials, and logs the result.
@@ -371,7 +374,8 @@ impl MachineClients {
             attempts.allow(attempt).await?;
         }
         let answer = self.answer(context, provider, credentials).await;
-        if let (Err(CheckError::Refused(_)), Some(attempt)) = (&answer, asking.attempt())
+        if let Err(CheckError::Refused(refusal)) = &answer
+            && let Some(attempt) = asking.failed(*refusal)
             && attempts.failed(attempt).await
         {
             let client = attempt.client().map(|client| client.to_string());
@@ -426,7 +430,7 @@ impl MachineClients {
 
     async fn turn(&self, asking: Asking) -> Result<Option<Turn<'_>>, CheckError> {
         let turn = match asking {
-            Asking::Unasked => return Ok(None),
+            Asking::Unasked(_) => return Ok(None),
             Asking::Again(attempt) => self.turns_again.take(attempt.queues()).await,
             Asking::Attempt(attempt) => self.turns.take(attempt.queues()).await,
         };

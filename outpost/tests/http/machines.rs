@@ -453,6 +453,40 @@ async fn made_up_tokens_do_not_reach_the_provider_for_long() {
 }
 
 /// Row C: what a reload puts in place knows what held before it.
+/// A signature that is verified here costs the outpost work, and its sender nothing.
+#[tokio::test]
+async fn forged_tokens_are_not_verified_for_long_and_expired_ones_do_not_count() {
+    let world = world("machines: bearer").await;
+    let token = world.provider.access_token(|_| ());
+    let (signed, _) = token.rsplit_once('.').expect("a signature");
+    let forged = |n: u64| {
+        let signature = format!("{:064}{n:020}", 0);
+        format!("Bearer {signed}.{signature}")
+    };
+    let expired = |n: u64| {
+        let token = world.provider.access_token(move |claims| {
+            claims["exp"] = json!(1_000_000 + n);
+        });
+        format!("Bearer {token}")
+    };
+    let good = format!("Bearer {token}");
+    for n in 0..40 {
+        let credentials = expired(n);
+        call_from(&world, "192.0.2.1", &credentials)
+            .await
+            .expect(401);
+    }
+    for n in 0..30 {
+        call_from(&world, "192.0.2.1", &forged(n)).await.expect(401);
+    }
+    call_from(&world, "192.0.2.1", &forged(30))
+        .await
+        .expect(429);
+    // Another client goes on, and so does the same one with a token that was valid before.
+    call_from(&world, "192.0.2.2", &good).await.expect(200);
+    call_from(&world, "192.0.2.1", &good).await.expect(200);
+}
+
 #[tokio::test]
 async fn a_reload_forgets_no_attempt_and_no_credentials_that_held() {
     let world = world("machines: basic").await;
