@@ -19,9 +19,6 @@ use crate::settings::ClientAuthentication;
 /// The token endpoint's name in messages.
 pub(crate) const TOKEN_ENDPOINT: &str = "token endpoint";
 
-/// The most characters of a provider's `error` and `error_description` that are logged.
-const MAX_WORDS: usize = 200;
-
 /// A client, and how it authenticates (RFC 6749 §2.3).
 pub(crate) struct Client<'a> {
     pub(crate) id: &'a str,
@@ -111,7 +108,7 @@ impl Answer {
         let answer = json::parse(&self.body).unwrap_or_default();
         let words = |name: &str| {
             let text = answer.get(name).and_then(Value::as_str);
-            text.map(|text| text.chars().take(MAX_WORDS).collect::<String>())
+            text.map(json::excerpt)
         };
         if let Some(code) = words("error") {
             return Some((code, words("error_description").unwrap_or_default()));
@@ -119,7 +116,7 @@ impl Answer {
         let challenge = self.headers.get(http::header::WWW_AUTHENTICATE)?;
         let (_, rest) = challenge.to_str().ok()?.split_once("error=\"")?;
         let (code, _) = rest.split_once('"')?;
-        Some((code.chars().take(MAX_WORDS).collect(), String::new()))
+        Some((json::excerpt(code), String::new()))
     }
 
     /// Returns `Retry-After` (RFC 9110 §10.2.3), where it is in seconds.

@@ -9,13 +9,16 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
 use crate::algorithm;
-use crate::json::{text, time};
+use crate::json::{excerpt, text, time};
 use crate::jwt::{UnverifiedJwt, audiences};
 use crate::key_set::SignatureError;
 use crate::provider::{Discovered, Provider};
 
 /// The longest ID token that is read, in bytes.
 const MAX_TOKEN_BYTES: usize = 256 * 1024;
+
+/// The most audiences that a message shows.
+const MAX_SHOWN: usize = 10;
 
 /// How far an ID token's `iat` may lie in the future, in seconds.
 const CLOCK_SKEW_SECONDS: u64 = 60;
@@ -135,10 +138,10 @@ impl Provider {
     fn check_issuer_and_audience(&self, claims: &Map<String, Value>) -> Result<(), IdTokenError> {
         let issuer = text(claims, "iss").ok_or(IdTokenError::Claim("iss"))?;
         if !self.issues_as(issuer) {
-            return Err(IdTokenError::Issuer(issuer.to_owned()));
+            return Err(IdTokenError::Issuer(excerpt(issuer)));
         }
         let client = self.settings.client_id.as_str();
-        let all = || audiences(claims).map(str::to_owned).collect::<Vec<_>>();
+        let all = || audiences(claims).take(MAX_SHOWN).map(excerpt).collect();
         if !audiences(claims).any(|own| own == client) {
             return Err(IdTokenError::Audience(all()));
         }
@@ -148,7 +151,7 @@ impl Provider {
             Some(_) => return Err(IdTokenError::Claim("azp")),
         };
         if let Some(party) = party.filter(|party| *party != client) {
-            return Err(IdTokenError::AuthorizedParty(party.to_owned()));
+            return Err(IdTokenError::AuthorizedParty(excerpt(party)));
         }
         let trusted = |audience: &str| {
             let mut trusted = self.settings.trusted_audiences.iter();

@@ -70,6 +70,14 @@ pub(crate) enum DocumentError {
     },
 }
 
+/// The most characters of a provider's text that a message shows.
+const MAX_SHOWN: usize = 200;
+
+/// Returns the beginning of a provider's text, for a message: a provider may write megabytes.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
+
 /// Parses a JSON object.
 ///
 /// # Errors

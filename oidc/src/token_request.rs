@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::access_token::{CredentialsError, Refusal};
 use crate::error::unreadable;
 use crate::form::{Client, Form, Proof, TOKEN_ENDPOINT};
+use crate::json::excerpt;
 use crate::provider::{Provider, client_authentication};
 use crate::settings::{ClientAuthentication, Grant, TokenRequest};
 
@@ -72,7 +73,10 @@ impl Provider {
             Some("invalid_client") if request.grant == Grant::ClientCredentials => {
                 Err(Refusal::Credentials.into())
             }
-            Some(code) => Err(unreadable(TOKEN_ENDPOINT, &format!("it refuses: {code:?}")).into()),
+            Some(code) => {
+                let reason = format!("it refuses: {:?}", excerpt(code));
+                Err(unreadable(TOKEN_ENDPOINT, &reason).into())
+            }
             None if status == StatusCode::UNAUTHORIZED => Err(Refusal::Credentials.into()),
             None => Err(unreadable(TOKEN_ENDPOINT, &format!("it answers {status}")).into()),
         }

@@ -68,6 +68,8 @@ pub enum Purpose {
     Flow,
     /// Encrypting refresh and ID tokens in the session store.
     Store,
+    /// Encrypting what an operator's commands ask of a running outpost.
+    Operator,
 }
 
 impl Purpose {
@@ -78,6 +80,7 @@ impl Purpose {
             Self::Session => b"gatepost session v1",
             Self::Flow => b"gatepost flow v1",
             Self::Store => b"gatepost store v1",
+            Self::Operator => b"gatepost operator v1",
         }
     }
 }
@@ -466,20 +469,30 @@ mod tests {
     #[test]
     fn every_purpose_and_secret_has_its_own_key() {
         let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
-        let mut keys: Vec<[u8; 32]> = [Purpose::Session, Purpose::Flow, Purpose::Store]
-            .into_iter()
-            .flat_map(|purpose| ring.derive(purpose).iter().cloned().collect::<Vec<_>>())
-            .map(|key| *key.expose_bytes())
-            .collect();
+        let mut keys: Vec<[u8; 32]> = [
+            Purpose::Session,
+            Purpose::Flow,
+            Purpose::Store,
+            Purpose::Operator,
+        ]
+        .into_iter()
+        .flat_map(|purpose| ring.derive(purpose).iter().cloned().collect::<Vec<_>>())
+        .map(|key| *key.expose_bytes())
+        .collect();
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!(keys.len(), 6);
+        assert_eq!(keys.len(), 8);
     }
 
     #[test]
     fn keys_are_those_of_any_hkdf() {
         let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
-        for purpose in [Purpose::Session, Purpose::Flow, Purpose::Store] {
+        for purpose in [
+            Purpose::Session,
+            Purpose::Flow,
+            Purpose::Store,
+            Purpose::Operator,
+        ] {
             let derived = ring.derive(purpose);
             for (secret, key) in ring.secrets().zip(derived.iter()) {
                 let mut expected = [0; MAC_BYTES];

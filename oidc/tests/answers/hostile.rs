@@ -235,3 +235,55 @@ async fn keys_stay_where_the_provider_has_none_for_a_while() {
         assert!(error.contains("no key"), "{error}");
     }
 }
+
+/// Core 1.0 §5.3.2: userinfo may be a JWT, and then its signature counts.
+#[tokio::test]
+async fn signed_userinfo_is_of_the_provider_and_for_this_client() {
+    let key = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).expect("a key");
+    let by_another = |claims: &Value| {
+        let signed = signed_part(&header(), claims);
+        let signature = key.sign(signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    };
+    let userinfo = json!({
+        "iss": ISSUER, "aud": CLIENT, "sub": "alice-id", "groups": ["admins"],
+    });
+    let with = |member: &str, value: Value| {
+        let mut userinfo = userinfo.clone();
+        userinfo[member] = value;
+        userinfo
+    };
+    let unsigned = format!("{}.", signed_part(&json!({"alg": "none"}), &userinfo));
+    for (case, answer, accepted) in [
+        ("signed", sign(&header(), &userinfo), true),
+        ("by another key", by_another(&userinfo), false),
+        ("by none", unsigned, false),
+        (
+            "of another issuer",
+            sign(&header(), &with("iss", json!("https://x.example"))),
+            false,
+        ),
+        (
+            "for another client",
+            sign(&header(), &with("aud", json!("other"))),
+            false,
+        ),
+        (
+            "of another user",
+            sign(&header(), &with("sub", json!("bob-id"))),
+            false,
+        ),
+    ] {
+        let double = Double::new();
+        let mut claims = claims();
+        claims.as_object_mut().expect("an object").remove("groups");
+        double.sign_in(&claims);
+        double.answer_raw("/userinfo", 200, answer.into_bytes());
+        let finished = finish(&*discovered(&double, settings()).await).await;
+        let groups = finished.map(|signed_in| signed_in.identity.groups);
+        match groups {
+            Ok(groups) => assert!(accepted && groups == ["admins"], "{case}: {groups:?}"),
+            Err(error) => assert!(!accepted, "{case}: {error}"),
+        }
+    }
+}

@@ -104,7 +104,7 @@ fn issuers_of(config: &Config, given: Option<String>) -> Option<BTreeSet<String>
 }
 
 async fn ask(config: &Config, question: &AdminRequest) -> Option<AdminResponse> {
-    let keys = SealingKeys::new(&config.keys, Purpose::Store);
+    let keys = SealingKeys::new(&config.keys, Purpose::Operator);
     let url = format!("http://{}{}", reachable(config.listen.metrics), admin::PATH);
     let question = admin::seal_request(&keys, Clock::system().now(), question)?;
     let _ = rustls::crypto::ring::default_provider().install_default();

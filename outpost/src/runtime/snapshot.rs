@@ -144,7 +144,7 @@ impl Snapshot {
             untrusted_peer_warning: UntrustedPeerWarning::default(),
             times,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
-            operator_keys: SealingKeys::new(&config.keys, Purpose::Store),
+            operator_keys: SealingKeys::new(&config.keys, Purpose::Operator),
             traefik: config.traefik.as_ref().map(|settings| {
                 traefik::dynamic_configuration(&config.applications, settings).to_string()
             }),

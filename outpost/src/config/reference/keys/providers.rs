@@ -85,7 +85,9 @@ pub(super) const PROVIDERS: &[Key] = &[
         Kind::Texts,
         "",
         "What else the provider is sent with at a sign-in: `prompt`, `acr_values`, `hd`, \
-         `domain_hint`, `kc_idp_hint`, `access_type`, `resource`.",
+         `domain_hint`, `kc_idp_hint`, `access_type`, `resource`. The browser carries them, so they \
+         ask and do not enforce: a user can change them, except with `pushedAuthorization: true`. \
+         Of `max_age` the outpost checks the result (`auth_time`).",
     ),
     key(
         "providers[].parametersFromLink",
