@@ -1,4 +1,5 @@
-//! Checks that authentik's own client understands the responses of the double.
+//! Checks that authentik's own client understands the responses of the double, and that Go matches what
+//! the record says.
 
 use std::process::Command;
 
@@ -45,5 +46,30 @@ fn the_answers_are_those_of_the_schema() -> Result<()> {
         .context("run Python")?;
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
+    Ok(())
+}
+
+/// The record of what Go's own regular expressions match, which the outpost's are held against, is
+/// what Go says today. Without Go there is nothing to ask.
+#[test]
+#[ignore = "needs Go: cargo xtask test"]
+fn the_record_of_regular_expressions_is_what_go_says() -> Result<()> {
+    let folder = layout::root().join("testdata/authentik/regexp");
+    let ran = Command::new("go")
+        .args(["run", "record.go"])
+        .current_dir(&folder)
+        .output();
+    let Ok(output) = ran else {
+        eprintln!("skipped: there is no Go");
+        return Ok(());
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let recorded = std::fs::read(folder.join("recorded.json"))?;
+    assert!(
+        recorded == output.stdout,
+        "Go says something else: `go run record.go > recorded.json` in {}",
+        folder.display()
+    );
     Ok(())
 }

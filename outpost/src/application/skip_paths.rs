@@ -1,13 +1,16 @@
 //! Skip-path expressions, as authentik has them: paths that need no session.
 //!
-//! They are an operator's regular expressions, matched by an engine that takes linear time. They
-//! never match a path that servers read in different ways, nor the query; and the policy, which
-//! treats a matching path as any public path, checks the path once more.
+//! They are an operator's regular expressions in Go's syntax, which `re2` translates, matched by an
+//! engine that takes linear time. They never match a path that servers read in different ways, nor
+//! because of the query; and the policy, which decides on what they match as on any public path,
+//! judges the path once more.
 
 use gatepost_policy::{Request, unambiguous_path};
 use regex::{RegexSet, RegexSetBuilder};
 
 use crate::origin::{ExternalUrl, HostPort};
+
+mod re2;
 
 /// The most memory that the compiled expressions of one application may take, in bytes.
 const MAX_COMPILED_BYTES: usize = 4 << 20;
@@ -18,7 +21,8 @@ pub enum MatchedPart {
     /// The path.
     #[default]
     Path,
-    /// Scheme, host and path, as authentik has it for a whole domain.
+    /// The whole address with its query, as authentik has it for a whole domain, and the same
+    /// without its query and with its path decoded: an expression has to match both.
     Url,
 }
 
@@ -33,13 +37,21 @@ impl SkipPaths {
     /// Reads expressions, one a line. Those that cannot be used are left out and named in
     /// `problems`.
     pub fn parse(lines: &str, matched: MatchedPart, problems: &mut Vec<String>) -> Self {
-        let mut good: Vec<&str> = Vec::new();
-        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            match regex::Regex::new(line) {
-                Ok(_) => good.push(line),
-                Err(_) => problems.push(format!(
+        let mut good: Vec<String> = Vec::new();
+        // A line is the expression as it stands, as in authentik, whose empty lines match everything:
+        // nobody means that.
+        let lines = lines.split('\n').map(|line| line.trim_end_matches('\r'));
+        for line in lines.filter(|line| !line.trim().is_empty()) {
+            let usable = re2::translate(line).map_err(|refused| refused.to_string());
+            let usable = usable.and_then(|translated| match regex::Regex::new(&translated) {
+                Ok(_) => Ok(translated),
+                Err(_) => Err("it is too large".to_owned()),
+            });
+            match usable {
+                Ok(translated) => good.push(translated),
+                Err(reason) => problems.push(format!(
                     "skip_path_regex: `{line}` is no regular expression that can be used, so it \
-                     lets nothing through"
+                     lets nothing through: {reason}"
                 )),
             }
         }
@@ -78,9 +90,16 @@ impl SkipPaths {
         match self.matched {
             MatchedPart::Path => self.expressions.is_match(&path),
             MatchedPart::Url => {
-                let scheme = external.url().scheme();
-                let text = format!("{scheme}://{host}{path}");
-                self.expressions.is_match(&text)
+                let origin = format!("{}://{host}", external.url().scheme());
+                let target = request.target();
+                let Ok(target) = std::str::from_utf8(&target) else {
+                    return false;
+                };
+                // The first is what authentik matches. Without the second, a client could open any
+                // path by a query that looks like a public one.
+                let sent = self.expressions.matches(&format!("{origin}{target}"));
+                let path = self.expressions.matches(&format!("{origin}{path}"));
+                sent.iter().any(|expression| path.matched(expression))
             }
         }
     }
@@ -123,7 +142,10 @@ mod tests {
             ("anchored", "^/api/public$", "/api/public", true),
             ("anchored", "^/api/public$", "/api/public/x", false),
             ("unanchored, as in authentik", "/api/", "/v1/api/x", true),
-            ("the second line", "^/a$\n\n ^/b$ ", "/b", true),
+            ("the second line", "^/a$\r\n\r\n \r\n^/b$\r\n", "/b", true),
+            ("a space is a character", "^/a\n ^/b", "/b", false),
+            ("Go's literal braces", "^/x{y}/", "/x{y}/", true),
+            ("Go's ASCII digits", r"^/\d$", "/%D9%A3", false),
             ("an invalid line", "(\n^/b$", "/b", true),
             (
                 "never the query",
@@ -159,6 +181,15 @@ mod tests {
             (r"^https://app\.example\.com/public", "/public/x", true),
             (r"^https://other\.example\.com/public", "/public/x", false),
             (r"/public", "/public", true),
+            (r"/health$", "/health", true),
+            (r"/health$", "/health?x=1", false),
+            (r"/health(\?.*)?$", "/health?x=1", true),
+            (r"/public", "/private?x=/public", false),
+            (r"/a b$", "/a%20b", false),
+            (r"^https://app\.example\.com/[^a]", "/%61dmin", false),
+            (r"^https://app\.example\.com/[^a]", "/beta", true),
+            // One expression for the address, another for its path, are not one for both.
+            ("\\?x=/public$\n/private$", "/private?x=/public", false),
             (r"^/public", "/public", false),
             (r"\?x", "/public?x", false),
         ] {
