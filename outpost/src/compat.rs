@@ -1,6 +1,8 @@
 //! The addresses at which authentik's own proxy outposts answer, and at which this outpost answers
 //! as well: their path prefix, and the parameters that mark a request as an endpoint's on any path.
 
+use std::borrow::Cow;
+
 use url::form_urlencoded;
 
 /// The path prefix of authentik's outposts.
@@ -18,6 +20,9 @@ pub fn is_shared_prefix(prefix: &str) -> bool {
 
 /// Where health checks of authentik's outposts ask, on their metrics listener.
 pub const AUTHENTIK_PING: &str = "/outpost.goauthentik.io/ping";
+
+/// The same as health checks of Kubernetes manifests write it.
+pub const AUTHENTIK_PING_WITH_SLASH: &str = "/outpost.goauthentik.io/ping/";
 
 /// The query that authentik registers in the redirect URIs of its outposts.
 pub const CALLBACK_QUERY: &str = "X-authentik-auth-callback=true";
@@ -60,9 +65,12 @@ impl Conventions {
 /// Returns the first signature in a target's query (path and query, or a whole URL).
 pub fn signature(target: &str) -> Option<Signature> {
     let (_, query) = target.split_once('?')?;
-    form_urlencoded::parse(query.as_bytes()).find_map(|(name, value)| match (&*name, &*value) {
-        CALLBACK => Some(Signature::Callback),
-        SIGN_OUT => Some(Signature::SignOut),
+    let says = |(name, value): &(Cow<'_, str>, Cow<'_, str>), (own, expected): (&str, &str)| {
+        name == own && value.eq_ignore_ascii_case(expected)
+    };
+    form_urlencoded::parse(query.as_bytes()).find_map(|parameter| match parameter {
+        parameter if says(&parameter, CALLBACK) => Some(Signature::Callback),
+        parameter if says(&parameter, SIGN_OUT) => Some(Signature::SignOut),
         _ => None,
     })
 }
@@ -83,6 +91,8 @@ mod tests {
                 Some(Signature::Callback),
             ),
             ("/?X-authentik-logout=true", Some(Signature::SignOut)),
+            ("/?X-authentik-logout=TRUE", Some(Signature::SignOut)),
+            ("/?X-authentik-logout=truE%20", None),
             ("/x?X-authentik-auth-callback=false", None),
             ("/x?X-authentik-auth-callback", None),
             ("/x?y=X-authentik-logout=true", None),

@@ -5,6 +5,7 @@
 //! the file, and returns a [`Config`] only if there are none. Every key has an environment variable
 //! ([`environment`]) and an entry of the reference ([`mod@reference`]).
 
+mod addresses;
 pub mod environment;
 mod error;
 mod file;
@@ -15,5 +16,6 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use addresses::Addresses;
 pub use error::{ConfigError, Finding};
 pub use settings::{Config, Listen};

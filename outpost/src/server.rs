@@ -9,9 +9,10 @@ use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
+use tokio::task::JoinSet;
 
 use crate::certificate::{Certificate, CertificateError};
-use crate::config::Config;
+use crate::config::{Addresses, Config};
 use crate::runtime::{Outpost, SetupError};
 use crate::sources::authentik::Follower;
 use crate::sources::files;
@@ -74,44 +75,42 @@ pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
     // First, since counters are looked up when their users are made.
     let metrics = Metrics::install()?;
     let outpost = Outpost::new(&config, Clock::system())?;
-    let public = bind(config.listen.http)?;
-    let secure = match config.listen.https {
-        Some(address) => Some((bind(address)?, certificate(&config)?)),
-        None => None,
-    };
-    let operations = bind(config.listen.metrics)?;
-    announce(
-        &config,
-        &public,
-        secure.as_ref().map(|(listener, _)| listener),
-        &operations,
-    );
+    let public = bind(&config.listen.http)?;
+    let secure = config.listen.https.as_ref().map(bind).transpose()?;
+    let operations = bind(&config.listen.metrics)?;
+    let certificate = secure.as_ref().map(|_| certificate(&config)).transpose()?;
+    announce(&config, &public, secure.as_deref(), &operations);
     outpost.start();
-    let certificate = secure.as_ref().map(|(_, certificate)| certificate.clone());
     match source {
-        Source::Files(config_file) => files::watch(&outpost, &config, config_file, certificate),
+        Source::Files(config_file) => {
+            files::watch(&outpost, &config, config_file, certificate.clone());
+        }
         Source::Authentik(follower) => follower.start(&outpost),
     }
     tokio::spawn(keep_tidy(metrics.clone()));
     let handle = Handle::new();
     tokio::spawn(stop_when_asked(handle.clone()));
     let router = web::router(Arc::clone(&outpost));
-    let secure = async {
-        match secure {
-            Some((listener, certificate)) => {
-                run_tls(listener, certificate, router.clone(), handle.clone()).await
-            }
-            None => Ok(()),
+    let operations_router = admin::router(outpost, metrics);
+    // Each listener accepts connections on a worker of the runtime. The main thread is not one, and
+    // handing each connection over costs as much as a verdict: Traefik keeps only two idle connections
+    // to the outpost, so under load most of its subrequests use a new one.
+    let mut running = JoinSet::new();
+    for listener in public {
+        running.spawn(run(listener, router.clone(), handle.clone()));
+    }
+    for listener in operations {
+        running.spawn(run(listener, operations_router.clone(), handle.clone()));
+    }
+    if let (Some(secure), Some(certificate)) = (secure, certificate) {
+        for listener in secure {
+            let (certificate, router) = (certificate.clone(), router.clone());
+            running.spawn(run_tls(listener, certificate, router, handle.clone()));
         }
-    };
-    let (served, secured, watched) = tokio::join!(
-        run(public, router.clone(), handle.clone()),
-        secure,
-        run(operations, admin::router(outpost, metrics), handle.clone()),
-    );
-    served
-        .and(secured)
-        .and(watched)
+    }
+    let ended = running.join_all().await.into_iter();
+    ended
+        .collect::<Result<(), _>>()
         .map_err(ServeError::Listener)
 }
 
@@ -140,15 +139,14 @@ fn certificate(config: &Config) -> Result<RustlsConfig, CertificateError> {
 
 fn announce(
     config: &Config,
-    http: &std::net::TcpListener,
-    https: Option<&std::net::TcpListener>,
-    metrics: &std::net::TcpListener,
+    http: &[std::net::TcpListener],
+    https: Option<&[std::net::TcpListener]>,
+    metrics: &[std::net::TcpListener],
 ) {
-    let https = config.listen.https.zip(https);
     tracing::info!(
-        http = %address_of(http, config.listen.http),
-        https = https.map(|(configured, own)| address_of(own, configured).to_string()),
-        metrics = %address_of(metrics, config.listen.metrics),
+        http = addresses_of(http),
+        https = https.map(addresses_of),
+        metrics = addresses_of(metrics),
         applications = config.applications.len(),
         "gatepost {} is listening",
         env!("CARGO_PKG_VERSION"),
@@ -169,16 +167,21 @@ async fn keep_tidy(metrics: Metrics) {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
-    let listen = |source| ServeError::Listen { address, source };
-    let listener = std::net::TcpListener::bind(address).map_err(listen)?;
-    listener.set_nonblocking(true).map_err(listen)?;
-    Ok(listener)
+fn bind(addresses: &Addresses) -> Result<Vec<std::net::TcpListener>, ServeError> {
+    let bind = |address| {
+        let listen = |source| ServeError::Listen { address, source };
+        let listener = std::net::TcpListener::bind(address).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        Ok(listener)
+    };
+    addresses.iter().map(bind).collect()
 }
 
-/// Returns the address in use, with the port where port 0 asked for any.
-fn address_of(listener: &std::net::TcpListener, configured: SocketAddr) -> SocketAddr {
-    listener.local_addr().unwrap_or(configured)
+/// Returns the addresses in use, with the port where port 0 asked for any.
+fn addresses_of(listeners: &[std::net::TcpListener]) -> String {
+    let addresses = listeners.iter().filter_map(|own| own.local_addr().ok());
+    let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
+    addresses.join(", ")
 }
 
 /// Limits the time and memory of a client: a slow one occupies a connection, not the service.
@@ -209,7 +212,7 @@ async fn run(
 ) -> std::io::Result<()> {
     let server = bounded(axum_server::from_tcp(listener)?, handle)
         .serve(router.into_make_service_with_connect_info::<SocketAddr>());
-    on_a_worker(server).await
+    server.await
 }
 
 async fn run_tls(
@@ -220,16 +223,7 @@ async fn run_tls(
 ) -> std::io::Result<()> {
     let server = bounded(axum_server::from_tcp_rustls(listener, certificate)?, handle)
         .serve(router.into_make_service_with_connect_info::<SocketAddr>());
-    on_a_worker(server).await
-}
-
-/// Accepts connections on a worker of the runtime. The main thread is not one, and handing each
-/// connection over costs as much as a verdict: Traefik keeps only two idle connections to the outpost,
-/// so under load most of its subrequests use a new one.
-async fn on_a_worker(
-    server: impl Future<Output = std::io::Result<()>> + Send + 'static,
-) -> std::io::Result<()> {
-    tokio::spawn(server).await.map_err(std::io::Error::other)?
+    server.await
 }
 
 async fn stop_when_asked(handle: Handle<SocketAddr>) {

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::health;
 use super::protocol::{MAX_REQUEST_BYTES, PATH};
 use super::sessions::{self, AdminError};
-use crate::compat::AUTHENTIK_PING;
+use crate::compat::{AUTHENTIK_PING, AUTHENTIK_PING_WITH_SLASH};
 use crate::runtime::Outpost;
 use crate::telemetry::metrics::Metrics;
 
@@ -42,6 +42,7 @@ pub fn router(outpost: Arc<Outpost>, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route(AUTHENTIK_PING, get(ping))
+        .route(AUTHENTIK_PING_WITH_SLASH, get(ping))
         .route("/readyz", get(readiness))
         .route("/readyz/{part}", get(readiness_of))
         .route("/metrics", get(exposition))

@@ -106,7 +106,7 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
 /// README sets it up, with the outpost on this machine.
 fn presumed(config: &Config) -> Result<TraefikSettings, url::ParseError> {
     Ok(TraefikSettings {
-        outpost_url: Url::parse(&format!("http://{}", config.listen.http))?,
+        outpost_url: Url::parse(&format!("http://{}", config.listen.http.first()))?,
         plugin: Some(PluginSettings {
             name: "gatepost".to_owned(),
             keys: PluginKeys::File("/keys/gatepost.keys".to_owned()),

@@ -10,7 +10,7 @@ use crate::compat::AUTHENTIK_PING;
 pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
     let config = file.load_own()?;
     let of_authentik = file.authentik()?.is_some();
-    let address = reachable(config.listen.metrics);
+    let address = reachable(config.listen.metrics.first());
     let path = match ready {
         true => "/readyz",
         // As the health check of authentik's container, which waits for the applications.

@@ -105,7 +105,11 @@ fn issuers_of(config: &Config, given: Option<String>) -> Option<BTreeSet<String>
 
 async fn ask(config: &Config, question: &AdminRequest) -> Option<AdminResponse> {
     let keys = SealingKeys::new(&config.keys, Purpose::Operator);
-    let url = format!("http://{}{}", reachable(config.listen.metrics), admin::PATH);
+    let url = format!(
+        "http://{}{}",
+        reachable(config.listen.metrics.first()),
+        admin::PATH
+    );
     let question = admin::seal_request(&keys, Clock::system().now(), question)?;
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
+use super::addresses::Addresses;
 use super::settings::{Config, Listen};
 use crate::application::ApplicationSettings;
 use crate::certificate::Certificate;
@@ -122,30 +123,37 @@ fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
     // Loopback, so that nothing is reachable from elsewhere unless the operator configures it; and
     // no TLS, since the proxy in front terminates it.
     let mut listen = Listen {
-        http: SocketAddr::from(([127, 0, 0, 1], 9000)),
+        http: SocketAddr::from(([127, 0, 0, 1], 9000)).into(),
         https: None,
-        metrics: SocketAddr::from(([127, 0, 0, 1], 9300)),
+        metrics: SocketAddr::from(([127, 0, 0, 1], 9300)).into(),
     };
     let Some(mut section) = fields.section("listen") else {
         return Some(listen);
     };
-    let mut address = |key| {
-        section.parsed(key, |text| {
-            let accepted = "expected an address and a port, like `0.0.0.0:9000` or `[::]:9000`";
-            text.parse::<SocketAddr>().map_err(|_| accepted)
-        })
+    let mut addresses = |key| {
+        let texts = section.list(key)?;
+        let parsed = texts.iter().map(|text| text.parse::<SocketAddr>());
+        let addresses = parsed.collect::<Result<Vec<_>, _>>().ok();
+        let addresses = addresses.and_then(Addresses::new);
+        if addresses.is_none() {
+            let accepted = "expected an address and a port, like `0.0.0.0:9000` or `[::]:9000`, or a \
+                            list of them";
+            section.problem(key, accepted);
+        }
+        addresses
     };
-    listen.http = address("http").unwrap_or(listen.http);
-    listen.https = address("https");
-    listen.metrics = address("metrics").unwrap_or(listen.metrics);
-    let same = |other: SocketAddr| listen.metrics == other && other.port() != 0;
-    if same(listen.http) || listen.https.is_some_and(same) {
+    listen.http = addresses("http").unwrap_or(listen.http);
+    listen.https = addresses("https");
+    listen.metrics = addresses("metrics").unwrap_or(listen.metrics);
+    let https = listen.https.as_ref();
+    if listen.metrics.overlap(&listen.http) || https.is_some_and(|own| own.overlap(&listen.metrics))
+    {
         section.problem(
             "metrics",
             "the same address as another: metrics are not the public's",
         );
     }
-    if listen.https == Some(listen.http) && listen.http.port() != 0 {
+    if https.is_some_and(|own| own.overlap(&listen.http)) {
         section.problem("https", "the same address as `http`");
     }
     section.finish();

@@ -1,11 +1,11 @@
 //! The checked configuration.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gatepost_session::KeyRing;
 use gatepost_store::StoreSettings;
 
+use super::addresses::Addresses;
 use crate::application::{ApplicationSettings, Unserved};
 use crate::certificate::Certificate;
 use crate::export::TraefikSettings;
@@ -62,9 +62,9 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Sign-in and forward auth.
-    pub http: SocketAddr,
+    pub http: Addresses,
     /// The same over TLS, if at all.
-    pub https: Option<SocketAddr>,
+    pub https: Option<Addresses>,
     /// Health and metrics. Never the public's.
-    pub metrics: SocketAddr,
+    pub metrics: Addresses,
 }

@@ -7,6 +7,7 @@ use gatepost_policy::{OutpostPrefix, Unauthenticated};
 use http::StatusCode;
 
 use crate::application::NoApplication;
+use crate::compat::Conventions;
 use crate::machine_clients::CheckError;
 use crate::origin::HostPort;
 use crate::pages::FailureCode;
@@ -21,11 +22,16 @@ use gatepost_store::StoreUnavailable;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
+    /// The request names no valid host.
+    #[error("the request names no valid host")]
+    NoHost,
     /// No application has this host.
-    #[error("no application at this host: {}", host.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string))]
+    #[error("no application at this host: {host}; {}", host_is_set_by(*conventions))]
     UnknownHost {
-        /// The host, if it is valid.
-        host: Option<HostPort>,
+        /// The host.
+        host: HostPort,
+        /// The conventions of the applications, which say where an operator sets a host.
+        conventions: Conventions,
     },
     /// The application at this host is not served.
     #[error("{host}: {why}")]
@@ -146,6 +152,21 @@ pub enum LoopCause {
     Foreign(Unauthenticated),
 }
 
+/// Returns what an operator sets so that an application answers at a host.
+fn host_is_set_by(conventions: Conventions) -> &'static str {
+    match conventions {
+        Conventions::Gatepost => {
+            "an application answers at the host and port of its `externalUrl`, or below its \
+             `cookieDomain`"
+        }
+        Conventions::Authentik => {
+            "an application answers at the host and port of its provider's External host in \
+             authentik, or at domain level below its cookie domain, also where there is one provider \
+             alone: set the address that browsers use there, or give it a provider of its own"
+        }
+    }
+}
+
 impl From<RevalidationError> for Failure {
     fn from(error: RevalidationError) -> Self {
         match error {
@@ -170,7 +191,7 @@ impl Failure {
     /// Returns the status of the response. Never one of success.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnknownHost { .. } | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NoHost | Self::UnknownHost { .. } | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UntrustedPeer { .. } | Self::NotNavigation => StatusCode::UNAUTHORIZED,
             Self::NotServed { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -205,7 +226,7 @@ impl Failure {
     /// Returns the code that pages, answers to scripts and metrics show.
     pub fn code(&self) -> FailureCode {
         match self {
-            Self::UnknownHost { .. } => FailureCode::UnknownHost,
+            Self::NoHost | Self::UnknownHost { .. } => FailureCode::UnknownHost,
             Self::NotFound => FailureCode::NotFound,
             Self::MethodNotAllowed | Self::Upgrade => FailureCode::MethodNotAllowed,
             Self::NotServed {
@@ -254,7 +275,8 @@ impl Failure {
     /// Returns whether an operator has to act.
     pub fn is_operators(&self) -> bool {
         match self {
-            Self::UnknownHost { .. }
+            Self::NoHost
+            | Self::UnknownHost { .. }
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::Upgrade

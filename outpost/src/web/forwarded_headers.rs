@@ -46,7 +46,7 @@ pub(super) enum Unplaced {
 impl From<Unplaced> for Failure {
     fn from(unplaced: Unplaced) -> Self {
         match unplaced {
-            Unplaced::Unreadable => Self::UnknownHost { host: None },
+            Unplaced::Unreadable => Self::NoHost,
             Unplaced::Contradicted => Self::Contradicted("X-Forwarded-Host"),
         }
     }

@@ -33,6 +33,8 @@ pub struct ForwardedRequest<'a> {
     pub(super) headers: &'a HeaderMap,
     /// Whether it asks for a WebSocket, which the headers of a forwarded request do not say.
     pub(super) websocket: bool,
+    /// Whether to answer it as a GET although its method is unknown.
+    pub(super) as_get: bool,
     pub(super) trusted: &'a TrustedProxies,
     pub(super) trusted_peer: bool,
     pub(super) peer: IpAddr,
@@ -62,6 +64,7 @@ impl<'a> ForwardedRequest<'a> {
             sent_to: target,
             headers: &parts.headers,
             websocket: false,
+            as_get: false,
             trusted,
             trusted_peer,
             peer,
@@ -73,7 +76,7 @@ impl<'a> ForwardedRequest<'a> {
     ///
     /// # Errors
     ///
-    /// [`Failure::UnknownHost`], [`Failure::NotServed`] or [`Failure::Contradicted`].
+    /// [`Failure::NoHost`], [`Failure::UnknownHost`], [`Failure::NotServed`] or [`Failure::Contradicted`].
     pub fn application<'d>(
         &self,
         applications: &'d Applications,
@@ -83,7 +86,8 @@ impl<'a> ForwardedRequest<'a> {
             .at(host, self.sent_to)
             .map_err(|why| match why {
                 NoApplication::Unknown => Failure::UnknownHost {
-                    host: Some(host.clone()),
+                    host: host.clone(),
+                    conventions: applications.conventions(),
                 },
                 why => Failure::NotServed {
                     host: host.clone(),
@@ -187,6 +191,9 @@ impl<'a> ForwardedRequest<'a> {
 
     /// Returns how to answer: as for a page load, a form or a script.
     pub fn presentation(&self) -> Presentation {
+        if self.as_get {
+            return Presentation::of(&AsGet(self));
+        }
         Presentation::of(self)
     }
 
@@ -249,6 +256,24 @@ impl<'a> ForwardedRequest<'a> {
                 .map(HeaderValue::as_bytes),
             name,
         )
+    }
+}
+
+/// A request of an unknown method, which nearly always is a GET. That decides how it is answered, and
+/// not whether it may pass.
+struct AsGet<'r>(&'r ForwardedRequest<'r>);
+
+impl Request for AsGet<'_> {
+    fn method(&self) -> Cow<'_, [u8]> {
+        Method::GET.as_str().as_bytes().into()
+    }
+
+    fn target(&self) -> Cow<'_, [u8]> {
+        self.0.target()
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.0.header(name)
     }
 }
 

@@ -90,7 +90,7 @@ async fn answer_subrequest(
         Err(failure) => return failure.into(),
     };
     let Some(host) = request.host() else {
-        return Failure::UnknownHost { host: None }.into();
+        return Failure::NoHost.into();
     };
     traces::is_for(application.audience().as_str());
     if !compat::is_shared_prefix(subrequest.prefix)

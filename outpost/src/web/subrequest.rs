@@ -44,7 +44,7 @@ struct Described<'h> {
 
 /// The headers that host, path and method of the request come from.
 enum Source {
-    /// `X-Forwarded-{Method,Proto,Host,Uri}`, all of which the proxy sets.
+    /// `X-Forwarded-{Method,Proto,Host,Uri}`, which the proxy sets.
     Forwarded,
     /// The subrequest is the request, behind the endpoint's path.
     Itself,
@@ -86,6 +86,9 @@ impl<'t> Subrequest<'t> {
             return Err(Failure::UntrustedPeer { peer: asking.peer });
         }
         let described = self.read(parts, applications)?;
+        // A browser follows the answer of these proxies, and a page is what a user is shown.
+        let follows = matches!(self.dialect, Dialect::Traefik | Dialect::Caddy);
+        let as_get = follows && described.method.is_none();
         // Without a method from the proxy, use a placeholder that no method rule matches.
         let method = described.method.unwrap_or("UNKNOWN").parse();
         Ok(ForwardedRequest {
@@ -96,6 +99,7 @@ impl<'t> Subrequest<'t> {
             // Traefik says so only where it hands its own `X-Forwarded-Proto` on, and takes
             // `Upgrade` out of the subrequest.
             websocket: described.websocket || parts.headers.contains_key(SEC_WEBSOCKET_KEY),
+            as_get,
             extra_rule: extra_rule(&parts.headers)?,
             ..asking.clone()
         })
@@ -113,7 +117,11 @@ impl<'t> Subrequest<'t> {
                 websocket: is_websocket(required(headers, "x-forwarded-proto")?)?,
                 host: host(required(headers, "x-forwarded-host")?)?,
                 target: required(headers, "x-forwarded-uri")?,
-                method: Some(required(headers, "x-forwarded-method")?),
+                // authentik's outposts do not read it, so a proxy set up for one may not send it.
+                method: match applications.conventions() {
+                    Conventions::Authentik => header_text(headers, "x-forwarded-method")?,
+                    Conventions::Gatepost => Some(required(headers, "x-forwarded-method")?),
+                },
             },
             Source::Itself => Described {
                 websocket: false,

@@ -21,8 +21,13 @@ use crate::program::client;
 use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 use crate::world::World;
 
+mod check;
 mod credentials;
 mod headers;
+mod hosts;
+mod listeners;
+mod paths;
+mod requests;
 mod sign_out;
 mod start;
 

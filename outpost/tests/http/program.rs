@@ -108,7 +108,10 @@ impl Running {
             }
         });
         let listening = lines.await_line(|line| line.get("http").is_some());
-        let address = |key| listening[key].as_str().and_then(|text| text.parse().ok());
+        let address = |key| {
+            let first = listening[key].as_str()?.split(", ").next();
+            first?.parse().ok()
+        };
         Self {
             child,
             http: address("http").expect("an address"),

@@ -23,13 +23,13 @@ pub(super) fn note(config: &Config, report: &mut Report) {
         &Subject::Keys,
         format!("`{signing}` signs, {others} more verify"),
     );
-    let https = config.listen.https;
+    let https = config.listen.https.as_ref();
     report.note(
         &Subject::Listen,
         format!(
             "http {}, https {}, metrics {}",
             config.listen.http,
-            https.map_or_else(|| "none".to_owned(), |address| address.to_string()),
+            https.map_or_else(|| "none".to_owned(), ToString::to_string),
             config.listen.metrics
         ),
     );

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gatepost_oidc::{ClientVerdict, Provider, ProviderSettings, SignInError, SignOut, Summary};
 
 use super::report::{Report, Subject};
+use crate::compat::Conventions;
 use crate::runtime::Snapshot;
 
 /// Reaches every provider, and sends it the client where an application has the provider.
@@ -16,7 +17,8 @@ pub(super) async fn check(snapshot: &Snapshot, report: &mut Report) {
         report.note(&subject, format!("{} ({issuer})", settings.name));
         match provider.discover().await {
             Ok(summary) => {
-                note_summary(&summary, settings.sign_out, &subject, report);
+                let conventions = snapshot.applications.conventions();
+                note_summary(&summary, settings.sign_out, conventions, &subject, report);
                 if let Some(redirect_uri) = redirect_uri(snapshot, provider) {
                     let verdict = provider.try_client(&redirect_uri).await;
                     add_verdict(settings, &verdict, &subject, report);
@@ -37,7 +39,13 @@ fn redirect_uri(snapshot: &Snapshot, provider: &Arc<Provider>) -> Option<String>
     Some(application?.redirect_uri(provider))
 }
 
-fn note_summary(summary: &Summary, sign_out: SignOut, subject: &Subject, report: &mut Report) {
+fn note_summary(
+    summary: &Summary,
+    sign_out: SignOut,
+    conventions: Conventions,
+    subject: &Subject,
+    report: &mut Report,
+) {
     let endpoint = &summary.authorization_endpoint;
     report.note(subject, format!("reached; users sign in at {endpoint}"));
     if !summary.names_pkce {
@@ -50,6 +58,11 @@ fn note_summary(summary: &Summary, sign_out: SignOut, subject: &Subject, report:
         report.note(subject, "has no userinfo: groups must be in the ID token");
     }
     let signs_out = match (summary.signs_out, sign_out) {
+        (true, SignOut::AtProvider) if conventions == Conventions::Authentik => {
+            "signing out leads to the provider's invalidation flow in authentik; authentik's default \
+             one, `default-provider-invalidation-flow`, leaves the user signed in there, and \
+             `default-invalidation-flow` does not"
+        }
         (true, SignOut::AtProvider) => "signing out ends the session there too",
         (true, SignOut::LocalOnly) => "signing out is local, as `signOut` says",
         (false, _) => "signing out is local: it has no end session endpoint",

@@ -38,8 +38,8 @@ pub enum Kind {
     Url,
     /// The path of a file.
     File,
-    /// An address and a port.
-    Address,
+    /// Addresses with a port each.
+    Addresses,
     /// A span of time: seconds, or a number with `s`, `m`, `h` or `d`.
     Span,
     /// A whole number.

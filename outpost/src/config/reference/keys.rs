@@ -16,19 +16,19 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
 const OUTPOST: &[Key] = &[
     key(
         "listen.http",
-        Kind::Address,
+        Kind::Addresses,
         "127.0.0.1:9000",
         "Sign-in and forward auth.",
     ),
     key(
         "listen.https",
-        Kind::Address,
+        Kind::Addresses,
         "",
         "The same over TLS (HTTP/2 and HTTP/1.1). Unset: no such listener.",
     ),
     key(
         "listen.metrics",
-        Kind::Address,
+        Kind::Addresses,
         "127.0.0.1:9300",
         "Health, metrics and Traefik's configuration: never the public's.",
     ),

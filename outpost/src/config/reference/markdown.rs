@@ -82,7 +82,7 @@ fn accepts(kind: Kind) -> String {
         Kind::Text => "text".to_owned(),
         Kind::Url => "URL".to_owned(),
         Kind::File => "path of a file".to_owned(),
-        Kind::Address => "address and port".to_owned(),
+        Kind::Addresses => "address and port, or a list of them".to_owned(),
         Kind::Span => "span of time".to_owned(),
         Kind::Number => "number".to_owned(),
         Kind::Ratio => "number from 0 to 1".to_owned(),

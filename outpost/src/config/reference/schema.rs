@@ -54,7 +54,7 @@ fn object(prefix: &str) -> Value {
 
 fn property(key: &Key) -> Value {
     let mut property = match key.kind {
-        Kind::Text | Kind::Url | Kind::File | Kind::Address => json!({"type": "string"}),
+        Kind::Text | Kind::Url | Kind::File => json!({"type": "string"}),
         Kind::Span => json!({
             "type": ["string", "integer"], "pattern": "^[0-9]+[smhd]?$", "minimum": 0,
         }),
@@ -62,7 +62,9 @@ fn property(key: &Key) -> Value {
         Kind::Ratio => json!({"type": ["number", "string"], "minimum": 0, "maximum": 1}),
         Kind::Flag => json!({"enum": [true, false, "true", "false"]}),
         Kind::Choice(words) => json!({"enum": words}),
-        Kind::List => json!({"type": ["array", "string"], "items": {"type": "string"}}),
+        Kind::List | Kind::Addresses => {
+            json!({"type": ["array", "string"], "items": {"type": "string"}})
+        }
         Kind::Texts => json!({"type": "object", "additionalProperties": {"type": "string"}}),
     };
     put(&mut property, "description", json!(key.meaning));

@@ -54,7 +54,7 @@ fn the_environment_says_everything_that_a_file_can() {
         ("PATH", "/bin"),
     ];
     let config = Config::parse("", variables(&environment)).expect("a configuration");
-    assert_eq!(config.listen.http.port(), 80);
+    assert_eq!(config.listen.http.first().port(), 80);
     assert_eq!(config.session.renew_after, 300);
     assert!(
         config.providers[0].client_secret.is_none(),

@@ -32,9 +32,9 @@ pub struct Settings {
     token: Secret,
     bearer: HeaderValue,
     insecure: bool,
-    http: SocketAddr,
-    https: SocketAddr,
-    metrics: SocketAddr,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
+    metrics: Vec<SocketAddr>,
     trusted: Vec<String>,
     log_level: &'static str,
     gatepost: Vec<(String, String)>,
@@ -118,9 +118,9 @@ impl Settings {
             bearer: bearer(&token)?,
             token: Secret::new(token),
             insecure: environment.flag("AUTHENTIK_INSECURE")?,
-            http: environment.address("AUTHENTIK_LISTEN__HTTP", 9000)?,
-            https: environment.address("AUTHENTIK_LISTEN__HTTPS", 9443)?,
-            metrics: environment.address("AUTHENTIK_LISTEN__METRICS", 9300)?,
+            http: environment.addresses("AUTHENTIK_LISTEN__HTTP", 9000)?,
+            https: environment.addresses("AUTHENTIK_LISTEN__HTTPS", 9443)?,
+            metrics: environment.addresses("AUTHENTIK_LISTEN__METRICS", 9300)?,
             trusted,
             log_level: match environment.get("AUTHENTIK_LOG_LEVEL")?.as_deref() {
                 Some("trace" | "debug") => "debug",
@@ -165,9 +165,9 @@ impl Settings {
     pub fn base_config(&self) -> Result<Config, ConfigError> {
         let mut text = json!({
             "listen": {
-                "http": self.http.to_string(),
-                "https": self.https.to_string(),
-                "metrics": self.metrics.to_string(),
+                "http": self.http,
+                "https": self.https,
+                "metrics": self.metrics,
             },
             "log": {"level": self.log_level},
             "keys": [self.own_key()],
@@ -243,19 +243,30 @@ impl Environment {
         }
     }
 
-    /// Returns an address to listen on. `:9000` means every interface.
-    fn address(&self, variable: &'static str, port: u16) -> Result<SocketAddr, SettingsError> {
+    /// Returns the addresses to listen on, with commas between. `:9000` means every interface.
+    fn addresses(
+        &self,
+        variable: &'static str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, SettingsError> {
         let Some(text) = self.get(variable)? else {
-            return Ok(SocketAddr::from(([0, 0, 0, 0], port)));
+            return Ok(vec![SocketAddr::from(([0, 0, 0, 0], port))]);
         };
-        let text = match text.strip_prefix(':') {
-            Some(port) => format!("0.0.0.0:{port}"),
-            None => text,
+        let address = |text: &str| match text.strip_prefix(':') {
+            Some(port) => format!("0.0.0.0:{port}").parse(),
+            None => text.parse(),
         };
-        text.parse().map_err(|_| SettingsError::Wrong {
-            variable,
-            accepted: "an address and a port, like `0.0.0.0:9000`",
-        })
+        let entries = text.split(',').map(str::trim);
+        let addresses = entries.filter(|entry| !entry.is_empty()).map(address);
+        let addresses: Vec<SocketAddr> = addresses.collect::<Result<_, _>>().unwrap_or_default();
+        if addresses.is_empty() {
+            return Err(SettingsError::Wrong {
+                variable,
+                accepted: "an address and a port, like `0.0.0.0:9000`, or a list of them with \
+                           commas between",
+            });
+        }
+        Ok(addresses)
     }
 }
 
@@ -314,7 +325,7 @@ mod tests {
     fn the_variables_take_effect() {
         let mut pairs = BASIC.to_vec();
         pairs.extend([
-            ("AUTHENTIK_LISTEN__HTTP", ":8000"),
+            ("AUTHENTIK_LISTEN__HTTP", ":8000, [::1]:8001"),
             (
                 "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
                 "10.1.0.0/16, 10.2.0.1",
@@ -326,7 +337,7 @@ mod tests {
         let settings = read(&pairs).expect("right").expect("authentik's");
         let config = settings.base_config().expect("a configuration");
         assert!(settings.insecure());
-        assert_eq!(config.listen.http.to_string(), "0.0.0.0:8000");
+        assert_eq!(config.listen.http.to_string(), "0.0.0.0:8000, [::1]:8001");
         assert!(config.trusted_proxies.contains([10, 1, 2, 3].into()));
         assert!(!config.trusted_proxies.contains([127, 0, 0, 1].into()));
         assert_eq!(config.log.level, tracing::level_filters::LevelFilter::WARN);
@@ -382,7 +393,8 @@ mod tests {
             ),
             (
                 vec![BASIC[0], BASIC[1], ("AUTHENTIK_LISTEN__HTTPS", "localhost")],
-                "AUTHENTIK_LISTEN__HTTPS: expected an address and a port, like `0.0.0.0:9000`",
+                "AUTHENTIK_LISTEN__HTTPS: expected an address and a port, like `0.0.0.0:9000`, or \
+                 a list of them with commas between",
             ),
         ] {
             assert_eq!(read(&pairs).expect_err(expected).to_string(), expected);
