@@ -167,7 +167,7 @@ impl Bench {
         Stage::start(&build::release_outpost_path(), size, app, folder)
     }
 
-    /// The ways to guard the app that are always compared, the plain one first.
+    /// Returns the ways to guard the app that are always compared, the plain one first.
     fn contenders(&self) -> Result<Vec<Contender>> {
         let scene = &self.stage.scene;
         Ok(vec![
@@ -220,7 +220,7 @@ impl Bench {
         Ok(())
     }
 
-    /// What grows is compared in rounds of its own with what has not grown.
+    /// Compares each grown quantity with its ungrown form, in separate rounds.
     fn flatness(&self, effort: Effort) -> Result<Vec<Flat>> {
         let mut flat = Vec::new();
         let scene = &self.stage.scene;
@@ -250,8 +250,8 @@ impl Bench {
         let title = format!("plugin: 1 public pattern → {MANY_PATTERNS}");
         flat.push(Flat::of(&title, &rows, "many", "one")?);
 
-        // The longer cookie and the longer header cost everyone something, also who only sets the
-        // header; what is compared is the plugin's part.
+        // The longer cookie and the longer header cost every contender something, also the one that
+        // only sets the header; the comparison is about the plugin's part.
         let [few, many] = [1, MANY_GROUPS].map(|groups| {
             let size = Size {
                 applications: 1,

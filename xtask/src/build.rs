@@ -68,7 +68,7 @@ pub(crate) fn release_outpost() -> Result<()> {
     ]))
 }
 
-/// Where [`release_outpost`] puts it.
+/// Returns the path to which [`release_outpost`] builds it.
 pub(crate) fn release_outpost_path() -> PathBuf {
     layout::target_dir().join("release/gatepost")
 }

@@ -14,7 +14,7 @@ use crate::setup;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Sign in without a person, try bad cookies, say what was seen, and end
+    /// Sign in without a person, try bad cookies, report the result, and end
     #[arg(long)]
     check: bool,
     /// Where Traefik listens: the port of the app's address
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     port: u16,
 }
 
-/// How often to look whether a part has ended by itself.
+/// How often to check whether a part has ended unasked.
 const WATCH: Duration = Duration::from_millis(500);
 
 /// Starts everything, and either checks it or leaves it to a person until Ctrl-C.
@@ -44,8 +44,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     watch(stack, &interrupted)
 }
 
-/// Hears Ctrl-C and `SIGTERM`. A second one ends this process at once; what it started then ends
-/// by itself.
+/// Hears Ctrl-C and `SIGTERM`. A second one ends this process immediately; the programs that it
+/// started then end too.
 fn on_interrupt() -> Result<mpsc::Receiver<()>> {
     let (sender, receiver) = mpsc::channel();
     let mut before = false;
@@ -68,7 +68,7 @@ fn choose_ports(web: u16) -> Result<Ports> {
     })
 }
 
-/// The usual port, or another one where it is taken.
+/// Returns the usual port, or another one if it is taken.
 fn port_or_free(part: &str, usual: u16) -> Result<u16> {
     if ports::is_free(usual) {
         return Ok(usual);
@@ -105,7 +105,7 @@ Ctrl-C stops everything.",
     );
 }
 
-/// Waits for Ctrl-C. A part that ends by itself is an error.
+/// Waits for Ctrl-C. A part that ends unasked is an error.
 fn watch(stack: Stack, interrupted: &mpsc::Receiver<()>) -> Result<ExitCode> {
     loop {
         match interrupted.recv_timeout(WATCH) {
@@ -115,7 +115,7 @@ fn watch(stack: Stack, interrupted: &mpsc::Receiver<()>) -> Result<ExitCode> {
         }
         if let Some(part) = stack.ended().context("look after the parts")? {
             bail!(
-                "{} has ended by itself; its log is in target/e2e/demo/",
+                "{} has ended unexpectedly; its log is in target/e2e/demo/",
                 part.name()
             );
         }

@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     no_sbom: bool,
 }
 
-/// Makes everything anew and says where it is.
+/// Builds everything again and prints the paths.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let folder = layout::target_dir().join("dist");
     if folder.exists() {
@@ -60,8 +60,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The archive that Traefik's plugin catalog takes: the guest and its manifest at the top. The same
-/// bytes whenever and wherever it is made of the same files.
+/// Writes the archive that Traefik's plugin catalog accepts: the guest and its manifest at the top.
+/// The same files always make the same bytes.
 fn archive(path: &Path, plugin: &Path) -> Result<()> {
     let manifest = layout::root().join(".traefik.yml");
     let licence = layout::root().join("LICENSE-MIT");
@@ -83,7 +83,7 @@ fn archive(path: &Path, plugin: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The outpost, optimised.
+/// Builds the outpost, optimised.
 fn outpost(folder: &Path, version: &str, target: Option<&str>) -> Result<PathBuf> {
     let mut command = cargo(&["build", "--locked", "--release", "--package", "gatepost"]);
     let target = match target {
@@ -110,9 +110,9 @@ fn outpost(folder: &Path, version: &str, target: Option<&str>) -> Result<PathBuf
     Ok(path)
 }
 
-/// Whether a program leaves it to a loader of the system to find its libraries: a program header of
-/// the type `PT_INTERP` (System V ABI, chapter 5), of a 64-bit little-endian one. What cannot be
-/// read counts as such.
+/// Returns whether a program leaves it to a loader of the system to find its libraries: a program
+/// header of the type `PT_INTERP` (System V ABI, chapter 5), of a 64-bit little-endian one. What
+/// cannot be read counts as such.
 fn asks_for_loader(program: &[u8]) -> bool {
     const PT_INTERP: usize = 3;
     let bytes = |at: usize, count: usize| program.get(at..)?.get(..count);
@@ -130,17 +130,17 @@ fn asks_for_loader(program: &[u8]) -> bool {
     headers().is_none_or(|found| found.is_empty() || found.contains(&true))
 }
 
-/// The machine's own target.
+/// Returns the machine's own target.
 fn host() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output()?;
     let text = String::from_utf8(output.stdout)?;
     text.lines()
         .find_map(|line| line.strip_prefix("host: "))
         .map(str::to_owned)
-        .context("rustc does not say what it runs on")
+        .context("rustc does not name its host")
 }
 
-/// What the two programs are made of, as CycloneDX.
+/// Writes the components of the two programs, as CycloneDX.
 fn components(folder: &Path, version: &str, arguments: &Arguments) -> Result<Vec<PathBuf>> {
     let tool = cyclonedx()?;
     let mut lists = Vec::new();
@@ -155,7 +155,7 @@ fn components(folder: &Path, version: &str, arguments: &Arguments) -> Result<Vec
                 .args(["--no-build-deps", "--override-filename", &file])
                 .arg("--manifest-path")
                 .arg(layout::root().join(package).join("Cargo.toml"))
-                // What is listed is to be the same for the same commit.
+                // The list must be the same for the same commit.
                 .env("SOURCE_DATE_EPOCH", committed()?),
         )?;
         let written = layout::root().join(package).join(format!("{file}.json"));
@@ -171,7 +171,8 @@ fn components(folder: &Path, version: &str, arguments: &Arguments) -> Result<Vec
     Ok(lists)
 }
 
-/// The tool lists every member of the workspace, whichever is asked for.
+/// Removes the files of other packages: the tool lists every member of the workspace, whichever is
+/// requested.
 fn remove_others(file: &str) -> Result<()> {
     let members = [
         "session",
@@ -194,7 +195,7 @@ fn remove_others(file: &str) -> Result<()> {
     Ok(())
 }
 
-/// When the commit that is built was made, in seconds since the epoch.
+/// Returns when the commit that is built was made, in seconds since the epoch.
 fn committed() -> Result<String> {
     let output = Command::new("git")
         .args(["log", "-1", "--format=%ct"])
@@ -203,7 +204,7 @@ fn committed() -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// The tool, installed on first use.
+/// Returns the tool, which it installs on first use.
 fn cyclonedx() -> Result<PathBuf> {
     let root = layout::tools_dir().join(format!("cargo-cyclonedx-{CYCLONEDX}"));
     let program = root.join("bin/cargo-cyclonedx");
@@ -221,7 +222,7 @@ fn cyclonedx() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// A line for each file, as `sha256sum --check` takes them.
+/// Returns a line for each file, as `sha256sum --check` accepts them.
 fn checksums(files: &[PathBuf]) -> Result<String> {
     let mut sums = String::new();
     for file in files {

@@ -83,7 +83,7 @@ pub(crate) fn problems() -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Says what is wrong with a link on a page, if anything is.
+/// Returns the problem with a link on a page, if there is one.
 fn problem(link: &str, on: &Path, pages: &BTreeMap<PathBuf, Page>) -> Option<&'static str> {
     if is_elsewhere(link) {
         return None;

@@ -51,7 +51,7 @@ pub(crate) fn fuzz(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// A run of one target. What it finds out about the code stays in the target directory, and the
+/// Returns the command for a run of one target. New inputs stay in the target directory, and the
 /// seeds in the checkout are only read.
 fn command(target: &str, seconds: u64) -> Result<Command> {
     let crate_dir = layout::root().join("fuzz");

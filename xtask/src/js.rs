@@ -33,8 +33,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     built::run(&mut test_command(None)?)
 }
 
-/// The command that tests the built package in Node.js, Chromium and the other runtimes: all of
-/// it, or the tests whose name contains a text.
+/// Returns the command that tests the built package in Node.js, Chromium and the other runtimes:
+/// all of it, or the tests whose name contains a text.
 pub(crate) fn test_command(filter: Option<&str>) -> Result<Command> {
     let package = built::session_js()?;
     let mut command = Command::new("node");
@@ -42,7 +42,7 @@ pub(crate) fn test_command(filter: Option<&str>) -> Result<Command> {
     if let Some(filter) = filter {
         command.args(["--test-name-pattern", filter]);
     }
-    // Named one by one: versions of Node.js differ in what they make of a folder or a pattern.
+    // Named one by one: versions of Node.js read a folder or a pattern differently.
     let mut tests = Vec::new();
     for entry in fs::read_dir(package.join("test"))? {
         let path = entry?.path();

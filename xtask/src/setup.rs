@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
     providers: bool,
 }
 
-/// Installs what is asked for.
+/// Installs the requested tools.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     everything()?;
     if arguments.providers {
@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// What the demo needs.
+/// Installs the tools of the demo.
 pub(crate) fn demo() -> Result<()> {
     plugin(None)?;
     Traefik.ensure()?;
@@ -32,14 +32,14 @@ pub(crate) fn demo() -> Result<()> {
     Ok(())
 }
 
-/// What building the plugin needs, with the compiler from this source or from any.
+/// Installs the tools that build the plugin, with the compiler from this source or from any.
 pub(crate) fn plugin(source: Option<Source>) -> Result<()> {
     WasmToolchain { source }.ensure()?;
     NodePackages::wasm_opt().ensure()?;
     Ok(())
 }
 
-/// What building and testing the session in JavaScript needs.
+/// Installs the tools that build and test the session in JavaScript.
 pub(crate) fn js(source: Option<Source>) -> Result<()> {
     plugin(source)?;
     NodePackages::session_js().ensure()?;
@@ -48,7 +48,7 @@ pub(crate) fn js(source: Option<Source>) -> Result<()> {
     Ok(())
 }
 
-/// What the tests need: all of it, with the compiler for the plugin.
+/// Installs all tools of the tests, with the compiler for the plugin.
 pub(crate) fn everything() -> Result<()> {
     js(None)?;
     demo()?;
@@ -67,7 +67,8 @@ pub(crate) fn everything() -> Result<()> {
     Ok(())
 }
 
-/// The real providers, as far as they can be had. The tests name those that are missing.
+/// Installs the real providers, as far as they are available. The tests name those that are
+/// missing.
 pub(crate) fn providers() {
     for result in [
         Keycloak.ensure().map(drop),

@@ -30,8 +30,8 @@ use crate::{build, setup};
 /// The application, which is the audience of all sessions.
 const APPLICATION: &str = "app";
 
-/// Keys that stand behind the first from the start, so that there is one to retire at each
-/// rotation which has signed nothing for as long as a session lasts.
+/// Keys after the first one at the start, so that each rotation can retire a key that has signed
+/// nothing for as long as a session lasts.
 const OLD_KEYS: usize = 12;
 
 /// The size of the disk that is full once in a while: room for the store, ten times.
@@ -119,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-/// One stack with one store.
+/// Runs one stack with one store.
 fn soak(arguments: &Arguments, store: Store, span: Duration) -> Result<Arc<Figures>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -197,7 +197,7 @@ fn soak(arguments: &Arguments, store: Store, span: Duration) -> Result<Arc<Figur
     if let Some(service) = stack.ended()? {
         figures.violation(
             figures::Violation::Died,
-            format!("{} has ended by itself", service.name()),
+            format!("{} has ended unexpectedly", service.name()),
         );
     }
     Ok(figures)

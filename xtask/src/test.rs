@@ -24,10 +24,10 @@ pub(crate) struct Arguments {
     filter: Option<String>,
 }
 
-/// What `--only` names: sections, each by itself or several by one name.
+/// The values of `--only`: one section, or several by one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Only {
-    /// What is done within a minute when it is built: format and unit tests
+    /// The checks that take less than a minute when built: format and unit tests
     Fast,
     /// rustfmt
     Format,
@@ -81,7 +81,7 @@ impl Only {
     }
 }
 
-/// Runs what is asked for and says how it went.
+/// Runs the requested sections and reports the results.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let filter = arguments.filter.as_deref();
     let only: Vec<Section> = arguments

@@ -17,10 +17,10 @@ use gatepost_base::{Identity, Secret};
 use gatepost_session::{Claims, NumericDate};
 use gatepost_store::{Recovery, SessionRecord};
 
-/// How many are written at once.
+/// How many are written at the same time.
 const AT_ONCE: usize = 64;
 
-/// How long a session lasts, and for how long it counts as confirmed, in seconds.
+/// Seconds for which a session lasts, and for which it counts as confirmed.
 const DAY: u64 = 24 * 3_600;
 
 #[tokio::main]
@@ -76,7 +76,7 @@ fn record(claims: Claims) -> SessionRecord {
         provider_session: None,
         refresh_token: None,
         access_token: None,
-        id_token: Secret::new("of nobody's sign-in".to_owned()),
+        id_token: Secret::new("of no sign-in".to_owned()),
         created: claims.iat,
         last_validated: NumericDate::from_seconds(claims.iat.as_seconds() + DAY),
         last_seen: claims.iat,

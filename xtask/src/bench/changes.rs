@@ -1,5 +1,5 @@
-//! What Traefik's memory does while things change: the list of what was revoked, often, and its
-//! configuration, seldom.
+//! Traefik's memory while files change: the list of revocations, often, and its configuration,
+//! seldom.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ const REVOKED: u32 = 1_000;
 /// The shortest time between two lists.
 const LIST_EVERY: Duration = Duration::from_millis(20);
 
-/// Requests at once while lists change: as many guests look at them.
+/// Concurrent requests while lists change: as many guests look at them.
 const ASKING: usize = 8;
 
 /// How often Traefik's configuration changes.
@@ -50,11 +50,11 @@ pub(crate) struct Growth {
     pub(crate) seconds: f64,
     /// Changes so far, and what Traefik held then, in MiB.
     pub(crate) held: Vec<(u32, f64)>,
-    /// What it held after a rest, in MiB.
+    /// Its memory after a rest, in MiB.
     pub(crate) after_rest: f64,
 }
 
-/// Replaces the list of what was revoked, while requests come in.
+/// Replaces the list of revocations, while requests come in.
 pub(crate) fn of_lists(scene: &Scene) -> Result<Growth> {
     let list = scene.keys.join("revoked");
     replace(&list, 0)?;
@@ -92,7 +92,7 @@ pub(crate) fn of_lists(scene: &Scene) -> Result<Growth> {
     })
 }
 
-/// Writes a list as the outpost does: beside the old one, which it then replaces.
+/// Writes a list as the outpost does: next to the old one, which it then replaces.
 fn replace(path: &Path, generation: u32) -> Result<()> {
     let mut list = RevokedList::new();
     for number in 0..REVOKED {
@@ -133,7 +133,7 @@ pub(crate) fn of_reloads() -> Result<Growth> {
             *public.context("the file has public paths")? = json!([path]);
             Ok(())
         })?;
-        // At once, and not when it next looks.
+        // Immediately, and not when it next looks.
         Command::new("kill")
             .args(["-HUP", "--", &format!("-{outpost}")])
             .status()?;

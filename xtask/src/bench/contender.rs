@@ -1,4 +1,4 @@
-//! What is compared: one app behind Traefik, guarded in different ways.
+//! The contenders: one app behind Traefik, guarded in different ways.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(crate) struct Contender {
     guest: Option<PathBuf>,
     /// The header lines of each request.
     pub(crate) headers: Vec<String>,
-    /// What the app must see of the identity.
+    /// The identity that the app must see.
     seen: String,
     /// The process group of the server that Traefik asks, if any.
     pub(crate) auth: Option<u32>,
@@ -68,7 +68,7 @@ impl Scene {
         }
     }
 
-    /// The header lines of a request.
+    /// Returns the header lines of a request.
     pub(crate) fn headers(&self) -> Vec<String> {
         vec![
             format!("Host: {}", self.host),
@@ -76,7 +76,7 @@ impl Scene {
         ]
     }
 
-    /// What the app sees of the identity.
+    /// Returns the identity that the app sees.
     pub(crate) fn seen(&self) -> String {
         let value = |wanted: &str| {
             let found = self.identity.iter().find(|(name, _)| name == wanted);
@@ -85,7 +85,7 @@ impl Scene {
         format!("{} {}", value("X-Auth-Username"), value("X-Auth-Groups"))
     }
 
-    /// Nothing in between.
+    /// Returns the app with nothing in front.
     pub(crate) fn bare(&self) -> Result<Contender> {
         let mut dynamic = self.shown("deploy/traefik/dynamic/plugin-single.yaml", None)?;
         remove(&mut dynamic, "/http", "middlewares");
@@ -109,7 +109,7 @@ impl Scene {
         Ok(self.contender(key, title, dynamic))
     }
 
-    /// A guest that does nothing.
+    /// Returns a guest that does nothing.
     pub(crate) fn empty_guest(&self, guest: PathBuf) -> Result<Contender> {
         let dynamic = self.shown("deploy/traefik/dynamic/plugin-single.yaml", None)?;
         Ok(Contender {
@@ -119,7 +119,7 @@ impl Scene {
         })
     }
 
-    /// The plugin, with these settings laid over those that the docs show.
+    /// Returns the plugin, with these settings laid over those that the docs show.
     pub(crate) fn plugin(&self, key: &str, title: &str, settings: &Value) -> Result<Contender> {
         let mut dynamic = self.shown("deploy/traefik/dynamic/plugin-single.yaml", None)?;
         self.set_plugin(&mut dynamic, "/http/middlewares/wiki-gatepost", settings)?;
@@ -129,7 +129,7 @@ impl Scene {
         })
     }
 
-    /// The plugin with multi-layer routing.
+    /// Returns the plugin with multi-layer routing.
     pub(crate) fn route(&self, outpost: u16) -> Result<Contender> {
         let mut dynamic = self.shown("deploy/traefik/dynamic/route-single.yaml", Some(outpost))?;
         self.set_plugin(&mut dynamic, "/http/middlewares/gatepost", &json!({}))?;
@@ -139,7 +139,7 @@ impl Scene {
         })
     }
 
-    /// `forwardAuth` to whoever listens on this port, at this path.
+    /// Returns `forwardAuth` to the server on this port, at this path.
     pub(crate) fn forward_auth(
         &self,
         key: &str,
@@ -157,7 +157,7 @@ impl Scene {
         Ok(self.contender(key, title, dynamic))
     }
 
-    /// A file that docs show, with the ports of this scene.
+    /// Returns a file that docs show, with the ports of this scene.
     fn shown(&self, path: &str, outpost: Option<u16>) -> Result<Value> {
         let file = layout::root().join(path);
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
@@ -172,8 +172,8 @@ impl Scene {
         serde_saphyr::from_str(&text).with_context(|| format!("parse {path}"))
     }
 
-    /// The name is the one that the outpost uses over plain http: as with TLS, it is then the
-    /// first that the plugin looks for.
+    /// Sets the plugin. The cookie's name is the one that the outpost uses over plain http: as with
+    /// TLS, it is then the first that the plugin looks for.
     fn set_plugin(&self, dynamic: &mut Value, at: &str, settings: &Value) -> Result<()> {
         let plugin = dynamic
             .pointer_mut(&format!("{at}/plugin/gatepost"))
@@ -188,14 +188,14 @@ impl Scene {
 }
 
 impl Contender {
-    /// The same, asking a server of this process group.
+    /// Returns the same, which asks a server of this process group.
     pub(crate) fn asking(mut self, group: u32) -> Self {
         self.auth = Some(group);
         self
     }
 
-    /// The same, with other headers taken over from the answer.
-    pub(crate) fn telling(mut self, headers: &[&str]) -> Result<Self> {
+    /// Returns the same, with other headers taken over from the response.
+    pub(crate) fn with_response_headers(mut self, headers: &[&str]) -> Result<Self> {
         let at = "/http/middlewares/gatepost/forwardAuth";
         replace(
             &mut self.dynamic,
@@ -205,7 +205,8 @@ impl Contender {
         Ok(self)
     }
 
-    /// The same for a server whose session is this cookie, and which tells the app this much.
+    /// Returns the same for a server whose session is this cookie, and which passes this identity
+    /// to the app.
     pub(crate) fn with_session(mut self, scene: &Scene, cookie: &str, seen: &str) -> Self {
         self.headers = vec![format!("Host: {}", scene.host), format!("Cookie: {cookie}")];
         seen.clone_into(&mut self.seen);
@@ -293,7 +294,7 @@ impl Running {
         self.traefik.group()
     }
 
-    /// Where the app is.
+    /// Returns the app's address.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
     }

@@ -1,4 +1,4 @@
-//! What one verdict takes of the built plugin: calls to its host and instructions of WebAssembly.
+//! The cost of one verdict in the built plugin: calls to its host and instructions of WebAssembly.
 //!
 //! Counted in an interpreter, so the numbers are the same on every machine and a change that makes
 //! them worse shows however noisy the machine is.
@@ -39,7 +39,7 @@ impl Verdict {
     }
 }
 
-/// The cases that a report shows.
+/// Returns the cases that a report shows.
 pub(crate) fn verdicts() -> Result<Vec<Verdict>> {
     let plugin = Plugin::built()?;
     let mut verdicts = Vec::new();
@@ -67,7 +67,8 @@ pub(crate) fn verdicts() -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-/// A `Cookie` header with a user's session of so many groups, and with cookies of the app around it.
+/// Returns a `Cookie` header with a user's session of so many groups, and with cookies of the app
+/// around it.
 fn cookie(groups: usize, user: &str) -> Result<String> {
     let names: Vec<String> = (0..groups).map(|n| format!("team-{n:03}")).collect();
     let claims: Claims = serde_json::from_value(json!({
@@ -87,7 +88,7 @@ fn cookie(groups: usize, user: &str) -> Result<String> {
     Ok(format!("theme=dark; __Host-gatepost={token}; lang=en"))
 }
 
-/// The same with one character in the middle changed.
+/// Returns the same with one character in the middle changed.
 fn forge(cookie: &str) -> String {
     let middle = cookie.len() / 2;
     let change = |(at, character)| match (at == middle, character) {
@@ -227,7 +228,7 @@ struct Exchange {
     calls: BTreeMap<String, u64>,
 }
 
-/// Does what the host's functions do, as far as the cases need.
+/// Implements the host's functions, as far as the cases need.
 fn answer(
     function: &str,
     mut caller: Caller<'_, Exchange>,
@@ -252,7 +253,8 @@ fn dispatch(
     caller: &mut Caller<'_, Exchange>,
     arguments: &[Val],
 ) -> Result<Option<Val>> {
-    /// A descriptor that is none (`errno` of WASI preview 1): the guest has no files here.
+    /// The error for an invalid descriptor (`errno` of WASI preview 1): the guest has no files
+    /// here.
     const BADF: i32 = 8;
     let number = |at: usize| -> Result<usize> {
         let number = arguments.get(at).and_then(Val::i32);
@@ -299,7 +301,7 @@ fn dispatch(
             Some(Val::I32(0))
         }
         name if name.starts_with("fd_") || name.starts_with("path_") => Some(Val::I32(BADF)),
-        // The rest changes what nobody looks at here.
+        // The other calls change state that these cases do not read.
         _ => None,
     })
 }
@@ -324,7 +326,7 @@ fn give(caller: &mut Caller<'_, Exchange>, value: &[u8], at: usize, limit: usize
     Ok(Val::I32(i32::try_from(value.len())?))
 }
 
-/// As [`give`], for several values, each closed by NUL.
+/// Writes as [`give`] does, several values, each closed by NUL.
 fn give_all(
     caller: &mut Caller<'_, Exchange>,
     values: &[String],

@@ -18,7 +18,7 @@ pub(crate) struct Load {
     pub(crate) seconds: f64,
 }
 
-/// What came of it. Times in microseconds.
+/// The result. Times in microseconds.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) struct Answers {
     pub(crate) requests: u32,
@@ -41,7 +41,7 @@ impl Load {
     ///
     /// # Errors
     ///
-    /// Also when an answer was none of success: what was measured is then something else.
+    /// Also when a response was not a success: the figures would then measure something else.
     pub(crate) fn run(&self) -> Result<Answers> {
         let mut command = Command::new(Wrk.locate()?);
         command

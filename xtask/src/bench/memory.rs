@@ -1,4 +1,4 @@
-//! Requests that are left waiting, and what Traefik holds for each.
+//! Requests that are left waiting, and Traefik's memory for each.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use super::{raw_http, usage};
 /// How long a request may take to come through to the app.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Requests in flight at once.
+/// Requests in flight at the same time.
 const IN_FLIGHT: u32 = 1_000;
 
 /// What a fresh Traefik took.
@@ -26,7 +26,7 @@ pub(crate) struct Row {
     pub(crate) title: String,
     /// Milliseconds from Traefik's start to the app's first answer.
     pub(crate) first_answer: Spread,
-    /// MiB that Traefik holds after that.
+    /// Traefik's memory after that, in MiB.
     pub(crate) idle: Spread,
     /// KiB more for each request in flight.
     pub(crate) per_request: Spread,
@@ -34,7 +34,7 @@ pub(crate) struct Row {
     pub(crate) more_than_first: f64,
 }
 
-/// Starts each contender anew in every round and leaves it with requests that are not answered.
+/// Restarts each contender in every round and leaves it with requests that are not answered.
 pub(crate) fn measure(
     contenders: &[Contender],
     scene: &Scene,

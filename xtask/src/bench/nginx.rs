@@ -13,7 +13,7 @@ use super::raw_http;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// Where the app shows the identity that it was told.
+/// The path at which the app shows the identity that it received.
 pub(crate) const SEEN_PATH: &str = "/seen";
 
 /// Where the app waits for one behind it, at [`Nginx::slow_port`], before it answers.
@@ -28,7 +28,7 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// The app.
+    /// Starts the app.
     pub(crate) fn app(folder: &Path) -> Result<Self> {
         let slow_port = ports::free()?;
         let locations = format!(
@@ -42,7 +42,7 @@ impl Nginx {
         Ok(Self { slow_port, ..app })
     }
 
-    /// A forward-auth server that answers every request with these headers.
+    /// Starts a forward-auth server that answers every request with these headers.
     pub(crate) fn forward_auth(folder: &Path, headers: &[(String, String)]) -> Result<Self> {
         let mut location = String::from("location / {\n");
         for (name, value) in headers {

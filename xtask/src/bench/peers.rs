@@ -16,7 +16,7 @@ use super::stage::Stage;
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// The other servers that the Go module proxy has as modules. authentik's own outpost, Authelia and
-/// thomseddon/traefik-forward-auth are not among what it hands out whole.
+/// thomseddon/traefik-forward-auth are not available there as complete modules.
 pub(crate) const OAUTH2_PROXY: GoProgram = GoProgram {
     package: "github.com/oauth2-proxy/oauth2-proxy/v7",
     version: "v7.15.4",
@@ -25,7 +25,7 @@ pub(crate) const OAUTH2_PROXY: GoProgram = GoProgram {
     replacements: &[],
 };
 
-/// A running server, and what it is in the comparison.
+/// A running server, and its contender in the comparison.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) contender: Contender,
@@ -33,7 +33,7 @@ pub(crate) struct Peer {
     _process: Process,
 }
 
-/// oauth2-proxy with sessions in its cookie, without the tokens: the fastest that it has.
+/// Starts oauth2-proxy with sessions in its cookie, without the tokens: its fastest way.
 pub(crate) fn oauth2_proxy(stage: &Stage) -> Result<Peer> {
     let ports = stage.site.ports();
     // Where the browser finds it is where it listens, so that it needs no router to be signed in.
@@ -90,7 +90,7 @@ pub(crate) fn oauth2_proxy(stage: &Stage) -> Result<Peer> {
             port,
             "/akprox/auth",
         )?
-        .telling(&[
+        .with_response_headers(&[
             "X-Auth-Request-User",
             "X-Auth-Request-Email",
             "X-Auth-Request-Groups",

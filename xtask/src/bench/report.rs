@@ -1,4 +1,4 @@
-//! What was found, for people and for programs.
+//! The findings, for people and for programs.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use super::memory;
 use super::stats::Spread;
 use super::throughput::Row;
 
-/// Where the page in `docs/` holds the tables.
+/// The beginning of the tables in the page in `docs/`.
 const BEGIN: &str = "<!-- begin: written by `cargo xtask bench --write-docs` -->\n";
 const END: &str = "<!-- end -->\n";
 
@@ -31,7 +31,7 @@ pub(crate) struct Report {
     pub(crate) changes: Vec<Growth>,
 }
 
-/// What a server that Traefik asks holds in memory.
+/// The memory of a server that Traefik asks.
 #[derive(Debug, Serialize)]
 pub(crate) struct AuthMemory {
     pub(crate) key: String,
@@ -48,7 +48,7 @@ pub(crate) struct Flat {
 }
 
 impl Flat {
-    /// The rate of one contender as a share of another's, round by round.
+    /// Returns the rate of one contender as a share of another's, round by round.
     pub(crate) fn of(title: &str, rows: &[Row], of: &str, to: &str) -> Result<Self> {
         let row = rows.iter().find(|row| row.key == of);
         let share = row.and_then(|row| row.ratios.get(to));
@@ -165,7 +165,7 @@ impl Report {
                 2,
             ),
             target(
-                "plugin: less than 10 % slower with 200 groups than with 1, beside `headers`",
+                "plugin: less than 10 % slower with 200 groups than with 1, compared with `headers`",
                 quotient(
                     self.flat("plugin, as a share of `headers`, 200"),
                     self.flat("plugin, as a share of `headers`, 1 "),
@@ -176,7 +176,7 @@ impl Report {
         ]
     }
 
-    /// The tables.
+    /// Returns the tables.
     pub(crate) fn markdown(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
@@ -320,7 +320,7 @@ impl Report {
     }
 }
 
-/// The page with these tables in the place of those that it has.
+/// Returns the page with its tables replaced by these.
 ///
 /// # Errors
 ///

@@ -71,7 +71,7 @@ impl Stage {
         Ok(Self { site, scene })
     }
 
-    /// `forwardAuth` to this stage's outpost.
+    /// Returns `forwardAuth` to this stage's outpost.
     pub(crate) fn outpost(&self, key: &str, title: &str) -> Result<Contender> {
         let group = self.site.outpost().group().context("the outpost runs")?;
         let port = self.site.ports().outpost;
@@ -80,7 +80,7 @@ impl Stage {
     }
 }
 
-/// Applications beside the one that is measured.
+/// Returns applications besides the one that is measured.
 fn others(count: usize) -> Vec<Value> {
     let application = |number| {
         json!({

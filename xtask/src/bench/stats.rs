@@ -15,7 +15,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of values in any order; zero where there are none.
+    /// Returns the spread of values in any order; zero without values.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -27,7 +27,7 @@ impl Spread {
     }
 }
 
-/// The value below which this part of the sorted values lies, interpolated.
+/// Returns the value below which this part of the sorted values lies, interpolated.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 #[allow(clippy::cast_sign_loss)]
 fn quantile(sorted: &[f64], part: f64) -> f64 {

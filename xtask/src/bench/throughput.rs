@@ -17,7 +17,7 @@ pub(crate) struct Effort {
     pub(crate) seconds: f64,
 }
 
-/// What one contender did in one round.
+/// The result of one contender in one round.
 #[derive(Clone, Copy, Debug)]
 struct Round {
     rate: f64,
@@ -50,9 +50,9 @@ pub(crate) struct Row {
 
 /// Loads every contender in every round.
 ///
-/// All that a machine does besides changes with time, so only what stands side by side in a round
-/// is compared. The order is turned from round to round: whoever comes after the heaviest
-/// contender is not always the same.
+/// All that a machine does besides changes with time, so only results of the same round are
+/// compared. The order changes from round to round, so that the contender after the heaviest one is
+/// not always the same.
 pub(crate) fn measure(
     contenders: &[(Contender, Running)],
     connections: usize,

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 /// runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU seconds that the processes of a group have used so far.
+/// Returns the CPU seconds that the processes of a group have used so far.
 pub(crate) fn cpu_seconds(group: u32) -> Result<f64> {
     let mut ticks = 0;
     for pid in members(group)? {
@@ -20,7 +20,7 @@ pub(crate) fn cpu_seconds(group: u32) -> Result<f64> {
     Ok(f64::from(u32::try_from(ticks)?) / TICKS_PER_SECOND)
 }
 
-/// Bytes of memory that the programs of a group hold (their resident sets), without the shell
+/// Returns the bytes of memory of the programs of a group (their resident sets), without the shell
 /// that watches over them.
 pub(crate) fn resident_bytes(group: u32) -> Result<u64> {
     let mut bytes = 0;
@@ -60,7 +60,7 @@ impl Stat {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // The name is in brackets and may hold anything, also brackets.
+        // The name is in brackets and may contain anything, also brackets.
         let (start, rest) = text.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.split(' ').collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
@@ -78,7 +78,7 @@ fn kibibytes(pid: u32, field: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// The machine, in a few words: what ratios may depend on.
+/// Describes the machine, on which ratios may depend.
 pub(crate) fn machine() -> Result<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?;
     let values = |field: &str| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! `cargo xtask demo --check`: signs in through real Traefik and tries what must not pass.
+//! `cargo xtask demo --check`: signs in through real Traefik and tries requests that must not pass.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Stack, forge};
 use reqwest::{Method, StatusCode};
 
-/// What a person would try first. Prints what it sees.
+/// Tries what a person would try first, and prints the results.
 pub(crate) fn run(stack: &Stack) -> Result<ExitCode> {
     let mut outcome = ExitCode::SUCCESS;
     for (name, result) in [

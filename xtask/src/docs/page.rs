@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// What other pages can link to on a page, and what it links to.
+/// The anchors of a page, to which other pages can link, and the page's own links.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     /// The anchors of the headings, as GitHub and mdbook both make them.

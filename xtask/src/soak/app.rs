@@ -38,7 +38,7 @@ impl App {
         self.port
     }
 
-    /// How many requests came without one identity. None may: no path is public.
+    /// Returns how many requests came without exactly one identity. None may: no path is public.
     pub(super) fn anonymous(&self) -> u64 {
         self.anonymous.load(Ordering::Relaxed)
     }

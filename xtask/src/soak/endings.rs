@@ -16,10 +16,10 @@ use super::people::{People, State, Until, claims};
 /// How many sessions are ended by half at a time.
 const HALF_ENDED: usize = 5;
 
-/// How many requests at once a dead replica's lock, or a Redis that does not answer, is to hold up.
-const AT_ONCE: usize = 4;
+/// How many concurrent requests meet a dead replica's lock, or a Redis that does not answer.
+const CONCURRENT: usize = 4;
 
-/// What a request in a window may take on a busy machine, when what it could wait for takes longer.
+/// How long a request in a window may take on a busy machine, while the lock or Redis takes longer.
 const HELD_UP: Duration = Duration::from_secs(5);
 
 /// For the provider to have to be asked again: `session.refreshAfter` of the soak, and a bit.
@@ -28,8 +28,8 @@ const REFRESH_DUE: Duration = Duration::from_secs(12);
 /// For a request to have come to the provider.
 const UNDER_WAY: Duration = Duration::from_millis(700);
 
-/// A request for a page of these application's own paths, by whoever has this cookie, and how long
-/// its answer took.
+/// Requests a page of the application's own paths with this cookie, and measures how long the
+/// response took.
 fn ask(client: &Client, stack: &Stack, path: &str, cookie: &str) -> Result<Reply> {
     let begun = Instant::now();
     let page = client.page_load(Method::GET, &stack.app().url(path));
@@ -83,7 +83,7 @@ pub(super) fn end_by_half(
     Ok(())
 }
 
-/// A cookie of somebody who signs in for this, whose provider has to be asked.
+/// Signs a user in, and returns a cookie whose renewal asks the provider.
 fn due(stack: &Stack, user: &User) -> Result<String> {
     let client = Client::new()?;
     let page = stack.app().url("/");
@@ -93,7 +93,7 @@ fn due(stack: &Stack, user: &User) -> Result<String> {
     cookie.context("a session cookie")
 }
 
-/// Somebody signs out while their renewal waits for the provider.
+/// Signs a user out while the user's renewal waits for the provider.
 pub(super) fn overtake(
     stack: &Stack,
     user: &User,
@@ -125,7 +125,8 @@ pub(super) fn overtake(
     Ok(())
 }
 
-/// A replica died while it renewed, and several requests in the window find its lock.
+/// Leaves the lock of a replica that died while it renewed, and sends several requests in the
+/// window.
 pub(super) fn lock_as_the_dead(
     stack: &Stack,
     redis: &Redis,
@@ -136,15 +137,15 @@ pub(super) fn lock_as_the_dead(
     let id = claims(&cookie)?.sid;
     let locked = redis.ask(&format!("SET gatepost:renewing:{id} dead EX 60"))?;
     ensure!(locked.contains("OK"), "{locked}");
-    at_once(figures, "a dead replica's lock", || {
+    send_concurrently(figures, "a dead replica's lock", || {
         ask(&Client::new()?, stack, "/akprox/start?rd=/", &cookie)
     })?;
-    figures.add(Count::DeadLocks, u64::try_from(AT_ONCE)?);
+    figures.add(Count::DeadLocks, u64::try_from(CONCURRENT)?);
     redis.ask(&format!("DEL gatepost:renewing:{id}"))?;
     Ok(())
 }
 
-/// A proxy asks about requests in a window while Redis does not answer.
+/// Asks about requests in a window, as a proxy does, while Redis does not answer.
 pub(super) fn ask_in_vain(stack: &Stack, people: &People, figures: &Figures) -> Result<()> {
     let signed_in = people.all.iter().find_map(|person| {
         let state = person.state.try_lock().ok()?;
@@ -153,7 +154,7 @@ pub(super) fn ask_in_vain(stack: &Stack, people: &People, figures: &Figures) -> 
             _ => None,
         }
     });
-    let cookie = people.aged(&signed_in.context("somebody")?, Until::RenewalDue)?;
+    let cookie = people.aged(&signed_in.context("no user signed in")?, Until::RenewalDue)?;
     let url = stack.outpost_url().join("/akprox/auth/traefik")?;
     let page = stack.app().url("/");
     let host = format!(
@@ -161,7 +162,7 @@ pub(super) fn ask_in_vain(stack: &Stack, people: &People, figures: &Figures) -> 
         page.host_str().context("a host")?,
         page.port().context("a port")?
     );
-    at_once(figures, "a Redis that does not answer", || {
+    send_concurrently(figures, "a Redis that does not answer", || {
         let begun = Instant::now();
         let question = Client::new()?
             .bare(Method::GET, &url)
@@ -182,14 +183,18 @@ pub(super) fn ask_in_vain(stack: &Stack, people: &People, figures: &Figures) -> 
             took: begun.elapsed(),
         })
     })?;
-    figures.add(Count::AskedInVain, u64::try_from(AT_ONCE)?);
+    figures.add(Count::AskedInVain, u64::try_from(CONCURRENT)?);
     Ok(())
 }
 
-/// Several requests at once, none of which may be held up.
-fn at_once(figures: &Figures, by: &str, request: impl Fn() -> Result<Reply> + Sync) -> Result<()> {
+/// Sends several concurrent requests, none of which may be delayed.
+fn send_concurrently(
+    figures: &Figures,
+    by: &str,
+    request: impl Fn() -> Result<Reply> + Sync,
+) -> Result<()> {
     let replies: Vec<Result<Reply>> = thread::scope(|scope| {
-        let all: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(&request)).collect();
+        let all: Vec<_> = (0..CONCURRENT).map(|_| scope.spawn(&request)).collect();
         let joined = all.into_iter().map(|one| {
             let joined = one.join();
             joined.map_err(|_| anyhow::anyhow!("a thread panicked"))?
@@ -206,8 +211,8 @@ fn at_once(figures: &Figures, by: &str, request: impl Fn() -> Result<Reply> + Sy
     Ok(())
 }
 
-/// The file of the store is damaged: nobody knows any more what was ended, so that nothing from
-/// before may be let in.
+/// Damages the file of the store: the outpost no longer knows which sessions were ended, so that no
+/// session from before may be accepted.
 pub(super) fn damage(
     stack: &Stack,
     store: &std::path::Path,

@@ -13,13 +13,13 @@ use super::endings;
 use super::figures::{Count, Figures};
 use super::people::People;
 
-/// For how long a part is away or a clock is wrong.
+/// How long a part is away or a clock is wrong.
 const HOLD: Duration = Duration::from_secs(4);
 
-/// For how long all is well in between: less than a person waits, more than a part needs.
+/// How long all parts work in between: less than a user waits, more than a part needs.
 const REST: Duration = Duration::from_secs(3);
 
-/// How often Traefik loads its configuration anew.
+/// How often Traefik reloads its configuration.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
 
 /// How far the clock jumps, in seconds.
@@ -94,7 +94,7 @@ impl<'s> Faults<'s> {
         }
     }
 
-    /// One fault after another until the time is over, and then all is well.
+    /// Causes one fault after another until the time is over, and then repairs the last.
     pub(super) fn run(&mut self, span: Duration) -> Result<()> {
         let begun = Instant::now();
         for fault in FAULTS.into_iter().cycle() {
@@ -181,7 +181,7 @@ impl<'s> Faults<'s> {
                 self.rotations += 1;
                 let keys = self.stack.keys();
                 keys.rotate(&format!("new-{}", self.rotations))?;
-                // For outpost and guests to have read it: what one signs, all verify.
+                // Until outpost and guests have read it: all verify each other's sessions.
                 self.pass(super::KEYS_ARE_READ)?;
                 keys.retire_oldest()?;
                 self.figures.count(Count::Rotations);
@@ -198,7 +198,7 @@ impl<'s> Faults<'s> {
         Ok(())
     }
 
-    /// Lets time pass, in which Traefik goes on loading its configuration anew.
+    /// Lets time pass, in which Traefik goes on reloading its configuration.
     fn pass(&mut self, time: Duration) -> Result<()> {
         let until = Instant::now() + time;
         while Instant::now() < until {
@@ -211,7 +211,8 @@ impl<'s> Faults<'s> {
         Ok(())
     }
 
-    /// Changes Traefik's routing where nobody notices, but for the runtimes that it makes anew.
+    /// Changes Traefik's routing without a visible effect, except that Traefik creates new
+    /// runtimes.
     fn reload(&self) -> Result<()> {
         let file = self.stack.folder().join("traefik/dynamic/app.yaml");
         let mut routes: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;

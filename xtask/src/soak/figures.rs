@@ -1,4 +1,4 @@
-//! What is counted, and what must not happen.
+//! The counts, and the events that must not happen.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-/// What is counted.
+/// A count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count {
     Seconds,
@@ -109,7 +109,7 @@ impl Count {
     }
 }
 
-/// What must not happen.
+/// An event that must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Violation {
     AnotherIdentity,
@@ -142,15 +142,15 @@ impl Violation {
     }
 }
 
-/// How many violations are told in words.
-const MAX_TOLD: usize = 20;
+/// How many violations are described.
+const MAX_DESCRIBED: usize = 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     counts: [AtomicU64; Count::ALL.len()],
     violations: [AtomicU64; Violation::ALL.len()],
-    told: Mutex<Vec<String>>,
-    /// When the provider was last started anew.
+    descriptions: Mutex<Vec<String>>,
+    /// When the provider was last restarted.
     provider: Mutex<Option<Instant>>,
 }
 
@@ -173,30 +173,33 @@ impl Figures {
         if let Some(counter) = self.violations.get(violation as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < MAX_TOLD {
-            told.push(format!("{violation:?}: {what}"));
+        let mut descriptions = self
+            .descriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if descriptions.len() < MAX_DESCRIBED {
+            descriptions.push(format!("{violation:?}: {what}"));
         }
     }
 
-    /// Notes that the provider is started anew, and has forgotten everyone.
+    /// Notes that the provider restarts, and has forgotten all users.
     pub(super) fn provider_starts(&self) {
         *self.provider.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether the provider has been started anew after that.
+    /// Returns whether the provider has been restarted after that.
     pub(super) fn provider_started_after(&self, then: Instant) -> bool {
         let started = self.provider.lock().unwrap_or_else(PoisonError::into_inner);
         started.is_some_and(|started| started > then)
     }
 
-    /// How often Traefik was made to load its configuration.
+    /// Returns how often Traefik was made to load its configuration.
     pub(super) fn reloads(&self) -> u64 {
         let counter = self.counts.get(Count::Reloads as usize);
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
-    /// What the app says of requests that nobody here knows of.
+    /// Notes how many requests without an identity the app saw.
     pub(super) fn seen_by_app(&self, anonymous: u64) {
         if anonymous > 0 {
             let what = format!("the app saw {anonymous} requests without one identity");
@@ -205,8 +208,11 @@ impl Figures {
     }
 
     pub(super) fn violations(&self) -> Vec<String> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.clone()
+        let descriptions = self
+            .descriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        descriptions.clone()
     }
 
     fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
@@ -219,7 +225,7 @@ impl Figures {
     }
 }
 
-/// All figures side by side, in Markdown.
+/// Returns all figures in one table, in Markdown.
 pub(super) fn table(reports: &[(&'static str, Arc<Figures>)]) -> String {
     let mut table = String::from("| |");
     for (store, _) in reports {
@@ -255,7 +261,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// All figures by store.
+/// Returns all figures by store.
 pub(super) fn json(reports: &[(&'static str, Arc<Figures>)]) -> Value {
     let mut stores = Map::new();
     for (store, figures) in reports {

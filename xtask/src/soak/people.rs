@@ -26,7 +26,7 @@ pub(super) const HONESTLY: &str = "\
 The sessions in the store were put there by the store's own code while the outpost was down, and \
 their first cookies were signed with the outpost's key: ten thousand sign-ins would measure the \
 provider. Their provider is taken for asked already. The sign-ins are whole ones, by form and \
-password, and their renewals ask the provider. Time passes by signing a person's cookie anew with \
+password, and their renewals ask the provider. Time passes by signing a user's cookie again with \
 earlier times. The clock that jumps is the outpost's: Traefik asks the kernel for the time.";
 
 /// How long a window is, and when its renewal is due: the outpost's defaults.
@@ -45,7 +45,7 @@ pub(super) struct Person {
     pub(super) state: Mutex<State>,
 }
 
-/// What the browser has.
+/// The state of the browser.
 #[derive(Clone, Debug)]
 pub(super) enum State {
     /// A session with this cookie.
@@ -58,7 +58,7 @@ pub(super) enum State {
     Unknown,
 }
 
-/// Everybody whose session was put into the store.
+/// All users whose session was put into the store.
 pub(super) struct People {
     pub(super) all: Vec<Person>,
     signer: Signer,
@@ -95,7 +95,7 @@ impl People {
         Ok(Self { all, signer })
     }
 
-    /// This cookie as it were when its window's renewal is due, or when its window has ended.
+    /// Returns this cookie as it is when its window's renewal is due, or when its window has ended.
     pub(super) fn aged(&self, cookie: &str, until: Until) -> Result<String> {
         let claims = aged(claims(cookie)?, until);
         Ok(self.signer.sign(&claims)?)
@@ -122,13 +122,13 @@ fn make(issuer: &str, name: &str, now: u64) -> Result<Claims> {
     }))?)
 }
 
-/// What a cookie says, unverified: it is one's own.
+/// Reads the claims of a cookie without verifying it: the soak test made it itself.
 pub(super) fn claims(cookie: &str) -> Result<Claims> {
     let payload = cookie.split('.').nth(1).context("a token")?;
     Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?)
 }
 
-/// Which key signed a cookie.
+/// Returns the id of the key that signed a cookie.
 pub(super) fn key_id(cookie: &str) -> Option<String> {
     let header = URL_SAFE_NO_PAD.decode(cookie.split('.').next()?).ok()?;
     let header: Value = serde_json::from_slice(&header).ok()?;
@@ -155,7 +155,7 @@ fn aged(mut claims: Claims, until: Until) -> Claims {
     claims
 }
 
-/// The accounts of those who sign in, as changes to the provider's configuration.
+/// Returns the accounts of the users who sign in, as changes to the provider's configuration.
 pub(super) fn accounts(count: usize) -> Value {
     let users: Map<String, Value> = (0..count)
         .map(|number| {
@@ -174,7 +174,7 @@ fn login(number: usize) -> String {
     format!("person-{number:03}")
 }
 
-/// The person of this number among the accounts, for the length of the run.
+/// Returns the user of this number among the accounts, for the length of the run.
 pub(super) fn user(number: usize) -> User {
     // A few bytes each.
     let login: &'static str = Box::leak(login(number).into_boxed_str());
@@ -184,7 +184,7 @@ pub(super) fn user(number: usize) -> User {
     }
 }
 
-/// Somebody who has signed in by form and password.
+/// A user who has signed in by form and password.
 pub(super) struct SignedIn {
     client: Client,
     user: User,
@@ -251,7 +251,7 @@ pub(super) fn visit(
                 person.shaky = false;
             }
             Ok(journey) if journey.landed.body.contains("type=\"password\"") => {
-                // A provider that was restarted keeps nothing and knows nobody.
+                // A provider that was restarted keeps nothing and knows no session.
                 let forgotten = figures.provider_started_after(person.since);
                 if !forgotten && !person.shaky {
                     let what = format!("{} has to sign in again: {journey}", person.user.login);

@@ -29,7 +29,7 @@ const SIGN_OUT_IS_KNOWN: Duration = Duration::from_secs(45);
 /// The most redirects of one page load: to `start`, back, and one more pair.
 const MAX_HOPS: usize = 6;
 
-/// For how long somebody tries a page that does not come, in the end.
+/// How often a user tries a page that does not load, at the end of the run.
 const PATIENCE: u32 = 40;
 
 pub(super) struct Traffic {
@@ -39,7 +39,7 @@ pub(super) struct Traffic {
     figures: Arc<Figures>,
     stop: Arc<AtomicBool>,
     seed: AtomicU64,
-    /// Cookies that are nobody's, with what they are.
+    /// Cookies that are no session, each with its kind.
     forged: Vec<(&'static str, String)>,
 }
 
@@ -49,7 +49,7 @@ struct Reply {
     location: Option<Url>,
     /// The value of the session cookie that it sets.
     cookie: Option<String>,
-    /// Whom the app saw, if it is the app's.
+    /// The user whom the app saw, if the app answered.
     seen: Option<String>,
 }
 
@@ -113,7 +113,7 @@ impl Traffic {
         })
     }
 
-    /// Whether traffic is over.
+    /// Returns the flag that ends the traffic.
     pub(super) fn stopped(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
@@ -137,7 +137,7 @@ impl Traffic {
             .collect()
     }
 
-    /// Somebody does something.
+    /// Has a user act.
     async fn turn(&self, dice: &mut Dice) {
         if dice.below(20) == 0 {
             return self.impostor(dice).await;
@@ -156,7 +156,7 @@ impl Traffic {
                     0..80 => self.fetch(person, cookie).await,
                     80..90 => self.load(person, cookie, Until::RenewalDue).await,
                     90..99 => self.load(person, cookie, Until::Ended).await,
-                    // A few: whoever signs out is gone for the rest of the run.
+                    // A few: a user who signs out is gone for the rest of the run.
                     _ if dice.below(10) == 0 => self.sign_out(cookie).await,
                     _ => State::SignedIn(cookie),
                 };
@@ -170,7 +170,7 @@ impl Traffic {
         }
     }
 
-    /// A script asks, within the window.
+    /// Sends a script's request, within the window.
     async fn fetch(&self, person: &Person, cookie: String) -> State {
         let Ok(own) = claims(&cookie) else {
             return State::Unknown;
@@ -204,7 +204,7 @@ impl Traffic {
         State::SignedIn(cookie)
     }
 
-    /// Time passes, and somebody loads a page.
+    /// Lets time pass for a user, who then loads a page.
     async fn load(&self, person: &Person, cookie: String, until: Until) -> State {
         let Ok(aged) = self.people.aged(&cookie, until) else {
             return State::Unknown;
@@ -291,7 +291,7 @@ impl Traffic {
             Some((kind, cookie)) => self.is_refused(kind, cookie).await,
             None => {
                 if let Ok(reply) = self.ask(&self.origin, None, dice.below(2) == 0).await {
-                    self.is_nobody("no cookie", &reply);
+                    self.check_is_anonymous("no cookie", &reply);
                 }
             }
         }
@@ -299,11 +299,11 @@ impl Traffic {
 
     async fn is_refused(&self, kind: &str, cookie: &str) {
         if let Ok(reply) = self.ask(&self.origin, Some(cookie), false).await {
-            self.is_nobody(kind, &reply);
+            self.check_is_anonymous(kind, &reply);
         }
     }
 
-    fn is_nobody(&self, kind: &str, reply: &Reply) {
+    fn check_is_anonymous(&self, kind: &str, reply: &Reply) {
         if let Some(seen) = &reply.seen {
             let what = format!("{kind}: seen as {seen:?}");
             self.figures.violation(Violation::LetThrough, what);
@@ -312,7 +312,7 @@ impl Traffic {
         }
     }
 
-    /// Whoever the app saw, if anyone, is this person.
+    /// Checks that the app saw no user other than this one.
     fn is_only(&self, reply: &Reply, name: Option<&str>) {
         if let Some(seen) = reply.seen.as_deref().filter(|seen| Some(*seen) != name) {
             let what = format!("{name:?} was taken for {seen:?}");
@@ -320,7 +320,7 @@ impl Traffic {
         }
     }
 
-    /// Everyone comes once more, long after their windows have ended.
+    /// Has every user load a page once more, long after their windows have ended.
     pub(super) async fn roll_call(&self) {
         stream::iter(&self.people.all)
             .for_each_concurrent(usize::try_from(CROWD).ok(), async |person| {

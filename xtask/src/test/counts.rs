@@ -60,7 +60,7 @@ impl Counts {
                 passed: count,
                 ..Self::default()
             }),
-            // What was broken off has not passed.
+            // A test that was broken off has not passed.
             "fail" | "cancelled" => Some(Self {
                 failed: count,
                 ..Self::default()

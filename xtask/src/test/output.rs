@@ -36,7 +36,7 @@ impl Output {
         }
     }
 
-    /// Runs a command and adds what it prints, each line of which is given to `seen`.
+    /// Runs a command and adds its output, each line of which is passed to `seen`.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Output {
         Ok(child.wait()?)
     }
 
-    /// Shows what was held back.
+    /// Shows the lines that were held back.
     pub(crate) fn release(self) {
         if let Some(text) = self.held_back {
             print!("{text}");

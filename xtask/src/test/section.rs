@@ -20,7 +20,8 @@ pub(crate) const E2E_SUITES: &[&str] = &[
     "authentik",
 ];
 
-/// The suite of end-to-end tests that runs only when it is asked for: what it installs is large.
+/// The suite of end-to-end tests that runs only when it is requested, since it installs large
+/// programs.
 pub(crate) const PROVIDERS: &str = "providers";
 
 /// The package of the end-to-end tests.
@@ -63,7 +64,7 @@ impl Section {
         .chain([Self::E2e(PROVIDERS)])
     }
 
-    /// Whether it runs without being asked for.
+    /// Returns whether it runs without being requested.
     pub(crate) fn runs_unasked(self) -> bool {
         self != Self::E2e(PROVIDERS)
     }
@@ -92,7 +93,7 @@ impl Section {
         }
     }
 
-    /// Whether it runs tests that have names, among which a filter can choose.
+    /// Returns whether it runs tests that have names, among which a filter can choose.
     pub(crate) fn has_named_tests(self) -> bool {
         match self {
             Self::Format | Self::Lints | Self::Docs => false,
@@ -100,7 +101,7 @@ impl Section {
         }
     }
 
-    /// Installs what it needs.
+    /// Installs the tools that it needs.
     fn install(self) -> Result<()> {
         match self {
             Self::Format | Self::Lints | Self::Docs | Self::Unit => Ok(()),
@@ -133,7 +134,7 @@ impl Section {
             Self::Unit => {
                 let mut counts = tests(rust_tests().args(filter), output)?;
                 counts += tests(harness_tests().args(filter), output)?;
-                // What is ignored here runs in a section of its own.
+                // The tests that are ignored here run in their own sections.
                 Ok(counts.without_skipped())
             }
             Self::Guest => {
@@ -153,7 +154,7 @@ impl Section {
     }
 }
 
-/// What is built before tests run, with the variables that name it to them.
+/// The programs that are built before tests run, with the variables that name them to the tests.
 #[derive(Debug, Default)]
 pub(crate) struct Programs(Vec<(&'static str, PathBuf)>);
 
@@ -263,7 +264,8 @@ fn harness_tests() -> Command {
     cargo(&["test", "--locked", "--no-fail-fast", "--package", HARNESS])
 }
 
-/// The tests of one test program that are ignored by default, because they need more than Rust.
+/// Returns the command for the tests of one test program that are ignored by default, because they
+/// need more than Rust.
 fn ignored(mut tests: Command, suite: &str, filter: Option<&str>, programs: &Programs) -> Command {
     tests.args(["--test", suite]).args(filter);
     tests.args(["--", "--ignored"]);
@@ -271,7 +273,7 @@ fn ignored(mut tests: Command, suite: &str, filter: Option<&str>, programs: &Pro
     tests
 }
 
-/// How many tests of a suite run at once, on a machine with two cores.
+/// Returns how many tests of a suite run at the same time, on a machine with two cores.
 ///
 /// Most wait more than they work: for a program to start, for a window to end. The numbers are such
 /// that suites which run side by side end at about the same time.
@@ -285,7 +287,7 @@ fn test_threads(suite: &str) -> String {
     format!("--test-threads={}", threads * cores.div_ceil(2))
 }
 
-/// A check counts as one test.
+/// Runs a check, which counts as one test.
 fn check(command: &mut Command, output: &mut Output) -> Result<Counts> {
     let status = output.run(command, |_| {})?;
     Ok(if status.success() {
