@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
             return;
         };
         for (name, value) in &sent.headers {
-            // From an untrusted peer, so that the host stays what it is.
+            // From an untrusted peer, so that no header changes the host.
             request.headers_mut().append(name, value.clone());
         }
         let response = ask("192.0.2.9:4000", request);

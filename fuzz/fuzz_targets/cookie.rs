@@ -1,4 +1,4 @@
-//! `Cookie` header lines: whatever they hold is answered, and only a genuine token is a session.
+//! `Cookie` header lines: every line gets an answer, and only a genuine token is a session.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     for value in candidates.values() {
         tried += 1;
         if let Ok(authentic) = verifier.authenticate(&value) {
-            assert!(is_genuine(&value), "a token that nobody signed");
+            assert!(is_genuine(&value), "a token that was never signed");
             assert_eq!(authentic.claims_at_issue().aud.as_str(), "wiki");
             let _ = authentic.current(now(), 30);
         }

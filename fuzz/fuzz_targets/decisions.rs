@@ -22,11 +22,11 @@ use libfuzzer_sys::fuzz_target;
 use self::exchange::{Request as PluginRequest, native_gate, natively};
 
 thread_local! {
-    /// One gate for all requests: what it remembers of one must not change the next.
+    /// One gate for all requests: its memory of one must not change the next.
     static GATE: RefCell<Gate> = RefCell::new(native_gate(SETTINGS));
 }
 
-/// The plugin's word for "allowed".
+/// Returns the plugin's word for "allowed".
 fn allowed() -> &'static String {
     static WORD: LazyLock<String> = LazyLock::new(|| {
         let ring = KeyRing::parse(KEY).expect("a ring");
@@ -40,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
     let Some(mut sent) = Sent::parse(data) else {
         return;
     };
-    // What the proxy says itself, whoever decides.
+    // The proxy's own headers, for every decider.
     sent.headers
         .retain(|(name, _)| !name.as_str().starts_with("x-forwarded-") && name != "host");
 
@@ -69,7 +69,7 @@ fuzz_target!(|data: &[u8]| {
         by_query: false,
         target: "",
     };
-    // What the outpost cannot make sense of, it refuses; a proxy has refused it before.
+    // The outpost refuses requests that it cannot read; a proxy has refused them before.
     let Ok(forwarded) = subrequest.asked_about(&asking, &parts, applications) else {
         return;
     };

@@ -1,5 +1,5 @@
-//! `auth/*`: nobody's request is consent, whatever its headers say, unless a trusted proxy says
-//! that it goes to a public path.
+//! `auth/*`: a request without a session is never allowed, whatever its headers say, unless a
+//! trusted proxy says that it goes to a public path.
 
 #![no_main]
 

@@ -1,9 +1,9 @@
-//! A provider's answers as they arrive: whatever comes over the connection is read or refused, and
-//! what is kept of it holds what the rest relies on.
+//! A provider's raw responses: every response is read or refused, and the values that are read
+//! satisfy the guarantees of their types.
 //!
 //! The first line names the answer that is made up, the rest is that answer: an HTTP message where
-//! it begins as one, else the body of a good one. `{issuer}` in it is the provider's, `{id}` an ID
-//! token that holds, and `claims` and `jwt` are what an ID token is made of.
+//! it begins as one, else the body of a good one. `{issuer}` in it is the provider's, `{id}` a
+//! valid ID token, and `claims` and `jwt` are the parts of an ID token.
 
 #![no_main]
 
@@ -32,7 +32,7 @@ const NONCE: &str = "n";
 struct World {
     runtime: tokio::runtime::Runtime,
     issuer: String,
-    /// Which answer is made up, and what it is.
+    /// Which response is made up, and its bytes.
     made_up: Arc<Mutex<(String, Vec<u8>)>>,
     provider: Arc<Provider>,
     tokens: AccessTokenSettings,
@@ -105,7 +105,7 @@ fn id_token(issuer: &str) -> String {
     sign(HEADER, claims.to_string().as_bytes())
 }
 
-/// The body of a good answer.
+/// Returns the body of a good response.
 fn body(endpoint: &str, issuer: &str, made_up: &(String, Vec<u8>)) -> Value {
     match endpoint {
         "discovery" => json!({

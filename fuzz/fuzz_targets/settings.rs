@@ -1,5 +1,5 @@
-//! The plugin's settings: whatever they are, a gate comes of them, it answers, and what is wrong
-//! is said in one line without the keys.
+//! The plugin's settings: any settings make a gate that answers, and each problem is one line
+//! without the keys.
 
 #![no_main]
 
@@ -14,11 +14,11 @@ use serde_json::Value;
 
 use self::exchange::{Request as PluginRequest, native_gate, natively};
 
-/// What the seeds' keys begin with.
+/// The beginning of the seeds' keys.
 const SECRET: &str = "QkNERUZHSElK";
 
-/// Whether it is also said where it is no key, as the name of a claim for instance.
-fn stands_elsewhere(data: &[u8]) -> bool {
+/// Returns whether it is also somewhere that is not a key, such as the name of a claim.
+fn is_outside_the_keys(data: &[u8]) -> bool {
     let mut settings: Value = serde_json::from_slice(data.trim_ascii()).unwrap_or_default();
     if let Some(settings) = settings.as_object_mut() {
         settings.retain(|name, _| !name.eq_ignore_ascii_case("keys"));
@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     let served = match Config::read(data) {
         Ok(config) => {
             assert!(
-                stands_elsewhere(data) || !format!("{config:?}").contains(SECRET),
+                is_outside_the_keys(data) || !format!("{config:?}").contains(SECRET),
                 "a key is shown"
             );
             true

@@ -1,5 +1,5 @@
-//! What the fuzz targets have in common: people and their cookies, an outpost, and requests written
-//! as text, so that seeds can be read and the fuzzer mutates what matters.
+//! Shared by the fuzz targets: users and their cookies, an outpost, and requests written as text,
+//! so that people can read seeds and the fuzzer mutates the significant parts.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
@@ -58,7 +58,7 @@ fn config() -> Config {
     Config::parse(CONFIGURATION, []).expect("a configuration")
 }
 
-/// The time at which everything happens.
+/// Returns the time at which everything happens.
 pub fn now() -> NumericDate {
     NumericDate::from_seconds(NOW)
 }
@@ -119,7 +119,7 @@ static TOKENS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
     ]
 });
 
-/// Whether this is a token that the key's holder has made.
+/// Returns whether this is a token that was signed with the key.
 pub fn is_genuine(token: &[u8]) -> bool {
     let front = &TOKENS[TOKENS.len() - 2].1;
     TOKENS
@@ -181,7 +181,7 @@ impl Sent {
         })
     }
 
-    /// Whether some value of the header has these bytes in it.
+    /// Returns whether some value of the header contains these bytes.
     pub fn mentions(&self, text: &str) -> bool {
         let text = text.as_bytes();
         self.headers
