@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask bench --only guest` counts what the built guest takes.
 
-// A bench whose own data is wrong has nothing to measure; and what the macros make has no docs.
+// A bench whose own data is wrong has nothing to measure; and the code of the macros has no docs.
 #![allow(clippy::expect_used, missing_docs)]
 
 use std::hint::black_box;

@@ -27,7 +27,7 @@ pub struct Config {
     pub issuers: Vec<String>,
     /// Where a sign-in starts.
     pub sign_in: SignIn,
-    /// The answer to requests that the plugin cannot let through by itself.
+    /// The answer to requests that the plugin cannot let through.
     pub fallback: Fallback,
     /// The rules for requests.
     pub policy: Policy,
@@ -61,7 +61,7 @@ pub struct Config {
 pub enum Mode {
     /// The outpost answers under the prefix on the application's own host.
     Single,
-    /// The outpost has a host of its own, and one sign-in holds for all hosts of the domain.
+    /// The outpost has a host of its own, and one sign-in is valid at all hosts of the domain.
     Domain,
 }
 
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_setting_is_named_with_what_is_accepted() {
+    fn an_invalid_setting_is_named_with_the_accepted_values() {
         let cases = [
             (
                 "",

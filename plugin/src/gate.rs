@@ -140,7 +140,7 @@ impl Serving {
         }
     }
 
-    /// Follows the keys, and forgets what was verified with others.
+    /// Follows the keys, and forgets sessions that were verified with others.
     fn refresh_keys(&mut self, host: &impl Host, now: NumericDate) {
         let Some(ring) = self.keys.refresh(host, now) else {
             return;

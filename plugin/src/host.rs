@@ -33,7 +33,7 @@ pub struct Reply {
     pub body: String,
 }
 
-/// What the proxy does with the request.
+/// How the proxy goes on with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Flow {
@@ -49,7 +49,7 @@ pub enum Flow {
 pub struct Texts<'h>(&'h [u8]);
 
 impl<'h> Texts<'h> {
-    /// Takes what the host wrote.
+    /// Reads the texts that the host wrote.
     pub fn new(terminated: &'h [u8]) -> Self {
         Self(terminated)
     }
@@ -59,7 +59,7 @@ impl<'h> Texts<'h> {
         self.0
     }
 
-    /// Returns the texts as one, with `separator` between them; `None` when there is none.
+    /// Returns the texts as one, with `separator` between them; `None` without any text.
     #[inline(never)]
     pub fn joined(self, separator: &[u8]) -> Option<Vec<u8>> {
         let mut texts = self.iter();

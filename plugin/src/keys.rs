@@ -31,14 +31,14 @@ pub enum KeySource {
 pub(crate) struct Keys {
     source: KeySource,
     ring: Option<KeyRing>,
-    /// The file's content when it was last looked at, to tell a change without trusting the
+    /// The file's content when it was last looked at, to notice a change without trusting the
     /// file's times, which a mounted volume may not keep.
     seen: Option<Zeroizing<Vec<u8>>>,
     next_look: NumericDate,
 }
 
 impl Keys {
-    /// Keys that are read at the first [`Keys::refresh`].
+    /// Creates keys that are read at the first [`Keys::refresh`].
     pub(crate) fn new(source: KeySource) -> Self {
         Self {
             source,

@@ -1,6 +1,6 @@
 //! The plugin as an http-wasm guest (<https://http-wasm.io/http-handler-abi/>).
 
-/// Built for another target than WebAssembly there is no host to run in.
+/// Does nothing: only WebAssembly has a host to run in.
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::print_stderr)]
 fn main() {
@@ -25,7 +25,7 @@ mod guest {
     use http_wasm_guest::host::{Request, Response, admin, log};
     use http_wasm_guest::{Guest, register as register_guest};
 
-    /// Puts the plugin in place. The gate is made at once, so that wrong settings are logged when
+    /// Puts the plugin in place. The gate is made here, so that invalid settings are logged when
     /// the proxy starts.
     pub(super) fn register() {
         let plugin = Plugin {

@@ -163,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_stands_in_json_needs_no_escape(
+        fn texts_in_json_need_no_escape(
             name in "[!-~]{1,12}|.{1,4}",
             host in "[!-~]{1,6}|[a-z.]{1,6}",
             prefix in "/[!-~]{1,6}|/[a-z._-]{1,6}",

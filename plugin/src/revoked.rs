@@ -103,13 +103,13 @@ impl Revoked {
         }
     }
 
-    /// Logs what is wrong with the file, once for each look at it, and returns `found`.
+    /// Logs the problem with the file, once for each look at it, and returns `found`.
     fn report(&self, host: &impl Host, error: &str, found: List) -> List {
         if !self.logged.replace(true) {
             let path = self.file.as_deref().unwrap_or_default();
             let then = match found {
                 List::Absent => "revoked sessions end with their windows",
-                List::Damaged | List::Of(_) => "sessions that may stand in it are refused",
+                List::Damaged | List::Of(_) => "sessions that may be in it are refused",
             };
             let line = format!("revokedFile: {path} cannot be read: {error}; {then}");
             host.log(Level::Warn, &line);

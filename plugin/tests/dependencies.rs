@@ -1,4 +1,4 @@
-//! What the plugin is built from.
+//! The packages that the plugin is built from.
 
 #![allow(clippy::indexing_slicing, reason = "a member that is missing is null")]
 // Helpers of tests may panic like the tests themselves; clippy exempts only the latter.
@@ -12,7 +12,7 @@ use serde_json::Value;
 /// The crate that makes session cookies.
 const SIGNING: &str = "gatepost-signing";
 
-/// For each package of the workspace those that it is built from; not those of its tests.
+/// Returns for each package of the workspace those that it is built from; not those of its tests.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     let output = Command::new(env!("CARGO"))
         // The workspace's own manifests alone: nothing is resolved, downloaded or locked.
@@ -33,7 +33,7 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// Everything of the workspace that a package is built from.
+/// Returns all packages of the workspace that a package is built from.
 fn closure<'d>(dependencies: &'d BTreeMap<String, Vec<String>>, of: &'d str) -> BTreeSet<&'d str> {
     let mut found = BTreeSet::new();
     let mut open = vec![of];

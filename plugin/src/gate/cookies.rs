@@ -13,7 +13,8 @@ use crate::session_cache::{CacheHit, SessionCache, VerifiedSession};
 
 /// The session and the cookies of a request.
 pub(super) struct Presented {
-    /// The session, or why there is none. A session that is not in force only where no other is.
+    /// The session, or why the request has no session. A session that is not in force counts only
+    /// without another one.
     pub(super) session: Result<Rc<VerifiedSession>, Unauthenticated>,
     /// Why the session is not in force.
     refusal: Option<Unauthenticated>,
@@ -31,7 +32,7 @@ impl Presented {
         }
     }
 
-    /// Returns the session in force at `now`, or why there is none.
+    /// Returns the session in force at `now`, or why the request has no session.
     pub(super) fn current(
         &self,
         now: NumericDate,

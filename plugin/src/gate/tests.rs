@@ -40,7 +40,7 @@ fn cookie(claims: &Claims) -> String {
     cookie_signed_by(KEY_A, claims)
 }
 
-/// A gate with the settings of most tests and `more`.
+/// Creates a gate with the settings of most tests and `more`.
 fn gate(more: serde_json::Value) -> Gate {
     let mut settings = json!({"application": "wiki", "keys": KEY_A});
     if let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) {
@@ -278,7 +278,7 @@ fn a_clock_a_little_ahead_is_tolerated() {
 }
 
 #[test]
-fn a_window_is_checked_each_time_a_remembered_cookie_comes_again() {
+fn a_window_is_checked_each_time_a_remembered_cookie_is_sent() {
     let mut gate = gate(json!({}));
     let sent = cookie(&claims());
     for (seconds, expected) in [(0, None), (599, None), (600, Some(302)), (900, Some(302))] {

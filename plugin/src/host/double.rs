@@ -1,4 +1,4 @@
-//! A host made of plain values, which records what the plugin does to it.
+//! A host made of plain values, which records the calls of the plugin.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(crate) struct Double {
 }
 
 impl Double {
-    /// A page load of `/` at the given time.
+    /// Creates a page load of `/` at the given time.
     pub(crate) fn at(now: u64) -> Self {
         let host = Self {
             method: "GET".into(),
@@ -36,13 +36,13 @@ impl Double {
             .with("Sec-Fetch-Mode", "navigate")
     }
 
-    /// The same with another header line.
+    /// Adds a header line.
     pub(crate) fn with(self, name: &str, value: &str) -> Self {
         self.headers.borrow_mut().push((name.into(), value.into()));
         self
     }
 
-    /// The same as a script would send it.
+    /// Changes the request to one of a script.
     pub(crate) fn by_script(self) -> Self {
         self.headers
             .borrow_mut()
@@ -61,7 +61,7 @@ impl Double {
         self
     }
 
-    /// All lines of a request header as they are now, joined.
+    /// Returns all current lines of a request header, joined.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         let headers = self.headers.borrow();
         let lines: Vec<&str> = headers

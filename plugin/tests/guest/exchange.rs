@@ -33,7 +33,7 @@ impl Request {
         request.with("Host", "wiki.example.com")
     }
 
-    /// The same with another header line.
+    /// Adds a header line.
     pub(crate) fn with(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         let name = name.as_ref().to_ascii_lowercase();
         self.fields
@@ -43,7 +43,7 @@ impl Request {
         self
     }
 
-    /// The same with a name that has no line, as Go's host reports a declared trailer.
+    /// Adds a name that has no line, as Go's host reports a declared trailer.
     pub(crate) fn with_name_only(mut self, name: &[u8]) -> Self {
         self.fields.entry(name.to_vec()).or_default();
         self
@@ -66,7 +66,7 @@ pub(crate) struct Result {
 }
 
 impl Result {
-    /// The lines of a request header as the application sees them.
+    /// Returns the lines of a request header as the application sees them.
     pub(crate) fn lines(&self, name: &str) -> Vec<String> {
         let lines = self.fields.get(name.as_bytes());
         lines
@@ -92,7 +92,7 @@ pub(crate) fn natively(gate: &mut Gate, request: &Request) -> Result {
     result
 }
 
-/// The gate for these settings.
+/// Creates the gate for these settings.
 pub(crate) fn native_gate(settings: &str) -> Gate {
     let anonymous = Request::default();
     let host = Native {

@@ -12,7 +12,7 @@ use wasmi::{Caller, Config, Engine, Error, Extern, Linker, Memory, Module, Store
 
 use crate::exchange::{Fields, NOW, Request, Result as Outcome};
 
-/// A file descriptor that is none (`errno` of WASI preview 1).
+/// The error for an invalid file descriptor (`errno` of WASI preview 1).
 const BADF: i32 = 8;
 
 /// The size of a page of linear memory, in bytes.
@@ -33,7 +33,7 @@ impl Plugin {
         Self::read(&Config::default())
     }
 
-    /// As [`Self::built`]; its guests count what they execute.
+    /// Returns the same as [`Self::built`]; its guests count the instructions that they execute.
     pub(crate) fn counted() -> Self {
         Self::read(Config::default().consume_fuel(true))
     }
@@ -47,7 +47,7 @@ impl Plugin {
         Self { engine, module }
     }
 
-    /// The modules and functions that the guest needs of its host.
+    /// Returns the modules and functions that the guest imports from its host.
     pub(crate) fn imports(&self) -> Vec<String> {
         let name = |import: wasmi::ImportType<'_>| format!("{}.{}", import.module(), import.name());
         self.module.imports().map(name).collect()
@@ -81,7 +81,8 @@ impl Plugin {
     }
 }
 
-/// The plugin that the environment names, or the one that is built here when its sources are newer.
+/// Returns the plugin that the environment names, or the one that is built here when its sources
+/// are newer.
 fn path() -> PathBuf {
     if let Some(path) = env::var_os("E2E_PLUGIN_WASM") {
         return path.into();
@@ -100,7 +101,7 @@ fn path() -> PathBuf {
     checkout.join(target).join("plugin/plugin.wasm")
 }
 
-/// What the host knows while it runs a guest.
+/// The host's state while it runs a guest.
 #[derive(Default)]
 struct State {
     settings: Vec<u8>,
@@ -132,26 +133,26 @@ impl Guest {
         Ok(outcome)
     }
 
-    /// How much a request makes the guest execute, which is the same each time: a unit is an
-    /// instruction or so, and copies cost by their length.
+    /// Returns how much a request makes the guest execute, which is the same each time: a unit is
+    /// about an instruction, and copies cost by their length.
     pub(crate) fn work(&mut self, request: &Request) -> u64 {
         self.store.set_fuel(FUEL).expect("a plugin that counts");
         self.handle(request).expect("no trap");
         FUEL - self.store.get_fuel().expect("a plugin that counts")
     }
 
-    /// Tells the guest that the upstream's response is over, or broke off.
+    /// Calls the guest at the end of the upstream's response, which may have broken off.
     pub(crate) fn response(&mut self, broken_off: bool) -> Result<(), Error> {
         let arguments = (0, i32::from(broken_off));
         self.handle_response.call(&mut self.store, arguments)
     }
 
-    /// The size of the guest's linear memory, in pages of 64 KiB.
+    /// Returns the size of the guest's linear memory, in pages of 64 KiB.
     pub(crate) fn pages(&self) -> usize {
         self.memory.data_size(&self.store) / PAGE_BYTES
     }
 
-    /// What the guest has logged.
+    /// Returns the log of the guest.
     pub(crate) fn log(&self) -> &[String] {
         &self.store.data().log
     }
@@ -316,7 +317,7 @@ fn http(linker: &mut Linker<State>) -> Result<(), Error> {
     Ok(())
 }
 
-/// As much of WASI as there is to a guest without files and environment.
+/// Adds the part of WASI that a guest without files and environment needs.
 fn wasi(linker: &mut Linker<State>) -> Result<(), Error> {
     const WASI: &str = "wasi_snapshot_preview1";
     linker.func_wrap(

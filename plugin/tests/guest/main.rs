@@ -1,6 +1,6 @@
 //! The plugin as it is built, in a WebAssembly runtime, under requests that mean harm.
 //!
-//! What these show: no request traps the guest, none makes its memory grow beyond what the request
+//! These tests show: no request traps the guest, none makes its memory grow beyond what the request
 //! itself takes, none leaves anything behind for the next one, and the guest decides as the same
 //! code does natively.
 
@@ -36,7 +36,7 @@ const HEADER_LIMIT: usize = 1024 * 1024;
 /// How many requests guest and native gate are compared on, for each variant of the settings.
 const CASES: usize = 500;
 
-/// What a guest may grow to, in pages of 64 KiB, whatever one request holds: a few copies of
+/// The largest size of a guest, in pages of 64 KiB, whatever one request contains: a few copies of
 /// [`HEADER_LIMIT`].
 const MAX_PAGES: usize = 96;
 
@@ -60,7 +60,7 @@ fn settings(more: &Value) -> String {
     settings.to_string()
 }
 
-/// A request that is usual in all but the cookie.
+/// Returns a request in which only the cookie is unusual.
 fn with_cookie(cookie: impl AsRef<[u8]>) -> Request {
     Request::new("GET", "/x").with("Cookie", cookie)
 }
@@ -333,8 +333,8 @@ fn settings_that_cannot_be_served_neither_trap_nor_serve() {
     }
 }
 
-/// The duration of a refusal tells a client neither which byte of a MAC was right nor
-/// which keys there are.
+/// The duration of a refusal shows a client neither which byte of a MAC was right nor which keys
+/// there are.
 #[test]
 #[ignore = "needs the built plugin: cargo xtask test"]
 fn a_forged_session_is_as_much_work_wherever_it_is_wrong() {
@@ -397,7 +397,7 @@ fn the_guest_needs_no_randomness_no_network_and_no_buffers() {
     }
 }
 
-/// A piece of a request: what servers and attackers send, and near misses of it.
+/// Generates cookies: as servers and attackers send them, and near misses.
 fn cookies() -> impl Strategy<Value = Vec<u8>> {
     let good = good();
     let (front, back) = good.split_at(good.len() / 2);
@@ -490,7 +490,8 @@ fn requests() -> impl Strategy<Value = Request> {
     )
 }
 
-/// Neither Go's server nor any other hands on a NUL, and the host's interface ends values with it.
+/// Removes NUL from a line: no server, Go's included, passes one on, and the host's interface ends
+/// values with it.
 fn without_nul(mut line: Vec<u8>) -> Vec<u8> {
     line.retain(|byte| *byte != 0);
     line
@@ -510,8 +511,8 @@ fn the_guest_decides_as_the_same_code_does_natively() {
         let settings = settings(&variant);
         let mut guest = plugin.start(&settings);
         let mut gate = native_gate(&settings);
-        // Guest and gate go through one request after another: what either remembers is part of
-        // what is compared.
+        // Guest and gate go through one request after another: the comparison includes the memory
+        // of both.
         let mut source = TestRunner::default();
         for _ in 0..CASES {
             let request = requests()

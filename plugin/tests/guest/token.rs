@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// The time at which everything happens, in Unix seconds.
 pub(crate) const NOW: u64 = 1_800_000_000;
 
-/// A session that is in force, signed by the first key of this ring, once `change` has been made.
+/// Returns a session that is in force, signed by the first key of this ring, after `change`.
 pub(crate) fn token(key: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut claims = json!({
         "iss": "https://id.example.com",

@@ -8,9 +8,9 @@ use super::exchange::{Request, token::token};
 use super::host::Plugin;
 use super::{KEY, session, settings, with_cookie};
 
-/// The counts of the last change, in wasmi's units of fuel, by that of the two compilers which gives
-/// the larger. A count may grow by [`TOLERANCE`]; write down what it is when it falls, or when it has
-/// to grow.
+/// The counts of the last change, in wasmi's units of fuel, by that of the two compilers which
+/// gives the larger. A count may grow by [`TOLERANCE`]; write the new count down when it falls, or
+/// when it has to grow.
 const COUNTS: &[(&str, u64)] = &[
     ("seen before, 2 groups", 6_951),
     ("first time, 2 groups", 90_921),

@@ -60,7 +60,7 @@ fn no_session_of_gateposts_reaches_the_application() {
 
 /// The first session in force counts: one that is over, or was ended, hides none behind it.
 #[test]
-fn a_session_that_is_over_hides_none_behind_it() {
+fn a_session_that_is_over_does_not_hide_another_after_it() {
     let named = |number, seconds: u64| Claims {
         sid: SessionId::from_random([number; 24]),
         exp: NumericDate::from_seconds(NOW + seconds),
@@ -98,7 +98,7 @@ fn a_session_that_is_over_hides_none_behind_it() {
             );
         }
     }
-    // What a line led to once is not what it leads to for ever.
+    // The result for a line is not kept for ever.
     let soon = named(4, 10);
     let sent = format!("{}; {}", cookie(&soon), cookie(&good));
     let mut gate = gate(settings);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn credentials_are_left_to_the_outpost_and_never_beside_a_session() {
+fn credentials_are_left_to_the_outpost_unless_there_is_a_session() {
     let machines = json!({"machines": "bearer,basic", "fallback": "route"});
     let due = Claims {
         rnw: NumericDate::from_seconds(NOW),
@@ -13,8 +13,8 @@ fn credentials_are_left_to_the_outpost_and_never_beside_a_session() {
         ("a token", None, "Bearer a.b.c", "defer"),
         ("a password", None, "Basic YTpi", "defer"),
         ("another scheme", None, "Digest a", "sign-in"),
-        ("beside a session", Some(claims()), "Bearer a.b.c", "allow"),
-        ("beside one that is due", Some(due), "Bearer a.b.c", "renew"),
+        ("with a session", Some(claims()), "Bearer a.b.c", "allow"),
+        ("with one that is due", Some(due), "Bearer a.b.c", "renew"),
     ] {
         let mut host = Double::at(NOW).with("Authorization", credentials);
         if let Some(claims) = &cookie {

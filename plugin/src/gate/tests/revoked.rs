@@ -16,7 +16,7 @@ impl Followed {
         }
     }
 
-    /// Whether a person's session passes after so many seconds, and what the log says.
+    /// Returns whether a user's session passes after so many seconds, and the lines of the log.
     fn handle(&mut self, seconds: u64, file: Option<&[u8]>, claims: &Claims) -> (bool, String) {
         let host = Double::at(NOW + seconds).with("Cookie", &cookie(claims));
         if let Some(file) = file {
@@ -71,8 +71,8 @@ fn a_revoked_session_is_refused_within_seconds() {
     assert_eq!(host.status(), Some(401));
 }
 
-/// Row B8: a list that was written in part never opens for the sessions it named, neither those whose lines
-/// are left nor those whose lines are not.
+/// Row B8: with a partly written list no session in the list is accepted, whether or not its line
+/// is left.
 #[test]
 fn a_list_that_was_cut_short_opens_for_no_session_in_it() {
     let mut list = RevokedList::new();
@@ -98,7 +98,7 @@ fn a_list_that_was_cut_short_opens_for_no_session_in_it() {
         }
         // A session that is not in it passes where the part that is left says so.
         let (passes, log) = followed.handle(2, Some(cut), &free);
-        let refused = "sessions that may stand in it are refused";
+        let refused = "sessions that may be in it are refused";
         assert_eq!(log.contains(refused), !passes, "{log}");
         let (_, log) = followed.handle(3, Some(cut), &free);
         assert_eq!(log, "", "said once for each look at the file");

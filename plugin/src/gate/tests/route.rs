@@ -1,4 +1,4 @@
-//! Routers behind the plugin, which it tells its verdict (`fallback: route`).
+//! Routers behind the plugin, to which it passes its verdict (`fallback: route`).
 
 use super::*;
 
