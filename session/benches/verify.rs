@@ -1,6 +1,6 @@
-//! What it takes to find a session among cookies and to verify it: `cargo bench -p gatepost-session`.
+//! Measures finding a session among cookies and verifying it: `cargo bench -p gatepost-session`.
 
-// A bench whose own data is wrong has nothing to measure; and what the macros make has no docs.
+// A bench whose own data is wrong has nothing to measure; and the code of the macros has no docs.
 #![allow(clippy::expect_used, missing_docs)]
 
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use gatepost_signing::Signer;
 const NOW: NumericDate = NumericDate::from_seconds(1_800_000_000);
 const KEY: &str = "bench:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
 
-/// A session of someone in so many groups.
+/// Returns a session of a user in so many groups.
 fn token(groups: usize) -> String {
     let names: Vec<String> = (0..groups).map(|n| format!("team-{n:03}")).collect();
     let claims: Claims = serde_json::from_value(serde_json::json!({
@@ -51,7 +51,7 @@ fn authenticate(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A line with a session in so many chunks among cookies of the application.
+/// Returns a line with a session in so many chunks among cookies of the application.
 fn line(chunks: usize) -> Vec<u8> {
     let mut line = b"theme=dark; lang=en".to_vec();
     if chunks == 1 {

@@ -1,6 +1,6 @@
 // Writes the compiled module into JavaScript: dist/wasm/module.js. `cargo xtask js` runs this.
 //
-// A file beside the JavaScript would have to be found in another way by every runtime and bundler,
+// A file next to the JavaScript would have to be found in another way by every runtime and bundler,
 // and waited for. As text it is a third larger, which compression takes away again.
 
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,13 +1,13 @@
 //! Session cookies in HTTP: finding them in `Cookie` header lines and taking them out.
 //!
-//! One grammar, that of RFC 6265 §4.2.1 read strictly: a line is split at `;`, space and tab
-//! around a pair are dropped, the name ends at the first `=`, names are compared byte for byte,
-//! and a value is taken as it stands. There are no quoted strings and no `$Path`.
+//! One grammar, that of RFC 6265 §4.2.1 read strictly: a line is split at `;`, space and tab around
+//! a pair are dropped, the name ends at the first `=`, names are compared byte for byte, and a
+//! value is read unchanged. There are no quoted strings and no `$Path`.
 //!
-//! When several values claim to be the session, they are tried in this order, and the first that
-//! is in force counts: whole cookies as they stand in the request, the first
-//! [`MAX_WHOLE`] of them, then the chunks put together. Chunks count only when they run from 0
-//! without a hole and no chunk is repeated.
+//! When several values claim to be the session, they are tried in this order, and the first that is
+//! in force counts: whole cookies in the order of the request, the first [`MAX_WHOLE`] of them,
+//! then the chunks put together. Chunks count only when they run from 0 without a hole and no chunk
+//! is repeated.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -74,7 +74,7 @@ impl CookieName {
         &self.0
     }
 
-    /// What part of the session a cookie called `name` is, if any.
+    /// Returns which part of the session a cookie called `name` is, if any.
     fn part(&self, name: &[u8]) -> Option<Part> {
         match name.strip_prefix(self.0.as_bytes())? {
             [] => Some(Part::Whole),
@@ -193,7 +193,7 @@ impl<'a> Candidates<'a> {
 ///
 /// Those that are Gatepost's by their name: `gatepost`, alone or before a `.` or `-`, behind
 /// `__Host-`, `__Secure-` or nothing. So an application below a cookie domain does not get the
-/// domain's session either, nor any part of one, nor what a sign-in leaves under way.
+/// domain's session either, nor any part of one, nor the cookies of a sign-in under way.
 #[derive(Clone, Copy, Debug)]
 pub enum Hide<'n> {
     /// Gatepost's cookies, and the session of this name.
@@ -318,7 +318,7 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     segments(line).map(split_pair)
 }
 
-/// Returns what stands between the semicolons of a line.
+/// Returns the parts of a line between its semicolons.
 fn segments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     core::iter::from_fn(move || {

@@ -74,7 +74,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Returns the `info` input of HKDF (RFC 5869 §3.2). Part of the format: changing one of these
-    /// invalidates what was made with it.
+    /// invalidates everything that was made with it.
     fn info(self) -> &'static [u8] {
         match self {
             Self::Session => b"gatepost session v1",
@@ -292,7 +292,7 @@ fn decode_secret(encoded: &str) -> Option<Zeroizing<Vec<u8>>> {
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, FORM);
     const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, FORM);
-    // Whether it has one of the two characters in which they differ tells which it is.
+    // The two characters in which they differ show which it is.
     let engine = if encoded.bytes().any(|b| matches!(b, b'-' | b'_')) {
         &URL_SAFE
     } else {
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_signs_and_none_is_lost() {
+    fn another_key_signs_and_every_key_is_kept() {
         let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
         let other = ring.signing_with(&KeyId("b".into())).expect("a key");
         let ids: Vec<&str> = other.key_ids().map(KeyId::as_str).collect();

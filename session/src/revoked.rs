@@ -38,7 +38,7 @@ pub const RECORD_BYTES: usize = KEY_CHARS + 1 + TIME_DIGITS + 1;
 /// Refuses cookies whenever they were made.
 pub const ALWAYS: NumericDate = NumericDate::from_seconds(99_999_999_999_999);
 
-/// How many lines a lookup reads at once.
+/// How many lines a look-up reads together.
 const BLOCK_RECORDS: u64 = 64;
 
 /// The hashed name of one session, of one subject's sessions, or of all sessions.
@@ -61,7 +61,7 @@ impl RevokedKey {
         Self::hash(&[b"all"])
     }
 
-    /// Returns the key as it stands in a line: hexadecimal digits.
+    /// Returns the key as in a line: hexadecimal digits.
     pub fn as_bytes(&self) -> &[u8; KEY_CHARS] {
         &self.0
     }
@@ -89,7 +89,7 @@ impl RevokedKey {
         Self(key)
     }
 
-    /// Where the key stands in a sorted list of `count` random ones, more or less.
+    /// Returns the approximate place of the key in a sorted list of `count` random ones.
     fn likely_place(&self, count: u64) -> u64 {
         let leading = self.0.iter().take(8).fold(0_u64, |number, digit| {
             number << 4 | u64::from(char::from(*digit).to_digit(16).unwrap_or(0))
@@ -171,8 +171,8 @@ impl core::error::Error for InvalidList {}
 /// Returns whether a list says that the cookie with these claims is revoked.
 ///
 /// `read` gives a number of bytes from an offset of the file, or its own error; it is asked a few
-/// times for some kilobytes at most. Where the file is cut short or damaged, each look-up answers
-/// for itself: an entry in the readable part holds, and a missing part is an error.
+/// times for some kilobytes at most. Where the file is cut short or damaged, each look-up is
+/// independent: an entry in the readable part counts, and a missing part is an error.
 ///
 /// # Errors
 ///
@@ -199,8 +199,8 @@ pub fn is_revoked<E: From<InvalidList>>(
     unknown.map_or(Ok(false), Err)
 }
 
-/// Looks a key up among `count` sorted lines: around where it should stand if the keys are evenly
-/// spread, and by halves if that does not lead there.
+/// Looks a key up among `count` sorted lines: around its place if the keys are evenly spread, and
+/// by halves if that does not find it.
 fn find<E: From<InvalidList>>(
     key: &RevokedKey,
     count: u64,

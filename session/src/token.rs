@@ -27,7 +27,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) payload: &'a [u8],
     /// The encoded MAC.
     pub(crate) mac: &'a [u8],
-    /// What the MAC covers: header, dot and payload.
+    /// The bytes that the MAC covers: header, dot and payload.
     pub(crate) signed: &'a [u8],
 }
 

@@ -16,7 +16,8 @@ use crate::keyring::{KeyRing, Purpose};
 use crate::mac::{MAC_BYTES, Mac};
 use crate::token::{Parts, encoded_header};
 
-/// The longest cookie value that is looked at, in bytes: what the most chunks can carry.
+/// The longest cookie value that is looked at, in bytes: the content of the largest number of
+/// chunks.
 pub const MAX_TOKEN_BYTES: usize = CHUNK_BYTES * MAX_CHUNKS;
 
 /// How far a session's `iat` may lie in the future by default, in seconds: the clocks of the
@@ -108,7 +109,7 @@ impl Verifier {
 
     /// Returns the first of a request's candidates that is authentic and, as the caller says, in
     /// force; where none is, the first that is authentic. One that is over must not hide another
-    /// that stands behind it.
+    /// after it.
     ///
     /// # Errors
     ///
@@ -130,7 +131,7 @@ impl Verifier {
     }
 
     /// Looks for the key by comparing encoded headers, all of them and in constant time, and
-    /// computes one MAC whether or not there is one: how long it takes tells nothing.
+    /// computes one MAC whether or not there is one, so the duration reveals nothing.
     fn check_mac(&self, parts: &Parts<'_>, mac: &[u8; MAC_BYTES]) -> Result<(), OpenError> {
         let mut known = Choice::from(0);
         let mut index = 0_u32;
@@ -212,7 +213,7 @@ pub struct Current<'a> {
 }
 
 impl<'a> Current<'a> {
-    /// What the session says.
+    /// Returns the claims of the session.
     pub fn claims(&self) -> &'a Claims {
         self.claims
     }

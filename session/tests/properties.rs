@@ -1,4 +1,4 @@
-//! What holds for every session, every cookie and every change to one.
+//! Properties of every session, every cookie and every change to one.
 
 // Helpers of tests may panic like the tests themselves; clippy exempts only the latter.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
@@ -61,7 +61,7 @@ fn sign(claims: &Claims) -> String {
 
 proptest! {
     #[test]
-    fn what_is_signed_comes_back(claims in claims()) {
+    fn a_signed_session_is_read_back(claims in claims()) {
         let authentic = verifier().authenticate(sign(&claims).as_bytes()).expect("authentic");
         let session = authentic.current(claims.iat, 0).expect("in force");
         prop_assert_eq!(session.claims(), &claims);

@@ -79,7 +79,7 @@ fn token(claims: &Claims) -> String {
     signed_by(KEY_NEW, claims)
 }
 
-/// A token with any header and payload, signed with the session key derived from `key`.
+/// Returns a token with any header and payload, signed with the session key derived from `key`.
 fn raw_token(key: &str, header: &str, payload: &str) -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -119,7 +119,7 @@ fn case(name: &'static str, why: &'static str, value: &str) -> Case {
     }
 }
 
-/// `Cookie` lines that carry what the outpost would set for this token.
+/// Returns the `Cookie` lines that the outpost's cookies for this token make.
 fn as_set(token: &str) -> Vec<String> {
     let name = CookieName::new(NAME).expect("name");
     let attributes = CookieAttributes {
@@ -277,7 +277,7 @@ fn cases() -> Vec<Case> {
         case("empty", "no parts", ""),
         case(
             "quoted",
-            "a value is taken as it stands",
+            "a value is read unchanged",
             &format!("\"{good}\""),
         ),
         case("too long", "longer than five chunks", &"A".repeat(19_001)),
@@ -350,11 +350,7 @@ fn cases() -> Vec<Case> {
     ]);
     let twice = payload(|_| {}).replacen("{", r#"{"aud":"wiki2","#, 1);
     let why = "one claim, one reading";
-    cases.push(case(
-        "aud stands twice",
-        why,
-        &raw_token(KEY_NEW, HEADER, &twice),
-    ));
+    cases.push(case("aud twice", why, &raw_token(KEY_NEW, HEADER, &twice)));
     let unknown = payload(|v| v["something_new"] = json!({"a": [1, 2.5, null]}));
     let why = "later versions may add claims";
     cases.push(case(
@@ -403,7 +399,7 @@ fn cases() -> Vec<Case> {
         ),
         chunks(
             "chunk twice",
-            "none may stand twice",
+            "none may appear twice",
             vec![[pairs[0], pairs[1], pairs[2], pairs[2]].join("; ")],
         ),
         chunks(
@@ -431,12 +427,12 @@ fn cases() -> Vec<Case> {
         ),
         chunks(
             "valid, after one that has ended",
-            "what is over hides nothing",
+            "a session that has ended hides nothing",
             vec![format!("{NAME}={over}; {NAME}={good}")],
         ),
         chunks(
             "valid, in chunks after one that has ended",
-            "what is over hides nothing, in whichever form",
+            "a session that has ended hides nothing, in either form",
             vec![format!("{NAME}={over}; {}", three[0])],
         ),
         chunks(
@@ -461,7 +457,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// What the crate makes of a case, in the words of the file.
+/// Returns the crate's outcome for a case, in the words of the file.
 fn outcome(case: &Case) -> Value {
     let ring = KeyRing::parse(&format!("{KEY_NEW}\n{KEY_OLD}")).expect("ring");
     let mut verifier = Verifier::new(&ring, Audience::new(case.audience).expect("audience"));

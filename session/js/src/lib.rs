@@ -1,10 +1,9 @@
-//! What the npm package `@gatepost/session` is a wrapper of: [`gatepost_session`], compiled to
-//! WebAssembly.
+//! [`gatepost_session`], compiled to WebAssembly, which the npm package `@gatepost/session` wraps.
 //!
 //! The boundary is narrow on purpose: texts in (options once, cookies per request), one JSON text
 //! out. A text crosses it in one copy, where every field of an object would be a call of its own,
-//! and the engine's JSON parser builds the object faster than we could. What is JavaScript about
-//! the interface (options, types, adapters) is written in TypeScript, in `../ts/`.
+//! and the engine's JSON parser builds the object faster than we could. The JavaScript interface
+//! (options, types, adapters) is written in TypeScript, in `../ts/`.
 //!
 //! Verification only: the crate leaves the `sign` feature of the session crate off.
 
@@ -30,13 +29,13 @@ pub struct CookieReader {
 
 #[wasm_bindgen]
 impl CookieReader {
-    /// A reader for cookies called `cookie_name`, made for `audience` by a holder of one of the
-    /// `keys` (text as in a keys file), and of this issuer where one is given. `clock_skew` is in
-    /// seconds.
+    /// Creates a reader for cookies called `cookie_name`, made for `audience` by a holder of one of
+    /// the `keys` (text as in a keys file), and of this issuer where one is given. `clock_skew` is
+    /// in seconds.
     ///
     /// # Errors
     ///
-    /// [`OptionError`] names the option and what is expected of it, and never shows a secret.
+    /// [`OptionError`] names the option and the expected form, and never shows a secret.
     #[wasm_bindgen(constructor)]
     pub fn new(
         keys: &str,
@@ -57,10 +56,10 @@ impl CookieReader {
         })
     }
 
-    /// What a `Cookie` header amounts to at `now`, in Unix seconds, as JSON in the words of
-    /// `testdata/cookies.json`: `{"session":{…},"renewalDue":…}` or `{"refused":"…"}`.
+    /// Reads a `Cookie` header at `now`, in Unix seconds, and returns the result as JSON in the
+    /// words of `testdata/cookies.json`: `{"session":{…},"renewalDue":…}` or `{"refused":"…"}`.
     pub fn read(&self, cookies: &str, now: f64) -> String {
-        // The conversion saturates; what is no number becomes 1970, which is before every session.
+        // The conversion saturates; NaN becomes 1970, which is before every session.
         let now = NumericDate::from_seconds(now as u64);
         let verdict = self.choose(cookies, now);
         let verdict = verdict.as_ref().map_err(|refused| *refused);
@@ -72,11 +71,11 @@ impl CookieReader {
             }),
             Err(refused) => serde_json::to_string(&Refused { refused }),
         };
-        // Texts and numbers can always be written. Were that to change, nobody gets in.
+        // Texts and numbers can always be written. If that changed, no session would be accepted.
         json.unwrap_or_else(|_| r#"{"refused":"claims"}"#.to_owned())
     }
 
-    /// The first value that is in force, else the first that is authentic, or what is wrong with
+    /// Returns the first value that is in force, else the first that is authentic, or the error of
     /// the last.
     fn choose(&self, cookies: &str, now: NumericDate) -> Result<Authentic, Reason> {
         let candidates = Candidates::find([cookies.as_bytes()], &self.name);
@@ -121,7 +120,7 @@ impl From<OpenError> for Reason {
             OpenError::Claims => Self::Claims,
             OpenError::Audience => Self::Audience,
             OpenError::Issuer => Self::Issuer,
-            // The enum may grow; what it grows by is a refusal too.
+            // The enum may grow; a new variant is a refusal too.
             OpenError::Malformed | _ => Self::Malformed,
         }
     }
@@ -178,7 +177,7 @@ impl From<InvalidCookieName> for OptionError {
 }
 
 impl From<OptionError> for JsValue {
-    /// The message; the TypeScript side makes an error of its own class of it.
+    /// Returns the message, from which the TypeScript side makes an error of its own class.
     fn from(error: OptionError) -> Self {
         Self::from_str(&error.to_string())
     }
@@ -192,7 +191,7 @@ mod tests {
 
     const VECTORS: &str = include_str!("../../../testdata/cookies.json");
 
-    /// What the built package is tested with in every runtime, without one.
+    /// The test of the built package in every runtime, here without one.
     #[test]
     fn vectors_come_out_as_written() {
         let vectors: Value = serde_json::from_str(VECTORS).unwrap();

@@ -119,11 +119,11 @@ for (const [name, make, routes] of servers) {
         assert.equal(response.headers.get('cache-control'), 'no-store');
         bodies.add(await response.text());
       }
-      assert.equal(bodies.size, 1, 'tells why');
+      assert.equal(bodies.size, 1, 'gives the reason');
       assert.equal(JSON.parse([...bodies][0]).error, 'unauthenticated');
     });
 
-    if (routes) test('what is not there is refused too, unless the session is good', async () => {
+    if (routes) test('a missing page is refused too, unless the session is good', async () => {
       assert.equal((await ask('/nothing-here')).status, 401);
       assert.equal((await ask('/nothing-here', named('valid').cookies)).status, 404);
     });

@@ -16,7 +16,7 @@ const PACKAGE = new URL('../', import.meta.url);
 /** For one step on a machine that is busy with other tests. */
 const PATIENCE_MS = 120_000;
 
-/** What a page may do where it is told to be strict; WebAssembly has to be allowed by name. */
+/** A strict policy for a page; WebAssembly has to be allowed by name. */
 const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
 
 /** Serves an empty page, the built package and the vectors' runner. */

@@ -76,7 +76,7 @@ test('a file that turns unreadable or wrong leaves the keys in force, and is rep
   assert.equal(problems.length, 2);
 });
 
-test('a problem that nobody listens for is a warning without a secret', (t) => {
+test('a problem without a listener is a warning without a secret', (t) => {
   const { pass } = clock(t);
   const warn = t.mock.method(console, 'warn', () => {});
   const keysFile = fileFor(t, newKey);

@@ -1,4 +1,4 @@
-// Runs in Deno and Bun, without any permission: prints what the vectors come out as there.
+// Runs in Deno and Bun, without any permission: prints the outcome of the vectors there.
 
 // By path: Deno does not let a package import itself by name.
 import { withSession } from '../dist/fetch.js';

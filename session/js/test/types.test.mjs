@@ -1,4 +1,4 @@
-// The types say what can be done with the package, and what cannot.
+// Checks which uses of the package the types allow, and which they refuse.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -19,7 +19,7 @@ export function expected({ expect }) {
   if (expect.refused) {
     return { ok: false, reason: expect.refused };
   }
-  // The file has claims as they stand in the cookie, where defaults are left out.
+  // The file has claims as in the cookie, where defaults are left out.
   const defaults = { groups: [], grp_more: false, amr: [], ext: {} };
   const { session, renewalDue } = expect;
   return { ok: true, session: { ...defaults, ...session }, renewalDue };

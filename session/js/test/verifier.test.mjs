@@ -111,7 +111,7 @@ test('time is a date, seconds, or the clock of the system', (t) => {
   assert.deepEqual(verifier.fromCookieHeader(header), { ok: false, reason: 'ended' });
 });
 
-test('clock skew is what is allowed on iat', () => {
+test('clock skew is allowed on iat', () => {
   const [early] = named('valid, clock 30 s ahead').cookies;
   assert.equal(wiki().fromCookieHeader(early, valid.now).ok, true);
   assert.deepEqual(wiki({ clockSkew: 29 }).fromCookieHeader(early, valid.now), {
@@ -120,7 +120,7 @@ test('clock skew is what is allowed on iat', () => {
   });
 });
 
-test('the cookie is called __Host-gatepost unless told otherwise', () => {
+test('the cookie is called __Host-gatepost by default', () => {
   const plain = header.replace('__Host-gatepost', 'gatepost');
   assert.equal(wiki().fromCookieHeader(plain, valid.now).reason, 'no-cookie');
   assert.equal(wiki({ cookieName: 'gatepost' }).fromCookieHeader(plain, valid.now).ok, true);

@@ -1,4 +1,4 @@
-// Runs in workerd: answers with what the vectors come out as there.
+// Runs in workerd: answers with the outcome of the vectors there.
 
 import { withSession } from '../dist/fetch.js';
 import { createVerifier } from '../dist/workerd.js';

@@ -36,7 +36,7 @@ export function wikiThen() {
   };
 }
 
-/** One test for each case, with what it came out as in some runtime. */
+/** Runs one test for each case, with its outcome in some runtime. */
 export function testVectors(runtime, results) {
   vectors.cases.forEach((vector, index) => {
     test(`${runtime}: ${vector.name}`, () => {

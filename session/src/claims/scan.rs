@@ -54,7 +54,7 @@ struct Scanner<'j> {
 }
 
 impl<'j> Scanner<'j> {
-    /// Returns what is left to read.
+    /// Returns the rest that is still to be read.
     fn rest(&self) -> &'j [u8] {
         self.json.as_bytes().get(self.at..).unwrap_or_default()
     }

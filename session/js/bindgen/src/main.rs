@@ -24,9 +24,9 @@ fn main() -> Result<()> {
     Bindgen::new()
         .input_path(wasm)
         .out_name("gatepost_session")
-        // Takes the module from whoever imports it, so that one form serves every runtime …
+        // The importing code passes the module, so that one form serves every runtime …
         .web(true)?
-        // … and never looks for a file beside itself.
+        // … and never looks for a file next to itself.
         .omit_default_module_path(true)
         .typescript(true)
         .remove_name_section(true)

@@ -78,8 +78,8 @@ fn piece() -> impl Strategy<Value = String> {
     prop::sample::select(PIECES).prop_map(String::from)
 }
 
-/// Asserts that what is scanned is what the JSON reader reads, and the very bytes that are
-/// signed for these claims.
+/// Asserts that the scanned claims equal those of the JSON reader, and that signing them gives
+/// exactly these bytes.
 fn agree(payload: &[u8]) -> Result<Option<Claims>, TestCaseError> {
     let scanned = scan(payload);
     let read: Option<Claims> = serde_json::from_slice(payload).ok();
