@@ -1,6 +1,6 @@
-// The OpenID provider of the demo and of the end-to-end tests: panva's certified oidc-provider
-// with two users and a password page. Everything it knows comes from one JSON document, in the
-// file that PROVIDER_CONFIG names or, without it, in config.example.json beside this script:
+// The OpenID provider of the demo and of the end-to-end tests: panva's certified oidc-provider with
+// two users and a password page. Everything it knows comes from one JSON document, in the file that
+// PROVIDER_CONFIG names or, without it, in config.example.json next to this script:
 //
 //   issuer    what the ID tokens say; the server listens on its port, on loopback only
 //   listen    optional: host and port to listen on instead
@@ -67,7 +67,7 @@ function findAccount(_ctx, sub) {
   return {
     accountId: sub,
     claims(use) {
-      // Read again, so that what is said of a person can change while somebody is signed in.
+      // Read again, so that a user's claims can change while the user is signed in.
       const user = JSON.parse(readFileSync(file, 'utf8')).users[login];
       const claims = {
         sub,
@@ -120,7 +120,7 @@ const provider = new Provider(config.issuer, {
     email: ['email', 'email_verified'],
     groups: ['groups'],
   },
-  // Claims of the granted scopes stand in the ID token too, as most providers have it.
+  // Claims of the granted scopes are in the ID token too, as with most providers.
   conformIdTokenClaims: false,
   pkce: { required: () => true },
   // Everything here is on loopback, which the library's own way of asking clients refuses.
