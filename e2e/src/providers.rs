@@ -40,8 +40,8 @@ pub trait Provider: Debug + Send + Sync {
     /// When the provider refuses it.
     fn register(&self, registration: &Registration) -> Result<()>;
 
-    /// Returns what the outpost's configuration has to say in `providers` beside issuer, client and
-    /// secret, as the provider's page in the documentation shows it.
+    /// Returns the keys that the outpost's configuration needs in `providers` besides issuer,
+    /// client and secret, as the provider's page in the documentation shows it.
     fn settings(&self, _registration: &Registration) -> Value {
         json!({ "scopes": ["openid", "profile", "email", "groups"] })
     }

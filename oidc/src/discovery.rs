@@ -25,13 +25,13 @@ pub enum DiscoveryError {
         document: &'static str,
         /// Its address.
         url: String,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
     /// The metadata of a static provider is invalid.
     #[error("the metadata that it is described by cannot be used: {reason}")]
     Static {
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
     /// The document names another issuer than the settings.

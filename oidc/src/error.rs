@@ -31,7 +31,7 @@ pub enum SignInError {
     Unreadable {
         /// The endpoint.
         endpoint: &'static str,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// There is no ID token in the token response: the `openid` scope was not granted.

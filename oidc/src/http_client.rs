@@ -14,7 +14,7 @@ use openidconnect::{HttpRequest, HttpResponse};
 /// A request may be sent once more where the connection broke before its response began: RFC 9110
 /// §9.2.2 allows that for requests whose semantics are idempotent. A code and a rotating refresh
 /// token serve once (RFC 6749 §4.1.2, RFC 9700 §4.14.2), but where the provider read the first
-/// request, what it issued is lost and the second is refused, so that a retry makes nothing worse.
+/// request, its response is lost and the second is refused, so that a retry makes nothing worse.
 #[async_trait::async_trait]
 pub trait HttpClient: fmt::Debug + Send + Sync {
     /// Sends a request and returns its response.

@@ -41,7 +41,7 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
         /// Also follow the path of a browser from this URL of an application to the provider, and
-        /// report what is wrong on the way.
+        /// report the problem at the step where it ends.
         #[arg(long, value_name = "URL")]
         url: Option<String>,
         /// How to write the report.

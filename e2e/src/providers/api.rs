@@ -31,7 +31,7 @@ pub(super) fn send(request: RequestBuilder, body: Option<&Value>) -> Result<Answ
     Ok(answer)
 }
 
-/// Returns the name that the provider gave to what it created: the end of `Location`.
+/// Returns the name that the provider gave to the created object: the end of `Location`.
 pub(super) fn created(answer: &Answer) -> Result<&str> {
     let location = answer.header("location");
     let name = location.and_then(|location| location.rsplit('/').next());

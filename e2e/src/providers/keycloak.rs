@@ -126,8 +126,8 @@ impl Keycloak {
         Ok(())
     }
 
-    /// Adds an optional scope to a client. That of the registration does not stand in what creates
-    /// one, where a list takes the place of all default scopes.
+    /// Adds an optional scope to a client. It is not part of the client's registration, where a
+    /// list would replace all default scopes.
     fn add_optional_scope(&self, realm: &str, client: &str, name: &str) -> Result<()> {
         let scopes = self.administrate(Method::GET, &format!("{realm}/client-scopes"), None)?;
         let scopes = scopes.json()?;
@@ -244,7 +244,7 @@ impl Provider for Keycloak {
 
     fn change_signing_key(&self) -> Result<()> {
         let change = self.keys.fetch_add(1, Ordering::Relaxed);
-        // Those that Keycloak makes by itself have the priority 100.
+        // Those that Keycloak creates have the priority 100.
         let priority = 200 + change;
         self.change_signing_key_of(WORK, priority)
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::{Tool, apt, on_path, run};
 use crate::layout;
 
-/// A package of PyPI with what it depends on, in a virtual environment of its own.
+/// A package of PyPI with its dependencies, in its own virtual environment.
 #[derive(Clone, Copy, Debug)]
 pub struct PythonPackage {
     name: &'static str,
@@ -15,15 +15,15 @@ pub struct PythonPackage {
 }
 
 impl PythonPackage {
-    /// authentik's own client: what it is used for are its models, which are made of the API's
-    /// schema, and which the double's answers are held against.
+    /// authentik's own client: the tests compare the double's responses with its models, which are
+    /// generated from the API's schema.
     pub const AUTHENTIK_CLIENT: Self = Self {
         name: "authentik-client",
         version: "2026.8.5",
         meaning: "the models of authentik's API",
     };
 
-    /// The schemas of Kubernetes' objects, and a program that holds manifests against them.
+    /// The schemas of Kubernetes' objects, and a program that checks manifests against them.
     pub const KUBERNETES_VALIDATE: Self = Self {
         name: "kubernetes-validate",
         version: "1.37.0",

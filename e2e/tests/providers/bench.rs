@@ -19,7 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// The place of one provider, which stops with the last scenario that needs it.
 pub(crate) struct Seat {
     pub(crate) name: &'static str,
-    /// What the documentation calls it.
+    /// Its name in the documentation.
     pub(crate) title: &'static str,
     find: fn() -> Result<()>,
     start: fn() -> Result<Box<dyn Provider>>,
@@ -75,7 +75,7 @@ pub(crate) struct Bench<'s> {
     _turn: Turn<'s>,
 }
 
-/// What a stack is to be, beside its provider.
+/// The settings of a stack, besides its provider.
 pub(crate) struct Plan {
     /// Whether the provider gives refresh tokens.
     pub(crate) refresh_tokens: bool,

@@ -1,4 +1,4 @@
-//! What was found out, as JSON and as the documentation's table.
+//! The findings, as JSON and as the documentation's table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::scenarios::Scenario;
 
-/// The page with the table, and what stands around it there.
+/// The page with the table, and the text around it.
 const PAGE: &str = "docs/providers/README.md";
 const BEGIN: &str = "<!-- written by the tests of e2e/tests/providers: begin -->\n";
 const END: &str = "<!-- written by the tests of e2e/tests/providers: end -->\n";
@@ -70,7 +70,7 @@ impl Cell {
     }
 }
 
-/// What one provider's scenarios found.
+/// The findings of one provider's scenarios.
 #[derive(Debug, Default)]
 struct Row {
     title: &'static str,
@@ -109,8 +109,8 @@ impl Matrix {
         skipped.insert(provider, reason.to_owned());
     }
 
-    /// Writes the findings, says what was skipped and compares with the documentation, or writes
-    /// that.
+    /// Writes the findings, reports the skipped scenarios, and compares the findings with the
+    /// documentation, or updates it.
     pub(crate) fn conclude(&self) -> Result<()> {
         let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         for (provider, reason) in &*skipped {

@@ -1,9 +1,9 @@
 //! Which files import which.
 //!
 //! The sources are read as tokens: `use` declarations, and paths that begin with `crate`, `super`,
-//! `self`, one of our crates, a module that the file declares or a name that it imports. Code under `#[cfg(test)]` is left
-//! out. An import of a name that a file only re-exports is one of the file that the name comes from,
-//! and a re-export is none of the file that has it.
+//! `self`, one of our crates, a module that the file declares or a name that it imports. Code under
+//! `#[cfg(test)]` is left out. An import of a name that a file only re-exports is one of the file
+//! that the name comes from, and a re-export does not count as an import of the file that has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,7 +34,7 @@ pub(crate) struct File {
     imports: Vec<Import>,
     /// The modules that it declares.
     children: BTreeSet<String>,
-    /// How often each word stands in it.
+    /// How often each word occurs in it.
     words: BTreeMap<String, usize>,
     /// The types that it has methods of.
     extends: BTreeSet<String>,
@@ -274,7 +274,7 @@ impl File {
     }
 }
 
-/// Returns where the item ends that `#[cfg(test)]` at `next` stands before.
+/// Returns the end of the item after the `#[cfg(test)]` at `next`.
 fn after_tests(tokens: &[TokenTree], next: usize) -> Option<usize> {
     let [TokenTree::Punct(hash), TokenTree::Group(group), ..] = tokens.get(next..)? else {
         return None;

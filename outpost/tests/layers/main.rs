@@ -157,7 +157,7 @@ fn section(heading: &str) -> String {
     section[..end].to_owned()
 }
 
-/// Returns what stands between backticks.
+/// Returns the texts between backticks.
 fn code(line: &str) -> Vec<&str> {
     line.split('`').skip(1).step_by(2).collect()
 }

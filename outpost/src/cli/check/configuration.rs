@@ -118,7 +118,7 @@ fn application_warnings(application: &ApplicationSettings, by_plugin: bool) -> V
     if by_plugin && application.machine_clients.is_some() && !application.routes.is_empty() {
         warnings.push(format!(
             "{name}: `machines` needs the outpost to be asked, and the plugin that `traefik` sets \
-             up answers by itself: route requests with `Authorization` to the outpost's forward \
+             up decides alone: route requests with `Authorization` to the outpost's forward \
              auth, or use the plugin with `fallback: route`"
         ));
     }

@@ -65,7 +65,7 @@ pub enum ApiError {
     Unreadable {
         /// The requested address.
         url: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// The token belongs to no outpost.

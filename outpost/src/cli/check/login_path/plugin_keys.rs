@@ -1,8 +1,8 @@
 //! Finds out with an expired session whether a plugin has the outpost's keys, and which users it
 //! admits.
 //!
-//! The session opens nothing, so nothing happens at the application. It has no user, and only about
-//! such a session does the plugin say whether it is authentic, and what it requires.
+//! The session opens nothing, so nothing happens at the application. It has no user, and only for
+//! such a session does the plugin say whether it is authentic, and which rule applies.
 
 use gatepost_policy::Require;
 use gatepost_session::{NumericDate, SessionId};
