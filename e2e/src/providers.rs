@@ -55,7 +55,7 @@ pub trait Provider: Debug + Send + Sync {
         browser.sign_in(page, user)
     }
 
-    /// Whether a journey has ended where the provider asks a user to sign in.
+    /// Returns whether a journey has ended where the provider asks a user to sign in.
     fn asks_to_sign_in(&self, journey: &Journey) -> bool {
         journey.landed.body.contains("type=\"password\"")
     }
@@ -155,7 +155,7 @@ impl Registration {
     }
 }
 
-/// Where the log of a provider goes, which serves several tests.
+/// Returns the folder for the log of a provider, which serves several tests.
 fn logs(provider: &str) -> PathBuf {
     layout::artefacts_dir().join(format!("providers.{provider}"))
 }

@@ -80,17 +80,17 @@ impl Stack {
         &self.keys
     }
 
-    /// The outpost, reached without Traefik.
+    /// Returns the address of the outpost without Traefik.
     pub fn outpost_url(&self) -> &Url {
         &self.outpost_origin
     }
 
-    /// Traefik. The plugin's log lines are among its own.
+    /// Returns Traefik. The plugin's log lines are among its own.
     pub fn traefik(&self) -> &Service {
         &self.traefik
     }
 
-    /// The outpost.
+    /// Returns the outpost.
     pub fn outpost(&self) -> &Service {
         &self.outpost
     }

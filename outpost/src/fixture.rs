@@ -12,9 +12,10 @@ pub(crate) const KEYS: [&str; 2] = [
     "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
 ];
 
-/// `wiki` on `https://app.example.com`, `plain` on `http://app.localhost:8080`, `either` with two
-/// providers on `https://either.example.com`, `admins` for that group, and `intranet` for all of `example.org` with the
-/// outpost on `https://auth.example.org`.
+/// Returns a snapshot with these applications: `wiki` on `https://app.example.com`, `plain` on
+/// `http://app.localhost:8080`, `either` with two providers on `https://either.example.com`,
+/// `admins` for that group, and `intranet` for all of `example.org` with the outpost on
+/// `https://auth.example.org`.
 pub(crate) fn snapshot(keys: &[&str]) -> Snapshot {
     let keys = keys.join("', '");
     let yaml = format!(
@@ -37,7 +38,7 @@ applications:
     Snapshot::new(&config, None).expect("a snapshot")
 }
 
-/// One of the applications of [`snapshot`].
+/// Returns one of the applications of [`snapshot`].
 pub(crate) fn application(name: &str) -> Arc<Application> {
     static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| snapshot(&KEYS));
     Arc::clone(SNAPSHOT.applications.named(name).expect("an application"))

@@ -137,7 +137,8 @@ impl HttpClient {
         })
     }
 
-    /// Returns a client for connections that are upgraded to another protocol, which needs HTTP/1.1.
+    /// Returns a client for connections that are upgraded to another protocol, which needs
+    /// HTTP/1.1.
     pub(crate) fn upgrading(options: &HttpOptions<'_>) -> Result<reqwest::Client, HttpError> {
         build(options, || builder(options).http1_only())
     }

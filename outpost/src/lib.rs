@@ -1,11 +1,13 @@
-//! Gatepost's outpost: signs users in at an OpenID provider, keeps their sessions, and answers proxies
-//! that ask whether a request may pass.
+//! Gatepost's outpost: signs users in at an OpenID provider, keeps their sessions, and answers
+//! proxies that ask whether a request may pass.
 //!
-//! - [`config`]: reads the configuration and checks it as a whole; [`application`]: the applications.
+//! - [`config`]: reads the configuration and checks it as a whole; [`application`]: the
+//!   applications.
 //! - [`runtime`]: the process, and the configuration at work.
 //! - [`web`]: the endpoints. Each returns a [`web::Outcome`], and one place turns that into a
 //!   response, so no path through a handler ends without a decision.
-//! - [`sign_in_flow`]: a sign-in under way; [`sessions`]: issues, finds, renews and revokes sessions.
+//! - [`sign_in_flow`]: a sign-in under way; [`sessions`]: issues, finds, renews and revokes
+//!   sessions.
 //! - [`admin`]: health, metrics and what `gatepost session` asks.
 //! - [`telemetry`]: log, audit log, metrics and traces.
 //! - [`sources`]: where a configuration comes from, and its changes.

@@ -1,9 +1,9 @@
 //! Machine clients, which send credentials in `Authorization` where users have a session.
 //!
-//! The result of a check is cached for a while, so that a client which calls ten times a second does
-//! not make the outpost ask the provider as often. The cache has digests under a key of this process,
-//! never credentials. Valid and invalid credentials are cached apart: anyone can make up any number of
-//! invalid ones, which must not evict a valid one.
+//! The result of a check is cached for a while, so that a client which calls ten times a second
+//! does not make the outpost ask the provider as often. The cache has digests under a key of this
+//! process, never credentials. Valid and invalid credentials are cached apart: anyone can make up
+//! any number of invalid ones, which must not evict a valid one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,12 +41,12 @@ const MAX_CACHED: u64 = 10_000;
 /// How long refused credentials are refused without asking the provider, in seconds.
 const REFUSED_SECONDS: u64 = 10;
 
-/// How long the outpost remembers that credentials were valid, in seconds: far longer than it accepts
-/// them without asking.
+/// How long the outpost remembers that credentials were valid, in seconds: far longer than it
+/// accepts them without asking.
 const REMEMBERED_SECONDS: u64 = 7 * 24 * 3_600;
 
-/// How many credentials of one application are checked at a time, and how many of one client or under
-/// one name.
+/// How many credentials of one application are checked at a time, and how many of one client or
+/// under one name.
 const MAX_ASKED_AT_ONCE: usize = 8;
 const MAX_ASKED_OF_ONE: usize = 2;
 
@@ -166,8 +166,8 @@ impl MachineClients {
     /// `previous`: the same application and its machine clients before the settings changed. `None`
     /// when the operating system has no randomness.
     ///
-    /// Cached results stay where the providers would give the same: with the same settings, providers
-    /// and claims.
+    /// Cached results stay where the providers would give the same: with the same settings,
+    /// providers and claims.
     pub fn new(
         settings: MachineClientSettings,
         application: &Application,
@@ -329,11 +329,11 @@ impl MachineClients {
         resolved.map(Arc::new)
     }
 
-    /// Returns the provider that checks credentials: for a token that names its issuer, the provider
-    /// with that issuer.
+    /// Returns the provider that checks credentials: for a token that names its issuer, the
+    /// provider with that issuer.
     ///
-    /// All other credentials go to the same provider. To ask one provider after the other would show
-    /// each the credentials of another, which it could use there.
+    /// All other credentials go to the same provider. To ask one provider after the other would
+    /// show each the credentials of another, which it could use there.
     fn provider_of<'a>(
         &self,
         credentials: &Credentials,
@@ -464,7 +464,8 @@ impl MachineClients {
 }
 
 impl Context<'_> {
-    /// Returns whether all sessions of the client's subject were revoked after its token was issued.
+    /// Returns whether all sessions of the client's subject were revoked after its token was
+    /// issued.
     fn is_revoked(&self, machine: &MachineClient) -> bool {
         let Holder {
             identity, issued, ..

@@ -1,5 +1,5 @@
-//! Where an application is reached: host and port, external URL, cookie domain, and whether it is one
-//! host or all hosts of a domain.
+//! Where an application is reached: host and port, external URL, cookie domain, and whether it is
+//! one host or all hosts of a domain.
 
 use std::fmt;
 
@@ -42,12 +42,12 @@ impl HostPort {
         })
     }
 
-    /// The host without the port.
+    /// Returns the host without the port.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, where it is named.
+    /// Returns the port, where it is named.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
@@ -106,22 +106,22 @@ impl ExternalUrl {
         })
     }
 
-    /// The URL with `/` as its path.
+    /// Returns the URL with `/` as its path.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Scheme, host and any port other than the scheme's own, without a trailing slash.
+    /// Returns scheme, host and any port other than the scheme's own, without a trailing slash.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The host, in lower case and punycode.
+    /// Returns the host, in lower case and punycode.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, also where it is the scheme's own.
+    /// Returns the port, also where it is the scheme's own.
     pub fn port(&self) -> u16 {
         self.port
     }

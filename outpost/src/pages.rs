@@ -166,7 +166,7 @@ fn code(text: &str) -> String {
     html
 }
 
-/// `text("denied.body", who=…)`: returns a text in the page's language. Its values are escaped
+/// Returns a text in the page's language for `text("denied.body", who=…)`. Its values are escaped
 /// and emphasised.
 fn text(state: &State<'_, '_>, key: &str, fill: Kwargs) -> Result<Value, Error> {
     let tag = state.lookup("language");

@@ -1,13 +1,13 @@
 //! Sign-ins under way: the state that has to survive the redirect to the provider.
 //!
-//! Everything is in an encrypted cookie, one for each flow, so that tabs do not disturb each other, any
-//! replica can finish what another began, and a user who does not come back leaves nothing behind. The
-//! cookie's name is derived from `state`, so a callback finds its own.
+//! Everything is in an encrypted cookie, one for each flow, so that tabs do not disturb each other,
+//! any replica can finish what another began, and a user who does not come back leaves nothing
+//! behind. The cookie's name is derived from `state`, so a callback finds its own.
 //!
 //! The cookie is large, so it is sent to the outpost's paths only. That rules out the `__Host-`
-//! prefix, without which another host of the domain could set a flow of its own and so sign a user in
-//! as another. Over TLS a second cookie with that prefix, which no other
-//! host can set, therefore says that this browser began the flow here.
+//! prefix, without which another host of the domain could set a flow of its own and so sign a user
+//! in as another. Over TLS a second cookie with that prefix, which no other host can set, therefore
+//! says that this browser began the flow here.
 
 use std::sync::Arc;
 
@@ -111,7 +111,8 @@ impl<'a> FlowCookies<'a> {
         }
     }
 
-    /// Returns the `Set-Cookie` lines that store a new flow, and drop the oldest if there are too many.
+    /// Returns the `Set-Cookie` lines that store a new flow, and drop the oldest if there are too
+    /// many.
     ///
     /// `None` when the operating system has no randomness or the flow does not fit a cookie.
     pub fn begin(
@@ -140,9 +141,9 @@ impl<'a> FlowCookies<'a> {
         Some(lines)
     }
 
-    /// Returns the flow that a callback with this `state` finishes, if this browser began it here for
-    /// this application and one of its providers, and not too long ago; and that provider, which
-    /// alone may finish it.
+    /// Returns the flow that a callback with this `state` finishes, if this browser began it here
+    /// for this application and one of its providers, and not too long ago; and that provider,
+    /// which alone may finish it.
     pub fn take(
         &self,
         state: &str,
@@ -189,8 +190,8 @@ impl<'a> FlowCookies<'a> {
         }
     }
 
-    /// Returns the flows to drop so that one more makes [`MAX_FLOWS`]: first those that cannot be opened,
-    /// then the oldest.
+    /// Returns the flows to drop so that one more makes [`MAX_FLOWS`]: first those that cannot be
+    /// opened, then the oldest.
     fn surplus(&self, now: NumericDate) -> impl Iterator<Item = &'a str> {
         let prefix = flow_prefix(self.application);
         let mut flows: Vec<(Option<NumericDate>, &'a str)> = self
@@ -258,8 +259,8 @@ fn flow_prefix(application: &Application) -> &'static str {
     }
 }
 
-/// Returns the id of a flow, which the names of its cookies have. It is a hash, so that a name, which
-/// is in more logs than a value, does not reveal `state`.
+/// Returns the id of a flow, which the names of its cookies have. It is a hash, so that a name,
+/// which is in more logs than a value, does not reveal `state`.
 fn id_of(state: &str) -> String {
     let digest = Sha256::digest(state.as_bytes());
     let short: Vec<u8> = digest.iter().copied().take(12).collect();

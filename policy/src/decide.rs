@@ -39,8 +39,8 @@ pub enum Decision<'s> {
     Deny(Denial<'s>),
     /// The cookie does not contain enough to decide: the proxy has to ask the outpost.
     Defer(Deferral),
-    /// It is refused to every client: `CONNECT` asks for a tunnel (RFC 9110 §9.3.6), and requests in
-    /// a tunnel would not be decided on.
+    /// It is refused to every client: `CONNECT` asks for a tunnel (RFC 9110 §9.3.6), and requests
+    /// in a tunnel would not be decided on.
     MethodNotAllowed,
 }
 

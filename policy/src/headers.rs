@@ -20,7 +20,8 @@ mod spelling;
 /// Carries the plugin's verdict to the routers behind it. A client's is removed.
 pub const VERDICT_HEADER: &str = "X-Gatepost-Verdict";
 
-/// The value of [`VERDICT_HEADER`] for a request to the outpost itself, on which nothing is decided.
+/// The value of [`VERDICT_HEADER`] for a request to the outpost itself, on which nothing is
+/// decided.
 pub const OUTPOST_VERDICT: &str = "outpost";
 
 /// Carries the plugin's own rule to the outpost, where the outpost decides in its place: see
@@ -294,8 +295,8 @@ impl HeaderRules {
     }
 
     /// Returns whether a client may not send a header of this name, in whatever spelling: it is one
-    /// of these rules', [`VERDICT_HEADER`], [`RULE_HEADER`], or one by which another system names the
-    /// user.
+    /// of these rules', [`VERDICT_HEADER`], [`RULE_HEADER`], or one by which another system names
+    /// the user.
     ///
     /// Upstreams that hand headers on as environment variables (RFC 3875 §4.1.18) read every
     /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
@@ -353,8 +354,8 @@ impl HeaderRules {
         })
     }
 
-    /// Returns a `Connection` value without the names of Gatepost's headers, in whatever spelling; `None` when it
-    /// names none of them.
+    /// Returns a `Connection` value without the names of Gatepost's headers, in whatever spelling;
+    /// `None` when it names none of them.
     ///
     /// A proxy deletes what is named there (RFC 9110 §7.6.1), so a client could have the identity
     /// dropped behind the plugin.

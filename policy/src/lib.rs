@@ -4,8 +4,8 @@
 //! - [`Policy::decide`] turns a request and a session in force (or none) into a [`Decision`].
 //!   Nothing in it allows by default: a request goes upstream only with a [`Permit`], and only
 //!   `decide` makes one.
-//! - [`HeaderRules`] knows the request headers that belong to Gatepost, under all the spellings that
-//!   an upstream may fold into one name, and renders them from a `Permit`.
+//! - [`HeaderRules`] knows the request headers that belong to Gatepost, under all the spellings
+//!   that an upstream may fold into one name, and renders them from a `Permit`.
 //! - [`PublicPaths`] and [`Require`] are the two rules that an operator writes.
 //! - [`SignIn`] builds the URL that starts a sign-in and leads back.
 //! - [`config`] reads the settings that both programs have in common, and reports every problem at

@@ -30,7 +30,7 @@ impl NumericDate {
         })
     }
 
-    /// Seconds since the epoch.
+    /// Returns the seconds since the epoch.
     pub const fn as_seconds(self) -> u64 {
         self.0
     }

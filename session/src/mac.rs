@@ -34,7 +34,8 @@ impl Mac {
         code
     }
 
-    /// As [`Self::compute`], for a code that is a key: no copy of it stays behind.
+    /// Computes the code as [`Self::compute`] does, for a code that is a key: no copy of it stays
+    /// behind.
     // The plugin has room for one copy of this function.
     #[inline(never)]
     pub(crate) fn compute_into(&self, parts: &[&[u8]], code: &mut [u8; MAC_BYTES]) {

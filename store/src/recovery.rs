@@ -6,7 +6,8 @@ use gatepost_session::NumericDate;
 use crate::revocation_log::Revocation;
 
 /// What a store needs in order to revoke the sessions that it has lost: a restart empties a
-/// [`MemoryStore`](crate::MemoryStore), and a damaged file an [`EmbeddedStore`](crate::EmbeddedStore).
+/// [`MemoryStore`](crate::MemoryStore), and a damaged file an
+/// [`EmbeddedStore`](crate::EmbeddedStore).
 #[derive(Clone, Debug)]
 pub struct Recovery {
     /// The clock.

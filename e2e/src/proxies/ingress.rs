@@ -9,8 +9,9 @@ use crate::programs::Service;
 use crate::site::Site;
 
 /// nginx as the ingress controller (kubernetes/ingress-nginx) configures it for the Ingresses, and
-/// perhaps its ConfigMap, in a file of `deploy/kubernetes/`: the same directives in the same places, for those annotations that the
-/// docs use. An annotation that is not known here is an error.
+/// perhaps its ConfigMap, in a file of `deploy/kubernetes/`: the same directives in the same
+/// places, for those annotations that the docs use. An annotation that is not known here is an
+/// error.
 #[derive(Clone, Copy, Debug)]
 pub struct IngressNginx;
 

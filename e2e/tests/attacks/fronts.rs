@@ -17,9 +17,9 @@ pub(crate) fn policy() -> Value {
     json!({ "public": ["/public/*", "GET=/hook"], "allowPreflight": true })
 }
 
-/// Settings of Traefik that give an attacker more than its defaults do: it tidies no path up, and
-/// leaves a name of ours in `Connection` for whatever comes after the plugin. And routers that take
-/// a prefix off before the plugin sees the path.
+/// Returns settings of Traefik that give an attacker more than its defaults do: it normalises no
+/// path, and leaves a name of ours in `Connection` for the middlewares after the plugin. And
+/// routers that take a prefix off before the plugin sees the path.
 pub(crate) fn lax() -> (Value, Value) {
     let entry_point = json!({ "entryPoints": { "web": {
         "http": { "sanitizePath": false },

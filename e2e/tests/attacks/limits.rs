@@ -82,8 +82,8 @@ fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
     Ok(())
 }
 
-/// Floods from an address of this network, `127.0.network.0/24`: each configuration has clients that
-/// the outpost has not seen before.
+/// Floods from an address of this network, `127.0.network.0/24`: each configuration has clients
+/// that the outpost has not seen before.
 fn floods(site: &Site, shown: &Shown, network: u8) -> Result<()> {
     let name = shown.name;
     let [flooder, other] = [2, 3].map(|host| Ipv4Addr::new(127, 0, network, host));

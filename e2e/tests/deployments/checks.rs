@@ -178,7 +178,7 @@ fn identity_cannot_be_made_up(site: &Site, others: &str) -> Result<()> {
     a_client_cannot_set_identity_headers_of_other_systems(site, &client, others)
 }
 
-/// Row A9, and A8: neither an identity header of another system, nor a session of another
+/// Checks rows A9 and A8: neither an identity header of another system, nor a session of another
 /// application below the domain, reaches the app.
 fn a_client_cannot_set_identity_headers_of_other_systems(
     site: &Site,

@@ -11,8 +11,8 @@ use crate::origin::{ExternalUrl, Mode};
 #[cfg(test)]
 mod tests;
 
-/// The longest target that is kept, in bytes, with its origin and its escapes: it travels in a cookie
-/// of at most 4 KiB.
+/// The longest target that is kept, in bytes, with its origin and its escapes: it travels in a
+/// cookie of at most 4 KiB.
 const MAX_BYTES: usize = 2_560;
 
 /// A URL that a browser may be sent to after signing in: one of the application's own, and not one

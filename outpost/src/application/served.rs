@@ -119,8 +119,8 @@ impl Application {
         self.settings.sign_out
     }
 
-    /// Returns how credentials of machine clients are checked, where they are accepted in place of a
-    /// session.
+    /// Returns how credentials of machine clients are checked, where they are accepted in place of
+    /// a session.
     pub fn machine_clients(&self) -> Option<&MachineClientSettings> {
         self.settings.machine_clients.as_ref()
     }

@@ -98,7 +98,8 @@ pub enum InvalidCredentials {
     /// A page load begins a sign-in, since the credentials may be the application's own. Other
     /// requests are refused with a challenge.
     SignInOnPageLoad,
-    /// As without credentials: a page load begins a sign-in, and other requests are unauthenticated.
+    /// As without credentials: a page load begins a sign-in, and other requests are
+    /// unauthenticated.
     Ignore,
 }
 

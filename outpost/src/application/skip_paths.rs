@@ -73,8 +73,8 @@ impl SkipPaths {
         self.expressions.is_empty()
     }
 
-    /// Returns whether an expression matches a request's path. A path that servers read in different
-    /// ways never matches.
+    /// Returns whether an expression matches a request's path. A path that servers read in
+    /// different ways never matches.
     pub fn match_path_of(
         &self,
         external: &ExternalUrl,

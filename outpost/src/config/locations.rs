@@ -11,8 +11,8 @@ use serde_saphyr::Spanned;
 pub(super) struct Locations(BTreeMap<String, u64>);
 
 impl Locations {
-    /// Returns the lines of all keys of a text. Invalid YAML has none: reading its values reports the
-    /// error.
+    /// Returns the lines of all keys of a text. Invalid YAML has none: reading its values reports
+    /// the error.
     pub(super) fn of(text: &str) -> Self {
         let mut locations = Self::default();
         if let Ok(Some(tree)) = serde_saphyr::from_str::<Option<Tree>>(text) {

@@ -1,7 +1,7 @@
 //! Counts invalid credentials, by client and by name.
 //!
-//! A client is limited by its own attempts only: the count of a name reduces how often each client may
-//! still try there, and never closes the name to a client that has not failed.
+//! A client is limited by its own attempts only: the count of a name reduces how often each client
+//! may still try there, and never closes the name to a client that has not failed.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Default for FailedAttempts {
 }
 
 impl Attempt {
-    /// The queues that it waits in.
+    /// Returns the queues that it waits in.
     pub(super) fn queues(self) -> impl Iterator<Item = QueueKey> {
         let client = self.client.map(QueueKey::Client);
         client.into_iter().chain(self.name.map(QueueKey::Name))
@@ -79,8 +79,8 @@ impl Attempt {
 }
 
 impl FailedAttempts {
-    /// Returns an attempt of `client`, which is `None` where the proxy does not name it, under a name
-    /// where the credentials have one.
+    /// Returns an attempt of `client`, which is `None` where the proxy does not name it, under a
+    /// name where the credentials have one.
     pub(super) fn attempt(&self, client: Option<Client>, name: Option<&str>) -> Attempt {
         Attempt {
             client,
@@ -93,8 +93,8 @@ impl FailedAttempts {
     /// # Errors
     ///
     /// [`TooMany`] where this client has failed too often. Where clients are unknown, all attempts
-    /// under one name count as one client's, and attempts under different names do not count together:
-    /// any client could exhaust a limit for all of them.
+    /// under one name count as one client's, and attempts under different names do not count
+    /// together: any client could exhaust a limit for all of them.
     pub(super) async fn allow(&self, attempt: Attempt) -> Result<(), TooMany> {
         if attempt.client.is_some() {
             let of_client = self.count(self.of_client(attempt)).await;

@@ -65,7 +65,8 @@ impl Credentials {
     }
 }
 
-/// Returns whether a text is one `token68` (RFC 9110 §11.2), as both schemes have it, and not a list.
+/// Returns whether a text is one `token68` (RFC 9110 §11.2), as both schemes have it, and not a
+/// list.
 fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);

@@ -89,8 +89,8 @@ impl Colour {
         Some(Self([red, green, blue]))
     }
 
-    /// Returns black or white, whichever is easier to read on this colour. One of the two always has the
-    /// contrast of 4.5 that WCAG 2.2 asks for (§1.4.3): where they are equal, it is 4.58.
+    /// Returns black or white, whichever is easier to read on this colour. One of the two always
+    /// has the contrast of 4.5 that WCAG 2.2 asks for (§1.4.3): where they are equal, it is 4.58.
     pub fn text(self) -> &'static str {
         let luminance = self.luminance();
         let white = 1.05 / (luminance + 0.05);

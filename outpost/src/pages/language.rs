@@ -31,8 +31,8 @@ impl Language {
     /// English.
     pub const ENGLISH: Self = Self(0);
 
-    /// Returns the best language for an `Accept-Language` header (RFC 9110 §12.5.4): the supported one
-    /// with the highest weight. Regions are ignored.
+    /// Returns the best language for an `Accept-Language` header (RFC 9110 §12.5.4): the supported
+    /// one with the highest weight. Regions are ignored.
     pub fn accepted(header: Option<&str>) -> Self {
         let mut best = (0, Self::ENGLISH);
         let ranges = header.unwrap_or_default().split(',').take(MAX_RANGES);

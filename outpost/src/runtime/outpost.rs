@@ -83,8 +83,8 @@ impl Outpost {
     pub fn reconfigure(&self, config: &Config) -> Result<(), SetupError> {
         let previous = self.snapshot();
         let next = Snapshot::new(config, Some(&previous))?;
-        // Nothing from here on can fail. The store is first, so that it seals nothing with a key that
-        // the new configuration no longer has.
+        // Nothing from here on can fail. The store is first, so that it seals nothing with a key
+        // that the new configuration no longer has.
         self.store.use_keys(&config.keys);
         self.snapshot.store(Arc::new(next));
         self.keep_providers_discovered(Some(&previous));

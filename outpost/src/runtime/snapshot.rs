@@ -20,8 +20,8 @@ use gatepost_base::SealingKeys;
 use gatepost_oidc::Provider;
 use gatepost_store::OpenStoreError;
 
-/// One configuration at work. A changed configuration replaces it as a whole, so no request sees two
-/// of them.
+/// One configuration at work. A changed configuration replaces it as a whole, so no request sees
+/// two of them.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The applications.

@@ -11,8 +11,8 @@ use super::revalidation::{Revalidation, RevalidationError};
 use gatepost_oidc::{SignInError, Unavailable};
 use gatepost_store::StoreUnavailable;
 
-/// How long a request whose window is open waits for the provider: it goes on in its window, and the
-/// next request gets the answer.
+/// How long a request whose window is open waits for the provider: it goes on in its window, and
+/// the next request gets the answer.
 const PATIENCE_IN_WINDOW: Duration = Duration::from_secs(2);
 
 /// The revalidations under way, by session.
@@ -108,8 +108,8 @@ impl Progress {
 }
 
 impl Flight {
-    /// Waits for the outcome. A request whose window is open (`in_window`) does not wait for another
-    /// replica, nor long for the provider.
+    /// Waits for the outcome. A request whose window is open (`in_window`) does not wait for
+    /// another replica, nor long for the provider.
     pub(super) async fn outcome(
         mut self,
         in_window: bool,

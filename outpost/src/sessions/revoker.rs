@@ -77,8 +77,8 @@ impl Revoker {
     ///
     /// # Errors
     ///
-    /// [`StoreUnavailable`]; then this replica refuses the sessions that it can without the store, and
-    /// revokes the rest when the store is back.
+    /// [`StoreUnavailable`]; then this replica refuses the sessions that it can without the store,
+    /// and revokes the rest when the store is back.
     pub async fn revoke(
         self: &Arc<Self>,
         which: &SessionSelector,
@@ -95,9 +95,9 @@ impl Revoker {
         self.request(which.clone(), unknown_until, times).await
     }
 
-    /// Revokes the session of an authentic cookie, and returns how many there were in the store. The
-    /// cookie itself says that there is a session: it is revoked whatever the store knows of it.
-    /// `lifetime` is how long sessions of its application may last.
+    /// Revokes the session of an authentic cookie, and returns how many there were in the store.
+    /// The cookie itself says that there is a session: it is revoked whatever the store knows of
+    /// it. `lifetime` is how long sessions of its application may last.
     ///
     /// # Errors
     ///
@@ -190,8 +190,8 @@ impl Revoker {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows the revocations of other replicas, and keeps the file current. Runs until the revoker is
-    /// dropped. `file` returns the path of the file, if there is one.
+    /// Follows the revocations of other replicas, and keeps the file current. Runs until the
+    /// revoker is dropped. `file` returns the path of the file, if there is one.
     pub async fn follow(revoker: Weak<Self>, file: impl Fn() -> Option<PathBuf>) {
         let mut seen = None;
         let mut reachable = true;
@@ -207,8 +207,8 @@ impl Revoker {
                 tracing::warn!(%error, "cannot read the revocations of other replicas");
             }
             reachable = caught_up.is_ok();
-            // Not before the store has been read once: a process that has just started would replace
-            // the file with a shorter one.
+            // Not before the store has been read once: a process that has just started would
+            // replace the file with a shorter one.
             if let Some(path) = file().filter(|_| seen.is_some()) {
                 let written = revoker.publish(&path).await;
                 if let Err(error) = &written

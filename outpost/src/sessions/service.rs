@@ -185,8 +185,8 @@ impl Sessions {
         }
     }
 
-    /// Returns the session cookie among these candidates: the first whose window is open and that is
-    /// not known to have been revoked, else the first that is authentic.
+    /// Returns the session cookie among these candidates: the first whose window is open and that
+    /// is not known to have been revoked, else the first that is authentic.
     ///
     /// # Errors
     ///
@@ -263,8 +263,8 @@ impl Sessions {
     }
 
     /// Issues a fresh cookie for a session in the store, if the application's rule still admits the
-    /// user; if not, the session ends here. A request whose window is open does not wait for a store
-    /// that is unreachable.
+    /// user; if not, the session ends here. A request whose window is open does not wait for a
+    /// store that is unreachable.
     ///
     /// # Errors
     ///
@@ -304,8 +304,8 @@ impl Sessions {
         }
     }
 
-    /// Returns the time of issue of a cookie that is made now: later than all revocations that do not
-    /// concern it.
+    /// Returns the time of issue of a cookie that is made now: later than all revocations that do
+    /// not concern it.
     fn issue_time(&self, record: &SessionRecord) -> NumericDate {
         let identity = &record.identity;
         let revocations = self.revoker.revocations();

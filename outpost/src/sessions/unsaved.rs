@@ -1,8 +1,8 @@
 //! Renewed sessions that the store could not save.
 //!
-//! A provider that issues a new refresh token revokes the old one, and some end the session when the
-//! old one is used again (RFC 9700 §4.14.2). So a session that the store cannot save waits here, and
-//! until it is saved no provider is asked with the old token.
+//! A provider that issues a new refresh token revokes the old one, and some end the session when
+//! the old one is used again (RFC 9700 §4.14.2). So a session that the store cannot save waits
+//! here, and until it is saved no provider is asked with the old token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

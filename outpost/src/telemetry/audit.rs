@@ -32,8 +32,8 @@ pub fn signed_in(application: &str, identity: &Identity, session: &SessionId) {
     );
 }
 
-/// Logs that a sign-in came back from the provider and did not lead to a session. `reason` is the code
-/// of the failure.
+/// Logs that a sign-in came back from the provider and did not lead to a session. `reason` is the
+/// code of the failure.
 pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
     tracing::info!(
         target: TARGET,

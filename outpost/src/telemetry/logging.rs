@@ -1,5 +1,6 @@
-//! The log: one line for each event, as text or as JSON. No line has a cookie, code, key or token. Lines of one request share its id (`request{id=…}`, in JSON `span.id`), and the
-//! trace of the proxy in front where it has one.
+//! The log: one line for each event, as text or as JSON. No line has a cookie, code, key or token.
+//! Lines of one request share its id (`request{id=…}`, in JSON `span.id`), and the trace of the
+//! proxy in front where it has one.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;

@@ -1,10 +1,10 @@
 //! Spans of requests and of the operations that they wait for, delivered to a collector by OTLP
 //! over HTTP.
 //!
-//! They are spans of the `tracing` crate under a target of their own, which the log ignores; without a
-//! collector, no span is made. Names and attributes follow
-//! OpenTelemetry's semantic conventions. Queries, headers and cookies are left out: they may open
-//! a session, and many people read a collector.
+//! They are spans of the `tracing` crate under a target of their own, which the log ignores;
+//! without a collector, no span is made. Names and attributes follow OpenTelemetry's semantic
+//! conventions. Queries, headers and cookies are left out: they may open a session, and many people
+//! read a collector.
 
 mod collector;
 mod delivery;

@@ -26,8 +26,8 @@ async fn status(world: &World, cookies: &str) -> u16 {
     asked.ask(world, "auth/traefik").await.status.as_u16()
 }
 
-/// Row B2: the session has no refresh token, and so is renewed by way of the provider. It ends while
-/// the browser is there, or while the code is exchanged; the answer begins no other session.
+/// Row B2: the session has no refresh token, and so is renewed by way of the provider. It ends
+/// while the browser is there, or while the code is exchanged; the answer begins no other session.
 #[tokio::test]
 async fn a_silent_renewal_begins_no_session_in_the_place_of_one_that_ended_meanwhile() {
     for (by_provider, during_exchange) in

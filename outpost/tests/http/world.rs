@@ -62,13 +62,13 @@ impl World {
         Self::configured(provider, &yaml)
     }
 
-    /// An outpost of this configuration, which names the provider.
+    /// Starts an outpost with this configuration, which names the provider.
     pub(crate) fn configured(provider: Provider, yaml: &str) -> Self {
         let config = Config::parse(yaml, []).expect("a configuration");
         Self::of(provider, &config)
     }
 
-    /// An outpost of this configuration, which names the provider.
+    /// Starts an outpost with this configuration, which names the provider.
     pub(crate) fn of(provider: Provider, config: &Config) -> Self {
         let ahead = Arc::new(AtomicU64::new(0));
         let clock = {

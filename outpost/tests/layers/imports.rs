@@ -23,7 +23,8 @@ const CRATES: [(&str, &str); 8] = [
     ("outpost", "gatepost"),
 ];
 
-/// Every file, by its module path. That begins with the folder of the crate: `outpost::web::service`.
+/// Every file, by its module path. That begins with the folder of the crate:
+/// `outpost::web::service`.
 pub(crate) type Files = BTreeMap<String, File>;
 
 /// A module that is a file.

@@ -193,7 +193,7 @@ fn give(caller: &mut Call<'_>, value: &[u8], buffer: i32, limit: i32) -> i32 {
     i32::try_from(value.len()).expect("values are short")
 }
 
-/// As [`give`], for several values: each ends with NUL, and their number is returned too.
+/// Writes several values as [`give`] does: each ends with NUL, and their number is returned too.
 fn give_all<'v>(
     caller: &mut Call<'_>,
     values: impl Iterator<Item = &'v [u8]>,

@@ -1,6 +1,7 @@
 //! How much the built guest executes for a verdict: a change that makes one dearer shows here.
 //!
-//! `cargo xtask bench --only guest` shows the same for more cases, and how often the host is called.
+//! `cargo xtask bench --only guest` shows the same for more cases, and how often the host is
+//! called.
 
 use serde_json::json;
 
@@ -24,7 +25,7 @@ const COUNTS: &[(&str, u64)] = &[
 /// In hundredths.
 const TOLERANCE: u64 = 5;
 
-/// A page load in a browser, as it comes to the plugin.
+/// Adds the headers of a page load in a browser, as the plugin receives them.
 fn from_a_browser(request: Request) -> Request {
     [
         ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),

@@ -1,7 +1,8 @@
 //! What a store promises, checked for every kind of store, and what each kind adds.
 //!
-//! A case in `cases/` gets a [`Fixture`], which makes empty stores of one kind. [`for_every_store!`]
-//! runs the case once for each kind. Redis needs its server, so its tests are ignored by default.
+//! A case in `cases/` gets a [`Fixture`], which makes empty stores of one kind.
+//! [`for_every_store!`] runs the case once for each kind. Redis needs its server, so its tests are
+//! ignored by default.
 
 // Tests may panic.
 #![allow(clippy::expect_used, clippy::indexing_slicing)]

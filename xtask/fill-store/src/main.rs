@@ -3,8 +3,8 @@
 //!
 //! A package of its own, because `xtask` would otherwise compile the outpost for every chore.
 //!
-//! `gatepost-fill-store CONFIG` reads the claims of one session's first cookie from each line of standard
-//! input. The provider counts as asked a day from now, since it knows none of them.
+//! `gatepost-fill-store CONFIG` reads the claims of one session's first cookie from each line of
+//! standard input. The provider counts as asked a day from now, since it knows none of them.
 
 use std::io::{BufRead as _, stdin};
 use std::path::Path;

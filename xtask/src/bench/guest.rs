@@ -187,7 +187,7 @@ impl Guest {
     }
 }
 
-/// The header of a page load in a browser, as it comes to the plugin.
+/// Returns the headers of a page load in a browser, as the plugin receives them.
 fn headers(cookie: &str) -> BTreeMap<String, String> {
     [
         ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),

@@ -159,8 +159,8 @@ impl Section {
 pub(crate) struct Programs(Vec<(&'static str, PathBuf)>);
 
 impl Programs {
-    /// Installs and builds what these sections need, all before the first test runs: tests that wait
-    /// for a compiler in the middle of a run fail by their time limits.
+    /// Installs and builds what these sections need, all before the first test runs: tests that
+    /// wait for a compiler in the middle of a run fail by their time limits.
     ///
     /// # Errors
     ///
@@ -250,9 +250,9 @@ fn clippy(arguments: &[&str]) -> Command {
 
 /// Tests of everything but the harness.
 ///
-/// Two commands, since cargo compiles dependencies with the features that the selected packages need
-/// together: the harness's HTTP client has no TLS, which would take each client of a test time.
-/// Always these two, since any other selection would compile dependencies once more.
+/// Two commands, since cargo compiles dependencies with the features that the selected packages
+/// need together: the harness's HTTP client has no TLS, which would take each client of a test
+/// time. Always these two, since any other selection would compile dependencies once more.
 fn rust_tests() -> Command {
     let mut command = cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
     command.args(["--exclude", HARNESS]);

@@ -35,7 +35,8 @@ pub enum StartError {
     Exporter(#[from] ExporterBuildError),
 }
 
-/// Delivers spans in the background: they wait in a bounded queue, and spans beyond it are dropped. No request waits for the collector.
+/// Delivers spans in the background: they wait in a bounded queue, and spans beyond it are dropped.
+/// No request waits for the collector.
 #[derive(Debug)]
 pub struct Traces(SdkTracerProvider);
 
@@ -89,7 +90,8 @@ impl Traces {
     }
 }
 
-/// Returns the resource that the spans belong to. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` count too.
+/// Returns the resource that the spans belong to. `OTEL_SERVICE_NAME` and
+/// `OTEL_RESOURCE_ATTRIBUTES` count too.
 fn resource(service_name: Option<&str>) -> Resource {
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let detected = Resource::builder().build();

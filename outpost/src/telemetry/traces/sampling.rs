@@ -4,9 +4,9 @@ use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceS
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-/// Samples a part of the traces that begin here, and the traces of others as they were sampled there.
-/// A trace begins with a request to the outpost or to a provider; the work on the store every minute
-/// is not one.
+/// Samples a part of the traces that begin here, and the traces of others as they were sampled
+/// there. A trace begins with a request to the outpost or to a provider; the work on the store
+/// every minute is not one.
 #[derive(Clone, Debug)]
 pub(super) struct Sampling(Sampler);
 

@@ -12,8 +12,8 @@ pub struct TracesSettings {
     pub headers: HeaderMap,
     /// Certificates that are trusted besides the system's, in PEM.
     pub authorities: Vec<u8>,
-    /// The part of the traces that begin here which is delivered, from 0 to 1. A trusted proxy decides
-    /// about the traces that it begins.
+    /// The part of the traces that begin here which is delivered, from 0 to 1. A trusted proxy
+    /// decides about the traces that it begins.
     pub sample_ratio: f64,
     /// The service name there.
     pub service_name: Option<String>,

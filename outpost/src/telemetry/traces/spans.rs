@@ -15,8 +15,8 @@ use crate::telemetry::metrics::Verdict;
 /// The target of every span here, and of nothing else.
 pub(super) const TARGET: &str = "traces";
 
-/// Returns the span of a request to the outpost. It belongs to the trace that its sender names, if the
-/// sender is `trusted`: any client could have all its requests delivered otherwise.
+/// Returns the span of a request to the outpost. It belongs to the trace that its sender names, if
+/// the sender is `trusted`: any client could have all its requests delivered otherwise.
 pub fn request(method: &Method, headers: &HeaderMap, trusted: bool) -> Span {
     let span = tracing::info_span!(
         target: TARGET,

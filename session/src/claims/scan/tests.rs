@@ -7,7 +7,7 @@ use proptest::collection::vec as vec_of;
 use proptest::option::of;
 use proptest::prelude::*;
 
-/// A text, with or without characters that JSON escapes.
+/// Generates a text, with or without characters that JSON escapes.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![3 => "[a-z0-9 @.:/-]{0,20}", 1 => ".{0,12}", 1 => "[\"\\\\\u{1}a]{0,4}"]
 }
@@ -92,7 +92,7 @@ fn agree(payload: &[u8]) -> Result<Option<Claims>, TestCaseError> {
     Ok(scanned)
 }
 
-/// The values of members, of every type and spelling.
+/// Generates values of members, of every type and spelling.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("\"AAAAAAAAAAAAAAAAAAAAAA\"".to_owned()),
@@ -180,8 +180,8 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// JSON that is much like a payload: members left out, repeated, unknown, out of order or of
-/// another type, blanks, and bytes behind the end.
+/// Generates JSON that is much like a payload: members left out, repeated, unknown, out of order or
+/// of another type, blanks, and bytes behind the end.
 fn json() -> impl Strategy<Value = String> {
     let blank =
         || prop_oneof![60 => Just(""), 1 => prop::sample::select(vec![" ", "\n", "\t", "\u{c}"])];

@@ -48,7 +48,7 @@ async fn sessions_end_by_id_subject_provider_session_and_altogether(fixture: &Fi
     }
 }
 
-/// Row B1: what a store removes is in its log, by the same step.
+/// Checks row B1: the revocation of a removed session is logged in the same step.
 async fn an_ended_session_is_revoked_while_a_proxy_may_accept_its_cookie(fixture: &Fixture) {
     let store = fixture.store();
     let revocations = async |now| store.revocations(at(now)).await.expect("revocations");
@@ -72,7 +72,7 @@ async fn an_ended_session_is_revoked_while_a_proxy_may_accept_its_cookie(fixture
     assert!(all.contains(&revoked(3, 90)), "{all:?}");
 }
 
-/// Row B1: the store may have lost the session of a cookie.
+/// Checks row B1: the store may have lost the session of a cookie.
 async fn an_unknown_session_is_revoked_on_request(fixture: &Fixture) {
     let store = fixture.store();
     let one = |until: Option<u64>| EndRequest {
@@ -95,7 +95,8 @@ async fn an_unknown_session_is_revoked_on_request(fixture: &Fixture) {
     assert_eq!(outcome.revocations, [revoked(1, 70)]);
 }
 
-/// A store that was away gets the request late. It does not concern users who signed in since.
+/// Checks a store that was away and gets the request late: it does not end sessions that began
+/// since.
 async fn a_delayed_request_spares_sessions_that_began_since(fixture: &Fixture) {
     for selector in [
         subject("alice"),
