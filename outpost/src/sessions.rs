@@ -16,7 +16,7 @@ mod service;
 mod unsaved;
 
 pub use issue::{IssueError, Issued, IssuedCookie};
-pub use lookup::SessionLookup;
+pub use lookup::{Renewal, SessionLookup};
 pub use recent_revocations::Mark;
 pub use revalidation::{Revalidation, RevalidationError};
 pub use revoker::Revoker;

@@ -178,8 +178,9 @@ impl Policy {
         }
     }
 
-    /// Returns whether this request needs no session.
-    fn needs_no_session(&self, request: &impl Request) -> bool {
+    /// Returns whether this request needs no session: its path is public, or it is a preflight that
+    /// may pass.
+    pub fn needs_no_session(&self, request: &impl Request) -> bool {
         (!self.public.is_empty() && self.public.contains(&request.method(), &request.target()))
             || (self.allow_preflight && is_preflight(request))
     }

@@ -49,6 +49,19 @@ pub enum SessionLookup {
     },
 }
 
+/// Whether a request renews its session where that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It renews. Where only the browser can ask the provider, it has no session, and the browser
+    /// goes there.
+    PageLoad,
+    /// It renews. Where only the browser can ask the provider, it goes on, and the next page load
+    /// asks.
+    Request,
+    /// It does not renew: it has the session while its window is open.
+    Never,
+}
+
 impl SessionLookup {
     /// Returns the session that the policy decides on.
     ///
@@ -92,16 +105,13 @@ impl SessionLookup {
 impl Sessions {
     /// Looks up the session of a request by the candidates for its cookie. It is as the cookie says
     /// where the window is open, and is renewed in place where that is due and the store knows the
-    /// session.
-    ///
-    /// A page load (`is_page_load`) has no session where only the browser can ask the provider: it
-    /// goes there. Other requests cannot, and the next page load will.
+    /// session and the request may renew it.
     pub async fn look_up(
         &self,
         times: &SessionTimes,
         application: &Application,
         candidates: &Candidates<'_>,
-        is_page_load: bool,
+        renewal: Renewal,
     ) -> SessionLookup {
         let cookie = match self.authenticate(application, candidates) {
             Ok(cookie) => cookie,
@@ -125,8 +135,11 @@ impl Sessions {
             // A request whose window is open never notices that the store is unreachable.
             Err(error) => return degraded(cookie, None, error.into()),
         };
-        if !due {
-            return valid(cookie, record);
+        match renewal {
+            _ if !due => return valid(cookie, record),
+            Renewal::Never if in_window => return valid(cookie, record),
+            Renewal::Never => return ended_window(),
+            Renewal::PageLoad | Renewal::Request => {}
         }
         let revalidated = self
             .revalidate(times, application, Arc::clone(&record), in_window)
@@ -137,7 +150,9 @@ impl Sessions {
             // The next request gets the answer.
             Ok(Revalidation::Pending) if in_window => return valid(cookie, record),
             Ok(Revalidation::Pending) => return ended_window(),
-            Ok(Revalidation::NeedsBrowser) if is_page_load => return ended_window(),
+            Ok(Revalidation::NeedsBrowser) if renewal == Renewal::PageLoad => {
+                return ended_window();
+            }
             Ok(Revalidation::NeedsBrowser) => record,
             Err(RevalidationError::Store(error)) => return degraded(cookie, None, error.into()),
             Err(RevalidationError::Provider(error)) => {

@@ -18,7 +18,20 @@ const MAX_ATTEMPTS: u32 = 6;
 /// How long attempts are counted together, in seconds.
 const WINDOW_SECONDS: u32 = 30;
 
-const NAME: &str = "gatepost-attempts";
+/// The cookie's name over TLS, by which no neighbouring host can set it: it could otherwise lock a
+/// user out of signing in.
+const NAME: &str = "__Host-gatepost-attempts";
+
+/// Its name over plain http, where browsers refuse the other one.
+const PLAIN_NAME: &str = "gatepost-attempts";
+
+fn name_at(application: &Application) -> &'static str {
+    if application.cookie().secure {
+        NAME
+    } else {
+        PLAIN_NAME
+    }
+}
 
 /// How often this browser has started a sign-in for the same target.
 pub(super) struct Attempts<'a> {
@@ -41,7 +54,7 @@ impl<'a> Attempts<'a> {
         let target = URL_SAFE_NO_PAD.encode(digest);
         let count = request
             .cookies()
-            .filter(|(name, _)| *name == NAME)
+            .filter(|(name, _)| *name == name_at(application))
             .filter_map(|(_, value)| value.split_once('.'))
             .filter(|(own, _)| *own == target)
             .find_map(|(_, count)| count.parse().ok())
@@ -71,7 +84,8 @@ impl<'a> Attempts<'a> {
     }
 
     fn cookie(&self, value: &str, max_age: u32) -> String {
-        let path = self.application.prefix().as_str();
-        self.application.own_cookie(NAME, value, path, max_age)
+        let application = self.application;
+        // The name asks for this path.
+        application.own_cookie(name_at(application), value, "/", max_age)
     }
 }

@@ -82,7 +82,14 @@ async fn responses_that_the_plans_refuse_sign_no_user_in() {
             s.keys = Box::new(|keys| keys["keys"] = json!([ecdsa_key()]));
         }),
         ("+ a key that is for encryption", |s| {
-            s.keys = Box::new(|keys| keys["keys"][0]["use"] = json!("enc"));
+            s.keys = Box::new(|keys| {
+                let own = keys["keys"][0].clone();
+                keys["keys"][0]["use"] = json!("enc");
+                // A set without any key that verifies is a fault of another kind.
+                let mut another = own;
+                another["kid"] = json!("another");
+                keys["keys"].as_array_mut().expect("keys").push(another);
+            });
         }),
         ("+ an algorithm that discovery does not name", |s| {
             s.signature = Signature::Rsa;

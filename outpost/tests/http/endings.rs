@@ -26,7 +26,11 @@ fn now() -> NumericDate {
 fn claims_of(browser: &Browser<'_>) -> Claims {
     use base64::Engine as _;
     let line = browser.cookie_line(&APP.parse().expect("a URL"));
-    let claims = line.split('.').nth(1).expect("a session");
+    let session = line
+        .split("; ")
+        .find(|pair| pair.starts_with("__Host-gatepost="));
+    let claims = session.and_then(|pair| pair.split('.').nth(1));
+    let claims = claims.expect("a session");
     let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims);
     serde_json::from_slice(&claims.expect("base64url")).expect("claims")
 }
@@ -130,7 +134,7 @@ async fn a_repeated_revocation_by_an_operator_repairs_what_was_half_done() {
     let cookie = claims_of(&browser);
     forget_all(&world).await;
     let ring = KeyRing::from_entries([KEY_A]).expect("a ring");
-    let keys = SealingKeys::new(&ring, Purpose::Store);
+    let keys = SealingKeys::new(&ring, Purpose::Operator);
     let id = cookie.sid.to_string();
     let question = admin::seal_request(&keys, now(), &AdminRequest::RevokeSession { id });
     let question = question.expect("sealed");

@@ -197,3 +197,38 @@ fn headers<'h>(origin: &'h str, cookies: &'h str) -> [(&'static str, &'h str); 5
         ("Cookie", cookies),
     ]
 }
+
+/// RFC 9111 §7.3: a shared cache may store a response with its `Set-Cookie`, and what everyone may see
+/// is often `public` there. The plugin renews nothing on public paths either.
+#[tokio::test]
+async fn a_public_path_renews_no_session() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let cookie = browser.cookie_line(&START.parse().expect("a URL"));
+    let ask = async |path: &str| {
+        let headers = [
+            ("Host", "app.example.com"),
+            ("Cookie", &cookie),
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", "app.example.com"),
+            ("X-Forwarded-Uri", path),
+        ];
+        world.ask("auth/traefik", &headers).await
+    };
+    world.wait(700);
+    let reply = ask("/public/logo.png").await.expect(200);
+    assert!(!reply.sets_session());
+    assert_eq!(
+        reply.header("x-auth-username"),
+        Some("alice"),
+        "in its window"
+    );
+    assert!(ask("/").await.expect(200).sets_session());
+    world.wait(3_600);
+    let reply = ask("/public/logo.png").await.expect(200);
+    assert!(!reply.sets_session());
+    assert_eq!(reply.header("x-auth-username"), None, "after it");
+    assert!(ask("/").await.expect(200).sets_session());
+}

@@ -38,7 +38,7 @@ async fn a_user_who_signs_in_returns_to_the_page() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["__Host-gatepost", "gatepost-attempts"],
+        ["__Host-gatepost", "__Host-gatepost-attempts"],
         "the flow is over"
     );
 

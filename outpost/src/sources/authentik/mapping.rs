@@ -205,7 +205,7 @@ impl Surroundings<'_> {
                 },
                 ..Policy::default()
             },
-            headers,
+            headers: headers.clone(),
             forward_cookie: false,
             cookie_groups: None,
             // As authentik's outposts do since 2023.2.
@@ -229,6 +229,7 @@ impl Surroundings<'_> {
                 skip_paths: SkipPaths::parse(skip, matched, problems),
                 token_headers: Some(Arc::new(AuthentikHeaders {
                     basic: basic(provider),
+                    rules: headers,
                 })),
             },
             audience,

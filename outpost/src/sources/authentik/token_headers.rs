@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gatepost_policy::HeaderRules;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -15,6 +16,9 @@ use gatepost_base::Secret;
 pub(super) struct AuthentikHeaders {
     /// The attributes that are credentials for the upstream, if any.
     pub(super) basic: Option<UpstreamBasic>,
+    /// The application's headers: no attribute of a user may set one of them, or one in which
+    /// another system names the user.
+    pub(super) rules: HeaderRules,
 }
 
 /// Which attributes of a person are the credentials at the upstream.
@@ -65,7 +69,7 @@ impl TokenHeaders for AuthentikHeaders {
             let encoded = STANDARD.encode(credentials.expose());
             push(AUTHORIZATION, &format!("Basic {encoded}"));
         }
-        for (name, text) in additional(claims) {
+        for (name, text) in additional(claims, &self.rules) {
             push(name, &text);
         }
         headers
@@ -82,7 +86,7 @@ fn attributes(claims: &Map<String, Value>) -> Option<&Map<String, Value>> {
 ///
 /// Users may be allowed to write their own attributes, so a header that names a user or the origin
 /// of a request is ignored.
-fn additional(claims: &Map<String, Value>) -> Vec<(HeaderName, String)> {
+fn additional(claims: &Map<String, Value>, rules: &HeaderRules) -> Vec<(HeaderName, String)> {
     let named = attributes(claims).and_then(|attributes| attributes.get("additionalHeaders"));
     let named = named.and_then(Value::as_object).into_iter().flatten();
     named
@@ -91,7 +95,8 @@ fn additional(claims: &Map<String, Value>) -> Vec<(HeaderName, String)> {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
             let is_protected = PROTECTED
                 .iter()
-                .any(|prefix| name.as_str().starts_with(prefix));
+                .any(|prefix| name.as_str().starts_with(prefix))
+                || rules.owns(name.as_str().as_bytes());
             let text = match value {
                 Value::String(text) => text.clone(),
                 Value::Number(number) => number.to_string(),
@@ -118,6 +123,7 @@ impl UpstreamBasic {
 
 #[cfg(test)]
 mod tests {
+    use gatepost_policy::{HeaderSettings, Preset};
     use serde_json::json;
 
     use super::*;
@@ -165,10 +171,14 @@ mod tests {
             "X-authentik-username": "root", "x-AUTHENTIK-groups": "admins",
             "X-Auth-Username": "root", "X-Forwarded-User": "root", "X-Forwarded-For": "127.0.0.1",
             "X-Real-Ip": "127.0.0.1", "Authorization": "Basic x", "Cookie": "a=b", "Host": "x",
+            "Remote-User": "root", "X-Remote-User": "root", "X-WEBAUTH-USER": "root",
+            "Cf-Access-Authenticated-User-Email": "root", "OIDC-Sub": "root",
+            "X-Userinfo": "root", "X-Vouch-User": "root",
             "X_Authentik_Username": "root", "X-Gatepost-Verdict": "allow", "Forwarded": "for=x",
             "X-List": ["a"], "X-Nothing": null, "X-Empty": "", "X-Blank": " a",
         }}}});
-        let found = additional(claims.as_object().expect("claims"));
+        let rules = HeaderRules::new(HeaderSettings::of(Preset::Authentik, "wiki"));
+        let found = additional(claims.as_object().expect("claims"), &rules);
         let found: Vec<_> = found
             .iter()
             .map(|(n, v)| (n.as_str(), v.as_str()))
@@ -179,7 +189,7 @@ mod tests {
             json!({}),
             json!({"ak_proxy": {"user_attributes": {"additionalHeaders": 1}}}),
         ] {
-            assert!(additional(claims.as_object().expect("claims")).is_empty());
+            assert!(additional(claims.as_object().expect("claims"), &rules).is_empty());
         }
     }
 }

@@ -5,7 +5,7 @@ use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use crate::application::Application;
 use crate::origin::HostPort;
-use crate::sessions::SessionLookup;
+use crate::sessions::{Renewal, SessionLookup};
 use crate::web::context::Context;
 use crate::web::dialect::Dialect;
 use crate::web::failure::Failure;
@@ -32,15 +32,19 @@ pub(in crate::web) async fn answer(
         policy: skipped.unwrap_or(application.policy()),
         needs_session: skipped.is_none(),
     };
-    let lookup = context
-        .sessions()
-        .look_up(
-            context.times(),
-            application,
-            &request.session_candidates(&application.cookie().name),
-            request.presentation() == Presentation::PageLoad,
-        )
-        .await;
+    let candidates = request.session_candidates(&application.cookie().name);
+    // What everyone may see is often public to shared caches too, which may store a response with
+    // its `Set-Cookie` (RFC 9111 §7.3).
+    let renewal = if rules.policy.needs_no_session(request) {
+        Renewal::Never
+    } else if request.presentation() == Presentation::PageLoad {
+        Renewal::PageLoad
+    } else {
+        Renewal::Request
+    };
+    let sessions = context.sessions();
+    let lookup = sessions.look_up(context.times(), application, &candidates, renewal);
+    let lookup = lookup.await;
     let reply = decide(context, dialect, rules, host, request, lookup).await;
     if let Some(verdict) = reply.outcome.verdict() {
         application.counts().decided(verdict);
