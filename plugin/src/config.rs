@@ -42,6 +42,8 @@ pub struct Config {
     pub cookie_name: CookieName,
     /// Its name on requests that came over plain http, where no name is configured.
     pub plain_cookie_name: Option<CookieName>,
+    /// Where browsers reach the application over plain http.
+    pub plain_http: PlainHttp,
     /// Whether the application sees the session cookie.
     pub forward_cookie: bool,
     /// How far the outpost's clock may be ahead, in seconds.
@@ -54,6 +56,18 @@ pub struct Config {
     pub revoked_file: Option<String>,
     /// From which level log lines are written.
     pub log_level: Level,
+}
+
+/// Where browsers reach an application over plain http. A proxy in front may end TLS without
+/// Traefik's knowledge, so a request alone does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// At every host.
+    Everywhere,
+    /// At names and addresses of the browser's own machine.
+    OnLocalhost,
+    /// Nowhere.
+    Nowhere,
 }
 
 /// One application on its host, or all hosts under one cookie domain.
@@ -162,6 +176,14 @@ impl Config {
             .then(|| CookieName::default_for(false, mode == Mode::Domain));
         let cookie_name =
             configured_name.unwrap_or_else(|| CookieName::default_for(true, mode == Mode::Domain));
+        let plain_outpost = outpost_url
+            .as_ref()
+            .map(|url| url.as_str().starts_with("http://"));
+        let plain_http = match fields.flag("plainHttp").or(plain_outpost) {
+            Some(true) => PlainHttp::Everywhere,
+            Some(false) => PlainHttp::Nowhere,
+            None => PlainHttp::OnLocalhost,
+        };
         let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
         let clock_skew = fields.seconds("clockSkew").unwrap_or(CLOCK_SKEW_SECONDS);
         if clock_skew > MAX_CLOCK_SKEW_SECONDS {
@@ -207,6 +229,7 @@ impl Config {
             headers,
             cookie_name,
             plain_cookie_name,
+            plain_http,
             forward_cookie,
             clock_skew,
             keys: keys?,

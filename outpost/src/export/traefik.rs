@@ -110,6 +110,9 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
     if let Some(path) = &plugin.revoked_file {
         settings.insert("revokedFile".into(), path.as_str().into());
     }
+    if !application.external.is_https() {
+        settings.insert("plainHttp".into(), true.into());
+    }
     if let Mode::Domain(_) = application.mode {
         settings.insert("mode".into(), "domain".into());
         settings.insert("outpostUrl".into(), application.external.origin().into());

@@ -6,9 +6,9 @@ use gatepost_policy::Unauthenticated;
 use gatepost_session::cookie::{self, Candidates, CookieName, Hide, Rest};
 use gatepost_session::{Current, NumericDate};
 
-use crate::config::Config;
+use crate::config::{Config, PlainHttp};
 use crate::forwarded_cookies::Cookies;
-use crate::host::{Host, Texts, scheme};
+use crate::host::{Host, Texts, first_line, scheme};
 use crate::session_cache::{CacheHit, SessionCache, VerifiedSession};
 
 /// The session and the cookies of a request.
@@ -104,8 +104,8 @@ fn search(
 /// Returns the values that may be the session, the other cookies, and the session cookie's name.
 ///
 /// Over plain http a browser refuses the `__Host-` and `__Secure-` names, so the outpost uses a
-/// plain one there. It is read only on requests that came that way: over TLS a neighbouring site
-/// could have set it.
+/// plain one there. It is read only on requests that came that way, to a site that is reached that
+/// way: over TLS a neighbouring site could have set it.
 fn separate<'l, 'c>(
     config: &'c Config,
     host: &impl Host,
@@ -122,11 +122,34 @@ fn separate<'l, 'c>(
     let (found, rest) = separate(&config.cookie_name);
     if let Some(plain) = config.plain_cookie_name.as_ref().filter(|_| !found.any()) {
         let (plainly_found, rest) = separate(plain);
-        if plainly_found.any() && scheme(host) == "http" {
+        if plainly_found.any() && is_plain(config.plain_http, host) {
             return (plainly_found, rest, plain);
         }
     }
     (found, rest, &config.cookie_name)
+}
+
+/// Returns whether a browser sent the request over plain http.
+fn is_plain(plain_http: PlainHttp, host: &impl Host) -> bool {
+    let may_be = match plain_http {
+        PlainHttp::Everywhere => true,
+        PlainHttp::OnLocalhost => first_line(host, "host").is_some_and(|name| is_local(&name)),
+        PlainHttp::Nowhere => false,
+    };
+    may_be && scheme(host) == "http"
+}
+
+/// Returns whether a `Host` names the browser's own machine (RFC 6761 §6.3).
+fn is_local(authority: &[u8]) -> bool {
+    if authority.starts_with(b"[") {
+        return authority.starts_with(b"[::1]");
+    }
+    let name = authority.split(|byte| *byte == b':').next();
+    let name = name.unwrap_or_default().to_ascii_lowercase();
+    let is_address = name.iter().all(|b| b.is_ascii_digit() || *b == b'.');
+    name == b"localhost"
+        || name.ends_with(b".localhost")
+        || (is_address && name.starts_with(b"127."))
 }
 
 /// Returns the first session that is in force; else the first that is authentic, and why it is not

@@ -138,10 +138,46 @@ fn the_plain_cookie_name_counts_over_plain_http_only() {
         let host = Double::at(NOW)
             .with("Cookie", &sent)
             .with("X-Forwarded-Proto", scheme);
-        assert_eq!(gate(json!({})).handle(&host), outcome, "{scheme}");
+        let mut gate = gate(json!({"plainHttp": true}));
+        assert_eq!(gate.handle(&host), outcome, "{scheme}");
         if outcome == Flow::Continue {
             assert_eq!(host.header("Cookie").as_deref(), Some("a=1"), "{scheme}");
         }
+    }
+}
+
+/// Behind a load balancer that ends TLS and that Traefik does not trust, every request looks as if it
+/// came over plain http, and a neighbouring host may have set the plain name.
+#[test]
+fn the_plain_cookie_name_counts_only_where_the_site_is_reached_over_plain_http() {
+    let sent = cookie(&claims()).replace("__Host-", "");
+    let domain =
+        |scheme: &str| json!({"mode": "domain", "outpostUrl": format!("{scheme}://a.lan")});
+    let (yes, no) = (Flow::Continue, Flow::Responded);
+    for (settings, name, outcome) in [
+        (json!({}), "wiki.example.com", no),
+        (json!({}), "wiki.lan", no),
+        (json!({}), "localhost.example.com", no),
+        (json!({}), "xlocalhost", no),
+        (json!({}), "127.0.0.1.example.com", no),
+        (json!({}), "wiki.localhost:8080", yes),
+        (json!({}), "LOCALHOST", yes),
+        (json!({}), "127.0.0.1:8080", yes),
+        (json!({}), "[::1]:8080", yes),
+        (json!({"plainHttp": true}), "wiki.lan", yes),
+        (json!({"plainHttp": false}), "wiki.localhost", no),
+        (domain("http"), "wiki.lan", yes),
+        (domain("https"), "wiki.localhost", no),
+    ] {
+        let host = Double::at(NOW)
+            .with("Cookie", &sent)
+            .with("X-Forwarded-Proto", "http")
+            .with_host(name);
+        assert_eq!(
+            gate(settings.clone()).handle(&host),
+            outcome,
+            "{settings} {name}"
+        );
     }
 }
 

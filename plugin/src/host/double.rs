@@ -36,6 +36,14 @@ impl Double {
             .with("Sec-Fetch-Mode", "navigate")
     }
 
+    /// Changes the host that the request is for.
+    pub(crate) fn with_host(self, name: &str) -> Self {
+        self.headers
+            .borrow_mut()
+            .retain(|(own, _)| !own.eq_ignore_ascii_case("host"));
+        self.with("Host", name)
+    }
+
     /// Adds a header line.
     pub(crate) fn with(self, name: &str, value: &str) -> Self {
         self.headers.borrow_mut().push((name.into(), value.into()));

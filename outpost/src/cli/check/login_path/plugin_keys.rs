@@ -42,9 +42,14 @@ pub(super) fn check(application: &Application, reply: &Reply) -> Result<(), Chec
     if is_plugins(reply) {
         return Ok(());
     }
+    let plain_http = if application.external().is_https() {
+        ""
+    } else {
+        ", or `plainHttp: true` is missing"
+    };
     Err(CheckProblem(format!(
         "the plugin does not accept what these keys sign for `{}` in the cookie `{}`: its keys \
-         file, `application`, `cookieName` or `issuer` is another, so signing in would lead in a \
+         file, `application`, `cookieName` or `issuer` is another{plain_http}, so signing in would lead in a \
          circle; with `log.level: INFO`, Traefik's log says which",
         application.audience(),
         application.cookie().name
