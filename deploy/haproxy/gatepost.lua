@@ -1,28 +1,39 @@
 -- Asks Gatepost's outpost about a request: /etc/haproxy/gatepost.lua
 --
---   http-request lua.gatepost http://127.0.0.1:9000   lets the request go on, or answers it
+--   http-request lua.gatepost http://127.0.0.1:9000   asks, and answers what may not go on
 --   http-response lua.gatepost-cookies                hands a renewed session to the browser
+--
+-- Each backend has to demand the outpost's consent, since HAProxy goes on after an error in Lua:
+--
+--   http-request deny deny_status 500 unless { var(txn.gatepost) -m bool }
 
--- Headers that belong to one connection, or that only a proxy may set.
-local dropped = {
-    ["connection"] = true,
-    ["content-length"] = true,
-    ["expect"] = true,
-    ["host"] = true,
-    ["keep-alive"] = true,
-    ["te"] = true,
-    ["trailer"] = true,
-    ["transfer-encoding"] = true,
-    ["upgrade"] = true,
-    ["x-forwarded-for"] = true,
-    ["x-forwarded-host"] = true,
-    ["x-forwarded-method"] = true,
-    ["x-forwarded-proto"] = true,
-    ["x-forwarded-uri"] = true,
+-- How long one attempt to ask may take, in milliseconds. HAProxy makes up to four.
+local patience = 10000
+
+-- The headers that the outpost reads, and what stands between the values of several lines. `once`:
+-- a second line is another sender's, so such a request is refused. HAProxy's client has no room for
+-- all that a request may bring.
+local once = {}
+local asked = {
+    ["accept"] = ", ",
+    ["accept-language"] = ", ",
+    ["access-control-request-method"] = once,
+    ["authorization"] = once,
+    ["cookie"] = "; ",
+    ["origin"] = once,
+    ["sec-fetch-dest"] = once,
+    ["sec-fetch-mode"] = once,
+    ["sec-fetch-site"] = once,
+    ["sec-websocket-key"] = once,
+    ["traceparent"] = ", ",
+    ["tracestate"] = ", ",
+    ["x-gatepost-require"] = once,
+    ["x-request-id"] = ", ",
+    ["x-requested-with"] = ", ",
 }
 
--- The outpost's identity headers; `cookie` comes back without Gatepost's own. A name that the
--- answer lacks is removed from the request.
+-- The headers that the application gets from the outpost and from no client. `cookie` comes back
+-- without Gatepost's own.
 local identity = {
     "x-auth-username",
     "x-auth-groups",
@@ -95,12 +106,16 @@ local function refuse(txn, status, headers, body)
     txn:done(reply)
 end
 
-core.register_action("gatepost", { "http-req" }, function(txn, outpost)
-    local request = txn.http:req_get_headers()
+-- Returns what to ask: the headers of the question, or nothing and the name of one that is there
+-- twice.
+local function question(txn, request)
     local headers = {}
-    for name in pairs(request) do
-        if not dropped[name] then
-            headers[name] = values(request, name)
+    for name, between in pairs(asked) do
+        local lines = values(request, name)
+        if between == once and #lines > 1 then
+            return nil, name
+        elseif #lines > 0 then
+            headers[name] = { table.concat(lines, between ~= once and between or "") }
         end
     end
     headers["x-forwarded-method"] = { txn.sf:method() }
@@ -111,21 +126,59 @@ core.register_action("gatepost", { "http-req" }, function(txn, outpost)
     headers["x-forwarded-uri"] = { txn.sf:pathq() }
     -- The client's address, for `rateLimit`.
     headers["x-forwarded-for"] = { txn.sf:src() }
+    return headers
+end
 
-    local answer = core.httpclient():get{ url = outpost .. "/akprox/auth/traefik", headers = headers }
-    if not answer or not answer.status or answer.status == 0 then
-        refuse(txn, 503, {}, "The outpost cannot be reached.\n")
-    elseif answer.status < 200 or answer.status >= 300 then
-        refuse(txn, answer.status, answer.headers or {}, answer.body or "")
-    end
-
+-- Adds the outpost's headers to the request, and returns whether all of them are there: HAProxy
+-- leaves out, without an error, what its buffer has no room for.
+local function identify(txn, answer)
     for _, name in ipairs(identity) do
-        txn.http:req_del_header(name)
-        for _, value in ipairs(values(answer.headers, name)) do
+        for _, value in ipairs(values(answer, name)) do
             txn.http:req_add_header(name, value)
         end
     end
+    local request = txn.http:req_get_headers()
+    for _, name in ipairs(identity) do
+        local added, expected = values(request, name), values(answer, name)
+        if #added ~= #expected then
+            return false
+        end
+        for number, value in ipairs(expected) do
+            if added[number] ~= value then
+                return false
+            end
+        end
+    end
+    return true
+end
+
+core.register_action("gatepost", { "http-req" }, function(txn, outpost)
+    local request = txn.http:req_get_headers()
+    -- First of all, so that no failure leaves a client's own in place.
+    for _, name in ipairs(identity) do
+        txn.http:req_del_header(name)
+    end
+    local headers, twice = question(txn, request)
+    if not headers then
+        refuse(txn, 400, {}, "The header " .. twice .. " may occur once.\n")
+    end
+
+    local answer = core.httpclient():get{
+        url = outpost .. "/akprox/auth/traefik",
+        headers = headers,
+        timeout = patience,
+    }
+    local status = answer and answer.status or 0
+    if status == 0 then
+        refuse(txn, 503, {}, "The outpost cannot be reached.\n")
+    elseif status < 200 or status >= 300 then
+        refuse(txn, status, answer.headers or {}, answer.body or "")
+    elseif not identify(txn, answer.headers) then
+        refuse(txn, 431, {}, "The request is too large.\n")
+    end
     txn:set_priv(values(answer.headers, "set-cookie"))
+    -- The consent. Nothing may come after it.
+    txn:set_var("txn.gatepost", true)
 end, 1)
 
 core.register_action("gatepost-cookies", { "http-res" }, function(txn)

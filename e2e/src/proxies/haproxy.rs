@@ -19,13 +19,24 @@ impl Haproxy {
     ///
     /// When it is not installed or does not become ready.
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+        let script = fs::read_to_string(layout::root().join("deploy/haproxy/gatepost.lua"))?;
+        Self::start_with(site, file, &script, hosts)
+    }
+
+    /// Starts HAProxy as [`Self::start`] does, with another action in Lua.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn start_with(site: &Site, file: &str, script: &str, hosts: &[&str]) -> Result<Service> {
         let folder = site.folder().join("haproxy");
         fs::create_dir_all(&folder)?;
-        let script = layout::root().join("deploy/haproxy/gatepost.lua");
+        let action = folder.join("gatepost.lua");
+        fs::write(&action, script)?;
         let bind = format!("bind 127.0.0.1:{}", site.ports().web);
         let further = [
             ("bind :80", bind.as_str()),
-            ("/etc/haproxy/gatepost.lua", &script.to_string_lossy()),
+            ("/etc/haproxy/gatepost.lua", &action.to_string_lossy()),
         ];
         let path = folder.join("haproxy.cfg");
         fs::write(&path, site.fitted(file, &further)?)?;

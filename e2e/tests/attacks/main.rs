@@ -7,6 +7,7 @@ mod checked;
 mod fronts;
 mod hosts;
 mod limits;
+mod questions;
 mod requests;
 mod said;
 mod sent;

@@ -71,7 +71,7 @@ fn speaks_http_2(front: &str) -> bool {
 }
 
 /// Alice's session, as a `Cookie` line, of whichever application the page belongs to.
-fn session(site: &Site, name: &str) -> Result<String> {
+pub(crate) fn session(site: &Site, name: &str) -> Result<String> {
     let client = Client::new()?;
     let page = site.url(name, "/")?;
     client.sign_in(&page, &ALICE)?;
