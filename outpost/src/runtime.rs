@@ -1,7 +1,9 @@
 //! The running outpost.
 
 mod outpost;
+mod refresh;
 mod snapshot;
 
 pub use outpost::Outpost;
+pub use refresh::Refresh;
 pub use snapshot::{SetupError, Snapshot};

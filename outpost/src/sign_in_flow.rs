@@ -24,6 +24,7 @@ use crate::application::ReturnTo;
 use gatepost_base::SealingKeys;
 use gatepost_oidc::{AuthorizationRequest, Provider};
 
+pub mod long_targets;
 #[cfg(test)]
 mod tests;
 
@@ -129,7 +130,11 @@ impl<'a> FlowCookies<'a> {
             state: flow.state.secret().clone(),
             nonce: flow.nonce.secret().clone(),
             verifier: flow.code_verifier.secret().clone(),
-            rd: flow.return_to.as_str().to_owned(),
+            // What does not fit is kept by `LongTargets`.
+            rd: match flow.return_to.fits_a_cookie() {
+                true => flow.return_to.as_str().to_owned(),
+                false => ReturnTo::fallback(self.application).as_str().to_owned(),
+            },
             silent: flow.silent,
             exp: now.plus_seconds(LIFETIME_SECONDS.into()),
         };

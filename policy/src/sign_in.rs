@@ -6,9 +6,12 @@ use core::fmt;
 
 use crate::percent;
 
-/// The longest target to which a sign-in leads back, in bytes. The outpost stores it in a cookie of
-/// at most 4 KiB; after a longer one the user lands on `/`.
-const MAX_TARGET_BYTES: usize = 2_048;
+/// The longest target that the URL of `start` leads back to, in bytes. A request for a SAML provider
+/// may have some kilobytes.
+const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// The longest URL of `start`, in bytes: with more, a response has no room in the buffer of HAProxy.
+const MAX_URL_BYTES: usize = 12 * 1024;
 
 /// The path under which the outpost answers, `/akprox` unless configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,11 +154,15 @@ impl SignIn {
         let mut url = self.base();
         url.push_str("/start");
         if target.len() <= MAX_TARGET_BYTES {
+            let without_target = url.len();
             url.push_str("?rd=");
             if matches!(self, Self::OnOutpost(..)) {
                 percent::push_encoded(&mut url, origin().as_bytes());
             }
             percent::push_encoded(&mut url, target);
+            if url.len() > MAX_URL_BYTES {
+                url.truncate(without_target);
+            }
         }
         url
     }
@@ -179,8 +186,16 @@ mod tests {
             domain.url(|| "https://app.example.com:8443".into(), b"/x"),
             "https://auth.example.com/akprox/start?rd=https%3A%2F%2Fapp.example.com%3A8443%2Fx"
         );
-        let long = vec![b'/'; MAX_TARGET_BYTES + 1];
-        assert_eq!(on_host.url(String::new, &long), "/akprox/start");
+        let plain = vec![b'a'; MAX_TARGET_BYTES];
+        let url = on_host.url(String::new, &plain);
+        assert_eq!(url.len(), "/akprox/start?rd=".len() + plain.len());
+        // Too long, and too long once it is escaped.
+        for long in [
+            vec![b'a'; MAX_TARGET_BYTES + 1],
+            vec![b'/'; MAX_TARGET_BYTES],
+        ] {
+            assert_eq!(on_host.url(String::new, &long), "/akprox/start");
+        }
     }
 
     #[test]

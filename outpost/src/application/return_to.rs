@@ -11,9 +11,11 @@ use crate::origin::{ExternalUrl, Mode};
 #[cfg(test)]
 mod tests;
 
-/// The longest target that is kept, in bytes, with its origin and its escapes: it travels in a
-/// cookie of at most 4 KiB.
-const MAX_BYTES: usize = 2_560;
+/// The longest target that is kept, in bytes, with its origin and its escapes.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// The longest that a cookie of at most 4 KiB has room for.
+const COOKIE_BYTES: usize = 2_560;
 
 /// A URL that a browser may be sent to after signing in: one of the application's own, and not one
 /// of the outpost's.
@@ -43,6 +45,11 @@ impl ReturnTo {
     /// Returns the URL: ASCII, absolute.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns whether the cookie of a sign-in has room for it.
+    pub fn fits_a_cookie(&self) -> bool {
+        self.0.len() <= COOKIE_BYTES
     }
 
     fn parse_for<'p>(

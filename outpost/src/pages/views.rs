@@ -65,6 +65,8 @@ failure_codes! {
     RedirectLoopCookie = "redirect_loop_cookie",
     /// The session cookie is another outpost's.
     RedirectLoopKeys = "redirect_loop_keys",
+    /// The session may be in another replica's memory.
+    RedirectLoopStore = "redirect_loop_store",
     /// The groups that the decision needs are missing.
     Undecidable = "undecidable",
     /// The logout token is invalid (OpenID Connect Back-Channel Logout 1.0 §2.8 names this code).

@@ -7,10 +7,12 @@ use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::refresh::Refresh;
 use super::snapshot::{SetupError, Snapshot};
 use crate::config::Config;
 use crate::machine_clients::FailedAttempts;
 use crate::sessions::{Revoker, Sessions};
+use crate::sign_in_flow::long_targets::LongTargets;
 use crate::store_observer::StoreObserver;
 use gatepost_base::Clock;
 use gatepost_oidc::Provider;
@@ -27,6 +29,10 @@ pub struct Outpost {
     pub store: Arc<dyn Store>,
     /// Issues, finds, renews and revokes sessions.
     pub sessions: Sessions,
+    /// Keeps the targets of sign-ins that no cookie has room for.
+    pub(crate) long_targets: LongTargets,
+    /// Has the source of the configuration asked again.
+    pub(crate) refresh: Arc<Refresh>,
     /// Counts invalid credentials of machine clients.
     pub(crate) failed_attempts: FailedAttempts,
     /// The clock.
@@ -64,6 +70,8 @@ impl Outpost {
         Ok(Arc::new(Self {
             snapshot,
             sessions: Sessions::new(Arc::clone(&store), unique_name()?, clock.clone()),
+            long_targets: LongTargets::default(),
+            refresh: Arc::default(),
             failed_attempts: FailedAttempts::default(),
             store,
             clock,

@@ -18,7 +18,7 @@ use crate::session_times::SessionTimes;
 use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
 use gatepost_base::SealingKeys;
 use gatepost_oidc::Provider;
-use gatepost_store::OpenStoreError;
+use gatepost_store::{OpenStoreError, StoreSettings};
 
 /// One configuration at work. A changed configuration replaces it as a whole, so no request sees
 /// two of them.
@@ -30,6 +30,8 @@ pub struct Snapshot {
     machine_clients: HashMap<String, MachineClients>,
     /// The providers.
     pub providers: Vec<Arc<Provider>>,
+    /// Whether sessions are in the memory of this process, which no other replica sees.
+    pub in_memory: bool,
     /// The proxies whose forwarded headers count.
     pub trusted_proxies: TrustedProxies,
     /// Remembers that an untrusted peer sent forwarded headers, so that it is logged once.
@@ -140,6 +142,7 @@ impl Snapshot {
                 .with_unknown(config.unknown_applications.as_deref()),
             machine_clients,
             providers,
+            in_memory: matches!(config.store, StoreSettings::Memory { .. }),
             trusted_proxies: config.trusted_proxies.clone(),
             untrusted_peer_warning: UntrustedPeerWarning::default(),
             times,

@@ -1,11 +1,12 @@
 //! Makes the cookie of a session.
 
 use gatepost_policy::{Require, Ruling};
-use gatepost_session::cookie::Candidates;
+use gatepost_session::cookie::{CHUNK_BYTES, Candidates};
 use gatepost_session::{Authentic, Claims, NumericDate};
 use gatepost_signing::SignError;
 
 use crate::application::Application;
+use crate::compat::Conventions;
 use crate::session_times::SessionTimes;
 use gatepost_oidc::SignInError;
 use gatepost_store::{SessionRecord, StoreUnavailable};
@@ -73,7 +74,14 @@ pub(super) fn issue_cookie(
     }
     let signer = application.signer();
     let mut claims = claims(times, application, record, now);
+    let one_cookie = application.conventions() == Conventions::Authentik;
     let token = match signer.sign(&claims) {
+        // A documented recipe of authentik hands the cookie to the application, and one for nginx
+        // passes one cookie on. The outpost is asked about each request, and the store has the groups.
+        Ok(token) if one_cookie && token.len() > CHUNK_BYTES => {
+            claims = reduced(claims, application, None);
+            signer.sign(&claims)
+        }
         Err(SignError::TooLarge) => {
             claims = reduced(claims, application, None);
             signer.sign(&claims)

@@ -366,6 +366,22 @@ impl Sessions {
         })
     }
 
+    /// Returns the session of a record with every group of the user, for an application that is to
+    /// learn of those that the cookie has no room for.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`] when a verifier would refuse a cookie with these claims.
+    pub fn with_every_group(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        record: &SessionRecord,
+    ) -> Result<Authentic, SignError> {
+        let claims = claims(times, application, record, self.clock.now());
+        application.signer().vouch_for(&claims)
+    }
+
     /// Returns the current time, for the other files of this module.
     pub(super) fn now(&self) -> NumericDate {
         self.clock.now()

@@ -145,6 +145,13 @@ pub enum LoopCause {
          `X-Gatepost-Verdict` with the one that `gatepost check` prints"
     )]
     NotAccepted,
+    /// The outpost accepts the cookie, and its store may not be the one that has the session.
+    #[error(
+        "the store does not have the session of the browser's cookie, or another replica's does: \
+         sessions are in the memory of one process, and several replicas need one store \
+         (`store.kind: redis`)"
+    )]
+    NotShared,
     /// The outpost does not accept the cookie itself.
     #[error(
         "the browser has the session cookie of another outpost ({0}): does another answer here?"
@@ -258,6 +265,7 @@ impl Failure {
             Self::Issue(_) | Self::FlowNotKept => FailureCode::Internal,
             Self::Loop(LoopCause::NotKept) => FailureCode::RedirectLoopCookie,
             Self::Loop(LoopCause::Foreign(_)) => FailureCode::RedirectLoopKeys,
+            Self::Loop(LoopCause::NotShared) => FailureCode::RedirectLoopStore,
             Self::Loop(LoopCause::NotAccepted) => FailureCode::RedirectLoop,
             Self::Undecidable => FailureCode::Undecidable,
         }

@@ -110,6 +110,7 @@ pub(super) async fn send_to_provider(
     let url = authorization.url.clone();
     let pending = PendingSignIn::new(authorization, return_to, options.silent);
     let flows = FlowCookies::find(request.cookies(), application, &context.snapshot.flow_keys);
+    context.outpost.long_targets.keep(&pending, context.now());
     match flows.begin(provider, &pending, context.now()) {
         Some(cookies) => Outcome::Redirect { to: url.into() }.with_cookies(cookies),
         None => Failure::FlowNotKept.into(),

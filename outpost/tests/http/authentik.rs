@@ -23,13 +23,17 @@ use crate::world::World;
 
 mod check;
 mod credentials;
+mod groups;
 mod headers;
 mod hosts;
 mod listeners;
+mod loops;
 mod paths;
+mod renamed;
 mod requests;
 mod sign_out;
 mod start;
+mod targets;
 
 const APP: &str = "app.example.com";
 
@@ -63,18 +67,22 @@ async fn configuration(
     more: &[(&str, &str)],
 ) -> Config {
     let host = api(provider, applications).await;
+    let (config, problems) = ask(settings(&host, more)).await.expect("a configuration");
+    assert_eq!(problems, Vec::<String>::new());
+    config
+}
+
+/// Returns the settings of an outpost whose authentik is at `host`, with further variables.
+fn settings(host: &str, more: &[(&str, &str)]) -> Settings {
     let variables = [
-        ("AUTHENTIK_HOST", &*host),
+        ("AUTHENTIK_HOST", host),
         ("AUTHENTIK_TOKEN", "t0ken"),
         ("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "127.0.0.1/32"),
     ];
     let variables = variables.iter().chain(more);
     let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let settings = Settings::read(variables).expect("valid variables");
-    let settings = settings.expect("authentik's variables");
-    let (config, problems) = ask(settings).await.expect("a configuration");
-    assert_eq!(problems, Vec::<String>::new());
-    config
+    settings.expect("authentik's variables")
 }
 
 /// Returns a `ProxyOutpostConfig` whose OpenID provider is `provider`, with these changes.
@@ -125,15 +133,22 @@ async fn api(provider: &Provider, applications: Vec<Value>) -> String {
     format!("http://{address}")
 }
 
-fn serve_api(listener: tokio::net::TcpListener, provider: &Provider, applications: Vec<Value>) {
+/// Serves authentik's API, and returns what it says.
+fn serve_api(
+    listener: tokio::net::TcpListener,
+    provider: &Provider,
+    applications: Vec<Value>,
+) -> Arc<Mutex<Vec<Value>>> {
     let issuer = provider.issuer.clone();
+    let applications = Arc::new(Mutex::new(applications));
     let router = Router::new()
         .route("/api/v3/outposts/instances/", get(instances))
         .route("/api/v3/outposts/proxy/", get(proxy))
-        .with_state(Arc::new(Mutex::new(applications)))
+        .with_state(Arc::clone(&applications))
         // authentik is the OpenID provider too, also at its internal address.
         .fallback(move |request| forward(issuer, request));
     tokio::spawn(async move { axum::serve(listener, router).await });
+    applications
 }
 
 async fn forward(issuer: String, request: Request) -> Response {

@@ -16,7 +16,8 @@ use super::reasons::Reasons;
 use super::settings::Settings;
 use super::socket::{self, Listeners, Update};
 use crate::config::{Config, ConfigError};
-use crate::runtime::Outpost;
+use crate::runtime::{Outpost, Refresh};
+use gatepost_store::StoreSettings;
 
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);
@@ -31,6 +32,8 @@ pub struct Follower {
     settings: Settings,
     api: Arc<Api>,
     cache: Option<Cache>,
+    /// Whether sessions are in the memory of this process.
+    in_memory: bool,
     in_force: Option<Snapshot>,
     last_problems: Vec<String>,
     last_failure: Option<String>,
@@ -47,6 +50,7 @@ impl Follower {
         let base = settings.base_config()?;
         Ok(Self {
             cache: Cache::next_to_store(&base),
+            in_memory: matches!(base.store, StoreSettings::Memory { .. }),
             settings,
             api,
             in_force: None,
@@ -80,7 +84,14 @@ impl Follower {
         if self.in_force.is_some() {
             tracing::info!("started with what authentik said last");
         }
-        tokio::spawn(self.follow(Arc::downgrade(outpost)));
+        if self.in_memory {
+            tracing::info!(
+                "sessions are in the memory of this process: several replicas need one store, by \
+                 `GATEPOST_STORE_KIND=redis` and `GATEPOST_STORE_URL`, or by `AUTHENTIK_REDIS__HOST`"
+            );
+        }
+        let refresh = Arc::clone(&outpost.refresh);
+        tokio::spawn(self.follow(Arc::downgrade(outpost), refresh));
     }
 
     fn config(&mut self, snapshot: &Snapshot) -> Result<Config, ConfigError> {
@@ -95,7 +106,7 @@ impl Follower {
         Ok(config)
     }
 
-    async fn follow(mut self, outpost: Weak<Outpost>) {
+    async fn follow(mut self, outpost: Weak<Outpost>, refresh: Arc<Refresh>) {
         let (ended, sessions) = mpsc::unbounded_channel();
         let (updates, update_receiver) = mpsc::channel(1);
         let listeners = Listeners { updates, ended };
@@ -106,7 +117,7 @@ impl Follower {
         tasks.spawn(ending::end_sessions(outpost.clone(), sessions));
         tasks.spawn(keep_socket(Arc::clone(&self.api), followed, listeners));
         let mut failures = LogLimit::default();
-        let mut reasons = Reasons::new(update_receiver);
+        let mut reasons = Reasons::new(update_receiver, Arc::clone(&refresh));
         while let Some(alive) = outpost.upgrade() {
             let pause = match self.api.snapshot().await {
                 Ok(snapshot) => {
@@ -142,6 +153,7 @@ impl Follower {
                 }
             };
             drop(alive);
+            refresh.answered();
             if reasons.next(Instant::now() + pause).await == Update::Soon {
                 tokio::time::sleep(spread()).await;
             }

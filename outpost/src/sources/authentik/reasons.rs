@@ -1,22 +1,28 @@
-//! The reasons for which the outpost asks authentik again: its WebSocket, a signal, or time.
+//! The reasons for which the outpost asks authentik again: its WebSocket, a signal, a request that
+//! contradicts the configuration, or time.
+
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::socket::Update;
+use crate::runtime::Refresh;
 
 /// The reasons for which the outpost asks authentik again.
 pub(super) struct Reasons {
     updates: mpsc::Receiver<Update>,
     forced: AskedBySignal,
+    refresh: Arc<Refresh>,
 }
 
 impl Reasons {
-    /// Waits for updates, and for signals.
-    pub(super) fn new(updates: mpsc::Receiver<Update>) -> Self {
+    /// Waits for updates, for signals, and for requests.
+    pub(super) fn new(updates: mpsc::Receiver<Update>, refresh: Arc<Refresh>) -> Self {
         Self {
             updates,
             forced: asked_by_signal(),
+            refresh,
         }
     }
 
@@ -26,6 +32,7 @@ impl Reasons {
             // A closed channel is not a reason to ask.
             Some(update) = self.updates.recv() => update,
             () = self.forced.changed() => Update::Now,
+            () = self.refresh.wanted() => Update::Now,
             () = tokio::time::sleep_until(at) => Update::Now,
         }
     }
@@ -65,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_channel_is_no_reason_to_ask_again() {
         let (sender, updates) = mpsc::channel(1);
-        let mut reasons = Reasons::new(updates);
+        let mut reasons = Reasons::new(updates, Arc::default());
         drop(sender);
         let pause = Duration::from_millis(200);
         let begun = Instant::now();

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use serde_json::json;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -37,6 +38,7 @@ pub struct Settings {
     metrics: Vec<SocketAddr>,
     trusted: Vec<String>,
     log_level: &'static str,
+    redis: Option<RedisSettings>,
     gatepost: Vec<(String, String)>,
 }
 
@@ -122,6 +124,7 @@ impl Settings {
             https: environment.addresses("AUTHENTIK_LISTEN__HTTPS", 9443)?,
             metrics: environment.addresses("AUTHENTIK_LISTEN__METRICS", 9300)?,
             trusted,
+            redis: RedisSettings::read(&environment)?,
             log_level: match environment.get("AUTHENTIK_LOG_LEVEL")?.as_deref() {
                 Some("trace" | "debug") => "debug",
                 Some("warning" | "warn") => "warn",
@@ -182,7 +185,11 @@ impl Settings {
         if let Some(text) = text.as_object_mut()
             && !self.gatepost.iter().any(names_store)
         {
-            text.insert("store".to_owned(), json!({"kind": "memory"}));
+            let store = match &self.redis {
+                Some(redis) => redis.store(),
+                None => json!({"kind": "memory"}),
+            };
+            text.insert("store".to_owned(), store);
         }
         Config::parse_without_applications(&text.to_string(), self.gatepost.iter().cloned())
     }
@@ -194,6 +201,70 @@ impl Settings {
         hash.update(b"gatepost authentik v1");
         hash.update(self.token.expose().as_bytes());
         format!("authentik:{}", STANDARD.encode(hash.finalize()))
+    }
+}
+
+/// A Redis that authentik's own variables name, as its embedded outposts used it.
+#[derive(Clone, Debug)]
+struct RedisSettings {
+    url: Secret,
+    authorities: Option<String>,
+}
+
+impl RedisSettings {
+    /// Reads the variables; `None` where they name no Redis.
+    fn read(environment: &Environment) -> Result<Option<Self>, SettingsError> {
+        let Some(host) = environment.get("AUTHENTIK_REDIS__HOST")? else {
+            return Ok(None);
+        };
+        let wrong = |variable, accepted| Err(SettingsError::Wrong { variable, accepted });
+        let tls = environment.flag("AUTHENTIK_REDIS__TLS")?;
+        let required = "AUTHENTIK_REDIS__TLS_REQS";
+        let lenient = environment.get(required)?.map(|text| text.to_lowercase());
+        if tls && matches!(lenient.as_deref(), Some("none" | "false" | "optional")) {
+            return wrong(
+                required,
+                "`required`: the outpost checks the certificate of Redis, by \
+                 AUTHENTIK_REDIS__TLS_CA_CERT where that is set",
+            );
+        }
+        let port = environment.get("AUTHENTIK_REDIS__PORT")?;
+        let port = port.unwrap_or_else(|| "6379".to_owned());
+        let database = environment.get("AUTHENTIK_REDIS__DB")?.unwrap_or_default();
+        let user = environment.get("AUTHENTIK_REDIS__USERNAME")?;
+        let password = environment.get("AUTHENTIK_REDIS__PASSWORD")?;
+        let mut login =
+            utf8_percent_encode(&user.unwrap_or_default(), NON_ALPHANUMERIC).to_string();
+        if let Some(password) = password {
+            login.push(':');
+            login.extend(utf8_percent_encode(&password, NON_ALPHANUMERIC));
+        }
+        if !login.is_empty() {
+            login.push('@');
+        }
+        let scheme = if tls { "rediss" } else { "redis" };
+        let url = format!("{scheme}://{login}{host}:{port}/{database}");
+        if gatepost_store::RedisUrl::parse(&url).is_err() {
+            return wrong(
+                "AUTHENTIK_REDIS__HOST",
+                "a host name, with a number in AUTHENTIK_REDIS__PORT and AUTHENTIK_REDIS__DB",
+            );
+        }
+        Ok(Some(Self {
+            url: Secret::new(url),
+            authorities: environment
+                .get("AUTHENTIK_REDIS__TLS_CA_CERT")?
+                .filter(|_| tls),
+        }))
+    }
+
+    /// Returns the section `store` of a configuration.
+    fn store(&self) -> Value {
+        let mut store = json!({"kind": "redis", "url": self.url.expose()});
+        if let (Some(store), Some(path)) = (store.as_object_mut(), &self.authorities) {
+            store.insert("caFile".to_owned(), json!(path));
+        }
+        store
     }
 }
 
@@ -301,6 +372,7 @@ fn bearer(token: &str) -> Result<HeaderValue, SettingsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gatepost_store::StoreSettings;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, SettingsError> {
         let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
@@ -342,6 +414,53 @@ mod tests {
         assert!(!config.trusted_proxies.contains([127, 0, 0, 1].into()));
         assert_eq!(config.log.level, tracing::level_filters::LevelFilter::WARN);
         assert_eq!(config.session.window, 300);
+    }
+
+    #[test]
+    fn a_redis_of_authentiks_variables_is_the_store() {
+        let store = |more: &[(&str, &str)]| {
+            let mut pairs = BASIC.to_vec();
+            pairs.extend(more);
+            let settings = read(&pairs)?.expect("authentik's");
+            assert!(!format!("{settings:?}").contains("s:cret"));
+            Ok::<_, SettingsError>(settings.base_config().expect("a configuration").store)
+        };
+        let host = ("AUTHENTIK_REDIS__HOST", "redis");
+        let login = [
+            host,
+            ("AUTHENTIK_REDIS__PORT", "6380"),
+            ("AUTHENTIK_REDIS__USERNAME", "ak"),
+            ("AUTHENTIK_REDIS__PASSWORD", "s:cret@/"),
+            ("AUTHENTIK_REDIS__DB", "2"),
+        ];
+        for (more, expected) in [
+            (&login[..1], "redis://redis:6379/"),
+            (&login[..], "redis://ak:s%3Acret%40%2F@redis:6380/2"),
+            (
+                &[host, ("AUTHENTIK_REDIS__TLS", "true")],
+                "rediss://redis:6379/",
+            ),
+        ] {
+            let StoreSettings::Redis { url, .. } = store(more).expect(expected) else {
+                panic!("{expected}: no Redis");
+            };
+            let expected = gatepost_store::RedisUrl::parse(expected).expect("a URL");
+            assert!(url == expected);
+        }
+        let own = ("GATEPOST_STORE_KIND", "memory");
+        let kept = store(&[host, own]).expect("right");
+        assert!(matches!(kept, StoreSettings::Memory { .. }), "{kept:?}");
+        let lenient = [
+            host,
+            ("AUTHENTIK_REDIS__TLS", "true"),
+            ("AUTHENTIK_REDIS__TLS_REQS", "none"),
+        ];
+        let refused = store(&lenient).expect_err("it checks certificates");
+        assert!(
+            refused
+                .to_string()
+                .contains("TLS_REQS: expected `required`")
+        );
     }
 
     #[test]

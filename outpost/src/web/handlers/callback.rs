@@ -24,6 +24,7 @@ use crate::web::urls::start_url;
 use gatepost_oidc::{Provider, SignInError};
 use gatepost_store::SessionRecord;
 
+mod renamed;
 mod silent;
 
 /// The most characters of a provider's error that are logged.
@@ -50,9 +51,19 @@ pub(in crate::web) async fn answer(
             failed(application, provider, Failure::OtherProvider)
         }
         Some((provider, pending)) => {
+            let targets = &context.outpost.long_targets;
+            let pending = targets.give_back(pending, application, context.now());
             let (return_to, silent) = (pending.return_to.clone(), pending.silent);
-            match complete(context, application, provider, request, pending).await {
+            let completed = complete(context, application, provider, request, pending).await;
+            let again = match &completed {
+                Ok(_) => None,
+                Err(failure) => {
+                    renamed::sign_in_again(context, request, provider, failure, &return_to).await
+                }
+            };
+            match completed {
                 Ok(reply) => reply,
+                Err(_) if let Some(again) = again => again,
                 Err(failure) if silent => {
                     silent::answer_failure(
                         context,

@@ -4,6 +4,7 @@ use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated}
 use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use crate::application::Application;
+use crate::compat::Conventions;
 use crate::origin::HostPort;
 use crate::sessions::{Renewal, SessionLookup};
 use crate::web::context::Context;
@@ -107,6 +108,10 @@ fn decide_on_cookie(
     Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let record = lookup.record().map(|record| &**record);
+            // While the store is away, the application learns of the groups in the cookie alone.
+            if record.is_some() && tells_of_every_group(application, &permit) {
+                return Err(Undecided::MoreGroups);
+            }
             Outcome::Pass(pass(&permit, application, request, dialect, record))
         }
         Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
@@ -126,12 +131,13 @@ fn decide_on_all_groups(
     record: &SessionRecord,
 ) -> Outcome {
     let application = rules.application;
-    let whole = context.sessions().with_all_groups(
-        context.times(),
-        application,
-        record,
-        request.extra_rule(),
-    );
+    let (sessions, times) = (context.sessions(), context.times());
+    let whole = match application.conventions() {
+        Conventions::Authentik => sessions.with_every_group(times, application, record),
+        Conventions::Gatepost => {
+            sessions.with_all_groups(times, application, record, request.extra_rule())
+        }
+    };
     let Ok(whole) = whole else {
         return Outcome::Failed(Failure::Undecidable);
     };
@@ -149,6 +155,13 @@ fn decide_on_all_groups(
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
         Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
     }
+}
+
+/// Returns whether the application learns of every group of the user, also of those that the cookie had
+/// no room for: `X-authentik-groups` has them all.
+fn tells_of_every_group(application: &Application, permit: &Permit<'_>) -> bool {
+    application.conventions() == Conventions::Authentik
+        && permit.identity().is_some_and(|claims| claims.grp_more)
 }
 
 /// Why a session's cookie does not decide a request.

@@ -122,7 +122,7 @@ fn loop_cause(
 ) -> LoopCause {
     let candidates = request.session_candidates(&application.cookie().name);
     let now = context.now();
-    LoopCause::of(
+    let cause = LoopCause::of(
         context
             .sessions()
             .authenticate(application, &candidates)
@@ -130,7 +130,12 @@ fn loop_cause(
                 Ok(_) => Ok(()),
                 Err(reason) => Err(Unauthenticated::Window(reason)),
             }),
-    )
+    );
+    match cause {
+        // The cookie is good, so it is the session that another replica lacks.
+        LoopCause::NotAccepted if context.snapshot.in_memory => LoopCause::NotShared,
+        cause => cause,
+    }
 }
 
 /// Sends the browser to the host that the callback comes to, where it is not there: in domain mode the
