@@ -56,10 +56,10 @@ impl Identity {
             name: self.name,
             email: self.email,
             email_verified: self.email_verified,
-            groups: self.groups,
+            groups: self.groups.iter().collect(),
             grp_more: false,
             acr: self.acr,
-            amr: self.amr,
+            amr: self.amr.iter().collect(),
             auth_time: self.auth_time,
             ext: self.extra.into_iter().collect(),
         }

@@ -189,10 +189,11 @@ impl Policy {
 #[cfg(test)]
 pub(crate) mod double {
     use super::*;
-    use gatepost_session::{Audience, Authentic, KeyRing, NumericDate, SessionId, Verifier};
+    use gatepost_session::{
+        Audience, Authentic, KeyRing, NumericDate, SessionId, TextList, Verifier,
+    };
     use gatepost_signing::Signer;
     use std::string::ToString;
-    use std::vec::Vec;
 
     /// The instant at which [`claims`] are in force.
     pub(crate) const NOW: NumericDate = NumericDate::from_seconds(1_800_000_000);
@@ -212,10 +213,10 @@ pub(crate) mod double {
             name: None,
             email: Some(email.into()),
             email_verified: None,
-            groups: Vec::new(),
+            groups: TextList::default(),
             grp_more: false,
             acr: None,
-            amr: Vec::new(),
+            amr: TextList::default(),
             auth_time: None,
             ext: Default::default(),
         }
@@ -246,13 +247,13 @@ mod tests {
     use super::double::{NOW, authentic, claims};
     use super::*;
     use crate::request::double::Sent;
+    use std::format;
     use std::string::String;
-    use std::{format, vec};
 
     #[test]
     fn each_combination_of_session_rule_and_path_has_its_decision() {
         let staff = || Claims {
-            groups: vec!["staff".into()],
+            groups: ["staff"].into(),
             ..claims("a@example.com")
         };
         let policy = Policy {
@@ -388,7 +389,7 @@ mod tests {
             Sent::new("GET", target).with("Authorization", credentials)
         };
         let staff = Claims {
-            groups: vec!["staff".into()],
+            groups: ["staff"].into(),
             ..claims("a@example.com")
         };
         let outsider = claims("a@example.com");

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use gatepost_session::Claims;
+use gatepost_session::{Claims, TextList, visible_without};
 
 use self::shapes::Shapes;
 use self::spelling::same_folded;
@@ -177,17 +177,13 @@ impl Source {
 ///
 /// A group whose name holds the separator would read as two, so it is left out: that can only take
 /// rights away.
-fn joined(groups: &[String], separator: u8) -> Option<String> {
-    let mut joined = String::with_capacity(groups.iter().map(|group| group.len() + 1).sum());
-    for group in groups {
-        if !fits_without(group, separator) {
-            continue;
-        }
-        if !joined.is_empty() {
-            joined.push(char::from(separator));
-        }
-        joined.push_str(group);
-    }
+fn joined(groups: &TextList, separator: u8) -> Option<String> {
+    let joined = if groups.is_visible_without(separator) {
+        groups.join(separator)
+    } else {
+        let fitting = groups.iter().filter(|group| fits_without(group, separator));
+        fitting.collect::<TextList>().join(separator)
+    };
     (!joined.is_empty()).then_some(joined)
 }
 
@@ -201,8 +197,8 @@ fn fits_header(value: &str) -> bool {
 /// Returns whether a value fits a header and does not have this ASCII character.
 fn fits_without(value: &str, unwanted: u8) -> bool {
     // Nearly all values are of this kind, which needs no look at characters.
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != unwanted;
-    !value.is_empty() && (value.bytes().all(plain) || fits_with_any_character(value, unwanted))
+    let visible = visible_without(value.as_bytes(), unwanted);
+    !value.is_empty() && (visible || fits_with_any_character(value, unwanted))
 }
 
 fn fits_with_any_character(value: &str, unwanted: u8) -> bool {

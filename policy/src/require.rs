@@ -185,7 +185,6 @@ fn usable_email(claims: &Claims) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
     use crate::decide::double::claims;
-    use alloc::vec;
 
     fn lists(groups: &[&str], domains: &[&str]) -> Lists {
         let owned = |list: &[&str]| list.iter().map(|entry| String::from(*entry)).collect();
@@ -259,7 +258,7 @@ mod tests {
             ),
         ];
         let person = Claims {
-            groups: vec!["staff".into(), "dev".into()],
+            groups: ["staff", "dev"].into(),
             ..claims("a@example.com")
         };
         for (case, rule, expected) in cases {
@@ -270,7 +269,7 @@ mod tests {
     #[test]
     fn groups_left_out_of_the_cookie_make_only_their_absence_undecidable() {
         let person = Claims {
-            groups: vec!["staff".into()],
+            groups: ["staff"].into(),
             grp_more: true,
             ..claims("a@example.com")
         };

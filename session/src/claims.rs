@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use gatepost_scan::TextList;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod read;
@@ -206,8 +207,8 @@ pub struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
     /// The groups the person is in. Not all of them when [`Claims::grp_more`] is set.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
+    #[serde(skip_serializing_if = "TextList::is_empty")]
+    pub groups: TextList,
     /// Whether groups were left out to keep the cookie small: a group that is not listed may
     /// still be held, and only the outpost knows.
     #[serde(skip_serializing_if = "core::ops::Not::not")]
@@ -216,8 +217,8 @@ pub struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
     /// How the person was authenticated: the methods.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub amr: Vec<String>,
+    #[serde(skip_serializing_if = "TextList::is_empty")]
+    pub amr: TextList,
     /// When the person last authenticated at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<NumericDate>,

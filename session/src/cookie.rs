@@ -76,7 +76,11 @@ impl CookieName {
 
     /// Returns which part of the session a cookie called `name` is, if any.
     fn part(&self, name: &[u8]) -> Option<Part> {
-        match name.strip_prefix(self.0.as_bytes())? {
+        let own = self.0.as_bytes();
+        if name.first() != own.first() {
+            return None;
+        }
+        match name.strip_prefix(own)? {
             [] => Some(Part::Whole),
             [b'.', digit @ b'0'..=b'9'] => {
                 let index = usize::from(digit - b'0');
@@ -220,6 +224,10 @@ impl Hide<'_> {
 }
 
 fn is_gateposts(name: &[u8]) -> bool {
+    // Most names are of other cookies, and end here.
+    if !matches!(name.first(), Some(b'_' | b'g')) {
+        return false;
+    }
     let prefixes = [&b"__Host-"[..], b"__Secure-"];
     let bare = prefixes
         .iter()

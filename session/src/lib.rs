@@ -33,7 +33,6 @@ extern crate std;
 
 mod base64url;
 mod claims;
-pub mod constant_time;
 pub mod cookie;
 mod keyring;
 mod mac;
@@ -42,6 +41,7 @@ pub mod token;
 mod verify;
 
 pub use claims::{Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId};
+pub use gatepost_scan::{TextList, TextListIter, constant_time, sum, visible_without};
 pub use keyring::{DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
 pub use mac::Mac;
 pub use verify::{

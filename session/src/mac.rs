@@ -27,6 +27,13 @@ impl Mac {
         Self(Hmac::new((&*block).into()))
     }
 
+    /// Absorbs the text with which everything begins whose code is to be computed.
+    #[must_use]
+    pub(crate) fn begun_with(mut self, text: &[u8]) -> Self {
+        self.0.update(text);
+        self
+    }
+
     /// Returns the code of these parts, one after the other.
     pub fn compute(&self, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
         let mut code = [0; MAC_BYTES];

@@ -27,8 +27,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) payload: &'a [u8],
     /// The encoded MAC.
     pub(crate) mac: &'a [u8],
-    /// The bytes that the MAC covers: header, dot and payload.
-    pub(crate) signed: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
@@ -45,7 +43,6 @@ impl<'a> Parts<'a> {
             header: token.get(..first)?,
             payload,
             mac: token.get(second + 1..)?,
-            signed: token.get(..second)?,
         })
     }
 }

@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use base64::Engine as _;
+use gatepost_scan::constant_time::same_bytes;
 use subtle::{Choice, ConditionallySelectable as _};
 
 use crate::base64url::BASE64;
 use crate::claims::{Audience, Claims, NumericDate, SessionId};
-use crate::constant_time::same_bytes;
 use crate::cookie::{CHUNK_BYTES, Candidates, MAX_CHUNKS};
 use crate::keyring::{KeyRing, Purpose};
 use crate::mac::{MAC_BYTES, Mac};
@@ -36,6 +36,7 @@ pub struct Verifier {
 #[derive(Clone)]
 struct VerifyingKey {
     encoded_header: String,
+    /// Has absorbed the header and the dot behind it, so that only the payload is left to hash.
     mac: Mac,
 }
 
@@ -45,9 +46,13 @@ impl Verifier {
         let keys = ring
             .derive(Purpose::Session)
             .iter()
-            .map(|key| VerifyingKey {
-                encoded_header: encoded_header(key.id()),
-                mac: key.mac(),
+            .map(|key| {
+                let encoded_header = encoded_header(key.id());
+                let mac = key.mac().begun_with(encoded_header.as_bytes());
+                VerifyingKey {
+                    encoded_header,
+                    mac: mac.begun_with(b"."),
+                }
             })
             .collect();
         Self {
@@ -144,7 +149,7 @@ impl Verifier {
             .ok()
             .and_then(|index| self.keys.get(index))
             .ok_or(OpenError::Forged)?;
-        if bool::from(known & key.mac.verifies(parts.signed, mac)) {
+        if bool::from(known & key.mac.verifies(parts.payload, mac)) {
             Ok(())
         } else {
             Err(OpenError::Forged)

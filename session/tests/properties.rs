@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
 
 use gatepost_session::cookie::{Candidates, CookieName, Hide, Rest, separate, strip};
-use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, Verifier};
+use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, TextList, Verifier};
 use gatepost_signing::{CookieAttributes, Signer};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -37,10 +37,10 @@ prop_compose! {
             name: None,
             email: None,
             email_verified,
-            groups,
+            groups: groups.iter().collect(),
             grp_more,
             acr: None,
-            amr: Vec::new(),
+            amr: TextList::default(),
             auth_time: None,
             ext: ext.into_iter().collect(),
         }

@@ -13,7 +13,7 @@ use std::{env, fs};
 use gatepost_session::cookie::{Candidates, CookieName};
 use gatepost_session::{
     Audience, Authentic, CLOCK_SKEW_SECONDS, Claims, KeyRing, NumericDate, OpenError, Purpose,
-    SessionId, Verifier, WindowError,
+    SessionId, TextList, Verifier, WindowError,
 };
 use gatepost_signing::{CookieAttributes, Signer};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
@@ -45,10 +45,10 @@ fn claims() -> Claims {
         name: Some("Jörg \"J\" Müller".into()),
         email: Some("joerg@example.com".into()),
         email_verified: Some(true),
-        groups: vec!["staff".into(), "Büro & Co".into()],
+        groups: ["staff", "Büro & Co"].into(),
         grp_more: false,
         acr: None,
-        amr: vec!["pwd".into()],
+        amr: ["pwd"].into(),
         auth_time: Some(NOW),
         ext: [("department".to_owned(), "R&D".to_owned())]
             .into_iter()
@@ -62,8 +62,8 @@ fn minimal() -> Claims {
         name: None,
         email: None,
         email_verified: None,
-        groups: Vec::new(),
-        amr: Vec::new(),
+        groups: TextList::default(),
+        amr: TextList::default(),
         auth_time: None,
         ext: Default::default(),
         ..claims()

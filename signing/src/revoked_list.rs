@@ -69,10 +69,10 @@ mod tests {
             name: None,
             email: None,
             email_verified: None,
-            groups: vec![],
+            groups: Default::default(),
             grp_more: false,
             acr: None,
-            amr: vec![],
+            amr: Default::default(),
             auth_time: None,
             ext: Default::default(),
         }

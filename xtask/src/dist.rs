@@ -176,6 +176,7 @@ fn components(folder: &Path, version: &str, arguments: &Arguments) -> Result<Vec
 fn remove_others(file: &str) -> Result<()> {
     let members = [
         "session",
+        "session/scan",
         "session/js",
         "session/js/bindgen",
         "signing",

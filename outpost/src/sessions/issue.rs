@@ -143,9 +143,7 @@ pub(super) fn reduced(
         .chain(extra_rule.into_iter().flat_map(Require::groups))
         .chain(listed.iter().map(String::as_str))
         .collect();
-    claims
-        .groups
-        .retain(|group| named.contains(&group.as_str()));
+    claims.groups.retain(|group| named.contains(&group));
     claims.grp_more = application.cookie_groups().is_none();
     claims
 }

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The crates: the folder of each, and how others name it.
-const CRATES: [(&str, &str); 8] = [
+const CRATES: [(&str, &str); 9] = [
     ("base", "gatepost_base"),
+    ("session/scan", "gatepost_scan"),
     ("session", "gatepost_session"),
     ("signing", "gatepost_signing"),
     ("policy", "gatepost_policy"),

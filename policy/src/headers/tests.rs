@@ -88,7 +88,7 @@ fn values_that_would_not_arrive_as_they_are_are_left_out() {
 fn no_group_reads_as_two() {
     let groups = ["staff", "a|admins", "ops, night", "x\ny"].map(String::from);
     let person = Claims {
-        groups: groups.into(),
+        groups: groups.iter().collect(),
         ..claims("a@b.example")
     };
     assert_eq!(
@@ -236,7 +236,7 @@ proptest! {
                 .collect();
             let expected = own.join(core::str::from_utf8(&[separator]).expect("ASCII"));
             let expected = (!expected.is_empty()).then_some(expected);
-            prop_assert_eq!(joined(&groups, separator), expected);
+            prop_assert_eq!(joined(&groups.iter().collect(), separator), expected);
         }
     }
 }

@@ -3,13 +3,14 @@
 //! By hand rather than derived: a derived struct can also be written as a list, which no JWT
 //! library would read, and it takes `null` for an absent claim.
 //!
-//! And without what serde says of a value of another type: writing a float or a quoted text into
-//! such a message takes tables of 6 KB, which the plugin has no room for.
+//! And without saying what is wrong: to make an error with a text of its own, serde and its JSON
+//! reader take tables and searches of 9 KB, which the plugin has no room for. What is refused is
+//! read to its end and then `None`.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
+use gatepost_scan::TextList;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -17,51 +18,56 @@ use super::{Claims, MoreClaims, NumericDate, SessionId};
 
 impl<'de> Deserialize<'de> for Claims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ClaimsVisitor)
+        let Refusable(claims) = deserializer.deserialize_any(ClaimsVisitor)?;
+        claims.ok_or_else(|| D::Error::custom("a claim is missing, repeated or of another type"))
     }
 }
 
 impl<'de> Deserialize<'de> for MoreClaims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Claims(claims) => Ok(claims),
-            _ => other_type(),
+        match Refusable::deserialize(deserializer)? {
+            Refusable(Some(Value::Claims(claims))) => Ok(claims),
+            _ => Err(D::Error::custom("claims that are no texts, or repeated")),
         }
     }
 }
 
-fn other_type<T, E: Error>() -> Result<T, E> {
-    Err(E::custom("a claim of another type"))
-}
+/// What was read, or `None` where it is refused.
+pub(super) struct Refusable<T>(pub(super) Option<T>);
 
 /// Refuses values of these types of JSON.
 macro_rules! refuse {
     ($($visit:ident($type:ty)),*) => {
         $(fn $visit<E: Error>(self, _: $type) -> Result<Self::Value, E> {
-            other_type()
+            Ok(Refusable(None))
         })*
     };
     (null) => {
         fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            other_type()
+            Ok(Refusable(None))
         }
     };
     (list) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            other_type()
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(Refusable(None))
         }
     };
     (map) => {
-        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            other_type()
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(Refusable(None))
         }
     };
 }
 
-/// A string.
-struct Text(String);
+impl<'de> Deserialize<'de> for Refusable<Claims> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ClaimsVisitor)
+    }
+}
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for Refusable<String> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextVisitor)
     }
@@ -70,14 +76,14 @@ impl<'de> Deserialize<'de> for Text {
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text;
+    type Value = Refusable<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-        Ok(Text(text.into()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Refusable(Some(text.into())))
     }
 
     refuse!(
@@ -96,11 +102,11 @@ enum Value {
     Text(String),
     Number(u64),
     Flag(bool),
-    Texts(Vec<String>),
+    Texts(TextList),
     Claims(MoreClaims),
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for Refusable<Value> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
     }
@@ -109,42 +115,47 @@ impl<'de> Deserialize<'de> for Value {
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
+    type Value = Refusable<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text, a time, a flag, or several texts")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Refusable(Some(Value::Text(text.into()))))
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::Number(number))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Refusable(Some(Value::Number(number))))
     }
 
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Flag(flag))
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Self::Value, E> {
+        Ok(Refusable(Some(Value::Flag(flag))))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(Text(text)) = list.next_element()? {
-            texts.push(text);
-        }
-        Ok(Value::Texts(texts))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut claims = MoreClaims::default();
-        while let Some(Text(name)) = map.next_key()? {
-            let Text(value) = map.next_value()?;
-            if claims.get(&name).is_some() {
-                return Err(A::Error::custom("a repeated claim"));
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Some(TextList::default());
+        while let Some(Refusable(text)) = list.next_element::<Refusable<String>>()? {
+            match (&mut texts, text) {
+                (Some(texts), Some(text)) => texts.push(&text),
+                _ => texts = None,
             }
-            claims.0.push((name, value));
         }
-        Ok(Value::Claims(claims))
+        Ok(Refusable(texts.map(Value::Texts)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut claims = Some(MoreClaims::default());
+        while let Some(Refusable(name)) = map.next_key::<Refusable<String>>()? {
+            let Refusable(value) = map.next_value::<Refusable<String>>()?;
+            match (&mut claims, name, value) {
+                (Some(claims), Some(name), Some(value)) if claims.get(&name).is_none() => {
+                    claims.0.push((name, value));
+                }
+                _ => claims = None,
+            }
+        }
+        Ok(Refusable(claims.map(Value::Claims)))
     }
 
     refuse!(visit_i64(i64), visit_f64(f64));
@@ -166,10 +177,10 @@ struct Incomplete {
     name: Option<String>,
     email: Option<String>,
     email_verified: Option<bool>,
-    groups: Option<Vec<String>>,
+    groups: Option<TextList>,
     grp_more: Option<bool>,
     acr: Option<String>,
-    amr: Option<Vec<String>>,
+    amr: Option<TextList>,
     auth_time: Option<u64>,
     ext: Option<MoreClaims>,
 }
@@ -179,7 +190,7 @@ enum Place<'c> {
     Text(&'c mut Option<String>),
     Time(&'c mut Option<u64>),
     Flag(&'c mut Option<bool>),
-    Texts(&'c mut Option<Vec<String>>),
+    Texts(&'c mut Option<TextList>),
     Claims(&'c mut Option<MoreClaims>),
 }
 
@@ -261,25 +272,26 @@ impl Incomplete {
 struct ClaimsVisitor;
 
 impl<'de> Visitor<'de> for ClaimsVisitor {
-    type Value = Claims;
+    type Value = Refusable<Claims>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the claims of a session")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut claims = Incomplete::default();
-        while let Some(Text(claim)) = map.next_key()? {
-            match claims.place(&claim) {
-                Some(place) => place
-                    .fill(map.next_value()?)
-                    .ok_or_else(|| A::Error::custom("a claim of another type, or repeated"))?,
+        let mut accepted = Some(());
+        while let Some(Refusable(claim)) = map.next_key::<Refusable<String>>()? {
+            match claim.as_deref().and_then(|claim| claims.place(claim)) {
+                Some(place) => {
+                    let Refusable(value) = map.next_value()?;
+                    let filled = value.and_then(|value| place.fill(value));
+                    accepted = accepted.and(filled);
+                }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        claims
-            .finish()
-            .ok_or_else(|| A::Error::custom("a claim is missing or out of range"))
+        Ok(Refusable(accepted.and_then(|()| claims.finish())))
     }
 
     refuse!(

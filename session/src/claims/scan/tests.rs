@@ -2,6 +2,7 @@ use super::*;
 
 use alloc::borrow::ToOwned as _;
 use alloc::string::ToString as _;
+use alloc::vec::Vec;
 use alloc::{format, vec};
 use proptest::collection::vec as vec_of;
 use proptest::option::of;
@@ -30,6 +31,7 @@ prop_compose! {
     ) -> Claims {
         let sid = SessionId::from_random(sid);
         let ext = ext.into_iter().collect();
+        let (groups, amr) = (groups.iter().collect(), amr.iter().collect());
         Claims {
             iss, sub, aud, sid, iat, exp, rnw, nbf, preferred_username, name, email,
             email_verified, groups, grp_more, acr, amr, auth_time, ext,

@@ -1,0 +1,17 @@
+//! What verifiers do with each byte of a session cookie: comparing, looking for characters, taking
+//! JSON apart.
+//!
+//! A package of its own, since the plugin compiles it for speed and everything else for size.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod constant_time;
+mod scanner;
+mod text_list;
+mod words;
+
+pub use scanner::Scanner;
+pub use text_list::{TextList, TextListIter};
+pub use words::{sum, visible_without};
