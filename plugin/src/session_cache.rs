@@ -3,18 +3,18 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
-use gatepost_policy::HeaderName;
 use gatepost_session::constant_time::same_bytes;
-use gatepost_session::{Authentic, OpenError, Verifier};
+use gatepost_session::{Authentic, OpenError, TextList, Verifier, sum};
 
 use crate::forwarded_cookies::Cookies;
 use crate::host::Texts;
 
-/// The most sessions in the cache.
-const MAX_ENTRIES: usize = 8;
+/// The most bytes that the cache holds, as [`CacheEntry::cost`] counts them. A guest lives in 64
+/// KiB, of which a stack, the code's own data and a verification under way take two thirds.
+const MAX_BYTES: usize = 16 * 1024;
 
-/// The most bytes of cookies, and of the lines they came in, in the cache. A guest lives in 64 KiB.
-const MAX_BYTES: usize = 8 * 1024;
+/// What a session takes beyond its texts, in bytes: its times, and the allocator's part.
+const ENTRY_BYTES: usize = 450;
 
 /// An authentic session, with what follows from its claims alone.
 ///
@@ -23,18 +23,12 @@ const MAX_BYTES: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct VerifiedSession {
     token: Box<[u8]>,
+    token_sum: u64,
     pub(crate) authentic: Authentic,
-    /// The identity headers, once they have been needed.
-    pub(crate) headers: OnceCell<Vec<Rendered>>,
+    /// The identity headers, once they have been needed: name and value in turns.
+    pub(crate) headers: OnceCell<TextList>,
     /// The generation of the list of revoked sessions that was found not to have this one.
     pub(crate) cleared_in: Cell<Option<u64>>,
-}
-
-/// A header to set upstream.
-#[derive(Debug)]
-pub(crate) struct Rendered {
-    pub(crate) name: HeaderName,
-    pub(crate) value: Vec<u8>,
 }
 
 /// A whole `Cookie` header line, and the cookies of it for the application.
@@ -45,6 +39,7 @@ pub(crate) struct Rendered {
 struct CachedLine {
     /// The line with its NUL, as the host hands it over.
     terminated: Box<[u8]>,
+    sum: u64,
     cookies: Cookies,
 }
 
@@ -69,9 +64,19 @@ struct CacheEntry {
 }
 
 impl CacheEntry {
+    /// Returns what it takes of the guest's memory, more or less.
     fn cost(&self) -> usize {
-        self.session.token.len() + self.line.as_ref().map_or(0, CachedLine::cost)
+        let session = &self.session;
+        let line = self.line.as_ref().map_or(0, CachedLine::cost);
+        let headers = session.headers.get().map_or(0, TextList::bytes);
+        cost_of(session.token.len()) + line + headers
     }
+}
+
+/// Returns what the session of a token of so many bytes takes: the token, and half as much for the
+/// texts of its claims.
+fn cost_of(token: usize) -> usize {
+    ENTRY_BYTES + token + token / 2
 }
 
 /// Verifies cookies, and has the last few authentic sessions at hand.
@@ -80,6 +85,10 @@ impl CacheEntry {
 /// cookies. Verifying costs more than comparing, and so does looking for the cookie in the line.
 /// Only exact copies of an authentic cookie are found; a forged cookie is verified, and refused,
 /// every time.
+///
+/// What has another sum is another cookie, so that one of many is found by one comparison of all
+/// bytes. That a sum is the same tells a client nothing that it could search for: it has 64 bits,
+/// and no part of it shows by itself.
 #[derive(Debug)]
 pub(crate) struct SessionCache {
     verifier: Verifier,
@@ -99,8 +108,9 @@ impl SessionCache {
     /// Returns the session that the same `Cookie` line had before. It is used next, so it becomes
     /// the most recent.
     pub(crate) fn recall(&mut self, lines: Texts<'_>) -> Option<CacheHit> {
+        let sum = sum(lines.as_bytes());
         let same = |entry: &CacheEntry| {
-            let line = entry.line.as_ref();
+            let line = entry.line.as_ref().filter(|line| line.sum == sum);
             line.is_some_and(|line| same_bytes(&line.terminated, lines.as_bytes()).into())
         };
         let at = self.entries.iter().position(same)?;
@@ -125,22 +135,24 @@ impl SessionCache {
         };
         let terminated = lines.as_bytes();
         // Before anything is copied: a line may be as long as a request's header.
-        if !lines.is_one() || entry.session.token.len() + terminated.len() > MAX_BYTES {
-            return;
-        }
-        let line = CachedLine {
-            terminated: terminated.into(),
-            cookies: cookies.clone(),
-        };
-        if entry.session.token.len() + line.cost() <= MAX_BYTES {
-            entry.line = Some(line);
+        let cost = entry.cost() + terminated.len() + cookies.len();
+        if lines.is_one() && cost <= MAX_BYTES {
+            entry.line = Some(CachedLine {
+                terminated: terminated.into(),
+                sum: sum(terminated),
+                cookies: cookies.clone(),
+            });
             self.make_room(0);
         }
     }
 
     /// Authenticates a cookie, from memory where possible.
     pub(crate) fn authenticate(&mut self, token: &[u8]) -> Result<Rc<VerifiedSession>, OpenError> {
-        let same = |entry: &CacheEntry| same_bytes(&entry.session.token, token).into();
+        let sum = sum(token);
+        let same = |entry: &CacheEntry| {
+            let session = &entry.session;
+            session.token_sum == sum && same_bytes(&session.token, token).into()
+        };
         if let Some(at) = self.entries.iter().position(same) {
             self.move_to_front(at);
             if let Some(entry) = self.entries.first() {
@@ -150,11 +162,12 @@ impl SessionCache {
         let session = Rc::new(VerifiedSession {
             authentic: self.verifier.authenticate(token)?,
             token: token.into(),
+            token_sum: sum,
             headers: OnceCell::new(),
             cleared_in: Cell::new(None),
         });
-        if token.len() <= MAX_BYTES {
-            self.make_room(token.len());
+        if cost_of(token.len()) <= MAX_BYTES {
+            self.make_room(cost_of(token.len()));
             let entry = CacheEntry {
                 session: Rc::clone(&session),
                 line: None,
@@ -180,8 +193,7 @@ impl SessionCache {
             }
             None => false,
         };
-        let limit = MAX_ENTRIES - usize::from(more > 0);
-        let fitting = self.entries.iter().take(limit).take_while(fits).count();
+        let fitting = self.entries.iter().take_while(fits).count();
         self.entries.truncate(fitting);
     }
 }

@@ -4,13 +4,13 @@ use gatepost_policy::{
     Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER,
     Unauthenticated, VERDICT_HEADER,
 };
-use gatepost_session::WindowError;
+use gatepost_session::{TextList, WindowError};
 
 use crate::config::Config;
 use crate::forwarded_cookies::Cookies;
 use crate::host::{Flow, Host, Level, Reply, View, first_line, scheme};
 use crate::reply;
-use crate::session_cache::{Rendered, VerifiedSession};
+use crate::session_cache::VerifiedSession;
 
 /// A request on which the policy has decided.
 pub(super) struct Exchange<'r, H> {
@@ -115,17 +115,19 @@ impl<H: Host> Exchange<'_, H> {
 
     fn set_identity(&self, permit: &Permit<'_>) {
         let render = || {
-            let headers = self.config.headers.render(permit);
-            let rendered = headers.map(|(name, value)| Rendered {
-                name: name.clone(),
-                value: value.into_owned().into_bytes(),
-            });
-            rendered.collect()
+            let mut lines = TextList::with_capacity(16, 512);
+            for (name, value) in self.config.headers.render(permit) {
+                lines.push(name.as_str());
+                lines.push(&value);
+            }
+            lines.shrink_to_fit();
+            lines
         };
         // A request may pass without an identity although its cookie is authentic.
         if let (Some(session), Some(_)) = (self.session, permit.identity()) {
-            for header in session.headers.get_or_init(render) {
-                self.host.set_header(header.name.as_str(), &header.value);
+            let mut lines = session.headers.get_or_init(render).iter();
+            while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+                self.host.set_header(name, value.as_bytes());
             }
         }
     }
@@ -186,7 +188,7 @@ impl<H: Host> Exchange<'_, H> {
 
     /// Logs the groups, which an operator compares with the rule: names differ by a letter.
     fn log_denial(&self, denial: &Denial<'_>) {
-        let groups = denial.identity().groups.join(", ");
+        let groups = denial.identity().groups.join(b'|');
         let message = format!("signed in, but `require` does not admit: groups {groups}");
         self.config.log(self.host, Level::Debug, &message);
     }
