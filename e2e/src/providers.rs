@@ -5,16 +5,23 @@
 //! every other test has, is quicker and can be made to fail.
 
 mod api;
+mod canaille;
+mod dex;
+mod glewlwyd;
 mod hydra;
 mod keycloak;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use url::Url;
 
+pub use self::canaille::Canaille;
+pub use self::dex::Dex;
+pub use self::glewlwyd::Glewlwyd;
 pub use self::hydra::Hydra;
 pub use self::keycloak::Keycloak;
 use crate::clients::{Client, Journey};
@@ -38,12 +45,24 @@ pub trait Provider: Debug + Send + Sync {
     /// # Errors
     ///
     /// When the provider refuses it.
-    fn register(&self, registration: &Registration) -> Result<()>;
+    fn register(&self, registration: &Registration) -> Result<Credentials>;
 
     /// Returns the keys that the outpost's configuration needs in `providers` besides issuer,
     /// client and secret, as the provider's page in the documentation shows it.
     fn settings(&self, _registration: &Registration) -> Value {
         json!({ "scopes": ["openid", "profile", "email", "groups"] })
+    }
+
+    /// Returns whether the provider remembers a user who has signed in, so that the next application needs
+    /// no password.
+    fn remembers_users(&self) -> bool {
+        true
+    }
+
+    /// Returns whether the provider gives refresh tokens to every client, so that no session is renewed
+    /// by way of the browser.
+    fn gives_every_client_refresh_tokens(&self) -> bool {
+        false
     }
 
     /// Opens a page and does what the provider asks a user to do.
@@ -55,9 +74,23 @@ pub trait Provider: Debug + Send + Sync {
         browser.sign_in(page, user)
     }
 
+    /// Opens a page with a browser whose user the provider knows, and does what the provider may
+    /// ask for but a password.
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer.
+    fn open(&self, browser: &Client, page: &Url) -> Result<Journey> {
+        browser.open(page)
+    }
+
     /// Returns whether a journey has ended where the provider asks a user to sign in.
-    fn asks_to_sign_in(&self, journey: &Journey) -> bool {
-        journey.landed.body.contains("type=\"password\"")
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer.
+    fn asks_to_sign_in(&self, _browser: &Client, journey: &Journey) -> Result<bool> {
+        journey.shows("input[type=password]")
     }
 
     /// Confirms to the provider, where it asks for that, that the user wants to sign out.
@@ -84,6 +117,13 @@ pub trait Provider: Debug + Send + Sync {
     fn change_signing_key(&self) -> Result<()>;
 }
 
+/// What a provider gave to a client.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    client_id: String,
+    client_secret: String,
+}
+
 /// What a provider is to know of an outpost.
 #[derive(Clone, Debug)]
 pub struct Registration {
@@ -103,8 +143,8 @@ pub struct Registration {
 
 impl Registration {
     /// Returns the entry of `providers` in the outpost's configuration.
-    pub fn settings(&self, provider: &dyn Provider) -> Value {
-        let mut entry = self.client_settings(provider);
+    pub fn settings(&self, provider: &dyn Provider, client: &Credentials) -> Value {
+        let mut entry = self.client_settings(provider, client);
         settings::merge(&mut entry, &provider.settings(self));
         entry
     }
@@ -115,23 +155,31 @@ impl Registration {
     /// # Errors
     ///
     /// When the file has changed.
-    pub fn first_settings(&self, provider: &dyn Provider) -> Result<Value> {
+    pub fn first_settings(&self, provider: &dyn Provider, client: &Credentials) -> Result<Value> {
         let shown = settings::from_template("deploy/outpost/single.yaml", &[])?;
         let mut entry = shown
             .pointer("/providers/0")
             .context("deploy/outpost/single.yaml has a provider")?
             .clone();
-        settings::merge(&mut entry, &self.client_settings(provider));
+        settings::merge(&mut entry, &self.client_settings(provider, client));
         Ok(entry)
     }
 
-    fn client_settings(&self, provider: &dyn Provider) -> Value {
+    fn client_settings(&self, provider: &dyn Provider, client: &Credentials) -> Value {
         json!({
             "name": "main",
             "issuer": provider.issuer(self),
-            "clientId": self.client_id,
-            "clientSecret": CLIENT_SECRET,
+            "clientId": client.client_id,
+            "clientSecret": client.client_secret,
         })
+    }
+
+    /// Returns what a provider was told to give to the client.
+    fn credentials(&self) -> Credentials {
+        Credentials {
+            client_id: self.client_id.clone(),
+            client_secret: CLIENT_SECRET.to_owned(),
+        }
     }
 
     fn at_origins(&self, path: &str) -> Vec<String> {
@@ -158,4 +206,14 @@ impl Registration {
 /// Returns the folder for the log of a provider, which serves several tests.
 fn logs(provider: &str) -> PathBuf {
     layout::artefacts_dir().join(format!("providers.{provider}"))
+}
+
+/// Runs a command to its end and returns what it prints.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?} ends with {}: {errors}", output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
 }

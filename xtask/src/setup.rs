@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Chromium, Envoy, GoProgram, Keycloak, Node, NodePackages, OldestTraefik, Packaged,
+    Chromium, Envoy, Glewlwyd, GoProgram, Keycloak, Node, NodePackages, OldestTraefik, Packaged,
     PythonPackage, Source, Tool as _, Traefik, WasmToolchain,
 };
 
@@ -73,6 +73,8 @@ pub(crate) fn providers() {
     for result in [
         Keycloak.ensure().map(drop),
         GoProgram::HYDRA.ensure().map(drop),
+        Glewlwyd.ensure().map(drop),
+        PythonPackage::CANAILLE.ensure().map(drop),
     ] {
         if let Err(error) = result {
             eprintln!("not installed: {error:#}");

@@ -214,12 +214,15 @@ impl Client {
     }
 }
 
-/// Resolves names under `localhost`, and no others.
+/// Resolves names under `localhost` and `test`, and no others.
 struct Loopback;
 
 impl Resolve for Loopback {
     fn resolve(&self, name: Name) -> Resolving {
-        let local = name.as_str() == "localhost" || name.as_str().ends_with(".localhost");
+        // `.test` is in no resolver (RFC 6761 §6.2): a name that browsers alone can reach.
+        let endings = [".localhost", ".test"];
+        let local = name.as_str() == "localhost"
+            || endings.iter().any(|ending| name.as_str().ends_with(ending));
         Box::pin(async move {
             if !local {
                 return Err(format!("{} is not a local name", name.as_str()).into());
@@ -295,6 +298,15 @@ impl Journey {
     /// Returns whether some hop went to this path of any host.
     pub fn passed(&self, path: &str) -> bool {
         self.hops().any(|hop| hop.url.path() == path)
+    }
+
+    /// Returns whether the page where it ended has a form with an element that this CSS selector matches.
+    ///
+    /// # Errors
+    ///
+    /// When the selector is invalid.
+    pub fn shows(&self, element: &str) -> Result<bool> {
+        Ok(Form::with(&self.landed, element)?.is_some())
     }
 
     /// Returns all responses, first to last.

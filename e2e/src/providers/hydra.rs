@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use self::login::LoginApplication;
-use super::{CLIENT_SECRET, Provider, Registration, api, logs};
+use super::{CLIENT_SECRET, Credentials, Provider, Registration, api, logs};
 use crate::clients::Client;
 use crate::programs::{Process, Service, ports};
 use crate::tools::{GoProgram, Tool as _};
@@ -121,7 +121,7 @@ impl Provider for Hydra {
         json!({ "scopes": scopes })
     }
 
-    fn register(&self, registration: &Registration) -> Result<()> {
+    fn register(&self, registration: &Registration) -> Result<Credentials> {
         let client = json!({
             "client_id": registration.client_id,
             "client_secret": CLIENT_SECRET,
@@ -134,7 +134,7 @@ impl Provider for Hydra {
             "backchannel_logout_session_required": true,
         });
         self.administrate(Method::POST, "admin/clients", Some(&client))?;
-        Ok(())
+        Ok(registration.credentials())
     }
 
     fn end_session(&self, browser: &Client) -> Result<()> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use super::{CLIENT_SECRET, Provider, Registration, api, logs};
+use super::{CLIENT_SECRET, Credentials, Provider, Registration, api, logs};
 use crate::clients::{Answer, Client};
 use crate::programs::Service;
 use crate::programs::ports;
@@ -202,7 +202,7 @@ impl Provider for Keycloak {
         format!("{}realms/{realm}", self.origin)
     }
 
-    fn register(&self, registration: &Registration) -> Result<()> {
+    fn register(&self, registration: &Registration) -> Result<Credentials> {
         let realm = realm(registration);
         let mut mappers = role_mappers();
         if !registration.groups_scope {
@@ -232,7 +232,7 @@ impl Provider for Keycloak {
         if registration.groups_scope {
             self.add_optional_scope(realm, api::created(&answer)?, "groups")?;
         }
-        Ok(())
+        Ok(registration.credentials())
     }
 
     fn end_session(&self, browser: &Client) -> Result<()> {

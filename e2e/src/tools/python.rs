@@ -11,6 +11,8 @@ use crate::layout;
 pub struct PythonPackage {
     name: &'static str,
     version: &'static str,
+    /// Its optional parts, as pip writes them.
+    extras: &'static str,
     meaning: &'static str,
 }
 
@@ -20,6 +22,7 @@ impl PythonPackage {
     pub const AUTHENTIK_CLIENT: Self = Self {
         name: "authentik-client",
         version: "2026.8.5",
+        extras: "",
         meaning: "the models of authentik's API",
     };
 
@@ -27,7 +30,16 @@ impl PythonPackage {
     pub const KUBERNETES_VALIDATE: Self = Self {
         name: "kubernetes-validate",
         version: "1.37.0",
+        extras: "",
         meaning: "the schemas of Kubernetes' objects",
+    };
+
+    /// Canaille, an OpenID provider, with what it needs to be a server with a database in a file.
+    pub const CANAILLE: Self = Self {
+        name: "canaille",
+        version: "0.3.6",
+        extras: "[front,oidc,server,sqlite]",
+        meaning: "Canaille",
     };
 
     fn folder(self) -> PathBuf {
@@ -44,6 +56,7 @@ impl Tool for PythonPackage {
             name,
             version,
             meaning,
+            ..
         } = self;
         format!("{meaning} (PyPI: {name} {version})")
     }
@@ -71,7 +84,7 @@ impl Tool for PythonPackage {
             "--quiet",
             "--disable-pip-version-check",
             "--only-binary=:all:",
-            &format!("{}=={}", self.name, self.version),
+            &format!("{}{}=={}", self.name, self.extras, self.version),
         ]))?;
         std::fs::write(self.folder().join("done"), self.version)?;
         Ok(())

@@ -143,6 +143,19 @@ impl<'s> Bench<'s> {
         })
     }
 
+    /// Returns the issuer that a client finds for which nothing special is asked.
+    pub(crate) fn issuer(&self) -> String {
+        let plan = Plan::default();
+        self.provider.issuer(&Registration {
+            client_id: String::new(),
+            origins: Vec::new(),
+            outpost_port: 0,
+            refresh_tokens: plan.refresh_tokens,
+            further_audience: plan.further_audience,
+            groups_scope: plan.groups_scope,
+        })
+    }
+
     /// Starts a stack with two applications, `app` and `other`.
     pub(crate) fn stack(&self, plan: &Plan) -> Result<Signed> {
         let ports = Ports {
@@ -160,11 +173,11 @@ impl<'s> Bench<'s> {
             further_audience: plan.further_audience,
             groups_scope: plan.groups_scope,
         };
-        self.provider.register(&registration)?;
+        let client = self.provider.register(&registration)?;
         let mut provider = if plan.first_settings {
-            registration.first_settings(&*self.provider)?
+            registration.first_settings(&*self.provider, &client)?
         } else {
-            registration.settings(&*self.provider)
+            registration.settings(&*self.provider, &client)
         };
         merge(&mut provider, &plan.provider);
         let application = |name| ApplicationSpec::new(name).set("require", &plan.require);

@@ -4,8 +4,10 @@
 //! is not installed is ignored with the reason, and never counted as passed. Each runs once for all
 //! its tests, which have a stack and a client of their own.
 //!
-//! What the tests find out goes to `target/e2e/providers.json`, and must agree with the table in
-//! `docs/providers/README.md`; `GATEPOST_UPDATE_DOCS=1` writes that table.
+//! What the tests find out goes to `target/e2e/providers.json`, and must agree with the record of
+//! the last run (`record.json`), of which the table in `docs/providers/README.md` is made;
+//! `GATEPOST_UPDATE_DOCS=1` writes both. Whether the page shows the record needs no provider, and is
+//! a test that `cargo test` runs.
 
 // What a test cannot go on without stops it; `clippy.toml` knows that of test functions only, and
 // these are functions that the test harness is handed.
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gatepost_e2e::providers;
-use gatepost_e2e::tools::{self, GoProgram, Tool as _};
+use gatepost_e2e::tools::{self, GivenProgram, GoProgram, PythonPackage, Tool as _};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use self::bench::{Bench, Seat};
@@ -42,7 +44,10 @@ fn main() -> ExitCode {
             .map(trial)
             .collect::<Vec<_>>()
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let page = Trial::test("the_page_shows_the_record", || {
+        matrix::compare_page_with_record().map_err(|error| format!("{error:#}").into())
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.chain([page]).collect());
     if arguments.list {
         return ExitCode::SUCCESS;
     }
@@ -66,6 +71,27 @@ fn seats() -> Vec<Seat> {
             "Ory Hydra 2.3.0",
             || GoProgram::HYDRA.locate().map(drop),
             || Ok(Box::new(providers::Hydra::start()?)),
+        ),
+        Seat::new(
+            "glewlwyd",
+            "Glewlwyd 2.7.5",
+            || tools::Glewlwyd.locate().map(drop),
+            || Ok(Box::new(providers::Glewlwyd::start()?)),
+        ),
+        Seat::new(
+            "canaille",
+            "Canaille 0.3.6",
+            || PythonPackage::CANAILLE.locate().map(drop),
+            || Ok(Box::new(providers::Canaille::start()?)),
+        ),
+        Seat::new(
+            "dex",
+            "Dex 2.45.1",
+            || {
+                GivenProgram::DEX.locate()?;
+                tools::Sqlite.locate().map(drop)
+            },
+            || Ok(Box::new(providers::Dex::start()?)),
         ),
     ]
 }

@@ -1,62 +1,50 @@
-//! The findings, as JSON and as the documentation's table.
+//! What was found out: the record in `record.json`, and the documentation's table that is made of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::layout;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::scenarios::Scenario;
+use crate::scenarios::{self, Scenario};
+
+/// What the last complete run of each provider found.
+const RECORD: &str = "e2e/tests/providers/record.json";
 
 /// The page with the table, and the text around it.
 const PAGE: &str = "docs/providers/README.md";
 const BEGIN: &str = "<!-- written by the tests of e2e/tests/providers: begin -->\n";
 const END: &str = "<!-- written by the tests of e2e/tests/providers: end -->\n";
 
-/// A column of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Column {
-    SignIn,
-    Groups,
-    RefreshToken,
-    PromptNone,
-    SignOut,
-    BackChannel,
-}
+/// What writes record and page, instead of comparing with them.
+const UPDATE: &str = "GATEPOST_UPDATE_DOCS";
 
-impl Column {
-    const ALL: [Self; 6] = [
-        Self::SignIn,
-        Self::Groups,
-        Self::RefreshToken,
-        Self::PromptNone,
-        Self::SignOut,
-        Self::BackChannel,
-    ];
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::SignIn => "sign-in",
-            Self::Groups => "groups",
-            Self::RefreshToken => "renewal by refresh token",
-            Self::PromptNone => "renewal by `prompt=none`",
-            Self::SignOut => "sign-out at the provider",
-            Self::BackChannel => "back-channel logout",
-        }
-    }
-}
+/// The columns of the table, each with the scenarios that have to hold for a yes.
+const COLUMNS: [(&str, &[&str]); 7] = [
+    ("sign-in", &["sign_in"]),
+    ("groups", &["groups"]),
+    ("renewal by refresh token", &["refresh_tokens_in_ten_tabs"]),
+    ("renewal by `prompt=none`", &["prompt_none"]),
+    ("sign-out at the provider", &["sign_out"]),
+    ("back-channel logout", &["back_channel_logout"]),
+    ("restart, new keys", &["restart", "signing_key_change"]),
+];
 
 /// What a scenario found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Cell {
     /// It works.
+    #[serde(rename = "yes")]
     Yes,
     /// The provider has nothing of the kind.
+    #[serde(rename = "–")]
     Absent,
     /// It does not work.
+    #[serde(rename = "no")]
     No,
 }
 
@@ -70,18 +58,30 @@ impl Cell {
     }
 }
 
-/// The findings of one provider's scenarios.
-#[derive(Debug, Default)]
+/// What one provider's scenarios found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Row {
-    title: &'static str,
-    cells: BTreeMap<Column, Cell>,
-    scenarios: BTreeMap<&'static str, Cell>,
+    title: String,
+    scenarios: BTreeMap<String, Cell>,
 }
+
+impl Row {
+    /// Returns the cell of a column: what the first of its scenarios found that does not hold.
+    fn cell(&self, scenarios: &[&str]) -> &'static str {
+        let found = |scenario: &&str| self.scenarios.get(*scenario);
+        let mut cells = scenarios.iter().map(found);
+        let odd = cells.find(|cell| *cell != Some(&Cell::Yes));
+        odd.map_or("yes", |cell| cell.map_or("not tried", |cell| cell.text()))
+    }
+}
+
+/// The rows by the providers' names.
+type Rows = BTreeMap<String, Row>;
 
 /// What all scenarios of this run found.
 #[derive(Debug, Default)]
 pub(crate) struct Matrix {
-    rows: Mutex<BTreeMap<&'static str, Row>>,
+    rows: Mutex<Rows>,
     skipped: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -95,12 +95,11 @@ impl Matrix {
         cell: Cell,
     ) {
         let mut rows = self.rows();
-        let row = rows.entry(provider).or_default();
-        row.title = title;
-        row.scenarios.insert(scenario.name, cell);
-        if let Some(column) = scenario.column {
-            row.cells.insert(column, cell);
-        }
+        let row = rows.entry(provider.to_owned()).or_insert_with(|| Row {
+            title: title.to_owned(),
+            scenarios: BTreeMap::new(),
+        });
+        row.scenarios.insert(scenario.name.to_owned(), cell);
     }
 
     /// Remembers why a provider's scenarios did not run.
@@ -109,8 +108,8 @@ impl Matrix {
         skipped.insert(provider, reason.to_owned());
     }
 
-    /// Writes the findings, reports the skipped scenarios, and compares the findings with the
-    /// documentation, or updates it.
+    /// Writes the findings, says what was skipped and compares with the record, or writes that and
+    /// the page.
     pub(crate) fn conclude(&self) -> Result<()> {
         let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         for (provider, reason) in &*skipped {
@@ -122,93 +121,101 @@ impl Matrix {
         }
         let folder = layout::artefacts_dir();
         fs::create_dir_all(&folder)?;
-        let findings = serde_json::to_string_pretty(&findings(&rows, &skipped))?;
-        fs::write(folder.join("providers.json"), findings)?;
-        compare_with_docs(&rows)
+        let findings = json!({ "providers": *rows, "skipped": *skipped });
+        fs::write(
+            folder.join("providers.json"),
+            serde_json::to_string_pretty(&findings)?,
+        )?;
+        compare_with_record(&rows)
     }
 
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<&'static str, Row>> {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn findings(rows: &BTreeMap<&'static str, Row>, skipped: &BTreeMap<&'static str, String>) -> Value {
-    let found = |row: &Row| -> Value {
-        let scenarios = row.scenarios.iter();
-        let scenarios: BTreeMap<_, _> =
-            scenarios.map(|(name, cell)| (*name, cell.text())).collect();
-        json!({ "title": row.title, "scenarios": scenarios })
-    };
-    let found: BTreeMap<_, _> = rows.iter().map(|(name, row)| (*name, found(row))).collect();
-    json!({ "providers": found, "skipped": skipped })
-}
-
-/// Compares each row of this run with the page's. A row of which not every scenario ran is left
+/// Compares each row of this run with the record's. A row of which not every scenario ran is left
 /// out: a filter chose among them.
-fn compare_with_docs(rows: &BTreeMap<&'static str, Row>) -> Result<()> {
-    let path = layout::root().join(PAGE);
-    let page = fs::read_to_string(&path).with_context(|| format!("read {PAGE}"))?;
-    let (before, rest) = page
-        .split_once(BEGIN)
-        .with_context(|| format!("{PAGE}: {BEGIN}"))?;
-    let (shown, after) = rest
-        .split_once(END)
-        .with_context(|| format!("{PAGE}: {END}"))?;
-    let complete = |row: &&Row| {
-        Column::ALL
-            .iter()
-            .all(|column| row.cells.contains_key(column))
-    };
-    let mut lines: BTreeMap<String, String> = shown
-        .lines()
-        .skip(2)
-        .filter_map(|line| Some((name(line)?, line.to_owned())))
-        .collect();
-    for row in rows.values().filter(complete) {
-        let line = line(row);
-        if let Some(name) = name(&line) {
-            lines.insert(name, line);
+fn compare_with_record(rows: &Rows) -> Result<()> {
+    let before = record()?;
+    let mut record = before.clone();
+    for (name, row) in rows {
+        let expected: BTreeSet<&str> = scenarios::of(name).iter().map(|own| own.name).collect();
+        let ran: BTreeSet<&str> = row.scenarios.keys().map(String::as_str).collect();
+        if ran == expected {
+            record.insert(name.clone(), row.clone());
         }
     }
-    let table = table(lines.values().map(String::as_str));
-    if table == shown {
+    if record == before {
         return Ok(());
     }
-    if env::var_os("GATEPOST_UPDATE_DOCS").is_none() {
-        bail!("{PAGE} does not say what the tests found; GATEPOST_UPDATE_DOCS=1 writes:\n{table}");
+    let text = serde_json::to_string_pretty(&record)? + "\n";
+    if env::var_os(UPDATE).is_none() {
+        bail!("{RECORD} does not say what the tests found; {UPDATE}=1 writes:\n{text}");
     }
-    Ok(fs::write(
-        path,
-        [before, BEGIN, &table, END, after].concat(),
-    )?)
+    fs::write(layout::root().join(RECORD), text)?;
+    let (page, table) = (Page::read()?, table(&record));
+    page.write(&table)
 }
 
-/// The provider that a line is about.
-fn name(line: &str) -> Option<String> {
-    let cell = line.split('|').nth(1)?.trim();
-    let name = cell.rsplit_once(' ').map_or(cell, |(name, _version)| name);
-    Some(name.to_owned())
+fn record() -> Result<Rows> {
+    let text = fs::read_to_string(layout::root().join(RECORD)).context(RECORD)?;
+    serde_json::from_str(&text).context(RECORD)
 }
 
-fn line(row: &Row) -> String {
-    let mut line = format!("| {} |", row.title);
-    for column in Column::ALL {
-        let cell = row.cells.get(&column).map_or("", |cell| cell.text());
-        let _ = write!(line, " {cell} |");
+/// Fails unless the page shows the record's table.
+pub(crate) fn compare_page_with_record() -> Result<()> {
+    let (page, table) = (Page::read()?, table(&record()?));
+    if page.shown == table {
+        return Ok(());
     }
-    line
+    if env::var_os(UPDATE).is_some() {
+        return page.write(&table);
+    }
+    bail!("{PAGE} does not show what {RECORD} says; {UPDATE}=1 writes:\n{table}")
 }
 
-fn table<'l>(lines: impl Iterator<Item = &'l str>) -> String {
+/// The page with the table, in three parts.
+struct Page {
+    before: String,
+    shown: String,
+    after: String,
+}
+
+impl Page {
+    fn read() -> Result<Self> {
+        let text = fs::read_to_string(layout::root().join(PAGE)).context(PAGE)?;
+        let begin = || format!("{PAGE}: {BEGIN}");
+        let (before, rest) = text.split_once(BEGIN).with_context(begin)?;
+        let end = || format!("{PAGE}: {END}");
+        let (shown, after) = rest.split_once(END).with_context(end)?;
+        Ok(Self {
+            before: before.to_owned(),
+            shown: shown.to_owned(),
+            after: after.to_owned(),
+        })
+    }
+
+    fn write(&self, table: &str) -> Result<()> {
+        let Self { before, after, .. } = self;
+        let text = [before.as_str(), BEGIN, table, END, after].concat();
+        Ok(fs::write(layout::root().join(PAGE), text)?)
+    }
+}
+
+fn table(record: &Rows) -> String {
     let mut table = "| provider |".to_owned();
-    for column in Column::ALL {
-        let _ = write!(table, " {} |", column.title());
+    for (title, _) in COLUMNS {
+        let _ = write!(table, " {title} |");
     }
     table.push_str("\n| --- |");
-    table.push_str(&" --- |".repeat(Column::ALL.len()));
+    table.push_str(&" --- |".repeat(COLUMNS.len()));
     table.push('\n');
-    for line in lines {
-        table.push_str(line);
+    for row in record.values() {
+        let _ = write!(table, "| {} |", row.title);
+        for (_, scenarios) in COLUMNS {
+            let _ = write!(table, " {} |", row.cell(scenarios));
+        }
         table.push('\n');
     }
     table

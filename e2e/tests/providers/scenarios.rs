@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Client, Journey, built, until};
+use gatepost_e2e::{Answer, Client, Journey, built, until};
 use reqwest::StatusCode;
 use serde_json::json;
 use url::Url;
 
 use crate::bench::{Bench, PATIENCE, Plan, Signed, pass};
-use crate::matrix::{Cell, Column};
+use crate::matrix::Cell;
 
 /// How many tabs a browser restores at once.
 const TABS: usize = 10;
@@ -22,8 +22,6 @@ const TABS: usize = 10;
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// The column of the documentation's table that it fills.
-    pub(crate) column: Option<Column>,
     /// Whether other scenarios at the same provider would notice it.
     pub(crate) alone: bool,
     pub(crate) run: fn(&Bench<'_>) -> Result<Cell>,
@@ -33,15 +31,9 @@ impl Scenario {
     const fn new(name: &'static str, run: fn(&Bench<'_>) -> Result<Cell>) -> Self {
         Self {
             name,
-            column: None,
             alone: false,
             run,
         }
-    }
-
-    const fn fills(mut self, column: Column) -> Self {
-        self.column = Some(column);
-        self
     }
 
     const fn alone(mut self) -> Self {
@@ -53,21 +45,24 @@ impl Scenario {
 /// The scenarios of one provider.
 pub(crate) fn of(provider: &str) -> Vec<Scenario> {
     let mut scenarios = vec![
-        Scenario::new("sign_in", sign_in).fills(Column::SignIn),
-        Scenario::new("groups", groups).fills(Column::Groups),
-        Scenario::new("refresh_tokens_in_ten_tabs", refresh_tokens_in_ten_tabs)
-            .fills(Column::RefreshToken),
-        Scenario::new("prompt_none", prompt_none).fills(Column::PromptNone),
-        Scenario::new("sign_out", sign_out).fills(Column::SignOut),
+        Scenario::new("sign_in", sign_in),
+        Scenario::new("groups", groups),
+        Scenario::new("refresh_tokens_in_ten_tabs", refresh_tokens_in_ten_tabs),
+        Scenario::new("prompt_none", prompt_none),
+        Scenario::new("sign_out", sign_out),
+        Scenario::new("back_channel_logout", back_channel_logout),
         Scenario::new("check", check),
         Scenario::new("restart", restart).alone(),
         Scenario::new("signing_key_change", signing_key_change).alone(),
     ];
+    if ["keycloak", "hydra"].contains(&provider) {
+        scenarios.push(Scenario::new("form_post", form_post));
+    }
     if provider == "keycloak" {
         scenarios.extend([
-            Scenario::new("back_channel_logout", back_channel_logout).fills(Column::BackChannel),
             Scenario::new("roles", roles),
             Scenario::new("further_audience", further_audience),
+            Scenario::new("internal_address", internal_address),
         ]);
     }
     scenarios
@@ -87,9 +82,12 @@ fn sign_in(bench: &Bench<'_>) -> Result<Cell> {
     ] {
         assert_eq!(seen.header(name), Some(value), "{name}: {seen:?}");
     }
+    if !bench.provider.remembers_users() {
+        return Ok(Cell::Yes);
+    }
     // The other application needs no password.
     let page = signed.stack.application("other")?.url("/");
-    let journey = alice.open(&page)?;
+    let journey = signed.provider.open(&alice, &page)?;
     signed.landed(&journey, &page)?;
     Ok(Cell::Yes)
 }
@@ -154,12 +152,18 @@ fn open_at_once(browser: &Client, pages: &[Url]) -> Vec<Result<Journey>> {
 }
 
 fn prompt_none(bench: &Bench<'_>) -> Result<Cell> {
+    if bench.provider.gives_every_client_refresh_tokens() {
+        return Ok(Cell::Absent);
+    }
     let signed = bench.stack(&Plan {
         refresh_tokens: false,
         ..Plan::short_windows()
     })?;
     let alice = Client::new()?;
     signed.sign_in(&alice, &ALICE)?;
+    if !bench.provider.remembers_users() {
+        return shows_its_page(&signed, &alice);
+    }
     for _ in 0..2 {
         pass(Duration::from_secs(4))?;
         let page = signed.another_page();
@@ -169,6 +173,20 @@ fn prompt_none(bench: &Bench<'_>) -> Result<Cell> {
         assert!(journey.passed("/akprox/callback"), "{journey}");
     }
     Ok(Cell::Yes)
+}
+
+/// A provider that ignores `prompt=none` shows its page: the user signs in there, and is back at the
+/// page that was to be opened.
+fn shows_its_page(signed: &Signed, browser: &Client) -> Result<Cell> {
+    pass(Duration::from_secs(4))?;
+    let journey = browser.open(&signed.another_page())?;
+    assert!(
+        signed.provider.asks_to_sign_in(browser, &journey)?,
+        "{journey}"
+    );
+    let page = signed.another_page();
+    signed.landed(&signed.provider.sign_in(browser, &page, &ALICE)?, &page)?;
+    Ok(Cell::Absent)
 }
 
 /// RP-initiated (OpenID Connect RP-Initiated Logout 1.0).
@@ -192,7 +210,8 @@ fn sign_out(bench: &Bench<'_>) -> Result<Cell> {
         "not back at the application: {journey}\n{:.2000}",
         journey.landed.body
     );
-    assert!(signed.provider.asks_to_sign_in(&journey), "{journey}");
+    let asks = signed.provider.asks_to_sign_in(&alice, &journey)?;
+    assert!(asks, "{journey}");
     Ok(Cell::Yes)
 }
 
@@ -205,7 +224,7 @@ fn back_channel_logout(bench: &Bench<'_>) -> Result<Cell> {
     for browser in [&alice, &elsewhere] {
         signed.sign_in(browser, &ALICE)?;
         let page = signed.stack.application("other")?.url("/");
-        signed.landed(&browser.open(&page)?, &page)?;
+        signed.landed(&signed.provider.open(browser, &page)?, &page)?;
     }
     signed.provider.end_session(&alice)?;
     for application in ["app", "other"] {
@@ -289,5 +308,42 @@ fn further_audience(bench: &Bench<'_>) -> Result<Cell> {
         ..Plan::default()
     })?;
     signed.sign_in(&Client::new()?, &ALICE)?;
+    Ok(Cell::Yes)
+}
+
+/// The provider's page posts its answer (OAuth 2.0 Form Post Response Mode).
+fn form_post(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        provider: json!({ "responseMode": "formPost" }),
+        ..Plan::default()
+    })?;
+    let alice = Client::new()?;
+    let page = signed.url("/signed-in?as=a%20user");
+    let journey = signed.provider.sign_in(&alice, &page, &ALICE)?;
+    // A script of that page would press this.
+    let journey = alice.press(journey, "input[name=code]")?;
+    signed.landed(&journey, &page)?;
+    let shown = |hop: &Answer| hop.url.query_pairs().any(|(name, _)| name == "code");
+    assert!(!journey.hops().any(shown), "{journey}");
+    Ok(Cell::Yes)
+}
+
+/// Browsers and tokens know the provider by a name that the outpost cannot resolve.
+fn internal_address(bench: &Bench<'_>) -> Result<Cell> {
+    let internal = Url::parse(&bench.issuer())?;
+    let mut public = internal.clone();
+    public.set_host(Some("id.gatepost.test"))?;
+    let signed = bench.stack(&Plan {
+        provider: json!({
+            "issuer": public.as_str(),
+            "internalUrl": internal.origin().ascii_serialization(),
+        }),
+        ..Plan::short_windows()
+    })?;
+    let alice = Client::new()?;
+    let journey = signed.sign_in(&alice, &ALICE)?;
+    let at_public = |hop: &Answer| hop.url.host_str() == Some("id.gatepost.test");
+    assert!(journey.hops().any(at_public), "{journey}");
+    signed.renew(&alice)?;
     Ok(Cell::Yes)
 }
