@@ -32,13 +32,21 @@ impl ClaimPath {
     }
 
     /// Returns the path of a claim at the top.
-    pub(crate) fn top(name: &str) -> Self {
+    pub fn top(name: &str) -> Self {
         Self(vec![name.to_owned()])
     }
 
     /// Returns whether it is the claim of this name at the top.
     pub(crate) fn is_top(&self, name: &str) -> bool {
         matches!(self.0.as_slice(), [only] if only == name)
+    }
+
+    /// Returns the name of a claim at the top; `None` for one inside another.
+    pub(crate) fn top_name(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 
     /// Returns the value at the path; `None` if it is missing or null.

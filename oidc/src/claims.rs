@@ -27,12 +27,61 @@ pub(crate) struct Wanted<'a> {
     pub(crate) unverified_email: bool,
 }
 
-/// Claims of which the second says whether the first is verified, in the same source alone.
-const PAIRS: [(&str, &str); 2] = [
-    ("email", EMAIL_VERIFIED),
-    ("phone_number", "phone_number_verified"),
-];
-const EMAIL_VERIFIED: &str = "email_verified";
+/// A claim that says of another whether it is verified, in the same source alone (OpenID Connect
+/// Core 1.0 §5.1).
+#[derive(Clone, Copy)]
+struct Pair {
+    claim: &'static str,
+    flag: &'static str,
+}
+
+const EMAIL: Pair = Pair {
+    claim: "email",
+    flag: "email_verified",
+};
+const PHONE_NUMBER: Pair = Pair {
+    claim: "phone_number",
+    flag: "phone_number_verified",
+};
+
+impl Pair {
+    /// Returns whether a source says that `value`, which it has at `path`, is verified.
+    ///
+    /// The flag is about the standard claim. A value of another claim that is no other than the
+    /// standard claim's is verified with it; of any other, `<claim>_verified` has to say so, since
+    /// users can often set such a claim themselves.
+    fn verifies(self, claims: &Map<String, Value>, path: &ClaimPath, value: &str) -> Option<bool> {
+        if path.is_top(self.claim) {
+            return flag(claims, self.flag);
+        }
+        if let Some(verified) = own_flag(claims, path) {
+            return Some(verified);
+        }
+        let verified = flag(claims, self.flag)?;
+        let standard = text(claims, self.claim);
+        Some(verified && standard.is_some_and(|own| own.eq_ignore_ascii_case(value)))
+    }
+
+    /// Returns whether a source says anything of the kind.
+    fn is_said(self, claims: &Map<String, Value>, path: &ClaimPath) -> bool {
+        flag(claims, self.flag).is_some() || own_flag(claims, path).is_some()
+    }
+}
+
+/// Returns what `<claim>_verified` says of a claim at the top.
+fn own_flag(claims: &Map<String, Value>, path: &ClaimPath) -> Option<bool> {
+    flag(claims, &format!("{}_verified", path.top_name()?))
+}
+
+/// Returns a flag that is there. Anything but `true` counts as false.
+fn flag(claims: &Map<String, Value>, name: &str) -> Option<bool> {
+    let flag = claims.get(name).filter(|flag| !flag.is_null())?;
+    Some(match flag {
+        Value::Bool(verified) => *verified,
+        Value::String(text) => text == "true",
+        _ => false,
+    })
+}
 
 /// How and when a user was authenticated: of one authentication.
 const AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
@@ -83,27 +132,28 @@ impl<'a> ClaimSources<'a> {
 
     /// Makes the identity that these claims describe. Issuer and subject are the verified ones.
     pub(crate) fn identity(&self, wanted: &Wanted<'_>, subject: &str) -> Identity {
-        let (email, email_verified) = self.pair(&wanted.claims.email, EMAIL_VERIFIED);
-        let usable = wanted.unverified_email || email_verified != Some(false);
-        let email = email.filter(|_| usable);
+        let settings = wanted.claims;
+        let usable = |verified| wanted.unverified_email || verified != Some(false);
+        let (email, email_verified) = self.pair(&settings.email, EMAIL);
+        let email = email.filter(|_| usable(email_verified));
         let is_address =
-            wanted.claims.username.is_top("email") || wanted.claims.username == wanted.claims.email;
+            settings.username.is_top(EMAIL.claim) || settings.username == settings.email;
         let username = if is_address {
             // An address that is not verified is not a name either: it may be another user's.
-            let (address, verified) = self.pair(&wanted.claims.username, EMAIL_VERIFIED);
-            address.filter(|_| wanted.unverified_email || verified != Some(false))
+            let (address, verified) = self.pair(&settings.username, EMAIL);
+            address.filter(|_| usable(verified))
         } else {
-            self.text_at(&wanted.claims.username)
+            self.text_at(&settings.username)
         };
         let authentication = self.authentication();
         Identity {
             issuer: wanted.issuer.to_owned(),
             subject: subject.to_owned(),
             preferred_username: username,
-            name: self.text_at(&wanted.claims.name),
+            name: self.text_at(&settings.name),
             email,
             email_verified,
-            groups: groups(&self.0, wanted.claims),
+            groups: groups(&self.0, settings),
             acr: authentication.text("acr"),
             amr: authentication
                 .at(&ClaimPath::top("amr"))
@@ -113,7 +163,7 @@ impl<'a> ClaimSources<'a> {
                 .0
                 .iter()
                 .find_map(|claims| time(claims, "auth_time")),
-            extra: self.extra(wanted.extra),
+            extra: self.extra(wanted),
         }
     }
 
@@ -122,21 +172,14 @@ impl<'a> ClaimSources<'a> {
     /// Where no source says whether anything is verified, the value is returned alone: many
     /// providers never say. Where one does and not of this value, it is not verified; anything but
     /// `true` counts as not.
-    fn pair(&self, path: &ClaimPath, flag: &str) -> (Option<String>, Option<bool>) {
-        let verified = |claims: &Map<String, Value>| {
-            let flag = claims.get(flag).filter(|flag| !flag.is_null())?;
-            Some(match flag {
-                Value::Bool(verified) => *verified,
-                Value::String(text) => text == "true",
-                _ => false,
-            })
-        };
+    fn pair(&self, path: &ClaimPath, pair: Pair) -> (Option<String>, Option<bool>) {
         let mut whole = self.0.iter().filter_map(|claims| {
             let value = first_text(path.find(claims)?)?;
-            Some((Some(value), Some(verified(claims)?)))
+            let verified = pair.verifies(claims, path, &value)?;
+            Some((Some(value), Some(verified)))
         });
         whole.next().unwrap_or_else(|| {
-            let said = self.0.iter().any(|claims| verified(claims).is_some());
+            let said = self.0.iter().any(|claims| pair.is_said(claims, path));
             let value = self.text_at(path);
             let verified = (said && value.is_some()).then_some(false);
             (value, verified)
@@ -153,7 +196,7 @@ impl<'a> ClaimSources<'a> {
         Self(self.0.iter().find(says).copied().into_iter().collect())
     }
 
-    fn extra(&self, names: &[String]) -> BTreeMap<String, String> {
+    fn extra(&self, wanted: &Wanted<'_>) -> BTreeMap<String, String> {
         const OWN: [&str; 9] = [
             "iss",
             "sub",
@@ -165,21 +208,27 @@ impl<'a> ClaimSources<'a> {
             "acr",
             "groups",
         ];
+        let names = wanted.extra.iter();
         names
-            .iter()
             .filter(|name| !OWN.contains(&name.as_str()))
-            .filter_map(|name| Some((name.clone(), self.one_text(name)?)))
+            .filter_map(|name| Some((name.clone(), self.one_text(name, wanted.claims)?)))
             .collect()
     }
 
     /// Returns a claim as one text, of the source of those that it belongs to.
-    fn one_text(&self, name: &str) -> Option<String> {
-        if let Some((claim, flag)) = PAIRS.into_iter().find(|(_, flag)| *flag == name) {
-            let (_, verified) = self.pair(&ClaimPath::top(claim), flag);
+    fn one_text(&self, name: &str, settings: &ClaimSettings) -> Option<String> {
+        let phone_number = ClaimPath::top(PHONE_NUMBER.claim);
+        let verified = match name {
+            // Of the address that the identity has.
+            _ if name == EMAIL.flag => Some(self.pair(&settings.email, EMAIL).1),
+            _ if name == PHONE_NUMBER.flag => Some(self.pair(&phone_number, PHONE_NUMBER).1),
+            _ => None,
+        };
+        if let Some(verified) = verified {
             return verified.map(|verified| verified.to_string());
         }
-        if let Some((claim, flag)) = PAIRS.into_iter().find(|(claim, _)| *claim == name) {
-            return self.pair(&ClaimPath::top(claim), flag).0;
+        if name == PHONE_NUMBER.claim {
+            return self.pair(&phone_number, PHONE_NUMBER).0;
         }
         let value = if AUTHENTICATION.contains(&name) {
             self.authentication().at(&path(name))
@@ -361,6 +410,53 @@ mod tests {
             let identity = sources.identity(&wanted, "s");
             assert_eq!(identity.email.is_some(), unverified_email);
             assert_eq!(identity.email_verified, Some(false));
+        }
+    }
+
+    #[test]
+    fn the_word_on_one_address_does_not_verify_another() {
+        let (mail, other) = ("a@example.com", "boss@example.com");
+        for (case, claims, expected) in [
+            ("nothing is said", json!({"upn": other}), Some(None)),
+            (
+                "of another address",
+                json!({"email": mail, "email_verified": true, "upn": other}),
+                None,
+            ),
+            (
+                "of an address that is not there",
+                json!({"email_verified": true, "upn": other}),
+                None,
+            ),
+            (
+                "of the same address",
+                json!({"email": "Boss@example.com", "email_verified": true, "upn": other}),
+                Some(Some(true)),
+            ),
+            (
+                "not verified",
+                json!({"email": other, "email_verified": false, "upn": other}),
+                None,
+            ),
+            (
+                "of the claim itself",
+                json!({"email": mail, "email_verified": false, "upn": other, "upn_verified": true}),
+                Some(Some(true)),
+            ),
+            (
+                "against the claim itself",
+                json!({"email": other, "email_verified": true, "upn": other, "upn_verified": false}),
+                None,
+            ),
+        ] {
+            let claims = map(claims);
+            let settings = ClaimSettings {
+                email: ClaimPath::top("upn"),
+                ..ClaimSettings::default()
+            };
+            let identity = ClaimSources(vec![&claims]).identity(&wanted(&settings, &[]), "s");
+            let found = identity.email.as_ref().map(|_| identity.email_verified);
+            assert_eq!(found, expected, "{case}");
         }
     }
 
