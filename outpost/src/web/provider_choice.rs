@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::outcome::{Outcome, Reply};
 use super::request::ForwardedRequest;
-use super::urls::start_url;
+use super::sign_in::parameters_from_link;
+use super::urls::start_url_with;
 use crate::application::Application;
 use crate::application::ReturnTo;
 use crate::pages::{Choice, Offer};
@@ -32,7 +33,12 @@ pub(super) fn ask(
         .filter(|provider| !is_last(provider));
     let offers = last.into_iter().chain(others).map(|provider| Offer {
         title: provider.settings().title().to_owned(),
-        url: start_url(application, return_to, Some(provider)),
+        url: start_url_with(
+            application,
+            return_to,
+            Some(provider),
+            &parameters_from_link(provider, request),
+        ),
         last_used: is_last(provider),
         available: provider.is_available(),
     });

@@ -21,10 +21,21 @@ pub(super) fn start_url(
     return_to: &ReturnTo,
     provider: Option<&Provider>,
 ) -> String {
+    start_url_with(application, return_to, provider, &[])
+}
+
+/// Returns the same with further parameters, which the caller has taken from a link.
+pub(super) fn start_url_with(
+    application: &Application,
+    return_to: &ReturnTo,
+    provider: Option<&Provider>,
+    parameters: &[(String, String)],
+) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("rd", return_to.as_str());
     if let Some(name) = provider.and_then(|provider| application.callback_name(provider)) {
         query.append_pair("provider", name);
     }
+    query.extend_pairs(parameters);
     format!("{}?{}", endpoint_url(application, "start"), query.finish())
 }

@@ -594,3 +594,34 @@ async fn what_does_not_say_whose_it_is_is_shown_to_one_provider_only() {
         assert_eq!(asked_by_programs(&two), expected, "{named}");
     }
 }
+
+#[tokio::test]
+async fn a_choice_keeps_the_parameters_of_the_link_that_each_provider_takes() {
+    let (corporate, partners) = (Provider::start().await, Provider::start().await);
+    let yaml = configuration(&corporate, &partners, "[corporate, partners]", "").replace(
+        "{name: corporate,",
+        "{name: corporate, parametersFromLink: [login_hint],",
+    );
+    let world = World::configured(corporate, &yaml);
+    world.find_provider().await;
+    let query = "?rd=%2Fx&login_hint=alice%40example.com&acr_values=low";
+    let page = world.browser().load(&format!("{START}{query}")).await;
+    let page = page.expect(200);
+    let hint = "&login_hint=alice%40example.com";
+    let link = |provider| format!("{START}?rd=https%3A%2F%2F{HOST}%2Fx&provider={provider}");
+    let expected = [link("corporate") + hint, link("partners")];
+    let links: Vec<String> = offers(&page).into_iter().map(|(_, url)| url).collect();
+    assert_eq!(links, expected);
+    let sent = world.browser().load(&expected[0]).await.expect(302);
+    assert!(sent.location().contains(hint), "{}", sent.location());
+
+    // In domain mode the page is at another host, which is told too.
+    let link = format!("https://app.example.org/akprox/start{query}");
+    let hop = world.browser().load(&link).await.expect(302);
+    let page = world.browser().load(hop.location()).await.expect(200);
+    let hinted = |(_, url): &(String, String)| url.contains(hint);
+    assert_eq!(
+        offers(&page).iter().filter(|offer| hinted(offer)).count(),
+        1
+    );
+}

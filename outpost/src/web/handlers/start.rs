@@ -164,10 +164,18 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
         to.query_pairs_mut().append_pair("provider", name);
     }
     let chosen = provider_choice::chosen(application, request);
-    if let Some(provider) = application.providers().only().or(chosen) {
-        to.query_pairs_mut()
-            .extend_pairs(parameters_from_link(provider, request));
-    }
+    let mut parameters = match application.providers().only().or(chosen) {
+        Some(provider) => parameters_from_link(provider, request),
+        // The user has yet to choose: what any of the providers takes goes along.
+        None => {
+            let all = application.providers().iter();
+            all.flat_map(|provider| parameters_from_link(provider, request))
+                .collect()
+        }
+    };
+    parameters.sort_unstable();
+    parameters.dedup();
+    to.query_pairs_mut().extend_pairs(parameters);
     Some(Outcome::Redirect { to: to.into() }.into())
 }
 
