@@ -17,7 +17,7 @@ use crate::settings::AccessTokenSettings;
 use gatepost_base::{Identity, Secret};
 
 /// The longest token that is read, in bytes.
-const MAX_TOKEN_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// The user or client that holds an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,9 @@ pub enum Refusal {
     /// It is for another audience.
     #[error("`aud` names none of `machineTokens.audience`")]
     Audience,
+    /// It is for none of the audiences of a further issuer.
+    #[error("`aud` names none of `audience` of its issuer")]
+    IssuerAudience,
     /// It was issued to a client that is not allowed.
     #[error("`client_id` or `azp` is not one of `machineTokens.clients`")]
     Client,
@@ -232,11 +235,7 @@ impl Provider {
         }
         let own = self.settings();
         self.check_issuer(&claims)?;
-        // An invalid time is not an absent one.
-        let odd = |claim: &str| claims.contains_key(claim) && time(&claims, claim).is_none();
-        if ["iat", "nbf", "exp"].into_iter().any(odd) {
-            return Err(Refusal::Time);
-        }
+        check_are_times(&claims)?;
         let client = text(&claims, "client_id");
         let party = text(&claims, "azp");
         let for_us = |audience: &str| match claims.get("aud") {
@@ -262,17 +261,7 @@ impl Provider {
             (None, None) if settings.clients.is_empty() => {}
             _ => return Err(Refusal::Client),
         }
-        let issued = time(&claims, "iat").unwrap_or(now);
-        let expires = time(&claims, "exp");
-        let begins = time(&claims, "nbf").map_or(issued, |nbf| nbf.max(issued));
-        if begins > now.plus_seconds(CLOCK_SKEW_SECONDS)
-            || expires.is_some_and(|expires| expires.plus_seconds(CLOCK_SKEW_SECONDS) <= now)
-        {
-            return Err(Refusal::Time);
-        }
-        if now.seconds_since(issued) > rules.max_age {
-            return Err(Refusal::Old);
-        }
+        let times = times(&claims, now, rules.max_age)?;
         let subject = text(&claims, "sub").ok_or(Refusal::Subject)?;
         let sources = ClaimSources(vec![&claims]);
         let mut identity = sources.identity(&self.wanted(rules.extra), subject);
@@ -283,16 +272,53 @@ impl Provider {
                 claim => text(&claims, claim).map(str::to_owned),
             };
         }
-        let last = issued.plus_seconds(rules.max_age);
         Ok(Holder {
             identity,
-            issued,
-            expires: expires
-                .map_or(last, |expires| expires.plus_seconds(CLOCK_SKEW_SECONDS))
-                .min(last),
+            issued: times.issued,
+            expires: times.expires,
             claims,
         })
     }
+}
+
+/// When a token was issued, and until when it counts.
+pub(crate) struct Times {
+    pub(crate) issued: NumericDate,
+    pub(crate) expires: NumericDate,
+}
+
+/// Checks that the times are valid where they are there: an invalid one is not an absent one.
+fn check_are_times(claims: &Map<String, Value>) -> Result<(), Refusal> {
+    let odd = |claim: &str| claims.contains_key(claim) && time(claims, claim).is_none();
+    if ["iat", "nbf", "exp"].into_iter().any(odd) {
+        return Err(Refusal::Time);
+    }
+    Ok(())
+}
+
+/// Checks `iat`, `nbf` and `exp`, and that a token is not older than `max_age` seconds.
+pub(crate) fn times(
+    claims: &Map<String, Value>,
+    now: NumericDate,
+    max_age: u64,
+) -> Result<Times, Refusal> {
+    check_are_times(claims)?;
+    let issued = time(claims, "iat").unwrap_or(now);
+    let expires = time(claims, "exp").map(|expires| expires.plus_seconds(CLOCK_SKEW_SECONDS));
+    let begins = time(claims, "nbf").map_or(issued, |nbf| nbf.max(issued));
+    if begins > now.plus_seconds(CLOCK_SKEW_SECONDS)
+        || expires.is_some_and(|expires| expires <= now)
+    {
+        return Err(Refusal::Time);
+    }
+    if now.seconds_since(issued) > max_age {
+        return Err(Refusal::Old);
+    }
+    let last = issued.plus_seconds(max_age);
+    Ok(Times {
+        issued,
+        expires: expires.map_or(last, |expires| expires.min(last)),
+    })
 }
 
 /// Checks that neither the claims of a JWT nor a response to an introspection request say that a

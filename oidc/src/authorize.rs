@@ -10,6 +10,7 @@ use crate::error::{SignInError, unreadable};
 use crate::form::Form;
 use crate::json;
 use crate::provider::{Discovered, Provider};
+use crate::settings::ResponseMode;
 
 const PAR_ENDPOINT: &str = "pushed authorization request endpoint";
 
@@ -107,6 +108,9 @@ impl Provider {
             .set_pkce_challenge(challenge);
         if options.silent {
             request = request.add_prompt(CoreAuthPrompt::None);
+        }
+        if self.settings.response_mode == ResponseMode::FormPost {
+            request = request.add_extra_param("response_mode", "form_post");
         }
         for (name, value) in self.parameters(options) {
             request = request.add_extra_param(name, value);

@@ -6,6 +6,7 @@ use openidconnect::HttpRequest;
 use url::Url;
 
 use crate::http_client::{Http, HttpError};
+use crate::issuer_settings::{KeySource, TokenIssuerSettings};
 use crate::json::{self, DocumentError};
 use crate::key_set::KeySet;
 use crate::metadata::Metadata;
@@ -122,7 +123,43 @@ fn document_url(settings: &ProviderSettings) -> String {
 ///
 /// [`DiscoveryError`].
 pub(crate) async fn fetch_keys(metadata: &Metadata, http: &Http) -> Result<KeySet, DiscoveryError> {
-    let url = metadata.jwks_uri.as_str();
+    fetch_keys_at(&metadata.jwks_uri, http).await
+}
+
+/// Fetches the keys of an issuer that needs to have no other endpoints.
+///
+/// # Errors
+///
+/// [`DiscoveryError`].
+pub(crate) async fn issuer_keys(
+    settings: &TokenIssuerSettings,
+    http: &Http,
+) -> Result<KeySet, DiscoveryError> {
+    let document_url = match &settings.keys {
+        KeySource::Given(document) => {
+            let url = "the configuration";
+            return KeySet::parse(document).map_err(|error| invalid(KEY_SET, url, &error));
+        }
+        KeySource::Url(url) => return fetch_keys_at(url, http).await,
+        KeySource::Discovery(url) => url,
+    };
+    let document = fetch(DISCOVERY_DOCUMENT, document_url.as_str(), http).await?;
+    let unusable = |error| invalid(DISCOVERY_DOCUMENT, document_url.as_str(), &error);
+    let members = json::parse(&document).map_err(unusable)?;
+    let found = json::needed_text(&members, "issuer").map_err(unusable)?;
+    if found != settings.issuer {
+        return Err(DiscoveryError::Issuer {
+            configured: settings.issuer.clone(),
+            found: found.to_owned(),
+        });
+    }
+    let url = json::needed_url(&members, "jwks_uri").map_err(unusable)?;
+    check_scheme("key set", &url, document_url.scheme() == "https")?;
+    fetch_keys_at(&url, http).await
+}
+
+async fn fetch_keys_at(url: &Url, http: &Http) -> Result<KeySet, DiscoveryError> {
+    let url = url.as_str();
     let document = fetch(KEY_SET, url, http).await?;
     KeySet::parse(&document).map_err(|error| invalid(KEY_SET, url, &error))
 }

@@ -73,7 +73,9 @@ impl Provider {
             Map::new()
         };
         let sources = ClaimSources(vec![&claims, &userinfo]);
-        let identity = sources.identity(&wanted, &subject);
+        let mut identity = sources.identity(&wanted, &subject);
+        self.add_groups_left_out(&mut identity, &sources.0, &tokens)
+            .await?;
         if identity.groups.is_empty() {
             groups::explain_absence(&self.settings.name, &sources.0, &self.settings.claims);
         }

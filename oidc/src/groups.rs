@@ -80,7 +80,8 @@ pub(crate) fn explain_absence(
             provider,
             looked_for = looked_for.join(", "),
             "the provider left the groups out because there are too many of them (Entra ID's \
-             overage): have it send only the groups that are assigned to the application, or roles"
+             overage): have it send only the groups that are assigned to the application, or roles, \
+             or set `graphUrl`"
         );
         return;
     }
@@ -95,7 +96,7 @@ pub(crate) fn explain_absence(
 
 /// Returns whether the provider says that a groups claim is elsewhere (OpenID Connect Core 1.0
 /// §5.6.2), or that there are too many groups (`hasgroups` of Entra ID).
-fn left_out(claims: &Map<String, Value>, settings: &ClaimSettings) -> bool {
+pub(crate) fn left_out(claims: &Map<String, Value>, settings: &ClaimSettings) -> bool {
     let elsewhere = claims.get("_claim_names").and_then(Value::as_object);
     let named = |path: &ClaimPath| elsewhere.is_some_and(|names| path.find(names).is_some());
     settings.groups.iter().any(named)

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::algorithm;
 use crate::json::{self, text, time};
-use crate::key_set::{self, KeyClaim, SignatureError};
+use crate::key_set::{self, KeyClaim, KeySet, SignatureError};
 use crate::provider::{Discovered, Provider};
 
 /// The header of a JWS (RFC 7515 §4), as far as it matters.
@@ -160,12 +160,21 @@ impl<'a> UnverifiedJwt<'a> {
                 return Ok(());
             }
         }
+        self.verify_with(algorithm, &found.keys)
+    }
+
+    /// Verifies the signature by these keys. The caller has checked that the algorithm is accepted.
+    pub(crate) fn verify_with(
+        &self,
+        algorithm: &Algorithm,
+        keys: &KeySet,
+    ) -> Result<(), SignatureError> {
         let claim = KeyClaim {
             algorithm,
             kid: self.header.kid.as_deref(),
             issuer: self.text("iss"),
         };
-        found.keys.verify(claim, signed, &self.signature)
+        keys.verify(claim, self.signed.as_bytes(), &self.signature)
     }
 }
 

@@ -11,6 +11,7 @@
 //!   back channel.
 //! - [`Provider::holder`] returns the holder of an access token, by its signature or by
 //!   introspection; [`Provider::token_for`] exchanges a name and a password for one.
+//!   [`TokenIssuer::holder`] does so for an issuer at which no user signs in.
 //! - [`Provider::try_client`] checks the client's id and secret.
 //!
 //! The caller keeps `state`, `nonce` and code verifier until the response arrives, keeps sessions,
@@ -76,10 +77,12 @@ mod discovery;
 mod error;
 mod exchange;
 mod form;
+mod graph;
 mod groups;
 mod http_client;
 mod id_token;
 mod introspection;
+mod issuer_settings;
 mod json;
 mod jwt;
 mod key_set;
@@ -93,6 +96,7 @@ mod sign_out_url;
 mod static_metadata;
 mod static_provider;
 mod token_endpoint;
+mod token_issuer;
 mod token_request;
 mod userinfo;
 
@@ -106,13 +110,15 @@ pub use error::SignInError;
 pub use exchange::SignedIn;
 pub use http_client::{HttpClient, HttpError};
 pub use id_token::IdTokenError;
+pub use issuer_settings::{KeySource, TokenIssuerSettings};
 pub use key_set::SignatureError;
 pub use logout_token::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
 pub use provider::{Provider, Summary, Unavailable};
 pub use refresh::{RefreshError, Refreshed};
 pub use settings::{
     AccessTokenSettings, ClaimSettings, ClientAuthentication, Grant, NonceCheck, ProviderSettings,
-    SignOut, TokenRequest, UnverifiedEmail,
+    ResponseMode, SignOut, TokenRequest, UnverifiedEmail,
 };
 pub use sign_out_url::SignOutUrl;
 pub use static_provider::{PublicAddress, StaticProvider};
+pub use token_issuer::{IssuedTokenRules, TokenIssuer};

@@ -150,7 +150,12 @@ impl Provider {
         }
         if !id_claims.is_empty() || !userinfo.is_empty() {
             let sources = ClaimSources(vec![&id_claims, &userinfo]);
-            let identity = sources.identity(&wanted, &known.subject);
+            let mut identity = sources.identity(&wanted, &known.subject);
+            let added = self.add_groups_left_out(&mut identity, &sources.0, &tokens);
+            if let Err(error) = added.await {
+                tracing::warn!(provider, %error, "the groups stay as they were");
+                identity.groups.clone_from(&known.groups);
+            }
             refreshed.identity = with_authentication_of(known, identity);
         }
         Ok(refreshed)

@@ -29,6 +29,9 @@ pub struct ProviderSettings {
     /// Where the discovery document is, if not below the issuer: an address at which the provider
     /// is reached internally. Endpoints that it names may then be without TLS at that address.
     pub discovery_url: Option<Url>,
+    /// The scheme, host and port at which the caller's [`crate::HttpClient`] reaches what has those of
+    /// the issuer. This crate does not use it.
+    pub internal_url: Option<Url>,
     /// The client's id at the provider.
     pub client_id: ClientId,
     /// The secret of a confidential client. A public client has none; PKCE protects both.
@@ -47,6 +50,8 @@ pub struct ProviderSettings {
     /// Whether authorization requests are pushed (RFC 9126); `None`: where the provider's metadata
     /// requires it.
     pub pushed_authorization: Option<bool>,
+    /// How the provider sends authorization responses.
+    pub response_mode: ResponseMode,
     /// Whether ID tokens have to have the nonce of the authorization request.
     pub nonce: NonceCheck,
     /// Audiences that an ID token may name besides the client without an `azp` that names the
@@ -54,8 +59,14 @@ pub struct ProviderSettings {
     pub trusted_audiences: Vec<String>,
     /// Where the claims of a user are.
     pub claims: ClaimSettings,
+    /// Where Microsoft Graph is, which is asked for the groups of a user who has too many for an ID
+    /// token. `None`: it is not asked.
+    pub graph_url: Option<Url>,
     /// What happens to an e-mail address that the provider calls unverified.
     pub unverified_email: UnverifiedEmail,
+    /// Seconds after which the caller asks the provider again about a session, if not after those of
+    /// all providers. This crate does not use it.
+    pub refresh_after: Option<u64>,
     /// What signing out does beyond ending the local session.
     pub sign_out: SignOut,
     /// Where browsers sign out, if not at the end session endpoint of the metadata.
@@ -82,6 +93,7 @@ impl ProviderSettings {
             issuer,
             tenants: Vec::new(),
             discovery_url: None,
+            internal_url: None,
             client_id,
             client_secret: None,
             client_key: None,
@@ -92,10 +104,13 @@ impl ProviderSettings {
             authorization_parameters: Vec::new(),
             caller_parameters: Vec::new(),
             pushed_authorization: None,
+            response_mode: ResponseMode::default(),
             nonce: NonceCheck::default(),
             trusted_audiences: Vec::new(),
             claims: ClaimSettings::default(),
+            graph_url: None,
             unverified_email: UnverifiedEmail::default(),
+            refresh_after: None,
             sign_out: SignOut::default(),
             sign_out_url: None,
             authorities: Vec::new(),
@@ -119,6 +134,7 @@ impl PartialEq for ProviderSettings {
             issuer,
             tenants,
             discovery_url,
+            internal_url,
             client_id,
             client_secret,
             client_key,
@@ -127,10 +143,13 @@ impl PartialEq for ProviderSettings {
             authorization_parameters,
             caller_parameters,
             pushed_authorization,
+            response_mode,
             nonce,
             trusted_audiences,
             claims,
+            graph_url,
             unverified_email,
+            refresh_after,
             sign_out,
             sign_out_url,
             authorities,
@@ -142,6 +161,7 @@ impl PartialEq for ProviderSettings {
             && *issuer == other.issuer
             && *tenants == other.tenants
             && *discovery_url == other.discovery_url
+            && *internal_url == other.internal_url
             && *client_id == other.client_id
             && secret(client_secret) == secret(&other.client_secret)
             && *client_key == other.client_key
@@ -150,10 +170,13 @@ impl PartialEq for ProviderSettings {
             && *authorization_parameters == other.authorization_parameters
             && *caller_parameters == other.caller_parameters
             && *pushed_authorization == other.pushed_authorization
+            && *response_mode == other.response_mode
             && *nonce == other.nonce
             && *trusted_audiences == other.trusted_audiences
             && *claims == other.claims
+            && *graph_url == other.graph_url
             && *unverified_email == other.unverified_email
+            && *refresh_after == other.refresh_after
             && *sign_out == other.sign_out
             && *sign_out_url == other.sign_out_url
             && *authorities == other.authorities
@@ -187,6 +210,16 @@ impl Default for ClaimSettings {
             groups_separator: None,
         }
     }
+}
+
+/// How a provider sends authorization responses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseMode {
+    /// In the query of the redirect URI (OAuth 2.0 Multiple Response Type Encoding Practices §2.1).
+    #[default]
+    Query,
+    /// In a form that the browser posts to the redirect URI (OAuth 2.0 Form Post Response Mode).
+    FormPost,
 }
 
 /// Whether an ID token has to have the nonce of its authorization request.
