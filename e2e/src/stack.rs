@@ -48,6 +48,7 @@ impl Stack {
         Builder {
             name: None,
             applications: Vec::new(),
+            outposts_provider: Vec::new(),
             outpost: Vec::new(),
             provider: Vec::new(),
             provider_down: false,
@@ -242,6 +243,7 @@ impl Ports {
 pub struct Builder {
     name: Option<String>,
     applications: Vec<ApplicationSpec>,
+    outposts_provider: Vec<Value>,
     outpost: Vec<Value>,
     provider: Vec<Value>,
     provider_down: bool,
@@ -261,6 +263,12 @@ impl Builder {
     /// Lays changes over the outpost's configuration.
     pub fn outpost(mut self, changes: &Value) -> Self {
         self.outpost.push(changes.clone());
+        self
+    }
+
+    /// Lays changes over what the outpost's configuration says of the provider.
+    pub fn outposts_provider(mut self, changes: &Value) -> Self {
+        self.outposts_provider.push(changes.clone());
         self
     }
 
@@ -454,6 +462,11 @@ impl Builder {
         );
         if self.revoked_file {
             settings::merge(&mut config, &json!({ "revokedFile": revoked_file(folder) }));
+        }
+        for changes in &self.outposts_provider {
+            let provider = config.pointer_mut("/providers/0");
+            let provider = provider.context("outpost/single.yaml has a provider")?;
+            settings::merge(provider, changes);
         }
         for changes in &self.outpost {
             settings::merge(&mut config, changes);

@@ -15,6 +15,7 @@ pub use registry::{Applications, NoApplication};
 pub use return_to::ReturnTo;
 pub use served::Application;
 pub use settings::{
-    ApplicationSettings, InvalidCredentials, MachineClientSettings, Route, SignOutScope, Unserved,
+    ApplicationSettings, InvalidCredentials, MachineClientSettings, MachineIssuer, Route,
+    SignOutScope, Unserved,
 };
 pub use skip_paths::{MatchedPart, SkipPaths};

@@ -1,5 +1,6 @@
 //! The HTTP client: no redirects, bounded in time and size.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gatepost_oidc::PublicAddress;
@@ -36,6 +37,14 @@ pub enum HttpError {
          set `caFile`"
     )]
     NoAuthorities,
+    /// The token that the server wants to see cannot be read.
+    #[error("cannot read the token in {}: {source}", path.display())]
+    TokenFile {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// No response: no connection, an untrusted certificate, or a timeout.
     #[error("{}", chain(.0))]
     Request(#[source] reqwest::Error),
@@ -80,16 +89,19 @@ pub(crate) struct HttpOptions<'a> {
     pub(crate) insecure: bool,
     /// The address in `Host`, where it differs from the URL's.
     pub(crate) asked_as: Option<&'a PublicAddress>,
+    /// Whether single requests have another `Host` than their URL's.
+    pub(crate) names_hosts: bool,
 }
 
 fn builder(options: &HttpOptions<'_>) -> reqwest::ClientBuilder {
-    let builder = match options.asked_as {
+    let mut builder = reqwest::Client::builder();
+    if let Some(address) = options.asked_as {
+        builder = builder.default_headers(address.headers());
+    }
+    if options.asked_as.is_some() || options.names_hosts {
         // HTTP/2 has no `Host` that could differ from the URL's.
-        Some(address) => reqwest::Client::builder()
-            .default_headers(address.headers())
-            .http1_only(),
-        None => reqwest::Client::builder(),
-    };
+        builder = builder.http1_only();
+    }
     builder
         .tls_danger_accept_invalid_certs(options.insecure)
         // A redirect could lead to an address that only the outpost reaches.

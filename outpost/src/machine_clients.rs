@@ -15,14 +15,14 @@ use moka::future::Cache;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::application::MachineClientSettings;
-use crate::application::{Application, Providers};
+use crate::application::{Application, MachineClientSettings, MachineIssuer, Providers};
 use crate::rate_limit::{Client, TooMany};
 use crate::session_times::SessionTimes;
 use crate::telemetry::audit;
 use gatepost_base::{Clock, Secret};
 use gatepost_oidc::{
-    CredentialsError, Grant, Holder, Provider, Refusal, SignInError, TokenRules, unverified_issuer,
+    CredentialsError, Grant, Holder, IssuedTokenRules, Provider, Refusal, SignInError, TokenIssuer,
+    TokenRules, unverified_issuer,
 };
 use gatepost_store::RevocationList;
 
@@ -65,6 +65,8 @@ type Digest = [u8; 32];
 /// The machine clients of one application.
 pub struct MachineClients {
     settings: MachineClientSettings,
+    /// Further issuers, in the order of the settings.
+    issuers: Vec<Arc<TokenIssuer>>,
     /// As long as a block of SHA-256, which is the length that a MAC takes as it is.
     key: Zeroizing<[u8; 64]>,
     accepted: Cache<Digest, Arc<MachineClient>>,
@@ -121,6 +123,25 @@ impl std::fmt::Debug for MachineClients {
     }
 }
 
+/// Whoever knows whether credentials are valid.
+#[derive(Clone, Copy)]
+enum Authority<'a> {
+    /// A provider of the application.
+    Provider(&'a Provider),
+    /// A further issuer.
+    Issuer(&'a TokenIssuer),
+}
+
+impl<'a> Authority<'a> {
+    /// Returns its name in tokens.
+    fn name(self) -> &'a str {
+        match self {
+            Self::Provider(provider) => provider.settings().issuer.as_str(),
+            Self::Issuer(issuer) => &issuer.settings().issuer,
+        }
+    }
+}
+
 /// The values that a check needs besides the credentials.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -171,6 +192,7 @@ impl MachineClients {
     pub fn new(
         settings: MachineClientSettings,
         application: &Application,
+        issuers: Vec<Arc<TokenIssuer>>,
         previous: Option<(&Application, &Self)>,
     ) -> Option<Self> {
         let alike = previous.filter(|(before, clients)| {
@@ -197,12 +219,34 @@ impl MachineClients {
             turns_again: Turns::new(MAX_ASKED_AGAIN_AT_ONCE, MAX_ASKED_OF_ONE),
             key,
             settings,
+            issuers,
         })
     }
 
     /// Returns the settings.
     pub fn settings(&self) -> &MachineClientSettings {
         &self.settings
+    }
+
+    /// Returns the further issuer of these settings, with what is known of it.
+    pub fn issuer_of(&self, settings: &MachineIssuer) -> Option<&Arc<TokenIssuer>> {
+        let mut all = self.settings.issuers.iter().zip(&self.issuers);
+        let (_, issuer) = all.find(|(own, _)| *own == settings)?;
+        Some(issuer)
+    }
+
+    /// Returns the further issuer that a token names.
+    fn named_by(&self, credentials: &Credentials) -> Option<&TokenIssuer> {
+        if self.issuers.is_empty() {
+            return None;
+        }
+        let Credentials::Bearer(token) = credentials else {
+            return None;
+        };
+        let named = unverified_issuer(token)?;
+        let mut all = self.issuers.iter();
+        let issuer = all.find(|issuer| issuer.settings().issuer == named)?;
+        Some(issuer)
     }
 
     /// Checks credentials. One request at a time asks about the same ones, and the others get its
@@ -280,7 +324,10 @@ impl MachineClients {
         digest: &Digest,
     ) -> Result<Asking, CheckError> {
         let (name, is_verified_here) = match credentials {
-            Credentials::Bearer(_) => (None, !self.settings.tokens.introspect),
+            Credentials::Bearer(_) => {
+                let is_issued = self.named_by(credentials).is_some();
+                (None, !self.settings.tokens.introspect || is_issued)
+            }
             Credentials::Basic { user, .. } => (Some(user.as_str()), false),
         };
         let attempts = context.failed_attempts;
@@ -304,9 +351,14 @@ impl MachineClients {
         asking: Asking,
     ) -> Result<Arc<MachineClient>, CheckError> {
         let (application, scheme) = (context.application, credentials.scheme());
-        let provider = self.provider_of(credentials, application.providers());
-        let resolved = match provider {
-            Ok(provider) => self.ask(context, provider, credentials, asking).await,
+        let authority = match self.named_by(credentials) {
+            Some(issuer) => Ok(Authority::Issuer(issuer)),
+            None => self
+                .provider_of(credentials, application.providers())
+                .map(|provider| Authority::Provider(provider)),
+        };
+        let resolved = match authority {
+            Ok(authority) => self.ask(context, authority, credentials, asking).await,
             Err(refusal) => Err(refusal.into()),
         };
         match &resolved {
@@ -316,10 +368,9 @@ impl MachineClients {
                 &machine.holder.identity,
             ),
             Err(CheckError::Refused(refusal)) => {
-                let issuer = provider.ok().map(|provider| &provider.settings().issuer);
                 audit::machine_client_refused(
                     application.audience().as_str(),
-                    issuer.map(|issuer| issuer.as_str()),
+                    authority.ok().map(Authority::name),
                     scheme,
                     refusal,
                 );
@@ -356,7 +407,7 @@ impl MachineClients {
     async fn ask(
         &self,
         context: Context<'_>,
-        provider: &Provider,
+        authority: Authority<'_>,
         credentials: &Credentials,
         asking: Asking,
     ) -> Result<MachineClient, CheckError> {
@@ -373,7 +424,7 @@ impl MachineClients {
             // Others of this client may have failed while it waited.
             attempts.allow(attempt).await?;
         }
-        let answer = self.answer(context, provider, credentials).await;
+        let answer = self.answer(context, authority, credentials).await;
         if let Err(CheckError::Refused(refusal)) = &answer
             && let Some(attempt) = asking.failed(*refusal)
             && attempts.failed(attempt).await
@@ -392,27 +443,43 @@ impl MachineClients {
     async fn answer(
         &self,
         context: Context<'_>,
-        provider: &Provider,
+        authority: Authority<'_>,
         credentials: &Credentials,
     ) -> Result<MachineClient, CheckError> {
         let application = context.application;
         let clock = context.clock;
-        let token = match credentials {
-            Credentials::Bearer(token) => token.clone(),
-            Credentials::Basic { user, password } => {
-                provider
-                    .token_for(user, password, &self.settings.exchange)
-                    .await?
+        let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
+        let max_age = application.lifetime(context.times);
+        let (token, holder) = match (authority, credentials) {
+            (Authority::Issuer(issuer), Credentials::Bearer(token)) => {
+                let rules = IssuedTokenRules {
+                    extra: &extra,
+                    max_age,
+                    now: clock.now(),
+                };
+                (token.clone(), issuer.holder(token, rules).await?)
+            }
+            (Authority::Issuer(_), Credentials::Basic { .. }) => {
+                return Err(Refusal::Issuer.into());
+            }
+            (Authority::Provider(provider), credentials) => {
+                let token = match credentials {
+                    Credentials::Bearer(token) => token.clone(),
+                    Credentials::Basic { user, password } => {
+                        let exchange = &self.settings.exchange;
+                        provider.token_for(user, password, exchange).await?
+                    }
+                };
+                let rules = TokenRules {
+                    settings: &self.settings.tokens,
+                    extra: &extra,
+                    max_age,
+                    now: clock.now(),
+                };
+                let holder = provider.holder(&token, rules).await?;
+                (token, holder)
             }
         };
-        let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
-        let rules = TokenRules {
-            settings: &self.settings.tokens,
-            extra: &extra,
-            max_age: application.lifetime(context.times),
-            now: clock.now(),
-        };
-        let holder = provider.holder(&token, rules).await?;
         let until = clock
             .now()
             .plus_seconds(self.settings.cache)

@@ -13,6 +13,7 @@ mod denied;
 mod dialect;
 mod endpoint;
 mod failure;
+mod form;
 mod forwarded_headers;
 mod handlers;
 mod loop_guard;

@@ -27,6 +27,17 @@ fn denied_by_group() -> Result<()> {
     )
 }
 
+/// The provider is another site than the application: the browser posts without the flow's cookie.
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn form_post() -> Result<()> {
+    let in_a_form = json!({ "responseMode": "formPost" });
+    chromium::run(
+        "form_post",
+        &Stack::builder().outposts_provider(&in_a_form).start()?,
+    )
+}
+
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn fetch_without_session() -> Result<()> {

@@ -1,6 +1,8 @@
 //! The settings of an application, as a source of configuration fills them.
 
-use gatepost_oidc::{AccessTokenSettings, TokenRequest};
+use std::path::PathBuf;
+
+use gatepost_oidc::{AccessTokenSettings, TokenIssuerSettings, TokenRequest};
 use gatepost_policy::{HeaderRules, OutpostPrefix, Policy};
 use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
@@ -79,6 +81,8 @@ pub struct MachineClientSettings {
     pub provider: Option<String>,
     /// Which access tokens are accepted.
     pub tokens: AccessTokenSettings,
+    /// Further issuers of tokens, none of which is the issuer of a provider.
+    pub issuers: Vec<MachineIssuer>,
     /// How a name and a password are exchanged for an access token.
     pub exchange: TokenRequest,
     /// Seconds that a check of credentials is trusted at most.
@@ -87,6 +91,18 @@ pub struct MachineClientSettings {
     pub forward: bool,
     /// What becomes of a request without a session whose credentials are invalid.
     pub invalid_credentials: InvalidCredentials,
+}
+
+/// An issuer of machine clients' tokens at which no user signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineIssuer {
+    /// Which of its tokens are accepted.
+    pub tokens: TokenIssuerSettings,
+    /// Certificates that are trusted besides the system's, in PEM.
+    pub authorities: Vec<u8>,
+    /// The file with the token that the issuer wants to see before it shows its keys. It is read for
+    /// each request, since such tokens are replaced often.
+    pub token_file: Option<PathBuf>,
 }
 
 /// What becomes of a request without a session whose credentials are invalid.

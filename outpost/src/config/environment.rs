@@ -66,7 +66,7 @@ pub fn overlay(
     // In order of their lists' indices, so that each list grows without gaps. By length first:
     // `_10_` comes after `_9_`.
     ours.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
-    ours.sort_by_key(|(name, _)| index_of(name));
+    ours.sort_by_key(|(name, _)| indices_of(name));
     for (name, text) in ours {
         match find(&name) {
             Some((steps, _)) if text.is_empty() && !narrows(&steps) => {}
@@ -103,11 +103,11 @@ fn is_service_link(name: &str, text: &str) -> bool {
         || (name.contains("_PORT") && (names_protocol || is_address))
 }
 
-/// Returns the first number in a variable's name.
-fn index_of(name: &str) -> usize {
+/// Returns the numbers in a variable's name.
+fn indices_of(name: &str) -> Vec<usize> {
     name.split('_')
-        .find_map(|word| word.parse().ok())
-        .unwrap_or(0)
+        .filter_map(|word| word.parse().ok())
+        .collect()
 }
 
 /// Returns the environment variable of a key, with `0` for each entry of a list.

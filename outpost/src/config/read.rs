@@ -24,6 +24,7 @@ use providers::KnownProviders;
 mod application;
 mod clashes;
 mod files;
+mod machine_tokens;
 mod pages;
 mod provider;
 mod providers;
@@ -87,7 +88,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     }
     let applications: Vec<ApplicationSettings> = applications
         .into_iter()
-        .filter_map(|fields| application::application(fields, known))
+        .filter_map(|fields| application::application(fields, known, &files))
         .collect();
     clashes::report(&applications, &fields);
     let traefik = fields.section("traefik").and_then(traefik::traefik);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gatepost_session::Purpose;
 
-use crate::application::{Application, Applications, Providers};
+use crate::application::{Application, Applications, MachineIssuer, Providers};
 use crate::config::Config;
 use crate::export::traefik;
 use crate::http_client::HttpError;
@@ -17,7 +17,7 @@ use crate::rate_limit::Limits;
 use crate::session_times::SessionTimes;
 use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
 use gatepost_base::SealingKeys;
-use gatepost_oidc::Provider;
+use gatepost_oidc::{Provider, TokenIssuer};
 use gatepost_store::{OpenStoreError, StoreSettings};
 
 /// One configuration at work. A changed configuration replaces it as a whole, so no request sees
@@ -60,6 +60,14 @@ pub enum SetupError {
     Provider {
         /// The provider.
         name: String,
+        /// Why not.
+        source: HttpError,
+    },
+    /// The client of an issuer of machine clients' tokens cannot be set up.
+    #[error("machineTokens.issuers: `{issuer}`: {source}")]
+    Issuer {
+        /// The issuer.
+        issuer: String,
         /// Why not.
         source: HttpError,
     },
@@ -180,9 +188,36 @@ fn machine_clients(
                 .named(application.audience().as_str())?;
             Some((&**before, previous.machine_clients(before)?))
         });
-        let clients = MachineClients::new(settings.clone(), application, before)
+        let known = before.map(|(_, clients)| clients);
+        let issuers = settings.issuers.iter();
+        let issuers = issuers.map(|issuer| token_issuer(issuer, known));
+        let issuers = issuers.collect::<Result<_, _>>()?;
+        let clients = MachineClients::new(settings.clone(), application, issuers, before)
             .ok_or(SetupError::NoRandomness)?;
         all.insert(application.audience().to_string(), clients);
     }
     Ok(all)
+}
+
+/// Returns an issuer of tokens. Where `known` has it with these settings, it is taken over with its
+/// keys.
+fn token_issuer(
+    settings: &MachineIssuer,
+    known: Option<&MachineClients>,
+) -> Result<Arc<TokenIssuer>, SetupError> {
+    if let Some(known) = known.and_then(|known| known.issuer_of(settings)) {
+        return Ok(Arc::clone(known));
+    }
+    let MachineIssuer {
+        tokens,
+        authorities,
+        token_file,
+    } = settings;
+    let url = tokens.keys.url();
+    let client = ProviderClient::for_keys(&tokens.issuer, url, authorities, token_file.as_deref());
+    let client = client.map_err(|source| SetupError::Issuer {
+        issuer: tokens.issuer.clone(),
+        source,
+    })?;
+    Ok(Arc::new(TokenIssuer::new(tokens.clone(), Arc::new(client))))
 }

@@ -81,20 +81,22 @@ impl Revalidator {
         record: Arc<SessionRecord>,
         in_window: bool,
     ) -> Result<Revalidation, RevalidationError> {
-        if !is_due(&record, times, self.clock.now()) {
+        let provider = application.providers().of_issuer(&record.identity.issuer);
+        let times = provider.map_or(*times, |provider| of_provider(times, provider));
+        if !is_due(&record, &times, self.clock.now()) {
             return Ok(Revalidation::Valid(record));
         }
         if record.refresh_token.is_none() {
             return Ok(Revalidation::NeedsBrowser);
         }
-        let Some(provider) = application.providers().of_issuer(&record.identity.issuer) else {
+        let Some(provider) = provider else {
             return Ok(Revalidation::Ended);
         };
         let asking = Asking {
             revalidator: Arc::clone(self),
             provider: Arc::clone(provider),
             extra: application.headers().claims().map(str::to_owned).collect(),
-            times: *times,
+            times,
         };
         let id = record.id.clone();
         let flight = self.flights.join(&id, |progress| {
@@ -131,8 +133,18 @@ impl Revalidator {
             }
             self.pauses.note_unavailable(name, None);
         }
-        in_grace(record, times, self.clock.now(), provider)?;
+        let times = of_provider(times, provider);
+        in_grace(record, &times, self.clock.now(), provider)?;
         Ok(false)
+    }
+}
+
+/// Returns how long sessions of this provider last.
+fn of_provider(times: &SessionTimes, provider: &Provider) -> SessionTimes {
+    let own = provider.settings().refresh_after;
+    SessionTimes {
+        refresh_after: own.unwrap_or(times.refresh_after),
+        ..*times
     }
 }
 

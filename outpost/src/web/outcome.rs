@@ -50,6 +50,11 @@ pub enum Outcome {
         /// An absolute URL, checked by the handler.
         to: String,
     },
+    /// The browser, which has posted a form, is sent to another URL, and posts nothing there.
+    SeeOther {
+        /// An absolute URL, checked by the handler.
+        to: String,
+    },
     /// The session has ended.
     SignedOut {
         /// Where to sign in again.
@@ -154,6 +159,7 @@ impl Outcome {
             Self::Failed(_) => Some(Verdict::Failed),
             Self::Choice(_)
             | Self::Redirect { .. }
+            | Self::SeeOther { .. }
             | Self::SignedOut { .. }
             | Self::LoggedOut
             | Self::Session(_)
@@ -182,6 +188,7 @@ impl Outcome {
             Self::Redirect { .. } if follows_redirects => StatusCode::FOUND,
             Self::Redirect { .. } => StatusCode::UNAUTHORIZED,
             Self::Choice(_)
+            | Self::SeeOther { .. }
             | Self::SignedOut { .. }
             | Self::LoggedOut
             | Self::Session(_)
@@ -193,6 +200,7 @@ impl Outcome {
             Self::Choice(_) | Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) => {
                 StatusCode::OK
             }
+            Self::SeeOther { .. } => StatusCode::SEE_OTHER,
             Self::Alive => StatusCode::NO_CONTENT,
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own.
             // An invalid request is not a failure of nginx.

@@ -37,7 +37,7 @@ pub(super) fn respond_with(
             let headers = headers.map(|(name, value)| (Some(name), value));
             writer.response.headers_mut().extend(headers);
         }
-        Outcome::Redirect { to } => writer.location(&to),
+        Outcome::Redirect { to } | Outcome::SeeOther { to } => writer.location(&to),
         Outcome::SignIn { url, .. } if status == StatusCode::FOUND => writer.location(&url),
         Outcome::SignIn { url, application } => writer.sign_in(&url, &application),
         Outcome::Choice(choice) => writer.page_or_json(
@@ -247,6 +247,7 @@ mod tests {
             Outcome::Refused(refused(None)),
             Outcome::Refused(refused(Some(60))),
             Outcome::Redirect { to: url() },
+            Outcome::SeeOther { to: url() },
             Outcome::SignedOut {
                 application_url: url(),
             },
@@ -266,6 +267,7 @@ mod tests {
                 | Outcome::Denied(_)
                 | Outcome::Refused(_)
                 | Outcome::Redirect { .. }
+                | Outcome::SeeOther { .. }
                 | Outcome::SignedOut { .. }
                 | Outcome::LoggedOut
                 | Outcome::Session(_)

@@ -23,7 +23,8 @@ pub(super) struct Routed {
     pub(super) reply: Reply,
 }
 
-/// Has the handler of `endpoint` answer a request. Only the handler of logout tokens reads a body.
+/// Has the handler of `endpoint` answer a request. Only those of logout tokens and of callbacks read a
+/// body.
 pub(super) async fn route(
     context: Context<'_>,
     endpoint: Option<Endpoint<'_>>,
@@ -36,7 +37,10 @@ pub(super) async fn route(
         Some(Endpoint::Auth(subrequest)) => {
             return route_subrequest(context, subrequest, request, parts).await;
         }
-        Some(Endpoint::Own(endpoint)) => Box::pin(own_endpoint(context, endpoint, request)).await,
+        Some(Endpoint::Own(endpoint)) => {
+            let form = Some((parts, body));
+            Box::pin(own_endpoint(context, endpoint, request, form)).await
+        }
         Some(Endpoint::BackchannelLogout) => {
             return Routed {
                 channel: Channel::Direct,
@@ -123,18 +127,22 @@ async fn answer_subrequest(
         _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
         Some(Endpoint::Own(OwnEndpoint::Session)) | None => Failure::NotFound.into(),
         // Boxed, as all that is rare here: room for it is not made for every request.
-        Some(Endpoint::Own(endpoint)) => Box::pin(own_endpoint(context, endpoint, request)).await,
+        Some(Endpoint::Own(endpoint)) => {
+            // The proxy keeps the body of the request that it asks about.
+            Box::pin(own_endpoint(context, endpoint, request, None)).await
+        }
         Some(Endpoint::Auth(_) | Endpoint::BackchannelLogout | Endpoint::Ping) => {
             Failure::NotFound.into()
         }
     }
 }
 
-/// Answers a browser at one of the outpost's own endpoints.
+/// Answers a browser at one of the outpost's own endpoints. `form` is what it may have posted.
 async fn own_endpoint(
     context: Context<'_>,
     endpoint: OwnEndpoint,
     request: &ForwardedRequest<'_>,
+    form: Option<(&request::Parts, Body)>,
 ) -> Reply {
     if let Some(peer) = request.untrusted_forwarder() {
         context.snapshot.untrusted_peer_warning.note(peer);
@@ -149,6 +157,11 @@ async fn own_endpoint(
         Err(failure) => return failure.into(),
     };
     traces::is_for(application.audience().as_str());
+    if let (OwnEndpoint::Callback, Some((parts, body))) = (endpoint, form)
+        && *request.method() == Method::POST
+    {
+        return callback::receive(context, application, request, parts, body).await;
+    }
     let allowed = match endpoint {
         OwnEndpoint::Start | OwnEndpoint::Session => {
             matches!(*request.method(), Method::GET | Method::HEAD)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::forward_auth::{Asked, signed_in};
 use crate::provider::{CLIENT_ID, Raw, Script};
-use crate::world::World;
+use crate::world::{KEY_A, World, configuration};
 
 const HOST: &str = "app.example.com";
 const START: &str = "https://app.example.com/akprox/start";
@@ -491,4 +491,33 @@ applications:
         world.provider.script().introspection = answer;
         assert_eq!(bring(&format!("opaque-{at}")).await, *holds, "{case}");
     }
+}
+
+#[tokio::test]
+async fn a_provider_is_reached_at_an_address_that_its_document_does_not_name() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let internal = format!("http://{}", listener.local_addr().expect("an address"));
+    // A name that nothing resolves: whatever the outpost asks, it asks at the internal address.
+    let issuer = "https://id.gatepost.invalid".to_owned();
+    let provider = crate::provider::Provider::serve(listener, issuer.clone());
+    let setting = format!("{{name: main, internalUrl: '{internal}',");
+    let yaml = configuration(&provider, KEY_A, "").replace("{name: main,", &setting);
+    let world = World::configured(provider, &yaml);
+    world.find_provider().await;
+    let mut browser = world.browser();
+    let start = browser.load(START).await.expect(302);
+    assert!(
+        start
+            .location()
+            .starts_with(&format!("{issuer}/authorize?"))
+    );
+    let callback = world.provider.authorize(start.location());
+    let reply = browser.load(callback.as_str()).await.expect(302);
+    assert!(reply.sets_session());
+    // What tokens and the document say is checked as ever.
+    world.provider.script().discovery = Box::new(|d| d["issuer"] = json!("http://keycloak:8080"));
+    let known = &world.outpost.snapshot().providers[0];
+    let error = known.discover().await.expect_err("another issuer");
+    assert!(error.to_string().contains("issuer mismatch"), "{error}");
 }

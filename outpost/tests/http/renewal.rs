@@ -198,6 +198,24 @@ fn headers<'h>(origin: &'h str, cookies: &'h str) -> [(&'static str, &'h str); 5
     ]
 }
 
+#[tokio::test]
+async fn a_provider_can_be_asked_less_often_than_others() {
+    let provider = crate::provider::Provider::start().await;
+    let more = "session: {window: 10m, renewAfter: 5m, refreshAfter: 5m}";
+    let yaml = configuration(&provider, KEY_A, more)
+        .replace("{name: main,", "{name: main, refreshAfter: 2h,");
+    let world = World::configured(provider, &yaml);
+    world.find_provider().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    for (minutes, refreshes) in [(6, 0), (60, 0), (60, 1), (60, 1)] {
+        world.wait(minutes * 60);
+        let reply = browser.load(&format!("{START}?rd=/x")).await.expect(302);
+        assert_eq!(reply.location(), "https://app.example.com/x");
+        assert_eq!(world.provider.script().refreshes, refreshes, "{minutes}");
+    }
+}
+
 /// RFC 9111 §7.3: a shared cache may store a response with its `Set-Cookie`, and what everyone may see
 /// is often `public` there. The plugin renews nothing on public paths either.
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost::config::Config;
-use gatepost_oidc::{HttpClient, HttpError, Provider, ProviderSettings};
+use gatepost_oidc::{HttpClient, HttpError, Provider, ProviderSettings, SignInError, SignedIn};
 use http::{Request, Response};
 use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};
 use serde_json::{Map, Value, json};
@@ -16,16 +16,21 @@ use crate::provider::{CLIENT_ID, rsa_key, rsa_signature};
 
 const NONCE: &str = "the nonce";
 
-/// A provider in memory: bodies by URL.
+/// A provider in memory: bodies by URL, and which URLs were asked with which credentials.
 #[derive(Debug, Default)]
 struct InMemory {
     bodies: Mutex<HashMap<String, Value>>,
+    asked: Mutex<Vec<(String, Option<String>)>>,
 }
 
 #[async_trait::async_trait]
 impl HttpClient for InMemory {
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, HttpError> {
         let url = request.uri().to_string();
+        let credentials = request.headers().get("authorization");
+        let credentials = credentials.map(|value| value.to_str().expect("text").to_owned());
+        let mut asked = self.asked.lock().expect("no panic");
+        asked.push((url.clone(), credentials));
         let bodies = self.bodies.lock().expect("no panic");
         let body = bodies.get(&url).ok_or_else(|| HttpError::new(url))?;
         Ok(Response::new(body.to_string().into_bytes()))
@@ -86,7 +91,7 @@ fn id_token(file: &Value) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-async fn provider(name: &str, file: &Value) -> Arc<Provider> {
+async fn provider(name: &str, file: &Value) -> (Arc<Provider>, Arc<InMemory>) {
     let settings = settings(name, &file["settings"]);
     let discovery = &file["discovery"];
     let document = match &settings.discovery_url {
@@ -102,18 +107,31 @@ async fn provider(name: &str, file: &Value) -> Arc<Provider> {
     let mut key = rsa_key();
     key["kid"] = json!("key-1");
     let encryption = json!({"kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "kid": "e"});
-    let bodies = HashMap::from([
+    let mut bodies = HashMap::from([
         (document, discovery.clone()),
         (url("jwks_uri"), json!({"keys": [encryption, key]})),
         (url("token_endpoint"), tokens),
         (url("userinfo_endpoint"), file["userinfo"].clone()),
     ]);
-    let client = InMemory {
+    bodies.extend(members(&file["further"]));
+    let client = Arc::new(InMemory {
         bodies: Mutex::new(bodies),
-    };
-    let provider = Provider::new(settings, Arc::new(client));
+        asked: Mutex::default(),
+    });
+    let provider = Provider::new(settings, Arc::clone(&client) as _);
     provider.discover().await.expect(name);
+    (provider, client)
+}
+
+async fn sign_in(provider: &Provider) -> Result<SignedIn, SignInError> {
+    let redirect_uri = RedirectUrl::new("https://wiki.example.com/akprox/callback".into());
+    let code = AuthorizationCode::new("code".into());
+    let verifier = PkceCodeVerifier::new("v".repeat(43));
+    let redirect_uri = redirect_uri.expect("a URL");
+    let nonce = Nonce::new(NONCE.into());
     provider
+        .finish(code, nonce, verifier, redirect_uri, &[])
+        .await
 }
 
 #[tokio::test]
@@ -121,18 +139,8 @@ async fn users_of_every_provider_sign_in() {
     let files = files();
     assert!(files.len() >= 14, "{}", files.len());
     for (name, file) in &files {
-        let provider = provider(name, file).await;
-        let redirect_uri = RedirectUrl::new("https://wiki.example.com/akprox/callback".into());
-        let signed_in = provider
-            .finish(
-                AuthorizationCode::new("code".into()),
-                Nonce::new(NONCE.into()),
-                PkceCodeVerifier::new("v".repeat(43)),
-                redirect_uri.expect("a URL"),
-                &[],
-            )
-            .await
-            .expect(name);
+        let (provider, _) = provider(name, file).await;
+        let signed_in = sign_in(&provider).await.expect(name);
         let identity = signed_in.identity;
         let url = provider.sign_out_url(None, "https://wiki.example.com/");
         let found = json!({
@@ -147,4 +155,102 @@ async fn users_of_every_provider_sign_in() {
         assert_eq!(identity.subject, file["idToken"]["sub"], "{name}");
         assert_eq!(identity.issuer, file["settings"]["issuer"], "{name}");
     }
+}
+
+const GRAPH: &str = "https://graph.microsoft.com/v1.0/me/transitiveMemberOf?$select=id&$top=999";
+
+/// The user whom Entra ID gives no groups, with these changes to the file.
+async fn with_overage(change: impl Fn(&mut Value)) -> (Arc<Provider>, Arc<InMemory>) {
+    let files = files();
+    let file = files.iter().find(|(name, _)| name == "entra-overage");
+    let mut file = file.expect("the file").1.clone();
+    change(&mut file);
+    provider("entra-overage", &file).await
+}
+
+#[tokio::test]
+async fn groups_are_asked_for_only_where_the_operator_says() {
+    // A token cannot choose who sees the user's access token.
+    let elsewhere = |file: &mut Value| {
+        let source = json!({"src1": {"endpoint": "https://evil.example/groups"}});
+        file["idToken"]["_claim_sources"] = source;
+    };
+    let (provider, client) = with_overage(elsewhere).await;
+    let identity = sign_in(&provider).await.expect("signed in").identity;
+    assert_eq!(identity.groups.len(), 3);
+    let asked = client.asked.lock().expect("no panic").clone();
+    let with_token = |(url, credentials): &&(String, Option<String>)| {
+        credentials.as_deref() == Some("Bearer eyJ.made.up") && !url.contains("userinfo")
+    };
+    let with_token: Vec<_> = asked.iter().filter(with_token).collect();
+    assert_eq!(with_token.len(), 2, "{with_token:?}");
+    let at_graph = |(url, _): &(String, _)| url.starts_with("https://graph.microsoft.com/v1.0/");
+    assert!(with_token.iter().copied().all(at_graph));
+    assert!(
+        !asked.iter().any(|(url, _)| url.contains("evil")),
+        "{asked:?}"
+    );
+
+    let unset = |file: &mut Value| {
+        let settings = file["settings"].as_object_mut().expect("settings");
+        settings.remove("graphUrl");
+    };
+    let (provider, client) = with_overage(unset).await;
+    let identity = sign_in(&provider).await.expect("signed in").identity;
+    assert_eq!(identity.groups, ["Wiki.Editor"]);
+    let asked = client.asked.lock().expect("no panic").clone();
+    assert!(
+        !asked.iter().any(|(url, _)| url.contains("/v1.0/me")),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_user_whose_groups_cannot_be_had_is_not_signed_in_without_them() {
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 4] = [
+        ("no answer", |file| file["further"] = json!({})),
+        ("no list", |file| {
+            file["further"][GRAPH] = json!({"value": {}})
+        }),
+        ("a page elsewhere", |file| {
+            file["further"][GRAPH]["@odata.nextLink"] = json!("https://evil.example/v1.0/me");
+        }),
+        ("pages without end", |file| {
+            file["further"][GRAPH]["@odata.nextLink"] = json!(GRAPH);
+        }),
+    ];
+    for (case, change) in changes {
+        let (provider, client) = with_overage(change).await;
+        let refused = sign_in(&provider).await;
+        let error = refused.map(|signed_in| signed_in.identity.groups);
+        let error = error.expect_err(case).to_string();
+        assert!(error.contains("Microsoft Graph"), "{case}: {error}");
+        assert!(!error.contains("eyJ"), "{case}: {error}");
+        let asked = client.asked.lock().expect("no panic").len();
+        assert!(asked < 30, "{case}: {asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_keeps_the_groups_where_they_cannot_be_had() {
+    let (provider, client) = with_overage(|_| ()).await;
+    let known = sign_in(&provider).await.expect("signed in").identity;
+    let token = gatepost_base::Secret::new("0.made-up".to_owned());
+    let renewed = provider.refresh(&token, &known, &[]).await;
+    assert_eq!(renewed.expect("renewed").identity.groups, known.groups);
+    // A user who has left a group.
+    let left = json!({"value": [{"id": "00000000-0000-0000-0000-0000000000b2"}]});
+    let at_graph = |body| {
+        let mut bodies = client.bodies.lock().expect("no panic");
+        bodies.insert(GRAPH.to_owned(), body)
+    };
+    at_graph(left);
+    let renewed = provider.refresh(&token, &known, &[]).await;
+    let fewer = renewed.expect("renewed").identity;
+    let expected = ["Wiki.Editor", "00000000-0000-0000-0000-0000000000b2"];
+    assert_eq!(fewer.groups, expected);
+    at_graph(json!({"error": {"code": "made-up"}}));
+    let renewed = provider.refresh(&token, &fewer, &[]).await;
+    assert_eq!(renewed.expect("renewed").identity.groups, expected);
 }

@@ -1,22 +1,21 @@
 //! The keys of an application.
 
+use gatepost_policy::OutpostPrefix;
 use gatepost_policy::config::{self, Fields};
-use gatepost_policy::{AuthorizationSchemes, OutpostPrefix};
 use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
 
+use super::files::Files;
+use super::machine_tokens;
 use super::providers::{self, KnownProviders};
 use super::urls::http_url;
-use crate::application::{
-    ApplicationSettings, Capabilities, InvalidCredentials, MachineClientSettings, Route,
-    SignOutScope,
-};
+use crate::application::{ApplicationSettings, Capabilities, Route, SignOutScope};
 use crate::origin::{CookieDomain, ExternalUrl, HostPort, Mode};
-use gatepost_oidc::{AccessTokenSettings, Grant, TokenRequest};
 
 pub(super) fn application(
     mut fields: Fields<'_>,
     known: KnownProviders<'_>,
+    files: &Files,
 ) -> Option<ApplicationSettings> {
     let name = fields.required_text("name", "the application's name, which its sessions are for");
     let audience = name.and_then(|name| match Audience::new(&name) {
@@ -69,8 +68,9 @@ pub(super) fn application(
         .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
         .collect();
     let policy = config::policy(&mut fields);
+    let schemes = policy.machine_clients;
     let machine_clients =
-        machine_clients(&mut fields, policy.machine_clients, providers.as_deref());
+        machine_tokens::read(&mut fields, schemes, providers.as_deref(), known, files);
     let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
     fields.finish();
     Some(ApplicationSettings {
@@ -106,60 +106,6 @@ const SHARED: [&str; 7] = [
     "machines",
     "headers",
 ];
-
-/// Seconds for which the result of a check of credentials is used.
-const MACHINE_CACHE_SECONDS: u64 = 300;
-
-/// Reads `machineTokens`.
-fn machine_clients(
-    fields: &mut Fields<'_>,
-    schemes: AuthorizationSchemes,
-    providers: Option<&[String]>,
-) -> Option<MachineClientSettings> {
-    let mut settings = MachineClientSettings {
-        provider: None,
-        tokens: AccessTokenSettings::default(),
-        exchange: TokenRequest::default(),
-        cache: MACHINE_CACHE_SECONDS,
-        forward: false,
-        invalid_credentials: InvalidCredentials::Refuse,
-    };
-    if let Some(mut section) = fields.section("machineTokens") {
-        if !schemes.any() {
-            fields.problem(
-                "machineTokens",
-                "says nothing without `machines`: write `machines: [bearer]`",
-            );
-        }
-        settings.provider = section.text("provider");
-        if let (Some(name), Some(known)) = (&settings.provider, providers)
-            && !known.contains(name)
-        {
-            let known = known.join(", ");
-            let message = format!("`{name}` is not one of the application's providers: {known}");
-            section.problem("provider", message);
-        }
-        settings.tokens.audience = section.list("audience").unwrap_or_default();
-        let clients = section.list("clients");
-        if clients.as_ref().is_some_and(Vec::is_empty) {
-            section.problem("clients", "an empty list: leave the key out to accept any");
-        }
-        settings.tokens.clients = clients.unwrap_or_default();
-        let grants = [
-            ("clientCredentials", Grant::ClientCredentials),
-            ("password", Grant::Password),
-        ];
-        settings.exchange.grant = section.choice("grant", &grants).unwrap_or_default();
-        settings.exchange.scopes = section.list("scopes").unwrap_or_default();
-        settings.exchange.parameters = section.texts("parameters");
-        settings.tokens.introspect = section.flag("introspect").unwrap_or(false);
-        settings.tokens.name_claim = section.text("nameClaim");
-        settings.cache = section.seconds("cache").unwrap_or(MACHINE_CACHE_SECONDS);
-        settings.forward = section.flag("forward").unwrap_or(false);
-        section.finish();
-    }
-    schemes.any().then_some(settings)
-}
 
 /// Reads where Traefik finds the application.
 fn routes(

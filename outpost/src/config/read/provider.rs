@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gatepost_oidc::{
     ClaimPath, ClaimSettings, ClientAuthentication, ClientKey, NonceCheck, ProviderSettings,
-    SignOut, SignOutUrl, UnverifiedEmail, is_free_parameter,
+    ResponseMode, SignOut, SignOutUrl, UnverifiedEmail, is_free_parameter,
 };
 use gatepost_policy::config::Fields;
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
@@ -29,16 +29,28 @@ pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<Provider
     });
     let tenants = tenants(&mut fields);
     let discovery_url = fields.parsed("discoveryUrl", web_url);
+    let internal_url = fields.parsed("internalUrl", origin_url);
     let client_id = fields.required_text("clientId", "the id that the provider gave Gatepost");
     let client = client(&mut fields, files);
     let requests = requests(&mut fields);
     let trusted_audiences = fields.list("trustedAudiences").unwrap_or_default();
     let claims = claims(&mut fields);
+    let graph_url = fields.parsed("graphUrl", origin_url);
+    let has_tls = |url: &Url| url.scheme() == "https";
+    if issuer.as_ref().is_some_and(|issuer| has_tls(issuer.url()))
+        && graph_url.as_ref().is_some_and(|url| !has_tls(url))
+    {
+        fields.problem(
+            "graphUrl",
+            "must be https, as the issuer is: it gets access tokens",
+        );
+    }
     let addresses = [
         ("drop", UnverifiedEmail::Drop),
         ("accept", UnverifiedEmail::Accept),
     ];
     let unverified_email = fields.choice("unverifiedEmail", &addresses);
+    let refresh_after = fields.seconds("refreshAfter");
     let sign_outs = [
         ("provider", SignOut::AtProvider),
         ("local", SignOut::LocalOnly),
@@ -56,6 +68,7 @@ pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<Provider
         title,
         tenants,
         discovery_url,
+        internal_url,
         client_secret: client.secret,
         client_key: client.key,
         client_authentication: client.authentication,
@@ -63,10 +76,13 @@ pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<Provider
         authorization_parameters: requests.parameters,
         caller_parameters: requests.from_link,
         pushed_authorization: requests.pushed,
+        response_mode: requests.response_mode,
         nonce: requests.nonce,
         trusted_audiences,
         claims,
+        graph_url,
         unverified_email: unverified_email.unwrap_or_default(),
+        refresh_after,
         sign_out,
         sign_out_url,
         authorities,
@@ -90,6 +106,19 @@ fn issuer_url(text: &str) -> Result<IssuerUrl, &'static str> {
 fn web_url(text: &str) -> Result<Url, &'static str> {
     const ACCEPTED: &str = "expected an http or https URL";
     http_url(text).ok_or(ACCEPTED)
+}
+
+/// Parses scheme, host and port alone.
+fn origin_url(text: &str) -> Result<Url, &'static str> {
+    const ACCEPTED: &str =
+        "expected a scheme, a host and maybe a port, like `http://keycloak:8080`";
+    let url = http_url(text).ok_or(ACCEPTED)?;
+    let is_origin = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if is_origin { Ok(url) } else { Err(ACCEPTED) }
 }
 
 /// Reads `tenants`: ids, each of which takes a place in an issuer's path.
@@ -193,6 +222,7 @@ struct Requests {
     parameters: Vec<(String, String)>,
     from_link: Vec<String>,
     pushed: Option<bool>,
+    response_mode: ResponseMode,
     nonce: NonceCheck,
 }
 
@@ -221,6 +251,10 @@ fn requests(fields: &mut Fields<'_>) -> Requests {
             fields.problem("parametersFromLink", message);
         }
     }
+    let modes = [
+        ("query", ResponseMode::Query),
+        ("formPost", ResponseMode::FormPost),
+    ];
     let nonces = [
         ("required", NonceCheck::Required),
         ("ifPresent", NonceCheck::IfPresent),
@@ -234,44 +268,53 @@ fn requests(fields: &mut Fields<'_>) -> Requests {
         parameters,
         from_link,
         pushed: fields.flag("pushedAuthorization"),
+        response_mode: fields.choice("responseMode", &modes).unwrap_or_default(),
         nonce: fields.choice("nonce", &nonces).unwrap_or_default(),
     }
 }
 
 fn claims(fields: &mut Fields<'_>) -> ClaimSettings {
-    const ACCEPTED: &str = "expected a claim's name, or a path like `realm_access.roles`";
     let default = ClaimSettings::default();
-    let parse = |text: &str| ClaimPath::parse(text).ok_or(ACCEPTED);
-    let groups = fields.list("groupsClaim");
-    if groups.as_ref().is_some_and(Vec::is_empty) {
-        fields.problem("groupsClaim", "an empty list: name a claim");
-    }
-    let groups = groups.map(|names| {
-        let paths = names.iter().map(|name| match parse(name) {
-            Ok(path) => Some(path),
-            Err(message) => {
-                fields.problem("groupsClaim", message);
-                None
-            }
-        });
-        paths.collect::<Option<Vec<_>>>().unwrap_or_default()
-    });
     let groups_separator = fields.text("groupsSeparator");
     if groups_separator.as_ref().is_some_and(String::is_empty) {
         fields.problem("groupsSeparator", "is empty: leave it out");
     }
     ClaimSettings {
-        username: fields
-            .parsed("usernameClaim", parse)
-            .unwrap_or(default.username),
-        email: fields.parsed("emailClaim", parse).unwrap_or(default.email),
-        name: fields.parsed("nameClaim", parse).unwrap_or(default.name),
-        groups: groups.unwrap_or(default.groups),
+        username: claim_path(fields, "usernameClaim").unwrap_or(default.username),
+        email: claim_path(fields, "emailClaim").unwrap_or(default.email),
+        name: claim_path(fields, "nameClaim").unwrap_or(default.name),
+        groups: claim_paths(fields, "groupsClaim").unwrap_or(default.groups),
         groups_separator: groups_separator.filter(|separator| !separator.is_empty()),
     }
 }
 
-fn authorities(fields: &mut Fields<'_>, files: &Files) -> Vec<u8> {
+fn parse_path(text: &str) -> Result<ClaimPath, &'static str> {
+    ClaimPath::parse(text).ok_or("expected a claim's name, or a path like `realm_access.roles`")
+}
+
+/// Reads the path of a claim.
+pub(super) fn claim_path(fields: &mut Fields<'_>, key: &'static str) -> Option<ClaimPath> {
+    fields.parsed(key, parse_path)
+}
+
+/// Reads the paths of claims, one at least.
+pub(super) fn claim_paths(fields: &mut Fields<'_>, key: &'static str) -> Option<Vec<ClaimPath>> {
+    let names = fields.list(key)?;
+    if names.is_empty() {
+        fields.problem(key, "an empty list: name a claim");
+    }
+    let paths = names.iter().map(|name| match parse_path(name) {
+        Ok(path) => Some(path),
+        Err(message) => {
+            fields.problem(key, message);
+            None
+        }
+    });
+    Some(paths.collect::<Option<Vec<_>>>().unwrap_or_default())
+}
+
+/// Reads `caFile`.
+pub(super) fn authorities(fields: &mut Fields<'_>, files: &Files) -> Vec<u8> {
     let authorities = fields
         .text("caFile")
         .and_then(|path| files.read(fields, "caFile", &path))

@@ -14,7 +14,7 @@ pub(super) struct KnownProviders<'a> {
 }
 
 impl KnownProviders<'_> {
-    fn find(&self, name: &str) -> Option<&ProviderSettings> {
+    pub(super) fn find(&self, name: &str) -> Option<&ProviderSettings> {
         self.all.iter().find(|provider| provider.name == name)
     }
 

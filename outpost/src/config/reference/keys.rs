@@ -2,6 +2,7 @@
 
 use super::key::{Key, Kind, key};
 
+mod machine_tokens;
 mod providers;
 
 /// Returns every key, in the order of the reference.
@@ -10,6 +11,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         .iter()
         .chain(providers::PROVIDERS)
         .chain(APPLICATIONS)
+        .chain(machine_tokens::MACHINE_TOKENS)
 }
 
 /// The keys of the outpost itself.
@@ -471,66 +473,6 @@ const APPLICATIONS: &[Key] = &[
         Kind::List,
         "",
         "Headers of other systems that are left as they come.",
-    ),
-    key(
-        "applications[].machineTokens.provider",
-        Kind::Text,
-        "",
-        "Of several `providers`, the one that checks passwords and tokens that do not say whose they are. Unset: the first.",
-    ),
-    key(
-        "applications[].machineTokens.audience",
-        Kind::List,
-        "",
-        "What an access token must be for (`aud`), one of these. Unset: the provider's `clientId`.",
-    ),
-    key(
-        "applications[].machineTokens.clients",
-        Kind::List,
-        "",
-        "The clients that may bring one (`client_id` or `azp`). Unset: any.",
-    ),
-    key(
-        "applications[].machineTokens.grant",
-        Kind::Choice(&["clientCredentials", "password"]),
-        "clientCredentials",
-        "What `basic` is exchanged by. `clientCredentials`: id and secret of a client; `password`: name and password of a person.",
-    ),
-    key(
-        "applications[].machineTokens.scopes",
-        Kind::List,
-        "",
-        "The scopes to ask for then.",
-    ),
-    key(
-        "applications[].machineTokens.parameters{}",
-        Kind::Texts,
-        "",
-        "What else to say then, like `resource` (RFC 8707) or `audience`.",
-    ),
-    key(
-        "applications[].machineTokens.introspect",
-        Kind::Flag,
-        "false",
-        "Whether the provider is asked about each token (RFC 7662), as those that are no JWT need.",
-    ),
-    key(
-        "applications[].machineTokens.nameClaim",
-        Kind::Text,
-        "",
-        "The claim that is the name where a token has no `preferred_username`, like `client_id`. No user may be able to choose its value, or they could take another user's name.",
-    ),
-    key(
-        "applications[].machineTokens.cache",
-        Kind::Span,
-        "5m",
-        "How long the result of a check is used at most; never beyond the token's own end.",
-    ),
-    key(
-        "applications[].machineTokens.forward",
-        Kind::Flag,
-        "false",
-        "Whether the application sees the credentials that it was let in by.",
     ),
     key(
         "applications[].upstream",

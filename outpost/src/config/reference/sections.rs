@@ -65,4 +65,9 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "How the provider is asked about the credentials that `machines` allows, and what they must \
          be ([programs](machine-clients.md)).",
     ),
+    (
+        "applications[].machineTokens.issuers[]",
+        "Issuers of tokens at which no user signs in, beside the application's providers: a \
+         Kubernetes cluster, a CI server.",
+    ),
 ];

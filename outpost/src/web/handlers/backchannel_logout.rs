@@ -3,27 +3,17 @@
 //! The provider sends it and not a browser, so the host says nothing: the token alone names the
 //! sessions.
 
-use std::time::Duration;
-
 use axum::body::Body;
-use http::header::CONTENT_TYPE;
 use http::{Method, request};
-use http_body_util::{BodyExt as _, Limited};
-use url::form_urlencoded;
 
 use crate::telemetry::audit;
 use crate::web::context::Context;
 use crate::web::failure::Failure;
+use crate::web::form::{Form, NoForm};
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
 use gatepost_oidc::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
 use gatepost_store::SessionSelector;
-
-/// The longest form that is read, in bytes.
-const MAX_FORM_BYTES: usize = 16 * 1024;
-
-/// How long a client may take to send it.
-const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a provider that sends a logout token.
 pub(in crate::web) async fn answer(
@@ -122,27 +112,9 @@ fn selectors(logout: &LogoutToken) -> Vec<SessionSelector> {
 
 /// Reads the logout token from the form of a request.
 async fn token(parts: &request::Parts, body: Body) -> Result<String, LogoutTokenError> {
-    const FORM: LogoutTokenError = LogoutTokenError::Form;
-    let media_type = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next());
-    if !media_type.is_some_and(|media| {
-        media
-            .trim()
-            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    }) {
-        return Err(FORM);
-    }
-    let body = Limited::new(body, MAX_FORM_BYTES).collect();
-    let body = tokio::time::timeout(FORM_TIMEOUT, body).await;
-    let form = body.map_err(|_| FORM)?.map_err(|_| FORM)?.to_bytes();
-    let mut tokens = form_urlencoded::parse(&form)
-        .filter(|(name, _)| name == "logout_token")
-        .map(|(_, token)| token.into_owned());
-    match (tokens.next(), tokens.next()) {
-        (Some(token), None) => Ok(token),
-        (Some(_), Some(_)) | (None, _) => Err(FORM),
-    }
+    let form = Form::read(parts, body).await;
+    let form = form.map_err(|NoForm| LogoutTokenError::Form)?;
+    let token = form.field("logout_token");
+    let token = token.map_err(|NoForm| LogoutTokenError::Form)?;
+    Ok(token.ok_or(LogoutTokenError::Form)?.to_owned())
 }

@@ -25,10 +25,11 @@ use gatepost_oidc::{Provider, SignInError};
 use gatepost_store::SessionRecord;
 
 mod renamed;
+mod response;
 mod silent;
 
-/// The most characters of a provider's error that are logged.
-const MAX_WORDS: usize = 200;
+pub(in crate::web) use self::response::receive;
+use self::response::{Response, Unreadable, is_at_uri_of};
 
 /// Answers a browser that comes back from the provider.
 pub(in crate::web) async fn answer(
@@ -39,10 +40,15 @@ pub(in crate::web) async fn answer(
     if !is_registered(application, request) {
         return Failure::NotFound.into();
     }
-    let Some(state) = request.single_query("state") else {
-        return Failure::MalformedCallback.into();
+    let keys = &context.snapshot.flow_keys;
+    let response = match Response::of(request, application, keys, context.now()) {
+        Ok(response) => response,
+        // Reloaded, or of another browser's history.
+        Err(Unreadable::Sealed) => return without_flow(context, application, request).await,
+        Err(Unreadable::Malformed) => return Failure::MalformedCallback.into(),
     };
-    let flows = FlowCookies::find(request.cookies(), application, &context.snapshot.flow_keys);
+    let state = response.state.clone();
+    let flows = FlowCookies::find(request.cookies(), application, keys);
     let end = flows.end(&state);
     let reply = match flows.take(&state, context.now()) {
         // This comes before any provider sees the response: an attacker's provider may want another
@@ -54,7 +60,8 @@ pub(in crate::web) async fn answer(
             let targets = &context.outpost.long_targets;
             let pending = targets.give_back(pending, application, context.now());
             let (return_to, silent) = (pending.return_to.clone(), pending.silent);
-            let completed = complete(context, application, provider, request, pending).await;
+            let completed = complete(context, application, provider, request, response, pending);
+            let completed = completed.await;
             let again = match &completed {
                 Ok(_) => None,
                 Err(failure) => {
@@ -95,25 +102,20 @@ async fn complete(
     application: &Application,
     provider: &Provider,
     request: &ForwardedRequest<'_>,
+    response: Response,
     pending: PendingSignIn,
 ) -> Result<Reply, Failure> {
-    let iss = request.single_query("iss");
-    if request.query("iss").count() > 1 {
+    if response.repeats_issuer {
         return Err(Failure::MalformedCallback);
     }
-    provider.check_response_issuer(iss.as_deref())?;
-    if let Some(code) = request.query("error").next() {
-        let words = |text: &str| text.chars().take(MAX_WORDS).collect::<String>();
+    provider.check_response_issuer(response.iss.as_deref())?;
+    if let Some(code) = response.error {
         return Err(Failure::ProviderRefused {
-            code: words(&code),
-            description: request
-                .single_query("error_description")
-                .map(|text| words(&text)),
+            code,
+            description: response.error_description,
         });
     }
-    let code = request
-        .single_query("code")
-        .ok_or(Failure::MalformedCallback)?;
+    let code = response.code.ok_or(Failure::MalformedCallback)?;
     let redirect_uri =
         RedirectUrl::new(application.redirect_uri(provider)).map_err(|_| Failure::FlowNotKept)?;
     let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
@@ -247,14 +249,4 @@ fn is_registered(application: &Application, request: &ForwardedRequest<'_>) -> b
         }
         None => true,
     }
-}
-
-/// Returns whether a callback has come to the redirect URI of `provider`.
-fn is_at_uri_of(
-    provider: &Provider,
-    application: &Application,
-    request: &ForwardedRequest<'_>,
-) -> bool {
-    application.conventions() == Conventions::Authentik
-        || callback_name(request.path()) == application.callback_name(provider)
 }

@@ -37,6 +37,14 @@ pub(super) const PROVIDERS: &[Key] = &[
          than browsers. Token, userinfo and key endpoints at that address may be without TLS.",
     ),
     key(
+        "providers[].internalUrl",
+        Kind::Url,
+        "",
+        "Scheme, host and port at which the outpost reaches the provider, like \
+         `http://keycloak:8080`, if not at those of `issuer`. Its requests still name the issuer's host, \
+         and browsers are still sent to the issuer.",
+    ),
+    key(
         "providers[].clientId",
         Kind::Text,
         "",
@@ -103,6 +111,13 @@ pub(super) const PROVIDERS: &[Key] = &[
          the browser there with a reference to it. Unset: if the provider requires that.",
     ),
     key(
+        "providers[].responseMode",
+        Kind::Choice(&["query", "formPost"]),
+        "query",
+        "`formPost`: the provider has the browser post its answer to a sign-in, so that the answer is \
+         not in a URL.",
+    ),
+    key(
         "providers[].nonce",
         Kind::Choice(&["required", "ifPresent"]),
         "required",
@@ -125,7 +140,9 @@ pub(super) const PROVIDERS: &[Key] = &[
         "providers[].emailClaim",
         Kind::Text,
         "email",
-        "The claim that is the address: a text, or a list whose first entry it is.",
+        "The claim that is the address: a text, or a list whose first entry it is. `email_verified` is \
+         about the claim `email`: where a provider sends it, an address of another claim counts as \
+         unverified, unless `email` has the same address or `CLAIM_verified` is true.",
     ),
     key(
         "providers[].nameClaim",
@@ -148,10 +165,24 @@ pub(super) const PROVIDERS: &[Key] = &[
         "What separates groups where a claim is one text, like `,`.",
     ),
     key(
+        "providers[].graphUrl",
+        Kind::Url,
+        "",
+        "For Entra ID: `https://graph.microsoft.com`, or the Graph of a national cloud. The outpost asks \
+         there for the groups of a user who has too many for an ID token, with the user's access token, \
+         which needs the scope `User.Read`.",
+    ),
+    key(
         "providers[].unverifiedEmail",
         Kind::Choice(&["drop", "accept"]),
         "drop",
         "`accept`: applications receive addresses that the provider says are unverified.",
+    ),
+    key(
+        "providers[].refreshAfter",
+        Kind::Span,
+        "",
+        "Like `session.refreshAfter`, for the sessions of this provider. Unset: that.",
     ),
     key(
         "providers[].signOut",

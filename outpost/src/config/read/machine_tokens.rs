@@ -1,0 +1,184 @@
+//! How the credentials of machine clients are checked.
+
+use std::path::PathBuf;
+
+use gatepost_policy::AuthorizationSchemes;
+use gatepost_policy::config::Fields;
+use url::Url;
+
+use super::files::Files;
+use super::provider::{authorities, claim_path, claim_paths};
+use super::providers::KnownProviders;
+use super::urls::http_url;
+use crate::application::{InvalidCredentials, MachineClientSettings, MachineIssuer};
+use gatepost_oidc::{
+    AccessTokenSettings, ClaimPath, ClaimSettings, Grant, KeySource, TokenIssuerSettings,
+    TokenRequest,
+};
+
+/// Seconds for which the result of a check of credentials is used.
+const MACHINE_CACHE_SECONDS: u64 = 300;
+
+/// Reads `machineTokens` of an application with these providers.
+pub(super) fn read(
+    fields: &mut Fields<'_>,
+    schemes: AuthorizationSchemes,
+    providers: Option<&[String]>,
+    known: KnownProviders<'_>,
+    files: &Files,
+) -> Option<MachineClientSettings> {
+    let mut settings = MachineClientSettings {
+        provider: None,
+        tokens: AccessTokenSettings::default(),
+        issuers: Vec::new(),
+        exchange: TokenRequest::default(),
+        cache: MACHINE_CACHE_SECONDS,
+        forward: false,
+        invalid_credentials: InvalidCredentials::Refuse,
+    };
+    if let Some(mut section) = fields.section("machineTokens") {
+        if !schemes.any() {
+            fields.problem(
+                "machineTokens",
+                "says nothing without `machines`: write `machines: [bearer]`",
+            );
+        }
+        settings.provider = section.text("provider");
+        if let (Some(name), Some(known)) = (&settings.provider, providers)
+            && !known.contains(name)
+        {
+            let known = known.join(", ");
+            let message = format!("`{name}` is not one of the application's providers: {known}");
+            section.problem("provider", message);
+        }
+        settings.tokens.audience = section.list("audience").unwrap_or_default();
+        let clients = section.list("clients");
+        if clients.as_ref().is_some_and(Vec::is_empty) {
+            section.problem("clients", "an empty list: leave the key out to accept any");
+        }
+        settings.tokens.clients = clients.unwrap_or_default();
+        let grants = [
+            ("clientCredentials", Grant::ClientCredentials),
+            ("password", Grant::Password),
+        ];
+        settings.exchange.grant = section.choice("grant", &grants).unwrap_or_default();
+        settings.exchange.scopes = section.list("scopes").unwrap_or_default();
+        settings.exchange.parameters = section.texts("parameters");
+        settings.tokens.introspect = section.flag("introspect").unwrap_or(false);
+        settings.tokens.name_claim = section.text("nameClaim");
+        settings.issuers = issuers(&mut section, providers.unwrap_or_default(), known, files);
+        settings.cache = section.seconds("cache").unwrap_or(MACHINE_CACHE_SECONDS);
+        settings.forward = section.flag("forward").unwrap_or(false);
+        section.finish();
+    }
+    schemes.any().then_some(settings)
+}
+
+/// Reads `issuers`: others than the application's providers.
+fn issuers(
+    section: &mut Fields<'_>,
+    providers: &[String],
+    known: KnownProviders<'_>,
+    files: &Files,
+) -> Vec<MachineIssuer> {
+    let sections = section.sections("issuers");
+    let mut issuers: Vec<MachineIssuer> = Vec::new();
+    for fields in sections {
+        let Some(issuer) = issuer(fields, files) else {
+            continue;
+        };
+        let name = &issuer.tokens.issuer;
+        let is_providers = providers.iter().filter_map(|own| known.find(own));
+        let mut is_providers = is_providers.filter(|own| own.issuer.as_str() == name);
+        if is_providers.next().is_some() {
+            section.problem(
+                "issuers",
+                format!("`{name}` is a provider of the application"),
+            );
+        }
+        if issuers.iter().any(|earlier| earlier.tokens.issuer == *name) {
+            section.problem("issuers", format!("`{name}` is named twice"));
+        }
+        issuers.push(issuer);
+    }
+    issuers
+}
+
+fn issuer(mut fields: Fields<'_>, files: &Files) -> Option<MachineIssuer> {
+    let issuer = fields.required_text("issuer", "what its tokens have in `iss`");
+    let audience = fields.list("audience").unwrap_or_default();
+    if audience.is_empty() {
+        fields.problem(
+            "audience",
+            "missing: what a token must be for (`aud`), since the issuer signs tokens for others too",
+        );
+    }
+    let keys = key_source(&mut fields, files, issuer.as_deref());
+    let authorities = authorities(&mut fields, files);
+    let token_file = fields.text("tokenFile").map(PathBuf::from);
+    let url = keys.as_ref().and_then(KeySource::url);
+    if token_file.is_some() && url.is_none_or(|url| url.scheme() != "https") {
+        fields.problem(
+            "tokenFile",
+            "needs keys at an https URL, which alone gets the token",
+        );
+    }
+    let claims = ClaimSettings {
+        username: claim_path(&mut fields, "usernameClaim").unwrap_or(ClaimPath::top("sub")),
+        ..ClaimSettings::default()
+    };
+    let claims = ClaimSettings {
+        email: claim_path(&mut fields, "emailClaim").unwrap_or(claims.email),
+        groups: claim_paths(&mut fields, "groupsClaim").unwrap_or(claims.groups),
+        ..claims
+    };
+    fields.finish();
+    Some(MachineIssuer {
+        tokens: TokenIssuerSettings {
+            issuer: issuer?,
+            audience,
+            keys: keys?,
+            claims,
+        },
+        authorities,
+        token_file,
+    })
+}
+
+fn key_source(fields: &mut Fields<'_>, files: &Files, issuer: Option<&str>) -> Option<KeySource> {
+    const ACCEPTED: &str = "expected an http or https URL";
+    let url: Option<Url> = fields.parsed("jwksUrl", |text| http_url(text).ok_or(ACCEPTED));
+    let file = fields.text("jwksFile");
+    match (url, file) {
+        (Some(_), Some(_)) => {
+            fields.problem(
+                "jwksFile",
+                "cannot be combined with `jwksUrl`: set only one",
+            );
+            None
+        }
+        (Some(url), None) => Some(KeySource::Url(url)),
+        (None, Some(path)) => {
+            let document = files.read(fields, "jwksFile", &path)?;
+            match KeySource::given(document.as_bytes().to_vec()) {
+                Ok(keys) => Some(keys),
+                Err(error) => {
+                    fields.problem("jwksFile", format!("{path} is not a key set: {error}"));
+                    None
+                }
+            }
+        }
+        (None, None) => {
+            let issuer = issuer?;
+            let keys = http_url(issuer).and_then(|_| KeySource::discovery(issuer));
+            if keys.is_none() {
+                fields.problem(
+                    "issuer",
+                    "is not an http or https URL, at which its keys could be found: set `jwksUrl` or \
+                     `jwksFile`",
+                );
+            }
+            keys
+        }
+    }
+}
