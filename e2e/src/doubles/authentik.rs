@@ -188,6 +188,21 @@ impl Authentik {
     }
 }
 
+/// Returns the message that acknowledges a hello.
+pub fn ack() -> Value {
+    json!({ "instruction": 0, "args": {} })
+}
+
+/// Returns the message that something changed.
+pub fn trigger_update() -> Value {
+    json!({ "instruction": 2, "args": {} })
+}
+
+/// Returns the message that a session has ended.
+pub fn session_end(sid: &str) -> Value {
+    json!({ "instruction": 4, "args": { "type": "event.session.end", "session_id": sid } })
+}
+
 type Api = State<Arc<Shared>>;
 
 async fn instances(State(shared): Api, headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
@@ -332,7 +347,7 @@ async fn converse(mut socket: WebSocket, shared: Arc<Shared>) {
                 if let Some(args) = message.get("args") {
                     shared.said().hellos.push(args.clone());
                 }
-                json!({ "instruction": 0, "args": {} }).to_string()
+                ack().to_string()
             }
         };
         if socket.send(Message::text(answer)).await.is_err() {

@@ -1,11 +1,13 @@
 //! Checks that authentik's own client understands the responses of the double, and that Go matches what
 //! the record says.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::layout;
 use gatepost_e2e::tools::{PythonPackage, Tool as _};
+use serde_json::Value;
 
 /// Parses each file by the model that authentik's client has for it. The models refuse values of
 /// the wrong type and fields that are missing.
@@ -72,4 +74,75 @@ fn the_record_of_regular_expressions_is_what_go_says() -> Result<()> {
         folder.display()
     );
     Ok(())
+}
+
+/// The double's answers have the keys of authentik's, with values of the same types, and no others.
+#[test]
+fn the_answers_have_the_shapes_of_authentiks() -> Result<()> {
+    let folder = layout::root().join("testdata/authentik");
+    let read = |path: String| -> Result<Value> {
+        let text = std::fs::read_to_string(folder.join(&path)).context(path)?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    for file in ["instances.json", "proxy.json"] {
+        let differences = differences(
+            &read(format!("recorded/{file}"))?,
+            &read(format!("api/{file}"))?,
+            file,
+        );
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+    }
+    Ok(())
+}
+
+/// The double says over the WebSocket what authentik says.
+#[test]
+fn the_messages_have_the_shapes_of_authentiks() -> Result<()> {
+    let path = layout::root().join("testdata/authentik/recorded/websocket.json");
+    let recorded: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    for own in [
+        gatepost_e2e::doubles::authentik::ack(),
+        gatepost_e2e::doubles::authentik::trigger_update(),
+        gatepost_e2e::doubles::authentik::session_end("a session"),
+    ] {
+        let instruction = own.get("instruction");
+        let its = recorded
+            .iter()
+            .find(|message| message.get("instruction") == instruction);
+        let its = its.with_context(|| format!("authentik says nothing like {own}"))?;
+        let differences = differences(its, &own, "message");
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+        let kind = |message: &Value| message.pointer("/args/type").cloned();
+        assert_eq!(kind(its), kind(&own));
+    }
+    Ok(())
+}
+
+/// Returns where two values differ in their keys or in the types of their values. Null stands for any
+/// type, and the first entry of a list for all of them.
+fn differences(theirs: &Value, own: &Value, path: &str) -> Vec<String> {
+    match (theirs, own) {
+        (Value::Object(theirs), Value::Object(own)) => {
+            let names: BTreeSet<&String> = theirs.keys().chain(own.keys()).collect();
+            let of_name = |name: &String| match (theirs.get(name), own.get(name)) {
+                (Some(theirs), Some(own)) => differences(theirs, own, &format!("{path}.{name}")),
+                (Some(_), None) => vec![format!("{path}.{name}: missing")],
+                (None, _) => vec![format!("{path}.{name}: authentik has no such key")],
+            };
+            names.into_iter().flat_map(of_name).collect()
+        }
+        (Value::Array(theirs), Value::Array(own)) => match (theirs.first(), own.first()) {
+            (Some(theirs), Some(own)) => differences(theirs, own, &format!("{path}[]")),
+            _ => Vec::new(),
+        },
+        (Value::Null, _) | (_, Value::Null) => Vec::new(),
+        (theirs, own) => {
+            let same = std::mem::discriminant(theirs) == std::mem::discriminant(own);
+            if same {
+                Vec::new()
+            } else {
+                vec![format!("{path}: {own} instead of something like {theirs}")]
+            }
+        }
+    }
 }

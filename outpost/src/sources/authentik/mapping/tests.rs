@@ -398,3 +398,29 @@ fn a_provider_that_is_no_longer_listed_keeps_its_host() {
     let back = snapshot(json!([7, 8]), vec![provider(json!({})), other]).after(&gone);
     assert!(back.absent.is_empty());
 }
+
+/// The shapes of a real server's answers, with made-up values.
+#[test]
+fn what_a_real_authentik_answers_is_an_application() {
+    let result = |page: &str| {
+        let page: Value = serde_json::from_str(page).expect("JSON");
+        page["results"][0].clone()
+    };
+    let snapshot = Snapshot {
+        outpost: result(include_str!(
+            "../../../../../testdata/authentik/recorded/instances.json"
+        )),
+        providers: vec![result(include_str!(
+            "../../../../../testdata/authentik/recorded/proxy.json"
+        ))],
+        absent: Vec::new(),
+    };
+    let mapped = map(&snapshot, &settings(&[]));
+    assert_eq!(mapped.problems, [""; 0]);
+    let [application] = &mapped.applications[..] else {
+        panic!("one application")
+    };
+    assert_eq!(application.audience.as_str(), "handbook");
+    assert_eq!(application.capabilities.lifetime, Some(86_401));
+    assert_eq!(snapshot.refresh_interval().as_secs(), 300);
+}
