@@ -54,9 +54,16 @@ impl ConfigFile {
 
     /// Reads authentik's variables if no configuration file is named; reports their problems and
     /// returns `None` if they are invalid.
+    ///
+    /// The container's image names a file in `GATEPOST_CONFIG`. In the place of authentik's container
+    /// nobody puts one there, and the variables are all that there is.
     pub(super) fn authentik(&self) -> Option<Option<Settings>> {
-        if self.config.is_some() {
-            return Some(None);
+        if let Some(named) = &self.config {
+            let by_variable = std::env::var_os("GATEPOST_CONFIG");
+            let by_variable = by_variable.is_some_and(|path| named.as_os_str() == path);
+            if !by_variable || named.exists() {
+                return Some(None);
+            }
         }
         said(Settings::read(environment::process_variables()))
     }

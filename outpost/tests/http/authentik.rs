@@ -26,6 +26,7 @@ mod credentials;
 mod groups;
 mod headers;
 mod hosts;
+mod image;
 mod listeners;
 mod loops;
 mod paths;

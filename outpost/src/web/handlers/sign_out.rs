@@ -88,7 +88,10 @@ async fn end_everywhere(
     application: &Application,
     cookie: &Authentic,
 ) -> Result<(), StoreUnavailable> {
-    let Some(record) = context.outpost.store.find(cookie.session_id()).await? else {
+    let found = context
+        .sessions()
+        .find(context.times(), application, cookie);
+    let Some(record) = found.await? else {
         return Ok(());
     };
     let revoker = context.sessions().revoker();

@@ -77,3 +77,26 @@ async fn the_token_of_a_user_is_the_access_token_and_is_renewed_with_the_session
         .expect("asked");
     assert_eq!(asked["token"], "the-next-access-token");
 }
+
+/// It is a credential, and the cookie is what the browser and documented recipes see.
+#[tokio::test]
+async fn the_access_token_is_in_no_cookie() {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let world = world(json!({})).await;
+    let alice = signed_in(&world, APP).await;
+    let url = format!("https://{APP}/x").parse().expect("a URL");
+    let cookies = alice.cookie_line(&url);
+    assert!(!cookies.contains("the-access-token"));
+    let parts: Vec<&str> = cookies.split(['=', '.', ';']).map(str::trim).collect();
+    let decoded = parts
+        .iter()
+        .filter_map(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let decoded: Vec<String> = decoded
+        .filter_map(|bytes| String::from_utf8(bytes).ok())
+        .collect();
+    assert!(
+        decoded.iter().any(|text| text.contains("alice")),
+        "the claims"
+    );
+    assert!(!decoded.iter().any(|text| text.contains("the-access-token")));
+}
