@@ -39,8 +39,14 @@ const TEMPLATES: [(&str, &str); 7] = [
 /// The name and text of the style sheet, in the folder of the templates.
 const STYLE: (&str, &str) = ("style.css", include_str!("pages/templates/style.css"));
 
-/// The page that is served if a template fails.
-const LAST_RESORT: &str = "<!doctype html><title>Gatepost</title><p>Something went wrong.";
+/// The most bytes that an answer to a proxy has, without the operator's changes to the pages.
+///
+/// Traefik allocates that much for every request that it asks about (`maxResponseBodySize`), and
+/// refuses a request with a longer answer.
+pub const MAX_ANSWER_BYTES: usize = 8 * 1024;
+
+/// The page that is served if a template fails, or makes a page that is too long for a proxy.
+pub const LAST_RESORT: &str = "<!doctype html><title>Gatepost</title><p>Something went wrong.";
 
 /// A page and its values.
 #[derive(Debug)]
@@ -138,6 +144,11 @@ impl Pages {
                 .unwrap_or(HeaderValue::from_static("default-src 'none'")),
             brand: brand.clone(),
         })
+    }
+
+    /// Returns the most bytes that an answer to a proxy has.
+    pub fn max_answer_bytes(&self) -> usize {
+        MAX_ANSWER_BYTES + self.brand.more_bytes()
     }
 
     fn render(&self, name: &str, language: Language, values: Value) -> Result<String, Error> {

@@ -26,6 +26,7 @@ mod request_id;
 mod response;
 mod routing;
 mod service;
+mod short;
 mod sign_in;
 mod subrequest;
 mod urls;

@@ -86,7 +86,7 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
         Some(settings) => settings.clone(),
         None => presumed(config)?,
     };
-    let dynamic = || traefik::dynamic_configuration(&config.applications, &settings);
+    let dynamic = || traefik::dynamic_configuration(&config.applications, &settings, &config.brand);
     Ok(match form {
         Form::Traefik => serde_saphyr::to_string(&dynamic())?,
         Form::Compose => serde_saphyr::to_string(&compose::services(&settings, &dynamic()))?,
@@ -162,7 +162,7 @@ applications:
         let text = exported(Form::Traefik);
         let config = Config::parse(CONFIG, []).expect("right");
         let settings = config.traefik.as_ref().expect("configured");
-        let served = traefik::dynamic_configuration(&config.applications, settings);
+        let served = traefik::dynamic_configuration(&config.applications, settings, &config.brand);
         let read: Value = serde_saphyr::from_str(&text).expect("YAML");
         assert_eq!(read, served, "{text}");
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::settings::{PluginKeys, PluginSettings, TraefikSettings};
 use crate::application::ApplicationSettings;
 use crate::origin::Mode;
+use crate::pages::{Brand, MAX_ANSWER_BYTES};
 
 /// The service of the outpost.
 const OUTPOST: &str = "gatepost-outpost";
@@ -20,13 +21,14 @@ const OUTPOST: &str = "gatepost-outpost";
 pub fn dynamic_configuration(
     applications: &[ApplicationSettings],
     settings: &TraefikSettings,
+    brand: &Brand,
 ) -> Value {
     let mut routers = Map::new();
     let mut middlewares = Map::new();
     let mut services = Map::new();
     for application in applications {
         let name = format!("gatepost-{}", identifier(application.audience.as_str()));
-        middlewares.insert(name.clone(), middleware(settings, application));
+        middlewares.insert(name.clone(), middleware(settings, application, brand));
         for (at, route) in application.routes.iter().enumerate() {
             let id = match at {
                 0 => name.clone(),
@@ -89,12 +91,16 @@ fn router(settings: &TraefikSettings, rule: &str, service: &str) -> Map<String, 
     router
 }
 
-fn middleware(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
+fn middleware(
+    settings: &TraefikSettings,
+    application: &ApplicationSettings,
+    brand: &Brand,
+) -> Value {
     match &settings.plugin {
         Some(plugin) => {
             json!({"plugin": {(plugin.name.as_str()): plugin_settings(plugin, application)}})
         }
-        None => json!({"forwardAuth": forward_auth(settings, application)}),
+        None => json!({"forwardAuth": forward_auth(settings, application, brand)}),
     }
 }
 
@@ -120,7 +126,11 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
     settings.into()
 }
 
-fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -> Value {
+fn forward_auth(
+    settings: &TraefikSettings,
+    application: &ApplicationSettings,
+    brand: &Brand,
+) -> Value {
     let rules = &application.headers;
     let names = rules.names().map(|name| name.as_str());
     // The outpost answers with the request's cookies except Gatepost's.
@@ -140,6 +150,8 @@ fn forward_auth(settings: &TraefikSettings, application: &ApplicationSettings) -
         // Traefik describes the request that it received itself, not the one that the client
         // claims.
         "trustForwardHeader": false,
+        // Traefik allocates as much for each request.
+        "maxResponseBodySize": MAX_ANSWER_BYTES + brand.more_bytes(),
         "authResponseHeaders": headers,
         "addAuthCookiesToResponse": cookies,
     })
@@ -184,7 +196,7 @@ applications:
         let config = Config::parse(&format!("{BASE}\n{traefik}"), []).expect("right");
         let served = || {
             let settings = config.traefik.as_ref().expect("configured");
-            dynamic_configuration(&config.applications, settings).to_string()
+            dynamic_configuration(&config.applications, settings, &config.brand).to_string()
         };
         let text = served();
         assert!(
@@ -258,6 +270,7 @@ applications:
         let asks = &http["middlewares"]["gatepost-wiki"]["forwardAuth"];
         assert_eq!(asks["address"], "http://outpost:9000/akprox/auth/traefik");
         assert_eq!(asks["trustForwardHeader"], false);
+        assert_eq!(asks["maxResponseBodySize"], MAX_ANSWER_BYTES);
         assert_eq!(asks["authResponseHeaders"][0], "X-Auth-Username");
         let headers = asks["authResponseHeaders"].as_array().expect("a list");
         for name in [
@@ -270,5 +283,37 @@ applications:
         }
         assert_eq!(asks["addAuthCookiesToResponse"][1], "__Host-gatepost.0");
         assert!(http["routers"]["gatepost-wiki"].get("tls").is_none());
+    }
+
+    /// Traefik refuses requests whose answer is longer, and allocates the size for every request.
+    #[test]
+    fn the_recipes_take_answers_as_long_as_they_are() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut found = 0;
+        for folder in ["deploy/traefik/dynamic", "deploy/kubernetes/traefik"] {
+            for file in std::fs::read_dir(root.join(folder)).expect(folder) {
+                let path = file.expect("a file").path();
+                let text = std::fs::read_to_string(&path).expect("a text");
+                let asks = text.matches("forwardAuth:").count();
+                let size = format!("maxResponseBodySize: {MAX_ANSWER_BYTES}\n");
+                assert_eq!(text.matches(&size).count(), asks, "{}", path.display());
+                found += asks;
+            }
+        }
+        assert!(found >= 7, "{found}");
+    }
+
+    #[test]
+    fn a_logo_makes_answers_longer() {
+        let brand = Brand {
+            logo: crate::pages::Logo::new(b"<svg/>"),
+            ..Brand::default()
+        };
+        let pages = crate::pages::Pages::new(&brand).expect("templates");
+        assert_eq!(
+            pages.max_answer_bytes(),
+            MAX_ANSWER_BYTES + brand.more_bytes()
+        );
+        assert!(brand.more_bytes() > 30);
     }
 }

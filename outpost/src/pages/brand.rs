@@ -19,6 +19,17 @@ pub struct Brand {
     pub templates: BTreeMap<String, String>,
 }
 
+impl Brand {
+    /// Returns how many bytes a page may have more than without the operator's changes.
+    pub fn more_bytes(&self) -> usize {
+        let logo = self.logo.as_ref().map_or(0, |logo| logo.url().len());
+        let templates: usize = self.templates.values().map(String::len).sum();
+        // Twice: in the title and on the page. A character takes six as an entity.
+        let name = self.name.as_ref().map_or(0, |name| 12 * name.len());
+        logo + templates + name
+    }
+}
+
 /// The largest logo, in bytes: it is part of every page.
 pub const MAX_LOGO_BYTES: usize = 64 * 1024;
 

@@ -157,7 +157,8 @@ impl Snapshot {
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Operator),
             traefik: config.traefik.as_ref().map(|settings| {
-                traefik::dynamic_configuration(&config.applications, settings).to_string()
+                traefik::dynamic_configuration(&config.applications, settings, &config.brand)
+                    .to_string()
             }),
             limits,
             pages: Pages::new(&config.brand).map_err(SetupError::Pages)?,

@@ -14,7 +14,8 @@ use super::dialect::Dialect;
 use super::failure::Failure;
 use super::outcome::{Channel, Outcome, Refused, Reply};
 use super::random_id::random_id;
-use crate::pages::{Language, Page, Reader};
+use super::short;
+use crate::pages::{LAST_RESORT, Language, Page, Reader};
 use crate::telemetry::metrics;
 
 /// Returns the response to `reply`, as a page for `reader` or as JSON.
@@ -29,6 +30,7 @@ pub(super) fn respond_with(
         response: empty(status),
         presentation,
         reader,
+        to_proxy: matches!(channel, Channel::ForwardAuth(_)),
     };
     writer.cookies(channel, reply.cookies);
     match reply.outcome {
@@ -40,17 +42,25 @@ pub(super) fn respond_with(
         Outcome::Redirect { to } | Outcome::SeeOther { to } => writer.location(&to),
         Outcome::SignIn { url, .. } if status == StatusCode::FOUND => writer.location(&url),
         Outcome::SignIn { url, application } => writer.sign_in(&url, &application),
-        Outcome::Choice(choice) => writer.page_or_json(
-            &Page::Choice(&choice),
-            || json!({"signInAt": choice.offers}),
-        ),
-        Outcome::Denied(denied) => writer.page_or_json(&Page::Denied(&denied), || {
-            json!({
-                "error": "denied",
-                "message": "signed in, but not admitted to this application",
-                "application": denied.application,
-            })
-        }),
+        Outcome::Choice(mut choice) => {
+            if writer.to_proxy {
+                short::choice(&mut choice);
+            }
+            let page = Page::Choice(&choice);
+            writer.page_or_json(&page, || json!({"signInAt": choice.offers}));
+        }
+        Outcome::Denied(mut denied) => {
+            if writer.to_proxy {
+                short::denied(&mut denied);
+            }
+            writer.page_or_json(&Page::Denied(&denied), || {
+                json!({
+                    "error": "denied",
+                    "message": "signed in, but not admitted to this application",
+                    "application": denied.application,
+                })
+            });
+        }
         Outcome::Refused(refused) => writer.refused(&refused),
         Outcome::SignedOut { application_url } => {
             let page = Page::SignedOut {
@@ -58,9 +68,14 @@ pub(super) fn respond_with(
             };
             writer.page_or_json(&page, || json!({"signedOut": true}));
         }
-        Outcome::Session(view) => writer.page_or_json(&Page::Session(&view), || {
-            serde_json::to_value(&*view).unwrap_or_default()
-        }),
+        Outcome::Session(mut view) => {
+            if writer.to_proxy {
+                short::session(&mut view);
+            }
+            writer.page_or_json(&Page::Session(&view), || {
+                serde_json::to_value(&*view).unwrap_or_default()
+            });
+        }
         Outcome::LoggedOut | Outcome::Alive => {}
         Outcome::Failed(failure) => writer.failure(&failure),
     }
@@ -84,6 +99,9 @@ struct Writer<'p> {
     response: Response,
     presentation: Presentation,
     reader: Reader<'p>,
+    /// Whether the answer goes to a proxy, which may take no more than
+    /// [`Pages::max_answer_bytes`](crate::pages::Pages::max_answer_bytes).
+    to_proxy: bool,
 }
 
 impl Writer<'_> {
@@ -113,6 +131,7 @@ impl Writer<'_> {
     fn sign_in(&mut self, url: &str, application: &str) {
         // Not `Basic` or `Bearer`, which browsers and clients would act on.
         self.challenge(format!("Gatepost realm=\"{application}\""));
+        let url = if self.to_proxy { short::url(url) } else { url };
         if self.presentation == Presentation::Form {
             self.page(&Page::NotDelivered { sign_in_url: url });
         } else {
@@ -186,19 +205,38 @@ impl Writer<'_> {
         for (name, value) in self.reader.headers() {
             self.header(name, value);
         }
-        *self.response.body_mut() = Body::from(self.reader.render(page));
+        self.content(self.reader.render(page), LAST_RESORT);
     }
 
     fn json(&mut self, body: &Value) {
         self.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *self.response.body_mut() = Body::from(body.to_string());
+        self.content(body.to_string(), "{}");
+    }
+
+    /// Writes the content, or `otherwise` where a proxy would not take it: texts of the operator's,
+    /// such as a provider's title, have no limit.
+    fn content(&mut self, content: String, otherwise: &'static str) {
+        let most = self.reader.pages.max_answer_bytes();
+        *self.response.body_mut() = if self.to_proxy && content.len() > most {
+            let bytes = content.len();
+            tracing::error!(
+                bytes,
+                most,
+                "an answer is too long for a proxy, and left out"
+            );
+            Body::from(otherwise)
+        } else {
+            Body::from(content)
+        };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::{Brand, Choice, Denied, Pages, SessionView};
+    use crate::pages::{
+        Brand, Choice, Denied, FailureCode, MAX_ANSWER_BYTES, Offer, Pages, SessionView,
+    };
     use crate::web::failure::LoopCause;
     use gatepost_oidc::SignInError;
     use gatepost_policy::Scheme;
@@ -276,6 +314,100 @@ mod tests {
             }
         }
         all
+    }
+
+    /// Every outcome with a page, with values as long as they can be.
+    fn long_outcomes() -> Vec<Outcome> {
+        let hostile = |bytes: usize| "'".repeat(bytes);
+        let url = || {
+            format!(
+                "https://wiki.example.com/akprox/start?rd={}",
+                "%2F".repeat(4_000)
+            )
+        };
+        let mut outcomes = refusals();
+        outcomes.retain(|outcome| !matches!(outcome, Outcome::Session(_) | Outcome::Denied(_)));
+        let offers = (0..8).map(|_| Offer {
+            title: "A provider's title".to_owned(),
+            url: url(),
+            last_used: true,
+            available: false,
+        });
+        let view = |groups: Vec<String>| SessionView {
+            application: "w".repeat(128),
+            provider: Some("A provider's title".to_owned()),
+            issuer: "https://id.example.com".into(),
+            subject: hostile(9_000),
+            username: Some(hostile(9_000)),
+            name: Some(hostile(9_000)),
+            email: Some(hostile(9_000)),
+            groups,
+            signed_in_at: 1_800_000_000,
+            renews_at: 1_800_000_000,
+            window_ends_at: 1_800_000_000,
+            ends_at: 1_800_000_000,
+            sign_out: "https://wiki.example.com/akprox/sign_out".to_owned(),
+        };
+        outcomes.extend([
+            Outcome::SignIn {
+                url: url(),
+                application: "w".repeat(128),
+            },
+            Outcome::Choice(Choice {
+                application: "w".repeat(128),
+                offers: offers.collect(),
+            }),
+            Outcome::Denied(Denied {
+                application: "w".repeat(128),
+                signed_in_as: hostile(9_000),
+                sign_out_url: "https://wiki.example.com/akprox/sign_out".to_owned(),
+                rule: Some(hostile(9_000)),
+            }),
+            Outcome::Session(Box::new(view(vec!["a group".to_owned(); 5_000]))),
+            Outcome::Session(Box::new(view(vec![hostile(300); 200]))),
+            Outcome::Session(Box::new(view(vec![hostile(9_000)]))),
+        ]);
+        outcomes
+    }
+
+    /// Traefik allocates `maxResponseBodySize` for each request, and refuses what is longer.
+    #[tokio::test]
+    async fn no_answer_to_a_proxy_is_longer_than_the_recipes_allow() {
+        let pages = Pages::new(&Brand::default()).expect("templates");
+        let mut longest = 0;
+        for language in ["de", "en"] {
+            let language = Language::accepted(Some(language));
+            let reader = Reader {
+                pages: &pages,
+                language,
+            };
+            for code in FailureCode::ALL {
+                let reference = "0123456789abcdef0123456789abcdef";
+                let page = reader.render(&Page::Failure {
+                    code: *code,
+                    reference,
+                });
+                assert!(page.len() <= MAX_ANSWER_BYTES, "{code:?}: {}", page.len());
+            }
+            for presentation in [
+                Presentation::PageLoad,
+                Presentation::Form,
+                Presentation::Data,
+            ] {
+                for outcome in long_outcomes() {
+                    let case = format!("{outcome:.80?} {presentation:?}");
+                    let channel = Channel::ForwardAuth(Dialect::Traefik);
+                    let response = respond_with(outcome.into(), channel, presentation, reader);
+                    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+                    let body = body.expect("a body");
+                    assert!(body.len() <= MAX_ANSWER_BYTES, "{case}: {}", body.len());
+                    let left_out = body == LAST_RESORT.as_bytes() || &body[..] == b"{}";
+                    assert!(!left_out, "{case}");
+                    longest = longest.max(body.len());
+                }
+            }
+        }
+        assert!(longest > MAX_ANSWER_BYTES / 2, "{longest}");
     }
 
     #[test]

@@ -284,7 +284,7 @@ const OUTPOST: &[Key] = &[
         "pages.logoFile",
         Kind::File,
         "",
-        "A picture next to the name: SVG, PNG, JPEG or WebP of at most 64 KiB.",
+        "A picture next to the name: SVG, PNG, JPEG or WebP of at most 64 KiB. Behind Traefik's `forwardAuth`, raise `maxResponseBodySize` by four thirds of its size.",
     ),
     key(
         "pages.colour",
