@@ -47,7 +47,6 @@ impl KeySource {
     /// Why they cannot be used, for the operator.
     pub fn given(document: Vec<u8>) -> Result<Self, String> {
         match KeySet::parse(&document) {
-            Ok(keys) if keys.is_empty() => Err("it has no key that can be used".to_owned()),
             Ok(_) => Ok(Self::Given(document)),
             Err(error) => Err(error.to_string()),
         }

@@ -139,11 +139,6 @@ impl KeySet {
         }
     }
 
-    /// Returns whether no key of it can be used.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     /// Verifies a signature with the key that `kid` names, or with each key that fits where no
     /// name decides: the token or the set may have none, or the set one name for several.
     ///

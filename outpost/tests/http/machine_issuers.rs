@@ -279,7 +279,7 @@ async fn what_is_wrong_with_an_issuer_is_said() {
         ),
         (
             format!("{{issuer: k, audience: [a], jwksFile: '{empty}'}}"),
-            "is not a key set: it has no key that can be used",
+            "is not a key set: it has no key that verifies a signature",
         ),
         (
             "{issuer: 'http://k', audience: [a], tokenFile: /t}".to_owned(),
