@@ -109,6 +109,17 @@ pub trait Provider: Debug + Send + Sync {
     /// When a request gets no answer, or the page is not the one that is expected.
     fn end_session(&self, browser: &Client) -> Result<()>;
 
+    /// Registers a program with an issuer of this server at which no user of the tests signs in, and
+    /// gets it a token for `audience`: returns the issuer and the token. `None` where there is no such
+    /// issuer.
+    ///
+    /// # Errors
+    ///
+    /// When the provider refuses it.
+    fn program_of_another_issuer(&self, _audience: &str) -> Result<Option<(String, String)>> {
+        Ok(None)
+    }
+
     /// Has the provider sign with a new key, and forget the old one.
     ///
     /// # Errors

@@ -242,6 +242,31 @@ impl Provider for Keycloak {
         Ok(())
     }
 
+    fn program_of_another_issuer(&self, audience: &str) -> Result<Option<(String, String)>> {
+        const PROGRAM: &str = "robot";
+        let client = json!({
+            "clientId": PROGRAM,
+            "secret": CLIENT_SECRET,
+            "publicClient": false,
+            "standardFlowEnabled": false,
+            "directAccessGrantsEnabled": false,
+            "serviceAccountsEnabled": true,
+            "protocolMappers": [audience_mapper(audience)],
+        });
+        self.administrate(Method::POST, &format!("{PLAIN}/clients"), Some(&client))?;
+        let issuer = format!("{}realms/{PLAIN}", self.origin);
+        let url = Url::parse(&format!("{issuer}/protocol/openid-connect/token"))?;
+        let grant = [
+            ("grant_type", "client_credentials"),
+            ("client_id", PROGRAM),
+            ("client_secret", CLIENT_SECRET),
+        ];
+        let request = self.client.bare(Method::POST, &url).form(&grant);
+        let answer = api::send(request, None)?.json()?;
+        let token = answer["access_token"].as_str();
+        Ok(Some((issuer, token.context("an access token")?.to_owned())))
+    }
+
     fn change_signing_key(&self) -> Result<()> {
         let change = self.keys.fetch_add(1, Ordering::Relaxed);
         // Those that Keycloak creates have the priority 100.

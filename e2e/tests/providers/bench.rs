@@ -87,6 +87,8 @@ pub(crate) struct Plan {
     pub(crate) first_settings: bool,
     /// The rule of the application, in plugin and outpost.
     pub(crate) require: Value,
+    /// Changes of each application's entry in the outpost's configuration.
+    pub(crate) application: Value,
     /// Changes of the provider's entry in the outpost's configuration.
     pub(crate) provider: Value,
     /// Changes of the outpost's configuration.
@@ -101,6 +103,7 @@ impl Default for Plan {
             groups_scope: true,
             first_settings: false,
             require: json!({ "groups": ["staff"] }),
+            application: json!({}),
             provider: json!({}),
             outpost: json!({}),
         }
@@ -180,7 +183,14 @@ impl<'s> Bench<'s> {
             registration.settings(&*self.provider, &client)
         };
         merge(&mut provider, &plan.provider);
-        let application = |name| ApplicationSpec::new(name).set("require", &plan.require);
+        let changes = plan.application.as_object().cloned().unwrap_or_default();
+        let application = |name| {
+            let spec = ApplicationSpec::new(name).set("require", &plan.require);
+            let set = |spec: ApplicationSpec, (key, value): (&String, &Value)| {
+                spec.set_in_outpost(key, value)
+            };
+            changes.iter().fold(spec, set)
+        };
         let stack = Stack::builder()
             .name(&self.name)
             .ports(ports)

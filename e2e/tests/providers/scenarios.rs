@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Answer, Client, Journey, built, until};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
 
@@ -63,6 +63,7 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
             Scenario::new("roles", roles),
             Scenario::new("further_audience", further_audience),
             Scenario::new("internal_address", internal_address),
+            Scenario::new("further_issuer", further_issuer),
         ]);
     }
     scenarios
@@ -345,5 +346,48 @@ fn internal_address(bench: &Bench<'_>) -> Result<Cell> {
     let at_public = |hop: &Answer| hop.url.host_str() == Some("id.gatepost.test");
     assert!(journey.hops().any(at_public), "{journey}");
     signed.renew(&alice)?;
+    Ok(Cell::Yes)
+}
+
+/// A program's token of an issuer that is no provider of the application (`machineTokens.issuers`).
+fn further_issuer(bench: &Bench<'_>) -> Result<Cell> {
+    const AUDIENCE: &str = "https://wiki.example.com";
+    let Some((issuer, token)) = bench.provider.program_of_another_issuer(AUDIENCE)? else {
+        return Ok(Cell::Absent);
+    };
+    for (audience, expected) in [
+        (AUDIENCE, StatusCode::OK),
+        ("https://elsewhere.example.com", StatusCode::UNAUTHORIZED),
+    ] {
+        let issuer = json!({
+            "issuer": issuer,
+            "audience": [audience],
+            "usernameClaim": "preferred_username",
+            "groupsClaim": "realm_access.roles",
+        });
+        let signed = bench.stack(&Plan {
+            // A role that every account of that realm has.
+            require: json!({ "groups": ["default-roles-plain"] }),
+            application: json!({
+                "machines": ["bearer"],
+                "machineTokens": { "issuers": [issuer] },
+            }),
+            ..Plan::default()
+        })?;
+        let app = signed.url("/api");
+        let asked = signed.stack.outpost_url().join("/akprox/auth/traefik")?;
+        let request = Client::new()?
+            .bare(Method::GET, &asked)
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Proto", app.scheme())
+            .header("X-Forwarded-Host", app.authority())
+            .header("X-Forwarded-Uri", app.path())
+            .bearer_auth(&token);
+        let answer = Answer::read(request.send()?)?;
+        assert_eq!(answer.status, expected, "{}", answer.body);
+        let name = answer.header("x-auth-username");
+        let is_in = expected == StatusCode::OK;
+        assert_eq!(name, is_in.then_some("service-account-robot"));
+    }
     Ok(Cell::Yes)
 }
