@@ -13,6 +13,8 @@ use self::file::File;
 use self::sessions::Sessions;
 use self::tables::{BoxError, META, REVISION_KEY, REVOKED, USED, WRITABLE_KEY};
 use crate::cache::SessionCache;
+use crate::finished::Finished;
+use crate::revocation_log::parse_entry;
 use crate::{
     EndOutcome, EndRequest, OpenStoreError, Recovery, RenewalLock, Revocation, RevocationLog,
     SessionRecord, SessionStore, Store, StoreUnavailable, UsedOnce,
@@ -36,7 +38,7 @@ struct Inner {
 impl EmbeddedStore {
     /// Opens the file, or makes it together with its folders. The store holds at most `capacity`
     /// sessions, and pages of the file in `cache_bytes` of memory. `recovery` applies when the file
-    /// is damaged.
+    /// is missing, empty or damaged.
     ///
     /// # Errors
     ///
@@ -55,6 +57,7 @@ impl EmbeddedStore {
                 cache: SessionCache::default(),
                 capacity: u64::try_from(capacity.max(1)).unwrap_or(u64::MAX),
                 making_room: Mutex::default(),
+                finished: Finished::default(),
             },
         })))
     }
@@ -170,7 +173,7 @@ impl RevocationLog for EmbeddedStore {
             for entry in revoked.iter()? {
                 let (text, expires) = entry?;
                 if now.as_seconds() < expires.value() {
-                    live.push(serde_json::from_str(text.value())?);
+                    live.extend(parse_entry(text.value()));
                 }
             }
             Ok(live)

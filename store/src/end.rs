@@ -7,8 +7,9 @@ use crate::{Revocation, SessionRecord, SessionSelector};
 /// A request to end sessions.
 ///
 /// A store revokes first and removes afterwards, in one transaction where it has transactions. So a
-/// session that is gone has been revoked for as long as a proxy could accept one of its cookies,
-/// and a request that failed halfway is completed by repeating it.
+/// session that is gone has been revoked for as long as a proxy could accept one of its cookies. A
+/// request that failed halfway is completed by repeating it, and by the next
+/// [sweep](crate::Store::sweep).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndRequest {
     /// The sessions to end.
@@ -109,8 +110,24 @@ impl EndRequest {
                 });
                 (self.requested_at, session)
             }
-            SessionSelector::ProviderSession { .. }
-            | SessionSelector::SubjectWithoutProviderSession { .. } => (self.requested_at, None),
+            SessionSelector::ProviderSession { issuer, session } => (
+                self.requested_at,
+                Some(Revocation::ProviderSession {
+                    issuer: issuer.clone(),
+                    session: session.clone(),
+                    at: self.requested_at,
+                    until: self.expiry(self.window),
+                }),
+            ),
+            SessionSelector::SubjectWithoutProviderSession { issuer, subject } => (
+                self.requested_at,
+                Some(Revocation::SubjectWithoutProviderSession {
+                    issuer: issuer.clone(),
+                    subject: subject.clone(),
+                    at: self.requested_at,
+                    until: self.expiry(self.window),
+                }),
+            ),
             SessionSelector::Subject { issuer, subject } => (
                 self.expiry(self.window),
                 Some(Revocation::Subject {

@@ -54,6 +54,7 @@ mod capacity;
 mod embedded;
 mod end;
 mod error;
+mod finished;
 mod instrumented;
 mod memory;
 mod open;

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 
+use crate::end::revocations_at;
+use crate::finished::{Finished, Unfinished};
 use crate::{
     EndOutcome, EndRequest, EndedSession, RenewalLock, Revocation, RevocationLog, SessionRecord,
     SessionSelector, SessionStore, Store, StoreUnavailable, UsedOnce,
@@ -14,6 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub struct MemoryStore {
     content: Mutex<Content>,
+    finished: Finished,
     capacity: usize,
 }
 
@@ -31,6 +34,7 @@ impl MemoryStore {
     pub fn new(capacity: usize) -> Self {
         Self {
             content: Mutex::default(),
+            finished: Finished::default(),
             capacity: capacity.max(1),
         }
     }
@@ -50,10 +54,29 @@ impl MemoryStore {
 
 impl Content {
     fn revoke(&mut self, revocations: &[Revocation]) {
-        if !revocations.is_empty() {
-            self.revocations.extend(revocations.iter().cloned());
-            self.revision += 1;
+        for revocation in revocations {
+            if self.revocations.insert(revocation.clone()) {
+                self.revision += 1;
+            }
         }
+    }
+
+    /// Ends the sessions that are revoked in the log.
+    fn finish(&mut self, finished: &Finished, now: NumericDate) {
+        let log: Vec<Revocation> = self.revocations.iter().cloned().collect();
+        let Unfinished { ids, others } = finished.unfinished(&log, now);
+        let ids = ids.into_iter().filter_map(SessionId::parse);
+        let mut over: Vec<Arc<SessionRecord>> =
+            ids.filter_map(|id| self.sessions.remove(&id)).collect();
+        if !others.is_empty() {
+            let is_over = |record: &SessionRecord| others.iter().any(|r| r.applies_to(record));
+            let general = self.sessions.extract_if(|_, record| is_over(record));
+            over.extend(general.map(|(_, record)| record));
+        }
+        let ended = over.iter().map(|record| EndedSession::from(&**record));
+        let revocations = revocations_at(&ended.collect::<Vec<_>>(), now);
+        self.revoke(&revocations);
+        finished.note(log);
     }
 
     /// Ends the `count` sessions that were unused for longest.
@@ -198,6 +221,7 @@ impl UsedOnce for MemoryStore {
 impl Store for MemoryStore {
     async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
         let mut content = self.content();
+        content.finish(&self.finished, now);
         content
             .sessions
             .retain(|_, record| now < record.ends_if_idle(idle));

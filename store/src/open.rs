@@ -43,7 +43,14 @@ pub fn open(
             tls,
             prefix,
             max_sessions,
-        } => Arc::new(RedisStore::new(url, tls, prefix, *max_sessions, ring)),
+        } => Arc::new(RedisStore::new(
+            url,
+            tls,
+            prefix,
+            *max_sessions,
+            ring,
+            recovery,
+        )),
     })
 }
 

@@ -6,8 +6,9 @@ use gatepost_session::NumericDate;
 use crate::revocation_log::Revocation;
 
 /// What a store needs in order to revoke the sessions that it has lost: a restart empties a
-/// [`MemoryStore`](crate::MemoryStore), and a damaged file an
-/// [`EmbeddedStore`](crate::EmbeddedStore).
+/// [`MemoryStore`](crate::MemoryStore), a file that is missing or damaged an
+/// [`EmbeddedStore`](crate::EmbeddedStore), and a command or a restart a
+/// [`RedisStore`](crate::RedisStore). A store that was never there looks the same.
 #[derive(Clone, Debug)]
 pub struct Recovery {
     /// The clock.

@@ -7,8 +7,7 @@
 //! | `session:ID` | the session sealed, and its times | when the session ends |
 //! | `owner:HASH` | the ids of the sessions with this index key | with the last of them |
 //! | `sessions` | all ids by last use | entries by the sweep |
-//! | `revoked` | revocations by expiry, and a stamp of the last change | with the last of them |
-//! | `revision` | counts changes of `revoked`, for versions before the stamp | never |
+//! | `revoked` | revocations by expiry, and a stamp of the last change | entries by the sweep |
 //! | `used:VALUE` | a single-use value | with its own expiry |
 //! | `renewing:ID` | the process that renews the session | after [`RenewalLock::LEASE`] |
 //! | `writable` | the last check that writes are accepted | after a minute |
@@ -22,15 +21,17 @@ use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
 use redis::{Cmd, Value, cmd, pipe};
 
 use self::client::RedisClient;
+use crate::finished::Finished;
 use crate::sealed;
 use crate::{
-    EndOutcome, EndRequest, RenewalLock, Revocation, RevocationLog, SessionRecord, SessionStore,
-    Store, StoreUnavailable, UsedOnce,
+    EndOutcome, EndRequest, Recovery, RenewalLock, SessionRecord, SessionStore, Store,
+    StoreUnavailable, UsedOnce,
 };
 
 mod client;
 mod connection;
 mod end;
+mod log;
 mod scripts;
 mod tls;
 mod url;
@@ -41,9 +42,6 @@ pub use url::{InvalidRedisUrl, RedisUrl};
 /// How many sessions or revocations one step handles.
 const BATCH: usize = 500;
 
-/// The member of `revoked` whose score changes with each addition.
-const STAMP: &str = "stamp";
-
 /// The fields of a session's hash: `body`, `seen`, `open` and `ends`.
 type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>, Option<u64>);
 
@@ -53,22 +51,28 @@ pub struct RedisStore {
     prefix: String,
     capacity: usize,
     keys: ArcSwap<SealingKeys>,
+    recovery: Recovery,
+    finished: Finished,
 }
 
 impl RedisStore {
-    /// Makes a store at this address, and connects when it is first used.
+    /// Makes a store at this address, and connects when it is first used. `recovery` applies when
+    /// Redis has lost what was there.
     pub fn new(
         url: &RedisUrl,
         tls: &RedisTls,
         prefix: &str,
         capacity: usize,
         ring: &KeyRing,
+        recovery: Recovery,
     ) -> Self {
         Self {
             client: RedisClient::new(url, tls),
             prefix: prefix.to_owned(),
             capacity: capacity.max(1),
             keys: ArcSwap::from_pointee(SealingKeys::new(ring, Purpose::Store)),
+            recovery,
+            finished: Finished::default(),
         }
     }
 
@@ -86,14 +90,6 @@ impl RedisStore {
 
     fn sessions_key(&self) -> String {
         format!("{}sessions", self.prefix)
-    }
-
-    fn revoked_key(&self) -> String {
-        format!("{}revoked", self.prefix)
-    }
-
-    fn revision_key(&self) -> String {
-        format!("{}revision", self.prefix)
     }
 
     fn seal(&self, record: &SessionRecord) -> Result<Vec<u8>, StoreUnavailable> {
@@ -118,7 +114,8 @@ impl RedisStore {
         let mut read = cmd("HMGET");
         read.arg(self.session_key(id))
             .arg(&["body", "seen", "open", "ends"]);
-        Ok(self.open(id, self.client.query(&read).await?))
+        let fields = self.client.query_if_readable(&read).await?;
+        Ok(fields.and_then(|fields| self.open(id, fields)))
     }
 
     /// Records in the list of all sessions when this one was last used.
@@ -202,7 +199,7 @@ impl SessionStore for RedisStore {
             .arg(&key)
             .arg(record.ends.as_seconds())
             .ignore();
-        // The index first: a session that is not in it could not be ended.
+        // The lists first: a session that is in none of them could not be ended.
         for index_key in sealed::index_keys(&record) {
             let key = self.owner_key(&index_key);
             let mut add = cmd("SADD");
@@ -211,7 +208,9 @@ impl SessionStore for RedisStore {
             self.expire_not_before(&key, record.ends).await?;
         }
         self.record_use(&record.id, record.last_seen).await?;
-        self.client.query_pipeline(&insert).await
+        self.client.query_pipeline::<()>(&insert).await?;
+        // An ending in between has found no session, and removed the id from the list.
+        self.record_use(&record.id, record.last_seen).await
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
@@ -266,54 +265,6 @@ impl SessionStore for RedisStore {
 }
 
 #[async_trait::async_trait]
-impl RevocationLog for RedisStore {
-    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
-        if revocations.is_empty() {
-            return Ok(());
-        }
-        let key = self.revoked_key();
-        for batch in revocations.chunks(BATCH) {
-            let last = batch.iter().map(Revocation::expires).max();
-            let mut revoke = script(scripts::REVOKE, &key);
-            revoke.arg(last.map_or(0, NumericDate::as_seconds));
-            for revocation in batch {
-                let text = serde_json::to_string(revocation).map_err(StoreUnavailable::new)?;
-                revoke.arg(revocation.expires().as_seconds()).arg(text);
-            }
-            self.client.query::<()>(&revoke).await?;
-        }
-        self.client
-            .query(cmd("INCR").arg(self.revision_key()))
-            .await
-    }
-
-    async fn revocation_revision(&self) -> Result<u64, StoreUnavailable> {
-        let mut read = cmd("ZSCORE");
-        read.arg(self.revoked_key()).arg(STAMP);
-        let stamp: Option<f64> = self.client.query(&read).await?;
-        let mut read = cmd("GET");
-        read.arg(self.revision_key());
-        let revision: Option<u64> = self.client.query(&read).await?;
-        // Only a difference matters, so the bits of the stamp serve as a number.
-        let stamp = stamp.map_or(0, f64::to_bits);
-        Ok(stamp.wrapping_add(revision.unwrap_or(0)))
-    }
-
-    async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
-        let mut read = cmd("ZRANGE");
-        read.arg(self.revoked_key())
-            .arg(format!("({}", now.as_seconds()))
-            .arg("+inf")
-            .arg("BYSCORE");
-        let texts: Vec<String> = self.client.query(&read).await?;
-        texts
-            .iter()
-            .map(|text| serde_json::from_str(text).map_err(StoreUnavailable::new))
-            .collect()
-    }
-}
-
-#[async_trait::async_trait]
 impl UsedOnce for RedisStore {
     async fn was_used(&self, value: &str, _now: NumericDate) -> Result<bool, StoreUnavailable> {
         let mut exists = cmd("EXISTS");
@@ -342,14 +293,10 @@ impl UsedOnce for RedisStore {
 #[async_trait::async_trait]
 impl Store for RedisStore {
     async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
+        // A failure of one part does not keep the other from its work.
+        let finished = self.finish(now).await;
         self.end_idle(now, idle).await?;
-        let mut remove = cmd("ZREMRANGEBYSCORE");
-        remove
-            .arg(self.revoked_key())
-            // The stamp's score is negative.
-            .arg(0)
-            .arg(now.as_seconds());
-        self.client.query::<()>(&remove).await?;
+        finished?;
         self.count().await
     }
 

@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gatepost_base::Identity;
 use gatepost_base::files::{self, Readable};
 use gatepost_session::revoked::{HEADER_BYTES, Header, RevokedKey};
 use gatepost_session::{Claims, NumericDate, SessionId};
 use gatepost_signing::RevokedList;
 
-use crate::Revocation;
+use crate::{Revocation, SessionRecord};
 
 /// The revocations that this replica knows.
 #[derive(Debug, Default)]
@@ -27,6 +28,22 @@ pub struct RevocationList {
     generation: AtomicU64,
 }
 
+/// When something was last revoked, by issuer and the issuer's name for it.
+#[derive(Debug, Default)]
+struct ByIssuer(BTreeMap<String, BTreeMap<String, NumericDate>>);
+
+impl ByIssuer {
+    fn add(&mut self, issuer: &str, name: &str, at: NumericDate) {
+        let of_issuer = self.0.entry(issuer.to_owned()).or_default();
+        let latest = of_issuer.entry(name.to_owned()).or_insert(at);
+        *latest = (*latest).max(at);
+    }
+
+    fn get(&self, issuer: &str, name: &str) -> Option<NumericDate> {
+        self.0.get(issuer)?.get(name).copied()
+    }
+}
+
 /// The revocations, and what a request asks of them.
 #[derive(Debug, Default)]
 struct Entries {
@@ -34,7 +51,12 @@ struct Entries {
     /// When the last cookie expires, by session.
     sessions: BTreeMap<String, NumericDate>,
     /// When all credentials of a user were last revoked, by issuer and subject.
-    subjects: BTreeMap<String, BTreeMap<String, NumericDate>>,
+    subjects: ByIssuer,
+    /// When all sessions of a session at the provider were last revoked, by issuer and session.
+    provider_sessions: ByIssuer,
+    /// When all sessions of a user without a session at the provider were last revoked, by issuer
+    /// and subject.
+    without_provider_session: ByIssuer,
     /// When all credentials of all users were last revoked.
     everyone: Option<NumericDate>,
     /// When the store last lost its sessions.
@@ -58,11 +80,19 @@ impl Entries {
                 subject,
                 at,
                 ..
-            } => {
-                let of_issuer = self.subjects.entry(issuer.clone()).or_default();
-                let latest = of_issuer.entry(subject.clone()).or_insert(*at);
-                *latest = (*latest).max(*at);
-            }
+            } => self.subjects.add(issuer, subject, *at),
+            Revocation::ProviderSession {
+                issuer,
+                session,
+                at,
+                ..
+            } => self.provider_sessions.add(issuer, session, *at),
+            Revocation::SubjectWithoutProviderSession {
+                issuer,
+                subject,
+                at,
+                ..
+            } => self.without_provider_session.add(issuer, subject, *at),
             Revocation::All { at, .. } => self.everyone = self.everyone.max(Some(*at)),
             Revocation::Lost { at, .. } => self.lost = self.lost.max(Some(*at)),
         }
@@ -71,12 +101,22 @@ impl Entries {
     }
 
     fn tokens_revoked_at(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
-        let own = self.subjects.get(issuer).and_then(|of| of.get(subject));
-        own.copied().max(self.everyone)
+        self.subjects.get(issuer, subject).max(self.everyone)
     }
 
     fn sessions_revoked_at(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
         self.tokens_revoked_at(issuer, subject).max(self.lost)
+    }
+
+    fn record_revoked_at(&self, record: &SessionRecord) -> Option<NumericDate> {
+        let Identity {
+            issuer, subject, ..
+        } = &record.identity;
+        let at_provider = match &record.provider_session {
+            Some(session) => self.provider_sessions.get(issuer, session),
+            None => self.without_provider_session.get(issuer, subject),
+        };
+        self.sessions_revoked_at(issuer, subject).max(at_provider)
     }
 
     fn to_file(&self) -> RevokedList {
@@ -84,7 +124,7 @@ impl Entries {
         for id in self.sessions.keys().filter_map(|id| SessionId::parse(id)) {
             list.add_session(&id);
         }
-        for (issuer, subjects) in &self.subjects {
+        for (issuer, subjects) in &self.subjects.0 {
             for (subject, at) in subjects {
                 list.add_until(RevokedKey::subject(issuer, subject), *at);
             }
@@ -100,6 +140,15 @@ impl RevocationList {
     /// Returns whether the list contains exactly this revocation.
     pub fn contains(&self, revocation: &Revocation) -> bool {
         self.read(|entries| entries.all.contains(revocation))
+    }
+
+    /// Returns what of this list has not expired at `now` and is not in `log`.
+    pub fn missing_in(&self, log: &[Revocation], now: NumericDate) -> Vec<Revocation> {
+        let log: BTreeSet<&Revocation> = log.iter().collect();
+        self.read(|entries| {
+            let missing = entries.all.iter().filter(|own| !log.contains(own));
+            missing.filter(|own| now < own.expires()).cloned().collect()
+        })
     }
 
     /// Adds revocations of this replica or of others.
@@ -150,10 +199,10 @@ impl RevocationList {
         })
     }
 
-    /// Returns when all sessions of this user were last revoked or lost, if that has not expired. A
-    /// session that began up to then is invalid, and so is a cookie that was issued up to then.
-    pub fn sessions_revoked_at(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
-        self.read(|entries| entries.sessions_revoked_at(issuer, subject))
+    /// Returns when all sessions among which this one is were last revoked or lost, if that has not
+    /// expired. If it began up to then it is invalid, and so is a cookie that was issued up to then.
+    pub fn revoked_at(&self, record: &SessionRecord) -> Option<NumericDate> {
+        self.read(|entries| entries.record_revoked_at(record))
     }
 
     /// Returns when the last cookie of a session expires, if the session is revoked by its id.

@@ -1,11 +1,12 @@
 //! The log of revocations, which all replicas read.
 
 use std::fmt;
+use std::sync::Once;
 
-use gatepost_session::NumericDate;
+use gatepost_session::{NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 
-use crate::StoreUnavailable;
+use crate::{SessionRecord, SessionSelector, StoreUnavailable};
 
 /// Seconds for which a revocation remains after the last cookie has expired: the clock of a proxy
 /// may be late.
@@ -14,19 +15,22 @@ pub(crate) const CLOCK_SKEW_SECONDS: u64 = 60;
 /// A log of revocations that all replicas share.
 #[async_trait::async_trait]
 pub trait RevocationLog: Send + Sync + fmt::Debug {
-    /// Adds revocations.
+    /// Adds revocations; for those that the log has, nothing changes.
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable>;
 
     /// Returns a number that changes with every addition.
     async fn revocation_revision(&self) -> Result<u64, StoreUnavailable>;
 
-    /// Returns the revocations that have not expired at `now`.
+    /// Returns the revocations that have not expired at `now`, without those that this version
+    /// cannot read.
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable>;
 }
 
 /// Something that was revoked before it expired.
 ///
-/// A store writes it as JSON, so the names of its variants and fields there do not change.
+/// A store writes it as JSON, so the names of its variants and fields there do not change. A version
+/// skips the variants of later ones: what a proxy has to know stands beside them in a variant that
+/// every version reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "camelCase")]
 pub enum Revocation {
@@ -56,6 +60,30 @@ pub enum Revocation {
         /// When the last credential from before that time expires.
         until: NumericDate,
     },
+    /// Every session that belongs to one session at a provider and began up to a time. No proxy can
+    /// tell these sessions, so each that was found is named beside it.
+    ProviderSession {
+        /// The provider.
+        issuer: String,
+        /// The session's id at the provider (`sid`).
+        session: String,
+        /// The time.
+        at: NumericDate,
+        /// When the last cookie from before that time expires.
+        until: NumericDate,
+    },
+    /// Every session of a user whose session at the provider is unknown and that began up to a time;
+    /// each that was found is named beside it.
+    SubjectWithoutProviderSession {
+        /// The provider.
+        issuer: String,
+        /// The user's id at the provider.
+        subject: String,
+        /// The time.
+        at: NumericDate,
+        /// When the last cookie from before that time expires.
+        until: NumericDate,
+    },
     /// Every session that began up to a time, because the store lost them. Access tokens of machine
     /// clients are in no store and remain valid.
     Lost {
@@ -73,8 +101,77 @@ impl Revocation {
         match self {
             Self::Session { until, .. }
             | Self::Subject { until, .. }
+            | Self::ProviderSession { until, .. }
+            | Self::SubjectWithoutProviderSession { until, .. }
             | Self::All { until, .. }
             | Self::Lost { until, .. } => until.plus_seconds(CLOCK_SKEW_SECONDS),
+        }
+    }
+
+    /// Returns which sessions are revoked, of those that began up to [`Self::at`]; `None` when the
+    /// id of the session is invalid.
+    pub fn selector(&self) -> Option<SessionSelector> {
+        Some(match self {
+            Self::Session { id, .. } => SessionSelector::Id(SessionId::parse(id)?),
+            Self::Subject {
+                issuer, subject, ..
+            } => SessionSelector::Subject {
+                issuer: issuer.clone(),
+                subject: subject.clone(),
+            },
+            Self::ProviderSession {
+                issuer, session, ..
+            } => SessionSelector::ProviderSession {
+                issuer: issuer.clone(),
+                session: session.clone(),
+            },
+            Self::SubjectWithoutProviderSession {
+                issuer, subject, ..
+            } => SessionSelector::SubjectWithoutProviderSession {
+                issuer: issuer.clone(),
+                subject: subject.clone(),
+            },
+            Self::All { .. } | Self::Lost { .. } => SessionSelector::All,
+        })
+    }
+
+    /// Returns the time up to which the revoked sessions began; `None` for one session, which is
+    /// revoked whenever it began.
+    pub fn at(&self) -> Option<NumericDate> {
+        match self {
+            Self::Session { .. } => None,
+            Self::Subject { at, .. }
+            | Self::ProviderSession { at, .. }
+            | Self::SubjectWithoutProviderSession { at, .. }
+            | Self::All { at, .. }
+            | Self::Lost { at, .. } => Some(*at),
+        }
+    }
+
+    /// Returns whether this session is revoked.
+    pub(crate) fn applies_to(&self, record: &SessionRecord) -> bool {
+        self.at().is_none_or(|at| record.created <= at)
+            && self.selector().is_some_and(|which| which.matches(record))
+    }
+}
+
+/// Returns the entry of a log with this text, if this version can read it.
+///
+/// One that it cannot read must not keep it from the others: it would not learn of any session that
+/// other replicas end.
+pub(crate) fn parse_entry(text: &str) -> Option<Revocation> {
+    static UNREADABLE: Once = Once::new();
+    match serde_json::from_str(text) {
+        Ok(revocation) => Some(revocation),
+        Err(error) => {
+            UNREADABLE.call_once(|| {
+                tracing::error!(
+                    %error,
+                    "an entry in the store's list of ended sessions is unreadable, and is skipped: \
+                     a later version may have written it"
+                );
+            });
+            None
         }
     }
 }

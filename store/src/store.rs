@@ -8,7 +8,8 @@ use crate::{RevocationLog, SessionStore, StoreUnavailable, UsedOnce};
 #[async_trait::async_trait]
 pub trait Store: SessionStore + RevocationLog + UsedOnce {
     /// Removes everything that is over at `now` and returns the number of sessions that remain.
-    /// `idle` is the time without use after which a session ends, in seconds.
+    /// `idle` is the time without use after which a session ends, in seconds. Sessions that are
+    /// revoked in the log and still in the store end too, since an ending may have been half done.
     async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable>;
 
     /// Checks that the store accepts writes, by writing a value that nothing reads.

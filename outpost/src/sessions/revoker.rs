@@ -36,6 +36,8 @@ pub struct Revoker {
     /// What could not be done while the store was unreachable.
     pending: Mutex<VecDeque<EndRequest>>,
     changed: Notify,
+    /// The revision of the store's log that was read last. One task reads at a time.
+    seen: tokio::sync::Mutex<Option<u64>>,
 }
 
 impl Revoker {
@@ -48,6 +50,7 @@ impl Revoker {
             recent: RecentRevocations::default(),
             pending: Mutex::default(),
             changed: Notify::new(),
+            seen: tokio::sync::Mutex::default(),
         }
     }
 
@@ -57,16 +60,39 @@ impl Revoker {
     }
 
     /// Marks where a sign-in begins in the order of revocations: see [`Self::concern`].
-    pub fn mark(&self) -> Mark {
+    pub async fn mark(&self) -> Mark {
+        // What other replicas have revoked before is not taken for later. If the store cannot say, the
+        // sign-in may be refused for it.
+        if let Err(error) = self.look().await {
+            tracing::debug!(%error, "a sign-in begins without the revocations of other replicas");
+        }
         self.recent.mark()
     }
 
-    /// Returns whether a session that has just been stored was revoked since its sign-in began.
+    /// Returns whether a session that has just been stored was revoked since its sign-in began, here
+    /// or by another replica.
     ///
-    /// A revocation is remembered before the store is asked to carry it out. So it is seen here, or
-    /// it finds the session there.
-    pub fn concern(&self, record: &SessionRecord, begun: Mark) -> bool {
-        self.recent.concern(record, begun)
+    /// A revocation is remembered, and is in the log, before sessions are searched for it. So it is
+    /// seen here, or it finds the session there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreUnavailable`], and then that is unknown.
+    pub async fn concern(
+        &self,
+        record: &SessionRecord,
+        begun: Mark,
+    ) -> Result<bool, StoreUnavailable> {
+        self.look().await?;
+        let is_named = self.revocations.session_revoked_until(&record.id).is_some();
+        Ok(is_named || self.is_over(record) || self.recent.concern(record, begun))
+    }
+
+    /// Returns whether a session began before all sessions among which it is were revoked, and so
+    /// should no longer be in the store.
+    pub fn is_over(&self, record: &SessionRecord) -> bool {
+        let revoked = self.revocations.revoked_at(record);
+        revoked.is_some_and(|at| record.created <= at)
     }
 
     /// Revokes sessions, and returns how many there were.
@@ -193,14 +219,13 @@ impl Revoker {
     /// Follows the revocations of other replicas, and keeps the file current. Runs until the
     /// revoker is dropped. `file` returns the path of the file, if there is one.
     pub async fn follow(revoker: Weak<Self>, file: impl Fn() -> Option<PathBuf>) {
-        let mut seen = None;
         let mut reachable = true;
         let mut writable = true;
         loop {
             let Some(revoker) = revoker.upgrade() else {
                 return;
             };
-            let caught_up = revoker.catch_up(&mut seen).await;
+            let caught_up = revoker.catch_up().await;
             if let Err(error) = &caught_up
                 && reachable
             {
@@ -209,7 +234,8 @@ impl Revoker {
             reachable = caught_up.is_ok();
             // Not before the store has been read once: a process that has just started would
             // replace the file with a shorter one.
-            if let Some(path) = file().filter(|_| seen.is_some()) {
+            let has_looked = revoker.seen.lock().await.is_some();
+            if let Some(path) = file().filter(|_| has_looked) {
                 let written = revoker.publish(&path).await;
                 if let Err(error) = &written
                     && writable
@@ -238,15 +264,28 @@ impl Revoker {
     }
 
     /// Takes over the revocations of other replicas since the last call, and carries out those that
-    /// had to wait.
-    async fn catch_up(&self, seen: &mut Option<u64>) -> Result<(), StoreUnavailable> {
-        let now = self.clock.now();
-        self.revocations.remove_expired(now);
+    /// had to wait. A failure of the one does not keep it from the other.
+    async fn catch_up(&self) -> Result<(), StoreUnavailable> {
+        self.revocations.remove_expired(self.clock.now());
+        let looked = self.look().await;
+        self.carry_out_pending().await?;
+        looked
+    }
+
+    /// Carries out the requests that had to wait.
+    async fn carry_out_pending(&self) -> Result<(), StoreUnavailable> {
         loop {
             let Some(request) = self.pending().front().cloned() else {
-                break;
+                return Ok(());
             };
-            let EndOutcome { ended, revocations } = self.store.end(&request).await?;
+            let EndOutcome { ended, revocations } = match self.store.end(&request).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    // Another one is first the next time, lest one that fails always keep the rest.
+                    self.pending().rotate_left(1);
+                    return Err(error);
+                }
+            };
             tracing::info!(
                 ended = ended.len(),
                 "revoked the sessions that could not be revoked while the store was unreachable"
@@ -254,34 +293,42 @@ impl Revoker {
             self.revocations.add(revocations);
             self.pending().retain(|pending| *pending != request);
         }
+    }
+
+    /// Takes over what other replicas have revoked since the last look.
+    async fn look(&self) -> Result<(), StoreUnavailable> {
+        let mut seen = self.seen.lock().await;
         let revision = self.store.revocation_revision().await?;
-        if *seen != Some(revision) {
-            let revocations = self.store.revocations(now).await?;
-            for revocation in revocations
-                .iter()
-                .filter(|own| !self.revocations.contains(own))
-            {
-                self.remember_of_others(revocation, now);
-            }
-            self.revocations.add(revocations);
-            *seen = Some(revision);
+        if *seen == Some(revision) {
+            return Ok(());
         }
+        let now = self.clock.now();
+        let revocations = self.store.revocations(now).await?;
+        // A store that lost its data has lost the log as well. This replica still knows it, also what
+        // concerns tokens that no loss of sessions revokes.
+        let forgotten = self.revocations.missing_in(&revocations, now);
+        for revocation in revocations
+            .iter()
+            .filter(|own| !self.revocations.contains(own))
+        {
+            self.remember_of_others(revocation, now);
+        }
+        self.revocations.add(revocations);
+        if !forgotten.is_empty() {
+            self.store.revoke(&forgotten).await?;
+        }
+        *seen = Some(revision);
         Ok(())
     }
 
     /// Remembers a revocation of another replica.
     fn remember_of_others(&self, revocation: &Revocation, now: NumericDate) {
-        let which = match revocation {
-            Revocation::Session { .. } | Revocation::Lost { .. } => return,
-            Revocation::Subject {
-                issuer, subject, ..
-            } => SessionSelector::Subject {
-                issuer: issuer.clone(),
-                subject: subject.clone(),
-            },
-            Revocation::All { .. } => SessionSelector::All,
-        };
-        self.recent.remember(&which, now);
+        // The time says it of what a store has lost.
+        if !matches!(revocation, Revocation::Lost { .. })
+            && let Some(which) = revocation.selector()
+        {
+            self.recent.remember(&which, now);
+        }
     }
 }
 

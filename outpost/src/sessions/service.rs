@@ -15,7 +15,7 @@ use super::revalidator::Revalidator;
 use super::revoker::Revoker;
 use crate::application::Application;
 use crate::session_times::SessionTimes;
-use gatepost_base::{Clock, Identity};
+use gatepost_base::Clock;
 use gatepost_oidc::{Provider, SignedIn};
 use gatepost_store::{SessionRecord, SessionSelector, Store, StoreUnavailable};
 
@@ -82,10 +82,14 @@ impl Sessions {
         let issued = issue_cookie(times, application, &record, record.created, replacing)?;
         if matches!(issued, Issued::Cookie(_)) {
             self.store.insert(record.clone()).await?;
-            if self.revoker.concern(&record, begun) {
+            let concerned = self.revoker.concern(&record, begun).await;
+            // If that is unknown, the user gets no cookie either.
+            if !matches!(concerned, Ok(false)) {
                 let own = SessionSelector::Id(record.id);
                 self.revoker.revoke(&own, times).await?;
-                return Err(IssueError::Revoked);
+                return Err(concerned
+                    .err()
+                    .map_or(IssueError::Revoked, IssueError::Store));
             }
         }
         // The sessions that the browser had before must not live on under their old ids. They end
@@ -126,7 +130,7 @@ impl Sessions {
             window_ends: now,
             ends: now.plus_seconds(application.lifetime(times)),
         };
-        let issued = self.issue_time(&record);
+        let issued = self.issue_time(&record, now);
         Ok(SessionRecord {
             // After all revocations that do not concern it, as its cookies say too.
             created: issued,
@@ -163,7 +167,7 @@ impl Sessions {
         let claims = cookie.claims_at_issue();
         Ok(found?.filter(|record| {
             now < record.ends_if_idle(times.idle)
-                && !self.is_over(record)
+                && !self.revoker.is_over(record)
                 && record.audience == application.audience().as_str()
                 && record.identity.subject == claims.sub
                 && record.identity.issuer == claims.iss
@@ -212,19 +216,6 @@ impl Sessions {
     fn is_revoked(&self, cookie: &Authentic) -> bool {
         let revocations = self.revoker.revocations();
         revocations.is_revoked(cookie.claims_at_issue())
-    }
-
-    /// Returns whether a session began before all sessions of its subject were revoked, and so
-    /// should no longer be in the store.
-    fn is_over(&self, record: &SessionRecord) -> bool {
-        let Identity {
-            issuer, subject, ..
-        } = &record.identity;
-        let ended = self
-            .revoker
-            .revocations()
-            .sessions_revoked_at(issuer, subject);
-        ended.is_some_and(|at| record.created <= at)
     }
 
     /// Asks the provider whether a session is still valid, if it has not been asked for a while. A
@@ -281,11 +272,12 @@ impl Sessions {
             self.revoker.revoke(&which, times).await?;
             return Ok(Issued::Refused(claims));
         }
-        let issued = self.issue_time(record);
+        let now = self.clock.now();
+        let issued = self.issue_time(record, now);
         let window_ends = window_end(times, record, issued);
         // First, so that a session never has a window that a revocation of it does not know of, and
         // none that has been revoked gets another cookie.
-        let touch = self.store.touch(&record.id, self.clock.now(), window_ends);
+        let touch = self.store.touch(&record.id, now, window_ends);
         let in_window = self
             .authenticate(application, replacing)
             .is_ok_and(|cookie| self.is_current(&cookie));
@@ -295,7 +287,7 @@ impl Sessions {
             touch.await?
         };
         let issued = issue_cookie(times, application, record, issued, replacing)?;
-        if !touched || self.is_over(record) {
+        if !touched || self.revoker.is_over(record) {
             return Err(IssueError::Revoked);
         }
         match issued {
@@ -304,13 +296,10 @@ impl Sessions {
         }
     }
 
-    /// Returns the time of issue of a cookie that is made now: later than all revocations that do
-    /// not concern it.
-    fn issue_time(&self, record: &SessionRecord) -> NumericDate {
-        let identity = &record.identity;
-        let revocations = self.revoker.revocations();
-        let now = self.clock.now();
-        match revocations.sessions_revoked_at(&identity.issuer, &identity.subject) {
+    /// Returns the time of issue of a cookie that is made at `now`: later than all revocations that
+    /// do not concern it.
+    fn issue_time(&self, record: &SessionRecord, now: NumericDate) -> NumericDate {
+        match self.revoker.revocations().revoked_at(record) {
             // A user may sign in again in the very second of the sign-out.
             Some(at) => now.max(at.plus_seconds(1)),
             None => now,

@@ -7,6 +7,7 @@ use gatepost::admin::{self, AdminRequest, AdminResponse};
 use gatepost_base::SealingKeys;
 use gatepost_session::revoked::{HEADER_BYTES, Header, InvalidList, is_revoked};
 use gatepost_session::{Claims, KeyRing, NumericDate, Purpose, SessionId};
+use gatepost_store::{Revocation, SessionSelector};
 use serde_json::{Value, json};
 
 use crate::backchannel_logout::{claims, header, log_out, with};
@@ -247,7 +248,7 @@ async fn an_unknown_session_id_ends_no_other_session() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
-    let other = gatepost_store::SessionSelector::Id(SessionId::from_random([7; 24]));
+    let other = SessionSelector::Id(SessionId::from_random([7; 24]));
     let times = world.outpost.snapshot().times;
     let ended = world
         .outpost
@@ -257,4 +258,86 @@ async fn an_unknown_session_id_ends_no_other_session() {
         .await;
     assert_eq!(ended.expect("ended"), 0);
     browser.fetch(SESSION).await.expect(200);
+}
+
+/// Row B1: a process that was killed after it had written that a session is over, and before it had
+/// removed the session.
+#[tokio::test]
+async fn a_session_whose_ending_was_half_done_is_over_when_its_revocation_is_forgotten() {
+    for case in ["session", "everyone"] {
+        let world = World::new().await;
+        let mut browser = world.browser();
+        browser.sign_in(START).await.expect(302);
+        let cookie = claims_of(&browser);
+        let until = cookie.exp;
+        let revocation = if case == "session" {
+            let id = cookie.sid.to_string();
+            Revocation::Session { id, until }
+        } else {
+            Revocation::All { at: now(), until }
+        };
+        let told = world.outpost.store.revoke(&[revocation]).await;
+        told.expect("revoked");
+        world.outpost.start();
+        let begun = Instant::now();
+        while world.outpost.store.list(10).await.expect("listed") != [] {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{case}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        world.wait(900 + 62);
+        let reply = browser.load(START).await.expect(302);
+        let location = reply.location();
+        assert!(location.starts_with(&world.provider.issuer), "{case}");
+    }
+}
+
+/// Row B1: what one replica knows to be revoked, it tells a store that has forgotten it.
+#[tokio::test]
+async fn a_store_that_forgot_its_log_learns_it_again() {
+    let world = World::new().await;
+    let revoker = world.outpost.sessions.revoker();
+    let subject = SessionSelector::Subject {
+        issuer: world.provider.issuer.clone(),
+        subject: "alice-id".into(),
+    };
+    let times = world.outpost.snapshot().times;
+    revoker.revoke(&subject, &times).await.expect("ended");
+    let before = world.outpost.store.revocations(now()).await.expect("told");
+    assert_ne!(before, []);
+    world.store.forget();
+    let after = world.outpost.store.revocations(now()).await.expect("told");
+    assert_eq!(after, []);
+    world.outpost.start();
+    let begun = Instant::now();
+    while world.outpost.store.revocations(now()).await.expect("told") != before {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Row B1: a request that fails each time it is tried again keeps neither the others nor what other
+/// replicas say from being known here.
+#[tokio::test]
+async fn a_request_that_cannot_be_made_up_for_stops_nothing_else() {
+    let world = World::new().await;
+    let revoker = world.outpost.sessions.revoker();
+    let times = world.outpost.snapshot().times;
+    world.store.keeps_all.store(true, Ordering::Relaxed);
+    let failed = revoker.revoke(&SessionSelector::All, &times).await;
+    failed.expect_err("the store keeps all");
+    world.outpost.start();
+    let of_another = Revocation::Session {
+        id: SessionId::from_random([7; 24]).to_string(),
+        until: now().plus_seconds(900),
+    };
+    let told = world
+        .outpost
+        .store
+        .revoke(std::slice::from_ref(&of_another));
+    told.await.expect("revoked");
+    let begun = Instant::now();
+    while !revoker.revocations().contains(&of_another) {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

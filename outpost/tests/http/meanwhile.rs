@@ -114,9 +114,32 @@ async fn every_session_that_a_browser_brings_ends_with_a_sign_out_and_a_sign_in(
 /// Row B2: a sign-in whose code is being exchanged has no session yet that an ending could find.
 #[tokio::test]
 async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exchanged() {
-    for case in ["sid", "sub", "subject", "everyone", "other person"] {
+    for (case, is_elsewhere) in [
+        ("sid", false),
+        ("sub", false),
+        ("sub, without sid", false),
+        ("subject", false),
+        ("everyone", false),
+        ("other person", false),
+        ("sid", true),
+        ("sub", true),
+        ("sub, without sid", true),
+        ("subject", true),
+        ("everyone", true),
+        ("other person", true),
+    ] {
         let world = World::new().await;
-        world.provider.script().claims = Box::new(|claims| claims["sid"] = json!("at-work"));
+        // The ending may come to another replica.
+        let replica = world.replica().await;
+        let at = if is_elsewhere { &replica } else { &world };
+        let case = format!("{case}, elsewhere: {is_elsewhere}");
+        let case = case.as_str();
+        let has_session = !case.starts_with("sub, without");
+        world.provider.script().claims = Box::new(move |claims| {
+            if has_session {
+                claims["sid"] = json!("at-work");
+            }
+        });
         let mut browser = world.browser();
         let back = browser.begin(START).await;
         let gate = world.provider.hold_exchanges();
@@ -129,14 +152,19 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
             gate.reached().await;
             let mut token = claims(&world, "1");
             let times = world.outpost.snapshot().times;
-            let revoker = world.outpost.sessions.revoker();
-            match case {
+            let revoker = at.outpost.sessions.revoker();
+            match case.split(", elsewhere").next().unwrap_or_default() {
                 "sid" => {
                     token.as_object_mut().expect("claims").remove("sub");
                     token["sid"] = json!("at-work");
-                    log_out(&world, &header(), &token).await.expect(200);
+                    log_out(at, &header(), &token).await.expect(200);
                 }
-                "sub" => drop(log_out(&world, &header(), &token).await.expect(200)),
+                // Names a session that the provider did not name at the sign-in.
+                "sub, without sid" => {
+                    token["sid"] = json!("at-work");
+                    log_out(at, &header(), &token).await.expect(200);
+                }
+                "sub" => drop(log_out(at, &header(), &token).await.expect(200)),
                 "subject" => drop(revoker.revoke(&revoke("alice-id"), &times).await),
                 "everyone" => drop(revoker.revoke(&SessionSelector::All, &times).await),
                 _ => drop(revoker.revoke(&revoke("bob-id"), &times).await),
@@ -145,7 +173,7 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
         };
         let (reply, ()) = tokio::join!(browser.load(back.as_str()), end);
         let kept = world.outpost.store.list(10).await.expect("listed").len();
-        if case == "other person" {
+        if case.starts_with("other person") {
             assert!(reply.sets_session(), "{case}: {reply:?}");
             assert_eq!(kept, 1, "{case}");
         } else {

@@ -1,8 +1,8 @@
 //! An outpost and its provider.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -92,6 +92,26 @@ impl World {
             router,
             ahead,
         }
+    }
+
+    /// Another replica of this outpost, on the same store, which has found the provider. Its
+    /// configuration is that of [`World::new`].
+    pub(crate) async fn replica(&self) -> Self {
+        let config = Config::parse(&configuration(&self.provider, KEY_A, ""), []);
+        let store = Arc::clone(&self.store);
+        let clock = self.outpost.clock.clone();
+        let outpost = Outpost::with_store(&config.expect("a configuration"), clock, store as _);
+        let outpost = outpost.expect("an outpost");
+        let router = web::router(Arc::clone(&outpost));
+        let replica = Self {
+            outpost,
+            provider: self.provider.clone(),
+            store: Arc::clone(&self.store),
+            router,
+            ahead: Arc::clone(&self.ahead),
+        };
+        replica.find_provider().await;
+        replica
     }
 
     pub(crate) async fn find_provider(&self) {
@@ -186,7 +206,7 @@ impl Reply {
 /// A store that can be away.
 #[derive(Debug)]
 pub(crate) struct FallibleStore {
-    inner: MemoryStore,
+    inner: Mutex<Arc<MemoryStore>>,
     pub(crate) away: AtomicBool,
     /// Whether it goes away whenever something is to be ended.
     pub(crate) keeps_all: AtomicBool,
@@ -199,7 +219,7 @@ pub(crate) struct FallibleStore {
 impl Default for FallibleStore {
     fn default() -> Self {
         Self {
-            inner: MemoryStore::new(1_000),
+            inner: Mutex::new(Arc::new(MemoryStore::new(1_000))),
             away: AtomicBool::new(false),
             keeps_all: AtomicBool::new(false),
             loses_answers: AtomicBool::new(false),
@@ -209,12 +229,17 @@ impl Default for FallibleStore {
 }
 
 impl FallibleStore {
-    fn reached(&self) -> Result<&MemoryStore, StoreUnavailable> {
+    fn reached(&self) -> Result<Arc<MemoryStore>, StoreUnavailable> {
         if self.away.load(Ordering::Relaxed) {
             Err(StoreUnavailable::new("away"))
         } else {
-            Ok(&self.inner)
+            Ok(Arc::clone(&self.inner.lock().expect("a store")))
         }
+    }
+
+    /// Loses everything.
+    pub(crate) fn forget(&self) {
+        *self.inner.lock().expect("a store") = Arc::new(MemoryStore::new(1_000));
     }
 }
 

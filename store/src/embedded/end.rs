@@ -20,8 +20,10 @@ use super::sessions::Sessions;
 use super::tables::BoxError;
 use super::tables::{self, OWNERS, REVOKED, SESSIONS, USED};
 use crate::end::revocations_at;
+use crate::finished::Unfinished;
+use crate::revocation_log::parse_entry;
 use crate::sealed;
-use crate::{EndOutcome, EndRequest, SessionSelector};
+use crate::{EndOutcome, EndRequest, Revocation, SessionSelector};
 
 /// How many sessions one transaction ends.
 const BATCH: usize = 100;
@@ -99,6 +101,77 @@ impl Sessions {
         now: NumericDate,
         idle: u64,
     ) -> Result<u64, BoxError> {
+        // A failure of one part does not keep the other from its work.
+        let finished = self.finish(database, now);
+        let idle = self.end_idle(database, now, idle);
+        finished?;
+        remove_expired(database, now)?;
+        idle?;
+        Ok(database.begin_read()?.open_table(SESSIONS)?.len()?)
+    }
+
+    /// Ends the sessions that are revoked in the log.
+    fn finish(&self, database: &Database, now: NumericDate) -> Result<(), BoxError> {
+        let read = database.begin_read()?;
+        let mut log = Vec::new();
+        for entry in read.open_table(REVOKED)?.iter()? {
+            log.extend(parse_entry(entry?.0.value()));
+        }
+        let Unfinished { ids, others } = self.finished.unfinished(&log, now);
+        let sessions = read.open_table(SESSIONS)?;
+        let owners = read.open_multimap_table(OWNERS)?;
+        let mut over = BTreeSet::new();
+        for id in ids {
+            if sessions.get(id)?.is_some() {
+                over.insert(id.to_owned());
+            }
+        }
+        let mut of_all = Vec::new();
+        for revocation in others {
+            let index_key = revocation
+                .selector()
+                .as_ref()
+                .and_then(sealed::index_key_of);
+            let Some(index_key) = index_key else {
+                of_all.push(revocation);
+                continue;
+            };
+            for id in owners.get(index_key.as_str())? {
+                let id = id?;
+                let row = sessions.get(id.value())?;
+                if row.is_some_and(|row| self.is_revoked(id.value(), row.value(), &[revocation])) {
+                    over.insert(id.value().to_owned());
+                }
+            }
+        }
+        if !of_all.is_empty() {
+            for entry in sessions.iter()? {
+                let (id, row) = entry?;
+                if self.is_revoked(id.value(), row.value(), &of_all) {
+                    over.insert(id.value().to_owned());
+                }
+            }
+        }
+        drop((sessions, owners, read));
+        let over: Vec<String> = over.into_iter().collect();
+        for batch in over.chunks(BATCH) {
+            let write = database.begin_write()?;
+            tables::end(&write, batch, |ended| revocations_at(ended, now))?;
+            self.commit(write, batch)?;
+            thread::sleep(PAUSE);
+        }
+        self.finished.note(log);
+        Ok(())
+    }
+
+    /// Returns whether one of these revocations applies to a session.
+    fn is_revoked(&self, id: &str, row: &[u8], revocations: &[&Revocation]) -> bool {
+        let record = self.open(id, row);
+        record.is_some_and(|record| revocations.iter().any(|r| r.applies_to(&record)))
+    }
+
+    /// Ends the sessions whose time is over, or that were not used for `idle` seconds.
+    fn end_idle(&self, database: &Database, now: NumericDate, idle: u64) -> Result<(), BoxError> {
         let is_over =
             |row: &[u8]| Row::parse(row).is_none_or(|row| row.times.ends_if_idle(idle) <= now);
         let read = database.begin_read()?;
@@ -117,8 +190,7 @@ impl Sessions {
             self.commit(write, &ids)?;
             thread::sleep(PAUSE);
         }
-        remove_expired(database, now)?;
-        Ok(database.begin_read()?.open_table(SESSIONS)?.len()?)
+        Ok(())
     }
 
     /// Ends the sessions of a full store that were unused for longest: a tenth, so that the store

@@ -11,7 +11,7 @@ use redb::{CommitError, Database, DatabaseError, StorageError, TableError, Trans
 
 use super::tables::BoxError;
 use super::tables::{self, FORMAT};
-use crate::{OpenStoreError, Recovery, Revocation};
+use crate::{OpenStoreError, Recovery};
 
 /// The time between two attempts to open a file again: each attempt reads the whole file.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
@@ -143,7 +143,7 @@ fn open_or_replace(
     cache_bytes: usize,
     recovery: &Recovery,
 ) -> Result<Database, OpenStoreError> {
-    let damage = match open(path, cache_bytes, None) {
+    let damage = match open(path, cache_bytes, recovery) {
         Ok(database) => return Ok(database),
         Err(OpenError::Other(error)) => return Err(error),
         Err(OpenError::Damaged(damage)) => damage,
@@ -160,15 +160,15 @@ fn open_or_replace(
         "the session store's file is damaged: it is set aside and a new one begun; everyone signs \
          in again"
     );
-    // The revocations were in the file too, so everything from before is revoked.
-    let lost = recovery.revocation(now);
-    open(path, cache_bytes, Some(lost)).map_err(|error| match error {
+    open(path, cache_bytes, recovery).map_err(|error| match error {
         OpenError::Damaged(damage) => file_error(path, damage),
         OpenError::Other(error) => error,
     })
 }
 
-fn open(path: &Path, cache_bytes: usize, lost: Option<Revocation>) -> Result<Database, OpenError> {
+/// Opens a file. One that begins, because there was none or it was empty, revokes everything from
+/// before: the revocations were in the file too.
+fn open(path: &Path, cache_bytes: usize, recovery: &Recovery) -> Result<Database, OpenError> {
     let other = |cause: BoxError| OpenError::Other(file_error(path, cause));
     let file = create(path).map_err(|error| other(error.into()))?;
     let database = FileBackend::new(file).and_then(|backend| {
@@ -193,7 +193,8 @@ fn open(path: &Path, cache_bytes: usize, lost: Option<Revocation>) -> Result<Dat
         }
         error => other(error.into()),
     })?;
-    let format = tables::prepare(&database, lost).map_err(|error| {
+    let lost = recovery.revocation(recovery.clock.now());
+    let format = tables::prepare(&database, &lost).map_err(|error| {
         let is_damaged = matches!(error.downcast_ref(), Some(StorageError::Corrupted(_)))
             || matches!(
                 error.downcast_ref(),

@@ -12,6 +12,7 @@ use super::tables::BoxError;
 use super::tables::{OWNERS, SESSIONS};
 use crate::SessionRecord;
 use crate::cache::SessionCache;
+use crate::finished::Finished;
 use crate::sealed::{self, Times};
 
 /// The sessions of a database, which each operation gets as an argument: the file may be opened
@@ -22,6 +23,7 @@ pub(super) struct Sessions {
     pub(super) capacity: u64,
     /// Held while a full store makes room.
     pub(super) making_room: Mutex<()>,
+    pub(super) finished: Finished,
 }
 
 impl Sessions {

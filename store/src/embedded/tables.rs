@@ -67,15 +67,17 @@ fn remove(write: &WriteTransaction, id: &str) -> Result<Option<NumericDate>, Box
     Ok(Some(row.times.window_ends))
 }
 
-/// Adds revocations, and changes the revision.
+/// Adds revocations, and changes the revision if any of them is new.
 pub(super) fn revoke(write: &WriteTransaction, revocations: &[Revocation]) -> Result<(), BoxError> {
-    if revocations.is_empty() {
-        return Ok(());
-    }
+    let mut is_changed = false;
     let mut revoked = write.open_table(REVOKED)?;
     for revocation in revocations {
         let text = serde_json::to_string(revocation)?;
-        revoked.insert(text.as_str(), revocation.expires().as_seconds())?;
+        let known = revoked.insert(text.as_str(), revocation.expires().as_seconds())?;
+        is_changed |= known.is_none();
+    }
+    if !is_changed {
+        return Ok(());
     }
     let mut meta = write.open_table(META)?;
     let revision = meta.get(REVISION_KEY)?.map_or(0, |number| number.value());
@@ -84,29 +86,25 @@ pub(super) fn revoke(write: &WriteTransaction, revocations: &[Revocation]) -> Re
 }
 
 /// Makes the tables of a new file, and returns the format of an existing one. `lost` is the
-/// revocation of the sessions in the file that this one replaces.
-pub(super) fn prepare(
-    database: &redb::Database,
-    lost: Option<Revocation>,
-) -> Result<u64, BoxError> {
+/// revocation of the sessions that a new file does not have.
+pub(super) fn prepare(database: &redb::Database, lost: &Revocation) -> Result<u64, BoxError> {
     let write = database.begin_write()?;
-    let format = {
+    let found = {
         let mut meta = write.open_table(META)?;
         let found = meta.get(FORMAT_KEY)?.map(|format| format.value());
         if found.is_none() {
             meta.insert(FORMAT_KEY, FORMAT)?;
-        }
-        if let Some(lost) = &lost {
             // Differs from every revision of the file before.
             meta.insert(REVISION_KEY, lost.expires().as_seconds())?;
         }
-        found.unwrap_or(FORMAT)
+        found
     };
+    let format = found.unwrap_or(FORMAT);
     if format <= FORMAT {
         write.open_table(SESSIONS)?;
         write.open_multimap_table(OWNERS)?;
         let mut revoked = write.open_table(REVOKED)?;
-        if let Some(lost) = &lost {
+        if found.is_none() {
             let text = serde_json::to_string(lost)?;
             revoked.insert(text.as_str(), lost.expires().as_seconds())?;
         }

@@ -104,8 +104,31 @@ impl RedisClient {
         }
     }
 
-    /// Sends a request, and once more over another connection if the first one broke.
+    /// Runs a command that reads a value. Returns `None` for one that is not of this type, which
+    /// says nothing of other values.
+    pub(super) async fn query_if_readable<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+    ) -> Result<Option<T>, StoreUnavailable> {
+        match self.answer::<Value>(Request::Command(command)).await? {
+            // Converted only here: the client library takes a value of another type for a broken
+            // connection.
+            Ok(value) => Ok(T::from_redis_value(value).ok()),
+            Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
+            Err(error) => Err(StoreUnavailable::new(error)),
+        }
+    }
+
     async fn request<T: FromRedisValue>(&self, what: Request<'_>) -> Result<T, StoreUnavailable> {
+        self.answer(what).await?.map_err(StoreUnavailable::new)
+    }
+
+    /// Sends a request, and once more over another connection if the first one broke. Returns the
+    /// answer, which may be an error of this request alone.
+    async fn answer<T: FromRedisValue>(
+        &self,
+        what: Request<'_>,
+    ) -> Result<RedisResult<T>, StoreUnavailable> {
         if self.0.health.load(Ordering::Relaxed) == Health::Unavailable as u8 {
             return Err(StoreUnavailable::new("Redis did not answer a moment ago"));
         }
@@ -118,12 +141,13 @@ impl RedisClient {
             result = self.0.send(what).await;
         }
         patience.since = None;
-        result.map_err(|error| {
-            if needs_reconnect(&error) {
+        match result {
+            Err(error) if needs_reconnect(&error) => {
                 self.0.report(Health::Unavailable);
+                Err(StoreUnavailable::new(error))
             }
-            StoreUnavailable::new(error)
-        })
+            answer => Ok(answer),
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Ending sessions in Redis, which has no transaction over several keys: revoke first, then remove.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::try_join_all;
 use gatepost_session::{NumericDate, SessionId};
 use redis::cmd;
 
@@ -7,9 +10,12 @@ use super::{BATCH, RedisStore, script, scripts};
 use crate::end::revocations_at;
 use crate::sealed;
 use crate::{
-    EndOutcome, EndRequest, EndedSession, Revocation, RevocationLog as _, SessionSelector,
-    StoreUnavailable,
+    EndOutcome, EndRequest, EndedSession, Recovery, Revocation, RevocationLog as _, SessionRecord,
+    SessionSelector, StoreUnavailable,
 };
+
+/// How many sessions are read at a time.
+const PARALLEL: usize = 100;
 
 impl RedisStore {
     pub(super) async fn end_selected(
@@ -30,9 +36,7 @@ impl RedisStore {
         index_key: &str,
         request: &EndRequest,
     ) -> Result<EndOutcome, StoreUnavailable> {
-        let mut read = cmd("SMEMBERS");
-        read.arg(self.owner_key(index_key));
-        let indexed = self.client.query(&read).await?;
+        let indexed = self.owned(index_key).await?;
         let ids = self.applicable(indexed, request).await?;
         let missing = self.missing(&ids).await?;
         // A session that is in the index and nowhere else may be gone without a revocation, so it
@@ -49,21 +53,20 @@ impl RedisStore {
 
     /// Ends all sessions to which a request applies.
     async fn end_in_batches(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {
-        let mut outcome = EndOutcome::default();
-        let mut spared = 0;
-        loop {
-            let page = self.page(spared).await?;
-            let count = page.len();
+        let revocations = |ended: &[EndedSession]| request.revocations(ended);
+        // Also without any session, the revocation of everything is added, and before any of them
+        // is searched.
+        let mut outcome = self.end_all(Vec::new(), revocations).await?;
+        let mut pages = Pages::default();
+        while let Some(page) = self.next_page(&mut pages).await? {
             let ids = self.applicable(page, request).await?;
-            spared += count - ids.len();
-            let revocations = |ended: &[EndedSession]| request.revocations(ended);
             let batch = self.end_all(ids, revocations).await?;
             outcome.ended.extend(batch.ended);
             outcome.revocations.extend(batch.revocations);
-            if count < BATCH {
-                return Ok(outcome);
-            }
         }
+        outcome.revocations.sort_unstable();
+        outcome.revocations.dedup();
+        Ok(outcome)
     }
 
     /// Ends the sessions that were not used for `idle` seconds.
@@ -99,7 +102,7 @@ impl RedisStore {
 
     /// Ends sessions. Their revocations are added before any of them is removed, and a session that
     /// was renewed in between is revoked once more.
-    async fn end_all(
+    pub(super) async fn end_all(
         &self,
         ids: Vec<String>,
         revocations: impl Fn(&[EndedSession]) -> Vec<Revocation> + Send,
@@ -153,7 +156,12 @@ impl RedisStore {
             let window_ends = known.map_or(0, |ended| ended.window_ends.as_seconds());
             let mut remove = script(scripts::REMOVE, &self.session_key(id));
             remove.arg(window_ends);
-            if self.client.query::<Option<u64>>(&remove).await?.is_some() {
+            if self
+                .client
+                .query::<Option<Vec<u8>>>(&remove)
+                .await?
+                .is_some()
+            {
                 renewed.push(id.clone());
                 continue;
             }
@@ -178,15 +186,43 @@ impl RedisStore {
         if request.applies_to_all() {
             return Ok(ids);
         }
-        let mut applicable = Vec::with_capacity(ids.len());
-        for id in ids {
-            // A session that cannot be unsealed is of no use to its user, so it ends as well.
-            let record = self.read(&id).await?;
-            if record.is_none_or(|record| request.applies_to(&record)) {
-                applicable.push(id);
-            }
+        // A session that cannot be unsealed is of no use to its user, so it ends as well.
+        let applies = |record: Option<&SessionRecord>| record.is_none_or(|r| request.applies_to(r));
+        self.those(ids, applies).await
+    }
+
+    /// Returns those of these sessions that satisfy a condition, which gets `None` for one that is
+    /// not there or cannot be unsealed.
+    pub(super) async fn those(
+        &self,
+        ids: Vec<String>,
+        condition: impl Fn(Option<&SessionRecord>) -> bool + Send,
+    ) -> Result<Vec<String>, StoreUnavailable> {
+        let mut those = Vec::with_capacity(ids.len());
+        // Many questions at a time, so that the way to Redis does not count for each.
+        for batch in ids.chunks(PARALLEL) {
+            let records = try_join_all(batch.iter().map(|id| self.read(id))).await?;
+            let found = batch.iter().zip(records);
+            let found = found.filter(|(_, record)| condition(record.as_deref()));
+            those.extend(found.map(|(id, _)| id.clone()));
         }
-        Ok(applicable)
+        Ok(those)
+    }
+
+    /// Returns the ids in the index with this key.
+    pub(super) async fn owned(&self, index_key: &str) -> Result<Vec<String>, StoreUnavailable> {
+        let mut read = cmd("SMEMBERS");
+        read.arg(self.owner_key(index_key));
+        self.client.query(&read).await
+    }
+
+    /// Returns those of these ids that are in the list of all sessions.
+    pub(super) async fn existing(&self, ids: &[&str]) -> Result<Vec<String>, StoreUnavailable> {
+        let mut read = cmd("ZMSCORE");
+        read.arg(self.sessions_key()).arg(ids);
+        let scores: Vec<Option<f64>> = self.client.query(&read).await?;
+        let found = ids.iter().zip(scores).filter(|(_, score)| score.is_some());
+        Ok(found.map(|(id, _)| (*id).to_owned()).collect())
     }
 
     /// Returns those of these sessions that do not exist.
@@ -204,16 +240,50 @@ impl RedisStore {
     async fn window_ends(&self, id: &str) -> Result<Option<NumericDate>, StoreUnavailable> {
         let mut read = cmd("HGET");
         read.arg(self.session_key(id)).arg("open");
-        let seconds: Option<u64> = self.client.query(&read).await?;
-        Ok(seconds.map(NumericDate::from_seconds))
+        Ok(match self.client.query_if_readable(&read).await? {
+            Some(seconds) => Option::map(seconds, NumericDate::from_seconds),
+            // No window is longer than a session.
+            None => {
+                let Recovery { clock, lifetime } = &self.recovery;
+                Some(clock.now().plus_seconds(*lifetime))
+            }
+        })
     }
 
-    /// Returns the ids of a batch of sessions, from this position among all.
-    async fn page(&self, from: usize) -> Result<Vec<String>, StoreUnavailable> {
-        let mut read = cmd("ZRANGE");
-        read.arg(self.sessions_key())
-            .arg(from)
-            .arg(from + BATCH - 1);
-        self.client.query(&read).await
+    /// Returns the ids on the next page of all sessions, and `None` after the last. Every session
+    /// that is there the whole time is on a page, however many are used, added or removed
+    /// meanwhile.
+    pub(super) async fn next_page(
+        &self,
+        pages: &mut Pages,
+    ) -> Result<Option<Vec<String>>, StoreUnavailable> {
+        if pages.is_over {
+            return Ok(None);
+        }
+        let mut scan = cmd("ZSCAN");
+        scan.arg(self.sessions_key())
+            .arg(&pages.cursor)
+            .arg("COUNT")
+            .arg(BATCH);
+        let (cursor, scored): (String, Vec<(String, f64)>) = self.client.query(&scan).await?;
+        pages.is_over = cursor == "0";
+        pages.cursor = cursor;
+        let ids: BTreeSet<String> = scored.into_iter().map(|(id, _)| id).collect();
+        Ok(Some(ids.into_iter().collect()))
+    }
+}
+
+/// A place in a walk through all sessions.
+pub(super) struct Pages {
+    cursor: String,
+    is_over: bool,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            cursor: "0".to_owned(),
+            is_over: false,
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Each is about one key, so that a cluster accepts it, and can be repeated, since an answer may be
 //! lost. Each command contains its script (`EVAL`): it is some hundred bytes, and a server that has
 //! restarted or taken over does not have to load it first, as with `EVALSHA` (`redis::Script`).
+//! Those that end sessions also run when the memory of Redis is full (`allow-oom`).
 
 /// Replaces the sealed part of an existing session. A session that has ended must not be restored
 /// in part.
@@ -22,24 +23,37 @@ redis.call('HSET', KEYS[1], 'seen', string.format('%.0f', seen), 'open', string.
 return 1";
 
 /// Removes a session whose window still ends when it did at the revocation. Returns the end of the
-/// window of a session that was renewed since, which remains, and nothing otherwise.
+/// window of a session that was renewed since, which remains, and nothing otherwise. A session whose
+/// window cannot be read is of no use, and is removed.
 pub(super) const REMOVE: &str = "\
-local open = redis.call('HGET', KEYS[1], 'open')
-if open and open ~= ARGV[1] then return open end
+#!lua flags=allow-oom
+local open = redis.pcall('HGET', KEYS[1], 'open')
+if type(open) == 'string' and tonumber(open) and open ~= ARGV[1] then return open end
 redis.call('DEL', KEYS[1])
 return false";
 
-/// Adds revocations, extends the expiry of the set to the last of theirs, and changes its stamp.
-/// `ARGV` has that expiry, and then an expiry and a text for each. The score of the stamp is below
-/// every time, so it is never taken for a revocation.
-pub(super) const REVOKE: &str = "\
-for at = 2, #ARGV, 2 do redis.call('ZADD', KEYS[1], ARGV[at], ARGV[at + 1]) end
+/// Begins a list of revocations that has no stamp. `ARGV` has the expiry and the text of the first
+/// revocation, if the list begins with one. Returns whether it began.
+pub(super) const BEGIN: &str = "\
+#!lua flags=allow-oom
+if redis.call('ZSCORE', KEYS[1], 'stamp') then return 0 end
+if ARGV[2] then redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2]) end
 local now = redis.call('TIME')
 redis.call('ZADD', KEYS[1], string.format('-%.0f', now[1] * 1000000 + now[2]), 'stamp')
-if redis.call('TTL', KEYS[1]) == -1 then
-  redis.call('EXPIREAT', KEYS[1], ARGV[1])
-else
-  redis.call('EXPIREAT', KEYS[1], ARGV[1], 'GT')
+return 1";
+
+/// Adds revocations to a list that has a stamp, and changes the stamp if any of them is new. `ARGV`
+/// has an expiry and a text for each. The score of the stamp is below every time, so it is never
+/// taken for a revocation. The list has no expiry, also where an earlier version gave it one.
+pub(super) const REVOKE: &str = "\
+#!lua flags=allow-oom
+if not redis.call('ZSCORE', KEYS[1], 'stamp') then return 0 end
+local added = 0
+for at = 1, #ARGV, 2 do added = added + redis.call('ZADD', KEYS[1], ARGV[at], ARGV[at + 1]) end
+redis.call('PERSIST', KEYS[1])
+if added > 0 then
+  local now = redis.call('TIME')
+  redis.call('ZADD', KEYS[1], string.format('-%.0f', now[1] * 1000000 + now[2]), 'stamp')
 end
 return 1";
 

@@ -1,4 +1,3 @@
-use gatepost_base::Identity;
 use gatepost_session::revoked::{InvalidList, is_revoked};
 
 use super::*;

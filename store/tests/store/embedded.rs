@@ -1,11 +1,14 @@
 //! What a store in a file adds.
 
+use gatepost_base::Clock;
 use gatepost_store::{
-    EmbeddedStore, OpenStoreError, RevocationLog as _, SessionStore as _, Store as _,
+    EmbeddedStore, OpenStoreError, Recovery, RevocationLog as _, SessionStore as _, Store as _,
 };
 use tempfile::TempDir;
 
-use crate::{CACHE_BYTES, KEYS, at, id, ids, insert_all, lost, record, recovery, ring};
+use crate::{
+    CACHE_BYTES, IDLE, KEYS, at, id, ids, insert_all, lost, record, recovery, revoked, ring,
+};
 
 #[tokio::test]
 async fn a_file_survives_its_process_and_a_rotation_of_keys() {
@@ -87,19 +90,69 @@ async fn a_damaged_file_is_set_aside_and_replaced() {
     for (case, damage) in damages {
         let (folder, store) = open_after_damage(damage).await;
         assert_eq!(ids(&store).await, [], "{case}");
-        let revocations = store.revocations(at(50)).await.expect("revocations");
-        assert_eq!(revocations, [lost()], "{case}");
+        let told = store.revocations(at(50)).await.expect("revocations");
+        assert_eq!(told, [lost()], "{case}");
         let files = std::fs::read_dir(folder.path()).expect("listed");
         let aside: Vec<String> = files
             .map(|entry| entry.expect("listed").file_name().to_string_lossy().into())
             .filter(|name: &String| name.contains("damaged"))
             .collect();
-        let expected = format!("sessions.db.damaged-{}", at(50).as_seconds());
+        let expected = format!("sessions.db.damaged-{}", at(0).as_seconds());
         assert_eq!(aside, [expected], "{case}");
         insert_all(&store, [record(3, "carol", 60)]).await;
         store.check_writable(at(60)).await.expect("writable");
     }
+}
+
+/// Row B1: a container that lost its volume, or a file that was cut to nothing, has lost the list of
+/// ended sessions too.
+#[tokio::test]
+async fn a_file_that_begins_empty_revokes_what_was_before() {
     let (folder, store) = open_after_damage(|bytes| bytes.clear()).await;
     assert_eq!(ids(&store).await, [], "an empty file is a new one");
-    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
+    let told = store.revocations(at(50)).await.expect("revocations");
+    assert_eq!(told, [lost()]);
+    let names = || std::fs::read_dir(folder.path()).expect("listed").count();
+    assert_eq!(names(), 1, "there is nothing to set aside");
+    let revision = store.revocation_revision().await.expect("revision");
+    drop(store);
+    // The next start finds its file, and revokes nothing more.
+    let path = folder.path().join("sessions.db");
+    let later = Recovery {
+        clock: Clock::new(|| at(70)),
+        ..recovery()
+    };
+    let store = EmbeddedStore::open(&path, 100, CACHE_BYTES, &ring(&KEYS), later);
+    let store = store.expect("a store");
+    let told = store.revocations(at(50)).await.expect("revocations");
+    assert_eq!(told, [lost()]);
+    let later = store.revocation_revision().await.expect("revision");
+    assert_eq!(revision, later);
+}
+
+/// An entry of the log that this version cannot read keeps no other from it.
+#[tokio::test]
+async fn an_unreadable_entry_is_skipped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sessions.db");
+    let open = || EmbeddedStore::open(&path, 100, CACHE_BYTES, &ring(&KEYS), recovery());
+    drop(open().expect("a store"));
+    let database = redb::Database::open(&path).expect("a file");
+    let write = database.begin_write().expect("begun");
+    {
+        let table = redb::TableDefinition::<&str, u64>::new("revoked");
+        let mut revoked = write.open_table(table).expect("a table");
+        let entry = r#"{"what":"of_a_later_version"}"#;
+        revoked
+            .insert(entry, at(900).as_seconds())
+            .expect("inserted");
+    }
+    write.commit().expect("committed");
+    drop(database);
+    let store = open().expect("a store");
+    store.revoke(&[revoked(1, 60)]).await.expect("revoked");
+    let mut told = store.revocations(at(50)).await.expect("revocations");
+    told.sort();
+    assert_eq!(told, [revoked(1, 60), lost()]);
+    store.sweep(at(50), IDLE).await.expect("swept");
 }

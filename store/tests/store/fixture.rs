@@ -7,7 +7,7 @@ use gatepost_store::{EmbeddedStore, MemoryStore, RedisStore, RedisTls, Store};
 use tempfile::TempDir;
 
 use crate::redis_server::RedisServer;
-use crate::{CACHE_BYTES, CAPACITY, KEYS, recovery, ring};
+use crate::{CACHE_BYTES, CAPACITY, KEYS, lost, recovery, ring};
 
 /// Makes stores of one kind.
 pub(crate) struct Fixture {
@@ -47,7 +47,7 @@ impl Fixture {
         self.made.set(number + 1);
         let ring = ring(&KEYS);
         match &self.kind {
-            Kind::Memory => Arc::new(MemoryStore::new(CAPACITY)),
+            Kind::Memory => Arc::new(MemoryStore::new(CAPACITY).with_revocation(lost())),
             Kind::Embedded(folder) => {
                 let path = folder.path().join(format!("some/folder/{number}.db"));
                 let store = EmbeddedStore::open(&path, CAPACITY, CACHE_BYTES, &ring, recovery());
@@ -62,6 +62,7 @@ impl Fixture {
                     &prefix,
                     CAPACITY,
                     &ring,
+                    recovery(),
                 ))
             }
         }

@@ -11,6 +11,7 @@ mod cases;
 mod embedded;
 mod fixture;
 mod memory;
+mod redis;
 mod redis_server;
 mod upgrade;
 
@@ -116,19 +117,27 @@ fn revoked(number: u8, until: u64) -> Revocation {
     }
 }
 
-/// Returns the revocation of a store that lost its sessions at second 50.
+/// Returns the revocation of a store that begins without what was before, as every store of these
+/// tests does at second 0.
 fn lost() -> Revocation {
     Revocation::Lost {
-        at: at(50),
-        until: at(50 + LIFETIME),
+        at: at(0),
+        until: at(LIFETIME),
     }
 }
 
 fn recovery() -> Recovery {
     Recovery {
-        clock: Clock::new(|| at(50)),
+        clock: Clock::new(|| at(0)),
         lifetime: LIFETIME,
     }
+}
+
+/// Returns what the log has besides the store's own beginning.
+async fn revocations(store: &dyn Store, now: u64) -> Vec<Revocation> {
+    let mut all = store.revocations(at(now)).await.expect("revocations");
+    all.retain(|revocation| *revocation != lost());
+    all
 }
 
 async fn insert_all(store: &dyn Store, records: impl IntoIterator<Item = SessionRecord>) {

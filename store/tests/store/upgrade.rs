@@ -61,7 +61,14 @@ async fn keys_of_an_earlier_version_are_read() {
         }
     }
     let tls = RedisTls::default();
-    let store = RedisStore::new(&server.url(), &tls, "gatepost:", 100, &ring(&KEYS));
+    let store = RedisStore::new(
+        &server.url(),
+        &tls,
+        "gatepost:",
+        100,
+        &ring(&KEYS),
+        recovery(),
+    );
     check_content(&store).await;
 }
 

@@ -127,7 +127,7 @@ async fn complete(
         silent,
         age,
     } = pending;
-    let begun = context.sessions().revoker().mark();
+    let begun = context.sessions().revoker().mark().await;
     let signed_in = provider
         .finish(
             AuthorizationCode::new(code),

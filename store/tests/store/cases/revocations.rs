@@ -2,7 +2,18 @@
 
 use crate::*;
 
-for_every_store!(a_revocation_is_in_the_log_until_it_expires);
+for_every_store!(
+    a_store_that_begins_empty_revokes_what_was_before,
+    a_revocation_is_in_the_log_until_it_expires,
+);
+
+/// Row B1: what a store had before it began empty, and which sessions of it were ended, is unknown.
+async fn a_store_that_begins_empty_revokes_what_was_before(fixture: &Fixture) {
+    let store = fixture.store();
+    store.revocation_revision().await.expect("revision");
+    let told = store.revocations(at(50)).await.expect("revocations");
+    assert_eq!(told, [lost()]);
+}
 
 async fn a_revocation_is_in_the_log_until_it_expires(fixture: &Fixture) {
     let store = fixture.store();
@@ -14,7 +25,11 @@ async fn a_revocation_is_in_the_log_until_it_expires(fixture: &Fixture) {
         .expect("revoked");
     let later = store.revocation_revision().await.expect("revision");
     assert_ne!(revision, later);
-    let revocations = async |now| store.revocations(now).await.expect("revocations");
+    let revocations = async |now: NumericDate| {
+        let mut all = store.revocations(now).await.expect("revocations");
+        all.retain(|revocation| *revocation != lost());
+        all
+    };
     assert_eq!(
         revocations(at(100)).await,
         std::slice::from_ref(&revocation)
