@@ -132,6 +132,7 @@ impl SessionStore for MemoryStore {
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
         Ok(match self.content().sessions.get_mut(&record.id) {
+            Some(stored) if stored.last_validated > record.last_validated => true,
             Some(stored) => {
                 *stored = Arc::new(SessionRecord {
                     last_seen: stored.last_seen.max(record.last_seen),

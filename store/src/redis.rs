@@ -194,6 +194,8 @@ impl SessionStore for RedisStore {
             .arg(record.window_ends.as_seconds())
             .arg("ends")
             .arg(record.ends.as_seconds())
+            .arg("validated")
+            .arg(record.last_validated.as_seconds())
             .ignore()
             .cmd("EXPIREAT")
             .arg(&key)
@@ -234,7 +236,9 @@ impl SessionStore for RedisStore {
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
         let mut update = script(scripts::UPDATE, &self.session_key(record.id.as_str()));
-        update.arg(self.seal(&record)?);
+        update
+            .arg(self.seal(&record)?)
+            .arg(record.last_validated.as_seconds());
         self.client.query(&update).await
     }
 

@@ -31,8 +31,9 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
         window_ends: NumericDate,
     ) -> Result<bool, StoreUnavailable>;
 
-    /// Replaces the provider's data of a session. Returns false, and changes nothing, when the
-    /// session has ended meanwhile.
+    /// Replaces the provider's data of a session, unless what is stored was validated later: a
+    /// replica that could not reach the store saves late. Returns false, and changes nothing, when
+    /// the session has ended meanwhile.
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable>;
 
     /// Ends sessions: adds the revocations that are needed to the log, and removes the sessions. A

@@ -94,11 +94,13 @@ impl Sessions {
         }
         // The sessions that the browser had before must not live on under their old ids. They end
         // last, so that a store that fails before costs no user a session.
+        let mut failed = None;
         for old in application.authentic(replacing) {
             let lifetime = application.lifetime(times);
-            self.revoker.revoke_cookie(&old, lifetime, times).await?;
+            let ended = self.revoker.revoke_cookie(&old, lifetime, times).await;
+            failed = failed.or(ended.err());
         }
-        Ok(issued)
+        failed.map_or(Ok(issued), |error| Err(error.into()))
     }
 
     /// Returns the record of a session that begins now.

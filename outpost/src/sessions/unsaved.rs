@@ -2,7 +2,8 @@
 //!
 //! A provider that issues a new refresh token revokes the old one, and some end the session when
 //! the old one is used again (RFC 9700 §4.14.2). So a session that the store cannot save waits
-//! here, and until it is saved no provider is asked with the old token.
+//! here, and until it is saved this replica asks no provider with the old token. Another replica
+//! may: the two share nothing but the store. What it saves is later, and is not replaced.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -280,7 +280,14 @@ async fn a_session_whose_ending_was_half_done_is_over_when_its_revocation_is_for
         told.expect("revoked");
         world.outpost.start();
         let begun = Instant::now();
-        while world.outpost.store.list(10).await.expect("listed") != [] {
+        while !world
+            .outpost
+            .store
+            .list(10)
+            .await
+            .expect("listed")
+            .is_empty()
+        {
             assert!(begun.elapsed() < Duration::from_secs(10), "{case}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

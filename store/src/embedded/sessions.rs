@@ -89,6 +89,10 @@ impl Sessions {
     ) -> Result<bool, BoxError> {
         let sealed = sealed::seal(record, &self.keys.load()).ok_or("no randomness")?;
         self.change(database, record.id.as_str(), |row| {
+            let stored = sealed::open(&record.id, row.sealed, row.times, &self.keys.load());
+            if stored.is_some_and(|stored| stored.last_validated > record.last_validated) {
+                return row.to_bytes();
+            }
             let times = Times {
                 last_seen: row.times.last_seen.max(record.last_seen),
                 window_ends: row.times.window_ends.max(record.window_ends),

@@ -5,11 +5,13 @@
 //! restarted or taken over does not have to load it first, as with `EVALSHA` (`redis::Script`).
 //! Those that end sessions also run when the memory of Redis is full (`allow-oom`).
 
-/// Replaces the sealed part of an existing session. A session that has ended must not be restored
-/// in part.
+/// Replaces the sealed part of an existing session, unless what is stored was validated later. A
+/// session that has ended must not be restored in part.
 pub(super) const UPDATE: &str = "\
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'body', ARGV[1])
+local validated = tonumber(redis.call('HGET', KEYS[1], 'validated') or 0)
+if validated and validated > tonumber(ARGV[2]) then return 1 end
+redis.call('HSET', KEYS[1], 'body', ARGV[1], 'validated', ARGV[2])
 return 1";
 
 /// Records the use of a session that exists. The clocks of replicas differ, so neither time moves

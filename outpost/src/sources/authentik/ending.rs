@@ -71,29 +71,34 @@ async fn end_all(
     outpost: &Outpost,
     waiting: &mut BTreeSet<String>,
 ) -> Result<(), StoreUnavailable> {
-    while let Some(session) = waiting.first() {
-        let ended = end(outpost, session).await?;
-        tracing::info!(ended, "authentik ended a session");
-        waiting.pop_first();
+    let mut failed = None;
+    for session in std::mem::take(waiting) {
+        match end(outpost, &session).await {
+            Ok(ended) => tracing::info!(ended, "authentik ended a session"),
+            Err(error) => {
+                waiting.insert(session);
+                failed = failed.or(Some(error));
+            }
+        }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Ends the sessions of one session at authentik, and says how many there were.
 async fn end(outpost: &Outpost, session: &str) -> Result<usize, StoreUnavailable> {
     let snapshot = outpost.snapshot();
-    let mut ended = 0;
+    let (mut ended, mut failed) = (0, None);
     // One session at authentik is one of each provider that the person has been to.
     for provider in &snapshot.providers {
         let which = SessionSelector::ProviderSession {
             issuer: provider.settings().issuer.to_string(),
             session: session.to_owned(),
         };
-        ended += outpost
-            .sessions
-            .revoker()
-            .revoke(&which, &snapshot.times)
-            .await?;
+        let revoker = outpost.sessions.revoker();
+        match revoker.revoke(&which, &snapshot.times).await {
+            Ok(count) => ended += count,
+            Err(error) => failed = failed.or(Some(error)),
+        }
     }
-    Ok(ended)
+    failed.map_or(Ok(ended), Err)
 }

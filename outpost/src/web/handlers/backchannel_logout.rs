@@ -50,10 +50,17 @@ async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Re
         return Err(LogoutTokenError::Replayed.into());
     }
     let times = context.times();
-    let mut ended = 0;
+    let (mut ended, mut failed) = (0, None);
     for selector in selectors(&logout) {
         let revoker = context.sessions().revoker();
-        ended += revoker.revoke(&selector, times).await?;
+        match revoker.revoke(&selector, times).await {
+            Ok(count) => ended += count,
+            // What fails now is done when the store is back, and so is the rest.
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     // Noted only now: if the revocation fails, the provider must be able to try again.
     store.use_once(&once, now, logout.remember_until).await?;

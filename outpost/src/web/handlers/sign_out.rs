@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gatepost_session::Authentic;
 use gatepost_session::cookie::Candidates;
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS};
 use http::Method;
 
 use crate::application::{Application, SignOutScope};
@@ -69,16 +69,24 @@ async fn end_all(
     counts: &Authentic,
     candidates: &Candidates<'_>,
 ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+    let others = application.authentic(candidates);
+    let others: Vec<Authentic> = others
+        .filter(|cookie| cookie.session_id() != counts.session_id())
+        .collect();
+    // What cannot be ended now is ended when the store is back. So each is asked for, whatever
+    // becomes of those before.
+    let mut failed = None;
     if application.sign_out() == SignOutScope::Everywhere {
-        end_everywhere(context, application, counts).await?;
-    }
-    let record = end(context, application, counts).await?;
-    for cookie in application.authentic(candidates) {
-        if cookie.session_id() != counts.session_id() {
-            end(context, application, &cookie).await?;
+        for cookie in others.iter().chain([counts]) {
+            let ended = end_everywhere(context, application, cookie).await;
+            failed = failed.or(ended.err());
         }
     }
-    Ok(record)
+    for cookie in &others {
+        failed = failed.or(end(context, application, cookie).await.err());
+    }
+    let record = end(context, application, counts).await?;
+    failed.map_or(Ok(record), Err)
 }
 
 /// Ends all sessions of the user whose session a cookie belongs to. The cookie of a session that has
@@ -88,36 +96,47 @@ async fn end_everywhere(
     application: &Application,
     cookie: &Authentic,
 ) -> Result<(), StoreUnavailable> {
-    let found = context
-        .sessions()
-        .find(context.times(), application, cookie);
-    let Some(record) = found.await? else {
-        return Ok(());
-    };
-    let revoker = context.sessions().revoker();
-    for issuer in issuers_of(context, application, &record.identity.issuer) {
-        let sessions = SessionSelector::Subject {
-            issuer: issuer.to_owned(),
-            subject: record.identity.subject.clone(),
-        };
-        revoker.revoke(&sessions, context.times()).await?;
+    let sessions = context.sessions();
+    match sessions.find(context.times(), application, cookie).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Ok(()),
+        // A proxy would admit a cookie in its window, so its session has not ended as far as is
+        // known.
+        Err(error) => {
+            if cookie.current(context.now(), CLOCK_SKEW_SECONDS).is_err() {
+                return Err(error);
+            }
+        }
     }
-    Ok(())
+    let revoker = sessions.revoker();
+    let mut failed = None;
+    let claims = cookie.claims_at_issue();
+    for issuer in issuers_of(context, application, &claims.iss) {
+        let which = SessionSelector::Subject {
+            issuer: issuer.to_owned(),
+            subject: claims.sub.clone(),
+        };
+        let ended = revoker.revoke(&which, context.times()).await;
+        failed = failed.or(ended.err());
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// Returns the issuers at which a subject is one user: its own, or those of all of authentik's
-/// providers, which name a user by one subject.
+/// providers, which name a user by one subject. Its own is the last: until then, asking again ends
+/// the sessions at all of them.
 fn issuers_of<'c>(
     context: Context<'c>,
     application: &Application,
-    issuer: &'c str,
-) -> BTreeSet<&'c str> {
-    let mut issuers = BTreeSet::from([issuer]);
+    own: &'c str,
+) -> impl Iterator<Item = &'c str> {
+    let mut issuers = BTreeSet::new();
     if application.conventions() == Conventions::Authentik {
         let all = context.snapshot.providers.iter();
         issuers.extend(all.map(|provider| provider.settings().issuer.as_str()));
+        issuers.remove(own);
     }
-    issuers
+    issuers.into_iter().chain([own])
 }
 
 /// Ends the session of a cookie everywhere, and returns its record.

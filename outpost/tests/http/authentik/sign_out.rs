@@ -1,5 +1,8 @@
 //! Signing out.
 
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use super::*;
 
 const OTHER: &str = "other.example.com";
@@ -44,4 +47,60 @@ async fn signing_out_at_one_application_ends_the_users_sessions_at_all() {
     assert!(reply.location().starts_with(&ends_at), "{reply:?}");
     alice.fetch(&session).await.expect(401);
     bob.fetch(&session).await.expect(200);
+}
+
+/// The store fails while sessions at several applications are to end.
+#[tokio::test]
+async fn a_sign_out_that_the_store_hinders_ends_the_users_sessions_at_all_later() {
+    for is_away in [false, true] {
+        let (provider, second) = (Provider::start().await, Provider::start().await);
+        for provider in [&provider, &second] {
+            provider.script().secret_in_form = true;
+        }
+        let other = json!({
+            "pk": 8,
+            "name": "other-provider",
+            "external_host": format!("https://{OTHER}"),
+            "assigned_application_slug": "other",
+            "cookie_secret": "543210ZYXWVUTSRQPONMLKJIHGFEDCBA",
+        });
+        let applications = vec![
+            application(&provider, json!({})),
+            application(&second, other),
+        ];
+        let world = world_of(provider, applications, &[]).await;
+        let mut at_other = world.browser();
+        let start = format!("https://{OTHER}/akprox/start");
+        let reply = at_other.load(&start).await.expect(302);
+        let callback = second.authorize(reply.location());
+        at_other.load(callback.as_str()).await.expect(302);
+        let mut own = signed_in(&world, APP).await;
+        let failing = if is_away {
+            &world.store.away
+        } else {
+            &world.store.keeps_all
+        };
+        failing.store(true, Ordering::Relaxed);
+        let out = format!("https://{APP}/akprox/sign_out");
+        own.load(&out).await.expect(503);
+        failing.store(false, Ordering::Relaxed);
+        // This replica does not wait for the store in order to refuse them.
+        for (browser, host) in [(&mut own, APP), (&mut at_other, OTHER)] {
+            let session = format!("https://{host}/akprox/session");
+            browser.fetch(&session).await.expect(401);
+        }
+        world.outpost.start();
+        let begun = Instant::now();
+        while !world
+            .outpost
+            .store
+            .list(10)
+            .await
+            .expect("listed")
+            .is_empty()
+        {
+            assert!(begun.elapsed() < Duration::from_secs(10), "away: {is_away}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }

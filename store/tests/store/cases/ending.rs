@@ -215,7 +215,8 @@ async fn an_ending_that_was_half_done_long_ago_is_finished_too(fixture: &Fixture
     ] {
         let store = fixture.store();
         insert_all(&*store, [record(1, "alice", 20)]).await;
-        store.revoke(&[revocation.clone()]).await.expect("revoked");
+        let told = store.revoke(std::slice::from_ref(&revocation));
+        told.await.expect("revoked");
         let late = revocation.expires().plus_seconds(1);
         store.sweep(late, NEVER_IDLE).await.expect("swept");
         assert_eq!(ids(&*store).await, [], "{revocation:?}");

@@ -9,6 +9,7 @@ for_every_store!(
     a_session_is_found_until_it_ends,
     a_full_store_ends_the_session_that_was_unused_for_longest,
     a_sweep_removes_idle_and_ended_sessions,
+    a_late_renewal_does_not_replace_a_later_one,
     a_store_accepts_writes,
 );
 
@@ -67,6 +68,31 @@ async fn a_sweep_removes_idle_and_ended_sessions(fixture: &Fixture) {
     assert_eq!(sweep(LIFETIME).await, 0);
     let outcome = store.end(&end_request(subject("bob"))).await;
     assert_eq!(outcome.expect("ended").ended, []);
+}
+
+/// Row B2: a replica that could not save what the provider said does so later, when another may have
+/// asked the provider again.
+async fn a_late_renewal_does_not_replace_a_later_one(fixture: &Fixture) {
+    let store = fixture.store();
+    store
+        .insert(record(1, "alice", 10))
+        .await
+        .expect("inserted");
+    for (validated, token, kept) in [
+        (20, "second", "second"),
+        (15, "late", "second"),
+        (20, "of the same second", "of the same second"),
+        (30, "third", "third"),
+    ] {
+        let renewed = SessionRecord {
+            refresh_token: Some(Secret::new(token.into())),
+            last_validated: at(validated),
+            ..record(1, "alice", 10)
+        };
+        assert!(store.update(renewed).await.expect("updated"), "{token}");
+        let found = store.find(&id(1)).await.expect("found").expect("a session");
+        assert_eq!(found.refresh_token, Some(Secret::new(kept.into())));
+    }
 }
 
 async fn a_store_accepts_writes(fixture: &Fixture) {
