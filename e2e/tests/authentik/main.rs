@@ -190,9 +190,12 @@ fn a_session_that_authentik_ends_while_the_store_is_away_is_over_when_it_is_back
     let folder = tempfile::tempdir()?;
     let mut redis = Redis::start(folder.path(), &[])?;
     let url = redis.url();
+    // As authentik's own variables name it.
+    let url = url::Url::parse(&url)?;
+    let port = url.port().context("a port")?.to_string();
     let store = [
-        ("GATEPOST_STORE_KIND", "redis"),
-        ("GATEPOST_STORE_URL", &*url),
+        ("AUTHENTIK_REDIS__HOST", url.host_str().context("a host")?),
+        ("AUTHENTIK_REDIS__PORT", &*port),
     ];
     let (site, authentik) = Site::of_authentik_with(StatusCode::UNAUTHORIZED, &json!({}), &store)?;
     let _running = compose(&site)?;
@@ -366,7 +369,8 @@ fn traefik_standalone() -> Result<()> {
         .start(&["wiki"])?;
     strangers_stay_out(&site)?;
     let alice = signs_in(&site)?;
-    operator_revokes(&site, &alice)
+    operator_revokes(&site, &alice)?;
+    a_long_target_is_kept(&site)
 }
 
 /// Checks that the operator's commands work with the environment of authentik's container alone.
@@ -380,6 +384,18 @@ fn operator_revokes(site: &Site, alice: &Client) -> Result<()> {
     assert_eq!(fetch(alice, site, "/")?, StatusCode::UNAUTHORIZED);
     let (said, well) = site.gatepost(&["session", "revoke", "--everyone"])?;
     assert!(well && said.contains("0 sessions ended"), "{said}");
+    Ok(())
+}
+
+/// A SAML request, which no cookie has room for, is still there after the sign-in.
+fn a_long_target_is_kept(site: &Site) -> Result<()> {
+    let page = site.url(
+        "wiki",
+        &format!("/saml?SAMLRequest={}", "fZJ%2B".repeat(900)),
+    )?;
+    let journey = Client::new()?.sign_in(&page, &users::BOB)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
     Ok(())
 }
 
@@ -409,6 +425,7 @@ fn nginx_standalone() -> Result<()> {
     let (site, _authentik) = Site::of_authentik(StatusCode::FOUND, &json!({}))?;
     let _nginx = Nginx::of_authentik(&site, "testdata/authentik/nginx.conf", &[], &["wiki"])?;
     strangers_stay_out(&site)?;
+    a_long_target_is_kept(&site)?;
     signs_in(&site).map(drop)
 }
 
