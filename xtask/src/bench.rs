@@ -12,6 +12,7 @@ mod raw_http;
 mod report;
 mod stage;
 mod stats;
+mod store;
 mod throughput;
 mod usage;
 
@@ -66,6 +67,8 @@ enum Section {
     Flatness,
     /// Traefik's memory over thousands of revocations and hundreds of reloads
     Changes,
+    /// The session store with 1,000 to 1,000,000 sessions, in a file and in Redis
+    Store,
 }
 
 /// The numbers of kept-alive connections that are measured.
@@ -100,6 +103,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         plugin_bytes: fs::metadata(built::plugin()?)?.len(),
         ..Report::default()
     };
+    if chosen(Section::Store) {
+        Packaged::Redis.ensure()?;
+        report.stores = store::measure()?;
+    }
     if chosen(Section::Guest) {
         report.verdicts = guest::verdicts()?;
     }

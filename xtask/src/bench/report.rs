@@ -9,6 +9,7 @@ use super::changes::Growth;
 use super::guest::Verdict;
 use super::memory;
 use super::stats::Spread;
+use super::store;
 use super::throughput::Row;
 
 /// The beginning of the tables in the page in `docs/`.
@@ -29,6 +30,7 @@ pub(crate) struct Report {
     pub(crate) flatness: Vec<Flat>,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) changes: Vec<Growth>,
+    pub(crate) stores: Vec<store::Row>,
 }
 
 /// The memory of a server that Traefik asks.
@@ -247,6 +249,40 @@ impl Report {
                 }
                 writeln!(out, " {:.0} |", growth.after_rest)?;
             }
+        }
+        self.write_stores(out)
+    }
+
+    fn write_stores(&self, out: &mut String) -> std::fmt::Result {
+        if self.stores.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "\n| store | sessions | start ms | MiB of the process | bytes per session | find µs | \
+             sign-in µs | renewal µs | end of a user's ten ms | sweep ms | longest wait ms: at rest | \
+             in a sweep |\n\
+             | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |"
+        )?;
+        for row in &self.stores {
+            let longest = |(read, write): (f64, f64)| read.max(write);
+            writeln!(
+                out,
+                "| {} | {} | {:.0} | {:.0} | {} | {:.0} | {:.0} | {:.0} | {:.1} | {:.0} | {:.1} | \
+                 {:.1} |",
+                row.kind,
+                row.sessions,
+                row.start_ms,
+                row.memory_mib,
+                row.bytes_per_session,
+                row.find_us,
+                row.sign_in_us,
+                row.renewal_us,
+                row.end_user_ms,
+                row.sweep_ms,
+                longest(row.quiet_wait_ms),
+                longest(row.sweep_wait_ms)
+            )?;
         }
         Ok(())
     }
