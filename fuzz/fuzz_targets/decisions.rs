@@ -11,7 +11,8 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
-use gatepost::web::{Dialect, ForwardedRequest, Subrequest};
+use gatepost::dialect::Dialect;
+use gatepost::web::{ForwardedRequest, Subrequest};
 use gatepost_fuzz::{KEY, SETTINGS, Sent, now, snapshot};
 use gatepost_plugin::Gate;
 use gatepost_policy::{Decision, Unauthenticated};

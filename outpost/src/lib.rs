@@ -22,6 +22,7 @@ pub mod certificate;
 pub mod cli;
 pub mod compat;
 pub mod config;
+pub mod dialect;
 pub mod export;
 #[cfg(test)]
 mod fixture;

@@ -10,7 +10,6 @@
 
 mod context;
 mod denied;
-mod dialect;
 mod endpoint;
 mod failure;
 mod form;
@@ -31,7 +30,6 @@ mod sign_in;
 mod subrequest;
 mod urls;
 
-pub use dialect::Dialect;
 pub use endpoint::{Endpoint, OwnEndpoint};
 pub use failure::{Failure, LoopCause};
 pub use outcome::{Channel, Outcome, Reply};

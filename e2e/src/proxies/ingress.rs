@@ -118,7 +118,11 @@ fn location(
     path: &Value,
     annotations: &Annotations,
 ) -> Result<()> {
-    let prefix = text(path, "/path")?;
+    // An exact path, or a prefix.
+    let matcher = match path.pointer("/pathType").and_then(Value::as_str) {
+        Some("Exact") => format!("= {}", text(path, "/path")?),
+        _ => text(path, "/path")?.to_owned(),
+    };
     let ports = site.ports();
     let port = match text(path, "/backend/service/name")? {
         "wiki" => ports.wiki,
@@ -214,7 +218,7 @@ fn location(
     write!(
         out,
         "
-    location {prefix} {{
+    location {matcher} {{
         {protection}
         proxy_set_header Host $http_host;
         proxy_set_header Upgrade $http_upgrade;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::users::{ALICE, User};
 use gatepost_e2e::{Answer, Client, Site, SiteBuilder, until};
 use reqwest::{Method, StatusCode};
@@ -64,6 +65,7 @@ pub(crate) fn single(site: &Site) -> Result<()> {
     identity_cannot_be_made_up(site, "__Secure-gatepost.0")?;
     forwarded_headers_of_clients_decide_nothing(site)?;
     who_is_in_no_group_is_refused(site)?;
+    only_the_proxy_asks(site, &["wiki"])?;
     signing_out_ends_the_session(site, "wiki")
 }
 
@@ -77,6 +79,7 @@ pub(crate) fn domain(site: &Site) -> Result<()> {
     identity_cannot_be_made_up(site, "__Host-gatepost")?;
     forwarded_headers_of_clients_decide_nothing(site)?;
     who_is_in_no_group_is_refused(site)?;
+    only_the_proxy_asks(site, &["wiki", "auth"])?;
     signing_out_ends_the_session(site, "auth")
 }
 
@@ -283,6 +286,80 @@ fn who_is_in_no_group_is_refused(site: &Site) -> Result<()> {
     let status = client.fetch(Method::GET, &page).send()?.status();
     assert_eq!(status, site.turned_away(), "a script");
     assert_eq!(site.wiki().len(), before, "nothing reached the app");
+    Ok(())
+}
+
+/// Row 61: what the outpost answers a proxy has cookies that no script may read. So no script can
+/// ask it.
+pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
+    const SECRET: &str = "of-http-only-cookies";
+    let client = Client::new()?;
+    let page = site.url("wiki", "/")?;
+    client.sign_in(&page, &ALICE)?;
+    let session = ["gatepost", "__Host-gatepost", "__Secure-gatepost"]
+        .into_iter()
+        .find_map(|name| Some(format!("{name}={}", client.cookie(&page, name)?)));
+    let cookies = format!("{}; sid={SECRET}", session.context("a session")?);
+    let authority = format!(
+        "{}:{}",
+        page.host_str().context("a host")?,
+        page.port().context("a port")?
+    );
+    let original = format!("http://{authority}/x");
+    // Whatever a script may write of itself.
+    let asking = [
+        ("X-Original-URL", &*original),
+        ("X-Original-Method", "GET"),
+        ("X-Forwarded-Host", &*authority),
+        ("X-Forwarded-Method", "GET"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Uri", "/x"),
+    ];
+    for host in hosts {
+        for prefix in ["/akprox", "/outpost.goauthentik.io"] {
+            for path in [
+                "/auth/traefik",
+                "/auth/caddy",
+                "/auth/nginx",
+                "/auth?nginx",
+                "/auth?traefik",
+                "/auth/envoy",
+                "/auth/envoy/x",
+                "/auth/envoy/healthz?a=b",
+                "/x/../auth/envoy/x",
+                "//auth/envoy/x",
+                "/%61uth/envoy/x",
+            ] {
+                for said in [
+                    &asking[..0],
+                    &asking[..1],
+                    &asking[..2],
+                    &asking[2..],
+                    &asking,
+                ] {
+                    let url = site.url(host, "/")?;
+                    let own = format!(
+                        "{}:{}",
+                        url.host_str().context("a host")?,
+                        url.port().context("a port")?
+                    );
+                    let mut connection = RawConnection::connect(site.ports().web)?;
+                    let mut headers = vec![
+                        ("Host", &*own),
+                        ("Cookie", &*cookies),
+                        ("Connection", "close"),
+                    ];
+                    headers.extend(said);
+                    connection.request(&format!("GET {prefix}{path}"), &headers)?;
+                    let head = connection.head()?;
+                    let told = head
+                        .header("cookie")
+                        .is_some_and(|line| line.contains(SECRET));
+                    assert!(!told, "{host}{prefix}{path} with {said:?}: {head:?}");
+                }
+            }
+        }
+    }
     Ok(())
 }
 

@@ -13,6 +13,8 @@ use gatepost_e2e::{Client, Site};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::checks;
+
 const HOSTS: [&str; 2] = ["wiki", "files.example.org"];
 
 fn exported(site: &Site, form: &str) -> Result<String> {
@@ -31,7 +33,7 @@ fn works(site: &Site) -> Result<()> {
         let (said, well) = site.gatepost(&["check", "--url", page.as_str()])?;
         assert!(well && said.contains("all well"), "{said}");
     }
-    Ok(())
+    checks::only_the_proxy_asks(site, &["wiki", "auth.example.org"])
 }
 
 /// Checks that `gatepost check` names the problem at `host`.

@@ -202,7 +202,7 @@ applications:
             (
                 "outpost",
                 format!("{routers}-outpost.rule"),
-                "Host(`wiki.example.com`) && PathPrefix(`/akprox`)",
+                "Host(`wiki.example.com`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
             ),
             (
                 "outpost",

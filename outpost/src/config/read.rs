@@ -14,6 +14,7 @@ use super::addresses::Addresses;
 use super::settings::{Config, Listen};
 use crate::application::ApplicationSettings;
 use crate::certificate::Certificate;
+use crate::dialect::{Askers, Dialect};
 use crate::rate_limit::RateLimit;
 use crate::telemetry::logging::{Log, LogFormat};
 use crate::trusted_proxies::TrustedProxies;
@@ -56,6 +57,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let keys_file = fields.text("keysFile").map(PathBuf::from);
     let keys = keys(&mut fields, &files);
     let trusted_proxies = trusted_proxies(&mut fields);
+    let askers = askers(&mut fields);
     let rate_limit = rate_limit(&mut fields);
     let store = store::store(&mut fields, &files);
     let session = session::session(&mut fields);
@@ -105,6 +107,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         keys: keys?,
         keys_file,
         trusted_proxies,
+        askers,
         rate_limit,
         store,
         session,
@@ -236,6 +239,22 @@ fn trusted_proxies(fields: &mut Fields<'_>) -> TrustedProxies {
         fields.problem("trustedProxies", format!("`{entry}`: {accepted}"));
         TrustedProxies::default()
     })
+}
+
+/// Reads which proxies ask.
+fn askers(fields: &mut Fields<'_>) -> Askers {
+    let Some(words) = fields.list("askedBy") else {
+        return Askers::default();
+    };
+    let known = words.iter().map(|word| {
+        let dialect = Dialect::of_word(word);
+        if dialect.is_none() {
+            let accepted = "expected `traefik` (HAProxy too), `caddy`, `envoy` or `nginx`";
+            fields.problem("askedBy", format!("`{word}`: {accepted}"));
+        }
+        dialect
+    });
+    Askers::named(known.flatten().collect())
 }
 
 /// Reads the limit on one client's requests. All users behind one address of a company are one

@@ -8,6 +8,7 @@ use gatepost_store::StoreSettings;
 use super::addresses::Addresses;
 use crate::application::{ApplicationSettings, Unserved};
 use crate::certificate::Certificate;
+use crate::dialect::Askers;
 use crate::export::TraefikSettings;
 use crate::pages::Brand;
 use crate::rate_limit::RateLimit;
@@ -34,6 +35,8 @@ pub struct Config {
     pub keys_file: Option<PathBuf>,
     /// The proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: TrustedProxies,
+    /// The dialects of the proxies that ask.
+    pub askers: Askers,
     /// The limit on one client's requests; `None` means no limit.
     pub rate_limit: Option<RateLimit>,
     /// Where sessions are kept.

@@ -140,6 +140,7 @@ listen: {http: localhost, metrics: 127.0.0.1:9300}
 log: {level: verbose}
 keys: ['short:c2hvcnQtc2VjcmV0']
 trustedProxies: [10.0.0.0/8, traefik]
+askedBy: [nginx, haproxy]
 store: {kind: sqlite}
 session: {window: 10m, renewAfter: 20m, idle: 5m, lifetime: soon}
 providers:
@@ -158,6 +159,7 @@ colour: blue
         "log.level: `verbose` is not one of error, warn, info, debug",
         "keys: key `short` has 12 bytes",
         "trustedProxies: `traefik`: expected networks or addresses, like 10.0.0.0/8 or 127.0.0.1",
+        "askedBy: `haproxy`: expected `traefik` (HAProxy too), `caddy`, `envoy` or `nginx`",
         "store.kind: `sqlite` is not one of memory, embedded, redis",
         "session.lifetime: `soon` is not a duration",
         "session.renewAfter: must be shorter than `window`",

@@ -24,6 +24,8 @@ struct Server {
     /// None for the outpost's own host.
     upstream: Option<String>,
     headers: Vec<Header>,
+    /// Whether `Authorization` may hold credentials for the outpost.
+    machine_clients: bool,
 }
 
 /// A header and the variable that carries it.
@@ -75,6 +77,7 @@ fn of_application(application: &ApplicationSettings) -> Vec<Server> {
             _ => url.to_string(),
         }),
         headers: headers(application),
+        machine_clients: application.machine_clients.is_some(),
     };
     let own_host =
         (domain && !application.routes.is_empty()).then(|| server(external.host(), None));
@@ -102,4 +105,41 @@ fn headers(application: &ApplicationSettings) -> Vec<Header> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn exported(machines: &str) -> String {
+        let yaml = format!(
+            "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
+applications:
+  - {{name: wiki, externalUrl: 'https://wiki.example.com', upstream: 'http://wiki:8080'{machines}}}
+"
+        );
+        let config = Config::parse(&yaml, []).expect("a configuration");
+        let outpost = Url::parse("http://outpost:9000").expect("a URL");
+        servers(&config.applications, &outpost).expect("the template is valid")
+    }
+
+    #[test]
+    fn credentials_for_the_outpost_do_not_reach_the_application() {
+        let line = "proxy_set_header Authorization $gatepost_authorization;";
+        let set = "auth_request_set $gatepost_authorization $upstream_http_authorization;";
+        let with = exported(", machines: [bearer]");
+        assert!(with.contains(line) && with.contains(set), "{with}");
+        let without = exported("");
+        assert!(!without.contains("Authorization"), "{without}");
+    }
+
+    #[test]
+    fn no_client_is_routed_to_what_the_proxy_asks() {
+        let text = exported("");
+        let closed = "location /akprox/auth {\n        return 404;";
+        assert!(text.contains(closed), "{text}");
+    }
 }

@@ -47,7 +47,11 @@ pub fn dynamic_configuration(
         // other providers route: then they route its outpost too.
         let own_host = application.external.host();
         if !application.routes.is_empty() {
-            let rule = format!("Host(`{own_host}`) && PathPrefix(`{}`)", application.prefix);
+            // No client asks in the proxy's place.
+            let prefix = &application.prefix;
+            let rule = format!(
+                "Host(`{own_host}`) && PathPrefix(`{prefix}`) && !PathPrefix(`{prefix}/auth`)"
+            );
             routers.insert(
                 format!("{name}-outpost"),
                 router(settings, &rule, OUTPOST).into(),
@@ -224,7 +228,7 @@ applications:
         assert_eq!(
             http["routers"]["gatepost-wiki-outpost"],
             json!({
-                "rule": "Host(`wiki.example.com`) && PathPrefix(`/akprox`)",
+                "rule": "Host(`wiki.example.com`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
                 "service": "gatepost-outpost", "entryPoints": ["websecure"], "tls": tls,
             })
         );
@@ -253,9 +257,9 @@ applications:
             [
                 "Host(`chat.example.org`)",
                 "Host(`git.example.org`)",
-                "Host(`auth.example.org`) && PathPrefix(`/akprox`)",
+                "Host(`auth.example.org`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
                 "Host(`wiki.example.com`)",
-                "Host(`wiki.example.com`) && PathPrefix(`/akprox`)",
+                "Host(`wiki.example.com`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
             ]
         );
         assert!(

@@ -8,6 +8,7 @@ use gatepost_session::Purpose;
 
 use crate::application::{Application, Applications, MachineIssuer, Providers};
 use crate::config::Config;
+use crate::dialect::Askers;
 use crate::export::traefik;
 use crate::http_client::HttpError;
 use crate::machine_clients::MachineClients;
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub in_memory: bool,
     /// The proxies whose forwarded headers count.
     pub trusted_proxies: TrustedProxies,
+    /// The dialects of the proxies that ask.
+    pub askers: Askers,
     /// Remembers that an untrusted peer sent forwarded headers, so that it is logged once.
     pub untrusted_peer_warning: UntrustedPeerWarning,
     /// How long sessions last.
@@ -152,6 +155,7 @@ impl Snapshot {
             providers,
             in_memory: matches!(config.store, StoreSettings::Memory { .. }),
             trusted_proxies: config.trusted_proxies.clone(),
+            askers: config.askers.clone(),
             untrusted_peer_warning: UntrustedPeerWarning::default(),
             times,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),

@@ -2,11 +2,11 @@
 
 use gatepost_policy::OutpostPrefix;
 
-use super::dialect::Dialect;
 use super::subrequest::Subrequest;
 use crate::application::Application;
 use crate::application::Applications;
 use crate::compat::{Conventions, SHARED_PREFIXES, Signature, is_shared_prefix};
+use crate::dialect::Dialect;
 use crate::origin::HostPort;
 
 /// The name in metrics of all paths without an endpoint.

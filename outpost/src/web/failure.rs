@@ -67,6 +67,21 @@ pub enum Failure {
          serves another host than it asks about; have the proxy set each header that the outpost reads"
     )]
     Contradicted(&'static str),
+    /// No proxy asks in this dialect, by the configuration.
+    #[error("a question at `{0}`, which `askedBy` does not name")]
+    NotAskedBy(&'static str),
+    /// The question is a client's own request, which a router has taken to the outpost.
+    #[error(
+        "a client asks at `{endpoint}` in a proxy's place (its `{sign}` says so): have the proxy \
+         route no client to `auth/*`; or if this is Envoy, have it leave that header out \
+         (`allowed_headers`), or name it in `askedBy`"
+    )]
+    AskedByClient {
+        /// The endpoint.
+        endpoint: &'static str,
+        /// The header that shows it.
+        sign: &'static str,
+    },
     /// A proxy asks under the prefix of another application.
     #[error("the proxy asks under another application's prefix: this application has `{own}`")]
     OtherPrefix {
@@ -198,7 +213,9 @@ impl Failure {
     /// Returns the status of the response. Never one of success.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoHost | Self::UnknownHost { .. } | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NoHost | Self::UnknownHost { .. } | Self::NotFound | Self::NotAskedBy(_) => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UntrustedPeer { .. } | Self::NotNavigation => StatusCode::UNAUTHORIZED,
             Self::NotServed { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -209,9 +226,11 @@ impl Failure {
             | Self::MalformedCallback
             | Self::OtherProvider
             | Self::Loop(_) => StatusCode::BAD_REQUEST,
-            Self::OwnPathAsked | Self::CrossSite | Self::Undecidable | Self::Upgrade => {
-                StatusCode::FORBIDDEN
-            }
+            Self::OwnPathAsked
+            | Self::AskedByClient { .. }
+            | Self::CrossSite
+            | Self::Undecidable
+            | Self::Upgrade => StatusCode::FORBIDDEN,
             Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
             Self::LogoutToken(LogoutTokenError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderRefused { .. } | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
@@ -234,7 +253,7 @@ impl Failure {
     pub fn code(&self) -> FailureCode {
         match self {
             Self::NoHost | Self::UnknownHost { .. } => FailureCode::UnknownHost,
-            Self::NotFound => FailureCode::NotFound,
+            Self::NotFound | Self::NotAskedBy(_) => FailureCode::NotFound,
             Self::MethodNotAllowed | Self::Upgrade => FailureCode::MethodNotAllowed,
             Self::NotServed {
                 why: NoApplication::NotKnownYet(_),
@@ -245,6 +264,7 @@ impl Failure {
             | Self::Contradicted(_)
             | Self::OtherPrefix { .. }
             | Self::NotServed { .. }
+            | Self::AskedByClient { .. }
             | Self::OwnPathAsked => FailureCode::ProxyMisconfigured,
             Self::NotNavigation => FailureCode::SignInRequired,
             Self::CrossSite => FailureCode::CrossSite,
@@ -286,6 +306,7 @@ impl Failure {
             Self::NoHost
             | Self::UnknownHost { .. }
             | Self::NotFound
+            | Self::NotAskedBy(_)
             | Self::MethodNotAllowed
             | Self::Upgrade
             | Self::NotNavigation
@@ -301,6 +322,7 @@ impl Failure {
             | Self::Contradicted(_)
             | Self::OtherPrefix { .. }
             | Self::NotServed { .. }
+            | Self::AskedByClient { .. }
             | Self::OwnPathAsked
             | Self::SignIn(_)
             | Self::Credentials(_)

@@ -5,10 +5,10 @@ use gatepost_session::Claims;
 use http::StatusCode;
 
 use super::denied;
-use super::dialect::Dialect;
 use super::failure::Failure;
 use super::pass::Pass;
 use crate::application::Application;
+use crate::dialect::Dialect;
 use crate::origin::HostPort;
 use crate::pages::{Choice, Denied, SessionView};
 use crate::telemetry::audit;
@@ -215,6 +215,14 @@ impl Outcome {
 }
 
 impl Reply {
+    /// Removes the client's cookies from a consent.
+    pub(super) fn without_cookies_of_clients(mut self) -> Self {
+        if let Outcome::Pass(pass) = &mut self.outcome {
+            pass.remove_cookies();
+        }
+        self
+    }
+
     /// Adds more cookies.
     pub fn and_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
         self.cookies.extend(cookies);

@@ -4,9 +4,9 @@ use gatepost_policy::Permit;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
 
-use super::dialect::Dialect;
 use super::request::ForwardedRequest;
 use crate::application::Application;
+use crate::dialect::Dialect;
 
 /// Permission to go upstream, with the headers that identify the user to the upstream. It is made
 /// from the policy's [`Permit`] alone.
@@ -71,6 +71,11 @@ impl Pass {
                 .push((AUTHORIZATION, HeaderValue::from_static("")));
         }
         self
+    }
+
+    /// Removes the client's cookies.
+    pub(super) fn remove_cookies(&mut self) {
+        self.headers.retain(|(name, _)| *name != COOKIE);
     }
 
     /// Adds headers that the permit does not know of.

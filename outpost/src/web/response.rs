@@ -10,11 +10,11 @@ use http::header::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::dialect::Dialect;
 use super::failure::Failure;
 use super::outcome::{Channel, Outcome, Refused, Reply};
 use super::random_id::random_id;
 use super::short;
+use crate::dialect::Dialect;
 use crate::pages::{LAST_RESORT, Language, Page, Reader};
 use crate::telemetry::metrics;
 

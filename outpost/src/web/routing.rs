@@ -5,7 +5,6 @@ use gatepost_policy::{Presentation, Request as _, asks_for_websocket};
 use http::{Method, request};
 
 use super::context::Context;
-use super::dialect::Dialect;
 use super::endpoint::{Endpoint, OwnEndpoint};
 use super::failure::Failure;
 use super::handlers::{backchannel_logout, callback, forward_auth, session, sign_out, start};
@@ -13,6 +12,7 @@ use super::outcome::{Channel, Outcome, Reply};
 use super::request::ForwardedRequest;
 use super::subrequest::Subrequest;
 use crate::compat::{self, Conventions};
+use crate::dialect::Dialect;
 use crate::origin::Mode;
 use crate::telemetry::traces;
 
@@ -66,13 +66,22 @@ async fn route_subrequest<'a>(
     parts: &'a request::Parts,
 ) -> Routed {
     let channel = Channel::ForwardAuth(subrequest.dialect);
-    let applications = &context.snapshot.applications;
-    match subrequest.asked_about(asking, parts, applications) {
-        Ok(request) => Routed {
-            channel,
-            presentation: request.presentation(),
-            reply: answer_subrequest(context, subrequest, &request).await,
-        },
+    let (applications, askers) = (&context.snapshot.applications, &context.snapshot.askers);
+    let described = subrequest
+        .is_of_a_proxy(asking, parts, askers)
+        .and_then(|()| subrequest.asked_about(asking, parts, applications));
+    match described {
+        Ok(request) => {
+            let reply = answer_subrequest(context, subrequest, &request).await;
+            Routed {
+                channel,
+                presentation: request.presentation(),
+                reply: match subrequest.takes_cookies_over(applications) {
+                    true => reply,
+                    false => reply.without_cookies_of_clients(),
+                },
+            }
+        }
         Err(failure) => Routed {
             channel,
             presentation: asking.presentation(),

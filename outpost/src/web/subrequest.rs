@@ -7,14 +7,14 @@
 
 use gatepost_policy::{RULE_HEADER, Require};
 use http::HeaderMap;
-use http::header::SEC_WEBSOCKET_KEY;
+use http::header::{ACCEPT_ENCODING, SEC_WEBSOCKET_KEY};
 
-use super::dialect::Dialect;
 use super::failure::Failure;
 use super::forwarded_headers::{header_text, own_host};
 use super::request::ForwardedRequest;
 use crate::application::Applications;
 use crate::compat::{AUTHENTIK_PREFIX, Conventions};
+use crate::dialect::{Askers, Dialect};
 use crate::origin::HostPort;
 
 /// How a proxy's subrequest asks, by its path. The path is the proxy's configuration, which no client
@@ -67,6 +67,57 @@ impl<'t> Subrequest<'t> {
             }
             Dialect::Nginx if conventions == Conventions::Authentik => Source::HostAlone,
             Dialect::Nginx => Source::OriginalUrl { and_method: true },
+        }
+    }
+
+    /// Checks that a proxy asks, and not a client whose request a router has taken here: a script
+    /// would read what it must not, such as cookies with `HttpOnly`, in the response to a proxy.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NotAskedBy`] where the operator names other proxies, and
+    /// [`Failure::AskedByClient`] where the request shows whose it is.
+    pub fn is_of_a_proxy(
+        self,
+        asking: &ForwardedRequest<'_>,
+        parts: &http::request::Parts,
+        askers: &Askers,
+    ) -> Result<(), Failure> {
+        let endpoint = self.dialect.name();
+        if !askers.include(self.dialect) {
+            return Err(Failure::NotAskedBy(endpoint));
+        }
+        let by_client = |sign| Err(Failure::AskedByClient { endpoint, sign });
+        // nginx, where a recipe of authentik's is in use, says so of each request that it hands on.
+        // In a question it says so of another request.
+        for (sign, name) in [
+            ("X-Original-URL", "x-original-url"),
+            ("X-Original-URI", "x-original-uri"),
+        ] {
+            let said = parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok());
+            let target = said.map(|said| split_url(said).map_or(said, |(_, target)| target));
+            if target == Some(asking.sent_to) {
+                return by_client(sign);
+            }
+        }
+        // A question of Envoy's is like any request, but has no header that Envoy was not told to
+        // send. Scripts cannot keep a browser from sending this one.
+        let is_any = self.dialect == Dialect::Envoy && !askers.name(Dialect::Envoy);
+        if is_any && parts.headers.contains_key(ACCEPT_ENCODING) {
+            return by_client("Accept-Encoding");
+        }
+        Ok(())
+    }
+
+    /// Returns whether the proxy takes `Cookie` over from a response. authentik's recipes of 2021, in
+    /// which a client can ask too, do not.
+    pub fn takes_cookies_over(self, applications: &Applications) -> bool {
+        match self.source(applications.conventions()) {
+            Source::Forwarded | Source::Itself | Source::OriginalUrl { .. } => true,
+            Source::HostAlone => false,
         }
     }
 

@@ -34,6 +34,64 @@ async fn only_trusted_proxies_are_believed() {
     }
 }
 
+/// Row 61: what the outpost answers a proxy is for no script to read.
+#[tokio::test]
+async fn a_client_that_asks_in_a_proxys_place_is_refused() {
+    let world = World::new().await;
+    let browser = signed_in(&world, "app.example.com").await;
+    let asked = Asked::fetch("app.example.com", "/x").by(&browser);
+    for dialect in DIALECTS {
+        asked.ask(&world, dialect).await.expect(200);
+        let own = if dialect == "auth/envoy" {
+            "/akprox/auth/envoy/x".to_owned()
+        } else {
+            format!("/akprox/{dialect}")
+        };
+        // nginx says so of each request that it hands on, where a recipe of authentik's is in use.
+        let url = format!("https://app.example.com{own}");
+        for (name, value) in [("X-Original-URL", &*url), ("X-Original-URI", &own)] {
+            let reply = asked.clone().with(name, value).ask(&world, dialect).await;
+            let status = reply.status.as_u16();
+            assert!((400..500).contains(&status), "{dialect} {name}: {status}");
+            assert!(reply.header("cookie").is_none(), "{dialect} {name}");
+        }
+    }
+    // Scripts cannot leave it out; Envoy does.
+    let asked = asked.with("Accept-Encoding", "gzip");
+    asked.ask(&world, "auth/envoy").await.expect(403);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_proxies_that_ask_can_be_named() {
+    for (named, expected) in [
+        ("[envoy]", ["auth/envoy"].as_slice()),
+        (
+            "[traefik, caddy]",
+            &["auth/traefik", "auth?traefik", "auth/caddy"],
+        ),
+        ("nginx", &["auth/nginx", "auth?nginx"]),
+        ("[]", &[]),
+    ] {
+        let world = World::without_provider(&format!("askedBy: {named}")).await;
+        world.find_provider().await;
+        let browser = signed_in(&world, "app.example.com").await;
+        let asked = Asked::fetch("app.example.com", "/x").by(&browser);
+        // Where Envoy is named, it may send every header.
+        let asked = asked.with("Accept-Encoding", "gzip");
+        for dialect in DIALECTS {
+            let status = if expected.contains(&dialect) {
+                200
+            } else {
+                404
+            };
+            let reply = asked.ask(&world, dialect).await;
+            assert_eq!(reply.status.as_u16(), status, "{named}: {dialect}");
+            assert_eq!(reply.header("x-auth-username").is_some(), status == 200);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_that_does_not_say_what_it_asks_about_gets_no_consent() {
     let world = World::new().await;

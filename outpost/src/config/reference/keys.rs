@@ -113,6 +113,12 @@ const OUTPOST: &[Key] = &[
         "Networks and addresses whose `X-Forwarded-*` and `X-Original-*` are believed. Unset: none, and forward auth refuses everything.",
     ),
     key(
+        "askedBy",
+        Kind::List,
+        "",
+        "The proxies that ask at `auth/*`: `traefik` (HAProxy too), `caddy`, `envoy`, `nginx` (ingress-nginx too). The outpost answers 404 at the addresses of the others. Unset: all of them, `envoy` only where Envoy leaves out the browser's `Accept-Encoding`, as the shown configuration does. A plugin with `fallback: redirect` asks nothing: `[]`.",
+    ),
+    key(
         "revokedFile",
         Kind::File,
         "",

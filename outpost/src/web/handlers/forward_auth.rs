@@ -5,10 +5,10 @@ use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use crate::application::Application;
 use crate::compat::Conventions;
+use crate::dialect::Dialect;
 use crate::origin::HostPort;
 use crate::sessions::{Renewal, SessionLookup};
 use crate::web::context::Context;
-use crate::web::dialect::Dialect;
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::pass::Pass;

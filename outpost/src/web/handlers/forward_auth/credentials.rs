@@ -5,10 +5,10 @@ use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use super::rules::Rules;
 use crate::application::{Application, InvalidCredentials};
+use crate::dialect::Dialect;
 use crate::machine_clients::{self, CheckError, Credentials};
 use crate::origin::HostPort;
 use crate::web::context::Context;
-use crate::web::dialect::Dialect;
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Refused};
 use crate::web::pass::Pass;
