@@ -82,5 +82,15 @@ fn traefik_without_the_plugin_asks_the_outpost() -> Result<()> {
     for host in HOSTS {
         signs_in(&site, host)?;
     }
+    // No other spelling of an identity, where no plugin removes it.
+    let request = Client::new()?.bare(Method::GET, &site.url("wiki", "/healthz")?);
+    let request = request.header("X_Auth_Username", "mallory");
+    let answer = Answer::read(request.header("X.Auth.Username", "mallory").send()?)?;
+    assert_eq!(answer.status, StatusCode::OK);
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    let said = seen.headers.iter();
+    let mut said = said.filter(|(_, values)| values.iter().any(|value| value == "mallory"));
+    assert_eq!(said.next(), None);
     Ok(())
 }
