@@ -22,8 +22,8 @@ const SUMMARY: &str = "SUMMARY.md";
 /// Where the book's readers find what lies outside of [`FOLDER`].
 const REPOSITORY: &str = "https://github.com/gatepost/gatepost/blob/main/";
 
-/// Folders without pages of ours.
-const SKIPPED: &[&str] = &["target", "node_modules", ".git"];
+/// Folders without pages of ours; the last is a published crate, whose links are its own.
+const SKIPPED: &[&str] = &["target", "node_modules", ".git", "http-wasm-guest"];
 
 /// Makes the book in `target/book/`.
 ///
