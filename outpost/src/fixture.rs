@@ -31,7 +31,7 @@ applications:
   - {{name: admins, externalUrl: 'https://admins.example.com', provider: main,
       require: {{groups: [admins]}}}}
   - {{name: intranet, mode: domain, externalUrl: 'https://auth.example.org', provider: main,
-      cookieDomain: example.org}}
+      cookieDomain: example.org, ports: [9443]}}
 "
     );
     let config = Config::parse(&yaml, []).expect("a configuration");

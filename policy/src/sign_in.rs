@@ -116,6 +116,15 @@ impl OutpostUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the scheme, up to the host.
+    fn scheme(&self) -> &'static str {
+        if self.0.starts_with("https://") {
+            "https://"
+        } else {
+            "http://"
+        }
+    }
 }
 
 /// Builds the URL that a browser is sent to for signing in.
@@ -148,16 +157,19 @@ impl SignIn {
 
     /// Returns the URL of `start` that leads back to `target` (path and query, as received).
     ///
-    /// `origin` gives scheme and host of the request where the outpost has a host of its own and
-    /// needs them; the outpost checks them, so a client's claim decides nothing.
-    pub fn url(&self, origin: impl FnOnce() -> String, target: &[u8]) -> String {
+    /// `host` gives the host of the request where the outpost has a host of its own and needs it;
+    /// the outpost checks it, so a client's claim decides nothing. The scheme is the outpost's own,
+    /// which all hosts of a domain share: behind a load balancer that ends TLS, the proxy sees plain
+    /// HTTP.
+    pub fn url(&self, host: impl FnOnce() -> String, target: &[u8]) -> String {
         let mut url = self.base();
         url.push_str("/start");
         if target.len() <= MAX_TARGET_BYTES {
             let without_target = url.len();
             url.push_str("?rd=");
-            if matches!(self, Self::OnOutpost(..)) {
-                percent::push_encoded(&mut url, origin().as_bytes());
+            if let Self::OnOutpost(outpost, _) = self {
+                percent::push_encoded(&mut url, outpost.scheme().as_bytes());
+                percent::push_encoded(&mut url, host().as_bytes());
             }
             percent::push_encoded(&mut url, target);
             if url.len() > MAX_URL_BYTES {
@@ -183,7 +195,7 @@ mod tests {
         let outpost = OutpostUrl::new("https://auth.example.com/").expect("url");
         let domain = SignIn::OnOutpost(outpost, OutpostPrefix::default());
         assert_eq!(
-            domain.url(|| "https://app.example.com:8443".into(), b"/x"),
+            domain.url(|| "app.example.com:8443".into(), b"/x"),
             "https://auth.example.com/akprox/start?rd=https%3A%2F%2Fapp.example.com%3A8443%2Fx"
         );
         let plain = vec![b'a'; MAX_TARGET_BYTES];

@@ -27,4 +27,5 @@ mod pages;
 mod plugin;
 mod route;
 mod survival;
+mod targets;
 mod traces;

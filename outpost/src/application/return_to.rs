@@ -1,20 +1,22 @@
 //! Where a browser goes after signing in.
 
+use std::borrow::Cow;
+
 use gatepost_policy::OutpostPrefix;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::served::Application;
 use crate::compat::{self, AUTHENTIK_PREFIX};
-use crate::origin::{ExternalUrl, Mode};
+use crate::origin::Mode;
 
 #[cfg(test)]
 mod tests;
 
 /// The longest target that is kept, in bytes, with its origin and its escapes.
-const MAX_BYTES: usize = 8 * 1024;
+const MAX_BYTES: usize = 9 * 1024;
 
-/// The longest that a cookie of at most 4 KiB has room for.
+/// The longest that one cookie of at most 4 KiB has room for.
 const COOKIE_BYTES: usize = 2_560;
 
 /// A URL that a browser may be sent to after signing in: one of the application's own, and not one
@@ -30,10 +32,30 @@ impl ReturnTo {
     /// Parses a target as browsers do (WHATWG URL), relative to the application's external URL.
     ///
     /// `None` for anything but an http or https URL of the application's own origin, or in domain
-    /// mode of a host under its cookie domain with the same scheme and port.
+    /// mode of a host under its cookie domain with the same scheme, on the same port or another of
+    /// the application's. Where the domain is served over TLS, an `http` URL of it is read as
+    /// `https`: behind a load balancer that ends TLS, a proxy sees plain HTTP.
     pub fn parse(target: &str, application: &Application) -> Option<Self> {
-        let prefixes = [application.prefix()];
-        Self::parse_for(target, application.external(), application.mode(), prefixes)
+        // Browsers drop tabs and line breaks and read `\` as `/`. No target that an application
+        // makes has them raw, so there is nothing to interpret.
+        let suspicious = |b: u8| b <= b' ' || b == 0x7f;
+        if target.len() > MAX_BYTES || target.bytes().any(suspicious) || !is_plain(target) {
+            return None;
+        }
+        let target = without_backslashes(target)?;
+        let mut url = application.external().url().join(&target).ok()?;
+        let is_domain = matches!(application.mode(), Mode::Domain(_));
+        if is_domain && application.external().is_https() && url.scheme() == "http" {
+            url.set_scheme("https").ok()?;
+        }
+        let plain = url.username().is_empty() && url.password().is_none();
+        if !plain || !is_applications(&url, application) || is_outposts(&url, application) {
+            return None;
+        }
+        let url = String::from(url);
+        // A serialised URL is ASCII. Escapes may have made it longer than what came in, and it must
+        // hold when it returns.
+        (url.is_ascii() && url.len() <= MAX_BYTES).then_some(Self(url))
     }
 
     /// Returns the start page of the application, to which the outpost sends users whose target it
@@ -47,32 +69,9 @@ impl ReturnTo {
         &self.0
     }
 
-    /// Returns whether the cookie of a sign-in has room for it.
+    /// Returns whether one cookie of a sign-in has room for it.
     pub fn fits_a_cookie(&self) -> bool {
         self.0.len() <= COOKIE_BYTES
-    }
-
-    fn parse_for<'p>(
-        target: &str,
-        external: &ExternalUrl,
-        mode: &Mode,
-        prefixes: impl IntoIterator<Item = &'p OutpostPrefix>,
-    ) -> Option<Self> {
-        // Browsers drop tabs and line breaks and read `\` as `/`. No target that an application
-        // makes has them raw, so there is nothing to interpret.
-        let suspicious = |b: u8| b <= b' ' || b == b'\\' || b == 0x7f;
-        if target.len() > MAX_BYTES || target.bytes().any(suspicious) || !is_plain(target) {
-            return None;
-        }
-        let url = external.url().join(target).ok()?;
-        let plain = url.username().is_empty() && url.password().is_none();
-        if !plain || !same_site(&url, external, mode) || is_outposts(&url, prefixes) {
-            return None;
-        }
-        let url = String::from(url);
-        // A serialised URL is ASCII. Escapes may have made it longer than the client's text, and it
-        // must be accepted again when it returns.
-        (url.is_ascii() && url.len() <= MAX_BYTES).then_some(Self(url))
     }
 }
 
@@ -90,22 +89,38 @@ fn is_plain(target: &str) -> bool {
     }
 }
 
-fn same_site(url: &Url, external: &ExternalUrl, mode: &Mode) -> bool {
-    // Part by part rather than by origin: a `blob:` URL has the origin of the URL inside of it.
-    let same_port = url.scheme() == external.url().scheme()
-        && url.port_or_known_default() == Some(external.port());
-    match mode {
-        Mode::Single => same_port && url.host() == external.url().host(),
-        Mode::Domain(domain) => {
-            same_port && matches!(url.host(), Some(Host::Domain(host)) if domain.contains(host))
-        }
+/// Returns the target without the backslashes of its query and fragment, in which they are
+/// characters as others are: browsers send them as they are. `None` for a target with one before
+/// these, where browsers read it as `/`.
+fn without_backslashes(target: &str) -> Option<Cow<'_, str>> {
+    if !target.contains('\\') {
+        return Some(Cow::Borrowed(target));
     }
+    let (path, rest) = target.split_at_checked(target.find(['?', '#'])?)?;
+    let rest = rest.replace('\\', "%5C");
+    (!path.contains('\\')).then(|| Cow::Owned(format!("{path}{rest}")))
+}
+
+/// Returns whether a URL is one of the application's own.
+fn is_applications(url: &Url, application: &Application) -> bool {
+    // Part by part rather than by origin: a `blob:` URL has the origin of the URL inside of it.
+    let external = application.external();
+    let port = url.port_or_known_default();
+    url.scheme() == external.url().scheme()
+        && match application.mode() {
+            Mode::Single => port == Some(external.port()) && url.host() == external.url().host(),
+            Mode::Domain(domain) => {
+                port.is_some_and(|port| {
+                    port == external.port() || application.ports().contains(&port)
+                }) && matches!(url.host(), Some(Host::Domain(host)) if domain.contains(host))
+            }
+        }
 }
 
 /// Returns whether the path, or a signature of authentik's in the query, leads to the outpost,
 /// where the browser would loop, or a link would sign it out. Servers may decode a path before they
 /// route it, so it is compared decoded.
-fn is_outposts<'p>(url: &Url, prefixes: impl IntoIterator<Item = &'p OutpostPrefix>) -> bool {
+fn is_outposts(url: &Url, application: &Application) -> bool {
     let path: Vec<u8> = percent_decode_str(url.path()).collect();
     let under = |prefix: &str| {
         path.strip_prefix(prefix.as_bytes())
@@ -114,5 +129,5 @@ fn is_outposts<'p>(url: &Url, prefixes: impl IntoIterator<Item = &'p OutpostPref
     compat::signature(url.as_str()).is_some()
         || under(AUTHENTIK_PREFIX)
         || under(OutpostPrefix::default().as_str())
-        || prefixes.into_iter().any(|prefix| under(prefix.as_str()))
+        || under(application.prefix().as_str())
 }

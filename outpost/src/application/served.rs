@@ -88,6 +88,12 @@ impl Application {
         &self.settings.external
     }
 
+    /// Returns, in domain mode, the ports besides that of the external URL to which a sign-in leads
+    /// back.
+    pub fn ports(&self) -> &[u16] {
+        &self.settings.ports
+    }
+
     /// Returns the path under which the outpost answers.
     pub fn prefix(&self) -> &OutpostPrefix {
         &self.settings.prefix
@@ -283,14 +289,7 @@ impl Application {
     ///
     /// It is absolute, since Traefik resolves a relative one against the outpost's own address.
     pub fn start_url(&self, host: &HostPort, request: &impl Request) -> String {
-        let scheme = if self.settings.external.is_https() {
-            "https"
-        } else {
-            "http"
-        };
-        let url = self
-            .sign_in
-            .url(|| format!("{scheme}://{host}"), &request.target());
+        let url = self.sign_in.url(|| host.to_string(), &request.target());
         match self.sign_in {
             // One host, so it is known, whatever port the request names.
             SignIn::OnHost(_) => format!("{}{url}", self.settings.external.origin()),

@@ -21,6 +21,8 @@ pub struct ApplicationSettings {
     pub mode: Mode,
     /// Where browsers reach it; in domain mode, where they reach the outpost.
     pub external: ExternalUrl,
+    /// In domain mode, the ports besides that of `external` to which a sign-in leads back.
+    pub ports: Vec<u16>,
     /// The names of its providers, of which there is one at least.
     pub providers: Vec<String>,
     /// The path under which the outpost answers.

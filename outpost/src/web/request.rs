@@ -160,28 +160,45 @@ impl<'a> ForwardedRequest<'a> {
         values.next().is_none().then_some(value)
     }
 
-    /// Returns the target that `start` leads back to: the query parameter `rd`.
+    /// Returns the target that `start` leads back to: all that follows `target=`, as it stands, or
+    /// the query parameter `rd`.
     ///
-    /// nginx cannot escape a variable in a URL, so the recipes for it write `rd=$request_uri`, and
-    /// the target's own query becomes part of that of `start`. An unescaped question mark shows
-    /// that form, whose target is the whole rest.
+    /// nginx cannot escape what it puts into a URL, so its configuration writes
+    /// `target=$request_uri`, and whatever the target has is the target's.
     pub fn return_target(&self) -> Option<Cow<'_, str>> {
-        let query = self.target.split_once('?').map_or("", |(_, query)| query);
-        match query.strip_prefix("rd=") {
-            Some(target) if target.contains('?') => Some(Cow::Borrowed(target)),
-            _ => self.single_query("rd").map(Cow::Owned),
+        match self.unescaped_target() {
+            Some(target) => Some(Cow::Borrowed(target)),
+            None => self.single_query("rd").map(Cow::Owned),
         }
+    }
+
+    /// Returns the target of `start` where it was not escaped, and is the rest of the query.
+    fn unescaped_target(&self) -> Option<&'a str> {
+        let (_, query) = self.target.split_once('?')?;
+        if let Some(target) = query.strip_prefix("target=") {
+            return Some(target);
+        }
+        // Recipes for authentik, and those of earlier releases, write `rd=$request_uri`. What shows
+        // that form is a question mark, or a target that is none when it is decoded.
+        let target = query.strip_prefix("rd=")?;
+        let is_raw = ["/", "http://", "https://"]
+            .into_iter()
+            .any(|start| target.starts_with(start));
+        let decoded = || self.single_query("rd");
+        let is_unescaped = target.contains('?')
+            || (is_raw
+                && !target.contains('&')
+                && decoded().is_some_and(|text| !is_escaped(&text)));
+        is_unescaped.then_some(target)
     }
 
     /// Returns a query parameter of `start` other than `rd`. Where the target's query is part of
     /// that of `start`, the parameter is the target's.
     pub fn start_query(&self, name: &str) -> Option<String> {
-        let query = self.target.split_once('?').map_or("", |(_, query)| query);
-        let runs_on = |target: &str| target.contains('?');
-        if query.strip_prefix("rd=").is_some_and(runs_on) {
-            return None;
+        match self.unescaped_target() {
+            Some(_) => None,
+            None => self.single_query(name),
         }
-        self.single_query(name)
     }
 
     /// Returns the provider that `start` is to use: its query parameter `provider`.
@@ -275,6 +292,19 @@ impl Request for AsGet<'_> {
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.0.header(name)
     }
+}
+
+/// Returns whether a target is escaped as URLs are: without spaces, and with `%` before two
+/// hexadecimal digits only.
+fn is_escaped(target: &str) -> bool {
+    let mut parts = target.split('%');
+    let has_space = target.contains(' ');
+    let after_percent = |part: &str| {
+        let mut digits = part.bytes();
+        let is_digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+        is_digit(digits.next()) && is_digit(digits.next())
+    };
+    !has_space && parts.next().is_some() && parts.all(after_percent)
 }
 
 impl Request for ForwardedRequest<'_> {

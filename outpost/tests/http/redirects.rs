@@ -331,20 +331,23 @@ async fn a_signed_in_user_is_led_back_to_the_application() {
     let world = world().await;
     let signed_in = signed_in(&world, "https://app.example.com/akprox/start").await;
     let mut asked = 0;
-    for payload in payloads() {
-        for rd in spellings(&payload) {
-            let page = format!("https://app.example.com/akprox/start?rd={rd}");
+    let all = payloads();
+    let written = all.iter().map(|payload| ("rd", payload));
+    let unescaped = all.iter().step_by(5).map(|payload| ("target", payload));
+    for (name, payload) in written.chain(unescaped) {
+        for rd in spellings(payload) {
+            let page = format!("https://app.example.com/akprox/start?{name}={rd}");
             if page.parse::<Uri>().is_err() {
                 continue;
             }
             asked += 1;
             let reply = signed_in.clone().load(&page).await.expect(302);
             let to = leads_to(&reply, &page).expect("a redirect");
-            assert!(is_at_home(&to), "{payload:?} as {rd}: {to}");
+            assert!(is_at_home(&to), "{payload:?} as {name}={rd}: {to}");
             assert!(reply.headers.get("x").is_none(), "{payload:?}");
         }
     }
-    assert!(asked > 20_000, "{asked}");
+    assert!(asked > 25_000, "{asked}");
 }
 
 #[tokio::test]
@@ -369,8 +372,10 @@ async fn in_domain_mode_everyone_stays_in_the_domain() {
     let signed_in = signed_in(&world, start).await;
     for payload in payloads().into_iter().step_by(3) {
         let ours = payload.replace("example.com", "example.org");
-        for rd in spellings(&ours) {
-            let page = format!("{start}?rd={rd}");
+        let names = ["rd", "target"].into_iter();
+        let written = names.flat_map(|name| spellings(&ours).map(|rd| format!("{name}={rd}")));
+        for rd in written {
+            let page = format!("{start}?{rd}");
             if page.parse::<Uri>().is_err() {
                 continue;
             }
@@ -486,5 +491,44 @@ async fn what_a_proxy_says_of_a_request_leads_nowhere_else_either() {
             let to = leads_to(&reply, to.as_str()).expect("a redirect");
             assert!(is_at_home(&to), "{payload:?}: {to}");
         }
+    }
+}
+
+/// Nothing of a target is decoded, and nothing of it is a parameter of `start`.
+#[tokio::test]
+async fn an_unescaped_target_comes_back_as_it_was() {
+    let world = world().await;
+    let start = "https://app.example.com/akprox/start";
+    let signed_in = signed_in(&world, start).await;
+    for (query, expected) in [
+        ("target=/a%20b", "/a%20b"),
+        ("target=/a&b", "/a&b"),
+        ("target=/a&provider=main&rd=/b", "/a&provider=main&rd=/b"),
+        ("target=/R%26D/x", "/R%26D/x"),
+        ("target=/%25done", "/%25done"),
+        ("target=/a+b?c=1+2&d=%2B", "/a+b?c=1+2&d=%2B"),
+        ("target=/a?b=c\\d", "/a?b=c%5Cd"),
+        ("target=https://app.example.com/a&b", "/a&b"),
+        // Only where it comes first: no part of another target is one.
+        ("rd=%2Fa&target=/b", "/a"),
+        ("target=%2Fa", "/"),
+        ("target=", "/"),
+        // As configurations of nginx have it that stay as they are.
+        ("rd=/a%20b", "/a%20b"),
+        ("rd=/a+b", "/a+b"),
+        ("rd=/%25done", "/%25done"),
+        ("rd=/a%20b?c=%20&d", "/a%20b?c=%20&d"),
+        // As programs write it that leave slashes as they are.
+        ("rd=/a%3Fb%3D1%26c", "/a?b=1&c"),
+        ("rd=%2Fa%2520b", "/a%20b"),
+        ("rd=%2Fa&provider=main", "/a"),
+    ] {
+        let reply = signed_in.clone().load(&format!("{start}?{query}")).await;
+        let location = reply.expect(302).location().to_owned();
+        assert_eq!(
+            location,
+            format!("https://app.example.com{expected}"),
+            "{query}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use gatepost_session::{TextList, WindowError};
 
 use crate::config::Config;
 use crate::forwarded_cookies::Cookies;
-use crate::host::{Flow, Host, Level, Reply, View, first_line, scheme};
+use crate::host::{Flow, Host, Level, Reply, View, first_line};
 use crate::reply;
 use crate::session_cache::VerifiedSession;
 
@@ -167,11 +167,11 @@ impl<H: Host> Exchange<'_, H> {
 
     /// Returns the URL at which this page load signs in, and which leads back to it.
     fn sign_in_url(&self) -> String {
-        let origin = || {
+        let host = || {
             let name = first_line(self.host, "host").unwrap_or_default();
-            format!("{}://{}", scheme(self.host), String::from_utf8_lossy(&name))
+            String::from_utf8_lossy(&name).into_owned()
         };
-        self.config.sign_in.url(origin, &self.host.target())
+        self.config.sign_in.url(host, &self.host.target())
     }
 
     fn log_refusal(&self, reason: &Unauthenticated) {

@@ -29,6 +29,9 @@ fn targets_of_the_application_itself_survive_unchanged() {
         ("/x@evil.example", "/x@evil.example"),
         ("/akproxy", "/akproxy"),
         ("/x/akprox/start", "/x/akprox/start"),
+        // Browsers send a backslash in a query as it is.
+        ("/a?b=c\\d#e\\f", "/a?b=c%5Cd#e%5Cf"),
+        ("/a?\\\\evil.example", "/a?%5C%5Cevil.example"),
     ] {
         assert_eq!(
             parse(target, "wiki"),
@@ -222,23 +225,37 @@ fn a_domain_takes_its_hosts_at_a_label_boundary_on_its_scheme_and_port() {
         ("https://app.example.orgc/", false),
         ("https://a.example.org./", false),
         ("https://a.example.org:8443/", false),
-        ("http://a.example.org/", false),
+        ("https://a.example.org:9443/x", true),
+        ("https://a.example.org:9444/", false),
+        // A proxy behind a load balancer that ends TLS sees plain HTTP.
+        ("http://a.example.org/", true),
+        ("http://a.example.org:80/", true),
+        ("http://a.example.org:443/", true),
+        ("http://a.example.org:9443/", true),
+        ("http://a.example.org:8080/", false),
+        ("http://a.example.org\\@evil.example/", false),
+        ("http://evil.example/", false),
+        ("ftp://a.example.org/", false),
         ("https://a.example.org@evil.example/", false),
         ("https://a.example.com/", false),
         ("https://[::1]/", false),
     ] {
-        assert_eq!(parse(target, "intranet").is_some(), accepted, "{target}");
+        let url = parse(target, "intranet");
+        assert_eq!(url.is_some(), accepted, "{target}");
+        let is_https = |url: String| url.starts_with("https://");
+        assert!(url.is_none_or(is_https), "{target}");
     }
 }
 
 #[test]
-fn a_target_of_more_than_eight_kibibytes_is_refused() {
-    assert!(parse(&format!("/{}", "a".repeat(8_000)), "wiki").is_some());
+fn a_target_of_more_than_nine_kibibytes_is_refused() {
+    assert!(parse(&format!("/{}", "a".repeat(8_191)), "wiki").is_some());
+    assert!(parse(&format!("/{}", "a".repeat(9_216)), "wiki").is_none());
     // The last is short, and its escapes are not.
     for long in [
         "a".repeat(64 * 1024),
         "\u{e9}".repeat(4_000),
-        "\u{e9}".repeat(1_400),
+        "\u{e9}".repeat(1_550),
     ] {
         assert_eq!(parse(&format!("/{long}"), "wiki"), None);
     }

@@ -37,6 +37,7 @@ pub(super) fn application(
         }
     });
     let cookie_domain = cookie_domain(&mut fields, domain_mode, external.as_ref());
+    let ports = ports(&mut fields, domain_mode);
     let https = external.as_ref().is_none_or(ExternalUrl::is_https);
     let default_name = CookieName::default_for(https, domain_mode);
     let cookie_name = fields
@@ -81,6 +82,7 @@ pub(super) fn application(
             None => Mode::Single,
         },
         external: external?,
+        ports,
         providers: providers?,
         prefix,
         cookie_name,
@@ -138,6 +140,28 @@ fn routes(
         }
     }
     routes
+}
+
+/// Reads `ports`.
+fn ports(fields: &mut Fields<'_>, domain_mode: bool) -> Vec<u16> {
+    let texts = fields.list("ports").unwrap_or_default();
+    if !texts.is_empty() && !domain_mode {
+        fields.problem(
+            "ports",
+            "needs `mode: domain`: a single host has the port of externalUrl",
+        );
+    }
+    let port = |text: &String| match text.parse() {
+        Ok(port) if port > 0 => Some(port),
+        _ => {
+            fields.problem(
+                "ports",
+                format!("`{text}` is not a port; write one like `8443`"),
+            );
+            None
+        }
+    };
+    texts.iter().filter_map(port).collect()
 }
 
 fn cookie_domain(

@@ -333,6 +333,12 @@ const APPLICATIONS: &[Key] = &[
         "In `domain` mode: the domain whose hosts share the session.",
     ),
     key(
+        "applications[].ports",
+        Kind::List,
+        "",
+        "In `domain` mode: further ports on which browsers reach hosts of the domain. A sign-in leads back to these and to the port of `externalUrl`, and to no other.",
+    ),
+    key(
         "applications[].cookieName",
         Kind::Text,
         "",

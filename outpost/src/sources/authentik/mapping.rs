@@ -195,6 +195,7 @@ impl Surroundings<'_> {
         let cookie_name =
             CookieName::default_for(external.is_https(), matches!(mode, Mode::Domain(_)));
         let application = ApplicationSettings {
+            ports: Vec::new(),
             providers: vec![client.name.clone()],
             prefix: OutpostPrefix::new(AUTHENTIK_PREFIX).unwrap_or_default(),
             cookie_name,
