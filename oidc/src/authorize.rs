@@ -65,6 +65,9 @@ pub struct AuthorizationOptions<'a> {
     pub id_token_hint: Option<&'a Secret>,
     /// How the user who is expected signs in (`login_hint`).
     pub login_hint: Option<&'a str>,
+    /// What `state` carries behind its random part and a dot, for the callback: of the characters
+    /// that a URL has unescaped.
+    pub note: Option<&'a str>,
     /// Further parameters, in the place of those of the settings that have their names. Those that
     /// the settings do not let a caller add are left out.
     pub parameters: &'a [(String, String)],
@@ -86,7 +89,10 @@ impl Provider {
         let found = self.discovered()?;
         // 256 bits each from the operating system's generator, by the library.
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let state = CsrfToken::new_random_len(32);
+        let state = match (CsrfToken::new_random_len(32), options.note) {
+            (random, Some(note)) => CsrfToken::new(format!("{}.{note}", random.secret())),
+            (random, None) => random,
+        };
         let nonce = Nonce::new_random_len(32);
         let client = CoreClient::new(
             self.settings.client_id.clone(),

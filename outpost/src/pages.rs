@@ -57,6 +57,8 @@ pub enum Page<'a> {
         code: FailureCode,
         /// Ties the page to a line of the log.
         reference: &'a str,
+        /// The URL at which the sign-in begins anew, where the failure has ended one.
+        begin_anew: Option<&'a str>,
     },
     /// The user has to choose a provider.
     Choice(&'a Choice),
@@ -219,11 +221,16 @@ impl Reader<'_> {
     pub fn render(self, page: &Page<'_>) -> String {
         let text = |key: &str| self.language.text(key);
         let (name, values) = match page {
-            Page::Failure { code, reference } => {
+            Page::Failure {
+                code,
+                reference,
+                begin_anew,
+            } => {
                 let values = context! {
                     title => self.language.failure_text(*code, "title"),
                     advice => self.language.failure_text(*code, "advice"),
                     reference => *reference,
+                    sign_in_url => *begin_anew,
                 };
                 ("failure.html", values)
             }

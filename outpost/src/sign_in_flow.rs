@@ -1,14 +1,20 @@
 //! Sign-ins under way: the state that has to survive the redirect to the provider.
 //!
-//! Everything is in an encrypted cookie, one for each flow, so that tabs do not disturb each other,
-//! any replica can finish what another began, and a user who does not come back leaves nothing
-//! behind. The cookie's name is derived from `state`, so a callback finds its own.
+//! Everything is in encrypted cookies of each flow, so that tabs do not disturb each other, any
+//! replica can finish what another began, and a user who does not come back leaves nothing behind. The
+//! cookies' name is derived from `state`, so a callback finds its own.
+//!
+//! Servers refuse requests with too many cookies, so the oldest flows make room for a new one; and
+//! cookies end, with their flow or with the browser. `state` itself therefore carries a [`Note`],
+//! sealed too: where a callback finds no flow, the note says where the user was going, and the
+//! sign-in begins anew. A note signs nobody in.
 //!
 //! The cookie is large, so it is sent to the outpost's paths only. That rules out the `__Host-`
 //! prefix, without which another host of the domain could set a flow of its own and so sign a user
 //! in as another. Over TLS a second cookie with that prefix, which no other host can set, therefore
 //! says that this browser began the flow here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -19,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use self::long_targets::LongTargets;
 use crate::application::Application;
 use crate::application::ReturnTo;
 use gatepost_base::SealingKeys;
@@ -28,12 +35,24 @@ pub mod long_targets;
 #[cfg(test)]
 mod tests;
 
-/// How long a user may take at the provider, in seconds.
-const LIFETIME_SECONDS: u32 = 600;
+/// How long a user may take at the provider, in seconds: a little longer than the half hour that
+/// the pages of providers last.
+const LIFETIME_SECONDS: u32 = 2_100;
 
-/// The most flows that one browser has under way for an application. Beyond it the oldest is
-/// dropped: requests with many cookies are refused by servers.
-pub const MAX_FLOWS: usize = 5;
+/// The room that the cookies of all flows of a browser share, in bytes. Beyond it the oldest flows
+/// are dropped: many servers accept 8 KiB of cookies, of which a session takes up to half. The
+/// newest flow is kept, whatever its size.
+const ROOM: usize = 4_096;
+
+/// The longest part of a sealed flow that one cookie holds, in bytes: browsers store 4096, with the
+/// name and the attributes.
+const CHUNK: usize = 3_600;
+
+/// The most cookies of one flow: enough for the longest target.
+const MAX_CHUNKS: usize = 4;
+
+/// The longest target that a note carries, in bytes: it is part of a URL of the provider.
+const MAX_NOTED_BYTES: usize = 1_024;
 
 /// A sign-in that waits for its callback. Consumed when its code is exchanged, so state, nonce and
 /// code verifier serve once.
@@ -49,28 +68,82 @@ pub struct PendingSignIn {
     pub return_to: ReturnTo,
     /// Whether the provider is to show no page: a session is renewed, and does not begin.
     pub silent: bool,
+    /// How often the sign-in began anew before, without the user.
+    pub restarts: u8,
     /// How long ago it began, in seconds.
     pub age: u64,
 }
 
 impl PendingSignIn {
     /// Returns what to keep of an authorization request until its callback.
-    pub fn new(request: AuthorizationRequest, return_to: ReturnTo, silent: bool) -> Self {
+    pub fn new(request: AuthorizationRequest, note: Note, silent: bool) -> Self {
         let AuthorizationRequest {
             url: _,
             state,
             nonce,
             verifier,
         } = request;
+        let Note {
+            return_to,
+            restarts,
+        } = note;
         Self {
             state,
             nonce,
             code_verifier: verifier,
             return_to,
             silent,
+            restarts,
             age: 0,
         }
     }
+}
+
+/// What `state` carries behind its random part, sealed.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// Where the user was going.
+    pub return_to: ReturnTo,
+    /// How often the sign-in began anew before, without the user.
+    pub restarts: u8,
+}
+
+/// The plaintext of a note.
+#[derive(Serialize, Deserialize)]
+struct SealedNote {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rd: Option<String>,
+    #[serde(default)]
+    restarts: u8,
+}
+
+impl Note {
+    /// Returns the note as text for `state`. `None` when the operating system has no randomness.
+    pub fn seal(&self, application: &Application, keys: &SealingKeys) -> Option<String> {
+        let rd = self.return_to.as_str();
+        let note = SealedNote {
+            rd: (rd.len() <= MAX_NOTED_BYTES).then(|| rd.to_owned()),
+            restarts: self.restarts,
+        };
+        keys.seal_text(&note_context(application), &serde_json::to_vec(&note).ok()?)
+    }
+
+    /// Returns the note in a `state` that was made here for this application.
+    fn open(state: &str, application: &Application, keys: &SealingKeys) -> Option<Self> {
+        let (_, note) = state.split_once(NOTE_MARK)?;
+        let note = keys.open_text(&note_context(application), note)?;
+        let SealedNote { rd, restarts } = serde_json::from_slice(&note).ok()?;
+        let return_to = rd.and_then(|rd| ReturnTo::parse(&rd, application));
+        Some(Self {
+            return_to: return_to.unwrap_or_else(|| ReturnTo::fallback(application)),
+            restarts,
+        })
+    }
+}
+
+/// Returns what a note is sealed for: it opens for its application alone.
+fn note_context(application: &Application) -> String {
+    format!("note of {}", application.audience())
 }
 
 /// The plaintext of a flow cookie.
@@ -84,6 +157,8 @@ struct Sealed {
     rd: String,
     #[serde(default)]
     silent: bool,
+    #[serde(default)]
+    restarts: u8,
     exp: NumericDate,
 }
 
@@ -127,28 +202,40 @@ impl<'a> FlowCookies<'a> {
         let sealed = Sealed {
             application: self.application.audience().to_string(),
             provider: provider.settings().issuer.to_string(),
-            state: flow.state.secret().clone(),
+            state: random_part(flow.state.secret()).to_owned(),
             nonce: flow.nonce.secret().clone(),
             verifier: flow.code_verifier.secret().clone(),
-            // What does not fit is kept by `LongTargets`.
-            rd: match flow.return_to.fits_a_cookie() {
-                true => flow.return_to.as_str().to_owned(),
-                false => ReturnTo::fallback(self.application).as_str().to_owned(),
+            rd: match LongTargets::keeps(&flow.return_to, self.application) {
+                true => ReturnTo::fallback(self.application).as_str().to_owned(),
+                false => flow.return_to.as_str().to_owned(),
             },
             silent: flow.silent,
+            restarts: flow.restarts,
             exp: now.plus_seconds(LIFETIME_SECONDS.into()),
         };
         let value = self
             .keys
             .seal_text(&name, &serde_json::to_vec(&sealed).ok()?)?;
-        let mut lines = self.lines(&id, Some(&value));
-        lines.extend(self.surplus(now).flat_map(|id| self.lines(id, None)));
+        if value.len() > CHUNK * MAX_CHUNKS {
+            return None;
+        }
+        let mut lines = self.setting(&id, &value);
+        let size = name.len() + value.len();
+        for id in self.surplus(size, now) {
+            lines.extend(self.removal(id));
+        }
         Some(lines)
     }
 
-    /// Returns the flow that a callback with this `state` finishes, if this browser began it here
-    /// for this application and one of its providers, and not too long ago; and that provider,
-    /// which alone may finish it.
+    /// Returns the note in the `state` of a callback, if the sign-in began here for this
+    /// application. The browser may be another.
+    pub fn note(&self, state: &str) -> Option<Note> {
+        Note::open(state, self.application, self.keys)
+    }
+
+    /// Returns the flow that a callback with this `state` finishes, if this browser began it here for
+    /// this application and one of its providers, and not too long ago; and that provider, which
+    /// alone may finish it.
     pub fn take(
         &self,
         state: &str,
@@ -159,12 +246,9 @@ impl<'a> FlowCookies<'a> {
         if self.application.cookie().secure && self.values(&mark_name(&id)).next().is_none() {
             return None;
         }
-        // More than one means tampering; only a few are tried, to bound the work.
-        let sealed = self
-            .values(&name)
-            .take(4)
-            .find_map(|value| self.open(&name, value))?;
+        let sealed = self.open(&name)?;
         let provider = self.application.providers().of_issuer(&sealed.provider)?;
+        let state = random_part(state);
         let right = bool::from(sealed.state.as_bytes().ct_eq(state.as_bytes()))
             && sealed.application == self.application.audience().as_str()
             && now < sealed.exp;
@@ -179,6 +263,7 @@ impl<'a> FlowCookies<'a> {
             code_verifier: PkceCodeVerifier::new(sealed.verifier),
             return_to,
             silent: sealed.silent,
+            restarts: sealed.restarts,
             age: u64::from(LIFETIME_SECONDS).saturating_sub(sealed.exp.seconds_since(now)),
         };
         Some((provider, pending))
@@ -189,28 +274,42 @@ impl<'a> FlowCookies<'a> {
         let id = id_of(state);
         let carried = self.values(&self.name(&id)).next().is_some();
         if carried {
-            self.lines(&id, None)
+            self.removal(&id)
         } else {
             Vec::new()
         }
     }
 
-    /// Returns the flows to drop so that one more makes [`MAX_FLOWS`]: first those that cannot be
-    /// opened, then the oldest.
-    fn surplus(&self, now: NumericDate) -> impl Iterator<Item = &'a str> {
+    /// Returns the flows to drop so that a new one of `size` bytes has room: first those that cannot
+    /// be opened, then the oldest.
+    fn surplus(&self, size: usize, now: NumericDate) -> Vec<&'a str> {
         let prefix = flow_prefix(self.application);
-        let mut flows: Vec<(Option<NumericDate>, &'a str)> = self
-            .pairs
-            .iter()
-            .filter_map(|(name, value)| {
-                let id = name.strip_prefix(prefix)?;
-                let expiry = self.open(name, value).map(|sealed| sealed.exp);
-                Some((expiry.filter(|expiry| now < *expiry), id))
-            })
+        let mut sizes: BTreeMap<&'a str, usize> = BTreeMap::new();
+        for (name, value) in &self.pairs {
+            if let Some(rest) = name.strip_prefix(prefix) {
+                let id = rest.split('.').next().unwrap_or(rest);
+                *sizes.entry(id).or_default() += name.len() + value.len();
+            }
+        }
+        let expiry = |id: &str| {
+            let expiry = self.open(&self.name(id)).map(|sealed| sealed.exp);
+            expiry.filter(|expiry| now < *expiry)
+        };
+        let mut flows: Vec<(Option<NumericDate>, &'a str, usize)> = sizes
+            .into_iter()
+            .map(|(id, size)| (expiry(id), id, size))
             .collect();
         flows.sort_unstable();
-        let surplus = (flows.len() + 1).saturating_sub(MAX_FLOWS);
-        flows.into_iter().take(surplus).map(|(_, id)| id)
+        let mut total = size + flows.iter().map(|(.., size)| size).sum::<usize>();
+        let mut dropped = Vec::new();
+        for (expiry, id, size) in flows {
+            if total <= ROOM && expiry.is_some() {
+                break;
+            }
+            total -= size;
+            dropped.push(id);
+        }
+        dropped
     }
 
     /// Returns the values of the cookies of that name.
@@ -221,31 +320,77 @@ impl<'a> FlowCookies<'a> {
             .map(|(_, value)| *value)
     }
 
-    fn open(&self, name: &str, value: &str) -> Option<Sealed> {
-        let plaintext = self.keys.open_text(name, value)?;
+    /// Opens a flow.
+    fn open(&self, name: &str) -> Option<Sealed> {
+        let further: String = (1..MAX_CHUNKS)
+            .map_while(|at| self.values(&chunk_name(name, at)).next())
+            .collect();
+        // More than one means tampering; only a few are tried, to bound the work.
+        let plaintext = self.values(name).take(4).find_map(|first| {
+            let value = format!("{first}{further}");
+            self.keys.open_text(name, &value)
+        })?;
         serde_json::from_slice(&plaintext).ok()
     }
 
-    /// Returns the `Set-Cookie` lines that set a flow to a value, or remove it.
-    fn lines(&self, id: &str, value: Option<&str>) -> Vec<String> {
-        let max_age = if value.is_some() { LIFETIME_SECONDS } else { 0 };
-        let line = |name: &str, value: &str, path: &str| {
-            self.application.own_cookie(name, value, path, max_age)
-        };
+    /// Returns the `Set-Cookie` lines that set a flow.
+    fn setting(&self, id: &str, value: &str) -> Vec<String> {
         let name = self.name(id);
-        let path = self.application.flow_path();
-        let flow = value.unwrap_or_default();
-        if self.application.cookie().secure {
-            let mark = if value.is_some() { "1" } else { "" };
-            vec![line(&name, flow, path), line(&mark_name(id), mark, "/")]
-        } else {
-            vec![line(&name, flow, path)]
+        let mut rest = value;
+        let mut lines = Vec::new();
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at_checked(CHUNK).unwrap_or((rest, ""));
+            lines.push(self.line(&chunk_name(&name, lines.len()), chunk, LIFETIME_SECONDS));
+            rest = after;
         }
+        lines.extend(self.mark(id, "1", LIFETIME_SECONDS));
+        lines
+    }
+
+    /// Returns the `Set-Cookie` lines that remove a flow, as far as the request carries it.
+    fn removal(&self, id: &str) -> Vec<String> {
+        let name = self.name(id);
+        let carried =
+            |at: &usize| *at == 0 || self.values(&chunk_name(&name, *at)).next().is_some();
+        let chunks = (0..MAX_CHUNKS).filter(carried);
+        let mut lines: Vec<String> = chunks
+            .map(|at| self.line(&chunk_name(&name, at), "", 0))
+            .collect();
+        lines.extend(self.mark(id, "", 0));
+        lines
+    }
+
+    fn line(&self, name: &str, value: &str, max_age: u32) -> String {
+        let path = self.application.flow_path();
+        self.application.own_cookie(name, value, path, max_age)
+    }
+
+    /// Returns the line of the cookie that marks a flow as begun here, over TLS.
+    fn mark(&self, id: &str, value: &str, max_age: u32) -> Option<String> {
+        let name = mark_name(id);
+        let is_secure = self.application.cookie().secure;
+        is_secure.then(|| self.application.own_cookie(&name, value, "/", max_age))
     }
 
     fn name(&self, id: &str) -> String {
         format!("{}{id}", flow_prefix(self.application))
     }
+}
+
+/// Returns the name of one of the cookies that a flow is in.
+fn chunk_name(name: &str, at: usize) -> String {
+    match at {
+        0 => name.to_owned(),
+        at => format!("{name}.{at}"),
+    }
+}
+
+/// What stands between the random part of `state` and its note. The random part has none.
+const NOTE_MARK: char = '.';
+
+/// Returns the part of `state` that nobody can guess, without the note.
+fn random_part(state: &str) -> &str {
+    state.split(NOTE_MARK).next().unwrap_or(state)
 }
 
 /// The prefix of the cookie that marks a flow as begun here.
@@ -267,7 +412,7 @@ fn flow_prefix(application: &Application) -> &'static str {
 /// Returns the id of a flow, which the names of its cookies have. It is a hash, so that a name,
 /// which is in more logs than a value, does not reveal `state`.
 fn id_of(state: &str) -> String {
-    let digest = Sha256::digest(state.as_bytes());
+    let digest = Sha256::digest(random_part(state).as_bytes());
     let short: Vec<u8> = digest.iter().copied().take(12).collect();
     URL_SAFE_NO_PAD.encode(short)
 }

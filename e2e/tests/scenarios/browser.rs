@@ -53,6 +53,12 @@ fn back_button() -> Result<()> {
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn way_back() -> Result<()> {
+    chromium::run("way_back", &Stack::builder().start()?)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn sign_out() -> Result<()> {
     chromium::run("sign_out", &Stack::builder().start()?)
 }

@@ -53,9 +53,10 @@ fn every_page_renders_in_every_language_and_escapes_its_values() {
             Page::Failure {
                 code: FailureCode::NoFlow,
                 reference: "0123ab",
+                begin_anew: Some("https://app.example.com/akprox/start?rd=%2Fa&amp"),
             },
-            ["This sign-in has ended", "0123ab"],
-            ["Diese Anmeldung ist vorbei", "0123ab"],
+            ["This sign-in has ended", "\">Sign in again</a>"],
+            ["Diese Anmeldung ist vorbei", "\">Erneut anmelden</a>"],
         ),
         (
             "choice",

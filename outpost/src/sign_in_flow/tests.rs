@@ -12,6 +12,7 @@ fn pending(state: &str, target: &str, application: &Application) -> PendingSignI
         code_verifier: PkceCodeVerifier::new("the verifier".to_owned()),
         return_to: ReturnTo::parse(target, application).expect("a target"),
         silent: false,
+        restarts: 0,
         age: 0,
     }
 }
@@ -60,6 +61,32 @@ impl Jar {
         flows.take(state, now).map(|(_, flow)| flow)
     }
 
+    /// The value of one of the parts of a flow in several cookies.
+    fn chunk(&self, at: usize) -> String {
+        let name = chunk_name(&self.long(), at);
+        let part = self.0.iter().find(|(own, _)| *own == name);
+        part.expect("a part").1.clone()
+    }
+
+    /// The name of the flow in several cookies.
+    fn long(&self) -> String {
+        let first = self.0.iter().find_map(|(name, _)| name.strip_suffix(".1"));
+        first.expect("a long flow").to_owned()
+    }
+
+    /// With one of the parts of a flow in several cookies changed; `None` drops it.
+    fn changed_chunk(&self, at: usize, change: impl Fn(&str) -> Option<String>) -> Self {
+        let changed = chunk_name(&self.long(), at);
+        let pairs = self.0.iter().filter_map(|(name, value)| {
+            if *name == changed {
+                Some((name.clone(), change(value)?))
+            } else {
+                Some((name.clone(), value.clone()))
+            }
+        });
+        Self(pairs.collect())
+    }
+
     /// Changes the values of cookies whose name starts with `prefix`; `None` drops them.
     fn changed(&self, prefix: &str, change: impl Fn(&str) -> Option<(String, String)>) -> Self {
         let changed = self.0.iter().filter_map(|(name, value)| {
@@ -78,7 +105,7 @@ fn a_flow_comes_back_as_it_was_kept() {
     for name in ["wiki", "plain", "intranet"] {
         let jar = Jar::default().begin("state", name, NOW);
         let flow = jar
-            .take("state", name, &KEYS, NOW.plus_seconds(599))
+            .take("state", name, &KEYS, NOW.plus_seconds(2_099))
             .expect("a flow");
         assert_eq!(flow.nonce.secret(), "the nonce");
         assert_eq!(flow.code_verifier.secret(), "the verifier");
@@ -99,13 +126,13 @@ fn the_cookie_is_confined_and_shows_nothing() {
     let (pair, attributes) = lines[0].split_once("; ").expect("attributes");
     assert_eq!(
         attributes,
-        "Path=/akprox; Max-Age=600; HttpOnly; SameSite=Lax; Secure"
+        "Path=/akprox; Max-Age=2100; HttpOnly; SameSite=Lax; Secure"
     );
     assert!(pair.starts_with("__Secure-gatepost-flow-"), "{pair}");
     let (mark, attributes) = lines[1].split_once("; ").expect("attributes");
     assert_eq!(
         attributes,
-        "Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"
+        "Path=/; Max-Age=2100; HttpOnly; SameSite=Lax; Secure"
     );
     assert!(
         mark.starts_with("__Host-gatepost-flow-") && mark.ends_with("=1"),
@@ -130,17 +157,84 @@ fn the_cookie_is_confined_and_shows_nothing() {
 }
 
 #[test]
-fn the_longest_target_fits_a_cookie() {
+fn the_longest_target_fits_cookies_that_browsers_keep() {
     let (application, keys) = (application("wiki"), snapshot(&KEYS[..1]).flow_keys);
-    let target = format!("/{}", "a".repeat(2_500));
+    let target = format!("/{}", "a".repeat(9_000));
     let long = PendingSignIn {
+        nonce: Nonce::new("n".repeat(43)),
         code_verifier: PkceCodeVerifier::new("v".repeat(43)),
         ..pending(&"s".repeat(43), &target, &application)
     };
     let lines = FlowCookies::find([], &application, &keys)
         .begin(application.providers().first(), &long, NOW)
         .expect("sealed");
-    assert!(lines[0].len() < 4_096, "{}", lines[0].len());
+    for line in &lines {
+        assert!(line.len() < 4_096, "{}", line.len());
+    }
+    let mut jar = Jar::default().begin("other", "wiki", NOW);
+    jar.keep(lines);
+    let state = "s".repeat(43);
+    let flow = jar.take(&state, "wiki", &KEYS, NOW).expect("a flow");
+    assert!(flow.return_to.as_str().ends_with(&target));
+    for (case, changed) in [
+        ("a part is missing", jar.changed_chunk(1, |_| None)),
+        (
+            "a part is another's",
+            jar.changed_chunk(2, |_| Some("x".repeat(3_600))),
+        ),
+        ("parts are exchanged", {
+            let second = jar.chunk(1);
+            jar.changed_chunk(0, |_| Some(second.clone()))
+        }),
+    ] {
+        assert!(changed.take(&state, "wiki", &KEYS, NOW).is_none(), "{case}");
+    }
+    // The next flow drops it, with all its parts.
+    let jar = jar.begin("next", "wiki", NOW.plus_seconds(1));
+    assert!(
+        jar.pairs().all(|(name, _)| !name.contains('.')),
+        "{:?}",
+        jar.0
+    );
+    assert!(jar.take("next", "wiki", &KEYS, NOW).is_some());
+}
+
+/// Where the cookies of a flow are gone, its `state` says where the user was going.
+#[test]
+fn a_note_opens_for_its_application_and_with_its_keys_alone() {
+    let (wiki, keys) = (application("wiki"), snapshot(&KEYS[..1]).flow_keys);
+    let state = |target: &str| {
+        let return_to = ReturnTo::parse(target, &wiki).expect("a target");
+        let note = Note {
+            return_to,
+            restarts: 2,
+        };
+        format!("random.{}", note.seal(&wiki, &keys).expect("sealed"))
+    };
+    let open = |state: &str, name: &str, keys: &SealingKeys| {
+        let application = application(name);
+        let flows = FlowCookies::find([], &application, keys);
+        flows
+            .note(state)
+            .map(|note| (note.return_to.as_str().to_owned(), note.restarts))
+    };
+    let noted = state("/a?b=c");
+    let expected = Some(("https://app.example.com/a?b=c".to_owned(), 2));
+    assert_eq!(open(&noted, "wiki", &keys), expected);
+    assert!(!noted.contains("app.example"), "{noted}");
+    assert_eq!(open(&noted, "either", &keys), None, "another application");
+    let others = snapshot(&KEYS[1..]).flow_keys;
+    assert_eq!(open(&noted, "wiki", &others), None, "other keys");
+    let mut changed = noted.clone();
+    changed.truncate(noted.len() - 1);
+    for state in [&*changed, "", ".", "random", "random.", "random.a.b"] {
+        assert_eq!(open(state, "wiki", &keys), None, "{state}");
+    }
+    // A long target would make the URL of the provider too long.
+    let long = state(&format!("/{}", "a".repeat(2_000)));
+    assert!(long.len() < 200, "{long}");
+    let home = Some(("https://app.example.com/".to_owned(), 2));
+    assert_eq!(open(&long, "wiki", &keys), home);
 }
 
 #[test]
@@ -167,7 +261,7 @@ fn a_flow_is_refused_anywhere_but_where_it_began() {
         Some((name, String::from_utf8(bytes).expect("text")))
     });
     let planted = jar.changed("__Host-", |_| None);
-    let later = NOW.plus_seconds(600);
+    let later = NOW.plus_seconds(2_100);
     for (case, jar, state, app, now) in [
         ("no cookie", &Jar::default(), "state", "wiki", NOW),
         ("another state", &jar, "other", "wiki", NOW),
@@ -211,23 +305,33 @@ fn any_key_of_the_ring_opens_and_no_other() {
 
 #[test]
 fn tabs_do_not_disturb_each_other_and_the_oldest_flow_makes_room() {
-    let states = ["1", "2", "3", "4", "5", "6", "7"];
+    let states: Vec<String> = (1..=30).map(|number| number.to_string()).collect();
     let mut jar = Jar::default();
-    for (seconds, state) in (0..).zip(states) {
+    for (seconds, state) in (0..).zip(&states) {
         jar = jar.begin(state, "wiki", NOW.plus_seconds(seconds));
-        assert!(jar.0.len() <= 2 * MAX_FLOWS, "{:?}", jar.0);
+        let size: usize = jar
+            .pairs()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        assert!(size <= ROOM + 1_024, "{size}");
     }
-    let kept: Vec<&str> = states
-        .into_iter()
+    let kept: Vec<&String> = states
+        .iter()
         .filter(|state| jar.take(state, "wiki", &KEYS, NOW).is_some())
         .collect();
-    assert_eq!(kept, ["3", "4", "5", "6", "7"]);
+    assert!(kept.len() >= 5, "{kept:?}");
+    assert_eq!(
+        kept,
+        states.iter().skip(30 - kept.len()).collect::<Vec<_>>()
+    );
 
     jar.0
         .push(("__Secure-gatepost-flow-junk".into(), "x".into()));
-    jar = jar.begin("8", "wiki", NOW.plus_seconds(8));
+    jar.0
+        .push(("__Secure-gatepost-flow-junk.3".into(), "x".into()));
+    jar = jar.begin("31", "wiki", NOW.plus_seconds(31));
     assert!(
-        jar.pairs().all(|(name, _)| !name.ends_with("junk")),
+        jar.pairs().all(|(name, _)| !name.contains("junk")),
         "what cannot be opened goes first"
     );
 }

@@ -22,6 +22,8 @@ pub struct Reply {
     pub outcome: Outcome,
     /// The `Set-Cookie` values to send, whatever the outcome.
     pub cookies: Vec<String>,
+    /// The URL at which the sign-in begins anew, where a failure has ended it.
+    pub begin_anew: Option<String>,
 }
 
 /// What an endpoint decided.
@@ -107,6 +109,7 @@ impl From<Outcome> for Reply {
         Self {
             outcome,
             cookies: Vec::new(),
+            begin_anew: None,
         }
     }
 }
@@ -146,6 +149,7 @@ impl Outcome {
         Reply {
             outcome: self,
             cookies,
+            begin_anew: None,
         }
     }
 
@@ -220,6 +224,12 @@ impl Reply {
         if let Outcome::Pass(pass) = &mut self.outcome {
             pass.remove_cookies();
         }
+        self
+    }
+
+    /// Adds the URL at which the sign-in begins anew, for a failure to show.
+    pub fn beginning_anew_at(mut self, url: String) -> Self {
+        self.begin_anew = Some(url);
         self
     }
 

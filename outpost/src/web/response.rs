@@ -77,7 +77,7 @@ pub(super) fn respond_with(
             });
         }
         Outcome::LoggedOut | Outcome::Alive => {}
-        Outcome::Failed(failure) => writer.failure(&failure),
+        Outcome::Failed(failure) => writer.failure(&failure, reply.begin_anew.as_deref()),
     }
     writer.response
 }
@@ -159,7 +159,7 @@ impl Writer<'_> {
     }
 
     /// Logs and counts a failure, and shows its code and what ties it to the log line.
-    fn failure(&mut self, failure: &Failure) {
+    fn failure(&mut self, failure: &Failure, begin_anew: Option<&str>) {
         let reference = &*random_id();
         metrics::failed(failure.code().as_str());
         if matches!(failure, Failure::TooMany(_)) {
@@ -174,12 +174,25 @@ impl Writer<'_> {
             self.header(RETRY_AFTER, HeaderValue::from(seconds));
         }
         let code = failure.code();
-        self.page_or_json(&Page::Failure { code, reference }, || {
-            json!({
+        let begin_anew = begin_anew.map(|url| match self.to_proxy {
+            true => short::url(url),
+            false => url,
+        });
+        let page = Page::Failure {
+            code,
+            reference,
+            begin_anew,
+        };
+        self.page_or_json(&page, || {
+            let mut answer = json!({
                 "error": code.as_str(),
                 "message": Language::ENGLISH.failure_title(code),
                 "reference": reference,
-            })
+            });
+            if let (Some(url), Some(members)) = (begin_anew, answer.as_object_mut()) {
+                members.insert("signIn".to_owned(), url.into());
+            }
+            answer
         });
     }
 
@@ -383,11 +396,16 @@ mod tests {
             };
             for code in FailureCode::ALL {
                 let reference = "0123456789abcdef0123456789abcdef";
-                let page = reader.render(&Page::Failure {
-                    code: *code,
-                    reference,
-                });
-                assert!(page.len() <= MAX_ANSWER_BYTES, "{code:?}: {}", page.len());
+                for bytes in [2_500, 9_000] {
+                    let rd = "a".repeat(bytes - 45);
+                    let url = format!("https://wiki.example.com/akprox/start?rd={rd}");
+                    let page = reader.render(&Page::Failure {
+                        code: *code,
+                        reference,
+                        begin_anew: Some(short::url(&url)),
+                    });
+                    assert!(page.len() <= MAX_ANSWER_BYTES, "{code:?}: {}", page.len());
+                }
             }
             for presentation in [
                 Presentation::PageLoad,

@@ -9,7 +9,7 @@ use super::request::ForwardedRequest;
 use super::urls::start_url;
 use crate::application::{Application, ReturnTo};
 use crate::sessions::{IssueError, Issued};
-use crate::sign_in_flow::{FlowCookies, PendingSignIn};
+use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn};
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{AuthorizationOptions, Provider};
 use gatepost_store::SessionRecord;
@@ -79,19 +79,54 @@ pub(super) fn go_on_or_fail(
     }
 }
 
-/// Sends the browser to a provider. Where a session is `renewed`, the provider is to show no
-/// page, and gets a hint whose session it is.
+/// Why a browser is sent to a provider.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reason<'r> {
+    /// A user begins a sign-in.
+    SignIn,
+    /// A sign-in begins anew without the user, for this many times.
+    Restart(u8),
+    /// This session is renewed: the provider is to show no page, and gets a hint whose session it is.
+    Renewal(&'r SessionRecord),
+}
+
+/// Sends the browser to a provider, from where it comes back to `return_to`.
 pub(super) async fn send_to_provider(
     context: Context<'_>,
     application: &Application,
     provider: &Provider,
     request: &ForwardedRequest<'_>,
     return_to: ReturnTo,
-    renewed: Option<&SessionRecord>,
+    reason: Reason<'_>,
 ) -> Reply {
-    let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri(provider)) else {
-        return Failure::FlowNotKept.into();
+    let anew = start_url(application, &return_to, Some(provider));
+    match authorize(context, application, provider, request, return_to, reason).await {
+        Ok(reply) => reply,
+        Err(failure) => Reply::from(failure).beginning_anew_at(anew),
+    }
+}
+
+async fn authorize(
+    context: Context<'_>,
+    application: &Application,
+    provider: &Provider,
+    request: &ForwardedRequest<'_>,
+    return_to: ReturnTo,
+    reason: Reason<'_>,
+) -> Result<Reply, Failure> {
+    let redirect_uri =
+        RedirectUrl::new(application.redirect_uri(provider)).map_err(|_| Failure::FlowNotKept)?;
+    let (renewed, restarts) = match reason {
+        Reason::SignIn => (None, 0),
+        Reason::Restart(times) => (None, times),
+        Reason::Renewal(record) => (Some(record), 0),
     };
+    let keys = &context.snapshot.flow_keys;
+    let note = Note {
+        return_to,
+        restarts,
+    };
+    let sealed = note.seal(application, keys).ok_or(Failure::FlowNotKept)?;
     let parameters = parameters_from_link(provider, request);
     let options = AuthorizationOptions {
         silent: renewed.is_some(),
@@ -101,20 +136,17 @@ pub(super) async fn send_to_provider(
             let name = identity.preferred_username.as_deref();
             name.or(identity.email.as_deref())
         }),
+        note: Some(&sealed),
         parameters: &parameters,
     };
-    let authorization = match provider.authorize(redirect_uri, options).await {
-        Ok(authorization) => authorization,
-        Err(error) => return Failure::SignIn(error).into(),
-    };
+    let authorization = provider.authorize(redirect_uri, options).await?;
     let url = authorization.url.clone();
-    let pending = PendingSignIn::new(authorization, return_to, options.silent);
-    let flows = FlowCookies::find(request.cookies(), application, &context.snapshot.flow_keys);
-    context.outpost.long_targets.keep(&pending, context.now());
-    match flows.begin(provider, &pending, context.now()) {
-        Some(cookies) => Outcome::Redirect { to: url.into() }.with_cookies(cookies),
-        None => Failure::FlowNotKept.into(),
-    }
+    let pending = PendingSignIn::new(authorization, note, options.silent);
+    let flows = FlowCookies::find(request.cookies(), application, keys);
+    context.outpost.long_targets.keep(&pending, application, context.now());
+    let cookies = flows.begin(provider, &pending, context.now());
+    let cookies = cookies.ok_or(Failure::FlowNotKept)?;
+    Ok(Outcome::Redirect { to: url.into() }.with_cookies(cookies))
 }
 
 /// Returns the parameters that the link sets which the provider's settings allow links to set.
@@ -138,7 +170,8 @@ pub(super) async fn sign_in_again(
 ) -> Reply {
     match application.providers().only() {
         Some(provider) => {
-            send_to_provider(context, application, provider, request, return_to, None).await
+            let reason = Reason::SignIn;
+            send_to_provider(context, application, provider, request, return_to, reason).await
         }
         None => {
             let to = start_url(application, &return_to, None);

@@ -344,7 +344,9 @@ async fn an_answer_at_another_providers_address_is_refused_unopened() {
         assert_eq!(two.exchanges(), (0, 0), "{link} {other}");
         // The outpost treats it as an attack and ends the flow.
         if status == 400 {
-            browser.load(right.as_str()).await.expect(400);
+            let reply = browser.load(right.as_str()).await.expect(302);
+            let to = reply.location();
+            assert!(to.contains("/authorize?") && !to.contains("code="), "{to}");
             assert_eq!(two.exchanges(), (0, 0), "{link} {other}");
         }
     }

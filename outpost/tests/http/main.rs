@@ -38,4 +38,5 @@ mod sign_out;
 mod silent;
 mod traces;
 mod vendors;
+mod way_back;
 mod world;

@@ -10,7 +10,7 @@ use openidconnect::{AuthorizationCode, RedirectUrl};
 use crate::application::{Application, ReturnTo};
 use crate::compat::Conventions;
 use crate::sessions::{IssueError, Issued};
-use crate::sign_in_flow::{FlowCookies, PendingSignIn};
+use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
 use crate::web::context::Context;
@@ -20,6 +20,7 @@ use crate::web::loop_guard::Attempts;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
 use crate::web::request::ForwardedRequest;
+use crate::web::sign_in::{Reason, send_to_provider};
 use crate::web::urls::start_url;
 use gatepost_oidc::{Provider, SignInError};
 use gatepost_store::SessionRecord;
@@ -44,8 +45,11 @@ pub(in crate::web) async fn answer(
     let response = match Response::of(request, application, keys, context.now()) {
         Ok(response) => response,
         // Reloaded, or of another browser's history.
-        Err(Unreadable::Sealed) => return without_flow(context, application, request).await,
-        Err(Unreadable::Malformed) => return Failure::MalformedCallback.into(),
+        Err(Unreadable::Sealed) => return without_flow(context, application, request, None).await,
+        Err(Unreadable::Malformed) => {
+            let home = start_url(application, &ReturnTo::fallback(application), None);
+            return Reply::from(Failure::MalformedCallback).beginning_anew_at(home);
+        }
     };
     let state = response.state.clone();
     let flows = FlowCookies::find(request.cookies(), application, keys);
@@ -53,13 +57,15 @@ pub(in crate::web) async fn answer(
     let reply = match flows.take(&state, context.now()) {
         // This comes before any provider sees the response: an attacker's provider may want another
         // provider's code (RFC 9700 §4.4.2.2).
-        Some((provider, _)) if !is_at_uri_of(provider, application, request) => {
-            failed(application, provider, Failure::OtherProvider)
+        Some((provider, pending)) if !is_at_uri_of(provider, application, request) => {
+            let anew = start_url(application, &pending.return_to, None);
+            failed(application, provider, Failure::OtherProvider).beginning_anew_at(anew)
         }
         Some((provider, pending)) => {
             let targets = &context.outpost.long_targets;
             let pending = targets.give_back(pending, application, context.now());
             let (return_to, silent) = (pending.return_to.clone(), pending.silent);
+            let restarts = pending.restarts;
             let completed = complete(context, application, provider, request, response, pending);
             let completed = completed.await;
             let again = match &completed {
@@ -88,10 +94,21 @@ pub(in crate::web) async fn answer(
                     let to = start_url(application, &return_to, Some(provider));
                     Outcome::Redirect { to }.into()
                 }
-                Err(failure) => failed(application, provider, failure),
+                // OpenID Connect Core 1.0 §3.1.2.6: it may answer in a moment.
+                Err(Failure::ProviderRefused { code, .. })
+                    if code == "temporarily_unavailable" && restarts == 0 =>
+                {
+                    let reason = Reason::Restart(1);
+                    send_to_provider(context, application, provider, request, return_to, reason)
+                        .await
+                }
+                Err(failure) => {
+                    let anew = start_url(application, &return_to, None);
+                    failed(application, provider, failure).beginning_anew_at(anew)
+                }
             }
         }
-        None => without_flow(context, application, request).await,
+        None => without_flow(context, application, request, flows.note(&state)).await,
     };
     // This flow is over, whatever the result.
     reply.and_cookies(end)
@@ -125,6 +142,7 @@ async fn complete(
         code_verifier,
         return_to,
         silent,
+        restarts: _,
         age,
     } = pending;
     let begun = context.sessions().revoker().mark().await;
@@ -206,12 +224,18 @@ fn another_user() -> Failure {
     }
 }
 
-/// Answers a callback that was reloaded, or that belongs to another browser. A signed-in user goes
-/// on; it signs no user in.
+/// How often a sign-in without a flow begins anew before the user is asked to: a browser that keeps
+/// no cookies would go on forever.
+const MAX_RESTARTS: u8 = 2;
+
+/// Answers a callback that was reloaded, that came too late, whose flow made room for others, or that
+/// belongs to another browser. It signs no user in: a signed-in user goes on to where the sign-in
+/// was to lead, and for any other it begins anew.
 async fn without_flow(
     context: Context<'_>,
     application: &Application,
     request: &ForwardedRequest<'_>,
+    note: Option<Note>,
 ) -> Reply {
     let candidates = request.session_candidates(&application.cookie().name);
     let now = context.now();
@@ -219,11 +243,23 @@ async fn without_flow(
         .sessions()
         .authenticate(application, &candidates)
         .is_ok_and(|cookie| cookie.current(now, CLOCK_SKEW_SECONDS).is_ok());
+    let return_to = match &note {
+        Some(note) => note.return_to.clone(),
+        None => ReturnTo::fallback(application),
+    };
     if signed_in {
-        let to = ReturnTo::fallback(application).as_str().to_owned();
-        Outcome::Redirect { to }.into()
-    } else {
-        Failure::NoFlow.into()
+        let to = return_to.as_str().to_owned();
+        return Outcome::Redirect { to }.into();
+    }
+    let providers = application.providers();
+    let named = || providers.named(callback_name(request.path())?);
+    let anew = start_url(application, &return_to, None);
+    match (note, providers.only().or_else(named)) {
+        (Some(note), Some(provider)) if note.restarts < MAX_RESTARTS => {
+            let reason = Reason::Restart(note.restarts + 1);
+            send_to_provider(context, application, provider, request, return_to, reason).await
+        }
+        _ => Reply::from(Failure::NoFlow).beginning_anew_at(anew),
     }
 }
 

@@ -16,7 +16,8 @@ use crate::web::loop_guard::Attempts;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
 use crate::web::request::ForwardedRequest;
-use crate::web::sign_in::{self, parameters_from_link};
+use crate::web::sign_in::{self, Reason, parameters_from_link};
+use crate::web::urls::start_url;
 use gatepost_oidc::{Provider, SignInError, Unavailable};
 use gatepost_store::SessionRecord;
 
@@ -77,7 +78,9 @@ pub(in crate::web) async fn answer(
     let attempts = Attempts::of(request, application, &return_to);
     if attempts.are_too_many() {
         let cause = loop_cause(context, application, request);
-        return Reply::from(Failure::Loop(cause)).and_cookies([attempts.forget()]);
+        return Reply::from(Failure::Loop(cause))
+            .beginning_anew_at(start_url(application, &return_to, None))
+            .and_cookies([attempts.forget()]);
     }
     let reply = match renew(context, application, request, &return_to).await {
         Renewal::Done(reply) => reply,
@@ -88,7 +91,7 @@ pub(in crate::web) async fn answer(
                 provider,
                 request,
                 return_to,
-                Some(&record),
+                Reason::Renewal(&record),
             )
             .await
         }
@@ -102,7 +105,7 @@ pub(in crate::web) async fn answer(
                         provider,
                         request,
                         return_to,
-                        None,
+                        Reason::SignIn,
                     )
                     .await
                 }

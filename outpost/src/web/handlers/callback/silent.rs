@@ -5,7 +5,7 @@ use crate::web::context::Context;
 use crate::web::failure::Failure;
 use crate::web::outcome::Reply;
 use crate::web::request::ForwardedRequest;
-use crate::web::sign_in;
+use crate::web::sign_in::{self, Reason};
 use gatepost_oidc::Provider;
 
 /// Answers a browser whose session could not be renewed silently.
@@ -47,7 +47,8 @@ pub(super) async fn answer_failure(
         (Failure::ProviderRefused { code, .. }, Ok(Some(_)))
             if is_its_own && needs_the_user(&code) =>
         {
-            sign_in::send_to_provider(context, application, provider, request, return_to, None)
+            let reason = Reason::SignIn;
+            sign_in::send_to_provider(context, application, provider, request, return_to, reason)
                 .await
         }
         (_, Ok(None)) => sign_in::sign_in_again(context, application, request, return_to).await,
