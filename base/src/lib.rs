@@ -5,6 +5,7 @@
 //! - [`Identity`]: a person, as a provider stated and the outpost verified.
 //! - [`SealingKeys`]: encrypts and authenticates what leaves the process.
 //! - [`files`]: replaces a file atomically.
+//! - [`Quoted`]: text of a client or a provider in a message.
 //! - [`contained`]: limits a panic to the request that caused it.
 //!
 //! This crate knows neither OpenID Connect nor HTTP, stores or configuration.
@@ -13,10 +14,12 @@ mod clock;
 pub mod contained;
 pub mod files;
 mod identity;
+mod quoted;
 mod seal;
 mod secret;
 
 pub use clock::Clock;
 pub use identity::Identity;
+pub use quoted::{Quoted, QuotedList};
 pub use seal::SealingKeys;
 pub use secret::Secret;

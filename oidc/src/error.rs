@@ -1,5 +1,7 @@
 //! Why a request to the provider fails.
 
+use gatepost_base::Quoted;
+
 use crate::client_key::ClientError;
 use crate::http_client::HttpError;
 use crate::id_token::IdTokenError;
@@ -24,7 +26,7 @@ pub enum SignInError {
     #[error("the token endpoint refused the code")]
     CodeRefused,
     /// The token endpoint refused the client.
-    #[error("the token endpoint refused: {0:?}")]
+    #[error("the token endpoint refused: {}", Quoted(.0))]
     Refused(String),
     /// An endpoint's response is invalid.
     #[error("the response of the provider's {endpoint} is invalid: {reason}")]

@@ -1,5 +1,8 @@
 //! Groups, in the shapes that providers have for them.
 
+use std::collections::BTreeSet;
+
+use gatepost_base::QuotedList;
 use serde_json::{Map, Value};
 
 use crate::claim_path::ClaimPath;
@@ -7,6 +10,9 @@ use crate::settings::ClaimSettings;
 
 /// The most groups that are read. More are not a list of groups but a mistake.
 pub(crate) const MAX_GROUPS: usize = 10_000;
+
+/// The most claims that a line of the log names.
+const MAX_NAMED: usize = 50;
 
 /// The members by which objects in a list of groups are named, the first that is there.
 const NAMES: [&str; 4] = ["name", "displayName", "display", "value"];
@@ -70,11 +76,12 @@ pub(crate) fn explain_absence(
 ) {
     let looked_for = |path: &ClaimPath| path.to_string();
     let looked_for: Vec<String> = settings.groups.iter().map(looked_for).collect();
-    let arrived: Vec<&str> = sources
+    let arrived: BTreeSet<&str> = sources
         .iter()
         .flat_map(|claims| claims.keys())
         .map(String::as_str)
         .collect();
+    let arrived: Vec<&str> = arrived.into_iter().take(MAX_NAMED).collect();
     if sources.iter().any(|claims| left_out(claims, settings)) {
         tracing::warn!(
             provider,
@@ -88,7 +95,7 @@ pub(crate) fn explain_absence(
     tracing::info!(
         provider,
         looked_for = looked_for.join(", "),
-        arrived = ?arrived,
+        arrived = %QuotedList(&arrived),
         "a user signed in without groups: none of the claims that were looked for arrived, or they \
          are empty"
     );

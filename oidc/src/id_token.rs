@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepost_base::Secret;
+use gatepost_base::{Quoted, QuotedList, Secret};
 use gatepost_session::NumericDate;
 use openidconnect::core::CoreJwsSigningAlgorithm as Algorithm;
 use serde_json::{Map, Value};
@@ -40,18 +40,19 @@ pub enum IdTokenError {
     #[error(transparent)]
     Signature(#[from] SignatureError),
     /// Another issuer issued it.
-    #[error("issuer mismatch: `iss` is {0:?}")]
+    #[error("issuer mismatch: `iss` is {}", Quoted(.0))]
     Issuer(String),
     /// It is for another client.
-    #[error("`aud` does not name this client: {0:?}")]
+    #[error("`aud` does not name this client: {}", QuotedList(.0))]
     Audience(Vec<String>),
     /// It is also for other audiences, which the settings do not trust.
     #[error(
-        "`aud` names others too, which are not in `trustedAudiences`, and `azp` is missing: {0:?}"
+        "`aud` names others too, which are not in `trustedAudiences`, and `azp` is missing: {}",
+        QuotedList(.0)
     )]
     UntrustedAudience(Vec<String>),
     /// It was issued to another client.
-    #[error("it was issued to another client: `azp` is {0:?}")]
+    #[error("it was issued to another client: `azp` is {}", Quoted(.0))]
     AuthorizedParty(String),
     /// A required claim is missing or invalid.
     #[error("`{0}` is missing or invalid")]

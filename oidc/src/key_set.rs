@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use gatepost_base::Quoted;
 use openidconnect::JsonWebKey as _;
 use openidconnect::core::{
     CoreJsonCurveType, CoreJsonWebKey, CoreJwsSigningAlgorithm as Algorithm,
@@ -161,7 +162,7 @@ impl KeySet {
             algorithm: algorithm::names(std::slice::from_ref(algorithm)),
             kid: kid.map_or_else(
                 || "missing".to_owned(),
-                |kid| format!("{:?}", kid.chars().take(MAX_SHOWN).collect::<String>()),
+                |kid| Quoted(kid.chars().take(MAX_SHOWN).collect::<String>()).to_string(),
             ),
             fitting: self.keys.iter().filter(fits).count(),
             keys: self.keys.len(),

@@ -10,7 +10,7 @@ use crate::error::SignInError;
 use crate::form::{Answer, Form, TOKEN_ENDPOINT};
 use crate::json::{self, DocumentError, optional_text};
 use crate::provider::{Discovered, Provider};
-use gatepost_base::Secret;
+use gatepost_base::{Quoted, Secret};
 
 /// The tokens of a user, of which nothing has been verified.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Tokens {
         // Some providers refuse with a status of success.
         match answer.refusal() {
             Some((code, _)) if is_about_the_provider(&code) => {
-                return Err(away(format!("it answers {status}: {code:?}")));
+                return Err(away(format!("it answers {status}: {}", Quoted(code))));
             }
             Some((code, words)) => return Err(TokenError::Refused { code, words }),
             None if status != StatusCode::OK => {

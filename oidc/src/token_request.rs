@@ -1,6 +1,6 @@
 //! Exchanging a name and a password for an access token (RFC 6749 §4.3, §4.4).
 
-use gatepost_base::Secret;
+use gatepost_base::{Quoted, Secret};
 use http::StatusCode;
 use serde_json::Value;
 
@@ -74,7 +74,7 @@ impl Provider {
                 Err(Refusal::Credentials.into())
             }
             Some(code) => {
-                let reason = format!("it refuses: {:?}", excerpt(code));
+                let reason = format!("it refuses: {}", Quoted(excerpt(code)));
                 Err(unreadable(TOKEN_ENDPOINT, &reason).into())
             }
             None if status == StatusCode::UNAUTHORIZED => Err(Refusal::Credentials.into()),

@@ -44,6 +44,7 @@ fn right() -> Vec<(&'static str, &'static str)> {
     vec![
         ("GATEPOST_KEYS", KEY),
         ("GATEPOST_LISTEN_METRICS", "127.0.0.1:1"),
+        ("GATEPOST_STORE_KIND", "memory"),
         ("GATEPOST_PROVIDERS_0_NAME", "main"),
         ("GATEPOST_PROVIDERS_0_ISSUER", "http://127.0.0.1:1"),
         ("GATEPOST_PROVIDERS_0_CLIENT_ID", "gatepost"),
@@ -109,6 +110,7 @@ fn check_says_what_to_register_and_what_is_wrong() {
     for line in [
         "FAILED: cannot reach it",
         "https://wiki.example.com/akprox/callback",
+        "URI https://wiki.example.com/akprox/backchannel_logout",
         "cookie `__Host-gatepost`",
         "`trustedProxies` is not set",
         "not ok",
@@ -216,4 +218,61 @@ fn healthcheck_fails_if_no_outpost_answers() {
         "{}",
         stderr(&output)
     );
+}
+
+/// A program that reads the report learns of an invalid configuration by it too.
+#[test]
+fn check_reports_an_invalid_configuration_in_json() {
+    let mut variables = right();
+    variables.retain(|(name, _)| *name != "GATEPOST_KEYS");
+    variables.push(("GATEPOST_APPLICATIONS_0_MOOD", "x"));
+    let text = gatepost(&["check"], &variables, "");
+    let output = gatepost(&["check", "--format", "json"], &variables, "");
+    assert_eq!(output.status.code(), text.status.code());
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(report["ok"], false);
+    let findings = report["findings"].as_array().expect("a list");
+    let messages: Vec<&str> = findings
+        .iter()
+        .map(|finding| {
+            assert_eq!(finding["severity"], "failure");
+            assert_eq!(finding["subject"]["kind"], "configuration");
+            finding["message"].as_str().expect("a text")
+        })
+        .collect();
+    let said = stderr(&text);
+    assert_eq!(messages, said.lines().collect::<Vec<_>>());
+    assert!(messages.len() > 2, "{messages:?}");
+    let missing = ["check", "--format", "json", "--config", "/nonexistent.yaml"];
+    let output = gatepost(&missing, &[], "");
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let message = report["findings"][0]["message"].as_str().expect("a text");
+    assert!(message.starts_with("/nonexistent.yaml: "), "{message}");
+}
+
+/// The store's file is the outpost's: the check neither makes nor opens it.
+#[test]
+fn check_says_whether_the_store_can_be_written() {
+    let folder = std::env::temp_dir().join(format!("gatepost-cli-store-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let check = |path: &std::path::Path| {
+        let mut variables = right();
+        variables.retain(|(name, _)| *name != "GATEPOST_STORE_KIND");
+        variables.push(("GATEPOST_STORE_PATH", path.to_str().expect("text")));
+        stdout(&gatepost(&["check"], &variables, ""))
+    };
+    let file = folder.join("deep/down/sessions.db");
+    let said = check(&file);
+    assert!(said.contains("sessions.db can be written by"), "{said}");
+    assert!(!folder.join("deep").exists(), "nothing is made");
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+    // A file in the place of a folder, which stops root too.
+    let blocked = folder.join("file");
+    std::fs::write(&blocked, "").expect("written");
+    let said = check(&blocked.join("sessions.db"));
+    assert!(
+        said.contains("FAILED: ") && said.contains("cannot be written by"),
+        "{said}"
+    );
+    std::fs::remove_dir_all(&folder).expect("removed");
 }

@@ -5,13 +5,14 @@ use clap::ValueEnum;
 use super::config_file::ConfigFile;
 use super::output::{complain, say};
 use crate::runtime::Snapshot;
-use report::Report;
+use report::{Report, Subject};
 
 mod applications;
 mod configuration;
 mod login_path;
 mod providers;
 mod report;
+mod store_file;
 
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,15 +30,26 @@ pub(super) async fn check(
     url: Option<&str>,
     format: ReportFormat,
 ) -> Option<()> {
-    let config = file.load_or_ask().await?;
-    let snapshot = match Snapshot::new(&config, None) {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            complain(&error);
+    let mut report = Report::default();
+    let read = file.read_or_ask().await.and_then(|(config, problems)| {
+        let snapshot = Snapshot::new(&config, None).map_err(|error| vec![error.to_string()])?;
+        Ok((config, problems, snapshot))
+    });
+    let (config, problems, snapshot) = match read {
+        Ok(read) => read,
+        Err(problems) if format == ReportFormat::Json => {
+            for problem in problems {
+                report.failure(&Subject::Configuration, problem);
+            }
+            say(&report.json());
+            return None;
+        }
+        Err(problems) => {
+            problems.iter().for_each(complain);
             return None;
         }
     };
-    let mut report = Report::default();
+    problems.iter().for_each(complain);
     configuration::note(&config, &mut report);
     providers::check(&snapshot, &mut report).await;
     applications::check(&snapshot, &config.keys, &mut report);

@@ -18,29 +18,50 @@ pub(super) struct ConfigFile {
 impl ConfigFile {
     /// Reads the configuration; reports its problems and returns `None` if it is invalid.
     pub(super) fn load(&self) -> Option<Config> {
-        let config = said(Config::load(
-            self.config.as_deref(),
-            environment::process_variables(),
-        ));
-        if config.is_none() && self.config.is_none() {
-            complain(
-                &"no configuration file was read: name one with `--config` or `GATEPOST_CONFIG`",
-            );
-        }
-        config
+        self.read()
+            .map_err(|problems| problems.iter().for_each(complain))
+            .ok()
     }
 
     /// Reads the configuration, and asks authentik for it if authentik's variables are set and no
-    /// file is named.
+    /// file is named; reports the problems, and returns `None` if it is invalid.
     pub(super) async fn load_or_ask(&self) -> Option<Config> {
-        match self.authentik()? {
-            Some(settings) => {
-                let (config, problems) = said(authentik::ask(settings).await)?;
+        match self.read_or_ask().await {
+            Ok((config, problems)) => {
                 problems.iter().for_each(complain);
                 Some(config)
             }
-            None => self.load(),
+            Err(problems) => {
+                problems.iter().for_each(complain);
+                None
+            }
         }
+    }
+
+    /// Reads the configuration as [`Self::load_or_ask`] does. Returns it with what cannot be served,
+    /// or each problem.
+    pub(super) async fn read_or_ask(&self) -> Result<(Config, Vec<String>), Vec<String>> {
+        let settings = match self.config {
+            Some(_) => None,
+            None => Settings::read(environment::process_variables()).map_err(lines)?,
+        };
+        match settings {
+            Some(settings) => authentik::ask(settings).await.map_err(lines),
+            None => Ok((self.read()?, Vec::new())),
+        }
+    }
+
+    fn read(&self) -> Result<Config, Vec<String>> {
+        let config = Config::load(self.config.as_deref(), environment::process_variables());
+        config.map_err(|error| {
+            let mut problems = lines(error);
+            if self.config.is_none() {
+                let message =
+                    "no configuration file was read: name one with `--config` or `GATEPOST_CONFIG`";
+                problems.push(message.to_owned());
+            }
+            problems
+        })
     }
 
     /// Reads the configuration of the outpost itself, without the applications of authentik, for
@@ -67,4 +88,9 @@ impl ConfigFile {
         }
         said(Settings::read(environment::process_variables()))
     }
+}
+
+/// Returns the problems that an error displays, one a line.
+fn lines(error: impl std::fmt::Display) -> Vec<String> {
+    error.to_string().lines().map(str::to_owned).collect()
 }

@@ -21,7 +21,7 @@ pub(super) fn keygen(kid: &str) -> Option<()> {
     };
     if KeyId::new(&id).is_none() {
         complain(&format!(
-            "--kid {id:?}: expected 1 to 64 letters, digits, `.`, `_` or `-`"
+            "--kid `{id}`: expected 1 to 64 letters, digits, `.`, `_` or `-`"
         ));
         return None;
     }

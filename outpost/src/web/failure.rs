@@ -13,6 +13,7 @@ use crate::origin::HostPort;
 use crate::pages::FailureCode;
 use crate::rate_limit::TooMany;
 use crate::sessions::{IssueError, RevalidationError};
+use gatepost_base::Quoted;
 use gatepost_oidc::{LogoutTokenError, SignInError};
 use gatepost_store::StoreUnavailable;
 
@@ -107,7 +108,11 @@ pub enum Failure {
     #[error("the callback came to the redirect URI of another provider than the sign-in's")]
     OtherProvider,
     /// The provider refused, in its own words.
-    #[error("the provider refused: {code:?} {description:?}")]
+    #[error(
+        "the provider refused the sign-in: {}{}",
+        Quoted(code),
+        description.as_ref().map_or_else(String::new, |words| format!(", {}", Quoted(words)))
+    )]
     ProviderRefused {
         /// The error code (OpenID Connect Core 1.0 §3.1.2.6).
         code: String,

@@ -50,6 +50,14 @@ fn note_addresses(application: &Application, subject: &Subject, report: &mut Rep
             subject,
             format!("register at `{name}` the post-logout redirect URI {uri}"),
         );
+        let uri = format!("{origin}{}/backchannel_logout", application.prefix());
+        report.note(
+            subject,
+            format!(
+                "register at `{name}` the back-channel logout URI {uri}, or another under which it \
+                 reaches the outpost, where it has back-channel logout"
+            ),
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use gatepost_base::Clock;
 use gatepost_store::{Recovery, StoreSettings};
 
 use super::report::{Report, Subject};
+use super::store_file;
 use crate::application::ApplicationSettings;
 use crate::config::Config;
 
@@ -50,11 +51,17 @@ pub(super) fn note(config: &Config, report: &mut Report) {
     }
 }
 
-/// Warns of a Redis that does not suit. It may be out of reach from here.
+/// Checks whether the user who runs this check could use the file of the store, and warns of a Redis
+/// that does not suit. That may be out of reach from here.
 pub(super) async fn check_store(config: &Config, report: &mut Report) {
-    let StoreSettings::Redis { .. } = config.store else {
-        return;
-    };
+    match &config.store {
+        StoreSettings::Memory { .. } => return,
+        StoreSettings::Embedded { path, .. } => {
+            store_file::check(path, report);
+            return;
+        }
+        StoreSettings::Redis { .. } => {}
+    }
     let recovery = Recovery {
         clock: Clock::system(),
         lifetime: config.session.lifetime,

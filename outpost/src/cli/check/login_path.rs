@@ -15,6 +15,7 @@ use browser::{Browser, Fetch};
 use problem::CheckProblem;
 
 mod answers;
+mod at_provider;
 mod browser;
 mod bypasses;
 mod plugin_keys;

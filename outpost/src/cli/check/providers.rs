@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gatepost_base::Quoted;
 use gatepost_oidc::{ClientVerdict, Provider, ProviderSettings, SignInError, SignOut, Summary};
 
 use super::report::{Report, Subject};
@@ -90,8 +91,9 @@ fn add_verdict(
         Ok(ClientVerdict::Refused(code)) => report.failure(
             subject,
             format!(
-                "it refuses the client `{client}` with {secret} ({code:?}): correct `clientId`, \
-                 `clientSecret` or `clientAuthentication`"
+                "it refuses the client `{client}` with {secret} ({}): correct `clientId`, \
+                 `clientSecret` or `clientAuthentication`",
+                Quoted(code)
             ),
         ),
         Ok(ClientVerdict::Unclear) => {}

@@ -36,6 +36,8 @@ pub(super) enum Subject {
     Keys,
     /// The addresses that the outpost listens on.
     Listen,
+    /// The session store.
+    Store,
     /// The limit on a client's requests.
     RateLimit,
     /// Traefik, which is not visible from here.
@@ -56,6 +58,7 @@ impl Subject {
         match self {
             Self::Keys => "keys",
             Self::Listen => "listen",
+            Self::Store => "store",
             Self::RateLimit => "rateLimit",
             Self::Traefik => "traefik",
             Self::Provider(_) => "provider",

@@ -1,10 +1,12 @@
 //! The steps of the path from `start` to the provider.
 
+use gatepost_base::Quoted;
 use gatepost_oidc::Provider;
 use http::StatusCode;
 use url::Url;
 
-use super::answers::{check_clock, check_route};
+use super::answers::check_route;
+use super::at_provider::at_provider;
 use super::browser::{Browser, Fetch, Reply};
 use super::problem::CheckProblem;
 use crate::application::Application;
@@ -105,8 +107,9 @@ pub(super) fn check_start(
     else {
         let title = reply.title().unwrap_or_default();
         return Err(CheckProblem(format!(
-            "`start` answers {} {title:?} and no redirect; the outpost's log says why",
-            reply.status
+            "`start` answers {} {} and no redirect; the outpost's log says why",
+            reply.status,
+            Quoted(title)
         )));
     };
     if next.path() == at.path() {
@@ -161,26 +164,4 @@ pub(super) fn check_start(
         ));
     }
     Ok(SignInStep::AtProvider(next))
-}
-
-async fn at_provider(
-    browser: &Browser,
-    application: &Application,
-    provider: &Provider,
-    url: &Url,
-    report: &mut Report,
-) -> Result<(), CheckProblem> {
-    let reply = browser.get(url.as_str(), Fetch::Page, report).await?;
-    check_clock("the provider", &reply)?;
-    if reply.status.is_client_error() || reply.status.is_server_error() {
-        let settings = provider.settings();
-        return Err(CheckProblem(format!(
-            "the provider answers {} to the request to sign in: is the client `{}` registered \
-             there, with the redirect URI {}?",
-            reply.status,
-            settings.client_id.as_str(),
-            application.redirect_uri(provider)
-        )));
-    }
-    Ok(())
 }

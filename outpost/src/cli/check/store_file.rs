@@ -1,0 +1,92 @@
+//! Whether the file of the session store can be used.
+//!
+//! The file is not opened as a store: a running outpost has it to itself, and one that this check
+//! made would belong to the user who ran it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::report::{Report, Subject};
+
+/// Adds whether the user who runs this check can write the file, or make it.
+pub(super) fn check(path: &Path, report: &mut Report) {
+    let shown = path.display();
+    let as_whom = match user() {
+        Some(user) => format!("user {user}, who runs this check"),
+        None => "the user who runs this check".to_owned(),
+    };
+    match try_to_write(path) {
+        Ok(()) => report.note(
+            &Subject::Store,
+            format!("{shown} can be written by {as_whom}"),
+        ),
+        Err((what, error)) => report.failure(
+            &Subject::Store,
+            format!(
+                "{shown}: {} cannot be written by {as_whom}: {error}. The outpost's user needs to \
+                 write the file and its folder",
+                what.display()
+            ),
+        ),
+    }
+    if let (Some(0), Some(owner)) = (user(), owner(path))
+        && owner != 0
+    {
+        report.warning(
+            &Subject::Store,
+            format!(
+                "{shown} belongs to user {owner}, and root runs this check: run it as the \
+                 outpost's user (`sudo -u '#{owner}' gatepost check`)"
+            ),
+        );
+    }
+}
+
+/// Tries to write the file, or to make it, and leaves all as it was.
+fn try_to_write(path: &Path) -> Result<(), (PathBuf, Error)> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err((path.to_owned(), error)),
+    }
+    // The outpost makes the folders that are missing.
+    let mut folders = path.ancestors().skip(1);
+    let folder = folders.find(|folder| folder.as_os_str().is_empty() || folder.exists());
+    let folder = match folder {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let probe = folder.join(format!(".gatepost-check-{}", std::process::id()));
+    let created = OpenOptions::new().write(true).create_new(true).open(&probe);
+    created.map_err(|error| (folder.to_owned(), error))?;
+    let _ = fs::remove_file(&probe);
+    Ok(())
+}
+
+/// Returns the number of the user who runs this check.
+#[cfg(unix)]
+fn user() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata("/proc/self").ok().map(|own| own.uid())
+}
+
+#[cfg(not(unix))]
+fn user() -> Option<u32> {
+    None
+}
+
+/// Returns the number of the user whose file this is, or whose folder it would be in.
+#[cfg(unix)]
+fn owner(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut places = [Some(path), path.parent()].into_iter().flatten();
+    places
+        .find_map(|place| fs::metadata(place).ok())
+        .map(|found| found.uid())
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path) -> Option<u32> {
+    None
+}
