@@ -18,7 +18,7 @@ use crate::dialect::{Askers, Dialect};
 use crate::rate_limit::RateLimit;
 use crate::telemetry::logging::{Log, LogFormat};
 use crate::trusted_proxies::TrustedProxies;
-use files::Files;
+use files::{Files, Written, written};
 use gatepost_oidc::ProviderSettings;
 use providers::KnownProviders;
 
@@ -202,32 +202,24 @@ fn log(fields: &mut Fields<'_>) -> Log {
 }
 
 fn keys(fields: &mut Fields<'_>, files: &Files) -> Option<KeyRing> {
-    let entries = fields.list("keys");
-    let file = fields.text("keysFile");
-    match (entries, file) {
-        (Some(_), Some(_)) => {
-            fields.problem("keysFile", "cannot be combined with `keys`: set only one");
-            None
-        }
-        (Some(entries), None) => {
-            let entries = Zeroizing::new(entries);
-            KeyRing::from_entries(entries.iter().map(String::as_str))
-                .map_err(|error| fields.problem("keys", error))
-                .ok()
-        }
-        (None, Some(path)) => {
+    let entries = fields.list("keys").map(Zeroizing::new);
+    let Some(written) = written(fields, entries, "keys", "keysFile") else {
+        fields.problem(
+            "keys",
+            "missing: entries `kid:base64` of at least 32 bytes, or `keysFile`; `gatepost keygen` \
+             makes one",
+        );
+        return None;
+    };
+    match written.ok()? {
+        Written::Inline(entries) => KeyRing::from_entries(entries.iter().map(String::as_str))
+            .map_err(|error| fields.problem("keys", error))
+            .ok(),
+        Written::File(path) => {
             let text = files.read(fields, "keysFile", &path)?;
             KeyRing::parse(&text)
                 .map_err(|error| fields.problem("keysFile", format!("{path}: {error}")))
                 .ok()
-        }
-        (None, None) => {
-            fields.problem(
-                "keys",
-                "missing: entries `kid:base64` of at least 32 bytes, or `keysFile`; `gatepost \
-                 keygen` makes one",
-            );
-            None
         }
     }
 }

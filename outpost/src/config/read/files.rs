@@ -10,6 +10,34 @@ use zeroize::Zeroizing;
 #[derive(Debug, Default)]
 pub(super) struct Files(RefCell<Vec<PathBuf>>);
 
+/// Where a value is written.
+pub(super) enum Written<T> {
+    /// In the configuration itself.
+    Inline(T),
+    /// In the file of this path.
+    File(String),
+}
+
+/// Returns where the value of `key` is written: under that key, as `inline` has it, or in the file
+/// that `file_key` names. `Some(Err(()))` after reporting that it is in both.
+pub(super) fn written<T>(
+    fields: &mut Fields<'_>,
+    inline: Option<T>,
+    key: &str,
+    file_key: &'static str,
+) -> Option<Result<Written<T>, ()>> {
+    match (inline, fields.text(file_key)) {
+        (Some(_), Some(_)) => {
+            let message = format!("cannot be combined with `{key}`: set only one");
+            fields.problem(file_key, message);
+            Some(Err(()))
+        }
+        (Some(value), None) => Some(Ok(Written::Inline(value))),
+        (None, Some(path)) => Some(Ok(Written::File(path))),
+        (None, None) => None,
+    }
+}
+
 impl Files {
     /// Returns the text of the file that `key` names, or reports why it cannot be read.
     pub(super) fn read(

@@ -10,7 +10,7 @@ use gatepost_policy::config::Fields;
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 use url::Url;
 
-use super::files::Files;
+use super::files::{Files, Written, written};
 use super::urls::http_url;
 
 pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<ProviderSettings> {
@@ -176,21 +176,12 @@ fn client(fields: &mut Fields<'_>, files: &Files) -> Client {
 
 fn client_secret(fields: &mut Fields<'_>, files: &Files) -> Option<ClientSecret> {
     let inline = fields.text("clientSecret");
-    let file = fields.text("clientSecretFile");
-    let secret = match (inline, file) {
-        (Some(_), Some(_)) => {
-            fields.problem(
-                "clientSecretFile",
-                "cannot be combined with `clientSecret`: set only one",
-            );
-            return None;
-        }
-        (Some(secret), None) => secret,
-        (None, Some(path)) => files
+    let secret = match written(fields, inline, "clientSecret", "clientSecretFile")?.ok()? {
+        Written::Inline(secret) => secret,
+        Written::File(path) => files
             .read(fields, "clientSecretFile", &path)?
             .trim_end()
             .to_owned(),
-        (None, None) => return None,
     };
     if secret.is_empty() {
         fields.problem("clientSecret", "is empty: leave it out for a public client");

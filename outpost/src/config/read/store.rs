@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gatepost_policy::config::Fields;
 
-use super::files::Files;
+use super::files::{Files, Written, written};
 use gatepost_store::{InvalidRedisTls, RedisTls, RedisUrl, StoreSettings};
 
 /// The default file of the embedded store.
@@ -98,17 +98,14 @@ fn bytes(megabytes: u64) -> usize {
 /// Reads the address of Redis, which may contain a password; `Some(Err(()))` after reporting a
 /// problem.
 fn url(section: &mut Fields<'_>, files: &Files) -> Option<Result<RedisUrl, ()>> {
-    let (key, text) = match (section.text("url"), section.text("urlFile")) {
-        (Some(_), Some(_)) => {
-            section.problem("urlFile", "cannot be combined with `url`: set only one");
-            return Some(Err(()));
-        }
-        (Some(url), None) => ("url", Some(url)),
-        (None, Some(path)) => {
+    let inline = section.text("url");
+    let (key, text) = match written(section, inline, "url", "urlFile")? {
+        Ok(Written::Inline(url)) => ("url", Some(url)),
+        Ok(Written::File(path)) => {
             let text = files.read(section, "urlFile", &path);
             ("urlFile", text.map(|text| text.trim().to_owned()))
         }
-        (None, None) => return None,
+        Err(()) => return Some(Err(())),
     };
     let Some(text) = text else {
         return Some(Err(()));

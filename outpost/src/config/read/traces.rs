@@ -5,7 +5,7 @@ use http::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
-use super::files::Files;
+use super::files::{Files, Written, written};
 use super::urls::http_url;
 use crate::telemetry::traces::{self, TracesSettings};
 
@@ -58,34 +58,28 @@ fn endpoint_of(text: &str) -> Option<Url> {
 
 /// Reads the headers that are sent along; `None` after reporting a problem.
 fn headers(fields: &mut Fields<'_>, files: &Files) -> Option<HeaderMap> {
-    let written = fields.value("headers");
-    let file = fields.text("headersFile");
-    let (key, headers) = match (written, file) {
-        (Some(_), Some(_)) => {
-            fields.problem(
-                "headersFile",
-                "cannot be combined with `headers`: set only one",
-            );
-            return None;
-        }
-        (Some(Value::Object(section)), None) => {
+    let inline = fields.value("headers");
+    let Some(written) = written(fields, inline, "headers", "headersFile") else {
+        return Some(HeaderMap::new());
+    };
+    let (key, headers) = match written.ok()? {
+        Written::Inline(Value::Object(section)) => {
             let pairs = section.iter().map(|(name, value)| {
                 // A value that is not a text is reported as an invalid header value.
                 (name.as_str(), value.as_str().unwrap_or("\0"))
             });
             ("headers", traces::headers(pairs))
         }
-        (Some(_), None) => {
+        Written::Inline(_) => {
             fields.problem("headers", "expected a section of names and values");
             return None;
         }
-        (None, Some(path)) => {
+        Written::File(path) => {
             let text = files.read(fields, "headersFile", &path)?;
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
             let pairs = lines.map(|line| line.split_once('=').unwrap_or((line, "\0")));
             ("headersFile", traces::headers(pairs))
         }
-        (None, None) => return Some(HeaderMap::new()),
     };
     headers
         .map_err(|name| {
