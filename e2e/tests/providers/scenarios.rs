@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Answer, Client, Journey, built, until};
 use reqwest::{Method, StatusCode};
@@ -64,6 +64,8 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
             Scenario::new("further_audience", further_audience),
             Scenario::new("internal_address", internal_address),
             Scenario::new("further_issuer", further_issuer),
+            Scenario::new("first_configuration", first_configuration),
+            Scenario::new("check_names_an_invalid_scope", check_names_an_invalid_scope),
         ]);
     }
     scenarios
@@ -388,6 +390,30 @@ fn further_issuer(bench: &Bench<'_>) -> Result<Cell> {
         let name = answer.header("x-auth-username");
         let is_in = expected == StatusCode::OK;
         assert_eq!(name, is_in.then_some("service-account-robot"));
+    }
+    Ok(Cell::Yes)
+}
+
+/// A provider as it is when it is new, and the configuration that the documentation begins with.
+fn first_configuration(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        groups_scope: false,
+        first_settings: true,
+        ..Plan::default()
+    })?;
+    signed.sign_in(&Client::new()?, &ALICE)?;
+    Ok(Cell::Yes)
+}
+
+/// A scope that the provider does not have.
+fn check_names_an_invalid_scope(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        provider: json!({ "scopes": ["openid", "no-such-scope"] }),
+        ..Plan::default()
+    })?;
+    let (report, well) = check_report(&signed)?;
+    if well || !report.contains("invalid_scope") {
+        bail!("the report does not name the invalid scope:\n{report}");
     }
     Ok(Cell::Yes)
 }
