@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-/// A text that a client or a provider sent, as a message shows it: between backticks, with escapes in
-/// the place of control characters, so that nothing in it looks like a line of the log.
+/// A text that a client or a provider sent, as a message shows it: between backticks, with escapes
+/// in the place of control characters, so that nothing in it looks like a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted<T>(pub T);
 

@@ -441,6 +441,11 @@ impl Builder {
             .pointer("/applications/0")
             .context("outpost/single.yaml has an application")?
             .clone();
+        // The provider of the tests has a scope for groups.
+        config
+            .pointer_mut("/providers/0")
+            .context("outpost/single.yaml has a provider")?["scopes"] =
+            json!(["openid", "profile", "email", "groups"]);
         let applications: Vec<Value> = self
             .applications
             .iter()

@@ -1,13 +1,13 @@
 //! Sign-ins under way: the state that has to survive the redirect to the provider.
 //!
 //! Everything is in encrypted cookies of each flow, so that tabs do not disturb each other, any
-//! replica can finish what another began, and a user who does not come back leaves nothing behind. The
-//! cookies' name is derived from `state`, so a callback finds its own.
+//! replica can finish what another began, and a user who does not come back leaves nothing behind.
+//! The cookies' name is derived from `state`, so a callback finds its own.
 //!
 //! Servers refuse requests with too many cookies, so the oldest flows make room for a new one; and
 //! cookies end, with their flow or with the browser. `state` itself therefore carries a [`Note`],
 //! sealed too: where a callback finds no flow, the note says where the user was going, and the
-//! sign-in begins anew. A note signs nobody in.
+//! sign-in begins anew. A note signs no user in.
 //!
 //! The cookie is large, so it is sent to the outpost's paths only. That rules out the `__Host-`
 //! prefix, without which another host of the domain could set a flow of its own and so sign a user
@@ -233,9 +233,9 @@ impl<'a> FlowCookies<'a> {
         Note::open(state, self.application, self.keys)
     }
 
-    /// Returns the flow that a callback with this `state` finishes, if this browser began it here for
-    /// this application and one of its providers, and not too long ago; and that provider, which
-    /// alone may finish it.
+    /// Returns the flow that a callback with this `state` finishes, if this browser began it here
+    /// for this application and one of its providers, and not too long ago; and that provider,
+    /// which alone may finish it.
     pub fn take(
         &self,
         state: &str,
@@ -280,8 +280,8 @@ impl<'a> FlowCookies<'a> {
         }
     }
 
-    /// Returns the flows to drop so that a new one of `size` bytes has room: first those that cannot
-    /// be opened, then the oldest.
+    /// Returns the flows to drop so that a new one of `size` bytes has room: first those that
+    /// cannot be opened, then the oldest.
     fn surplus(&self, size: usize, now: NumericDate) -> Vec<&'a str> {
         let prefix = flow_prefix(self.application);
         let mut sizes: BTreeMap<&'a str, usize> = BTreeMap::new();

@@ -86,7 +86,8 @@ pub(super) enum Reason<'r> {
     SignIn,
     /// A sign-in begins anew without the user, for this many times.
     Restart(u8),
-    /// This session is renewed: the provider is to show no page, and gets a hint whose session it is.
+    /// This session is renewed: the provider is to show no page, and gets a hint whose session it
+    /// is.
     Renewal(&'r SessionRecord),
 }
 

@@ -128,3 +128,53 @@ async fn a_rule_that_was_narrowed_ends_sessions_at_their_renewal_from_the_store(
     let exchanges = world.provider.script().exchanges;
     assert_eq!(exchanges, 1, "the provider was not asked");
 }
+
+/// Where the outpost is asked about each request, a new rule applies to sessions in their window at
+/// once. A plugin learns of it at the renewal, which the test above has.
+#[tokio::test]
+async fn a_rule_that_was_narrowed_applies_at_once_where_a_proxy_asks() {
+    let world = world("").await;
+    let browser = signed_in(&world, ADMIN).await;
+    let asked = Asked::fetch(ADMIN, "/").by(&browser);
+    asked.clone().ask(&world, "auth/traefik").await.expect(200);
+    let narrowed = APPLICATIONS.replace("groups: [admins]", "groups: [board]");
+    let yaml = configuration(&world.provider, KEY_A, &narrowed);
+    let config = Config::parse(&yaml, []).expect("right");
+    world.outpost.reconfigure(&config).expect("deployed");
+    for dialect in DIALECTS {
+        asked.clone().ask(&world, dialect).await.expect(403);
+    }
+}
+
+/// Applications whose domains lie within each other share the name of the cookie, and no session.
+#[tokio::test]
+async fn a_session_of_a_wider_domain_does_not_count_for_a_rule_of_a_narrower_one() {
+    const WIDE: &str = "wiki.example.org";
+    const NARROW: &str = "files.inner.example.org";
+    let world = World::without_provider(
+        "
+applications:
+  - {name: wide, mode: domain, externalUrl: 'https://auth.example.org', cookieDomain: example.org}
+  - {name: narrow, mode: domain, externalUrl: 'https://auth.inner.example.org',
+     cookieDomain: inner.example.org, require: {groups: [admins]}}
+",
+    )
+    .await;
+    world.find_provider().await;
+    is_staff(&world);
+    let mut browser = world.browser();
+    let start = "https://auth.example.org/akprox/start";
+    browser.sign_in(start).await.expect(302);
+    let status = async |browser: &crate::browser::Browser<'_>, host| {
+        let asked = Asked::fetch(host, "/").by(browser);
+        asked.ask(&world, "auth/traefik").await.status.as_u16()
+    };
+    assert_eq!(status(&browser, WIDE).await, 200);
+    assert_eq!(status(&browser, NARROW).await, 401);
+    // The refusal takes nothing from the other application.
+    let start = "https://auth.inner.example.org/akprox/start";
+    let reply = browser.sign_in(start).await.expect(403);
+    assert!(!reply.sets_session());
+    assert_eq!(status(&browser, NARROW).await, 401);
+    assert_eq!(status(&browser, WIDE).await, 200);
+}

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_session::CLOCK_SKEW_SECONDS;
 use gatepost_session::cookie::Candidates;
 use openidconnect::{AuthorizationCode, RedirectUrl};
 
 use crate::application::{Application, ReturnTo};
 use crate::compat::Conventions;
 use crate::sessions::{IssueError, Issued};
-use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn};
+use crate::sign_in_flow::{FlowCookies, PendingSignIn};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
 use crate::web::context::Context;
@@ -20,11 +19,11 @@ use crate::web::loop_guard::Attempts;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
 use crate::web::request::ForwardedRequest;
-use crate::web::sign_in::{Reason, send_to_provider};
 use crate::web::urls::start_url;
 use gatepost_oidc::{Provider, SignInError};
 use gatepost_store::SessionRecord;
 
+mod begin_anew;
 mod renamed;
 mod response;
 mod silent;
@@ -45,7 +44,9 @@ pub(in crate::web) async fn answer(
     let response = match Response::of(request, application, keys, context.now()) {
         Ok(response) => response,
         // Reloaded, or of another browser's history.
-        Err(Unreadable::Sealed) => return without_flow(context, application, request, None).await,
+        Err(Unreadable::Sealed) => {
+            return begin_anew::without_flow(context, application, request, None).await;
+        }
         Err(Unreadable::Malformed) => {
             let home = start_url(application, &ReturnTo::fallback(application), None);
             return Reply::from(Failure::MalformedCallback).beginning_anew_at(home);
@@ -98,9 +99,7 @@ pub(in crate::web) async fn answer(
                 Err(Failure::ProviderRefused { code, .. })
                     if code == "temporarily_unavailable" && restarts == 0 =>
                 {
-                    let reason = Reason::Restart(1);
-                    send_to_provider(context, application, provider, request, return_to, reason)
-                        .await
+                    begin_anew::once_more(context, application, provider, request, return_to).await
                 }
                 Err(failure) => {
                     let anew = start_url(application, &return_to, None);
@@ -108,7 +107,7 @@ pub(in crate::web) async fn answer(
                 }
             }
         }
-        None => without_flow(context, application, request, flows.note(&state)).await,
+        None => begin_anew::without_flow(context, application, request, flows.note(&state)).await,
     };
     // This flow is over, whatever the result.
     reply.and_cookies(end)
@@ -221,45 +220,6 @@ fn another_user() -> Failure {
     Failure::ProviderRefused {
         code: "login_required".to_owned(),
         description: Some("another user is signed in at the provider".to_owned()),
-    }
-}
-
-/// How often a sign-in without a flow begins anew before the user is asked to: a browser that keeps
-/// no cookies would go on forever.
-const MAX_RESTARTS: u8 = 2;
-
-/// Answers a callback that was reloaded, that came too late, whose flow made room for others, or that
-/// belongs to another browser. It signs no user in: a signed-in user goes on to where the sign-in
-/// was to lead, and for any other it begins anew.
-async fn without_flow(
-    context: Context<'_>,
-    application: &Application,
-    request: &ForwardedRequest<'_>,
-    note: Option<Note>,
-) -> Reply {
-    let candidates = request.session_candidates(&application.cookie().name);
-    let now = context.now();
-    let signed_in = context
-        .sessions()
-        .authenticate(application, &candidates)
-        .is_ok_and(|cookie| cookie.current(now, CLOCK_SKEW_SECONDS).is_ok());
-    let return_to = match &note {
-        Some(note) => note.return_to.clone(),
-        None => ReturnTo::fallback(application),
-    };
-    if signed_in {
-        let to = return_to.as_str().to_owned();
-        return Outcome::Redirect { to }.into();
-    }
-    let providers = application.providers();
-    let named = || providers.named(callback_name(request.path())?);
-    let anew = start_url(application, &return_to, None);
-    match (note, providers.only().or_else(named)) {
-        (Some(note), Some(provider)) if note.restarts < MAX_RESTARTS => {
-            let reason = Reason::Restart(note.restarts + 1);
-            send_to_provider(context, application, provider, request, return_to, reason).await
-        }
-        _ => Reply::from(Failure::NoFlow).beginning_anew_at(anew),
     }
 }
 

@@ -1,0 +1,65 @@
+//! Sign-ins that begin anew without the user.
+
+use gatepost_oidc::Provider;
+use gatepost_session::CLOCK_SKEW_SECONDS;
+
+use crate::application::{Application, ReturnTo};
+use crate::sign_in_flow::Note;
+use crate::web::context::Context;
+use crate::web::endpoint::callback_name;
+use crate::web::failure::Failure;
+use crate::web::outcome::{Outcome, Reply};
+use crate::web::request::ForwardedRequest;
+use crate::web::sign_in::{Reason, send_to_provider};
+use crate::web::urls::start_url;
+
+/// How often a sign-in without a flow begins anew before the user is asked to: a browser that keeps
+/// no cookies would go on forever.
+const MAX_RESTARTS: u8 = 2;
+
+/// Answers a callback that was reloaded, that came too late, whose flow made room for others, or
+/// that belongs to another browser. It signs no user in: a signed-in user goes on to where the
+/// sign-in was to lead, and for any other it begins anew.
+pub(super) async fn without_flow(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    note: Option<Note>,
+) -> Reply {
+    let candidates = request.session_candidates(&application.cookie().name);
+    let now = context.now();
+    let signed_in = context
+        .sessions()
+        .authenticate(application, &candidates)
+        .is_ok_and(|cookie| cookie.current(now, CLOCK_SKEW_SECONDS).is_ok());
+    let return_to = match &note {
+        Some(note) => note.return_to.clone(),
+        None => ReturnTo::fallback(application),
+    };
+    if signed_in {
+        let to = return_to.as_str().to_owned();
+        return Outcome::Redirect { to }.into();
+    }
+    let providers = application.providers();
+    let named = || providers.named(callback_name(request.path())?);
+    let anew = start_url(application, &return_to, None);
+    match (note, providers.only().or_else(named)) {
+        (Some(note), Some(provider)) if note.restarts < MAX_RESTARTS => {
+            let reason = Reason::Restart(note.restarts + 1);
+            send_to_provider(context, application, provider, request, return_to, reason).await
+        }
+        _ => Reply::from(Failure::NoFlow).beginning_anew_at(anew),
+    }
+}
+
+/// Sends a browser once more to a provider that was busy.
+pub(super) async fn once_more(
+    context: Context<'_>,
+    application: &Application,
+    provider: &Provider,
+    request: &ForwardedRequest<'_>,
+    return_to: ReturnTo,
+) -> Reply {
+    let reason = Reason::Restart(1);
+    send_to_provider(context, application, provider, request, return_to, reason).await
+}
