@@ -144,7 +144,10 @@ async fn authorize(
     let url = authorization.url.clone();
     let pending = PendingSignIn::new(authorization, note, options.silent);
     let flows = FlowCookies::find(request.cookies(), application, keys);
-    context.outpost.long_targets.keep(&pending, application, context.now());
+    context
+        .outpost
+        .long_targets
+        .keep(&pending, application, context.now());
     let cookies = flows.begin(provider, &pending, context.now());
     let cookies = cookies.ok_or(Failure::FlowNotKept)?;
     Ok(Outcome::Redirect { to: url.into() }.with_cookies(cookies))
