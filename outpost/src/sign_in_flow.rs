@@ -25,7 +25,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use self::long_targets::LongTargets;
 use crate::application::Application;
 use crate::application::ReturnTo;
 use gatepost_base::SealingKeys;
@@ -205,9 +204,10 @@ impl<'a> FlowCookies<'a> {
             state: random_part(flow.state.secret()).to_owned(),
             nonce: flow.nonce.secret().clone(),
             verifier: flow.code_verifier.secret().clone(),
-            rd: match LongTargets::keeps(&flow.return_to, self.application) {
-                true => ReturnTo::fallback(self.application).as_str().to_owned(),
-                false => flow.return_to.as_str().to_owned(),
+            // What does not fit is kept by `LongTargets`.
+            rd: match flow.return_to.fits_cookies(self.application) {
+                true => flow.return_to.as_str().to_owned(),
+                false => ReturnTo::fallback(self.application).as_str().to_owned(),
             },
             silent: flow.silent,
             restarts: flow.restarts,

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::served::Application;
-use crate::compat::{self, AUTHENTIK_PREFIX};
+use crate::compat::{self, AUTHENTIK_PREFIX, Conventions};
 use crate::origin::Mode;
 
 #[cfg(test)]
@@ -69,9 +69,11 @@ impl ReturnTo {
         &self.0
     }
 
-    /// Returns whether one cookie of a sign-in has room for it.
-    pub fn fits_a_cookie(&self) -> bool {
-        self.0.len() <= COOKIE_BYTES
+    /// Returns whether it travels in cookies, of which a long one needs several. In authentik's
+    /// place those would be in every request to the application, and the recipes of its
+    /// documentation leave a proxy no room for them.
+    pub fn fits_cookies(&self, application: &Application) -> bool {
+        application.conventions() == Conventions::Gatepost || self.0.len() <= COOKIE_BYTES
     }
 }
 

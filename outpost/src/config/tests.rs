@@ -63,7 +63,7 @@ fn the_commented_example_is_a_configuration() {
     assert!(matches!(&intranet.mode, Mode::Domain(domain) if domain.as_str() == "example.org"));
     assert_eq!(
         config.providers[0].scopes.len(),
-        3,
+        2,
         "`openid` is always asked for"
     );
 }

@@ -7,16 +7,13 @@ use gatepost_session::NumericDate;
 
 use super::{LIFETIME_SECONDS, PendingSignIn, id_of};
 use crate::application::{Application, ReturnTo};
-use crate::compat::Conventions;
 
 /// The most targets that are kept, of 9 KiB at most each.
 const CAPACITY: usize = 500;
 
 /// The targets of sign-ins under way that are too long for a cookie, such as those with a SAML request.
 ///
-/// An outpost of Gatepost's own keeps them in further cookies, which any replica reads. In
-/// authentik's place those would be in every request to the application, and the recipes of its
-/// documentation leave a proxy no room for them.
+/// Elsewhere they are in several cookies, which any replica reads.
 ///
 /// They are in this process alone: after a restart, or at another replica, the user comes to the
 /// start page of the application. There are few, and the oldest makes room, so clients that begin
@@ -33,14 +30,9 @@ struct Kept {
 }
 
 impl LongTargets {
-    /// Returns whether a target is kept here, and not in cookies.
-    pub fn keeps(target: &ReturnTo, application: &Application) -> bool {
-        application.conventions() == Conventions::Authentik && !target.fits_a_cookie()
-    }
-
     /// Keeps the target of a flow that begins at `now`, if cookies do not.
     pub fn keep(&self, flow: &PendingSignIn, application: &Application, now: NumericDate) {
-        if !Self::keeps(&flow.return_to, application) {
+        if flow.return_to.fits_cookies(application) {
             return;
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
