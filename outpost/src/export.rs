@@ -4,6 +4,7 @@
 pub mod compose;
 mod dynamic;
 pub mod kubernetes;
+pub mod names;
 pub mod nginx;
 mod settings;
 pub mod traefik;

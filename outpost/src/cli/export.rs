@@ -7,7 +7,7 @@ use super::config_file::ConfigFile;
 use super::output::{complain, say};
 use crate::config::Config;
 use crate::export::{
-    PluginKeys, PluginSettings, TraefikSettings, compose, kubernetes, nginx, traefik,
+    PluginKeys, PluginSettings, TraefikSettings, compose, kubernetes, names, nginx, traefik,
 };
 
 /// The output format.
@@ -73,6 +73,11 @@ enum ExportError {
          `keysFile`"
     )]
     NoKeys,
+    #[error(
+        "`{0}` and `{1}` would both have an object `{2}`, where one replaces the other: give one of \
+         them another name"
+    )]
+    SharedName(String, String, String),
     #[error("cannot be written as YAML: {0}")]
     Yaml(#[from] serde_saphyr::SerializeError),
     #[error("`listen.http` is no address of a URL: {0}")]
@@ -86,6 +91,16 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
         Some(settings) => settings.clone(),
         None => presumed(config)?,
     };
+    // Reading a file reports these; authentik's applications are of no file.
+    if let Some(shared) = names::shared(&config.applications).into_iter().next()
+        && !matches!(form, Form::Nginx | Form::Keys)
+    {
+        return Err(ExportError::SharedName(
+            shared.first,
+            shared.second,
+            shared.name,
+        ));
+    }
     let dynamic = || traefik::dynamic_configuration(&config.applications, &settings, &config.brand);
     Ok(match form {
         Form::Traefik => serde_saphyr::to_string(&dynamic())?,

@@ -94,6 +94,10 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         .collect();
     clashes::report(&applications, &fields);
     let traefik = fields.section("traefik").and_then(traefik::traefik);
+    // Where no proxy's configuration follows from the applications, their names name no objects.
+    if traefik.is_some() || applications.iter().any(|own| !own.routes.is_empty()) {
+        clashes::report_objects(&applications, &fields);
+    }
     let brand = fields
         .section("pages")
         .map(|fields| pages::pages(fields, &files))

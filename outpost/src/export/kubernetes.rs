@@ -67,7 +67,7 @@ pub fn objects(dynamic: &Value) -> Vec<Value> {
 }
 
 /// Returns a name in the form that Kubernetes accepts (RFC 1123).
-fn object_name(name: &str) -> String {
+pub(super) fn object_name(name: &str) -> String {
     let name: String = name
         .chars()
         .map(|c| match c {

@@ -14,7 +14,7 @@ use crate::origin::Mode;
 use crate::pages::{Brand, MAX_ANSWER_BYTES};
 
 /// The service of the outpost.
-const OUTPOST: &str = "gatepost-outpost";
+pub(super) const OUTPOST: &str = "gatepost-outpost";
 
 /// Returns Traefik's dynamic configuration: routers for the applications that name an upstream, and
 /// a middleware for every application.
@@ -27,13 +27,10 @@ pub fn dynamic_configuration(
     let mut middlewares = Map::new();
     let mut services = Map::new();
     for application in applications {
-        let name = format!("gatepost-{}", identifier(application.audience.as_str()));
+        let name = object_name(application);
         middlewares.insert(name.clone(), middleware(settings, application, brand));
         for (at, route) in application.routes.iter().enumerate() {
-            let id = match at {
-                0 => name.clone(),
-                at => format!("{name}-{at}"),
-            };
+            let id = route_name(&name, at);
             let rule = format!("Host(`{}`)", route.host);
             let mut app = router(settings, &rule, &id);
             app.insert("middlewares".into(), json!([name]));
@@ -52,10 +49,7 @@ pub fn dynamic_configuration(
             let rule = format!(
                 "Host(`{own_host}`) && PathPrefix(`{prefix}`) && !PathPrefix(`{prefix}/auth`)"
             );
-            routers.insert(
-                format!("{name}-outpost"),
-                router(settings, &rule, OUTPOST).into(),
-            );
+            routers.insert(outpost_name(&name), router(settings, &rule, OUTPOST).into());
             services.insert(
                 OUTPOST.into(),
                 json!({"loadBalancer": {"servers": [{"url": settings.outpost_url.as_str()}]}}),
@@ -159,6 +153,24 @@ fn forward_auth(
         "authResponseHeaders": headers,
         "addAuthCookiesToResponse": cookies,
     })
+}
+
+/// Returns the name of an application's middleware, and of its first router and service.
+pub(super) fn object_name(application: &ApplicationSettings) -> String {
+    format!("gatepost-{}", identifier(application.audience.as_str()))
+}
+
+/// Returns the name of the router and the service of a route.
+pub(super) fn route_name(name: &str, at: usize) -> String {
+    match at {
+        0 => name.to_owned(),
+        at => format!("{name}-{at}"),
+    }
+}
+
+/// Returns the name of the router that leads to the outpost.
+pub(super) fn outpost_name(name: &str) -> String {
+    format!("{name}-outpost")
 }
 
 /// Returns a name as Traefik accepts it in references, where `@` precedes a provider's name.

@@ -4,6 +4,7 @@ use gatepost_policy::config::Fields;
 
 use crate::application::ApplicationSettings;
 use crate::compat::is_shared_prefix;
+use crate::export::names::{self, SharedName};
 use crate::origin::Mode;
 
 /// Reports them all.
@@ -43,6 +44,22 @@ pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) 
                 ));
             }
         }
+    }
+}
+
+/// Reports the applications whose objects in a proxy's configuration would have one name.
+pub(super) fn report_objects(applications: &[ApplicationSettings], fields: &Fields<'_>) {
+    for SharedName {
+        name,
+        first,
+        second,
+    } in names::shared(applications)
+    {
+        let text = format!(
+            "`{second}` and `{first}` would both have an object `{name}` in the configuration of \
+             the proxy, where one replaces the other: give `{second}` another name"
+        );
+        fields.problem("applications", text);
     }
 }
 
