@@ -5,7 +5,7 @@
 //!
 //! And without saying what is wrong: to make an error with a text of its own, serde and its JSON
 //! reader take tables and searches of 9 KB, which the plugin has no room for. What is refused is
-//! read to its end and then `None`.
+//! `None`; where that is a list or an object that is not empty, the reader itself fails behind it.
 
 use alloc::string::String;
 use core::fmt;
@@ -48,14 +48,12 @@ macro_rules! refuse {
         }
     };
     (list) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            while list.next_element::<IgnoredAny>()?.is_some() {}
+        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
             Ok(Refusable(None))
         }
     };
     (map) => {
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
             Ok(Refusable(None))
         }
     };
