@@ -54,7 +54,8 @@ async function beginAgainAndAgain(page, url) {
 
 /**
  * Looks at the page that asks where to sign in, and chooses the first by the keyboard alone.
- * `titles` are the texts of the links. /
+ * `titles` are the texts of the links.
+ */
 async function choose(page, name, look, titles) {
   const links = page.locator('main a');
   assert.deepEqual(await links.allInnerTexts(), titles);

@@ -16,7 +16,8 @@ await scenario(async ({ page, context, app, alice }) => {
     await Promise.all([page.waitForNavigation(), confirm.click()]);
     if ((await page.locator('input[name=password]').count()) > 0) break;
   }
-  const left = (await context.cookies(app('/'))).filter(({ name }) => name.startsWith('gatepost'));
+  const isSession = ({ name }) => name === 'gatepost' || name.startsWith('gatepost.');
+  const left = (await context.cookies(app('/'))).filter(isSession);
   assert.deepEqual(left, [], 'a session cookie is left');
 
   await page.goto(app('/'));
