@@ -77,7 +77,9 @@ fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
         assert_eq!(connection.head()?.status, 302);
     }
     let log = site.outpost().output();
-    let said = log.matches("does not name the client of a request in `X-Forwarded-For`").count();
+    let said = log
+        .matches("does not name the client of a request in `X-Forwarded-For`")
+        .count();
     assert_eq!(said, 1, "{log}");
     Ok(())
 }
