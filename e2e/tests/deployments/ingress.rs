@@ -60,19 +60,20 @@ fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)
         "metadata": { "name": "nginx" },
         "spec": { "controller": "k8s.io/ingress-nginx" },
     }));
-    for (name, port) in [("wiki", 80), ("files", 80), ("gatepost-outpost", 9000)] {
+    objects.push(checks::outpost_service());
+    for name in ["wiki", "files"] {
         objects.push(json!({
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": { "name": name },
-            "spec": { "selector": { "app": name }, "ports": [{ "port": port }] },
+            "spec": { "selector": { "app": name }, "ports": [{ "port": 80 }] },
         }));
     }
     let ports = *site.ports();
     let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
         "wiki" => Ok(ports.wiki),
         "files" => Ok(ports.files),
-        "gatepost-outpost" => Ok(ports.outpost),
+        "gatepost" => Ok(ports.outpost),
         other => bail!("no Service {other}"),
     })?;
     let endpoint = format!("http://127.0.0.1:{}", ports.extra);

@@ -50,10 +50,12 @@ fn start_with_objects(
 /// Starts a cluster with these objects.
 fn start_cluster(site: &Site, objects: &[Value]) -> Result<KubeApi> {
     let ports = *site.ports();
-    KubeApi::start(ports.extra, objects, |service| match service {
+    let mut objects = objects.to_vec();
+    objects.push(checks::outpost_service());
+    KubeApi::start(ports.extra, &objects, |service| match service {
         "wiki" => Ok(ports.wiki),
         "files" => Ok(ports.files),
-        "gatepost-outpost" => Ok(ports.outpost),
+        "gatepost" => Ok(ports.outpost),
         other => bail!("no Service {other}"),
     })
 }
