@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gatepost_policy::config::{Fields, Problems};
 use gatepost_session::KeyRing;
@@ -56,6 +57,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         .and_then(|fields| traces::traces(fields, &files));
     let keys_file = fields.text("keysFile").map(PathBuf::from);
     let keys = keys(&mut fields, &files);
+    let key_introduction = key_introduction(&mut fields);
     let trusted_proxies = trusted_proxies(&mut fields);
     let askers = askers(&mut fields);
     let rate_limit = rate_limit(&mut fields);
@@ -110,6 +112,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         traces,
         keys: keys?,
         keys_file,
+        key_introduction,
         trusted_proxies,
         askers,
         rate_limit,
@@ -203,6 +206,22 @@ fn log(fields: &mut Fields<'_>) -> Log {
         section.finish();
     }
     log
+}
+
+/// What signs with a key must not be ahead of what verifies with it: other outposts look at the file
+/// every two seconds, guests every ten.
+const LEAST_INTRODUCTION: u64 = 15;
+
+fn key_introduction(fields: &mut Fields<'_>) -> Duration {
+    let seconds = fields.seconds("keyIntroduction");
+    let seconds = seconds.unwrap_or(LEAST_INTRODUCTION);
+    if !(LEAST_INTRODUCTION..=24 * 60 * 60).contains(&seconds) {
+        fields.problem(
+            "keyIntroduction",
+            "expected 15s to 24h: plugins look at the keys file every 10s",
+        );
+    }
+    Duration::from_secs(seconds)
 }
 
 fn keys(fields: &mut Fields<'_>, files: &Files) -> Option<KeyRing> {

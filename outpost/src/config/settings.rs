@@ -1,6 +1,7 @@
 //! The checked configuration.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gatepost_session::KeyRing;
 use gatepost_store::StoreSettings;
@@ -33,6 +34,8 @@ pub struct Config {
     pub keys: KeyRing,
     /// The file that they came from, if it was one.
     pub keys_file: Option<PathBuf>,
+    /// How long a key that is put in front only verifies.
+    pub key_introduction: Duration,
     /// The proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: TrustedProxies,
     /// The dialects of the proxies that ask.

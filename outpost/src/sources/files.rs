@@ -42,7 +42,7 @@ pub fn watch(
         seen: Versions::new(),
         files: config.files.clone(),
         at_start: AtStart::of(config),
-        first_key: FirstKey::of(&config.keys),
+        first_key: FirstKey::of(&config.keys, config.key_introduction),
         failed: None,
     };
     tokio::spawn(watched.follow(Arc::downgrade(outpost)));
@@ -164,6 +164,7 @@ impl Watched {
     /// Puts a configuration in place. The steps that can fail come first.
     fn put_in_place(&mut self, outpost: &Outpost, mut config: Config) -> Result<(), SetupError> {
         let mut first_key = self.first_key.clone();
+        first_key.introduce_for(config.key_introduction);
         config.keys = first_key.follow(config.keys);
         outpost.reconfigure(&config)?;
         self.first_key = first_key;

@@ -4,30 +4,34 @@ use std::time::{Duration, Instant};
 
 use gatepost_session::{KeyId, KeyRing};
 
-/// How long a key that is put in front only verifies. No outpost may sign with a key before all
-/// others can verify with it: other outposts read the file every two seconds, plugins every ten.
-const INTRODUCED_FOR: Duration = Duration::from_secs(15);
-
 /// The key that signs, which may not yet be the first one of the ring.
 #[derive(Clone, Debug)]
 pub(super) struct FirstKey {
     signs: Option<KeyId>,
     /// The next key to sign, and since when it is known.
     next: Option<(KeyId, Instant)>,
+    /// How long a key that is put in front only verifies: `keyIntroduction`.
+    introduction: Duration,
 }
 
 impl FirstKey {
     /// Starts with the first key of the ring.
-    pub(super) fn of(ring: &KeyRing) -> Self {
+    pub(super) fn of(ring: &KeyRing, introduction: Duration) -> Self {
         Self {
             signs: ring.key_ids().next().cloned(),
             next: None,
+            introduction,
         }
+    }
+
+    /// Changes how long a new key only verifies, also for one that is being introduced.
+    pub(super) fn introduce_for(&mut self, introduction: Duration) {
+        self.introduction = introduction;
     }
 
     /// Returns whether a new key has been known for long enough to sign.
     pub(super) fn is_introduced(&self) -> bool {
-        let known_for = |(_, since): &(KeyId, Instant)| since.elapsed() >= INTRODUCED_FOR;
+        let known_for = |(_, since): &(KeyId, Instant)| since.elapsed() >= self.introduction;
         self.next.as_ref().is_some_and(known_for)
     }
 
@@ -61,6 +65,8 @@ impl FirstKey {
 mod tests {
     use super::*;
 
+    const INTRODUCTION: Duration = Duration::from_secs(15);
+
     fn ring(ids: &[&str]) -> KeyRing {
         let entry = |id: &&str| format!("{id}:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=");
         let entries: Vec<String> = ids.iter().map(entry).collect();
@@ -73,18 +79,22 @@ mod tests {
 
     #[test]
     fn a_new_key_verifies_before_it_signs() {
-        let mut first = FirstKey::of(&ring(&["a"]));
+        let mut first = FirstKey::of(&ring(&["a"]), INTRODUCTION);
         for _ in 0..3 {
             let followed = first.follow(ring(&["c", "b", "a"]));
             assert_eq!(order(&followed), ["a", "c", "b"]);
             assert!(!first.is_introduced());
         }
-        let introduced = Instant::now().checked_sub(INTRODUCED_FOR);
+        let introduced = Instant::now().checked_sub(INTRODUCTION);
         let Some((_, since)) = &mut first.next else {
             panic!("a key is introduced");
         };
         *since = introduced.expect("the machine has run for longer");
         assert!(first.is_introduced());
+        // One that has become longer holds for this key too.
+        first.introduce_for(INTRODUCTION * 2);
+        assert!(!first.is_introduced());
+        first.introduce_for(INTRODUCTION);
         assert_eq!(
             order(&first.follow(ring(&["c", "b", "a"]))),
             ["c", "b", "a"]
@@ -94,7 +104,7 @@ mod tests {
 
     #[test]
     fn nothing_is_waited_for_where_the_key_before_is_gone_or_the_first_is_back() {
-        let mut first = FirstKey::of(&ring(&["a"]));
+        let mut first = FirstKey::of(&ring(&["a"]), INTRODUCTION);
         assert_eq!(order(&first.follow(ring(&["b"]))), ["b"]);
         assert_eq!(order(&first.follow(ring(&["c", "b"]))), ["b", "c"]);
         assert_eq!(order(&first.follow(ring(&["b", "c"]))), ["b", "c"]);

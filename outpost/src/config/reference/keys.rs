@@ -107,6 +107,12 @@ const OUTPOST: &[Key] = &[
         "Instead of `keys`: a file with one a line, read again when it changes.",
     ),
     key(
+        "keyIntroduction",
+        Kind::Span,
+        "15s",
+        "How long a key that is put in front only verifies, so that it signs when every plugin and outpost has it. As long as the files of different machines may differ: `2m` in Kubernetes.",
+    ),
+    key(
         "trustedProxies",
         Kind::List,
         "",
