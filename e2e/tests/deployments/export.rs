@@ -107,21 +107,22 @@ fn traefik_takes_the_labels_that_are_exported() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_on_kubernetes_accepts_the_exported_configuration() -> Result<()> {
-    let site = with_services("gatepost-outpost")?;
+    let site = with_services("gatepost.gatepost.svc")?;
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&exported(&site, "kubernetes")?)?;
-    for (name, port) in [("wiki", 80), ("files", 80), ("gatepost-outpost", 9000)] {
+    objects.push(checks::outpost_service());
+    for name in ["wiki", "files"] {
         objects.push(json!({
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": { "name": name },
-            "spec": { "selector": { "app": name }, "ports": [{ "port": port }] },
+            "spec": { "selector": { "app": name }, "ports": [{ "port": 80 }] },
         }));
     }
     let ports = *site.ports();
     let _cluster = KubeApi::start(ports.extra, &objects, |service| match service {
         "wiki" => Ok(ports.wiki),
         "files" => Ok(ports.files),
-        "gatepost-outpost" => Ok(ports.outpost),
+        "gatepost" => Ok(ports.outpost),
         other => bail!("no Service {other}"),
     })?;
     let endpoint = format!("http://127.0.0.1:{}", ports.extra);

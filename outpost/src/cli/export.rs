@@ -84,12 +84,14 @@ enum ExportError {
     Listen(#[from] url::ParseError),
     #[error("cannot be written: {0}")]
     Template(#[from] minijinja::Error),
+    #[error("cannot be written for Kubernetes: {0}")]
+    Kubernetes(#[from] kubernetes::KubernetesError),
 }
 
 fn render(form: Form, config: &Config) -> Result<String, ExportError> {
     let settings = match &config.traefik {
         Some(settings) => settings.clone(),
-        None => presumed(config)?,
+        None => presumed(form, config)?,
     };
     // Reading a file reports these; authentik's applications are of no file.
     if let Some(shared) = names::shared(&config.applications).into_iter().next()
@@ -106,7 +108,7 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
         Form::Traefik => serde_saphyr::to_string(&dynamic())?,
         Form::Compose => serde_saphyr::to_string(&compose::services(&settings, &dynamic()))?,
         Form::Kubernetes => {
-            let documents = kubernetes::objects(&dynamic())
+            let documents = kubernetes::objects(&dynamic())?
                 .iter()
                 .map(serde_saphyr::to_string)
                 .collect::<Result<Vec<_>, _>>()?;
@@ -118,10 +120,16 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
 }
 
 /// Returns the settings that apply if the configuration has no `traefik` section: the plugin as the
-/// README sets it up, with the outpost on this machine.
-fn presumed(config: &Config) -> Result<TraefikSettings, url::ParseError> {
+/// README sets it up, with the outpost on this machine, or in a cluster where the chart puts it.
+fn presumed(form: Form, config: &Config) -> Result<TraefikSettings, url::ParseError> {
+    let listens = config.listen.http.first();
+    let outpost = if form == Form::Kubernetes {
+        format!("http://gatepost.gatepost.svc:{}", listens.port())
+    } else {
+        format!("http://{listens}")
+    };
     Ok(TraefikSettings {
-        outpost_url: Url::parse(&format!("http://{}", config.listen.http.first()))?,
+        outpost_url: Url::parse(&outpost)?,
         plugin: Some(PluginSettings {
             name: "gatepost".to_owned(),
             keys: PluginKeys::File("/keys/gatepost.keys".to_owned()),
@@ -253,10 +261,13 @@ applications:
         let wiki = documents
             .iter()
             .find(|d| d["kind"] == "IngressRoute" && d["metadata"]["name"] == "gatepost-wiki");
-        let route = &wiki.expect("a route")["spec"]["routes"][0];
+        let wiki = wiki.expect("a route");
+        // Beside its Service: Traefik takes none of another namespace unless it is told to.
+        assert_eq!(wiki["metadata"]["namespace"], "apps");
+        let route = &wiki["spec"]["routes"][0];
         assert_eq!(
             route["services"][0],
-            json!({"name": "wiki", "namespace": "apps", "port": 8080})
+            json!({"name": "wiki", "port": 8080, "scheme": "http"})
         );
         assert_eq!(route["middlewares"][0]["name"], "gatepost-wiki");
     }
