@@ -90,3 +90,54 @@ fn the_base_scales_survives_drains_and_is_reached_by_who_needs_it() -> Result<()
     assert!(least >= Some(2), "a drain leaves one: {least:?}");
     Ok(())
 }
+
+/// Readiness without the store: with it, an outage of Redis takes every pod out of service, and with
+/// them the users who are signed in.
+#[test]
+fn the_store_holds_up_a_first_start_and_no_pod_that_serves() -> Result<()> {
+    let objects = manifests()?;
+    let deployment = objects.iter().find(|it| it["kind"] == "Deployment");
+    let container =
+        &deployment.context("a Deployment")?["spec"]["template"]["spec"]["containers"][0];
+    for (probe, path) in [
+        ("startupProbe", "/readyz/store"),
+        ("readinessProbe", "/readyz/applications"),
+        ("livenessProbe", "/healthz"),
+    ] {
+        assert_eq!(container[probe]["httpGet"]["path"], path, "{probe}");
+    }
+    let chart = layout::root().join("deploy/helm/gatepost/templates/deployment.yaml");
+    let chart = fs::read_to_string(chart)?;
+    let base = fs::read_to_string(layout::root().join("deploy/kubernetes/base/deployment.yaml"))?;
+    let probes = |text: &str| -> Option<String> {
+        let from = text.find("          # A first start needs the store")?;
+        let to = text.find("          lifecycle:")?;
+        text.get(from..to).map(str::to_owned)
+    };
+    assert!(probes(&base).is_some());
+    assert_eq!(probes(&chart), probes(&base), "chart and base");
+    Ok(())
+}
+
+/// The chart can only use files of its own folder, so it has copies.
+#[test]
+fn the_chart_has_the_alerts_and_the_dashboard_of_deploy() -> Result<()> {
+    for (copy, original) in [
+        ("gatepost.rules.yaml", "prometheus/gatepost.rules.yaml"),
+        ("gatepost.json", "grafana/gatepost.json"),
+    ] {
+        let deploy = layout::root().join("deploy");
+        let original = fs::read_to_string(deploy.join(original))?;
+        let path = deploy.join("helm/gatepost/files").join(copy);
+        if std::env::var_os("GATEPOST_UPDATE_DOCS").is_some() {
+            fs::write(&path, &original)?;
+        }
+        let copied = fs::read_to_string(&path)?;
+        let name = path.display();
+        assert!(
+            copied == original,
+            "{name}: run with GATEPOST_UPDATE_DOCS=1"
+        );
+    }
+    Ok(())
+}

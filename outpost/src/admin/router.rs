@@ -32,9 +32,9 @@ struct Admin {
 /// - `/healthz`: the process runs. It checks nothing that the outpost depends on, since a restart
 ///   would not bring a provider back.
 /// - `/readyz`: sign-ins work; `/readyz/applications` (they are known), `/readyz/store` and
-///   `/readyz/providers` each check one part. Users who
-///   are signed in go on without a provider, so a load balancer asks `/readyz/store`: taking the
-///   outpost out of service for a provider would cause an outage.
+///   `/readyz/providers` each check one part. Users who are signed in go on without store and
+///   providers, so a load balancer asks `/readyz/applications`: taking every outpost out of service
+///   for Redis or a provider would cause an outage.
 /// - `/metrics`: Prometheus' text format.
 /// - `/sessions`: what `gatepost session` asks. It answers only clients that have the keys.
 /// - `/traefik`: what Traefik's HTTP provider polls. Here, since it shows every application.
