@@ -21,6 +21,7 @@
 
 pub mod built;
 pub mod clients;
+pub mod cluster;
 pub mod doubles;
 pub mod forge;
 mod keys;

@@ -324,6 +324,12 @@ impl Site {
     pub fn gatepost(&self, arguments: &[&str]) -> Result<(String, bool)> {
         let mut command = Command::new(built::outpost()?);
         command.args(arguments);
+        // The harness's own, like `GATEPOST_TRAEFIK`: the program takes them for settings.
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("GATEPOST_") {
+                command.env_remove(variable);
+            }
+        }
         if self.environment.is_empty() {
             command
                 .arg("--config")
@@ -387,14 +393,29 @@ impl Site {
             }
             text = text.replace(shown, actual);
         }
-        if text.contains(WORD_SHOWN) {
-            text = text.replace(WORD_SHOWN, &format!("`{}`", self.verdict(&text)?));
-        }
+        let text = self.with_verdict(text)?;
         Ok(fit(&self.ports, self.folder.path(), &text))
     }
 
-    /// Replaces the placeholder in a file by the plugin's word for "allowed", as `gatepost check`
-    /// prints it.
+    /// As [`Self::fitted`], for a cluster: Services keep their names and ports.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn fitted_in_cluster(&self, path: &str) -> Result<String> {
+        let text = self.with_verdict(read(path)?)?;
+        Ok(fit_names(&self.ports, &text))
+    }
+
+    /// Replaces the placeholder in a file by the plugin's word for "allowed".
+    fn with_verdict(&self, text: String) -> Result<String> {
+        if !text.contains(WORD_SHOWN) {
+            return Ok(text);
+        }
+        Ok(text.replace(WORD_SHOWN, &format!("`{}`", self.verdict(&text)?)))
+    }
+
+    /// Returns the plugin's word for "allowed" in a file, as `gatepost check` prints it.
     fn verdict(&self, text: &str) -> Result<String> {
         let mut lines = text.lines().map(str::trim);
         let application = lines.find_map(|line| line.strip_prefix("application: "));
@@ -427,6 +448,25 @@ fn read(path: &str) -> Result<String> {
 
 /// Puts this site's names, ports and paths in the place of those that docs show.
 pub(crate) fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
+    let mut text = fit_names(ports, shown);
+    let keys = folder.join("keys");
+    for (shown, port) in [
+        ("127.0.0.1:8000", ports.wiki),
+        ("127.0.0.1:8001", ports.files),
+        ("127.0.0.1:9000", ports.outpost),
+        ("0.0.0.0:9000", ports.outpost),
+        ("gatepost.gatepost.svc.cluster.local:9000", ports.outpost),
+        ("gatepost.gatepost.svc:9000", ports.outpost),
+        ("outpost:9000", ports.outpost),
+        ("127.0.0.1:9300", ports.metrics),
+    ] {
+        text = text.replace(shown, &format!("127.0.0.1:{port}"));
+    }
+    text.replace("/etc/gatepost/keys", &keys.to_string_lossy())
+}
+
+/// Puts this site's host names in the place of those that docs show.
+fn fit_names(ports: &SitePorts, shown: &str) -> String {
     let issuer = provider::issuer(ports.provider);
     let mut text = shown
         .replace("https://id.example.com", &issuer)
@@ -441,24 +481,7 @@ pub(crate) fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
             );
         }
     }
-    text = fit_domains(&text);
-    let keys = folder.join("keys");
-    for (shown, port) in [
-        ("127.0.0.1:8000", ports.wiki),
-        ("127.0.0.1:8001", ports.files),
-        ("127.0.0.1:9000", ports.outpost),
-        ("0.0.0.0:9000", ports.outpost),
-        (
-            "gatepost-outpost.default.svc.cluster.local:9000",
-            ports.outpost,
-        ),
-        ("gatepost-outpost:9000", ports.outpost),
-        ("outpost:9000", ports.outpost),
-        ("127.0.0.1:9300", ports.metrics),
-    ] {
-        text = text.replace(shown, &format!("127.0.0.1:{port}"));
-    }
-    text.replace("/etc/gatepost/keys", &keys.to_string_lossy())
+    fit_domains(&text)
 }
 
 fn fit_domains(shown: &str) -> String {

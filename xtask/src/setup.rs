@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Chromium, Envoy, Glewlwyd, GoProgram, Keycloak, Node, NodePackages, OldestTraefik, Packaged,
-    PythonPackage, Source, Tool as _, Traefik, WasmToolchain,
+    Chromium, CustomResources, Envoy, Glewlwyd, GoProgram, Keycloak, KubeApiServer,
+    KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source,
+    Tool as _, Traefik, WasmToolchain,
 };
 
 #[derive(Debug, clap::Args)]
@@ -11,6 +12,9 @@ pub(crate) struct Arguments {
     /// The real OpenID providers too, as far as they can be had
     #[arg(long)]
     providers: bool,
+    /// A real Kubernetes API too, as far as it can be had
+    #[arg(long)]
+    kubernetes: bool,
 }
 
 /// Installs the requested tools.
@@ -18,6 +22,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     everything()?;
     if arguments.providers {
         providers();
+    }
+    if arguments.kubernetes {
+        kubernetes();
     }
     Ok(())
 }
@@ -70,12 +77,26 @@ pub(crate) fn everything() -> Result<()> {
 /// Installs the real providers, as far as they are available. The tests name those that are
 /// missing.
 pub(crate) fn providers() {
-    for result in [
+    as_far_as_possible([
         Keycloak.ensure().map(drop),
         GoProgram::HYDRA.ensure().map(drop),
         Glewlwyd.ensure().map(drop),
         PythonPackage::CANAILLE.ensure().map(drop),
-    ] {
+    ]);
+}
+
+/// A real Kubernetes API, as far as it can be had. The tests name what is missing.
+pub(crate) fn kubernetes() {
+    as_far_as_possible([
+        Packaged::Etcd.ensure().map(drop),
+        KubernetesClients.ensure().map(drop),
+        CustomResources.ensure().map(drop),
+        KubeApiServer.ensure().map(drop),
+    ]);
+}
+
+fn as_far_as_possible(results: impl IntoIterator<Item = Result<()>>) {
+    for result in results {
         if let Err(error) = result {
             eprintln!("not installed: {error:#}");
         }

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 
 use self::counts::Counts;
 use self::output::Output;
-use self::section::{E2E_SUITES, PROVIDERS, Programs, Section};
+use self::section::{ASKED_FOR, E2E_SUITES, KUBERNETES, PROVIDERS, Programs, Section};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -57,6 +57,8 @@ enum Only {
     Authentik,
     /// End to end, and only if it is asked for: real OpenID providers, as far as they can be had
     Providers,
+    /// End to end, and only if it is asked for: a real Kubernetes API
+    Kubernetes,
 }
 
 impl Only {
@@ -77,6 +79,7 @@ impl Only {
             Self::Sessions => vec![Section::E2e("sessions")],
             Self::Authentik => vec![Section::E2e("authentik")],
             Self::Providers => vec![Section::E2e(PROVIDERS)],
+            Self::Kubernetes => vec![Section::E2e(KUBERNETES)],
         }
     }
 }
@@ -99,7 +102,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let started = Instant::now();
     let total = run_sections(&sections, filter)?;
     if only.is_empty() {
-        println!("\nnot run: {PROVIDERS} (cargo xtask test --only {PROVIDERS})");
+        println!();
+        for suite in ASKED_FOR {
+            println!("not run: {suite} (cargo xtask test --only {suite})");
+        }
     }
     println!("\n{total} ({} s)", started.elapsed().as_secs());
     Ok(if total.failed == 0 {

@@ -1,8 +1,9 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use super::{Tool, on_path, run};
 use crate::layout;
@@ -71,17 +72,70 @@ impl Tool for GoProgram {
         if on_path("go").is_none() {
             bail!("install Go (https://go.dev/dl/)");
         }
-        let folder = self.folder();
+        let tags = self.tags.join(",");
+        let build = Build {
+            package: self.package,
+            version: self.version,
+            module: &self.module(),
+            flags: &["-tags", &tags],
+        };
+        build.into(&self.folder())
+    }
+}
+
+/// How a program is built from a module of our own of which it is a tool.
+pub(super) struct Build<'b> {
+    /// The path of its main package.
+    pub(super) package: &'b str,
+    /// The version of the module that has the package.
+    pub(super) version: &'b str,
+    /// Our module's `go.mod`.
+    pub(super) module: &'b str,
+    /// Flags of `go install`.
+    pub(super) flags: &'b [&'b str],
+}
+
+impl Build<'_> {
+    /// Builds the program into this folder.
+    pub(super) fn into(self, folder: &Path) -> Result<()> {
         let module = folder.join("module");
         fs::create_dir_all(&module)?;
-        fs::write(module.join("go.mod"), self.module())?;
+        fs::write(module.join("go.mod"), self.module)?;
         let tool = format!("{}@{}", self.package, self.version);
         run(go().args(["get", "-tool", &tool]).current_dir(&module))?;
         run(go()
-            .args(["install", "-tags", &self.tags.join(","), self.package])
-            .env("GOBIN", &folder)
+            .arg("install")
+            .args(self.flags)
+            .arg(self.package)
+            .env("GOBIN", folder)
             .current_dir(&module))
     }
+}
+
+/// A module that the proxy of Go modules has handed out.
+pub(super) struct Downloaded {
+    /// Its `go.mod`.
+    pub(super) go_mod: PathBuf,
+    /// Its files.
+    pub(super) folder: PathBuf,
+}
+
+/// Downloads a module, `path@version`, into Go's own cache.
+pub(super) fn download(module: &str) -> Result<Downloaded> {
+    if on_path("go").is_none() {
+        bail!("install Go (https://go.dev/dl/)");
+    }
+    let output = go().args(["mod", "download", "-json", module]).output()?;
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let path = |key: &str| {
+        let path = said.get(key).and_then(Value::as_str).map(PathBuf::from);
+        path.with_context(|| format!("{module}: {said}"))
+    };
+    Ok(Downloaded {
+        go_mod: path("GoMod")?,
+        folder: path("Dir")?,
+    })
 }
 
 fn go() -> Command {

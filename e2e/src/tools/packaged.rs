@@ -21,10 +21,12 @@ pub enum Packaged {
     Redis,
     /// Prometheus, with its `promtool`.
     Prometheus,
+    /// etcd, where a Kubernetes API server keeps its objects.
+    Etcd,
 }
 
 impl Packaged {
-    /// All of them.
+    /// Those that the tests need which run unasked.
     pub const ALL: [Self; 5] = [
         Self::Nginx,
         Self::Caddy,
@@ -40,6 +42,7 @@ impl Packaged {
             Self::Haproxy => "haproxy",
             Self::Redis => "redis-server",
             Self::Prometheus => "prometheus",
+            Self::Etcd => "etcd",
         }
     }
 
@@ -51,6 +54,7 @@ impl Packaged {
             Self::Haproxy => &["haproxy"],
             Self::Redis => &["redis-server"],
             Self::Prometheus => &["prometheus"],
+            Self::Etcd => &["etcd-server"],
         }
     }
 }

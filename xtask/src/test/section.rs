@@ -24,6 +24,13 @@ pub(crate) const E2E_SUITES: &[&str] = &[
 /// programs.
 pub(crate) const PROVIDERS: &str = "providers";
 
+/// The suite of end-to-end tests on a real Kubernetes API, which runs only when it is asked for: the
+/// API server takes minutes to build.
+pub(crate) const KUBERNETES: &str = "kubernetes";
+
+/// The suites that run only when they are asked for.
+pub(crate) const ASKED_FOR: [&str; 2] = [PROVIDERS, KUBERNETES];
+
 /// The package of the end-to-end tests.
 const HARNESS: &str = "gatepost-e2e";
 
@@ -61,12 +68,12 @@ impl Section {
         ]
         .into_iter()
         .chain(suites)
-        .chain([Self::E2e(PROVIDERS)])
+        .chain(ASKED_FOR.map(Self::E2e))
     }
 
     /// Returns whether it runs without being requested.
     pub(crate) fn runs_unasked(self) -> bool {
-        self != Self::E2e(PROVIDERS)
+        !matches!(self, Self::E2e(suite) if ASKED_FOR.contains(&suite))
     }
 
     pub(crate) fn title(self) -> String {
@@ -111,6 +118,11 @@ impl Section {
             Self::E2e(PROVIDERS) => {
                 setup::demo()?;
                 setup::providers();
+                Ok(())
+            }
+            Self::E2e(KUBERNETES) => {
+                setup::demo()?;
+                setup::kubernetes();
                 Ok(())
             }
             Self::E2e(_) => setup::everything(),

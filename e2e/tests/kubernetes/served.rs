@@ -1,0 +1,269 @@
+//! What real Traefik serves of what is in the real API: each file of `deploy/kubernetes/traefik/`,
+//! with the sign-in and everything else that a deployment must do.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::cluster::{Cluster, network};
+use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::{Service, Site, layout};
+use serde_json::{Value, json};
+
+use crate::{Test, checks};
+
+pub(crate) const PLUGIN: &str = "deploy/traefik/static/kubernetes-plugin.yaml";
+pub(crate) const FORWARD_AUTH: &str = "deploy/traefik/static/kubernetes-forward-auth.yaml";
+const INGRESS_NGINX: &str = "deploy/traefik/static/kubernetes-ingress-nginx.yaml";
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "served::plugin_single",
+        run: |cluster| single(cluster, PLUGIN, &[], "plugin-single"),
+    },
+    Test {
+        name: "served::plugin_domain",
+        run: |cluster| domain(cluster, PLUGIN, "plugin-domain"),
+    },
+    Test {
+        name: "served::route_single",
+        run: |cluster| single(cluster, PLUGIN, &[], "route-single"),
+    },
+    Test {
+        name: "served::forward_auth_single",
+        run: |cluster| single(cluster, FORWARD_AUTH, &[], "forward-auth-single"),
+    },
+    Test {
+        name: "served::forward_auth_domain",
+        run: |cluster| domain(cluster, FORWARD_AUTH, "forward-auth-domain"),
+    },
+    Test {
+        name: "served::ingress_plugin_single",
+        run: |cluster| {
+            let further = ["kubernetesIngress"];
+            single(cluster, PLUGIN, &further, "ingress-plugin-single")
+        },
+    },
+    Test {
+        name: "served::gateway_plugin_single",
+        run: |cluster| {
+            let further = ["kubernetesGateway"];
+            single(cluster, PLUGIN, &further, "gateway-plugin-single")
+        },
+    },
+    Test {
+        name: "served::gateway_forward_auth_single",
+        run: |cluster| {
+            let further = ["kubernetesGateway"];
+            single(
+                cluster,
+                FORWARD_AUTH,
+                &further,
+                "gateway-forward-auth-single",
+            )
+        },
+    },
+    Test {
+        name: "served::ingress_nginx_single",
+        run: |cluster| single(cluster, INGRESS_NGINX, &[], "ingress-nginx-single"),
+    },
+    Test {
+        name: "served::ingress_nginx_domain",
+        run: |cluster| domain(cluster, INGRESS_NGINX, "ingress-nginx-domain"),
+    },
+];
+
+/// One application, by this file.
+fn single(cluster: &Cluster, config: &str, further: &[&str], file: &str) -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let objects = shown(&site, file)?;
+    let _running = serve(cluster, &site, config, further, objects, &["wiki"])?;
+    checks::single(&site)
+}
+
+/// All hosts of a domain, by this file.
+fn domain(cluster: &Cluster, config: &str, file: &str) -> Result<()> {
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let objects = shown(&site, file)?;
+    let _running = serve(cluster, &site, config, &[], objects, &["wiki", "files"])?;
+    checks::domain(&site)
+}
+
+/// The objects of a file of `deploy/kubernetes/traefik/`, with the public paths of the checks.
+fn shown(site: &Site, file: &str) -> Result<Vec<Value>> {
+    let path = format!("deploy/kubernetes/traefik/{file}.yaml");
+    let mut objects = objects_of(&site.fitted_in_cluster(&path)?)?;
+    for object in &mut objects {
+        if let Some(Value::Object(plugin)) = object.pointer_mut("/spec/plugin/gatepost") {
+            plugin.insert("public".into(), json!(checks::PUBLIC));
+        }
+    }
+    Ok(objects)
+}
+
+/// The objects of a text with several documents.
+pub(crate) fn objects_of(text: &str) -> Result<Vec<Value>> {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(text)?;
+    Ok(objects
+        .into_iter()
+        .filter(|object| !object.is_null())
+        .collect())
+}
+
+/// Traefik at work in the cluster, until this is dropped: then the objects are removed too.
+pub(crate) struct Running<'c> {
+    cluster: &'c Cluster,
+    objects: Vec<Value>,
+    traefik: Service,
+    _pods: Vec<network::PodPort>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.traefik.stop();
+        if let Err(error) = self.cluster.delete(&self.objects) {
+            eprintln!("objects are left for the next test: {error:#}");
+        }
+    }
+}
+
+/// Applies these objects, with what a cluster has besides, and starts Traefik with this static
+/// configuration and these providers more.
+pub(crate) fn serve<'c>(
+    cluster: &'c Cluster,
+    site: &Site,
+    config: &str,
+    further: &[&str],
+    mut objects: Vec<Value>,
+    hosts: &[&str],
+) -> Result<Running<'c>> {
+    for namespace in ["gatepost", "traefik"] {
+        cluster.restricted_namespace(namespace)?;
+    }
+    let ports = *site.ports();
+    let has_outpost = objects
+        .iter()
+        .any(|it| is_service(it) && name(it) == "gatepost");
+    if !has_outpost {
+        objects.push(outpost_service()?);
+    }
+    // These files are of applications that are there, and so have Services.
+    for app in ["wiki", "files"] {
+        let is_there = |it: &&Value| is_service(it) && name(it) == app;
+        if objects.iter().find(is_there).is_none() {
+            objects.push(json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": { "name": app },
+                "spec": { "selector": { "app": app }, "ports": [{ "port": 80 }] },
+            }));
+        }
+    }
+    for (class, controller) in [
+        ("nginx", "k8s.io/ingress-nginx"),
+        ("traefik", "traefik.io/ingress-controller"),
+    ] {
+        objects.push(json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": { "name": class },
+            "spec": { "controller": controller },
+        }));
+    }
+    for object in &mut objects {
+        // The entry point's, which is another one in each test.
+        let listener = object.pointer_mut("/spec/listeners/0/port");
+        if let Some(port) = listener {
+            *port = json!(ports.web);
+        }
+    }
+    let mut pods = BTreeMap::new();
+    for service in objects.clone().iter().filter(|it| is_service(it)) {
+        let program = match name(service) {
+            "wiki" => ports.wiki,
+            "files" => ports.files,
+            "gatepost" => ports.outpost,
+            "gatepost-metrics" => continue,
+            other => bail!("no pods of {other}"),
+        };
+        objects.push(endpoint_slice(service, program, &mut pods)?);
+    }
+    let pods = pods
+        .into_iter()
+        .map(|((address, port), program)| network::PodPort::open(address, port, program))
+        .collect::<Result<Vec<_>>>()?;
+    cluster.apply(&objects)?;
+    let text = fs::read_to_string(layout::root().join(config))?;
+    let config_now: Value = serde_saphyr::from_str(&text)?;
+    let shown = config_now["providers"].as_object().context("providers")?;
+    let mut traefik = Traefik::new(site, config)?;
+    for provider in shown
+        .keys()
+        .map(String::as_str)
+        .chain(further.iter().copied())
+    {
+        let access = json!({ "providers": { provider: cluster.traefik_access() } });
+        traefik = traefik.configure(&access);
+    }
+    let traefik = traefik.start(hosts);
+    if traefik.is_err() {
+        cluster.delete(&objects)?;
+    }
+    Ok(Running {
+        cluster,
+        objects,
+        traefik: traefik?,
+        _pods: pods,
+    })
+}
+
+fn is_service(object: &Value) -> bool {
+    object["kind"] == "Service" && object["apiVersion"] == "v1"
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// The Service of the base, in the namespace that the manifests say.
+fn outpost_service() -> Result<Value> {
+    let path = layout::root().join("deploy/kubernetes/base/service.yaml");
+    let mut objects = objects_of(&fs::read_to_string(path)?)?.into_iter();
+    let mut service = objects
+        .find(|it| name(it) == "gatepost")
+        .context("a Service")?;
+    service["metadata"]["namespace"] = json!("gatepost");
+    Ok(service)
+}
+
+/// Where the pods of a Service are, which no controller of this cluster says, and the ports that are
+/// to be open there.
+fn endpoint_slice(
+    service: &Value,
+    program: u16,
+    pods: &mut BTreeMap<(std::net::Ipv4Addr, u16), u16>,
+) -> Result<Value> {
+    let name = name(service);
+    let address = network::pod_address(name).with_context(|| format!("no pods of {name}"))?;
+    let shown = service["spec"]["ports"].as_array().context("ports")?;
+    let mut ports = Vec::new();
+    for port in shown {
+        let number = port["targetPort"].as_u64().or(port["port"].as_u64());
+        let number = u16::try_from(number.context("a port")?)?;
+        pods.insert((address, number), program);
+        let name = port.get("name").cloned().unwrap_or_else(|| "".into());
+        ports.push(json!({ "name": name, "port": number, "protocol": "TCP" }));
+    }
+    Ok(json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": format!("{name}-1"),
+            "namespace": service["metadata"].get("namespace").cloned().unwrap_or("default".into()),
+            "labels": { "kubernetes.io/service-name": name },
+        },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
+        "ports": ports,
+    }))
+}
