@@ -56,6 +56,16 @@ impl KubeApi {
     }
 }
 
+/// Returns the outpost's Service, where the manifests of applications look for it.
+pub fn outpost_service() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": "gatepost", "namespace": "gatepost" },
+        "spec": { "ports": [{ "name": "http", "port": 9000 }] },
+    })
+}
+
 fn object_ports(service: &Value) -> Result<Vec<Value>> {
     let ports = service.pointer("/spec/ports").and_then(Value::as_array);
     Ok(ports.context("a Service has ports")?.clone())

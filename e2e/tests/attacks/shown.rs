@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::Compose;
 use gatepost_e2e::Site;
 use gatepost_e2e::doubles::docker_api::DockerApi;
-use gatepost_e2e::doubles::kube_api::KubeApi;
+use gatepost_e2e::doubles::kube_api::{KubeApi, outpost_service};
 use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
 use serde_json::{Map, Value, json};
 
@@ -275,11 +275,12 @@ fn cluster(
             plugin.insert("public".into(), json!(public));
         }
     }
+    objects.push(outpost_service());
     let ports = *site.ports();
     let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
         "wiki" => Ok(ports.wiki),
         "files" => Ok(ports.files),
-        "gatepost-outpost" => Ok(ports.outpost),
+        "gatepost" => Ok(ports.outpost),
         other => bail!("no Service {other}"),
     })?;
     let endpoint = format!("http://127.0.0.1:{}", ports.extra);

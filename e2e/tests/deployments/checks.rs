@@ -7,7 +7,7 @@ use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::users::{ALICE, User};
 use gatepost_e2e::{Answer, Client, Site, SiteBuilder, until};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
 /// Known to the provider, and in no group.
@@ -56,16 +56,6 @@ pub(crate) fn site(outpost_file: &str) -> SiteBuilder {
 
 /// The public paths of [`site`].
 pub(crate) const PUBLIC: &[&str] = &["/public/*"];
-
-/// Returns the outpost's Service, where the manifests of applications look for it.
-pub(crate) fn outpost_service() -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": { "name": "gatepost", "namespace": "gatepost" },
-        "spec": { "ports": [{ "name": "http", "port": 9000 }] },
-    })
-}
 
 /// Checks one application: the app `wiki`.
 pub(crate) fn single(site: &Site) -> Result<()> {

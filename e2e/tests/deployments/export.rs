@@ -6,14 +6,12 @@ use std::fs;
 use anyhow::{Result, bail, ensure};
 use gatepost_e2e::Compose;
 use gatepost_e2e::doubles::docker_api::DockerApi;
-use gatepost_e2e::doubles::kube_api::KubeApi;
+use gatepost_e2e::doubles::kube_api::{KubeApi, outpost_service};
 use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Site};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-
-use crate::checks;
 
 const HOSTS: [&str; 2] = ["wiki", "files.example.org"];
 
@@ -109,7 +107,7 @@ fn traefik_takes_the_labels_that_are_exported() -> Result<()> {
 fn traefik_on_kubernetes_accepts_the_exported_configuration() -> Result<()> {
     let site = with_services("gatepost.gatepost.svc")?;
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&exported(&site, "kubernetes")?)?;
-    objects.push(checks::outpost_service());
+    objects.push(outpost_service());
     for name in ["wiki", "files"] {
         objects.push(json!({
             "apiVersion": "v1",

@@ -1,7 +1,7 @@
 //! The annotations of Ingresses, as the nginx ingress controller renders them.
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::doubles::kube_api::KubeApi;
+use gatepost_e2e::doubles::kube_api::{KubeApi, outpost_service};
 use gatepost_e2e::proxies::{IngressNginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Answer, Client, Service, Site};
@@ -60,7 +60,7 @@ fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)
         "metadata": { "name": "nginx" },
         "spec": { "controller": "k8s.io/ingress-nginx" },
     }));
-    objects.push(checks::outpost_service());
+    objects.push(outpost_service());
     for name in ["wiki", "files"] {
         objects.push(json!({
             "apiVersion": "v1",

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::doubles::kube_api::KubeApi;
+use gatepost_e2e::doubles::kube_api::{KubeApi, outpost_service};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::{Client, Service, Site, forge, layout, until};
 use jsonschema::Validator;
@@ -51,7 +51,7 @@ fn start_with_objects(
 fn start_cluster(site: &Site, objects: &[Value]) -> Result<KubeApi> {
     let ports = *site.ports();
     let mut objects = objects.to_vec();
-    objects.push(checks::outpost_service());
+    objects.push(outpost_service());
     KubeApi::start(ports.extra, &objects, |service| match service {
         "wiki" => Ok(ports.wiki),
         "files" => Ok(ports.files),
@@ -283,7 +283,7 @@ fn manifests_fit_the_custom_resource_definitions() -> Result<()> {
         assert!(validated >= 2, "{file} has {validated} custom resources");
     }
     let typo = json!({ "apiVersion": "traefik.io/v1alpha1", "kind": "Middleware", "metadata": {},
-        "spec": { "forwardAuth": { "adress": "http://gatepost-outpost:9000" } } });
+        "spec": { "forwardAuth": { "adress": "http://gatepost.gatepost.svc:9000" } } });
     assert!(!middlewares.is_valid(&typo), "the schema notices a typo");
     Ok(())
 }
