@@ -109,6 +109,9 @@ impl Cluster {
         self.kubectl(&["apply", "--server-side", "-f", &folder], None)?;
         let established = ["wait", "--for=condition=Established", "crd", "--all"];
         self.kubectl(&established, None)?;
+        // What `kubectl` validates by. The server writes it when it is first asked for, which on a busy
+        // machine takes longer than `kubectl` waits where it validates.
+        self.kubectl(&["get", "--raw=/openapi/v2"], None)?;
         Ok(())
     }
 

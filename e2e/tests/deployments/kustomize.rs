@@ -141,3 +141,24 @@ fn the_chart_has_the_alerts_and_the_dashboard_of_deploy() -> Result<()> {
     }
     Ok(())
 }
+
+/// A header that other systems name users by, and how long an answer may be, are of every manifest.
+#[test]
+fn the_chart_asks_as_the_manifests_do() -> Result<()> {
+    let deploy = layout::root().join("deploy");
+    let chart = fs::read_to_string(deploy.join("helm/gatepost/templates/traefik.yaml"))?;
+    for file in ["forward-auth-single", "gateway-forward-auth-single"] {
+        let manifest = deploy.join(format!("kubernetes/traefik/{file}.yaml"));
+        let manifest = fs::read_to_string(manifest)?;
+        for key in [
+            "trustForwardHeader",
+            "maxResponseBodySize",
+            "authResponseHeadersRegex",
+        ] {
+            let line = manifest.lines().find(|line| line.contains(key));
+            let line = line.with_context(|| format!("{file}: {key}"))?.trim();
+            assert!(chart.contains(line), "{file}: {line}");
+        }
+    }
+    Ok(())
+}
