@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::programs::{Process, ports};
 use crate::tools::{CustomResources, KubeApiServer, KubernetesClients, Packaged, Tool as _};
+use crate::wait;
 
 /// For the API server to start on a machine that is busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -106,7 +107,11 @@ impl Cluster {
         let folder = CustomResources.locate()?;
         let folder = folder.to_string_lossy();
         // Server-side: some are larger than the annotation that the other way writes.
-        self.kubectl(&["apply", "--server-side", "-f", &folder], None)?;
+        // On a busy machine the server gives up on one of them now and then.
+        wait::until("custom resources to be defined", START_LIMIT, || {
+            let applied = self.kubectl(&["apply", "--server-side", "-f", &folder], None);
+            Ok(applied.ok())
+        })?;
         let established = ["wait", "--for=condition=Established", "crd", "--all"];
         self.kubectl(&established, None)?;
         // What `kubectl` validates by. The server writes it when it is first asked for, which on a busy

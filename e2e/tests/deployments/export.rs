@@ -13,6 +13,8 @@ use gatepost_e2e::{Client, Site};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::checks;
+
 const HOSTS: [&str; 2] = ["wiki", "files.example.org"];
 
 fn exported(site: &Site, form: &str) -> Result<String> {
