@@ -115,8 +115,10 @@ impl Cluster {
         let established = ["wait", "--for=condition=Established", "crd", "--all"];
         self.kubectl(&established, None)?;
         // What `kubectl` validates by. The server writes it when it is first asked for, which on a busy
-        // machine takes longer than `kubectl` waits where it validates.
-        self.kubectl(&["get", "--raw=/openapi/v2"], None)?;
+        // machine takes longer than `kubectl` waits where it validates, or than the server itself does.
+        wait::until("the schemas of all objects", START_LIMIT, || {
+            Ok(self.kubectl(&["get", "--raw=/openapi/v2"], None).ok())
+        })?;
         Ok(())
     }
 

@@ -112,15 +112,20 @@ pub(crate) fn objects_of(text: &str) -> Result<Vec<Value>> {
 
 /// Traefik at work in the cluster, until this is dropped: then the objects are removed too.
 pub(crate) struct Running<'c> {
-    cluster: &'c Cluster,
-    objects: Vec<Value>,
-    traefik: Service,
+    // In this order: Traefik first, which would read that they are gone.
+    _traefik: Service,
+    _objects: Applied<'c>,
     _pods: Vec<network::PodPort>,
 }
 
-impl Drop for Running<'_> {
+/// Objects in the cluster, until this is dropped: also where the test fails before Traefik starts.
+struct Applied<'c> {
+    cluster: &'c Cluster,
+    objects: Vec<Value>,
+}
+
+impl Drop for Applied<'_> {
     fn drop(&mut self) {
-        self.traefik.stop();
         if let Err(error) = self.cluster.delete(&self.objects) {
             eprintln!("objects are left for the next test: {error:#}");
         }
@@ -192,7 +197,8 @@ pub(crate) fn serve<'c>(
         .into_iter()
         .map(|((address, port), program)| network::PodPort::open(address, port, program))
         .collect::<Result<Vec<_>>>()?;
-    cluster.apply(&objects)?;
+    let applied = Applied { cluster, objects };
+    cluster.apply(&applied.objects)?;
     let text = fs::read_to_string(layout::root().join(config))?;
     let config_now: Value = serde_saphyr::from_str(&text)?;
     let shown = config_now["providers"].as_object().context("providers")?;
@@ -205,14 +211,9 @@ pub(crate) fn serve<'c>(
         let access = json!({ "providers": { provider: cluster.traefik_access() } });
         traefik = traefik.configure(&access);
     }
-    let traefik = traefik.start(hosts);
-    if traefik.is_err() {
-        cluster.delete(&objects)?;
-    }
     Ok(Running {
-        cluster,
-        objects,
-        traefik: traefik?,
+        _traefik: traefik.start(hosts)?,
+        _objects: applied,
         _pods: pods,
     })
 }
