@@ -112,3 +112,73 @@ fn a_session_that_is_over_does_not_hide_another_after_it() {
         );
     }
 }
+
+#[test]
+fn the_plain_cookie_name_counts_over_plain_http_only() {
+    let sent = format!("a=1; {}", cookie(&claims()).replace("__Host-", ""));
+    for (scheme, outcome) in [
+        ("http", Flow::Continue),
+        ("ws", Flow::Continue),
+        ("https", Flow::Responded),
+        ("wss", Flow::Responded),
+        ("", Flow::Responded),
+    ] {
+        let host = Double::at(NOW)
+            .with("Cookie", &sent)
+            .with("X-Forwarded-Proto", scheme);
+        let mut gate = gate(json!({"plainHttp": true}));
+        assert_eq!(gate.handle(&host), outcome, "{scheme}");
+        if outcome == Flow::Continue {
+            assert_eq!(host.header("Cookie").as_deref(), Some("a=1"), "{scheme}");
+        }
+    }
+}
+
+/// Behind a load balancer that ends TLS and that Traefik does not trust, every request looks as if it
+/// came over plain http, and a neighbouring host may have set the plain name.
+#[test]
+fn the_plain_cookie_name_counts_only_where_the_site_is_reached_over_plain_http() {
+    let sent = cookie(&claims()).replace("__Host-", "");
+    let domain =
+        |scheme: &str| json!({"mode": "domain", "outpostUrl": format!("{scheme}://a.lan")});
+    let (yes, no) = (Flow::Continue, Flow::Responded);
+    for (settings, name, outcome) in [
+        (json!({}), "wiki.example.com", no),
+        (json!({}), "wiki.lan", no),
+        (json!({}), "localhost.example.com", no),
+        (json!({}), "xlocalhost", no),
+        (json!({}), "127.0.0.1.example.com", no),
+        (json!({}), "wiki.localhost:8080", yes),
+        (json!({}), "LOCALHOST", yes),
+        (json!({}), "127.0.0.1:8080", yes),
+        (json!({}), "[::1]:8080", yes),
+        (json!({"plainHttp": true}), "wiki.lan", yes),
+        (json!({"plainHttp": false}), "wiki.localhost", no),
+        (domain("http"), "wiki.lan", yes),
+        (domain("https"), "wiki.localhost", no),
+    ] {
+        let host = Double::at(NOW)
+            .with("Cookie", &sent)
+            .with("X-Forwarded-Proto", "http")
+            .with_host(name);
+        assert_eq!(
+            gate(settings.clone()).handle(&host),
+            outcome,
+            "{settings} {name}"
+        );
+    }
+}
+
+#[test]
+fn the_application_sees_the_session_cookie_only_where_configured() {
+    let sent = cookie(&claims());
+    let host = Double::at(NOW).with("Cookie", &sent);
+    assert_eq!(gate(json!({})).handle(&host), Flow::Continue);
+    assert_eq!(host.header("Cookie"), None);
+    let host = Double::at(NOW).with("Cookie", &sent);
+    assert_eq!(
+        gate(json!({"forwardCookie": "true"})).handle(&host),
+        Flow::Continue
+    );
+    assert_eq!(host.header("Cookie").as_deref(), Some(sent.as_str()));
+}
