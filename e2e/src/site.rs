@@ -457,6 +457,12 @@ pub(crate) fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
         ("0.0.0.0:9000", ports.outpost),
         ("gatepost.gatepost.svc.cluster.local:9000", ports.outpost),
         ("gatepost.gatepost.svc:9000", ports.outpost),
+        // In authentik's own texts.
+        (
+            "gatepost-outpost.default.svc.cluster.local:9000",
+            ports.outpost,
+        ),
+        ("gatepost-outpost:9000", ports.outpost),
         ("outpost:9000", ports.outpost),
         ("127.0.0.1:9300", ports.metrics),
     ] {

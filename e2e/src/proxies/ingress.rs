@@ -127,7 +127,7 @@ fn location(
     let port = match text(path, "/backend/service/name")? {
         "wiki" => ports.wiki,
         "files" => ports.files,
-        "gatepost" => ports.outpost,
+        "gatepost" | "gatepost-outpost" => ports.outpost,
         other => bail!("no Service {other}"),
     };
     let buffers = match &annotations.buffer_size {

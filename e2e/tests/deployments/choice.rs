@@ -214,10 +214,17 @@ fn a_mixed_up_response_signs_no_user_in(site: &Site, page: StatusCode) -> Result
         grants(site.provider(), "authorization_code"),
         grants(site.partners()?, "authorization_code"),
     );
-    for url in [wrong, right] {
+    // The wrong address ends the sign-in, so the right one begins another.
+    for (url, status) in [(wrong, StatusCode::BAD_REQUEST), (right, StatusCode::FOUND)] {
         let answer = Answer::read(client.page_load(Method::GET, &url).send()?)?;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", url.path());
+        assert_eq!(answer.status, status, "{}", url.path());
         assert_eq!(client.cookie(&wiki, "gatepost"), None, "{}", url.path());
+        if let Some(to) = answer.location() {
+            let sent = |name: &str| to.query_pairs().find(|(own, _)| own == name);
+            assert_eq!(to.origin(), at_provider.origin(), "{to}");
+            assert!(sent("state").is_some() && sent("code").is_none(), "{to}");
+            assert_ne!(to, at_provider, "another sign-in");
+        }
     }
     let after = (
         grants(site.provider(), "authorization_code"),

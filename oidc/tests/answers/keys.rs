@@ -133,7 +133,7 @@ async fn a_refused_signature_says_which_algorithm_and_key() {
     let text = error.to_string();
     for part in [
         "`alg` EdDSA",
-        r#"`kid` "new\u{1b}""#,
+        r"`kid` `new\u{1b}`",
         "0 of 1 keys fit",
         "fetched 0 s ago",
     ] {
