@@ -2,7 +2,7 @@
 // which is SameSite=Lax, out of that request, and the user is signed in all the same.
 
 import assert from 'node:assert/strict';
-import { scenario, seenByApp, signIn } from './scenario.mjs';
+import { arriveAt, scenario } from './scenario.mjs';
 
 await scenario(async ({ page, app, alice }) => {
   const callback = [];
@@ -13,12 +13,7 @@ await scenario(async ({ page, app, alice }) => {
   });
 
   const deepLink = app('/reports/2026?quarter=3');
-  await page.goto(deepLink);
-  await signIn(page, alice);
-  await page.waitForSelector('#seen');
-  assert.equal(page.url(), deepLink);
-  const seen = await seenByApp(page);
-  assert.deepEqual(seen.headers['x-auth-username'], ['alice']);
+  await arriveAt(page, deepLink, alice);
 
   assert.deepEqual(callback.map((request) => request.method()), ['POST', 'GET']);
   const [post, get] = await Promise.all(callback.map((request) => request.allHeaders()));

@@ -2,18 +2,13 @@
 // that serves over plain http is not read.
 
 import assert from 'node:assert/strict';
-import { scenario, seenByApp, signIn } from './scenario.mjs';
+import { arriveAt, scenario } from './scenario.mjs';
 
 await scenario(async ({ newContext, app, alice }) => {
   const context = await newContext({ ignoreHTTPSErrors: true });
   const page = await context.newPage();
   const deepLink = app('/reports/2026?quarter=3');
-  await page.goto(deepLink);
-  await signIn(page, alice);
-  await page.waitForSelector('#seen');
-  assert.equal(page.url(), deepLink);
-  const seen = await seenByApp(page);
-  assert.deepEqual(seen.headers['x-auth-username'], ['alice']);
+  const seen = await arriveAt(page, deepLink, alice);
   assert.ok(!String(seen.headers.cookie ?? '').includes('__Host-gatepost='), 'the app sees it');
 
   const protocol = await page.evaluate(

@@ -4,6 +4,7 @@
 // A scenario's file calls `scenario` once. `gatepost_e2e::browser::run` starts it with its input in
 // GATEPOST_SCENARIO; its output is shown when it fails.
 
+import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -54,6 +55,17 @@ export async function scenario(steps) {
   } finally {
     await browser.close();
   }
+}
+
+/** Opens a page, signs in on the way, and checks that the app gets the name. Returns what it saw. */
+export async function arriveAt(page, deepLink, alice) {
+  await page.goto(deepLink);
+  await signIn(page, alice);
+  await page.waitForSelector('#seen');
+  assert.equal(page.url(), deepLink);
+  const seen = await seenByApp(page);
+  assert.deepEqual(seen.headers['x-auth-username'], ['alice']);
+  return seen;
 }
 
 /** Fills in the provider's form. */

@@ -159,10 +159,7 @@ impl Provider {
         rules: TokenRules<'_>,
     ) -> Result<(Holder, Algorithm), Refusal> {
         self.check_kind(&token.header.typ, &token.claims)?;
-        let accepted = algorithm::signatures();
-        let algorithm = token.header.algorithm.clone();
-        let algorithm = algorithm.filter(|own| accepted.contains(own));
-        let algorithm = algorithm.filter(|_| !token.header.is_critical);
+        let algorithm = token.header.accepted(&algorithm::signatures());
         let algorithm = algorithm.ok_or(Refusal::Algorithm)?;
         if !token.text("iss").is_some_and(|iss| self.issues_as(iss)) {
             return Err(Refusal::Issuer);

@@ -10,7 +10,7 @@ use crate::issuer_settings::{KeySource, TokenIssuerSettings};
 use crate::json::{self, DocumentError};
 use crate::key_set::KeySet;
 use crate::metadata::Metadata;
-use crate::settings::{ProviderSettings, TENANT};
+use crate::settings::{ProviderSettings, TENANT, well_known};
 
 /// Why a provider cannot be used, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -110,11 +110,7 @@ fn document_url(settings: &ProviderSettings) -> String {
     if let Some(url) = &settings.discovery_url {
         return url.to_string();
     }
-    let issuer = settings.issuer.as_str();
-    format!(
-        "{}/.well-known/openid-configuration",
-        issuer.trim_end_matches('/')
-    )
+    well_known(settings.issuer.as_str())
 }
 
 /// Fetches the keys alone.
@@ -203,7 +199,7 @@ fn check(settings: &ProviderSettings, metadata: &Metadata) -> Result<(), Discove
             found: metadata.issuer.clone(),
         });
     }
-    let is_template = metadata.issuer.contains(TENANT) && !settings.tenants.is_empty();
+    let is_template = !settings.tenants.is_empty();
     if metadata.issuer != configured && !(is_template && is_same_host(settings, metadata)) {
         return Err(DiscoveryError::Issuer {
             configured: configured.to_owned(),

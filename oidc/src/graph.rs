@@ -5,8 +5,6 @@
 //! to say, and not for a token.
 
 use gatepost_base::Identity;
-use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderValue, Request};
 use openidconnect::AccessToken;
 use serde_json::{Map, Value};
 use url::Url;
@@ -94,19 +92,7 @@ impl Provider {
         access_token: &AccessToken,
     ) -> Result<Map<String, Value>, SignInError> {
         let refused = |reason: String| unreadable(ENDPOINT, &reason);
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access_token.secret()))
-            .map_err(|error| refused(error.to_string()))?;
-        bearer.set_sensitive(true);
-        let request = Request::get(url.as_str())
-            .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, bearer)
-            .body(Vec::new())
-            .map_err(|error| refused(error.to_string()))?;
-        let response = self.http.0.send(request).await;
-        let response = response.map_err(|source| SignInError::Unreachable {
-            endpoint: ENDPOINT,
-            source,
-        })?;
+        let response = self.get_with_token(url, ENDPOINT, access_token).await?;
         let status = response.status();
         if !status.is_success() {
             return Err(refused(format!(

@@ -116,12 +116,9 @@ impl Provider {
         if !token.header.typ.is_missing_or(&["JWT"]) {
             return Err(IdTokenError::Type);
         }
-        let accepted = |own: &&Algorithm| found.algorithms.contains(own);
-        let algorithm = token.header.algorithm.as_ref().filter(accepted);
-        let algorithm = algorithm.filter(|_| !token.header.is_critical);
+        let algorithm = token.header.accepted(&found.algorithms);
         let algorithm = algorithm
-            .ok_or_else(|| IdTokenError::Algorithm(algorithm::names(&found.algorithms)))?
-            .clone();
+            .ok_or_else(|| IdTokenError::Algorithm(algorithm::names(&found.algorithms)))?;
         self.verify_signature(&token, &algorithm, found).await?;
         self.check_issuer_and_audience(&token.claims)?;
         check_times(&token.claims, self.clock.now())?;

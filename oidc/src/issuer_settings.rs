@@ -3,7 +3,7 @@
 use url::Url;
 
 use crate::key_set::KeySet;
-use crate::settings::ClaimSettings;
+use crate::settings::{ClaimSettings, well_known};
 
 /// An issuer, and which of its tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +33,7 @@ impl KeySource {
     /// Returns the source of an issuer that publishes a discovery document (OpenID Connect
     /// Discovery 1.0 §4); `None` where the issuer is not a URL.
     pub fn discovery(issuer: &str) -> Option<Self> {
-        let document = format!(
-            "{}/.well-known/openid-configuration",
-            issuer.trim_end_matches('/')
-        );
+        let document = well_known(issuer);
         Url::parse(&document).ok().map(Self::Discovery)
     }
 

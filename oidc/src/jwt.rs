@@ -18,12 +18,12 @@ use crate::provider::{Discovered, Provider};
 /// The header of a JWS (RFC 7515 §4), as far as it matters.
 pub(crate) struct Header {
     /// The algorithm; `None` for one that is never accepted.
-    pub(crate) algorithm: Option<Algorithm>,
+    algorithm: Option<Algorithm>,
     pub(crate) kid: Option<String>,
     /// What `typ` says.
     pub(crate) typ: Typ,
     /// Whether there are extensions that have to be understood (§4.1.11), which none are.
-    pub(crate) is_critical: bool,
+    is_critical: bool,
 }
 
 /// The type that the header of a JWT names.
@@ -64,6 +64,12 @@ impl Header {
             typ: Typ::of(members.get("typ")),
             is_critical: members.contains_key("crit"),
         }
+    }
+
+    /// Returns the algorithm, where it is one of these and the token needs no extension.
+    pub(crate) fn accepted(&self, by: &[Algorithm]) -> Option<Algorithm> {
+        let accepted = |own: &Algorithm| by.contains(own) && !self.is_critical;
+        self.algorithm.clone().filter(accepted)
     }
 }
 

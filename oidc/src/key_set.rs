@@ -1,6 +1,6 @@
 //! A provider's public keys (RFC 7517), read as providers write them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -132,6 +132,11 @@ impl KeySet {
         })
     }
 
+    /// Returns how long ago it was fetched.
+    pub(crate) fn age(&self) -> Duration {
+        self.fetched.elapsed()
+    }
+
     /// Returns a set without keys.
     pub(crate) fn empty() -> Self {
         Self {
@@ -166,7 +171,7 @@ impl KeySet {
             ),
             fitting: self.keys.iter().filter(fits).count(),
             keys: self.keys.len(),
-            age: self.fetched.elapsed().as_secs(),
+            age: self.age().as_secs(),
         })
     }
 }

@@ -69,6 +69,7 @@
 mod access_token;
 mod algorithm;
 mod authorize;
+mod bearer;
 mod claim_path;
 mod claims;
 mod client_check;

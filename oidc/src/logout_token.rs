@@ -183,9 +183,7 @@ impl Provider {
             return Err(LogoutTokenError::Issuer);
         }
         let found = self.discovered()?;
-        let algorithm = token.0.header.algorithm.clone();
-        let algorithm = algorithm.filter(|own| found.algorithms.contains(own));
-        let algorithm = algorithm.filter(|_| !token.0.header.is_critical);
+        let algorithm = token.0.header.accepted(&found.algorithms);
         let algorithm = algorithm.ok_or(LogoutTokenError::Algorithm)?;
         let logout = token.check_claims(&self.settings, now)?;
         self.verify_signature(&token.0, &algorithm, found).await?;

@@ -24,16 +24,16 @@ use crate::settings::{ClientAuthentication, ProviderSettings, TENANT};
 use crate::static_metadata;
 
 /// After how long the metadata is fetched again.
-const REFRESH_AFTER: Duration = Duration::from_secs(3_600);
+pub(crate) const REFRESH_AFTER: Duration = Duration::from_secs(3_600);
 /// How long metadata is used at most while it cannot be fetched again.
-const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 /// The longest pause between two attempts to discover a provider that is unavailable.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// After how long a user must have seen a page of the provider.
 const SHOWS_A_PAGE: Duration = Duration::from_secs(10);
 
 /// How often the keys are fetched again at most, whatever key ids turn up.
-const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);
+pub(crate) const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);
 
 /// An OpenID provider, and the client that the relying party is there.
 #[derive(Debug)]

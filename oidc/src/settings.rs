@@ -13,6 +13,13 @@ use crate::static_provider::StaticProvider;
 /// The placeholder for a tenant in the issuer of a provider with several (Entra ID).
 pub(crate) const TENANT: &str = "{tenantid}";
 
+/// Returns where an issuer publishes its discovery document (OpenID Connect
+/// Discovery 1.0 §4).
+pub(crate) fn well_known(issuer: &str) -> String {
+    let issuer = issuer.trim_end_matches('/');
+    format!("{issuer}/.well-known/openid-configuration")
+}
+
 /// An OpenID provider, and the client that the relying party is there.
 #[derive(Clone, Debug)]
 pub struct ProviderSettings {

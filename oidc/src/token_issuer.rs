@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use gatepost_base::Secret;
 use tokio::sync::Mutex;
 
@@ -17,18 +18,13 @@ use crate::algorithm;
 use crate::claims::{ClaimSources, Wanted};
 use crate::discovery;
 use crate::http_client::{Http, HttpClient};
-use crate::issuer_settings::{KeySource, TokenIssuerSettings};
+use crate::issuer_settings::TokenIssuerSettings;
 use crate::json::text;
-use crate::jwt::{Typ, UnverifiedJwt};
+use crate::jwt::UnverifiedJwt;
 use crate::key_set::KeySet;
-use crate::provider::Unavailable;
+use crate::provider::{KEYS_REFETCH_AFTER, MAX_AGE, REFRESH_AFTER, Unavailable};
 
-/// After how long the keys are fetched again.
-const REFRESH_AFTER: Duration = Duration::from_secs(3_600);
-/// For how long keys are used at most while they cannot be fetched again.
-const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
-/// How often they are fetched at most: for an unknown key, and where there are none.
-const REFETCH_AFTER: Duration = Duration::from_secs(30);
+/// How often keys are fetched at most where there are none.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// An issuer, and its keys as far as they are known.
@@ -36,16 +32,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub struct TokenIssuer {
     settings: TokenIssuerSettings,
     http: Http,
-    keys: Mutex<Keys>,
-}
-
-#[derive(Debug, Default)]
-struct Keys {
-    set: Option<Arc<KeySet>>,
-    /// When they were last fetched.
-    fetched: Option<Instant>,
-    /// When that was last tried.
-    tried: Option<Instant>,
+    keys: ArcSwapOption<KeySet>,
+    /// When it was last tried to fetch the keys. Whoever holds it fetches.
+    tried: Mutex<Option<Instant>>,
 }
 
 /// What an application requires of a token.
@@ -62,17 +51,11 @@ pub struct IssuedTokenRules<'a> {
 impl TokenIssuer {
     /// Creates an issuer. Its keys are fetched for the first token.
     pub fn new(settings: TokenIssuerSettings, http: Arc<dyn HttpClient>) -> Self {
-        let set = match &settings.keys {
-            KeySource::Given(document) => KeySet::parse(document).ok().map(Arc::new),
-            KeySource::Discovery(_) | KeySource::Url(_) => None,
-        };
         Self {
             settings,
             http: Http(http),
-            keys: Mutex::new(Keys {
-                set,
-                ..Keys::default()
-            }),
+            keys: ArcSwapOption::empty(),
+            tried: Mutex::default(),
         }
     }
 
@@ -94,16 +77,19 @@ impl TokenIssuer {
         let token = UnverifiedJwt::parse(token.expose(), MAX_TOKEN_BYTES);
         let token = token.ok_or(Refusal::Malformed)?;
         let holder = self.check(&token, rules)?;
-        let algorithm = token.header.algorithm.clone();
-        let algorithm = algorithm.filter(|own| algorithm::signatures().contains(own));
-        let algorithm = algorithm.filter(|_| !token.header.is_critical);
+        let algorithm = token.header.accepted(&algorithm::signatures());
         let algorithm = algorithm.ok_or(Refusal::Algorithm)?;
         let keys = self.keys(None).await?;
-        if token.verify_with(&algorithm, &keys).is_ok() {
+        let Err(error) = token.verify_with(&algorithm, &keys) else {
             return Ok(holder);
-        }
-        let keys = self.keys(Some(&keys)).await?;
-        token.verify_with(&algorithm, &keys).map_err(|error| {
+        };
+        let fresh = self.keys(Some(&keys)).await?;
+        let verified = if Arc::ptr_eq(&keys, &fresh) {
+            Err(error)
+        } else {
+            token.verify_with(&algorithm, &fresh)
+        };
+        verified.map_err(|error| {
             tracing::info!(issuer = self.settings.issuer, %error, "a token was refused");
             Refusal::Signature
         })?;
@@ -118,11 +104,8 @@ impl TokenIssuer {
     ) -> Result<Holder, Refusal> {
         let settings = &self.settings;
         let claims = &token.claims;
-        match &token.header.typ {
-            Typ::Missing => {}
-            Typ::Is(kind)
-                if kind.eq_ignore_ascii_case("JWT") || kind.eq_ignore_ascii_case("at+jwt") => {}
-            Typ::Is(_) | Typ::Invalid => return Err(Refusal::Type),
+        if !token.header.typ.is_missing_or(&["JWT", "at+jwt"]) {
+            return Err(Refusal::Type);
         }
         check_says_no_other_kind(claims)?;
         if claims.contains_key("cnf") {
@@ -156,37 +139,34 @@ impl TokenIssuer {
     /// Returns the keys: others than `unfit`, where none of those fits, unless the keys were fetched a
     /// short while ago.
     async fn keys(&self, unfit: Option<&Arc<KeySet>>) -> Result<Arc<KeySet>, Unavailable> {
-        let mut keys = self.keys.lock().await;
-        if let (KeySource::Given(_), Some(set)) = (&self.settings.keys, &keys.set) {
-            return Ok(Arc::clone(set));
+        let is_wanted = |set: &Arc<KeySet>| {
+            set.age() >= REFRESH_AFTER || unfit.is_some_and(|unfit| Arc::ptr_eq(unfit, set))
+        };
+        let known = self.keys.load_full();
+        if let Some(set) = known.filter(|set| !is_wanted(set)) {
+            return Ok(set);
         }
-        let is_older = |at: Option<Instant>, age| at.is_none_or(|at| at.elapsed() >= age);
-        let is_unfit = match (unfit, &keys.set) {
-            // Another token may have brought others meanwhile.
-            (Some(unfit), Some(set)) => Arc::ptr_eq(unfit, set),
-            _ => false,
+        let mut tried = self.tried.lock().await;
+        // Another token may have brought others meanwhile.
+        let known = self.keys.load_full();
+        let pause = match &known {
+            Some(_) => KEYS_REFETCH_AFTER,
+            None => RETRY_AFTER,
         };
-        let pause = if keys.set.is_some() {
-            REFETCH_AFTER
-        } else {
-            RETRY_AFTER
-        };
-        if (is_unfit || is_older(keys.fetched, REFRESH_AFTER)) && is_older(keys.tried, pause) {
-            keys.tried = Some(Instant::now());
+        let may_ask = tried.is_none_or(|at| at.elapsed() >= pause);
+        if may_ask && known.as_ref().is_none_or(is_wanted) {
+            *tried = Some(Instant::now());
             match discovery::issuer_keys(&self.settings, &self.http).await {
-                Ok(set) => {
-                    keys.set = Some(Arc::new(set));
-                    keys.fetched = keys.tried;
-                }
+                Ok(set) => self.keys.store(Some(Arc::new(set))),
                 Err(error) => {
                     let issuer = self.settings.issuer.as_str();
                     tracing::warn!(issuer, %error, "cannot fetch the keys of a token issuer");
-                    if is_older(keys.fetched, MAX_AGE) {
-                        keys.set = None;
+                    if known.is_some_and(|set| set.age() >= MAX_AGE) {
+                        self.keys.store(None);
                     }
                 }
             }
         }
-        keys.set.clone().ok_or(Unavailable)
+        self.keys.load_full().ok_or(Unavailable)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderValue, Request};
 use openidconnect::AccessToken;
 use serde_json::{Map, Value};
 
@@ -31,19 +29,7 @@ impl Provider {
     ) -> Result<Map<String, Value>, SignInError> {
         let url = found.metadata.userinfo_endpoint.as_ref();
         let url = url.ok_or_else(|| unreadable(ENDPOINT, "missing"))?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access_token.secret()))
-            .map_err(|error| unreadable(ENDPOINT, &error.to_string()))?;
-        bearer.set_sensitive(true);
-        let request = Request::get(url.as_str())
-            .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, bearer)
-            .body(Vec::new())
-            .map_err(|error| unreadable(ENDPOINT, &error.to_string()))?;
-        let response = self.http.0.send(request).await;
-        let response = response.map_err(|source| SignInError::Unreachable {
-            endpoint: ENDPOINT,
-            source,
-        })?;
+        let response = self.get_with_token(url, ENDPOINT, access_token).await?;
         let status = response.status();
         if !status.is_success() {
             return Err(unreadable(ENDPOINT, &format!("it answers {status}")));
@@ -68,9 +54,7 @@ impl Provider {
         let Some(token) = token else {
             return json::parse(body).map_err(|error| refused(&error.to_string()));
         };
-        let algorithm = token.header.algorithm.clone();
-        let algorithm = algorithm.filter(|own| found.algorithms.contains(own));
-        let algorithm = algorithm.filter(|_| !token.header.is_critical);
+        let algorithm = token.header.accepted(&found.algorithms);
         let algorithm = algorithm.ok_or_else(|| refused("its `alg` is not accepted"))?;
         self.verify_signature(&token, &algorithm, Arc::clone(found))
             .await

@@ -1,9 +1,10 @@
-//! A snapshot for unit tests: one application of each mode.
+//! Configurations for unit tests: a snapshot with one application of each mode, and the problems of
+//! others.
 
 use std::sync::{Arc, LazyLock};
 
 use crate::application::Application;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::runtime::Snapshot;
 
 /// The keys of [`snapshot`], in order.
@@ -36,6 +37,23 @@ applications:
     );
     let config = Config::parse(&yaml, []).expect("a configuration");
     Snapshot::new(&config, None).expect("a snapshot")
+}
+
+/// Returns the problems of a configuration with these applications, one in a line of YAML each.
+pub(crate) fn problems(applications: &str) -> Vec<String> {
+    let key = KEYS[0];
+    let yaml = format!(
+        "
+keys: ['{key}']
+providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
+applications:
+{applications}"
+    );
+    match Config::parse(&yaml, []) {
+        Ok(_) => Vec::new(),
+        Err(ConfigError::Invalid(findings)) => findings.iter().map(ToString::to_string).collect(),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Returns one of the applications of [`snapshot`].

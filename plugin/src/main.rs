@@ -48,7 +48,7 @@ mod guest {
                 request: None,
                 response: None,
             };
-            // A copy: while the host's buffer is lent, the gate could not read its keys into it.
+            // A copy: nothing calls the host while the host's buffer is lent, and the gate does.
             let settings = admin::with_config(<[u8]>::to_vec);
             Box::new(Gate::new(&settings, &host))
         }

@@ -135,7 +135,8 @@ impl SessionCache {
         };
         let terminated = lines.as_bytes();
         // Before anything is copied: a line may be as long as a request's header.
-        let cost = entry.cost() + terminated.len() + cookies.len();
+        let replaced = entry.line.as_ref().map_or(0, CachedLine::cost);
+        let cost = entry.cost() - replaced + terminated.len() + cookies.len();
         if lines.is_one() && cost <= MAX_BYTES {
             entry.line = Some(CachedLine {
                 terminated: terminated.into(),

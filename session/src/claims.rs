@@ -162,13 +162,6 @@ impl fmt::Display for SessionId {
     }
 }
 
-impl<'de> Deserialize<'de> for SessionId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a session id"))
-    }
-}
-
 /// The payload of the JWS: what a session says about its user and itself.
 ///
 /// An unknown claim is ignored; a claim that is repeated or has another type than here makes the

@@ -28,7 +28,7 @@ pub fn open(
 ) -> Result<Arc<dyn Store>, OpenStoreError> {
     Ok(match settings {
         StoreSettings::Memory { max_sessions } => {
-            let lost = recovery.revocation(recovery.clock.now());
+            let lost = recovery.revocation();
             Arc::new(MemoryStore::new(*max_sessions).with_revocation(lost))
         }
         StoreSettings::Embedded {

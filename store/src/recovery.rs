@@ -1,7 +1,6 @@
 //! What a store needs in order to revoke the sessions that it has lost.
 
 use gatepost_base::Clock;
-use gatepost_session::NumericDate;
 
 use crate::revocation_log::Revocation;
 
@@ -18,9 +17,10 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Returns the revocation of all sessions that began up to `now`: which of them had been ended
+    /// Returns the revocation of all sessions that began up to now: which of them had been ended
     /// is lost as well.
-    pub(crate) fn revocation(&self, now: NumericDate) -> Revocation {
+    pub(crate) fn revocation(&self) -> Revocation {
+        let now = self.clock.now();
         Revocation::Lost {
             at: now,
             until: now.plus_seconds(self.lifetime),

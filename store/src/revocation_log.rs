@@ -6,6 +6,7 @@ use std::sync::Once;
 use gatepost_session::{NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 
+use crate::sealed;
 use crate::{SessionRecord, SessionSelector, StoreUnavailable};
 
 /// Seconds for which a revocation remains after the last cookie has expired: the clock of a proxy
@@ -106,6 +107,11 @@ impl Revocation {
             | Self::All { until, .. }
             | Self::Lost { until, .. } => until.plus_seconds(CLOCK_SKEW_SECONDS),
         }
+    }
+
+    /// Returns the key of the index that has its sessions; `None` where it is one session, or all.
+    pub(crate) fn index_key(&self) -> Option<String> {
+        sealed::index_key_of(&self.selector()?)
     }
 
     /// Returns which sessions are revoked, of those that began up to [`Self::at`]; `None` when the

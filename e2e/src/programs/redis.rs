@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 use crate::programs::Process;
 use crate::programs::ports;
@@ -62,6 +63,11 @@ impl Redis {
     /// Returns its address for the outpost.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns `store` of an outpost's configuration, with which it keeps its sessions here.
+    pub fn store(&self) -> Value {
+        json!({ "kind": "redis", "path": null, "url": self.url() })
     }
 
     /// Stops it.

@@ -23,7 +23,7 @@ fn the_lock_of_a_dead_replica_delays_no_user_whose_window_is_in_force() -> Resul
     let stack = Stack::builder()
         .outpost(&json!({
             "session": { "window": "1h", "refreshAfter": "3s" },
-            "store": { "kind": "redis", "path": null, "url": redis.url() },
+            "store": redis.store(),
         }))
         .start()?;
     let alice = Client::new()?;
@@ -69,7 +69,7 @@ fn a_redis_that_does_not_answer_delays_no_user_whose_window_is_in_force() -> Res
         let site = Site::builder("deploy/outpost/single.yaml")
             .outpost(&json!({
                 "session": { "window": "1h", "renewAfter": renew_after },
-                "store": { "kind": "redis", "path": null, "url": redis.url() },
+                "store": redis.store(),
             }))
             .start()?;
         let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?

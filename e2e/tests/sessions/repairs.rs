@@ -61,7 +61,7 @@ fn an_ending_that_redis_did_by_half_is_repaired_by_another() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path(), &[])?;
     let stack = Stack::builder()
-        .outpost(&json!({ "store": { "kind": "redis", "path": null, "url": redis.url() } }))
+        .outpost(&json!({ "store": redis.store() }))
         .revoked_file()
         .start()?;
     let page = stack.app().url("/");
@@ -103,7 +103,7 @@ fn a_sign_out_while_redis_is_away_is_made_up_for() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut redis = Redis::start(folder.path(), &[])?;
     let stack = Stack::builder()
-        .outpost(&json!({ "store": { "kind": "redis", "path": null, "url": redis.url() } }))
+        .outpost(&json!({ "store": redis.store() }))
         .revoked_file()
         .start()?;
     let alice = Client::new()?;
@@ -180,7 +180,7 @@ fn stays_signed_out(case: BeginsAgain) -> Result<()> {
         BeginsAgain::Memory => json!({ "store": { "kind": "memory", "path": null } }),
         BeginsAgain::WithoutFile | BeginsAgain::EmptyFile => json!({}),
         BeginsAgain::Redis | BeginsAgain::RunningOnRedis => {
-            json!({ "store": { "kind": "redis", "path": null, "url": redis.url() } })
+            json!({ "store": redis.store() })
         }
     };
     let stack = Stack::builder().outpost(&settings).revoked_file().start()?;
@@ -232,7 +232,7 @@ fn an_ending_that_a_kill_left_half_done_is_finished_at_the_next_start() -> Resul
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path(), &[])?;
     let stack = Stack::builder()
-        .outpost(&json!({ "store": { "kind": "redis", "path": null, "url": redis.url() } }))
+        .outpost(&json!({ "store": redis.store() }))
         .revoked_file()
         .start()?;
     let alice = Client::new()?;

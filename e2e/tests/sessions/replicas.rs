@@ -27,7 +27,7 @@ fn start(session: &Value) -> Result<Replicas> {
     let redis = Redis::start(folder.path(), &[])?;
     let settings = json!({
         "session": session,
-        "store": { "kind": "redis", "path": null, "url": redis.url() },
+        "store": redis.store(),
     });
     let stack = Stack::builder().outpost(&settings).start()?;
     let port = ports::free()?;

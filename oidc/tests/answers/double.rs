@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatepost_oidc::{HttpClient, HttpError, Provider, ProviderSettings, SignInError, SignedIn};
 use openidconnect::{
     AuthorizationCode, ClientId, HttpRequest, HttpResponse, IssuerUrl, Nonce, PkceCodeVerifier,
@@ -119,9 +119,25 @@ pub(crate) fn signed_part(header: &Value, claims: &Value) -> String {
 }
 
 pub(crate) fn sign(header: &Value, claims: &Value) -> String {
+    sign_with(&key(), header, claims)
+}
+
+pub(crate) fn sign_with(key: &Ed25519KeyPair, header: &Value, claims: &Value) -> String {
     let signed = signed_part(header, claims);
-    let signature = key().sign(signed.as_bytes());
+    let signature = key.sign(signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+}
+
+/// Makes a private key of a client: in PEM, and the pair.
+pub(crate) fn client_key() -> (String, Ed25519KeyPair) {
+    let random = ring::rand::SystemRandom::new();
+    let der = Ed25519KeyPair::generate_pkcs8(&random).expect("a key");
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        STANDARD.encode(der.as_ref())
+    );
+    let pair = Ed25519KeyPair::from_pkcs8(der.as_ref()).expect("a key");
+    (pem, pair)
 }
 
 pub(crate) fn settings() -> ProviderSettings {

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_oidc::{
     AuthorizationOptions, ClientKey, Provider, ProviderSettings, StaticProvider,
     UnverifiedLogoutToken,
 };
 use gatepost_session::NumericDate;
 use openidconnect::{ClientSecret, IssuerUrl, RedirectUrl};
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use ring::signature::Ed25519KeyPair;
 use serde_json::{Value, json};
 
 use crate::double::{
-    CLIENT, Double, ISSUER, claims, discovered, discovery, finish, header, now, public_key,
-    settings, sign, signed_part, token_response,
+    CLIENT, Double, ISSUER, claims, client_key, discovered, discovery, finish, header, now,
+    public_key, settings, sign, sign_with, signed_part, token_response,
 };
 
 /// A MAC of the wrong length, by a stranger who knows only public things, ends in a refusal: a
@@ -71,12 +71,7 @@ async fn a_mac_of_any_length_is_refused_without_a_panic() {
 /// server would accept.
 #[tokio::test]
 async fn an_assertion_is_not_for_another_server_than_gets_it() {
-    let random = ring::rand::SystemRandom::new();
-    let der = Ed25519KeyPair::generate_pkcs8(&random).expect("a key");
-    let pem = format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        STANDARD.encode(der.as_ref())
-    );
+    let (pem, _) = client_key();
     for (token_endpoint, audience) in [
         (format!("{ISSUER}/token"), format!("{ISSUER}/token")),
         (
@@ -213,12 +208,8 @@ async fn a_key_of_one_issuer_signs_no_token_of_another() {
 #[tokio::test]
 async fn keys_stay_where_the_provider_has_none_for_a_while() {
     let other = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).expect("a key");
-    let unknown = |claims: &Value| {
-        let signed = signed_part(&json!({"alg": "EdDSA", "kid": "new"}), claims);
-        let signature = other.sign(signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
-    };
-    assert_ne!(other.public_key().as_ref(), [0; 32]);
+    let header_of_other = json!({"alg": "EdDSA", "kid": "new"});
+    let unknown = |claims: &Value| sign_with(&other, &header_of_other, claims);
     let double = Double::new();
     let provider = discovered(&double, settings()).await;
     for (case, set) in [
@@ -240,11 +231,7 @@ async fn keys_stay_where_the_provider_has_none_for_a_while() {
 #[tokio::test]
 async fn signed_userinfo_is_of_the_provider_and_for_this_client() {
     let key = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).expect("a key");
-    let by_another = |claims: &Value| {
-        let signed = signed_part(&header(), claims);
-        let signature = key.sign(signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
-    };
+    let by_another = |claims: &Value| sign_with(&key, &header(), claims);
     let userinfo = json!({
         "iss": ISSUER, "aud": CLIENT, "sub": "alice-id", "groups": ["admins"],
     });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_base::Secret;
 use gatepost_oidc::{
     AuthorizationOptions, ClientAuthentication, ClientKey, NonceCheck, Provider, ProviderSettings,
@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::double::{
-    CLIENT, Double, ISSUER, claims, discovered, discovery, finish, header, now, settings, sign,
+    CLIENT, Double, ISSUER, claims, client_key, discovered, discovery, finish, header, now,
+    settings, sign,
 };
 
 fn pairs(text: &str) -> HashMap<String, String> {
@@ -200,13 +201,8 @@ fn assertion(form: &HashMap<String, String>) -> (Value, Value, String, Vec<u8>) 
 /// RFC 7523.
 #[tokio::test]
 async fn a_client_authenticates_by_an_assertion_of_its_own() {
-    use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-    let random = ring::rand::SystemRandom::new();
-    let der = Ed25519KeyPair::generate_pkcs8(&random).expect("a key");
-    let pem = format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        STANDARD.encode(der.as_ref())
-    );
+    use ring::signature::{ED25519, KeyPair as _, UnparsedPublicKey};
+    let (pem, pair) = client_key();
     let key = ClientKey::parse(pem.as_bytes(), Some("2026".into())).expect("a key");
     assert!(!format!("{key:?}").contains("pair"));
     let double = Double::new();
@@ -228,8 +224,7 @@ async fn a_client_authenticates_by_an_assertion_of_its_own() {
     assert_eq!(body["aud"], json!(format!("{ISSUER}/token")));
     let expires = body["exp"].as_u64().expect("a time");
     assert!((now()..now() + 120).contains(&expires));
-    let public = Ed25519KeyPair::from_pkcs8(der.as_ref()).expect("a key");
-    let public = UnparsedPublicKey::new(&ED25519, public.public_key().as_ref().to_vec());
+    let public = UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref().to_vec());
     public
         .verify(signed.as_bytes(), &signature)
         .expect("verified");

@@ -279,18 +279,7 @@ async fn a_session_whose_ending_was_half_done_is_over_when_its_revocation_is_for
         let told = world.outpost.store.revoke(&[revocation]).await;
         told.expect("revoked");
         world.outpost.start();
-        let begun = Instant::now();
-        while !world
-            .outpost
-            .store
-            .list(10)
-            .await
-            .expect("listed")
-            .is_empty()
-        {
-            assert!(begun.elapsed() < Duration::from_secs(10), "{case}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        world.until_no_session_is_left(case).await;
         world.wait(900 + 62);
         let reply = browser.load(START).await.expect(302);
         let location = reply.location();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -123,6 +123,22 @@ impl World {
     /// Lets time pass for the outpost.
     pub(crate) fn wait(&self, seconds: u64) {
         self.ahead.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Waits until the store has no session any more.
+    pub(crate) async fn until_no_session_is_left(&self, case: &str) {
+        let begun = Instant::now();
+        while !self
+            .outpost
+            .store
+            .list(10)
+            .await
+            .expect("listed")
+            .is_empty()
+        {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{case}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub(crate) fn browser(&self) -> Browser<'_> {

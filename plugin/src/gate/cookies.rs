@@ -120,7 +120,8 @@ fn separate<'l, 'c>(
         cookie::separate(lines.iter(), name, hide)
     };
     let (found, rest) = separate(&config.cookie_name);
-    if let Some(plain) = config.plain_cookie_name.as_ref().filter(|_| !found.any()) {
+    let may_be_plain = !found.any() && config.plain_http != PlainHttp::Nowhere;
+    if let Some(plain) = config.plain_cookie_name.as_ref().filter(|_| may_be_plain) {
         let (plainly_found, rest) = separate(plain);
         if plainly_found.any() && is_plain(config.plain_http, host) {
             return (plainly_found, rest, plain);

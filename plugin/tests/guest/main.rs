@@ -499,6 +499,12 @@ fn without_nul(mut line: Vec<u8>) -> Vec<u8> {
     line
 }
 
+/// Returns the next request that `source` makes up.
+fn made_up(source: &mut TestRunner) -> Request {
+    let request = requests().new_tree(source);
+    request.expect("a request").current()
+}
+
 #[test]
 #[ignore = "needs the built plugin: cargo xtask test"]
 fn the_guest_decides_as_the_same_code_does_natively() {
@@ -517,10 +523,7 @@ fn the_guest_decides_as_the_same_code_does_natively() {
         // of both.
         let mut source = TestRunner::default();
         for _ in 0..CASES {
-            let request = requests()
-                .new_tree(&mut source)
-                .expect("a request")
-                .current();
+            let request = made_up(&mut source);
             let outcome = guest.handle(&request);
             let outcome = outcome.unwrap_or_else(|trap| panic!("{trap}: {variant}: {request:?}"));
             assert_eq!(
@@ -544,10 +547,7 @@ fn a_gate_that_is_used_again_answers_as_a_new_one() {
         let mut used = native_gate(&settings);
         let mut source = TestRunner::default();
         for _ in 0..CASES {
-            let request = requests()
-                .new_tree(&mut source)
-                .expect("a request")
-                .current();
+            let request = made_up(&mut source);
             let expected = natively(&mut native_gate(&settings), &request);
             // The second time from memory, as far as it can be.
             for _ in 0..2 {

@@ -3,6 +3,8 @@
 //! `cargo xtask bench --only guest` shows the same for more cases, and how often the host is
 //! called.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::exchange::{Request, token::token};
@@ -27,33 +29,12 @@ const TOLERANCE: u64 = 5;
 
 /// Adds the headers of a page load in a browser, as the plugin receives them.
 fn from_a_browser(request: Request) -> Request {
-    [
-        ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
-        ("accept-encoding", "gzip, deflate, br, zstd"),
-        ("accept-language", "en-GB,en;q=0.9,de;q=0.8"),
-        ("cache-control", "max-age=0"),
-        ("dnt", "1"),
-        ("pragma", "no-cache"),
-        ("priority", "u=0, i"),
-        ("referer", "https://wiki.example.com/"),
-        ("sec-ch-ua", r#""Chromium";v="142", "Not_A Brand";v="99""#),
-        ("sec-ch-ua-mobile", "?0"),
-        ("sec-ch-ua-platform", r#""Linux""#),
-        ("sec-fetch-dest", "document"),
-        ("sec-fetch-mode", "cors"),
-        ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-user", "?1"),
-        ("upgrade-insecure-requests", "1"),
-        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
-        ("x-forwarded-for", "192.0.2.1"),
-        ("x-forwarded-host", "wiki.example.com"),
-        ("x-forwarded-port", "443"),
-        ("x-forwarded-proto", "https"),
-        ("x-forwarded-server", "edge"),
-        ("x-real-ip", "192.0.2.1"),
-    ]
-    .into_iter()
-    .fold(request, |request, (name, value)| request.with(name, value))
+    let headers: BTreeMap<String, String> =
+        serde_json::from_str(include_str!("../../../testdata/bench/page-load.json"))
+            .expect("headers");
+    headers
+        .iter()
+        .fold(request, |request, (name, value)| request.with(name, value))
 }
 
 fn counted() -> Vec<(&'static str, u64)> {

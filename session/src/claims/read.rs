@@ -23,15 +23,6 @@ impl<'de> Deserialize<'de> for Claims {
     }
 }
 
-impl<'de> Deserialize<'de> for MoreClaims {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Refusable::deserialize(deserializer)? {
-            Refusable(Some(Value::Claims(claims))) => Ok(claims),
-            _ => Err(D::Error::custom("claims that are no texts, or repeated")),
-        }
-    }
-}
-
 /// What was read, or `None` where it is refused.
 pub(super) struct Refusable<T>(pub(super) Option<T>);
 

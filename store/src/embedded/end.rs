@@ -128,11 +128,7 @@ impl Sessions {
         }
         let mut of_all = Vec::new();
         for revocation in others {
-            let index_key = revocation
-                .selector()
-                .as_ref()
-                .and_then(sealed::index_key_of);
-            let Some(index_key) = index_key else {
+            let Some(index_key) = revocation.index_key() else {
                 of_all.push(revocation);
                 continue;
             };
@@ -154,12 +150,7 @@ impl Sessions {
         }
         drop((sessions, owners, read));
         let over: Vec<String> = over.into_iter().collect();
-        for batch in over.chunks(BATCH) {
-            let write = database.begin_write()?;
-            tables::end(&write, batch, |ended| revocations_at(ended, now))?;
-            self.commit(write, batch)?;
-            thread::sleep(PAUSE);
-        }
+        self.end_batches(database, &over, now)?;
         self.finished.note(log);
         Ok(())
     }
@@ -219,6 +210,16 @@ impl Sessions {
         by_use.sort_unstable();
         by_use.truncate(usize::try_from((self.capacity / 10).max(1))?);
         let ids: Vec<String> = by_use.into_iter().map(|(_, id)| id).collect();
+        self.end_batches(database, &ids, now)
+    }
+
+    /// Ends sessions, some at a time, so that others can write in between.
+    fn end_batches(
+        &self,
+        database: &Database,
+        ids: &[String],
+        now: NumericDate,
+    ) -> Result<(), BoxError> {
         for batch in ids.chunks(BATCH) {
             let write = database.begin_write()?;
             tables::end(&write, batch, |ended| revocations_at(ended, now))?;

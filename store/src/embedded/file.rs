@@ -193,7 +193,7 @@ fn open(path: &Path, cache_bytes: usize, recovery: &Recovery) -> Result<Database
         }
         error => other(error.into()),
     })?;
-    let lost = recovery.revocation(recovery.clock.now());
+    let lost = recovery.revocation();
     let format = tables::prepare(&database, &lost).map_err(|error| {
         let is_damaged = matches!(error.downcast_ref(), Some(StorageError::Corrupted(_)))
             || matches!(

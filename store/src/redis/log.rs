@@ -8,8 +8,6 @@
 //! Nor does Redis have a transaction over several keys, so a process that is killed leaves endings
 //! half done. An entry leaves the list in a sweep that has finished what it says.
 
-use std::collections::BTreeSet;
-
 use gatepost_session::NumericDate;
 use redis::cmd;
 
@@ -18,7 +16,6 @@ use super::{BATCH, RedisStore, script, scripts};
 use crate::end::revocations_at;
 use crate::finished::Unfinished;
 use crate::revocation_log::parse_entry;
-use crate::sealed;
 use crate::{Revocation, RevocationLog, SessionRecord, StoreUnavailable};
 
 /// The member of `revoked` whose score changes with each addition.
@@ -41,7 +38,7 @@ impl RedisStore {
         let was_kept_by_earlier_version: bool = self.client.query(&exists).await?;
         let mut begin = script(scripts::BEGIN, &self.revoked_key());
         if !was_kept_by_earlier_version {
-            let lost = self.recovery.revocation(self.recovery.clock.now());
+            let lost = self.recovery.revocation();
             begin.arg(lost.expires().as_seconds()).arg(text_of(&lost)?);
         }
         let is_new: bool = self.client.query(&begin).await?;
@@ -62,7 +59,9 @@ impl RedisStore {
         let mut persist = cmd("PERSIST");
         persist.arg(self.revoked_key());
         self.client.query::<()>(&persist).await?;
-        let texts = self.entries("0").await?;
+        // Read before the whole: what is removed below is finished by then.
+        let expired = self.entries("0", &now.as_seconds().to_string()).await?;
+        let texts = self.entries("0", "+inf").await?;
         let log: Vec<Revocation> = texts.iter().filter_map(|text| parse_entry(text)).collect();
         let Unfinished { ids, others } = self.finished.unfinished(&log, now);
         for ids in ids.chunks(BATCH) {
@@ -72,11 +71,7 @@ impl RedisStore {
         }
         let mut of_all = Vec::new();
         for revocation in others {
-            match revocation
-                .selector()
-                .as_ref()
-                .and_then(sealed::index_key_of)
-            {
+            match revocation.index_key() {
                 Some(index_key) => {
                     let ids = self.owned(&index_key).await?;
                     self.end_revoked(ids, &[revocation], now).await?;
@@ -90,9 +85,6 @@ impl RedisStore {
                 self.end_revoked(ids, &of_all, now).await?;
             }
         }
-        // Only what was read above: all of it is finished.
-        let live: BTreeSet<String> = self.entries(&after(now)).await?.into_iter().collect();
-        let expired: Vec<String> = texts.into_iter().filter(|t| !live.contains(t)).collect();
         for expired in expired.chunks(BATCH) {
             let mut remove = cmd("ZREM");
             remove.arg(self.revoked_key()).arg(expired);
@@ -114,20 +106,18 @@ impl RedisStore {
             record.is_some_and(|record| revocations.iter().any(|r| r.applies_to(record)))
         };
         let ids = self.those(ids, is_revoked).await?;
-        if !ids.is_empty() {
-            self.end_all(ids, |ended| revocations_at(ended, now))
-                .await?;
-        }
-        Ok(())
+        self.end_all(ids, |ended| revocations_at(ended, now))
+            .await
+            .map(drop)
     }
 
-    /// Returns the entries of the list whose expiry is at least this one, in the notation of Redis.
-    async fn entries(&self, from: &str) -> Result<Vec<String>, StoreUnavailable> {
+    /// Returns the entries of the list whose expiry is between these two, in the notation of Redis.
+    async fn entries(&self, from: &str, to: &str) -> Result<Vec<String>, StoreUnavailable> {
         let mut read = cmd("ZRANGE");
         read.arg(self.revoked_key())
             // The stamp's score is negative.
             .arg(from)
-            .arg("+inf")
+            .arg(to)
             .arg("BYSCORE");
         self.client.query(&read).await
     }
@@ -180,7 +170,7 @@ impl RevocationLog for RedisStore {
     }
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
-        let texts = self.entries(&after(now)).await?;
+        let texts = self.entries(&after(now), "+inf").await?;
         Ok(texts.iter().filter_map(|text| parse_entry(text)).collect())
     }
 }

@@ -107,10 +107,7 @@ async fn a_log_in_which_everything_has_expired_is_not_taken_for_a_lost_one() {
 async fn a_session_that_an_ending_has_not_found_is_in_the_list_of_all() {
     let server = RedisServer::start();
     let store = open(&server, 0);
-    store
-        .insert(record(1, "alice", 60))
-        .await
-        .expect("inserted");
+    insert_all(&store, [record(1, "alice", 60)]).await;
     // As if the ending had come before the session, and the session after it.
     let key = format!("gatepost:session:{}", id(1));
     server.run(&command(&format!("RENAME {key} aside")));
@@ -132,11 +129,7 @@ async fn a_session_that_an_ending_has_not_found_is_in_the_list_of_all() {
 async fn sessions_end_in_a_redis_whose_memory_is_full() {
     let server = RedisServer::start();
     let store = open(&server, 0);
-    store
-        .insert(record(1, "alice", 60))
-        .await
-        .expect("inserted");
-    store.insert(record(2, "bob", 60)).await.expect("inserted");
+    insert_all(&store, [record(1, "alice", 60), record(2, "bob", 60)]).await;
     server.run(&command("CONFIG SET maxmemory 1"));
     store.insert(record(3, "bob", 60)).await.expect_err("full");
     store

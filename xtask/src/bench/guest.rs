@@ -4,9 +4,10 @@
 //! them worse shows however noisy the machine is.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use gatepost_e2e::built;
+use gatepost_e2e::{built, layout};
 use gatepost_session::{Claims, KeyRing, SessionId};
 use gatepost_signing::Signer;
 use serde::Serialize;
@@ -171,7 +172,7 @@ struct Guest {
 impl Guest {
     fn verdict(&mut self, case: &str, cookie: &str, passes: bool) -> Result<Verdict> {
         let exchange = self.store.data_mut();
-        exchange.headers = headers(cookie);
+        exchange.headers = headers(cookie)?;
         exchange.calls.clear();
         self.store.set_fuel(FUEL)?;
         let next = self.handle.call(&mut self.store, ())? & 1 == 1;
@@ -188,36 +189,13 @@ impl Guest {
 }
 
 /// Returns the headers of a page load in a browser, as the plugin receives them.
-fn headers(cookie: &str) -> BTreeMap<String, String> {
-    [
-        ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
-        ("accept-encoding", "gzip, deflate, br, zstd"),
-        ("accept-language", "en-GB,en;q=0.9,de;q=0.8"),
-        ("cache-control", "max-age=0"),
-        ("cookie", cookie),
-        ("dnt", "1"),
-        ("host", "wiki.example.com"),
-        ("pragma", "no-cache"),
-        ("priority", "u=0, i"),
-        ("referer", "https://wiki.example.com/"),
-        ("sec-ch-ua", r#""Chromium";v="142", "Not_A Brand";v="99""#),
-        ("sec-ch-ua-mobile", "?0"),
-        ("sec-ch-ua-platform", r#""Linux""#),
-        ("sec-fetch-dest", "document"),
-        ("sec-fetch-mode", "cors"),
-        ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-user", "?1"),
-        ("upgrade-insecure-requests", "1"),
-        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
-        ("x-forwarded-for", "192.0.2.1"),
-        ("x-forwarded-host", "wiki.example.com"),
-        ("x-forwarded-port", "443"),
-        ("x-forwarded-proto", "https"),
-        ("x-forwarded-server", "edge"),
-        ("x-real-ip", "192.0.2.1"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+fn headers(cookie: &str) -> Result<BTreeMap<String, String>> {
+    let page_load = layout::root().join("testdata/bench/page-load.json");
+    let page_load = fs::read(page_load)?;
+    let mut headers: BTreeMap<String, String> = serde_json::from_slice(&page_load)?;
+    headers.insert("cookie".to_owned(), cookie.to_owned());
+    headers.insert("host".to_owned(), "wiki.example.com".to_owned());
+    Ok(headers)
 }
 
 /// One request as the host has it.

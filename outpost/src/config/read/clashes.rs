@@ -98,24 +98,7 @@ fn nearer<'a>(
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, ConfigError};
-
-    fn problems(applications: &str) -> Vec<String> {
-        let yaml = format!(
-            "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
-providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
-applications:
-{applications}"
-        );
-        match Config::parse(&yaml, []) {
-            Ok(_) => Vec::new(),
-            Err(ConfigError::Invalid(findings)) => {
-                findings.iter().map(ToString::to_string).collect()
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
+    use crate::fixture::problems;
 
     /// Row A1: two on one host name are an error, unless the proxy's configuration distinguishes
     /// them.

@@ -1,7 +1,6 @@
 //! Signing out.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -90,17 +89,7 @@ async fn a_sign_out_that_the_store_hinders_ends_the_users_sessions_at_all_later(
             browser.fetch(&session).await.expect(401);
         }
         world.outpost.start();
-        let begun = Instant::now();
-        while !world
-            .outpost
-            .store
-            .list(10)
-            .await
-            .expect("listed")
-            .is_empty()
-        {
-            assert!(begun.elapsed() < Duration::from_secs(10), "away: {is_away}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let case = format!("away: {is_away}");
+        world.until_no_session_is_left(&case).await;
     }
 }
