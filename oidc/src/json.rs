@@ -74,7 +74,7 @@ pub(crate) enum DocumentError {
 const MAX_SHOWN: usize = 200;
 
 /// Returns the beginning of a provider's text, for a message: a provider may write megabytes.
-pub(crate) fn excerpt(text: &str) -> String {
+pub fn excerpt(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
 }
 

@@ -235,20 +235,6 @@ impl MachineClients {
         Some(issuer)
     }
 
-    /// Returns the further issuer that a token names.
-    fn named_by(&self, credentials: &Credentials) -> Option<&TokenIssuer> {
-        if self.issuers.is_empty() {
-            return None;
-        }
-        let Credentials::Bearer(token) = credentials else {
-            return None;
-        };
-        let named = unverified_issuer(token)?;
-        let mut all = self.issuers.iter();
-        let issuer = all.find(|issuer| issuer.settings().issuer == named)?;
-        Some(issuer)
-    }
-
     /// Checks credentials. One request at a time asks about the same ones, and the others get its
     /// result.
     ///
@@ -274,8 +260,10 @@ impl MachineClients {
             }
             self.accepted.invalidate(&digest).await;
         }
-        let asking = self.asking(context, &credentials, &digest).await?;
-        let resolve = self.resolve(context, &credentials, asking);
+        let authority = self.authority(&credentials, context.application.providers());
+        let is_issued = matches!(authority, Ok(Authority::Issuer(_)));
+        let asking = self.asking(context, &credentials, &digest, is_issued);
+        let resolve = self.resolve(context, authority, &credentials, asking.await?);
         let machine = match self.accepted.try_get_with(digest, resolve).await {
             Ok(machine) => {
                 self.remembered.insert(digest, ()).await;
@@ -322,12 +310,10 @@ impl MachineClients {
         context: Context<'_>,
         credentials: &Credentials,
         digest: &Digest,
+        is_issued: bool,
     ) -> Result<Asking, CheckError> {
         let (name, is_verified_here) = match credentials {
-            Credentials::Bearer(_) => {
-                let is_issued = self.named_by(credentials).is_some();
-                (None, !self.settings.tokens.introspect || is_issued)
-            }
+            Credentials::Bearer(_) => (None, !self.settings.tokens.introspect || is_issued),
             Credentials::Basic { user, .. } => (Some(user.as_str()), false),
         };
         let attempts = context.failed_attempts;
@@ -347,16 +333,11 @@ impl MachineClients {
     async fn resolve(
         &self,
         context: Context<'_>,
+        authority: Result<Authority<'_>, Refusal>,
         credentials: &Credentials,
         asking: Asking,
     ) -> Result<Arc<MachineClient>, CheckError> {
         let (application, scheme) = (context.application, credentials.scheme());
-        let authority = match self.named_by(credentials) {
-            Some(issuer) => Ok(Authority::Issuer(issuer)),
-            None => self
-                .provider_of(credentials, application.providers())
-                .map(|provider| Authority::Provider(provider)),
-        };
         let resolved = match authority {
             Ok(authority) => self.ask(context, authority, credentials, asking).await,
             Err(refusal) => Err(refusal.into()),
@@ -380,28 +361,37 @@ impl MachineClients {
         resolved.map(Arc::new)
     }
 
-    /// Returns the provider that checks credentials: for a token that names its issuer, the
-    /// provider with that issuer.
+    /// Returns who checks credentials: for a token that names its issuer, the further issuer or the
+    /// provider of that name.
     ///
     /// All other credentials go to the same provider. To ask one provider after the other would
     /// show each the credentials of another, which it could use there.
-    fn provider_of<'a>(
-        &self,
+    fn authority<'a>(
+        &'a self,
         credentials: &Credentials,
         providers: &'a Providers,
-    ) -> Result<&'a Arc<Provider>, Refusal> {
-        if let Some(only) = providers.only() {
-            return Ok(only);
-        }
-        let issuer = match credentials {
-            Credentials::Bearer(token) => unverified_issuer(token),
-            Credentials::Basic { .. } => None,
+    ) -> Result<Authority<'a>, Refusal> {
+        let only = providers.only();
+        let named = match credentials {
+            // Where there is no choice, nothing is to be read.
+            Credentials::Bearer(token) if only.is_none() || !self.issuers.is_empty() => {
+                unverified_issuer(token)
+            }
+            Credentials::Bearer(_) | Credentials::Basic { .. } => None,
         };
-        match (issuer, &self.settings.provider) {
-            (Some(issuer), _) => providers.of_issuer(&issuer).ok_or(Refusal::Issuer),
-            (None, Some(name)) => providers.named(name).ok_or(Refusal::Issuer),
-            (None, None) => Ok(providers.first()),
+        let mut issuers = self.issuers.iter();
+        let is_named = |own: &&Arc<TokenIssuer>| Some(&own.settings().issuer) == named.as_ref();
+        if let Some(issuer) = issuers.find(is_named) {
+            return Ok(Authority::Issuer(issuer));
         }
+        let provider = match (only, &named, &self.settings.provider) {
+            (Some(only), ..) => Some(only),
+            (None, Some(issuer), _) => providers.of_issuer(issuer),
+            (None, None, Some(name)) => providers.named(name),
+            (None, None, None) => Some(providers.first()),
+        };
+        let provider = provider.ok_or(Refusal::Issuer)?;
+        Ok(Authority::Provider(provider))
     }
 
     async fn ask(

@@ -77,6 +77,15 @@ pub struct ExternalUrl {
 #[error("expected scheme and host without a path, like `https://wiki.example.com`")]
 pub struct InvalidExternalUrl;
 
+/// Returns whether a URL has scheme, host and port alone.
+pub(crate) fn is_bare(url: &Url) -> bool {
+    url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
 impl ExternalUrl {
     /// Parses an http or https URL of a host alone.
     ///
@@ -85,16 +94,11 @@ impl ExternalUrl {
     /// [`InvalidExternalUrl`] for another scheme, user information, a path, a query or a fragment.
     pub fn parse(text: &str) -> Result<Self, InvalidExternalUrl> {
         let url = Url::parse(text.trim()).map_err(|_| InvalidExternalUrl)?;
-        let bare = url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
         let host = url
             .host_str()
             .map(str::to_owned)
             .ok_or(InvalidExternalUrl)?;
-        if !bare || !matches!(url.scheme(), "http" | "https") || host.ends_with('.') {
+        if !is_bare(&url) || !matches!(url.scheme(), "http" | "https") || host.ends_with('.') {
             return Err(InvalidExternalUrl);
         }
         let port = url.port_or_known_default().ok_or(InvalidExternalUrl)?;

@@ -57,8 +57,8 @@ pub enum Page<'a> {
         code: FailureCode,
         /// Ties the page to a line of the log.
         reference: &'a str,
-        /// The URL at which the sign-in begins anew, where the failure has ended one.
-        begin_anew: Option<&'a str>,
+        /// The URL that starts the sign-in again, where the failure has ended one.
+        restart_url: Option<&'a str>,
     },
     /// The user has to choose a provider.
     Choice(&'a Choice),
@@ -224,13 +224,13 @@ impl Reader<'_> {
             Page::Failure {
                 code,
                 reference,
-                begin_anew,
+                restart_url,
             } => {
                 let values = context! {
                     title => self.language.failure_text(*code, "title"),
                     advice => self.language.failure_text(*code, "advice"),
                     reference => *reference,
-                    sign_in_url => *begin_anew,
+                    sign_in_url => *restart_url,
                 };
                 ("failure.html", values)
             }

@@ -7,7 +7,7 @@
 //! Servers refuse requests with too many cookies, so the oldest flows make room for a new one; and
 //! cookies end, with their flow or with the browser. `state` itself therefore carries a [`Note`],
 //! sealed too: where a callback finds no flow, the note says where the user was going, and the
-//! sign-in begins anew. A note signs no user in.
+//! sign-in starts again. A note signs no user in.
 //!
 //! The cookie is large, so it is sent to the outpost's paths only. That rules out the `__Host-`
 //! prefix, without which another host of the domain could set a flow of its own and so sign a user
@@ -67,7 +67,7 @@ pub struct PendingSignIn {
     pub return_to: ReturnTo,
     /// Whether the provider is to show no page: a session is renewed, and does not begin.
     pub silent: bool,
-    /// How often the sign-in began anew before, without the user.
+    /// How often the sign-in was restarted before, without the user.
     pub restarts: u8,
     /// How long ago it began, in seconds.
     pub age: u64,
@@ -103,7 +103,7 @@ impl PendingSignIn {
 pub struct Note {
     /// Where the user was going.
     pub return_to: ReturnTo,
-    /// How often the sign-in began anew before, without the user.
+    /// How often the sign-in was restarted before, without the user.
     pub restarts: u8,
 }
 

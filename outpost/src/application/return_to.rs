@@ -16,7 +16,7 @@ mod tests;
 /// The longest target that is kept, in bytes, with its origin and its escapes.
 const MAX_BYTES: usize = 9 * 1024;
 
-/// The longest that one cookie of at most 4 KiB has room for.
+/// The longest for which two cookies of at most 4 KiB have room.
 const COOKIE_BYTES: usize = 2_560;
 
 /// A URL that a browser may be sent to after signing in: one of the application's own, and not one
@@ -36,8 +36,8 @@ impl ReturnTo {
     /// the application's. Where the domain is served over TLS, an `http` URL of it is read as
     /// `https`: behind a load balancer that ends TLS, a proxy sees plain HTTP.
     pub fn parse(target: &str, application: &Application) -> Option<Self> {
-        // Browsers drop tabs and line breaks and read `\` as `/`. No target that an application
-        // makes has them raw, so there is nothing to interpret.
+        // Browsers drop tabs and line breaks. No target that an application makes has them raw, so
+        // there is nothing to interpret.
         let suspicious = |b: u8| b <= b' ' || b == 0x7f;
         if target.len() > MAX_BYTES || target.bytes().any(suspicious) || !is_plain(target) {
             return None;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::output::{complain, said};
 use crate::config::{Config, environment};
-use crate::sources::authentik::{self, Settings};
+use crate::sources::authentik::{self, Settings, SettingsError};
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigFile {
@@ -23,8 +23,8 @@ impl ConfigFile {
             .ok()
     }
 
-    /// Reads the configuration, and asks authentik for it if authentik's variables are set and no
-    /// file is named; reports the problems, and returns `None` if it is invalid.
+    /// Reads the configuration, and asks authentik for it if authentik's variables are set and there
+    /// is no file; reports the problems, and returns `None` if it is invalid.
     pub(super) async fn load_or_ask(&self) -> Option<Config> {
         match self.read_or_ask().await {
             Ok((config, problems)) => {
@@ -41,11 +41,7 @@ impl ConfigFile {
     /// Reads the configuration as [`Self::load_or_ask`] does. Returns it with what cannot be served,
     /// or each problem.
     pub(super) async fn read_or_ask(&self) -> Result<(Config, Vec<String>), Vec<String>> {
-        let settings = match self.config {
-            Some(_) => None,
-            None => Settings::read(environment::process_variables()).map_err(lines)?,
-        };
-        match settings {
+        match self.settings().map_err(lines)? {
             Some(settings) => authentik::ask(settings).await.map_err(lines),
             None => Ok((self.read()?, Vec::new())),
         }
@@ -73,20 +69,25 @@ impl ConfigFile {
         }
     }
 
-    /// Reads authentik's variables if no configuration file is named; reports their problems and
+    /// Reads authentik's variables if there is no configuration file; reports their problems and
     /// returns `None` if they are invalid.
+    pub(super) fn authentik(&self) -> Option<Option<Settings>> {
+        said(self.settings())
+    }
+
+    /// Reads authentik's variables if there is no configuration file.
     ///
     /// The container's image names a file in `GATEPOST_CONFIG`. In the place of authentik's container
-    /// nobody puts one there, and the variables are all that there is.
-    pub(super) fn authentik(&self) -> Option<Option<Settings>> {
+    /// there is no such file, and the variables are all that there is.
+    fn settings(&self) -> Result<Option<Settings>, SettingsError> {
         if let Some(named) = &self.config {
             let by_variable = std::env::var_os("GATEPOST_CONFIG");
             let by_variable = by_variable.is_some_and(|path| named.as_os_str() == path);
             if !by_variable || named.exists() {
-                return Some(None);
+                return Ok(None);
             }
         }
-        said(Settings::read(environment::process_variables()))
+        Settings::read(environment::process_variables())
     }
 }
 

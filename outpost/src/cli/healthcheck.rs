@@ -4,19 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::config_file::ConfigFile;
-use super::output::complain;
+use super::output::{complain, said};
 use crate::compat::AUTHENTIK_PING;
 
 pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
-    let config = file.load_own()?;
-    let of_authentik = file.authentik()?.is_some();
-    let address = reachable(config.listen.metrics.first());
-    let path = match ready {
-        true => "/readyz",
+    let (config, alive) = match file.authentik()? {
         // As the health check of authentik's container, which waits for the applications.
-        false if of_authentik => AUTHENTIK_PING,
-        false => "/healthz",
+        Some(settings) => (said(settings.base_config())?, AUTHENTIK_PING),
+        None => (file.load()?, "/healthz"),
     };
+    let address = reachable(config.listen.metrics.first());
+    let path = if ready { "/readyz" } else { alive };
     let url = format!("http://{address}{path}");
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()

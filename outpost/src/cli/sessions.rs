@@ -74,14 +74,17 @@ pub(super) async fn revoke(file: &ConfigFile, whose: Whose, issuer: Option<Strin
         }
         (None, None) => (file.load_own()?, vec![AdminRequest::RevokeEveryone]),
     };
-    let mut sum = 0;
+    let mut sum = Some(0);
     for request in &requests {
-        let AdminResponse::Ended(ended) = ask(&config, request).await? else {
-            return unexpected();
+        // Each is asked for, whatever becomes of those before.
+        let ended = match ask(&config, request).await {
+            Some(AdminResponse::Ended(ended)) => Some(ended),
+            Some(_) => unexpected(),
+            None => None,
         };
-        sum += ended;
+        sum = sum.zip(ended).map(|(sum, ended)| sum + ended);
     }
-    say(&format!("{sum} sessions ended"));
+    say(&format!("{} sessions ended", sum?));
     Some(())
 }
 

@@ -53,7 +53,7 @@ fn every_page_renders_in_every_language_and_escapes_its_values() {
             Page::Failure {
                 code: FailureCode::NoFlow,
                 reference: "0123ab",
-                begin_anew: Some("https://app.example.com/akprox/start?rd=%2Fa&amp"),
+                restart_url: Some("https://app.example.com/akprox/start?rd=%2Fa&amp"),
             },
             ["This sign-in has ended", "\">Sign in again</a>"],
             ["Diese Anmeldung ist vorbei", "\">Erneut anmelden</a>"],

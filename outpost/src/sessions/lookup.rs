@@ -111,7 +111,7 @@ impl Sessions {
         times: &SessionTimes,
         application: &Application,
         candidates: &Candidates<'_>,
-        renewal: Renewal,
+        renewal: impl FnOnce() -> Renewal,
     ) -> SessionLookup {
         let cookie = match self.authenticate(application, candidates) {
             Ok(cookie) => cookie,
@@ -135,8 +135,11 @@ impl Sessions {
             // A request whose window is open never notices that the store is unreachable.
             Err(error) => return degraded(cookie, None, error.into()),
         };
+        if !due {
+            return valid(cookie, record);
+        }
+        let renewal = renewal();
         match renewal {
-            _ if !due => return valid(cookie, record),
             Renewal::Never if in_window => return valid(cookie, record),
             Renewal::Never => return ended_window(),
             Renewal::PageLoad | Renewal::Request => {}

@@ -121,6 +121,28 @@ impl Revoker {
         self.request(which.clone(), unknown_until, times).await
     }
 
+    /// Revokes the sessions that any of these selects, in their order and whatever becomes of those
+    /// before, and returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// The first of [`Self::revoke`].
+    pub async fn revoke_each(
+        self: &Arc<Self>,
+        which: Vec<SessionSelector>,
+        times: &SessionTimes,
+    ) -> Result<usize, StoreUnavailable> {
+        let (mut revoked, mut failed) = (0, None);
+        for which in which {
+            match self.revoke(&which, times).await {
+                Ok(count) => revoked += count,
+                // What fails now is done when the store is back, and so is the rest.
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(revoked), Err)
+    }
+
     /// Revokes the session of an authentic cookie, and returns how many there were in the store.
     /// The cookie itself says that there is a session: it is revoked whatever the store knows of
     /// it. `lifetime` is how long sessions of its application may last.

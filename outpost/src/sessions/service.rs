@@ -208,7 +208,7 @@ impl Sessions {
     }
 
     /// Returns whether the window of a cookie is open.
-    fn is_current(&self, cookie: &Authentic) -> bool {
+    pub fn is_current(&self, cookie: &Authentic) -> bool {
         let now = self.clock.now();
         cookie.current(now, CLOCK_SKEW_SECONDS).is_ok()
     }

@@ -22,8 +22,8 @@ pub struct Reply {
     pub outcome: Outcome,
     /// The `Set-Cookie` values to send, whatever the outcome.
     pub cookies: Vec<String>,
-    /// The URL at which the sign-in begins anew, where a failure has ended it.
-    pub begin_anew: Option<String>,
+    /// The URL that starts the sign-in again, where a failure has ended it.
+    pub restart_url: Option<String>,
 }
 
 /// What an endpoint decided.
@@ -109,7 +109,7 @@ impl From<Outcome> for Reply {
         Self {
             outcome,
             cookies: Vec::new(),
-            begin_anew: None,
+            restart_url: None,
         }
     }
 }
@@ -149,7 +149,7 @@ impl Outcome {
         Reply {
             outcome: self,
             cookies,
-            begin_anew: None,
+            restart_url: None,
         }
     }
 
@@ -227,9 +227,9 @@ impl Reply {
         self
     }
 
-    /// Adds the URL at which the sign-in begins anew, for a failure to show.
-    pub fn beginning_anew_at(mut self, url: String) -> Self {
-        self.begin_anew = Some(url);
+    /// Adds the URL that starts the sign-in again, for a failure to show.
+    pub fn with_restart_at(mut self, url: String) -> Self {
+        self.restart_url = Some(url);
         self
     }
 

@@ -77,7 +77,7 @@ pub(super) fn respond_with(
             });
         }
         Outcome::LoggedOut | Outcome::Alive => {}
-        Outcome::Failed(failure) => writer.failure(&failure, reply.begin_anew.as_deref()),
+        Outcome::Failed(failure) => writer.failure(&failure, reply.restart_url.as_deref()),
     }
     writer.response
 }
@@ -159,7 +159,7 @@ impl Writer<'_> {
     }
 
     /// Logs and counts a failure, and shows its code and what ties it to the log line.
-    fn failure(&mut self, failure: &Failure, begin_anew: Option<&str>) {
+    fn failure(&mut self, failure: &Failure, restart_url: Option<&str>) {
         let reference = &*random_id();
         metrics::failed(failure.code().as_str());
         if matches!(failure, Failure::TooMany(_)) {
@@ -174,14 +174,14 @@ impl Writer<'_> {
             self.header(RETRY_AFTER, HeaderValue::from(seconds));
         }
         let code = failure.code();
-        let begin_anew = begin_anew.map(|url| match self.to_proxy {
+        let restart_url = restart_url.map(|url| match self.to_proxy {
             true => short::url(url),
             false => url,
         });
         let page = Page::Failure {
             code,
             reference,
-            begin_anew,
+            restart_url,
         };
         self.page_or_json(&page, || {
             let mut answer = json!({
@@ -189,7 +189,7 @@ impl Writer<'_> {
                 "message": Language::ENGLISH.failure_title(code),
                 "reference": reference,
             });
-            if let (Some(url), Some(members)) = (begin_anew, answer.as_object_mut()) {
+            if let (Some(url), Some(members)) = (restart_url, answer.as_object_mut()) {
                 members.insert("signIn".to_owned(), url.into());
             }
             answer
@@ -402,7 +402,7 @@ mod tests {
                     let page = reader.render(&Page::Failure {
                         code: *code,
                         reference,
-                        begin_anew: Some(short::url(&url)),
+                        restart_url: Some(short::url(&url)),
                     });
                     assert!(page.len() <= MAX_ANSWER_BYTES, "{code:?}: {}", page.len());
                 }

@@ -68,7 +68,7 @@ async fn route_subrequest<'a>(
     let channel = Channel::ForwardAuth(subrequest.dialect);
     let (applications, askers) = (&context.snapshot.applications, &context.snapshot.askers);
     let described = subrequest
-        .is_of_a_proxy(asking, parts, askers)
+        .is_of_a_proxy(asking, askers)
         .and_then(|()| subrequest.asked_about(asking, parts, applications));
     match described {
         Ok(request) => {

@@ -84,7 +84,7 @@ pub(super) fn go_on_or_fail(
 pub(super) enum Reason<'r> {
     /// A user begins a sign-in.
     SignIn,
-    /// A sign-in begins anew without the user, for this many times.
+    /// A sign-in is restarted without the user, for this many times.
     Restart(u8),
     /// This session is renewed: the provider is to show no page, and gets a hint whose session it
     /// is.
@@ -100,10 +100,10 @@ pub(super) async fn send_to_provider(
     return_to: ReturnTo,
     reason: Reason<'_>,
 ) -> Reply {
-    let anew = start_url(application, &return_to, Some(provider));
+    let restart_url = start_url(application, &return_to, Some(provider));
     match authorize(context, application, provider, request, return_to, reason).await {
         Ok(reply) => reply,
-        Err(failure) => Reply::from(failure).beginning_anew_at(anew),
+        Err(failure) => Reply::from(failure).with_restart_at(restart_url),
     }
 }
 

@@ -80,7 +80,6 @@ impl<'t> Subrequest<'t> {
     pub fn is_of_a_proxy(
         self,
         asking: &ForwardedRequest<'_>,
-        parts: &http::request::Parts,
         askers: &Askers,
     ) -> Result<(), Failure> {
         let endpoint = self.dialect.name();
@@ -94,10 +93,8 @@ impl<'t> Subrequest<'t> {
             ("X-Original-URL", "x-original-url"),
             ("X-Original-URI", "x-original-uri"),
         ] {
-            let said = parts
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok());
+            let said = asking.headers.get(name);
+            let said = said.and_then(|value| value.to_str().ok());
             let target = said.map(|said| split_url(said).map_or(said, |(_, target)| target));
             if target == Some(asking.sent_to) {
                 return by_client(sign);
@@ -106,7 +103,7 @@ impl<'t> Subrequest<'t> {
         // A question of Envoy's is like any request, but has no header that Envoy was not told to
         // send. Scripts cannot keep a browser from sending this one.
         let is_any = self.dialect == Dialect::Envoy && !askers.name(Dialect::Envoy);
-        if is_any && parts.headers.contains_key(ACCEPT_ENCODING) {
+        if is_any && asking.headers.contains_key(ACCEPT_ENCODING) {
             return by_client("Accept-Encoding");
         }
         Ok(())

@@ -179,9 +179,9 @@ async fn a_callback_works_once_and_is_harmless_afterwards() {
     assert_eq!(again.location(), "https://app.example.com/x");
     assert!(!again.sets_session());
     browser.drop_cookies(|_| false);
-    let anew = browser.load(callback.as_str()).await.expect(302);
-    assert!(anew.location().starts_with(&world.provider.issuer));
-    assert!(!anew.sets_session());
+    let again = browser.load(callback.as_str()).await.expect(302);
+    assert!(again.location().starts_with(&world.provider.issuer));
+    assert!(!again.sets_session());
     assert_eq!(world.provider.script().exchanges, 1);
 }
 

@@ -224,7 +224,13 @@ applications:
     there.fetch(&other("session")).await.expect(200);
     here.fetch(SESSION).await.expect(200);
 
-    here.load(SIGN_OUT).await.expect(302);
+    let reply = here.load(SIGN_OUT).await.expect(302);
+    // With it, the provider asks the user nothing.
+    assert!(
+        reply.location().contains("id_token_hint="),
+        "{}",
+        reply.location()
+    );
     there.fetch(&other("session")).await.expect(401);
     // The cookie of an ended session ends no other.
     there.sign_in(&other("start")).await.expect(302);

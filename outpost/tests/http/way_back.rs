@@ -1,4 +1,4 @@
-//! The way back from the provider: every tab arrives, and every end has a way to begin anew.
+//! The way back from the provider: every tab arrives, and every end has a link that starts the sign-in again.
 
 use url::Url;
 
@@ -139,9 +139,9 @@ async fn a_provider_that_is_busy_is_asked_once_more() {
     browser.load(&busy).await.expect(400);
 }
 
-/// Every page at which a sign-in ends has a link that begins it anew, with the same target.
+/// Every page at which a sign-in ends has a link that starts it again, with the same target.
 #[tokio::test]
-async fn every_end_has_a_link_that_begins_anew() {
+async fn every_end_has_a_link_that_starts_the_sign_in_again() {
     let world = world().await;
     let start = format!("{START}?rd=/x");
     let mut ends = Vec::new();

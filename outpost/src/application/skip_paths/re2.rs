@@ -157,11 +157,7 @@ impl<'e> Translator<'e> {
     fn push_literal(&mut self, literal: char) {
         let mut text = String::new();
         class::write_char(&mut text, literal);
-        if self.flags.fold {
-            self.push(&format!("(?i:{text})"));
-        } else {
-            self.push(&text);
-        }
+        self.push_letters(&text);
     }
 
     fn open(&mut self) -> Result<(), Refused> {
@@ -281,11 +277,6 @@ impl<'e> Translator<'e> {
             self.push_literal('{');
             return Ok(());
         };
-        let (least, most) = (
-            least.ok_or(TOO_MANY)?,
-            most.map(|most| most.ok_or(TOO_MANY)),
-        );
-        let most = most.transpose()?;
         let in_order = most.is_none_or(|most| least <= most);
         if least > MAX_REPETITIONS || most.is_some_and(|most| most > MAX_REPETITIONS) || !in_order {
             return Err(TOO_MANY);
@@ -331,13 +322,8 @@ impl<'e> Translator<'e> {
     }
 }
 
-/// Reads `{n}`, `{n,}` or `{n,m}`. `None` for other braces; a number is `None` where it is too large
-/// to count.
-#[expect(
-    clippy::type_complexity,
-    reason = "two numbers and the rest, used once"
-)]
-fn counts(text: &str) -> Option<(Option<u32>, Option<Option<u32>>, &str)> {
+/// Reads `{n}`, `{n,}` or `{n,m}`. `None` for other braces.
+fn counts(text: &str) -> Option<(u32, Option<u32>, &str)> {
     let (least, rest) = count(text.strip_prefix('{')?)?;
     let (most, rest) = match rest.strip_prefix(',') {
         None => (Some(least), rest),
@@ -350,14 +336,14 @@ fn counts(text: &str) -> Option<(Option<u32>, Option<Option<u32>>, &str)> {
     Some((least, most, rest.strip_prefix('}')?))
 }
 
-/// Reads a decimal number without leading zeros.
-fn count(text: &str) -> Option<(Option<u32>, &str)> {
+/// Reads a decimal number without leading zeros; one that is too large to count as the largest.
+fn count(text: &str) -> Option<(u32, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;
     let leading_zero = digits.len() > 1 && digits.starts_with('0');
-    (!digits.is_empty() && !leading_zero).then(|| (digits.parse().ok(), rest))
+    (!digits.is_empty() && !leading_zero).then(|| (digits.parse().unwrap_or(u32::MAX), rest))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use gatepost_policy::AuthorizationSchemes;
 use gatepost_policy::config::Fields;
 use url::Url;
 
-use super::files::Files;
+use super::files::{Files, Written, written};
 use super::provider::{authorities, claim_path, claim_paths};
 use super::providers::KnownProviders;
 use super::urls::http_url;
@@ -148,17 +148,10 @@ fn issuer(mut fields: Fields<'_>, files: &Files) -> Option<MachineIssuer> {
 fn key_source(fields: &mut Fields<'_>, files: &Files, issuer: Option<&str>) -> Option<KeySource> {
     const ACCEPTED: &str = "expected an http or https URL";
     let url: Option<Url> = fields.parsed("jwksUrl", |text| http_url(text).ok_or(ACCEPTED));
-    let file = fields.text("jwksFile");
-    match (url, file) {
-        (Some(_), Some(_)) => {
-            fields.problem(
-                "jwksFile",
-                "cannot be combined with `jwksUrl`: set only one",
-            );
-            None
-        }
-        (Some(url), None) => Some(KeySource::Url(url)),
-        (None, Some(path)) => {
+    match written(fields, url, "jwksUrl", "jwksFile") {
+        Some(Err(())) => None,
+        Some(Ok(Written::Inline(url))) => Some(KeySource::Url(url)),
+        Some(Ok(Written::File(path))) => {
             let document = files.read(fields, "jwksFile", &path)?;
             match KeySource::given(document.as_bytes().to_vec()) {
                 Ok(keys) => Some(keys),
@@ -168,7 +161,7 @@ fn key_source(fields: &mut Fields<'_>, files: &Files, issuer: Option<&str>) -> O
                 }
             }
         }
-        (None, None) => {
+        None => {
             let issuer = issuer?;
             let keys = http_url(issuer).and_then(|_| KeySource::discovery(issuer));
             if keys.is_none() {

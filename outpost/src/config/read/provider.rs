@@ -12,6 +12,7 @@ use url::Url;
 
 use super::files::{Files, Written, written};
 use super::urls::http_url;
+use crate::origin::is_bare;
 
 pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<ProviderSettings> {
     let name = fields.required_text("name", "what applications call this provider");
@@ -113,12 +114,11 @@ fn origin_url(text: &str) -> Result<Url, &'static str> {
     const ACCEPTED: &str =
         "expected a scheme, a host and maybe a port, like `http://keycloak:8080`";
     let url = http_url(text).ok_or(ACCEPTED)?;
-    let is_origin = url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    if is_origin { Ok(url) } else { Err(ACCEPTED) }
+    if is_bare(&url) {
+        Ok(url)
+    } else {
+        Err(ACCEPTED)
+    }
 }
 
 /// Reads `tenants`: ids, each of which takes a place in an issuer's path.

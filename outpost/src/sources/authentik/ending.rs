@@ -87,18 +87,12 @@ async fn end_all(
 /// Ends the sessions of one session at authentik, and says how many there were.
 async fn end(outpost: &Outpost, session: &str) -> Result<usize, StoreUnavailable> {
     let snapshot = outpost.snapshot();
-    let (mut ended, mut failed) = (0, None);
-    // One session at authentik is one of each provider that the person has been to.
-    for provider in &snapshot.providers {
-        let which = SessionSelector::ProviderSession {
-            issuer: provider.settings().issuer.to_string(),
-            session: session.to_owned(),
-        };
-        let revoker = outpost.sessions.revoker();
-        match revoker.revoke(&which, &snapshot.times).await {
-            Ok(count) => ended += count,
-            Err(error) => failed = failed.or(Some(error)),
-        }
-    }
-    failed.map_or(Ok(ended), Err)
+    // One session at authentik is one of each provider that the user has been to.
+    let providers = snapshot.providers.iter();
+    let which = providers.map(|provider| SessionSelector::ProviderSession {
+        issuer: provider.settings().issuer.to_string(),
+        session: session.to_owned(),
+    });
+    let revoker = outpost.sessions.revoker();
+    revoker.revoke_each(which.collect(), &snapshot.times).await
 }

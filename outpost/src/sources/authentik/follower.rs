@@ -17,7 +17,6 @@ use super::settings::Settings;
 use super::socket::{self, Listeners, Update};
 use crate::config::{Config, ConfigError};
 use crate::runtime::{Outpost, Refresh};
-use gatepost_store::StoreSettings;
 
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);
@@ -32,8 +31,6 @@ pub struct Follower {
     settings: Settings,
     api: Arc<Api>,
     cache: Option<Cache>,
-    /// Whether sessions are in the memory of this process.
-    in_memory: bool,
     in_force: Option<Snapshot>,
     last_problems: Vec<String>,
     last_failure: Option<String>,
@@ -50,7 +47,6 @@ impl Follower {
         let base = settings.base_config()?;
         Ok(Self {
             cache: Cache::next_to_store(&base),
-            in_memory: matches!(base.store, StoreSettings::Memory { .. }),
             settings,
             api,
             in_force: None,
@@ -84,7 +80,7 @@ impl Follower {
         if self.in_force.is_some() {
             tracing::info!("started with what authentik said last");
         }
-        if self.in_memory {
+        if outpost.snapshot().in_memory {
             tracing::info!(
                 "sessions are in the memory of this process: several replicas need one store, by \
                  `GATEPOST_STORE_KIND=redis` and `GATEPOST_STORE_URL`, or by `AUTHENTIK_REDIS__HOST`"

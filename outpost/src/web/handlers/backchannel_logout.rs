@@ -50,18 +50,8 @@ async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Re
         return Err(LogoutTokenError::Replayed.into());
     }
     let times = context.times();
-    let (mut ended, mut failed) = (0, None);
-    for selector in selectors(&logout) {
-        let revoker = context.sessions().revoker();
-        match revoker.revoke(&selector, times).await {
-            Ok(count) => ended += count,
-            // What fails now is done when the store is back, and so is the rest.
-            Err(error) => failed = failed.or(Some(error)),
-        }
-    }
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
+    let revoker = context.sessions().revoker();
+    let ended = revoker.revoke_each(selectors(&logout), times).await?;
     // Noted only now: if the revocation fails, the provider must be able to try again.
     store.use_once(&once, now, logout.remember_until).await?;
     audit::revoked(

@@ -23,9 +23,9 @@ use crate::web::urls::start_url;
 use gatepost_oidc::{Provider, SignInError};
 use gatepost_store::SessionRecord;
 
-mod begin_anew;
 mod renamed;
 mod response;
+mod restart;
 mod silent;
 
 pub(in crate::web) use self::response::receive;
@@ -45,11 +45,11 @@ pub(in crate::web) async fn answer(
         Ok(response) => response,
         // Reloaded, or of another browser's history.
         Err(Unreadable::Sealed) => {
-            return begin_anew::without_flow(context, application, request, None).await;
+            return restart::without_flow(context, application, request, None).await;
         }
         Err(Unreadable::Malformed) => {
             let home = start_url(application, &ReturnTo::fallback(application), None);
-            return Reply::from(Failure::MalformedCallback).beginning_anew_at(home);
+            return Reply::from(Failure::MalformedCallback).with_restart_at(home);
         }
     };
     let state = response.state.clone();
@@ -59,8 +59,8 @@ pub(in crate::web) async fn answer(
         // This comes before any provider sees the response: an attacker's provider may want another
         // provider's code (RFC 9700 §4.4.2.2).
         Some((provider, pending)) if !is_at_uri_of(provider, application, request) => {
-            let anew = start_url(application, &pending.return_to, None);
-            failed(application, provider, Failure::OtherProvider).beginning_anew_at(anew)
+            let restart_url = start_url(application, &pending.return_to, None);
+            failed(application, provider, Failure::OtherProvider).with_restart_at(restart_url)
         }
         Some((provider, pending)) => {
             let targets = &context.outpost.long_targets;
@@ -99,15 +99,15 @@ pub(in crate::web) async fn answer(
                 Err(Failure::ProviderRefused { code, .. })
                     if code == "temporarily_unavailable" && restarts == 0 =>
                 {
-                    begin_anew::once_more(context, application, provider, request, return_to).await
+                    restart::once_more(context, application, provider, request, return_to).await
                 }
                 Err(failure) => {
-                    let anew = start_url(application, &return_to, None);
-                    failed(application, provider, failure).beginning_anew_at(anew)
+                    let restart_url = start_url(application, &return_to, None);
+                    failed(application, provider, failure).with_restart_at(restart_url)
                 }
             }
         }
-        None => begin_anew::without_flow(context, application, request, flows.note(&state)).await,
+        None => restart::without_flow(context, application, request, flows.note(&state)).await,
     };
     // This flow is over, whatever the result.
     reply.and_cookies(end)

@@ -36,12 +36,14 @@ pub(in crate::web) async fn answer(
     let candidates = request.session_candidates(&application.cookie().name);
     // What everyone may see is often public to shared caches too, which may store a response with
     // its `Set-Cookie` (RFC 9111 §7.3).
-    let renewal = if rules.policy.needs_no_session(request) {
-        Renewal::Never
-    } else if request.presentation() == Presentation::PageLoad {
-        Renewal::PageLoad
-    } else {
-        Renewal::Request
+    let renewal = || {
+        if rules.policy.needs_no_session(request) {
+            Renewal::Never
+        } else if request.presentation() == Presentation::PageLoad {
+            Renewal::PageLoad
+        } else {
+            Renewal::Request
+        }
     };
     let sessions = context.sessions();
     let lookup = sessions.look_up(context.times(), application, &candidates, renewal);

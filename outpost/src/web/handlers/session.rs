@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepost_session::{CLOCK_SKEW_SECONDS, Claims};
+use gatepost_session::Claims;
 
 use crate::application::Application;
 use crate::pages::SessionView;
@@ -19,9 +19,8 @@ pub(in crate::web) async fn answer(
     request: &ForwardedRequest<'_>,
 ) -> Reply {
     let candidates = request.session_candidates(&application.cookie().name);
-    let now = context.now();
     let cookie = match context.sessions().authenticate(application, &candidates) {
-        Ok(cookie) if cookie.current(now, CLOCK_SKEW_SECONDS).is_ok() => cookie,
+        Ok(cookie) if context.sessions().is_current(&cookie) => cookie,
         Ok(_) | Err(_) => return sign_in(application),
     };
     match context

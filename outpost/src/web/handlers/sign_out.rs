@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use gatepost_session::Authentic;
 use gatepost_session::cookie::Candidates;
-use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS};
 use http::Method;
 
 use crate::application::{Application, SignOutScope};
@@ -73,6 +73,9 @@ async fn end_all(
     let others: Vec<Authentic> = others
         .filter(|cookie| cookie.session_id() != counts.session_id())
         .collect();
+    // Only for signing out at the provider, and before the session ends. If the store is unreachable,
+    // the revocations below fail.
+    let record = context.outpost.store.find(counts.session_id()).await;
     // What cannot be ended now is ended when the store is back. So each is asked for, whatever
     // becomes of those before.
     let mut failed = None;
@@ -85,8 +88,8 @@ async fn end_all(
     for cookie in &others {
         failed = failed.or(end(context, application, cookie).await.err());
     }
-    let record = end(context, application, counts).await?;
-    failed.map_or(Ok(record), Err)
+    end(context, application, counts).await?;
+    failed.map_or(Ok(record.ok().flatten()), Err)
 }
 
 /// Ends all sessions of the user whose session a cookie belongs to. The cookie of a session that has
@@ -103,23 +106,22 @@ async fn end_everywhere(
         // A proxy would admit a cookie in its window, so its session has not ended as far as is
         // known.
         Err(error) => {
-            if cookie.current(context.now(), CLOCK_SKEW_SECONDS).is_err() {
+            if !sessions.is_current(cookie) {
                 return Err(error);
             }
         }
     }
-    let revoker = sessions.revoker();
-    let mut failed = None;
     let claims = cookie.claims_at_issue();
-    for issuer in issuers_of(context, application, &claims.iss) {
-        let which = SessionSelector::Subject {
+    let which =
+        issuers_of(context, application, &claims.iss).map(|issuer| SessionSelector::Subject {
             issuer: issuer.to_owned(),
             subject: claims.sub.clone(),
-        };
-        let ended = revoker.revoke(&which, context.times()).await;
-        failed = failed.or(ended.err());
-    }
-    failed.map_or(Ok(()), Err)
+        });
+    let revoker = sessions.revoker();
+    revoker
+        .revoke_each(which.collect(), context.times())
+        .await
+        .map(drop)
 }
 
 /// Returns the issuers at which a subject is one user: its own, or those of all of authentik's
@@ -139,19 +141,19 @@ fn issuers_of<'c>(
     issuers.into_iter().chain([own])
 }
 
-/// Ends the session of a cookie everywhere, and returns its record.
+/// Ends the session of a cookie everywhere.
 async fn end(
     context: Context<'_>,
     application: &Application,
     cookie: &Authentic,
-) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-    // Only for signing out at the provider. If the store is unreachable, the revocation below fails.
-    let record = context.outpost.store.find(cookie.session_id()).await;
+) -> Result<(), StoreUnavailable> {
     let times = context.times();
     let lifetime = application.lifetime(times);
     let revoker = context.sessions().revoker();
-    revoker.revoke_cookie(cookie, lifetime, times).await?;
-    Ok(record.ok().flatten())
+    revoker
+        .revoke_cookie(cookie, lifetime, times)
+        .await
+        .map(drop)
 }
 
 /// Returns whether the user means to sign out: by following a link, or by a form of this site. Another

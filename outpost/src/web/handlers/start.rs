@@ -17,7 +17,7 @@ use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
 use crate::web::request::ForwardedRequest;
 use crate::web::sign_in::{self, Reason, parameters_from_link};
-use crate::web::urls::start_url;
+use crate::web::urls::{start_url, start_url_with};
 use gatepost_oidc::{Provider, SignInError, Unavailable};
 use gatepost_store::SessionRecord;
 
@@ -79,7 +79,7 @@ pub(in crate::web) async fn answer(
     if attempts.are_too_many() {
         let cause = loop_cause(context, application, request);
         return Reply::from(Failure::Loop(cause))
-            .beginning_anew_at(start_url(application, &return_to, None))
+            .with_restart_at(start_url(application, &return_to, None))
             .and_cookies([attempts.forget()]);
     }
     let reply = match renew(context, application, request, &return_to).await {
@@ -159,13 +159,6 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
         })
         .and_then(|url| ReturnTo::parse(url.as_str(), application))
         .unwrap_or_else(|| ReturnTo::fallback(application));
-    let origin = application.external().origin();
-    let mut to = Url::parse(&format!("{origin}{}/start", application.prefix())).ok()?;
-    to.query_pairs_mut().append_pair("rd", rd.as_str());
-    if let Some(provider) = provider_choice::chosen(application, request) {
-        let name = &provider.settings().name;
-        to.query_pairs_mut().append_pair("provider", name);
-    }
     let chosen = provider_choice::chosen(application, request);
     let mut parameters = match application.providers().only().or(chosen) {
         Some(provider) => parameters_from_link(provider, request),
@@ -178,8 +171,9 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
     };
     parameters.sort_unstable();
     parameters.dedup();
-    to.query_pairs_mut().extend_pairs(parameters);
-    Some(Outcome::Redirect { to: to.into() }.into())
+    let chosen = chosen.map(|provider| &**provider);
+    let to = start_url_with(application, &rd, chosen, &parameters);
+    Some(Outcome::Redirect { to }.into())
 }
 
 /// Renews the session of the browser, where it has one and the provider says that it is still valid.
@@ -212,8 +206,7 @@ async fn renew<'a>(
         // Signing in again would not help: that session could not be stored either.
         Err(error) => return go_on_or_fail(Failure::Store(error)),
     };
-    let now = context.now();
-    let in_window = cookie.current(now, CLOCK_SKEW_SECONDS).is_ok();
+    let in_window = context.sessions().is_current(&cookie);
     let revalidated =
         context
             .sessions()

@@ -12,23 +12,43 @@ fn file_of_the_image() -> &'static str {
     named.expect("the image names a file")
 }
 
-#[tokio::test]
-async fn the_images_variable_without_its_file_does_not_hide_authentiks() {
-    let provider = Provider::start().await;
-    let host = api(&provider, vec![application(&provider, json!({}))]).await;
-    let variables = [
+/// Returns the variables of the image, and those that authentik's own controllers set.
+fn variables(host: &str) -> [(&'static str, &str); 8] {
+    [
         ("GATEPOST_CONFIG", file_of_the_image()),
-        ("AUTHENTIK_HOST", &*host),
+        ("AUTHENTIK_HOST", host),
         ("AUTHENTIK_TOKEN", "t0ken"),
-        // As authentik's own controllers set them.
         ("AUTHENTIK_HOST_BROWSER", ""),
         ("AUTHENTIK_INSECURE", "False"),
         ("AUTHENTIK_LISTEN__HTTP", "127.0.0.1:0"),
         ("AUTHENTIK_LISTEN__HTTPS", "127.0.0.1:0"),
         ("AUTHENTIK_LISTEN__METRICS", "127.0.0.1:0"),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn the_images_variable_without_its_file_does_not_hide_authentiks() {
+    let provider = Provider::start().await;
+    let host = api(&provider, vec![application(&provider, json!({}))]).await;
+    let variables = variables(&host);
     let running = Running::start_by(&["serve"], &variables);
     running.ready().await;
+}
+
+#[tokio::test]
+async fn commands_read_the_configuration_in_the_image_as_the_outpost_does() {
+    let provider = Provider::start().await;
+    let host = api(&provider, vec![application(&provider, json!({}))]).await;
+    let ran = tokio::task::spawn_blocking(move || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_gatepost"))
+            .args(["export", "keys"])
+            .env_clear()
+            .envs(variables(&host))
+            .output()
+    });
+    let output = ran.await.expect("no panic").expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
 }
 
 /// A file that somebody names on the command line is meant.

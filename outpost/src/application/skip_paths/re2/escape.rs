@@ -43,11 +43,7 @@ fn numbered_char(text: &str) -> Result<(char, &str), Refused> {
         None => text.split_at_checked(2).ok_or(ESCAPE)?,
     };
     let hexadecimal = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
-    let digits = digits.trim_start_matches('0');
-    let number = match digits {
-        "" => Ok(0),
-        digits => u32::from_str_radix(digits, 16),
-    };
+    let number = u32::from_str_radix(digits, 16);
     let c = number.ok().filter(|_| hexadecimal).and_then(char::from_u32);
     Ok((c.ok_or(ESCAPE)?, rest))
 }

@@ -22,7 +22,7 @@ use crate::web::failure::Failure;
 use crate::web::form::{Form, NoForm};
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
-use gatepost_oidc::{Provider, ResponseMode};
+use gatepost_oidc::{Provider, ResponseMode, excerpt};
 
 /// The parameter that has a sealed answer.
 const SEALED: &str = "response";
@@ -32,9 +32,6 @@ const LIFETIME_SECONDS: u64 = 60;
 
 /// The longest answer that is sealed, in bytes: servers refuse longer URLs.
 const MAX_BYTES: usize = 5 * 1024;
-
-/// The most characters of a provider's error that are kept.
-const MAX_WORDS: usize = 200;
 
 /// A provider's answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -84,31 +81,29 @@ impl Response {
             let opened = sealed.and_then(|sealed| Self::open(&sealed, application, keys, now));
             return opened.ok_or(Unreadable::Sealed);
         }
-        let words = |text: &str| text.chars().take(MAX_WORDS).collect::<String>();
         let state = request.single_query("state");
         Ok(Self {
             state: state.ok_or(Unreadable::Malformed)?,
             code: request.single_query("code"),
             iss: request.single_query("iss"),
             repeats_issuer: request.query("iss").count() > 1,
-            error: request.query("error").next().map(|code| words(&code)),
+            error: request.query("error").next().map(|code| excerpt(&code)),
             error_description: request
                 .single_query("error_description")
-                .map(|text| words(&text)),
+                .map(|text| excerpt(&text)),
         })
     }
 
     /// Returns the answer that a form has.
     fn of_form(form: &Form) -> Result<Self, NoForm> {
         let field = |name| Ok(form.field(name)?.map(str::to_owned));
-        let words = |text: String| text.chars().take(MAX_WORDS).collect::<String>();
         Ok(Self {
             state: field("state")?.ok_or(NoForm)?,
             code: field("code")?,
             iss: field("iss")?,
             repeats_issuer: false,
-            error: field("error")?.map(words),
-            error_description: field("error_description")?.map(words),
+            error: form.field("error")?.map(excerpt),
+            error_description: form.field("error_description")?.map(excerpt),
         })
     }
 

@@ -1,7 +1,6 @@
-//! Sign-ins that begin anew without the user.
+//! Sign-ins that are restarted without the user.
 
 use gatepost_oidc::Provider;
-use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use crate::application::{Application, ReturnTo};
 use crate::sign_in_flow::Note;
@@ -13,13 +12,13 @@ use crate::web::request::ForwardedRequest;
 use crate::web::sign_in::{Reason, send_to_provider};
 use crate::web::urls::start_url;
 
-/// How often a sign-in without a flow begins anew before the user is asked to: a browser that keeps
+/// How often a sign-in without a flow is restarted before the user is asked to: a browser that keeps
 /// no cookies would go on forever.
 const MAX_RESTARTS: u8 = 2;
 
 /// Answers a callback that was reloaded, that came too late, whose flow made room for others, or
 /// that belongs to another browser. It signs no user in: a signed-in user goes on to where the
-/// sign-in was to lead, and for any other it begins anew.
+/// sign-in was to lead, and for any other it starts again.
 pub(super) async fn without_flow(
     context: Context<'_>,
     application: &Application,
@@ -27,11 +26,10 @@ pub(super) async fn without_flow(
     note: Option<Note>,
 ) -> Reply {
     let candidates = request.session_candidates(&application.cookie().name);
-    let now = context.now();
-    let signed_in = context
-        .sessions()
+    let sessions = context.sessions();
+    let signed_in = sessions
         .authenticate(application, &candidates)
-        .is_ok_and(|cookie| cookie.current(now, CLOCK_SKEW_SECONDS).is_ok());
+        .is_ok_and(|cookie| sessions.is_current(&cookie));
     let return_to = match &note {
         Some(note) => note.return_to.clone(),
         None => ReturnTo::fallback(application),
@@ -42,13 +40,13 @@ pub(super) async fn without_flow(
     }
     let providers = application.providers();
     let named = || providers.named(callback_name(request.path())?);
-    let anew = start_url(application, &return_to, None);
+    let restart_url = start_url(application, &return_to, None);
     match (note, providers.only().or_else(named)) {
         (Some(note), Some(provider)) if note.restarts < MAX_RESTARTS => {
             let reason = Reason::Restart(note.restarts + 1);
             send_to_provider(context, application, provider, request, return_to, reason).await
         }
-        _ => Reply::from(Failure::NoFlow).beginning_anew_at(anew),
+        _ => Reply::from(Failure::NoFlow).with_restart_at(restart_url),
     }
 }
 
