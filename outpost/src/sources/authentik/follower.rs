@@ -90,16 +90,14 @@ impl Follower {
         tokio::spawn(self.follow(Arc::downgrade(outpost), refresh));
     }
 
-    fn config(&mut self, snapshot: &Snapshot) -> Result<Config, ConfigError> {
-        let (config, problems) = configured(&self.settings, snapshot)?;
-        // Each problem is logged once, and again only after it was gone.
+    /// Logs each problem once, and again only after it was gone.
+    fn report(&mut self, problems: Vec<String>) {
         for problem in &problems {
             if !self.last_problems.contains(problem) {
                 tracing::warn!(problem, "authentik's configuration");
             }
         }
         self.last_problems = problems;
-        Ok(config)
     }
 
     async fn follow(mut self, outpost: Weak<Outpost>, refresh: Arc<Refresh>) {
@@ -166,15 +164,18 @@ impl Follower {
         if self.in_force.as_ref() == Some(&snapshot) {
             return true;
         }
-        let deployed = match self.config(&snapshot) {
-            Ok(config) => outpost.reconfigure(&config).map(|()| config),
+        let (config, problems) = match configured(&self.settings, &snapshot) {
+            Ok(configured) => configured,
             Err(error) => {
                 self.stays(&error);
                 return false;
             }
         };
+        let deployed = outpost.reconfigure(&config);
+        // Who reads of a problem may rely on its consequences: what is left out is refused by now.
+        self.report(problems);
         match deployed {
-            Ok(config) => {
+            Ok(()) => {
                 let names: Vec<&str> = config
                     .applications
                     .iter()
