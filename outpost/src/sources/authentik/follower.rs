@@ -15,7 +15,7 @@ use super::log_limit::LogLimit;
 use super::reasons::Reasons;
 use super::settings::Settings;
 use super::socket::{self, Listeners, Update};
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::runtime::{Outpost, Refresh};
 
 /// The pause between two attempts to reach authentik.
