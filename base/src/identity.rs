@@ -61,6 +61,7 @@ impl Identity {
             acr: self.acr,
             amr: self.amr.iter().collect(),
             auth_time: self.auth_time,
+            bound: false,
             ext: self.extra.into_iter().collect(),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! - [`Clock`]: the time, which tests can move.
 //! - [`Secret`]: text that no log shows and that is wiped when it is dropped.
+//! - [`Device`]: the key by which a browser proves which device it runs on.
 //! - [`Identity`]: a person, as a provider stated and the outpost verified.
 //! - [`SealingKeys`]: encrypts and authenticates what leaves the process.
 //! - [`files`]: replaces a file atomically.
@@ -12,6 +13,7 @@
 
 mod clock;
 pub mod contained;
+mod device_key;
 pub mod files;
 mod identity;
 mod quoted;
@@ -19,6 +21,7 @@ mod seal;
 mod secret;
 
 pub use clock::Clock;
+pub use device_key::{Device, DeviceKey};
 pub use identity::Identity;
 pub use quoted::{Quoted, QuotedList};
 pub use seal::SealingKeys;

@@ -378,6 +378,7 @@ fn record(number: u64) -> SessionRecord {
         refresh_token: Some(Secret::new("r".repeat(100))),
         access_token: None,
         id_token: Secret::new("i".repeat(800)),
+        device: None,
         created: used,
         last_validated: used,
         last_seen: used,

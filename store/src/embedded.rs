@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use gatepost_base::SealingKeys;
+use gatepost_base::{Device, SealingKeys};
 use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
@@ -122,6 +122,16 @@ impl SessionStore for EmbeddedStore {
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
         self.run(move |sessions, database| sessions.update(database, &record))
+            .await
+    }
+
+    async fn write_device(
+        &self,
+        id: &SessionId,
+        device: &Device,
+    ) -> Result<bool, StoreUnavailable> {
+        let (id, device) = (id.clone(), device.clone());
+        self.run(move |sessions, database| sessions.write_device(database, &id, &device))
             .await
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gatepost_base::Device;
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 use tracing::{Instrument as _, Span};
 
@@ -23,6 +24,8 @@ pub enum Operation {
     Touch,
     /// [`SessionStore::update`].
     Update,
+    /// [`SessionStore::write_device`].
+    WriteDevice,
     /// [`SessionStore::end`].
     End,
     /// [`SessionStore::list`].
@@ -47,11 +50,12 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Insert,
         Self::Find,
         Self::Touch,
         Self::Update,
+        Self::WriteDevice,
         Self::End,
         Self::List,
         Self::Sweep,
@@ -71,6 +75,7 @@ impl Operation {
             Self::Find => "find",
             Self::Touch => "touch",
             Self::Update => "update",
+            Self::WriteDevice => "write_device",
             Self::End => "end",
             Self::List => "list",
             Self::Sweep => "sweep",
@@ -151,6 +156,15 @@ impl SessionStore for InstrumentedStore {
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
         self.observe(Operation::Update, self.store.update(record))
             .await
+    }
+
+    async fn write_device(
+        &self,
+        id: &SessionId,
+        device: &Device,
+    ) -> Result<bool, StoreUnavailable> {
+        let write = self.store.write_device(id, device);
+        self.observe(Operation::WriteDevice, write).await
     }
 
     async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {

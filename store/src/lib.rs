@@ -37,6 +37,7 @@
 //!     refresh_token: None,
 //!     access_token: None,
 //!     id_token: Secret::new("eyJ…".into()),
+//!     device: None,
 //!     created: now,
 //!     last_validated: now,
 //!     last_seen: now,

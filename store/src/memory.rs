@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use gatepost_base::Device;
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 
 use crate::end::revocations_at;
@@ -137,12 +138,29 @@ impl SessionStore for MemoryStore {
                 *stored = Arc::new(SessionRecord {
                     last_seen: stored.last_seen.max(record.last_seen),
                     window_ends: stored.window_ends.max(record.window_ends),
-                    ..record
+                    ..record.with_device_of(stored)
                 });
                 true
             }
             None => false,
         })
+    }
+
+    async fn write_device(
+        &self,
+        id: &SessionId,
+        device: &Device,
+    ) -> Result<bool, StoreUnavailable> {
+        let mut content = self.content();
+        let Some(stored) = content.sessions.get_mut(id) else {
+            return Ok(false);
+        };
+        let written = device.clone().written_over(stored.device.as_ref());
+        let is_written = written.is_some();
+        if is_written {
+            Arc::make_mut(stored).device = written;
+        }
+        Ok(is_written)
     }
 
     async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {

@@ -1,6 +1,6 @@
 //! A session, and which sessions are meant.
 
-use gatepost_base::{Identity, Secret};
+use gatepost_base::{Device, Identity, Secret};
 use gatepost_session::{NumericDate, SessionId};
 
 /// A session.
@@ -20,6 +20,9 @@ pub struct SessionRecord {
     pub access_token: Option<Secret>,
     /// The ID token, which the provider expects at the sign-out.
     pub id_token: Secret,
+    /// The key by which the browser proves that it is on the device where the user signed in, if it
+    /// has registered one.
+    pub device: Option<Device>,
     /// When the user signed in.
     pub created: NumericDate,
     /// When the provider last confirmed the user's identity.
@@ -34,6 +37,23 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
+    /// Returns whether the session is bound to a device, so that it is renewed with a proof and in
+    /// no other way.
+    pub fn is_bound(&self) -> bool {
+        self.device.as_ref().is_some_and(|device| device.bound)
+    }
+
+    /// Returns this session with the device of `stored`, where that is bound: what is known of a
+    /// session that was read before must not unbind it.
+    #[must_use]
+    pub(crate) fn with_device_of(self, stored: &Self) -> Self {
+        let device = match &stored.device {
+            Some(device) if device.bound => Some(device.clone()),
+            stored => self.device.clone().or_else(|| stored.clone()),
+        };
+        Self { device, ..self }
+    }
+
     /// Returns when the session ends if it is not used again. `idle` is the time without use after
     /// which a session ends, in seconds.
     pub fn ends_if_idle(&self, idle: u64) -> NumericDate {

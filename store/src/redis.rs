@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use gatepost_base::SealingKeys;
+use gatepost_base::{Device, SealingKeys};
 use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
 use redis::{Cmd, Value, cmd, pipe};
 
@@ -41,6 +41,13 @@ pub use url::{InvalidRedisUrl, RedisUrl};
 
 /// How many sessions or revocations one step handles.
 const BATCH: usize = 500;
+
+/// How often to try to change a session that changes meanwhile.
+const WRITE_ATTEMPTS: u32 = 10;
+
+/// What [`scripts::UPDATE`] returns where it changes nothing, since the session has been bound to a
+/// device.
+const BOUND_MEANWHILE: u8 = 2;
 
 /// The fields of a session's hash: `body`, `seen`, `open` and `ends`.
 type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>, Option<u64>);
@@ -111,11 +118,15 @@ impl RedisStore {
     }
 
     async fn read(&self, id: &str) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        let fields = self.read_fields(id).await?;
+        Ok(fields.and_then(|fields| self.open(id, fields)))
+    }
+
+    async fn read_fields(&self, id: &str) -> Result<Option<Fields>, StoreUnavailable> {
         let mut read = cmd("HMGET");
         read.arg(self.session_key(id))
             .arg(&["body", "seen", "open", "ends"]);
-        let fields = self.client.query_if_readable(&read).await?;
-        Ok(fields.and_then(|fields| self.open(id, fields)))
+        self.client.query_if_readable(&read).await
     }
 
     /// Records in the list of all sessions when this one was last used.
@@ -235,11 +246,53 @@ impl SessionStore for RedisStore {
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
-        let mut update = script(scripts::UPDATE, &self.session_key(record.id.as_str()));
-        update
-            .arg(self.seal(&record)?)
-            .arg(record.last_validated.as_seconds());
-        self.client.query(&update).await
+        let update = async |record: &SessionRecord| {
+            let mut update = script(scripts::UPDATE, &self.session_key(record.id.as_str()));
+            update
+                .arg(self.seal(record)?)
+                .arg(record.last_validated.as_seconds());
+            self.client.query::<u8>(&update).await
+        };
+        let mut outcome = update(&record).await?;
+        if outcome == BOUND_MEANWHILE {
+            let Some(stored) = self.read(record.id.as_str()).await? else {
+                return Ok(false);
+            };
+            outcome = update(&record.with_device_of(&stored)).await?;
+        }
+        if outcome == BOUND_MEANWHILE {
+            return Err(StoreUnavailable::new("a session of a later version"));
+        }
+        Ok(outcome == 1)
+    }
+
+    async fn write_device(
+        &self,
+        id: &SessionId,
+        device: &Device,
+    ) -> Result<bool, StoreUnavailable> {
+        for _ in 0..WRITE_ATTEMPTS {
+            let Some(fields) = self.read_fields(id.as_str()).await? else {
+                return Ok(false);
+            };
+            let read = fields.0.clone().unwrap_or_default();
+            let Some(record) = self.open(id.as_str(), fields) else {
+                return Ok(false);
+            };
+            let Some(device) = device.clone().written_over(record.device.as_ref()) else {
+                return Ok(false);
+            };
+            let changed = SessionRecord {
+                device: Some(device),
+                ..(*record).clone()
+            };
+            let mut replace = script(scripts::REPLACE, &self.session_key(id.as_str()));
+            replace.arg(read).arg(self.seal(&changed)?);
+            if self.client.query(&replace).await? {
+                return Ok(true);
+            }
+        }
+        Err(StoreUnavailable::new("a session changes all the time"))
     }
 
     async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {

@@ -6,8 +6,11 @@
 //!
 //! Version 1 has no time of the last validation; its sessions count as validated when they were
 //! created. A session that a later version wrote is not read and counts as ended.
+//!
+//! Version 3 is that of a session that is bound to a device. An earlier release, which would renew
+//! it without a proof, therefore does not read it. All other sessions are of version 2.
 
-use gatepost_base::{Identity, SealingKeys, Secret};
+use gatepost_base::{Device, Identity, SealingKeys, Secret};
 use gatepost_session::{NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -15,8 +18,11 @@ use zeroize::Zeroizing;
 
 use crate::{SessionRecord, SessionSelector};
 
-/// The version that is written.
+/// The version of a session that is not bound to a device.
 const VERSION: u8 = 2;
+
+/// The version of a session that is bound to a device.
+const BOUND_VERSION: u8 = 3;
 
 /// The session without its id and without the times that change with use, which are stored next to
 /// it.
@@ -29,6 +35,8 @@ struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access_token: Option<Zeroizing<String>>,
     id_token: Zeroizing<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<Device>,
     created: NumericDate,
     #[serde(default, rename = "confirmed")]
     last_validated: Option<NumericDate>,
@@ -66,12 +74,18 @@ pub(crate) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>
         refresh_token: record.refresh_token.clone().map(Secret::into_zeroizing),
         access_token: record.access_token.clone().map(Secret::into_zeroizing),
         id_token: record.id_token.clone().into_zeroizing(),
+        device: record.device.clone(),
         created: record.created,
         last_validated: Some(record.last_validated),
     };
     let body = Zeroizing::new(serde_json::to_vec(&body).ok()?);
-    let mut bytes = vec![VERSION];
-    bytes.extend(keys.seal(&context(VERSION, &record.id), &body)?);
+    let version = if record.is_bound() {
+        BOUND_VERSION
+    } else {
+        VERSION
+    };
+    let mut bytes = vec![version];
+    bytes.extend(keys.seal(&context(version, &record.id), &body)?);
     Some(bytes)
 }
 
@@ -84,7 +98,7 @@ pub(crate) fn open(
     keys: &SealingKeys,
 ) -> Option<SessionRecord> {
     let (version, sealed) = bytes.split_first()?;
-    if *version == 0 || *version > VERSION {
+    if *version == 0 || *version > BOUND_VERSION {
         return None;
     }
     let body = Zeroizing::new(keys.open(&context(*version, id), sealed)?);
@@ -97,6 +111,7 @@ pub(crate) fn open(
         refresh_token: body.refresh_token.map(Secret::from),
         access_token: body.access_token.map(Secret::from),
         id_token: Secret::from(body.id_token),
+        device: body.device,
         created: body.created,
         last_validated: body.last_validated.unwrap_or(body.created),
         last_seen: times.last_seen,
@@ -147,4 +162,36 @@ fn index_key(kind: &str, issuer: &str, name: &str) -> String {
         .take(16)
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::record;
+    use gatepost_base::DeviceKey;
+    use gatepost_session::{KeyRing, Purpose};
+
+    /// Earlier releases read versions 1 and 2, and would renew such a session without a proof.
+    #[test]
+    fn a_bound_session_is_of_a_version_that_earlier_releases_do_not_read() {
+        let ring = KeyRing::from_entries(["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="]);
+        let keys = SealingKeys::new(&ring.expect("a ring"), Purpose::Store);
+        let device = |bound| Device {
+            key: DeviceKey::Es256 {
+                x: "x".to_owned(),
+                y: "y".to_owned(),
+            },
+            bound,
+        };
+        for (device, version) in [(None, 2), (Some(device(false)), 2), (Some(device(true)), 3)] {
+            let record = SessionRecord {
+                device,
+                ..record(1, "alice", 10)
+            };
+            let sealed = seal(&record, &keys).expect("randomness");
+            assert_eq!(sealed.first(), Some(&version));
+            let opened = open(&record.id, &sealed, Times::of(&record), &keys);
+            assert_eq!(opened, Some(record));
+        }
+    }
 }

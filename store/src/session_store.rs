@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatepost_base::Device;
 use gatepost_session::{NumericDate, SessionId};
 
 use crate::{EndOutcome, EndRequest, SessionRecord, StoreUnavailable};
@@ -32,9 +33,14 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     ) -> Result<bool, StoreUnavailable>;
 
     /// Replaces the provider's data of a session, unless what is stored was validated later: a
-    /// replica that could not reach the store saves late. Returns false, and changes nothing, when
-    /// the session has ended meanwhile.
+    /// replica that could not reach the store saves late. A session that is bound to a device stays
+    /// so. Returns false, and changes nothing, when the session has ended meanwhile.
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable>;
+
+    /// Writes the device of a session, as [`Device::written_over`] says. Returns false, and changes
+    /// nothing, when the session has ended or has another device.
+    async fn write_device(&self, id: &SessionId, device: &Device)
+    -> Result<bool, StoreUnavailable>;
 
     /// Ends sessions: adds the revocations that are needed to the log, and removes the sessions. A
     /// caller that repeats the request after an error completes the request.

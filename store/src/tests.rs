@@ -20,6 +20,7 @@ pub(crate) fn record(number: u8, subject: &str, last_seen: u64) -> SessionRecord
         refresh_token: None,
         access_token: None,
         id_token: Secret::new(String::new()),
+        device: None,
         created: at(5),
         last_validated: at(6),
         last_seen: at(last_seen),

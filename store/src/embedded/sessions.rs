@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use gatepost_base::SealingKeys;
+use gatepost_base::{Device, SealingKeys};
 use gatepost_session::{NumericDate, SessionId};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
@@ -87,12 +87,16 @@ impl Sessions {
         database: &Database,
         record: &SessionRecord,
     ) -> Result<bool, BoxError> {
-        let sealed = sealed::seal(record, &self.keys.load()).ok_or("no randomness")?;
+        let keys = self.keys.load();
         self.change(database, record.id.as_str(), |row| {
-            let stored = sealed::open(&record.id, row.sealed, row.times, &self.keys.load());
-            if stored.is_some_and(|stored| stored.last_validated > record.last_validated) {
-                return row.to_bytes();
-            }
+            let stored = sealed::open(&record.id, row.sealed, row.times, &keys);
+            let sealed = match stored {
+                Some(stored) if stored.last_validated > record.last_validated => {
+                    return row.to_bytes();
+                }
+                Some(stored) => sealed::seal(&record.clone().with_device_of(&stored), &keys)?,
+                None => sealed::seal(record, &keys)?,
+            };
             let times = Times {
                 last_seen: row.times.last_seen.max(record.last_seen),
                 window_ends: row.times.window_ends.max(record.window_ends),
@@ -105,6 +109,25 @@ impl Sessions {
                 sealed: &sealed,
             };
             row.to_bytes()
+        })
+    }
+
+    pub(super) fn write_device(
+        &self,
+        database: &Database,
+        id: &SessionId,
+        device: &Device,
+    ) -> Result<bool, BoxError> {
+        let keys = self.keys.load();
+        self.change(database, id.as_str(), |row| {
+            let mut record = sealed::open(id, row.sealed, row.times, &keys)?;
+            record.device = Some(device.clone().written_over(record.device.as_ref())?);
+            let sealed = sealed::seal(&record, &keys)?;
+            Row {
+                sealed: &sealed,
+                ..row
+            }
+            .to_bytes()
         })
     }
 

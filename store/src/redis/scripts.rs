@@ -6,12 +6,22 @@
 //! Those that end sessions also run when the memory of Redis is full (`allow-oom`).
 
 /// Replaces the sealed part of an existing session, unless what is stored was validated later. A
-/// session that has ended must not be restored in part.
+/// session that has ended must not be restored in part. Returns 2, and changes nothing, where the
+/// stored part is of a later version (its first byte): the session has been bound to a device since
+/// it was read.
 pub(super) const UPDATE: &str = "\
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local validated = tonumber(redis.call('HGET', KEYS[1], 'validated') or 0)
+local stored = redis.call('HMGET', KEYS[1], 'body', 'validated')
+if not stored[1] then return 0 end
+local validated = tonumber(stored[2] or 0)
 if validated and validated > tonumber(ARGV[2]) then return 1 end
+if string.byte(stored[1]) > string.byte(ARGV[1]) then return 2 end
 redis.call('HSET', KEYS[1], 'body', ARGV[1], 'validated', ARGV[2])
+return 1";
+
+/// Replaces the sealed part of a session that is still what it was when it was read.
+pub(super) const REPLACE: &str = "\
+if redis.call('HGET', KEYS[1], 'body') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'body', ARGV[2])
 return 1";
 
 /// Records the use of a session that exists. The clocks of replicas differ, so neither time moves

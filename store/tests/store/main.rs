@@ -69,6 +69,7 @@ fn record(number: u8, subject: &str, last_seen: u64) -> SessionRecord {
         refresh_token: Some(Secret::new(format!("refresh {number}"))),
         access_token: None,
         id_token: Secret::new(format!("id {number}")),
+        device: None,
         created: at(5),
         last_validated: at(6),
         last_seen: at(last_seen),

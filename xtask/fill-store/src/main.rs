@@ -77,6 +77,7 @@ fn record(claims: Claims) -> SessionRecord {
         refresh_token: None,
         access_token: None,
         id_token: Secret::new("of no sign-in".to_owned()),
+        device: None,
         created: claims.iat,
         last_validated: NumericDate::from_seconds(claims.iat.as_seconds() + DAY),
         last_seen: claims.iat,

@@ -1,6 +1,6 @@
 //! Inserting, finding, changing and sweeping sessions.
 
-use gatepost_base::Secret;
+use gatepost_base::{Device, DeviceKey, Secret};
 use gatepost_store::{SessionRecord, SessionSelector};
 
 use crate::*;
@@ -10,6 +10,7 @@ for_every_store!(
     a_full_store_ends_the_session_that_was_unused_for_longest,
     a_sweep_removes_idle_and_ended_sessions,
     a_late_renewal_does_not_replace_a_later_one,
+    a_session_is_bound_to_its_first_device_for_good,
     a_store_accepts_writes,
 );
 
@@ -93,6 +94,51 @@ async fn a_late_renewal_does_not_replace_a_later_one(fixture: &Fixture) {
         let found = store.find(&id(1)).await.expect("found").expect("a session");
         assert_eq!(found.refresh_token, Some(Secret::new(kept.into())));
     }
+}
+
+async fn a_session_is_bound_to_its_first_device_for_good(fixture: &Fixture) {
+    let store = fixture.store();
+    let device = |x: &str, bound| Device {
+        key: DeviceKey::Es256 {
+            x: x.to_owned(),
+            y: "y".to_owned(),
+        },
+        bound,
+    };
+    let write = async |device| store.write_device(&id(1), &device).await.expect("written");
+    assert!(!write(device("first", false)).await, "there is no session");
+    let before = record(1, "alice", 10);
+    store.insert(before.clone()).await.expect("inserted");
+    let stored = async || {
+        let found = store.find(&id(1)).await.expect("found").expect("a session");
+        found.device.clone()
+    };
+
+    assert!(write(device("first", false)).await);
+    assert_eq!(stored().await, Some(device("first", false)));
+    assert!(!write(device("second", true)).await);
+    assert_eq!(stored().await, Some(device("first", false)));
+    assert!(write(device("first", true)).await);
+    assert_eq!(stored().await, Some(device("first", true)));
+    assert!(write(device("first", false)).await);
+    assert_eq!(stored().await, Some(device("first", true)));
+
+    // What was read before it was bound, and is saved since.
+    let late = [None, Some(device("first", false))];
+    for (validated, late) in (20..).zip(late) {
+        let renewed = SessionRecord {
+            last_validated: at(validated),
+            device: late,
+            ..before.clone()
+        };
+        assert!(store.update(renewed).await.expect("updated"));
+        let found = store.find(&id(1)).await.expect("found").expect("a session");
+        assert_eq!(found.device, Some(device("first", true)));
+        assert_eq!(found.last_validated, at(validated));
+    }
+    let one = end_request(SessionSelector::Id(id(1)));
+    assert_eq!(store.end(&one).await.expect("ended").ended.len(), 1);
+    assert!(!write(device("first", true)).await, "it does not return");
 }
 
 async fn a_store_accepts_writes(fixture: &Fixture) {
