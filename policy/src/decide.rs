@@ -218,6 +218,7 @@ pub(crate) mod double {
             acr: None,
             amr: TextList::default(),
             auth_time: None,
+            bound: false,
             ext: Default::default(),
         }
     }

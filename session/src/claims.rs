@@ -215,6 +215,10 @@ pub struct Claims {
     /// When the person last authenticated at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<NumericDate>,
+    /// Whether the session is bound to a device: the outpost renews it only with a proof of the
+    /// browser that it is on that device.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub bound: bool,
     /// Claims beyond these that the application's header rules name, each as one text.
     #[serde(skip_serializing_if = "MoreClaims::is_empty")]
     pub ext: MoreClaims,

@@ -42,6 +42,7 @@ prop_compose! {
             acr: None,
             amr: TextList::default(),
             auth_time: None,
+            bound: false,
             ext: ext.into_iter().collect(),
         }
     }

@@ -50,6 +50,7 @@ fn claims() -> Claims {
         acr: None,
         amr: ["pwd"].into(),
         auth_time: Some(NOW),
+        bound: false,
         ext: [("department".to_owned(), "R&D".to_owned())]
             .into_iter()
             .collect(),
@@ -65,6 +66,7 @@ fn minimal() -> Claims {
         groups: TextList::default(),
         amr: TextList::default(),
         auth_time: None,
+        bound: false,
         ext: Default::default(),
         ..claims()
     }
@@ -164,6 +166,14 @@ fn cases() -> Vec<Case> {
             "valid, minimal",
             "only the claims that must be there",
             &token(&minimal()),
+        ),
+        case(
+            "valid, bound to a device",
+            "a flag that says how the session is renewed, and nothing else",
+            &token(&Claims {
+                bound: true,
+                ..claims()
+            }),
         ),
         case(
             "valid, older key",

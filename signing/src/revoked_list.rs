@@ -74,6 +74,7 @@ mod tests {
             acr: None,
             amr: Default::default(),
             auth_time: None,
+            bound: false,
             ext: Default::default(),
         }
     }

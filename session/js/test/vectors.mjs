@@ -20,7 +20,7 @@ export function expected({ expect }) {
     return { ok: false, reason: expect.refused };
   }
   // The file has claims as in the cookie, where defaults are left out.
-  const defaults = { groups: [], grp_more: false, amr: [], ext: {} };
+  const defaults = { groups: [], grp_more: false, amr: [], bound: false, ext: {} };
   const { session, renewalDue } = expect;
   return { ok: true, session: { ...defaults, ...session }, renewalDue };
 }

@@ -34,6 +34,8 @@ export interface Session {
   readonly amr: readonly string[];
   /** When the person last authenticated at the provider. */
   readonly auth_time?: number;
+  /** Whether the session is bound to a device: it is renewed with a proof of the browser alone. */
+  readonly bound: boolean;
   /** Further claims that the application's header rules name. */
   readonly ext: { readonly [claim: string]: string | undefined };
 }

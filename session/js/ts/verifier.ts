@@ -75,7 +75,7 @@ function asSeconds(now: unknown): number | undefined {
 /** What `CookieReader.read` writes: claims without what has its default, or why there are none. */
 type Read =
   | {
-      session: Omit<Session, 'groups' | 'grp_more' | 'amr' | 'ext'> & Partial<Session>;
+      session: Omit<Session, 'groups' | 'grp_more' | 'amr' | 'bound' | 'ext'> & Partial<Session>;
       renewalDue: boolean;
       refused?: never;
     }
@@ -92,6 +92,7 @@ function verdict(read: Read): Verdict {
       groups: [],
       grp_more: false,
       amr: [],
+      bound: false,
       ...session,
       // Without a prototype: `ext.constructor` is a claim or nothing.
       ext: Object.assign(Object.create(null), session.ext),

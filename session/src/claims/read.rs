@@ -171,6 +171,7 @@ struct Incomplete {
     acr: Option<String>,
     amr: Option<TextList>,
     auth_time: Option<u64>,
+    bound: Option<bool>,
     ext: Option<MoreClaims>,
 }
 
@@ -221,6 +222,7 @@ impl Incomplete {
             "acr" => Place::Text(&mut self.acr),
             "amr" => Place::Texts(&mut self.amr),
             "auth_time" => Place::Time(&mut self.auth_time),
+            "bound" => Place::Flag(&mut self.bound),
             "ext" => Place::Claims(&mut self.ext),
             _ => return None,
         })
@@ -253,6 +255,7 @@ impl Incomplete {
             acr: self.acr,
             amr: self.amr.unwrap_or_default(),
             auth_time: optional_time(self.auth_time)?,
+            bound: self.bound.unwrap_or_default(),
             ext: self.ext.unwrap_or_default(),
         })
     }

@@ -44,6 +44,7 @@ fn scan(payload: &[u8]) -> Option<Claims> {
         acr: members.optional_text(r#","acr":"#)?,
         amr: members.texts(r#","amr":"#)?,
         auth_time: members.time(r#","auth_time":"#)?,
+        bound: members.0.skip(r#","bound":true"#),
         ext: members.claims(r#","ext":"#)?,
     };
     (members.0.skip("}") && members.0.is_at_end()).then_some(claims)

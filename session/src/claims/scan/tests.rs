@@ -25,7 +25,7 @@ prop_compose! {
         (iat, exp, rnw) in (time(), time(), time()),
         (nbf, auth_time) in (of(time()), of(time())),
         (preferred_username, name, email, acr) in (of(text()), of(text()), of(text()), of(text())),
-        (email_verified, grp_more) in (of(any::<bool>()), any::<bool>()),
+        (email_verified, grp_more, bound) in (of(any::<bool>()), any::<bool>(), any::<bool>()),
         (groups, amr) in (vec_of(text(), 0..6), vec_of(text(), 0..3)),
         ext in vec_of((text(), text()), 0..3),
     ) -> Claims {
@@ -34,7 +34,7 @@ prop_compose! {
         let (groups, amr) = (groups.iter().collect(), amr.iter().collect());
         Claims {
             iss, sub, aud, sid, iat, exp, rnw, nbf, preferred_username, name, email,
-            email_verified, groups, grp_more, acr, amr, auth_time, ext,
+            email_verified, groups, grp_more, acr, amr, auth_time, bound, ext,
         }
     }
 }
@@ -157,6 +157,7 @@ const MEMBERS: &[(&str, &str)] = &[
     ("acr", "\"c\""),
     ("amr", "[\"m\"]"),
     ("auth_time", "5"),
+    ("bound", "true"),
     ("ext", "{\"x\":\"y\"}"),
 ];
 
