@@ -2,6 +2,7 @@
 //! request's host.
 
 mod capabilities;
+mod device_cookie;
 mod providers;
 mod registry;
 mod return_to;
@@ -10,6 +11,7 @@ mod settings;
 mod skip_paths;
 
 pub use capabilities::{Capabilities, OwnKeys, TokenHeaders};
+pub use device_cookie::DeviceScope;
 pub use providers::Providers;
 pub use registry::{Applications, NoApplication};
 pub use return_to::ReturnTo;

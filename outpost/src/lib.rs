@@ -8,6 +8,7 @@
 //!   response, so no path through a handler ends without a decision.
 //! - [`sign_in_flow`]: a sign-in under way; [`sessions`]: issues, finds, renews and revokes
 //!   sessions.
+//! - [`device_bound`]: the proofs by which browsers renew sessions that are bound to a device.
 //! - [`admin`]: health, metrics and what `gatepost session` asks.
 //! - [`telemetry`]: log, audit log, metrics and traces.
 //! - [`sources`]: where a configuration comes from, and its changes.
@@ -22,6 +23,7 @@ pub mod certificate;
 pub mod cli;
 pub mod compat;
 pub mod config;
+pub mod device_bound;
 pub mod dialect;
 pub mod export;
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod context;
 mod denied;
+mod device;
 mod endpoint;
 mod failure;
 mod form;
@@ -30,8 +31,9 @@ mod sign_in;
 mod subrequest;
 mod urls;
 
+pub use device::DeviceAnswer;
 pub use endpoint::{Endpoint, OwnEndpoint};
-pub use failure::{Failure, LoopCause};
+pub use failure::{DeviceFailure, Failure, LoopCause};
 pub use outcome::{Channel, Outcome, Reply};
 pub use pass::Pass;
 pub use request::ForwardedRequest;

@@ -11,6 +11,7 @@ use super::capabilities::Capabilities;
 use super::providers::Providers;
 use super::settings::{ApplicationSettings, MachineClientSettings, SignOutScope};
 use crate::compat::{CALLBACK_QUERY, Conventions};
+use crate::device_bound::DeviceBound;
 use crate::origin::{ExternalUrl, HostPort, Mode};
 use crate::session_times::SessionTimes;
 use crate::telemetry::metrics::Counts;
@@ -123,6 +124,12 @@ impl Application {
     /// Returns which sessions a user ends by signing out.
     pub fn sign_out(&self) -> SignOutScope {
         self.settings.sign_out
+    }
+
+    /// Returns whether its sessions are bound to devices; `None` means as the configuration says of
+    /// all applications.
+    pub fn device_bound(&self) -> Option<DeviceBound> {
+        self.settings.device_bound
     }
 
     /// Returns how credentials of machine clients are checked, where they are accepted in place of

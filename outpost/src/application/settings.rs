@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::capabilities::Capabilities;
+use crate::device_bound::DeviceBound;
 use crate::origin::{ExternalUrl, Mode};
 
 /// The settings of one application.
@@ -40,6 +41,8 @@ pub struct ApplicationSettings {
     pub cookie_groups: Option<Vec<String>>,
     /// Which sessions a user ends by signing out.
     pub sign_out: SignOutScope,
+    /// Whether its sessions are bound to devices; `None` means as the configuration says of all.
+    pub device_bound: Option<DeviceBound>,
     /// How credentials of machine clients are checked, where the policy allows any.
     pub machine_clients: Option<MachineClientSettings>,
     /// The upstreams that a proxy's exported configuration routes to.

@@ -62,7 +62,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let askers = askers(&mut fields);
     let rate_limit = rate_limit(&mut fields);
     let store = store::store(&mut fields, &files);
-    let session = session::session(&mut fields);
+    let (session, device_bound) = session::session(&mut fields);
     let revoked_file = fields.text("revokedFile").map(PathBuf::from);
     let providers = fields.sections("providers");
     if providers.is_empty() && extent == Extent::Everything {
@@ -118,6 +118,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         rate_limit,
         store,
         session,
+        device_bound,
         revoked_file,
         applications,
         // A file is served whole or not at all.

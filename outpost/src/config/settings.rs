@@ -9,6 +9,7 @@ use gatepost_store::StoreSettings;
 use super::addresses::Addresses;
 use crate::application::{ApplicationSettings, Unserved};
 use crate::certificate::Certificate;
+use crate::device_bound::DeviceBound;
 use crate::dialect::Askers;
 use crate::export::TraefikSettings;
 use crate::pages::Brand;
@@ -46,6 +47,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// How long sessions and their windows last.
     pub session: SessionTimes,
+    /// Whether sessions are bound to devices.
+    pub device_bound: DeviceBound,
     /// Where plugins read which sessions were ended before their windows.
     pub revoked_file: Option<PathBuf>,
     /// The OpenID providers.

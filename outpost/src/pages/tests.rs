@@ -16,6 +16,7 @@ fn view() -> SessionView {
         renews_at: 1_800_000_600,
         window_ends_at: 1_800_000_900,
         ends_at: 1_800_086_400,
+        device_bound: true,
         sign_out: "https://wiki.example.com/akprox/sign_out".into(),
     }
 }

@@ -69,6 +69,8 @@ failure_codes! {
     RedirectLoopStore = "redirect_loop_store",
     /// The groups that the decision needs are missing.
     Undecidable = "undecidable",
+    /// A browser's proof that it is on the device of its session is invalid.
+    Device = "device_proof",
     /// The logout token is invalid (OpenID Connect Back-Channel Logout 1.0 §2.8 names this code).
     InvalidRequest = "invalid_request",
 }
@@ -138,6 +140,8 @@ pub struct SessionView {
     pub window_ends_at: u64,
     /// When the session ends at the latest.
     pub ends_at: u64,
+    /// Whether the session is bound to the device of this browser.
+    pub device_bound: bool,
     /// The URL that signs out.
     pub sign_out: String,
 }

@@ -8,6 +8,7 @@ use gatepost_session::Purpose;
 
 use crate::application::{Application, Applications, MachineIssuer, Providers};
 use crate::config::Config;
+use crate::device_bound::DeviceBound;
 use crate::dialect::Askers;
 use crate::export::traefik;
 use crate::http_client::HttpError;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub untrusted_peer_warning: UntrustedPeerWarning,
     /// How long sessions last.
     pub times: SessionTimes,
+    /// Whether sessions are bound to devices.
+    pub device_bound: DeviceBound,
     /// Seals flow cookies.
     pub flow_keys: SealingKeys,
     /// Seals the requests and responses of operators.
@@ -158,6 +161,7 @@ impl Snapshot {
             askers: config.askers.clone(),
             untrusted_peer_warning: UntrustedPeerWarning::default(),
             times,
+            device_bound: config.device_bound,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Operator),
             traefik: config.traefik.as_ref().map(|settings| {

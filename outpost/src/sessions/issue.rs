@@ -95,7 +95,11 @@ pub(super) fn issue_cookie(
         .ends
         .min(now.plus_seconds(times.idle))
         .seconds_since(now);
-    let cookies = application.cookie().issue(&token, left, replacing);
+    let mut cookies = application.cookie().issue(&token, left, replacing);
+    if record.is_bound() {
+        let renewed_after = times.renew_after.min(left);
+        cookies.push(application.device_cookie(renewed_after));
+    }
     Ok(Issued::Cookie(IssuedCookie { session, cookies }))
 }
 
@@ -118,13 +122,38 @@ pub(super) fn claims(
     record: &SessionRecord,
     now: NumericDate,
 ) -> Claims {
-    record.identity.clone().into_claims(
+    let ends = window_end(times, record, now);
+    let renew_at = match record.is_bound() {
+        false => now.plus_seconds(times.renew_after),
+        // Page loads renew no bound session, save through the provider where it is to be asked.
+        true if needs_browser(times, application, record, now) => now,
+        true => ends,
+    };
+    let claims = record.identity.clone().into_claims(
         application.audience().to_string(),
         record.id.clone(),
         now,
-        now.plus_seconds(times.renew_after),
-        window_end(times, record, now),
-    )
+        renew_at,
+        ends,
+    );
+    Claims {
+        bound: record.is_bound(),
+        ..claims
+    }
+}
+
+/// Returns whether the provider is to be asked whether a session is still valid, and only the
+/// browser can ask.
+fn needs_browser(
+    times: &SessionTimes,
+    application: &Application,
+    record: &SessionRecord,
+    now: NumericDate,
+) -> bool {
+    let provider = application.providers().of_issuer(&record.identity.issuer);
+    let own = provider.and_then(|provider| provider.settings().refresh_after);
+    let refresh_after = own.unwrap_or(times.refresh_after);
+    record.refresh_token.is_none() && now >= record.last_validated.plus_seconds(refresh_after)
 }
 
 /// Keeps only the groups that the application's rule or `extra_rule` names, and those that the

@@ -139,6 +139,16 @@ impl Sessions {
             return valid(cookie, record);
         }
         let renewal = renewal();
+        let claims_to_be_bound = cookie.claims_at_issue().bound;
+        if claims_to_be_bound || record.is_bound() {
+            // The browser renews it, with a proof. A cookie alone may be a copy.
+            return match renewal {
+                // Where it is due in its window, only the browser can ask the provider.
+                Renewal::PageLoad if claims_to_be_bound => ended_window(),
+                _ if in_window => valid(cookie, record),
+                _ => ended_window(),
+            };
+        }
         match renewal {
             Renewal::Never if in_window => return valid(cookie, record),
             Renewal::Never => return ended_window(),

@@ -92,6 +92,7 @@ mod tests {
             refresh_token: None,
             access_token: None,
             id_token: Secret::new(String::new()),
+            device: None,
             created: now,
             last_validated: now,
             last_seen: now,

@@ -374,6 +374,7 @@ mod tests {
             refresh_token: None,
             access_token: None,
             id_token: Secret::new(String::new()),
+            device: None,
             created: issued,
             last_validated: issued,
             last_seen: issued,

@@ -14,8 +14,9 @@ use super::revalidation::{Revalidation, RevalidationError};
 use super::revalidator::Revalidator;
 use super::revoker::Revoker;
 use crate::application::Application;
+use crate::device_bound::Challenge;
 use crate::session_times::SessionTimes;
-use gatepost_base::Clock;
+use gatepost_base::{Clock, Device};
 use gatepost_oidc::{Provider, SignedIn};
 use gatepost_store::{SessionRecord, SessionSelector, Store, StoreUnavailable};
 
@@ -126,6 +127,7 @@ impl Sessions {
                 .is_some()
                 .then_some(signed_in.access_token),
             id_token: signed_in.id_token,
+            device: None,
             created: now,
             last_validated: now,
             last_seen: now,
@@ -174,6 +176,61 @@ impl Sessions {
                 && record.identity.subject == claims.sub
                 && record.identity.issuer == claims.iss
         }))
+    }
+
+    /// Finds a session of `application` by its id alone, for a browser that proves that it is its;
+    /// `None` when it was revoked or has expired.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreUnavailable`].
+    pub async fn find_by_id(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        id: &SessionId,
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        let now = self.clock.now();
+        let found = self.store.find(id).await?;
+        let issuers = application.providers();
+        Ok(found.filter(|record| {
+            now < record.ends_if_idle(times.idle)
+                && !self.revoker.is_over(record)
+                && record.audience == application.audience().as_str()
+                && issuers.of_issuer(&record.identity.issuer).is_some()
+        }))
+    }
+
+    /// Writes the device of a session, as [`Device::written_over`] says. `None` when the session
+    /// has ended or has another device.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreUnavailable`].
+    pub async fn write_device(
+        &self,
+        record: &SessionRecord,
+        device: &Device,
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
+        let is_written = self.store.write_device(&record.id, device).await?;
+        let device = device.clone().written_over(record.device.as_ref());
+        Ok(device.filter(|_| is_written).map(|device| {
+            Arc::new(SessionRecord {
+                device: Some(device),
+                ..record.clone()
+            })
+        }))
+    }
+
+    /// Uses a challenge up. Returns false when it was used before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreUnavailable`].
+    pub async fn use_up(&self, challenge: &Challenge) -> Result<bool, StoreUnavailable> {
+        let value = challenge.used_once();
+        let now = self.clock.now();
+        self.store.use_once(&value, now, challenge.expires).await
     }
 
     /// Returns the store's answer, where it comes in `time` and the store has answered lately.

@@ -86,6 +86,38 @@ pub fn machine_client_refused(
     );
 }
 
+/// Logs that a session was bound to a device.
+pub fn bound(application: &str, identity: &Identity, session: &SessionId) {
+    tracing::info!(
+        target: TARGET,
+        event = "device_bound",
+        application,
+        issuer = identity.issuer,
+        subject = ?identity.subject,
+        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
+        session = mark(session),
+        "session bound to a device",
+    );
+}
+
+/// Logs that a page load came to sign in with the cookie of a session that is bound to a device: its
+/// browser does not renew it, or the cookie is a copy.
+pub fn unproven(application: &str, claims: &Claims) {
+    let message = "no renewal without a proof of the device";
+    of_user("device_unproven", message, application, claims);
+}
+
+/// Logs that a registration of a device or a proof was refused.
+pub fn device_refused(application: &str, reason: &dyn Display) {
+    tracing::info!(
+        target: TARGET,
+        event = "device_refused",
+        application,
+        %reason,
+        "proof of a device refused",
+    );
+}
+
 /// Logs that a user signed out.
 pub fn signed_out(application: &str, claims: &Claims) {
     of_user("sign_out", "signed out", application, claims);

@@ -13,7 +13,8 @@ mod recorder;
 
 pub use counters::{Counts, Timings};
 pub use events::{
-    failed, machine_checked, provider_is, revalidated, revoked, sessions_are, time_provider,
+    device_skipped, failed, machine_checked, provider_is, revalidated, revoked, sessions_are,
+    time_provider,
 };
-pub use labels::{Revalidated, Success, Verdict};
+pub use labels::{DeviceEvent, Revalidated, Skip, Success, Verdict};
 pub use recorder::{InstallError, Metrics};

@@ -12,6 +12,10 @@ use crate::origin::HostPort;
 /// The name in metrics of all paths without an endpoint.
 pub(super) const NO_ENDPOINT: &str = "none";
 
+/// The path at a site's own host where browsers look, before they bind sessions of the whole site,
+/// whether the origin that asks for it may.
+const DEVICE_ORIGINS: &str = "/.well-known/device-bound-sessions";
+
 /// An endpoint of the outpost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'t> {
@@ -21,6 +25,8 @@ pub enum Endpoint<'t> {
     Own(OwnEndpoint),
     /// The provider's logout token.
     BackchannelLogout,
+    /// A browser asks who may bind sessions of a whole site to devices.
+    DeviceOrigins,
     /// A health check.
     Ping,
 }
@@ -36,6 +42,10 @@ pub enum OwnEndpoint {
     SignOut,
     /// Shows users their session.
     Session,
+    /// A browser registers a key for its session.
+    DeviceRegistration,
+    /// A browser renews its session with a proof.
+    DeviceRefresh,
 }
 
 impl<'t> Endpoint<'t> {
@@ -46,9 +56,16 @@ impl<'t> Endpoint<'t> {
             OwnEndpoint::Callback,
             OwnEndpoint::SignOut,
             OwnEndpoint::Session,
+            OwnEndpoint::DeviceRegistration,
+            OwnEndpoint::DeviceRefresh,
         ];
         let own = own.map(|own| Endpoint::Own(own).name());
-        let others = [Endpoint::BackchannelLogout.name(), Endpoint::Ping.name()];
+        let others = [
+            Endpoint::BackchannelLogout,
+            Endpoint::DeviceOrigins,
+            Endpoint::Ping,
+        ];
+        let others = others.map(Endpoint::name);
         Dialect::ALL
             .map(Dialect::name)
             .into_iter()
@@ -71,7 +88,11 @@ impl<'t> Endpoint<'t> {
             let means = !matches!(endpoint, Self::Own(_)) || is_shared_prefix(prefix) || is_here();
             means.then_some(endpoint)
         });
-        found.or_else(|| signed(target, applications.conventions()))
+        let (path, _) = target.split_once('?').unwrap_or((target, ""));
+        match found {
+            None if path == DEVICE_ORIGINS => Some(Self::DeviceOrigins),
+            found => found.or_else(|| signed(target, applications.conventions())),
+        }
     }
 
     /// Returns the endpoint of a target at an application.
@@ -100,6 +121,8 @@ impl<'t> Endpoint<'t> {
             }
             "sign_out" => Some(Self::Own(OwnEndpoint::SignOut)),
             "session" => Some(Self::Own(OwnEndpoint::Session)),
+            "device/register" => Some(Self::Own(OwnEndpoint::DeviceRegistration)),
+            "device/refresh" => Some(Self::Own(OwnEndpoint::DeviceRefresh)),
             "backchannel_logout" => Some(Self::BackchannelLogout),
             "ping" | "ping/" => Some(Self::Ping),
             "auth/traefik" => asks(Dialect::Traefik, false, ""),
@@ -125,6 +148,9 @@ impl<'t> Endpoint<'t> {
             Self::Own(OwnEndpoint::Callback) => "callback",
             Self::Own(OwnEndpoint::SignOut) => "sign_out",
             Self::Own(OwnEndpoint::Session) => "session",
+            Self::Own(OwnEndpoint::DeviceRegistration) => "device/register",
+            Self::Own(OwnEndpoint::DeviceRefresh) => "device/refresh",
+            Self::DeviceOrigins => "device_origins",
             Self::BackchannelLogout => "backchannel_logout",
             Self::Ping => "ping",
         }
@@ -188,6 +214,9 @@ mod tests {
             ("x/callback/main", None),
             ("sign_out", Some("sign_out")),
             ("session", Some("session")),
+            ("device/register", Some("device/register")),
+            ("device/refresh?x", Some("device/refresh")),
+            ("device", None),
             ("backchannel_logout", Some("backchannel_logout")),
             ("ping", Some("ping")),
             ("ping/", Some("ping")),

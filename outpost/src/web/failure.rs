@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use crate::application::NoApplication;
 use crate::compat::Conventions;
+use crate::device_bound::InvalidProof;
 use crate::machine_clients::CheckError;
 use crate::origin::HostPort;
 use crate::pages::FailureCode;
@@ -125,6 +126,9 @@ pub enum Failure {
     /// No session could be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// A browser's proof for its session proves nothing, or cannot be judged now.
+    #[error("{0}")]
+    Device(#[from] DeviceFailure),
     /// The client has to wait.
     #[error(transparent)]
     TooMany(#[from] TooMany),
@@ -146,6 +150,40 @@ pub enum Failure {
     /// The decision depends on groups that are missing from the cookie and the store.
     #[error("the decision depends on groups that the store no longer has")]
     Undecidable,
+}
+
+/// Why a browser cannot bind its session to its device, or renew it with a proof.
+///
+/// A browser forgets a session at a response of 4xx, and tries again after one of 5xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceFailure {
+    /// Another site's page sent the request.
+    #[error("another site sent the request")]
+    CrossSite,
+    /// A registration without a proof.
+    #[error("the registration has no proof")]
+    NoProof,
+    /// A renewal that names no session.
+    #[error("the renewal names no session")]
+    NoSession,
+    /// The proof is invalid.
+    #[error("{0}")]
+    Proof(InvalidProof),
+    /// The challenge is not one of this outpost for this session, has expired or was used.
+    #[error("the challenge is not one for this session, has expired, or was used")]
+    Challenge,
+    /// The browser's cookie is that of another session.
+    #[error("the browser's cookie is that of another session")]
+    OtherSession,
+    /// Another key was registered for the session before.
+    #[error("another device has registered its key for the session")]
+    OtherDevice,
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
+    /// There is no answer yet.
+    #[error("the session cannot be renewed now")]
+    Pending,
 }
 
 /// Why a browser is in a redirect loop, as far as its session cookie shows.
@@ -240,6 +278,8 @@ impl Failure {
             Self::LogoutToken(LogoutTokenError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderRefused { .. } | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Device(DeviceFailure::Pending) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Device(_) => StatusCode::FORBIDDEN,
             Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
             | Self::Credentials(_)
             | Self::Store(_)
@@ -284,6 +324,7 @@ impl Failure {
             | Self::Credentials(_)
             | Self::Issue(IssueError::Provider(_)) => FailureCode::ProviderUnavailable,
             Self::TooMany(_) => FailureCode::TooManyRequests,
+            Self::Device(_) => FailureCode::Device,
             Self::LogoutToken(_) => FailureCode::InvalidRequest,
             Self::SignIn(_) => FailureCode::SignInFailed,
             Self::Store(_) | Self::Issue(IssueError::Store(_)) => FailureCode::StoreUnavailable,
@@ -320,6 +361,7 @@ impl Failure {
             | Self::MalformedCallback
             | Self::OtherProvider
             | Self::TooMany(_)
+            | Self::Device(_)
             | Self::LogoutToken(_)
             | Self::ProviderRefused { .. } => false,
             Self::UntrustedPeer { .. }

@@ -5,6 +5,7 @@ use gatepost_session::Claims;
 use http::StatusCode;
 
 use super::denied;
+use super::device::DeviceAnswer;
 use super::failure::Failure;
 use super::pass::Pass;
 use crate::application::Application;
@@ -24,6 +25,8 @@ pub struct Reply {
     pub cookies: Vec<String>,
     /// The URL that starts the sign-in again, where a failure has ended it.
     pub restart_url: Option<String>,
+    /// What has the browser register a key for its new session (`Secure-Session-Registration`).
+    pub registration: Option<String>,
 }
 
 /// What an endpoint decided.
@@ -66,6 +69,8 @@ pub enum Outcome {
     LoggedOut,
     /// The user's own session.
     Session(Box<SessionView>),
+    /// An answer about a session that is bound to a device.
+    Device(DeviceAnswer),
     /// The outpost runs.
     Alive,
     /// The request failed.
@@ -110,6 +115,7 @@ impl From<Outcome> for Reply {
             outcome,
             cookies: Vec::new(),
             restart_url: None,
+            registration: None,
         }
     }
 }
@@ -150,6 +156,7 @@ impl Outcome {
             outcome: self,
             cookies,
             restart_url: None,
+            registration: None,
         }
     }
 
@@ -167,6 +174,7 @@ impl Outcome {
             | Self::SignedOut { .. }
             | Self::LoggedOut
             | Self::Session(_)
+            | Self::Device(_)
             | Self::Alive => None,
         }
     }
@@ -196,6 +204,7 @@ impl Outcome {
             | Self::SignedOut { .. }
             | Self::LoggedOut
             | Self::Session(_)
+            | Self::Device(_)
             | Self::Alive
                 if channel != Channel::Direct =>
             {
@@ -204,6 +213,8 @@ impl Outcome {
             Self::Choice(_) | Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) => {
                 StatusCode::OK
             }
+            Self::Device(DeviceAnswer::Challenge(_)) => StatusCode::FORBIDDEN,
+            Self::Device(DeviceAnswer::Instructions(_) | DeviceAnswer::Ended(_)) => StatusCode::OK,
             Self::SeeOther { .. } => StatusCode::SEE_OTHER,
             Self::Alive => StatusCode::NO_CONTENT,
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own.
@@ -230,6 +241,12 @@ impl Reply {
     /// Adds the URL that starts the sign-in again, for a failure to show.
     pub fn with_restart_at(mut self, url: String) -> Self {
         self.restart_url = Some(url);
+        self
+    }
+
+    /// Has the browser register a key for the session that has just begun.
+    pub fn with_registration(mut self, registration: Option<String>) -> Self {
+        self.registration = registration;
         self
     }
 

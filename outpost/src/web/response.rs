@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use super::device::DeviceAnswer;
 use super::failure::Failure;
 use super::outcome::{Channel, Outcome, Refused, Reply};
 use super::random_id::random_id;
@@ -17,6 +18,12 @@ use super::short;
 use crate::dialect::Dialect;
 use crate::pages::{LAST_RESORT, Language, Page, Reader};
 use crate::telemetry::metrics;
+
+/// Has a browser register a key (W3C Device Bound Session Credentials, like the next).
+const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
+
+/// Has a browser sign a challenge.
+const CHALLENGE: HeaderName = HeaderName::from_static("secure-session-challenge");
 
 /// Returns the response to `reply`, as a page for `reader` or as JSON.
 pub(super) fn respond_with(
@@ -33,6 +40,10 @@ pub(super) fn respond_with(
         to_proxy: matches!(channel, Channel::ForwardAuth(_)),
     };
     writer.cookies(channel, reply.cookies);
+    // Through a proxy's question no session can be bound: an answer of success would be consent.
+    if let (Channel::Direct, Some(registration)) = (channel, reply.registration) {
+        writer.text_header(REGISTRATION, registration);
+    }
     match reply.outcome {
         Outcome::Pass(pass) => {
             let headers = pass.into_headers().into_iter();
@@ -76,6 +87,15 @@ pub(super) fn respond_with(
                 serde_json::to_value(&*view).unwrap_or_default()
             });
         }
+        Outcome::Device(DeviceAnswer::Instructions(instructions)) => writer.json(&instructions),
+        Outcome::Device(DeviceAnswer::Challenge(challenge)) => writer.text_header(
+            CHALLENGE,
+            format!("\"{}\";id=\"{}\"", challenge.as_str(), challenge.session),
+        ),
+        Outcome::Device(DeviceAnswer::Ended(session)) => writer.json(&json!({
+            "session_identifier": session.as_str(),
+            "continue": false,
+        })),
         Outcome::LoggedOut | Outcome::Alive => {}
         Outcome::Failed(failure) => writer.failure(&failure, reply.restart_url.as_deref()),
     }
@@ -197,8 +217,12 @@ impl Writer<'_> {
     }
 
     fn challenge(&mut self, challenge: String) {
-        if let Ok(challenge) = HeaderValue::try_from(challenge) {
-            self.header(WWW_AUTHENTICATE, challenge);
+        self.text_header(WWW_AUTHENTICATE, challenge);
+    }
+
+    fn text_header(&mut self, name: HeaderName, value: String) {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            self.header(name, value);
         }
     }
 
@@ -253,6 +277,7 @@ mod tests {
     use crate::web::failure::LoopCause;
     use gatepost_oidc::SignInError;
     use gatepost_policy::Scheme;
+    use gatepost_session::SessionId;
 
     /// Returns every outcome that lets nothing upstream. A new variant fails to compile here until
     /// it is added.
@@ -286,6 +311,7 @@ mod tests {
             renews_at: 0,
             window_ends_at: 0,
             ends_at: 0,
+            device_bound: false,
             sign_out: url(),
         };
         let all = vec![
@@ -304,6 +330,8 @@ mod tests {
             },
             Outcome::LoggedOut,
             Outcome::Session(Box::new(view)),
+            Outcome::Device(DeviceAnswer::Ended(SessionId::from_random([7; 24]))),
+            Outcome::Device(DeviceAnswer::Instructions(json!({"continue": true}))),
             Outcome::Alive,
             Outcome::Failed(Failure::NotFound),
             Outcome::Failed(Failure::Forwarded("X-Original-URL")),
@@ -322,6 +350,7 @@ mod tests {
                 | Outcome::SignedOut { .. }
                 | Outcome::LoggedOut
                 | Outcome::Session(_)
+                | Outcome::Device(_)
                 | Outcome::Alive
                 | Outcome::Failed(_) => {}
             }
@@ -359,6 +388,7 @@ mod tests {
             renews_at: 1_800_000_000,
             window_ends_at: 1_800_000_000,
             ends_at: 1_800_000_000,
+            device_bound: true,
             sign_out: "https://wiki.example.com/akprox/sign_out".to_owned(),
         };
         outcomes.extend([

@@ -3,11 +3,15 @@
 use axum::body::Body;
 use gatepost_policy::{Presentation, Request as _, asks_for_websocket};
 use http::{Method, request};
+use serde_json::json;
 
 use super::context::Context;
+use super::device::DeviceAnswer;
 use super::endpoint::{Endpoint, OwnEndpoint};
 use super::failure::Failure;
-use super::handlers::{backchannel_logout, callback, forward_auth, session, sign_out, start};
+use super::handlers::{
+    backchannel_logout, callback, device, forward_auth, session, sign_out, start,
+};
 use super::outcome::{Channel, Outcome, Reply};
 use super::request::ForwardedRequest;
 use super::subrequest::Subrequest;
@@ -48,6 +52,7 @@ pub(super) async fn route(
                 reply: backchannel_logout::answer(context, request, parts, body).await,
             };
         }
+        Some(Endpoint::DeviceOrigins) => device_origins(context, request),
         Some(Endpoint::Ping) => Outcome::Alive.into(),
         None => elsewhere(context, request),
     };
@@ -134,15 +139,22 @@ async fn answer_subrequest(
             Outcome::sign_in(application, host, request).into()
         }
         _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
-        Some(Endpoint::Own(OwnEndpoint::Session)) | None => Failure::NotFound.into(),
+        // What answers with success would be taken for consent: these need a route of their own.
+        Some(Endpoint::Own(
+            OwnEndpoint::Session | OwnEndpoint::DeviceRegistration | OwnEndpoint::DeviceRefresh,
+        ))
+        | None => Failure::NotFound.into(),
         // Boxed, as all that is rare here: room for it is not made for every request.
         Some(Endpoint::Own(endpoint)) => {
             // The proxy keeps the body of the request that it asks about.
             Box::pin(own_endpoint(context, endpoint, request, None)).await
         }
-        Some(Endpoint::Auth(_) | Endpoint::BackchannelLogout | Endpoint::Ping) => {
-            Failure::NotFound.into()
-        }
+        Some(
+            Endpoint::Auth(_)
+            | Endpoint::BackchannelLogout
+            | Endpoint::DeviceOrigins
+            | Endpoint::Ping,
+        ) => Failure::NotFound.into(),
     }
 }
 
@@ -156,9 +168,15 @@ async fn own_endpoint(
     if let Some(peer) = request.untrusted_forwarder() {
         context.snapshot.untrusted_peer_warning.note(peer);
     }
-    if endpoint != OwnEndpoint::Session
-        && let Err(too_many) = context.snapshot.limits.count(request.client())
-    {
+    // A browser takes 429 for the end of a session that is bound to its device, and renewing one
+    // costs no more than looking at it.
+    let is_counted = match endpoint {
+        OwnEndpoint::Start | OwnEndpoint::Callback | OwnEndpoint::SignOut => true,
+        OwnEndpoint::Session | OwnEndpoint::DeviceRegistration | OwnEndpoint::DeviceRefresh => {
+            false
+        }
+    };
+    if is_counted && let Err(too_many) = context.snapshot.limits.count(request.client()) {
         return Failure::from(too_many).into();
     }
     let application = match request.application(&context.snapshot.applications) {
@@ -178,6 +196,9 @@ async fn own_endpoint(
         // A HEAD would consume the code.
         OwnEndpoint::Callback => *request.method() == Method::GET,
         OwnEndpoint::SignOut => matches!(*request.method(), Method::GET | Method::POST),
+        OwnEndpoint::DeviceRegistration | OwnEndpoint::DeviceRefresh => {
+            *request.method() == Method::POST
+        }
     };
     if !allowed {
         return Failure::MethodNotAllowed.into();
@@ -187,7 +208,33 @@ async fn own_endpoint(
         OwnEndpoint::Callback => callback::answer(context, application, request).await,
         OwnEndpoint::SignOut => sign_out::answer(context, application, request).await,
         OwnEndpoint::Session => session::answer(context, application, request).await,
+        OwnEndpoint::DeviceRegistration => device::register(context, application, request).await,
+        OwnEndpoint::DeviceRefresh => device::refresh(context, application, request).await,
     }
+}
+
+/// Answers a browser that asks, at the host of a whole site, which origins may bind sessions of the
+/// site to devices: that of the outpost, where it has an application for the whole site.
+fn device_origins(context: Context<'_>, request: &ForwardedRequest<'_>) -> Reply {
+    let application = match request.application(&context.snapshot.applications) {
+        Ok(application) => application,
+        Err(failure) => return failure.into(),
+    };
+    let is_site = |host: &str| match application.mode() {
+        Mode::Single => false,
+        Mode::Domain(domain) => domain.as_str() == host,
+    };
+    let is_here = request.host().is_some_and(|host| is_site(host.host()));
+    let whole_site = application
+        .device_scope()
+        .is_some_and(|scope| scope.whole_site);
+    if !is_here || !whole_site {
+        return Failure::NotFound.into();
+    }
+    Outcome::Device(DeviceAnswer::Instructions(json!({
+        "registering_origins": [application.external().origin()],
+    })))
+    .into()
 }
 
 /// Answers a request outside of the prefixes: there is nothing but the start page of an outpost that

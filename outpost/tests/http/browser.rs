@@ -71,6 +71,15 @@ impl<'w> Browser<'w> {
         }
     }
 
+    /// Goes on at another replica.
+    pub(crate) fn at<'o>(self, world: &'o World) -> Browser<'o> {
+        Browser {
+            world,
+            cookies: self.cookies,
+            accepts_cookies: self.accepts_cookies,
+        }
+    }
+
     /// Loads a page, without following redirects.
     pub(crate) async fn load(&mut self, url: &str) -> Reply {
         self.request(

@@ -18,6 +18,7 @@ mod believed;
 mod browser;
 mod choice;
 mod conformance;
+mod device_bound;
 mod endings;
 mod faults;
 mod form_post;

@@ -12,7 +12,7 @@ use axum::http::{Request, StatusCode};
 use gatepost::config::Config;
 use gatepost::runtime::Outpost;
 use gatepost::web;
-use gatepost_base::Clock;
+use gatepost_base::{Clock, Device};
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 use gatepost_store::{
     EndOutcome, EndRequest, MemoryStore, RenewalLock, Revocation, RevocationLog, SessionRecord,
@@ -97,7 +97,12 @@ impl World {
     /// Another replica of this outpost, on the same store, which has found the provider. Its
     /// configuration is that of [`World::new`].
     pub(crate) async fn replica(&self) -> Self {
-        let config = Config::parse(&configuration(&self.provider, KEY_A, ""), []);
+        self.replica_with("").await
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn replica_with(&self, more: &str) -> Self {
+        let config = Config::parse(&configuration(&self.provider, KEY_A, more), []);
         let store = Arc::clone(&self.store);
         let clock = self.outpost.clock.clone();
         let outpost = Outpost::with_store(&config.expect("a configuration"), clock, store as _);
@@ -280,6 +285,14 @@ impl SessionStore for FallibleStore {
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
         self.reached()?.update(record).await
+    }
+
+    async fn write_device(
+        &self,
+        id: &SessionId,
+        device: &Device,
+    ) -> Result<bool, StoreUnavailable> {
+        self.reached()?.write_device(id, device).await
     }
 
     async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {

@@ -25,6 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["compat", "dialect", "origin", "session_times"],
     &[
         "certificate",
+        "device_bound",
         "http_client",
         "rate_limit",
         "trusted_proxies",

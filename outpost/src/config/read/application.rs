@@ -10,6 +10,7 @@ use super::machine_tokens;
 use super::providers::{self, KnownProviders};
 use super::urls::http_url;
 use crate::application::{ApplicationSettings, Capabilities, Route, SignOutScope};
+use crate::device_bound::DeviceBound;
 use crate::origin::{CookieDomain, ExternalUrl, HostPort, Mode};
 
 pub(super) fn application(
@@ -63,6 +64,7 @@ pub(super) fn application(
         ("everywhere", SignOutScope::Everywhere),
     ];
     let sign_out = fields.choice("signOut", &scopes).unwrap_or_default();
+    let device_bound = fields.parsed("deviceBound", DeviceBound::parse);
     let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
     let shared = SHARED
         .into_iter()
@@ -91,6 +93,7 @@ pub(super) fn application(
         forward_cookie,
         cookie_groups,
         sign_out,
+        device_bound,
         machine_clients,
         routes,
         shared,

@@ -1,13 +1,14 @@
-//! How long sessions last.
+//! How long sessions last, and whether they are bound to devices.
 
 use gatepost_policy::config::Fields;
 
+use crate::device_bound::DeviceBound;
 use crate::session_times::SessionTimes;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-pub(super) fn session(fields: &mut Fields<'_>) -> SessionTimes {
+pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound) {
     // A plugin without the list of revoked sessions accepts a revoked session until its window
     // ends, so the window is short; a page load in its last third renews it, so that active users
     // do not notice. Every renewal asks the provider, so a user who is locked out there is locked
@@ -23,8 +24,9 @@ pub(super) fn session(fields: &mut Fields<'_>) -> SessionTimes {
         token_age: 0,
     };
     let Some(mut section) = fields.section("session") else {
-        return times;
+        return (times, DeviceBound::default());
     };
+    let device_bound = section.parsed("deviceBound", DeviceBound::parse);
     let window = section.seconds("window");
     times.window = window.unwrap_or(times.window);
     // Two thirds of the window, unless it is configured.
@@ -54,5 +56,5 @@ pub(super) fn session(fields: &mut Fields<'_>) -> SessionTimes {
         section.problem("lifetime", "must not be shorter than `window`");
     }
     section.finish();
-    times
+    (times, device_bound.unwrap_or_default())
 }

@@ -239,6 +239,13 @@ const OUTPOST: &[Key] = &[
         "When a session ends whatever happens.",
     ),
     key(
+        "session.deviceBound",
+        Kind::Choice(&["off", "prefer"]),
+        "off",
+        "`prefer`: a browser that can binds its session to the device, and then proves at each \
+         renewal that it is on that device ([page](device-bound.md)).",
+    ),
+    key(
         "traefik.outpostUrl",
         Kind::Url,
         "",
@@ -368,6 +375,12 @@ const APPLICATIONS: &[Key] = &[
         "session",
         "`everywhere`: signing out here ends all sessions of the user, at every application and in \
          every browser. What happens at the provider is up to `providers[].signOut`.",
+    ),
+    key(
+        "applications[].deviceBound",
+        Kind::Choice(&["off", "prefer"]),
+        "",
+        "`session.deviceBound` for this application. Unset: as for all.",
     ),
     key(
         "applications[].outpostPrefix",

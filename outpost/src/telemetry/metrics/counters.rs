@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, histogram};
 
-use super::labels::{Success, Verdict};
-use super::names::{DECISIONS, RENEWALS, REQUESTS, SIGN_INS, SIGN_OUTS, STORE};
+use super::labels::{DeviceEvent, Success, Verdict};
+use super::names::{DECISIONS, DEVICES, RENEWALS, REQUESTS, SIGN_INS, SIGN_OUTS, STORE};
 
 /// The counters of an application. They start at 0, so that a rate includes the first event.
 #[derive(Clone, Debug)]
@@ -15,6 +15,7 @@ pub struct Counts {
     sign_ins: [(Success, Counter); 2],
     renewals: [(Success, Counter); 2],
     sign_outs: Counter,
+    devices: [(DeviceEvent, Counter); 5],
 }
 
 impl Counts {
@@ -44,6 +45,12 @@ impl Counts {
             sign_ins: by_outcome(SIGN_INS),
             renewals: by_outcome(RENEWALS),
             sign_outs: counter!(SIGN_OUTS, "application" => application.to_owned()),
+            devices: DeviceEvent::ALL.map(|event| {
+                let counter = counter!(
+                    DEVICES, "application" => application.to_owned(), "event" => event.word()
+                );
+                (event, counter)
+            }),
         }
     }
 
@@ -60,6 +67,11 @@ impl Counts {
     /// Counts a renewal.
     pub fn renewed(&self, success: Success) {
         count(&self.renewals, success);
+    }
+
+    /// Counts what became of a session that may be bound to a device.
+    pub fn device(&self, event: DeviceEvent) {
+        count(&self.devices, event);
     }
 
     /// Counts a sign-out.

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use metrics::{counter, gauge, histogram};
 
-use super::labels::{Revalidated, Success};
+use super::labels::{Revalidated, Skip, Success};
 use super::names::{
-    CONFIRMATIONS, FAILURES, MACHINES, PROVIDER, PROVIDER_UP, REVOCATIONS, SESSIONS,
+    CONFIRMATIONS, FAILURES, MACHINES, PROVIDER, PROVIDER_UP, REVOCATIONS, SESSIONS, SKIPS,
 };
 
 /// Counts the result of asking a provider whether a session is still valid.
@@ -27,6 +27,11 @@ pub fn machine_checked(application: &str, scheme: &'static str, success: Success
 /// Counts sessions that the provider or an operator revoked.
 pub fn revoked(sessions: usize) {
     counter!(REVOCATIONS).increment(u64::try_from(sessions).unwrap_or(u64::MAX));
+}
+
+/// Counts a request before which a browser did not renew its bound session.
+pub fn device_skipped(reason: Skip) {
+    counter!(SKIPS, "reason" => reason.word()).increment(1);
 }
 
 /// Counts a request that could not be served, by the failure's code.

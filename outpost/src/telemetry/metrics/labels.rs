@@ -35,6 +35,75 @@ pub enum Revalidated {
     Unasked,
 }
 
+/// What became of a session that may be bound to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceEvent {
+    /// A browser has registered a key.
+    Registered,
+    /// A browser has given its first proof, so the session is bound.
+    Bound,
+    /// A browser has renewed its session with a proof.
+    Renewed,
+    /// A registration or a proof was refused.
+    Refused,
+    /// A page load came to sign in with the cookie of a bound session: the browser does not renew
+    /// it, or the cookie is a copy.
+    Unproven,
+}
+
+impl DeviceEvent {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Registered,
+        Self::Bound,
+        Self::Renewed,
+        Self::Refused,
+        Self::Unproven,
+    ];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Bound => "bound",
+            Self::Renewed => "renewed",
+            Self::Refused => "refused",
+            Self::Unproven => "unproven",
+        }
+    }
+}
+
+/// Why a browser did not renew a bound session before a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// It does not reach the outpost.
+    Unreachable,
+    /// The outpost fails.
+    ServerError,
+    /// It has signed too often in a short time.
+    QuotaExceeded,
+}
+
+impl Skip {
+    const ALL: [Self; 3] = [Self::Unreachable, Self::ServerError, Self::QuotaExceeded];
+
+    /// Returns the reasons in the value of `Secure-Session-Skipped`, each once.
+    pub fn all_in(header: &str) -> impl Iterator<Item = Self> {
+        let tokens = header.split(',').map(|item| item.split(';').next());
+        let named: Vec<&str> = tokens.flatten().map(str::trim).collect();
+        Self::ALL
+            .into_iter()
+            .filter(move |own| named.contains(&own.word()))
+    }
+
+    /// Returns the token for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::ServerError => "server_error",
+            Self::QuotaExceeded => "quota_exceeded",
+        }
+    }
+}
+
 impl Revalidated {
     pub(super) fn word(self) -> &'static str {
         match self {

@@ -8,6 +8,8 @@ pub(super) const SIGN_INS: &str = "gatepost_sign_ins_total";
 pub(super) const RENEWALS: &str = "gatepost_renewals_total";
 pub(super) const CONFIRMATIONS: &str = "gatepost_confirmations_total";
 pub(super) const MACHINES: &str = "gatepost_machine_checks_total";
+pub(super) const DEVICES: &str = "gatepost_device_bound_total";
+pub(super) const SKIPS: &str = "gatepost_device_skips_total";
 pub(super) const SIGN_OUTS: &str = "gatepost_sign_outs_total";
 pub(super) const REVOCATIONS: &str = "gatepost_revocations_total";
 pub(super) const FAILURES: &str = "gatepost_failures_total";
@@ -33,6 +35,14 @@ pub(super) fn describe() {
     describe_counter!(
         MACHINES,
         "Credentials of machine clients that were checked, by application, scheme and outcome."
+    );
+    describe_counter!(
+        DEVICES,
+        "What became of sessions that may be bound to devices, by application and event."
+    );
+    describe_counter!(
+        SKIPS,
+        "Requests before which browsers did not renew their bound session, by reason."
     );
     describe_counter!(SIGN_OUTS, "Sign-outs by users, by application.");
     describe_counter!(
@@ -63,13 +73,15 @@ mod tests {
 
     use super::*;
 
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 16] = [
         BUILD,
         DECISIONS,
         SIGN_INS,
         RENEWALS,
         CONFIRMATIONS,
         MACHINES,
+        DEVICES,
+        SKIPS,
         SIGN_OUTS,
         REVOCATIONS,
         FAILURES,

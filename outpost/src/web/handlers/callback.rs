@@ -13,6 +13,7 @@ use crate::sign_in_flow::{FlowCookies, PendingSignIn};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
 use crate::web::context::Context;
+use crate::web::device;
 use crate::web::endpoint::callback_name;
 use crate::web::failure::Failure;
 use crate::web::loop_guard::Attempts;
@@ -189,6 +190,11 @@ async fn complete(
             }
             .with_cookies(minted.cookies)
             .and_cookies(provider_choice::remember(application, provider))
+            .with_registration(device::registration(
+                context,
+                application,
+                minted.session.session_id(),
+            ))
         }
         // Not a loop, however often the user tries.
         Issued::Refused(claims) => Outcome::refused_by_rule(application, &claims)

@@ -9,6 +9,7 @@ use crate::dialect::Dialect;
 use crate::origin::HostPort;
 use crate::sessions::{Renewal, SessionLookup};
 use crate::web::context::Context;
+use crate::web::device;
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::pass::Pass;
@@ -45,6 +46,7 @@ pub(in crate::web) async fn answer(
             Renewal::Request
         }
     };
+    device::note_skip(request);
     let sessions = context.sessions();
     let lookup = sessions.look_up(context.times(), application, &candidates, renewal);
     let lookup = lookup.await;

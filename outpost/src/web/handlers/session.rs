@@ -47,6 +47,7 @@ pub(in crate::web) async fn answer(
                 renews_at: claims.rnw.as_seconds(),
                 window_ends_at: claims.exp.as_seconds(),
                 ends_at: record.ends.as_seconds(),
+                device_bound: claims.bound,
                 sign_out: endpoint_url(application, "sign_out"),
             }))
             .into()

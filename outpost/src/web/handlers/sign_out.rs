@@ -58,7 +58,13 @@ pub(in crate::web) async fn answer(
             application_url: application.external().url().to_string(),
         },
     };
-    outcome.with_cookies(application.cookie().remove())
+    // A browser whose session was bound to its device asks after it at the next request, and learns
+    // that it has ended.
+    let name = application.device_cookie_name();
+    let device = request.cookies().any(|(own, _)| own == name);
+    outcome
+        .with_cookies(application.cookie().remove())
+        .and_cookies(device.then(|| application.device_cookie(0)))
 }
 
 /// Ends the sessions of all cookies that the browser sends, and returns the record of the one that

@@ -10,7 +10,10 @@ use crate::application::{Application, ReturnTo};
 use crate::compat::Signature;
 use crate::origin::Mode;
 use crate::sessions::Revalidation;
+use crate::telemetry::audit;
+use crate::telemetry::metrics::DeviceEvent;
 use crate::web::context::Context;
+use crate::web::device;
 use crate::web::failure::{Failure, LoopCause};
 use crate::web::loop_guard::Attempts;
 use crate::web::outcome::{Outcome, Reply};
@@ -27,6 +30,9 @@ enum Renewal<'a> {
     Done(Reply),
     /// The browser has to go to the session's provider, which is to show no page.
     AtProvider(&'a Provider, Arc<SessionRecord>),
+    /// The session is bound to a device, and a cookie alone does not renew it: the user signs in at
+    /// its provider again.
+    Unproven(&'a Provider),
     /// There is no session to renew.
     NoSession,
 }
@@ -82,6 +88,7 @@ pub(in crate::web) async fn answer(
             .with_restart_at(start_url(application, &return_to, None))
             .and_cookies([attempts.forget()]);
     }
+    device::note_skip(request);
     let reply = match renew(context, application, request, &return_to).await {
         Renewal::Done(reply) => reply,
         Renewal::AtProvider(provider, record) => {
@@ -92,6 +99,17 @@ pub(in crate::web) async fn answer(
                 request,
                 return_to,
                 Reason::Renewal(&record),
+            )
+            .await
+        }
+        Renewal::Unproven(provider) => {
+            sign_in::send_to_provider(
+                context,
+                application,
+                provider,
+                request,
+                return_to,
+                Reason::SignIn,
             )
             .await
         }
@@ -207,6 +225,23 @@ async fn renew<'a>(
         Err(error) => return go_on_or_fail(Failure::Store(error)),
     };
     let in_window = context.sessions().is_current(&cookie);
+    if record.is_bound() || cookie.claims_at_issue().bound {
+        application.counts().device(DeviceEvent::Unproven);
+        audit::unproven(application.audience().as_str(), cookie.claims_at_issue());
+        let issuer = &record.identity.issuer;
+        let Some(provider) = application.providers().of_issuer(issuer) else {
+            return Renewal::NoSession;
+        };
+        let asking = context
+            .sessions()
+            .browser_can_ask(context.times(), provider, &record);
+        return match asking.await {
+            // What is left of the window goes on.
+            Ok(false) if in_window => go_on_or_fail(SignInError::from(Unavailable).into()),
+            Ok(_) => Renewal::Unproven(provider),
+            Err(error) => go_on_or_fail(error.into()),
+        };
+    }
     let revalidated =
         context
             .sessions()

@@ -1,0 +1,99 @@
+//! What the outpost tells a browser about a session that is bound to its device, in the words of
+//! W3C Device Bound Session Credentials.
+
+use gatepost_session::SessionId;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::request::ForwardedRequest;
+use super::urls::endpoint_url;
+use crate::application::Application;
+use crate::device_bound::{Challenge, DeviceBound, Occasion};
+use crate::telemetry::metrics::{self, Skip};
+
+/// The time for which the browser's cookie has to last at least, in seconds. A browser renews a
+/// cookie that lasts less than two minutes with every request, until it signs no more for minutes.
+const LEAST_SECONDS: u64 = 240;
+
+/// An answer to a browser that registers a key or renews a session with a proof.
+#[derive(Debug)]
+pub enum DeviceAnswer {
+    /// The session goes on, by these instructions.
+    Instructions(Value),
+    /// The browser is to sign a challenge.
+    Challenge(Challenge),
+    /// The session has ended, and the browser forgets it.
+    Ended(SessionId),
+}
+
+/// Returns the value of `Secure-Session-Registration`, which has a browser register a key for a
+/// session that has just begun; `None` where sessions are not bound.
+pub(super) fn registration(
+    context: Context<'_>,
+    application: &Application,
+    session: &SessionId,
+) -> Option<String> {
+    if setting(context, application) == DeviceBound::Off
+        || context.times().renew_after < LEAST_SECONDS
+    {
+        return None;
+    }
+    application.device_scope()?;
+    let challenge = challenge(context, application, Occasion::Registration, session)?;
+    Some(format!(
+        "(ES256 RS256);path=\"{}\";challenge=\"{}\"",
+        endpoint_url(application, "device/register"),
+        challenge.as_str()
+    ))
+}
+
+/// Returns a new challenge for a session. `None` when the operating system has no randomness.
+pub(super) fn challenge(
+    context: Context<'_>,
+    application: &Application,
+    occasion: Occasion,
+    session: &SessionId,
+) -> Option<Challenge> {
+    let keys = &context.snapshot.flow_keys;
+    let name = application.audience().as_str();
+    Challenge::make(keys, name, occasion, session, context.now())
+}
+
+/// Returns what a browser is to do for a session: to renew it whenever a request within the scope
+/// lacks the cookie. `None` where there is no such scope any more.
+pub(super) fn instructions(application: &Application, session: &SessionId) -> Option<Value> {
+    let scope = application.device_scope()?;
+    Some(json!({
+        "session_identifier": session.as_str(),
+        "refresh_url": endpoint_url(application, "device/refresh"),
+        "scope": {
+            "origin": scope.origin,
+            "include_site": scope.whole_site,
+            "scope_specification": [{
+                "type": "exclude",
+                "domain": "*",
+                "path": format!("{}/device", application.prefix()),
+            }],
+        },
+        "credentials": [{
+            "type": "cookie",
+            "name": application.device_cookie_name(),
+            "attributes": application.device_cookie_attributes(),
+        }],
+        // A page load that another site's link causes renews too. Other requests from there come
+        // without the cookie whatever happens, since it is `SameSite=Lax`.
+        "allowed_refresh_initiators": ["*"],
+    }))
+}
+
+/// Counts what a browser says about a bound session that it did not renew before this request.
+pub(super) fn note_skip(request: &ForwardedRequest<'_>) {
+    if let Some(skipped) = request.header_text("secure-session-skipped") {
+        Skip::all_in(skipped).for_each(metrics::device_skipped);
+    }
+}
+
+fn setting(context: Context<'_>, application: &Application) -> DeviceBound {
+    let own = application.device_bound();
+    own.unwrap_or(context.snapshot.device_bound)
+}

@@ -1,0 +1,212 @@
+//! Attacks on registrations and proofs. Each is refused, and changes nothing for the browser.
+
+use super::*;
+
+/// Sends a proof that must not renew, and checks that the browser's own still does.
+async fn is_refused(bound: &mut Bound<'_>, case: &str, id: &str, proof: &str) {
+    let reply = refresh(&mut bound.browser.clone(), id, Some(proof)).await;
+    assert!(
+        reply.status.is_client_error() && !reply.sets_session(),
+        "{case}: {reply:?}"
+    );
+    assert!(bound.refresh().await.expect(200).sets_session(), "{case}");
+}
+
+#[tokio::test]
+async fn only_the_registered_key_renews() {
+    let world = world(PREFER).await;
+    let mut bound = Bound::sign_in(&world).await;
+    let id = bound.id.clone();
+    let other = DeviceKey::new();
+
+    let challenge = bound.challenge().await;
+    let proof = other.proof(&challenge);
+    is_refused(&mut bound, "another key", &id, &proof).await;
+
+    let challenge = bound.challenge().await;
+    let proof = other.registration(&challenge);
+    is_refused(&mut bound, "a key in the proof", &id, &proof).await;
+
+    let challenge = bound.challenge().await;
+    let proof = bound.key.registration(&challenge);
+    is_refused(&mut bound, "its own key in the proof", &id, &proof).await;
+
+    for (case, header) in [
+        ("none", json!({"alg": "none", "typ": "dbsc+jwt"})),
+        ("HS256", json!({"alg": "HS256", "typ": "dbsc+jwt"})),
+        ("RS256", json!({"alg": "RS256", "typ": "dbsc+jwt"})),
+        ("es256", json!({"alg": "es256", "typ": "dbsc+jwt"})),
+        ("another type", json!({"alg": "ES256", "typ": "JWT"})),
+        ("no type", json!({"alg": "ES256"})),
+        (
+            "an extension",
+            json!({"alg": "ES256", "typ": "dbsc+jwt", "crit": ["exp"]}),
+        ),
+    ] {
+        let challenge = bound.challenge().await;
+        let proof = bound.key.sign(&header, &json!({"jti": challenge}));
+        is_refused(&mut bound, case, &id, &proof).await;
+        let unsigned = format!("{}.", proof.rsplit_once('.').expect("parts").0);
+        is_refused(&mut bound, case, &id, &unsigned).await;
+    }
+    let challenge = bound.challenge().await;
+    let claims = json!({"jti": challenge, "padding": "x".repeat(8_000)});
+    let header = json!({"alg": "ES256", "typ": "dbsc+jwt"});
+    let long = bound.key.sign(&header, &claims);
+    is_refused(&mut bound, "too long", &id, &long).await;
+    for text in ["", "\"\"", "a.b", "a.b.c", "...."] {
+        is_refused(&mut bound, text, &id, text).await;
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_is_for_one_session_and_one_use() {
+    let world = world(PREFER).await;
+    let mut bound = Bound::sign_in(&world).await;
+    let mut other = Bound::sign_in(&world).await;
+    let id = bound.id.clone();
+
+    let challenge = bound.challenge().await;
+    let proof = bound.key.proof(&challenge);
+    refresh(&mut bound.browser, &id, Some(&proof))
+        .await
+        .expect(200);
+    is_refused(&mut bound, "replayed", &id, &proof).await;
+
+    let challenge = other.challenge().await;
+    let proof = bound.key.proof(&challenge);
+    is_refused(&mut bound, "another session's", &id, &proof).await;
+    let proof = other.key.proof(&challenge);
+    is_refused(&mut bound, "another session's, by its key", &id, &proof).await;
+
+    let challenge = bound.challenge().await;
+    let proof = bound.key.proof(&challenge);
+    world.wait(3 * MINUTE);
+    is_refused(&mut bound, "expired", &id, &proof).await;
+
+    for made_up in ["", "x", "a.AAAA"] {
+        let proof = bound.key.proof(made_up);
+        is_refused(&mut bound, made_up, &id, &proof).await;
+    }
+    // The challenge of a registration renews nothing.
+    let reply = world.browser().sign_in(START).await;
+    let proof = bound.key.proof(&registration_challenge(&reply));
+    is_refused(&mut bound, "a registration's", &id, &proof).await;
+}
+
+#[tokio::test]
+async fn a_key_is_registered_for_the_session_of_the_sign_in_alone_and_once() {
+    let world = world(PREFER).await;
+    let mut browser = world.browser();
+    let reply = browser.sign_in(START).await.expect(302);
+    let challenge = registration_challenge(&reply);
+    let (own, thief) = (DeviceKey::new(), DeviceKey::new());
+
+    // A thief has the cookie, and not the answer to the sign-in.
+    for made_up in ["", "x", "a.AAAA"] {
+        let proof = thief.registration(made_up);
+        register(&mut browser.clone(), &proof).await.expect(403);
+    }
+    // Another user has a challenge, for another session.
+    let mut theirs = world.browser();
+    let reply = theirs.sign_in(START).await.expect(302);
+    let proof = thief.registration(&registration_challenge(&reply));
+    register(&mut browser.clone(), &proof).await.expect(403);
+    // The challenge of a renewal registers nothing.
+    let mut bound = Bound::sign_in(&world).await;
+    let proof = thief.registration(&bound.challenge().await);
+    register(&mut world.browser(), &proof).await.expect(403);
+
+    for (case, header) in [
+        ("no key", json!({"alg": "ES256", "typ": "dbsc+jwt"})),
+        (
+            "another's key",
+            json!({"alg": "ES256", "typ": "dbsc+jwt", "jwk": own.jwk()}),
+        ),
+        (
+            "a key for another algorithm",
+            json!({"alg": "RS256", "typ": "dbsc+jwt", "jwk": thief.jwk()}),
+        ),
+        (
+            "a secret for a key",
+            json!({"alg": "HS256", "typ": "dbsc+jwt", "jwk": {"kty": "oct", "k": "AAAA"}}),
+        ),
+        (
+            "another curve",
+            json!({"alg": "ES256", "typ": "dbsc+jwt",
+                   "jwk": {"kty": "EC", "crv": "P-384", "x": "AAAA", "y": "AAAA"}}),
+        ),
+        (
+            "no point",
+            json!({"alg": "ES256", "typ": "dbsc+jwt",
+                   "jwk": {"kty": "EC", "crv": "P-256", "x": "A".repeat(43), "y": "A".repeat(43)}}),
+        ),
+    ] {
+        let proof = thief.sign(&header, &json!({"jti": challenge}));
+        let reply = register(&mut world.browser(), &proof).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{case}");
+    }
+
+    // The browser sends no cookie when the provider's page has caused the request.
+    register(&mut world.browser(), &own.registration(&challenge))
+        .await
+        .expect(200);
+    // The second device does not take over, whether or not it has seen the challenge.
+    register(&mut browser.clone(), &thief.registration(&challenge))
+        .await
+        .expect(403);
+    register(&mut browser, &own.registration(&challenge))
+        .await
+        .expect(403);
+}
+
+#[tokio::test]
+async fn other_sites_and_scripts_reach_nothing() {
+    let world = world(PREFER).await;
+    let mut bound = Bound::sign_in(&world).await;
+    let id = bound.id.clone();
+    let challenge = bound.challenge().await;
+    let proof = bound.key.proof(&challenge);
+    let cross_site = [
+        ("Sec-Secure-Session-Id", &*id),
+        ("Secure-Session-Response", &*proof),
+        ("Sec-Fetch-Site", "cross-site"),
+    ];
+    let reply = bound
+        .browser
+        .request(Method::POST, REFRESH, &cross_site)
+        .await;
+    assert!(!reply.expect(403).sets_session());
+    // No script can set this header.
+    let script = [("Secure-Session-Response", &*proof)];
+    for url in [REFRESH, REGISTER] {
+        let reply = bound.browser.request(Method::POST, url, &script).await;
+        assert!(!reply.expect(403).sets_session(), "{url}");
+        let reply = bound.browser.request(Method::POST, url, &[]).await;
+        assert!(!reply.expect(403).sets_session(), "{url}");
+        for method in [Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS] {
+            let reply = bound.browser.request(method, url, &cross_site).await;
+            assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{url}");
+            assert_eq!(reply.header("access-control-allow-origin"), None);
+        }
+    }
+    assert!(bound.refresh().await.expect(200).sets_session());
+}
+
+/// Another application's session, and one that is nobody's.
+#[tokio::test]
+async fn an_id_without_its_key_says_and_changes_nothing() {
+    let world = world(PREFER).await;
+    let mut bound = Bound::sign_in(&world).await;
+    let mut stranger = world.browser();
+    let elsewhere = "https://app2.example.com/akprox/device/refresh";
+    let headers = [("Sec-Secure-Session-Id", &*bound.id)];
+    let reply = stranger.request(Method::POST, elsewhere, &headers).await;
+    assert!(ends(&reply), "{reply:?}");
+    let unknown = "A".repeat(32);
+    assert!(ends(&refresh(&mut stranger, &unknown, None).await));
+    for invalid in ["", "x", "\"\"", "../..", "é"] {
+        refresh(&mut stranger, invalid, None).await.expect(403);
+    }
+    assert!(bound.refresh().await.expect(200).sets_session());
+}
