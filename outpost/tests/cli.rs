@@ -168,7 +168,8 @@ fn check_says_what_the_proxy_has_to_be_and_to_say() {
 fn check_warns_of_keys_that_anybody_can_read() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let file = std::env::temp_dir().join(format!("gatepost-cli-keys-{}", std::process::id()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("gatepost.keys");
     std::fs::write(&file, KEY).expect("written");
     let path = file.to_str().expect("text");
     let mut variables = right();
@@ -184,7 +185,6 @@ fn check_warns_of_keys_that_anybody_can_read() {
             "{mode:o} {said}"
         );
     }
-    std::fs::remove_file(&file).expect("removed");
 }
 
 #[test]
@@ -253,8 +253,8 @@ fn check_reports_an_invalid_configuration_in_json() {
 /// The store's file is the outpost's: the check neither makes nor opens it.
 #[test]
 fn check_says_whether_the_store_can_be_written() {
-    let folder = std::env::temp_dir().join(format!("gatepost-cli-store-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
     let check = |path: &std::path::Path| {
         let mut variables = right();
         variables.retain(|(name, _)| *name != "GATEPOST_STORE_KIND");
@@ -265,7 +265,7 @@ fn check_says_whether_the_store_can_be_written() {
     let said = check(&file);
     assert!(said.contains("sessions.db can be written by"), "{said}");
     assert!(!folder.join("deep").exists(), "nothing is made");
-    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+    assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 0);
     // A file in the place of a folder, which stops root too.
     let blocked = folder.join("file");
     std::fs::write(&blocked, "").expect("written");
@@ -274,5 +274,4 @@ fn check_says_whether_the_store_can_be_written() {
         said.contains("FAILED: ") && said.contains("cannot be written by"),
         "{said}"
     );
-    std::fs::remove_dir_all(&folder).expect("removed");
 }
