@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::backchannel_logout::{claims, header, log_out, with};
 use crate::browser::Browser;
-use crate::world::{KEY_A, World};
+use crate::world::{KEY_A, World, until};
 
 const APP: &str = "https://app.example.com/";
 const START: &str = "https://app.example.com/akprox/start";
@@ -304,11 +304,11 @@ async fn a_store_that_forgot_its_log_learns_it_again() {
     let after = world.outpost.store.revocations(now()).await.expect("told");
     assert_eq!(after, []);
     world.outpost.start();
-    let begun = Instant::now();
-    while world.outpost.store.revocations(now()).await.expect("told") != before {
-        assert!(begun.elapsed() < Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let store = &world.outpost.store;
+    until("the store to have the revocations", async || {
+        store.revocations(now()).await.expect("told") == before
+    })
+    .await;
 }
 
 /// Row B1: a request that fails each time it is tried again keeps neither the others nor what other
@@ -331,9 +331,8 @@ async fn a_request_that_cannot_be_made_up_for_stops_nothing_else() {
         .store
         .revoke(std::slice::from_ref(&of_another));
     told.await.expect("revoked");
-    let begun = Instant::now();
-    while !revoker.revocations().contains(&of_another) {
-        assert!(begun.elapsed() < Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("the revocation of another replica", async || {
+        revoker.revocations().contains(&of_another)
+    })
+    .await;
 }

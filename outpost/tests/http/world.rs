@@ -39,6 +39,21 @@ applications:
      cookieDomain: example.org}
 ";
 
+/// Waits until a condition holds, and fails where it does not within ten seconds.
+///
+/// `what` completes the sentence "timed out waiting for …".
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        let elapsed = begun.elapsed();
+        assert!(
+            elapsed < Duration::from_secs(10),
+            "timed out waiting for {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 pub(crate) struct World {
     pub(crate) outpost: Arc<Outpost>,
     pub(crate) provider: Provider,
@@ -132,18 +147,12 @@ impl World {
 
     /// Waits until the store has no session any more.
     pub(crate) async fn until_no_session_is_left(&self, case: &str) {
-        let begun = Instant::now();
-        while !self
-            .outpost
-            .store
-            .list(10)
-            .await
-            .expect("listed")
-            .is_empty()
-        {
-            assert!(begun.elapsed() < Duration::from_secs(10), "{case}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let store = &self.outpost.store;
+        let what = format!("the last session to end: {case}");
+        until(&what, async || {
+            store.list(10).await.expect("listed").is_empty()
+        })
+        .await;
     }
 
     pub(crate) fn browser(&self) -> Browser<'_> {

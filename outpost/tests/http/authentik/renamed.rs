@@ -1,10 +1,9 @@
 //! An application whose slug is changed in authentik, which is part of the issuer.
 
-use std::time::Duration;
-
 use gatepost::sources::authentik::Follower;
 
 use super::*;
+use crate::world::until;
 
 #[tokio::test]
 async fn a_user_signs_in_after_the_slug_was_changed() {
@@ -29,11 +28,12 @@ async fn a_user_signs_in_after_the_slug_was_changed() {
     let first = world.outpost.snapshot();
     let follower = Follower::new(settings(&host, &[])).expect("a follower");
     follower.start(&world.outpost);
-    while Arc::ptr_eq(&first, &world.outpost.snapshot()) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("the follower's first configuration", async || {
+        !Arc::ptr_eq(&first, &world.outpost.snapshot())
+    })
+    .await;
 
-    // Nobody tells the outpost.
+    // authentik does not notify the outpost.
     *said.lock().expect("no panic") = vec![after];
     world.provider.script().claims = Box::new(move |claims| claims["iss"] = json!(issuer));
     let mut browser = world.browser();
