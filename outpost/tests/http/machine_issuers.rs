@@ -130,7 +130,6 @@ async fn the_tokens_of_the_provider_are_taken_too() {
 async fn a_token_that_is_not_for_the_application_or_not_the_issuers_is_refused() {
     let cluster = Cluster::new("").await;
     type Change = fn(&mut Value);
-    let now = chrono::Utc::now().timestamp();
     let cases: [(&str, Change); 15] = [
         ("for the cluster itself", |c| {
             c["aud"] = json!(["https://kubernetes.default.svc"]);
@@ -190,8 +189,8 @@ async fn a_token_that_is_not_for_the_application_or_not_the_issuers_is_refused()
     let mut damaged = cluster.token(|_| ());
     damaged.replace_range(damaged.len() - 6.., "AAAAAA");
     assert_eq!(cluster.bring(&damaged).await.status, 401);
-    assert!(now > 0 && cluster.cluster.script().key_fetches <= 2);
-    // A user's name and password are never for it.
+    assert!(cluster.cluster.script().key_fetches <= 2);
+    // A genuine token is still accepted.
     cluster.bring(&cluster.token(|_| ())).await.expect(200);
 }
 

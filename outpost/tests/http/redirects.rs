@@ -313,8 +313,8 @@ fn is_at_home(url: &Url) -> bool {
         && !path.starts_with(b"/outpost.goauthentik.io/")
 }
 
-/// Starts an outpost without a rate limit, which these tests would exceed.
-async fn world() -> World {
+/// Starts an outpost without a rate limit, which tests with many requests would exceed.
+pub(crate) async fn world() -> World {
     let world = World::without_provider("rateLimit: {perSecond: 0}").await;
     world.find_provider().await;
     world

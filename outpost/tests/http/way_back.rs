@@ -3,17 +3,11 @@
 use url::Url;
 
 use crate::browser::{Browser, Reply};
+use crate::redirects::world;
 use crate::world::World;
 
 const START: &str = "https://app.example.com/akprox/start";
 const HOME: &str = "https://app.example.com/";
-
-/// More than these tests come to would be a flood.
-async fn world() -> World {
-    let world = World::without_provider("rateLimit: {perSecond: 0}").await;
-    world.find_provider().await;
-    world
-}
 
 /// Follows redirects through outpost and provider, to a page or the application.
 async fn arrive(world: &World, browser: &mut Browser<'_>, url: &str) -> Reply {

@@ -6,25 +6,31 @@ use super::*;
 
 const OTHER: &str = "other.example.com";
 
-/// Each of authentik's providers is an issuer of its own, and names a user by the same subject.
-#[tokio::test]
-async fn signing_out_at_one_application_ends_the_users_sessions_at_all() {
+/// Starts an outpost with an application at [`APP`] and one at [`OTHER`], and returns it with the
+/// provider of the other one.
+async fn world_of_two() -> (World, Provider) {
     let (provider, second) = (Provider::start().await, Provider::start().await);
     for provider in [&provider, &second] {
         provider.script().secret_in_form = true;
     }
-    let app = application(&provider, json!({}));
-    let other = application(
-        &second,
-        json!({
-            "pk": 8,
-            "name": "other-provider",
-            "external_host": format!("https://{OTHER}"),
-            "assigned_application_slug": "other",
-            "cookie_secret": "543210ZYXWVUTSRQPONMLKJIHGFEDCBA",
-        }),
-    );
-    let world = world_of(provider, vec![app, other], &[]).await;
+    let other = json!({
+        "pk": 8,
+        "name": "other-provider",
+        "external_host": format!("https://{OTHER}"),
+        "assigned_application_slug": "other",
+        "cookie_secret": "543210ZYXWVUTSRQPONMLKJIHGFEDCBA",
+    });
+    let applications = vec![
+        application(&provider, json!({})),
+        application(&second, other),
+    ];
+    (world_of(provider, applications, &[]).await, second)
+}
+
+/// Each of authentik's providers is an issuer of its own, and names a user by the same subject.
+#[tokio::test]
+async fn signing_out_at_one_application_ends_the_users_sessions_at_all() {
+    let (world, second) = world_of_two().await;
     let at_other = async |subject: &'static str| {
         second.script().claims = Box::new(move |claims| claims["sub"] = json!(subject));
         second.script().userinfo = json!({"sub": subject, "groups": []});
@@ -52,22 +58,7 @@ async fn signing_out_at_one_application_ends_the_users_sessions_at_all() {
 #[tokio::test]
 async fn a_sign_out_that_the_store_hinders_ends_the_users_sessions_at_all_later() {
     for is_away in [false, true] {
-        let (provider, second) = (Provider::start().await, Provider::start().await);
-        for provider in [&provider, &second] {
-            provider.script().secret_in_form = true;
-        }
-        let other = json!({
-            "pk": 8,
-            "name": "other-provider",
-            "external_host": format!("https://{OTHER}"),
-            "assigned_application_slug": "other",
-            "cookie_secret": "543210ZYXWVUTSRQPONMLKJIHGFEDCBA",
-        });
-        let applications = vec![
-            application(&provider, json!({})),
-            application(&second, other),
-        ];
-        let world = world_of(provider, applications, &[]).await;
+        let (world, second) = world_of_two().await;
         let mut at_other = world.browser();
         let start = format!("https://{OTHER}/akprox/start");
         let reply = at_other.load(&start).await.expect(302);
