@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// The crates: the folder of each, and how others name it.
-const CRATES: [(&str, &str); 9] = [
+/// The programs and their libraries: the folder of each crate, and how others name it.
+pub(crate) const CRATES: [(&str, &str); 9] = [
     ("base", "gatepost_base"),
     ("session/scan", "gatepost_scan"),
     ("session", "gatepost_session"),
