@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::tools::{StaticToolchain, Tool as _, cargo};
 use gatepost_e2e::{built, layout};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
@@ -174,26 +175,28 @@ fn components(folder: &Path, version: &str, arguments: &Arguments) -> Result<Vec
 /// Removes the files of other packages: the tool lists every member of the workspace, whichever is
 /// requested.
 fn remove_others(file: &str) -> Result<()> {
-    let members = [
-        "session",
-        "session/scan",
-        "session/js",
-        "session/js/bindgen",
-        "signing",
-        "policy",
-        "plugin",
-        "base",
-        "outpost",
-        "e2e",
-        "xtask",
-    ];
-    for member in members {
-        let path = layout::root().join(member).join(format!("{file}.json"));
+    for member in members()? {
+        let path = member.join(format!("{file}.json"));
         if path.exists() {
             fs::remove_file(path)?;
         }
     }
     Ok(())
+}
+
+/// Returns the folders of the workspace's members.
+fn members() -> Result<Vec<PathBuf>> {
+    let arguments = ["metadata", "--locked", "--no-deps", "--format-version=1"];
+    let output = cargo(&arguments).output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let packages = metadata.get("packages").and_then(Value::as_array);
+    let folder = |package: &Value| {
+        let manifest = package.get("manifest_path").and_then(Value::as_str)?;
+        Path::new(manifest).parent().map(Path::to_owned)
+    };
+    let folders = packages.and_then(|packages| packages.iter().map(folder).collect());
+    folders.context("cargo names its packages and their manifests")
 }
 
 /// Returns when the commit that is built was made, in seconds since the epoch.
@@ -272,6 +275,21 @@ mod tests {
         assert_eq!(guest, b"\0asm\x01\0\0\0");
         let sums = checksums(&[one]).expect("sums");
         assert_eq!(sums.len(), 64 + 2 + "one.zip\n".len(), "{sums}");
+    }
+
+    #[test]
+    fn every_member_of_the_workspace_is_known() {
+        let members = members().expect("members");
+        for member in [
+            "outpost",
+            "session/scan",
+            "oidc",
+            "store",
+            "xtask/fill-store",
+        ] {
+            let folder = layout::root().join(member);
+            assert!(members.contains(&folder), "{member}: {members:?}");
+        }
     }
 
     #[test]

@@ -225,7 +225,7 @@ fn start(
     });
     if let Some(redis) = redis {
         let store = settings.get_mut("store").context("a store")?;
-        *store = json!({ "kind": "redis", "path": null, "url": redis.url() });
+        *store = redis.store();
     }
     Stack::builder()
         .name("soak")
