@@ -144,13 +144,12 @@ impl Authentik {
     /// Adds a provider, and notifies outposts of a change.
     pub fn add(&self, provider: Value) {
         self.shared.said().providers.push(provider);
-        self.notify(&json!({ "instruction": 2, "args": {} }));
+        self.notify(&trigger_update());
     }
 
     /// Notifies outposts that this session has ended.
     pub fn end_session(&self, sid: &str) {
-        let args = json!({ "type": "event.session.end", "session_id": sid });
-        self.notify(&json!({ "instruction": 4, "args": args }));
+        self.notify(&session_end(sid));
     }
 
     /// Returns the hellos of outposts so far.
