@@ -1,7 +1,7 @@
 //! The program itself on real sockets: its listeners, its health and metrics, how it ends.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::header;
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use gatepost_session::cookie::CookieName;
 use reqwest::{Certificate, StatusCode, Version};
 
-use crate::program::{Folder, LIMIT, Running, client, write_config};
+use crate::program::{Folder, Running, client, write_config};
 use crate::provider::Provider;
 
 /// Writes a fresh certificate for `app.example.com` and gives it.
@@ -107,11 +107,9 @@ async fn a_given_certificate_is_shown_and_replaced_when_its_files_change() {
         !reaches(&second).await,
         "not before the files are looked at"
     );
-    let until = Instant::now() + LIMIT;
-    while !reaches(&second).await {
-        assert!(Instant::now() < until, "{}", running.lines.all());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    running
+        .until("the new certificate", async || reaches(&second).await)
+        .await;
     assert!(!reaches(&first).await);
 }
 
@@ -147,11 +145,9 @@ async fn a_reload_that_fails_in_any_part_leaves_every_part_as_it_was() {
         })
     };
     let shows = async |trusted: &Certificate| {
-        let until = Instant::now() + LIMIT;
-        while !reaches(trusted).await {
-            assert!(Instant::now() < until, "{}", running.lines.all());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        running
+            .until("the new certificate", async || reaches(trusted).await)
+            .await;
     };
 
     // A good certificate comes with a provider whose certificate authority turns out to be invalid
@@ -211,11 +207,11 @@ async fn a_file_that_is_being_written_is_not_read() {
     let more = "  - {name: late, externalUrl: 'https://late.example.com'}\n";
     let whole = whole.replace(applications, &format!("{applications}{more}"));
     fs::write(&config, whole).expect("written");
-    let until = Instant::now() + LIMIT;
-    while start("late.example.com").await != StatusCode::FOUND {
-        assert!(Instant::now() < until, "{}", running.lines.all());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    running
+        .until("the application that was added", async || {
+            start("late.example.com").await == StatusCode::FOUND
+        })
+        .await;
 }
 
 #[tokio::test]

@@ -130,9 +130,24 @@ impl Running {
 
     /// Waits until sign-ins work.
     pub(crate) async fn ready(&self) {
-        let until = Instant::now() + LIMIT;
-        while self.operations("/readyz").await.0 != StatusCode::OK {
-            assert!(Instant::now() < until, "{}", self.lines.all());
+        self.until("the program to be ready", async || {
+            self.operations("/readyz").await.0 == StatusCode::OK
+        })
+        .await;
+    }
+
+    /// Waits until a condition holds, and fails with all log lines where it does not within
+    /// [`LIMIT`].
+    ///
+    /// `what` completes the sentence "timed out waiting for …".
+    pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let begun = Instant::now();
+        while !holds().await {
+            assert!(
+                begun.elapsed() < LIMIT,
+                "timed out waiting for {what}: {}",
+                self.lines.all()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

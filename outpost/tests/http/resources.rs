@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::program::{Folder, LIMIT, Running, client, write_config};
 use crate::provider::{KeysAnswer, Provider};
-use crate::world::World;
+use crate::world::{World, until};
 
 /// How much more memory the program may have than when it started, in KiB. It includes the reserve
 /// of a busy allocator; these tests send many times as much to the program.
@@ -344,15 +344,13 @@ async fn a_provider_whose_keys_cannot_be_read_is_not_used_until_they_can() {
             provider.script().keys_answer = answer;
         })
         .await;
-        let until = Instant::now() + LIMIT;
-        while outpost.lines("provider cannot be used") == 0 {
-            assert!(
-                Instant::now() < until,
-                "{case}: {}",
-                outpost.running.lines.all()
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        outpost
+            .running
+            .until(
+                &format!("the provider not to be used: {case}"),
+                async || outpost.lines("provider cannot be used") > 0,
+            )
+            .await;
         let line = outpost.running.lines.await_line(|line| {
             let message = line["message"].as_str();
             message.is_some_and(|text| text.starts_with("provider cannot be used"))
@@ -383,13 +381,18 @@ async fn a_discovery_document_of_another_issuer_is_logged_once_and_not_used() {
         });
     })
     .await;
-    let until = Instant::now() + LIMIT;
-    while outpost.provider.script().discoveries < 3 {
-        assert!(Instant::now() < until, "it is tried again");
-        // A person who waits has it tried again sooner.
-        assert_eq!(outpost.get("start", &[]).await.status(), 503);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let is_tried_again = async || {
+        let tried = outpost.provider.script().discoveries >= 3;
+        if !tried {
+            // A person who waits has it tried again sooner.
+            assert_eq!(outpost.get("start", &[]).await.status(), 503);
+        }
+        tried
+    };
+    let running = &outpost.running;
+    running
+        .until("the provider to be tried again", is_tried_again)
+        .await;
     assert_eq!(outpost.lines("issuer mismatch"), 1);
     let (status, body) = outpost.running.operations("/readyz").await;
     assert_eq!(status, 503, "{body}");
@@ -409,11 +412,10 @@ async fn a_sign_in_that_waits_for_keys_does_not_delay_others() {
     }
     let waiting = waiting.load(callback.as_str());
     let others = async {
-        let until = Instant::now() + LIMIT;
-        while world.provider.script().key_fetches < 2 {
-            assert!(Instant::now() < until, "the keys are asked for");
-            tokio::task::yield_now().await;
-        }
+        until("the keys to be asked for", async || {
+            world.provider.script().key_fetches >= 2
+        })
+        .await;
         world.provider.script().header = Box::new(|_| ());
         let mut other = world.browser();
         other

@@ -285,10 +285,15 @@ async fn an_unavailable_collector_is_logged_once_and_delays_no_request() {
     let listener = tokio::net::TcpListener::bind(away).await.expect("the port");
     collector.serve(listener);
     let again = |line: &serde_json::Value| line.to_string().contains("delivered again");
-    while !running.lines.all().contains("delivered again") {
-        sign_in(&running, &provider).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    running
+        .until("spans to be delivered again", async || {
+            let delivered = running.lines.all().contains("delivered again");
+            if !delivered {
+                sign_in(&running, &provider).await;
+            }
+            delivered
+        })
+        .await;
     running.lines.await_line(again);
     let said = running.lines.all();
     assert_eq!(said.matches("cannot be delivered").count(), 1, "{said}");
