@@ -26,6 +26,7 @@ pub mod doubles;
 pub mod forge;
 mod keys;
 pub mod layout;
+mod left_out;
 pub mod programs;
 pub mod providers;
 pub mod proxies;
@@ -38,7 +39,8 @@ mod wait;
 
 pub use clients::{Answer, Client, Journey};
 pub use keys::Keys;
+pub use left_out::{LEFT_OUT, left_out};
 pub use programs::{FakeClock, Process, Redis, Service, SmallDisk, ports};
 pub use site::{Compose, Site, SiteBuilder, SitePorts};
 pub use stack::{Application, ApplicationSpec, Builder, Ports, Stack};
-pub use wait::until;
+pub use wait::{pass, until};

@@ -30,6 +30,16 @@ impl Counts {
         Self { skipped: 0, ..self }
     }
 
+    /// Counts as skipped this many tests that have left themselves out, which their harness takes for
+    /// passed.
+    pub(crate) fn leaving_out(self, count: u64) -> Self {
+        Self {
+            passed: self.passed.saturating_sub(count),
+            skipped: self.skipped + count,
+            ..self
+        }
+    }
+
     /// Reads a line that sums up tests, of Rust or of Node.js.
     pub(crate) fn of_line(line: &str) -> Option<Self> {
         Self::of_result_line(line).or_else(|| Self::of_node_line(line))
@@ -120,5 +130,12 @@ mod tests {
             });
             assert_eq!(Counts::of_line(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_test_that_left_itself_out_is_skipped() {
+        let line = "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
+        let counts = Counts::of_line(line).unwrap().leaving_out(1);
+        assert_eq!(counts.to_string(), "3 passed, 0 failed, 2 skipped");
     }
 }

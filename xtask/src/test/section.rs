@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use gatepost_e2e::tools::{Packaged, Source, TARGET, Tool as _, WasmToolchain, cargo};
-use gatepost_e2e::{built, layout};
+use gatepost_e2e::{LEFT_OUT, built, layout};
 
 use super::counts::Counts;
 use super::output::Output;
@@ -312,9 +312,12 @@ fn check(command: &mut Command, output: &mut Output) -> Result<Counts> {
 /// Runs tests and adds up their results.
 fn tests(command: &mut Command, output: &mut Output) -> Result<Counts> {
     let mut counts = Counts::default();
+    let mut left_out = 0;
     let status = output.run(command, |line| {
         counts += Counts::of_line(line).unwrap_or_default();
+        left_out += u64::from(line.starts_with(LEFT_OUT));
     })?;
+    counts = counts.leaving_out(left_out);
     // A test that does not compile, or a test program that crashes, has no result line.
     if !status.success() && counts.failed == 0 {
         counts += Counts::failure();
