@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
@@ -14,14 +14,33 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::server::Server;
+use crate::site::Site;
 
 /// A cluster with these objects, until it is dropped.
 #[derive(Debug)]
 pub struct KubeApi {
     _server: Server,
+    port: u16,
 }
 
 impl KubeApi {
+    /// Listens on a port of the site for a cluster with these objects and the Service of the
+    /// outpost, in which the site's apps and its outpost are the pods.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::start`], or when one of the Services is of nothing in the site.
+    pub fn of_site(site: &Site, mut objects: Vec<Value>) -> Result<Self> {
+        objects.push(outpost_service());
+        let ports = *site.ports();
+        Self::start(ports.extra, &objects, |service| match service {
+            "wiki" => Ok(ports.wiki),
+            "files" => Ok(ports.files),
+            "gatepost" => Ok(ports.outpost),
+            other => bail!("no Service {other}"),
+        })
+    }
+
     /// Listens on a port of 127.0.0.1, without TLS.
     ///
     /// As a cluster does, it adds an EndpointSlice for each Service; `port` says on which port of
@@ -52,12 +71,30 @@ impl KubeApi {
             tokio::net::TcpListener::from_std(listener)
         };
         let server = Server::start("Kubernetes API", listen, router)?;
-        Ok(Self { _server: server })
+        Ok(Self {
+            _server: server,
+            port: at,
+        })
+    }
+
+    /// Returns what one of Traefik's providers has to be told to read from here.
+    pub fn traefik_access(&self) -> Value {
+        json!({ "endpoint": format!("http://127.0.0.1:{}", self.port) })
     }
 }
 
+/// Returns the Service of an app.
+pub fn app_service(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": name },
+        "spec": { "selector": { "app": name }, "ports": [{ "port": 80 }] },
+    })
+}
+
 /// Returns the outpost's Service, where the manifests of applications look for it.
-pub fn outpost_service() -> Value {
+fn outpost_service() -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",

@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::fs;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use gatepost_e2e::Compose;
 use gatepost_e2e::Site;
 use gatepost_e2e::doubles::docker_api::DockerApi;
-use gatepost_e2e::doubles::kube_api::{KubeApi, outpost_service};
+use gatepost_e2e::doubles::kube_api::KubeApi;
 use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
 use serde_json::{Map, Value, json};
 
@@ -275,17 +275,9 @@ fn cluster(
             plugin.insert("public".into(), json!(public));
         }
     }
-    objects.push(outpost_service());
-    let ports = *site.ports();
-    let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
-        "wiki" => Ok(ports.wiki),
-        "files" => Ok(ports.files),
-        "gatepost" => Ok(ports.outpost),
-        other => bail!("no Service {other}"),
-    })?;
-    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
+    let cluster = KubeApi::of_site(site, objects)?;
     let traefik = Traefik::new(site, own)?
-        .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
+        .configure(&json!({ "providers": { "kubernetesCRD": cluster.traefik_access() } }))
         .start(hosts)?;
     Ok(vec![Box::new(traefik), Box::new(cluster)])
 }

@@ -215,10 +215,16 @@ fn a_session_that_authentik_ends_while_the_store_is_away_is_over_when_it_is_back
     })
 }
 
-/// Returns the session at authentik of the only session that there is.
-fn sid_of_the_only_session(site: &Site) -> Result<String> {
+/// Returns the list that the operator sees of the only session that there is.
+fn list_of_the_only_session(site: &Site) -> Result<String> {
     let (listed, well) = site.gatepost(&["session", "list"])?;
     assert!(well && listed.contains("1 sessions"), "{listed}");
+    Ok(listed)
+}
+
+/// Returns the session at authentik of the only session that there is.
+fn sid_of_the_only_session(site: &Site) -> Result<String> {
+    let listed = list_of_the_only_session(site)?;
     let (_, sid) = listed
         .lines()
         .find_map(|line| line.split_once("session at the provider "))
@@ -375,8 +381,7 @@ fn traefik_standalone() -> Result<()> {
 
 /// Checks that the operator's commands work with the environment of authentik's container alone.
 fn operator_revokes(site: &Site, alice: &Client) -> Result<()> {
-    sid_of_the_only_session(site)?;
-    let (listed, _) = site.gatepost(&["session", "list"])?;
+    let listed = list_of_the_only_session(site)?;
     let (_, subject) = listed.split_once("alice (").context("a session of alice")?;
     let (subject, _) = subject.split_once(')').context("a subject")?;
     let (said, well) = site.gatepost(&["session", "revoke", "--subject", subject])?;
@@ -406,14 +411,13 @@ fn traefik_ingress() -> Result<()> {
     let ports = *site.ports();
     let text = site.fitted("testdata/authentik/traefik-ingress.yaml", &[])?;
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;
-    let _cluster = KubeApi::start(ports.extra, &objects, |service| match service {
+    let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
         "wiki" => Ok(ports.wiki),
         "gatepost-outpost" => Ok(ports.outpost),
         other => bail!("no Service {other}"),
     })?;
-    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
     let _traefik = Traefik::new(&site, "deploy/traefik/static/kubernetes-forward-auth.yaml")?
-        .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
+        .configure(&json!({ "providers": { "kubernetesCRD": cluster.traefik_access() } }))
         .start(&["wiki"])?;
     strangers_stay_out(&site)?;
     signs_in(&site).map(drop)

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Result, bail, ensure};
 use gatepost_e2e::Compose;
 use gatepost_e2e::doubles::docker_api::DockerApi;
-use gatepost_e2e::doubles::kube_api::{KubeApi, outpost_service};
+use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
 use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Site};
@@ -109,25 +109,10 @@ fn traefik_takes_the_labels_that_are_exported() -> Result<()> {
 fn traefik_on_kubernetes_accepts_the_exported_configuration() -> Result<()> {
     let site = with_services("gatepost.gatepost.svc")?;
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&exported(&site, "kubernetes")?)?;
-    objects.push(outpost_service());
-    for name in ["wiki", "files"] {
-        objects.push(json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": { "name": name },
-            "spec": { "selector": { "app": name }, "ports": [{ "port": 80 }] },
-        }));
-    }
-    let ports = *site.ports();
-    let _cluster = KubeApi::start(ports.extra, &objects, |service| match service {
-        "wiki" => Ok(ports.wiki),
-        "files" => Ok(ports.files),
-        "gatepost" => Ok(ports.outpost),
-        other => bail!("no Service {other}"),
-    })?;
-    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
+    objects.extend(["wiki", "files"].map(app_service));
+    let cluster = KubeApi::of_site(&site, objects)?;
     let _traefik = Traefik::new(&site, "deploy/traefik/static/kubernetes-plugin.yaml")?
-        .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
+        .configure(&json!({ "providers": { "kubernetesCRD": cluster.traefik_access() } }))
         .start(&HOSTS)?;
     works(&site)
 }

@@ -1,7 +1,7 @@
 //! The annotations of Ingresses, as the nginx ingress controller renders them.
 
-use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::doubles::kube_api::{KubeApi, outpost_service};
+use anyhow::{Context as _, Result};
+use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
 use gatepost_e2e::proxies::{IngressNginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Answer, Client, Service, Site};
@@ -60,25 +60,10 @@ fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)
         "metadata": { "name": "nginx" },
         "spec": { "controller": "k8s.io/ingress-nginx" },
     }));
-    objects.push(outpost_service());
-    for name in ["wiki", "files"] {
-        objects.push(json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": { "name": name },
-            "spec": { "selector": { "app": name }, "ports": [{ "port": 80 }] },
-        }));
-    }
-    let ports = *site.ports();
-    let cluster = KubeApi::start(ports.extra, &objects, |service| match service {
-        "wiki" => Ok(ports.wiki),
-        "files" => Ok(ports.files),
-        "gatepost" => Ok(ports.outpost),
-        other => bail!("no Service {other}"),
-    })?;
-    let endpoint = format!("http://127.0.0.1:{}", ports.extra);
+    objects.extend(["wiki", "files"].map(app_service));
+    let cluster = KubeApi::of_site(site, objects)?;
     let traefik = Traefik::new(site, "deploy/traefik/static/kubernetes-ingress-nginx.yaml")?
-        .configure(&json!({ "providers": { "kubernetesIngressNGINX": { "endpoint": endpoint } } }))
+        .configure(&json!({ "providers": { "kubernetesIngressNGINX": cluster.traefik_access() } }))
         .start(hosts)?;
     Ok((traefik, cluster))
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::doubles::kube_api::{KubeApi, outpost_service};
+use gatepost_e2e::doubles::kube_api::KubeApi;
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::{Client, Service, Site, forge, layout, until};
 use jsonschema::Validator;
@@ -43,28 +43,19 @@ fn start_with_objects(
         }
     }
     objects.extend_from_slice(others);
-    let cluster = start_cluster(site, &objects)?;
-    Ok((start_traefik(site, static_file, hosts)?, cluster))
+    let cluster = KubeApi::of_site(site, objects)?;
+    Ok((start_traefik(site, &cluster, static_file, hosts)?, cluster))
 }
 
-/// Starts a cluster with these objects.
-fn start_cluster(site: &Site, objects: &[Value]) -> Result<KubeApi> {
-    let ports = *site.ports();
-    let mut objects = objects.to_vec();
-    objects.push(outpost_service());
-    KubeApi::start(ports.extra, &objects, |service| match service {
-        "wiki" => Ok(ports.wiki),
-        "files" => Ok(ports.files),
-        "gatepost" => Ok(ports.outpost),
-        other => bail!("no Service {other}"),
-    })
-}
-
-/// Starts Traefik with this static configuration in the site's cluster.
-fn start_traefik(site: &Site, static_file: &str, hosts: &[&str]) -> Result<Service> {
-    let endpoint = format!("http://127.0.0.1:{}", site.ports().extra);
+/// Starts Traefik with this static configuration in this cluster.
+fn start_traefik(
+    site: &Site,
+    cluster: &KubeApi,
+    static_file: &str,
+    hosts: &[&str],
+) -> Result<Service> {
     Traefik::new(site, static_file)?
-        .configure(&json!({ "providers": { "kubernetesCRD": { "endpoint": endpoint } } }))
+        .configure(&json!({ "providers": { "kubernetesCRD": cluster.traefik_access() } }))
         .start(hosts)
 }
 
@@ -100,8 +91,9 @@ fn a_rule_with_nothing_under_it_admits_no_user() -> Result<()> {
                 plugin.insert("require".into(), rule.clone());
             }
         }
-        let cluster = start_cluster(&site, &objects)?;
-        let traefik = start_traefik(&site, "deploy/traefik/static/kubernetes-plugin.yaml", &[])?;
+        let cluster = KubeApi::of_site(&site, objects)?;
+        let static_file = "deploy/traefik/static/kubernetes-plugin.yaml";
+        let traefik = start_traefik(&site, &cluster, static_file, &[])?;
         let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
         let page = site.url("wiki", "/")?;
         let client = Client::new()?;
