@@ -7,11 +7,13 @@ pub mod network;
 
 use std::fs;
 use std::io::Write as _;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rcgen::KeyPair;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -25,14 +27,11 @@ const START_LIMIT: Duration = Duration::from_secs(300);
 /// The token of the administrator, who may do everything.
 const TOKEN: &str = "administrator-of-the-tests";
 
-/// The key that signs the tokens of accounts in a cluster: both parts, in PEM.
-#[derive(Clone, Debug)]
-pub struct AccountsKey {
-    /// What signs.
-    pub private: String,
-    /// What verifies.
-    pub public: String,
-}
+/// How `kubectl` applies objects.
+const APPLY: [&str; 3] = ["apply", "--validate=strict", "--warnings-as-errors"];
+
+/// How `kubectl` removes objects.
+const DELETE: [&str; 3] = ["delete", "--ignore-not-found", "--wait=false"];
 
 /// An API server with the custom resources that the manifests use, until it is dropped.
 #[derive(Debug)]
@@ -65,7 +64,7 @@ impl Cluster {
     /// # Errors
     ///
     /// When something is not installed or does not become ready.
-    pub fn start(logs: &Path, accounts: &AccountsKey) -> Result<Self> {
+    pub fn start(logs: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("gatepost-cluster-")
             .tempdir()?;
@@ -79,18 +78,20 @@ impl Cluster {
         )?;
         let mut server = Process::spawn(
             "kube-apiserver",
-            &api_server(at, accounts, &etcd_url, port)?,
+            &api_server(at, &etcd_url, port)?,
             &logs.join("kube-apiserver.log"),
         )?;
         fs::write(at.join("kubeconfig"), kubeconfig(port).to_string())?;
         let clients = KubernetesClients.locate()?;
         let (kubectl, helm) = (clients.kubectl, clients.helm);
-        let ready = || {
+        let mut refusal = None;
+        let ready = server.ready(START_LIMIT, || {
             let mut command = kubectl_command(&kubectl, at);
-            let command = command.args(["get", "--raw=/readyz", "--request-timeout=5s"]);
-            command.output().is_ok_and(|output| output.status.success())
-        };
-        server.ready(START_LIMIT, ready)?;
+            command.args(["get", "--raw=/readyz", "--request-timeout=5s"]);
+            refusal = run(&mut command, None).err();
+            refusal.is_none()
+        });
+        ready.with_context(|| refusal.map_or_else(String::new, |error| format!("{error:#}")))?;
         let cluster = Self {
             _server: server,
             _etcd: etcd,
@@ -108,16 +109,15 @@ impl Cluster {
         let folder = folder.to_string_lossy();
         // Server-side: some are larger than the annotation that the other way writes.
         // On a busy machine the server gives up on one of them now and then.
-        wait::until("custom resources to be defined", START_LIMIT, || {
-            let applied = self.kubectl(&["apply", "--server-side", "-f", &folder], None);
-            Ok(applied.ok())
+        wait::until_ok("custom resources to be defined", START_LIMIT, || {
+            self.kubectl(&["apply", "--server-side", "-f", &folder], None)
         })?;
         let established = ["wait", "--for=condition=Established", "crd", "--all"];
         self.kubectl(&established, None)?;
         // What `kubectl` validates by. The server writes it when it is first asked for, which on a busy
         // machine takes longer than `kubectl` waits where it validates, or than the server itself does.
-        wait::until("the schemas of all objects", START_LIMIT, || {
-            Ok(self.kubectl(&["get", "--raw=/openapi/v2"], None).ok())
+        wait::until_ok("the schemas of all objects", START_LIMIT, || {
+            self.kubectl(&["get", "--raw=/openapi/v2"], None)
         })?;
         Ok(())
     }
@@ -136,37 +136,30 @@ impl Cluster {
                 "pod-security.kubernetes.io/warn": "restricted",
             } },
         });
-        self.apply(&[namespace])?;
-        Ok(())
+        self.change(&APPLY, &[namespace])
     }
 
     /// Applies objects as `kubectl` does, and takes a warning for an error: fields that nobody knows,
     /// deprecated versions, Pods that the namespace's standard would not admit.
     ///
+    /// They are in the cluster until what this returns is dropped.
+    ///
     /// # Errors
     ///
-    /// When the API server refuses one of them or warns of it.
-    pub fn apply(&self, objects: &[Value]) -> Result<String> {
-        let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-        let arguments = [
-            "apply",
-            "--validate=strict",
-            "--warnings-as-errors",
-            "-f",
-            "-",
-        ];
-        self.kubectl(&arguments, Some(&list.to_string()))
+    /// When the API server refuses one of them or warns of it. Those before it are then removed.
+    pub fn apply(&self, objects: Vec<Value>) -> Result<Applied<'_>> {
+        let applied = Applied {
+            cluster: self,
+            objects,
+        };
+        self.change(&APPLY, &applied.objects)?;
+        Ok(applied)
     }
 
-    /// Removes objects.
-    ///
-    /// # Errors
-    ///
-    /// When the API server refuses.
-    pub fn delete(&self, objects: &[Value]) -> Result<()> {
+    /// Runs `kubectl` with these arguments, for these objects.
+    fn change(&self, arguments: &[&str], objects: &[Value]) -> Result<()> {
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-        let arguments = ["delete", "--ignore-not-found", "--wait=false", "-f", "-"];
-        self.kubectl(&arguments, Some(&list.to_string()))?;
+        self.kubectl(&[arguments, &["-f", "-"]].concat(), Some(&list.to_string()))?;
         Ok(())
     }
 
@@ -205,6 +198,36 @@ impl Cluster {
     }
 }
 
+/// Objects in a cluster, until this is dropped.
+#[derive(Debug)]
+pub struct Applied<'c> {
+    cluster: &'c Cluster,
+    objects: Vec<Value>,
+}
+
+impl Applied<'_> {
+    /// Removes the objects.
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses.
+    pub fn remove(mut self) -> Result<()> {
+        let objects = mem::take(&mut self.objects);
+        self.cluster.change(&DELETE, &objects)
+    }
+}
+
+impl Drop for Applied<'_> {
+    fn drop(&mut self) {
+        if self.objects.is_empty() {
+            return;
+        }
+        if let Err(error) = self.cluster.change(&DELETE, &self.objects) {
+            eprintln!("objects are left for the next test: {error:#}");
+        }
+    }
+}
+
 fn etcd(data: &Path, url: &str, peers: u16) -> Result<Command> {
     let peers = format!("http://127.0.0.1:{peers}");
     let mut command = Command::new(Packaged::Etcd.locate()?);
@@ -221,9 +244,11 @@ fn etcd(data: &Path, url: &str, peers: u16) -> Result<Command> {
     Ok(command)
 }
 
-fn api_server(folder: &Path, accounts: &AccountsKey, etcd_url: &str, port: u16) -> Result<Command> {
-    fs::write(folder.join("accounts.key"), &accounts.private)?;
-    fs::write(folder.join("accounts.pub"), &accounts.public)?;
+fn api_server(folder: &Path, etcd_url: &str, port: u16) -> Result<Command> {
+    // Signs the tokens of accounts.
+    let accounts = KeyPair::generate()?;
+    fs::write(folder.join("accounts.key"), accounts.serialize_pem())?;
+    fs::write(folder.join("accounts.pub"), accounts.public_key_pem())?;
     let administrator = format!("{TOKEN},administrator,administrator,system:masters\n");
     fs::write(folder.join("tokens.csv"), administrator)?;
     let file = |name: &str| folder.join(name).to_string_lossy().into_owned();

@@ -134,7 +134,7 @@ fn cargo_at(program: &str, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command to its end; its output is shown only when it fails.
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
     let output = command.output().with_context(|| format!("run {shown}"))?;
     if !output.status.success() {

@@ -7,6 +7,38 @@ use anyhow::{Result, bail};
 
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// Lets time pass.
+pub fn pass(time: Duration) {
+    thread::sleep(time);
+}
+
+/// Tries again and again until it succeeds.
+///
+/// `what` completes the sentence "timed out waiting for …".
+///
+/// # Errors
+///
+/// That it did not succeed in time, with the error of the last attempt. `limit` is as for
+/// [`until`].
+pub(crate) fn until_ok<T>(
+    what: &str,
+    limit: Duration,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let mut last = None;
+    let outcome = until(what, limit, || match attempt() {
+        Ok(done) => Ok(Some(done)),
+        Err(error) => {
+            last = Some(error);
+            Ok(None)
+        }
+    });
+    outcome.map_err(|timed_out| match last {
+        Some(error) => error.context(timed_out),
+        None => timed_out,
+    })
+}
+
 /// Asks again and again until there is an answer.
 ///
 /// `what` completes the sentence "timed out waiting for …".
@@ -29,5 +61,21 @@ pub fn until<T>(
             bail!("timed out after {} s waiting for {what}", limit.as_secs());
         }
         thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_succeeds_says_why() {
+        let attempt = || -> Result<()> { bail!("connection refused") };
+        let error = until_ok("an answer", Duration::ZERO, attempt).unwrap_err();
+        let said = format!("{error:#}");
+        assert_eq!(
+            said,
+            "timed out after 0 s waiting for an answer: connection refused"
+        );
     }
 }

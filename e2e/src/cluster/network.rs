@@ -17,6 +17,8 @@ use std::thread;
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
 
+use crate::tools::run;
+
 /// Says to a process that it is in the network of the tests' own.
 const INSIDE: &str = "E2E_OWN_NETWORK";
 
@@ -69,13 +71,11 @@ fn unshare() -> Command {
 }
 
 fn set_up() -> Result<()> {
-    run("ip", &["link", "set", "lo", "up"])?;
+    run(Command::new("ip").args(["link", "set", "lo", "up"]))?;
     let mut hosts = fs::read_to_string("/etc/hosts")?;
     for (namespace, name, address) in SERVICES {
-        run(
-            "ip",
-            &["address", "add", &format!("{address}/32"), "dev", "lo"],
-        )?;
+        let address_of_pods = format!("{address}/32");
+        run(Command::new("ip").args(["address", "add", &address_of_pods, "dev", "lo"]))?;
         let name = format!("{name}.{namespace}");
         hosts.push_str(&format!(
             "\n{address} {name} {name}.svc {name}.svc.cluster.local\n"
@@ -83,21 +83,11 @@ fn set_up() -> Result<()> {
     }
     let file = tempfile::NamedTempFile::new()?;
     fs::write(file.path(), hosts)?;
-    run("chmod", &["644", &file.path().to_string_lossy()])?;
-    run(
-        "mount",
-        &["--bind", &file.path().to_string_lossy(), "/etc/hosts"],
-    )
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.with_context(|| format!("run {program}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{program} {} failed: {said}", arguments.join(" "));
-    }
-    Ok(())
+    run(Command::new("chmod").arg("644").arg(file.path()))?;
+    run(Command::new("mount")
+        .arg("--bind")
+        .arg(file.path())
+        .arg("/etc/hosts"))
 }
 
 /// A port of a pod, which leads to a program on loopback until it is dropped.

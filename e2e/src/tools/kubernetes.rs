@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Node, Tool, apt, go, on_path, run};
+use super::{Node, Tool, apt, go, on_path, run, traefik};
 use crate::layout;
 
 /// The API server of Kubernetes. `GATEPOST_KUBE_APISERVER` names another one.
@@ -169,22 +169,33 @@ impl Tool for KubernetesClients {
 pub struct CustomResources;
 
 impl CustomResources {
-    /// Each with the folder of the module that has the definitions, or the file.
-    const SOURCES: [(&str, &str); 3] = [
+    /// Each module, its release, and its folder or file with the definitions.
+    const SOURCES: [(&str, &str, &str); 3] = [
         (
-            "github.com/traefik/traefik/v3@v3.7.13",
+            "github.com/traefik/traefik/v3",
+            traefik::OLDEST,
             "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
         ),
         // The release that this Traefik is built with.
-        ("sigs.k8s.io/gateway-api@v1.6.1", "config/crd/standard"),
+        ("sigs.k8s.io/gateway-api", "1.6.1", "config/crd/standard"),
         (
-            "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+            "github.com/prometheus-operator/prometheus-operator",
+            "0.85.0",
             "example/prometheus-operator-crd",
         ),
     ];
 
     fn folder() -> PathBuf {
-        layout::tools_dir().join("kubernetes-custom-resources-1")
+        let releases = Self::SOURCES.map(|(_, release, _)| release);
+        layout::tools_dir().join(format!(
+            "kubernetes-custom-resources-{}",
+            releases.join("-")
+        ))
+    }
+
+    /// Returns the modules, as Go names their releases.
+    fn modules() -> [String; 3] {
+        Self::SOURCES.map(|(module, release, _)| format!("{module}@v{release}"))
     }
 }
 
@@ -193,10 +204,9 @@ impl Tool for CustomResources {
     type Installed = PathBuf;
 
     fn name(&self) -> String {
-        let modules = Self::SOURCES.map(|(module, _)| module);
         format!(
             "definitions of custom resources (Go modules: {})",
-            modules.join(", ")
+            Self::modules().join(", ")
         )
     }
 
@@ -208,7 +218,7 @@ impl Tool for CustomResources {
     fn install(&self) -> Result<()> {
         let folder = Self::folder();
         fs::create_dir_all(&folder)?;
-        for (module, path) in Self::SOURCES {
+        for (module, (_, _, path)) in Self::modules().iter().zip(Self::SOURCES) {
             let source = go::download(module)?.folder.join(path);
             if source.is_file() {
                 copy_into(&source, &folder)?;

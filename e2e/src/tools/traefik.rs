@@ -10,7 +10,7 @@ use crate::layout;
 const VERSION: &str = "3.7.15";
 
 /// The oldest release that is supported: the docs name it, and the attacks are run on it too.
-const OLDEST: &str = "3.7.13";
+pub(super) const OLDEST: &str = "3.7.13";
 
 /// Traefik. `GATEPOST_TRAEFIK` names another one.
 #[derive(Clone, Copy, Debug)]

@@ -48,9 +48,9 @@ fn every_manifest(cluster: &Cluster) -> Result<()> {
     for file in files {
         let text = fs::read_to_string(&file)?;
         let objects = serde_saphyr::from_multiple::<Value>(&text)?;
-        let applied = cluster.apply(&objects);
-        applied.with_context(|| file.display().to_string())?;
-        cluster.delete(&objects)?;
+        let applied = cluster.apply(objects);
+        let applied = applied.with_context(|| file.display().to_string())?;
+        applied.remove()?;
     }
     Ok(())
 }
@@ -70,8 +70,7 @@ fn base(cluster: &Cluster) -> Result<()> {
     for object in &mut objects {
         object["metadata"]["namespace"] = json!("base");
     }
-    cluster.apply(&objects)?;
-    cluster.delete(&objects)
+    cluster.apply(objects)?.remove()
 }
 
 /// The Pods of the Deployments among these objects: with no controller in the cluster, nobody else
@@ -101,7 +100,7 @@ fn no_typo_and_no_privilege(cluster: &Cluster) -> Result<()> {
         "deploy/kubernetes/traefik/forward-auth-single.yaml",
     )))?;
     let text = text.replace("trustForwardHeader", "trustForwardedHeader");
-    let refused = cluster.apply(&objects_of(&text)?);
+    let refused = cluster.apply(objects_of(&text)?);
     let refused = format!("{:#}", refused.expect_err("a typo"));
     assert!(refused.contains("unknown field"), "{refused}");
     let pod = json!({
@@ -110,7 +109,8 @@ fn no_typo_and_no_privilege(cluster: &Cluster) -> Result<()> {
         "metadata": { "name": "root", "namespace": "strict" },
         "spec": { "containers": [{ "name": "root", "image": "root" }] },
     });
-    let refused = format!("{:#}", cluster.apply(&[pod]).expect_err("a pod of root"));
+    let refused = cluster.apply(vec![pod]);
+    let refused = format!("{:#}", refused.expect_err("a pod of root"));
     assert!(refused.contains("violates PodSecurity"), "{refused}");
     Ok(())
 }

@@ -23,22 +23,25 @@ mod chart;
 mod checks;
 mod served;
 
+use std::error::Error;
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Result, anyhow};
-use gatepost_e2e::cluster::{AccountsKey, Cluster, network};
+use gatepost_e2e::cluster::{Cluster, network};
 use gatepost_e2e::layout;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use rcgen::KeyPair;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The names of Services lead to one address each.
     arguments.test_threads = Some(1);
     let mut missing = None;
-    if !arguments.list {
+    // Under plain `cargo test`, which only names them, they need no network.
+    let runs = arguments.ignored || arguments.include_ignored;
+    if runs && !arguments.list {
         match network::enter() {
             Ok(Some(code)) => return code,
             Ok(None) => missing = Cluster::locate().err(),
@@ -61,6 +64,18 @@ struct Test {
     run: fn(&Cluster) -> Result<()>,
 }
 
+/// The error of a test that lacks something of its own, with the reason.
+#[derive(Debug)]
+struct LeftOut(String);
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for LeftOut {}
+
 /// The cluster of all tests, which starts for the first one.
 #[derive(Default)]
 struct Shared(Mutex<Option<Result<Arc<Cluster>, String>>>);
@@ -70,38 +85,36 @@ impl Shared {
     fn cluster(&self) -> Result<Arc<Cluster>> {
         let mut cluster = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let started = cluster.get_or_insert_with(|| {
-            let started = start().map(Arc::new);
+            let started = Cluster::start(&layout::artefacts_dir().join("kubernetes")).map(Arc::new);
             started.map_err(|error| format!("{error:#}"))
         });
         started.clone().map_err(|error| anyhow!(error))
     }
 }
 
-fn start() -> Result<Cluster> {
-    let key = KeyPair::generate()?;
-    let accounts = AccountsKey {
-        private: key.serialize_pem(),
-        public: key.public_key_pem(),
-    };
-    Cluster::start(&layout::artefacts_dir().join("kubernetes"), &accounts)
-}
-
 fn trial(test: &'static Test, shared: &Arc<Shared>, missing: Option<String>) -> Trial {
     let shared = Arc::clone(shared);
     let run = move || -> Result<Completion, Failed> {
         if let Some(reason) = missing {
-            eprintln!("skipped: {reason}");
-            return Ok(Completion::ignored_with(reason));
+            return Ok(skipped(reason));
         }
         // The thread's name is that of the folder with the logs.
         let thread = thread::Builder::new().name(format!("kubernetes::{}", test.name));
         let thread = thread.spawn(move || (test.run)(&*shared.cluster()?))?;
-        match thread.join() {
-            Ok(outcome) => outcome.map_err(|error| format!("{error:#}"))?,
-            Err(_) => return Err("the test panicked: see above".into()),
+        let Ok(outcome) = thread.join() else {
+            return Err("the test panicked: see above".into());
+        };
+        match outcome.map_err(|error| error.downcast::<LeftOut>()) {
+            Ok(()) => Ok(Completion::Completed),
+            Err(Ok(LeftOut(reason))) => Ok(skipped(reason)),
+            Err(Err(error)) => Err(format!("{error:#}").into()),
         }
-        Ok(Completion::Completed)
     };
     // As all end-to-end tests: `cargo test` names them, `cargo xtask test` runs them.
     Trial::ignorable_test(test.name, run).with_ignored_flag(true)
+}
+
+fn skipped(reason: String) -> Completion {
+    eprintln!("skipped: {reason}");
+    Completion::ignored_with(reason)
 }

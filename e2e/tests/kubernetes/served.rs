@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::cluster::{Cluster, network};
+use gatepost_e2e::cluster::{Applied, Cluster, network};
+use gatepost_e2e::doubles::kube_api::app_service;
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::{Service, Site, layout};
 use serde_json::{Value, json};
@@ -118,20 +119,6 @@ pub(crate) struct Running<'c> {
     _pods: Vec<network::PodPort>,
 }
 
-/// Objects in the cluster, until this is dropped: also where the test fails before Traefik starts.
-struct Applied<'c> {
-    cluster: &'c Cluster,
-    objects: Vec<Value>,
-}
-
-impl Drop for Applied<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = self.cluster.delete(&self.objects) {
-            eprintln!("objects are left for the next test: {error:#}");
-        }
-    }
-}
-
 /// Applies these objects, with what a cluster has besides, and starts Traefik with this static
 /// configuration and these providers more.
 pub(crate) fn serve<'c>(
@@ -156,12 +143,7 @@ pub(crate) fn serve<'c>(
     for app in ["wiki", "files"] {
         let is_there = |it: &&Value| is_service(it) && name(it) == app;
         if objects.iter().find(is_there).is_none() {
-            objects.push(json!({
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": { "name": app },
-                "spec": { "selector": { "app": app }, "ports": [{ "port": 80 }] },
-            }));
+            objects.push(app_service(app));
         }
     }
     for (class, controller) in [
@@ -197,8 +179,7 @@ pub(crate) fn serve<'c>(
         .into_iter()
         .map(|((address, port), program)| network::PodPort::open(address, port, program))
         .collect::<Result<Vec<_>>>()?;
-    let applied = Applied { cluster, objects };
-    cluster.apply(&applied.objects)?;
+    let applied = cluster.apply(objects)?;
     let text = fs::read_to_string(layout::root().join(config))?;
     let config_now: Value = serde_saphyr::from_str(&text)?;
     let shown = config_now["providers"].as_object().context("providers")?;
