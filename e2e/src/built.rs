@@ -68,6 +68,28 @@ pub fn outpost() -> Result<PathBuf> {
     PROGRAM.path()
 }
 
+/// Returns the command for the outpost's program, without the variables that the tests have for
+/// themselves.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub fn gatepost() -> Result<Command> {
+    Ok(gatepost_at(&outpost()?))
+}
+
+/// Returns the same command as [`gatepost`], with another build of the program.
+pub(crate) fn gatepost_at(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    // The program would take `GATEPOST_TRAEFIK` and its like for settings.
+    for (variable, _) in env::vars_os() {
+        if variable.to_string_lossy().starts_with("GATEPOST_") {
+            command.env_remove(variable);
+        }
+    }
+    command
+}
+
 /// Returns the plugin: a WebAssembly module.
 ///
 /// # Errors

@@ -233,8 +233,8 @@ impl SiteBuilder {
         let file = folder.path().join("gatepost.yaml");
         settings::write(&file, &config)?;
         let program = match self.outpost_program {
-            Some(program) => program,
-            None => built::outpost()?,
+            Some(program) => built::gatepost_at(&program),
+            None => built::gatepost()?,
         };
         let outpost = stack::outpost(program, &file, ports.outpost, &logs)?
             .answering(stack::readiness(ports.metrics)?, StatusCode::OK);
@@ -322,14 +322,8 @@ impl Site {
     ///
     /// When it is not built, or its output is not text.
     pub fn gatepost(&self, arguments: &[&str]) -> Result<(String, bool)> {
-        let mut command = Command::new(built::outpost()?);
+        let mut command = built::gatepost()?;
         command.args(arguments);
-        // The harness's own, like `GATEPOST_TRAEFIK`: the program takes them for settings.
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("GATEPOST_") {
-                command.env_remove(variable);
-            }
-        }
         if self.environment.is_empty() {
             command
                 .arg("--config")

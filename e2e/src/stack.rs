@@ -374,7 +374,7 @@ impl Builder {
         let config = folder.path().join("gatepost.yaml");
         let settings = self.outpost_config(ports, &keys, &origins, folder.path())?;
         settings::write(&config, &settings)?;
-        let program = built::outpost()?;
+        let program = built::gatepost()?;
         let clock = self.outpost_clock.as_ref();
         let mut outpost = outpost_by(clock, program, &config, ports.outpost, &logs)?;
         if !self.provider_down {
@@ -513,25 +513,24 @@ fn start_application(
 }
 
 /// Returns this outpost with this configuration, which makes it listen on this port.
-pub(crate) fn outpost(program: PathBuf, config: &Path, port: u16, logs: &Path) -> Result<Service> {
+pub(crate) fn outpost(program: Command, config: &Path, port: u16, logs: &Path) -> Result<Service> {
     outpost_by(None, program, config, port, logs)
 }
 
 /// Returns the same as [`outpost`], with a clock that may not be the system's.
 fn outpost_by(
     clock: Option<&FakeClock>,
-    program: PathBuf,
+    mut program: Command,
     config: &Path,
     port: u16,
     logs: &Path,
 ) -> Result<Service> {
-    let mut command = Command::new(program);
-    command.arg("serve").arg("--config").arg(config);
+    program.arg("serve").arg("--config").arg(config);
     if let Some(clock) = clock {
-        command.envs(clock.environment());
+        program.envs(clock.environment());
     }
     let ping = Url::parse(&format!("http://127.0.0.1:{port}/akprox/ping"))?;
-    Ok(Service::new("outpost", command, logs).answering(ping, StatusCode::NO_CONTENT))
+    Ok(Service::new("outpost", program, logs).answering(ping, StatusCode::NO_CONTENT))
 }
 
 /// Returns the address at which an outpost says whether it has reached its providers.

@@ -79,12 +79,6 @@ impl Process {
             supervisor.env_remove(variable);
             supervisor.env_remove(variable.to_uppercase());
         }
-        // The harness's own, like `GATEPOST_OUTPOST`: the outpost takes them for settings.
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("GATEPOST_") {
-                supervisor.env_remove(variable);
-            }
-        }
         for (key, value) in command.get_envs() {
             match value {
                 Some(value) => supervisor.env(key, value),

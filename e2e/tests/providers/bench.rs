@@ -1,7 +1,7 @@
 //! What a scenario runs on: a provider that is started once, and a stack in front of it.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use gatepost_e2e::providers::{Provider, Registration};
@@ -307,12 +307,4 @@ impl Signed {
         let text = Client::new()?.bare(Method::GET, &url).send()?.text()?;
         Ok(serde_json::from_str(&text)?)
     }
-}
-
-/// Lets time pass.
-pub(crate) fn pass(time: Duration) -> Result<()> {
-    let begun = Instant::now();
-    until("time to pass", PATIENCE, || {
-        Ok((begun.elapsed() > time).then_some(()))
-    })
 }

@@ -1,18 +1,16 @@
 //! What must hold at every provider.
 
-use std::env;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Answer, Client, Journey, built, until};
+use gatepost_e2e::{Answer, Client, Journey, built, pass, until};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
 
-use crate::bench::{Bench, PATIENCE, Plan, Signed, pass};
+use crate::bench::{Bench, PATIENCE, Plan, Signed};
 use crate::matrix::Cell;
 
 /// How many tabs a browser restores at once.
@@ -127,7 +125,7 @@ fn refresh_tokens_in_ten_tabs(bench: &Bench<'_>) -> Result<Cell> {
     signed.sign_in(&alice, &ALICE)?;
     let before = signed.confirmations()?;
     for _ in 0..ROUNDS {
-        pass(Duration::from_secs(4))?;
+        pass(Duration::from_secs(4));
         let pages: Vec<Url> = (0..TABS).map(|_| signed.another_page()).collect();
         for (page, journey) in pages.iter().zip(open_at_once(&alice, &pages)) {
             let journey = journey?;
@@ -168,7 +166,7 @@ fn prompt_none(bench: &Bench<'_>) -> Result<Cell> {
         return shows_its_page(&signed, &alice);
     }
     for _ in 0..2 {
-        pass(Duration::from_secs(4))?;
+        pass(Duration::from_secs(4));
         let page = signed.another_page();
         let journey = alice.open(&page)?;
         signed.landed(&journey, &page)?;
@@ -181,7 +179,7 @@ fn prompt_none(bench: &Bench<'_>) -> Result<Cell> {
 /// A provider that ignores `prompt=none` shows its page: the user signs in there, and is back at the
 /// page that was to be opened.
 fn shows_its_page(signed: &Signed, browser: &Client) -> Result<Cell> {
-    pass(Duration::from_secs(4))?;
+    pass(Duration::from_secs(4));
     let journey = browser.open(&signed.another_page())?;
     assert!(
         signed.provider.asks_to_sign_in(browser, &journey)?,
@@ -253,13 +251,7 @@ fn check(bench: &Bench<'_>) -> Result<Cell> {
 
 /// Runs `gatepost check --url`: its report, and whether all is well.
 fn check_report(signed: &Signed) -> Result<(String, bool)> {
-    let mut command = Command::new(built::outpost()?);
-    // Variables of the tests, such as `GATEPOST_UPDATE_DOCS`: the outpost takes them for settings.
-    for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("GATEPOST_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = built::gatepost()?;
     command.args(["check", "--config"]);
     command.arg(signed.stack.folder().join("gatepost.yaml"));
     let output = command.args(["--url", signed.url("/").as_str()]).output()?;
@@ -272,7 +264,7 @@ fn restart(bench: &Bench<'_>) -> Result<Cell> {
     let alice = Client::new()?;
     signed.sign_in(&alice, &ALICE)?;
     signed.provider.service().stop();
-    pass(Duration::from_secs(4))?;
+    pass(Duration::from_secs(4));
     let page = signed.another_page();
     let without = alice.open(&page)?;
     signed.provider.service().start()?;

@@ -1,11 +1,12 @@
 //! A list of ended sessions that was written in part: on a full disk, or by a copy that broke off.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatepost_e2e::{Client, Stack, forge, until};
+use gatepost_e2e::{Client, Stack, forge, pass, until};
 use gatepost_session::SessionId;
 use gatepost_signing::RevokedList;
 use reqwest::{Method, StatusCode};
@@ -53,7 +54,7 @@ fn half_a_list_accepts_no_session_in_it() -> Result<()> {
             Ok(refused.then_some(()))
         })?;
         // Every guest has looked by now, and each look-up must answer for itself.
-        std::thread::sleep(std::time::Duration::from_secs(3));
+        pass(Duration::from_secs(3));
         for _ in 0..5 {
             for cookie in &cookies {
                 let status = status(cookie)?;

@@ -1,7 +1,6 @@
 //! Ends of sessions before their time, and who learns of them.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -125,7 +124,7 @@ fn an_operator_lists_and_ends_sessions_of_the_running_outpost() -> Result<()> {
     alice.sign_in(&page, &ALICE)?;
     let config = stack.folder().join("gatepost.yaml");
     let run = |arguments: &[&str]| -> Result<String> {
-        let mut command = Command::new(built::outpost()?);
+        let mut command = built::gatepost()?;
         command.arg("session").args(arguments).arg("--config");
         let output = command.arg(&config).output()?;
         let errors = String::from_utf8_lossy(&output.stderr);

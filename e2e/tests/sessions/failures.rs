@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Redis, Site, SmallDisk, Stack, until};
+use gatepost_e2e::{Client, Redis, Site, SmallDisk, Stack, left_out, pass, until};
 use nix::unistd::geteuid;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::{PATIENCE, grants, pass};
+use crate::{PATIENCE, grants};
 
 /// Row B4: a replica has died while it renewed, and its lock is still there.
 #[test]
@@ -34,7 +34,7 @@ fn the_lock_of_a_dead_replica_delays_no_user_whose_window_is_in_force() -> Resul
     let id = id.context("a session")?;
     let locked = redis.ask(&format!("SET gatepost:renewing:{id} dead EX 60"))?;
     ensure!(locked.contains("OK"), "{locked}");
-    pass(Duration::from_secs(4))?;
+    pass(Duration::from_secs(4));
     let start = stack.app().url("/akprox/start?rd=/");
     let begun = Instant::now();
     let statuses: Vec<Result<StatusCode>> = std::thread::scope(|scope| {
@@ -78,7 +78,7 @@ fn a_redis_that_does_not_answer_delays_no_user_whose_window_is_in_force() -> Res
         let page = site.url("wiki", "/")?;
         let alice = Client::new()?;
         alice.sign_in(&page, &ALICE)?;
-        pass(Duration::from_secs(2))?;
+        pass(Duration::from_secs(2));
         redis.pause();
         let mut slowest = Duration::ZERO;
         let begun = Instant::now();
@@ -117,7 +117,7 @@ fn readiness(stack: &Stack) -> Result<StatusCode> {
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_store_whose_disk_was_full_goes_on_when_there_is_room() -> Result<()> {
     if !geteuid().is_root() {
-        eprintln!("left out: only the superuser can mount a small file system");
+        left_out("only the superuser can mount a small file system");
         return Ok(());
     }
     let folder = tempfile::tempdir()?;

@@ -18,10 +18,10 @@ mod store;
 mod tabs;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use gatepost_e2e::{Journey, Service, Stack, until};
+use gatepost_e2e::{Journey, Service, Stack};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -63,12 +63,4 @@ fn visited(journey: &Journey, stack: &Stack) -> bool {
 fn grants(stack: &Stack, kind: &str) -> usize {
     let line = format!("granted {kind}");
     stack.provider().output().matches(&line).count()
-}
-
-/// Lets time pass.
-fn pass(time: Duration) -> Result<()> {
-    let begun = Instant::now();
-    until("time to pass", PATIENCE, || {
-        Ok((begun.elapsed() > time).then_some(()))
-    })
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Process, Redis, Stack, built, ports, until};
+use gatepost_e2e::{Client, Process, Redis, Stack, built, pass, ports, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::{PATIENCE, pass, visited};
+use crate::{PATIENCE, visited};
 
 fn settings(url: &str) -> serde_json::Value {
     json!({
@@ -38,7 +38,7 @@ fn signed_in_users_do_not_notice_that_redis_restarts() -> Result<()> {
     let answer = Client::new()?.open(&page)?;
     assert!(!answer.landed.body.contains("stack"), "{answer}");
     redis.start_again()?;
-    pass(Duration::from_secs(9))?;
+    pass(Duration::from_secs(9));
     let journey = until("the store to be back", PATIENCE, || {
         let journey = alice.open(&page)?;
         Ok((journey.landed.status == StatusCode::OK).then_some(journey))
@@ -59,7 +59,7 @@ fn a_renewal_that_redis_hinders_is_put_off() -> Result<()> {
     let page = stack.app().url("/x");
     let alice = Client::new()?;
     alice.sign_in(&page, &ALICE)?;
-    pass(Duration::from_secs(3))?;
+    pass(Duration::from_secs(3));
     redis.stop();
     let journey = alice.open(&page)?;
     assert!(journey.passed("/akprox/start"), "{journey}");
@@ -124,7 +124,7 @@ fn sessions_outlive_a_failover_by_sentinel() -> Result<()> {
     let alice = Client::new()?;
     alice.sign_in(&page, &ALICE)?;
     first.stop();
-    pass(Duration::from_secs(9))?;
+    pass(Duration::from_secs(9));
     let journey = until("the failover", PATIENCE, || {
         let journey = alice.open(&page)?;
         Ok((journey.landed.status == StatusCode::OK).then_some(journey))
@@ -163,7 +163,7 @@ fn a_cluster_keeps_finds_and_ends_sessions() -> Result<()> {
     for person in &people {
         person.sign_in(&page, &ALICE)?;
     }
-    pass(Duration::from_secs(9))?;
+    pass(Duration::from_secs(9));
     for person in &people {
         let journey = person.open(&page)?;
         assert!(!visited(&journey, &stack), "the session is kept: {journey}");
@@ -256,7 +256,7 @@ fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
         let url = format!("redis://gate:open@127.0.0.1:{}", redis.port());
         let stack = Stack::builder().outpost(&settings(&url)).start()?;
         let advice = format!("maxmemory-policy {policy}");
-        let mut command = Command::new(built::outpost()?);
+        let mut command = built::gatepost()?;
         command.arg("check").arg("--config");
         let output = command.arg(stack.folder().join("gatepost.yaml")).output()?;
         let checked = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -283,7 +283,7 @@ fn no_renewal_puts_the_end_of_a_window_back() -> Result<()> {
     // By a replica whose clock is ahead, or whose windows are longer.
     let later = "4000000000";
     redis.ask(&format!("HSET {key} open {later} seen {later}"))?;
-    pass(Duration::from_secs(3))?;
+    pass(Duration::from_secs(3));
     let journey = alice.open(&stack.app().url("/again"))?;
     assert!(journey.passed("/akprox/start"), "{journey}");
     for field in ["open", "seen"] {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{ApplicationSpec, Client, Stack, until};
+use gatepost_e2e::{ApplicationSpec, Client, Stack, pass, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, another_page, grants, pass, short_windows, visited};
+use crate::{PATIENCE, another_page, grants, short_windows, visited};
 
 /// Takes a person's groups away at the provider.
 fn take_groups(stack: &Stack, login: &str) -> Result<()> {
@@ -102,7 +102,7 @@ fn one_of_many_tabs_renews_and_the_others_get_what_came_of_it() -> Result<()> {
     let stack = Stack::builder().outpost(&times).start()?;
     let alice = Client::new()?;
     alice.sign_in(&stack.app().url("/"), &ALICE)?;
-    pass(Duration::from_secs(6))?;
+    pass(Duration::from_secs(6));
     let start = stack.app().url("/akprox/start?rd=/");
     let statuses: Vec<Result<StatusCode>> = std::thread::scope(|scope| {
         let tabs: Vec<_> = (0..8)
@@ -128,7 +128,7 @@ fn sessions_go_on_while_the_provider_is_away_and_end_when_it_no_longer_knows_the
     alice.sign_in(&page, &ALICE)?;
     stack.provider().stop();
     for _ in 0..3 {
-        pass(Duration::from_secs(3))?;
+        pass(Duration::from_secs(3));
         let journey = alice.open(&another_page(&stack))?;
         assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
         assert!(journey.passed("/akprox/start"), "{journey}");
@@ -162,7 +162,7 @@ fn without_refresh_tokens_the_browser_asks_unnoticed() -> Result<()> {
     let page = stack.app().url("/a?b=c");
     let alice = Client::new()?;
     alice.sign_in(&page, &ALICE)?;
-    pass(Duration::from_secs(3))?;
+    pass(Duration::from_secs(3));
     let journey = alice.open(&page)?;
     assert_eq!(journey.landed.url, page, "{journey}");
     assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
@@ -171,7 +171,7 @@ fn without_refresh_tokens_the_browser_asks_unnoticed() -> Result<()> {
 
     // No browser is sent to a provider that is unavailable.
     stack.provider().stop();
-    pass(Duration::from_secs(3))?;
+    pass(Duration::from_secs(3));
     let journey = alice.open(&page)?;
     assert_eq!(journey.landed.url, page, "{journey}");
     assert!(journey.passed("/akprox/start"), "{journey}");

@@ -1,17 +1,16 @@
 //! Row B1: endings that were half done, and that repeating them repairs.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Redis, Stack, built, until};
+use gatepost_e2e::{Client, Redis, Stack, built, pass, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, kill, pass};
+use crate::{PATIENCE, kill};
 
 /// Returns a browser with the session cookie of another, as a thief has who copied it.
 fn thief(stack: &Stack, client: &Client) -> Result<Client> {
@@ -46,7 +45,7 @@ fn is_refused(stack: &Stack, client: &Client) -> Result<()> {
 }
 
 fn gatepost(stack: &Stack, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(built::outpost()?);
+    let mut command = built::gatepost()?;
     command.arg("session").args(arguments).arg("--config");
     let output = command.arg(stack.folder().join("gatepost.yaml")).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -76,7 +75,7 @@ fn an_ending_that_redis_did_by_half_is_repaired_by_another() -> Result<()> {
         let id = session_of(&stack, &alice)?;
         let dropped = redis.ask(&format!("DEL gatepost:session:{id}"))?;
         ensure!(dropped.starts_with(":1"), "{case}: {dropped}");
-        pass(Duration::from_secs(3))?;
+        pass(Duration::from_secs(3));
         assert_eq!(status(&stack, &copied)?, StatusCode::OK, "{case}");
         match repair {
             None => {
@@ -90,7 +89,7 @@ fn an_ending_that_redis_did_by_half_is_repaired_by_another() -> Result<()> {
             }
         }
         is_refused(&stack, &copied)?;
-        pass(Duration::from_secs(2))?;
+        pass(Duration::from_secs(2));
     }
     Ok(())
 }
@@ -190,7 +189,7 @@ fn stays_signed_out(case: BeginsAgain) -> Result<()> {
     staying.sign_in(&page, &ALICE)?;
     let copied = thief(&stack, &alice)?;
     // For the cookies to be of another second than the next process.
-    pass(Duration::from_secs(3))?;
+    pass(Duration::from_secs(3));
     alice.open(&stack.app().url("/akprox/sign_out"))?;
     if case == BeginsAgain::RunningOnRedis {
         redis.ask("FLUSHALL")?;
@@ -215,7 +214,7 @@ fn stays_signed_out(case: BeginsAgain) -> Result<()> {
     carol.sign_in(&page, &ALICE)?;
     carol.open(&stack.app().url("/akprox/sign_out"))?;
     for _ in 0..6 {
-        pass(Duration::from_secs(1))?;
+        pass(Duration::from_secs(1));
         assert_eq!(status(&stack, &copied)?, StatusCode::UNAUTHORIZED);
     }
     // Who was there signs in again, which the provider answers without a question.

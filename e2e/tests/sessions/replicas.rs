@@ -1,18 +1,17 @@
 //! Several outposts behind Traefik, on one Redis.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Process, Redis, Stack, built, layout, ports, until};
+use gatepost_e2e::{Client, Process, Redis, Stack, built, layout, pass, ports, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{PATIENCE, grants, kill, pass};
+use crate::{PATIENCE, grants, kill};
 
 /// A stack with a second outpost, between which Traefik takes turns.
 struct Replicas {
@@ -40,7 +39,7 @@ fn start(session: &Value) -> Result<Replicas> {
     });
     let file = folder.path().join("second.yaml");
     fs::write(&file, config.to_string())?;
-    let mut command = Command::new(built::outpost()?);
+    let mut command = built::gatepost()?;
     command.arg("serve").arg("--config").arg(&file);
     let log = layout::artefacts_dir().join(format!("second-outpost-{port}.log"));
     let mut second = Process::spawn("outpost", &command, &log)?;
@@ -103,13 +102,13 @@ fn a_sign_in_begun_at_one_outpost_is_finished_at_another_and_either_may_die() ->
     for person in &people {
         reload(person, &page)?;
     }
-    pass(Duration::from_secs(9))?;
+    pass(Duration::from_secs(9));
     for person in &people {
         reload(person, &page)?;
     }
     replicas.stack.outpost().start()?;
     replicas.second.stop();
-    pass(Duration::from_secs(9))?;
+    pass(Duration::from_secs(9));
     for person in &people {
         reload(person, &page)?;
     }
@@ -128,7 +127,7 @@ fn one_replica_at_a_time_renews_a_session() -> Result<()> {
     let replicas = start(&json!({ "window": "1h", "refreshAfter": "5s" }))?;
     let alice = Client::new()?;
     alice.sign_in(&replicas.stack.app().url("/"), &ALICE)?;
-    pass(Duration::from_secs(6))?;
+    pass(Duration::from_secs(6));
     let start = replicas.stack.app().url("/akprox/start?rd=/");
     let statuses: Vec<Result<StatusCode>> = std::thread::scope(|scope| {
         let tabs: Vec<_> = (0..8)

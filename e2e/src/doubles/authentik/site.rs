@@ -1,7 +1,6 @@
 //! A site whose outpost has its applications from authentik.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -91,7 +90,7 @@ impl Site {
         )?;
         provider.start()?;
         let mut site = Self {
-            outpost: Service::new("outpost", Command::new(built::outpost()?), &logs),
+            outpost: Service::new("outpost", built::gatepost()?, &logs),
             provider,
             partners: None,
             wiki: Upstream::start(ports.wiki)?,
@@ -179,7 +178,7 @@ impl Site {
 
     /// Returns the service `authentik-proxy` of the compose file, as a process.
     fn outpost_of_authentik(&self) -> Result<Service> {
-        let mut command = Command::new(built::outpost()?);
+        let mut command = built::gatepost()?;
         command.envs(self.environment.iter().cloned());
         let ping = format!(
             "http://127.0.0.1:{}/outpost.goauthentik.io/ping",
