@@ -62,7 +62,7 @@ pub(crate) const SINGLE: [(&str, Start); 6] = [
     }),
 ];
 
-const WIKI: &str = "wiki.example.localhost";
+pub(crate) const WIKI: &str = "wiki.example.localhost";
 const FILES: &str = "files.example.localhost";
 
 /// Returns whether a proxy is configured for HTTP/2 without TLS.
@@ -80,7 +80,7 @@ pub(crate) fn session(site: &Site, name: &str) -> Result<String> {
 }
 
 /// Sends a request unchanged, and returns the status of the response.
-fn status(site: &Site, request: &str) -> Result<Option<u16>> {
+pub(crate) fn status(site: &Site, request: &str) -> Result<Option<u16>> {
     let mut connection = RawConnection::connect(site.ports().web)?;
     // A proxy may refuse before it has read everything.
     let _ = connection.send(request);

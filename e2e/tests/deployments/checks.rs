@@ -300,11 +300,7 @@ pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
         .into_iter()
         .find_map(|name| Some(format!("{name}={}", client.cookie(&page, name)?)));
     let cookies = format!("{}; sid={SECRET}", session.context("a session")?);
-    let authority = format!(
-        "{}:{}",
-        page.host_str().context("a host")?,
-        page.port().context("a port")?
-    );
+    let authority = page.authority().to_owned();
     let original = format!("http://{authority}/x");
     // Whatever a script may write of itself.
     let asking = [
@@ -316,6 +312,7 @@ pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
         ("X-Forwarded-Uri", "/x"),
     ];
     for host in hosts {
+        let own = site.url(host, "/")?.authority().to_owned();
         for prefix in ["/akprox", "/outpost.goauthentik.io"] {
             for path in [
                 "/auth/traefik",
@@ -337,12 +334,6 @@ pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
                     &asking[2..],
                     &asking,
                 ] {
-                    let url = site.url(host, "/")?;
-                    let own = format!(
-                        "{}:{}",
-                        url.host_str().context("a host")?,
-                        url.port().context("a port")?
-                    );
                     let mut connection = RawConnection::connect(site.ports().web)?;
                     let mut headers = vec![
                         ("Host", &*own),
