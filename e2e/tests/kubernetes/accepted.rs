@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
+use gatepost_e2e::doubles::kube_api::app_service;
 use gatepost_e2e::layout;
 use serde_json::{Value, json};
 
@@ -109,8 +110,13 @@ fn no_typo_and_no_privilege(cluster: &Cluster) -> Result<()> {
         "metadata": { "name": "root", "namespace": "strict" },
         "spec": { "containers": [{ "name": "root", "image": "root" }] },
     });
-    let refused = cluster.apply(vec![pod]);
+    let mut service = app_service("before");
+    service["metadata"]["namespace"] = json!("strict");
+    let refused = cluster.apply(vec![service, pod]);
     let refused = format!("{:#}", refused.expect_err("a pod of root"));
     assert!(refused.contains("violates PodSecurity"), "{refused}");
+    // What was accepted before it is of no other test.
+    let services = cluster.kubectl(&["get", "services", "-n", "strict", "-o", "name"], None)?;
+    assert_eq!(services, "");
     Ok(())
 }
