@@ -50,7 +50,12 @@ impl Seat {
         Self {
             name: "provider",
             issuer: issuer(port),
-            callbacks: &["/akprox/callback", "/akprox/callback/main"],
+            callbacks: &[
+                "/akprox/callback",
+                "/akprox/callback/main",
+                // Of a test with a prefix of its own.
+                "/sso/v2/callback",
+            ],
             own: json!({}),
         }
     }

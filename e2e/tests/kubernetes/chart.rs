@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::cluster::Cluster;
-use gatepost_e2e::{Site, layout};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Site, layout};
 use gatepost_session::KeyRing;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::accepted::pods;
-use crate::served::{FORWARD_AUTH, PLUGIN, objects_of, serve};
+use crate::served::{FORWARD_AUTH, PLUGIN, Running, objects_of, serve};
 use crate::{LeftOut, Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -30,7 +33,11 @@ pub(crate) const TESTS: &[Test] = &[
     },
     Test {
         name: "chart::a_user_signs_in_by_plugin_and_ingress_route",
-        run: |cluster| signs_in(cluster, PLUGIN, &[], &json!({})),
+        run: |cluster| {
+            let site = checks::site("deploy/outpost/single.yaml").start()?;
+            let _running = installed(cluster, &site, PLUGIN, &[], &json!({}))?;
+            checks::single(&site)
+        },
     },
     Test {
         name: "chart::a_user_signs_in_by_forward_auth_and_http_route",
@@ -40,8 +47,31 @@ pub(crate) const TESTS: &[Test] = &[
                 "routes": "httpRoute",
                 "parentRefs": [{ "name": "web", "namespace": "traefik" }],
             });
-            signs_in(cluster, FORWARD_AUTH, &["kubernetesGateway"], &values)
+            let site = checks::site("deploy/outpost/single.yaml").start()?;
+            let further = ["kubernetesGateway"];
+            let _running = installed(cluster, &site, FORWARD_AUTH, &further, &values)?;
+            checks::single(&site)
         },
+    },
+    Test {
+        name: "chart::a_user_signs_in_to_a_domain",
+        run: |cluster| {
+            let site = checks::site("deploy/outpost/domain.yaml").start()?;
+            let _running = installed(cluster, &site, PLUGIN, &[], &json!({}))?;
+            checks::domain(&site)
+        },
+    },
+    Test {
+        name: "chart::only_the_proxy_asks_under_a_prefix_of_two_segments",
+        run: only_the_proxy_asks,
+    },
+    Test {
+        name: "chart::no_client_names_the_user_by_forward_auth",
+        run: no_client_names_the_user,
+    },
+    Test {
+        name: "chart::the_plugin_knows_sites_on_http",
+        run: plain_http,
     },
     Test {
         name: "chart::traefik_s_own_chart_loads_the_plugin",
@@ -204,6 +234,78 @@ fn wrong_values(cluster: &Cluster) -> Result<()> {
             "traefik.services.wiki.port=null",
             "'/traefik/services/wiki/port': got null, want integer",
         ),
+        (
+            "plugin",
+            "traefik.services.wikki.name=wiki,traefik.services.wikki.port=80",
+            "no application",
+        ),
+        (
+            "plugin",
+            "traefik.services.intranet.hosts.chat\\.example\\.com.name=a,\
+             traefik.services.intranet.hosts.chat\\.example\\.com.port=80",
+            "not a host under cookieDomain",
+        ),
+        // Secrets in other places and spellings.
+        ("minimal", "config.Keys[0]=k:hush", "write `keys`"),
+        (
+            "minimal",
+            "config.providers[0].clientsecret=hush",
+            "use clientSecretFile",
+        ),
+        (
+            "minimal",
+            "config.tracing.Headers.x-key=hush",
+            "use headersFile",
+        ),
+        (
+            "minimal",
+            "config.tracing.endpoint=https://user:hu/sh@collector",
+            "has a password",
+        ),
+        (
+            "gateway",
+            "store.redis.url=redis://:hu/sh@redis:6379",
+            "has a password",
+        ),
+        (
+            "gateway",
+            "store.redis.url=redis-sentinel://a?service=b&sentinelPassword=hush",
+            "has a password",
+        ),
+        // The store in two places.
+        (
+            "minimal",
+            "config.store.url=redis://redis:6379",
+            "leave it out",
+        ),
+        ("minimal", "config.store.Kind=redis", "leave it out"),
+        ("plugin", "store.redis.url=redis://redis:6379", "not both"),
+        // What the outpost reads, and the routes would not have.
+        (
+            "plugin",
+            "config.applications[0].Require.groups[0]=staff",
+            "write `require`",
+        ),
+        (
+            "plugin",
+            "config.applications[0].require.groups=null",
+            "has no value",
+        ),
+        (
+            "plugin",
+            "config.applications[0].headers.Keep[0]=X-User",
+            "write `keep`",
+        ),
+        (
+            "plugin",
+            "config.applications[1].mode=Domain",
+            "'single', 'domain'",
+        ),
+        (
+            "plugin",
+            "config.applications[1].outpostPrefix=/sso/",
+            "does not match pattern",
+        ),
     ] {
         let refused = rendered(cluster, &example(file), &[setting]);
         let refused = refused
@@ -215,11 +317,140 @@ fn wrong_values(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A user signs in by the routes of the chart, at an outpost that runs with the chart's ConfigMap.
-fn signs_in(cluster: &Cluster, config: &str, further: &[&str], traefik: &Value) -> Result<()> {
-    let site = checks::site("deploy/outpost/single.yaml").start()?;
+/// Row 61, where the outpost has a host of its own: Traefik routes no client to the addresses at which
+/// proxies ask, and each other path to the outpost.
+fn only_the_proxy_asks(cluster: &Cluster) -> Result<()> {
+    let site = checks::site("deploy/outpost/domain.yaml")
+        .applications(&json!({ "outpostPrefix": "/sso/v2" }))
+        .start()?;
+    let _running = installed(cluster, &site, PLUGIN, &[], &json!({}))?;
+    let is_outposts = |path: &str| -> Result<bool> {
+        let url = site.url("auth", "/")?;
+        let host = format!(
+            "{}:{}",
+            url.host_str().context("a host")?,
+            url.port().context("a port")?
+        );
+        let mut connection = RawConnection::connect(site.ports().web)?;
+        connection.request(
+            &format!("GET {path}"),
+            &[("Host", &host), ("Connection", "close")],
+        )?;
+        // The outpost gives each request an id, and Traefik's own 404 has none.
+        Ok(connection.head()?.header("x-request-id").is_some())
+    };
+    for path in [
+        "/",
+        "/sso/v2/start",
+        "/sso/v2/session",
+        "/sso/v2/callback/main",
+    ] {
+        assert!(is_outposts(path)?, "{path}");
+    }
+    for prefix in ["/sso/v2", "/akprox", "/outpost.goauthentik.io"] {
+        for path in [
+            "auth/traefik",
+            "auth/caddy",
+            "auth/nginx",
+            "auth/envoy",
+            "auth/envoy/x",
+            "auth?nginx",
+            "auth?traefik",
+            "x/../auth/envoy/x",
+            "/auth/envoy/x",
+            "%61uth/envoy/x",
+        ] {
+            let path = format!("{prefix}/{path}");
+            assert!(!is_outposts(&path)?, "{path}");
+        }
+    }
+    let client = Client::new()?;
+    let journey = client.sign_in(&site.url("wiki", "/")?, &ALICE)?;
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    Ok(())
+}
+
+/// Row A9, where the application receives none of the usual headers: then Traefik has to remove them all
+/// the same, in any spelling, except what `keep` names. Its static configuration is not the one that
+/// removes other spellings.
+fn no_client_names_the_user(cluster: &Cluster) -> Result<()> {
+    let headers = json!({
+        "preset": "none",
+        "set": { "X-Wiki-User": "preferred_username" },
+        "keep": ["X-Vouch-User", "X-Webauth-User"],
+    });
+    let site = checks::site("deploy/outpost/single.yaml")
+        .applications(&json!({ "headers": headers }))
+        .start()?;
+    let traefik = json!({ "mode": "forwardAuth" });
+    let _running = installed(cluster, &site, PLUGIN, &[], &traefik)?;
+    let client = Client::new()?;
+    let page = site.url("wiki", "/")?;
+    client.sign_in(&page, &ALICE)?;
+    let refused = [
+        "X-Wiki-User",
+        "X_Wiki_User",
+        "X.Wiki-User",
+        "X-Auth-Username",
+        "x_auth_groups",
+        "X-Forwarded-User",
+        "X_Forwarded_Email",
+        "X-Forwarded-Login",
+        "Remote-User",
+        "Remote_Groups",
+        "X-Webauth-Email",
+        "X-Authentik-Username",
+        "X-Pomerium-Claim-Email",
+        "X-Gatepost-Verdict",
+    ];
+    let kept = ["X-Vouch-User", "X-Webauth-User"];
+    for path in ["/", "/public/logo"] {
+        let request = client.fetch(Method::GET, &site.url("wiki", path)?);
+        let names = refused.iter().chain(&kept);
+        let request = names.fold(request, |request, name| request.header(*name, "mallory"));
+        assert_eq!(request.send()?.status(), StatusCode::OK, "{path}");
+        let seen = site.wiki();
+        let seen = seen.last().context("the app was asked")?;
+        let mut said: Vec<&str> = seen
+            .headers
+            .iter()
+            .filter(|(_, values)| values.iter().any(|value| value == "mallory"))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        said.sort_unstable();
+        assert_eq!(said, ["x-vouch-user", "x-webauth-user"], "{path}");
+        assert_eq!(seen.header("x-wiki-user"), Some("alice"), "{path}");
+    }
+    Ok(())
+}
+
+/// Without `plainHttp`, the plugin takes no cookie that a browser sends to such a site.
+fn plain_http(cluster: &Cluster) -> Result<()> {
+    for (url, expected) in [
+        ("http://wiki.lan", json!(true)),
+        ("https://wiki.lan", Value::Null),
+    ] {
+        let setting = format!("config.applications[0].externalUrl={url}");
+        let objects = rendered(cluster, &example("plugin"), &[&setting])?;
+        let wiki = objects
+            .iter()
+            .find(|it| it["kind"] == "Middleware" && it["metadata"]["name"] == "gatepost-wiki");
+        let plugin = &wiki.context("a Middleware")?["spec"]["plugin"]["gatepost"];
+        assert_eq!(plugin["plainHttp"], expected, "{url}");
+    }
+    Ok(())
+}
+
+/// Runs the outpost of this site with the chart's ConfigMap, and Traefik with the chart's routes.
+fn installed<'c>(
+    cluster: &'c Cluster,
+    site: &Site,
+    config: &str,
+    further: &[&str],
+    traefik: &Value,
+) -> Result<Running<'c>> {
     let file = site.folder().join("values.json");
-    fs::write(&file, values(&site, traefik)?.to_string())?;
+    fs::write(&file, values(site, traefik)?.to_string())?;
     let objects = rendered(cluster, &file.to_string_lossy(), &[])?;
     let map = objects.iter().find(|it| it["kind"] == "ConfigMap");
     let map = map.context("a ConfigMap")?["data"]["gatepost.yaml"].as_str();
@@ -244,8 +475,7 @@ fn signs_in(cluster: &Cluster, config: &str, further: &[&str], traefik: &Value) 
     if !further.is_empty() {
         routes.extend(gateway()?);
     }
-    let _running = serve(cluster, &site, config, further, routes, &["wiki"])?;
-    checks::single(&site)
+    serve(cluster, site, config, further, routes, &["wiki"])
 }
 
 /// Values of the chart with the configuration of this site.
@@ -260,11 +490,21 @@ fn values(site: &Site, traefik: &Value) -> Result<Value> {
             provider.insert("clientSecretFile".into(), json!(secret));
         }
     }
+    let host = |name: &str| -> Result<String> {
+        let url = site.url(name, "/")?;
+        Ok(url.host_str().context("a host")?.to_owned())
+    };
     let mut settings = json!({
         "enabled": true,
         "entryPoints": ["web"],
         "tls": null,
-        "services": { "wiki": { "namespace": "default", "name": "wiki", "port": 80 } },
+        "services": match own["applications"][0]["mode"].as_str() {
+            Some("domain") => json!({ "intranet": { "namespace": "default", "hosts": {
+                host("wiki")?: { "name": "wiki", "port": 80 },
+                host("files")?: { "name": "files", "port": 80 },
+            } } }),
+            _ => json!({ "wiki": { "namespace": "default", "name": "wiki", "port": 80 } }),
+        },
     });
     for (key, value) in traefik.as_object().context("settings")? {
         settings[key] = value.clone();

@@ -281,6 +281,41 @@ applications:
     }
 
     #[test]
+    fn the_plugin_has_every_key_that_means_the_same_there() {
+        let shared = [
+            ("outpostPrefix", json!("/sso")),
+            ("cookieName", json!("own")),
+            ("forwardCookie", json!(true)),
+            ("public", json!(["/healthz"])),
+            ("allowPreflight", json!(true)),
+            ("require", json!({"users": ["alice"]})),
+            ("machines", json!(["bearer"])),
+            ("headers", json!({"preset": "none"})),
+        ];
+        let mut application = json!({
+            "name": "wiki", "externalUrl": "https://wiki.example.com", "upstream": "http://wiki:80",
+        });
+        for (key, value) in &shared {
+            application[*key] = value.clone();
+        }
+        let text = json!({
+            "keys": ["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="],
+            "providers": [{"name": "main", "issuer": "https://id.example.com", "clientId": "g"}],
+            "applications": [application],
+            "traefik": {
+                "outpostUrl": "http://outpost:9000", "plugin": "gatepost", "pluginKeysFile": "/k",
+            },
+        });
+        let config = Config::parse(&text.to_string(), []).expect("right");
+        let settings = config.traefik.as_ref().expect("configured");
+        let served = dynamic_configuration(&config.applications, settings, &config.brand);
+        let plugin = &served["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"];
+        for (key, value) in shared {
+            assert_eq!(plugin[key], value, "{key}");
+        }
+    }
+
+    #[test]
     fn without_the_plugin_traefik_asks_the_outpost() {
         let http = &configuration("traefik: {outpostUrl: 'http://outpost:9000/'}")["http"];
         let asks = &http["middlewares"]["gatepost-wiki"]["forwardAuth"];
@@ -317,6 +352,10 @@ applications:
             }
         }
         assert!(found >= 7, "{found}");
+        let chart = root.join("deploy/helm/gatepost/values.yaml");
+        let chart = std::fs::read_to_string(chart).expect("a text");
+        let size = format!("  maxResponseBodySize: {MAX_ANSWER_BYTES}\n");
+        assert!(chart.contains(&size), "the chart");
     }
 
     #[test]

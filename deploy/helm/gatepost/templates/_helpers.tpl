@@ -51,7 +51,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* The outpost's configuration: what the chart sets, with `config` laid over it. */ -}}
 {{- define "gatepost.config" -}}
-{{- include "gatepost.validate" . -}}
 {{- $listen := dict "http" "0.0.0.0:9000" "metrics" "0.0.0.0:9300" -}}
 {{- $own := dict "listen" $listen "log" (dict "format" "json") "keysFile" "/etc/gatepost/keys/gatepost.keys" -}}
 {{- if .Values.service.tlsSecret -}}
@@ -72,6 +71,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 {{- $_ := set $own "store" $store -}}
+{{- if .Values.traefik.enabled -}}
+{{- $_ := set $own "askedBy" (list "traefik") -}}
+{{- end -}}
 {{- $config := mergeOverwrite $own (deepCopy .Values.config) -}}
 {{- toYaml $config -}}
 {{- end -}}
@@ -82,12 +84,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and (ne .Values.store.kind "redis") (gt $replicas 1) -}}
 {{- fail (printf "store.kind=%s is for one replica: set replicas=1, or store.kind=redis" .Values.store.kind) -}}
 {{- end -}}
+{{- if and .Values.store.redis.existingSecret .Values.store.redis.url -}}
+{{- fail "store.redis: name the Secret with the URL (existingSecret) or the URL (url), not both" -}}
+{{- end -}}
 {{- if and .Values.keys.existingSecret .Values.keys.copyTo -}}
 {{- fail "keys.copyTo is for the key that the chart makes: copy keys.existingSecret to these namespaces yourself" -}}
 {{- end -}}
 {{- if and .Values.existingConfigMap .Values.existingConfigSecret -}}
 {{- fail "existingConfigMap and existingConfigSecret: name one of them" -}}
 {{- end -}}
+{{- include "gatepost.validateSpelling" (dict "section" .Values.config "path" "config" "keys" (list "applications" "askedBy" "keys" "keysFile" "listen" "log" "providers" "store" "tls" "tracing")) -}}
 {{- if not (or .Values.existingConfigMap .Values.existingConfigSecret) -}}
 {{- if not .Values.config.providers -}}
 {{- fail "config.providers is missing: name the OpenID provider, as docs/configuration.md has it" -}}
@@ -95,23 +101,101 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.config.keys -}}
 {{- fail "config.keys would end in a ConfigMap: use keys.existingSecret" -}}
 {{- end -}}
-{{- range .Values.config.providers -}}
-{{- if .clientSecret -}}
-{{- fail (printf "config.providers: clientSecret of %v would end in a ConfigMap: use clientSecretFile with `secrets`" .name) -}}
+{{- range $key, $_ := default dict .Values.config.store -}}
+{{- if has (lower $key) (list "kind" "url" "urlfile" "cafile") -}}
+{{- fail (printf "config.store.%s: the chart's own value `store` says that, so leave it out of `config`" $key) -}}
 {{- end -}}
 {{- end -}}
-{{- if regexMatch "://[^/@]*:[^/@]*@" (toString (default "" (dig "store" "url" "" .Values.config))) -}}
-{{- fail "config.store.url has a password and would end in a ConfigMap: use store.redis.existingSecret" -}}
 {{- end -}}
-{{- if dig "tracing" "headers" "" .Values.config -}}
-{{- fail "config.tracing.headers would end in a ConfigMap: use headersFile with `secrets`" -}}
-{{- end -}}
-{{- end -}}
-{{- if regexMatch "://[^/@]*:[^/@]*@" .Values.store.redis.url -}}
+{{- include "gatepost.validateEach" (dict "value" .Values.config "path" "config") -}}
+{{- if or (contains "@" .Values.store.redis.url) (regexMatch "(?i)password=" .Values.store.redis.url) -}}
 {{- fail "store.redis.url has a password and would end in a ConfigMap: use store.redis.existingSecret" -}}
 {{- end -}}
-{{- if and .Values.traefik.enabled (eq .Values.traefik.routes "httpRoute") (not .Values.traefik.parentRefs) -}}
+{{- if .Values.traefik.enabled -}}
+{{- include "gatepost.validateTraefik" . -}}
+{{- end -}}
+{{- end -}}
+
+{{- /*
+The outpost compares keys without case, and templates do not: a `Require` that the routes leave out would
+admit every user.
+*/ -}}
+{{- define "gatepost.validateSpelling" -}}
+{{- $path := .path -}}
+{{- $keys := .keys -}}
+{{- range $key, $_ := .section -}}
+{{- range $keys -}}
+{{- if and (eq (lower $key) (lower .)) (ne $key .) -}}
+{{- fail (printf "%s.%s: write `%s`, as the chart does" $path $key .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /*
+Refuses secrets at any depth, in any spelling; and keys without a value, which the outpost refuses, and which
+the API server takes away: a `require` that has lost its groups would admit every user.
+*/ -}}
+{{- define "gatepost.validateEach" -}}
+{{- $path := .path -}}
+{{- if kindIs "invalid" .value -}}
+{{- fail (printf "%s has no value: write one, or leave the key out" $path) -}}
+{{- end -}}
+{{- if kindIs "map" .value -}}
+{{- range $key, $value := .value -}}
+{{- $at := printf "%s.%s" $path $key -}}
+{{- if and $value (eq (lower $key) "clientsecret") -}}
+{{- fail (printf "%s would end in a ConfigMap: use clientSecretFile with `secrets`" $at) -}}
+{{- end -}}
+{{- if and $value (eq (lower $at) "config.tracing.headers") -}}
+{{- fail (printf "%s would end in a ConfigMap: use headersFile with `secrets`" $at) -}}
+{{- end -}}
+{{- include "gatepost.validateEach" (dict "value" $value "path" $at) -}}
+{{- end -}}
+{{- else if kindIs "slice" .value -}}
+{{- range $index, $value := .value -}}
+{{- include "gatepost.validateEach" (dict "value" $value "path" (printf "%s[%d]" $path $index)) -}}
+{{- end -}}
+{{- else if kindIs "string" .value -}}
+{{- if regexMatch "(?i)://[^/?#@]*:[^?#@]*@|[?&](client_secret|[a-z]*password)=" .value -}}
+{{- fail (printf "%s has a password and would end in a ConfigMap" $path) -}}
+{{- end -}}
+{{- if contains "PRIVATE KEY-----" .value -}}
+{{- fail (printf "%s is a private key and would end in a ConfigMap: name a file of `secrets`" $path) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gatepost.validateTraefik" -}}
+{{- $t := .Values.traefik -}}
+{{- if and (eq $t.routes "httpRoute") (not $t.parentRefs) -}}
 {{- fail "traefik.parentRefs is missing: name the Gateway that the HTTPRoutes belong to" -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range .Values.config.applications -}}
+{{- $application := . -}}
+{{- $names = append $names .name -}}
+{{- $at := printf "config.applications: %v" .name -}}
+{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "cookieDomain" "cookieName" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "providers" "public" "require")) -}}
+{{- include "gatepost.validateSpelling" (dict "section" (default dict .headers) "path" (printf "%s.headers" $at) "keys" (list "keep" "preset" "set")) -}}
+{{- $service := default dict (get $t.services .name) -}}
+{{- $domain := eq (default "single" .mode) "domain" -}}
+{{- if and $service $domain (not $service.hosts) -}}
+{{- fail (printf "traefik.services.%s: a domain application has `hosts`, each with its Service" .name) -}}
+{{- end -}}
+{{- if and $service (not $domain) (not (and $service.name $service.port)) -}}
+{{- fail (printf "traefik.services.%s: name and port of the Service are missing" .name) -}}
+{{- end -}}
+{{- range $host, $_ := $service.hosts -}}
+{{- if not (or (eq $host (toString $application.cookieDomain)) (hasSuffix (printf ".%v" $application.cookieDomain) $host)) -}}
+{{- fail (printf "traefik.services.%s.hosts: %s is not a host under cookieDomain" $application.name $host) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $_ := $t.services -}}
+{{- if not (has $name $names) -}}
+{{- fail (printf "traefik.services.%s: no application of config.applications is called so" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -10,6 +10,7 @@ use super::machine_tokens;
 use super::providers::{self, KnownProviders};
 use super::urls::http_url;
 use crate::application::{ApplicationSettings, Capabilities, Route, SignOutScope};
+use crate::compat::SHARED_PREFIXES;
 use crate::device_bound::DeviceBound;
 use crate::origin::{CookieDomain, ExternalUrl, HostPort, Mode};
 
@@ -56,6 +57,13 @@ pub(super) fn application(
     let prefix = fields
         .parsed("outpostPrefix", OutpostPrefix::new)
         .unwrap_or_default();
+    if let Some(shared) = SHARED_PREFIXES.iter().find(|own| is_asked_at(own, &prefix)) {
+        // A route to this prefix would bring clients to where proxies ask.
+        fields.problem(
+            "outpostPrefix",
+            format!("proxies ask under `{shared}/auth`: write another, like `/sso`"),
+        );
+    }
     let providers = providers::named(&mut fields, known);
     let cookie_groups = fields.list("cookieGroups");
     let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
@@ -101,10 +109,18 @@ pub(super) fn application(
     })
 }
 
+/// Returns whether a prefix lies where proxies ask under the shared one.
+fn is_asked_at(shared: &str, prefix: &OutpostPrefix) -> bool {
+    let rest = prefix.as_str().strip_prefix(shared);
+    let rest = rest.and_then(|rest| rest.strip_prefix("/auth"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The keys of an application that the plugin has too, with the same meaning.
-const SHARED: [&str; 7] = [
+const SHARED: [&str; 8] = [
     "outpostPrefix",
     "cookieName",
+    "forwardCookie",
     "public",
     "allowPreflight",
     "require",
@@ -206,5 +222,29 @@ fn cookie_domain(
             None
         }
         (None, false) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::problems;
+
+    /// Row 61: a route to the prefix must not lead to where proxies ask.
+    #[test]
+    fn no_prefix_is_where_proxies_ask() {
+        for (prefix, well) in [
+            ("/sso", true),
+            ("/sso/auth", true),
+            ("/akprox", true),
+            ("/akprox/authors", true),
+            ("/akprox/auth", false),
+            ("/akprox/auth/x", false),
+            ("/outpost.goauthentik.io/auth", false),
+        ] {
+            let lines = problems(&format!(
+                "  - {{name: wiki, externalUrl: 'https://x.example.com', outpostPrefix: {prefix}}}\n"
+            ));
+            assert_eq!(lines.is_empty(), well, "{prefix}: {lines:?}");
+        }
     }
 }

@@ -1,0 +1,115 @@
+{{- /* A route: an IngressRoute, or an HTTPRoute of the Gateway API. */ -}}
+{{- define "gatepost.route" -}}
+{{- $t := .root.Values.traefik -}}
+{{- $gateway := eq $t.routes "httpRoute" -}}
+{{- $labels := include "gatepost.labels" .root -}}
+{{- with .route -}}
+---
+# {{ .about }}
+apiVersion: {{ ternary "gateway.networking.k8s.io/v1" "traefik.io/v1alpha1" $gateway }}
+kind: {{ ternary "HTTPRoute" "IngressRoute" $gateway }}
+metadata:
+  name: {{ .name }}
+  namespace: {{ .namespace }}
+  labels:
+    {{- $labels | nindent 4 }}
+spec:
+  {{- if $gateway }}
+  parentRefs:
+    {{- toYaml $t.parentRefs | nindent 4 }}
+  hostnames: [{{ .host }}]
+  rules:
+    - matches:
+        {{- toYaml .paths | nindent 8 }}
+      {{- with .middleware }}
+      filters:
+        - type: ExtensionRef
+          extensionRef:
+            group: traefik.io
+            kind: Middleware
+            name: {{ . }}
+      {{- end }}
+      backendRefs:
+        - name: {{ .to.name }}
+          port: {{ .to.port }}
+  {{- else }}
+  entryPoints:
+    {{- toYaml $t.entryPoints | nindent 4 }}
+  routes:
+    - kind: Rule
+      match: {{ .match }}
+      {{- with .middleware }}
+      middlewares:
+        - name: {{ . }}
+      {{- end }}
+      services:
+        - name: {{ .to.name }}
+          port: {{ .to.port }}
+  {{- if not (kindIs "invalid" $t.tls) }}
+  tls:
+    {{- toYaml $t.tls | nindent 4 }}
+  {{- end }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- /*
+The identity headers of an application for which Traefik asks the outpost: the names that the outpost sets,
+and a pattern of all that no client may send, which Traefik removes from a request before it adds those of
+the outpost's answer. The pattern has the headers of other systems too, whatever `headers.preset` is, except
+those of `headers.keep`. The lists are those of policy/src/headers.rs and policy/src/headers/other_systems.rs.
+*/ -}}
+{{- define "gatepost.identity" -}}
+{{- $headers := default dict .headers -}}
+{{- $preset := default "gatepost" $headers.preset | lower -}}
+{{- $set := list -}}
+{{- if eq $preset "gatepost" -}}
+{{- $set = list "X-Auth-Username" "X-Auth-Groups" "X-Forwarded-Email" "X-Forwarded-Preferred-Username" "X-Forwarded-User" "X-Forwarded-Groups" -}}
+{{- else if eq $preset "authentik" -}}
+{{- range list "Username" "Groups" "Entitlements" "Email" "Name" "Uid" "Jwt" "Meta-Jwks" "Meta-Outpost" "Meta-Provider" "Meta-App" "Meta-Version" -}}
+{{- $set = append $set (printf "X-Authentik-%s" .) -}}
+{{- end -}}
+{{- else if ne $preset "none" -}}
+{{- fail (printf "config.applications: headers.preset of %v: `%s` is not one of gatepost, authentik, none" .name $preset) -}}
+{{- end -}}
+{{- $set = concat $set (keys (default dict $headers.set) | sortAlpha) -}}
+{{- $keep := default list $headers.keep -}}
+{{- if kindIs "string" $keep -}}
+{{- $keep = splitList "," $keep -}}
+{{- end -}}
+{{- /* Traefik compares with a pattern: `.` stands for the `-`, and for what some apps read as one. */ -}}
+{{- $kept := list -}}
+{{- range $keep -}}
+{{- $kept = append $kept (trim . | lower | replace "-" ".") -}}
+{{- end -}}
+{{- $families := list -}}
+{{- range $family := list "remote." "x.remote." "x.webauth." "x.authentik." "x.auth.request." "x.authenticated." "x.vouch." "x.pomerium." "x.goog.authenticated.user." "x.goog.iap." "x.ms.client.principal." "x.ms.token." "x.amzn.oidc." "x.consumer." "x.credential." "cf.access." "tailscale.user." "oidc." -}}
+{{- $untouched := true -}}
+{{- range $kept -}}
+{{- if hasPrefix $family . -}}
+{{- $untouched = false -}}
+{{- end -}}
+{{- end -}}
+{{- if $untouched -}}
+{{- $families = append $families $family -}}
+{{- end -}}
+{{- end -}}
+{{- $others := list
+  "X-Forwarded-User" "X-Forwarded-Email" "X-Forwarded-Groups" "X-Forwarded-Preferred-Username"
+  "X-Forwarded-Access-Token" "X-Forwarded-Login" "X-Forwarded-Name"
+  "X-Auth-Username" "X-Auth-Groups" "X-Auth-Roles" "X-Auth-Email" "X-Auth-Name" "X-Auth-Subject" "X-Auth-Userid"
+  "X-Auth-Request-User" "X-Auth-Request-Email" "X-Auth-Request-Groups" "X-Auth-Request-Preferred-Username"
+  "X-Auth-Request-Access-Token" "X-Auth-Request-Redirect" "X-Userinfo" "X-Ms-Client-Principal"
+  "Remote-User" "Remote-Groups" "Remote-Email" "Remote-Name" "X-Remote-User" "X-Remote-Group"
+  "X-Webauth-User" "X-Webauth-Email" "X-Authentik-Username" "X-Authentik-Groups" "X-Authentik-Email"
+  "X-Authentik-Name" "X-Authentik-Uid" "X-Gatepost-Verdict" "X-Gatepost-Require" -}}
+{{- $whole := printf "(?i)^(%s)" (join "|" $families) -}}
+{{- $exact := list -}}
+{{- range concat $set $others -}}
+{{- $folded := lower . | replace "-" "." -}}
+{{- if not (or (has $folded $kept) (has $folded $exact) (regexMatch $whole .)) -}}
+{{- $exact = append $exact $folded -}}
+{{- end -}}
+{{- end -}}
+{{- dict "names" $set "pattern" (printf "(?i)^(%s|(%s)$)" (join "|" $families) (join "|" $exact)) | toYaml -}}
+{{- end -}}
