@@ -1,6 +1,6 @@
-// Writes what Go's regexp, which authentik's own outpost matches its unauthenticated paths with, makes
-// of a corpus of expressions: those of corpus.txt, one a line, and as many again that are put together
-// at random, always the same.
+// Writes which texts each expression of a corpus matches in Go's regexp, by which authentik's own outpost
+// matches unauthenticated paths. The corpus is corpus.txt, one expression a line, and as many expressions
+// again that the program combines at random, the same ones each time.
 //
 //	go run record.go > recorded.json
 package main

@@ -291,13 +291,13 @@ const OUTPOST: &[Key] = &[
         "traefik.certResolver",
         Kind::Text,
         "",
-        "Who gets the certificates; implies `tls`.",
+        "Traefik's certificate resolver, which gets the routers' certificates. Implies `tls`.",
     ),
     key(
         "pages.name",
         Kind::Text,
         "",
-        "Whose sign-in it is, shown above every page.",
+        "The name of your organisation or site, which every page shows at its top.",
     ),
     key(
         "pages.logoFile",

@@ -83,7 +83,7 @@ fn accepts(kind: Kind) -> String {
         Kind::Url => "URL".to_owned(),
         Kind::File => "path of a file".to_owned(),
         Kind::Addresses => "address and port, or a list of them".to_owned(),
-        Kind::Span => "span of time".to_owned(),
+        Kind::Span => "duration".to_owned(),
         Kind::Number => "number".to_owned(),
         Kind::Ratio => "number from 0 to 1".to_owned(),
         Kind::Flag => "`true`, `false`".to_owned(),

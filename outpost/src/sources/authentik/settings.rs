@@ -372,6 +372,7 @@ fn bearer(token: &str) -> Result<HeaderValue, SettingsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::{Askers, Dialect};
     use gatepost_store::StoreSettings;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, SettingsError> {
@@ -405,6 +406,7 @@ mod tests {
             ("AUTHENTIK_INSECURE", "True"),
             ("AUTHENTIK_LOG_LEVEL", "warning"),
             ("GATEPOST_SESSION_WINDOW", "5m"),
+            ("GATEPOST_ASKED_BY", "traefik,nginx"),
         ]);
         let settings = read(&pairs).expect("right").expect("authentik's");
         let config = settings.base_config().expect("a configuration");
@@ -414,6 +416,8 @@ mod tests {
         assert!(!config.trusted_proxies.contains([127, 0, 0, 1].into()));
         assert_eq!(config.log.level, tracing::level_filters::LevelFilter::WARN);
         assert_eq!(config.session.window, 300);
+        let askers = Askers::named(vec![Dialect::Traefik, Dialect::Nginx]);
+        assert_eq!(config.askers, askers);
     }
 
     #[test]

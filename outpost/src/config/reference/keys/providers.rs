@@ -92,16 +92,16 @@ pub(super) const PROVIDERS: &[Key] = &[
         "providers[].authorizationParameters{}",
         Kind::Texts,
         "",
-        "What else the provider is sent with at a sign-in: `prompt`, `acr_values`, `hd`, \
-         `domain_hint`, `kc_idp_hint`, `access_type`, `resource`. The browser carries them, so they \
-         ask and do not enforce: a user can change them, except with `pushedAuthorization: true`. \
-         Of `max_age` the outpost checks the result (`auth_time`).",
+        "Further parameters of the authorization request: `prompt`, `acr_values`, `hd`, \
+         `domain_hint`, `kc_idp_hint`, `access_type`, `resource`. The browser carries them, so a user \
+         can change them, except with `pushedAuthorization: true`: do not rely on them for a rule. \
+         For `max_age`, the outpost checks the result (`auth_time`).",
     ),
     key(
         "providers[].parametersFromLink",
         Kind::List,
         "",
-        "Such parameters that a link to `start` may set, like `login_hint`.",
+        "The parameters of the authorization request that a link to `start` may set, like `login_hint`.",
     ),
     key(
         "providers[].pushedAuthorization",
