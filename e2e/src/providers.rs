@@ -5,6 +5,7 @@
 //! every other test has, is quicker and can be made to fail.
 
 mod api;
+mod authelia;
 mod canaille;
 mod dex;
 mod glewlwyd;
@@ -19,6 +20,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use url::Url;
 
+pub use self::authelia::Authelia;
 pub use self::canaille::Canaille;
 pub use self::dex::Dex;
 pub use self::glewlwyd::Glewlwyd;
@@ -118,6 +120,15 @@ pub trait Provider: Debug + Send + Sync {
     /// When the provider refuses it.
     fn program_of_another_issuer(&self, _audience: &str) -> Result<Option<(String, String)>> {
         Ok(None)
+    }
+
+    /// Has the provider take no refresh token that it has issued.
+    ///
+    /// # Errors
+    ///
+    /// When the tests do not know how.
+    fn revoke_refresh_tokens(&self) -> Result<()> {
+        bail!("no test revokes the refresh tokens of this provider")
     }
 
     /// Has the provider sign with a new key, and forget the old one.

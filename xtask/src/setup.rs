@@ -3,7 +3,7 @@
 use anyhow::Result;
 use gatepost_e2e::tools::{
     Chromium, CustomResources, Envoy, Glewlwyd, GoProgram, Keycloak, KubeApiServer,
-    KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source,
+    KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source, Sqlite,
     Tool as _, Traefik, WasmToolchain,
 };
 
@@ -80,6 +80,9 @@ pub(crate) fn providers() {
     as_far_as_possible([
         Keycloak.ensure().map(drop),
         GoProgram::HYDRA.ensure().map(drop),
+        GoProgram::DEX.ensure().map(drop),
+        Sqlite.ensure().map(drop),
+        GoProgram::AUTHELIA.ensure().map(drop),
         Glewlwyd.ensure().map(drop),
         PythonPackage::CANAILLE.ensure().map(drop),
     ]);

@@ -11,7 +11,7 @@ use url::Url;
 use super::{CLIENT_SECRET, Credentials, Provider, Registration, logs, output};
 use crate::clients::{Client, Journey};
 use crate::programs::{Service, ports};
-use crate::tools::{self, GivenProgram, Tool as _};
+use crate::tools::{self, GoProgram, Tool as _};
 use crate::users::{ALICE, BOB, User};
 
 /// Dex with a database in a file, and its own list of users as the only connector.
@@ -31,7 +31,7 @@ impl Dex {
     ///
     /// When it is not installed or does not start.
     pub fn start() -> Result<Self> {
-        let program = GivenProgram::DEX.locate()?;
+        let program = GoProgram::DEX.locate()?;
         let sqlite = tools::Sqlite.locate()?;
         let data = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
         let port = ports::free()?;

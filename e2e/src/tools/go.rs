@@ -1,3 +1,4 @@
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +22,8 @@ pub struct GoProgram {
     pub tags: &'static [&'static str],
     /// The `replace` lines of the module's own `go.mod`, which count only there.
     pub replacements: &'static [&'static str],
+    /// The environment variable that may have the path of another build of the program.
+    pub given_by: Option<&'static str>,
 }
 
 impl GoProgram {
@@ -32,7 +35,35 @@ impl GoProgram {
         tags: &["sqlite"],
         replacements: &["github.com/gobuffalo/pop/v6 => \
              github.com/ory/pop/v6 v6.2.1-0.20241121111754-e5dfc0f3344b"],
+        given_by: None,
     };
+
+    /// Dex 2.45.1, an OpenID provider. Its module's path has no major version, so that the release
+    /// is known by its commit.
+    pub const DEX: Self = Self {
+        package: "github.com/dexidp/dex/cmd/dex",
+        version: "v0.0.0-20260303133905-11d2eeb52b42",
+        binary: "dex",
+        tags: &[],
+        replacements: &[],
+        given_by: Some("GATEPOST_DEX"),
+    };
+
+    /// Authelia, an OpenID provider. Later releases need a module that few mirrors of the proxy
+    /// have.
+    pub const AUTHELIA: Self = Self {
+        package: "github.com/authelia/authelia/v4/cmd/authelia",
+        version: "v4.37.5",
+        binary: "authelia",
+        tags: &[],
+        replacements: &[],
+        given_by: Some("GATEPOST_AUTHELIA"),
+    };
+
+    /// Returns the path of another build that the person who runs the tests gives.
+    pub fn given(self) -> Option<PathBuf> {
+        self.given_by.and_then(env::var_os).map(PathBuf::from)
+    }
 
     fn folder(self) -> PathBuf {
         let mut name = format!("go/{}-{}", self.package.replace('/', "_"), self.version);
@@ -64,6 +95,12 @@ impl Tool for GoProgram {
     }
 
     fn find(&self) -> Result<Option<PathBuf>> {
+        if let Some(given) = self.given() {
+            if !given.is_file() {
+                bail!("{}: {} is not a file", self.name(), given.display());
+            }
+            return Ok(Some(given));
+        }
         let binary = self.folder().join(self.binary);
         Ok(binary.is_file().then_some(binary))
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use gatepost_e2e::providers::{Provider, Registration};
+use gatepost_e2e::tools::GoProgram;
 use gatepost_e2e::users::User;
 use gatepost_e2e::{ApplicationSpec, Client, Journey, Ports, Stack, ports, until};
 use reqwest::{Method, StatusCode};
@@ -21,6 +22,10 @@ pub(crate) struct Seat {
     pub(crate) name: &'static str,
     /// Its name in the documentation.
     pub(crate) title: &'static str,
+    /// Whether the record has what the scenarios find: it is about one release.
+    pub(crate) recorded: bool,
+    /// Whether no two scenarios may run at once.
+    one_at_a_time: bool,
     find: fn() -> Result<()>,
     start: fn() -> Result<Box<dyn Provider>>,
     provider: Mutex<Option<Result<Arc<dyn Provider>, String>>>,
@@ -38,11 +43,25 @@ impl Seat {
         Self {
             name,
             title,
+            recorded: true,
+            one_at_a_time: false,
             find,
             start,
             provider: Mutex::default(),
             turn: RwLock::default(),
         }
+    }
+
+    /// Has its scenarios run one after another.
+    pub(crate) fn one_at_a_time(mut self) -> Self {
+        self.one_at_a_time = true;
+        self
+    }
+
+    /// Leaves what the scenarios find out of the record where another build is given.
+    pub(crate) fn unless_given(mut self, program: GoProgram) -> Self {
+        self.recorded = program.given().is_none();
+        self
     }
 
     /// Returns why the provider cannot be started, where it is not installed.
@@ -132,7 +151,7 @@ pub(crate) struct Signed {
 
 impl<'s> Bench<'s> {
     pub(crate) fn of(seat: &'s Seat, scenario: &Scenario) -> Result<Self> {
-        let turn = if scenario.alone {
+        let turn = if scenario.alone || seat.one_at_a_time {
             let guard = seat.turn.write().unwrap_or_else(PoisonError::into_inner);
             Turn::Alone { _guard: guard }
         } else {

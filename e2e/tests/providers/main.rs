@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gatepost_e2e::providers;
-use gatepost_e2e::tools::{self, GivenProgram, GoProgram, PythonPackage, Tool as _};
+use gatepost_e2e::tools::{self, GoProgram, PythonPackage, Tool as _};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use self::bench::{Bench, Seat};
@@ -77,7 +77,9 @@ fn seats() -> Vec<Seat> {
             "Glewlwyd 2.7.5",
             || tools::Glewlwyd.locate().map(drop),
             || Ok(Box::new(providers::Glewlwyd::start()?)),
-        ),
+        )
+        // It answers 500 where two requests write into its database at once.
+        .one_at_a_time(),
         Seat::new(
             "canaille",
             "Canaille 0.3.6",
@@ -88,11 +90,21 @@ fn seats() -> Vec<Seat> {
             "dex",
             "Dex 2.45.1",
             || {
-                GivenProgram::DEX.locate()?;
+                GoProgram::DEX.locate()?;
                 tools::Sqlite.locate().map(drop)
             },
             || Ok(Box::new(providers::Dex::start()?)),
-        ),
+        )
+        .unless_given(GoProgram::DEX),
+        Seat::new(
+            "authelia",
+            "Authelia 4.37.5",
+            || GoProgram::AUTHELIA.locate().map(drop),
+            || Ok(Box::new(providers::Authelia::start()?)),
+        )
+        // It is restarted to register a client.
+        .one_at_a_time()
+        .unless_given(GoProgram::AUTHELIA),
     ]
 }
 
@@ -103,6 +115,9 @@ fn trial(seat: Arc<Seat>, scenario: Scenario, matrix: Arc<Matrix>) -> Trial {
         if let Some(reason) = seat.missing() {
             matrix.skipped(seat.name, &reason);
             return Ok(Completion::ignored_with(reason));
+        }
+        if !seat.recorded {
+            matrix.unrecorded(seat.name);
         }
         // Until it is known better, for a scenario that panics.
         matrix.found(seat.name, seat.title, &scenario, Cell::No);

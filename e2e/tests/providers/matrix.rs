@@ -83,6 +83,8 @@ type Rows = BTreeMap<String, Row>;
 pub(crate) struct Matrix {
     rows: Mutex<Rows>,
     skipped: Mutex<BTreeMap<&'static str, String>>,
+    /// The providers of which a build ran that the record is not about.
+    unrecorded: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Matrix {
@@ -108,6 +110,15 @@ impl Matrix {
         skipped.insert(provider, reason.to_owned());
     }
 
+    /// Remembers that the record has nothing to do with what a provider's scenarios find.
+    pub(crate) fn unrecorded(&self, provider: &'static str) {
+        let mut unrecorded = self
+            .unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        unrecorded.insert(provider);
+    }
+
     /// Writes the findings, says what was skipped and compares with the record, or writes that and
     /// the page.
     pub(crate) fn conclude(&self) -> Result<()> {
@@ -126,7 +137,11 @@ impl Matrix {
             folder.join("providers.json"),
             serde_json::to_string_pretty(&findings)?,
         )?;
-        compare_with_record(&rows)
+        let unrecorded = self
+            .unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        compare_with_record(&rows, &unrecorded)
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -136,13 +151,13 @@ impl Matrix {
 
 /// Compares each row of this run with the record's. A row of which not every scenario ran is left
 /// out: a filter chose among them.
-fn compare_with_record(rows: &Rows) -> Result<()> {
+fn compare_with_record(rows: &Rows, unrecorded: &BTreeSet<&str>) -> Result<()> {
     let before = record()?;
     let mut record = before.clone();
     for (name, row) in rows {
         let expected: BTreeSet<&str> = scenarios::of(name).iter().map(|own| own.name).collect();
         let ran: BTreeSet<&str> = row.scenarios.keys().map(String::as_str).collect();
-        if ran == expected {
+        if ran == expected && !unrecorded.contains(name.as_str()) {
             record.insert(name.clone(), row.clone());
         }
     }

@@ -23,6 +23,7 @@ pub(crate) const OAUTH2_PROXY: GoProgram = GoProgram {
     binary: "oauth2-proxy",
     tags: &[],
     replacements: &[],
+    given_by: None,
 };
 
 /// A running server, and its contender in the comparison.
