@@ -113,7 +113,9 @@ impl Provider {
         self.tokens(found, form).await.map_err(|error| match error {
             TokenError::Refused { code, .. } if code == "invalid_grant" => SignInError::CodeRefused,
             TokenError::Refused { code, words } => SignInError::Refused(format!("{code}: {words}")),
-            TokenError::Away { error, .. } | TokenError::Unreadable(error) => error,
+            TokenError::Away { error, .. }
+            | TokenError::Unexplained(error)
+            | TokenError::Unreadable(error) => error,
         })
     }
 }

@@ -37,6 +37,9 @@ pub enum RefreshError {
     /// This session cannot be renewed now, which says nothing about others: the provider refuses the
     /// client, or its response is invalid.
     NotThisOne(SignInError),
+    /// The refresh token is refused without a reason: by the provider, for which the session may be
+    /// over, or by something in between, which says nothing of it.
+    Unexplained(SignInError),
     /// The provider cannot serve any client now.
     Away {
         /// The cause.
@@ -67,6 +70,7 @@ impl From<TokenError> for RefreshError {
     fn from(none: TokenError) -> Self {
         match none {
             TokenError::Away { error, retry_after } => Self::Away { error, retry_after },
+            TokenError::Unexplained(error) => Self::Unexplained(error),
             TokenError::Unreadable(error) => Self::NotThisOne(error),
             TokenError::Refused { code, words } => match end_of_session(&code) {
                 Some(reason) => Self::Over(reason),

@@ -40,6 +40,8 @@ pub(crate) enum TokenError {
         /// `error_description`, or nothing.
         words: String,
     },
+    /// It refuses, or something in between does, and does not say why.
+    Unexplained(SignInError),
     /// Its response is invalid.
     Unreadable(SignInError),
 }
@@ -65,6 +67,10 @@ impl Tokens {
                 return Err(away(format!("it answers {status}: {}", Quoted(code))));
             }
             Some((code, words)) => return Err(TokenError::Refused { code, words }),
+            None if is_refusal(status) => {
+                let reason = format!("it answers {status} without an `error`");
+                return Err(TokenError::Unexplained(unreadable(reason)));
+            }
             None if status != StatusCode::OK => {
                 let reason = format!("it answers {status}");
                 return Err(TokenError::Unreadable(unreadable(reason)));
@@ -130,6 +136,15 @@ impl Provider {
         })?;
         Tokens::read(&answer)
     }
+}
+
+/// Returns whether a status refuses a grant (RFC 6749 §5.2; some answer 403). Others, such as 404 and
+/// 405, say that no token endpoint has answered.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    )
 }
 
 /// Returns whether an error code says that the provider cannot serve any client now: those of the

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -34,7 +35,9 @@ pub struct Glewlwyd {
     client: Client,
     /// Held while something is written: two changes at once are too many for it.
     writing: Mutex<()>,
-    _data: TempDir,
+    /// What writes into the database.
+    sqlite: PathBuf,
+    data: TempDir,
 }
 
 impl Glewlwyd {
@@ -46,7 +49,7 @@ impl Glewlwyd {
     pub fn start() -> Result<Self> {
         let files = tools::Glewlwyd.locate()?;
         let data = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
-        let database = data.path().join("db");
+        let database = database(data.path());
         let mut make = Command::new(&files.sqlite);
         output(make.arg(&database).stdin(File::open(&files.tables)?))?;
         let port = ports::free()?;
@@ -87,7 +90,8 @@ database={{ type="sqlite3"; path="{}"; }};
             origin,
             client: Client::new()?,
             writing: Mutex::default(),
-            _data: data,
+            sqlite: files.sqlite,
+            data,
         };
         glewlwyd.set_up()?;
         Ok(glewlwyd)
@@ -258,6 +262,10 @@ database={{ type="sqlite3"; path="{}"; }};
     }
 }
 
+fn database(data: &Path) -> PathBuf {
+    data.join("db")
+}
+
 impl Provider for Glewlwyd {
     fn service(&self) -> &Service {
         &self.service
@@ -326,6 +334,14 @@ impl Provider for Glewlwyd {
     fn end_session(&self, browser: &Client) -> Result<()> {
         let session = browser.cookie(&self.origin.join("api/oidc/auth")?, SESSION_COOKIE);
         self.end(browser, &session.context("the browser has a session")?)
+    }
+
+    fn revoke_refresh_tokens(&self) -> Result<()> {
+        let mut command = Command::new(&self.sqlite);
+        command.args(["-cmd", ".timeout 20000"]);
+        command.arg(database(self.data.path()));
+        command.arg("update gpo_refresh_token set gpor_enabled = 0;");
+        output(&mut command).map(drop)
     }
 
     fn change_signing_key(&self) -> Result<()> {

@@ -56,6 +56,15 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
     if ["keycloak", "hydra"].contains(&provider) {
         scenarios.push(Scenario::new("form_post", form_post));
     }
+    if provider == "glewlwyd" {
+        scenarios.push(
+            Scenario::new(
+                "unexplained_refusal_of_a_refresh_token",
+                unexplained_refusal,
+            )
+            .alone(),
+        );
+    }
     if provider == "keycloak" {
         scenarios.extend([
             Scenario::new("roles", roles),
@@ -173,6 +182,38 @@ fn prompt_none(bench: &Bench<'_>) -> Result<Cell> {
         assert!(signed.asked_provider(&journey), "{journey}");
         assert!(journey.passed("/akprox/callback"), "{journey}");
     }
+    Ok(Cell::Yes)
+}
+
+/// Refresh tokens are refused without an `error`. The browser asks, and nothing else extends the
+/// session.
+fn unexplained_refusal(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan::short_windows())?;
+    let alice = Client::new()?;
+    signed.sign_in(&alice, &ALICE)?;
+    signed.renew(&alice)?;
+    signed.provider.revoke_refresh_tokens()?;
+    pass(Duration::from_secs(4));
+    // The provider still knows her: no page of its own comes between.
+    let page = signed.another_page();
+    let journey = alice.open(&page)?;
+    signed.landed(&journey, &page)?;
+    assert!(signed.asked_provider(&journey), "{journey}");
+    assert!(journey.passed("/akprox/callback"), "{journey}");
+    // The session has a refresh token again.
+    signed.renew(&alice)?;
+
+    signed.provider.end_session(&alice)?;
+    signed.provider.revoke_refresh_tokens()?;
+    pass(Duration::from_secs(4));
+    let journey = alice.open(&signed.another_page())?;
+    assert!(
+        signed.provider.asks_to_sign_in(&alice, &journey)?,
+        "{journey}"
+    );
+    let log = signed.stack.outpost().output();
+    let said = "a refresh token is refused without a reason";
+    assert!(log.contains(said), "{log}");
     Ok(Cell::Yes)
 }
 

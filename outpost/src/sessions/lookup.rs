@@ -163,9 +163,13 @@ impl Sessions {
             // The next request gets the answer.
             Ok(Revalidation::Pending) if in_window => return valid(cookie, record),
             Ok(Revalidation::Pending) => return ended_window(),
-            Ok(Revalidation::NeedsBrowser) if renewal == Renewal::PageLoad => {
+            Ok(Revalidation::NeedsBrowser | Revalidation::Refused)
+                if renewal == Renewal::PageLoad =>
+            {
                 return ended_window();
             }
+            Ok(Revalidation::Refused) if in_window => return valid(cookie, record),
+            Ok(Revalidation::Refused) => return ended_window(),
             Ok(Revalidation::NeedsBrowser) => record,
             Err(RevalidationError::Store(error)) => return degraded(cookie, None, error.into()),
             Err(RevalidationError::Provider(error)) => {

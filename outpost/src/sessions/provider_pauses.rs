@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gatepost_session::SessionId;
 
 /// How long a provider that did not answer is not asked again, unless it names a time. The same
-/// applies to a single session of which it says nothing.
+/// applies to a single session that it neither confirmed nor ended.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest time that a provider may name.
@@ -16,12 +16,21 @@ const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// How many sessions are remembered; beyond it, those whose time is over are forgotten.
 const MANY: usize = 1_000;
 
+/// Why a session is in doubt, though its provider answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The answer says nothing of the session.
+    Unclear,
+    /// The refresh token was refused without a reason.
+    Refused,
+}
+
 /// Until when providers, and single sessions at them, are not asked.
 #[derive(Debug, Default)]
 pub(super) struct ProviderPauses {
     /// By the provider's name.
     providers: Mutex<HashMap<String, Instant>>,
-    sessions: Mutex<HashMap<SessionId, Instant>>,
+    sessions: Mutex<HashMap<SessionId, (Instant, Doubt)>>,
 }
 
 impl ProviderPauses {
@@ -55,21 +64,20 @@ impl ProviderPauses {
         providers.insert(provider.to_owned(), Instant::now() + pause);
     }
 
-    /// Returns whether the provider did not say lately whether a session is valid.
-    pub(super) fn is_unclear(&self, session: &SessionId) -> bool {
+    /// Returns why a session is in doubt, where the provider neither confirmed nor ended it lately.
+    pub(super) fn doubt(&self, session: &SessionId) -> Option<Doubt> {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions
-            .get(session)
-            .is_some_and(|until| Instant::now() < *until)
+        let (until, doubt) = sessions.get(session)?;
+        (Instant::now() < *until).then_some(*doubt)
     }
 
-    /// Notes that the provider did not say whether a session is valid.
-    pub(super) fn note_unclear(&self, session: &SessionId) {
+    /// Notes that a session is in doubt.
+    pub(super) fn note_doubt(&self, session: &SessionId, doubt: Doubt) {
         let now = Instant::now();
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= MANY {
-            sessions.retain(|_, until| now < *until);
+            sessions.retain(|_, (until, _)| now < *until);
         }
-        sessions.insert(session.clone(), now + PAUSE);
+        sessions.insert(session.clone(), (now + PAUSE, doubt));
     }
 }

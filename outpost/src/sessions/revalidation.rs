@@ -14,6 +14,9 @@ pub enum Revalidation {
     Ended,
     /// Only the browser can ask: there is no refresh token.
     NeedsBrowser,
+    /// The refresh token was refused without a reason. The browser can ask, and until it has done
+    /// so, no request extends the session.
+    Refused,
     /// The answer is not there yet. A request whose window is open does not wait for it.
     Pending,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gatepost_session::NumericDate;
 
 use super::flights::{Flights, Progress};
-use super::provider_pauses::ProviderPauses;
+use super::provider_pauses::{Doubt, ProviderPauses};
 use super::revalidation::{Revalidation, RevalidationError};
 use super::revoker::Revoker;
 use super::unsaved::UnsavedSessions;
@@ -133,9 +133,24 @@ impl Revalidator {
             }
             self.pauses.note_unavailable(name, None);
         }
-        let times = of_provider(times, provider);
-        in_grace(record, &times, self.clock.now(), provider)?;
+        self.check_grace(times, provider, record)?;
         Ok(false)
+    }
+
+    /// Checks that a session may go on although `provider`, which is the session's, has not
+    /// confirmed it.
+    ///
+    /// # Errors
+    ///
+    /// [`RevalidationError::Provider`] when the grace is over.
+    pub(super) fn check_grace(
+        &self,
+        times: &SessionTimes,
+        provider: &Provider,
+        record: &SessionRecord,
+    ) -> Result<(), RevalidationError> {
+        let times = of_provider(times, provider);
+        in_grace(record, &times, self.clock.now(), provider)
     }
 }
 
@@ -257,7 +272,11 @@ impl Asking {
             return Ok(Revalidation::NeedsBrowser);
         };
         let name = self.provider.settings().name.as_str();
-        if pauses.is_unavailable(name) || pauses.is_unclear(&record.id) {
+        let doubt = pauses.doubt(&record.id);
+        if doubt == Some(Doubt::Refused) {
+            return Ok(Revalidation::Refused);
+        }
+        if doubt.is_some() || pauses.is_unavailable(name) {
             in_grace(&record, &self.times, now, &self.provider)?;
             return Ok(Revalidation::Valid(record));
         }
@@ -302,8 +321,20 @@ impl Asking {
             // It says nothing of other sessions, which are asked about all the same.
             Err(RefreshError::NotThisOne(error)) => {
                 pauses.note_available(name);
-                pauses.note_unclear(&record.id);
+                pauses.note_doubt(&record.id, Doubt::Unclear);
                 self.goes_on_unconfirmed(record, &error)
+            }
+            Err(RefreshError::Unexplained(error)) => {
+                pauses.note_available(name);
+                pauses.note_doubt(&record.id, Doubt::Refused);
+                metrics::revalidated(name, Revalidated::Unanswered);
+                tracing::warn!(
+                    provider = name,
+                    %error,
+                    "a refresh token is refused without a reason: the browser asks the provider, \
+                     with the next page load"
+                );
+                Ok(Revalidation::Refused)
             }
             Err(RefreshError::Away { error, retry_after }) => {
                 pauses.note_unavailable(name, retry_after);

@@ -312,6 +312,20 @@ impl Sessions {
             .await
     }
 
+    /// Checks that a session may go on although its provider has not confirmed it.
+    ///
+    /// # Errors
+    ///
+    /// [`RevalidationError::Provider`] when the grace is over.
+    pub fn check_grace(
+        &self,
+        times: &SessionTimes,
+        provider: &Provider,
+        record: &SessionRecord,
+    ) -> Result<(), RevalidationError> {
+        self.revalidator.check_grace(times, provider, record)
+    }
+
     /// Issues a fresh cookie for a session in the store, if the application's rule still admits the
     /// user; if not, the session ends here. A request whose window is open does not wait for a
     /// store that is unreachable.

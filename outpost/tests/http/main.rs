@@ -38,6 +38,7 @@ mod sign_in;
 mod sign_out;
 mod silent;
 mod traces;
+mod unexplained;
 mod vendors;
 mod way_back;
 mod world;

@@ -252,7 +252,7 @@ async fn renew<'a>(
         Ok(Revalidation::Pending) => {
             return go_on_or_fail(SignInError::from(Unavailable).into());
         }
-        Ok(Revalidation::NeedsBrowser) => {
+        Ok(Revalidation::NeedsBrowser | Revalidation::Refused) => {
             let issuer = &record.identity.issuer;
             let Some(provider) = application.providers().of_issuer(issuer) else {
                 return Renewal::NoSession;

@@ -6,6 +6,7 @@ use crate::web::failure::Failure;
 use crate::web::outcome::Reply;
 use crate::web::request::ForwardedRequest;
 use crate::web::sign_in::{self, Reason};
+use crate::web::urls::start_url;
 use gatepost_oidc::Provider;
 
 /// Answers a browser whose session could not be renewed silently.
@@ -52,8 +53,17 @@ pub(super) async fn answer_failure(
                 .await
         }
         (_, Ok(None)) => sign_in::sign_in_again(context, application, request, return_to).await,
-        // A failure of the provider says nothing of the session.
+        // A failure of the provider says nothing of the session, which goes on for its grace.
         (failure, Ok(Some(record))) => {
+            let sessions = context.sessions();
+            if is_its_own
+                && sessions
+                    .check_grace(context.times(), provider, &record)
+                    .is_err()
+            {
+                let restart_url = start_url(application, &return_to, None);
+                return Reply::from(failure).with_restart_at(restart_url);
+            }
             tracing::warn!(%failure, "a session could not be renewed and goes on without asking the provider");
             match sign_in::renew(context, application, request, &record, &return_to).await {
                 Some(reply) => reply,
