@@ -161,7 +161,10 @@ async fn renew(
         // The next page load asks: see the claims of its cookie.
         Revalidation::NeedsBrowser => record,
         Revalidation::Ended => return Ok(ended().into()),
-        Revalidation::Pending => return Err(DeviceFailure::Pending.into()),
+        // A page load has the browser ask; until then nothing extends the session.
+        Revalidation::Refused | Revalidation::Pending => {
+            return Err(DeviceFailure::Pending.into());
+        }
     };
     let candidates = request.session_candidates(&application.cookie().name);
     let renewed = sessions
