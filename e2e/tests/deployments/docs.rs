@@ -89,3 +89,24 @@ fn configurations() -> Result<Vec<String>> {
     }
     Ok(files)
 }
+
+/// Row 61, where the outpost has a host of its own: the rule names the paths that lead to the outpost. An
+/// operator who sets another prefix and forgets the rule then has no sign-in, and no open `auth/*`.
+#[test]
+fn a_host_of_the_outposts_own_is_routed_by_its_prefix() -> Result<()> {
+    const PATHS: &str = " && (Path(`/`) || PathPrefix(`/akprox/`)) && !PathPrefix(`/akprox/auth`)";
+    let mut found = 0;
+    for folder in ["traefik/dynamic", "kubernetes/traefik", "compose"] {
+        for file in fs::read_dir(layout::root().join("deploy").join(folder))? {
+            let path = file?.path();
+            let text = fs::read_to_string(&path)?;
+            let rules = text.lines().filter(|line| line.contains("Host(`auth."));
+            for rule in rules {
+                assert!(rule.ends_with(PATHS), "{}: {rule}", path.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 8, "{found}");
+    Ok(())
+}

@@ -28,10 +28,6 @@ pub(crate) const TESTS: &[Test] = &[
         run: keys,
     },
     Test {
-        name: "chart::wrong_values_are_refused",
-        run: wrong_values,
-    },
-    Test {
         name: "chart::a_user_signs_in_by_plugin_and_ingress_route",
         run: |cluster| {
             let site = checks::site("deploy/outpost/single.yaml").start()?;
@@ -74,6 +70,10 @@ pub(crate) const TESTS: &[Test] = &[
         run: plain_http,
     },
     Test {
+        name: "chart::browsers_find_whether_sessions_of_a_domain_may_be_bound",
+        run: device_bound,
+    },
+    Test {
         name: "chart::traefik_s_own_chart_loads_the_plugin",
         run: traefik_s_chart,
     },
@@ -87,7 +87,7 @@ fn chart() -> PathBuf {
 }
 
 /// The objects of the chart with this file of values and these settings, hooks included.
-fn rendered(cluster: &Cluster, values: &str, settings: &[&str]) -> Result<Vec<Value>> {
+pub(crate) fn rendered(cluster: &Cluster, values: &str, settings: &[&str]) -> Result<Vec<Value>> {
     let chart = chart();
     let chart = chart.to_string_lossy();
     let mut arguments = vec!["template", "gatepost", &*chart, "-n", "gatepost"];
@@ -104,7 +104,7 @@ fn rendered(cluster: &Cluster, values: &str, settings: &[&str]) -> Result<Vec<Va
     Ok(objects)
 }
 
-fn example(name: &str) -> String {
+pub(crate) fn example(name: &str) -> String {
     let path = chart().join(format!("ci/{name}-values.yaml"));
     path.to_string_lossy().into_owned()
 }
@@ -185,134 +185,6 @@ fn keys(cluster: &Cluster) -> Result<()> {
             &["delete", "secret", "gatepost-keys", "-n", namespace],
             None,
         )?;
-    }
-    Ok(())
-}
-
-fn wrong_values(cluster: &Cluster) -> Result<()> {
-    for (file, setting, expected) in [
-        ("minimal", "replica=2", "'replica' not allowed"),
-        ("minimal", "replicas=two", "want integer"),
-        ("minimal", "replicas=2", "is for one replica"),
-        (
-            "minimal",
-            "store.kind=redis",
-            "name the Secret with the URL",
-        ),
-        (
-            "minimal",
-            "config.providers=null",
-            "config.providers is missing",
-        ),
-        (
-            "minimal",
-            "config.providers[0].clientSecret=hush",
-            "use clientSecretFile",
-        ),
-        (
-            "minimal",
-            "config.keys[0]=k:hush",
-            "use keys.existingSecret",
-        ),
-        (
-            "gateway",
-            "store.redis.url=redis://:hush@redis:6379",
-            "has a password",
-        ),
-        (
-            "gateway",
-            "traefik.parentRefs=null",
-            "traefik.parentRefs is missing",
-        ),
-        (
-            "gateway",
-            "keys.copyTo[0]=traefik",
-            "copy keys.existingSecret",
-        ),
-        (
-            "plugin",
-            "traefik.services.wiki.port=null",
-            "'/traefik/services/wiki/port': got null, want integer",
-        ),
-        (
-            "plugin",
-            "traefik.services.wikki.name=wiki,traefik.services.wikki.port=80",
-            "no application",
-        ),
-        (
-            "plugin",
-            "traefik.services.intranet.hosts.chat\\.example\\.com.name=a,\
-             traefik.services.intranet.hosts.chat\\.example\\.com.port=80",
-            "not a host under cookieDomain",
-        ),
-        // Secrets in other places and spellings.
-        ("minimal", "config.Keys[0]=k:hush", "write `keys`"),
-        (
-            "minimal",
-            "config.providers[0].clientsecret=hush",
-            "use clientSecretFile",
-        ),
-        (
-            "minimal",
-            "config.tracing.Headers.x-key=hush",
-            "use headersFile",
-        ),
-        (
-            "minimal",
-            "config.tracing.endpoint=https://user:hu/sh@collector",
-            "has a password",
-        ),
-        (
-            "gateway",
-            "store.redis.url=redis://:hu/sh@redis:6379",
-            "has a password",
-        ),
-        (
-            "gateway",
-            "store.redis.url=redis-sentinel://a?service=b&sentinelPassword=hush",
-            "has a password",
-        ),
-        // The store in two places.
-        (
-            "minimal",
-            "config.store.url=redis://redis:6379",
-            "leave it out",
-        ),
-        ("minimal", "config.store.Kind=redis", "leave it out"),
-        ("plugin", "store.redis.url=redis://redis:6379", "not both"),
-        // What the outpost reads, and the routes would not have.
-        (
-            "plugin",
-            "config.applications[0].Require.groups[0]=staff",
-            "write `require`",
-        ),
-        (
-            "plugin",
-            "config.applications[0].require.groups=null",
-            "has no value",
-        ),
-        (
-            "plugin",
-            "config.applications[0].headers.Keep[0]=X-User",
-            "write `keep`",
-        ),
-        (
-            "plugin",
-            "config.applications[1].mode=Domain",
-            "'single', 'domain'",
-        ),
-        (
-            "plugin",
-            "config.applications[1].outpostPrefix=/sso/",
-            "does not match pattern",
-        ),
-    ] {
-        let refused = rendered(cluster, &example(file), &[setting]);
-        let refused = refused
-            .err()
-            .with_context(|| format!("{setting} is taken"))?;
-        let refused = format!("{refused:#}");
-        assert!(refused.contains(expected), "{setting}: {refused}");
     }
     Ok(())
 }
@@ -437,6 +309,23 @@ fn plain_http(cluster: &Cluster) -> Result<()> {
             .find(|it| it["kind"] == "Middleware" && it["metadata"]["name"] == "gatepost-wiki");
         let plugin = &wiki.context("a Middleware")?["spec"]["plugin"]["gatepost"];
         assert_eq!(plugin["plainHttp"], expected, "{url}");
+    }
+    Ok(())
+}
+
+/// A browser asks at the domain itself, which is no host of the outpost's.
+fn device_bound(cluster: &Cluster) -> Result<()> {
+    const MATCH: &str = "Host(`example.org`) && Path(`/.well-known/device-bound-sessions`)";
+    for (setting, expected) in [
+        ("config.session.deviceBound=prefer", 1),
+        ("config.applications[1].deviceBound=prefer", 1),
+        ("config.applications[0].deviceBound=prefer", 0),
+    ] {
+        let objects = rendered(cluster, &example("plugin"), &[setting])?;
+        let routes = objects
+            .iter()
+            .filter(|it| it["spec"]["routes"][0]["match"] == MATCH);
+        assert_eq!(routes.count(), expected, "{setting}");
     }
     Ok(())
 }

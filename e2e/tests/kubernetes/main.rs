@@ -21,6 +21,7 @@ mod chart;
 #[path = "../deployments/checks.rs"]
 #[allow(dead_code, reason = "other suites have more checks")]
 mod checks;
+mod refused;
 mod served;
 
 use std::error::Error;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     let trials = accepted::TESTS
         .iter()
         .chain(chart::TESTS)
+        .chain(refused::TESTS)
         .chain(served::TESTS);
     let trials = trials.map(|test| trial(test, &shared, missing.clone()));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
