@@ -27,6 +27,7 @@ local asked = {
     ["sec-websocket-key"] = once,
     ["traceparent"] = ", ",
     ["tracestate"] = ", ",
+    ["user-agent"] = ", ",
     ["x-gatepost-require"] = once,
     ["x-request-id"] = ", ",
     ["x-requested-with"] = ", ",

@@ -2,6 +2,7 @@
 
 pub mod authentik;
 pub mod docker_api;
+pub mod folder;
 pub mod kube_api;
 pub(crate) mod provider;
 mod server;

@@ -8,6 +8,7 @@
 //! A request goes through `service`, `request`, `routing` and one of the `handlers`; the reply
 //! through `response`.
 
+mod challenges;
 mod context;
 mod denied;
 mod device;

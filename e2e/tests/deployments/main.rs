@@ -4,6 +4,7 @@
 //! [`checks`]; a module adds those for its proxy.
 
 mod caddy;
+mod challenges;
 mod checks;
 mod choice;
 mod compose;

@@ -1,13 +1,15 @@
 //! What an endpoint decided.
 
-use gatepost_policy::{Presentation, Request, Scheme};
+use gatepost_policy::{Presentation, Scheme};
 use gatepost_session::Claims;
 use http::StatusCode;
 
+use super::challenges;
 use super::denied;
 use super::device::DeviceAnswer;
 use super::failure::Failure;
 use super::pass::Pass;
+use super::request::ForwardedRequest;
 use crate::application::Application;
 use crate::dialect::Dialect;
 use crate::origin::HostPort;
@@ -41,8 +43,8 @@ pub enum Outcome {
     SignIn {
         /// The absolute URL of `start`.
         url: String,
-        /// The name of the application.
-        application: String,
+        /// What a client can do besides (`WWW-Authenticate`), where the response is no redirect.
+        challenges: Vec<String>,
     },
     /// The user has to choose a provider.
     Choice(Choice),
@@ -95,7 +97,7 @@ impl Refused {
         let realm = &self.application;
         match self.scheme {
             Scheme::Bearer => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
-            Scheme::Basic => format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
+            Scheme::Basic => challenges::basic(realm),
         }
     }
 }
@@ -143,10 +145,14 @@ impl Outcome {
     }
 
     /// Has the user sign in who sent a request to an application at `host`.
-    pub fn sign_in(application: &Application, host: &HostPort, request: &impl Request) -> Self {
+    pub fn sign_in(
+        application: &Application,
+        host: &HostPort,
+        request: &ForwardedRequest<'_>,
+    ) -> Self {
         Self::SignIn {
             url: application.start_url(host, request),
-            application: application.audience().to_string(),
+            challenges: challenges::for_nothing(application, request),
         }
     }
 

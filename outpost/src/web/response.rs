@@ -52,7 +52,7 @@ pub(super) fn respond_with(
         }
         Outcome::Redirect { to } | Outcome::SeeOther { to } => writer.location(&to),
         Outcome::SignIn { url, .. } if status == StatusCode::FOUND => writer.location(&url),
-        Outcome::SignIn { url, application } => writer.sign_in(&url, &application),
+        Outcome::SignIn { url, challenges } => writer.sign_in(&url, challenges),
         Outcome::Choice(mut choice) => {
             if writer.to_proxy {
                 short::choice(&mut choice);
@@ -148,9 +148,10 @@ impl Writer<'_> {
         }
     }
 
-    fn sign_in(&mut self, url: &str, application: &str) {
-        // Not `Basic` or `Bearer`, which browsers and clients would act on.
-        self.challenge(format!("Gatepost realm=\"{application}\""));
+    fn sign_in(&mut self, url: &str, challenges: Vec<String>) {
+        for challenge in challenges {
+            self.challenge(challenge);
+        }
         let url = if self.to_proxy { short::url(url) } else { url };
         if self.presentation == Presentation::Form {
             self.page(&Page::NotDelivered { sign_in_url: url });
@@ -217,7 +218,11 @@ impl Writer<'_> {
     }
 
     fn challenge(&mut self, challenge: String) {
-        self.text_header(WWW_AUTHENTICATE, challenge);
+        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+            self.response
+                .headers_mut()
+                .append(WWW_AUTHENTICATE, challenge);
+        }
     }
 
     fn text_header(&mut self, name: HeaderName, value: String) {
@@ -317,7 +322,7 @@ mod tests {
         let all = vec![
             Outcome::SignIn {
                 url: url(),
-                application: "wiki".into(),
+                challenges: Vec::new(),
             },
             Outcome::Choice(choice),
             Outcome::Denied(denied),
@@ -394,7 +399,7 @@ mod tests {
         outcomes.extend([
             Outcome::SignIn {
                 url: url(),
-                application: "w".repeat(128),
+                challenges: vec!["w".repeat(128)],
             },
             Outcome::Choice(Choice {
                 application: "w".repeat(128),

@@ -48,6 +48,16 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// A request of a program, with the headers that `with` adds and no others.
+    pub(crate) fn program(host: &'a str, target: &'a str) -> Self {
+        Self {
+            method: "GET",
+            host,
+            target,
+            headers: Vec::new(),
+        }
+    }
+
     pub(crate) fn with(mut self, name: &'a str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self

@@ -12,6 +12,7 @@ use crate::forward_auth::{Asked, DIALECTS, signed_in};
 use crate::provider::CLIENT_ID;
 use crate::world::{KEY_A, World, configuration};
 
+mod challenges;
 mod limits;
 
 const API: &str = "api.example.com";

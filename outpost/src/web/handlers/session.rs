@@ -6,6 +6,7 @@ use gatepost_session::Claims;
 
 use crate::application::Application;
 use crate::pages::SessionView;
+use crate::web::challenges;
 use crate::web::context::Context;
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Reply};
@@ -60,7 +61,7 @@ pub(in crate::web) async fn answer(
 fn sign_in(application: &Application) -> Reply {
     Outcome::SignIn {
         url: endpoint_url(application, "start"),
-        application: application.audience().to_string(),
+        challenges: vec![challenges::sign_in_only(application)],
     }
     .into()
 }
