@@ -167,7 +167,7 @@ async fn fetch(document: &'static str, url: &str, http: &Http) -> Result<Vec<u8>
         reason,
     };
     let request = http::Request::get(url)
-        .header(ACCEPT, "application/json")
+        .header(ACCEPT, accepted_types(document))
         .body(Vec::new());
     let request: HttpRequest = request.map_err(|error| failed(error.to_string()))?;
     let response = http.0.send(request).await;
@@ -176,6 +176,16 @@ async fn fetch(document: &'static str, url: &str, http: &Http) -> Result<Vec<u8>
         return Err(failed(format!("the response is {}", response.status())));
     }
     Ok(response.into_body())
+}
+
+/// Returns the media types to ask for. A key set has a type of its own (RFC 7517 §8.5.2), which the API
+/// server of Kubernetes insists on.
+fn accepted_types(document: &str) -> &'static str {
+    if document == KEY_SET {
+        "application/jwk-set+json, application/json"
+    } else {
+        "application/json"
+    }
 }
 
 fn invalid(document: &'static str, url: &str, error: &DocumentError) -> DiscoveryError {

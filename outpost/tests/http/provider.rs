@@ -375,7 +375,14 @@ async fn discovery(State(provider): State<Provider>) -> Response {
     Json(document).into_response()
 }
 
-async fn jwks(State(provider): State<Provider>) -> Response {
+async fn jwks(State(provider): State<Provider>, headers: HeaderMap) -> Response {
+    // As the API server of Kubernetes, which has its keys as this type alone.
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|accepted| accepted.to_str().ok());
+    if !accepted.is_some_and(|accepted| accepted.contains("application/jwk-set+json")) {
+        return StatusCode::NOT_ACCEPTABLE.into_response();
+    }
     let mut script = provider.script();
     script.key_fetches += 1;
     if script.down {
