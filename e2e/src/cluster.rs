@@ -27,6 +27,9 @@ const START_LIMIT: Duration = Duration::from_secs(300);
 /// The token of the administrator, who may do everything.
 const TOKEN: &str = "administrator-of-the-tests";
 
+/// What the tokens of service accounts have in `iss`.
+pub const ISSUER: &str = "https://kubernetes.default.svc";
+
 /// How `kubectl` applies objects.
 const APPLY: [&str; 3] = ["apply", "--validate=strict", "--warnings-as-errors"];
 
@@ -188,12 +191,40 @@ impl Cluster {
         run(command.args(arguments), None)
     }
 
+    /// Returns a token for a service account, as `kubectl` gets one: for this audience, or for the
+    /// API server itself.
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses it.
+    pub fn token_of(
+        &self,
+        namespace: &str,
+        account: &str,
+        audience: Option<&str>,
+    ) -> Result<String> {
+        let audience = audience.map(|audience| format!("--audience={audience}"));
+        let mut arguments = vec!["create", "token", account, "--namespace", namespace];
+        arguments.extend(audience.as_deref());
+        Ok(self.kubectl(&arguments, None)?.trim().to_owned())
+    }
+
+    /// Returns the API server's address.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the file with the certificate of the API server.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("certificates/apiserver.crt")
+    }
+
     /// What one of Traefik's providers has to be told to reach the API server.
     pub fn traefik_access(&self) -> Value {
         json!({
-            "endpoint": format!("https://127.0.0.1:{}", self.port),
+            "endpoint": self.url(),
             "token": TOKEN,
-            "certAuthFilePath": self.folder.path().join("certificates/apiserver.crt"),
+            "certAuthFilePath": self.certificate(),
         })
     }
 }
@@ -260,7 +291,7 @@ fn api_server(folder: &Path, etcd_url: &str, port: u16) -> Result<Command> {
         .arg(format!("--cert-dir={}", file("certificates")))
         .arg(format!("--token-auth-file={}", file("tokens.csv")))
         .arg("--authorization-mode=RBAC")
-        .arg("--service-account-issuer=https://kubernetes.default.svc")
+        .arg(format!("--service-account-issuer={ISSUER}"))
         .arg(format!(
             "--service-account-key-file={}",
             file("accounts.pub")

@@ -112,13 +112,12 @@ pub trait Provider: Debug + Send + Sync {
     fn end_session(&self, browser: &Client) -> Result<()>;
 
     /// Registers a program with an issuer of this server at which no user of the tests signs in, and
-    /// gets it a token for `audience`: returns the issuer and the token. `None` where there is no such
-    /// issuer.
+    /// gets it a token for `audience`. `None` where there is no such issuer.
     ///
     /// # Errors
     ///
     /// When the provider refuses it.
-    fn program_of_another_issuer(&self, _audience: &str) -> Result<Option<(String, String)>> {
+    fn program_of_another_issuer(&self, _audience: &str) -> Result<Option<ProgramToken>> {
         Ok(None)
     }
 
@@ -161,6 +160,19 @@ pub struct Registration {
     pub further_audience: Option<&'static str>,
     /// Whether the provider has a scope `groups`. Without one, groups come unasked.
     pub groups_scope: bool,
+    /// Whether the client may have users sign in, by the authorization code flow.
+    pub code_flow: bool,
+}
+
+/// What a program has to come in.
+#[derive(Clone, Debug)]
+pub struct ProgramToken {
+    /// The issuer, at a name that the outpost cannot resolve.
+    pub issuer: String,
+    /// Where the outpost finds its keys.
+    pub keys: Url,
+    /// The access token.
+    pub token: String,
 }
 
 impl Registration {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use super::{CLIENT_SECRET, Credentials, Provider, Registration, api, logs};
+use super::{CLIENT_SECRET, Credentials, ProgramToken, Provider, Registration, api, logs};
 use crate::clients::{Answer, Client};
 use crate::programs::Service;
 use crate::programs::ports;
@@ -215,7 +215,7 @@ impl Provider for Keycloak {
             "clientId": registration.client_id,
             "secret": CLIENT_SECRET,
             "publicClient": false,
-            "standardFlowEnabled": true,
+            "standardFlowEnabled": registration.code_flow,
             "directAccessGrantsEnabled": false,
             "redirectUris": registration.redirect_uris(),
             "attributes": {
@@ -242,7 +242,7 @@ impl Provider for Keycloak {
         Ok(())
     }
 
-    fn program_of_another_issuer(&self, audience: &str) -> Result<Option<(String, String)>> {
+    fn program_of_another_issuer(&self, audience: &str) -> Result<Option<ProgramToken>> {
         const PROGRAM: &str = "robot";
         let client = json!({
             "clientId": PROGRAM,
@@ -254,8 +254,12 @@ impl Provider for Keycloak {
             "protocolMappers": [audience_mapper(audience)],
         });
         self.administrate(Method::POST, &format!("{PLAIN}/clients"), Some(&client))?;
-        let issuer = format!("{}realms/{PLAIN}", self.origin);
+        // Keycloak calls itself by the name at which it was asked.
+        let mut public = self.origin.clone();
+        public.set_host(Some("id.gatepost.test"))?;
+        let issuer = format!("{public}realms/{PLAIN}");
         let url = Url::parse(&format!("{issuer}/protocol/openid-connect/token"))?;
+        let keys = format!("/realms/{PLAIN}/protocol/openid-connect/certs");
         let grant = [
             ("grant_type", "client_credentials"),
             ("client_id", PROGRAM),
@@ -264,7 +268,11 @@ impl Provider for Keycloak {
         let request = self.client.bare(Method::POST, &url).form(&grant);
         let answer = api::send(request, None)?.json()?;
         let token = answer["access_token"].as_str();
-        Ok(Some((issuer, token.context("an access token")?.to_owned())))
+        Ok(Some(ProgramToken {
+            issuer,
+            keys: self.origin.join(&keys)?,
+            token: token.context("an access token")?.to_owned(),
+        }))
     }
 
     fn change_signing_key(&self) -> Result<()> {

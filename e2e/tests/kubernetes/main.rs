@@ -16,11 +16,15 @@
 )]
 
 mod accepted;
+mod accounts;
 mod chart;
 // What every deployment must do, which the suite of deployments has.
 #[path = "../deployments/checks.rs"]
 #[allow(dead_code, reason = "other suites have more checks")]
 mod checks;
+// What a further issuer must do, which the suite of real providers has too.
+#[path = "../deployments/further_issuer.rs"]
+mod further_issuer;
 mod refused;
 mod served;
 
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
     let shared = Arc::new(Shared::default());
     let trials = accepted::TESTS
         .iter()
+        .chain(accounts::TESTS)
         .chain(chart::TESTS)
         .chain(refused::TESTS)
         .chain(served::TESTS);

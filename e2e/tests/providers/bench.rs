@@ -102,6 +102,8 @@ pub(crate) struct Plan {
     pub(crate) further_audience: Option<&'static str>,
     /// Whether the provider has a scope `groups`.
     pub(crate) groups_scope: bool,
+    /// Whether the client may have users sign in.
+    pub(crate) code_flow: bool,
     /// Whether the outpost has the configuration that the documentation begins with.
     pub(crate) first_settings: bool,
     /// The rule of the application, in plugin and outpost.
@@ -120,6 +122,7 @@ impl Default for Plan {
             refresh_tokens: true,
             further_audience: None,
             groups_scope: true,
+            code_flow: true,
             first_settings: false,
             require: json!({ "groups": ["staff"] }),
             application: json!({}),
@@ -175,6 +178,7 @@ impl<'s> Bench<'s> {
             refresh_tokens: plan.refresh_tokens,
             further_audience: plan.further_audience,
             groups_scope: plan.groups_scope,
+            code_flow: plan.code_flow,
         })
     }
 
@@ -194,6 +198,7 @@ impl<'s> Bench<'s> {
             refresh_tokens: plan.refresh_tokens,
             further_audience: plan.further_audience,
             groups_scope: plan.groups_scope,
+            code_flow: plan.code_flow,
         };
         let client = self.provider.register(&registration)?;
         let mut provider = if plan.first_settings {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Answer, Client, Journey, built, pass, until};
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::json;
 use url::Url;
 
 use crate::bench::{Bench, PATIENCE, Plan, Signed};
+use crate::further_issuer::{self, MachineClient};
 use crate::matrix::Cell;
 
 /// How many tabs a browser restores at once.
@@ -71,6 +72,8 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
             Scenario::new("further_audience", further_audience),
             Scenario::new("internal_address", internal_address),
             Scenario::new("further_issuer", further_issuer),
+            Scenario::new("refresh_after", refresh_after),
+            Scenario::new("code_flow_off", code_flow_off),
             Scenario::new("first_configuration", first_configuration),
             Scenario::new("check_names_an_invalid_scope", check_names_an_invalid_scope),
         ]);
@@ -384,46 +387,73 @@ fn internal_address(bench: &Bench<'_>) -> Result<Cell> {
     Ok(Cell::Yes)
 }
 
-/// A program's token of an issuer that is no provider of the application (`machineTokens.issuers`).
+/// Tokens of an issuer that is no provider of the application.
 fn further_issuer(bench: &Bench<'_>) -> Result<Cell> {
-    const AUDIENCE: &str = "https://wiki.example.com";
-    let Some((issuer, token)) = bench.provider.program_of_another_issuer(AUDIENCE)? else {
+    let audience = further_issuer::AUDIENCE;
+    let Some(program) = bench.provider.program_of_another_issuer(audience)? else {
         return Ok(Cell::Absent);
     };
-    for (audience, expected) in [
-        (AUDIENCE, StatusCode::OK),
-        ("https://elsewhere.example.com", StatusCode::UNAUTHORIZED),
-    ] {
-        let issuer = json!({
-            "issuer": issuer,
-            "audience": [audience],
+    further_issuer::comes_in(&MachineClient {
+        token: program.token,
+        issuer: json!({
+            "issuer": program.issuer,
+            "jwksUrl": program.keys.as_str(),
             "usernameClaim": "preferred_username",
             "groupsClaim": "realm_access.roles",
+        }),
+        name: "service-account-robot",
+        // A role that every account of that realm has.
+        group: "default-roles-plain",
+    })?;
+    Ok(Cell::Yes)
+}
+
+/// How long the provider's answer counts (`refreshAfter`), for this provider and in general.
+fn refresh_after(bench: &Bench<'_>) -> Result<Cell> {
+    for (in_general, own, asks) in [("8h", "2s", true), ("2s", "8h", false)] {
+        let windows = json!({
+            "session": { "window": "30s", "renewAfter": "3s", "refreshAfter": in_general },
         });
         let signed = bench.stack(&Plan {
-            // A role that every account of that realm has.
-            require: json!({ "groups": ["default-roles-plain"] }),
-            application: json!({
-                "machines": ["bearer"],
-                "machineTokens": { "issuers": [issuer] },
-            }),
+            outpost: windows,
+            provider: json!({ "refreshAfter": own }),
             ..Plan::default()
         })?;
-        let app = signed.url("/api");
-        let asked = signed.stack.outpost_url().join("/akprox/auth/traefik")?;
-        let request = Client::new()?
-            .bare(Method::GET, &asked)
-            .header("X-Forwarded-Method", "GET")
-            .header("X-Forwarded-Proto", app.scheme())
-            .header("X-Forwarded-Host", app.authority())
-            .header("X-Forwarded-Uri", app.path())
-            .bearer_auth(&token);
-        let answer = Answer::read(request.send()?)?;
-        assert_eq!(answer.status, expected, "{}", answer.body);
-        let name = answer.header("x-auth-username");
-        let is_in = expected == StatusCode::OK;
-        assert_eq!(name, is_in.then_some("service-account-robot"));
+        let alice = Client::new()?;
+        signed.sign_in(&alice, &ALICE)?;
+        if asks {
+            signed.renew(&alice)?;
+            continue;
+        }
+        for _ in 0..2 {
+            pass(Duration::from_secs(4));
+            let page = signed.another_page();
+            let journey = alice.open(&page)?;
+            signed.landed(&journey, &page)?;
+            assert!(journey.passed("/akprox/start"), "{journey}");
+        }
+        assert_eq!(signed.confirmations()?, 0);
     }
+    Ok(Cell::Yes)
+}
+
+/// The client exists, and may have no user sign in: `check` says so, and so do page and log.
+fn code_flow_off(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        code_flow: false,
+        ..Plan::default()
+    })?;
+    let (report, well) = check_report(&signed)?;
+    if well || !report.contains("unauthorized_client") {
+        bail!("the report does not name the error:\n{report}");
+    }
+    let journey = Client::new()?.open(&signed.url("/"))?;
+    let landed = &journey.landed;
+    assert_eq!(landed.url.path(), "/akprox/callback", "{journey}");
+    assert_eq!(landed.status, StatusCode::BAD_REQUEST, "{journey}");
+    assert!(landed.body.contains("Sign in again"), "{}", landed.body);
+    let log = signed.stack.outpost().output();
+    assert!(log.contains("unauthorized_client"), "{log}");
     Ok(Cell::Yes)
 }
 
