@@ -128,12 +128,37 @@ pub(crate) fn method_not_allowed() -> Reply {
 
 /// Answers a request for the outpost that reached the plugin instead. A redirect to sign in would
 /// come back here for ever.
-pub(crate) fn misrouted(prefix: &str) -> Reply {
-    let body = format!(
-        "Gatepost is not set up completely: requests for {prefix} have to be routed to the \
-         outpost, and this one reached the application's router.\n"
+///
+/// Two faults look the same from here: the proxy has no route for the outpost, or it has dropped the
+/// route, as Traefik does while the outpost's service has no server.
+pub(crate) fn misrouted(how: Presentation, prefix: &str) -> Reply {
+    // `gatepost check` knows this answer by the first of these sentences.
+    let why = format!(
+        "Requests for {prefix} have to be routed to the outpost, and this one reached the \
+         application's router. Either no outpost is running, and the proxy has dropped its route; \
+         or the proxy has no such route."
     );
-    new_reply(503, TEXT, body)
+    let mut reply = match how {
+        Presentation::PageLoad | Presentation::Form => {
+            let body = format!(
+                "<p>The sign-in of this application does not answer. Reload this page in a minute. \
+                 If it stays like this, tell the operator of this application.</p>\
+                 <p><small>For the operator: {why}</small></p>"
+            );
+            new_reply(503, HTML, page("Please try again later", &body))
+        }
+        Presentation::Data => {
+            let body = format!(r#"{{"error":"outpost_not_reached","message":"{why}"}}"#);
+            new_reply(503, JSON, body)
+        }
+    };
+    reply.headers.push(("Retry-After", "30".to_owned()));
+    reply
+}
+
+/// Answers a client at the path where only a proxy asks the outpost. No route leads a client there.
+pub(crate) fn for_proxies_only() -> Reply {
+    new_reply(404, TEXT, "not found\n".to_owned())
 }
 
 /// Writes a text as HTML content or attribute value.

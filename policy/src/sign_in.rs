@@ -60,6 +60,14 @@ impl OutpostPrefix {
             .strip_prefix(self.0.as_bytes())
             .is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
     }
+
+    /// Returns whether only a proxy asks the outpost at this request target: the routes for clients
+    /// leave out what begins like it.
+    pub fn is_for_proxies(&self, target: &[u8]) -> bool {
+        target
+            .strip_prefix(self.0.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"/auth"))
+    }
 }
 
 impl Default for OutpostPrefix {
@@ -223,6 +231,20 @@ mod tests {
             ("/AKPROX/start", false),
         ] {
             assert_eq!(prefix.contains(target.as_bytes()), expected, "{target}");
+        }
+        for (target, expected) in [
+            ("/akprox/auth", true),
+            ("/akprox/auth?nginx", true),
+            ("/akprox/auth/traefik", true),
+            ("/akprox/start", false),
+            ("/akproxy/auth", false),
+            ("/auth", false),
+        ] {
+            assert_eq!(
+                prefix.is_for_proxies(target.as_bytes()),
+                expected,
+                "{target}"
+            );
         }
     }
 

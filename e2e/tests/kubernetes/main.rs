@@ -22,6 +22,7 @@ mod chart;
 #[path = "../deployments/checks.rs"]
 #[allow(dead_code, reason = "other suites have more checks")]
 mod checks;
+mod faults;
 // What a further issuer must do, which the suite of real providers has too.
 #[path = "../deployments/further_issuer.rs"]
 mod further_issuer;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         .iter()
         .chain(accounts::TESTS)
         .chain(chart::TESTS)
+        .chain(faults::TESTS)
         .chain(refused::TESTS)
         .chain(served::TESTS);
     let trials = trials.map(|test| trial(test, &shared, missing.clone()));

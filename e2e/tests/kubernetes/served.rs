@@ -91,7 +91,7 @@ fn domain(cluster: &Cluster, config: &str, file: &str) -> Result<()> {
 }
 
 /// The objects of a file of `deploy/kubernetes/traefik/`, with the public paths of the checks.
-fn shown(site: &Site, file: &str) -> Result<Vec<Value>> {
+pub(crate) fn shown(site: &Site, file: &str) -> Result<Vec<Value>> {
     let path = format!("deploy/kubernetes/traefik/{file}.yaml");
     let mut objects = objects_of(&site.fitted_in_cluster(&path)?)?;
     for object in &mut objects {

@@ -25,6 +25,10 @@ pub(super) struct Exchange<'r, H> {
 impl<H: Host> Exchange<'_, H> {
     /// Answers without a router behind the plugin (`fallback: redirect`).
     pub(super) fn answer(&self, decision: Decision<'_>) -> Flow {
+        // Also where the application would be allowed: it would answer in the outpost's place.
+        if self.is_for_the_outpost() {
+            return self.stand_in_for_the_outpost();
+        }
         match decision {
             Decision::Allow(permit) => self.admit(&permit),
             Decision::Renew(permit) => match self.presentation() {
@@ -134,13 +138,6 @@ impl<H: Host> Exchange<'_, H> {
 
     /// Answers a request without a session in force.
     fn require_sign_in(&self, how: Presentation) -> Flow {
-        if self.is_for_the_outpost() {
-            let prefix = self.config.sign_in.prefix();
-            let message =
-                format!("a request for {prefix} reached the plugin: route it to the outpost");
-            self.config.log(self.host, Level::Error, &message);
-            return self.respond(reply::misrouted(prefix.as_str()));
-        }
         self.respond(match how {
             Presentation::PageLoad => reply::redirect(self.sign_in_url()),
             Presentation::Form => reply::not_delivered(&self.start()),
@@ -148,6 +145,21 @@ impl<H: Host> Exchange<'_, H> {
                 reply::unauthenticated(&self.config.application, &self.start(), None)
             }
         })
+    }
+
+    /// Answers a request for the outpost, which has not reached it.
+    fn stand_in_for_the_outpost(&self) -> Flow {
+        let prefix = self.config.sign_in.prefix();
+        if prefix.is_for_proxies(&self.host.target()) {
+            return self.respond(reply::for_proxies_only());
+        }
+        let message = format!(
+            "a request for {} reached the plugin: start the outpost, without which the proxy \
+             drops its route, or route these requests to it",
+            prefix.as_str()
+        );
+        self.config.log(self.host, Level::Error, &message);
+        self.respond(reply::misrouted(self.presentation(), prefix.as_str()))
     }
 
     fn presentation(&self) -> Presentation {

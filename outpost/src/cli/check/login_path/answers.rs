@@ -79,8 +79,9 @@ pub(super) fn check_route(application: &Application, reply: &Reply) -> Result<()
             Mode::Domain(_) => "the host of `externalUrl` (and give the plugin `mode: domain`)",
         };
         return Err(CheckProblem(format!(
-            "the application's route gets {prefix}, and the plugin on it answers: the proxy needs \
-             a route for `{prefix}` at {host} that leads to the outpost and has no plugin",
+            "the application's route gets {prefix}, and the plugin on it answers: no outpost runs \
+             (a proxy drops the route to a service without servers), or the proxy lacks a route for \
+             `{prefix}` at {host} that leads to the outpost and has no plugin",
             prefix = application.prefix()
         )));
     }

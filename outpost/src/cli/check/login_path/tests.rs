@@ -225,17 +225,24 @@ fn a_page_with_a_choice_leads_on_to_each_provider_at_its_own_address() {
 #[test]
 fn a_route_that_leads_to_the_plugin_is_named_and_so_is_where_it_lacks() {
     let at = Url::parse("https://app.example.com/akprox/start").expect("a URL");
-    let body = "Gatepost is not set up completely: requests for /akprox have to be routed to the \
-                outpost, and this one reached the application's router.\n";
-    for (name, expected) in [("wiki", "at this host"), ("intranet", "`mode: domain`")] {
-        let application = application(name);
-        let reply = reply(503, None, body);
-        says(name, check_ping(&application, &reply), expected);
-        says(
-            name,
-            check_start(&application, application.providers().first(), &at, &reply),
-            expected,
-        );
+    // What the plugin answers with, now, and an older one.
+    let bodies = [
+        "<p><small>For the operator: Requests for /akprox have to be routed to the outpost, and this \
+         one reached the application's router. Either no outpost is running, ",
+        "Gatepost is not set up completely: requests for /akprox have to be routed to the outpost, \
+         and this one reached the application's router.\n",
+    ];
+    for body in bodies {
+        for (name, expected) in [("wiki", "at this host"), ("intranet", "`mode: domain`")] {
+            let application = application(name);
+            let reply = reply(503, None, body);
+            says(name, check_ping(&application, &reply), expected);
+            says(
+                name,
+                check_start(&application, application.providers().first(), &at, &reply),
+                expected,
+            );
+        }
     }
 }
 
