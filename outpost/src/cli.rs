@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -62,6 +63,10 @@ enum Command {
         /// that make keys of one day differ.
         #[arg(long, default_value = "", hide_default_value = true)]
         kid: String,
+        /// Write the key to this new file, which its owner alone can read. A file that has keys
+        /// already stays as it is.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
     /// Look into sessions.
     #[command(subcommand)]
@@ -117,7 +122,7 @@ pub fn run() -> ExitCode {
             format,
         } => on_runtime(check::check(&config, url.as_deref(), format)),
         Command::Export { form, config } => on_runtime(export::export(form, &config)),
-        Command::Keygen { kid } => keygen::keygen(&kid),
+        Command::Keygen { kid, file } => keygen::keygen(&kid, file.as_deref()),
         Command::Session(SessionCommand::List { limit, config }) => {
             on_runtime(sessions::list(&config, limit))
         }

@@ -1,18 +1,42 @@
 //! `gatepost keygen`: a new key.
 
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepost_session::KeyId;
+use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
 
-use super::output::{complain, say};
+use super::output::{complain, said, say};
 
-pub(super) fn keygen(kid: &str) -> Option<()> {
-    let mut key = zeroize::Zeroizing::new([0; 32]);
+pub(super) fn keygen(kid: &str, file: Option<&Path>) -> Option<()> {
+    let line = said(new_key(kid))?;
+    let Some(file) = file else {
+        say(&line);
+        return Some(());
+    };
+    let written = write_once(file, &line);
+    let written = said(written.map_err(|error| format!("{}: {error}", file.display())))?;
+    let outcome = if written {
+        "has a new key"
+    } else {
+        "has keys already and stays as it is"
+    };
+    // Standard output is for keys alone.
+    complain(&format!("{} {outcome}", file.display()));
+    Some(())
+}
+
+/// Makes a line of the keys file.
+fn new_key(kid: &str) -> Result<Zeroizing<String>, String> {
+    let mut key = Zeroizing::new([0; 32]);
     let mut tail = [0; 2];
-    if let Err(error) = getrandom::fill(key.as_mut_slice()).and(getrandom::fill(&mut tail)) {
-        complain(&format!("the operating system has no randomness: {error}"));
-        return None;
-    }
+    getrandom::fill(key.as_mut_slice())
+        .and_then(|()| getrandom::fill(&mut tail))
+        .map_err(|error| format!("the operating system has no randomness: {error}"))?;
     let id = if kid.is_empty() {
         let date = chrono::Utc::now().format("%Y-%m-%d");
         format!("{date}-{:04x}", u16::from_be_bytes(tail))
@@ -20,11 +44,72 @@ pub(super) fn keygen(kid: &str) -> Option<()> {
         kid.to_owned()
     };
     if KeyId::new(&id).is_none() {
-        complain(&format!(
+        return Err(format!(
             "--kid `{id}`: expected 1 to 64 letters, digits, `.`, `_` or `-`"
         ));
-        return None;
     }
-    say(&format!("{id}:{}", STANDARD.encode(key.as_slice())));
-    Some(())
+    let key = Zeroizing::new(STANDARD.encode(key.as_slice()));
+    Ok(Zeroizing::new(format!("{id}:{}", *key)))
+}
+
+/// Writes the file unless it has something already: whether it did.
+///
+/// The file appears whole or not at all: containers that start at the same time may all ask for it.
+fn write_once(file: &Path, line: &str) -> io::Result<bool> {
+    match fs::metadata(file) {
+        Ok(found) if found.len() > 0 => return Ok(false),
+        // An engine makes an empty one where a volume names a file that is not there.
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // With mode 0600 from the beginning.
+    let mut draft = NamedTempFile::new_in(folder)?;
+    writeln!(draft, "{line}")?;
+    draft.as_file().sync_all()?;
+    if file.exists() {
+        draft.persist(file)?;
+        return Ok(true);
+    }
+    match draft.persist_noclobber(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_gets_one_key_and_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gatepost.keys");
+        assert!(write_once(&file, "one:x").unwrap());
+        assert!(!write_once(&file, "two:y").unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one:x\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        let empty = folder.path().join("empty");
+        fs::write(&empty, "").unwrap();
+        assert!(write_once(&empty, "three:z").unwrap());
+        assert_eq!(fs::read_to_string(&empty).unwrap(), "three:z\n");
+        assert!(write_once(&folder.path().join("missing/file"), "x").is_err());
+    }
+
+    #[test]
+    fn keys_have_the_requested_id_or_one_of_their_own() {
+        assert!(new_key("mine").unwrap().starts_with("mine:"));
+        assert_ne!(*new_key("").unwrap(), *new_key("").unwrap());
+        assert!(new_key("no good").is_err());
+    }
 }
