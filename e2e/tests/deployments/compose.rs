@@ -1,5 +1,5 @@
-//! Compose files as an engine would read them. There may be none here, so the topology is run as
-//! processes in [`labels`](crate::labels).
+//! Compose files as an engine would read them, without one. The suite `containers` runs them, and
+//! [`labels`](crate::labels) their topology as processes.
 
 use std::fs;
 
@@ -80,6 +80,8 @@ fn outpost_image_runs_unprivileged_and_has_a_health_check() -> Result<()> {
         .rsplit_once("\nFROM ")
         .context("the last stage")?;
     assert!(stage.contains(" AS outpost\n"), "{stage}");
+    assert!(stage.starts_with("scratch AS"), "{stage}");
+    assert!(!stage.contains("\nVOLUME"), "{stage}");
     assert!(stage.contains("\nUSER 65532:65532\n"), "{stage}");
     assert!(
         stage.contains(r#"CMD ["gatepost", "healthcheck"]"#),
