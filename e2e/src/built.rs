@@ -17,12 +17,15 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Error, Result, bail};
 
 use crate::layout;
-use crate::tools::{Source, cargo};
+use crate::tools::{Source, StaticToolchain, Tool as _, cargo};
 
 pub use plugin::optimise;
 
 /// Names a built outpost. (Not `GATEPOST_…`: the outpost takes such variables for settings.)
 pub const OUTPOST: &str = "E2E_OUTPOST";
+
+/// Names a built outpost that is linked statically.
+pub const STATIC_OUTPOST: &str = "E2E_STATIC_OUTPOST";
 
 /// Names a built plugin.
 pub const PLUGIN: &str = "E2E_PLUGIN_WASM";
@@ -65,6 +68,16 @@ impl Program {
 /// When it cannot be built.
 pub fn outpost() -> Result<PathBuf> {
     static PROGRAM: Program = Program::new(OUTPOST, build_outpost);
+    PROGRAM.path()
+}
+
+/// Returns the outpost's binary for container images: linked statically, as releases are.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub fn static_outpost() -> Result<PathBuf> {
+    static PROGRAM: Program = Program::new(STATIC_OUTPOST, build_static_outpost);
     PROGRAM.path()
 }
 
@@ -115,6 +128,14 @@ pub fn session_js() -> Result<PathBuf> {
 fn build_outpost() -> Result<PathBuf> {
     run(&mut cargo(&["build", "--locked", "--package", "gatepost"]))?;
     Ok(outpost_path())
+}
+
+/// Builds the outpost for images, in the dev profile too.
+fn build_static_outpost() -> Result<PathBuf> {
+    let target = StaticToolchain.locate()?;
+    let arguments = ["build", "--locked", "--package", "gatepost", "--target"];
+    run(cargo(&arguments).arg(&target))?;
+    Ok(layout::target_dir().join(target).join("debug/gatepost"))
 }
 
 /// Returns the path of the outpost that [`outpost`] builds.

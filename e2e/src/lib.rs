@@ -22,11 +22,13 @@
 pub mod built;
 pub mod clients;
 pub mod cluster;
+pub mod containers;
 pub mod doubles;
 pub mod forge;
 mod keys;
 pub mod layout;
 mod left_out;
+mod namespaces;
 pub mod programs;
 pub mod providers;
 pub mod proxies;

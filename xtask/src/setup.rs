@@ -4,7 +4,7 @@ use anyhow::Result;
 use gatepost_e2e::tools::{
     Chromium, CustomResources, Envoy, Glewlwyd, GoProgram, Keycloak, KubeApiServer,
     KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source, Sqlite,
-    Tool as _, Traefik, WasmToolchain,
+    StaticToolchain, Tool as _, Traefik, WasmToolchain,
 };
 
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,9 @@ pub(crate) struct Arguments {
     /// A real Kubernetes API too, as far as it can be had
     #[arg(long)]
     kubernetes: bool,
+    /// A container engine too, as far as it can be had
+    #[arg(long)]
+    containers: bool,
 }
 
 /// Installs the requested tools.
@@ -25,6 +28,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.kubernetes {
         kubernetes();
+    }
+    if arguments.containers {
+        containers();
     }
     Ok(())
 }
@@ -95,6 +101,15 @@ pub(crate) fn kubernetes() {
         KubernetesClients.ensure().map(drop),
         CustomResources.ensure().map(drop),
         KubeApiServer.ensure().map(drop),
+    ]);
+}
+
+/// A container engine, as far as it can be had. The tests name what is missing.
+pub(crate) fn containers() {
+    as_far_as_possible([
+        Packaged::Podman.ensure().map(drop),
+        PythonPackage::PODMAN_COMPOSE.ensure().map(drop),
+        StaticToolchain.ensure().map(drop),
     ]);
 }
 

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 
 use self::counts::Counts;
 use self::output::Output;
-use self::section::{ASKED_FOR, E2E_SUITES, KUBERNETES, PROVIDERS, Programs, Section};
+use self::section::{ASKED_FOR, CONTAINERS, E2E_SUITES, KUBERNETES, PROVIDERS, Programs, Section};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -59,6 +59,8 @@ enum Only {
     Providers,
     /// End to end, and only if it is asked for: a real Kubernetes API
     Kubernetes,
+    /// End to end, and only if it is asked for: real containers, as root
+    Containers,
 }
 
 impl Only {
@@ -80,6 +82,7 @@ impl Only {
             Self::Authentik => vec![Section::E2e("authentik")],
             Self::Providers => vec![Section::E2e(PROVIDERS)],
             Self::Kubernetes => vec![Section::E2e(KUBERNETES)],
+            Self::Containers => vec![Section::E2e(CONTAINERS)],
         }
     }
 }

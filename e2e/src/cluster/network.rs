@@ -5,7 +5,6 @@
 //! else; and with a hosts file of their own, which says what the cluster's DNS says in Traefik's
 //! namespace: `name.namespace.svc` is known, `name` alone is not.
 
-use std::env;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,13 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use anyhow::{Context as _, Result, bail};
-use nix::unistd::geteuid;
+use anyhow::{Context as _, Result};
 
+use crate::namespaces;
 use crate::tools::run;
-
-/// Says to a process that it is in the network of the tests' own.
-const INSIDE: &str = "E2E_OWN_NETWORK";
 
 /// The Services that tests have pods for: namespace, name, the pods' address.
 pub const SERVICES: [(&str, &str, Ipv4Addr); 3] = [
@@ -45,29 +41,11 @@ pub fn pod_address(service: &str) -> Option<Ipv4Addr> {
 ///
 /// When the system does not let this user have a network namespace.
 pub fn enter() -> Result<Option<ExitCode>> {
-    if env::var_os(INSIDE).is_some() {
+    if namespaces::inside() {
         set_up()?;
         return Ok(None);
     }
-    if !unshare().arg("true").output()?.status.success() {
-        bail!("this system gives no network namespace to its users: run as root");
-    }
-    let status = unshare()
-        .arg(env::current_exe()?)
-        .args(env::args_os().skip(1))
-        .env(INSIDE, "1")
-        .status()?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(Some(code.map_or(ExitCode::FAILURE, ExitCode::from)))
-}
-
-fn unshare() -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--net", "--mount"]);
-    if !geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    command
+    namespaces::run_inside(&["--net", "--mount"], &[]).map(Some)
 }
 
 fn set_up() -> Result<()> {

@@ -23,6 +23,8 @@ pub enum Packaged {
     Prometheus,
     /// etcd, where a Kubernetes API server keeps its objects.
     Etcd,
+    /// Podman, a container engine, with what it needs to make networks and to limit processes.
+    Podman,
 }
 
 impl Packaged {
@@ -43,6 +45,7 @@ impl Packaged {
             Self::Redis => "redis-server",
             Self::Prometheus => "prometheus",
             Self::Etcd => "etcd",
+            Self::Podman => "podman",
         }
     }
 
@@ -55,6 +58,7 @@ impl Packaged {
             Self::Redis => &["redis-server"],
             Self::Prometheus => &["prometheus"],
             Self::Etcd => &["etcd-server"],
+            Self::Podman => &["podman", "runc", "netavark", "aardvark-dns", "iptables"],
         }
     }
 }
@@ -80,6 +84,10 @@ impl Tool for Packaged {
         }
         let modules = Path::new(NGINX_MODULES);
         if self == &Self::Nginx && !modules.join("ngx_http_set_misc_module.so").is_file() {
+            return Ok(None);
+        }
+        let network = Path::new("/usr/lib/podman/netavark");
+        if self == &Self::Podman && !(network.is_file() && on_path("runc").is_some()) {
             return Ok(None);
         }
         // Where servers are, which is not on everyone's path.

@@ -34,6 +34,14 @@ impl PythonPackage {
         meaning: "the schemas of Kubernetes' objects",
     };
 
+    /// Starts what a compose file has, by Podman.
+    pub const PODMAN_COMPOSE: Self = Self {
+        name: "podman-compose",
+        version: "1.6.0",
+        extras: "",
+        meaning: "compose files on Podman",
+    };
+
     /// Canaille, an OpenID provider, with what it needs to be a server with a database in a file.
     pub const CANAILLE: Self = Self {
         name: "canaille",

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use gatepost_e2e::tools::{Packaged, Source, TARGET, Tool as _, WasmToolchain, cargo};
+use gatepost_e2e::tools::{
+    Packaged, Source, StaticToolchain, TARGET, Tool as _, WasmToolchain, cargo,
+};
 use gatepost_e2e::{LEFT_OUT, built, layout};
 
 use super::counts::Counts;
@@ -28,8 +30,12 @@ pub(crate) const PROVIDERS: &str = "providers";
 /// API server takes minutes to build.
 pub(crate) const KUBERNETES: &str = "kubernetes";
 
+/// The suite of end-to-end tests with real containers, which runs only when it is asked for: the engine
+/// takes root.
+pub(crate) const CONTAINERS: &str = "containers";
+
 /// The suites that run only when they are asked for.
-pub(crate) const ASKED_FOR: [&str; 2] = [PROVIDERS, KUBERNETES];
+pub(crate) const ASKED_FOR: [&str; 3] = [PROVIDERS, KUBERNETES, CONTAINERS];
 
 /// The package of the end-to-end tests.
 const HARNESS: &str = "gatepost-e2e";
@@ -125,6 +131,11 @@ impl Section {
                 setup::kubernetes();
                 Ok(())
             }
+            Self::E2e(CONTAINERS) => {
+                setup::demo()?;
+                setup::containers();
+                Ok(())
+            }
             Self::E2e(_) => setup::everything(),
         }
     }
@@ -189,6 +200,9 @@ impl Programs {
             programs.push((built::OUTPOST, built::outpost_path()));
         } else if has(|section| matches!(section, Section::E2e(_))) {
             programs.push((built::OUTPOST, built::outpost()?));
+        }
+        if sections.contains(&Section::E2e(CONTAINERS)) && StaticToolchain.find()?.is_some() {
+            programs.push((built::STATIC_OUTPOST, built::static_outpost()?));
         }
         if has(|section| matches!(section, Section::Unit | Section::E2e(_))) {
             built::run(harness_tests().arg("--no-run"))?;

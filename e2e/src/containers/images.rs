@@ -1,0 +1,158 @@
+//! The images: ours, by `outpost/Dockerfile`, and stand-ins for those of others.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::{Engine, output};
+use crate::tools::{self, Node, NodePackages, Tool as _};
+use crate::{built, layout};
+
+/// In the place of `npm` in the image of Node.js: the packages are there already.
+const NPM: &str = "#!/bin/sh\nexit 0\n";
+
+pub(super) fn make(engine: &Engine, app: &Path) -> Result<()> {
+    let traefik = Root::new(engine, "traefik")?;
+    traefik.program(&tools::Traefik.locate()?, "usr/local/bin/traefik")?;
+    traefik.stands_in_for(
+        "docker.io/library/traefik:v3.7",
+        &["/usr/local/bin/traefik"],
+    )?;
+
+    let whoami = Root::new(engine, "whoami")?;
+    whoami.program(app, "whoami")?;
+    whoami.stands_in_for("docker.io/traefik/whoami:v1.11", &["/whoami", "0.0.0.0:80"])?;
+
+    let node = Root::new(engine, "node")?;
+    node.program(&Node.locate()?, "usr/local/bin/node")?;
+    node.program(Path::new("/bin/sh"), "bin/sh")?;
+    node.script("usr/local/bin/npm", NPM)?;
+    let packages = NodePackages::provider().locate()?.join("node_modules");
+    fs::create_dir(node.folder.join("provider"))?;
+    output(
+        Command::new("cp")
+            .arg("--recursive")
+            .arg(packages)
+            .arg(node.folder.join("provider/")),
+    )?;
+    node.stands_in_for("docker.io/library/node:22-bookworm-slim", &[])?;
+
+    ours(engine)
+}
+
+/// Builds our two images by their Dockerfile. Its stages that compile are replaced by what is
+/// compiled already, as a release does for several platforms.
+fn ours(engine: &Engine) -> Result<()> {
+    let platform = match std::env::consts::ARCH {
+        "x86_64" => "linux/amd64",
+        "aarch64" => "linux/arm64",
+        other => other,
+    };
+    let outpost = engine.folder("outpost-build")?;
+    let out = outpost.join("out");
+    let program = out.join(platform).join("gatepost");
+    fs::create_dir_all(out.join("empty"))?;
+    fs::create_dir_all(program.parent().context("a folder")?)?;
+    fs::copy(built::static_outpost()?, program)?;
+    fs::copy(
+        "/etc/ssl/certs/ca-certificates.crt",
+        out.join("ca-certificates.crt"),
+    )?;
+
+    let plugin = engine.folder("plugin-build")?;
+    let out = plugin.join("out");
+    fs::create_dir_all(&out)?;
+    fs::copy(built::plugin()?, out.join("plugin.wasm"))?;
+    fs::copy(
+        layout::root().join(".traefik.yml"),
+        out.join(".traefik.yml"),
+    )?;
+
+    for target in ["outpost", "traefik"] {
+        let context = layout::root();
+        let file = context.join("outpost/Dockerfile");
+        engine.podman(&[
+            "build",
+            // The other format has no health checks.
+            "--format=docker",
+            "--pull=never",
+            &format!("--build-context=outpost-build={}", outpost.display()),
+            &format!("--build-context=plugin-build={}", plugin.display()),
+            &format!("--file={}", file.display()),
+            &format!("--ignorefile={}.dockerignore", file.display()),
+            &format!("--target={target}"),
+            &format!("--tag=docker.io/gatepost/{target}:latest"),
+            &context.to_string_lossy(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// The files of an image that is to be.
+struct Root<'e> {
+    engine: &'e Engine,
+    name: &'static str,
+    folder: PathBuf,
+}
+
+impl<'e> Root<'e> {
+    fn new(engine: &'e Engine, name: &'static str) -> Result<Self> {
+        let folder = engine.folder(name)?.join("root");
+        fs::create_dir_all(folder.join("tmp"))?;
+        Ok(Self {
+            engine,
+            name,
+            folder,
+        })
+    }
+
+    /// Adds a program of this machine, with the libraries that it asks for.
+    fn program(&self, program: &Path, at: &str) -> Result<()> {
+        self.copy(program, Path::new(at))?;
+        // It says so by a failure where a program needs none.
+        let said = output(Command::new("ldd").arg(program)).unwrap_or_default();
+        let libraries: BTreeSet<&str> = said
+            .split_whitespace()
+            .filter(|word| word.starts_with('/'))
+            .map(|word| word.trim_end_matches(':'))
+            .filter(|path| Path::new(path) != program)
+            .collect();
+        for library in libraries {
+            self.copy(
+                Path::new(library),
+                Path::new(library.trim_start_matches('/')),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, file: &Path, at: &Path) -> Result<()> {
+        let copy = self.folder.join(at);
+        fs::create_dir_all(copy.parent().context("a folder")?)?;
+        fs::copy(file, copy).with_context(|| format!("copy {}", file.display()))?;
+        Ok(())
+    }
+
+    fn script(&self, at: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(at);
+        fs::write(&path, text)?;
+        tools::run(Command::new("chmod").arg("755").arg(path))
+    }
+
+    fn stands_in_for(&self, image: &str, entry_point: &[&str]) -> Result<()> {
+        let mut dockerfile = "FROM scratch\nCOPY root/ /\n".to_owned();
+        if !entry_point.is_empty() {
+            dockerfile.push_str(&format!("ENTRYPOINT {entry_point:?}\n"));
+        }
+        let folder = self.engine.folder(self.name)?;
+        fs::write(folder.join("Dockerfile"), dockerfile)?;
+        let tag = format!("--tag={image}");
+        let folder = folder.to_string_lossy();
+        self.engine
+            .podman(&["build", "--format=docker", &tag, &folder])?;
+        Ok(())
+    }
+}

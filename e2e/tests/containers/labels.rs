@@ -1,0 +1,227 @@
+//! The compose files of `deploy/compose/`, whose labels Traefik reads from the engine's API.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use gatepost_e2e::containers::{Composition, Engine};
+use gatepost_e2e::layout;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{Test, visit};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "labels::forward_auth_single",
+        run: forward_auth_single,
+    },
+    Test {
+        name: "labels::forward_auth_domain",
+        run: forward_auth_domain,
+    },
+    Test {
+        name: "labels::plugin_domain",
+        run: plugin_domain,
+    },
+    Test {
+        name: "labels::containers_come_and_go",
+        run: containers_come_and_go,
+    },
+];
+
+/// The network, whose proxies the outpost trusts.
+const SUBNET: &str = "172.31.91.0/24";
+
+/// The host of the provider, which the files leave to whoever uses them.
+const PROVIDER: &str = "id.example.localhost";
+
+fn forward_auth_single(engine: &Engine) -> Result<()> {
+    let _running = up(engine, "forward-auth-single", "single")?;
+    visit::sign_in(&page("wiki")?).map(drop)
+}
+
+fn forward_auth_domain(engine: &Engine) -> Result<()> {
+    let _running = up(engine, "forward-auth-domain", "domain")?;
+    one_sign_in_is_for_both()
+}
+
+fn plugin_domain(engine: &Engine) -> Result<()> {
+    let _running = up(engine, "plugin-domain", "domain")?;
+    one_sign_in_is_for_both()
+}
+
+fn one_sign_in_is_for_both() -> Result<()> {
+    visit::until_status(&page("files")?, StatusCode::UNAUTHORIZED)?;
+    let alice = visit::sign_in(&page("wiki")?)?;
+    visit::sees_alice(&alice, &page("files")?)?;
+    alice.open(&page("auth")?.join("/akprox/sign_out")?)?;
+    for host in ["wiki", "files"] {
+        let status = alice.fetch(Method::GET, &page(host)?).send()?.status();
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{host}");
+    }
+    Ok(())
+}
+
+/// An application has a route while its container runs and is healthy, and is protected from the
+/// first request on. Without the outpost, whose label the middleware is, no route is left open.
+fn containers_come_and_go(engine: &Engine) -> Result<()> {
+    let running = up(engine, "forward-auth-domain", "domain")?;
+    let late = page("late")?;
+    assert_eq!(visit::status(&late)?, StatusCode::NOT_FOUND);
+    let network = format!("--network={}", running.network());
+    let labels = [
+        "--label=traefik.enable=true",
+        "--label=traefik.http.routers.late.rule=Host(`late.example.localhost`)",
+        "--label=traefik.http.routers.late.middlewares=gatepost@docker",
+        "--label=traefik.http.services.late.loadbalancer.server.port=80",
+    ];
+    let image = "traefik/whoami:v1.11";
+    let run = ["run", "--detach", "--name=late", &network];
+    engine.podman(&[&run[..], &labels, &[image]].concat())?;
+    visit::until_status(&late, StatusCode::UNAUTHORIZED)?;
+    let alice = visit::sign_in(&late)?;
+    engine.podman(&["rm", "--force", "--time=1", "late"])?;
+    visit::until_status(&late, StatusCode::NOT_FOUND)?;
+
+    // Healthy is what the container says of itself: here, whether a program can be run.
+    let check = [
+        "--health-cmd=[\"CMD\", \"/whoami\", \"--nonsense\"]",
+        "--health-retries=1",
+    ];
+    engine.podman(&[&run[..], &check, &labels, &[image]].concat())?;
+    assert!(engine.ask_health("late").is_err());
+    visit::until_status(&page("wiki")?, StatusCode::UNAUTHORIZED)?;
+    assert_eq!(visit::status(&late)?, StatusCode::NOT_FOUND, "unhealthy");
+    engine.podman(&["rm", "--force", "--time=1", "late"])?;
+
+    let outpost = running.container("outpost");
+    engine.podman(&["stop", &outpost])?;
+    visit::until_status(&page("wiki")?, StatusCode::NOT_FOUND)?;
+    let signed_in = alice.fetch(Method::GET, &page("wiki")?).send()?;
+    assert_eq!(signed_in.status(), StatusCode::NOT_FOUND);
+    engine.podman(&["start", &outpost])?;
+    engine.until_healthy(&outpost)?;
+    visit::until_status(&page("wiki")?, StatusCode::UNAUTHORIZED)
+}
+
+fn page(host: &str) -> Result<Url> {
+    let url = format!("http://{host}.example.localhost/page");
+    Url::parse(&url).context(url)
+}
+
+/// Starts a file of `deploy/compose/`, with names that lead to this machine, and with what it leaves
+/// to its reader: the outpost's folder, here of `deploy/outpost/`, and a provider.
+fn up<'e>(engine: &'e Engine, file: &str, outpost: &str) -> Result<Composition<'e>> {
+    let folder = engine.folder(&format!("compose-{file}"))?;
+    let compose = folder.join("compose.yaml");
+    fs::write(&compose, read(&format!("deploy/compose/{file}.yaml"))?)?;
+    let keys = folder.join("gatepost/keys");
+    fs::create_dir_all(&keys)?;
+    let config = folder.join("gatepost/gatepost.yaml");
+    let config_text = read(&format!("deploy/outpost/{outpost}.yaml"))?;
+    fs::write(&config, outpost_configuration(&config_text)?.to_string())?;
+    let provider = folder.join("provider.json");
+    fs::write(&provider, provider_configuration()?.to_string())?;
+    let further = folder.join("provider.yaml");
+    fs::write(&further, provider_service(&provider).to_string())?;
+    // The steps of the page: the key, and who may read it.
+    let owner = format!("{}:/keys", keys.display());
+    engine.podman(&[
+        "run",
+        "--rm",
+        "--network=none",
+        "--user=0",
+        &format!("--volume={owner}"),
+        "gatepost/outpost",
+        "keygen",
+        "--file=/keys/gatepost.keys",
+    ])?;
+    own(&folder.join("gatepost"))?;
+    let running = Composition::up(engine, file, &[&compose, &further])?;
+    engine.until_healthy(&running.container("outpost"))?;
+    let discovery = format!("http://{PROVIDER}/.well-known/openid-configuration");
+    visit::until_status(&Url::parse(&discovery)?, StatusCode::OK)?;
+    visit::until_status(&page("wiki")?, StatusCode::UNAUTHORIZED)?;
+    let own_host = if outpost == "single" { "wiki" } else { "auth" };
+    let session = page(own_host)?.join("/akprox/session")?;
+    visit::until_status(&session, StatusCode::UNAUTHORIZED)?;
+    engine.until_ready(&running.container("outpost"))?;
+    Ok(running)
+}
+
+/// Hands the outpost's files to the user of its image.
+fn own(folder: &PathBuf) -> Result<()> {
+    let status = std::process::Command::new("chown")
+        .args(["--recursive", "65532:65532"])
+        .arg(folder)
+        .status()?;
+    assert!(status.success());
+    Ok(())
+}
+
+fn read(path: &str) -> Result<String> {
+    let text = fs::read_to_string(layout::root().join(path)).context(path.to_owned())?;
+    Ok(text.replace("example.com", "example.localhost"))
+}
+
+fn outpost_configuration(text: &str) -> Result<Value> {
+    let mut config: Value = serde_saphyr::from_str(text)?;
+    *config.pointer_mut("/listen/http").context("a listener")? = "0.0.0.0:9000".into();
+    *config.pointer_mut("/trustedProxies").context("proxies")? = json!([SUBNET]);
+    let provider = config.pointer_mut("/providers/0").context("a provider")?;
+    for (key, value) in [
+        ("issuer", format!("http://{PROVIDER}")),
+        ("clientSecret", "demo-client-secret".to_owned()),
+    ] {
+        *provider.get_mut(key).context("a key")? = value.into();
+    }
+    // What the comment there says: this provider has a scope for groups.
+    let scopes = provider.get_mut("scopes").and_then(Value::as_array_mut);
+    scopes.context("scopes")?.push("groups".into());
+    Ok(config)
+}
+
+fn provider_configuration() -> Result<Value> {
+    let file = "testdata/provider/docker-compose.json";
+    let mut config: Value = serde_json::from_str(&read(file)?)?;
+    let callbacks =
+        ["wiki", "auth"].map(|host| format!("http://{host}.example.localhost/akprox/callback"));
+    *config.pointer_mut("/issuer").context("an issuer")? = format!("http://{PROVIDER}").into();
+    let client = config.pointer_mut("/clients/0").context("a client")?;
+    *client.get_mut("redirect_uris").context("addresses")? = json!(callbacks);
+    *client
+        .get_mut("post_logout_redirect_uris")
+        .context("addresses")? = json!(["http://wiki.example.localhost/"]);
+    // `read` has fitted their addresses too.
+    let email = config.pointer_mut("/users/alice/email");
+    *email.context("alice")? = "alice@example.com".into();
+    Ok(config)
+}
+
+/// The provider as `docker-compose.yml` has it, at a host of its own behind the same Traefik.
+fn provider_service(config: &std::path::Path) -> Value {
+    let server = layout::root().join("testdata/provider/server.mjs");
+    json!({
+        "services": {
+            "traefik": { "networks": { "default": { "aliases": [PROVIDER] } } },
+            "provider": {
+                "image": "node:22-bookworm-slim",
+                "working_dir": "/provider",
+                "command": ["node", "server.mjs"],
+                "environment": { "PROVIDER_CONFIG": "/provider.json" },
+                "volumes": [
+                    format!("{}:/provider/server.mjs:ro", server.display()),
+                    format!("{}:/provider.json:ro", config.display()),
+                ],
+                "labels": {
+                    "traefik.enable": "true",
+                    "traefik.http.routers.provider.rule": format!("Host(`{PROVIDER}`)"),
+                    "traefik.http.services.provider.loadbalancer.server.port": "9100",
+                },
+            },
+        },
+        "networks": { "default": { "ipam": { "config": [{ "subnet": SUBNET }] } } },
+    })
+}
