@@ -7,6 +7,7 @@
 mod api;
 mod authelia;
 mod canaille;
+mod client_key;
 mod dex;
 mod glewlwyd;
 mod hydra;
@@ -22,6 +23,7 @@ use url::Url;
 
 pub use self::authelia::Authelia;
 pub use self::canaille::Canaille;
+pub use self::client_key::ClientKey;
 pub use self::dex::Dex;
 pub use self::glewlwyd::Glewlwyd;
 pub use self::hydra::Hydra;
@@ -162,6 +164,9 @@ pub struct Registration {
     pub groups_scope: bool,
     /// Whether the client may have users sign in, by the authorization code flow.
     pub code_flow: bool,
+    /// The key by which the client authenticates, instead of a secret. Such a client must push its
+    /// authorization requests, too (RFC 9126).
+    pub client_key: Option<ClientKey>,
 }
 
 /// What a program has to come in.
@@ -200,12 +205,17 @@ impl Registration {
     }
 
     fn client_settings(&self, provider: &dyn Provider, client: &Credentials) -> Value {
-        json!({
+        let proof = match &self.client_key {
+            Some(key) => json!({ "clientKeyFile": key.file(), "clientKeyId": ClientKey::ID }),
+            None => json!({ "clientSecret": client.client_secret }),
+        };
+        let mut entry = json!({
             "name": "main",
             "issuer": provider.issuer(self),
             "clientId": client.client_id,
-            "clientSecret": client.client_secret,
-        })
+        });
+        settings::merge(&mut entry, &proof);
+        entry
     }
 
     /// Returns what a provider was told to give to the client.

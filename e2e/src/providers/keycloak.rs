@@ -211,7 +211,7 @@ impl Provider for Keycloak {
         if let Some(audience) = registration.further_audience {
             mappers.push(audience_mapper(audience));
         }
-        let client = json!({
+        let mut client = json!({
             "clientId": registration.client_id,
             "secret": CLIENT_SECRET,
             "publicClient": false,
@@ -227,6 +227,17 @@ impl Provider for Keycloak {
             },
             "protocolMappers": mappers,
         });
+        if let Some(key) = &registration.client_key {
+            let changes = json!({
+                "clientAuthenticatorType": "client-jwt",
+                "attributes": {
+                    "use.jwks.string": "true",
+                    "jwks.string": key.public_set(),
+                    "require.pushed.authorization.requests": "true",
+                },
+            });
+            crate::settings::merge(&mut client, &changes);
+        }
         let path = format!("{realm}/clients");
         let answer = self.administrate(Method::POST, &path, Some(&client))?;
         if registration.groups_scope {

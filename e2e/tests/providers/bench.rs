@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use gatepost_e2e::providers::{Provider, Registration};
+use gatepost_e2e::providers::{ClientKey, Provider, Registration};
 use gatepost_e2e::tools::GoProgram;
 use gatepost_e2e::users::User;
 use gatepost_e2e::{ApplicationSpec, Client, Journey, Ports, Stack, ports, until};
@@ -104,12 +104,12 @@ pub(crate) struct Plan {
     pub(crate) groups_scope: bool,
     /// Whether the client may have users sign in.
     pub(crate) code_flow: bool,
+    /// The key by which the client authenticates, instead of a secret.
+    pub(crate) client_key: Option<ClientKey>,
     /// Whether the outpost has the configuration that the documentation begins with.
     pub(crate) first_settings: bool,
     /// The rule of the application, in plugin and outpost.
     pub(crate) require: Value,
-    /// Changes of each application's entry in the outpost's configuration.
-    pub(crate) application: Value,
     /// Changes of the provider's entry in the outpost's configuration.
     pub(crate) provider: Value,
     /// Changes of the outpost's configuration.
@@ -123,9 +123,9 @@ impl Default for Plan {
             further_audience: None,
             groups_scope: true,
             code_flow: true,
+            client_key: None,
             first_settings: false,
             require: json!({ "groups": ["staff"] }),
-            application: json!({}),
             provider: json!({}),
             outpost: json!({}),
         }
@@ -179,6 +179,7 @@ impl<'s> Bench<'s> {
             further_audience: plan.further_audience,
             groups_scope: plan.groups_scope,
             code_flow: plan.code_flow,
+            client_key: None,
         })
     }
 
@@ -199,6 +200,7 @@ impl<'s> Bench<'s> {
             further_audience: plan.further_audience,
             groups_scope: plan.groups_scope,
             code_flow: plan.code_flow,
+            client_key: plan.client_key.clone(),
         };
         let client = self.provider.register(&registration)?;
         let mut provider = if plan.first_settings {
@@ -207,14 +209,7 @@ impl<'s> Bench<'s> {
             registration.settings(&*self.provider, &client)
         };
         merge(&mut provider, &plan.provider);
-        let changes = plan.application.as_object().cloned().unwrap_or_default();
-        let application = |name| {
-            let spec = ApplicationSpec::new(name).set("require", &plan.require);
-            let set = |spec: ApplicationSpec, (key, value): (&String, &Value)| {
-                spec.set_in_outpost(key, value)
-            };
-            changes.iter().fold(spec, set)
-        };
+        let application = |name| ApplicationSpec::new(name).set("require", &plan.require);
         let stack = Stack::builder()
             .name(&self.name)
             .ports(ports)

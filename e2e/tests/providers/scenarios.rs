@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use gatepost_e2e::providers::ClientKey;
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Answer, Client, Journey, built, pass, until};
 use reqwest::StatusCode;
@@ -74,6 +75,7 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
             Scenario::new("further_issuer", further_issuer),
             Scenario::new("refresh_after", refresh_after),
             Scenario::new("code_flow_off", code_flow_off),
+            Scenario::new("client_key_and_pushed_requests", client_key),
             Scenario::new("first_configuration", first_configuration),
             Scenario::new("check_names_an_invalid_scope", check_names_an_invalid_scope),
         ]);
@@ -405,6 +407,36 @@ fn further_issuer(bench: &Bench<'_>) -> Result<Cell> {
         // A role that every account of that realm has.
         group: "default-roles-plain",
     })?;
+    Ok(Cell::Yes)
+}
+
+/// A client with a key in the place of a secret (RFC 7523), whose authorization requests Keycloak
+/// takes only where they are pushed (RFC 9126).
+fn client_key(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        client_key: Some(ClientKey::create()?),
+        // Keycloak's metadata do not say what one client requires.
+        provider: json!({ "pushedAuthorization": true }),
+        ..Plan::short_windows()
+    })?;
+    let (report, well) = check_report(&signed)?;
+    assert!(well, "{report}");
+    assert!(report.contains("with its key"), "{report}");
+    let alice = Client::new()?;
+    let journey = signed.sign_in(&alice, &ALICE)?;
+    let pushed = |hop: &Answer| hop.url.query_pairs().any(|(name, _)| name == "request_uri");
+    let shows_request = |hop: &Answer| {
+        hop.url
+            .query_pairs()
+            .any(|(name, _)| name == "code_challenge")
+    };
+    let asked = alice.open(&signed.stack.application("other")?.url("/"))?;
+    for journey in [&journey, &asked] {
+        let shown = journey.hops().any(shows_request);
+        assert!(!shown, "{journey}");
+    }
+    assert!(asked.hops().any(pushed), "{asked}");
+    signed.renew(&alice)?;
     Ok(Cell::Yes)
 }
 

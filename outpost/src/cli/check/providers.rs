@@ -79,20 +79,21 @@ fn add_verdict(
     report: &mut Report,
 ) {
     let client = settings.client_id.as_str();
-    let secret = match settings.client_secret {
-        Some(_) => "its secret",
-        None => "no secret",
+    let (proof, key) = match (&settings.client_secret, &settings.client_key) {
+        (_, Some(_)) => ("its key", "`clientKeyFile`, `clientKeyId`"),
+        (Some(_), None) => ("its secret", "`clientSecret`"),
+        (None, None) => ("no secret", "`clientSecret`"),
     };
     match verdict {
         Ok(ClientVerdict::Taken) => report.note(
             subject,
-            format!("accepts the client `{client}` with {secret}"),
+            format!("accepts the client `{client}` with {proof}"),
         ),
         Ok(ClientVerdict::Refused(code)) => report.failure(
             subject,
             format!(
-                "it refuses the client `{client}` with {secret} ({}): correct `clientId`, \
-                 `clientSecret` or `clientAuthentication`",
+                "it refuses the client `{client}` with {proof} ({}): correct `clientId`, {key} or \
+                 `clientAuthentication`",
                 Quoted(code)
             ),
         ),
