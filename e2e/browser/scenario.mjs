@@ -27,11 +27,7 @@ const PATIENCE_MS = 60_000;
  * }) => Promise<void>} steps
  */
 export async function scenario(steps) {
-  const browser = await chromium.launch({
-    executablePath: input.chromium,
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-    timeout: PATIENCE_MS,
-  });
+  const browser = await launch(input.arguments);
   const context = await browser.newContext();
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
@@ -55,6 +51,28 @@ export async function scenario(steps) {
   } finally {
     await browser.close();
   }
+}
+
+/** Runs `steps` in another browser, which lacks what this scenario's has beyond the usual. */
+export async function inAnotherBrowser(steps) {
+  const browser = await launch();
+  try {
+    const context = await browser.newContext();
+    context.setDefaultTimeout(PATIENCE_MS);
+    await steps({ context, page: await context.newPage() });
+  } finally {
+    await browser.close();
+  }
+}
+
+function launch(further = []) {
+  const usual = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+  return chromium.launch({
+    executablePath: input.chromium,
+    args: [...usual, ...further],
+    env: { ...process.env, ...input.environment },
+    timeout: PATIENCE_MS,
+  });
 }
 
 /** Opens a page, signs in on the way, and checks that the app gets the name. Returns what it saw. */

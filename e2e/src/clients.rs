@@ -5,5 +5,7 @@ pub mod chromium;
 mod http;
 pub mod raw_http1;
 pub mod raw_http2;
+mod trusted_front;
 
 pub use http::{Answer, Client, Journey};
+pub use trusted_front::TrustedFront;

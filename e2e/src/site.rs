@@ -20,8 +20,8 @@ use url::Url;
 use crate::doubles::provider;
 use crate::doubles::upstream::{Seen, Upstream};
 use crate::keys::Keys;
-use crate::programs::Service;
 use crate::programs::ports;
+use crate::programs::{FakeClock, Service};
 use crate::{built, layout, settings, stack};
 
 pub use self::compose::Compose;
@@ -106,6 +106,7 @@ pub struct Site {
 pub struct SiteBuilder {
     outpost_file: String,
     outpost_program: Option<PathBuf>,
+    outpost_clock: Option<FakeClock>,
     wiki_host: Option<String>,
     turned_away: StatusCode,
     outpost: Vec<Value>,
@@ -119,6 +120,19 @@ impl SiteBuilder {
     /// Runs this build of the outpost. Without this, the one that the tests run.
     pub fn outpost_program(mut self, program: PathBuf) -> Self {
         self.outpost_program = Some(program);
+        self
+    }
+
+    /// Sets that the outpost knows its applications by another port than the proxy's: a client that
+    /// comes to the proxy itself finds no application.
+    pub fn behind_another_port(mut self) -> Self {
+        self.turned_away = StatusCode::NOT_FOUND;
+        self
+    }
+
+    /// Has the outpost believe this clock.
+    pub fn outpost_clock(mut self, clock: &FakeClock) -> Self {
+        self.outpost_clock = Some(clock.clone());
         self
     }
 
@@ -236,7 +250,8 @@ impl SiteBuilder {
             Some(program) => built::gatepost_at(&program),
             None => built::gatepost()?,
         };
-        let outpost = stack::outpost(program, &file, ports.outpost, &logs)?
+        let clock = self.outpost_clock.as_ref();
+        let outpost = stack::outpost(clock, program, &file, ports.outpost, &logs)?
             .answering(stack::readiness(ports.metrics)?, StatusCode::OK);
         outpost.start()?;
         Ok(Site {
@@ -263,6 +278,7 @@ impl Site {
         SiteBuilder {
             outpost_file: outpost_file.to_owned(),
             outpost_program: None,
+            outpost_clock: None,
             wiki_host: None,
             turned_away: StatusCode::UNAUTHORIZED,
             outpost: Vec::new(),

@@ -376,7 +376,7 @@ impl Builder {
         settings::write(&config, &settings)?;
         let program = built::gatepost()?;
         let clock = self.outpost_clock.as_ref();
-        let mut outpost = outpost_by(clock, program, &config, ports.outpost, &logs)?;
+        let mut outpost = outpost(clock, program, &config, ports.outpost, &logs)?;
         if !self.provider_down {
             outpost = outpost.answering(readiness(ports.metrics)?, StatusCode::OK);
         }
@@ -512,13 +512,9 @@ fn start_application(
     })
 }
 
-/// Returns this outpost with this configuration, which makes it listen on this port.
-pub(crate) fn outpost(program: Command, config: &Path, port: u16, logs: &Path) -> Result<Service> {
-    outpost_by(None, program, config, port, logs)
-}
-
-/// Returns the same as [`outpost`], with a clock that may not be the system's.
-fn outpost_by(
+/// Returns this outpost with this configuration, which makes it listen on this port, and with a
+/// clock that may not be the system's.
+pub(crate) fn outpost(
     clock: Option<&FakeClock>,
     mut program: Command,
     config: &Path,

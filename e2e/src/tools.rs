@@ -6,6 +6,7 @@
 //! of the system, which are installed where that is possible without asking, and elsewhere named.
 
 mod apt;
+mod certutil;
 mod chromium;
 mod envoy;
 mod faketime;
@@ -29,6 +30,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+pub use certutil::Certutil;
 pub use chromium::Chromium;
 pub use envoy::Envoy;
 pub use faketime::Faketime;

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Chromium, CustomResources, Envoy, Glewlwyd, GoProgram, Keycloak, KubeApiServer,
-    KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source, Sqlite,
-    StaticToolchain, Tool as _, Traefik, WasmToolchain,
+    Certutil, Chromium, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram, Keycloak,
+    KubeApiServer, KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage,
+    Source, Sqlite, StaticToolchain, Tool as _, Traefik, WasmToolchain,
 };
 
 #[derive(Debug, clap::Args)]
@@ -66,6 +66,8 @@ pub(crate) fn everything() -> Result<()> {
     js(None)?;
     demo()?;
     NodePackages::browser().ensure()?;
+    Certutil.ensure()?;
+    Faketime.ensure()?;
     for proxy in Packaged::ALL {
         proxy.ensure()?;
     }

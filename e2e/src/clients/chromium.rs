@@ -4,14 +4,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
-use crate::layout;
-use crate::programs::Process;
+use super::trusted_front::TrustedFront;
+use crate::programs::{FakeClock, Process};
 use crate::stack::Stack;
 use crate::tools::{Chromium, NodePackages, Tool as _};
 use crate::users::{ALICE, BOB, User};
+use crate::{layout, settings};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -46,12 +47,70 @@ pub fn look_at_pages(pages: Pages, app: &Url) -> Result<()> {
     run_at("pages", label, app)
 }
 
+/// The deployment of an application whose sessions are bound to devices.
+#[derive(Debug)]
+pub struct BoundApplication<'a> {
+    /// The name of the deployment, for the scenario's files.
+    pub label: &'a str,
+    /// The host of the application, such as `wiki`.
+    pub host: &'a str,
+    /// Where the proxy listens.
+    pub proxy: u16,
+    /// The clock of the outpost.
+    pub clock: &'a FakeClock,
+    /// How long a cookie is valid, in seconds.
+    pub window: u64,
+    /// Who compares the window with the clock.
+    pub decided_by: DecidedBy,
+    /// The domain of the cookie, in domain mode, in which the outpost is at `auth`.
+    pub cookie_domain: Option<&'a str>,
+}
+
+/// Who compares a session's window with the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecidedBy {
+    /// The plugin, by the proxy's clock, which is the system's.
+    Proxy,
+    /// The outpost, by its own.
+    Outpost,
+}
+
+/// Keeps a tab of a browser with a device alive over three windows, and tries a copy of its cookie.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn stay_bound(front: &TrustedFront, app: &BoundApplication<'_>) -> Result<()> {
+    let input = front.input(app.proxy);
+    let features = "DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting";
+    let further = json!({
+        "arguments": [format!("--enable-features={features}")],
+        "environment": { "HOME": front.home() },
+        "device": {
+            "front": input,
+            "clock": app.clock.file(),
+            "windowSeconds": app.window,
+            "decidedBy": match app.decided_by {
+                DecidedBy::Proxy => "proxy",
+                DecidedBy::Outpost => "outpost",
+            },
+            "cookieDomain": app.cookie_domain,
+        },
+    });
+    let url = Url::parse(&front.origin(app.host))?;
+    run_with("device_bound", app.label, &url, &further)
+}
+
 /// Runs a scenario against an application, with `label` in the names of its files.
 fn run_at(name: &str, label: &str, app: &Url) -> Result<()> {
+    run_with(name, label, app, &Value::Null)
+}
+
+fn run_with(name: &str, label: &str, app: &Url, further: &Value) -> Result<()> {
     let folder = NodePackages::browser().locate()?;
     let artefacts = layout::artefacts_dir().join("browser");
     let user = |user: User| json!({ "login": user.login, "password": user.password });
-    let input = json!({
+    let mut input = json!({
         "name": label,
         "chromium": Chromium.locate()?,
         "artefacts": artefacts,
@@ -59,6 +118,7 @@ fn run_at(name: &str, label: &str, app: &Url) -> Result<()> {
         "alice": user(ALICE),
         "bob": user(BOB),
     });
+    settings::merge(&mut input, further);
     let mut command = Command::new("node");
     command
         .arg(folder.join(format!("{name}.mjs")))

@@ -11,6 +11,7 @@ mod compose;
 mod control_plane;
 mod dashboard;
 mod decisions;
+mod device_bound;
 mod docs;
 mod domains;
 mod envoy;

@@ -1,0 +1,169 @@
+//! Sessions that are bound to devices, in real Chromium, whatever proxy is in front.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use gatepost_e2e::clients::TrustedFront;
+use gatepost_e2e::clients::chromium::{self, BoundApplication, DecidedBy};
+use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::{Client, FakeClock, Site, SiteBuilder, until};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+/// Six minutes: the shortest window in which sessions are bound.
+const WINDOW: u64 = 360;
+
+/// TLS in front of a proxy, and a clock for the outpost.
+struct Setting {
+    front: TrustedFront,
+    clock: FakeClock,
+    _folder: tempfile::TempDir,
+}
+
+impl Setting {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let clock = FakeClock::create(folder.path())?.at_once();
+        // An outpost with a new store signs no cookie of a time before its start, and the clock
+        // will be put back.
+        clock.jump(-3_600)?;
+        Ok(Self {
+            front: TrustedFront::new()?,
+            clock,
+            _folder: folder,
+        })
+    }
+
+    /// Returns a site whose applications are reached at this host, over TLS, and bind sessions.
+    fn site(&self, outpost_file: &str, host: &str) -> SiteBuilder {
+        Site::builder(outpost_file)
+            .outpost_clock(&self.clock)
+            // The provider has the system's clock, by which the outpost's is wrong.
+            .outpost(&json!({ "session": {
+                "deviceBound": "prefer",
+                "window": format!("{WINDOW}s"),
+                "refreshAfter": "12h",
+            } }))
+            .applications(&json!({ "externalUrl": self.front.origin(host) }))
+    }
+
+    fn stay_bound(
+        &self,
+        site: &Site,
+        label: &str,
+        decided_by: DecidedBy,
+        cookie_domain: Option<&str>,
+    ) -> Result<()> {
+        self.clock.jump(0)?;
+        // The outpost knows its application by the port of the front alone.
+        let ping = site.url(cookie_domain.map_or("wiki", |_| "auth"), "/akprox/ping")?;
+        until(
+            "the proxy to lead to the outpost",
+            Duration::from_secs(60),
+            || {
+                let answer = Client::new()?.fetch(Method::GET, &ping).send();
+                Ok(answer
+                    .is_ok_and(|answer| answer.status() == StatusCode::NO_CONTENT)
+                    .then_some(()))
+            },
+        )?;
+        chromium::stay_bound(
+            &self.front,
+            &BoundApplication {
+                label,
+                host: "wiki",
+                proxy: site.ports().web,
+                clock: &self.clock,
+                window: WINDOW,
+                decided_by,
+                cookie_domain,
+            },
+        )
+    }
+}
+
+/// Returns the router that leads a site's own host to the outpost, where browsers ask whether it
+/// may bind sessions of the whole site.
+fn well_known() -> Value {
+    json!({ "http": { "routers": { "well-known": {
+        "rule": "Host(`example.localhost`) && Path(`/.well-known/device-bound-sessions`)",
+        "entryPoints": ["web"],
+        "service": "outpost",
+    } } } })
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn plugin() -> Result<()> {
+    let setting = Setting::new()?;
+    let site = setting.site("deploy/outpost/single.yaml", "wiki").start()?;
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route("deploy/traefik/dynamic/plugin-single.yaml")?
+        .start(&["wiki"])?;
+    setting.stay_bound(&site, "plugin", DecidedBy::Proxy, None)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn plugin_of_a_domain() -> Result<()> {
+    let setting = Setting::new()?;
+    let site = setting.site("deploy/outpost/domain.yaml", "auth").start()?;
+    let outpost =
+        json!({ "plugin": { "gatepost": { "outpostUrl": setting.front.origin("auth") } } });
+    let mut changes = well_known();
+    changes["http"]["middlewares"] = json!({ "gatepost": outpost, "gatepost-admins": outpost });
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/plugin-domain.yaml", &changes)?
+        .start(&["wiki", "files"])?;
+    let domain = Some("example.localhost");
+    setting.stay_bound(&site, "plugin-domain", DecidedBy::Proxy, domain)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn multi_layer_routing() -> Result<()> {
+    let setting = Setting::new()?;
+    let site = setting.site("deploy/outpost/single.yaml", "wiki");
+    let site = site.behind_another_port().start()?;
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route("deploy/traefik/dynamic/route-single.yaml")?
+        .start(&["wiki"])?;
+    setting.stay_bound(&site, "route", DecidedBy::Proxy, None)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn forward_auth() -> Result<()> {
+    let setting = Setting::new()?;
+    let site = setting.site("deploy/outpost/single.yaml", "wiki");
+    let site = site.behind_another_port().start()?;
+    let own_route = json!({ "http": {
+        "routers": { "wiki-outpost": {
+            "rule": "Host(`wiki.example.localhost`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
+            "entryPoints": ["web"],
+            "service": "wiki-outpost",
+        } },
+        "services": { "wiki-outpost": { "loadBalancer": { "servers": [
+            { "url": format!("http://127.0.0.1:{}", site.ports().outpost) },
+        ] } } },
+    } });
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with(
+            "deploy/traefik/dynamic/forward-auth-single.yaml",
+            &own_route,
+        )?
+        .start(&["wiki"])?;
+    setting.stay_bound(&site, "forward-auth", DecidedBy::Outpost, None)
+}
+
+#[test]
+#[ignore = "needs nginx, an OpenID provider and Chromium: cargo xtask test"]
+fn nginx() -> Result<()> {
+    let setting = Setting::new()?;
+    let site = setting.site("deploy/outpost/single.yaml", "wiki").start()?;
+    // Behind TLS that another program ends.
+    let listen = format!("listen {}; absolute_redirect off;", site.ports().web);
+    let servers = site.fitted("deploy/nginx/single.conf", &[("listen 80;", &listen)])?;
+    let _nginx = Nginx::start_with(&site, &servers, &[])?;
+    setting.stay_bound(&site, "nginx", DecidedBy::Outpost, None)
+}
