@@ -5,6 +5,7 @@ mod capabilities;
 mod device_cookie;
 mod providers;
 mod registry;
+mod resource;
 mod return_to;
 mod served;
 mod settings;
@@ -14,6 +15,7 @@ pub use capabilities::{Capabilities, OwnKeys, TokenHeaders};
 pub use device_cookie::DeviceScope;
 pub use providers::Providers;
 pub use registry::{Applications, NoApplication};
+pub use resource::{InvalidResource, ProtectedResource};
 pub use return_to::ReturnTo;
 pub use served::Application;
 pub use settings::{

@@ -9,6 +9,7 @@ use gatepost_signing::{CookieAttributes, Signer};
 
 use super::capabilities::Capabilities;
 use super::providers::Providers;
+use super::resource::ProtectedResource;
 use super::settings::{ApplicationSettings, MachineClientSettings, SignOutScope};
 use crate::compat::{CALLBACK_QUERY, Conventions};
 use crate::device_bound::DeviceBound;
@@ -136,6 +137,18 @@ impl Application {
     /// a session.
     pub fn machine_clients(&self) -> Option<&MachineClientSettings> {
         self.settings.machine_clients.as_ref()
+    }
+
+    /// Returns the resource for which clients get tokens, where it is at this host.
+    pub fn resource_at(&self, host: &HostPort) -> Option<&ProtectedResource> {
+        let resource = self.machine_clients()?.resource.as_ref()?;
+        (resource.host() == host.host()).then_some(resource)
+    }
+
+    /// Returns the scopes that clients are to ask for in a token for the resource.
+    pub fn resource_scopes(&self) -> &[String] {
+        self.machine_clients()
+            .map_or(&[], |machines| &machines.exchange.scopes)
     }
 
     /// Returns its settings that have no key in a configuration file.

@@ -41,6 +41,42 @@ fn minimal(more: &str) -> String {
 }
 
 #[test]
+fn a_resource_is_at_the_application() {
+    for (settings, problem) in [
+        (
+            "{resource: 'https://app.example.com/mcp'}",
+            "resource: `https://app.example.com/mcp` is no address of the application",
+        ),
+        (
+            "{resource: 'http://wiki.example.com'}",
+            "is no address of the application",
+        ),
+        (
+            "{resource: 'https://wiki.example.com/akprox/x'}",
+            "resource: its path is the outpost's own",
+        ),
+        (
+            "{resource: 'https://wiki.example.com/?x'}",
+            "expected an http or https URL",
+        ),
+        (
+            "{resource: 'https://wiki.example.com', scopes: ['a\"b']}",
+            "scopes: `a\"b` is not a scope",
+        ),
+    ] {
+        let more = format!("    machines: bearer\n    machineTokens: {settings}\n");
+        let said = problems(&minimal(&more), &[]);
+        assert!(
+            said.iter().any(|line| line.contains(problem)),
+            "{settings}: {said:?}"
+        );
+    }
+    let more =
+        "    machines: bearer\n    machineTokens: {resource: 'https://wiki.example.com/mcp'}\n";
+    assert_eq!(problems(&minimal(more), &[]), Vec::<String>::new());
+}
+
+#[test]
 fn the_commented_example_is_a_configuration() {
     let config = Config::parse(EXAMPLE, []).expect("the example");
     assert_eq!(

@@ -1,8 +1,10 @@
 //! What a request without a session is asked for, in `WWW-Authenticate`.
 
-use gatepost_policy::{Presentation, Request};
+use gatepost_policy::{Presentation, Request, Scheme};
 
+use super::oauth;
 use super::request::ForwardedRequest;
+use super::urls::endpoint_path;
 use crate::application::Application;
 use crate::compat::Conventions;
 
@@ -11,20 +13,43 @@ pub(super) fn for_nothing(
     application: &Application,
     request: &ForwardedRequest<'_>,
 ) -> Vec<String> {
-    let realm = application.audience();
     let mut challenges = Vec::new();
+    // authentik's outposts ask for none of these.
     if request.presentation() == Presentation::Data
-        // authentik's outposts ask for no password.
         && application.conventions() == Conventions::Gatepost
-        && application.policy().machine_clients.basic
-        && is_of_no_browser(request)
     {
-        challenges.push(basic(realm.as_str()));
+        let allowed = application.policy().machine_clients;
+        // The first: many clients read no other.
+        if allowed.bearer
+            && let Some(metadata) = metadata(application, request)
+        {
+            let realm = application.audience();
+            challenges.push(format!("Bearer realm=\"{realm}\"{metadata}"));
+        }
+        if allowed.basic && is_of_no_browser(request) {
+            challenges.push(basic(application));
+        }
     }
     if challenges.is_empty() {
         challenges.push(sign_in_only(application));
     }
     challenges
+}
+
+/// Returns the challenge for a request with invalid credentials of this scheme.
+pub(super) fn for_invalid(
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    scheme: Scheme,
+) -> String {
+    match scheme {
+        Scheme::Bearer => {
+            let realm = application.audience();
+            let metadata = metadata(application, request).unwrap_or_default();
+            format!("Bearer realm=\"{realm}\", error=\"invalid_token\"{metadata}")
+        }
+        Scheme::Basic => basic(application),
+    }
 }
 
 /// Returns a challenge of a scheme on which no browser and no client acts: a user has to sign in.
@@ -33,8 +58,27 @@ pub(super) fn sign_in_only(application: &Application) -> String {
 }
 
 /// Returns the challenge for a name and a password (RFC 7617 §2).
-pub(super) fn basic(realm: &str) -> String {
-    format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")
+fn basic(application: &Application) -> String {
+    format!(
+        "Basic realm=\"{}\", charset=\"UTF-8\"",
+        application.audience()
+    )
+}
+
+/// Returns the parameters that lead a client to tokens for the resource at the request's host (RFC 9728
+/// §5.1, RFC 6750 §3).
+fn metadata(application: &Application, request: &ForwardedRequest<'_>) -> Option<String> {
+    let resource = request
+        .host()
+        .and_then(|host| application.resource_at(host))?;
+    let path = endpoint_path(application, oauth::RESOURCE);
+    let mut parameters = format!(", resource_metadata=\"{}{path}\"", resource.origin());
+    let scopes = application.resource_scopes();
+    if !scopes.is_empty() {
+        // The configuration has no scope with a quote.
+        parameters.push_str(&format!(", scope=\"{}\"", scopes.join(" ")));
+    }
+    Some(parameters)
 }
 
 /// Returns whether a request names its program, and shows no sign of a browser. A browser would ask its

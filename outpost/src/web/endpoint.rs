@@ -2,6 +2,7 @@
 
 use gatepost_policy::OutpostPrefix;
 
+use super::oauth;
 use super::subrequest::Subrequest;
 use crate::application::Application;
 use crate::application::Applications;
@@ -46,6 +47,8 @@ pub enum OwnEndpoint {
     DeviceRegistration,
     /// A browser renews its session with a proof.
     DeviceRefresh,
+    /// An OAuth client asks who issues tokens for the application.
+    ResourceMetadata,
 }
 
 impl<'t> Endpoint<'t> {
@@ -58,6 +61,7 @@ impl<'t> Endpoint<'t> {
             OwnEndpoint::Session,
             OwnEndpoint::DeviceRegistration,
             OwnEndpoint::DeviceRefresh,
+            OwnEndpoint::ResourceMetadata,
         ];
         let own = own.map(|own| Endpoint::Own(own).name());
         let others = [
@@ -91,6 +95,7 @@ impl<'t> Endpoint<'t> {
         let (path, _) = target.split_once('?').unwrap_or((target, ""));
         match found {
             None if path == DEVICE_ORIGINS => Some(Self::DeviceOrigins),
+            None if is_of_resource(path) => Some(Self::Own(OwnEndpoint::ResourceMetadata)),
             found => found.or_else(|| signed(target, applications.conventions())),
         }
     }
@@ -123,6 +128,7 @@ impl<'t> Endpoint<'t> {
             "session" => Some(Self::Own(OwnEndpoint::Session)),
             "device/register" => Some(Self::Own(OwnEndpoint::DeviceRegistration)),
             "device/refresh" => Some(Self::Own(OwnEndpoint::DeviceRefresh)),
+            oauth::RESOURCE => Some(Self::Own(OwnEndpoint::ResourceMetadata)),
             "backchannel_logout" => Some(Self::BackchannelLogout),
             "ping" | "ping/" => Some(Self::Ping),
             "auth/traefik" => asks(Dialect::Traefik, false, ""),
@@ -150,6 +156,7 @@ impl<'t> Endpoint<'t> {
             Self::Own(OwnEndpoint::Session) => "session",
             Self::Own(OwnEndpoint::DeviceRegistration) => "device/register",
             Self::Own(OwnEndpoint::DeviceRefresh) => "device/refresh",
+            Self::Own(OwnEndpoint::ResourceMetadata) => oauth::RESOURCE,
             Self::DeviceOrigins => "device_origins",
             Self::BackchannelLogout => "backchannel_logout",
             Self::Ping => "ping",
@@ -173,6 +180,12 @@ fn prefixes_of(application: &Application) -> impl Iterator<Item = &str> {
     SHARED_PREFIXES
         .into_iter()
         .chain([application.prefix().as_str()])
+}
+
+/// Returns whether a path is where OAuth clients look for the metadata of a resource.
+fn is_of_resource(path: &str) -> bool {
+    path.strip_prefix(oauth::WELL_KNOWN_RESOURCE)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns the endpoint that a signature in a query marks.

@@ -4,6 +4,7 @@ pub(super) mod backchannel_logout;
 pub(super) mod callback;
 pub(super) mod device;
 pub(super) mod forward_auth;
+pub(super) mod resource_metadata;
 pub(super) mod session;
 pub(super) mod sign_out;
 pub(super) mod start;

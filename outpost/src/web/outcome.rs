@@ -1,6 +1,6 @@
 //! What an endpoint decided.
 
-use gatepost_policy::{Presentation, Scheme};
+use gatepost_policy::Presentation;
 use gatepost_session::Claims;
 use http::StatusCode;
 
@@ -8,6 +8,7 @@ use super::challenges;
 use super::denied;
 use super::device::DeviceAnswer;
 use super::failure::Failure;
+use super::oauth::OAuthAnswer;
 use super::pass::Pass;
 use super::request::ForwardedRequest;
 use crate::application::Application;
@@ -73,6 +74,8 @@ pub enum Outcome {
     Session(Box<SessionView>),
     /// An answer about a session that is bound to a device.
     Device(DeviceAnswer),
+    /// An answer to an OAuth client.
+    OAuth(OAuthAnswer),
     /// The outpost runs.
     Alive,
     /// The request failed.
@@ -82,24 +85,11 @@ pub enum Outcome {
 /// Refused credentials. The response says neither why, nor whose they would be.
 #[derive(Debug)]
 pub struct Refused {
-    /// The name of the application.
-    pub application: String,
-    /// The credentials' scheme.
-    pub scheme: Scheme,
+    /// The challenge.
+    pub challenge: String,
     /// Seconds after which to try again, where the provider was not even asked because the client has
     /// sent too many invalid credentials.
     pub retry_after: Option<u64>,
-}
-
-impl Refused {
-    /// Returns the challenge (RFC 6750 §3, RFC 7617 §2).
-    pub(super) fn challenge(&self) -> String {
-        let realm = &self.application;
-        match self.scheme {
-            Scheme::Bearer => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
-            Scheme::Basic => challenges::basic(realm),
-        }
-    }
 }
 
 /// The receiver of a reply.
@@ -181,6 +171,7 @@ impl Outcome {
             | Self::LoggedOut
             | Self::Session(_)
             | Self::Device(_)
+            | Self::OAuth(_)
             | Self::Alive => None,
         }
     }
@@ -211,6 +202,7 @@ impl Outcome {
             | Self::LoggedOut
             | Self::Session(_)
             | Self::Device(_)
+            | Self::OAuth(_)
             | Self::Alive
                 if channel != Channel::Direct =>
             {
@@ -222,7 +214,8 @@ impl Outcome {
             Self::Device(DeviceAnswer::Challenge(_)) => StatusCode::FORBIDDEN,
             Self::Device(DeviceAnswer::Instructions(_) | DeviceAnswer::Ended(_)) => StatusCode::OK,
             Self::SeeOther { .. } => StatusCode::SEE_OTHER,
-            Self::Alive => StatusCode::NO_CONTENT,
+            Self::OAuth(OAuthAnswer::Metadata(_)) => StatusCode::OK,
+            Self::Alive | Self::OAuth(OAuthAnswer::Preflight) => StatusCode::NO_CONTENT,
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own.
             // An invalid request is not a failure of nginx.
             Self::Failed(Failure::Forwarded(_) | Failure::Contradicted(_))

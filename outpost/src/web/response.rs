@@ -4,14 +4,16 @@ use axum::body::Body;
 use axum::response::Response;
 use gatepost_policy::Presentation;
 use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE,
+    LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::device::DeviceAnswer;
 use super::failure::Failure;
+use super::oauth::OAuthAnswer;
 use super::outcome::{Channel, Outcome, Refused, Reply};
 use super::random_id::random_id;
 use super::short;
@@ -96,6 +98,7 @@ pub(super) fn respond_with(
             "session_identifier": session.as_str(),
             "continue": false,
         })),
+        Outcome::OAuth(answer) => writer.oauth(answer),
         Outcome::LoggedOut | Outcome::Alive => {}
         Outcome::Failed(failure) => writer.failure(&failure, reply.restart_url.as_deref()),
     }
@@ -165,7 +168,7 @@ impl Writer<'_> {
     }
 
     fn refused(&mut self, refused: &Refused) {
-        self.challenge(refused.challenge());
+        self.challenge(refused.challenge.clone());
         let (error, message) = match refused.retry_after {
             Some(seconds) => {
                 self.header(RETRY_AFTER, HeaderValue::from(seconds));
@@ -177,6 +180,15 @@ impl Writer<'_> {
             None => ("invalid_credentials", "the credentials are invalid"),
         };
         self.json(&json!({"error": error, "message": message}));
+    }
+
+    fn oauth(&mut self, answer: OAuthAnswer) {
+        let any = HeaderValue::from_static("*");
+        self.header(ACCESS_CONTROL_ALLOW_ORIGIN, any.clone());
+        match answer {
+            OAuthAnswer::Metadata(metadata) => self.json(&metadata),
+            OAuthAnswer::Preflight => self.header(ACCESS_CONTROL_ALLOW_HEADERS, any),
+        }
     }
 
     /// Logs and counts a failure, and shows its code and what ties it to the log line.
@@ -281,7 +293,6 @@ mod tests {
     };
     use crate::web::failure::LoopCause;
     use gatepost_oidc::SignInError;
-    use gatepost_policy::Scheme;
     use gatepost_session::SessionId;
 
     /// Returns every outcome that lets nothing upstream. A new variant fails to compile here until
@@ -299,8 +310,7 @@ mod tests {
             offers: Vec::new(),
         };
         let refused = |retry_after| Refused {
-            application: "wiki".into(),
-            scheme: Scheme::Basic,
+            challenge: "Basic realm=\"wiki\"".into(),
             retry_after,
         };
         let view = SessionView {
@@ -337,6 +347,8 @@ mod tests {
             Outcome::Session(Box::new(view)),
             Outcome::Device(DeviceAnswer::Ended(SessionId::from_random([7; 24]))),
             Outcome::Device(DeviceAnswer::Instructions(json!({"continue": true}))),
+            Outcome::OAuth(OAuthAnswer::Metadata(json!({"resource": url()}))),
+            Outcome::OAuth(OAuthAnswer::Preflight),
             Outcome::Alive,
             Outcome::Failed(Failure::NotFound),
             Outcome::Failed(Failure::Forwarded("X-Original-URL")),
@@ -356,6 +368,7 @@ mod tests {
                 | Outcome::LoggedOut
                 | Outcome::Session(_)
                 | Outcome::Device(_)
+                | Outcome::OAuth(_)
                 | Outcome::Alive
                 | Outcome::Failed(_) => {}
             }

@@ -10,7 +10,7 @@ use super::device::DeviceAnswer;
 use super::endpoint::{Endpoint, OwnEndpoint};
 use super::failure::Failure;
 use super::handlers::{
-    backchannel_logout, callback, device, forward_auth, session, sign_out, start,
+    backchannel_logout, callback, device, forward_auth, resource_metadata, session, sign_out, start,
 };
 use super::outcome::{Channel, Outcome, Reply};
 use super::request::ForwardedRequest;
@@ -141,7 +141,10 @@ async fn answer_subrequest(
         _ if dialect == Dialect::Nginx => Failure::OwnPathAsked.into(),
         // What answers with success would be taken for consent: these need a route of their own.
         Some(Endpoint::Own(
-            OwnEndpoint::Session | OwnEndpoint::DeviceRegistration | OwnEndpoint::DeviceRefresh,
+            OwnEndpoint::Session
+            | OwnEndpoint::DeviceRegistration
+            | OwnEndpoint::DeviceRefresh
+            | OwnEndpoint::ResourceMetadata,
         ))
         | None => Failure::NotFound.into(),
         // Boxed, as all that is rare here: room for it is not made for every request.
@@ -172,9 +175,10 @@ async fn own_endpoint(
     // costs no more than looking at it.
     let is_counted = match endpoint {
         OwnEndpoint::Start | OwnEndpoint::Callback | OwnEndpoint::SignOut => true,
-        OwnEndpoint::Session | OwnEndpoint::DeviceRegistration | OwnEndpoint::DeviceRefresh => {
-            false
-        }
+        OwnEndpoint::Session
+        | OwnEndpoint::DeviceRegistration
+        | OwnEndpoint::DeviceRefresh
+        | OwnEndpoint::ResourceMetadata => false,
     };
     if is_counted && let Err(too_many) = context.snapshot.limits.count(request.client()) {
         return Failure::from(too_many).into();
@@ -199,6 +203,12 @@ async fn own_endpoint(
         OwnEndpoint::DeviceRegistration | OwnEndpoint::DeviceRefresh => {
             *request.method() == Method::POST
         }
+        OwnEndpoint::ResourceMetadata => {
+            matches!(
+                *request.method(),
+                Method::GET | Method::HEAD | Method::OPTIONS
+            )
+        }
     };
     if !allowed {
         return Failure::MethodNotAllowed.into();
@@ -210,6 +220,7 @@ async fn own_endpoint(
         OwnEndpoint::Session => session::answer(context, application, request).await,
         OwnEndpoint::DeviceRegistration => device::register(context, application, request).await,
         OwnEndpoint::DeviceRefresh => device::refresh(context, application, request).await,
+        OwnEndpoint::ResourceMetadata => resource_metadata::answer(application, request),
     }
 }
 

@@ -7,11 +7,13 @@ use gatepost_oidc::Provider;
 
 /// Returns the absolute URL of an endpoint at the application's external URL.
 pub(super) fn endpoint_url(application: &Application, endpoint: &str) -> String {
-    format!(
-        "{}{}/{endpoint}",
-        application.external().origin(),
-        application.prefix()
-    )
+    let path = endpoint_path(application, endpoint);
+    format!("{}{path}", application.external().origin())
+}
+
+/// Returns the path of an endpoint, at every host of the application.
+pub(super) fn endpoint_path(application: &Application, endpoint: &str) -> String {
+    format!("{}/{endpoint}", application.prefix())
 }
 
 /// Returns the URL that starts a sign-in leading to `return_to`: at this provider, if one is named and

@@ -80,8 +80,19 @@ pub(super) fn application(
         .collect();
     let policy = config::policy(&mut fields);
     let schemes = policy.machine_clients;
-    let machine_clients =
-        machine_tokens::read(&mut fields, schemes, providers.as_deref(), known, files);
+    let place = machine_tokens::Place {
+        external: external.as_ref(),
+        domain: cookie_domain.as_ref(),
+        prefix: &prefix,
+    };
+    let machine_clients = machine_tokens::read(
+        &mut fields,
+        schemes,
+        place,
+        providers.as_deref(),
+        known,
+        files,
+    );
     let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
     fields.finish();
     Some(ApplicationSettings {

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use gatepost_policy::AuthorizationSchemes;
 use gatepost_policy::config::Fields;
+use gatepost_policy::{AuthorizationSchemes, OutpostPrefix};
 use url::Url;
 
 use super::files::{Files, Written, written};
 use super::provider::{authorities, claim_path, claim_paths};
 use super::providers::KnownProviders;
 use super::urls::http_url;
-use crate::application::{InvalidCredentials, MachineClientSettings, MachineIssuer};
+use crate::application::{
+    InvalidCredentials, MachineClientSettings, MachineIssuer, ProtectedResource,
+};
+use crate::origin::{CookieDomain, ExternalUrl};
 use gatepost_oidc::{
     AccessTokenSettings, ClaimPath, ClaimSettings, Grant, KeySource, TokenIssuerSettings,
     TokenRequest,
@@ -23,6 +26,7 @@ const MACHINE_CACHE_SECONDS: u64 = 300;
 pub(super) fn read(
     fields: &mut Fields<'_>,
     schemes: AuthorizationSchemes,
+    place: Place<'_>,
     providers: Option<&[String]>,
     known: KnownProviders<'_>,
     files: &Files,
@@ -30,6 +34,7 @@ pub(super) fn read(
     let mut settings = MachineClientSettings {
         provider: None,
         tokens: AccessTokenSettings::default(),
+        resource: None,
         issuers: Vec::new(),
         exchange: TokenRequest::default(),
         cache: MACHINE_CACHE_SECONDS,
@@ -64,6 +69,16 @@ pub(super) fn read(
         settings.exchange.grant = section.choice("grant", &grants).unwrap_or_default();
         settings.exchange.scopes = section.list("scopes").unwrap_or_default();
         settings.exchange.parameters = section.texts("parameters");
+        settings.resource = resource(&mut section, place, &settings.exchange.scopes);
+        if let Some(resource) = &settings.resource {
+            if settings.tokens.audience.is_empty() {
+                settings.tokens.audience = resource.audiences();
+            }
+            let parameters = &mut settings.exchange.parameters;
+            if !parameters.iter().any(|(name, _)| name == "resource") {
+                parameters.push(("resource".to_owned(), resource.as_str().to_owned()));
+            }
+        }
         settings.tokens.introspect = section.flag("introspect").unwrap_or(false);
         settings.tokens.name_claim = section.text("nameClaim");
         settings.issuers = issuers(&mut section, providers.unwrap_or_default(), known, files);
@@ -72,6 +87,46 @@ pub(super) fn read(
         section.finish();
     }
     schemes.any().then_some(settings)
+}
+
+/// The place of an application: where users reach it, and the domain that it may have.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) external: Option<&'a ExternalUrl>,
+    pub(super) domain: Option<&'a CookieDomain>,
+    pub(super) prefix: &'a OutpostPrefix,
+}
+
+/// Reads `resource`, which is at a host of the application.
+fn resource(
+    section: &mut Fields<'_>,
+    place: Place<'_>,
+    scopes: &[String],
+) -> Option<ProtectedResource> {
+    let resource = section.parsed("resource", ProtectedResource::parse)?;
+    if let Some(external) = place.external {
+        let origin = resource.origin();
+        let is_here = match place.domain {
+            None => origin == external.origin(),
+            Some(domain) => {
+                let is_https = origin.starts_with("https://");
+                is_https == external.is_https() && domain.contains(resource.host())
+            }
+        };
+        if !is_here {
+            let message = format!("`{}` is no address of the application", resource.as_str());
+            section.problem("resource", message);
+        }
+    }
+    if place.prefix.contains(resource.path().as_bytes()) {
+        section.problem("resource", "its path is the outpost's own");
+    }
+    // RFC 6749 §3.3.
+    let plain = |b: u8| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~');
+    if let Some(scope) = scopes.iter().find(|scope| !scope.bytes().all(plain)) {
+        section.problem("scopes", format!("`{scope}` is not a scope"));
+    }
+    Some(resource)
 }
 
 /// Reads `issuers`: others than the application's providers.

@@ -384,6 +384,7 @@ const MACHINE_CACHE_SECONDS: u64 = 60;
 fn machine_clients(provider: &ProxyProvider) -> MachineClientSettings {
     let scopes: BTreeSet<&String> = provider.scopes_to_request.iter().flatten().collect();
     MachineClientSettings {
+        resource: None,
         issuers: Vec::new(),
         provider: None,
         tokens: AccessTokenSettings {

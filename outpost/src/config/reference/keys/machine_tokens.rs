@@ -14,7 +14,15 @@ pub(super) const MACHINE_TOKENS: &[Key] = &[
         "applications[].machineTokens.audience",
         Kind::List,
         "",
-        "The accepted audiences: `aud` of an access token must name one of them. Unset: the provider's `clientId`.",
+        "The accepted audiences: `aud` of an access token must name one of them. Unset: `machineTokens.resource`, or without that the provider's `clientId`.",
+    ),
+    key(
+        "applications[].machineTokens.resource",
+        Kind::Url,
+        "",
+        "The application's name at its authorization servers (RFC 8707), like `https://mcp.example.com/mcp`: a \
+         URL at a host of the application. Clients are told it and where to get tokens for it (RFC 9728), in \
+         each 401 and at `/.well-known/oauth-protected-resource` ([page](machine-clients.md#tell-clients-where-to-get-a-token)). Unset: they are not.",
     ),
     key(
         "applications[].machineTokens.clients",
@@ -32,13 +40,13 @@ pub(super) const MACHINE_TOKENS: &[Key] = &[
         "applications[].machineTokens.scopes",
         Kind::List,
         "",
-        "The scopes that the outpost asks for in that exchange.",
+        "The scopes that the outpost asks for in that exchange. With `machineTokens.resource`, clients are told to ask for them too.",
     ),
     key(
         "applications[].machineTokens.parameters{}",
         Kind::Texts,
         "",
-        "Further parameters of that exchange, like `resource` (RFC 8707) or `audience`.",
+        "Further parameters of that exchange, like `resource` (RFC 8707) or `audience`. `resource` is `machineTokens.resource` unless it is set here.",
     ),
     key(
         "applications[].machineTokens.introspect",

@@ -8,6 +8,7 @@ use crate::application::{Application, InvalidCredentials};
 use crate::dialect::Dialect;
 use crate::machine_clients::{self, CheckError, Credentials};
 use crate::origin::HostPort;
+use crate::web::challenges;
 use crate::web::context::Context;
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Refused};
@@ -34,8 +35,7 @@ pub(super) async fn decide(
     let refused = |retry_after| Invalid {
         treatment: clients.settings().invalid_credentials,
         outcome: Outcome::Refused(Refused {
-            application: application.audience().to_string(),
-            scheme,
+            challenge: challenges::for_invalid(application, request, scheme),
             retry_after,
         }),
     };

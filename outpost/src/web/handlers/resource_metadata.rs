@@ -1,0 +1,54 @@
+//! `oauth-protected-resource`: tells an OAuth client which authorization servers issue tokens for an
+//! application (RFC 9728). Everyone may know it.
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::application::{Application, ProtectedResource};
+use crate::web::failure::Failure;
+use crate::web::oauth::{OAuthAnswer, WELL_KNOWN_RESOURCE};
+use crate::web::outcome::{Outcome, Reply};
+use crate::web::request::ForwardedRequest;
+
+/// Answers a client that asks for the metadata of an application's resource.
+pub(in crate::web) fn answer(application: &Application, request: &ForwardedRequest<'_>) -> Reply {
+    let resource = request
+        .host()
+        .and_then(|host| application.resource_at(host))
+        .filter(|resource| is_path_of(resource, request.path()));
+    match resource {
+        None => Failure::NotFound.into(),
+        Some(_) if *request.method() == Method::OPTIONS => {
+            Outcome::OAuth(OAuthAnswer::Preflight).into()
+        }
+        Some(resource) => {
+            let metadata = metadata(application, resource);
+            Outcome::OAuth(OAuthAnswer::Metadata(Value::Object(metadata))).into()
+        }
+    }
+}
+
+/// Returns whether a client may look for the metadata of a resource at a path: under the outpost's
+/// prefix, or at the well-known path with or without the path of the resource.
+fn is_path_of(resource: &ProtectedResource, path: &str) -> bool {
+    path.strip_prefix(WELL_KNOWN_RESOURCE)
+        .is_none_or(|rest| rest.is_empty() || rest == resource.path())
+}
+
+fn metadata(application: &Application, resource: &ProtectedResource) -> Map<String, Value> {
+    let issuers = application.providers().iter();
+    let issuers: Vec<&str> = issuers
+        .map(|provider| provider.settings().issuer.as_str())
+        .collect();
+    let mut metadata = Map::new();
+    metadata.insert("resource".to_owned(), resource.as_str().into());
+    metadata.insert("authorization_servers".to_owned(), json!(issuers));
+    let scopes = application.resource_scopes();
+    if !scopes.is_empty() {
+        metadata.insert("scopes_supported".to_owned(), json!(scopes));
+    }
+    metadata.insert("bearer_methods_supported".to_owned(), json!(["header"]));
+    let name = application.audience().as_str();
+    metadata.insert("resource_name".to_owned(), name.into());
+    metadata
+}
