@@ -5,8 +5,8 @@ use std::fmt;
 use gatepost_policy::config::{Fields, Problem, Problems, headers, policy};
 use gatepost_policy::{HeaderRules, OutpostPrefix, OutpostUrl, Policy, SignIn};
 use gatepost_session::cookie::CookieName;
-use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, KeyRing};
-use serde_json::Value;
+use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, JsonReader, KeyRing, Piece};
+use serde_json::{Number, Value};
 use zeroize::Zeroizing;
 
 use crate::host::{Host, Level};
@@ -104,20 +104,9 @@ impl Config {
     ///
     /// Every problem with it. No message has a secret's value.
     pub fn read(json: &[u8]) -> Result<Self, ConfigError> {
-        let value: Value = match json.trim_ascii() {
+        let value = match json.trim_ascii() {
             b"" | b"null" => Value::Object(serde_json::Map::new()),
-            json if is_deep(json) => {
-                return Err(ConfigError(vec![Problem {
-                    path: String::new(),
-                    message: format!("nested more than {MAX_DEPTH} deep"),
-                }]));
-            }
-            json => serde_json::from_slice(json).map_err(|error| {
-                let message = format!(
-                    "not JSON (line {}, column {})",
-                    error.line(),
-                    error.column()
-                );
+            json => read_json(json).map_err(|message| {
                 ConfigError(vec![Problem {
                     path: String::new(),
                     message,
@@ -240,25 +229,60 @@ impl Config {
     }
 }
 
-/// Returns whether JSON nests deeper than any settings do. A parser takes stack for each level, and
-/// a guest has little: it would trap at its start, and take the guests of all other routers with
-/// it.
-fn is_deep(json: &[u8]) -> bool {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => depth += 1,
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
+/// Reads the settings' JSON, or returns what is wrong with it.
+fn read_json(json: &[u8]) -> Result<Value, String> {
+    let text = core::str::from_utf8(json).map_err(|error| not_json(json, error.valid_up_to()))?;
+    let mut reader = JsonReader::new(text);
+    match read_value(&mut reader) {
+        Some(value) if reader.is_at_end() => Ok(value),
+        _ if reader.depth() > MAX_DEPTH => Err(format!("nested more than {MAX_DEPTH} deep")),
+        _ => Err(not_json(json, reader.position())),
     }
-    false
+}
+
+/// Says where the JSON has a mistake: behind its first `at` bytes.
+fn not_json(json: &[u8], at: usize) -> String {
+    let before = json.get(..at).unwrap_or(json);
+    let mut lines = before.rsplit(|byte| *byte == b'\n');
+    let column = lines.next().map_or(0, <[u8]>::len);
+    format!("not JSON (line {}, column {column})", lines.count() + 1)
+}
+
+/// Reads a value, or returns `None` where there is none or one that nests deeper than any settings
+/// do: each level takes stack, and a guest has little. It would trap at its start, and take the
+/// guests of all other routers with it.
+fn read_value(json: &mut JsonReader<'_>) -> Option<Value> {
+    let piece = json.value()?;
+    if json.depth() > MAX_DEPTH {
+        return None;
+    }
+    Some(match piece {
+        Piece::Null => Value::Null,
+        Piece::Flag(flag) => Value::Bool(flag),
+        Piece::Number(number) => read_number(number),
+        Piece::Text(text) => Value::String(text.into_owned()),
+        Piece::List => {
+            let mut list = Vec::new();
+            while json.entry()? {
+                list.push(read_value(json)?);
+            }
+            Value::Array(list)
+        }
+        Piece::Section => {
+            let mut section = serde_json::Map::new();
+            while let Some(key) = json.key()? {
+                section.insert(key.into_owned(), read_value(json)?);
+            }
+            Value::Object(section)
+        }
+    })
+}
+
+/// Reads a number. Which one it is counts only where it is a whole one: no setting is another.
+fn read_number(text: &str) -> Value {
+    let whole = text.parse::<i64>().map(Number::from);
+    let whole = whole.or_else(|_| text.parse::<u64>().map(Number::from));
+    whole.map_or_else(|_| Value::from(0.5), Value::Number)
 }
 
 fn outpost_url(fields: &mut Fields<'_>, mode: Mode) -> Option<OutpostUrl> {

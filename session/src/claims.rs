@@ -5,9 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use gatepost_scan::TextList;
+use gatepost_scan::{TextList, base64};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod deserialize;
 mod read;
 mod scan;
 
@@ -131,12 +132,7 @@ impl SessionId {
 
     /// Returns the session id made of random bytes that the caller drew from the operating system.
     pub fn from_random(bytes: [u8; 24]) -> Self {
-        use base64::Engine as _;
-        Self(
-            base64::engine::general_purpose::URL_SAFE_NO_PAD
-                .encode(bytes)
-                .into(),
-        )
+        Self(base64::encode(&bytes).into())
     }
 
     /// Returns the id with which `gatepost check` signs an ended session, to compare its keys with

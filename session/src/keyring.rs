@@ -6,12 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use gatepost_scan::base64;
 use zeroize::Zeroizing;
 
-use crate::base64url::BASE64;
 use crate::claims::Audience;
 use crate::mac::{MAC_BYTES, Mac};
 
@@ -263,7 +260,7 @@ impl KeyRing {
         let word = |secret: &Secret| {
             let derived = secret.derive([VERDICT_INFO, application.as_str().as_bytes()]);
             let (word, _) = derived.split_at(VERDICT_BYTES);
-            BASE64.encode(word)
+            base64::encode(word)
         };
         self.secrets().map(word).collect()
     }
@@ -286,19 +283,25 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// Decodes a secret of either alphabet, padded or not.
+/// Decodes a secret of either alphabet, but not of both, padded or not.
 fn decode_secret(encoded: &str) -> Option<Zeroizing<Vec<u8>>> {
-    const FORM: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, FORM);
-    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, FORM);
-    // The two characters in which they differ show which it is.
-    let engine = if encoded.bytes().any(|b| matches!(b, b'-' | b'_')) {
-        &URL_SAFE
-    } else {
-        &STANDARD
+    let unpadded = match encoded.as_bytes() {
+        // There is no more padding than what fills up the last four characters.
+        [rest @ .., b'=', b'='] if rest.len() % 4 == 2 => rest,
+        [rest @ .., b'='] if rest.len() % 4 > 1 => rest,
+        all => all,
     };
-    engine.decode(encoded).ok().map(Zeroizing::new)
+    let mut url_safe = Zeroizing::new(unpadded.to_vec());
+    if !unpadded.iter().any(|byte| matches!(byte, b'-' | b'_')) {
+        for byte in url_safe.iter_mut() {
+            match byte {
+                b'+' => *byte = b'-',
+                b'/' => *byte = b'_',
+                _ => {}
+            }
+        }
+    }
+    base64::decode(&url_safe).map(Zeroizing::new)
 }
 
 /// Why a text is not a key ring. No message contains any part of a secret.
@@ -380,9 +383,33 @@ mod tests {
     use super::*;
     use alloc::format;
     use alloc::string::ToString;
+    use proptest::prelude::*;
 
     const A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
     const B: &str = "b:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY";
+
+    proptest! {
+        #[test]
+        fn a_secret_is_decoded_as_a_library_does(
+            bytes in prop::collection::vec(any::<u8>(), 0..9),
+            of_urls: bool,
+            end in "[=]{0,3}|[-_+/A=]{0,4}",
+        ) {
+            use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+            use ::base64::{Engine as _, alphabet};
+
+            let form = GeneralPurposeConfig::new()
+                .with_encode_padding(false)
+                .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+            let [standard, url_safe] = [&alphabet::STANDARD, &alphabet::URL_SAFE]
+                .map(|alphabet| GeneralPurpose::new(alphabet, form));
+            let text = if of_urls { &url_safe } else { &standard }.encode(&bytes) + &end;
+            let is_url_safe = text.bytes().any(|byte| matches!(byte, b'-' | b'_'));
+            let library = if is_url_safe { url_safe } else { standard };
+            let decoded = decode_secret(&text).map(|secret| secret.to_vec());
+            prop_assert_eq!(decoded, library.decode(&text).ok(), "{}", text);
+        }
+    }
 
     #[test]
     fn a_ring_keeps_its_order_and_accepts_comments_commas_and_line_endings() {
@@ -402,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_wrong_ring_is_refused_with_the_reason() {
-        let short = format!("s:{}", BASE64.encode([7; 31]));
+        let short = format!("s:{}", base64::encode(&[7; 31]));
         let cases: [(&str, KeyRingError); 7] = [
             ("", KeyRingError::Empty),
             ("\n# only a comment\n", KeyRingError::Empty),

@@ -31,7 +31,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod base64url;
 mod claims;
 pub mod cookie;
 mod keyring;
@@ -41,7 +40,9 @@ pub mod token;
 mod verify;
 
 pub use claims::{Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId};
-pub use gatepost_scan::{TextList, TextListIter, constant_time, sum, visible_without};
+pub use gatepost_scan::{
+    JsonReader, Piece, TextList, TextListIter, constant_time, sum, visible_without,
+};
 pub use keyring::{DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
 pub use mac::Mac;
 pub use verify::{

@@ -3,9 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use base64::Engine as _;
+use gatepost_scan::base64;
 
-use crate::base64url::BASE64;
 use crate::keyring::KeyId;
 
 /// Returns the encoded header that every cookie signed by key `id` starts with.
@@ -14,9 +13,7 @@ use crate::keyring::KeyId;
 /// `alg` nor any other member (RFC 8725 §3.1).
 pub fn encoded_header(id: &KeyId) -> String {
     // A key id needs no escaping in JSON: see `KeyId`.
-    BASE64.encode(format!(
-        r#"{{"alg":"HS256","kid":"{id}","typ":"gatepost+jwt"}}"#
-    ))
+    base64::encode(format!(r#"{{"alg":"HS256","kid":"{id}","typ":"gatepost+jwt"}}"#).as_bytes())
 }
 
 /// A compact JWS taken apart, nothing of it verified.

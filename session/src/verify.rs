@@ -5,11 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use base64::Engine as _;
+use gatepost_scan::base64;
 use gatepost_scan::constant_time::same_bytes;
 use subtle::{Choice, ConditionallySelectable as _};
 
-use crate::base64url::BASE64;
 use crate::claims::{Audience, Claims, NumericDate, SessionId};
 use crate::cookie::{CHUNK_BYTES, Candidates, MAX_CHUNKS};
 use crate::keyring::{KeyRing, Purpose};
@@ -23,6 +22,9 @@ pub const MAX_TOKEN_BYTES: usize = CHUNK_BYTES * MAX_CHUNKS;
 /// How far a session's `iat` may lie in the future by default, in seconds: the clocks of the
 /// outpost's and the proxy's machines differ. Nothing is allowed on `exp`.
 pub const CLOCK_SKEW_SECONDS: u64 = 30;
+
+/// The length of an encoded MAC.
+const ENCODED_MAC_CHARS: usize = (MAC_BYTES * 4).div_ceil(3);
 
 /// Opens session cookies of one audience.
 #[derive(Clone)]
@@ -92,16 +94,14 @@ impl Verifier {
     /// As [`Self::authenticate`], but for [`OpenError::TooLong`].
     pub fn authenticate_own(&self, token: &[u8]) -> Result<Authentic, OpenError> {
         let parts = Parts::split(token).ok_or(OpenError::Malformed)?;
-        let mut mac = [0; MAC_BYTES];
-        match BASE64.decode_slice(parts.mac, &mut mac) {
-            Ok(MAC_BYTES) => {}
-            Ok(_) | Err(_) => return Err(OpenError::Malformed),
-        }
+        let mac = Some(parts.mac)
+            .filter(|mac| mac.len() == ENCODED_MAC_CHARS)
+            .and_then(base64::decode)
+            .and_then(|mac| mac.try_into().ok())
+            .ok_or(OpenError::Malformed)?;
         self.check_mac(&parts, &mac)?;
 
-        let payload = BASE64
-            .decode(parts.payload)
-            .map_err(|_| OpenError::Claims)?;
+        let payload = base64::decode(parts.payload).ok_or(OpenError::Claims)?;
         let claims = Claims::read(&payload).ok_or(OpenError::Claims)?;
         if claims.aud != self.audience.as_str() {
             return Err(OpenError::Audience);

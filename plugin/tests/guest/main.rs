@@ -15,6 +15,7 @@
 
 mod exchange;
 mod host;
+mod payloads;
 mod work;
 
 use proptest::collection::vec;

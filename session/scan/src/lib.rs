@@ -7,11 +7,14 @@
 
 extern crate alloc;
 
+pub mod base64;
 pub mod constant_time;
+mod json;
 mod scanner;
 mod text_list;
 mod words;
 
+pub use json::{JsonReader, Piece};
 pub use scanner::Scanner;
 pub use text_list::{TextList, TextListIter};
 pub use words::{sum, visible_without};

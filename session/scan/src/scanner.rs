@@ -1,7 +1,7 @@
 //! Reading JSON in the one form in which a program writes it.
 
 use crate::TextList;
-use crate::words::{BACKSLASHES, QUOTES, first, mark_less, mark_zero, same_words};
+use crate::words::{plain_length, same_words};
 
 /// A place in a JSON text that has no blanks between its tokens and no escapes in its strings.
 ///
@@ -119,24 +119,6 @@ impl<'j> Scanner<'j> {
     }
 }
 
-/// Returns how many bytes stand before the first quote, backslash or control character.
-#[inline]
-fn plain_length(json: &[u8]) -> usize {
-    let (words, rest) = json.as_chunks::<8>();
-    let mut length = 0;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let marks =
-            mark_zero(word ^ QUOTES) | mark_zero(word ^ BACKSLASHES) | mark_less(word, b' ');
-        if let Some(at) = first(marks) {
-            return length + at;
-        }
-        length += 8;
-    }
-    let plain = |byte: &&u8| **byte != b'"' && **byte != b'\\' && **byte >= b' ';
-    length + rest.iter().take_while(plain).count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,15 +126,6 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn the_plain_part_of_a_text_ends_at_the_first_special_byte(
-            text in "[ -~\u{0}\u{1f}\u{7f}\u{80}]{0,30}|[a-z]{0,20}[\"\\\\\n]?[a-z\"]{0,9}",
-        ) {
-            let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-            let end = text.bytes().position(special).unwrap_or(text.len());
-            prop_assert_eq!(plain_length(text.as_bytes()), end);
-        }
 
         #[test]
         fn what_is_read_is_what_a_json_reader_reads(json in "[\\[\"][a-z,\"\\]\\\\ 0-9]{0,12}|[0-9]{0,18}") {

@@ -4,10 +4,10 @@
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// A word of eight quotes.
-pub(crate) const QUOTES: u64 = ONES * b'"' as u64;
+const QUOTES: u64 = ONES * b'"' as u64;
 
 /// A word of eight backslashes.
-pub(crate) const BACKSLASHES: u64 = ONES * b'\\' as u64;
+const BACKSLASHES: u64 = ONES * b'\\' as u64;
 
 /// A word of eight times the highest bit of a byte.
 const HIGH: u64 = ONES << 7;
@@ -29,6 +29,24 @@ pub(crate) const fn mark_zero(word: u64) -> u64 {
 /// As [`mark_zero`], for the lowest byte that is less than `limit`, which is at most 128.
 pub(crate) const fn mark_less(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES * limit as u64) & !word
+}
+
+/// Returns how many bytes stand before the first quote, backslash or control character.
+#[inline]
+pub(crate) fn plain_length(json: &[u8]) -> usize {
+    let (words, rest) = json.as_chunks::<8>();
+    let mut length = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let marks =
+            mark_zero(word ^ QUOTES) | mark_zero(word ^ BACKSLASHES) | mark_less(word, b' ');
+        if let Some(at) = first(marks) {
+            return length + at;
+        }
+        length += 8;
+    }
+    let plain = |byte: &&u8| **byte != b'"' && **byte != b'\\' && **byte >= b' ';
+    length + rest.iter().take_while(plain).count()
 }
 
 /// Returns a number that is the same for the same bytes, and another for nearly all others.
@@ -104,6 +122,15 @@ mod tests {
         ) {
             let all = text.iter().all(|byte| byte.is_ascii_graphic() && *byte != unwanted);
             prop_assert_eq!(visible_without(&text, unwanted), all);
+        }
+
+        #[test]
+        fn the_plain_part_of_a_text_ends_at_the_first_special_byte(
+            text in "[ -~\u{0}\u{1f}\u{7f}\u{80}]{0,30}|[a-z]{0,20}[\"\\\\\n]?[a-z\"]{0,9}",
+        ) {
+            let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+            let end = text.bytes().position(special).unwrap_or(text.len());
+            prop_assert_eq!(plain_length(text.as_bytes()), end);
         }
 
         #[test]

@@ -1,159 +1,90 @@
-//! Reading claims from JSON, whatever its form.
+//! Reading the payload of a cookie, whatever the form of its JSON.
 //!
-//! By hand rather than derived: a derived struct can also be written as a list, which no JWT
-//! library would read, and it takes `null` for an absent claim.
-//!
-//! And without saying what is wrong: to make an error with a text of its own, serde and its JSON
-//! reader take tables and searches of 9 KB, which the plugin has no room for. What is refused is
-//! `None`; where that is a list or an object that is not empty, the reader itself fails behind it.
+//! An unknown claim is passed over; a claim that is repeated or of another type is refused.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
-use core::fmt;
 
-use gatepost_scan::TextList;
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use gatepost_scan::{JsonReader, Piece, TextList};
 
 use super::{Claims, MoreClaims, NumericDate, SessionId};
 
-impl<'de> Deserialize<'de> for Claims {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Refusable(claims) = deserializer.deserialize_any(ClaimsVisitor)?;
-        claims.ok_or_else(|| D::Error::custom("a claim is missing, repeated or of another type"))
+/// Reads a payload, or returns `None` where it is not a set of claims.
+#[inline(never)]
+pub(super) fn read(payload: &[u8]) -> Option<Claims> {
+    let mut json = JsonReader::new(core::str::from_utf8(payload).ok()?);
+    if json.value()? != Piece::Section {
+        return None;
     }
-}
-
-/// What was read, or `None` where it is refused.
-pub(super) struct Refusable<T>(pub(super) Option<T>);
-
-/// Refuses values of these types of JSON.
-macro_rules! refuse {
-    ($($visit:ident($type:ty)),*) => {
-        $(fn $visit<E: Error>(self, _: $type) -> Result<Self::Value, E> {
-            Ok(Refusable(None))
-        })*
-    };
-    (null) => {
-        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            Ok(Refusable(None))
+    let mut claims = Incomplete::default();
+    while let Some(claim) = json.key()? {
+        match claims.place(&claim) {
+            Some(place) => place.read(&mut json)?,
+            None => json.skip()?,
         }
-    };
-    (list) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            Ok(Refusable(None))
-        }
-    };
-    (map) => {
-        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            Ok(Refusable(None))
-        }
-    };
+    }
+    json.is_at_end().then(|| claims.finish())?
 }
 
-impl<'de> Deserialize<'de> for Refusable<Claims> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ClaimsVisitor)
+#[inline(never)]
+fn text<'j>(json: &mut JsonReader<'j>) -> Option<Cow<'j, str>> {
+    match json.value()? {
+        Piece::Text(text) => Some(text),
+        _ => None,
     }
 }
 
-impl<'de> Deserialize<'de> for Refusable<String> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
+/// Puts a value in its place, or returns `None` where there is one already.
+pub(super) fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
+    place.replace(value).is_none().then_some(())
 }
 
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Refusable<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Refusable(Some(text.into())))
-    }
-
-    refuse!(
-        visit_bool(bool),
-        visit_u64(u64),
-        visit_i64(i64),
-        visit_f64(f64)
-    );
-    refuse!(null);
-    refuse!(list);
-    refuse!(map);
-}
-
-/// The value of a claim.
-enum Value {
-    Text(String),
-    Number(u64),
-    Flag(bool),
-    Texts(TextList),
-    Claims(MoreClaims),
-}
-
-impl<'de> Deserialize<'de> for Refusable<Value> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Refusable<Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, a time, a flag, or several texts")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Refusable(Some(Value::Text(text.into()))))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Refusable(Some(Value::Number(number))))
-    }
-
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Self::Value, E> {
-        Ok(Refusable(Some(Value::Flag(flag))))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut texts = Some(TextList::default());
-        while let Some(Refusable(text)) = list.next_element::<Refusable<String>>()? {
-            match (&mut texts, text) {
-                (Some(texts), Some(text)) => texts.push(&text),
-                _ => texts = None,
-            }
-        }
-        Ok(Refusable(texts.map(Value::Texts)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut claims = Some(MoreClaims::default());
-        while let Some(Refusable(name)) = map.next_key::<Refusable<String>>()? {
-            let Refusable(value) = map.next_value::<Refusable<String>>()?;
-            match (&mut claims, name, value) {
-                (Some(claims), Some(name), Some(value)) if claims.get(&name).is_none() => {
-                    claims.0.push((name, value));
+impl Place<'_> {
+    /// Reads the value for this place, or returns `None` where it is of another type or there is
+    /// one already.
+    fn read(self, json: &mut JsonReader<'_>) -> Option<()> {
+        match self {
+            Self::Text(place) => once(place, text(json)?.into_owned()),
+            Self::Time(place) => match json.value()? {
+                Piece::Number(number) => once(place, number.parse().ok()?),
+                _ => None,
+            },
+            Self::Flag(place) => match json.value()? {
+                Piece::Flag(flag) => once(place, flag),
+                _ => None,
+            },
+            Self::Texts(place) => {
+                let mut texts = TextList::default();
+                if json.value()? != Piece::List {
+                    return None;
                 }
-                _ => claims = None,
+                while json.entry()? {
+                    texts.push(&text(json)?);
+                }
+                texts.shrink_to_fit();
+                once(place, texts)
+            }
+            Self::Claims(place) => {
+                let mut claims = MoreClaims::default();
+                if json.value()? != Piece::Section {
+                    return None;
+                }
+                while let Some(name) = json.key()? {
+                    if claims.get(&name).is_some() {
+                        return None;
+                    }
+                    let value = text(json)?.into_owned();
+                    claims.0.push((name.into_owned(), value));
+                }
+                once(place, claims)
             }
         }
-        Ok(Refusable(claims.map(Value::Claims)))
     }
-
-    refuse!(visit_i64(i64), visit_f64(f64));
-    refuse!(null);
 }
 
 /// The claims read so far.
 #[derive(Default)]
-struct Incomplete {
+pub(super) struct Incomplete {
     iss: Option<String>,
     sub: Option<String>,
     aud: Option<String>,
@@ -176,7 +107,7 @@ struct Incomplete {
 }
 
 /// Where the value of a claim goes.
-enum Place<'c> {
+pub(super) enum Place<'c> {
     Text(&'c mut Option<String>),
     Time(&'c mut Option<u64>),
     Flag(&'c mut Option<bool>),
@@ -184,26 +115,9 @@ enum Place<'c> {
     Claims(&'c mut Option<MoreClaims>),
 }
 
-impl Place<'_> {
-    /// Fills the place, or returns `None` where it is filled already or takes another type.
-    fn fill(self, value: Value) -> Option<()> {
-        fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
-            place.replace(value).is_none().then_some(())
-        }
-        match (self, value) {
-            (Self::Text(place), Value::Text(text)) => once(place, text),
-            (Self::Time(place), Value::Number(time)) => once(place, time),
-            (Self::Flag(place), Value::Flag(flag)) => once(place, flag),
-            (Self::Texts(place), Value::Texts(texts)) => once(place, texts),
-            (Self::Claims(place), Value::Claims(claims)) => once(place, claims),
-            _ => None,
-        }
-    }
-}
-
 impl Incomplete {
     /// Returns the place of the claim of that name, if this version knows it.
-    fn place(&mut self, claim: &str) -> Option<Place<'_>> {
+    pub(super) fn place(&mut self, claim: &str) -> Option<Place<'_>> {
         Some(match claim {
             "iss" => Place::Text(&mut self.iss),
             "sub" => Place::Text(&mut self.sub),
@@ -229,7 +143,7 @@ impl Incomplete {
     }
 
     /// Returns the claims, or `None` where one is missing or out of range.
-    fn finish(self) -> Option<Claims> {
+    pub(super) fn finish(self) -> Option<Claims> {
         // An empty text is not a name: it would be the same for every user without one.
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
         let time = |seconds: u64| (seconds <= NumericDate::MAX).then_some(NumericDate(seconds));
@@ -259,40 +173,4 @@ impl Incomplete {
             ext: self.ext.unwrap_or_default(),
         })
     }
-}
-
-struct ClaimsVisitor;
-
-impl<'de> Visitor<'de> for ClaimsVisitor {
-    type Value = Refusable<Claims>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the claims of a session")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut claims = Incomplete::default();
-        let mut accepted = Some(());
-        while let Some(Refusable(claim)) = map.next_key::<Refusable<String>>()? {
-            match claim.as_deref().and_then(|claim| claims.place(claim)) {
-                Some(place) => {
-                    let Refusable(value) = map.next_value()?;
-                    let filled = value.and_then(|value| place.fill(value));
-                    accepted = accepted.and(filled);
-                }
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(Refusable(accepted.and_then(|()| claims.finish())))
-    }
-
-    refuse!(
-        visit_bool(bool),
-        visit_u64(u64),
-        visit_i64(i64),
-        visit_f64(f64),
-        visit_str(&str)
-    );
-    refuse!(null);
-    refuse!(list);
 }
