@@ -23,6 +23,7 @@ const ENTRY_BYTES: usize = 450;
 #[derive(Debug)]
 pub(crate) struct VerifiedSession {
     token: Box<[u8]>,
+    /// See [`sum_of_end`].
     token_sum: u64,
     pub(crate) authentic: Authentic,
     /// The identity headers, once they have been needed: name and value in turns.
@@ -31,21 +32,47 @@ pub(crate) struct VerifiedSession {
     pub(crate) cleared_in: Cell<Option<u64>>,
 }
 
+/// The `Cookie` header lines of a request, with their sum.
+#[derive(Debug)]
+pub(crate) struct SummedLines {
+    /// Each line with its NUL, as the host hands them over.
+    terminated: Box<[u8]>,
+    sum: u64,
+}
+
+impl SummedLines {
+    /// Copies lines of which the sum is known.
+    pub(crate) fn new(lines: Texts<'_>, sum: u64) -> Self {
+        Self {
+            terminated: lines.as_bytes().into(),
+            sum,
+        }
+    }
+
+    /// Copies lines.
+    pub(crate) fn of(lines: Texts<'_>) -> Self {
+        Self::new(lines, sum(lines.as_bytes()))
+    }
+
+    /// Returns the lines.
+    pub(crate) fn texts(&self) -> Texts<'_> {
+        Texts::new(&self.terminated)
+    }
+}
+
 /// A whole `Cookie` header line, and the cookies of it for the application.
 ///
 /// The latter follow from the line's bytes, the keys and the settings alone, so that the same line
 /// needs no second look.
 #[derive(Debug)]
 struct CachedLine {
-    /// The line with its NUL, as the host hands it over.
-    terminated: Box<[u8]>,
-    sum: u64,
+    line: SummedLines,
     cookies: Cookies,
 }
 
 impl CachedLine {
     fn cost(&self) -> usize {
-        self.terminated.len() + self.cookies.len()
+        self.line.terminated.len() + self.cookies.len()
     }
 }
 
@@ -71,6 +98,13 @@ impl CacheEntry {
         let headers = session.headers.get().map_or(0, TextList::bytes);
         cost_of(session.token.len()) + line + headers
     }
+}
+
+/// Returns the sum of a token's end: two authentic ones do not have the same MAC. All of the MAC is
+/// in it, so that a forged one is as much work wherever it is wrong.
+fn sum_of_end(token: &[u8]) -> u64 {
+    let end = token.last_chunk::<64>();
+    end.map_or_else(|| sum(token), |end| sum(end))
 }
 
 /// Returns what the session of a token of so many bytes takes: the token, and half as much for the
@@ -107,11 +141,20 @@ impl SessionCache {
 
     /// Returns the session that the same `Cookie` line had before. It is used next, so it becomes
     /// the most recent.
-    pub(crate) fn recall(&mut self, lines: Texts<'_>) -> Option<CacheHit> {
+    ///
+    /// # Errors
+    ///
+    /// The sum of the lines, where they are not in the cache.
+    pub(crate) fn recall(&mut self, lines: Texts<'_>) -> Result<CacheHit, u64> {
         let sum = sum(lines.as_bytes());
+        self.recall_summed(lines, sum).ok_or(sum)
+    }
+
+    fn recall_summed(&mut self, lines: Texts<'_>, sum: u64) -> Option<CacheHit> {
         let same = |entry: &CacheEntry| {
-            let line = entry.line.as_ref().filter(|line| line.sum == sum);
-            line.is_some_and(|line| same_bytes(&line.terminated, lines.as_bytes()).into())
+            let own = entry.line.as_ref().map(|cached| &cached.line);
+            let own = own.filter(|own| own.sum == sum);
+            own.is_some_and(|own| same_bytes(&own.terminated, lines.as_bytes()).into())
         };
         let at = self.entries.iter().position(same)?;
         self.move_to_front(at);
@@ -126,21 +169,19 @@ impl SessionCache {
     pub(crate) fn remember(
         &mut self,
         session: &Rc<VerifiedSession>,
-        lines: Texts<'_>,
+        line: SummedLines,
         cookies: &Cookies,
     ) {
         let first = self.entries.first_mut();
         let Some(entry) = first.filter(|entry| Rc::ptr_eq(&entry.session, session)) else {
             return;
         };
-        let terminated = lines.as_bytes();
-        // Before anything is copied: a line may be as long as a request's header.
+        // A line may be as long as a request's header.
         let replaced = entry.line.as_ref().map_or(0, CachedLine::cost);
-        let cost = entry.cost() - replaced + terminated.len() + cookies.len();
-        if lines.is_one() && cost <= MAX_BYTES {
+        let cost = entry.cost() - replaced + line.terminated.len() + cookies.len();
+        if line.texts().is_one() && cost <= MAX_BYTES {
             entry.line = Some(CachedLine {
-                terminated: terminated.into(),
-                sum: sum(terminated),
+                line,
                 cookies: cookies.clone(),
             });
             self.make_room(0);
@@ -149,7 +190,7 @@ impl SessionCache {
 
     /// Authenticates a cookie, from memory where possible.
     pub(crate) fn authenticate(&mut self, token: &[u8]) -> Result<Rc<VerifiedSession>, OpenError> {
-        let sum = sum(token);
+        let sum = sum_of_end(token);
         let same = |entry: &CacheEntry| {
             let session = &entry.session;
             session.token_sum == sum && same_bytes(&session.token, token).into()

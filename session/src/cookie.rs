@@ -255,6 +255,9 @@ pub enum Rest {
     Nothing,
 }
 
+/// How much room the other cookies of a request have before it has to grow.
+const USUAL_REST_BYTES: usize = 128;
+
 /// Looks through all `Cookie` header lines of a request once: as [`Candidates::find`] and
 /// [`strip`].
 pub fn separate<'a>(
@@ -264,7 +267,7 @@ pub fn separate<'a>(
 ) -> (Candidates<'a>, Rest) {
     let mut found = Candidates::default();
     let mut hidden = false;
-    let mut rest = Vec::new();
+    let mut rest = Vec::with_capacity(USUAL_REST_BYTES);
     for line in lines {
         let start = rest.len();
         if start > 0 {

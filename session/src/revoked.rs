@@ -19,7 +19,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use sha2::{Digest as _, Sha256};
+use gatepost_scan::sha256::{HASH_BYTES, Sha256};
 
 use crate::claims::{Claims, NumericDate, SessionId};
 
@@ -76,14 +76,17 @@ impl RevokedKey {
     }
 
     fn hash(parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new();
+        let mut hash = Sha256::default();
         for part in parts {
             // With its length in front no two lists of parts run into the same bytes.
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            hash.update(&length.to_be_bytes());
             hash.update(part);
         }
+        let mut digest = [0; HASH_BYTES];
+        hash.finish_into(&mut digest);
         let mut key = [0; KEY_CHARS];
-        for (pair, byte) in key.chunks_exact_mut(2).zip(hash.finalize()) {
+        for (pair, byte) in key.chunks_exact_mut(2).zip(digest) {
             pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0x0f)]);
         }
         Self(key)

@@ -9,7 +9,7 @@ use gatepost_session::{Current, NumericDate};
 use crate::config::{Config, PlainHttp};
 use crate::forwarded_cookies::Cookies;
 use crate::host::{Host, Texts, first_line, scheme};
-use crate::session_cache::{CacheHit, SessionCache, VerifiedSession};
+use crate::session_cache::{CacheHit, SessionCache, SummedLines, VerifiedSession};
 
 /// The session and the cookies of a request.
 pub(super) struct Presented {
@@ -59,8 +59,8 @@ pub(super) fn present(
     mut refusal: impl FnMut(&VerifiedSession) -> Option<Unauthenticated>,
 ) -> Presented {
     let recalled = host.with_header_lines("cookie", |lines| match sessions.recall(lines) {
-        Some(hit) => Ok(hit),
-        None => Err(lines.as_bytes().to_vec()),
+        Ok(hit) => Ok(hit),
+        Err(sum) => Err(SummedLines::new(lines, sum)),
     });
     let lines = match recalled {
         Ok(CacheHit { session, cookies }) if refusal(&session).is_none() => {
@@ -71,10 +71,10 @@ pub(super) fn present(
             };
         }
         // Another session of the line may be in force.
-        Ok(_) => host.header_lines("cookie"),
+        Ok(_) => host.with_header_lines("cookie", SummedLines::of),
         Err(lines) => lines,
     };
-    search(config, sessions, host, Texts::new(&lines), &mut refusal)
+    search(config, sessions, host, lines, &mut refusal)
 }
 
 /// Looks for the session in lines that are not in the cache.
@@ -82,10 +82,10 @@ fn search(
     config: &Config,
     sessions: &mut SessionCache,
     host: &impl Host,
-    lines: Texts<'_>,
+    lines: SummedLines,
     refusal: &mut dyn FnMut(&VerifiedSession) -> Option<Unauthenticated>,
 ) -> Presented {
-    let (candidates, rest, name) = separate(config, host, lines);
+    let (candidates, rest, name) = separate(config, host, lines.texts());
     let (session, refusal) = authenticate(sessions, &candidates, refusal);
     let cookies = Cookies::from(rest);
     // The plain name counts on some requests and not on others, whatever the line.

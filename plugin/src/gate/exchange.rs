@@ -119,12 +119,12 @@ impl<H: Host> Exchange<'_, H> {
 
     fn set_identity(&self, permit: &Permit<'_>) {
         let render = || {
-            let mut lines = TextList::with_capacity(16, 512);
+            let mut lines = TextList::with_capacity(12, 192);
             for (name, value) in self.config.headers.render(permit) {
                 lines.push(name.as_str());
                 lines.push(&value);
             }
-            lines.shrink_to_fit();
+            lines.shrink();
             lines
         };
         // A request may pass without an identity although its cookie is authentic.

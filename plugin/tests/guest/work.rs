@@ -15,13 +15,13 @@ use super::{KEY, session, settings, with_cookie};
 /// gives the larger. A count may grow by [`TOLERANCE`]; write the new count down when it falls, or
 /// when it has to grow.
 const COUNTS: &[(&str, u64)] = &[
-    ("seen before, 2 groups", 8_771),
-    ("first time, 2 groups", 80_056),
-    ("seen before, 200 groups", 30_731),
-    ("first time, 200 groups", 463_345),
-    ("forged", 129_824),
-    ("no cookie", 50_233),
-    ("names of ours to remove", 54_540),
+    ("seen before, 2 groups", 8_450),
+    ("first time, 2 groups", 72_811),
+    ("seen before, 200 groups", 27_373),
+    ("first time, 200 groups", 399_446),
+    ("forged", 125_903),
+    ("no cookie", 49_230),
+    ("names of ours to remove", 54_088),
 ];
 
 /// In hundredths.

@@ -29,16 +29,53 @@ pub fn encode(bytes: &[u8]) -> String {
 /// Decodes a text, or returns `None` where it is not the encoding of any bytes: for other
 /// characters, padding among them, and for bits set beyond the last byte, so that no two texts
 /// decode to the same bytes.
-#[inline(never)]
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let (blocks, rest) = text.as_chunks::<16>();
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
+    decode_with(text, |decoded| bytes.extend_from_slice(decoded)).then_some(bytes)
+}
+
+/// Decodes the text of exactly `N` bytes: see [`decode`].
+pub fn decode_array<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    if text.len() != (N * 4).div_ceil(3) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    let mut rest = bytes.as_mut_slice();
+    let is_valid = decode_with(text, |decoded| {
+        // What is decoded is no longer than the array, as the text is not.
+        if let Some((own, after)) = core::mem::take(&mut rest).split_at_mut_checked(decoded.len()) {
+            own.copy_from_slice(decoded);
+            rest = after;
+        }
+    });
+    is_valid.then_some(bytes)
+}
+
+/// Returns whether all characters are of the alphabet.
+#[inline(never)]
+pub fn is_of_alphabet(text: &[u8]) -> bool {
+    let mut invalid = Invalid::default();
+    let (blocks, rest) = text.as_chunks::<16>();
+    for block in blocks {
+        invalid.decode_block(block);
+    }
+    let mut valid = rest
+        .iter()
+        .map(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    !invalid.any() && valid.all(|valid| valid)
+}
+
+/// Hands one piece of what a text decodes to after the other to `put`, and returns whether the text
+/// is valid.
+#[inline]
+fn decode_with(text: &[u8], mut put: impl FnMut(&[u8])) -> bool {
+    let (blocks, rest) = text.as_chunks::<16>();
     let mut invalid = Invalid::default();
     for block in blocks {
-        bytes.extend_from_slice(&invalid.decode_block(block));
+        put(&invalid.decode_block(block));
     }
     if rest.is_empty() {
-        return (!invalid.any()).then_some(bytes);
+        return !invalid.any();
     }
     // Filled up with the character for six zero bits.
     let mut block = [b'A'; 16];
@@ -46,10 +83,9 @@ pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
         *own = *character;
     }
     let last = invalid.decode_block(&block);
-    let (decoded, beyond) = last.split_at_checked(rest.len() * 3 / 4)?;
-    bytes.extend_from_slice(decoded);
-    let is_whole = rest.len() % 4 != 1 && beyond.iter().all(|byte| *byte == 0);
-    (!invalid.any() && is_whole).then_some(bytes)
+    let (decoded, beyond) = last.split_at(rest.len() * 3 / 4);
+    put(decoded);
+    !invalid.any() && rest.len() % 4 != 1 && beyond.iter().all(|byte| *byte == 0)
 }
 
 /// Which characters of a block are none of the alphabet: any bit that is set.
@@ -91,17 +127,19 @@ impl Invalid {
 }
 
 #[cfg(target_feature = "simd128")]
-use self::vectors::Invalid;
+use self::with_vectors::Invalid;
 
 /// The same by vectors of sixteen bytes (after Muła and Lemire, “Faster Base64 Encoding and
 /// Decoding Using AVX2 Instructions”).
 #[cfg(target_feature = "simd128")]
-mod vectors {
+mod with_vectors {
     use core::arch::wasm32::{
         i8x16, i8x16_add, i8x16_eq, i8x16_swizzle, i16x8, i16x8_shl, i32x4_dot_i16x8,
         i32x4_extract_lane, i64x2_extract_lane, u8x16, u8x16_shr, u8x16_splat, u16x8_shr,
         u16x8_splat, u64x2, v128, v128_and, v128_any_true, v128_or,
     };
+
+    use crate::vectors::load;
 
     /// Which characters of a block are none of the alphabet: any bit that is set.
     pub(super) struct Invalid(v128);
@@ -120,10 +158,7 @@ mod vectors {
         /// Decodes sixteen characters.
         #[inline]
         pub(super) fn decode_block(&mut self, block: &[u8; 16]) -> [u8; 12] {
-            let ([low, high], _) = block.as_chunks::<8>() else {
-                return [0; 12];
-            };
-            let characters = u64x2(u64::from_le_bytes(*low), u64::from_le_bytes(*high));
+            let characters = load(block);
             let upper = u8x16_shr(characters, 4);
             let lower = v128_and(characters, u8x16_splat(0x0f));
 
@@ -206,7 +241,12 @@ mod tests {
                     *byte = to;
                 }
             }
-            prop_assert_eq!(decode(&text), URL_SAFE_NO_PAD.decode(&text).ok());
+            let library = URL_SAFE_NO_PAD.decode(&text).ok();
+            let array = library.clone().and_then(|bytes| bytes.try_into().ok());
+            prop_assert_eq!(decode(&text), library);
+            prop_assert_eq!(decode_array::<32>(&text), array);
+            let of_alphabet = text.iter().all(|byte| ALPHABET.contains(byte));
+            prop_assert_eq!(is_of_alphabet(&text), of_alphabet);
         }
     }
 

@@ -1,5 +1,5 @@
 //! What verifiers do with each byte of a session cookie: comparing, looking for characters, taking
-//! JSON apart.
+//! JSON apart, hashing.
 //!
 //! A package of its own, since the plugin compiles it less strictly for size than its other crates.
 
@@ -11,7 +11,10 @@ pub mod base64;
 pub mod constant_time;
 mod json;
 mod scanner;
+pub mod sha256;
 mod text_list;
+#[cfg(target_feature = "simd128")]
+mod vectors;
 mod words;
 
 pub use json::{JsonReader, Piece};

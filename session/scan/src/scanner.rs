@@ -1,7 +1,7 @@
 //! Reading JSON in the one form in which a program writes it.
 
 use crate::TextList;
-use crate::words::{plain_length, same_words};
+use crate::words::{plain_length, quotes, same_words};
 
 /// A place in a JSON text that has no blanks between its tokens and no escapes in its strings.
 ///
@@ -18,7 +18,7 @@ impl<'j> Scanner<'j> {
     #[inline(never)]
     pub fn new(json: &'j [u8]) -> Option<Self> {
         Some(Self {
-            json: core::str::from_utf8(json).ok()?,
+            json: simdutf8::basic::from_utf8(json).ok()?,
             at: 0,
         })
     }
@@ -37,12 +37,13 @@ impl<'j> Scanner<'j> {
     #[inline(never)]
     pub fn skip(&mut self, literal: &str) -> bool {
         let end = self.at + literal.len();
-        let next = self.json.as_bytes().get(self.at..end);
-        let is_next = next.is_some_and(|next| same_words(literal.as_bytes(), next));
-        if is_next {
-            self.at = end;
+        match self.json.as_bytes().get(self.at..end) {
+            Some(next) if same_words(literal.as_bytes(), next) => {
+                self.at = end;
+                true
+            }
+            _ => false,
         }
-        is_next
     }
 
     /// Reads a string (RFC 8259 §7).
@@ -90,8 +91,9 @@ impl<'j> Scanner<'j> {
         let [b'[', list @ ..] = self.rest() else {
             return None;
         };
-        // Little stands behind a list that is long.
-        let mut texts = TextList::with_capacity(0, list.len());
+        // Little stands behind a list that is long. Three more bytes stand around each text.
+        let count = quotes(list) / 2;
+        let mut texts = TextList::with_capacity(count, list.len().saturating_sub(3 * count));
         let mut at = self.at + 1;
         let mut rest = list;
         loop {
@@ -110,7 +112,7 @@ impl<'j> Scanner<'j> {
                 b',' => {}
                 b']' => {
                     self.at = at;
-                    texts.shrink_to_fit();
+                    texts.shrink();
                     return Some(texts);
                 }
                 _ => return None,

@@ -11,6 +11,9 @@ use crate::words::{same_words, visible_without};
 /// Stands behind each text. Any visible character does that no header takes for a separator.
 const GAP: u8 = b'.';
 
+/// From which length on a text is worth a check of its own: see [`TextList::join`].
+const LONG_BYTES: usize = 128;
+
 /// Texts in their order, held one after the other in one allocation: a person may be in hundreds
 /// of groups, and a verifier reads all of them for each new cookie.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct TextList {
     joined: String,
     /// Where the gaps are.
     ends: Vec<usize>,
+    /// Whether one of the texts is empty.
+    has_empty: bool,
 }
 
 impl TextList {
@@ -27,21 +32,32 @@ impl TextList {
         Self {
             joined: String::with_capacity(bytes + texts),
             ends: Vec::with_capacity(texts),
+            has_empty: false,
         }
     }
 
     /// Adds a text.
+    #[inline]
     pub fn push(&mut self, text: &str) {
+        self.has_empty |= text.is_empty();
         self.joined.push_str(text);
         self.ends.push(self.joined.len());
         self.joined.push(char::from(GAP));
     }
 
-    /// Gives back the room that no text takes.
+    /// Gives back the room that no text takes, where it is enough to be worth the move.
     #[inline(never)]
-    pub fn shrink_to_fit(&mut self) {
-        self.joined.shrink_to_fit();
-        self.ends.shrink_to_fit();
+    pub fn shrink(&mut self) {
+        let is_much = |capacity: usize, taken: usize| capacity > taken + taken / 4 + 48;
+        if is_much(self.joined.capacity(), self.joined.len()) {
+            self.joined.shrink_to_fit();
+        }
+        if is_much(
+            self.ends.capacity() * size_of::<usize>(),
+            size_of_val(&*self.ends),
+        ) {
+            self.ends.shrink_to_fit();
+        }
     }
 
     /// Returns the texts.
@@ -95,8 +111,14 @@ impl TextList {
                 *gap = separator & 0x7f;
             }
         }
-        // One ASCII character in the place of another: UTF-8 as before.
-        String::from_utf8(all).unwrap_or_default()
+        // One ASCII character in the place of another: UTF-8 as before. Of a long text a quicker
+        // check with a copy behind it costs less.
+        if all.len() < LONG_BYTES {
+            String::from_utf8(all).unwrap_or_default()
+        } else {
+            let checked = simdutf8::basic::from_utf8(&all);
+            checked.map(String::from).unwrap_or_default()
+        }
     }
 
     /// Returns whether every text consists of visible ASCII characters other than `unwanted`, and
@@ -104,13 +126,7 @@ impl TextList {
     /// them.
     #[inline(never)]
     pub fn is_visible_without(&self, unwanted: u8) -> bool {
-        let mut start = 0;
-        let mut none_is_empty = true;
-        for end in &self.ends {
-            none_is_empty &= *end > start;
-            start = *end + 1;
-        }
-        none_is_empty && visible_without(self.joined.as_bytes(), unwanted)
+        !self.has_empty && visible_without(self.joined.as_bytes(), unwanted)
     }
 
     /// Keeps only the texts of which `keep` says so.

@@ -1,18 +1,24 @@
-//! Looking at eight bytes at a time.
+//! Looking at eight bytes at a time, or at sixteen where there are vectors.
+
+#[cfg(target_feature = "simd128")]
+use crate::vectors;
 
 /// A word of eight times the byte 1.
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// A word of eight quotes.
+#[cfg(not(target_feature = "simd128"))]
 const QUOTES: u64 = ONES * b'"' as u64;
 
 /// A word of eight backslashes.
+#[cfg(not(target_feature = "simd128"))]
 const BACKSLASHES: u64 = ONES * b'\\' as u64;
 
 /// A word of eight times the highest bit of a byte.
 const HIGH: u64 = ONES << 7;
 
 /// Returns which byte is the lowest that is marked by its highest bit.
+#[cfg(not(target_feature = "simd128"))]
 pub(crate) const fn first(marks: u64) -> Option<usize> {
     match marks & HIGH {
         0 => None,
@@ -32,6 +38,7 @@ pub(crate) const fn mark_less(word: u64, limit: u8) -> u64 {
 }
 
 /// Returns how many bytes stand before the first quote, backslash or control character.
+#[cfg(not(target_feature = "simd128"))]
 #[inline]
 pub(crate) fn plain_length(json: &[u8]) -> usize {
     let (words, rest) = json.as_chunks::<8>();
@@ -45,20 +52,59 @@ pub(crate) fn plain_length(json: &[u8]) -> usize {
         }
         length += 8;
     }
+    length + plain_length_of_rest(rest)
+}
+
+#[cfg(target_feature = "simd128")]
+#[inline]
+pub(crate) fn plain_length(json: &[u8]) -> usize {
+    let (blocks, rest) = json.as_chunks::<16>();
+    let mut length = 0;
+    for block in blocks {
+        if let Some(at) = vectors::first_special(block) {
+            return length + at;
+        }
+        length += 16;
+    }
+    length + plain_length_of_rest(rest)
+}
+
+fn plain_length_of_rest(rest: &[u8]) -> usize {
     let plain = |byte: &&u8| **byte != b'"' && **byte != b'\\' && **byte >= b' ';
-    length + rest.iter().take_while(plain).count()
+    rest.iter().take_while(plain).count()
+}
+
+/// Returns how many bytes are quotes.
+#[inline(never)]
+pub(crate) fn quotes(json: &[u8]) -> usize {
+    let (blocks, rest) = json.as_chunks::<16>();
+    let quotes = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'"').count();
+    #[cfg(target_feature = "simd128")]
+    let in_blocks: usize = blocks.iter().map(vectors::quotes).sum();
+    #[cfg(not(target_feature = "simd128"))]
+    let in_blocks = quotes(blocks.as_flattened());
+    in_blocks + quotes(rest)
 }
 
 /// Returns a number that is the same for the same bytes, and another for nearly all others.
 #[inline(never)]
 pub fn sum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
+    let add = |sum: u64, word: &[u8; 8]| sum.rotate_left(5) ^ u64::from_le_bytes(*word);
+    // Four sums at a time, of which none waits for another.
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut sums = [0; 4];
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum = add(*sum, word);
+        }
+    }
+    let (words, rest) = rest.as_chunks::<8>();
     let rest = rest
         .iter()
         .fold(0, |rest, byte| (rest << 8) | u64::from(*byte));
-    words.iter().fold(rest, |sum, word| {
-        sum.rotate_left(5) ^ u64::from_le_bytes(*word)
-    })
+    let sum = sums.iter().fold(rest, |all, sum| all.rotate_left(11) ^ sum);
+    words.iter().fold(sum, add)
 }
 
 /// Returns whether two texts are the same. Neither is a secret.
@@ -83,6 +129,12 @@ pub(crate) fn same_words(a: &[u8], b: &[u8]) -> bool {
 /// Returns whether all bytes are visible ASCII characters (`!` to `~`) other than `unwanted`.
 #[inline(never)]
 pub fn visible_without(text: &[u8], unwanted: u8) -> bool {
+    #[cfg(target_feature = "simd128")]
+    if let Some(last) = text.last_chunk::<16>() {
+        // The last block overlaps the one before.
+        let (blocks, _) = text.as_chunks::<16>();
+        return vectors::visible_without(blocks, last, unwanted);
+    }
     let (words, rest) = text.as_chunks::<8>();
     let mut marks = 0;
     for word in words {

@@ -61,7 +61,7 @@ impl Place<'_> {
                 while json.entry()? {
                     texts.push(&text(json)?);
                 }
-                texts.shrink_to_fit();
+                texts.shrink();
                 once(place, texts)
             }
             Self::Claims(place) => {
