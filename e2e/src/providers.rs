@@ -123,6 +123,16 @@ pub trait Provider: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Registers a machine client whose tokens are for these audiences. `None` where the tests do not know
+    /// how.
+    ///
+    /// # Errors
+    ///
+    /// When the provider refuses it.
+    fn program(&self, _audiences: &[&str]) -> Result<Option<Program>> {
+        Ok(None)
+    }
+
     /// Has the provider take no refresh token that it has issued.
     ///
     /// # Errors
@@ -178,6 +188,19 @@ pub struct ProgramToken {
     pub keys: Url,
     /// The access token.
     pub token: String,
+}
+
+/// A machine client of the provider at which users sign in.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its client id.
+    pub id: &'static str,
+    /// Its secret.
+    pub secret: &'static str,
+    /// An access token that it has got in its own name.
+    pub token: String,
+    /// Tokens of other kinds, for the same audiences, each with its kind.
+    pub other_tokens: Vec<(&'static str, String)>,
 }
 
 impl Registration {

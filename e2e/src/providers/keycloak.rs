@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use super::{CLIENT_SECRET, Credentials, ProgramToken, Provider, Registration, api, logs};
+use super::{CLIENT_SECRET, Credentials, Program, ProgramToken, Provider, Registration, api, logs};
 use crate::clients::{Answer, Client};
 use crate::programs::Service;
 use crate::programs::ports;
@@ -26,6 +26,9 @@ const WORK: &str = "work";
 
 /// A realm as it is when it is new: without that scope.
 const PLAIN: &str = "plain";
+
+/// A client with a service account.
+const ROBOT: &str = "robot";
 
 /// The role that Alice has in every realm.
 const ROLE: &str = "editor";
@@ -163,6 +166,31 @@ impl Keycloak {
         Ok(token.context("an access token")?.to_owned())
     }
 
+    /// Creates a client with a service account, whose tokens are for these audiences.
+    fn create_robot(&self, realm: &str, audiences: &[&str]) -> Result<()> {
+        let mappers = audiences.iter().copied().map(audience_mapper);
+        let client = json!({
+            "clientId": ROBOT,
+            "secret": CLIENT_SECRET,
+            "publicClient": false,
+            "standardFlowEnabled": false,
+            "directAccessGrantsEnabled": true,
+            "serviceAccountsEnabled": true,
+            "protocolMappers": mappers.collect::<Vec<_>>(),
+        });
+        self.administrate(Method::POST, &format!("{realm}/clients"), Some(&client))?;
+        Ok(())
+    }
+
+    /// Asks the token endpoint of an issuer in the name of that client.
+    fn grant_to_robot(&self, issuer: &str, grant: &[(&str, &str)]) -> Result<Value> {
+        let url = Url::parse(&format!("{issuer}/protocol/openid-connect/token"))?;
+        let client = [("client_id", ROBOT), ("client_secret", CLIENT_SECRET)];
+        let form = [grant, &client].concat();
+        let request = self.client.bare(Method::POST, &url).form(&form);
+        api::send(request, None)?.json()
+    }
+
     fn change_signing_key_of(&self, realm: &str, priority: u32) -> Result<()> {
         const KEYS: &str = "org.keycloak.keys.KeyProvider";
         let list = format!("{realm}/components?type={KEYS}");
@@ -254,35 +282,41 @@ impl Provider for Keycloak {
     }
 
     fn program_of_another_issuer(&self, audience: &str) -> Result<Option<ProgramToken>> {
-        const PROGRAM: &str = "robot";
-        let client = json!({
-            "clientId": PROGRAM,
-            "secret": CLIENT_SECRET,
-            "publicClient": false,
-            "standardFlowEnabled": false,
-            "directAccessGrantsEnabled": false,
-            "serviceAccountsEnabled": true,
-            "protocolMappers": [audience_mapper(audience)],
-        });
-        self.administrate(Method::POST, &format!("{PLAIN}/clients"), Some(&client))?;
+        self.create_robot(PLAIN, &[audience])?;
         // Keycloak calls itself by the name at which it was asked.
         let mut public = self.origin.clone();
         public.set_host(Some("id.gatepost.test"))?;
         let issuer = format!("{public}realms/{PLAIN}");
-        let url = Url::parse(&format!("{issuer}/protocol/openid-connect/token"))?;
+        let answer = self.grant_to_robot(&issuer, &[("grant_type", "client_credentials")])?;
         let keys = format!("/realms/{PLAIN}/protocol/openid-connect/certs");
-        let grant = [
-            ("grant_type", "client_credentials"),
-            ("client_id", PROGRAM),
-            ("client_secret", CLIENT_SECRET),
-        ];
-        let request = self.client.bare(Method::POST, &url).form(&grant);
-        let answer = api::send(request, None)?.json()?;
-        let token = answer["access_token"].as_str();
         Ok(Some(ProgramToken {
             issuer,
             keys: self.origin.join(&keys)?,
-            token: token.context("an access token")?.to_owned(),
+            token: token(&answer, "access_token")?,
+        }))
+    }
+
+    fn program(&self, audiences: &[&str]) -> Result<Option<Program>> {
+        self.create_robot(WORK, audiences)?;
+        let issuer = format!("{}realms/{WORK}", self.origin);
+        let own = self.grant_to_robot(&issuer, &[("grant_type", "client_credentials")])?;
+        let users = self.grant_to_robot(
+            &issuer,
+            &[
+                ("grant_type", "password"),
+                ("scope", "openid"),
+                ("username", ALICE.login),
+                ("password", ALICE.password),
+            ],
+        )?;
+        Ok(Some(Program {
+            id: ROBOT,
+            secret: CLIENT_SECRET,
+            token: token(&own, "access_token")?,
+            other_tokens: vec![
+                ("ID token", token(&users, "id_token")?),
+                ("refresh token", token(&users, "refresh_token")?),
+            ],
         }))
     }
 
@@ -292,6 +326,11 @@ impl Provider for Keycloak {
         let priority = 200 + change;
         self.change_signing_key_of(WORK, priority)
     }
+}
+
+fn token(answer: &Value, kind: &str) -> Result<String> {
+    let token = answer[kind].as_str();
+    Ok(token.with_context(|| format!("no {kind}"))?.to_owned())
 }
 
 fn realm(registration: &Registration) -> &'static str {
@@ -334,5 +373,9 @@ fn role_mappers() -> Vec<Value> {
 
 fn audience_mapper(audience: &str) -> Value {
     let config = json!({ "included.custom.audience": audience });
-    mapper("audience", "oidc-audience-mapper", &config)
+    mapper(
+        &format!("audience {audience}"),
+        "oidc-audience-mapper",
+        &config,
+    )
 }

@@ -170,8 +170,13 @@ impl<'s> Bench<'s> {
 
     /// Returns the issuer that a client finds for which nothing special is asked.
     pub(crate) fn issuer(&self) -> String {
+        self.provider.issuer(&self.registration())
+    }
+
+    /// Returns a registration for which nothing special is asked, of a client without a name.
+    pub(crate) fn registration(&self) -> Registration {
         let plan = Plan::default();
-        self.provider.issuer(&Registration {
+        Registration {
             client_id: String::new(),
             origins: Vec::new(),
             outpost_port: 0,
@@ -180,7 +185,7 @@ impl<'s> Bench<'s> {
             groups_scope: plan.groups_scope,
             code_flow: plan.code_flow,
             client_key: None,
-        })
+        }
     }
 
     /// Starts a stack with two applications, `app` and `other`.

@@ -22,6 +22,7 @@ mod bench;
 // What a further issuer must do, which the suite of a real Kubernetes API has too.
 #[path = "../deployments/further_issuer.rs"]
 mod further_issuer;
+mod machine_clients;
 mod matrix;
 mod scenarios;
 

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::bench::{Bench, PATIENCE, Plan, Signed};
 use crate::further_issuer::{self, MachineClient};
+use crate::machine_clients;
 use crate::matrix::Cell;
 
 /// How many tabs a browser restores at once.
@@ -73,6 +74,7 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
             Scenario::new("further_audience", further_audience),
             Scenario::new("internal_address", internal_address),
             Scenario::new("further_issuer", further_issuer),
+            Scenario::new("machine_clients", machine_clients::scenario),
             Scenario::new("refresh_after", refresh_after),
             Scenario::new("code_flow_off", code_flow_off),
             Scenario::new("client_key_and_pushed_requests", client_key),

@@ -15,7 +15,7 @@ use super::stage::Stage;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// The other servers that the Go module proxy has as modules. authentik's own outpost, Authelia and
+/// The other servers that the Go module proxy has as modules. authentik's own outpost and
 /// thomseddon/traefik-forward-auth are not available there as complete modules.
 pub(crate) const OAUTH2_PROXY: GoProgram = GoProgram {
     package: "github.com/oauth2-proxy/oauth2-proxy/v7",
