@@ -22,14 +22,14 @@ await scenario(async ({ page, context, app, alice }) => {
   const cookies = async () => context.cookies(deepLink);
   const cookie = async (end) => (await cookies()).find(({ name }) => name.endsWith(end));
   const session = async () => (await cookie('gatepost')) ?? (await cookie('gatepost.0'));
-  const device = () => cookie('gatepost-device');
+  const device = async () => (await cookies()).find(({ name }) => name.includes('-device-'));
 
   // A browser without it, beside.
   await inAnotherBrowser(async (other) => {
     await arriveAt(other.page, deepLink, alice);
     await other.page.evaluate(() => fetch('/poll'));
     const names = (await other.context.cookies(deepLink)).map(({ name }) => name);
-    assert.ok(!names.some((name) => name.endsWith('device')), `bound: ${names}`);
+    assert.ok(!names.some((name) => name.includes('-device-')), `bound: ${names}`);
     if (decidedBy === 'outpost') {
       const before = (await other.context.cookies(deepLink)).find(isSession).value;
       jump(windowSeconds - 60);

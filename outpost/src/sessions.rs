@@ -15,7 +15,7 @@ mod revoker;
 mod service;
 mod unsaved;
 
-pub use issue::{IssueError, Issued, IssuedCookie};
+pub use issue::{IssueError, Issued, IssuedCookie, Voucher};
 pub use lookup::{Renewal, SessionLookup};
 pub use recent_revocations::Mark;
 pub use revalidation::{Revalidation, RevalidationError};

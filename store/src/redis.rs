@@ -45,8 +45,8 @@ const BATCH: usize = 500;
 /// How often to try to change a session that changes meanwhile.
 const WRITE_ATTEMPTS: u32 = 10;
 
-/// What [`scripts::UPDATE`] returns where it changes nothing, since the session has been bound to a
-/// device.
+/// What [`scripts::UPDATE`] returns where it changes nothing, since the session has got a device, or
+/// has been bound to it.
 const BOUND_MEANWHILE: u8 = 2;
 
 /// The fields of a session's hash: `body`, `seen`, `open` and `ends`.

@@ -7,8 +7,10 @@
 //! Version 1 has no time of the last validation; its sessions count as validated when they were
 //! created. A session that a later version wrote is not read and counts as ended.
 //!
-//! Version 3 is that of a session that is bound to a device. An earlier release, which would renew
-//! it without a proof, therefore does not read it. All other sessions are of version 2.
+//! Version 3 is that of a session for which a device is registered, version 4 that of one that is
+//! bound to it. An earlier release, which would renew it without a proof, therefore reads neither.
+//! All other sessions are of version 2. A store replaces no session by one of an earlier version,
+//! since that was read before the device was known.
 
 use gatepost_base::{Device, Identity, SealingKeys, Secret};
 use gatepost_session::{NumericDate, SessionId};
@@ -18,11 +20,14 @@ use zeroize::Zeroizing;
 
 use crate::{SessionRecord, SessionSelector};
 
-/// The version of a session that is not bound to a device.
+/// The version of a session without a device.
 const VERSION: u8 = 2;
 
+/// The version of a session with a device to which it is not bound yet.
+const REGISTERED_VERSION: u8 = 3;
+
 /// The version of a session that is bound to a device.
-const BOUND_VERSION: u8 = 3;
+const BOUND_VERSION: u8 = 4;
 
 /// The session without its id and without the times that change with use, which are stored next to
 /// it.
@@ -79,10 +84,10 @@ pub(crate) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>
         last_validated: Some(record.last_validated),
     };
     let body = Zeroizing::new(serde_json::to_vec(&body).ok()?);
-    let version = if record.is_bound() {
-        BOUND_VERSION
-    } else {
-        VERSION
+    let version = match &record.device {
+        None => VERSION,
+        Some(device) if device.bound => BOUND_VERSION,
+        Some(_) => REGISTERED_VERSION,
     };
     let mut bytes = vec![version];
     bytes.extend(keys.seal(&context(version, &record.id), &body)?);
@@ -183,7 +188,7 @@ mod tests {
             },
             bound,
         };
-        for (device, version) in [(None, 2), (Some(device(false)), 2), (Some(device(true)), 3)] {
+        for (device, version) in [(None, 2), (Some(device(false)), 3), (Some(device(true)), 4)] {
             let record = SessionRecord {
                 device,
                 ..record(1, "alice", 10)

@@ -5,8 +5,14 @@
 //! the browser cannot renew, requests go on in the session's window, and a sign-out still knows
 //! which session it ends.
 
+use gatepost_session::SessionId;
+use sha2::{Digest as _, Sha256};
+
 use super::served::Application;
 use crate::origin::Mode;
+
+/// The most cookies that are removed at once.
+const MAX_REMOVED: usize = 8;
 
 /// What a browser renews a bound session for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +48,20 @@ impl Application {
         }
     }
 
-    /// Returns the name of the cookie. A proxy hides it from applications, as it hides all cookies
-    /// of Gatepost.
-    pub fn device_cookie_name(&self) -> &'static str {
+    /// Returns the name of the cookie of a session. Each has its own, so that the cookie of a
+    /// session before does not keep the browser from renewing. A proxy hides it from applications,
+    /// as it hides all cookies of Gatepost.
+    pub fn device_cookie_name(&self, session: &SessionId) -> String {
+        let digest = Sha256::digest(format!("device cookie {session}").as_bytes());
+        let own = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+        format!("{}{}", self.device_cookie_prefix(), own.collect::<String>())
+    }
+
+    /// Returns how the names of these cookies begin.
+    fn device_cookie_prefix(&self) -> &'static str {
         match self.mode() {
-            Mode::Single => "__Host-gatepost-device",
-            Mode::Domain(_) => "__Secure-gatepost-device",
+            Mode::Single => "__Host-gatepost-device-",
+            Mode::Domain(_) => "__Secure-gatepost-device-",
         }
     }
 
@@ -60,13 +74,27 @@ impl Application {
         format!("Path=/; HttpOnly; SameSite=Lax{domain}; Secure")
     }
 
-    /// Returns the `Set-Cookie` line that keeps the cookie for so many seconds; 0 removes it.
-    pub fn device_cookie(&self, max_age: u64) -> String {
-        let value = if max_age == 0 { "" } else { "1" };
+    /// Returns the `Set-Cookie` line that keeps the cookie of a session for so many seconds.
+    pub fn device_cookie(&self, session: &SessionId, max_age: u64) -> String {
         let attributes = self.device_cookie_attributes();
-        format!(
-            "{}={value}; Max-Age={max_age}; {attributes}",
-            self.device_cookie_name()
-        )
+        let name = self.device_cookie_name(session);
+        format!("{name}=1; Max-Age={max_age}; {attributes}")
+    }
+
+    /// Returns the `Set-Cookie` lines that remove these cookies of whatever session, as far as they
+    /// are among the cookies with these names.
+    pub fn remove_device_cookies<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<String> {
+        let prefix = self.device_cookie_prefix();
+        let attributes = self.device_cookie_attributes();
+        let is_ours = move |name: &&str| {
+            name.strip_prefix(prefix).is_some_and(|own| {
+                own.len() == 16 && own.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        };
+        names
+            .filter(is_ours)
+            .take(MAX_REMOVED)
+            .map(|name| format!("{name}=; Max-Age=0; {attributes}"))
+            .collect()
     }
 }

@@ -189,12 +189,20 @@ fn key_of(jwk: Value, algorithm: Algorithm) -> Option<DeviceKey> {
     }
 }
 
-/// Returns the content of a string of structured fields, as far as it needs no escape. Without
-/// quotation marks it is the text itself.
+/// Returns the content of a string of structured fields (RFC 9651 §3.3.3), whatever its parameters
+/// (§3.1.2). None of the strings that are read here has an escape. Browsers also send a string
+/// without its quotation marks.
 pub fn unquoted(value: &str) -> &str {
     let value = value.trim_matches([' ', '\t']);
-    let quoted = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    quoted.unwrap_or(value)
+    let Some(rest) = value.strip_prefix('"') else {
+        return value
+            .split_once(';')
+            .map_or(value, |(text, _)| text)
+            .trim_end();
+    };
+    match rest.split_once('"') {
+        Some((text, behind)) if behind.trim_start().starts_with(';') || behind.is_empty() => text,
+        // It is no string, and not what is asked for either.
+        _ => value,
+    }
 }

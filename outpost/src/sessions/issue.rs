@@ -31,6 +31,15 @@ pub enum Issued {
     Refused(Claims),
 }
 
+/// What vouches for a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// The session's cookie, which may be a copy where the session is bound to a device.
+    Cookie,
+    /// A proof of the device to which the session is bound.
+    Proof,
+}
+
 /// Why no session cookie could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
@@ -40,6 +49,9 @@ pub enum IssueError {
     /// The session was revoked while its cookie was to be made.
     #[error("the session has been revoked")]
     Revoked,
+    /// The session is bound to a device, and only a cookie vouches for the renewal.
+    #[error("the session is bound to a device, whose proof is missing")]
+    Unproven,
     /// The provider has been unavailable for longer than sessions may go on without it.
     #[error(transparent)]
     Provider(SignInError),
@@ -98,7 +110,7 @@ pub(super) fn issue_cookie(
     let mut cookies = application.cookie().issue(&token, left, replacing);
     if record.is_bound() {
         let renewed_after = times.renew_after.min(left);
-        cookies.push(application.device_cookie(renewed_after));
+        cookies.push(application.device_cookie(&record.id, renewed_after));
     }
     Ok(Issued::Cookie(IssuedCookie { session, cookies }))
 }

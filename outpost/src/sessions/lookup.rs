@@ -8,7 +8,7 @@ use gatepost_session::{
     Authentic, CLOCK_SKEW_SECONDS, Current, NumericDate, OpenError, WindowError,
 };
 
-use super::issue::{IssueError, Issued};
+use super::issue::{IssueError, Issued, Voucher};
 use super::revalidation::{Revalidation, RevalidationError};
 use super::service::Sessions;
 use crate::application::Application;
@@ -176,7 +176,9 @@ impl Sessions {
                 return degraded(cookie, Some(record), IssueError::Provider(error));
             }
         };
-        let renewed = self.renew(times, application, &record, candidates).await;
+        let renewed = self
+            .renew(times, application, &record, candidates, Voucher::Cookie)
+            .await;
         application.counts().renewed(Success::from(&renewed));
         match renewed {
             Ok(Issued::Cookie(issued)) => SessionLookup::Refreshed {
@@ -194,6 +196,9 @@ impl Sessions {
                 Err(_) => SessionLookup::Absent(Unauthenticated::Invalid(OpenError::Claims)),
             },
             Err(IssueError::Revoked) => SessionLookup::Absent(Unauthenticated::Revoked),
+            // It has been bound meanwhile.
+            Err(IssueError::Unproven) if in_window => valid(cookie, record),
+            Err(IssueError::Unproven) => ended_window(),
             Err(error) => degraded(cookie, Some(record), error),
         }
     }

@@ -8,7 +8,9 @@ use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId};
 use gatepost_signing::SignError;
 
-use super::issue::{IssueError, Issued, claims, issue_cookie, reduced, refused, window_end};
+use super::issue::{
+    IssueError, Issued, Voucher, claims, issue_cookie, reduced, refused, window_end,
+};
 use super::recent_revocations::Mark;
 use super::revalidation::{Revalidation, RevalidationError};
 use super::revalidator::Revalidator;
@@ -230,7 +232,9 @@ impl Sessions {
     pub async fn use_up(&self, challenge: &Challenge) -> Result<bool, StoreUnavailable> {
         let value = challenge.used_once();
         let now = self.clock.now();
-        self.store.use_once(&value, now, challenge.expires).await
+        // By the clock of the store, or of a replica that is behind, it is over later.
+        let expires = challenge.expires.plus_seconds(CLOCK_SKEW_SECONDS);
+        self.store.use_once(&value, now, expires).await
     }
 
     /// Returns the store's answer, where it comes in `time` and the store has answered lately.
@@ -330,16 +334,25 @@ impl Sessions {
     /// user; if not, the session ends here. A request whose window is open does not wait for a
     /// store that is unreachable.
     ///
+    /// A session that is bound to a device is renewed only where a proof vouches for it, whatever
+    /// the caller knows of it.
+    ///
     /// # Errors
     ///
-    /// [`IssueError`]; [`IssueError::Revoked`] when the session was revoked since it was found.
+    /// [`IssueError`]; [`IssueError::Revoked`] when the session was revoked since it was found,
+    /// [`IssueError::Unproven`] when it is bound and no proof vouches for it.
     pub async fn renew(
         &self,
         times: &SessionTimes,
         application: &Application,
         record: &SessionRecord,
         replacing: &Candidates<'_>,
+        voucher: Voucher,
     ) -> Result<Issued, IssueError> {
+        let is_known_to_be_bound = record.is_bound() || is_bound_by(application, replacing, record);
+        if is_known_to_be_bound && voucher == Voucher::Cookie {
+            return Err(IssueError::Unproven);
+        }
         if let Some(claims) = refused(times, application, record, self.clock.now()) {
             let which = SessionSelector::Id(record.id.clone());
             self.revoker.revoke(&which, times).await?;
@@ -359,11 +372,23 @@ impl Sessions {
         } else {
             touch.await?
         };
-        let issued = issue_cookie(times, application, record, issued, replacing)?;
-        if !touched || self.revoker.is_over(record) {
-            return Err(IssueError::Revoked);
+        // What the caller has may be older than the device, or than the first proof.
+        let find = self.store.find(&record.id);
+        let stored = if in_window {
+            self.promptly(find, PROMPT_ANSWER).await?
+        } else {
+            find.await?
+        };
+        let stored = stored.filter(|_| touched && !self.revoker.is_over(record));
+        let stored = stored.ok_or(IssueError::Revoked)?;
+        if stored.is_bound() && voucher == Voucher::Cookie {
+            return Err(IssueError::Unproven);
         }
-        match issued {
+        let record = &SessionRecord {
+            device: stored.device.clone(),
+            ..record.clone()
+        };
+        match issue_cookie(times, application, record, issued, replacing)? {
             Issued::Cookie(cookie) if self.is_revoked(&cookie.session) => Err(IssueError::Revoked),
             issued => Ok(issued),
         }
@@ -448,4 +473,15 @@ impl Sessions {
     pub(super) fn now(&self) -> NumericDate {
         self.clock.now()
     }
+}
+
+/// Returns whether a cookie of this session says that it is bound to a device.
+fn is_bound_by(
+    application: &Application,
+    candidates: &Candidates<'_>,
+    record: &SessionRecord,
+) -> bool {
+    application
+        .authentic(candidates)
+        .any(|cookie| *cookie.session_id() == record.id && cookie.claims_at_issue().bound)
 }

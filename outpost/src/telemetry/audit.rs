@@ -107,12 +107,22 @@ pub fn unproven(application: &str, claims: &Claims) {
     of_user("device_unproven", message, application, claims);
 }
 
-/// Logs that a registration of a device or a proof was refused.
-pub fn device_refused(application: &str, reason: &dyn Display) {
+/// Logs that a proof for a session was refused. What names no session is only counted: anyone can
+/// send it.
+pub fn device_refused(
+    application: &str,
+    identity: &Identity,
+    session: &SessionId,
+    reason: &dyn Display,
+) {
     tracing::info!(
         target: TARGET,
         event = "device_refused",
         application,
+        issuer = identity.issuer,
+        subject = ?identity.subject,
+        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
+        session = mark(session),
         %reason,
         "proof of a device refused",
     );

@@ -13,7 +13,7 @@ use crate::telemetry::metrics::{self, Skip};
 
 /// The time for which the browser's cookie has to last at least, in seconds. A browser renews a
 /// cookie that lasts less than two minutes with every request, until it signs no more for minutes.
-const LEAST_SECONDS: u64 = 240;
+pub(super) const LEAST_SECONDS: u64 = 240;
 
 /// An answer to a browser that registers a key or renews a session with a proof.
 #[derive(Debug)]
@@ -77,13 +77,23 @@ pub(super) fn instructions(application: &Application, session: &SessionId) -> Op
         },
         "credentials": [{
             "type": "cookie",
-            "name": application.device_cookie_name(),
+            "name": application.device_cookie_name(session),
             "attributes": application.device_cookie_attributes(),
         }],
         // A page load that another site's link causes renews too. Other requests from there come
         // without the cookie whatever happens, since it is `SameSite=Lax`.
         "allowed_refresh_initiators": ["*"],
     }))
+}
+
+/// Returns the `Set-Cookie` lines that remove what the browser watches for the sessions before: a
+/// session begins or ends.
+pub(super) fn remove_cookies(
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+) -> Vec<String> {
+    let names = request.cookies().map(|(name, _)| name);
+    application.remove_device_cookies(names)
 }
 
 /// Counts what a browser says about a bound session that it did not renew before this request.

@@ -8,14 +8,14 @@ use super::outcome::{Outcome, Reply};
 use super::request::ForwardedRequest;
 use super::urls::start_url;
 use crate::application::{Application, ReturnTo};
-use crate::sessions::{IssueError, Issued};
+use crate::sessions::{IssueError, Issued, Voucher};
 use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn};
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{AuthorizationOptions, Provider};
 use gatepost_store::SessionRecord;
 
 /// Renews a session without asking the provider, and sends the browser back to `return_to`. `None`
-/// when the session has been revoked meanwhile.
+/// when the session has been revoked meanwhile, or is bound to a device.
 pub(super) async fn renew(
     context: Context<'_>,
     application: &Application,
@@ -26,7 +26,13 @@ pub(super) async fn renew(
     let candidates = request.session_candidates(&application.cookie().name);
     let renewed = context
         .sessions()
-        .renew(context.times(), application, record, &candidates)
+        .renew(
+            context.times(),
+            application,
+            record,
+            &candidates,
+            Voucher::Cookie,
+        )
         .await;
     application.counts().renewed(Success::from(&renewed));
     Some(match renewed {
@@ -38,7 +44,7 @@ pub(super) async fn renew(
             .with_cookies(minted.cookies)
         }
         Ok(Issued::Refused(claims)) => Outcome::refused_by_rule(application, &claims),
-        Err(IssueError::Revoked) => return None,
+        Err(IssueError::Revoked | IssueError::Unproven) => return None,
         Err(error) => go_on_or_fail(
             context,
             application,

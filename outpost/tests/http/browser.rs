@@ -142,6 +142,13 @@ impl<'w> Browser<'w> {
         pairs.join("; ")
     }
 
+    /// Takes the cookies with these names over from another browser, in the place of its own.
+    pub(crate) fn copy_cookies(&mut self, from: &Self, which: impl Fn(&str) -> bool) {
+        self.cookies.retain(|cookie| !which(&cookie.name));
+        let copied = from.cookies.iter().filter(|cookie| which(&cookie.name));
+        self.cookies.extend(copied.cloned());
+    }
+
     /// Returns the names of all cookies.
     pub(crate) fn cookie_names(&self) -> Vec<&str> {
         self.cookies

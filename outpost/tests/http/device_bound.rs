@@ -22,6 +22,9 @@ const REFRESH: &str = "https://app.example.com/akprox/device/refresh";
 
 const PREFER: &str = "session: {deviceBound: prefer}";
 
+/// How the name of the cookie begins that the browser watches.
+const DEVICE: &str = "__Host-gatepost-device-";
+
 const MINUTE: u64 = 60;
 
 async fn world(more: &str) -> World {
@@ -124,11 +127,10 @@ async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() 
         let reply = bound.refresh().await.expect(200);
         assert!(reply.sets_session());
         let cookies = reply.set_cookies();
-        let device = cookies.iter().find(|line| line.contains("-device="));
-        assert_eq!(
-            device.copied(),
-            Some("__Host-gatepost-device=1; Max-Age=600; Path=/; HttpOnly; SameSite=Lax; Secure")
-        );
+        let device = cookies.iter().find(|line| line.starts_with(DEVICE));
+        let (_, attributes) = device.and_then(|line| line.split_once('=')).expect("it");
+        let expected = "1; Max-Age=600; Path=/; HttpOnly; SameSite=Lax; Secure";
+        assert_eq!(attributes, expected);
         let view = bound.browser.fetch(SESSION).await.expect(200);
         let view: Value = serde_json::from_str(&view.body).expect("JSON");
         assert_eq!(view["deviceBound"], json!(true));
@@ -142,6 +144,10 @@ async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() 
 
     let instructions = bound.refresh().await.expect(200).body;
     let instructions: Value = serde_json::from_str(&instructions).expect("JSON");
+    let name = instructions["credentials"][0]["name"]
+        .as_str()
+        .expect("a name");
+    assert!(bound.browser.cookie_names().contains(&name), "{name}");
     assert_eq!(
         instructions,
         json!({
@@ -156,7 +162,7 @@ async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() 
             },
             "credentials": [{
                 "type": "cookie",
-                "name": "__Host-gatepost-device",
+                "name": name,
                 "attributes": "Path=/; HttpOnly; SameSite=Lax; Secure",
             }],
             "allowed_refresh_initiators": ["*"],
@@ -317,7 +323,7 @@ async fn signing_out_and_revocations_end_the_browsers_side_too() {
         reply
             .set_cookies()
             .iter()
-            .any(|line| line.starts_with("__Host-gatepost-device=; Max-Age=0")),
+            .any(|line| line.starts_with(DEVICE) && line.contains("=; Max-Age=0")),
         "{reply:?}"
     );
     let reply = refresh(&mut bound.browser, &bound.id, None).await;
@@ -408,4 +414,103 @@ async fn a_challenge_is_good_at_every_replica_and_once() {
     assert!(reply.expect(200).sets_session());
     let reply = refresh(&mut bound.browser, &bound.id, Some(&proof)).await;
     assert!(!reply.expect(403).sets_session());
+}
+
+/// What the browser watches ends with each session: the next one is bound at once.
+#[tokio::test]
+async fn each_sign_in_is_bound_at_once_whatever_was_before() {
+    let world = world(PREFER).await;
+    let devices = |browser: &Browser<'_>| {
+        let names = browser.cookie_names().into_iter();
+        let own = names.filter(|name| name.starts_with(DEVICE));
+        own.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut first = Bound::sign_in(&world).await;
+    let before = devices(&first.browser);
+    assert_eq!(before.len(), 1);
+    // It ended otherwise than by signing out.
+    world.store.forget();
+    let reply = first.browser.sign_in(START).await.expect(302);
+    assert!(reply.header("secure-session-registration").is_some());
+    assert_eq!(
+        devices(&first.browser),
+        [""; 0],
+        "a browser with one would not renew"
+    );
+    let proof = first.key.registration(&registration_challenge(&reply));
+    let reply = register(&mut first.browser, &proof).await.expect(200);
+    let instructions: Value = serde_json::from_str(&reply.body).expect("JSON");
+    let name = instructions["credentials"][0]["name"]
+        .as_str()
+        .expect("a name");
+    assert_ne!(name, before[0], "each session has its own");
+}
+
+/// Without refresh tokens only the browser can ask the provider, by a page load.
+#[tokio::test]
+async fn without_a_refresh_token_the_next_page_load_asks_the_provider() {
+    let world = world(PREFER).await;
+    world.provider.script().token_response = Box::new(|response| {
+        let members = response.as_object_mut().expect("an object");
+        members.remove("refresh_token");
+    });
+    let mut bound = Bound::sign_in(&world).await;
+    world.wait(11 * MINUTE);
+    let reply = bound.refresh().await.expect(200);
+    assert!(reply.sets_session(), "fetches go on");
+    let asked = Asked::fetch(HOST, "/x").by(&bound.browser);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+    let asked = Asked::load(HOST, "/x").by(&bound.browser);
+    let reply = asked.ask(&world, "auth/traefik").await.expect(302);
+    assert!(reply.location().starts_with(START));
+    let reply = bound.browser.load(START).await;
+    assert!(leads_to_provider(&world, &reply), "{reply:?}");
+}
+
+/// Nothing but a page load finds out what it means, and the browser is not to ask before each
+/// request.
+#[tokio::test]
+async fn a_refresh_token_that_is_refused_without_a_reason_extends_no_window() {
+    let world = world(PREFER).await;
+    let mut bound = Bound::sign_in(&world).await;
+    let ends = async |browser: &mut Browser<'_>| {
+        let view = browser.fetch(SESSION).await.expect(200).body;
+        let view: Value = serde_json::from_str(&view).expect("JSON");
+        view["windowEndsAt"].as_u64().expect("a time")
+    };
+    let before = ends(&mut bound.browser).await;
+    world.wait(11 * MINUTE);
+    world.provider.script().refresh_answer = Some((400, &[], ""));
+    let reply = bound.refresh().await.expect(200);
+    let cookies = reply.set_cookies();
+    assert!(
+        cookies.iter().any(|line| line.starts_with(DEVICE)),
+        "{cookies:?}"
+    );
+    assert_eq!(ends(&mut bound.browser).await, before);
+    world.wait(MINUTE);
+    let asked = Asked::load(HOST, "/x").by(&bound.browser);
+    asked.ask(&world, "auth/traefik").await.expect(302);
+    let reply = bound.browser.load(START).await;
+    assert!(leads_to_provider(&world, &reply), "{reply:?}");
+}
+
+/// Both headers, as RFC 9651 has them and as browsers send them.
+#[tokio::test]
+async fn headers_are_read_as_structured_fields() {
+    let world = world(PREFER).await;
+    let mut bound = Bound::sign_in(&world).await;
+    let quoted = |text: &str| format!("\"{text}\"");
+    for form in [
+        (|text: String| text) as fn(String) -> String,
+        |text| format!("{text};a=b"),
+        |text| format!(" {text} ; x; y=\"z;\" "),
+    ] {
+        let id = form(quoted(&bound.id));
+        let reply = refresh(&mut bound.browser, &id, None).await.expect(403);
+        let proof = bound.key.proof(&challenge(&reply, &bound.id));
+        let proof = form(quoted(&proof));
+        let reply = refresh(&mut bound.browser, &id, Some(&proof)).await;
+        assert!(reply.expect(200).sets_session(), "{id}");
+    }
 }

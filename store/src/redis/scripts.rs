@@ -7,8 +7,8 @@
 
 /// Replaces the sealed part of an existing session, unless what is stored was validated later. A
 /// session that has ended must not be restored in part. Returns 2, and changes nothing, where the
-/// stored part is of a later version (its first byte): the session has been bound to a device since
-/// it was read.
+/// stored part is of a later version (its first byte): the session has got a device since it was
+/// read, or has been bound to it.
 pub(super) const UPDATE: &str = "\
 local stored = redis.call('HMGET', KEYS[1], 'body', 'validated')
 if not stored[1] then return 0 end

@@ -190,6 +190,7 @@ async fn complete(
             }
             .with_cookies(minted.cookies)
             .and_cookies(provider_choice::remember(application, provider))
+            .and_cookies(device::remove_cookies(application, request))
             .with_registration(device::registration(
                 context,
                 application,

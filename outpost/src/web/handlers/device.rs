@@ -1,8 +1,9 @@
 //! `device/register` and `device/refresh`: a browser binds its session to its device, and renews it
 //! with a proof.
 //!
-//! No cookie decides here. A registration is allowed to the browser that got the challenge with the
-//! answer to its sign-in, a renewal to the one that has the key.
+//! A registration is allowed to whichever browser has the challenge of the answer to the sign-in, a
+//! renewal to the one that has the key; and the first one to a browser that has the session's cookie
+//! too, so that no session of another's is brought to it.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use gatepost_session::SessionId;
 
 use crate::application::Application;
 use crate::device_bound::{Challenge, Occasion, Proof, unquoted};
-use crate::sessions::{IssueError, Issued, Revalidation};
+use crate::sessions::{IssueError, Issued, Revalidation, Voucher};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{DeviceEvent, Success};
 use crate::web::context::Context;
@@ -56,21 +57,21 @@ async fn registered(
     )
     .map_err(|_| DeviceFailure::Challenge)?;
     let key = proof.registered_key().map_err(DeviceFailure::Proof)?;
-    if has_another_session(context, application, request, &challenge.session) {
+    if is_replaced(context, application, request, &challenge.session).await? {
         return Err(DeviceFailure::OtherSession.into());
     }
     let record = find(context, application, &challenge.session).await?;
     let record = record.ok_or(DeviceFailure::Ended)?;
-    if !context.sessions().use_up(&challenge).await? {
-        return Err(DeviceFailure::Challenge.into());
-    }
     let device = Device {
         key: key.clone(),
         bound: false,
     };
-    let written = context.sessions().write_device(&record, &device).await?;
     // The device that came first stays.
+    let written = context.sessions().write_device(&record, &device).await?;
     written.ok_or(DeviceFailure::OtherDevice)?;
+    if !context.sessions().use_up(&challenge).await? {
+        return Err(DeviceFailure::Challenge.into());
+    }
     application.counts().device(DeviceEvent::Registered);
     let instructions = device::instructions(application, &record.id);
     let instructions = instructions.ok_or(DeviceFailure::Ended)?;
@@ -109,12 +110,39 @@ async fn refreshed(
     // A browser that has signed in again has another session, and this one must not come back.
     let (Some(registered), false) = (
         &record.device,
-        has_another_session(context, application, request, &id),
+        is_replaced(context, application, request, &id).await?,
     ) else {
         return ended();
     };
+    // Any host of the site can have a browser register for a session that is not its own, and then
+    // renew it. What no other host can set is the session's cookie, so the browser that signed in
+    // has it, if not with a request that another site's link has caused.
+    if !registered.bound && !has_cookie_of(application, request, &id) {
+        return Err(DeviceFailure::Pending.into());
+    }
+    proven(context, application, request, &record, registered)
+        .await
+        .inspect_err(|failure| {
+            if let Failure::Device(reason) = failure
+                && *reason != DeviceFailure::Pending
+            {
+                let name = application.audience().as_str();
+                audit::device_refused(name, &record.identity, &record.id, reason);
+            }
+        })
+}
+
+/// Renews a session if the request has its proof, and has the browser sign a challenge otherwise.
+async fn proven(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    record: &Arc<SessionRecord>,
+    registered: &Device,
+) -> Result<Reply, Failure> {
+    let id = &record.id;
     let Some(proof) = request.header_text(RESPONSE) else {
-        return challenged(context, application, &id);
+        return challenged(context, application, id);
     };
     let proof = Proof::parse(proof).map_err(DeviceFailure::Proof)?;
     let challenge = Challenge::open(
@@ -126,22 +154,18 @@ async fn refreshed(
     );
     // Expired, or of a key that was retired meanwhile.
     let Ok(challenge) = challenge else {
-        return challenged(context, application, &id);
+        return challenged(context, application, id);
     };
-    if challenge.session != id {
+    if challenge.session != *id {
         return Err(DeviceFailure::Challenge.into());
     }
     proof
         .verify_renewal(&registered.key)
         .map_err(DeviceFailure::Proof)?;
     if !context.sessions().use_up(&challenge).await? {
-        return challenged(context, application, &id);
+        return challenged(context, application, id);
     }
-    let record = match bound(context, application, &record, registered).await? {
-        Some(record) => record,
-        None => return ended(),
-    };
-    renew(context, application, request, record).await
+    renew(context, application, request, record, registered).await
 }
 
 /// Renews a session whose browser has given its proof, as every renewal: the provider is asked once
@@ -150,53 +174,72 @@ async fn renew(
     context: Context<'_>,
     application: &Application,
     request: &ForwardedRequest<'_>,
-    record: Arc<SessionRecord>,
+    record: &Arc<SessionRecord>,
+    registered: &Device,
 ) -> Result<Reply, Failure> {
     let (sessions, times) = (context.sessions(), context.times());
-    let id = record.id.clone();
+    let id = &record.id;
     let ended = || Outcome::Device(DeviceAnswer::Ended(id.clone()));
-    let revalidated = sessions.revalidate(times, application, Arc::clone(&record), false);
-    let record = match revalidated.await? {
-        Revalidation::Valid(record) => record,
-        // The next page load asks: see the claims of its cookie.
-        Revalidation::NeedsBrowser => record,
-        Revalidation::Ended => return Ok(ended().into()),
-        // A page load has the browser ask; until then nothing extends the session.
-        Revalidation::Refused | Revalidation::Pending => {
-            return Err(DeviceFailure::Pending.into());
-        }
+    let goes_on = |cookies| {
+        let instructions = device::instructions(application, id);
+        let instructions = instructions.ok_or(DeviceFailure::Ended)?;
+        let answer = Outcome::Device(DeviceAnswer::Instructions(instructions));
+        Ok(answer.with_cookies(cookies))
     };
     let candidates = request.session_candidates(&application.cookie().name);
+    let revalidated = sessions.revalidate(times, application, Arc::clone(record), false);
+    let valid = match revalidated.await? {
+        Revalidation::Valid(record) => record,
+        // The next page load asks: see the claims of its cookie.
+        Revalidation::NeedsBrowser => Arc::clone(record),
+        Revalidation::Ended => return Ok(ended().into()),
+        // A page load has the browser ask; until then nothing extends the session. The browser is
+        // not to try again before each request, for which it would use up its signatures.
+        Revalidation::Refused => {
+            let cookie = sessions.authenticate(application, &candidates).ok();
+            let postponed = cookie.and_then(|cookie| {
+                sessions.postpone_renewal(times, application, &cookie, &candidates)
+            });
+            let mut cookies = postponed.ok_or(DeviceFailure::Pending)?;
+            cookies.push(application.device_cookie(id, device::LEAST_SECONDS));
+            return goes_on(cookies);
+        }
+        Revalidation::Pending => return Err(DeviceFailure::Pending.into()),
+    };
+    // Only now, when nothing of the provider's can fail any more.
+    if !bound(context, application, &valid, registered).await? {
+        return Ok(ended().into());
+    }
     let renewed = sessions
-        .renew(times, application, &record, &candidates)
+        .renew(times, application, &valid, &candidates, Voucher::Proof)
         .await;
     application.counts().renewed(Success::from(&renewed));
     match renewed {
         Ok(Issued::Cookie(issued)) => {
             application.counts().device(DeviceEvent::Renewed);
-            let instructions = device::instructions(application, &id);
-            let instructions = instructions.ok_or(DeviceFailure::Ended)?;
-            let answer = DeviceAnswer::Instructions(instructions);
-            Ok(Outcome::Device(answer).with_cookies(issued.cookies))
+            goes_on(issued.cookies)
         }
         Ok(Issued::Refused(claims)) => {
             audit::denied(application.audience().as_str(), &claims);
-            Ok(ended().with_cookies(application.cookie().remove()))
+            let removed = device::remove_cookies(application, request);
+            Ok(ended()
+                .with_cookies(application.cookie().remove())
+                .and_cookies(removed))
         }
         Err(IssueError::Revoked) => Ok(ended().into()),
         Err(error) => Err(Failure::Issue(error)),
     }
 }
 
-/// Binds a session at the first proof. `None` when it has ended meanwhile.
+/// Binds a session at the first proof. Returns false when it has ended meanwhile.
 async fn bound(
     context: Context<'_>,
     application: &Application,
-    record: &Arc<SessionRecord>,
+    record: &SessionRecord,
     registered: &Device,
-) -> Result<Option<Arc<SessionRecord>>, Failure> {
+) -> Result<bool, Failure> {
     if registered.bound {
-        return Ok(Some(Arc::clone(record)));
+        return Ok(true);
     }
     let device = Device {
         bound: true,
@@ -211,7 +254,7 @@ async fn bound(
             &record.id,
         );
     }
-    Ok(bound)
+    Ok(bound.is_some())
 }
 
 /// Has the browser sign a new challenge.
@@ -236,16 +279,39 @@ async fn find(
     found.await.map_err(Failure::Store)
 }
 
-/// Returns whether the browser's cookie, if it sent one, is that of another session.
-fn has_another_session(
+/// Returns whether the browser has another session by now: it sent no cookie of this one, and that of
+/// a session that has not ended. In domain mode another host may have put a cookie in front of the
+/// user's, which decides nothing here.
+async fn is_replaced(
     context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    id: &SessionId,
+) -> Result<bool, Failure> {
+    if has_cookie_of(application, request, id) {
+        return Ok(false);
+    }
+    let candidates = request.session_candidates(&application.cookie().name);
+    for other in application.authentic(&candidates) {
+        let found = context
+            .sessions()
+            .find(context.times(), application, &other);
+        if found.await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns whether the browser sent a cookie of this session, whether or not its window is open.
+fn has_cookie_of(
     application: &Application,
     request: &ForwardedRequest<'_>,
     id: &SessionId,
 ) -> bool {
     let candidates = request.session_candidates(&application.cookie().name);
-    let cookie = context.sessions().authenticate(application, &candidates);
-    cookie.is_ok_and(|cookie| cookie.session_id() != id)
+    let mut own = application.authentic(&candidates);
+    own.any(|cookie| cookie.session_id() == id)
 }
 
 /// Checks that no other site's page sent the request. Browsers say that these requests come from the
@@ -257,13 +323,12 @@ fn is_of_this_site(request: &ForwardedRequest<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Counts and logs what proves nothing.
+/// Counts what proves nothing.
 fn refused(application: &Application, failure: Failure) -> Reply {
     if let Failure::Device(reason) = &failure
         && *reason != DeviceFailure::Pending
     {
         application.counts().device(DeviceEvent::Refused);
-        audit::device_refused(application.audience().as_str(), reason);
     }
     failure.into()
 }

@@ -11,6 +11,7 @@ use crate::application::{Application, SignOutScope};
 use crate::compat::Conventions;
 use crate::telemetry::audit;
 use crate::web::context::Context;
+use crate::web::device;
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
@@ -60,11 +61,9 @@ pub(in crate::web) async fn answer(
     };
     // A browser whose session was bound to its device asks after it at the next request, and learns
     // that it has ended.
-    let name = application.device_cookie_name();
-    let device = request.cookies().any(|(own, _)| own == name);
     outcome
         .with_cookies(application.cookie().remove())
-        .and_cookies(device.then(|| application.device_cookie(0)))
+        .and_cookies(device::remove_cookies(application, request))
 }
 
 /// Ends the sessions of all cookies that the browser sends, and returns the record of the one that

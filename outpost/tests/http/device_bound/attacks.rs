@@ -210,3 +210,144 @@ async fn an_id_without_its_key_says_and_changes_nothing() {
     }
     assert!(bound.refresh().await.expect(200).sets_session());
 }
+
+/// A flow that renews one session without a page of the provider renews no other.
+#[tokio::test]
+async fn a_silent_flow_of_another_session_renews_no_copy() {
+    let world = world(PREFER).await;
+    let mut alice = Bound::sign_in(&world).await;
+    world.provider.script().token_response = Box::new(|response| {
+        let members = response.as_object_mut().expect("an object");
+        members.remove("refresh_token");
+    });
+    let mut thief = world.browser();
+    thief.sign_in(START).await.expect(302);
+    for (minutes, code) in [
+        (11, "error=server_error"),
+        (0, "error=temporarily_unavailable"),
+        (6, "error=server_error"),
+        (0, "error=login_required"),
+        (0, "code=made-up"),
+    ] {
+        world.wait(minutes * MINUTE);
+        let silent = thief.load(START).await.expect(302);
+        let silent = url::Url::parse(silent.location()).expect("a URL");
+        let sent: std::collections::HashMap<_, _> = silent.query_pairs().into_owned().collect();
+        assert_eq!(
+            sent.get("prompt").map(String::as_str),
+            Some("none"),
+            "{sent:?}"
+        );
+        let mut with_copy = thief.clone();
+        with_copy.copy_cookies(&alice.browser, |name| name == "__Host-gatepost");
+        let issuer = &world.provider.issuer;
+        let (back, state) = (&sent["redirect_uri"], &sent["state"]);
+        let reply = with_copy
+            .load(&format!("{back}?{code}&state={state}&iss={issuer}"))
+            .await;
+        assert!(!reply.sets_session(), "{code}: {reply:?}");
+    }
+    assert!(
+        alice.refresh().await.expect(200).sets_session(),
+        "and it ends nothing"
+    );
+}
+
+/// Any host of the site can have a browser register for a session that is not its own. Its cookie
+/// is what no other host can set.
+#[tokio::test]
+async fn a_browser_without_the_sessions_cookie_binds_and_gets_nothing() {
+    let world = world(PREFER).await;
+    let mut attacker = world.browser();
+    let reply = attacker.sign_in(START).await.expect(302);
+    let key = DeviceKey::new();
+    // As a sibling host has a visitor's browser do it.
+    let mut visitor = world.browser();
+    let proof = key.registration(&registration_challenge(&reply));
+    let reply = register(&mut visitor, &proof).await.expect(200);
+    let instructions: Value = serde_json::from_str(&reply.body).expect("JSON");
+    let id = instructions["session_identifier"].as_str().expect("an id");
+    // 5xx: the browser that signed in, and was sent here by a link of another site, tries again.
+    let reply = refresh(&mut visitor, id, None).await.expect(503);
+    assert!(!reply.sets_session(), "{reply:?}");
+    let reply = refresh(&mut attacker, id, None).await.expect(403);
+    let proof = key.proof(&challenge(&reply, id));
+    let reply = refresh(&mut visitor, id, Some(&proof)).await.expect(503);
+    assert!(!reply.sets_session(), "{reply:?}");
+    // It is renewed as ever, so it is not bound.
+    world.wait(11 * MINUTE);
+    assert!(attacker.load(START).await.expect(302).sets_session());
+}
+
+/// In domain mode, any host can put a cookie of its own session in front of the user's.
+#[tokio::test]
+async fn a_cookie_in_front_of_the_users_ends_nothing() {
+    let world = world(PREFER).await;
+    let mut other = world.browser();
+    other.sign_in(START).await.expect(302);
+    let url = url::Url::parse(REFRESH).expect("a URL");
+    let tossed = other.cookie_line(&url);
+    let tossed = tossed
+        .split("; ")
+        .find(|pair| pair.starts_with("__Host-gatepost="));
+    let tossed = tossed.expect("a session").to_owned();
+
+    let mut browser = world.browser();
+    let reply = browser.sign_in(START).await.expect(302);
+    let key = DeviceKey::new();
+    let proof = key.registration(&registration_challenge(&reply));
+    let headers = [("Cookie", &*tossed), ("Secure-Session-Response", &*proof)];
+    let reply = browser
+        .request(Method::POST, REGISTER, &headers)
+        .await
+        .expect(200);
+    let instructions: Value = serde_json::from_str(&reply.body).expect("JSON");
+    let id = instructions["session_identifier"].as_str().expect("an id");
+    for minutes in [0, 16] {
+        world.wait(minutes * MINUTE);
+        let headers = [("Cookie", &*tossed), ("Sec-Secure-Session-Id", id)];
+        let reply = browser
+            .request(Method::POST, REFRESH, &headers)
+            .await
+            .expect(403);
+        let proof = key.proof(&challenge(&reply, id));
+        let headers = [
+            ("Cookie", &*tossed),
+            ("Sec-Secure-Session-Id", id),
+            ("Secure-Session-Response", &*proof),
+        ];
+        let reply = browser.request(Method::POST, REFRESH, &headers).await;
+        assert!(reply.expect(200).sets_session());
+    }
+}
+
+/// A renewal that waits, for the provider or another replica, while the session is bound.
+#[tokio::test]
+async fn a_renewal_by_cookie_that_began_before_the_first_proof_comes_too_late() {
+    use gatepost::origin::HostPort;
+    use gatepost::sessions::{IssueError, Voucher};
+    use gatepost_session::cookie::Candidates;
+    let world = world(PREFER).await;
+    let mut bound = Bound::register(&world).await;
+    let before = world.outpost.store.list(10).await.expect("listed");
+    let [before] = before.as_slice() else {
+        panic!("{before:?}");
+    };
+    bound.refresh().await.expect(200);
+    let snapshot = world.outpost.snapshot();
+    let host = HostPort::parse(HOST).expect("a host");
+    let application = snapshot
+        .applications
+        .at(&host, "/")
+        .expect("an application");
+    let renew = async |voucher| {
+        let none = Candidates::default();
+        let sessions = &world.outpost.sessions;
+        let renewed = sessions.renew(&snapshot.times, application, before, &none, voucher);
+        renewed.await
+    };
+    let renewed = renew(Voucher::Cookie).await;
+    assert!(matches!(renewed, Err(IssueError::Unproven)), "{renewed:?}");
+    let renewed = renew(Voucher::Proof).await;
+    assert!(renewed.is_ok(), "{renewed:?}");
+}

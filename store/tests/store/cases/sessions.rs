@@ -118,6 +118,9 @@ async fn a_session_is_bound_to_its_first_device_for_good(fixture: &Fixture) {
     assert_eq!(stored().await, Some(device("first", false)));
     assert!(!write(device("second", true)).await);
     assert_eq!(stored().await, Some(device("first", false)));
+    // What was read before it was registered, and is saved since.
+    assert!(store.update(before.clone()).await.expect("updated"));
+    assert_eq!(stored().await, Some(device("first", false)));
     assert!(write(device("first", true)).await);
     assert_eq!(stored().await, Some(device("first", true)));
     assert!(write(device("first", false)).await);

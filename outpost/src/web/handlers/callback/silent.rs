@@ -30,6 +30,11 @@ pub(super) async fn answer_failure(
         .await;
     match (failure, found) {
         (_, Err(error)) => Failure::Store(error).into(),
+        // No flow renews a bound session silently, so this one is another session's, and says
+        // nothing of the session whose cookie came along.
+        (_, Ok(Some(record))) if record.is_bound() || cookie.claims_at_issue().bound => {
+            sign_in::sign_in_again(context, application, request, return_to).await
+        }
         // OpenID Connect Core 1.0 §3.1.2.6: the user is not signed in there any more.
         (Failure::ProviderRefused { code, .. }, _) if is_its_own && code == "login_required" => {
             let times = context.times();
