@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use gatepost_base::contained;
 
 use crate::config::environment;
@@ -22,6 +22,7 @@ mod output;
 mod runtime;
 mod serve;
 mod sessions;
+mod shipped;
 
 /// Gatepost's outpost: OpenID Connect sign-in and forward auth for Traefik, nginx, Caddy and Envoy.
 #[derive(Debug, Parser)]
@@ -71,6 +72,20 @@ enum Command {
     /// Look into sessions.
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Configuration files to begin with.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the completions of this command for a shell.
+    Completions {
+        /// For which.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of this command, one for each of its commands.
+    Man {
+        /// Into this folder.
+        folder: PathBuf,
+    },
     /// Ask a running outpost whether it lives, for container engines.
     Healthcheck {
         #[command(flatten)]
@@ -79,6 +94,12 @@ enum Command {
         #[arg(long)]
         ready: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print a configuration file with every key, each with its meaning.
+    Example,
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,6 +155,9 @@ pub fn run() -> ExitCode {
         Command::Session(SessionCommand::Inspect { cookie, config }) => {
             on_runtime(inspect::inspect(&cookie, &config))
         }
+        Command::Config(ConfigCommand::Example) => shipped::example(),
+        Command::Completions { shell } => shipped::completions(&mut Cli::command(), shell),
+        Command::Man { folder } => shipped::manual(Cli::command(), &folder),
         Command::Healthcheck { config, ready } => {
             on_runtime(healthcheck::healthcheck(&config, ready))
         }

@@ -36,6 +36,7 @@ pub mod provider_client;
 pub mod rate_limit;
 pub mod runtime;
 pub mod server;
+pub mod service_manager;
 pub mod session_times;
 pub mod sessions;
 pub mod sign_in_flow;

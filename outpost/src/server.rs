@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::certificate::{Certificate, CertificateError};
 use crate::config::{Addresses, Config};
 use crate::runtime::{Outpost, SetupError};
+use crate::service_manager::{self, Inherited};
 use crate::sources::authentik::Follower;
 use crate::sources::files;
 use crate::telemetry::metrics::{InstallError, Metrics};
@@ -43,6 +44,15 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The service manager handed over a socket that the configuration does not name.
+    #[error(
+        "the service manager listens at {address}, which `listen` does not name: both have to say \
+         the same address"
+    )]
+    Unnamed {
+        /// Its address.
+        address: SocketAddr,
+    },
     /// A listener failed while serving.
     #[error("a listener failed: {0}")]
     Listener(#[source] std::io::Error),
@@ -66,18 +76,27 @@ pub enum Source {
     Authentik(Box<Follower>),
 }
 
-/// Serves until the process is asked to stop, with the configuration of `source`.
+/// Serves until the process is asked to stop, with the configuration of `source`, on the sockets
+/// that the service manager has opened, and on those that it has not.
 ///
 /// # Errors
 ///
 /// [`ServeError`], before anything is served.
-pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
+pub async fn serve(
+    config: Config,
+    source: Source,
+    mut inherited: Inherited,
+) -> Result<(), ServeError> {
     // First, since counters are looked up when their users are made.
     let metrics = Metrics::install()?;
     let outpost = Outpost::new(&config, Clock::system())?;
+    let mut bind = |addresses: &Addresses| bind(addresses, &mut inherited);
     let public = bind(&config.listen.http)?;
-    let secure = config.listen.https.as_ref().map(bind).transpose()?;
+    let secure = config.listen.https.as_ref().map(&mut bind).transpose()?;
     let operations = bind(&config.listen.metrics)?;
+    if let Some(address) = inherited.left() {
+        return Err(ServeError::Unnamed { address });
+    }
     let certificate = secure.as_ref().map(|_| certificate(&config)).transpose()?;
     announce(&config, &public, secure.as_deref(), &operations);
     outpost.start();
@@ -108,6 +127,9 @@ pub async fn serve(config: Config, source: Source) -> Result<(), ServeError> {
             running.spawn(run_tls(listener, certificate, router, handle.clone()));
         }
     }
+    // Connections wait in the sockets' queues from here on.
+    service_manager::ready();
+    service_manager::keep_watchdog();
     let ended = running.join_all().await.into_iter();
     ended
         .collect::<Result<(), _>>()
@@ -167,10 +189,16 @@ async fn keep_tidy(metrics: Metrics) {
     }
 }
 
-fn bind(addresses: &Addresses) -> Result<Vec<std::net::TcpListener>, ServeError> {
+fn bind(
+    addresses: &Addresses,
+    inherited: &mut Inherited,
+) -> Result<Vec<std::net::TcpListener>, ServeError> {
     let bind = |address| {
         let listen = |source| ServeError::Listen { address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(listen)?;
+        let listener = match inherited.at(address) {
+            Some(listener) => listener,
+            None => std::net::TcpListener::bind(address).map_err(listen)?,
+        };
         listener.set_nonblocking(true).map_err(listen)?;
         Ok(listener)
     };
@@ -243,6 +271,7 @@ async fn stop_when_asked(handle: Handle<SocketAddr>) {
     }
     #[cfg(not(unix))]
     drop(interrupted.await);
+    service_manager::stopping();
     tracing::info!("stopping: requests under way are finished");
     handle.graceful_shutdown(Some(SHUTDOWN_TIMEOUT));
 }

@@ -275,3 +275,37 @@ fn check_says_whether_the_store_can_be_written() {
         "{said}"
     );
 }
+
+#[test]
+fn a_package_can_ship_completions_manual_and_an_example_that_is_valid() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&gatepost(&["completions", shell], &[], ""));
+        assert!(script.contains("healthcheck"), "{shell}: {script}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let manual = folder.path().join("man1");
+    let output = gatepost(&["man", &manual.to_string_lossy()], &[], "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    for page in [
+        "gatepost.1",
+        "gatepost-serve.1",
+        "gatepost-session-revoke.1",
+    ] {
+        let page = std::fs::read_to_string(manual.join(page)).expect(page);
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    }
+
+    // As it is, but for the file with the keys, which is not there yet.
+    let keys = folder.path().join("gatepost.keys");
+    std::fs::write(&keys, KEY).expect("written");
+    let example = stdout(&gatepost(&["config", "example"], &[], ""));
+    assert!(!example.contains("test"), "a key that is public: {example}");
+    assert!(example.contains("\nkeysFile: /etc/gatepost/keys/gatepost.keys\n"));
+    let file = folder.path().join("gatepost.yaml");
+    std::fs::write(&file, example).expect("written");
+    let file = file.to_string_lossy();
+    let keys = keys.to_string_lossy();
+    let arguments = ["export", "compose", "--config", &file];
+    let output = gatepost(&arguments, &[("GATEPOST_KEYS_FILE", &keys)], "");
+    assert!(output.status.success(), "{}", stderr(&output));
+}

@@ -4,11 +4,14 @@ use super::config_file::ConfigFile;
 use super::output::said;
 use super::runtime::on_runtime;
 use crate::server::{self, Source};
+use crate::service_manager::Inherited;
 use crate::sources::authentik::Follower;
 use crate::telemetry::logging;
 use crate::telemetry::traces::Traces;
 
 pub(super) fn serve(file: &ConfigFile) -> Option<()> {
+    // Before there is a second thread.
+    let inherited = said(Inherited::take())?;
     let (config, source) = match file.authentik()? {
         Some(settings) => {
             let mut follower = said(Follower::new(settings))?;
@@ -21,7 +24,7 @@ pub(super) fn serve(file: &ConfigFile) -> Option<()> {
         let traces = config.traces.as_ref().map(Traces::start).transpose();
         let traces = said(traces)?;
         said(logging::start(&config.log, traces.as_ref()))?;
-        let served = server::serve(config, source)
+        let served = server::serve(config, source, inherited)
             .await
             .inspect_err(|error| tracing::error!(%error, "cannot serve"));
         if let Some(traces) = traces {

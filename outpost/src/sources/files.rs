@@ -10,6 +10,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use super::introduction::FirstKey;
 use crate::config::{Config, Listen, environment};
 use crate::runtime::{Outpost, SetupError};
+use crate::service_manager;
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
 use gatepost_store::StoreSettings;
@@ -104,6 +105,9 @@ impl Watched {
                 tokio::time::sleep(EVERY).await;
                 false
             };
+            if asked {
+                service_manager::reloading();
+            }
             let mut now = versions(&self.files);
             let due = asked || self.failed.is_some() || self.first_key.is_introduced();
             if now == self.seen && !due {
@@ -118,6 +122,10 @@ impl Watched {
             let once_more = std::mem::replace(&mut self.seen, now).is_empty();
             if self.reload(&outpost) && !once_more {
                 tracing::info!("configuration read again and in force");
+            }
+            if asked {
+                // With this configuration or the one before.
+                service_manager::ready();
             }
         }
     }

@@ -28,6 +28,7 @@ const LAYERS: &[&[&str]] = &[
         "device_bound",
         "http_client",
         "rate_limit",
+        "service_manager",
         "trusted_proxies",
     ],
     &["telemetry"],

@@ -1,0 +1,102 @@
+//! The service manager that has started the process, if one has: systemd, or whatever speaks its
+//! protocols (`sd_notify(3)`, `sd_listen_fds(3)`).
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use listenfd::ListenFd;
+
+/// Says that requests are answered, with the configuration that there is now.
+pub fn ready() {
+    tell(State::Ready);
+}
+
+/// Says that the configuration is being read again. [`ready`] says when that has ended.
+pub fn reloading() {
+    tell(State::Reloading);
+}
+
+/// Says that requests under way are finished, and no others are taken.
+pub fn stopping() {
+    tell(State::Stopping);
+}
+
+/// Says that the process lives, as often as the service manager wants to hear it, from the runtime
+/// that answers requests: a process whose runtime hangs is started anew.
+pub fn keep_watchdog() {
+    #[cfg(unix)]
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(limit / 2);
+            loop {
+                ticks.tick().await;
+                tell(State::Alive);
+            }
+        });
+    }
+}
+
+/// What a service manager is told.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Ready,
+    Reloading,
+    Stopping,
+    #[cfg_attr(not(unix), expect(dead_code))]
+    Alive,
+}
+
+/// Does nothing where no service manager listens.
+#[cfg(unix)]
+fn tell(state: State) {
+    use sd_notify::NotifyState;
+    let told = match state {
+        State::Ready => sd_notify::notify(&[NotifyState::Ready]),
+        // It takes the word only with the time.
+        State::Reloading => NotifyState::monotonic_usec_now()
+            .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now])),
+        State::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
+        State::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
+    };
+    if let Err(error) = told {
+        tracing::warn!(?state, %error, "the service manager cannot be told");
+    }
+}
+
+/// Other systems have no such manager.
+#[cfg(not(unix))]
+fn tell(_: State) {}
+
+/// The sockets that the service manager has opened for this process.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
+
+impl Inherited {
+    /// Takes them all. Changes the environment, so that no child takes them for its own: call it
+    /// while the process has one thread.
+    ///
+    /// # Errors
+    ///
+    /// When one of them does not listen for TCP.
+    pub fn take() -> io::Result<Self> {
+        let mut handed = ListenFd::from_env();
+        let mut sockets = Vec::new();
+        for index in 0..handed.len() {
+            if let Some(listener) = handed.take_tcp_listener(index)? {
+                sockets.push((listener.local_addr()?, listener));
+            }
+        }
+        Ok(Self(sockets))
+    }
+
+    /// Takes the one at this address.
+    pub fn at(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let found = self.0.iter().position(|(own, _)| *own == address)?;
+        Some(self.0.swap_remove(found).1)
+    }
+
+    /// Returns the address of one that nobody has taken.
+    pub fn left(&self) -> Option<SocketAddr> {
+        self.0.first().map(|(address, _)| *address)
+    }
+}
