@@ -4,6 +4,7 @@
 //! that a single test that is run from an editor never meets a stale program. Where the
 //! environment names a program that is built already, as `cargo xtask test` does, nothing is built.
 
+mod deb;
 mod plugin;
 mod session_js;
 
@@ -19,6 +20,7 @@ use anyhow::{Context as _, Error, Result, bail};
 use crate::layout;
 use crate::tools::{Source, StaticToolchain, Tool as _, cargo};
 
+pub use deb::debian_package;
 pub use plugin::optimise;
 
 /// Names a built outpost. (Not `GATEPOST_…`: the outpost takes such variables for settings.)

@@ -48,7 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     archive(&for_catalog, &plugin)?;
     let mut archives = vec![for_catalog];
     if !arguments.plugin_only {
-        archives.push(outpost(&folder, version, arguments.target.as_deref())?);
+        let outpost = outpost(&folder, version, arguments.target.as_deref())?;
+        archives.extend(package(&outpost, version, &folder)?);
+        archives.push(outpost);
     }
     if !arguments.no_sbom {
         archives.extend(components(&folder, version, arguments)?);
@@ -109,6 +111,18 @@ fn outpost(folder: &Path, version: &str, target: Option<&str>) -> Result<PathBuf
         }
     }
     Ok(path)
+}
+
+/// Builds the Debian package of a static program, where this machine can run it and has `dpkg-deb`.
+fn package(program: &Path, version: &str, folder: &Path) -> Result<Option<PathBuf>> {
+    let name = program.to_string_lossy();
+    let runs_here = name.contains(std::env::consts::ARCH) && name.ends_with("-musl");
+    let has_tool = Command::new("dpkg-deb").arg("--version").output().is_ok();
+    if !runs_here || !has_tool {
+        eprintln!("no Debian package: it takes a static program for this machine, and dpkg-deb");
+        return Ok(None);
+    }
+    built::debian_package(program, version, folder).map(Some)
 }
 
 /// Returns whether a program leaves it to a loader of the system to find its libraries: a program

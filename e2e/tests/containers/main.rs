@@ -11,6 +11,7 @@
 
 mod demo;
 mod labels;
+mod package;
 mod visit;
 
 use std::path::Path;
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
         }
     }
     let shared = Arc::new(Shared::default());
-    let tests = demo::TESTS.iter().chain(labels::TESTS);
+    let tests = demo::TESTS
+        .iter()
+        .chain(labels::TESTS)
+        .chain(package::TESTS);
     let trials = tests.map(|test| trial(test, &shared, missing.clone()));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

@@ -1,0 +1,99 @@
+//! The package for Debian and its relatives.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::run;
+use crate::layout;
+
+/// Where the scripts and the description of the package are.
+const SCRIPTS: &str = "deploy/debian";
+
+/// Builds the package of a program that this machine can run, into this folder.
+///
+/// # Errors
+///
+/// When the program does not run here, or there is no `dpkg-deb`.
+pub fn debian_package(program: &Path, version: &str, folder: &Path) -> Result<PathBuf> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => bail!("no package for {other}"),
+    };
+    let name = format!("gatepost_{version}_{architecture}.deb");
+    let root = tempfile::Builder::new().prefix("gatepost-deb-").tempdir()?;
+    let root = root.path();
+    lay_out(root, program)?;
+    let control = fs::read_to_string(layout::root().join(SCRIPTS).join("control"))?
+        .replace("VERSION", version)
+        .replace("ARCHITECTURE", architecture);
+    write(&root.join("DEBIAN/control"), control)?;
+    for script in ["postinst", "prerm", "postrm"] {
+        let file = layout::root().join(SCRIPTS).join(script);
+        install(&file, &root.join("DEBIAN").join(script), "755")?;
+    }
+    let package = folder.join(name);
+    run(Command::new("dpkg-deb")
+        .args(["--root-owner-group", "-Zgzip", "--build"])
+        .arg(root)
+        .arg(&package))?;
+    Ok(package)
+}
+
+fn lay_out(root: &Path, program: &Path) -> Result<()> {
+    let source = layout::root();
+    install(program, &root.join("usr/bin/gatepost"), "755")?;
+    for unit in ["gatepost.service", "gatepost.socket"] {
+        let text = fs::read_to_string(source.join("deploy/systemd").join(unit))?;
+        // Where the administrator's own programs and units are, a package has none.
+        let text = text
+            .replace("/usr/local/bin/", "/usr/bin/")
+            .replace("/etc/systemd/system/", "/lib/systemd/system/");
+        write(&root.join("lib/systemd/system").join(unit), text)?;
+    }
+    for (shell, path) in [
+        ("bash", "usr/share/bash-completion/completions/gatepost"),
+        ("zsh", "usr/share/zsh/vendor-completions/_gatepost"),
+        ("fish", "usr/share/fish/vendor_completions.d/gatepost.fish"),
+    ] {
+        write(&root.join(path), print(program, &["completions", shell])?)?;
+    }
+    let manual = root.join("usr/share/man/man1");
+    print(program, &["man", &manual.to_string_lossy()])?;
+    for page in fs::read_dir(&manual)? {
+        run(Command::new("gzip").arg("-9n").arg(page?.path()))?;
+    }
+    let documentation = root.join("usr/share/doc/gatepost");
+    let example = print(program, &["config", "example"])?;
+    write(&documentation.join("examples/gatepost.yaml"), example)?;
+    install(
+        &source.join("LICENSE-MIT"),
+        &documentation.join("copyright"),
+        "644",
+    )?;
+    fs::create_dir_all(root.join("etc/gatepost/keys"))?;
+    Ok(())
+}
+
+fn print(program: &Path, arguments: &[&str]) -> Result<String> {
+    let output = super::gatepost_at(program).args(arguments).output()?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn write(path: &Path, text: String) -> Result<()> {
+    fs::create_dir_all(path.parent().context("a folder")?)?;
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+fn install(file: &Path, at: &Path, mode: &str) -> Result<()> {
+    run(Command::new("install")
+        .args(["-D", "--mode", mode])
+        .arg(file)
+        .arg(at))
+}

@@ -1,0 +1,90 @@
+//! The Debian package, by the real `dpkg`, over a copy of the system that is gone afterwards.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+use gatepost_e2e::built;
+use gatepost_e2e::containers::Engine;
+
+use crate::Test;
+
+pub(crate) const TESTS: &[Test] = &[Test {
+    name: "package::is_installed_upgraded_and_purged",
+    run: is_installed_upgraded_and_purged,
+}];
+
+/// What an administrator does, with `$1` the folder for the changes, and the packages after it. Each
+/// command has to succeed.
+const STEPS: &str = r#"
+set -eux
+changes=$1 first=$2 second=$3
+for top in etc usr var; do
+    mkdir -p "$changes/$top" "$changes/$top.work"
+    mount -t overlay overlay \
+        -o "lowerdir=/$top,upperdir=$changes/$top,workdir=$changes/$top.work" "/$top"
+done
+mode() { stat --format '%a %U:%G' "$1"; }
+
+dpkg --install "$first"
+keys=/etc/gatepost/keys/gatepost.keys
+test "$(mode /etc/gatepost)" = '750 root:gatepost'
+test "$(mode /etc/gatepost/keys)" = '750 root:gatepost'
+test "$(mode $keys)" = '640 root:gatepost'
+test "$(getent passwd gatepost | cut -d: -f7)" = /usr/sbin/nologin
+# Whose service can read what it needs, and others cannot.
+setpriv --reuid gatepost --regid gatepost --clear-groups cat $keys > "$changes/before"
+if setpriv --reuid nobody --regid nogroup --clear-groups cat $keys; then exit 1; fi
+gatepost --version
+test -s /usr/share/man/man1/gatepost-serve.1.gz
+bash -n /usr/share/bash-completion/completions/gatepost
+test -z "$(ls /etc/systemd/system/*/gatepost.* 2>/dev/null)"
+grep -q '^ExecStart=/usr/bin/gatepost ' /lib/systemd/system/gatepost.service
+
+# The example of the package with the keys of the package is a configuration.
+cp /usr/share/doc/gatepost/examples/gatepost.yaml /etc/gatepost/gatepost.yaml
+gatepost export compose --config /etc/gatepost/gatepost.yaml > /dev/null
+
+# An upgrade keeps the keys, and what the administrator has changed.
+chmod 0700 /etc/gatepost
+dpkg --install "$second"
+cmp $keys "$changes/before"
+test "$(mode /etc/gatepost)" = '700 root:gatepost'
+dpkg --verify gatepost
+
+# Without the program, everything of the administrator is there; after the purge nothing is.
+dpkg --remove gatepost
+cmp $keys "$changes/before"
+test ! -e /usr/bin/gatepost
+mkdir -p /var/lib/gatepost && touch /var/lib/gatepost/sessions.db
+dpkg --purge gatepost
+test ! -e /etc/gatepost
+test ! -e /var/lib/gatepost
+"#;
+
+fn is_installed_upgraded_and_purged(engine: &Engine) -> Result<()> {
+    if Command::new("dpkg-deb").arg("--version").output().is_err() {
+        eprintln!("no dpkg on this machine: left out");
+        return Ok(());
+    }
+    let program = built::static_outpost()?;
+    let folder = engine.folder("package")?;
+    let mut packages = Vec::new();
+    for version in ["0.1.0", "0.1.1"] {
+        packages.push(built::debian_package(&program, version, &folder)?);
+    }
+    let changes = folder.join("changes");
+    fs::create_dir(&changes)?;
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", STEPS, "sh"])
+        .arg(&changes)
+        .args(&packages)
+        .output()?;
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
