@@ -3,9 +3,11 @@
 
 pub mod chromium;
 mod http;
+mod mcp;
 pub mod raw_http1;
 pub mod raw_http2;
 mod trusted_front;
 
 pub use http::{Answer, Client, Journey};
+pub use mcp::McpClient;
 pub use trusted_front::TrustedFront;

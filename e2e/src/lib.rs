@@ -39,10 +39,10 @@ pub mod tools;
 pub mod users;
 mod wait;
 
-pub use clients::{Answer, Client, Journey};
+pub use clients::{Answer, Client, Journey, McpClient};
 pub use keys::Keys;
 pub use left_out::{LEFT_OUT, left_out};
-pub use programs::{FakeClock, Process, Redis, Service, SmallDisk, ports};
+pub use programs::{FakeClock, McpServer, Process, Redis, Service, SmallDisk, ports};
 pub use site::{Compose, Site, SiteBuilder, SitePorts};
 pub use stack::{Application, ApplicationSpec, Builder, Ports, Stack};
 pub use wait::{pass, until};

@@ -1,6 +1,7 @@
 //! Programs that a test starts, and what surrounds them: ports, a clock, a disk.
 
 mod fake_clock;
+mod mcp_server;
 pub mod ports;
 mod process;
 pub mod prometheus;
@@ -9,6 +10,7 @@ mod service;
 mod small_disk;
 
 pub use fake_clock::FakeClock;
+pub use mcp_server::McpServer;
 pub use process::Process;
 pub use redis::Redis;
 pub use service::Service;

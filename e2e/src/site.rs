@@ -37,7 +37,7 @@ const DOMAINS: [(&str, &str); 2] = [
 ];
 
 /// The host names below these domains that the files use.
-const NAMES: [&str; 4] = ["wiki", "files", "auth", "traefik"];
+const NAMES: [&str; 5] = ["wiki", "files", "auth", "traefik", "mcp"];
 
 /// The placeholder in the files for the plugin's word for "allowed".
 const WORD_SHOWN: &str = "`WORD`";
@@ -113,6 +113,7 @@ pub struct SiteBuilder {
     further: Vec<Value>,
     applications: Vec<Value>,
     provider: Vec<Value>,
+    fitted: Vec<(Value, Value)>,
     partners: bool,
 }
 
@@ -172,6 +173,13 @@ impl SiteBuilder {
         self
     }
 
+    /// Lays changes over each application and over the provider's configuration, in which addresses are
+    /// fitted as in files.
+    pub fn at_its_addresses(mut self, application: &Value, provider: &Value) -> Self {
+        self.fitted.push((application.clone(), provider.clone()));
+        self
+    }
+
     /// Adds a second provider, called `partners`, where the same subjects and names are other
     /// people's: at every application, people choose between it and `main`.
     pub fn partners(mut self) -> Self {
@@ -185,10 +193,17 @@ impl SiteBuilder {
     ///
     /// When something is not built or installed, or does not become ready; with the end of its
     /// log.
-    pub fn start(self) -> Result<Site> {
+    pub fn start(mut self) -> Result<Site> {
         let ports = SitePorts::free()?;
         let logs = stack::logs_folder(None)?;
         let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
+        for (application, provider) in std::mem::take(&mut self.fitted) {
+            let fitted = |changes: Value| {
+                serde_json::from_str::<Value>(&fit(&ports, folder.path(), &changes.to_string()))
+            };
+            self.applications.push(fitted(application)?);
+            self.provider.push(fitted(provider)?);
+        }
         let keys_folder = folder.path().join("keys");
         fs::create_dir(&keys_folder)?;
         let keys = Keys::create(keys_folder.join("gatepost.keys"))?;
@@ -285,6 +300,7 @@ impl Site {
             further: Vec::new(),
             applications: Vec::new(),
             provider: Vec::new(),
+            fitted: Vec::new(),
             partners: false,
         }
     }
@@ -314,6 +330,11 @@ impl Site {
         let mut config = serde_json::from_str(&fs::read_to_string(&file)?)?;
         change(&mut config)?;
         settings::write(&file, &config)
+    }
+
+    /// Returns the folder of the programs' logs.
+    pub(crate) fn logs(&self) -> &Path {
+        &self.logs
     }
 
     /// Returns a folder for the proxy's files. It is removed when the site stops.

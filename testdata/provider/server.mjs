@@ -10,7 +10,8 @@
 //   users     by login name: sub, password, name, email, groups
 //   refreshTokens  false for a provider that gives none
 //   programs  optional, by client id: secret, groups; clients that get tokens for themselves
-//   resources optional: what access tokens may be for (RFC 8707), as JWTs
+//   resources optional: what access tokens may be for (RFC 8707), as JWTs, with the user's claims
+//   registration  true to have clients register themselves (RFC 7591)
 //   resetsKeptConnections  true to reset the outpost's connections at their second request, as a
 //             server does that closes one in the moment of its use
 //   lifetimes optional, seconds: accessToken, refreshToken, session
@@ -76,7 +77,7 @@ function findAccount(_ctx, sub) {
         email: user.email,
         email_verified: true,
       };
-      if (groupsIn === 'both' || groupsIn === use) claims.groups = user.groups;
+      if (['both', use].includes(groupsIn) || use === 'access_token') claims.groups = user.groups;
       return claims;
     },
   };
@@ -109,8 +110,10 @@ const provider = new Provider(config.issuer, {
       token_endpoint_auth_method: 'client_secret_basic',
     })),
   ],
-  extraTokenClaims: (_ctx, token) =>
-    token.kind === 'ClientCredentials' ? { groups: programs[token.clientId]?.groups } : undefined,
+  extraTokenClaims(ctx, token) {
+    if (token.kind === 'ClientCredentials') return { groups: programs[token.clientId]?.groups };
+    return token.aud ? findAccount(ctx, token.accountId)?.claims('access_token') : undefined;
+  },
   findAccount,
   jwks: { keys: [signingKey()] },
   cookies: { keys: [randomBytes(32).toString('hex')] },
@@ -159,6 +162,7 @@ const provider = new Provider(config.issuer, {
     devInteractions: { enabled: false },
     backchannelLogout: { enabled: true },
     revocation: { enabled: true },
+    registration: { enabled: config.registration === true },
     introspection: { enabled: true, allowedPolicy: () => true },
     clientCredentials: { enabled: true },
     resourceIndicators: {

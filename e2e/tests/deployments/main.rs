@@ -24,6 +24,7 @@ mod kubernetes;
 mod kustomize;
 mod labels;
 mod machines;
+mod mcp;
 mod nginx;
 mod pages;
 mod plugin;
