@@ -51,7 +51,9 @@ fn lay_out(root: &Path, program: &Path) -> Result<()> {
         // Where the administrator's own programs and units are, a package has none.
         let text = text
             .replace("/usr/local/bin/", "/usr/bin/")
-            .replace("/etc/systemd/system/", "/lib/systemd/system/");
+            .replace("/etc/systemd/system/", "/lib/systemd/system/")
+            // The package's user is there for good, and can look at the sessions' folder.
+            .replace("DynamicUser=yes\n", "");
         write(&root.join("lib/systemd/system").join(unit), text)?;
     }
     for (shell, path) in [
@@ -69,6 +71,10 @@ fn lay_out(root: &Path, program: &Path) -> Result<()> {
     let documentation = root.join("usr/share/doc/gatepost");
     let example = print(program, &["config", "example"])?;
     write(&documentation.join("examples/gatepost.yaml"), example)?;
+    for example in ["single.yaml", "domain.yaml"] {
+        let file = source.join("deploy/outpost").join(example);
+        install(&file, &documentation.join("examples").join(example), "644")?;
+    }
     install(
         &source.join("LICENSE-MIT"),
         &documentation.join("copyright"),

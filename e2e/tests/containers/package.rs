@@ -26,6 +26,8 @@ for top in etc usr var; do
 done
 mode() { stat --format '%a %U:%G' "$1"; }
 
+# This machine's own, if it has any.
+rm -rf /etc/gatepost /var/lib/gatepost
 dpkg --install "$first"
 keys=/etc/gatepost/keys/gatepost.keys
 test "$(mode /etc/gatepost)" = '750 root:gatepost'
@@ -40,6 +42,10 @@ test -s /usr/share/man/man1/gatepost-serve.1.gz
 bash -n /usr/share/bash-completion/completions/gatepost
 test -z "$(ls /etc/systemd/system/*/gatepost.* 2>/dev/null)"
 grep -q '^ExecStart=/usr/bin/gatepost ' /lib/systemd/system/gatepost.service
+
+setpriv --reuid gatepost --regid gatepost --clear-groups touch /var/lib/gatepost/sessions.db
+if grep -q '^DynamicUser' /lib/systemd/system/gatepost.service; then exit 1; fi
+gatepost export compose --config /usr/share/doc/gatepost/examples/single.yaml > /dev/null
 
 # The example of the package with the keys of the package is a configuration.
 cp /usr/share/doc/gatepost/examples/gatepost.yaml /etc/gatepost/gatepost.yaml
@@ -56,7 +62,7 @@ dpkg --verify gatepost
 dpkg --remove gatepost
 cmp $keys "$changes/before"
 test ! -e /usr/bin/gatepost
-mkdir -p /var/lib/gatepost && touch /var/lib/gatepost/sessions.db
+test -e /var/lib/gatepost/sessions.db
 dpkg --purge gatepost
 test ! -e /etc/gatepost
 test ! -e /var/lib/gatepost
