@@ -115,6 +115,10 @@ pub trait Host {
     fn method(&self) -> Vec<u8>;
     /// Returns path and query as they will reach the upstream, still encoded.
     fn target(&self) -> Vec<u8>;
+    /// Lends the same.
+    fn with_target<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        read(&self.target())
+    }
     /// Lends the names of the request's header fields, in lower case, each once.
     fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R;
     /// Lends the lines of one header field.

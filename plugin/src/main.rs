@@ -95,6 +95,13 @@ mod guest {
             target.unwrap_or_default()
         }
 
+        fn with_target<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+            match self.request {
+                Some(request) => request.with_uri(read),
+                None => read(b""),
+            }
+        }
+
         fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {
             match self.request {
                 Some(request) => request.header.with_names(|names| read(Texts::new(names))),

@@ -169,7 +169,7 @@ impl<H: Host> Exchange<'_, H> {
     /// Returns whether a request is for the outpost's own paths.
     fn is_for_the_outpost(&self) -> bool {
         let prefix = self.config.sign_in.prefix();
-        prefix.contains(&self.host.target())
+        self.host.with_target(|target| prefix.contains(target))
     }
 
     /// Returns the URL at which a user signs in.
