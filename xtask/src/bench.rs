@@ -28,9 +28,10 @@ use serde_json::json;
 
 use self::contender::{Contender, Running, Scene, compile_empty_guest};
 use self::nginx::Nginx;
-use self::report::{AuthMemory, Flat, Report};
+use self::peers::Oauth2ProxySession;
+use self::report::{AuthMemory, Flat, Report, SignIns};
 use self::stage::{Size, Stage};
-use self::throughput::Effort;
+use self::throughput::{Clients, Effort};
 use crate::{build, setup};
 
 #[derive(Debug, clap::Args)]
@@ -71,8 +72,49 @@ enum Section {
     Store,
 }
 
-/// The numbers of kept-alive connections that are measured.
-const CONNECTIONS: [usize; 2] = [16, 256];
+/// Who loads all contenders: what the report leads with comes first.
+const ALL: [Clients; 3] = [
+    Clients {
+        connections: FEW,
+        sessions: 200,
+    },
+    Clients {
+        connections: FEW,
+        sessions: 1,
+    },
+    Clients {
+        connections: 256,
+        sessions: 200,
+    },
+];
+
+/// Who loads those contenders to whom the number of sessions may matter, and what they are compared
+/// with.
+const SOME: [Clients; 2] = [
+    Clients {
+        connections: FEW,
+        sessions: 16,
+    },
+    Clients {
+        connections: FEW,
+        sessions: SESSIONS,
+    },
+];
+
+const FEW: usize = 16;
+
+/// How many browsers sign in, at the outpost and at each peer.
+const SESSIONS: usize = 2_000;
+const PEER_SESSIONS: usize = 200;
+
+/// Routers with the plugin in one Traefik.
+const ROUTERS: usize = 25;
+
+/// For what is compared with itself.
+const ONE: Clients = Clients {
+    connections: FEW,
+    sessions: 1,
+};
 
 const MANY_APPLICATIONS: usize = 1_000;
 const MANY_PATTERNS: usize = 100;
@@ -156,6 +198,7 @@ impl Bench {
             Size {
                 applications: 1,
                 groups: 2,
+                sessions: SESSIONS,
             },
         )?;
         Ok(Self {
@@ -198,10 +241,26 @@ impl Bench {
 
     fn load(&self, effort: Effort, with_peers: bool, report: &mut Report) -> Result<()> {
         let mut contenders = self.contenders()?;
-        let peer = with_peers
-            .then(|| peers::oauth2_proxy(&self.stage))
-            .transpose()?;
-        contenders.extend(peer.iter().map(|peer| peer.contender.clone()));
+        contenders.push(self.stage.scene.plugin_routers(ROUTERS)?);
+        let mut sign_ins = vec![SignIns {
+            title: "the outpost".to_owned(),
+            per_second: self.stage.sign_ins_per_second,
+        }];
+        let kept = [Oauth2ProxySession::Minimal, Oauth2ProxySession::WithTokens];
+        let kept = kept.into_iter().filter(|_| with_peers);
+        let peers = kept.map(|kept| peers::oauth2_proxy(&self.stage, kept, PEER_SESSIONS));
+        let peers: Vec<_> = peers.collect::<Result<_>>()?;
+        for peer in &peers {
+            contenders.push(peer.contender.clone());
+            sign_ins.push(SignIns {
+                title: peer.contender.title.clone(),
+                per_second: peer.sign_ins_per_second,
+            });
+        }
+        report.sign_ins = sign_ins;
+        if with_peers {
+            report.missing = peers::MISSING.to_owned();
+        }
         let asked = |contender: &Contender| {
             let group = contender.auth?;
             Some((contender.title.clone(), contender.key.clone(), group))
@@ -212,10 +271,18 @@ impl Bench {
             .map(|(_, _, group)| usage::resident_bytes(*group))
             .collect::<Result<_>>()?;
         let running = started(contenders, &self.stage.scene)?;
-        for connections in CONNECTIONS {
-            let rows = throughput::measure(&running, connections, effort)?;
+        for clients in ALL {
+            let rows = throughput::measure(&running, clients, effort)?;
             report.throughput.extend(rows);
         }
+        let (few, others): (Vec<_>, Vec<_>) = running
+            .into_iter()
+            .partition(|(own, _)| matches!(&*own.key, "headers" | "plugin" | "route" | "outpost"));
+        for clients in SOME {
+            let rows = throughput::measure(&few, clients, effort)?;
+            report.throughput.extend(rows);
+        }
+        drop(others);
         for ((title, key, group), idle) in asked.into_iter().zip(idle) {
             report.auth_memory.push(AuthMemory {
                 key,
@@ -238,10 +305,11 @@ impl Bench {
             Size {
                 applications: MANY_APPLICATIONS,
                 groups: 2,
+                sessions: 1,
             },
         )?;
         let pair = vec![self.stage.outpost("one", "")?, many.outpost("many", "")?];
-        let rows = throughput::measure(&started(pair, scene)?, CONNECTIONS[0], effort)?;
+        let rows = throughput::measure(&started(pair, scene)?, ONE, effort)?;
         let title = format!("outpost: 1 application → {MANY_APPLICATIONS}");
         flat.push(Flat::of(&title, &rows, "many", "one")?);
         drop(many);
@@ -253,7 +321,7 @@ impl Bench {
             scene.plugin("one", "", &json!({ "public": ["/public/0/*"] }))?,
             scene.plugin("many", "", &json!({ "public": patterns }))?,
         ];
-        let rows = throughput::measure(&started(pair, scene)?, CONNECTIONS[0], effort)?;
+        let rows = throughput::measure(&started(pair, scene)?, ONE, effort)?;
         let title = format!("plugin: 1 public pattern → {MANY_PATTERNS}");
         flat.push(Flat::of(&title, &rows, "many", "one")?);
 
@@ -263,6 +331,7 @@ impl Bench {
             let size = Size {
                 applications: 1,
                 groups,
+                sessions: 1,
             };
             Self::stage(&self.folder, &self.app, size)
         });
@@ -279,7 +348,7 @@ impl Bench {
             ];
             running.extend(started(contenders, &stage.scene)?);
         }
-        let rows = throughput::measure(&running, CONNECTIONS[0], effort)?;
+        let rows = throughput::measure(&running, ONE, effort)?;
         for who in ["headers", "plugin", "outpost"] {
             let title = format!("{who}: 1 group → {MANY_GROUPS}");
             flat.push(Flat::of(

@@ -60,7 +60,7 @@ pub(crate) fn of_lists(scene: &Scene) -> Result<Growth> {
     replace(&list, 0)?;
     let settings = json!({ "revokedFile": "/keys/revoked" });
     let running = scene.plugin("revoked", "", &settings)?.start(scene)?;
-    let headers = scene.headers();
+    let headers = scene.first_request();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let asking: Vec<_> = (0..ASKING)

@@ -9,16 +9,17 @@ const BARS: u32 = 330;
 const BAR: u32 = 16;
 const ROW: u32 = 30;
 
-/// Requests a second at the fewest connections, as bars with the quartiles as whiskers. Readable
+/// Requests a second of the first clients that were measured, as bars with the quartiles as whiskers. Readable
 /// on light and dark pages.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(crate) fn throughput(rows: &[Row]) -> String {
-    let Some(connections) = rows.iter().map(|row| row.connections).min() else {
+    let Some((connections, sessions)) = rows.first().map(|row| (row.connections, row.sessions))
+    else {
         return String::new();
     };
     let rows: Vec<&Row> = rows
         .iter()
-        .filter(|row| row.connections == connections)
+        .filter(|row| row.connections == connections && row.sessions == sessions)
         .collect();
     let most = rows.iter().map(|row| row.rate.upper).fold(1.0, f64::max);
     let length = |rate: f64| (rate / most * f64::from(BARS)) as u32;
@@ -27,7 +28,7 @@ pub(crate) fn throughput(rows: &[Row]) -> String {
     let mut y = 34;
     let mut body = String::new();
     for row in &rows {
-        let ours = matches!(row.key.as_str(), "plugin" | "route" | "outpost");
+        let ours = matches!(row.key.as_str(), "plugin" | "route" | "routers" | "outpost");
         let colour = if ours { "#2f7de1" } else { "#8a94a3" };
         let label = escape(&row.title.replace('`', ""));
         let middle = y + BAR / 2;
@@ -57,7 +58,7 @@ pub(crate) fn throughput(rows: &[Row]) -> String {
          height=\"{y}\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"#78828f\">\n  \
          <title>Requests a second through Traefik</title>\n  \
          <text x=\"{LABELS}\" y=\"18\" font-weight=\"600\">requests a second, {connections} \
-         connections</text>\n{body}</svg>\n"
+         connections, {sessions} sessions</text>\n{body}</svg>\n"
     );
     out
 }

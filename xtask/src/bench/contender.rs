@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::tools::{Tool as _, Traefik};
 use gatepost_e2e::{Process, built, layout, ports};
+use gatepost_session::{Audience, KeyRing};
 use serde_json::{Value, json};
 
 use super::nginx::SEEN_PATH;
@@ -30,8 +31,12 @@ pub(crate) struct Contender {
     dynamic: Value,
     /// The guest that Traefik loads, if any.
     guest: Option<PathBuf>,
-    /// The header lines of each request.
-    pub(crate) headers: Vec<String>,
+    /// The header lines of each request, but for the cookies.
+    headers: Vec<String>,
+    /// `Cookie` header values, of one session each.
+    cookies: Vec<String>,
+    /// The paths of requests.
+    targets: Vec<String>,
     /// The identity that the app must see.
     seen: String,
     /// The process group of the server that Traefik asks, if any.
@@ -47,8 +52,10 @@ pub(crate) struct Scene {
     pub(crate) keys: PathBuf,
     /// The app's host and port in URLs.
     pub(crate) host: String,
-    /// A session's `Cookie` header value.
-    pub(crate) cookie: String,
+    /// The header lines of a browser's request, but for the cookies.
+    pub(crate) headers: Vec<String>,
+    /// `Cookie` header values, of one session each.
+    pub(crate) cookies: Vec<String>,
     /// The identity of that session, as headers.
     pub(crate) identity: Vec<(String, String)>,
     /// For files.
@@ -62,18 +69,17 @@ impl Scene {
             title: title.to_owned(),
             dynamic,
             guest: None,
-            headers: self.headers(),
+            headers: self.headers.clone(),
+            cookies: self.cookies.clone(),
+            targets: vec!["/".to_owned()],
             seen: self.seen(),
             auth: None,
         }
     }
 
-    /// Returns the header lines of a request.
-    pub(crate) fn headers(&self) -> Vec<String> {
-        vec![
-            format!("Host: {}", self.host),
-            format!("Cookie: {}", self.cookie),
-        ]
+    /// Returns the header lines of a request with the first session.
+    pub(crate) fn first_request(&self) -> Vec<String> {
+        with_cookie(&self.headers, &self.cookies)
     }
 
     /// Returns the identity that the app sees.
@@ -129,6 +135,27 @@ impl Scene {
         })
     }
 
+    /// Returns the plugin at so many routers of one Traefik, each of which has guests of its own;
+    /// requests go to all of them in turn.
+    pub(crate) fn plugin_routers(&self, count: usize) -> Result<Contender> {
+        let title = format!("plugin at {count} routers");
+        let mut contender = self.plugin("routers", &title, &json!({}))?;
+        let routers = contender.dynamic.pointer_mut("/http/routers");
+        let routers = routers.and_then(Value::as_object_mut);
+        let routers = routers.context("the shown file has routers")?;
+        let shown = routers.get("wiki").context("the router `wiki`")?.clone();
+        for number in 1..count {
+            let mut router = shown.clone();
+            let rule = router.pointer("/rule").and_then(Value::as_str);
+            let rule = rule.context("a router has a rule")?;
+            let rule = format!("({rule}) && PathPrefix(`/{number}/`)");
+            replace(&mut router, "/rule", json!(rule))?;
+            routers.insert(format!("wiki-{number}"), router);
+            contender.targets.push(format!("/{number}/"));
+        }
+        Ok(contender)
+    }
+
     /// Returns the plugin with multi-layer routing.
     pub(crate) fn route(&self, outpost: u16) -> Result<Contender> {
         let mut dynamic = self.shown("deploy/traefik/dynamic/route-single.yaml", Some(outpost))?;
@@ -164,12 +191,21 @@ impl Scene {
         let host = self.host.split(':').next().unwrap_or_default();
         let text = text
             .replace(SHOWN_HOST, host)
+            .replace("`WORD`", &format!("`{}`", self.verdict()?))
             .replace("127.0.0.1:8000", &format!("127.0.0.1:{}", self.app));
         let text = match outpost {
             Some(port) => text.replace("127.0.0.1:9000", &format!("127.0.0.1:{port}")),
             None => text,
         };
         serde_saphyr::from_str(&text).with_context(|| format!("parse {path}"))
+    }
+
+    /// Returns the word for "allowed" to the routers behind the plugin.
+    fn verdict(&self) -> Result<String> {
+        let keys = fs::read_to_string(self.keys.join("gatepost.keys"))?;
+        let application = Audience::new("wiki")?;
+        let mut words = KeyRing::parse(&keys)?.verdicts(&application).into_iter();
+        words.next().context("a ring has a key")
     }
 
     /// Sets the plugin. The cookie's name is the one that the outpost uses over plain http: as with
@@ -194,30 +230,43 @@ impl Contender {
         self
     }
 
-    /// Returns the same, with other headers taken over from the response.
-    pub(crate) fn with_response_headers(mut self, headers: &[&str]) -> Result<Self> {
+    /// Returns the same, with a `forwardAuth` as another server's documentation shows it.
+    pub(crate) fn with_forward_auth(mut self, settings: &Value) -> Result<Self> {
         let at = "/http/middlewares/gatepost/forwardAuth";
-        replace(
-            &mut self.dynamic,
-            &format!("{at}/authResponseHeaders"),
-            json!(headers),
-        )?;
+        replace(&mut self.dynamic, at, settings.clone())?;
         Ok(self)
     }
 
-    /// Returns the same for a server whose session is this cookie, and which passes this identity
-    /// to the app.
-    pub(crate) fn with_session(mut self, scene: &Scene, cookie: &str, seen: &str) -> Self {
-        self.headers = vec![format!("Host: {}", scene.host), format!("Cookie: {cookie}")];
+    /// Returns the same for a server with sessions of its own, which passes this identity to the app.
+    pub(crate) fn with_sessions(mut self, cookies: Vec<String>, seen: &str) -> Self {
+        self.cookies = cookies;
         seen.clone_into(&mut self.seen);
         self
+    }
+
+    /// Returns the header lines of a request with the first session.
+    pub(crate) fn first_request(&self) -> Vec<String> {
+        with_cookie(&self.headers, &self.cookies)
+    }
+
+    /// Returns what load with so many sessions in turn sends: the header lines of every request,
+    /// and the lines of [`Load::requests`](super::load::Load::requests).
+    pub(crate) fn requests(&self, sessions: usize) -> (Vec<String>, String) {
+        let sessions = sessions.min(self.cookies.len());
+        let cookies = self.cookies.iter().take(sessions).cycle();
+        let targets = self.targets.iter().cycle();
+        let lines = targets
+            .zip(cookies)
+            .take(sessions.max(self.targets.len()))
+            .map(|(target, cookie)| format!("{target}\t{cookie}\n"));
+        (self.headers.clone(), lines.collect())
     }
 
     /// Starts a Traefik of its own for it and waits until the app answers through it as it should.
     pub(crate) fn start(&self, scene: &Scene) -> Result<Running> {
         let port = ports::free()?;
         let running = self.launch(scene, port)?;
-        let answer = raw_http::ask(port, SEEN_PATH, &self.headers)?;
+        let answer = raw_http::ask(port, SEEN_PATH, &self.first_request())?;
         let body = answer.text.rsplit("\r\n").next().unwrap_or_default();
         if answer.status != 200 || body != self.seen {
             let (title, seen) = (&self.title, &self.seen);
@@ -265,7 +314,8 @@ impl Contender {
         let started = Instant::now();
         let traefik = Process::spawn("traefik", &command, &folder.join("log"))?;
         // Traefik refuses, and then answers 404, until it has loaded the routers.
-        while !raw_http::ask(port, SEEN_PATH, &self.headers).is_ok_and(|a| a.status != 404) {
+        while !raw_http::ask(port, SEEN_PATH, &self.first_request()).is_ok_and(|a| a.status != 404)
+        {
             if started.elapsed() > START_LIMIT {
                 bail!("{} does not answer: {}", self.title, traefik.output());
             }
@@ -298,6 +348,11 @@ impl Running {
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
     }
+}
+
+fn with_cookie(headers: &[String], cookies: &[String]) -> Vec<String> {
+    let cookie = cookies.first().map(|cookie| format!("Cookie: {cookie}"));
+    headers.iter().cloned().chain(cookie).collect()
 }
 
 fn remove(value: &mut Value, at: &str, key: &str) {

@@ -1,5 +1,6 @@
 //! Load from a process of its own: wrk.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -11,8 +12,10 @@ use serde::Deserialize;
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) url: String,
-    /// Header lines.
+    /// Header lines of every request.
     pub(crate) headers: Vec<String>,
+    /// A file with the requests to send in turn: target, tab and `Cookie` on each line.
+    pub(crate) requests: PathBuf,
     /// Connections, all kept alive.
     pub(crate) connections: usize,
     pub(crate) seconds: f64,
@@ -50,7 +53,8 @@ impl Load {
             .arg(format!("-d{}s", self.seconds.ceil()))
             .arg("--latency")
             .arg("-s")
-            .arg(layout::root().join("testdata/bench/report.lua"));
+            .arg(layout::root().join("testdata/bench/report.lua"))
+            .env("GATEPOST_BENCH_REQUESTS", &self.requests);
         for header in &self.headers {
             command.arg("-H").arg(header);
         }

@@ -76,10 +76,11 @@ struct Round {
 fn round(contender: &Contender, scene: &Scene, slow: &TcpListener) -> Result<Round> {
     let running = contender.start(scene)?;
     let idle = usage::resident_bytes(running.group())?;
+    let request = contender.first_request();
     let mut held: Vec<(TcpStream, TcpStream)> = Vec::new();
     for _ in 0..IN_FLIGHT {
         // One after the other: the next is sent when this one has come through.
-        let client = raw_http::send(running.port, SLOW_PATH, &contender.headers)?;
+        let client = raw_http::send(running.port, SLOW_PATH, &request)?;
         let upstream = accept(slow)?;
         held.push((client, upstream));
     }

@@ -25,6 +25,9 @@ pub(crate) struct Report {
     pub(crate) seconds: f64,
     pub(crate) plugin_bytes: u64,
     pub(crate) throughput: Vec<Row>,
+    pub(crate) sign_ins: Vec<SignIns>,
+    /// Which contenders a reader may look for, and why they are not there.
+    pub(crate) missing: String,
     pub(crate) auth_memory: Vec<AuthMemory>,
     pub(crate) memory: Vec<memory::Row>,
     pub(crate) flatness: Vec<Flat>,
@@ -40,6 +43,13 @@ pub(crate) struct AuthMemory {
     pub(crate) title: String,
     pub(crate) idle_bytes: u64,
     pub(crate) loaded_bytes: u64,
+}
+
+/// How many sign-ins a second clients, provider and server do together.
+#[derive(Debug, Serialize)]
+pub(crate) struct SignIns {
+    pub(crate) title: String,
+    pub(crate) per_second: f64,
 }
 
 /// One rate as a share of another.
@@ -70,14 +80,24 @@ struct Target {
 }
 
 impl Report {
-    fn ratio(&self, connections: usize, of: &str, to: &str) -> Option<f64> {
-        let row = self.row(connections, of)?;
+    fn ratio(&self, clients: (usize, usize), of: &str, to: &str) -> Option<f64> {
+        let row = self.rows(clients).find(|row| row.key == of)?;
         Some(row.ratios.get(to)?.median)
     }
 
-    fn row(&self, connections: usize, key: &str) -> Option<&Row> {
-        let rows = &mut self.throughput.iter();
-        rows.find(|row| row.key == key && row.connections == connections)
+    /// Returns the rate of the outpost as a share of the fastest peer's.
+    fn of_best_peer(&self, clients: (usize, usize)) -> Option<f64> {
+        let peers = self
+            .rows(clients)
+            .filter(|row| row.key.starts_with("oauth2-proxy"));
+        let shares = peers.map(|peer| self.ratio(clients, "outpost", &peer.key));
+        shares.flatten().min_by(f64::total_cmp)
+    }
+
+    /// Returns what was measured with so many connections and sessions.
+    fn rows(&self, (connections, sessions): (usize, usize)) -> impl Iterator<Item = &Row> {
+        let all = self.throughput.iter();
+        all.filter(move |row| row.connections == connections && row.sessions == sessions)
     }
 
     fn flat(&self, title: &str) -> Option<f64> {
@@ -107,51 +127,69 @@ impl Report {
         };
         vec![
             target(
-                "plugin: at least 0.95 of Traefik's `headers`",
-                self.ratio(16, "plugin", "headers"),
-                |found| found >= 0.95,
+                "plugin, 200 sessions in turn: at least 0.93 of Traefik's `headers`",
+                self.ratio((16, 200), "plugin", "headers"),
+                |found| found >= 0.93,
                 2,
             ),
             target(
-                "plugin: at least 2.1 × forwardAuth to a static nginx",
-                self.ratio(16, "plugin", "static"),
+                "plugin, one session: at least 0.96 of Traefik's `headers`",
+                self.ratio((16, 1), "plugin", "headers"),
+                |found| found >= 0.96,
+                2,
+            ),
+            target(
+                "plugin, 2,000 sessions in turn: at least 0.90 of Traefik's `headers`",
+                self.ratio((16, 2_000), "plugin", "headers"),
+                |found| found >= 0.9,
+                2,
+            ),
+            target(
+                "plugin in `route` mode, one session: at least 0.93 of Traefik's `headers`",
+                self.ratio((16, 1), "route", "headers"),
+                |found| found >= 0.93,
+                2,
+            ),
+            target(
+                "plugin, 200 sessions: at least 2.1 × forwardAuth to a static nginx",
+                self.ratio((16, 200), "plugin", "static"),
                 |found| found >= 2.1,
                 2,
             ),
             target(
-                "plugin in `route` mode: at least 0.90 of Traefik's `headers`",
-                self.ratio(16, "route", "headers"),
-                |found| found >= 0.9,
-                2,
-            ),
-            target(
-                "plugin: at most 80 KiB more for each request in flight than without",
+                "plugin: at most 75 KiB more for each request in flight than without",
                 in_flight("plugin"),
-                |found| found <= 80.0,
+                |found| found <= 75.0,
                 0,
             ),
             target(
-                "plugin.wasm: at most 150 KB",
+                "plugin.wasm: at most 140 KB, so that there is room for rules to come",
                 Some(self.plugin_bytes as f64 / 1e3),
-                |found| found <= 150.0,
+                |found| found <= 140.0,
                 0,
             ),
             target(
-                "outpost: at least 0.9 of forwardAuth to a static nginx",
-                self.ratio(16, "outpost", "static"),
-                |found| found >= 0.9,
+                "outpost, 16 connections: at least 0.95 of forwardAuth to a static nginx",
+                self.ratio((16, 200), "outpost", "static"),
+                |found| found >= 0.95,
                 2,
             ),
             target(
-                "outpost: at least 2 × the best peer",
-                self.ratio(16, "outpost", "oauth2-proxy"),
-                |found| found >= 2.0,
+                "outpost, 16 connections: faster than the best peer",
+                self.of_best_peer((16, 200)),
+                |found| found > 1.0,
                 2,
             ),
             target(
-                "outpost: at most a quarter of the peer's memory under load",
+                "outpost, 256 connections: faster than the best peer",
+                self.of_best_peer((256, 200)),
+                |found| found > 1.0,
+                2,
+            ),
+            target(
+                "outpost: less memory after load than the peer",
                 quotient(loaded("outpost"), loaded("oauth2-proxy")),
-                |found| found <= 0.25,
+                |found| found < 1.0,
                 2,
             ),
             target(
@@ -210,10 +248,20 @@ impl Report {
                 target.text, target.digits
             )?;
         }
-        let mut connections: Vec<usize> = self.throughput.iter().map(|r| r.connections).collect();
-        connections.dedup();
-        for connections in connections {
-            self.write_throughput(out, connections)?;
+        let rows = self.throughput.iter();
+        let mut clients: Vec<_> = rows.map(|row| (row.connections, row.sessions)).collect();
+        clients.dedup();
+        for clients in clients {
+            self.write_throughput(out, clients)?;
+        }
+        if !self.missing.is_empty() {
+            writeln!(out, "\n{}", self.missing)?;
+        }
+        if !self.sign_ins.is_empty() {
+            writeln!(out, "\n| sign-ins a second | |\n| --- | --: |")?;
+            for sign_ins in &self.sign_ins {
+                writeln!(out, "| {} | {:.0} |", sign_ins.title, sign_ins.per_second)?;
+            }
         }
         self.write_memory(out)?;
         if !self.flatness.is_empty() {
@@ -287,17 +335,23 @@ impl Report {
         Ok(())
     }
 
-    fn write_throughput(&self, out: &mut String, connections: usize) -> std::fmt::Result {
+    fn write_throughput(
+        &self,
+        out: &mut String,
+        (connections, sessions): (usize, usize),
+    ) -> std::fmt::Result {
+        let turns = if sessions == 1 {
+            "one session".to_owned()
+        } else {
+            format!("{sessions} sessions in turn")
+        };
         writeln!(
             out,
-            "\n| {connections} connections | requests/s | of `headers` | × static forwardAuth | \
+            "\n| {connections} connections, {turns} | requests/s | of `headers` | × static forwardAuth | \
              p50 ms | p99 ms | CPU s per 1,000: Traefik | auth server |\n\
              | --- | --: | --: | --: | --: | --: | --: | --: |"
         )?;
-        for row in &self.throughput {
-            if row.connections != connections {
-                continue;
-            }
+        for row in self.rows((connections, sessions)) {
             let ratio = |to: &str| {
                 row.ratios
                     .get(to)

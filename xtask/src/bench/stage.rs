@@ -1,10 +1,15 @@
 //! Outpost, provider and a session of a person who has really signed in.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Site};
+use gatepost_e2e::{Client, Site, layout};
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::contender::{Contender, Scene};
@@ -13,11 +18,16 @@ use super::nginx::Nginx;
 /// Where the outpost answers Traefik.
 const AUTH_PATH: &str = "/akprox/auth/traefik";
 
+/// How many browsers sign in at the same time.
+const SIGNING_IN: usize = 4;
+
 /// A site of its own.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) site: Site,
     pub(crate) scene: Scene,
+    /// As many as clients, provider and outpost do on one machine.
+    pub(crate) sign_ins_per_second: f64,
 }
 
 /// How a stage differs from the usual one.
@@ -27,6 +37,8 @@ pub(crate) struct Size {
     pub(crate) applications: usize,
     /// Groups that the person is in.
     pub(crate) groups: usize,
+    /// Browsers in which the person signs in, one after the other.
+    pub(crate) sessions: usize,
 }
 
 impl Stage {
@@ -38,9 +50,15 @@ impl Stage {
             .outpost_program(outpost.to_owned())
             .provider(&json!({ "users": { "alice": { "groups": groups } } }))
             .further_applications(others(size.applications - 1))
+            // No session ends, and no client is too quick, while the bench runs.
+            .outpost(&json!({
+                "session": { "window": "4h" },
+                "rateLimit": { "perSecond": 1_000, "burst": 10_000 },
+            }))
             .start()?;
         let url = site.url("wiki", "/")?;
         let host = url.host_str().context("the app has a host")?;
+        let host = format!("{host}:{}", site.ports().web);
         let joined = groups.join("|");
         let identity = [
             ("X-Auth-Username", "alice"),
@@ -53,8 +71,9 @@ impl Stage {
         let mut scene = Scene {
             app: app.port,
             keys: keys.to_owned(),
-            host: format!("{host}:{}", site.ports().web),
-            cookie: String::new(),
+            headers: browser_headers(&host)?,
+            host,
+            cookies: Vec::new(),
             identity: identity
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
@@ -62,13 +81,14 @@ impl Stage {
         };
         let front = scene.forward_auth("front", "front", site.ports().outpost, AUTH_PATH)?;
         let front = front.launch(&scene, site.ports().web)?;
-        let alice = Client::new()?;
-        alice.sign_in(&url, &ALICE)?;
+        let (sessions, per_second) = sign_in(&url, &url, "gatepost", size.sessions)?;
         drop(front);
-        let session = alice.cookie(&url, "gatepost").context("a session")?;
-        // As browsers do, with cookies of the app around it, which the app keeps.
-        scene.cookie = format!("theme=dark; gatepost={session}; lang=en");
-        Ok(Self { site, scene })
+        scene.cookies = sessions;
+        Ok(Self {
+            site,
+            scene,
+            sign_ins_per_second: per_second,
+        })
     }
 
     /// Returns `forwardAuth` to this stage's outpost.
@@ -78,6 +98,57 @@ impl Stage {
         let contender = self.scene.forward_auth(key, title, port, AUTH_PATH)?;
         Ok(contender.asking(group))
     }
+}
+
+/// Signs a person in from this page on, each time in a new browser, and returns the `Cookie` header
+/// values with the cookie of this name, and how many sign-ins a second that were.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn sign_in(
+    start: &Url,
+    site: &Url,
+    cookie: &str,
+    count: usize,
+) -> Result<(Vec<String>, f64)> {
+    let begun = Instant::now();
+    let one = |_| -> Result<String> {
+        let browser = Client::new()?;
+        browser.sign_in(start, &ALICE)?;
+        let session = browser.cookie(site, cookie);
+        let session = session.with_context(|| format!("a session in `{cookie}`"))?;
+        // As browsers do, with cookies of the app around it, which the app keeps.
+        Ok(format!("theme=dark; {cookie}={session}; lang=en"))
+    };
+    let per_browser = count.div_ceil(SIGNING_IN);
+    let sessions = thread::scope(|scope| {
+        let browsers: Vec<_> = (0..count)
+            .step_by(per_browser.max(1))
+            .map(|first| {
+                let last = count.min(first + per_browser);
+                scope.spawn(move || (first..last).map(one).collect::<Result<Vec<_>>>())
+            })
+            .collect();
+        let mut sessions = Vec::new();
+        for browser in browsers {
+            match browser.join() {
+                Ok(own) => sessions.extend(own?),
+                Err(_) => bail!("a browser panicked"),
+            }
+        }
+        Ok(sessions)
+    })?;
+    Ok((sessions, count as f64 / begun.elapsed().as_secs_f64()))
+}
+
+/// Returns what a browser sends besides its cookies. The proxy adds what names itself and the
+/// client.
+fn browser_headers(host: &str) -> Result<Vec<String>> {
+    let page_load = fs::read(layout::root().join("testdata/bench/page-load.json"))?;
+    let page_load: BTreeMap<String, String> = serde_json::from_slice(&page_load)?;
+    let own = page_load
+        .iter()
+        .filter(|(name, _)| !name.starts_with("x-"))
+        .map(|(name, value)| format!("{name}: {value}"));
+    Ok(own.chain([format!("Host: {host}")]).collect())
 }
 
 /// Returns applications besides the one that is measured.

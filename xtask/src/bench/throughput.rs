@@ -1,6 +1,7 @@
 //! Rounds of load, one contender after the other.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -15,6 +16,15 @@ use super::usage;
 pub(crate) struct Effort {
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
+}
+
+/// Who sends requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clients {
+    /// Kept-alive connections.
+    pub(crate) connections: usize,
+    /// Sessions whose requests take turns.
+    pub(crate) sessions: usize,
 }
 
 /// The result of one contender in one round.
@@ -34,6 +44,8 @@ pub(crate) struct Row {
     pub(crate) key: String,
     pub(crate) title: String,
     pub(crate) connections: usize,
+    /// Sessions whose requests take turns.
+    pub(crate) sessions: usize,
     /// Requests a second.
     pub(crate) rate: Spread,
     /// Milliseconds.
@@ -55,20 +67,42 @@ pub(crate) struct Row {
 /// not always the same.
 pub(crate) fn measure(
     contenders: &[(Contender, Running)],
-    connections: usize,
+    Clients {
+        connections,
+        sessions,
+    }: Clients,
     effort: Effort,
 ) -> Result<Vec<Row>> {
-    for (contender, running) in contenders {
-        load(contender, running, connections, 1.0)?;
+    let folder = tempfile::tempdir()?;
+    let loads = contenders.iter().map(|(contender, running)| {
+        let (headers, lines) = contender.requests(sessions);
+        let requests = folder.path().join(&contender.key);
+        fs::write(&requests, lines)?;
+        Ok(Load {
+            url: running.url(),
+            headers,
+            requests,
+            connections,
+            seconds: effort.seconds,
+        })
+    });
+    let loads: Vec<Load> = loads.collect::<Result<_>>()?;
+    for ((contender, running), own) in contenders.iter().zip(&loads) {
+        let short = Load {
+            seconds: 1.0,
+            ..own.clone()
+        };
+        load(contender, running, &short)?;
     }
     let mut rounds: Vec<Vec<Round>> = contenders.iter().map(|_| Vec::new()).collect();
     for number in 0..effort.rounds {
-        eprintln!("  {connections} connections, round {}", number + 1);
-        let mut order: Vec<_> = contenders.iter().zip(&mut rounds).collect();
+        let round = number + 1;
+        eprintln!("  {connections} connections, {sessions} sessions, round {round}");
+        let mut order: Vec<_> = contenders.iter().zip(&loads).zip(&mut rounds).collect();
         let turn = number % order.len().max(1);
         order.rotate_left(turn);
-        for ((contender, running), rounds) in order {
-            rounds.push(load(contender, running, connections, effort.seconds)?);
+        for (((contender, running), own), rounds) in order {
+            rounds.push(load(contender, running, own)?);
         }
     }
     let rows = contenders.iter().zip(&rounds).map(|((contender, _), own)| {
@@ -84,6 +118,7 @@ pub(crate) fn measure(
             key: contender.key.clone(),
             title: contender.title.clone(),
             connections,
+            sessions,
             rate: spread(|round| round.rate),
             p50: spread(|round| round.p50),
             p99: spread(|round| round.p99),
@@ -101,18 +136,7 @@ pub(crate) fn measure(
     Ok(rows.collect())
 }
 
-fn load(
-    contender: &Contender,
-    running: &Running,
-    connections: usize,
-    seconds: f64,
-) -> Result<Round> {
-    let load = Load {
-        url: running.url(),
-        headers: contender.headers.clone(),
-        connections,
-        seconds,
-    };
+fn load(contender: &Contender, running: &Running, load: &Load) -> Result<Round> {
     let used = || -> Result<(f64, Option<f64>)> {
         let auth = contender.auth.map(usage::cpu_seconds).transpose()?;
         Ok((usage::cpu_seconds(running.group())?, auth))
