@@ -16,6 +16,7 @@ mod check;
 mod config_file;
 mod export;
 mod healthcheck;
+mod import;
 mod inspect;
 mod keygen;
 mod output;
@@ -58,6 +59,9 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Read another proxy's configuration, and print what takes its place.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Print a new key for `keys` or the keys file.
     Keygen {
         /// The key's id: letters, digits, `.`, `_` and `-`. Without one: the date, and four digits
@@ -143,6 +147,7 @@ pub fn run() -> ExitCode {
             format,
         } => on_runtime(check::check(&config, url.as_deref(), format)),
         Command::Export { form, config } => on_runtime(export::export(form, &config)),
+        Command::Import(command) => import::import(&command),
         Command::Keygen { kid, file } => keygen::keygen(&kid, file.as_deref()),
         Command::Session(SessionCommand::List { limit, config }) => {
             on_runtime(sessions::list(&config, limit))

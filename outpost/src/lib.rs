@@ -29,6 +29,7 @@ pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod http_client;
+pub mod import;
 pub mod machine_clients;
 pub mod origin;
 pub mod pages;

@@ -26,6 +26,7 @@ mod faults;
 // What a further issuer must do, which the suite of real providers has too.
 #[path = "../deployments/further_issuer.rs"]
 mod further_issuer;
+mod imported;
 mod refused;
 mod served;
 
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         .chain(accounts::TESTS)
         .chain(chart::TESTS)
         .chain(faults::TESTS)
+        .chain(imported::TESTS)
         .chain(refused::TESTS)
         .chain(served::TESTS);
     let trials = trials.map(|test| trial(test, &shared, missing.clone()));

@@ -15,7 +15,7 @@ use crate::{Test, checks};
 
 pub(crate) const PLUGIN: &str = "deploy/traefik/static/kubernetes-plugin.yaml";
 pub(crate) const FORWARD_AUTH: &str = "deploy/traefik/static/kubernetes-forward-auth.yaml";
-const INGRESS_NGINX: &str = "deploy/traefik/static/kubernetes-ingress-nginx.yaml";
+pub(crate) const INGRESS_NGINX: &str = "deploy/traefik/static/kubernetes-ingress-nginx.yaml";
 
 pub(crate) const TESTS: &[Test] = &[
     Test {

@@ -38,7 +38,7 @@ const LAYERS: &[&[&str]] = &[
     &["machine_clients"],
     &["sign_in_flow"],
     &["sessions"],
-    &["export"],
+    &["export", "import"],
     &["config"],
     &["runtime"],
     &["admin", "web"],

@@ -1,0 +1,120 @@
+//! `gatepost import`: what takes the place of another proxy's configuration.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use url::Url;
+
+use super::output::{complain, say};
+use crate::import::ingress_nginx::{self, Documents, Form, Input, Settings};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ImportCommand {
+    /// Read Ingresses with the annotation `auth-url` of ingress-nginx, and print what Traefik needs in
+    /// their place.
+    IngressNginx(IngressNginx),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct IngressNginx {
+    /// Files with Ingresses, and with the controller's ConfigMap, as `kubectl get -o yaml` prints them;
+    /// `-` for standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// What to print.
+    #[arg(long, value_enum, default_value = "traefik-annotations")]
+    to: To,
+    /// Have Traefik ask the outpost about each request, in place of the plugin.
+    #[arg(long)]
+    forward_auth: bool,
+    /// The outpost's Service.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://gatepost.gatepost.svc:9000"
+    )]
+    outpost: Url,
+    /// The Gateway that HTTPRoutes attach to.
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "traefik/web")]
+    gateway: String,
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum To {
+    /// The Ingresses, for Traefik's provider of the same annotations (`kubernetesIngressNGINX`).
+    TraefikAnnotations,
+    /// IngressRoutes and Middlewares (`kubernetesCRD`).
+    Crds,
+    /// HTTPRoutes of the Gateway API, and Middlewares (`kubernetesGateway`).
+    Gateway,
+}
+
+pub(super) fn import(command: &ImportCommand) -> Option<()> {
+    let ImportCommand::IngressNginx(arguments) = command;
+    let settings = settings(arguments).map_err(|error| complain(&error)).ok()?;
+    let mut inputs = Vec::new();
+    for path in &arguments.files {
+        inputs.push(read(path).map_err(|error| complain(&error)).ok()?);
+    }
+    let documents = Documents::read(&inputs)
+        .map_err(|errors| errors.iter().for_each(complain))
+        .ok()?;
+    let imported = ingress_nginx::import(&documents, &settings)
+        .map_err(|error| complain(&format!("cannot be written as YAML: {error}")))
+        .ok()?;
+    say(imported.text.trim_end());
+    for line in &imported.refused {
+        complain(&format!("not taken over: {line}"));
+    }
+    if imported.expressed == 0 && imported.refused.is_empty() {
+        complain(&"no Ingress here is protected by `auth-url`");
+    }
+    (imported.expressed > 0 && imported.refused.is_empty()).then_some(())
+}
+
+fn settings(arguments: &IngressNginx) -> Result<Settings, String> {
+    let form = match arguments.to {
+        To::TraefikAnnotations => Form::Annotations,
+        To::Crds => Form::Crds,
+        To::Gateway => Form::Gateway,
+    };
+    if form == Form::Annotations && arguments.forward_auth {
+        return Err(
+            "`--forward-auth` is for `--to crds` and `--to gateway`: by annotations, Traefik always asks"
+                .to_owned(),
+        );
+    }
+    let gateway = arguments.gateway.split_once('/');
+    let gateway = gateway.ok_or("`--gateway` is a namespace and a name, like `traefik/web`")?;
+    Settings::new(
+        form,
+        arguments.outpost.clone(),
+        arguments.forward_auth,
+        gateway,
+    )
+    .ok_or_else(|| {
+        format!(
+            "{} is not the address of a Service: write `http://NAME.NAMESPACE.svc:PORT`",
+            arguments.outpost
+        )
+    })
+}
+
+fn read(path: &Path) -> Result<Input, String> {
+    let is_stdin = path.as_os_str() == "-";
+    let name = if is_stdin {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    };
+    let mut text = String::new();
+    let outcome = if is_stdin {
+        std::io::stdin().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    outcome.map_err(|error| format!("{name}: {error}"))?;
+    Ok(Input { name, text })
+}

@@ -1,0 +1,161 @@
+//! One Ingress.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::errors::{ImportError, Place, first_line};
+
+/// The prefix of the annotations that ingress-nginx reads.
+pub(super) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
+
+/// An Ingress, with what this import looks at.
+#[derive(Debug)]
+pub(super) struct Ingress {
+    place: Place,
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) spec: Spec,
+    /// The whole object.
+    pub(super) object: Map<String, Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Spec {
+    pub(super) ingress_class_name: Option<String>,
+    #[serde(default)]
+    pub(super) rules: Vec<Rule>,
+    #[serde(default)]
+    pub(super) tls: Vec<Tls>,
+    pub(super) default_backend: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Rule {
+    pub(super) host: Option<String>,
+    pub(super) http: Option<Http>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Http {
+    pub(super) paths: Vec<HttpPath>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HttpPath {
+    #[serde(default)]
+    pub(super) path: String,
+    pub(super) path_type: PathType,
+    pub(super) backend: Backend,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) enum PathType {
+    Exact,
+    Prefix,
+    ImplementationSpecific,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Backend {
+    pub(super) service: Option<Service>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Service {
+    pub(super) name: String,
+    pub(super) port: Port,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Port {
+    pub(super) name: Option<String>,
+    pub(super) number: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Tls {
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
+    pub(super) secret_name: Option<String>,
+}
+
+impl Ingress {
+    pub(super) fn read(place: &Place, object: Map<String, Value>) -> Result<Self, ImportError> {
+        let metadata = object.get("metadata").and_then(Value::as_object);
+        let metadata = metadata.ok_or_else(|| place.invalid("an Ingress without `metadata`"))?;
+        let name = metadata.get("name").and_then(Value::as_str);
+        let name = name.ok_or_else(|| place.invalid("an Ingress without a name"))?;
+        let namespace = metadata.get("namespace").and_then(Value::as_str);
+        let mut annotations = BTreeMap::new();
+        let given = metadata.get("annotations").and_then(Value::as_object);
+        for (key, value) in given.into_iter().flatten() {
+            let Value::String(value) = value else {
+                return Err(place.invalid(format!(
+                    "Ingress `{name}`: the annotation `{key}` is not a text: quote it"
+                )));
+            };
+            annotations.insert(key.clone(), value.clone());
+        }
+        let spec = object.get("spec").cloned().unwrap_or(Value::Null);
+        let spec = serde_json::from_value(spec).map_err(|error| {
+            let message = first_line(&error.to_string());
+            place.invalid(format!("Ingress `{name}`: `spec`: {message}"))
+        })?;
+        Ok(Self {
+            place: place.clone(),
+            name: name.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            annotations,
+            spec,
+            object,
+        })
+    }
+
+    /// Returns the name and where it was found, for comments and messages.
+    pub(super) fn title(&self) -> String {
+        let namespace = self.namespace.as_deref().map(|it| format!("{it}/"));
+        let namespace = namespace.unwrap_or_default();
+        format!("Ingress {namespace}{} ({})", self.name, self.place)
+    }
+
+    /// Returns the value of an annotation of ingress-nginx.
+    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
+        let value = self.annotations.get(&format!("{PREFIX}{key}"));
+        value.map(String::as_str)
+    }
+
+    /// Returns whether an annotation says yes, as ingress-nginx reads it.
+    pub(super) fn says_yes(&self, key: &str) -> bool {
+        let value = self.annotation(key).map(str::trim);
+        matches!(value, Some("1" | "t" | "T" | "true" | "TRUE" | "True"))
+    }
+
+    /// Returns whether an annotation says no, as ingress-nginx reads it.
+    pub(super) fn says_no(&self, key: &str) -> bool {
+        let value = self.annotation(key).map(str::trim);
+        matches!(value, Some("0" | "f" | "F" | "false" | "FALSE" | "False"))
+    }
+
+    /// Returns the keys of its annotations of ingress-nginx, without the prefix.
+    pub(super) fn nginx_keys(&self) -> impl Iterator<Item = &str> {
+        self.annotations
+            .keys()
+            .filter_map(|key| key.strip_prefix(PREFIX))
+    }
+
+    /// Returns the TLS block that covers a host.
+    pub(super) fn tls_of(&self, host: &str) -> Option<&Tls> {
+        let covers = |own: &String| match own.strip_prefix("*.") {
+            Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
+            None => own == host,
+        };
+        let mut blocks = self.spec.tls.iter();
+        blocks.find(|tls| tls.hosts.is_empty() || tls.hosts.iter().any(covers))
+    }
+}
