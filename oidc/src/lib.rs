@@ -73,6 +73,7 @@ mod bearer;
 mod claim_path;
 mod claims;
 mod client_check;
+mod client_endpoints;
 mod client_key;
 mod discovery;
 mod error;
@@ -105,6 +106,7 @@ pub use access_token::{CredentialsError, Holder, Refusal, TokenRules, unverified
 pub use authorize::{AuthorizationOptions, AuthorizationRequest, is_free_parameter};
 pub use claim_path::ClaimPath;
 pub use client_check::ClientVerdict;
+pub use client_endpoints::ClientEndpoints;
 pub use client_key::{ClientError, ClientKey, ClientKeyError};
 pub use discovery::DiscoveryError;
 pub use error::SignInError;

@@ -4,6 +4,7 @@
 mod capabilities;
 mod device_cookie;
 mod providers;
+mod public_client;
 mod registry;
 mod resource;
 mod return_to;
@@ -14,6 +15,7 @@ mod skip_paths;
 pub use capabilities::{Capabilities, OwnKeys, TokenHeaders};
 pub use device_cookie::DeviceScope;
 pub use providers::Providers;
+pub use public_client::PublicClient;
 pub use registry::{Applications, NoApplication};
 pub use resource::{InvalidResource, ProtectedResource};
 pub use return_to::ReturnTo;

@@ -11,6 +11,7 @@
 //   refreshTokens  false for a provider that gives none
 //   programs  optional, by client id: secret, groups; clients that get tokens for themselves
 //   resources optional: what access tokens may be for (RFC 8707), as JWTs, with the user's claims
+//   publicClients optional, by client id: redirect URIs; at a loopback address, on any port
 //   registration  true to have clients register themselves (RFC 7591)
 //   resetsKeptConnections  true to reset the outpost's connections at their second request, as a
 //             server does that closes one in the moment of its use
@@ -108,6 +109,14 @@ const provider = new Provider(config.issuer, {
       response_types: [],
       grant_types: ['client_credentials'],
       token_endpoint_auth_method: 'client_secret_basic',
+    })),
+    ...Object.entries(config.publicClients ?? {}).map(([id, uris]) => ({
+      client_id: id,
+      redirect_uris: uris,
+      application_type: 'native',
+      response_types: ['code'],
+      grant_types: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_method: 'none',
     })),
   ],
   extraTokenClaims(ctx, token) {
@@ -224,7 +233,12 @@ function sendPage(response, status, html) {
 }
 
 async function interaction(request, response) {
-  const { uid, params } = await provider.interactionDetails(request, response);
+  const { uid, params, prompt } = await provider.interactionDetails(request, response);
+  // A native client's user is asked each time. Here, everyone agrees.
+  if (prompt.name === 'consent') {
+    await provider.interactionFinished(request, response, { consent: {} });
+    return;
+  }
   if (request.method !== 'POST') {
     sendPage(response, 200, signInPage(uid, params.login_hint, false));
     return;

@@ -71,6 +71,29 @@ fn forward_auth() -> Result<()> {
     clients_may_look_first(&site)
 }
 
+/// The same where the provider registers no clients: the outpost hands out one.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn without_registration() -> Result<()> {
+    let client = json!({ "machineTokens": {
+        "publicClient": "mcp-clients",
+        "clients": ["mcp-clients"],
+    } });
+    let provider = json!({
+        "publicClients": { "mcp-clients": ["http://127.0.0.1/callback"] },
+        "resources": [SHOWN],
+    });
+    let site = checks::site("deploy/outpost/mcp.yaml")
+        .at_its_addresses(&client, &provider)
+        .start()?;
+    let server = McpServer::start(&site)?;
+    let changes = json!({ "http": { "services": served("mcp", &server) } });
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
+        .start(&["mcp"])?;
+    a_client_comes_in(&site, "mcp")
+}
+
 /// Checks the metadata at the path that every client can compose.
 fn clients_may_look_first(site: &Site) -> Result<()> {
     for path in ["", "/mcp"] {

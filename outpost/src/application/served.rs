@@ -1,5 +1,7 @@
 //! An application as the outpost serves it.
 
+use std::sync::Arc;
+
 use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, PublicPaths, Request, SignIn, Unauthenticated,
 };
@@ -9,6 +11,7 @@ use gatepost_signing::{CookieAttributes, Signer};
 
 use super::capabilities::Capabilities;
 use super::providers::Providers;
+use super::public_client::PublicClient;
 use super::resource::ProtectedResource;
 use super::settings::{ApplicationSettings, MachineClientSettings, SignOutScope};
 use crate::compat::{CALLBACK_QUERY, Conventions};
@@ -143,6 +146,18 @@ impl Application {
     pub fn resource_at(&self, host: &HostPort) -> Option<&ProtectedResource> {
         let resource = self.machine_clients()?.resource.as_ref()?;
         (resource.host() == host.host()).then_some(resource)
+    }
+
+    /// Returns the client that OAuth clients get which register, where the operator has made one.
+    pub fn public_client(&self) -> Option<&PublicClient> {
+        self.machine_clients()?.public_client.as_ref()
+    }
+
+    /// Returns the provider of the credentials of machine clients that name none.
+    pub fn provider_of_machines(&self) -> &Arc<Provider> {
+        let named = self.machine_clients().and_then(|own| own.provider.as_ref());
+        let named = named.and_then(|name| self.providers.named(name));
+        named.unwrap_or_else(|| self.providers.first())
     }
 
     /// Returns the scopes that clients are to ask for in a token for the resource.

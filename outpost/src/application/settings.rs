@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::capabilities::Capabilities;
+use super::public_client::PublicClient;
 use super::resource::ProtectedResource;
 use crate::device_bound::DeviceBound;
 use crate::origin::{ExternalUrl, Mode};
@@ -89,6 +90,8 @@ pub struct MachineClientSettings {
     pub tokens: AccessTokenSettings,
     /// The name that tokens have for the application, which clients are told.
     pub resource: Option<ProtectedResource>,
+    /// The client of the provider that clients get which register.
+    pub public_client: Option<PublicClient>,
     /// Further issuers of tokens, none of which is the issuer of a provider.
     pub issuers: Vec<MachineIssuer>,
     /// How a name and a password are exchanged for an access token.

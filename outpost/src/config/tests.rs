@@ -63,6 +63,19 @@ fn a_resource_is_at_the_application() {
             "{resource: 'https://wiki.example.com', scopes: ['a\"b']}",
             "scopes: `a\"b` is not a scope",
         ),
+        ("{publicClient: mcp}", "publicClient: needs `resource`"),
+        (
+            "{resource: 'https://wiki.example.com', publicClient: gatepost}",
+            "publicClient: `gatepost` is the outpost's own client",
+        ),
+        (
+            "{redirectUris: ['https://app.example/']}",
+            "redirectUris: says nothing without `publicClient`",
+        ),
+        (
+            "{resource: 'https://wiki.example.com', publicClient: mcp, redirectUris: ['https://*.example/']}",
+            "is not a whole redirect URI",
+        ),
     ] {
         let more = format!("    machines: bearer\n    machineTokens: {settings}\n");
         let said = problems(&minimal(&more), &[]);

@@ -49,6 +49,10 @@ pub enum OwnEndpoint {
     DeviceRefresh,
     /// An OAuth client asks who issues tokens for the application.
     ResourceMetadata,
+    /// It asks for the metadata of the provider.
+    AuthorizationServer,
+    /// It registers.
+    ClientRegistration,
 }
 
 impl<'t> Endpoint<'t> {
@@ -62,6 +66,8 @@ impl<'t> Endpoint<'t> {
             OwnEndpoint::DeviceRegistration,
             OwnEndpoint::DeviceRefresh,
             OwnEndpoint::ResourceMetadata,
+            OwnEndpoint::AuthorizationServer,
+            OwnEndpoint::ClientRegistration,
         ];
         let own = own.map(|own| Endpoint::Own(own).name());
         let others = [
@@ -95,6 +101,9 @@ impl<'t> Endpoint<'t> {
         let (path, _) = target.split_once('?').unwrap_or((target, ""));
         match found {
             None if path == DEVICE_ORIGINS => Some(Self::DeviceOrigins),
+            None if oauth::well_known_server(path).is_some() => {
+                Some(Self::Own(OwnEndpoint::AuthorizationServer))
+            }
             None if is_of_resource(path) => Some(Self::Own(OwnEndpoint::ResourceMetadata)),
             found => found.or_else(|| signed(target, applications.conventions())),
         }
@@ -129,6 +138,8 @@ impl<'t> Endpoint<'t> {
             "device/register" => Some(Self::Own(OwnEndpoint::DeviceRegistration)),
             "device/refresh" => Some(Self::Own(OwnEndpoint::DeviceRefresh)),
             oauth::RESOURCE => Some(Self::Own(OwnEndpoint::ResourceMetadata)),
+            oauth::DISCOVERY => Some(Self::Own(OwnEndpoint::AuthorizationServer)),
+            oauth::REGISTER => Some(Self::Own(OwnEndpoint::ClientRegistration)),
             "backchannel_logout" => Some(Self::BackchannelLogout),
             "ping" | "ping/" => Some(Self::Ping),
             "auth/traefik" => asks(Dialect::Traefik, false, ""),
@@ -157,6 +168,8 @@ impl<'t> Endpoint<'t> {
             Self::Own(OwnEndpoint::DeviceRegistration) => "device/register",
             Self::Own(OwnEndpoint::DeviceRefresh) => "device/refresh",
             Self::Own(OwnEndpoint::ResourceMetadata) => oauth::RESOURCE,
+            Self::Own(OwnEndpoint::AuthorizationServer) => oauth::ISSUER,
+            Self::Own(OwnEndpoint::ClientRegistration) => oauth::REGISTER,
             Self::DeviceOrigins => "device_origins",
             Self::BackchannelLogout => "backchannel_logout",
             Self::Ping => "ping",

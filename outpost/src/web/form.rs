@@ -1,11 +1,12 @@
-//! Forms that clients post.
+//! Forms and JSON that clients post.
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use http::header::CONTENT_TYPE;
 use http::request;
 use http_body_util::{BodyExt as _, Limited};
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 /// The longest form that is read, in bytes.
@@ -13,6 +14,34 @@ const MAX_FORM_BYTES: usize = 16 * 1024;
 
 /// How long a client may take to send it.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads the JSON object that a request brings.
+///
+/// # Errors
+///
+/// [`NoForm`].
+pub(super) async fn read_json(
+    parts: &request::Parts,
+    body: Body,
+) -> Result<Map<String, Value>, NoForm> {
+    let json = read(parts, body, "application/json").await?;
+    serde_json::from_slice(&json).map_err(|_| NoForm)
+}
+
+/// Reads the body of a request, which must be of this media type.
+async fn read(parts: &request::Parts, body: Body, media_type: &str) -> Result<Bytes, NoForm> {
+    let sent = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    if !sent.is_some_and(|sent| sent.trim().eq_ignore_ascii_case(media_type)) {
+        return Err(NoForm);
+    }
+    let body = Limited::new(body, MAX_FORM_BYTES).collect();
+    let body = tokio::time::timeout(FORM_TIMEOUT, body).await;
+    Ok(body.map_err(|_| NoForm)?.map_err(|_| NoForm)?.to_bytes())
+}
 
 /// The fields of a form.
 #[derive(Debug)]
@@ -29,21 +58,7 @@ impl Form {
     ///
     /// [`NoForm`].
     pub(super) async fn read(parts: &request::Parts, body: Body) -> Result<Self, NoForm> {
-        let media_type = parts
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split(';').next());
-        if !media_type.is_some_and(|media| {
-            media
-                .trim()
-                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        }) {
-            return Err(NoForm);
-        }
-        let body = Limited::new(body, MAX_FORM_BYTES).collect();
-        let body = tokio::time::timeout(FORM_TIMEOUT, body).await;
-        let form = body.map_err(|_| NoForm)?.map_err(|_| NoForm)?.to_bytes();
+        let form = read(parts, body, "application/x-www-form-urlencoded").await?;
         Ok(Self(form_urlencoded::parse(&form).into_owned().collect()))
     }
 

@@ -1,7 +1,9 @@
 //! The endpoints, one file each. No handler imports another.
 
+pub(super) mod authorization_server;
 pub(super) mod backchannel_logout;
 pub(super) mod callback;
+pub(super) mod client_registration;
 pub(super) mod device;
 pub(super) mod forward_auth;
 pub(super) mod resource_metadata;

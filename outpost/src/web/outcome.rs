@@ -215,6 +215,8 @@ impl Outcome {
             Self::Device(DeviceAnswer::Instructions(_) | DeviceAnswer::Ended(_)) => StatusCode::OK,
             Self::SeeOther { .. } => StatusCode::SEE_OTHER,
             Self::OAuth(OAuthAnswer::Metadata(_)) => StatusCode::OK,
+            Self::OAuth(OAuthAnswer::Registered(_)) => StatusCode::CREATED,
+            Self::OAuth(OAuthAnswer::NotRegistered(_)) => StatusCode::BAD_REQUEST,
             Self::Alive | Self::OAuth(OAuthAnswer::Preflight) => StatusCode::NO_CONTENT,
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own.
             // An invalid request is not a failure of nginx.

@@ -186,7 +186,10 @@ impl Writer<'_> {
         let any = HeaderValue::from_static("*");
         self.header(ACCESS_CONTROL_ALLOW_ORIGIN, any.clone());
         match answer {
-            OAuthAnswer::Metadata(metadata) => self.json(&metadata),
+            OAuthAnswer::Metadata(metadata) | OAuthAnswer::Registered(metadata) => {
+                self.json(&metadata);
+            }
+            OAuthAnswer::NotRegistered(error) => self.json(&error.json()),
             OAuthAnswer::Preflight => self.header(ACCESS_CONTROL_ALLOW_HEADERS, any),
         }
     }
@@ -349,6 +352,7 @@ mod tests {
             Outcome::Device(DeviceAnswer::Instructions(json!({"continue": true}))),
             Outcome::OAuth(OAuthAnswer::Metadata(json!({"resource": url()}))),
             Outcome::OAuth(OAuthAnswer::Preflight),
+            Outcome::OAuth(OAuthAnswer::Registered(json!({"client_id": "mcp"}))),
             Outcome::Alive,
             Outcome::Failed(Failure::NotFound),
             Outcome::Failed(Failure::Forwarded("X-Original-URL")),

@@ -10,7 +10,8 @@ use super::device::DeviceAnswer;
 use super::endpoint::{Endpoint, OwnEndpoint};
 use super::failure::Failure;
 use super::handlers::{
-    backchannel_logout, callback, device, forward_auth, resource_metadata, session, sign_out, start,
+    authorization_server, backchannel_logout, callback, client_registration, device, forward_auth,
+    resource_metadata, session, sign_out, start,
 };
 use super::outcome::{Channel, Outcome, Reply};
 use super::request::ForwardedRequest;
@@ -144,7 +145,9 @@ async fn answer_subrequest(
             OwnEndpoint::Session
             | OwnEndpoint::DeviceRegistration
             | OwnEndpoint::DeviceRefresh
-            | OwnEndpoint::ResourceMetadata,
+            | OwnEndpoint::ResourceMetadata
+            | OwnEndpoint::AuthorizationServer
+            | OwnEndpoint::ClientRegistration,
         ))
         | None => Failure::NotFound.into(),
         // Boxed, as all that is rare here: room for it is not made for every request.
@@ -174,11 +177,15 @@ async fn own_endpoint(
     // A browser takes 429 for the end of a session that is bound to its device, and renewing one
     // costs no more than looking at it.
     let is_counted = match endpoint {
-        OwnEndpoint::Start | OwnEndpoint::Callback | OwnEndpoint::SignOut => true,
+        OwnEndpoint::Start
+        | OwnEndpoint::Callback
+        | OwnEndpoint::SignOut
+        | OwnEndpoint::ClientRegistration => true,
         OwnEndpoint::Session
         | OwnEndpoint::DeviceRegistration
         | OwnEndpoint::DeviceRefresh
-        | OwnEndpoint::ResourceMetadata => false,
+        | OwnEndpoint::ResourceMetadata
+        | OwnEndpoint::AuthorizationServer => false,
     };
     if is_counted && let Err(too_many) = context.snapshot.limits.count(request.client()) {
         return Failure::from(too_many).into();
@@ -188,11 +195,14 @@ async fn own_endpoint(
         Err(failure) => return failure.into(),
     };
     traces::is_for(application.audience().as_str());
-    if let (OwnEndpoint::Callback, Some((parts, body))) = (endpoint, form)
-        && *request.method() == Method::POST
-    {
-        return callback::receive(context, application, request, parts, body).await;
-    }
+    let form = match form {
+        Some((parts, body))
+            if endpoint == OwnEndpoint::Callback && *request.method() == Method::POST =>
+        {
+            return callback::receive(context, application, request, parts, body).await;
+        }
+        form => form,
+    };
     let allowed = match endpoint {
         OwnEndpoint::Start | OwnEndpoint::Session => {
             matches!(*request.method(), Method::GET | Method::HEAD)
@@ -203,7 +213,10 @@ async fn own_endpoint(
         OwnEndpoint::DeviceRegistration | OwnEndpoint::DeviceRefresh => {
             *request.method() == Method::POST
         }
-        OwnEndpoint::ResourceMetadata => {
+        OwnEndpoint::ClientRegistration => {
+            matches!(*request.method(), Method::POST | Method::OPTIONS)
+        }
+        OwnEndpoint::ResourceMetadata | OwnEndpoint::AuthorizationServer => {
             matches!(
                 *request.method(),
                 Method::GET | Method::HEAD | Method::OPTIONS
@@ -221,6 +234,10 @@ async fn own_endpoint(
         OwnEndpoint::DeviceRegistration => device::register(context, application, request).await,
         OwnEndpoint::DeviceRefresh => device::refresh(context, application, request).await,
         OwnEndpoint::ResourceMetadata => resource_metadata::answer(application, request),
+        OwnEndpoint::AuthorizationServer => authorization_server::answer(application, request),
+        OwnEndpoint::ClientRegistration => {
+            client_registration::answer(application, request, form).await
+        }
     }
 }
 

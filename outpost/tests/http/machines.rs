@@ -14,6 +14,7 @@ use crate::world::{KEY_A, World, configuration};
 
 mod challenges;
 mod limits;
+mod registration;
 mod resource;
 
 const API: &str = "api.example.com";

@@ -11,7 +11,7 @@ use super::provider::{authorities, claim_path, claim_paths};
 use super::providers::KnownProviders;
 use super::urls::http_url;
 use crate::application::{
-    InvalidCredentials, MachineClientSettings, MachineIssuer, ProtectedResource,
+    InvalidCredentials, MachineClientSettings, MachineIssuer, ProtectedResource, PublicClient,
 };
 use crate::origin::{CookieDomain, ExternalUrl};
 use gatepost_oidc::{
@@ -35,6 +35,7 @@ pub(super) fn read(
         provider: None,
         tokens: AccessTokenSettings::default(),
         resource: None,
+        public_client: None,
         issuers: Vec::new(),
         exchange: TokenRequest::default(),
         cache: MACHINE_CACHE_SECONDS,
@@ -70,6 +71,15 @@ pub(super) fn read(
         settings.exchange.scopes = section.list("scopes").unwrap_or_default();
         settings.exchange.parameters = section.texts("parameters");
         settings.resource = resource(&mut section, place, &settings.exchange.scopes);
+        settings.public_client = public_client(&mut section, settings.resource.is_some());
+        let own = providers.unwrap_or_default().iter();
+        let mut own = own.filter_map(|name| known.find(name));
+        if let Some(client) = &settings.public_client
+            && own.any(|provider| provider.client_id.as_str() == client.id)
+        {
+            let message = format!("`{}` is the outpost's own client", client.id);
+            section.problem("publicClient", message);
+        }
         if let Some(resource) = &settings.resource {
             if settings.tokens.audience.is_empty() {
                 settings.tokens.audience = resource.audiences();
@@ -127,6 +137,31 @@ fn resource(
         section.problem("scopes", format!("`{scope}` is not a scope"));
     }
     Some(resource)
+}
+
+/// Reads `publicClient` and the redirect URIs that it is handed out for.
+fn public_client(section: &mut Fields<'_>, has_resource: bool) -> Option<PublicClient> {
+    let id = section.text("publicClient");
+    let redirect_uris = section.list("redirectUris").unwrap_or_default();
+    if id.is_some() && !has_resource {
+        section.problem("publicClient", "needs `resource`");
+    }
+    if id.is_none() && !redirect_uris.is_empty() {
+        section.problem("redirectUris", "says nothing without `publicClient`");
+    }
+    let is_whole = |text: &str| {
+        let url = Url::parse(text).ok().filter(|url| url.fragment().is_none());
+        url.is_some() && !text.contains('*')
+    };
+    if let Some(text) = redirect_uris.iter().find(|text| !is_whole(text)) {
+        let message =
+            format!("`{text}` is not a whole redirect URI, which must be compared as it is");
+        section.problem("redirectUris", message);
+    }
+    Some(PublicClient {
+        id: id?,
+        redirect_uris,
+    })
 }
 
 /// Reads `issuers`: others than the application's providers.

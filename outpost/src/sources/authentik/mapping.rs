@@ -385,6 +385,7 @@ fn machine_clients(provider: &ProxyProvider) -> MachineClientSettings {
     let scopes: BTreeSet<&String> = provider.scopes_to_request.iter().flatten().collect();
     MachineClientSettings {
         resource: None,
+        public_client: None,
         issuers: Vec::new(),
         provider: None,
         tokens: AccessTokenSettings {

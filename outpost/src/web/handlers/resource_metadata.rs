@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::application::{Application, ProtectedResource};
 use crate::web::failure::Failure;
-use crate::web::oauth::{OAuthAnswer, WELL_KNOWN_RESOURCE};
+use crate::web::oauth::{self, OAuthAnswer, WELL_KNOWN_RESOURCE};
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
+use crate::web::urls::endpoint_path;
 
 /// Answers a client that asks for the metadata of an application's resource.
 pub(in crate::web) fn answer(application: &Application, request: &ForwardedRequest<'_>) -> Reply {
@@ -36,10 +37,15 @@ fn is_path_of(resource: &ProtectedResource, path: &str) -> bool {
 }
 
 fn metadata(application: &Application, resource: &ProtectedResource) -> Map<String, Value> {
-    let issuers = application.providers().iter();
-    let issuers: Vec<&str> = issuers
-        .map(|provider| provider.settings().issuer.as_str())
-        .collect();
+    let issuers: Vec<String> = if application.public_client().is_some() {
+        let path = endpoint_path(application, oauth::ISSUER);
+        vec![format!("{}{path}", resource.origin())]
+    } else {
+        let providers = application.providers().iter();
+        providers
+            .map(|provider| provider.settings().issuer.as_str().to_owned())
+            .collect()
+    };
     let mut metadata = Map::new();
     metadata.insert("resource".to_owned(), resource.as_str().into());
     metadata.insert("authorization_servers".to_owned(), json!(issuers));

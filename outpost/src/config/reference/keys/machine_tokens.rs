@@ -25,6 +25,20 @@ pub(super) const MACHINE_TOKENS: &[Key] = &[
          each 401 and at `/.well-known/oauth-protected-resource` ([page](machine-clients.md#tell-clients-where-to-get-a-token)). Unset: they are not.",
     ),
     key(
+        "applications[].machineTokens.publicClient",
+        Kind::Text,
+        "",
+        "For a provider that registers no clients: the id of a public client there, which every client gets that \
+         registers at the outpost ([page](machine-clients.md#a-provider-that-registers-no-clients)). Unset: none.",
+    ),
+    key(
+        "applications[].machineTokens.redirectUris",
+        Kind::List,
+        "",
+        "The redirect URIs that the public client is handed out for, besides those on the user's own machine \
+         (`http://127.0.0.1`, `http://localhost`). Compared as they are.",
+    ),
+    key(
         "applications[].machineTokens.clients",
         Kind::List,
         "",

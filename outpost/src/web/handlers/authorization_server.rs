@@ -1,0 +1,57 @@
+//! `oauth`: the metadata of an application's provider as an authorization server, for OAuth clients that
+//! are not registered there (RFC 8414). It differs from the provider's own by the issuer, and by an
+//! endpoint at which clients get the id of the one client that the operator has registered for them.
+
+use http::Method;
+use serde_json::json;
+
+use crate::application::Application;
+use crate::web::failure::Failure;
+use crate::web::oauth::{self, OAuthAnswer};
+use crate::web::outcome::{Outcome, Reply};
+use crate::web::request::ForwardedRequest;
+use crate::web::urls::endpoint_path;
+use gatepost_oidc::SignInError;
+
+/// Answers a client that asks for the metadata of the authorization server.
+pub(in crate::web) fn answer(application: &Application, request: &ForwardedRequest<'_>) -> Reply {
+    let issuer_path = endpoint_path(application, oauth::ISSUER);
+    let is_here =
+        oauth::well_known_server(request.path()).is_none_or(|issuer| issuer == issuer_path);
+    let resource = request
+        .host()
+        .and_then(|host| application.resource_at(host))
+        .filter(|_| is_here && application.public_client().is_some());
+    let Some(resource) = resource else {
+        return Failure::NotFound.into();
+    };
+    if *request.method() == Method::OPTIONS {
+        return Outcome::OAuth(OAuthAnswer::Preflight).into();
+    }
+    let provider = application.provider_of_machines();
+    let endpoints = match provider.client_endpoints() {
+        Ok(endpoints) => endpoints,
+        Err(unavailable) => return Failure::from(SignInError::from(unavailable)).into(),
+    };
+    let issuer = format!("{}{issuer_path}", resource.origin());
+    let register = format!(
+        "{}{}",
+        resource.origin(),
+        endpoint_path(application, oauth::REGISTER)
+    );
+    Outcome::OAuth(OAuthAnswer::Metadata(json!({
+        "issuer": issuer,
+        "authorization_endpoint": endpoints.authorization.as_str(),
+        "token_endpoint": endpoints.token.as_str(),
+        "jwks_uri": endpoints.keys.as_str(),
+        "registration_endpoint": register,
+        "scopes_supported": application.resource_scopes(),
+        "response_types_supported": ["code"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": endpoints.algorithms,
+    })))
+    .into()
+}
