@@ -270,7 +270,13 @@ fn no_client_names_the_user(cluster: &Cluster) -> Result<()> {
         "X-Forwarded-Login",
         "Remote-User",
         "Remote_Groups",
+        // Of a family of which one is kept.
         "X-Webauth-Email",
+        "X-Webauth-Use",
+        "X-Webauth-Users",
+        "X-Webauth-Role",
+        "X_WEBAUTH_GROUPS",
+        "X-Vouch-Idp-Claims-Groups",
         "X-Authentik-Username",
         "X-Pomerium-Claim-Email",
         "X-Gatepost-Verdict",

@@ -225,7 +225,7 @@ applications:
             (
                 "outpost",
                 format!("{routers}-outpost.rule"),
-                "Host(`wiki.example.com`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
+                "Host(`wiki.example.com`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
             ),
             (
                 "outpost",

@@ -44,10 +44,10 @@ pub fn dynamic_configuration(
         // other providers route: then they route its outpost too.
         let own_host = application.external.host();
         if !application.routes.is_empty() {
-            // No client asks in the proxy's place.
+            // No client asks in the proxy's place, also not under a prefix that begins as this one.
             let prefix = &application.prefix;
             let rule = format!(
-                "Host(`{own_host}`) && PathPrefix(`{prefix}`) && !PathPrefix(`{prefix}/auth`)"
+                "Host(`{own_host}`) && PathPrefix(`{prefix}/`) && !PathPrefix(`{prefix}/auth`)"
             );
             routers.insert(outpost_name(&name), router(settings, &rule, OUTPOST).into());
             services.insert(
@@ -240,7 +240,7 @@ applications:
         assert_eq!(
             http["routers"]["gatepost-wiki-outpost"],
             json!({
-                "rule": "Host(`wiki.example.com`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
+                "rule": "Host(`wiki.example.com`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
                 "service": "gatepost-outpost", "entryPoints": ["websecure"], "tls": tls,
             })
         );
@@ -269,9 +269,9 @@ applications:
             [
                 "Host(`chat.example.org`)",
                 "Host(`git.example.org`)",
-                "Host(`auth.example.org`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
+                "Host(`auth.example.org`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
                 "Host(`wiki.example.com`)",
-                "Host(`wiki.example.com`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
+                "Host(`wiki.example.com`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
             ]
         );
         assert!(

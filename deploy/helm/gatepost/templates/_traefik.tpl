@@ -60,6 +60,7 @@ the outpost's answer. The pattern has the headers of other systems too, whatever
 those of `headers.keep`. The lists are those of policy/src/headers.rs and policy/src/headers/other_systems.rs.
 */ -}}
 {{- define "gatepost.identity" -}}
+{{- $application := .name -}}
 {{- $headers := default dict .headers -}}
 {{- $preset := default "gatepost" $headers.preset | lower -}}
 {{- $set := list -}}
@@ -84,14 +85,28 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
 {{- end -}}
 {{- $families := list -}}
 {{- range $family := list "remote." "x.remote." "x.webauth." "x.authentik." "x.auth.request." "x.authenticated." "x.vouch." "x.pomerium." "x.goog.authenticated.user." "x.goog.iap." "x.ms.client.principal." "x.ms.token." "x.amzn.oidc." "x.consumer." "x.credential." "cf.access." "tailscale.user." "oidc." -}}
-{{- $untouched := true -}}
+{{- $inside := list -}}
 {{- range $kept -}}
 {{- if hasPrefix $family . -}}
-{{- $untouched = false -}}
+{{- $inside = append $inside . -}}
 {{- end -}}
 {{- end -}}
-{{- if $untouched -}}
+{{- if empty $inside -}}
 {{- $families = append $families $family -}}
+{{- else if gt (len $inside) 1 -}}
+{{- fail (printf "config.applications: headers.keep of %v: Traefik cannot remove the other headers of a family where two are kept (%s)" $application (join ", " $inside)) -}}
+{{- else -}}
+{{- /* All of the family that are not the kept name: longer, shorter, or another letter somewhere. */ -}}
+{{- $kept := first $inside -}}
+{{- $begun := $family -}}
+{{- $families = append $families (printf "%s." $kept) -}}
+{{- range $letter := splitList "" (trimPrefix $family $kept) -}}
+{{- $families = append $families (printf "%s$" $begun) -}}
+{{- if ne $letter "." -}}
+{{- $families = append $families (printf "%s[^%s]" $begun $letter) -}}
+{{- end -}}
+{{- $begun = printf "%s%s" $begun $letter -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $others := list

@@ -36,6 +36,14 @@ pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) 
             let domain = domain.as_str();
             problem(format!("two have the cookieDomain `{domain}`"));
         }
+        if let Some(other) = earlier().find(|other| are_nested(application, other)) {
+            problem(format!(
+                "the `outpostPrefix` of `{}` and that of `{}` begin with each other, `{}` and `{}`: \
+                 a proxy's route for clients to the shorter one would lead to the questions under \
+                 the longer one, which only proxies ask",
+                other.audience, application.audience, other.prefix, application.prefix,
+            ));
+        }
         for route in &application.routes {
             if let Some(owner) = nearer(applications, application, &route.host) {
                 problem(format!(
@@ -71,6 +79,16 @@ fn are_distinguishable(one: &ApplicationSettings, other: &ApplicationSettings) -
         && !is_shared_prefix(other.prefix.as_str());
     one.external.host() != other.external.host()
         || (own_prefixes && one.cookie_name != other.cookie_name)
+}
+
+/// Returns whether the paths of one application's outpost lie under those of another's. The outpost
+/// takes each prefix at every host, and a proxy's route leaves out the questions of its own only.
+fn are_nested(one: &ApplicationSettings, other: &ApplicationSettings) -> bool {
+    let lies_under = |inner: &ApplicationSettings, outer: &ApplicationSettings| {
+        let rest = inner.prefix.as_str().strip_prefix(outer.prefix.as_str());
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    lies_under(one, other) || lies_under(other, one)
 }
 
 /// Returns the application that answers at a host where `application` has an upstream, if it is
@@ -130,6 +148,31 @@ mod tests {
                     line.contains(said) && line.contains("`outpostPrefix`"),
                     "{line}"
                 );
+            }
+        }
+    }
+
+    /// A route for clients to `/sso/` would have `/sso/wiki/auth/traefik` on it.
+    #[test]
+    fn no_prefix_lies_under_another() {
+        let two = |first: &str, second: &str| {
+            problems(&format!(
+                "  - {{name: one, externalUrl: 'https://a.example.com', outpostPrefix: {first}}}\n  \
+                   - {{name: two, externalUrl: 'https://b.example.com', outpostPrefix: {second}}}\n"
+            ))
+        };
+        for (first, second, well) in [
+            ("/sso", "/sso/wiki", false),
+            ("/sso/wiki", "/sso", false),
+            ("/akprox", "/akprox/wiki", false),
+            ("/sso", "/sso2", true),
+            ("/sso/wiki", "/sso/files", true),
+            ("/sso", "/sso", true),
+        ] {
+            let lines = two(first, second);
+            assert_eq!(lines.is_empty(), well, "{first} {second}: {lines:?}");
+            if let [line] = &lines[..] {
+                assert!(line.contains("begin with each other"), "{line}");
             }
         }
     }
