@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -158,8 +158,10 @@ async fn forward(issuer: String, request: Request) -> Response {
     let body = to_bytes(body, usize::MAX).await.expect("a body");
     let client = client().build().expect("a client");
     let mut asked = client.request(parts.method, format!("{issuer}{target}"));
-    if let Some(kind) = parts.headers.get(CONTENT_TYPE) {
-        asked = asked.header(CONTENT_TYPE, kind);
+    for name in [ACCEPT, CONTENT_TYPE] {
+        if let Some(value) = parts.headers.get(&name) {
+            asked = asked.header(name, value);
+        }
     }
     let answer = asked.body(body).send().await.expect("an answer");
     let mut response = Response::builder().status(answer.status());

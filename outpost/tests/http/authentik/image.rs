@@ -8,7 +8,9 @@ fn file_of_the_image() -> &'static str {
     let dockerfile = include_str!("../../../Dockerfile");
     let named = dockerfile
         .lines()
-        .find_map(|line| line.strip_prefix("ENV GATEPOST_CONFIG="));
+        .filter_map(|line| line.strip_prefix("ENV "))
+        .flat_map(str::split_whitespace)
+        .find_map(|variable| variable.strip_prefix("GATEPOST_CONFIG="));
     named.expect("the image names a file")
 }
 
