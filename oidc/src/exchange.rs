@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use gatepost_base::{Identity, Secret};
-use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};
+use openidconnect::{
+    AuthorizationCode, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+};
 use serde_json::Map;
 
 use crate::claims::{ClaimSources, Wanted};
 use crate::error::SignInError;
-use crate::form::Form;
+use crate::form::{Form, TOKEN_ENDPOINT};
 use crate::groups;
 use crate::id_token::{ExpectedNonce, IdToken};
 use crate::json::text;
@@ -86,6 +88,33 @@ impl Provider {
             refresh_token: tokens.refresh,
             id_token: tokens.id.ok_or(SignInError::NoIdToken)?,
         })
+    }
+
+    /// Returns whether an exchange that failed like this would fail for every other code too.
+    ///
+    /// The browser brings the code, and may have made it up so that a firewall refuses it, or that
+    /// the token endpoint fails. So the token endpoint gets another code that is none, and a
+    /// provider in order refuses it and says so.
+    pub async fn fails_for_all(&self, failure: &SignInError, redirect_uri: &RedirectUrl) -> bool {
+        let endpoint = match failure {
+            SignInError::Unavailable(_) => return true,
+            SignInError::Unreachable { endpoint, .. }
+            | SignInError::Unreadable { endpoint, .. } => *endpoint,
+            _ => return false,
+        };
+        // What comes after the token endpoint has the token of a code that was good.
+        if endpoint != TOKEN_ENDPOINT {
+            return true;
+        }
+        let Ok(found) = self.discovered() else {
+            return true;
+        };
+        let code = AuthorizationCode::new(CsrfToken::new_random().secret().clone());
+        let (_, verifier) = PkceCodeChallenge::new_random_sha256();
+        matches!(
+            self.exchange(&found, &code, &verifier, redirect_uri).await,
+            Err(SignInError::Unreachable { .. } | SignInError::Unreadable { .. })
+        )
     }
 
     /// Returns what an identity takes from claims.

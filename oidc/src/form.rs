@@ -102,21 +102,18 @@ impl Answer {
         Ok((status, answer.unwrap_or_default()))
     }
 
-    /// Returns `error` and `error_description` of a refusal (RFC 6749 §5.2), or the `error` of the
-    /// challenge where the body has none (RFC 6750 §3).
+    /// Returns `error` and `error_description` of a refusal (RFC 6749 §5.2).
+    ///
+    /// The `error` of a challenge is none: it is about an access token (RFC 6750 §3), and a gateway
+    /// in between writes it too.
     pub(crate) fn refusal(&self) -> Option<(String, String)> {
         let answer = json::parse(&self.body).unwrap_or_default();
         let words = |name: &str| {
             let text = answer.get(name).and_then(Value::as_str);
             text.map(json::excerpt)
         };
-        if let Some(code) = words("error") {
-            return Some((code, words("error_description").unwrap_or_default()));
-        }
-        let challenge = self.headers.get(http::header::WWW_AUTHENTICATE)?;
-        let (_, rest) = challenge.to_str().ok()?.split_once("error=\"")?;
-        let (code, _) = rest.split_once('"')?;
-        Some((json::excerpt(code), String::new()))
+        let code = words("error")?;
+        Some((code, words("error_description").unwrap_or_default()))
     }
 
     /// Returns `Retry-After` (RFC 9110 §10.2.3), where it is in seconds.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatepost_session::NumericDate;
+use gatepost_session::{NumericDate, SessionId};
 use openidconnect::{CsrfToken, Nonce, PkceCodeVerifier};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -67,6 +67,8 @@ pub struct PendingSignIn {
     pub return_to: ReturnTo,
     /// Whether the provider is to show no page: a session is renewed, and does not begin.
     pub silent: bool,
+    /// The session that is renewed, where one is: the flow says nothing of any other.
+    pub session: Option<SessionId>,
     /// How often the sign-in was restarted before, without the user.
     pub restarts: u8,
     /// How long ago it began, in seconds.
@@ -74,8 +76,9 @@ pub struct PendingSignIn {
 }
 
 impl PendingSignIn {
-    /// Returns what to keep of an authorization request until its callback.
-    pub fn new(request: AuthorizationRequest, note: Note, silent: bool) -> Self {
+    /// Returns what to keep of an authorization request until its callback. `session` is the one
+    /// that is renewed, without a page of the provider.
+    pub fn new(request: AuthorizationRequest, note: Note, session: Option<&SessionId>) -> Self {
         let AuthorizationRequest {
             url: _,
             state,
@@ -91,7 +94,8 @@ impl PendingSignIn {
             nonce,
             code_verifier: verifier,
             return_to,
-            silent,
+            silent: session.is_some(),
+            session: session.cloned(),
             restarts,
             age: 0,
         }
@@ -156,6 +160,8 @@ struct Sealed {
     rd: String,
     #[serde(default)]
     silent: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
     #[serde(default)]
     restarts: u8,
     exp: NumericDate,
@@ -210,6 +216,7 @@ impl<'a> FlowCookies<'a> {
                 false => ReturnTo::fallback(self.application).as_str().to_owned(),
             },
             silent: flow.silent,
+            session: flow.session.as_ref().map(|id| id.as_str().to_owned()),
             restarts: flow.restarts,
             exp: now.plus_seconds(LIFETIME_SECONDS.into()),
         };
@@ -263,6 +270,7 @@ impl<'a> FlowCookies<'a> {
             code_verifier: PkceCodeVerifier::new(sealed.verifier),
             return_to,
             silent: sealed.silent,
+            session: sealed.session.as_deref().and_then(SessionId::parse),
             restarts: sealed.restarts,
             age: u64::from(LIFETIME_SECONDS).saturating_sub(sealed.exp.seconds_since(now)),
         };

@@ -12,6 +12,7 @@ fn pending(state: &str, target: &str, application: &Application) -> PendingSignI
         code_verifier: PkceCodeVerifier::new("the verifier".to_owned()),
         return_to: ReturnTo::parse(target, application).expect("a target"),
         silent: false,
+        session: None,
         restarts: 0,
         age: 0,
     }

@@ -148,7 +148,7 @@ async fn authorize(
     };
     let authorization = provider.authorize(redirect_uri, options).await?;
     let url = authorization.url.clone();
-    let pending = PendingSignIn::new(authorization, note, options.silent);
+    let pending = PendingSignIn::new(authorization, note, renewed.map(|record| &record.id));
     let flows = FlowCookies::find(request.cookies(), application, keys);
     context
         .outpost

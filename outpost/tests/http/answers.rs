@@ -261,11 +261,6 @@ async fn a_refusal_of_the_person_ends_their_session_and_no_other() {
         (400, JSON, r#"{"error": "login_required"}"#),
         (400, JSON, r#"{"error": "account_selection_required"}"#),
         (401, JSON, r#"{"error": "invalid_token"}"#),
-        (
-            401,
-            &[("www-authenticate", "Bearer error=\"invalid_token\"")],
-            "",
-        ),
         (403, JSON, r#"{"error": "access_denied"}"#),
         (200, JSON, r#"{"error": "invalid_grant"}"#),
     ];

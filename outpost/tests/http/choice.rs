@@ -324,6 +324,31 @@ async fn what_one_provider_says_does_not_end_a_session_of_another() {
     assert_eq!(view["provider"], "Example Ltd");
 }
 
+/// A flow renews the session for which it began, and no other, whatever the browser says that its
+/// provider answers.
+#[tokio::test]
+async fn a_silent_flow_of_one_provider_renews_no_session_of_another() {
+    for answer in ["server_error", "temporarily_unavailable", "login_required"] {
+        let two = Two::new().await;
+        let partners = without_refresh_token(&two, PARTNERS).await;
+        let mut browser = partners.clone();
+        two.world.wait(11 * 60);
+        let silent = browser.load(START).await.expect(302);
+        let mut other = without_refresh_token(&two, CORPORATE).await;
+        two.world.wait(20 * 60);
+        browser.copy_cookies(&other, |name| name == "__Host-gatepost");
+        let back = refusal(silent.location(), answer, &two.partners.issuer);
+        let reply = browser.load(&back).await.expect(302);
+        assert!(!reply.sets_session(), "{answer}: {reply:?}");
+        assert!(reply.location().starts_with(START), "{answer}: {reply:?}");
+        // Its own provider decides.
+        let reply = other.load(START).await.expect(302);
+        let location = reply.location();
+        assert!(location.starts_with(&two.corporate().issuer), "{location}");
+        assert!(location.contains("prompt=none"), "{location}");
+    }
+}
+
 /// A provider that gets browsers to bring it another's code gets none (RFC 9700 §4.4).
 #[tokio::test]
 async fn an_answer_at_another_providers_address_is_refused_unopened() {

@@ -462,6 +462,13 @@ async fn token(
         }
         return tokens(&script, &provider.issuer, None);
     }
+    // As a firewall does with what looks like an attack to it.
+    if form.get("code").is_some_and(|code| code.contains('<')) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    if script.token_status != StatusCode::OK {
+        return script.token_status.into_response();
+    }
     let Some(parameters) = form.get("code").and_then(|code| script.codes.remove(code)) else {
         return refuse("invalid_grant");
     };
@@ -472,9 +479,6 @@ async fn token(
         || form.get("redirect_uri") != parameters.get("redirect_uri")
     {
         return refuse("invalid_grant");
-    }
-    if script.token_status != StatusCode::OK {
-        return script.token_status.into_response();
     }
     tokens(&script, &provider.issuer, Some(&parameters["nonce"]))
 }

@@ -22,6 +22,12 @@ const REFUSALS: &[Raw] = &[
         r#"{"error": ["invalid_grant"]}"#,
     ),
     (401, &[], ""),
+    // The challenge of a gateway that protects resources, and that is no token endpoint.
+    (
+        401,
+        &[("www-authenticate", "Bearer error=\"invalid_token\"")],
+        "",
+    ),
     (403, &[("content-type", "text/html")], "<h1>Forbidden</h1>"),
 ];
 
@@ -100,6 +106,81 @@ async fn a_session_ends_that_the_provider_no_longer_has() {
     assert!(reply.location().starts_with(&world.provider.issuer));
     assert!(!is_silent(&world, reply.location()));
     assert_eq!(sessions(&world).await, 0);
+}
+
+/// What the browser brings back from the provider is its own word, which it can make up: it does not
+/// extend the session.
+#[tokio::test]
+async fn no_answer_that_the_browser_makes_up_extends_a_session() {
+    for answer in [
+        "error=server_error",
+        "error=temporarily_unavailable",
+        "error=access_denied",
+        "error=interaction_required",
+        "error=invalid_scope",
+        "code=made-up",
+        // The firewall refuses this one code without a reason.
+        "code=%3Cscript%3E",
+        "",
+    ] {
+        let world = world().await;
+        let mut alice = refused(&world, (400, &[], "")).await;
+        let asked = alice.load(START).await.expect(302);
+        assert!(is_silent(&world, asked.location()), "{answer}");
+        // The window ends meanwhile.
+        world.wait(5 * 60);
+        let callback = made_up(&world, asked.location(), answer);
+        let reply = alice.load(&callback).await.expect(302);
+        assert!(!reply.sets_session(), "{answer}");
+        // Whoever it is signs in, with the provider's page.
+        let location = reply.location();
+        assert!(location.starts_with(&world.provider.issuer), "{answer}");
+        assert!(!is_silent(&world, location), "{answer}");
+        assert_eq!(sessions(&world).await, 1, "{answer}: it is not over");
+        let back = world.provider.authorize(location);
+        let reply = alice.load(back.as_str()).await.expect(302);
+        assert!(reply.sets_session(), "{answer}");
+        assert_eq!(sessions(&world).await, 1, "{answer}");
+    }
+}
+
+/// The window that is open stays open, to its end and not beyond.
+#[tokio::test]
+async fn an_answer_that_the_browser_makes_up_leaves_the_window_as_it_is() {
+    for answer in ["error=server_error", "code=made-up"] {
+        let world = world().await;
+        world.find_provider().await;
+        let mut alice = world.browser();
+        alice.sign_in(START).await.expect(302);
+        world.provider.script().refresh_answer = Some((400, &[], ""));
+        let mut minutes = 11;
+        world.wait(11 * 60);
+        loop {
+            let asked = alice.load(START).await.expect(302);
+            assert!(is_silent(&world, asked.location()), "{answer}");
+            let callback = made_up(&world, asked.location(), answer);
+            let reply = alice.load(&callback).await.expect(302);
+            if reply.location().starts_with(&world.provider.issuer) {
+                break;
+            }
+            assert_eq!(reply.location(), "https://app.example.com/x", "{answer}");
+            assert!(minutes < 20, "{answer}: the window has been put back");
+            minutes += 1;
+            world.wait(60);
+        }
+        assert!(minutes >= 15, "{answer}: the window ended after {minutes}");
+        let data = Asked::fetch(HOST, "/data").by(&alice);
+        data.ask(&world, "auth/traefik").await.expect(401);
+    }
+}
+
+/// Returns the callback of a flow with a query of the browser's own.
+fn made_up(world: &World, location: &str, answer: &str) -> String {
+    let at = Url::parse(location).expect("a URL");
+    let state = at.query_pairs().find(|(name, _)| name == "state");
+    let (_, state) = state.expect("a state");
+    let issuer = &world.provider.issuer;
+    format!("https://app.example.com/akprox/callback?{answer}&state={state}&iss={issuer}")
 }
 
 /// A firewall answers in the place of the token endpoint, to every request.

@@ -67,6 +67,7 @@ pub(in crate::web) async fn answer(
             let targets = &context.outpost.long_targets;
             let pending = targets.give_back(pending, application, context.now());
             let (return_to, silent) = (pending.return_to.clone(), pending.silent);
+            let session = pending.session.clone();
             let restarts = pending.restarts;
             let completed = complete(context, application, provider, request, response, pending);
             let completed = completed.await;
@@ -85,6 +86,7 @@ pub(in crate::web) async fn answer(
                         application,
                         provider,
                         request,
+                        session.as_ref(),
                         failure,
                         return_to,
                     )
@@ -142,6 +144,7 @@ async fn complete(
         code_verifier,
         return_to,
         silent,
+        session: _,
         restarts: _,
         age,
     } = pending;

@@ -1,80 +1,130 @@
 //! What follows when a session could not be renewed silently.
+//!
+//! The query of a callback is the browser's word, and the browser may be a thief's: it may end the
+//! session, and have the user sign in, but it never extends the session. Only what the outpost
+//! itself sees at the provider does that.
+
+use openidconnect::RedirectUrl;
 
 use crate::application::{Application, ReturnTo};
 use crate::web::context::Context;
 use crate::web::failure::Failure;
-use crate::web::outcome::Reply;
+use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
 use crate::web::sign_in::{self, Reason};
 use crate::web::urls::start_url;
 use gatepost_oidc::Provider;
+use gatepost_session::SessionId;
+use gatepost_store::SessionRecord;
 
-/// Answers a browser whose session could not be renewed silently.
+/// Answers a browser whose session could not be renewed silently. `renewed` is the session for which
+/// the flow began.
 pub(super) async fn answer_failure(
     context: Context<'_>,
     application: &Application,
     provider: &Provider,
     request: &ForwardedRequest<'_>,
+    renewed: Option<&SessionId>,
     failure: Failure,
     return_to: ReturnTo,
 ) -> Reply {
+    let sessions = context.sessions();
     let candidates = request.session_candidates(&application.cookie().name);
-    let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
+    let Ok(cookie) = sessions.authenticate(application, &candidates) else {
         return sign_in::sign_in_again(context, application, request, return_to).await;
     };
-    // In another tab, the user may have signed in at another provider since.
-    let is_its_own = cookie.claims_at_issue().iss == provider.settings().issuer.as_str();
-    let found = context
-        .sessions()
-        .find(context.times(), application, &cookie)
-        .await;
-    match (failure, found) {
-        (_, Err(error)) => Failure::Store(error).into(),
-        // No flow renews a bound session silently, so this one is another session's, and says
-        // nothing of the session whose cookie came along.
-        (_, Ok(Some(record))) if record.is_bound() || cookie.claims_at_issue().bound => {
-            sign_in::sign_in_again(context, application, request, return_to).await
-        }
+    let found = sessions.find(context.times(), application, &cookie).await;
+    let record = match found {
+        Ok(Some(record)) => record,
+        Ok(None) => return sign_in::sign_in_again(context, application, request, return_to).await,
+        Err(error) => return Failure::Store(error).into(),
+    };
+    // The user has signed in since, in another tab, or the cookie is a copy. What this flow's
+    // provider says is of another session: this one's own provider decides.
+    if renewed != Some(&record.id) {
+        let to = start_url(application, &return_to, None);
+        return Outcome::Redirect { to }.into();
+    }
+    // It was bound to a device after the flow began.
+    if record.is_bound() || cookie.claims_at_issue().bound {
+        return sign_in::sign_in_again(context, application, request, return_to).await;
+    }
+    let reason = match &failure {
         // OpenID Connect Core 1.0 §3.1.2.6: the user is not signed in there any more.
-        (Failure::ProviderRefused { code, .. }, _) if is_its_own && code == "login_required" => {
+        Failure::ProviderRefused { code, .. } if code == "login_required" => {
             let times = context.times();
             let lifetime = application.lifetime(times);
-            let ending = context
-                .sessions()
-                .revoker()
-                .revoke_cookie(&cookie, lifetime, times);
-            match ending.await {
+            let revoker = sessions.revoker();
+            return match revoker.revoke_cookie(&cookie, lifetime, times).await {
                 Ok(_) => sign_in::sign_in_again(context, application, request, return_to).await,
                 Err(error) => Failure::Store(error).into(),
-            }
+            };
         }
-        // The user has to do something there, which says nothing of the session: it stays, and
-        // is replaced when they have done so.
-        (Failure::ProviderRefused { code, .. }, Ok(Some(_)))
-            if is_its_own && needs_the_user(&code) =>
-        {
-            let reason = Reason::SignIn;
-            sign_in::send_to_provider(context, application, provider, request, return_to, reason)
-                .await
+        // The user has to do something there, which says nothing of the session: it stays, and is
+        // replaced when they have done so.
+        Failure::ProviderRefused { code, .. } if needs_the_user(code) => Reason::SignIn,
+        _ if is_the_providers(application, provider, &failure).await => {
+            return go_on(
+                context,
+                application,
+                provider,
+                request,
+                &record,
+                failure,
+                return_to,
+            )
+            .await;
         }
-        (_, Ok(None)) => sign_in::sign_in_again(context, application, request, return_to).await,
-        // A failure of the provider says nothing of the session, which goes on for its grace.
-        (failure, Ok(Some(record))) => {
-            let sessions = context.sessions();
-            if is_its_own
-                && sessions
-                    .check_grace(context.times(), provider, &record)
-                    .is_err()
-            {
-                let restart_url = start_url(application, &return_to, None);
-                return Reply::from(failure).with_restart_at(restart_url);
-            }
-            tracing::warn!(%failure, "a session could not be renewed and goes on without asking the provider");
-            match sign_in::renew(context, application, request, &record, &return_to).await {
-                Some(reply) => reply,
-                None => sign_in::sign_in_again(context, application, request, return_to).await,
-            }
+        _ if sessions.is_current(&cookie) => {
+            return sign_in::go_on_or_fail(context, application, request, &return_to, failure);
         }
+        // It may answer in a moment.
+        Failure::ProviderRefused { code, .. } if code == "temporarily_unavailable" => {
+            Reason::Restart(1)
+        }
+        _ => Reason::SignIn,
+    };
+    sign_in::send_to_provider(context, application, provider, request, return_to, reason).await
+}
+
+/// Lets a session go on for its grace, since its provider fails.
+async fn go_on(
+    context: Context<'_>,
+    application: &Application,
+    provider: &Provider,
+    request: &ForwardedRequest<'_>,
+    record: &SessionRecord,
+    failure: Failure,
+    return_to: ReturnTo,
+) -> Reply {
+    let grace = context
+        .sessions()
+        .check_grace(context.times(), provider, record);
+    if grace.is_err() {
+        let restart_url = start_url(application, &return_to, None);
+        return Reply::from(failure).with_restart_at(restart_url);
+    }
+    tracing::warn!(%failure, "a session could not be renewed and goes on without asking the provider");
+    match sign_in::renew(context, application, request, record, &return_to).await {
+        Some(reply) => reply,
+        None => sign_in::sign_in_again(context, application, request, return_to).await,
+    }
+}
+
+/// Returns whether the outpost sees that the provider fails, whatever the browser has brought.
+async fn is_the_providers(
+    application: &Application,
+    provider: &Provider,
+    failure: &Failure,
+) -> bool {
+    match (
+        failure,
+        RedirectUrl::new(application.redirect_uri(provider)),
+    ) {
+        (Failure::SignIn(failure), Ok(redirect_uri)) => {
+            provider.fails_for_all(failure, &redirect_uri).await
+        }
+        _ => false,
     }
 }
 
