@@ -89,17 +89,48 @@ fn is_of_no_browser(request: &impl Request) -> bool {
         "sec-fetch-site",
         "sec-fetch-dest",
         "x-requested-with",
+        // What loaders of media and scripts send, also where they hide the browser's name.
+        "range",
+        "referer",
+        "origin",
     ];
     let has_sign = signs.iter().any(|name| request.header(name).is_some());
-    // Over plain http, browsers send none of these. All of them name themselves `Mozilla/5.0`.
+    // Over plain http, browsers send no `Sec-Fetch-*`. Pages are loaded by `Mozilla/5.0`.
     let program = request.header("user-agent");
     !has_sign && program.is_some_and(|name| !name.is_empty() && !is_browsers_name(&name))
 }
 
 fn is_browsers_name(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    let families: [&[u8]; 2] = [b"mozilla", b"opera"];
+    // The last three load media and icons for browsers.
+    let families: [&[u8]; 5] = [
+        b"mozilla",
+        b"opera",
+        b"applecoremedia",
+        b"stagefright",
+        b"safari",
+    ];
     families
         .iter()
         .any(|family| name.windows(family.len()).any(|part| part == *family))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_browsers_name;
+
+    #[test]
+    fn loaders_of_a_browsers_media_are_browsers() {
+        for name in [
+            "Mozilla/5.0 (X11; Linux x86_64)",
+            "AppleCoreMedia/1.0.0.21E219 (iPhone; U; CPU OS 17_4 like Mac OS X; en_us)",
+            "stagefright/1.2 (Linux;Android 13)",
+            "Safari/19618 CFNetwork/1494 Darwin/23.4.0",
+        ] {
+            assert!(is_browsers_name(name.as_bytes()), "{name}");
+        }
+        for name in ["git/2.47.0", "DAVx5/4.4", "curl/8.5.0"] {
+            assert!(!is_browsers_name(name.as_bytes()), "{name}");
+        }
+    }
 }

@@ -13,7 +13,8 @@ const WELL_KNOWN_SERVERS: [&str; 2] = [
 ];
 
 /// The name of the endpoint with the same metadata under the outpost's prefix. A challenge leads
-/// there, so that the proxy needs no further route.
+/// there. A proxy that sends the whole prefix to the outpost needs no further route; one that only asks about
+/// each path does.
 pub(super) const RESOURCE: &str = "oauth-protected-resource";
 
 /// The path of the issuer under the outpost's prefix, where the application has a public client.

@@ -44,6 +44,17 @@ pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) 
                 other.audience, application.audience, other.prefix, application.prefix,
             ));
         }
+        let machines = application.machine_clients.as_ref();
+        if let Some(resource) = machines.and_then(|own| own.resource.as_ref())
+            && let Some(owner) = nearer(applications, application, resource.host())
+        {
+            problem(format!(
+                "`{}` has its `machineTokens.resource` at `{}`, which is `{}`'s: name it there",
+                application.audience,
+                resource.host(),
+                owner.audience
+            ));
+        }
         for route in &application.routes {
             if let Some(owner) = nearer(applications, application, &route.host) {
                 problem(format!(
@@ -91,8 +102,8 @@ fn are_nested(one: &ApplicationSettings, other: &ApplicationSettings) -> bool {
     lies_under(one, other) || lies_under(other, one)
 }
 
-/// Returns the application that answers at a host where `application` has an upstream, if it is
-/// another.
+/// Returns the application that answers at a host where `application` has an upstream or its resource,
+/// if it is another.
 fn nearer<'a>(
     applications: &'a [ApplicationSettings],
     application: &ApplicationSettings,
@@ -196,5 +207,25 @@ mod tests {
                  name it there",
             ]
         );
+    }
+
+    #[test]
+    fn a_resource_is_named_by_the_application_that_answers_there() {
+        let lines = |host: &str| {
+            problems(&format!(
+                "  - {{name: board, externalUrl: 'https://board.example.com'}}
+  - {{name: outer, mode: domain, externalUrl: 'https://auth.example.com', cookieDomain: example.com,
+     machines: [bearer], machineTokens: {{resource: 'https://{host}.example.com/mcp'}}}}
+"
+            ))
+        };
+        assert_eq!(
+            lines("board"),
+            [
+                "applications: `outer` has its `machineTokens.resource` at `board.example.com`, \
+                 which is `board`'s: name it there"
+            ]
+        );
+        assert!(lines("mcp").is_empty());
     }
 }
