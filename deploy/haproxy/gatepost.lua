@@ -25,6 +25,7 @@ local asked = {
     ["sec-fetch-mode"] = once,
     ["sec-fetch-site"] = once,
     ["sec-websocket-key"] = once,
+    ["secure-session-skipped"] = ", ",
     ["traceparent"] = ", ",
     ["tracestate"] = ", ",
     ["user-agent"] = ", ",

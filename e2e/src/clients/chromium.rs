@@ -103,7 +103,7 @@ pub fn stay_bound(front: &TrustedFront, app: &BoundApplication<'_>) -> Result<()
 
 /// Runs a scenario against an application, with `label` in the names of its files.
 fn run_at(name: &str, label: &str, app: &Url) -> Result<()> {
-    run_with(name, label, app, &Value::Null)
+    run_with(name, label, app, &json!({}))
 }
 
 fn run_with(name: &str, label: &str, app: &Url, further: &Value) -> Result<()> {
