@@ -84,7 +84,7 @@ fn ours(engine: &Engine) -> Result<()> {
             &format!("--file={}", file.display()),
             &format!("--ignorefile={}.dockerignore", file.display()),
             &format!("--target={target}"),
-            &format!("--tag=docker.io/gatepost/{target}:latest"),
+            &format!("--tag=localhost/gatepost/{target}:latest"),
             &context.to_string_lossy(),
         ])?;
     }

@@ -129,7 +129,7 @@ fn the_outpost_has_no_rights(engine: &Engine) -> Result<()> {
 }
 
 fn the_image_declares_no_volume_and_says_how_it_is(engine: &Engine) -> Result<()> {
-    let image = engine.podman(&["image", "inspect", "gatepost/outpost"])?;
+    let image = engine.podman(&["image", "inspect", "localhost/gatepost/outpost"])?;
     let image: Value = serde_json::from_str(&image)?;
     let config = image.pointer("/0/Config").context("a configuration")?;
     assert_eq!(config.get("Volumes"), None, "{config}");
@@ -139,7 +139,7 @@ fn the_image_declares_no_volume_and_says_how_it_is(engine: &Engine) -> Result<()
         "run",
         "--rm",
         "--network=none",
-        "gatepost/outpost",
+        "localhost/gatepost/outpost",
         "--version",
     ];
     let said = engine.podman(&version)?;
@@ -153,7 +153,7 @@ fn the_image_declares_no_volume_and_says_how_it_is(engine: &Engine) -> Result<()
         "--rm",
         "--network=none",
         "--read-only",
-        "gatepost/outpost",
+        "localhost/gatepost/outpost",
     ];
     let refusal = engine.podman(&bare).expect_err("no configuration");
     assert!(

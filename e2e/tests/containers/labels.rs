@@ -111,12 +111,22 @@ fn page(host: &str) -> Result<Url> {
     Url::parse(&url).context(url)
 }
 
+/// Puts the images of this source in the place of the published ones.
+fn local_images(compose: String) -> String {
+    compose
+        .replace("ghcr.io/gatepost/", "localhost/")
+        .replace(concat!(":", env!("CARGO_PKG_VERSION")), "")
+}
+
 /// Starts a file of `deploy/compose/`, with names that lead to this machine, and with what it leaves
 /// to its reader: the outpost's folder, here of `deploy/outpost/`, and a provider.
 fn up<'e>(engine: &'e Engine, file: &str, outpost: &str) -> Result<Composition<'e>> {
     let folder = engine.folder(&format!("compose-{file}"))?;
     let compose = folder.join("compose.yaml");
-    fs::write(&compose, read(&format!("deploy/compose/{file}.yaml"))?)?;
+    fs::write(
+        &compose,
+        local_images(read(&format!("deploy/compose/{file}.yaml"))?),
+    )?;
     let keys = folder.join("gatepost/keys");
     fs::create_dir_all(&keys)?;
     let config = folder.join("gatepost/gatepost.yaml");
@@ -134,7 +144,7 @@ fn up<'e>(engine: &'e Engine, file: &str, outpost: &str) -> Result<Composition<'
         "--network=none",
         "--user=0",
         &format!("--volume={owner}"),
-        "gatepost/outpost",
+        "localhost/gatepost/outpost",
         "keygen",
         "--file=/keys/gatepost.keys",
     ])?;

@@ -24,6 +24,8 @@ for top in etc usr var; do
     mount -t overlay overlay \
         -o "lowerdir=/$top,upperdir=$changes/$top,workdir=$changes/$top.work" "/$top"
 done
+# The scripts must not reach the service manager of this machine.
+mount -t tmpfs tmpfs /run
 mode() { stat --format '%a %U:%G' "$1"; }
 
 # This machine's own, if it has any.

@@ -57,9 +57,7 @@ fn new_key(kid: &str) -> Result<Zeroizing<String>, String> {
 /// The file appears whole or not at all: containers that start at the same time may all ask for it.
 fn write_once(file: &Path, line: &str) -> io::Result<bool> {
     match fs::metadata(file) {
-        Ok(found) if found.len() > 0 => return Ok(false),
-        // An engine makes an empty one where a volume names a file that is not there.
-        Ok(_) => {}
+        Ok(found) => return keys_of(&found),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -71,14 +69,25 @@ fn write_once(file: &Path, line: &str) -> io::Result<bool> {
     let mut draft = NamedTempFile::new_in(folder)?;
     writeln!(draft, "{line}")?;
     draft.as_file().sync_all()?;
-    if file.exists() {
-        draft.persist(file)?;
-        return Ok(true);
-    }
     match draft.persist_noclobber(file) {
         Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // Another one was faster, or the name is a link that leads nowhere: an error by `metadata`.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            keys_of(&fs::metadata(file)?)
+        }
         Err(error) => Err(error.error),
+    }
+}
+
+/// Tells that a file which is there has keys and stays as it is. An empty one is refused: two who
+/// fill it at the same time would replace each other's key.
+fn keys_of(found: &fs::Metadata) -> io::Result<bool> {
+    if !found.is_file() {
+        Err(io::Error::other("expected a file, and this is none"))
+    } else if found.len() == 0 {
+        Err(io::Error::other("the file is empty: remove it first"))
+    } else {
+        Ok(false)
     }
 }
 
@@ -101,9 +110,36 @@ mod tests {
         }
         let empty = folder.path().join("empty");
         fs::write(&empty, "").unwrap();
-        assert!(write_once(&empty, "three:z").unwrap());
-        assert_eq!(fs::read_to_string(&empty).unwrap(), "three:z\n");
+        assert!(write_once(&empty, "three:z").is_err());
+        assert_eq!(fs::read_to_string(&empty).unwrap(), "");
+        assert!(write_once(folder.path(), "four:z").is_err());
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+            assert!(write_once(&link, "five:z").is_err());
+        }
         assert!(write_once(&folder.path().join("missing/file"), "x").is_err());
+    }
+
+    #[test]
+    fn of_many_at_once_one_makes_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gatepost.keys");
+        let wrote = std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..8)
+                .map(|id| {
+                    let file = &file;
+                    scope.spawn(move || write_once(file, &format!("{id}:x")).unwrap().then_some(id))
+                })
+                .collect();
+            let answers = asked.into_iter().map(|one| one.join().unwrap());
+            answers.flatten().collect::<Vec<_>>()
+        });
+        let [winner] = wrote[..] else {
+            panic!("{wrote:?}")
+        };
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("{winner}:x\n"));
     }
 
     #[test]
