@@ -326,6 +326,12 @@ fn device_bound(cluster: &Cluster) -> Result<()> {
         ("config.session.deviceBound=prefer", 1),
         ("config.applications[1].deviceBound=prefer", 1),
         ("config.applications[0].deviceBound=prefer", 0),
+        // As YAML reads a plain `off`.
+        ("config.session.deviceBound=false", 0),
+        (
+            "config.session.deviceBound=prefer,config.applications[1].deviceBound=false",
+            0,
+        ),
     ] {
         let objects = rendered(cluster, &example("plugin"), &[setting])?;
         let routes = objects

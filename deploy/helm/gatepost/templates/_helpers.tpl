@@ -199,7 +199,7 @@ the API server takes away: a `require` that has lost its groups would admit ever
 {{- end -}}
 {{- end -}}
 
-{{- /* What stands in a pod of the outpost, for the Deployment and for the test. */ -}}
+{{- /* What a pod of the outpost has, for the Deployment and for the test. */ -}}
 {{- define "gatepost.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -74,14 +74,10 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
 {{- fail (printf "config.applications: headers.preset of %v: `%s` is not one of gatepost, authentik, none" .name $preset) -}}
 {{- end -}}
 {{- $set = concat $set (keys (default dict $headers.set) | sortAlpha) -}}
-{{- $keep := default list $headers.keep -}}
-{{- if kindIs "string" $keep -}}
-{{- $keep = splitList "," $keep -}}
-{{- end -}}
-{{- /* Traefik compares with a pattern: `.` stands for the `-`, and for what some apps read as one. */ -}}
+{{- /* Traefik compares with a pattern: `.` matches the `-`, and what some apps read as one. */ -}}
 {{- $kept := list -}}
-{{- range $keep -}}
-{{- $kept = append $kept (trim . | lower | replace "-" ".") -}}
+{{- range $headers.keep -}}
+{{- $kept = append $kept (lower . | replace "-" ".") -}}
 {{- end -}}
 {{- $families := list -}}
 {{- range $family := list "remote." "x.remote." "x.webauth." "x.authentik." "x.auth.request." "x.authenticated." "x.vouch." "x.pomerium." "x.goog.authenticated.user." "x.goog.iap." "x.ms.client.principal." "x.ms.token." "x.amzn.oidc." "x.consumer." "x.credential." "cf.access." "tailscale.user." "oidc." -}}
