@@ -10,7 +10,7 @@
 -- How long one attempt to ask may take, in milliseconds. HAProxy makes up to four.
 local patience = 10000
 
--- The headers that the outpost reads, and what stands between the values of several lines. `once`:
+-- The headers that the outpost reads, and what joins the values of several lines. `once`:
 -- a second line is another sender's, so such a request is refused. HAProxy's client has no room for
 -- all that a request may bring.
 local once = {}

@@ -21,8 +21,8 @@ pub(super) const MACHINE_TOKENS: &[Key] = &[
         Kind::Url,
         "",
         "The application's name at its authorization servers (RFC 8707), like `https://mcp.example.com/mcp`: a \
-         URL at a host of the application. Clients are told it and where to get tokens for it (RFC 9728), in \
-         each 401 and at `/.well-known/oauth-protected-resource` ([page](machine-clients.md#tell-clients-where-to-get-a-token)). Unset: they are not.",
+         URL at a host of the application. The outpost names it to clients, and where to get tokens for it (RFC 9728), \
+         in each 401 and at `/.well-known/oauth-protected-resource` ([page](machine-clients.md#tell-clients-where-to-get-a-token)). Unset: it does not.",
     ),
     key(
         "applications[].machineTokens.publicClient",
@@ -54,7 +54,7 @@ pub(super) const MACHINE_TOKENS: &[Key] = &[
         "applications[].machineTokens.scopes",
         Kind::List,
         "",
-        "The scopes that the outpost asks for in that exchange. With `machineTokens.resource`, clients are told to ask for them too.",
+        "The scopes that the outpost asks for in that exchange. With `machineTokens.resource`, the outpost also names them to clients.",
     ),
     key(
         "applications[].machineTokens.parameters{}",
