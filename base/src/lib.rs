@@ -6,6 +6,7 @@
 //! - [`Identity`]: a person, as a provider stated and the outpost verified.
 //! - [`SealingKeys`]: encrypts and authenticates what leaves the process.
 //! - [`files`]: replaces a file atomically.
+//! - [`hex`]: writes bytes in hexadecimal.
 //! - [`Quoted`]: text of a client or a provider in a message.
 //! - [`contained`]: limits a panic to the request that caused it.
 //!
@@ -15,6 +16,7 @@ mod clock;
 pub mod contained;
 mod device_key;
 pub mod files;
+mod hex;
 mod identity;
 mod quoted;
 mod seal;
@@ -22,6 +24,7 @@ mod secret;
 
 pub use clock::Clock;
 pub use device_key::{Device, DeviceKey};
+pub use hex::hex;
 pub use identity::Identity;
 pub use quoted::{Quoted, QuotedList};
 pub use seal::SealingKeys;

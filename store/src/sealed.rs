@@ -12,7 +12,7 @@
 //! All other sessions are of version 2. A store replaces no session by one of an earlier version,
 //! since that was read before the device was known.
 
-use gatepost_base::{Device, Identity, SealingKeys, Secret};
+use gatepost_base::{Device, Identity, SealingKeys, Secret, hex};
 use gatepost_session::{NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -162,11 +162,7 @@ fn index_key(kind: &str, issuer: &str, name: &str) -> String {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(hash.finalize().iter().take(16))
 }
 
 #[cfg(test)]

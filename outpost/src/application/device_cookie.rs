@@ -5,6 +5,7 @@
 //! the browser cannot renew, requests go on in the session's window, and a sign-out still knows
 //! which session it ends.
 
+use gatepost_base::hex;
 use gatepost_session::SessionId;
 use sha2::{Digest as _, Sha256};
 
@@ -53,8 +54,8 @@ impl Application {
     /// as it hides all cookies of Gatepost.
     pub fn device_cookie_name(&self, session: &SessionId) -> String {
         let digest = Sha256::digest(format!("device cookie {session}").as_bytes());
-        let own = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
-        format!("{}{}", self.device_cookie_prefix(), own.collect::<String>())
+        let own = hex(digest.iter().take(8));
+        format!("{}{own}", self.device_cookie_prefix())
     }
 
     /// Returns how the names of these cookies begin.

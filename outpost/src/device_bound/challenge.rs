@@ -1,6 +1,6 @@
 //! What the outpost asks a browser to sign.
 
-use gatepost_base::SealingKeys;
+use gatepost_base::{SealingKeys, hex};
 use gatepost_session::{NumericDate, SessionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -110,8 +110,7 @@ impl Challenge {
     /// Returns the value by which a store remembers that it was used.
     pub fn used_once(&self) -> String {
         let digest = Sha256::digest(self.text.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("device:{hex}")
+        format!("device:{}", hex(&digest))
     }
 }
 

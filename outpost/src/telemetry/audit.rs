@@ -13,23 +13,14 @@ use gatepost_session::{Claims, SessionId};
 use sha2::{Digest as _, Sha256};
 
 use super::metrics::{self, Success};
-use gatepost_base::Identity;
+use gatepost_base::{Identity, hex};
 
 /// The target of every line of the audit log.
 pub const TARGET: &str = "audit";
 
 /// Logs that a user signed in, and a session began.
 pub fn signed_in(application: &str, identity: &Identity, session: &SessionId) {
-    tracing::info!(
-        target: TARGET,
-        event = "sign_in",
-        application,
-        issuer = identity.issuer,
-        subject = ?identity.subject,
-        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
-        session = mark(session),
-        "signed in",
-    );
+    of_session("sign_in", "signed in", application, identity, session);
 }
 
 /// Logs that a sign-in came back from the provider and did not lead to a session. `reason` is the
@@ -88,16 +79,8 @@ pub fn machine_client_refused(
 
 /// Logs that a session was bound to a device.
 pub fn bound(application: &str, identity: &Identity, session: &SessionId) {
-    tracing::info!(
-        target: TARGET,
-        event = "device_bound",
-        application,
-        issuer = identity.issuer,
-        subject = ?identity.subject,
-        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
-        session = mark(session),
-        "session bound to a device",
-    );
+    let message = "session bound to a device";
+    of_session("device_bound", message, application, identity, session);
 }
 
 /// Logs that a page load came to sign in with the cookie of a session that is bound to a device: its
@@ -131,6 +114,25 @@ pub fn device_refused(
 /// Logs that a user signed out.
 pub fn signed_out(application: &str, claims: &Claims) {
     of_user("sign_out", "signed out", application, claims);
+}
+
+fn of_session(
+    event: &str,
+    message: &str,
+    application: &str,
+    identity: &Identity,
+    session: &SessionId,
+) {
+    tracing::info!(
+        target: TARGET,
+        event,
+        application,
+        issuer = identity.issuer,
+        subject = ?identity.subject,
+        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
+        session = mark(session),
+        "{message}",
+    );
 }
 
 fn of_user(event: &str, message: &str, application: &str, claims: &Claims) {
@@ -172,9 +174,5 @@ fn word(scheme: Scheme) -> &'static str {
 /// Returns a hash that identifies a session in the log. Its id would be the key to the store.
 fn mark(session: &SessionId) -> String {
     let digest = Sha256::digest(session.as_str().as_bytes());
-    digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(digest.iter().take(6))
 }

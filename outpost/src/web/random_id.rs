@@ -2,15 +2,13 @@
 
 use std::borrow::Cow;
 
+use gatepost_base::hex;
+
 /// Returns a random id.
 pub(super) fn random_id() -> Cow<'static, str> {
     let mut random = [0; 8];
     match getrandom::fill(&mut random) {
-        Ok(()) => random
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-            .into(),
+        Ok(()) => hex(&random).into(),
         Err(_) => "unavailable".into(),
     }
 }

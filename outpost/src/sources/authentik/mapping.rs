@@ -25,7 +25,7 @@ use crate::application::{
 };
 use crate::compat::{AUTHENTIK_PREFIX, Conventions};
 use crate::origin::{CookieDomain, ExternalUrl, Mode};
-use gatepost_base::Secret;
+use gatepost_base::{Secret, hex};
 use gatepost_oidc::{
     AccessTokenSettings, ClientAuthentication, Grant, ProviderSettings, PublicAddress,
     StaticProvider, TokenRequest, UnverifiedEmail,
@@ -355,12 +355,7 @@ fn keys(cookie_secret: &str) -> Result<OwnKeys, Unusable> {
     let mut hash = Sha256::new();
     hash.update(b"gatepost authentik kid v1");
     hash.update(cookie_secret.as_bytes());
-    let id: String = hash
-        .finalize()
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let id = hex(hash.finalize().iter().take(4));
     let entry = Secret::new(format!("ak-{id}:{}", STANDARD.encode(cookie_secret)));
     let ring = KeyRing::from_entries([entry.expose()])
         .map_err(|error| Unusable::field("cookie_secret", error))?;
