@@ -5,6 +5,7 @@ use gatepost_session::cookie::{CHUNK_BYTES, Candidates};
 use gatepost_session::{Authentic, Claims, NumericDate};
 use gatepost_signing::SignError;
 
+use super::revalidation::{is_due, of_provider};
 use crate::application::Application;
 use crate::compat::Conventions;
 use crate::session_times::SessionTimes;
@@ -163,9 +164,8 @@ fn needs_browser(
     now: NumericDate,
 ) -> bool {
     let provider = application.providers().of_issuer(&record.identity.issuer);
-    let own = provider.and_then(|provider| provider.settings().refresh_after);
-    let refresh_after = own.unwrap_or(times.refresh_after);
-    record.refresh_token.is_none() && now >= record.last_validated.plus_seconds(refresh_after)
+    let times = provider.map_or(*times, |provider| of_provider(times, provider));
+    record.refresh_token.is_none() && is_due(record, &times, now)
 }
 
 /// Keeps only the groups that the application's rule or `extra_rule` names, and those that the

@@ -138,6 +138,10 @@ impl Sessions {
         if !due {
             return valid(cookie, record);
         }
+        let unrenewed = |cookie, record| match in_window {
+            true => valid(cookie, record),
+            false => ended_window(),
+        };
         let renewal = renewal();
         let claims_to_be_bound = cookie.claims_at_issue().bound;
         if claims_to_be_bound || record.is_bound() {
@@ -145,14 +149,11 @@ impl Sessions {
             return match renewal {
                 // Where it is due in its window, only the browser can ask the provider.
                 Renewal::PageLoad if claims_to_be_bound => ended_window(),
-                _ if in_window => valid(cookie, record),
-                _ => ended_window(),
+                Renewal::PageLoad | Renewal::Request | Renewal::Never => unrenewed(cookie, record),
             };
         }
-        match renewal {
-            Renewal::Never if in_window => return valid(cookie, record),
-            Renewal::Never => return ended_window(),
-            Renewal::PageLoad | Renewal::Request => {}
+        if renewal == Renewal::Never {
+            return unrenewed(cookie, record);
         }
         let revalidated = self
             .revalidate(times, application, Arc::clone(&record), in_window)
@@ -161,15 +162,13 @@ impl Sessions {
             Ok(Revalidation::Valid(record)) => record,
             Ok(Revalidation::Ended) => return SessionLookup::Absent(Unauthenticated::Revoked),
             // The next request gets the answer.
-            Ok(Revalidation::Pending) if in_window => return valid(cookie, record),
-            Ok(Revalidation::Pending) => return ended_window(),
+            Ok(Revalidation::Pending) => return unrenewed(cookie, record),
             Ok(Revalidation::NeedsBrowser | Revalidation::Refused)
                 if renewal == Renewal::PageLoad =>
             {
                 return ended_window();
             }
-            Ok(Revalidation::Refused) if in_window => return valid(cookie, record),
-            Ok(Revalidation::Refused) => return ended_window(),
+            Ok(Revalidation::Refused) => return unrenewed(cookie, record),
             Ok(Revalidation::NeedsBrowser) => record,
             Err(RevalidationError::Store(error)) => return degraded(cookie, None, error.into()),
             Err(RevalidationError::Provider(error)) => {
@@ -197,8 +196,7 @@ impl Sessions {
             },
             Err(IssueError::Revoked) => SessionLookup::Absent(Unauthenticated::Revoked),
             // It has been bound meanwhile.
-            Err(IssueError::Unproven) if in_window => valid(cookie, record),
-            Err(IssueError::Unproven) => ended_window(),
+            Err(IssueError::Unproven) => unrenewed(cookie, record),
             Err(error) => degraded(cookie, Some(record), error),
         }
     }

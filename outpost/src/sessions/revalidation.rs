@@ -1,9 +1,12 @@
-//! What a provider says of a session.
+//! What a provider says of a session, and when it is asked.
 
 use std::sync::Arc;
 
-use gatepost_oidc::SignInError;
+use gatepost_oidc::{Provider, SignInError};
+use gatepost_session::NumericDate;
 use gatepost_store::{SessionRecord, StoreUnavailable};
+
+use crate::session_times::SessionTimes;
 
 /// What a provider says of a session.
 #[derive(Clone, Debug)]
@@ -30,4 +33,18 @@ pub enum RevalidationError {
     /// The provider has been unavailable for longer than sessions may go on without it.
     #[error(transparent)]
     Provider(#[from] SignInError),
+}
+
+/// Returns how long sessions of this provider last.
+pub(super) fn of_provider(times: &SessionTimes, provider: &Provider) -> SessionTimes {
+    let own = provider.settings().refresh_after;
+    SessionTimes {
+        refresh_after: own.unwrap_or(times.refresh_after),
+        ..*times
+    }
+}
+
+/// Returns whether the provider is to be asked whether a session is still valid.
+pub(super) fn is_due(record: &SessionRecord, times: &SessionTimes, now: NumericDate) -> bool {
+    now >= record.last_validated.plus_seconds(times.refresh_after)
 }

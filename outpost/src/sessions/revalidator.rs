@@ -7,7 +7,7 @@ use gatepost_session::NumericDate;
 
 use super::flights::{Flights, Progress};
 use super::provider_pauses::{Doubt, ProviderPauses};
-use super::revalidation::{Revalidation, RevalidationError};
+use super::revalidation::{Revalidation, RevalidationError, is_due, of_provider};
 use super::revoker::Revoker;
 use super::unsaved::UnsavedSessions;
 use crate::application::Application;
@@ -152,19 +152,6 @@ impl Revalidator {
         let times = of_provider(times, provider);
         in_grace(record, &times, self.clock.now(), provider)
     }
-}
-
-/// Returns how long sessions of this provider last.
-fn of_provider(times: &SessionTimes, provider: &Provider) -> SessionTimes {
-    let own = provider.settings().refresh_after;
-    SessionTimes {
-        refresh_after: own.unwrap_or(times.refresh_after),
-        ..*times
-    }
-}
-
-fn is_due(record: &SessionRecord, times: &SessionTimes, now: NumericDate) -> bool {
-    now >= record.last_validated.plus_seconds(times.refresh_after)
 }
 
 /// Checks whether a session may go on although its provider does not answer.

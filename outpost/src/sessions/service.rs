@@ -18,7 +18,7 @@ use super::revoker::Revoker;
 use crate::application::Application;
 use crate::device_bound::Challenge;
 use crate::session_times::SessionTimes;
-use gatepost_base::{Clock, Device};
+use gatepost_base::Clock;
 use gatepost_oidc::{Provider, SignedIn};
 use gatepost_store::{SessionRecord, SessionSelector, Store, StoreUnavailable};
 
@@ -163,18 +163,12 @@ impl Sessions {
         if self.is_revoked(cookie) {
             return Ok(None);
         }
-        let now = self.clock.now();
         let find = self.store.find(cookie.session_id());
-        let found = if self.is_current(cookie) {
-            self.promptly(find, PROMPT_ANSWER).await
-        } else {
-            find.await
-        };
+        let in_window = self.is_current(cookie);
+        let found = self.answer(find, in_window, PROMPT_ANSWER).await?;
         let claims = cookie.claims_at_issue();
-        Ok(found?.filter(|record| {
-            now < record.ends_if_idle(times.idle)
-                && !self.revoker.is_over(record)
-                && record.audience == application.audience().as_str()
+        Ok(found.filter(|record| {
+            self.is_going_on(times, application, record)
                 && record.identity.subject == claims.sub
                 && record.identity.issuer == claims.iss
         }))
@@ -192,36 +186,24 @@ impl Sessions {
         application: &Application,
         id: &SessionId,
     ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        let now = self.clock.now();
         let found = self.store.find(id).await?;
         let issuers = application.providers();
         Ok(found.filter(|record| {
-            now < record.ends_if_idle(times.idle)
-                && !self.revoker.is_over(record)
-                && record.audience == application.audience().as_str()
+            self.is_going_on(times, application, record)
                 && issuers.of_issuer(&record.identity.issuer).is_some()
         }))
     }
 
-    /// Writes the device of a session, as [`Device::written_over`] says. `None` when the session
-    /// has ended or has another device.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreUnavailable`].
-    pub async fn write_device(
+    /// Returns whether a session that the store has is one of `application`, and has not ended.
+    fn is_going_on(
         &self,
+        times: &SessionTimes,
+        application: &Application,
         record: &SessionRecord,
-        device: &Device,
-    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        let is_written = self.store.write_device(&record.id, device).await?;
-        let device = device.clone().written_over(record.device.as_ref());
-        Ok(device.filter(|_| is_written).map(|device| {
-            Arc::new(SessionRecord {
-                device: Some(device),
-                ..record.clone()
-            })
-        }))
+    ) -> bool {
+        self.clock.now() < record.ends_if_idle(times.idle)
+            && !self.revoker.is_over(record)
+            && record.audience == application.audience().as_str()
     }
 
     /// Uses a challenge up. Returns false when it was used before.
@@ -237,12 +219,17 @@ impl Sessions {
         self.store.use_once(&value, now, expires).await
     }
 
-    /// Returns the store's answer, where it comes in `time` and the store has answered lately.
-    async fn promptly<T>(
+    /// Returns the store's answer. For a request whose window is open (`in_window`), it has to come
+    /// in `time`, from a store that has answered lately.
+    async fn answer<T>(
         &self,
         question: impl Future<Output = Result<T, StoreUnavailable>>,
+        in_window: bool,
         time: Duration,
     ) -> Result<T, StoreUnavailable> {
+        if !in_window {
+            return question.await;
+        }
         if !self.store.is_available() {
             return Err(StoreUnavailable::new("it has not answered lately"));
         }
@@ -367,18 +354,10 @@ impl Sessions {
         let in_window = self
             .authenticate(application, replacing)
             .is_ok_and(|cookie| self.is_current(&cookie));
-        let touched = if in_window {
-            self.promptly(touch, PROMPT_CHANGE).await?
-        } else {
-            touch.await?
-        };
+        let touched = self.answer(touch, in_window, PROMPT_CHANGE).await?;
         // What the caller has may be older than the device, or than the first proof.
         let find = self.store.find(&record.id);
-        let stored = if in_window {
-            self.promptly(find, PROMPT_ANSWER).await?
-        } else {
-            find.await?
-        };
+        let stored = self.answer(find, in_window, PROMPT_ANSWER).await?;
         let stored = stored.filter(|_| touched && !self.revoker.is_over(record));
         let stored = stored.ok_or(IssueError::Revoked)?;
         if stored.is_bound() && voucher == Voucher::Cookie {

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::request::ForwardedRequest;
 use super::urls::endpoint_url;
 use crate::application::Application;
-use crate::device_bound::{Challenge, DeviceBound, Occasion};
+use crate::device_bound::{Challenge, DeviceBound, InvalidChallenge, Occasion, Proof};
 use crate::telemetry::metrics::{self, Skip};
 
 /// The time for which the browser's cookie has to last at least, in seconds. A browser renews a
@@ -57,6 +57,18 @@ pub(super) fn challenge(
     let keys = &context.snapshot.flow_keys;
     let name = application.audience().as_str();
     Challenge::make(keys, name, occasion, session, context.now())
+}
+
+/// Opens the challenge that a proof says it answers, if it is one for this application and occasion.
+pub(super) fn open(
+    context: Context<'_>,
+    application: &Application,
+    occasion: Occasion,
+    proof: &Proof<'_>,
+) -> Result<Challenge, InvalidChallenge> {
+    let keys = &context.snapshot.flow_keys;
+    let name = application.audience().as_str();
+    Challenge::open(keys, name, occasion, proof.challenge(), context.now())
 }
 
 /// Returns what a browser is to do for a session: to renew it whenever a request within the scope

@@ -3,10 +3,8 @@
 use axum::body::Body;
 use gatepost_policy::{Presentation, Request as _, asks_for_websocket};
 use http::{Method, request};
-use serde_json::json;
 
 use super::context::Context;
-use super::device::DeviceAnswer;
 use super::endpoint::{Endpoint, OwnEndpoint};
 use super::failure::Failure;
 use super::handlers::{
@@ -53,7 +51,7 @@ pub(super) async fn route(
                 reply: backchannel_logout::answer(context, request, parts, body).await,
             };
         }
-        Some(Endpoint::DeviceOrigins) => device_origins(context, request),
+        Some(Endpoint::DeviceOrigins) => device::origins(context, request),
         Some(Endpoint::Ping) => Outcome::Alive.into(),
         None => elsewhere(context, request),
     };
@@ -239,30 +237,6 @@ async fn own_endpoint(
             client_registration::answer(application, request, form).await
         }
     }
-}
-
-/// Answers a browser that asks, at the host of a whole site, which origins may bind sessions of the
-/// site to devices: that of the outpost, where it has an application for the whole site.
-fn device_origins(context: Context<'_>, request: &ForwardedRequest<'_>) -> Reply {
-    let application = match request.application(&context.snapshot.applications) {
-        Ok(application) => application,
-        Err(failure) => return failure.into(),
-    };
-    let is_site = |host: &str| match application.mode() {
-        Mode::Single => false,
-        Mode::Domain(domain) => domain.as_str() == host,
-    };
-    let is_here = request.host().is_some_and(|host| is_site(host.host()));
-    let whole_site = application
-        .device_scope()
-        .is_some_and(|scope| scope.whole_site);
-    if !is_here || !whole_site {
-        return Failure::NotFound.into();
-    }
-    Outcome::Device(DeviceAnswer::Instructions(json!({
-        "registering_origins": [application.external().origin()],
-    })))
-    .into()
 }
 
 /// Answers a request outside of the prefixes: there is nothing but the start page of an outpost that

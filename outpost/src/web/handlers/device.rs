@@ -1,5 +1,5 @@
 //! `device/register` and `device/refresh`: a browser binds its session to its device, and renews it
-//! with a proof.
+//! with a proof. For sessions of a whole site, it asks before which origins may have it bind them.
 //!
 //! A registration is allowed to whichever browser has the challenge of the answer to the sign-in, a
 //! renewal to the one that has the key; and the first one to a browser that has the session's cookie
@@ -8,9 +8,11 @@
 use std::sync::Arc;
 
 use gatepost_session::SessionId;
+use serde_json::json;
 
 use crate::application::Application;
-use crate::device_bound::{Challenge, Occasion, Proof, unquoted};
+use crate::device_bound::{Occasion, Proof, unquoted};
+use crate::origin::Mode;
 use crate::sessions::{IssueError, Issued, Revalidation, Voucher};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{DeviceEvent, Success};
@@ -31,10 +33,8 @@ pub(in crate::web) async fn register(
     application: &Arc<Application>,
     request: &ForwardedRequest<'_>,
 ) -> Reply {
-    match registered(context, application, request).await {
-        Ok(reply) => reply,
-        Err(failure) => refused(application, failure),
-    }
+    let reply = registered(context, application, request).await;
+    reply.unwrap_or_else(|failure| refused(application, failure))
 }
 
 async fn registered(
@@ -48,14 +48,8 @@ async fn registered(
         .ok_or(DeviceFailure::NoProof)?;
     let proof = Proof::parse(proof).map_err(DeviceFailure::Proof)?;
     // First what costs little: only who has a challenge of this outpost has a signature verified.
-    let challenge = Challenge::open(
-        &context.snapshot.flow_keys,
-        application.audience().as_str(),
-        Occasion::Registration,
-        proof.challenge(),
-        context.now(),
-    )
-    .map_err(|_| DeviceFailure::Challenge)?;
+    let challenge = device::open(context, application, Occasion::Registration, &proof)
+        .map_err(|_| DeviceFailure::Challenge)?;
     let key = proof.registered_key().map_err(DeviceFailure::Proof)?;
     if is_replaced(context, application, request, &challenge.session).await? {
         return Err(DeviceFailure::OtherSession.into());
@@ -67,8 +61,10 @@ async fn registered(
         bound: false,
     };
     // The device that came first stays.
-    let written = context.sessions().write_device(&record, &device).await?;
-    written.ok_or(DeviceFailure::OtherDevice)?;
+    let store = &context.outpost.store;
+    if !store.write_device(&record.id, &device).await? {
+        return Err(DeviceFailure::OtherDevice.into());
+    }
     if !context.sessions().use_up(&challenge).await? {
         return Err(DeviceFailure::Challenge.into());
     }
@@ -86,10 +82,8 @@ pub(in crate::web) async fn refresh(
     application: &Arc<Application>,
     request: &ForwardedRequest<'_>,
 ) -> Reply {
-    match refreshed(context, application, request).await {
-        Ok(reply) => reply,
-        Err(failure) => refused(application, failure),
-    }
+    let reply = refreshed(context, application, request).await;
+    reply.unwrap_or_else(|failure| refused(application, failure))
 }
 
 async fn refreshed(
@@ -145,15 +139,8 @@ async fn proven(
         return challenged(context, application, id);
     };
     let proof = Proof::parse(proof).map_err(DeviceFailure::Proof)?;
-    let challenge = Challenge::open(
-        &context.snapshot.flow_keys,
-        application.audience().as_str(),
-        Occasion::Refresh,
-        proof.challenge(),
-        context.now(),
-    );
     // Expired, or of a key that was retired meanwhile.
-    let Ok(challenge) = challenge else {
+    let Ok(challenge) = device::open(context, application, Occasion::Refresh, &proof) else {
         return challenged(context, application, id);
     };
     if challenge.session != *id {
@@ -231,6 +218,29 @@ async fn renew(
     }
 }
 
+/// Answers a browser that asks, at the host of a whole site, which origins may bind sessions of the
+/// site to devices: that of the outpost, where it has an application for the whole site.
+pub(in crate::web) fn origins(context: Context<'_>, request: &ForwardedRequest<'_>) -> Reply {
+    let application = match request.application(&context.snapshot.applications) {
+        Ok(application) => application,
+        Err(failure) => return failure.into(),
+    };
+    let is_here = match application.mode() {
+        Mode::Single => false,
+        Mode::Domain(domain) => request
+            .host()
+            .is_some_and(|host| host.host() == domain.as_str()),
+    };
+    let scope = application.device_scope();
+    if !is_here || !scope.is_some_and(|scope| scope.whole_site) {
+        return Failure::NotFound.into();
+    }
+    Outcome::Device(DeviceAnswer::Instructions(json!({
+        "registering_origins": [application.external().origin()],
+    })))
+    .into()
+}
+
 /// Binds a session at the first proof. Returns false when it has ended meanwhile.
 async fn bound(
     context: Context<'_>,
@@ -245,8 +255,9 @@ async fn bound(
         bound: true,
         ..registered.clone()
     };
-    let bound = context.sessions().write_device(record, &device).await?;
-    if bound.is_some() {
+    let store = &context.outpost.store;
+    let is_bound = store.write_device(&record.id, &device).await?;
+    if is_bound {
         application.counts().device(DeviceEvent::Bound);
         audit::bound(
             application.audience().as_str(),
@@ -254,7 +265,7 @@ async fn bound(
             &record.id,
         );
     }
-    Ok(bound.is_some())
+    Ok(is_bound)
 }
 
 /// Has the browser sign a new challenge.
