@@ -4,7 +4,7 @@ use gatepost_policy::{Presentation, Request, Scheme};
 
 use super::oauth;
 use super::request::ForwardedRequest;
-use super::urls::endpoint_path;
+use super::urls::endpoint_url_at;
 use crate::application::Application;
 use crate::compat::Conventions;
 
@@ -68,11 +68,9 @@ fn basic(application: &Application) -> String {
 /// Returns the parameters that lead a client to tokens for the resource at the request's host (RFC 9728
 /// §5.1, RFC 6750 §3).
 fn metadata(application: &Application, request: &ForwardedRequest<'_>) -> Option<String> {
-    let resource = request
-        .host()
-        .and_then(|host| application.resource_at(host))?;
-    let path = endpoint_path(application, oauth::RESOURCE);
-    let mut parameters = format!(", resource_metadata=\"{}{path}\"", resource.origin());
+    let resource = request.resource(application)?;
+    let url = endpoint_url_at(resource, application, oauth::RESOURCE);
+    let mut parameters = format!(", resource_metadata=\"{url}\"");
     let scopes = application.resource_scopes();
     if !scopes.is_empty() {
         // The configuration has no scope with a quote.

@@ -149,10 +149,8 @@ impl Outcome {
     /// Adds cookies.
     pub fn with_cookies(self, cookies: Vec<String>) -> Reply {
         Reply {
-            outcome: self,
             cookies,
-            restart_url: None,
-            registration: None,
+            ..self.into()
         }
     }
 

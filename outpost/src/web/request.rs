@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use super::failure::Failure;
 use super::forwarded_headers::{Unplaced, direct_host};
 use crate::application::Application;
-use crate::application::{Applications, NoApplication};
+use crate::application::{Applications, NoApplication, ProtectedResource};
 use crate::origin::HostPort;
 use crate::rate_limit::Client;
 use crate::trusted_proxies::TrustedProxies;
@@ -94,6 +94,15 @@ impl<'a> ForwardedRequest<'a> {
                     why,
                 },
             })
+    }
+
+    /// Returns the resource for which OAuth clients get tokens, where that of `application` is at its
+    /// host.
+    pub(super) fn resource<'d>(
+        &self,
+        application: &'d Application,
+    ) -> Option<&'d ProtectedResource> {
+        application.resource_at(self.host()?)
     }
 
     /// Returns the rule of the plugin that leaves the decision to the outpost. It must admit the user

@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use crate::application::{Application, ReturnTo};
+use crate::application::{Application, ProtectedResource, ReturnTo};
 use gatepost_oidc::Provider;
 
 /// Returns the absolute URL of an endpoint at the application's external URL.
@@ -14,6 +14,16 @@ pub(super) fn endpoint_url(application: &Application, endpoint: &str) -> String 
 /// Returns the path of an endpoint, at every host of the application.
 pub(super) fn endpoint_path(application: &Application, endpoint: &str) -> String {
     format!("{}/{endpoint}", application.prefix())
+}
+
+/// Returns the absolute URL of an endpoint at the host of a resource.
+pub(super) fn endpoint_url_at(
+    resource: &ProtectedResource,
+    application: &Application,
+    endpoint: &str,
+) -> String {
+    let path = endpoint_path(application, endpoint);
+    format!("{}{path}", resource.origin())
 }
 
 /// Returns the URL that starts a sign-in leading to `return_to`: at this provider, if one is named and

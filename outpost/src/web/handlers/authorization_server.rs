@@ -10,7 +10,7 @@ use crate::web::failure::Failure;
 use crate::web::oauth::{self, OAuthAnswer};
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
-use crate::web::urls::endpoint_path;
+use crate::web::urls::{endpoint_path, endpoint_url_at};
 use gatepost_oidc::SignInError;
 
 /// Answers a client that asks for the metadata of the authorization server.
@@ -19,8 +19,7 @@ pub(in crate::web) fn answer(application: &Application, request: &ForwardedReque
     let is_here =
         oauth::well_known_server(request.path()).is_none_or(|issuer| issuer == issuer_path);
     let resource = request
-        .host()
-        .and_then(|host| application.resource_at(host))
+        .resource(application)
         .filter(|_| is_here && application.public_client().is_some());
     let Some(resource) = resource else {
         return Failure::NotFound.into();
@@ -33,18 +32,12 @@ pub(in crate::web) fn answer(application: &Application, request: &ForwardedReque
         Ok(endpoints) => endpoints,
         Err(unavailable) => return Failure::from(SignInError::from(unavailable)).into(),
     };
-    let issuer = format!("{}{issuer_path}", resource.origin());
-    let register = format!(
-        "{}{}",
-        resource.origin(),
-        endpoint_path(application, oauth::REGISTER)
-    );
     Outcome::OAuth(OAuthAnswer::Metadata(json!({
-        "issuer": issuer,
+        "issuer": endpoint_url_at(resource, application, oauth::ISSUER),
         "authorization_endpoint": endpoints.authorization.as_str(),
         "token_endpoint": endpoints.token.as_str(),
         "jwks_uri": endpoints.keys.as_str(),
-        "registration_endpoint": register,
+        "registration_endpoint": endpoint_url_at(resource, application, oauth::REGISTER),
         "scopes_supported": application.resource_scopes(),
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token"],

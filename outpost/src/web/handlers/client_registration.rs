@@ -21,9 +21,7 @@ pub(in crate::web) async fn answer(
     request: &ForwardedRequest<'_>,
     posted: Option<(&request::Parts, Body)>,
 ) -> Reply {
-    let is_resource = request
-        .host()
-        .is_some_and(|host| application.resource_at(host).is_some());
+    let is_resource = request.resource(application).is_some();
     let client = application.public_client().filter(|_| is_resource);
     let (Some(client), Some((parts, body))) = (client, posted) else {
         return Failure::NotFound.into();
@@ -48,10 +46,7 @@ fn register(
     wanted: &Map<String, Value>,
 ) -> Result<Value, RegistrationError> {
     let redirect_uris = texts(wanted, "redirect_uris")?.unwrap_or_default();
-    if redirect_uris.is_empty() {
-        return Err(RegistrationError::RedirectUri);
-    }
-    if !redirect_uris.iter().all(|uri| client.may_return_to(uri)) {
+    if redirect_uris.is_empty() || !redirect_uris.iter().all(|uri| client.may_return_to(uri)) {
         return Err(RegistrationError::RedirectUri);
     }
     let response_types = texts(wanted, "response_types")?.unwrap_or_default();

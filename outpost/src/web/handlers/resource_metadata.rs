@@ -9,13 +9,12 @@ use crate::web::failure::Failure;
 use crate::web::oauth::{self, OAuthAnswer, WELL_KNOWN_RESOURCE};
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
-use crate::web::urls::endpoint_path;
+use crate::web::urls::endpoint_url_at;
 
 /// Answers a client that asks for the metadata of an application's resource.
 pub(in crate::web) fn answer(application: &Application, request: &ForwardedRequest<'_>) -> Reply {
     let resource = request
-        .host()
-        .and_then(|host| application.resource_at(host))
+        .resource(application)
         .filter(|resource| is_path_of(resource, request.path()));
     match resource {
         None => Failure::NotFound.into(),
@@ -38,8 +37,7 @@ fn is_path_of(resource: &ProtectedResource, path: &str) -> bool {
 
 fn metadata(application: &Application, resource: &ProtectedResource) -> Map<String, Value> {
     let issuers: Vec<String> = if application.public_client().is_some() {
-        let path = endpoint_path(application, oauth::ISSUER);
-        vec![format!("{}{path}", resource.origin())]
+        vec![endpoint_url_at(resource, application, oauth::ISSUER)]
     } else {
         let providers = application.providers().iter();
         providers

@@ -30,11 +30,9 @@ enum Renewal<'a> {
     Done(Reply),
     /// The browser has to go to the session's provider, which is to show no page.
     AtProvider(&'a Provider, Arc<SessionRecord>),
-    /// The session is bound to a device, and a cookie alone does not renew it: the user signs in at
-    /// its provider again.
-    Unproven(&'a Provider),
-    /// There is no session to renew.
-    NoSession,
+    /// The user has to sign in: at this provider where the session is bound to a device, since a
+    /// cookie alone does not renew it. Otherwise there is no session to renew.
+    SignIn(Option<&'a Provider>),
 }
 
 /// Returns the URL of a callback that comes as the target of a sign-in.
@@ -102,20 +100,10 @@ pub(in crate::web) async fn answer(
             )
             .await
         }
-        Renewal::Unproven(provider) => {
-            sign_in::send_to_provider(
-                context,
-                application,
-                provider,
-                request,
-                return_to,
-                Reason::SignIn,
-            )
-            .await
-        }
-        Renewal::NoSession => {
+        Renewal::SignIn(of_session) => {
             let only = application.providers().only();
-            match only.or_else(|| provider_choice::chosen(application, request)) {
+            let chosen = || only.or_else(|| provider_choice::chosen(application, request));
+            match of_session.or_else(|| chosen().map(|provider| &**provider)) {
                 Some(provider) => {
                     sign_in::send_to_provider(
                         context,
@@ -203,7 +191,7 @@ async fn renew<'a>(
 ) -> Renewal<'a> {
     let candidates = request.session_candidates(&application.cookie().name);
     let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
-        return Renewal::NoSession;
+        return Renewal::SignIn(None);
     };
     let go_on_or_fail = |failure| {
         Renewal::Done(sign_in::go_on_or_fail(
@@ -220,7 +208,7 @@ async fn renew<'a>(
         .await;
     let record = match found {
         Ok(Some(record)) => record,
-        Ok(None) => return Renewal::NoSession,
+        Ok(None) => return Renewal::SignIn(None),
         // Signing in again would not help: that session could not be stored either.
         Err(error) => return go_on_or_fail(Failure::Store(error)),
     };
@@ -230,7 +218,7 @@ async fn renew<'a>(
         audit::unproven(application.audience().as_str(), cookie.claims_at_issue());
         let issuer = &record.identity.issuer;
         let Some(provider) = application.providers().of_issuer(issuer) else {
-            return Renewal::NoSession;
+            return Renewal::SignIn(None);
         };
         let asking = context
             .sessions()
@@ -238,7 +226,7 @@ async fn renew<'a>(
         return match asking.await {
             // What is left of the window goes on.
             Ok(false) if in_window => go_on_or_fail(SignInError::from(Unavailable).into()),
-            Ok(_) => Renewal::Unproven(provider),
+            Ok(_) => Renewal::SignIn(Some(provider)),
             Err(error) => go_on_or_fail(error.into()),
         };
     }
@@ -248,14 +236,14 @@ async fn renew<'a>(
             .revalidate(context.times(), application, Arc::clone(&record), in_window);
     let record = match revalidated.await {
         Ok(Revalidation::Valid(record)) => record,
-        Ok(Revalidation::Ended) => return Renewal::NoSession,
+        Ok(Revalidation::Ended) => return Renewal::SignIn(None),
         Ok(Revalidation::Pending) => {
             return go_on_or_fail(SignInError::from(Unavailable).into());
         }
         Ok(Revalidation::NeedsBrowser | Revalidation::Refused) => {
             let issuer = &record.identity.issuer;
             let Some(provider) = application.providers().of_issuer(issuer) else {
-                return Renewal::NoSession;
+                return Renewal::SignIn(None);
             };
             let asking = context
                 .sessions()
@@ -270,6 +258,6 @@ async fn renew<'a>(
     };
     match sign_in::renew(context, application, request, &record, return_to).await {
         Some(reply) => Renewal::Done(reply),
-        None => Renewal::NoSession,
+        None => Renewal::SignIn(None),
     }
 }
