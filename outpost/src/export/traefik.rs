@@ -5,8 +5,10 @@
 //! again. Keys are never part of it: Traefik shows its configuration in its API and its
 //! debug log.
 
+use gatepost_policy::{HeaderRules, OutpostPrefix};
 use gatepost_session::cookie::MAX_CHUNKS;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::settings::{PluginKeys, PluginSettings, TraefikSettings};
 use crate::application::ApplicationSettings;
@@ -44,11 +46,7 @@ pub fn dynamic_configuration(
         // other providers route: then they route its outpost too.
         let own_host = application.external.host();
         if !application.routes.is_empty() {
-            // No client asks in the proxy's place, also not under a prefix that begins as this one.
-            let prefix = &application.prefix;
-            let rule = format!(
-                "Host(`{own_host}`) && PathPrefix(`{prefix}/`) && !PathPrefix(`{prefix}/auth`)"
-            );
+            let rule = outpost_rule(own_host, &application.prefix);
             routers.insert(outpost_name(&name), router(settings, &rule, OUTPOST).into());
             services.insert(
                 OUTPOST.into(),
@@ -68,6 +66,12 @@ pub fn dynamic_configuration(
         }
     }
     json!({"http": http})
+}
+
+/// Returns the rule of the router that leads to the outpost. No client asks in the proxy's place, also
+/// not under a prefix that begins as this one.
+pub(crate) fn outpost_rule(host: &str, prefix: &OutpostPrefix) -> String {
+    format!("Host(`{host}`) && PathPrefix(`{prefix}/`) && !PathPrefix(`{prefix}/auth`)")
 }
 
 fn router(settings: &TraefikSettings, rule: &str, service: &str) -> Map<String, Value> {
@@ -98,7 +102,7 @@ fn middleware(
         Some(plugin) => {
             json!({"plugin": {(plugin.name.as_str()): plugin_settings(plugin, application)}})
         }
-        None => json!({"forwardAuth": forward_auth(settings, application, brand)}),
+        None => json!({"forwardAuth": forward_auth_of(settings, application, brand)}),
     }
 }
 
@@ -124,34 +128,61 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
     settings.into()
 }
 
-fn forward_auth(
+fn forward_auth_of(
     settings: &TraefikSettings,
     application: &ApplicationSettings,
     brand: &Brand,
 ) -> Value {
-    let rules = &application.headers;
-    let names = rules.names().map(|name| name.as_str());
-    // The outpost answers with the request's cookies except Gatepost's.
-    let mut headers: Vec<&str> = names.chain(["Cookie"]).collect();
-    // And without these: Traefik then removes the client's headers of these names.
-    headers.extend(rules.withheld());
+    let mut headers = answered_headers(&application.headers);
     if application.machine_clients.is_some() {
         // And with `Authorization`, unless that was for the outpost.
         headers.push("Authorization");
     }
-    let cookie = application.cookie_name.as_str();
-    let chunks = (0..MAX_CHUNKS).map(|index| format!("{cookie}.{index}"));
-    let cookies: Vec<String> = std::iter::once(cookie.to_owned()).chain(chunks).collect();
-    let base = settings.outpost_url.as_str().trim_end_matches('/');
+    forward_auth(
+        &question(&settings.outpost_url, &application.prefix),
+        &headers,
+        &[application.cookie_name.as_str()],
+        // Traefik allocates as much for each request.
+        MAX_ANSWER_BYTES + brand.more_bytes(),
+    )
+}
+
+/// Returns the URL at which Traefik asks an outpost.
+pub(crate) fn question(outpost: &Url, prefix: &OutpostPrefix) -> String {
+    let base = outpost.as_str().trim_end_matches('/');
+    format!("{base}{prefix}/auth/traefik")
+}
+
+/// Returns the headers of the outpost's answer that the application gets.
+pub(crate) fn answered_headers(rules: &HeaderRules) -> Vec<&str> {
+    let names = rules.names().map(|name| name.as_str());
+    // The outpost answers with the request's cookies except Gatepost's.
+    let with_cookies = names.chain(["Cookie"]);
+    // And without these: Traefik then removes the client's headers of these names.
+    with_cookies.chain(rules.withheld()).collect()
+}
+
+/// Returns the settings of a middleware that asks at `address`, and renews session cookies of these
+/// names.
+pub(crate) fn forward_auth(
+    address: &str,
+    headers: &[&str],
+    cookies: &[&str],
+    answer_bytes: usize,
+) -> Value {
+    let mut with_chunks = Vec::new();
+    for &cookie in cookies {
+        with_chunks.push(cookie.to_owned());
+        with_chunks.extend((0..MAX_CHUNKS).map(|index| format!("{cookie}.{index}")));
+    }
     json!({
-        "address": format!("{base}{}/auth/traefik", application.prefix),
+        "address": address,
         // Traefik describes the request that it received itself, not the one that the client
         // claims.
         "trustForwardHeader": false,
-        // Traefik allocates as much for each request.
-        "maxResponseBodySize": MAX_ANSWER_BYTES + brand.more_bytes(),
+        "maxResponseBodySize": answer_bytes,
         "authResponseHeaders": headers,
-        "addAuthCookiesToResponse": cookies,
+        "addAuthCookiesToResponse": with_chunks,
     })
 }
 

@@ -1,14 +1,14 @@
 //! The Middlewares of a route, for Traefik's custom resources and the Gateway API.
 
-use gatepost_session::cookie::MAX_CHUNKS;
 use serde_json::{Map, Value, json};
 
-use super::plan::{HostPlan, Plan, response_headers};
+use super::plan::{HostPlan, Plan};
 use super::settings::Settings;
+use crate::export::traefik;
 use crate::pages::MAX_ANSWER_BYTES;
 
-/// The group that admits nobody, until the operator names one.
-pub(super) const NOBODY: &str = "CHANGE-ME";
+/// The group that no user has, until the operator names another.
+pub(super) const NO_GROUP: &str = "CHANGE-ME";
 
 /// Returns the names and contents of the Middlewares of a host's routes, in the order in which they
 /// apply.
@@ -37,7 +37,7 @@ pub(super) fn of_host(
     let spec = json!({ "plugin": { "gatepost": {
         "application": host.host,
         "keysFile": "/keys/gatepost.keys",
-        "require": { "groups": [NOBODY] },
+        "require": { "groups": [NO_GROUP] },
     } } });
     middlewares.push((gate(host), spec));
     middlewares
@@ -49,18 +49,11 @@ fn gate(host: &HostPlan<'_>) -> String {
 }
 
 fn forward_auth(plan: &Plan<'_>, settings: &Settings) -> Value {
-    let mut headers = response_headers();
-    headers.extend(plan.unknown_headers.iter().cloned());
-    let mut cookies = Vec::new();
-    for cookie in ["__Host-gatepost", "gatepost"] {
-        cookies.push(cookie.to_owned());
-        cookies.extend((0..MAX_CHUNKS).map(|index| format!("{cookie}.{index}")));
-    }
-    json!({ "forwardAuth": {
-        "address": settings.outpost.question,
-        "trustForwardHeader": false,
-        "maxResponseBodySize": MAX_ANSWER_BYTES,
-        "authResponseHeaders": headers,
-        "addAuthCookiesToResponse": cookies,
-    } })
+    let headers = plan.answered_headers();
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    let cookies = ["__Host-gatepost", "gatepost"];
+    let question = &settings.outpost.question;
+    json!({
+        "forwardAuth": traefik::forward_auth(question, &headers, &cookies, MAX_ANSWER_BYTES),
+    })
 }

@@ -8,15 +8,19 @@ use serde_json::{Map, Value, json};
 use super::annotations::{EXTERNAL, scheme};
 use super::ingress::{HttpPath, PREFIX, PathType, Service};
 use super::middlewares;
-use super::plan::{HostPlan, Plan, response_headers};
+use super::plan::{HostPlan, Plan};
 use super::settings::{Form, Settings};
+use crate::export::traefik::outpost_rule;
 
 /// The paths of the outpost that clients use. Not that at which a proxy asks.
-const PATHS: [(&str, PathType); 6] = [
+const PATHS: [(&str, PathType); 9] = [
     ("/start", PathType::Exact),
     ("/callback", PathType::Prefix),
     ("/sign_out", PathType::Exact),
     ("/session", PathType::Exact),
+    ("/device", PathType::Prefix),
+    ("/oauth-protected-resource", PathType::Exact),
+    ("/oauth", PathType::Prefix),
     ("/backchannel_logout", PathType::Exact),
     ("/ping", PathType::Exact),
 ];
@@ -91,15 +95,13 @@ fn ingress(plan: &Plan<'_>, settings: &Settings) -> Value {
         })
         .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
-    let mut headers = response_headers();
-    headers.extend(plan.unknown_headers.iter().cloned());
     annotations.insert(
         format!("{PREFIX}auth-url"),
         json!(settings.outpost.question),
     );
     annotations.insert(
         format!("{PREFIX}auth-response-headers"),
-        json!(headers.join(",")),
+        json!(plan.answered_headers().join(",")),
     );
     let given = plan.ingress.object.get("metadata");
     let mut metadata = metadata(&plan.ingress.name, plan.ingress.namespace.as_deref());
@@ -268,7 +270,6 @@ fn outpost(plan: &Plan<'_>, host: &HostPlan<'_>, settings: &Settings) -> Value {
     let namespace = Some(settings.outpost.namespace.as_str());
     let name = format!("gatepost-{}", host.host);
     let prefix = OutpostPrefix::default();
-    let prefix = prefix.as_str();
     match settings.form {
         Form::Annotations => {
             let backend = json!({ "service": { "name": service, "port": { "number": port } } });
@@ -299,15 +300,11 @@ fn outpost(plan: &Plan<'_>, host: &HostPlan<'_>, settings: &Settings) -> Value {
             })
         }
         Form::Crds => {
-            let rule = format!(
-                "Host(`{}`) && PathPrefix(`{prefix}/`) && !PathPrefix(`{prefix}/auth`)",
-                host.host
-            );
             let mut spec = json!({
                 "entryPoints": entry_points(host),
                 "routes": [{
                     "kind": "Rule",
-                    "match": rule,
+                    "match": outpost_rule(host.host, &prefix),
                     "priority": ABOVE_ALL,
                     "services": [{ "name": service, "port": port }],
                 }],

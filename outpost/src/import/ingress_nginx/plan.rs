@@ -7,6 +7,7 @@ use super::auth_service::{self, AuthService};
 use super::documents::Controller;
 use super::ingress::{HttpPath, Ingress};
 use super::settings::{Form, Settings};
+use crate::export::traefik;
 
 /// A host of an Ingress, with its paths.
 #[derive(Debug)]
@@ -26,6 +27,16 @@ pub(super) struct Plan<'i> {
     pub(super) unknown_headers: Vec<String>,
     /// The addresses that may ask; an empty list means all.
     pub(super) addresses: Vec<String>,
+}
+
+impl Plan<'_> {
+    /// Returns the headers of the outpost's answer that the application gets, and those that the old
+    /// service set, which are removed because the answer does not have them.
+    pub(super) fn answered_headers(&self) -> Vec<String> {
+        let mut headers = known_headers();
+        headers.extend(self.unknown_headers.iter().cloned());
+        headers
+    }
 }
 
 /// Whether an Ingress is protected.
@@ -231,7 +242,7 @@ fn unknown_headers(
     let given = ingress
         .annotation("auth-response-headers")
         .or(global.map(String::as_str));
-    let known = response_headers();
+    let known = known_headers();
     let mut unknown: Vec<String> = Vec::new();
     for name in given.unwrap_or_default().split(',').map(str::trim) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -245,10 +256,8 @@ fn unknown_headers(
 
 /// Returns the headers of the outpost's answer that the application gets, and those of other systems,
 /// which are removed because the answer does not have them.
-pub(super) fn response_headers() -> Vec<String> {
+fn known_headers() -> Vec<String> {
     let rules = HeaderRules::new(HeaderSettings::of(Preset::Gatepost, ""));
-    let names = rules.names().map(|name| name.as_str().to_owned());
-    let mut headers: Vec<String> = names.chain(["Cookie".to_owned()]).collect();
-    headers.extend(rules.withheld().map(str::to_owned));
-    headers
+    let headers = traefik::answered_headers(&rules).into_iter();
+    headers.map(str::to_owned).collect()
 }

@@ -3,6 +3,8 @@
 use gatepost_policy::OutpostPrefix;
 use url::{Host, Url};
 
+use crate::export::traefik;
+
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -53,15 +55,13 @@ impl Settings {
         if !is_service || !is_plain || !matches!(outpost.scheme(), "http" | "https") {
             return None;
         }
-        let base = outpost.as_str().trim_end_matches('/');
-        let prefix = OutpostPrefix::default();
         Some(Self {
             form,
             outpost: Outpost {
                 name: name.to_owned(),
                 namespace: own.to_owned(),
                 port: outpost.port_or_known_default()?,
-                question: format!("{base}{}/auth/traefik", prefix.as_str()),
+                question: traefik::question(&outpost, &OutpostPrefix::default()),
             },
             forward_auth,
             gateway: (namespace.to_owned(), gateway.to_owned()),

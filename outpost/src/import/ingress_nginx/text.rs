@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::documents::Documents;
-use super::middlewares::NOBODY;
+use super::middlewares::NO_GROUP;
 use super::plan::Plan;
 use super::settings::{Form, Settings};
 
@@ -117,7 +117,7 @@ pub(super) fn outpost(page: &mut Page, plans: &[Plan<'_>]) {
         "The outpost's configuration needs these applications. Ingresses do not say who may enter:",
     );
     page.comment(&format!(
-        "until you name your groups in place of {NOBODY}, here and in the Middlewares, nobody may."
+        "until you name your groups in place of {NO_GROUP}, here and in the Middlewares, no user may."
     ));
     page.comment("applications:");
     for (host, https) in hosts {
@@ -129,6 +129,6 @@ pub(super) fn outpost(page: &mut Page, plans: &[Plan<'_>]) {
                 "    externalUrl: http://{host}    # https, if TLS ends in front of Traefik"
             ));
         }
-        page.comment(&format!("    require: {{ groups: [{NOBODY}] }}"));
+        page.comment(&format!("    require: {{ groups: [{NO_GROUP}] }}"));
     }
 }
