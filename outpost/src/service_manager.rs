@@ -8,21 +8,21 @@ use listenfd::ListenFd;
 
 /// Says that requests are answered, with the configuration that there is now.
 pub fn ready() {
-    tell(State::Ready);
+    notify(State::Ready);
 }
 
 /// Says that the configuration is being read again. [`ready`] says when that has ended.
 pub fn reloading() {
-    tell(State::Reloading);
+    notify(State::Reloading);
 }
 
 /// Says that requests under way are finished, and no others are taken.
 pub fn stopping() {
-    tell(State::Stopping);
+    notify(State::Stopping);
 }
 
 /// Says that the process lives, as often as the service manager wants to hear it, from the runtime
-/// that answers requests: a process whose runtime hangs is started anew.
+/// that answers requests: a process whose runtime hangs is restarted.
 pub fn keep_watchdog() {
     #[cfg(unix)]
     if let Some(limit) = sd_notify::watchdog_enabled() {
@@ -30,13 +30,13 @@ pub fn keep_watchdog() {
             let mut ticks = tokio::time::interval(limit / 2);
             loop {
                 ticks.tick().await;
-                tell(State::Alive);
+                notify(State::Alive);
             }
         });
     }
 }
 
-/// What a service manager is told.
+/// A state of the process, for the service manager.
 #[derive(Clone, Copy, Debug)]
 enum State {
     Ready,
@@ -46,26 +46,26 @@ enum State {
     Alive,
 }
 
-/// Does nothing where no service manager listens.
+/// Notifies the service manager. Does nothing where none listens.
 #[cfg(unix)]
-fn tell(state: State) {
+fn notify(state: State) {
     use sd_notify::NotifyState;
-    let told = match state {
+    let outcome = match state {
         State::Ready => sd_notify::notify(&[NotifyState::Ready]),
-        // It takes the word only with the time.
+        // It accepts this state only with the time.
         State::Reloading => NotifyState::monotonic_usec_now()
             .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now])),
         State::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
         State::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
     };
-    if let Err(error) = told {
-        tracing::warn!(?state, %error, "the service manager cannot be told");
+    if let Err(error) = outcome {
+        tracing::warn!(?state, %error, "the service manager cannot be notified");
     }
 }
 
-/// Other systems have no such manager.
+/// Does nothing: other systems have no such manager.
 #[cfg(not(unix))]
-fn tell(_: State) {}
+fn notify(_: State) {}
 
 /// The sockets that the service manager has opened for this process.
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ impl Inherited {
         Some(self.0.swap_remove(found).1)
     }
 
-    /// Returns the address of one that nobody has taken.
+    /// Returns the address of one that was not taken.
     pub fn left(&self) -> Option<SocketAddr> {
         self.0.first().map(|(address, _)| *address)
     }

@@ -88,9 +88,9 @@ pub struct MachineClientSettings {
     pub provider: Option<String>,
     /// Which access tokens are accepted.
     pub tokens: AccessTokenSettings,
-    /// The name that tokens have for the application, which clients are told.
+    /// The name that tokens have for the application, which the outpost tells clients.
     pub resource: Option<ProtectedResource>,
-    /// The client of the provider that clients get which register.
+    /// The client of the provider that the outpost hands to clients which register.
     pub public_client: Option<PublicClient>,
     /// Further issuers of tokens, none of which is the issuer of a provider.
     pub issuers: Vec<MachineIssuer>,

@@ -52,7 +52,7 @@ fn new_key(kid: &str) -> Result<Zeroizing<String>, String> {
     Ok(Zeroizing::new(format!("{id}:{}", *key)))
 }
 
-/// Writes the file unless it has something already: whether it did.
+/// Writes the file unless it has something already. Returns whether it did.
 ///
 /// The file appears whole or not at all: containers that start at the same time may all ask for it.
 fn write_once(file: &Path, line: &str) -> io::Result<bool> {
@@ -79,11 +79,11 @@ fn write_once(file: &Path, line: &str) -> io::Result<bool> {
     }
 }
 
-/// Tells that a file which is there has keys and stays as it is. An empty one is refused: two who
-/// fill it at the same time would replace each other's key.
+/// Checks that a file which exists has keys, and returns that it stays as it is. An empty one is
+/// refused: two processes that fill it at the same time would replace each other's key.
 fn keys_of(found: &fs::Metadata) -> io::Result<bool> {
     if !found.is_file() {
-        Err(io::Error::other("expected a file, and this is none"))
+        Err(io::Error::other("it is not a regular file"))
     } else if found.len() == 0 {
         Err(io::Error::other("the file is empty: remove it first"))
     } else {

@@ -12,8 +12,8 @@ pub(super) fn example() -> Option<()> {
     Some(())
 }
 
-/// Puts the keys file in the place of the key in the example. That key is public: whoever knows it can
-/// make sessions of an outpost that signs with it.
+/// Puts the keys file in the place of the key in the example. That key is public: anyone
+/// could make sessions of an outpost that signs with it.
 fn without_key(example: &str) -> String {
     let mut lines = Vec::new();
     for line in example.lines() {

@@ -45,11 +45,11 @@ fn a_resource_is_at_the_application() {
     for (settings, problem) in [
         (
             "{resource: 'https://app.example.com/mcp'}",
-            "resource: `https://app.example.com/mcp` is no address of the application",
+            "resource: `https://app.example.com/mcp` is not an address of the application",
         ),
         (
             "{resource: 'http://wiki.example.com'}",
-            "is no address of the application",
+            "is not an address of the application",
         ),
         (
             "{resource: 'https://wiki.example.com/akprox/x'}",
@@ -70,7 +70,7 @@ fn a_resource_is_at_the_application() {
         ),
         (
             "{redirectUris: ['https://app.example/']}",
-            "redirectUris: says nothing without `publicClient`",
+            "redirectUris: has no effect without `publicClient`",
         ),
         (
             "{resource: 'https://wiki.example.com', publicClient: mcp, redirectUris: ['https://*.example/']}",

@@ -24,7 +24,7 @@ fn a_challenge_opens_for_its_application_occasion_time_and_keys_alone() {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     assert!(
         made.as_str().bytes().all(plain),
-        "it is quoted as it stands"
+        "it is quoted without escapes"
     );
     for (case, keys, application, occasion, seconds, opens) in [
         ("itself", keys(&[a]), "wiki", Occasion::Refresh, 119, true),

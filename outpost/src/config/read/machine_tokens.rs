@@ -124,7 +124,10 @@ fn resource(
             }
         };
         if !is_here {
-            let message = format!("`{}` is no address of the application", resource.as_str());
+            let message = format!(
+                "`{}` is not an address of the application",
+                resource.as_str()
+            );
             section.problem("resource", message);
         }
     }
@@ -147,7 +150,7 @@ fn public_client(section: &mut Fields<'_>, has_resource: bool) -> Option<PublicC
         section.problem("publicClient", "needs `resource`");
     }
     if id.is_none() && !redirect_uris.is_empty() {
-        section.problem("redirectUris", "says nothing without `publicClient`");
+        section.problem("redirectUris", "has no effect without `publicClient`");
     }
     let is_whole = |text: &str| {
         let url = Url::parse(text).ok().filter(|url| url.fragment().is_none());
