@@ -82,6 +82,9 @@ impl Tool for Keycloak {
             .args(["--batch-mode", "--quiet", "dependency:unpack"])
             .arg(format!("-Dartifact={artifact}"))
             .arg(format!("-DoutputDirectory={}", tools.display()))
+            // Maven remembers outside of this folder that it has unpacked a release, and would not do it
+            // again for another checkout.
+            .arg("-Dmdep.overWriteReleases=true")
             // Where a `pom.xml` would be looked for.
             .current_dir(env::temp_dir()))?;
         let home = KeycloakHome {
