@@ -37,14 +37,16 @@ pub(crate) fn parse(name: &str) -> Option<Algorithm> {
     Some(found.0.clone())
 }
 
-/// Returns the names of algorithms, for a message.
-pub(crate) fn names(algorithms: &[Algorithm]) -> String {
-    let name = |algorithm: &Algorithm| {
-        let mut all = SIGNATURES.iter();
-        all.find(|(own, _)| own == algorithm)
-            .map_or("HS256", |(_, name)| *name)
-    };
-    algorithms.iter().map(name).collect::<Vec<_>>().join(", ")
+/// Returns the name of an algorithm.
+pub(crate) fn name(algorithm: &Algorithm) -> &'static str {
+    let mut all = SIGNATURES.iter();
+    all.find(|(own, _)| own == algorithm)
+        .map_or("HS256", |(_, name)| *name)
+}
+
+/// Returns the names of algorithms.
+pub(crate) fn names(algorithms: &[Algorithm]) -> Vec<&'static str> {
+    algorithms.iter().map(name).collect()
 }
 
 /// Returns the left half of the hash of `text`, by the hash function of the algorithm (`at_hash`,

@@ -4,7 +4,8 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::error::SignInError;
-use crate::form::{Form, TOKEN_ENDPOINT};
+use crate::exchange::code_form;
+use crate::form::TOKEN_ENDPOINT;
 use crate::provider::Provider;
 
 /// Whether a provider accepts the client.
@@ -28,12 +29,9 @@ impl Provider {
     pub async fn try_client(&self, redirect_uri: &str) -> Result<ClientVerdict, SignInError> {
         let found = self.discovered()?;
         let url = &found.metadata.token_endpoint;
-        let form = Form::new()
-            .with("grant_type", "authorization_code")
-            .with("code", "gatepost-check")
-            // At least 43 characters (RFC 7636 §4.1).
-            .with("code_verifier", &"gatepost-check-".repeat(3))
-            .with("redirect_uri", redirect_uri);
+        // At least 43 characters (RFC 7636 §4.1).
+        let verifier = "gatepost-check-".repeat(3);
+        let form = code_form("gatepost-check", &verifier, redirect_uri);
         let client = self.client(&found, url)?;
         let answer = self.post(url, TOKEN_ENDPOINT, &client, form).await?;
         let (status, answer) = answer.read(TOKEN_ENDPOINT)?;

@@ -15,7 +15,7 @@ pub struct ClientEndpoints {
     /// The key set.
     pub keys: Url,
     /// The names of the algorithms of ID tokens.
-    pub algorithms: Vec<String>,
+    pub algorithms: Vec<&'static str>,
 }
 
 impl Provider {
@@ -27,12 +27,11 @@ impl Provider {
     pub fn client_endpoints(&self) -> Result<ClientEndpoints, Unavailable> {
         let found = self.discovered()?;
         let metadata = &found.metadata;
-        let algorithms = algorithm::names(&found.algorithms);
         Ok(ClientEndpoints {
             authorization: metadata.authorization_endpoint.clone(),
             token: metadata.token_endpoint.clone(),
             keys: metadata.jwks_uri.clone(),
-            algorithms: algorithms.split(", ").map(str::to_owned).collect(),
+            algorithms: algorithm::names(&found.algorithms),
         })
     }
 }

@@ -49,9 +49,8 @@ impl Provider {
         extra: &[String],
     ) -> Result<SignedIn, SignInError> {
         let found = self.discovered()?;
-        let tokens = self
-            .exchange(&found, &code, &code_verifier, &redirect_uri)
-            .await?;
+        let form = code_form(code.secret(), code_verifier.secret(), &redirect_uri);
+        let tokens = self.exchange(&found, form).await?;
         let access_token = tokens.access()?;
         let raw = tokens.id.as_ref().ok_or(SignInError::NoIdToken)?;
         let nonce = match self.settings.nonce {
@@ -93,8 +92,8 @@ impl Provider {
     /// Returns whether an exchange that failed like this would fail for every other code too.
     ///
     /// The browser brings the code, and may have made it up so that a firewall refuses it, or that
-    /// the token endpoint fails. So the token endpoint gets another code that is none, and a
-    /// provider in order refuses it and says so.
+    /// the token endpoint fails. So this sends the token endpoint a random code, which a provider in
+    /// order refuses with a reason.
     pub async fn fails_for_all(&self, failure: &SignInError, redirect_uri: &RedirectUrl) -> bool {
         let endpoint = match failure {
             SignInError::Unavailable(_) => return true,
@@ -102,17 +101,18 @@ impl Provider {
             | SignInError::Unreadable { endpoint, .. } => *endpoint,
             _ => return false,
         };
-        // What comes after the token endpoint has the token of a code that was good.
+        // Any later endpoint was asked with the token of a valid code.
         if endpoint != TOKEN_ENDPOINT {
             return true;
         }
         let Ok(found) = self.discovered() else {
             return true;
         };
-        let code = AuthorizationCode::new(CsrfToken::new_random().secret().clone());
+        let code = CsrfToken::new_random();
         let (_, verifier) = PkceCodeChallenge::new_random_sha256();
+        let form = code_form(code.secret(), verifier.secret(), redirect_uri);
         matches!(
-            self.exchange(&found, &code, &verifier, redirect_uri).await,
+            self.exchange(&found, form).await,
             Err(SignInError::Unreachable { .. } | SignInError::Unreadable { .. })
         )
     }
@@ -127,18 +127,7 @@ impl Provider {
         }
     }
 
-    async fn exchange(
-        &self,
-        found: &Discovered,
-        code: &AuthorizationCode,
-        code_verifier: &PkceCodeVerifier,
-        redirect_uri: &RedirectUrl,
-    ) -> Result<Tokens, SignInError> {
-        let form = Form::new()
-            .with("grant_type", "authorization_code")
-            .with("code", code.secret())
-            .with("redirect_uri", redirect_uri.as_str())
-            .with("code_verifier", code_verifier.secret());
+    async fn exchange(&self, found: &Discovered, form: Form) -> Result<Tokens, SignInError> {
         self.tokens(found, form).await.map_err(|error| match error {
             TokenError::Refused { code, .. } if code == "invalid_grant" => SignInError::CodeRefused,
             TokenError::Refused { code, words } => SignInError::Refused(format!("{code}: {words}")),
@@ -147,4 +136,13 @@ impl Provider {
             | TokenError::Unreadable(error) => error,
         })
     }
+}
+
+/// Returns the form that exchanges a code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5).
+pub(crate) fn code_form(code: &str, code_verifier: &str, redirect_uri: &str) -> Form {
+    Form::new()
+        .with("grant_type", "authorization_code")
+        .with("code", code)
+        .with("redirect_uri", redirect_uri)
+        .with("code_verifier", code_verifier)
 }

@@ -104,7 +104,7 @@ impl Answer {
 
     /// Returns `error` and `error_description` of a refusal (RFC 6749 §5.2).
     ///
-    /// The `error` of a challenge is none: it is about an access token (RFC 6750 §3), and a gateway
+    /// The `error` of a challenge does not count: it is about an access token (RFC 6750 §3), and a gateway
     /// in between writes it too.
     pub(crate) fn refusal(&self) -> Option<(String, String)> {
         let answer = json::parse(&self.body).unwrap_or_default();

@@ -117,8 +117,9 @@ impl Provider {
             return Err(IdTokenError::Type);
         }
         let algorithm = token.header.accepted(&found.algorithms);
-        let algorithm = algorithm
-            .ok_or_else(|| IdTokenError::Algorithm(algorithm::names(&found.algorithms)))?;
+        let algorithm = algorithm.ok_or_else(|| {
+            IdTokenError::Algorithm(algorithm::names(&found.algorithms).join(", "))
+        })?;
         self.verify_signature(&token, &algorithm, found).await?;
         self.check_issuer_and_audience(&token.claims)?;
         check_times(&token.claims, self.clock.now())?;

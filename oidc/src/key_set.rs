@@ -92,7 +92,7 @@ impl std::fmt::Debug for P521Key {
      {keys} keys fit, fetched {age} s ago)"
 )]
 pub struct SignatureError {
-    algorithm: String,
+    algorithm: &'static str,
     kid: String,
     fitting: usize,
     keys: usize,
@@ -164,7 +164,7 @@ impl KeySet {
             return Ok(());
         }
         Err(SignatureError {
-            algorithm: algorithm::names(std::slice::from_ref(algorithm)),
+            algorithm: algorithm::name(algorithm),
             kid: kid.map_or_else(
                 || "missing".to_owned(),
                 |kid| Quoted(kid.chars().take(MAX_SHOWN).collect::<String>()).to_string(),

@@ -24,7 +24,7 @@ use crate::jwt::UnverifiedJwt;
 use crate::key_set::KeySet;
 use crate::provider::{KEYS_REFETCH_AFTER, MAX_AGE, REFRESH_AFTER, Unavailable};
 
-/// How often keys are fetched at most where there are none.
+/// How often keys are fetched at most while there are none.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// An issuer, and its keys as far as they are known.
@@ -33,7 +33,7 @@ pub struct TokenIssuer {
     settings: TokenIssuerSettings,
     http: Http,
     keys: ArcSwapOption<KeySet>,
-    /// When it was last tried to fetch the keys. Whoever holds it fetches.
+    /// When fetching the keys was last tried. The task that holds this lock fetches.
     tried: Mutex<Option<Instant>>,
 }
 
