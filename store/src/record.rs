@@ -43,15 +43,16 @@ impl SessionRecord {
         self.device.as_ref().is_some_and(|device| device.bound)
     }
 
-    /// Returns this session with the device of `stored`, where that is bound: what is known of a
-    /// session that was read before must not unbind it.
+    /// Returns this session, whose device is written over that of `stored`: a session that was read
+    /// before it was bound must not unbind it.
     #[must_use]
     pub(crate) fn with_device_of(self, stored: &Self) -> Self {
-        let device = match &stored.device {
-            Some(device) if device.bound => Some(device.clone()),
-            stored => self.device.clone().or_else(|| stored.clone()),
-        };
-        Self { device, ..self }
+        let stored = stored.device.as_ref();
+        let written = self.device.and_then(|device| device.written_over(stored));
+        Self {
+            device: written.or_else(|| stored.cloned()),
+            ..self
+        }
     }
 
     /// Returns when the session ends if it is not used again. `idle` is the time without use after

@@ -42,7 +42,7 @@ pub use url::{InvalidRedisUrl, RedisUrl};
 /// How many sessions or revocations one step handles.
 const BATCH: usize = 500;
 
-/// How often to try to change a session that changes meanwhile.
+/// Attempts to change a session that others change at the same time.
 const WRITE_ATTEMPTS: u32 = 10;
 
 /// What [`scripts::UPDATE`] returns where it changes nothing, since the session has got a device, or

@@ -78,7 +78,7 @@ impl Sessions {
         self.change(database, id, |mut row| {
             row.times.last_seen = row.times.last_seen.max(now);
             row.times.window_ends = row.times.window_ends.max(window_ends);
-            row.to_bytes()
+            Ok(row.to_bytes())
         })
     }
 
@@ -92,10 +92,10 @@ impl Sessions {
             let stored = sealed::open(&record.id, row.sealed, row.times, &keys);
             let sealed = match stored {
                 Some(stored) if stored.last_validated > record.last_validated => {
-                    return row.to_bytes();
+                    return Ok(row.to_bytes());
                 }
-                Some(stored) => sealed::seal(&record.clone().with_device_of(&stored), &keys)?,
-                None => sealed::seal(record, &keys)?,
+                Some(stored) => self.seal(&record.clone().with_device_of(&stored))?,
+                None => self.seal(record)?,
             };
             let times = Times {
                 last_seen: row.times.last_seen.max(record.last_seen),
@@ -108,7 +108,7 @@ impl Sessions {
                 index_keys: row.index_keys,
                 sealed: &sealed,
             };
-            row.to_bytes()
+            Ok(row.to_bytes())
         })
     }
 
@@ -120,14 +120,18 @@ impl Sessions {
     ) -> Result<bool, BoxError> {
         let keys = self.keys.load();
         self.change(database, id.as_str(), |row| {
-            let mut record = sealed::open(id, row.sealed, row.times, &keys)?;
-            record.device = Some(device.clone().written_over(record.device.as_ref())?);
-            let sealed = sealed::seal(&record, &keys)?;
-            Row {
-                sealed: &sealed,
+            let Some(mut record) = sealed::open(id, row.sealed, row.times, &keys) else {
+                return Ok(None);
+            };
+            let Some(device) = device.clone().written_over(record.device.as_ref()) else {
+                return Ok(None);
+            };
+            record.device = Some(device);
+            let row = Row {
+                sealed: &self.seal(&record)?,
                 ..row
-            }
-            .to_bytes()
+            };
+            Ok(row.to_bytes())
         })
     }
 
@@ -149,7 +153,7 @@ impl Sessions {
     }
 
     fn row_of(&self, record: &SessionRecord) -> Result<Vec<u8>, BoxError> {
-        let sealed = sealed::seal(record, &self.keys.load()).ok_or("no randomness")?;
+        let sealed = self.seal(record)?;
         let index_keys = sealed::index_keys(record);
         let row = Row {
             times: Times::of(record),
@@ -157,6 +161,11 @@ impl Sessions {
             sealed: &sealed,
         };
         row.to_bytes().ok_or_else(|| "too many index keys".into())
+    }
+
+    fn seal(&self, record: &SessionRecord) -> Result<Vec<u8>, BoxError> {
+        let sealed = sealed::seal(record, &self.keys.load());
+        sealed.ok_or_else(|| "no randomness".into())
     }
 
     pub(super) fn open(&self, id: &str, row: &[u8]) -> Option<Arc<SessionRecord>> {
@@ -182,13 +191,13 @@ impl Sessions {
         &self,
         database: &Database,
         id: &str,
-        change: impl FnOnce(Row<'_>) -> Option<Vec<u8>>,
+        change: impl FnOnce(Row<'_>) -> Result<Option<Vec<u8>>, BoxError>,
     ) -> Result<bool, BoxError> {
         let write = database.begin_write()?;
         let changed = {
             let mut sessions = write.open_table(SESSIONS)?;
             let changed = match sessions.get(id)? {
-                Some(row) => Row::parse(row.value()).and_then(change),
+                Some(row) => Row::parse(row.value()).map(change).transpose()?.flatten(),
                 None => None,
             };
             if let Some(row) = &changed {
