@@ -115,7 +115,7 @@ pub trait Host {
     fn method(&self) -> Vec<u8>;
     /// Returns path and query as they will reach the upstream, still encoded.
     fn target(&self) -> Vec<u8>;
-    /// Lends the same.
+    /// Lends what [`Self::target`] returns.
     fn with_target<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
         read(&self.target())
     }

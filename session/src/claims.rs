@@ -125,8 +125,8 @@ impl SessionId {
 
     /// Parses a session id, or returns `None` when it is not 22 to 86 characters of base64url.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_long_enough = (Self::MIN_CHARS..=Self::MAX_CHARS).contains(&text.len());
-        (is_long_enough && base64::is_of_alphabet(text.as_bytes())).then(|| Self(text.into()))
+        let has_length = (Self::MIN_CHARS..=Self::MAX_CHARS).contains(&text.len());
+        (has_length && base64::is_of_alphabet(text.as_bytes())).then(|| Self(text.into()))
     }
 
     /// Returns the session id made of random bytes that the caller drew from the operating system.

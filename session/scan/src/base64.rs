@@ -88,7 +88,7 @@ fn decode_with(text: &[u8], mut put: impl FnMut(&[u8])) -> bool {
     !invalid.any() && rest.len() % 4 != 1 && beyond.iter().all(|byte| *byte == 0)
 }
 
-/// Which characters of a block are none of the alphabet: any bit that is set.
+/// The marks of characters outside the alphabet: any bit that is set.
 #[cfg(not(target_feature = "simd128"))]
 #[derive(Default)]
 struct Invalid(u8);
@@ -141,7 +141,7 @@ mod with_vectors {
 
     use crate::vectors::load;
 
-    /// Which characters of a block are none of the alphabet: any bit that is set.
+    /// The marks of characters outside the alphabet: any bit that is set.
     pub(super) struct Invalid(v128);
 
     impl Default for Invalid {
@@ -188,7 +188,7 @@ mod with_vectors {
             let outside = i8x16_swizzle(outside, lower);
             self.0 = v128_or(self.0, v128_and(class, outside));
 
-            // What to add to a character for its six bits, which its upper half tells but for `_`.
+            // What to add to a character for its six bits. Its upper half decides, except for `_`.
             let shift = i8x16(0, 0, 17, 4, -65, -65, -71, -71, 0, 0, 0, 0, 0, 0, 0, 0);
             let underscore = i8x16_eq(characters, u8x16_splat(b'_'));
             let shift = i8x16_add(

@@ -12,13 +12,13 @@ const MAX_DEPTH: usize = 128;
 /// The caller asks for one piece after the other and keeps what it needs, so that neither a tree of
 /// values nor a table of expected types is made: what a JSON library takes for both is more than a
 /// tenth of the plugin. Every function returns `None` where the text is not JSON or not what was
-/// asked for; the reader then stands near the mistake and is of no further use.
+/// asked for; the reader is then near the mistake and of no further use.
 #[derive(Clone, Debug)]
 pub struct JsonReader<'j> {
     json: &'j str,
     at: usize,
     depth: usize,
-    /// Whether a list or a section was just opened, so that no comma stands before what is next.
+    /// Whether a list or a section was just opened, so that no comma precedes the next item.
     opened: bool,
 }
 
@@ -103,7 +103,7 @@ impl<'j> JsonReader<'j> {
         self.take(b':').then_some(Some(key))
     }
 
-    /// Reads a value of whatever type without keeping it.
+    /// Reads a value of any type without keeping it.
     #[inline(never)]
     pub fn skip(&mut self) -> Option<()> {
         match self.value()? {
@@ -192,7 +192,7 @@ impl<'j> JsonReader<'j> {
         }
     }
 
-    /// Reads what stands behind a backslash.
+    /// Reads what follows a backslash.
     fn escaped(&mut self) -> Option<char> {
         Some(match self.next()? {
             own @ (b'"' | b'\\' | b'/') => char::from(own),

@@ -1,7 +1,7 @@
 //! What verifiers do with each byte of a session cookie: comparing, looking for characters, taking
 //! JSON apart, hashing.
 //!
-//! A package of its own, since the plugin compiles it less strictly for size than its other crates.
+//! A package of its own, since the plugin compiles it for speed and its other crates for size.
 
 #![no_std]
 

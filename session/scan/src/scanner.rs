@@ -91,7 +91,7 @@ impl<'j> Scanner<'j> {
         let [b'[', list @ ..] = self.rest() else {
             return None;
         };
-        // Little stands behind a list that is long. Three more bytes stand around each text.
+        // Little follows a long list. Each text has three more bytes around it.
         let count = quotes(list) / 2;
         let mut texts = TextList::with_capacity(count, list.len().saturating_sub(3 * count));
         let mut at = self.at + 1;

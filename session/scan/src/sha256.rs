@@ -12,7 +12,7 @@ pub const BLOCK_BYTES: usize = 64;
 /// The size of a hash, in bytes.
 pub const HASH_BYTES: usize = 32;
 
-/// Where the length of the message stands in its last block.
+/// The offset of the message's length in its last block.
 const LENGTH_AT: usize = BLOCK_BYTES - size_of::<u64>();
 
 /// The initial state (§5.3.3).

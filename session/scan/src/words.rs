@@ -37,7 +37,7 @@ pub(crate) const fn mark_less(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES * limit as u64) & !word
 }
 
-/// Returns how many bytes stand before the first quote, backslash or control character.
+/// Returns how many bytes precede the first quote, backslash or control character.
 #[cfg(not(target_feature = "simd128"))]
 #[inline]
 pub(crate) fn plain_length(json: &[u8]) -> usize {

@@ -42,41 +42,6 @@ macro_rules! refuse {
             Ok(Refusable(None))
         }
     };
-    (map) => {
-        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            Ok(Refusable(None))
-        }
-    };
-}
-
-impl<'de> Deserialize<'de> for Refusable<String> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Refusable<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Refusable(Some(text.into())))
-    }
-
-    refuse!(
-        visit_bool(bool),
-        visit_u64(u64),
-        visit_i64(i64),
-        visit_f64(f64)
-    );
-    refuse!(null);
-    refuse!(list);
-    refuse!(map);
 }
 
 /// The value of a claim.
@@ -91,6 +56,16 @@ enum Value {
 impl<'de> Deserialize<'de> for Refusable<Value> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Refusable<String> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Refusable(value) = Refusable::deserialize(deserializer)?;
+        Ok(Self(match value {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading the payload of a cookie, whatever the form of its JSON.
+//! Reading the payload of a cookie, in any form of JSON.
 //!
 //! An unknown claim is passed over; a claim that is repeated or of another type is refused.
 
