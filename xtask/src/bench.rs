@@ -16,6 +16,7 @@ mod store;
 mod throughput;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -72,34 +73,15 @@ enum Section {
     Store,
 }
 
-/// Who loads all contenders: what the report leads with comes first.
-const ALL: [Clients; 3] = [
-    Clients {
-        connections: FEW,
-        sessions: 200,
-    },
-    Clients {
-        connections: FEW,
-        sessions: 1,
-    },
-    Clients {
-        connections: 256,
-        sessions: 200,
-    },
-];
+/// The clients that load all contenders. The report leads with the first.
+const ALL: [Clients; 3] = [Clients::new(FEW, 200), ONE, Clients::new(256, 200)];
 
-/// Who loads those contenders to whom the number of sessions may matter, and what they are compared
-/// with.
-const SOME: [Clients; 2] = [
-    Clients {
-        connections: FEW,
-        sessions: 16,
-    },
-    Clients {
-        connections: FEW,
-        sessions: SESSIONS,
-    },
-];
+/// The clients that load only those contenders to which the number of sessions may matter, and
+/// those that these are compared with.
+const SOME: [Clients; 2] = [Clients::new(FEW, 16), Clients::new(FEW, SESSIONS)];
+
+/// One session, also where a contender is compared with itself.
+const ONE: Clients = Clients::new(FEW, 1);
 
 const FEW: usize = 16;
 
@@ -109,12 +91,6 @@ const PEER_SESSIONS: usize = 200;
 
 /// Routers with the plugin in one Traefik.
 const ROUTERS: usize = 25;
-
-/// For what is compared with itself.
-const ONE: Clients = Clients {
-    connections: FEW,
-    sessions: 1,
-};
 
 const MANY_APPLICATIONS: usize = 1_000;
 const MANY_PATTERNS: usize = 100;
@@ -246,10 +222,13 @@ impl Bench {
             title: "the outpost".to_owned(),
             per_second: self.stage.sign_ins_per_second,
         }];
-        let kept = [Oauth2ProxySession::Minimal, Oauth2ProxySession::WithTokens];
-        let kept = kept.into_iter().filter(|_| with_peers);
-        let peers = kept.map(|kept| peers::oauth2_proxy(&self.stage, kept, PEER_SESSIONS));
-        let peers: Vec<_> = peers.collect::<Result<_>>()?;
+        let mut peers = Vec::new();
+        if with_peers {
+            for kept in [Oauth2ProxySession::Minimal, Oauth2ProxySession::WithTokens] {
+                peers.push(peers::oauth2_proxy(&self.stage, kept, PEER_SESSIONS)?);
+            }
+            report.missing = peers::MISSING.to_owned();
+        }
         for peer in &peers {
             contenders.push(peer.contender.clone());
             sign_ins.push(SignIns {
@@ -258,9 +237,6 @@ impl Bench {
             });
         }
         report.sign_ins = sign_ins;
-        if with_peers {
-            report.missing = peers::MISSING.to_owned();
-        }
         let asked = |contender: &Contender| {
             let group = contender.auth?;
             Some((contender.title.clone(), contender.key.clone(), group))
@@ -367,6 +343,12 @@ impl Bench {
     }
 }
 
+/// Returns the headers of a page load in a browser, as the plugin receives them.
+fn page_load() -> Result<BTreeMap<String, String>> {
+    let headers = fs::read(layout::root().join("testdata/bench/page-load.json"))?;
+    Ok(serde_json::from_slice(&headers)?)
+}
+
 fn started(contenders: Vec<Contender>, scene: &Scene) -> Result<Vec<(Contender, Running)>> {
     let start = |contender: Contender| {
         let running = contender.start(scene)?;
@@ -388,7 +370,10 @@ fn versions(with_peers: bool) -> Result<Vec<String>> {
     let nginx = first_line(Command::new(Packaged::Nginx.locate()?).arg("-v"))?;
     let wrk = first_line(Command::new(Wrk.locate()?).arg("-v"))?;
     let wrk: Vec<&str> = wrk.split_whitespace().take(2).collect();
+    let commit = ["log", "-1", "--format=Gatepost %h of %cs"];
+    let commit = first_line(Command::new("git").args(commit).current_dir(layout::root()))?;
     let mut versions = vec![
+        commit,
         traefik.join(" "),
         nginx.replace("nginx version: nginx/", "nginx "),
         wrk.join(" ").replace("debian/", ""),

@@ -2,25 +2,26 @@
 
 use std::fmt::Write as _;
 
-use super::throughput::Row;
+use super::throughput::{Clients, Row};
 
 const LABELS: u32 = 270;
 const BARS: u32 = 330;
 const BAR: u32 = 16;
 const ROW: u32 = 30;
 
-/// Requests a second of the first clients that were measured, as bars with the quartiles as whiskers. Readable
-/// on light and dark pages.
+/// Draws the requests a second of the first clients that were measured, as bars with the quartiles
+/// as whiskers. Readable on light and dark pages.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(crate) fn throughput(rows: &[Row]) -> String {
-    let Some((connections, sessions)) = rows.first().map(|row| (row.connections, row.sessions))
-    else {
+    let Some(first) = rows.first() else {
         return String::new();
     };
-    let rows: Vec<&Row> = rows
-        .iter()
-        .filter(|row| row.connections == connections && row.sessions == sessions)
-        .collect();
+    let Clients {
+        connections,
+        sessions,
+    } = first.clients;
+    let same = |row: &&Row| row.clients == first.clients;
+    let rows: Vec<&Row> = rows.iter().filter(same).collect();
     let most = rows.iter().map(|row| row.rate.upper).fold(1.0, f64::max);
     let length = |rate: f64| (rate / most * f64::from(BARS)) as u32;
     let width = LABELS + BARS + 90;

@@ -4,10 +4,9 @@
 //! them worse shows however noisy the machine is.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use gatepost_e2e::{built, layout};
+use gatepost_e2e::built;
 use gatepost_session::{Claims, KeyRing, SessionId};
 use gatepost_signing::Signer;
 use serde::Serialize;
@@ -188,11 +187,9 @@ impl Guest {
     }
 }
 
-/// Returns the headers of a page load in a browser, as the plugin receives them.
+/// Returns the headers of a page load with this cookie.
 fn headers(cookie: &str) -> Result<BTreeMap<String, String>> {
-    let page_load = layout::root().join("testdata/bench/page-load.json");
-    let page_load = fs::read(page_load)?;
-    let mut headers: BTreeMap<String, String> = serde_json::from_slice(&page_load)?;
+    let mut headers = super::page_load()?;
     headers.insert("cookie".to_owned(), cookie.to_owned());
     headers.insert("host".to_owned(), "wiki.example.com".to_owned());
     Ok(headers)

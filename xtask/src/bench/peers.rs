@@ -28,7 +28,7 @@ pub(crate) const OAUTH2_PROXY: GoProgram = GoProgram {
     given_by: None,
 };
 
-/// What a reader may look for in the report, and why it is not there.
+/// The peers that a reader may miss in the report, and why they are missing.
 pub(crate) const MISSING: &str = "Not measured, since the Go module proxy serves \
     none of them as modules that can be built: thomseddon/traefik-forward-auth, tinyauth, \
     vouch-proxy, authentik's own outpost, and the Traefik plugins traefikoidc and \
@@ -88,6 +88,8 @@ pub(crate) fn oauth2_proxy(
         .forward_auth(key, title, port, "/akprox/auth")?
         .with_forward_auth(&json!({
             "address": format!("http://127.0.0.1:{port}/akprox/auth"),
+            // As the peer's own documentation shows it. No configuration of ours says so: a client
+            // could then choose the path that is decided on.
             "trustForwardHeader": true,
             "authResponseHeaders": [
                 "X-Auth-Request-User",

@@ -10,7 +10,7 @@ use super::guest::Verdict;
 use super::memory;
 use super::stats::Spread;
 use super::store;
-use super::throughput::Row;
+use super::throughput::{Clients, Row};
 
 /// The beginning of the tables in the page in `docs/`.
 const BEGIN: &str = "<!-- begin: written by `cargo xtask bench --write-docs` -->\n";
@@ -26,7 +26,7 @@ pub(crate) struct Report {
     pub(crate) plugin_bytes: u64,
     pub(crate) throughput: Vec<Row>,
     pub(crate) sign_ins: Vec<SignIns>,
-    /// Which contenders a reader may look for, and why they are not there.
+    /// See [`peers::MISSING`](super::peers::MISSING).
     pub(crate) missing: String,
     pub(crate) auth_memory: Vec<AuthMemory>,
     pub(crate) memory: Vec<memory::Row>,
@@ -80,13 +80,13 @@ struct Target {
 }
 
 impl Report {
-    fn ratio(&self, clients: (usize, usize), of: &str, to: &str) -> Option<f64> {
+    fn ratio(&self, clients: Clients, of: &str, to: &str) -> Option<f64> {
         let row = self.rows(clients).find(|row| row.key == of)?;
         Some(row.ratios.get(to)?.median)
     }
 
     /// Returns the rate of the outpost as a share of the fastest peer's.
-    fn of_best_peer(&self, clients: (usize, usize)) -> Option<f64> {
+    fn of_best_peer(&self, clients: Clients) -> Option<f64> {
         let peers = self
             .rows(clients)
             .filter(|row| row.key.starts_with("oauth2-proxy"));
@@ -94,10 +94,10 @@ impl Report {
         shares.flatten().min_by(f64::total_cmp)
     }
 
-    /// Returns what was measured with so many connections and sessions.
-    fn rows(&self, (connections, sessions): (usize, usize)) -> impl Iterator<Item = &Row> {
+    /// Returns what was measured with these clients.
+    fn rows(&self, clients: Clients) -> impl Iterator<Item = &Row> {
         let all = self.throughput.iter();
-        all.filter(move |row| row.connections == connections && row.sessions == sessions)
+        all.filter(move |row| row.clients == clients)
     }
 
     fn flat(&self, title: &str) -> Option<f64> {
@@ -125,34 +125,36 @@ impl Report {
             holds,
             digits,
         };
+        let one = Clients::new(16, 1);
+        let in_turn = Clients::new(16, 200);
         vec![
             target(
                 "plugin, 200 sessions in turn: at least 0.93 of Traefik's `headers`",
-                self.ratio((16, 200), "plugin", "headers"),
+                self.ratio(in_turn, "plugin", "headers"),
                 |found| found >= 0.93,
                 2,
             ),
             target(
                 "plugin, one session: at least 0.96 of Traefik's `headers`",
-                self.ratio((16, 1), "plugin", "headers"),
+                self.ratio(one, "plugin", "headers"),
                 |found| found >= 0.96,
                 2,
             ),
             target(
                 "plugin, 2,000 sessions in turn: at least 0.90 of Traefik's `headers`",
-                self.ratio((16, 2_000), "plugin", "headers"),
+                self.ratio(Clients::new(16, 2_000), "plugin", "headers"),
                 |found| found >= 0.9,
                 2,
             ),
             target(
                 "plugin in `route` mode, one session: at least 0.93 of Traefik's `headers`",
-                self.ratio((16, 1), "route", "headers"),
+                self.ratio(one, "route", "headers"),
                 |found| found >= 0.93,
                 2,
             ),
             target(
                 "plugin, 200 sessions: at least 2.1 × forwardAuth to a static nginx",
-                self.ratio((16, 200), "plugin", "static"),
+                self.ratio(in_turn, "plugin", "static"),
                 |found| found >= 2.1,
                 2,
             ),
@@ -170,19 +172,19 @@ impl Report {
             ),
             target(
                 "outpost, 16 connections: at least 0.95 of forwardAuth to a static nginx",
-                self.ratio((16, 200), "outpost", "static"),
+                self.ratio(in_turn, "outpost", "static"),
                 |found| found >= 0.95,
                 2,
             ),
             target(
                 "outpost, 16 connections: faster than the best peer",
-                self.of_best_peer((16, 200)),
+                self.of_best_peer(in_turn),
                 |found| found > 1.0,
                 2,
             ),
             target(
                 "outpost, 256 connections: faster than the best peer",
-                self.of_best_peer((256, 200)),
+                self.of_best_peer(Clients::new(256, 200)),
                 |found| found > 1.0,
                 2,
             ),
@@ -249,7 +251,7 @@ impl Report {
             )?;
         }
         let rows = self.throughput.iter();
-        let mut clients: Vec<_> = rows.map(|row| (row.connections, row.sessions)).collect();
+        let mut clients: Vec<_> = rows.map(|row| row.clients).collect();
         clients.dedup();
         for clients in clients {
             self.write_throughput(out, clients)?;
@@ -335,11 +337,11 @@ impl Report {
         Ok(())
     }
 
-    fn write_throughput(
-        &self,
-        out: &mut String,
-        (connections, sessions): (usize, usize),
-    ) -> std::fmt::Result {
+    fn write_throughput(&self, out: &mut String, clients: Clients) -> std::fmt::Result {
+        let Clients {
+            connections,
+            sessions,
+        } = clients;
         let turns = if sessions == 1 {
             "one session".to_owned()
         } else {
@@ -351,7 +353,7 @@ impl Report {
              p50 ms | p99 ms | CPU s per 1,000: Traefik | auth server |\n\
              | --- | --: | --: | --: | --: | --: | --: | --: |"
         )?;
-        for row in self.rows((connections, sessions)) {
+        for row in self.rows(clients) {
             let ratio = |to: &str| {
                 row.ratios
                     .get(to)

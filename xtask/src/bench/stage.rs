@@ -1,14 +1,12 @@
 //! Outpost, provider and a session of a person who has really signed in.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Site, layout};
+use gatepost_e2e::{Client, Site};
 use reqwest::Url;
 use serde_json::{Value, json};
 
@@ -26,7 +24,7 @@ const SIGNING_IN: usize = 4;
 pub(crate) struct Stage {
     pub(crate) site: Site,
     pub(crate) scene: Scene,
-    /// As many as clients, provider and outpost do on one machine.
+    /// With clients, provider and outpost on one machine.
     pub(crate) sign_ins_per_second: f64,
 }
 
@@ -142,8 +140,7 @@ pub(crate) fn sign_in(
 /// Returns what a browser sends besides its cookies. The proxy adds what names itself and the
 /// client.
 fn browser_headers(host: &str) -> Result<Vec<String>> {
-    let page_load = fs::read(layout::root().join("testdata/bench/page-load.json"))?;
-    let page_load: BTreeMap<String, String> = serde_json::from_slice(&page_load)?;
+    let page_load = super::page_load()?;
     let own = page_load
         .iter()
         .filter(|(name, _)| !name.starts_with("x-"))

@@ -18,13 +18,22 @@ pub(crate) struct Effort {
     pub(crate) seconds: f64,
 }
 
-/// Who sends requests.
-#[derive(Clone, Copy, Debug)]
+/// The clients of one measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Clients {
     /// Kept-alive connections.
     pub(crate) connections: usize,
     /// Sessions whose requests take turns.
     pub(crate) sessions: usize,
+}
+
+impl Clients {
+    pub(crate) const fn new(connections: usize, sessions: usize) -> Self {
+        Self {
+            connections,
+            sessions,
+        }
+    }
 }
 
 /// The result of one contender in one round.
@@ -38,14 +47,13 @@ struct Round {
     auth_cpu: Option<f64>,
 }
 
-/// A contender at a number of connections.
+/// A contender under the load of these clients.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) key: String,
     pub(crate) title: String,
-    pub(crate) connections: usize,
-    /// Sessions whose requests take turns.
-    pub(crate) sessions: usize,
+    #[serde(flatten)]
+    pub(crate) clients: Clients,
     /// Requests a second.
     pub(crate) rate: Spread,
     /// Milliseconds.
@@ -67,12 +75,13 @@ pub(crate) struct Row {
 /// not always the same.
 pub(crate) fn measure(
     contenders: &[(Contender, Running)],
-    Clients {
-        connections,
-        sessions,
-    }: Clients,
+    clients: Clients,
     effort: Effort,
 ) -> Result<Vec<Row>> {
+    let Clients {
+        connections,
+        sessions,
+    } = clients;
     let folder = tempfile::tempdir()?;
     let loads = contenders.iter().map(|(contender, running)| {
         let (headers, lines) = contender.requests(sessions);
@@ -117,8 +126,7 @@ pub(crate) fn measure(
         Row {
             key: contender.key.clone(),
             title: contender.title.clone(),
-            connections,
-            sessions,
+            clients,
             rate: spread(|round| round.rate),
             p50: spread(|round| round.p50),
             p99: spread(|round| round.p99),
