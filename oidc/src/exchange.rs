@@ -94,7 +94,7 @@ impl Provider {
     /// The browser brings the code, and may have made it up so that a firewall refuses it, or that
     /// the token endpoint fails. So this sends the token endpoint a random code, which a provider in
     /// order refuses with a reason.
-    pub async fn fails_for_all(&self, failure: &SignInError, redirect_uri: &RedirectUrl) -> bool {
+    pub async fn fails_for_all(&self, failure: &SignInError, redirect_uri: &str) -> bool {
         let endpoint = match failure {
             SignInError::Unavailable(_) => return true,
             SignInError::Unreachable { endpoint, .. }

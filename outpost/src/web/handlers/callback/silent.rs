@@ -4,8 +4,6 @@
 //! session, and have the user sign in, but it never extends the session. Only what the outpost
 //! itself sees at the provider does that.
 
-use openidconnect::RedirectUrl;
-
 use crate::application::{Application, ReturnTo};
 use crate::web::context::Context;
 use crate::web::failure::Failure;
@@ -117,15 +115,11 @@ async fn is_the_providers(
     provider: &Provider,
     failure: &Failure,
 ) -> bool {
-    match (
-        failure,
-        RedirectUrl::new(application.redirect_uri(provider)),
-    ) {
-        (Failure::SignIn(failure), Ok(redirect_uri)) => {
-            provider.fails_for_all(failure, &redirect_uri).await
-        }
-        _ => false,
-    }
+    let Failure::SignIn(failure) = failure else {
+        return false;
+    };
+    let redirect_uri = application.redirect_uri(provider);
+    provider.fails_for_all(failure, &redirect_uri).await
 }
 
 /// Returns whether an error says that the user has to do something at the provider, such as to
