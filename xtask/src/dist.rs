@@ -115,7 +115,7 @@ fn outpost(folder: &Path, version: &str, target: Option<&str>) -> Result<PathBuf
 
 /// Builds the Debian package of a static program, where this machine can run it and has `dpkg-deb`.
 fn package(program: &Path, version: &str, folder: &Path) -> Result<Option<PathBuf>> {
-    let name = program.to_string_lossy();
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
     let runs_here = name.contains(std::env::consts::ARCH) && name.ends_with("-musl");
     let has_tool = Command::new("dpkg-deb").arg("--version").output().is_ok();
     if !runs_here || !has_tool {
