@@ -9,4 +9,4 @@ mod server;
 pub mod trace_collector;
 pub mod upstream;
 
-pub(crate) use server::Server;
+pub(crate) use server::{Server, listen_on};

@@ -4,7 +4,6 @@
 //! of authentik's own client. The provider of `testdata/provider/` signs users in.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use url::Url;
 
-use super::server::Server;
+use super::server::{Server, listen_on};
 
 mod compose;
 mod site;
@@ -132,12 +131,7 @@ impl Authentik {
             .fallback(forward)
             .with_state(Arc::clone(&self.shared));
         let port = self.port;
-        let listen = move || {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-            listener.set_nonblocking(true)?;
-            tokio::net::TcpListener::from_std(listener)
-        };
-        *self.server() = Some(Server::start("authentik", listen, router)?);
+        *self.server() = Some(Server::start("authentik", || listen_on(port), router)?);
         Ok(())
     }
 

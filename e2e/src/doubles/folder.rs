@@ -1,6 +1,5 @@
 //! An app that serves the files of a folder.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
@@ -8,9 +7,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use tokio::net::TcpListener;
 
-use super::Server;
+use super::server::{Server, listen_on};
 use crate::programs::ports;
 
 /// A folder behind HTTP, until it is dropped.
@@ -28,15 +26,9 @@ impl ServedFolder {
     /// When there is no such port.
     pub fn start(folder: &Path) -> Result<Self> {
         let port = ports::free()?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let listen = || {
-            let listener = std::net::TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            TcpListener::from_std(listener)
-        };
         let router = Router::new().fallback(file).with_state(folder.to_owned());
         Ok(Self {
-            _server: Server::start("folder", listen, router)?,
+            _server: Server::start("folder", || listen_on(port), router)?,
             port,
         })
     }

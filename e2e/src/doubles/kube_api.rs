@@ -2,7 +2,6 @@
 //! manifests, and watches in which nothing happens.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
-use super::server::Server;
+use super::server::{Server, listen_on};
 use crate::site::Site;
 
 /// A cluster with these objects, until it is dropped.
@@ -65,12 +64,7 @@ impl KubeApi {
             objects.push(object);
         }
         let router = Router::new().fallback(serve).with_state(Arc::new(objects));
-        let listen = move || {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, at))?;
-            listener.set_nonblocking(true)?;
-            tokio::net::TcpListener::from_std(listener)
-        };
-        let server = Server::start("Kubernetes API", listen, router)?;
+        let server = Server::start("Kubernetes API", || listen_on(at), router)?;
         Ok(Self {
             _server: server,
             port: at,

@@ -2,12 +2,21 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::Ipv4Addr;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::serve::Listener;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+
+/// Listens on this port of 127.0.0.1, within the runtime of a server.
+pub(crate) fn listen_on(port: u16) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
 
 /// A server on a thread of its own, until it is dropped.
 #[derive(Debug)]

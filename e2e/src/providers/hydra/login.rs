@@ -6,7 +6,6 @@
 )]
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -17,7 +16,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::doubles::Server;
+use crate::doubles::{Server, listen_on};
 use crate::users::{ALICE, BOB, User};
 
 /// The application, until it is dropped.
@@ -34,12 +33,7 @@ impl LoginApplication {
             .route("/consent", get(consent))
             .route("/logout", get(log_out))
             .with_state(Hydra { admin });
-        let listen = move || {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-            listener.set_nonblocking(true)?;
-            tokio::net::TcpListener::from_std(listener)
-        };
-        let server = Server::start("hydra-login", listen, router)?;
+        let server = Server::start("hydra-login", || listen_on(port), router)?;
         Ok(Self { _server: server })
     }
 }
