@@ -29,6 +29,7 @@ mod nginx;
 mod pages;
 mod plugin;
 mod route;
+mod socket_activation;
 mod survival;
 mod targets;
 mod traces;
