@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepost_e2e::clients::raw_http1::RawConnection;
@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::accepted::pods;
 use crate::served::{FORWARD_AUTH, PLUGIN, Running, objects_of, serve};
-use crate::{LeftOut, Test, checks};
+use crate::suite::LeftOut;
+use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
@@ -196,17 +197,12 @@ fn only_the_proxy_asks(cluster: &Cluster) -> Result<()> {
         .applications(&json!({ "outpostPrefix": "/sso/v2" }))
         .start()?;
     let _running = installed(cluster, &site, PLUGIN, &[], &json!({}))?;
+    let url = site.url("auth", "/")?;
     let is_outposts = |path: &str| -> Result<bool> {
-        let url = site.url("auth", "/")?;
-        let host = format!(
-            "{}:{}",
-            url.host_str().context("a host")?,
-            url.port().context("a port")?
-        );
         let mut connection = RawConnection::connect(site.ports().web)?;
         connection.request(
             &format!("GET {path}"),
-            &[("Host", &host), ("Connection", "close")],
+            &[("Host", url.authority()), ("Connection", "close")],
         )?;
         // The outpost gives each request an id, and Traefik's own 404 has none.
         Ok(connection.head()?.header("x-request-id").is_some())
@@ -252,6 +248,8 @@ fn no_client_names_the_user(cluster: &Cluster) -> Result<()> {
         "keep": ["X-Vouch-User", "X-Webauth-User"],
     });
     let site = checks::site("deploy/outpost/single.yaml")
+        // Renewals are not the subject.
+        .outpost(&json!({ "session": { "renewAfter": "40m" } }))
         .applications(&json!({ "headers": headers }))
         .start()?;
     let traefik = json!({ "mode": "forwardAuth" });
@@ -425,15 +423,13 @@ fn values(site: &Site, traefik: &Value) -> Result<Value> {
     }))
 }
 
-/// The Gateway that the manifests show.
-fn gateway() -> Result<Vec<Value>> {
-    let path = "deploy/kubernetes/traefik/gateway-plugin-single.yaml";
-    let objects = objects_of(&fs::read_to_string(layout::root().join(path))?)?;
-    let is_gateway = |it: &Value| {
-        let kind = it["kind"].as_str().unwrap_or_default();
-        ["Gateway", "GatewayClass"].contains(&kind)
-    };
-    Ok(objects.into_iter().filter(is_gateway).collect())
+/// The Gateway that HTTPRoutes attach to, with its class.
+pub(crate) fn gateway() -> Result<Vec<Value>> {
+    let path = layout::root().join("deploy/kubernetes/traefik/gateway-plugin-single.yaml");
+    let mut objects = objects_of(&fs::read_to_string(path)?)?;
+    objects.retain(|it| it["kind"] == "Gateway" || it["kind"] == "GatewayClass");
+    ensure!(objects.len() == 2, "a Gateway and its class");
+    Ok(objects)
 }
 
 /// Traefik's chart with our values gives Traefik the plugin and its mount.

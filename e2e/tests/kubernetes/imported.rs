@@ -5,10 +5,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
-use gatepost_e2e::{Client, Site, built, layout};
+use gatepost_e2e::{Client, Site, built};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::chart::gateway;
 use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, objects_of, serve};
 use crate::{Test, checks};
 
@@ -81,15 +82,6 @@ fn imported(cluster: &Cluster, config: &str, further: &[&str], to: &[&str]) -> R
     let _running = serve(cluster, &site, config, further, objects, &["wiki"])?;
     checks::single(&site)?;
     a_header_of_the_old_service_is_removed(&site)
-}
-
-/// The Gateway that HTTPRoutes attach to, with its class.
-fn gateway() -> Result<Vec<Value>> {
-    let path = layout::root().join("deploy/kubernetes/traefik/gateway-plugin-single.yaml");
-    let mut objects = objects_of(&fs::read_to_string(path)?)?;
-    objects.retain(|it| it["kind"] == "Gateway" || it["kind"] == "GatewayClass");
-    ensure!(objects.len() == 2, "a Gateway and its class");
-    Ok(objects)
 }
 
 /// The application trusted `X-Department`, which Gatepost does not set.

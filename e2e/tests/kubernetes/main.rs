@@ -29,103 +29,39 @@ mod further_issuer;
 mod imported;
 mod refused;
 mod served;
+mod suite;
 
-use std::error::Error;
-use std::fmt;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use gatepost_e2e::cluster::{Cluster, network};
-use gatepost_e2e::layout;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+use crate::suite::Suite;
+
+type Test = suite::Test<Cluster>;
+
+// One after another: the names of Services lead to one address each.
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // The names of Services lead to one address each.
-    arguments.test_threads = Some(1);
-    let mut missing = None;
-    // Under plain `cargo test`, which only names them, they need no network.
-    let runs = arguments.ignored || arguments.include_ignored;
-    if runs && !arguments.list {
-        match network::enter() {
-            Ok(Some(code)) => return code,
-            Ok(None) => missing = Cluster::locate().err(),
-            Err(error) => missing = Some(error),
-        }
-    }
-    let missing = missing.map(|error| format!("{error:#}"));
-    let shared = Arc::new(Shared::default());
-    let trials = accepted::TESTS
-        .iter()
-        .chain(accounts::TESTS)
-        .chain(chart::TESTS)
-        .chain(faults::TESTS)
-        .chain(imported::TESTS)
-        .chain(refused::TESTS)
-        .chain(served::TESTS);
-    let trials = trials.map(|test| trial(test, &shared, missing.clone()));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
-}
-
-/// A test by its name.
-struct Test {
-    name: &'static str,
-    run: fn(&Cluster) -> Result<()>,
-}
-
-/// The error of a test that lacks something of its own, with the reason.
-#[derive(Debug)]
-struct LeftOut(String);
-
-impl fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for LeftOut {}
-
-/// The cluster of all tests, which starts for the first one.
-#[derive(Default)]
-struct Shared(Mutex<Option<Result<Arc<Cluster>, String>>>);
-
-impl Shared {
-    /// Returns the cluster; what failed once is not tried again.
-    fn cluster(&self) -> Result<Arc<Cluster>> {
-        let mut cluster = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let started = cluster.get_or_insert_with(|| {
-            let started = Cluster::start(&layout::artefacts_dir().join("kubernetes")).map(Arc::new);
-            started.map_err(|error| format!("{error:#}"))
-        });
-        started.clone().map_err(|error| anyhow!(error))
-    }
-}
-
-fn trial(test: &'static Test, shared: &Arc<Shared>, missing: Option<String>) -> Trial {
-    let shared = Arc::clone(shared);
-    let run = move || -> Result<Completion, Failed> {
-        if let Some(reason) = missing {
-            return Ok(skipped(reason));
-        }
-        // The thread's name is that of the folder with the logs.
-        let thread = thread::Builder::new().name(format!("kubernetes::{}", test.name));
-        let thread = thread.spawn(move || (test.run)(&*shared.cluster()?))?;
-        let Ok(outcome) = thread.join() else {
-            return Err("the test panicked: see above".into());
-        };
-        match outcome.map_err(|error| error.downcast::<LeftOut>()) {
-            Ok(()) => Ok(Completion::Completed),
-            Err(Ok(LeftOut(reason))) => Ok(skipped(reason)),
-            Err(Err(error)) => Err(format!("{error:#}").into()),
-        }
+    let suite = Suite {
+        name: "kubernetes",
+        enter,
+        start: Cluster::start,
     };
-    // As all end-to-end tests: `cargo test` names them, `cargo xtask test` runs them.
-    Trial::ignorable_test(test.name, run).with_ignored_flag(true)
+    suite.run(&[
+        accepted::TESTS,
+        accounts::TESTS,
+        chart::TESTS,
+        faults::TESTS,
+        imported::TESTS,
+        refused::TESTS,
+        served::TESTS,
+    ])
 }
 
-fn skipped(reason: String) -> Completion {
-    eprintln!("skipped: {reason}");
-    Completion::ignored_with(reason)
+fn enter() -> Result<Option<ExitCode>> {
+    let outside = network::enter()?;
+    if outside.is_none() {
+        Cluster::locate()?;
+    }
+    Ok(outside)
 }
