@@ -89,7 +89,7 @@ fn site(issuer: &Value, audience: &str, group: &str) -> Result<Site> {
 
 /// Changes of the middleware that asks the outpost: the application gets what the outpost says of a
 /// machine client, and not the token.
-fn handing_on() -> Value {
+pub(crate) fn handing_on() -> Value {
     let names = [
         "X-Auth-Username",
         "X-Auth-Groups",

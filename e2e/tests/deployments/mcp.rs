@@ -1,12 +1,11 @@
 //! An MCP server behind real proxies, and the client of the TypeScript SDK with its own OAuth client.
 
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, Client, McpClient, McpServer, Site};
+use gatepost_e2e::{Answer, Client, McpClient, McpServer, Site, pass};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -226,8 +225,7 @@ fn text<'v>(document: &'v Value, pointer: &str) -> Option<&'v str> {
 
 fn post(server: &Url, token: &str) -> Result<Answer> {
     let request = Client::new()?.bare(Method::POST, server);
-    let request = request.header("Authorization", format!("Bearer {token}"));
-    Answer::read(request.send()?)
+    Answer::read(request.bearer_auth(token).send()?)
 }
 
 /// Has the outpost refuse every token that the user has.
@@ -242,6 +240,6 @@ fn end_access(site: &Site, tokens: &Value) -> Result<()> {
     let (said, well) = site.gatepost(&["session", "revoke", "--subject", subject])?;
     ensure!(well, "{said}");
     // A token of the same second would count as older.
-    thread::sleep(Duration::from_millis(1_500));
+    pass(Duration::from_millis(1_500));
     Ok(())
 }

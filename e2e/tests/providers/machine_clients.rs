@@ -10,6 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::bench::Bench;
+use crate::further_issuer::handing_on;
 use crate::matrix::Cell;
 
 const AUDIENCE: &str = "https://wiki.example.com";
@@ -38,15 +39,7 @@ pub(crate) fn scenario(bench: &Bench<'_>) -> Result<Cell> {
     let bearer = |token: &str| format!("Bearer {token}");
     for introspect in [false, true] {
         let site = site(&provider, introspect)?;
-        let names = [
-            "X-Auth-Username",
-            "X-Auth-Groups",
-            "X-Forwarded-User",
-            "Cookie",
-            "Authorization",
-        ];
-        let hands_on = json!({ "forwardAuth": { "authResponseHeaders": names } });
-        let changes = json!({ "http": { "middlewares": { "gatepost": hands_on } } });
+        let changes = json!({ "http": { "middlewares": { "gatepost": handing_on() } } });
         let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
             .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
             .start(&["wiki"])?;
