@@ -162,7 +162,7 @@ impl Engine {
     ///
     /// When it fails; with what it printed.
     pub fn podman(&self, arguments: &[&str]) -> Result<String> {
-        output(Command::new(&self.podman).args(arguments))
+        tools::output(Command::new(&self.podman).args(arguments))
     }
 
     /// Returns what the engine says of a container.
@@ -209,17 +209,4 @@ impl Engine {
     pub fn ask_health(&self, container: &str) -> Result<()> {
         self.podman(&["healthcheck", "run", container]).map(drop)
     }
-}
-
-/// Runs a command to its end: what it printed.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("run {command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        let complained = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} failed:\n{said}{complained}");
-    }
-    Ok(said)
 }

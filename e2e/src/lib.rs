@@ -20,6 +20,7 @@
 //! installed, by [`tools`].
 
 pub mod built;
+mod certificates;
 pub mod clients;
 pub mod cluster;
 pub mod containers;
@@ -39,6 +40,7 @@ pub mod tools;
 pub mod users;
 mod wait;
 
+pub use certificates::write_certificates;
 pub use clients::{Answer, Client, Journey, McpClient};
 pub use keys::Keys;
 pub use left_out::{LEFT_OUT, left_out};

@@ -15,7 +15,6 @@ mod keycloak;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
@@ -273,14 +272,4 @@ impl Registration {
 /// Returns the folder for the log of a provider, which serves several tests.
 fn logs(provider: &str) -> PathBuf {
     layout::artefacts_dir().join(format!("providers.{provider}"))
-}
-
-/// Runs a command to its end and returns what it prints.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} ends with {}: {errors}", output.status);
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }

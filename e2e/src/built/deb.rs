@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::run;
 use crate::layout;
+use crate::tools::{output, run};
 
 /// Where the scripts and the description of the package are.
 const SCRIPTS: &str = "deploy/debian";
@@ -85,11 +85,7 @@ fn lay_out(root: &Path, program: &Path) -> Result<()> {
 }
 
 fn print(program: &Path, arguments: &[&str]) -> Result<String> {
-    let output = super::gatepost_at(program).args(arguments).output()?;
-    if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8(output.stdout)?)
+    output(super::gatepost_at(program).args(arguments))
 }
 
 fn write(path: &Path, text: String) -> Result<()> {

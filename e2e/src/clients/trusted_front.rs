@@ -7,13 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::certificates::write_certificates;
 use crate::programs::ports;
-use crate::tools::{Certutil, Tool as _};
+use crate::tools::{Packaged, Tool as _, run};
 
 /// The names that the certificate is for.
 const NAMES: [&str; 2] = ["example.localhost", "*.example.localhost"];
@@ -34,23 +34,11 @@ impl TrustedFront {
     /// When `certutil` is not installed or there is no free port.
     pub fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
-        let authority_key = KeyPair::generate()?;
-        let mut authority = CertificateParams::new(Vec::new())?;
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let name = &mut authority.distinguished_name;
-        name.push(DnType::CommonName, "Gatepost's tests");
-        let issuer_certificate = authority.self_signed(&authority_key)?;
-        let issuer = Issuer::new(authority, authority_key);
-        let key = KeyPair::generate()?;
-        let own = CertificateParams::new(NAMES.map(str::to_owned))?;
-        let own = own.signed_by(&key, &issuer)?;
+        write_certificates(folder.path(), &[("front", &NAMES)])?;
         let front = Self {
             port: ports::free()?,
             folder,
         };
-        fs::write(front.path("authority.pem"), issuer_certificate.pem())?;
-        fs::write(front.path("certificate.pem"), own.pem())?;
-        fs::write(front.path("key.pem"), key.serialize_pem())?;
         front.make_browser_trust()?;
         Ok(front)
     }
@@ -66,8 +54,8 @@ impl TrustedFront {
             "port": self.port,
             "to": to,
             "auth": self.origin("auth"),
-            "certificate": self.path("certificate.pem"),
-            "key": self.path("key.pem"),
+            "certificate": self.path("front.pem"),
+            "key": self.path("front.key"),
             "authority": self.path("authority.pem"),
         })
     }
@@ -94,9 +82,5 @@ impl TrustedFront {
 }
 
 fn certutil(arguments: &[&str]) -> Result<()> {
-    let output = Command::new(Certutil.locate()?).args(arguments).output()?;
-    if !output.status.success() {
-        bail!("certutil: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
+    run(Command::new(Packaged::Certutil.locate()?).args(arguments))
 }

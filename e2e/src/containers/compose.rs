@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Engine, output};
-use crate::tools::{PythonPackage, Tool as _};
+use super::Engine;
+use crate::tools::{PythonPackage, Tool as _, output, run};
 
 /// The containers, networks and volumes of compose files, until this is dropped.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl<'e> Composition<'e> {
             command
                 .args(["-c", "podman logs \"$0\" > \"$1\" 2>&1", name])
                 .arg(self.engine.logs.join(format!("{name}.log")));
-            output(&mut command)?;
+            run(&mut command)?;
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Engine, output};
-use crate::tools::{self, Node, NodePackages, Tool as _};
+use super::Engine;
+use crate::tools::{self, Node, NodePackages, Tool as _, output, run};
 use crate::{built, layout};
 
 /// In the place of `npm` in the image of Node.js: the packages are there already.
@@ -32,12 +32,10 @@ pub(super) fn make(engine: &Engine, app: &Path) -> Result<()> {
     node.script("usr/local/bin/npm", NPM)?;
     let packages = NodePackages::provider().locate()?.join("node_modules");
     fs::create_dir(node.folder.join("provider"))?;
-    output(
-        Command::new("cp")
-            .arg("--recursive")
-            .arg(packages)
-            .arg(node.folder.join("provider/")),
-    )?;
+    run(Command::new("cp")
+        .arg("--recursive")
+        .arg(packages)
+        .arg(node.folder.join("provider/")))?;
     node.stands_in_for("docker.io/library/node:22-bookworm-slim", &[])?;
 
     ours(engine)
@@ -139,7 +137,7 @@ impl<'e> Root<'e> {
     fn script(&self, at: &str, text: &str) -> Result<()> {
         let path = self.folder.join(at);
         fs::write(&path, text)?;
-        tools::run(Command::new("chmod").arg("755").arg(path))
+        run(Command::new("chmod").arg("755").arg(path))
     }
 
     fn stands_in_for(&self, image: &str, entry_point: &[&str]) -> Result<()> {

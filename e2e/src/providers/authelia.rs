@@ -5,16 +5,16 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use super::{CLIENT_SECRET, Credentials, Provider, Registration, api, logs, output};
+use super::{CLIENT_SECRET, Credentials, Provider, Registration, api, logs};
+use crate::certificates::write_certificates;
 use crate::clients::{Client, Journey};
 use crate::programs::{Service, ports};
-use crate::tools::{GoProgram, Tool as _};
+use crate::tools::{GoProgram, Tool as _, run};
 use crate::users::{ALICE, BOB, User};
 
 /// Where its pages ask for consent: older releases end the path there.
@@ -42,7 +42,7 @@ impl Authelia {
         let program = GoProgram::AUTHELIA.locate()?;
         let data = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
         let origin = Url::parse(&format!("https://127.0.0.1:{}", ports::free()?))?;
-        certificates(data.path())?;
+        write_certificates(data.path(), &[("server", &["127.0.0.1"])])?;
         fs::write(data.path().join("users.yml"), users().to_string())?;
         let mut command = Command::new(&program);
         command.arg("--config").arg(configuration(data.path()));
@@ -67,7 +67,7 @@ impl Authelia {
     fn create_signing_key(&self) -> Result<()> {
         let mut create = Command::new(&self.program);
         create.args(["crypto", "pair", "rsa", "generate", "--directory"]);
-        output(create.arg(self.data.path())).map(drop)
+        run(create.arg(self.data.path()))
     }
 
     /// Writes the configuration with one more client.
@@ -162,22 +162,6 @@ impl Authelia {
 
 fn configuration(data: &Path) -> PathBuf {
     data.join("configuration.yml")
-}
-
-/// Writes an authority and the server's certificate.
-fn certificates(folder: &Path) -> Result<()> {
-    let mut authority = CertificateParams::new(Vec::new())?;
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "authority of the tests");
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let server = CertificateParams::new(["127.0.0.1".to_owned()])?.signed_by(&key, &authority)?;
-    fs::write(folder.join("authority.pem"), authority.pem())?;
-    fs::write(folder.join("server.pem"), server.pem())?;
-    fs::write(folder.join("server.key"), key.serialize_pem())?;
-    Ok(())
 }
 
 fn users() -> Value {

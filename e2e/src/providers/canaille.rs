@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use super::{Credentials, Provider, Registration, api, logs, output};
+use super::{Credentials, Provider, Registration, api, logs};
 use crate::clients::{Client, Journey};
 use crate::programs::{Service, ports};
-use crate::tools::{PythonPackage, Tool as _};
+use crate::tools::{PythonPackage, Tool as _, output, run};
 use crate::until;
 use crate::users::{ALICE, BOB, User};
 
@@ -99,9 +99,8 @@ PREFERRED_USERNAME = "{{{{ user.user_name }}}}"
     }
 
     fn set_up(&self) -> Result<()> {
-        let run = |arguments: &[&str]| {
-            output(canaille(&self.python, self.data.path()).args(arguments)).map(drop)
-        };
+        let run =
+            |arguments: &[&str]| run(canaille(&self.python, self.data.path()).args(arguments));
         run(&["install"])?;
         for User { login, password } in [ALICE, BOB] {
             run(&[

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use super::{CLIENT_SECRET, Credentials, Provider, Registration, logs, output};
+use super::{CLIENT_SECRET, Credentials, Provider, Registration, logs};
 use crate::clients::{Client, Journey};
 use crate::programs::{Service, ports};
-use crate::tools::{self, GoProgram, Tool as _};
+use crate::tools::{GoProgram, Packaged, Tool as _, run};
 use crate::users::{ALICE, BOB, User};
 
 /// Dex with a database in a file, and its own list of users as the only connector.
@@ -32,7 +32,7 @@ impl Dex {
     /// When it is not installed or does not start.
     pub fn start() -> Result<Self> {
         let program = GoProgram::DEX.locate()?;
-        let sqlite = tools::Sqlite.locate()?;
+        let sqlite = Packaged::Sqlite.locate()?;
         let data = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
         let port = ports::free()?;
         let issuer = Url::parse(&format!("http://127.0.0.1:{port}/dex"))?;
@@ -66,7 +66,7 @@ impl Dex {
         let mut command = Command::new(&self.sqlite);
         command.args(["-cmd", ".timeout 20000"]);
         command.arg(self.data.path().join("db")).arg(statement);
-        output(&mut command).map(drop)
+        run(&mut command)
     }
 }
 

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use super::{CLIENT_SECRET, Credentials, Provider, Registration, api, logs, output};
+use super::{CLIENT_SECRET, Credentials, Provider, Registration, api, logs};
 use crate::clients::{Client, Journey};
 use crate::programs::{Service, ports};
-use crate::tools::{self, Tool as _};
+use crate::tools::{self, Tool as _, run};
 use crate::users::{ALICE, BOB, User};
 
 /// The name of the plugin of Glewlwyd that is the OpenID provider.
@@ -51,7 +51,7 @@ impl Glewlwyd {
         let data = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
         let database = database(data.path());
         let mut make = Command::new(&files.sqlite);
-        output(make.arg(&database).stdin(File::open(&files.tables)?))?;
+        run(make.arg(&database).stdin(File::open(&files.tables)?))?;
         let port = ports::free()?;
         let config = data.path().join("glewlwyd.conf");
         let text = format!(
@@ -341,7 +341,7 @@ impl Provider for Glewlwyd {
         command.args(["-cmd", ".timeout 20000"]);
         command.arg(database(self.data.path()));
         command.arg("update gpo_refresh_token set gpor_enabled = 0;");
-        output(&mut command).map(drop)
+        run(&mut command)
     }
 
     fn change_signing_key(&self) -> Result<()> {

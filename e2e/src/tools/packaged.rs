@@ -8,7 +8,7 @@ use super::{Tool, apt, on_path};
 /// Where the packages of nginx put its modules.
 pub(crate) const NGINX_MODULES: &str = "/usr/lib/nginx/modules";
 
-/// A server that Debian has a package of. `GATEPOST_` and its name in capitals names another one.
+/// A program that Debian has a package of. `GATEPOST_` and its name in capitals names another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packaged {
     /// nginx, for its `auth_request`.
@@ -25,16 +25,23 @@ pub enum Packaged {
     Etcd,
     /// Podman, a container engine, with what it needs to make networks and to limit processes.
     Podman,
+    /// The program that changes which authorities a Chromium trusts.
+    Certutil,
+    /// The command line of SQLite, for a database of a provider.
+    Sqlite,
+    /// The load generator.
+    Wrk,
 }
 
 impl Packaged {
     /// Those that the tests need which run unasked.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Nginx,
         Self::Caddy,
         Self::Haproxy,
         Self::Redis,
         Self::Prometheus,
+        Self::Certutil,
     ];
 
     fn program(self) -> &'static str {
@@ -46,6 +53,9 @@ impl Packaged {
             Self::Prometheus => "prometheus",
             Self::Etcd => "etcd",
             Self::Podman => "podman",
+            Self::Certutil => "certutil",
+            Self::Sqlite => "sqlite3",
+            Self::Wrk => "wrk",
         }
     }
 
@@ -59,6 +69,9 @@ impl Packaged {
             Self::Prometheus => &["prometheus"],
             Self::Etcd => &["etcd-server"],
             Self::Podman => &["podman", "runc", "netavark", "aardvark-dns", "iptables"],
+            Self::Certutil => &["libnss3-tools"],
+            Self::Sqlite => &["sqlite3"],
+            Self::Wrk => &["wrk"],
         }
     }
 }

@@ -97,7 +97,7 @@ fn seats() -> Vec<Seat> {
             "Dex 2.45.1",
             || {
                 GoProgram::DEX.locate()?;
-                tools::Sqlite.locate().map(drop)
+                tools::Packaged::Sqlite.locate().map(drop)
             },
             || Ok(Box::new(providers::Dex::start()?)),
         )

@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Process, Redis, Stack, built, pass, ports, until};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use gatepost_e2e::{Client, Process, Redis, Stack, built, pass, ports, until, write_certificates};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -174,34 +172,15 @@ fn a_cluster_keeps_finds_and_ends_sessions() -> Result<()> {
     Ok(())
 }
 
-/// Writes a certificate authority, a certificate of Redis and one of the outpost into this folder.
-fn certificates(folder: &Path) -> Result<()> {
-    let mut authority = CertificateParams::new(Vec::new())?;
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // OpenSSL takes a certificate whose issuer has the same name for self-signed.
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "test authority");
-    let key = KeyPair::generate()?;
-    let authority = CertifiedIssuer::self_signed(authority, key)?;
-    fs::write(folder.join("ca.pem"), authority.pem())?;
-    for (name, host) in [("redis", "127.0.0.1"), ("outpost", "outpost")] {
-        let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new([host.to_owned()])?.signed_by(&key, &authority)?;
-        fs::write(folder.join(format!("{name}.pem")), certificate.pem())?;
-        fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
-    }
-    Ok(())
-}
-
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    certificates(folder.path())?;
+    let certificates: [(_, &[_]); 2] = [("redis", &["127.0.0.1"]), ("outpost", &["outpost"])];
+    write_certificates(folder.path(), &certificates)?;
     let file = |name: &str| folder.path().join(name).display().to_string();
     let port = ports::free()?;
-    let (tls_port, ca) = (port.to_string(), file("ca.pem"));
+    let (tls_port, ca) = (port.to_string(), file("authority.pem"));
     let (certificate, key) = (file("redis.pem"), file("redis.key"));
     let redis = Redis::start(
         folder.path(),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::layout;
-use gatepost_e2e::tools::{Tool as _, Wrk};
+use gatepost_e2e::tools::{Packaged, Tool as _};
 use serde::Deserialize;
 
 /// What to send, as fast as it is answered.
@@ -46,7 +46,7 @@ impl Load {
     ///
     /// Also when a response was not a success: the figures would then measure something else.
     pub(crate) fn run(&self) -> Result<Answers> {
-        let mut command = Command::new(Wrk.locate()?);
+        let mut command = Command::new(Packaged::Wrk.locate()?);
         command
             .arg("-t1")
             .arg(format!("-c{}", self.connections))
