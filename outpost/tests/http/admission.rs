@@ -20,9 +20,7 @@ applications:
 ";
 
 async fn world(more: &str) -> World {
-    let world = World::without_provider(&format!("{more}\n{APPLICATIONS}")).await;
-    world.find_provider().await;
-    world
+    World::with(&format!("{more}\n{APPLICATIONS}")).await
 }
 
 fn is_staff(world: &World) {

@@ -229,8 +229,7 @@ async fn an_empty_subject_or_issuer_is_refused() {
 /// Returns an outpost that asked its provider about two sessions, one after the other, and the
 /// outpost's replies: the provider responds to the first request with `answer`.
 async fn renewed(answer: Raw) -> (World, Vec<(StatusCode, bool)>) {
-    let world = World::without_provider("session: {refreshAfter: 60s, grace: 1h}").await;
-    world.find_provider().await;
+    let world = World::with("session: {refreshAfter: 60s, grace: 1h}").await;
     let (mut alice, mut bob) = (world.browser(), world.browser());
     alice.sign_in(START).await.expect(302);
     bob.sign_in(START).await.expect(302);
@@ -326,8 +325,7 @@ async fn newer_groups_of_the_id_token_count_though_userinfo_fails() {
 applications:
   - {name: app, externalUrl: 'https://app.example.com', headers: {set: {X-Team: team}}}
 ";
-        let world = World::without_provider(more).await;
-        world.find_provider().await;
+        let world = World::with(more).await;
         world.provider.script().claims = Box::new(|claims| claims["groups"] = json!(["admins"]));
         world.provider.script().userinfo = json!({"sub": "alice-id", "team": "red"});
         let mut browser = signed_in(&world, HOST).await;
@@ -365,8 +363,7 @@ applications:
      machineTokens: {{introspect: 'true'}}}}
 "
     );
-    let world = World::without_provider(&more).await;
-    world.find_provider().await;
+    let world = World::with(&more).await;
     let base = world.provider.access_claims();
     let jwt = |typ: Option<&str>, change: Change| {
         let mut claims = base.clone();

@@ -73,8 +73,7 @@ async fn the_proxies_that_ask_can_be_named() {
         ("nginx", &["auth/nginx", "auth?nginx"]),
         ("[]", &[]),
     ] {
-        let world = World::without_provider(&format!("askedBy: {named}")).await;
-        world.find_provider().await;
+        let world = World::with(&format!("askedBy: {named}")).await;
         let browser = signed_in(&world, "app.example.com").await;
         let asked = Asked::fetch("app.example.com", "/x").by(&browser);
         // Where Envoy is named, it may send every header.

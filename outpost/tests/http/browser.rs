@@ -1,7 +1,10 @@
 //! A browser: keeps cookies as one does, and loads pages.
 
+use std::collections::HashMap;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use serde_json::Value;
 use url::Url;
 
 use crate::world::World;
@@ -27,6 +30,11 @@ impl Reply {
             .unwrap_or_else(|| panic!("no Location: {self:#?}"))
     }
 
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+
     pub(crate) fn set_cookies(&self) -> Vec<&str> {
         let lines = self.headers.get_all(header::SET_COOKIE).iter();
         lines.map(|line| line.to_str().expect("text")).collect()
@@ -43,6 +51,24 @@ impl Reply {
             session && value.is_some_and(|(_, value)| !value.is_empty())
         })
     }
+}
+
+/// Returns the parameters of an address.
+pub(crate) fn query(location: &str) -> HashMap<String, String> {
+    let url = Url::parse(location).expect("a URL");
+    url.query_pairs().into_owned().collect()
+}
+
+/// Returns where a browser comes back to after the authorization request at `location`, with this
+/// answer of the provider as an address has it, such as `error=login_required`.
+pub(crate) fn answered(location: &str, answer: &str, issuer: &str) -> String {
+    let sent = query(location);
+    let mut back = Url::parse(&sent["redirect_uri"]).expect("a URL");
+    back.set_query(Some(answer));
+    back.query_pairs_mut()
+        .append_pair("state", &sent["state"])
+        .append_pair("iss", issuer);
+    back.into()
 }
 
 #[derive(Clone, Debug)]

@@ -3,10 +3,10 @@
 use axum::body::Body;
 use axum::http::Request;
 use gatepost::config::Config;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
-use crate::browser::{Browser, Reply};
+use crate::browser::{Browser, Reply, answered};
 use crate::forward_auth::Asked;
 use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 use crate::world::{KEY_A, World};
@@ -261,33 +261,11 @@ async fn a_session_is_renewed_at_its_own_provider_and_by_no_other() {
 /// Signs in at a provider that gives no refresh token.
 async fn without_refresh_token<'w>(two: &'w Two, link: &str) -> Browser<'w> {
     for provider in [two.corporate(), &two.partners] {
-        provider.script().token_response = Box::new(|response| {
-            let response = response.as_object_mut().expect("an object");
-            response.remove("refresh_token");
-        });
+        provider.issue_no_refresh_tokens();
     }
     let mut browser = two.world.browser();
     two.sign_in(&mut browser, link).await.expect(302);
     browser
-}
-
-/// Returns the URL with the error that a provider sends instead of a code.
-fn refusal(location: &str, code: &str, issuer: &str) -> String {
-    let at = Url::parse(location).expect("a URL");
-    let parameter = |name: &str| {
-        let mut pairs = at.query_pairs();
-        pairs
-            .find(|(own, _)| own == name)
-            .expect(name)
-            .1
-            .into_owned()
-    };
-    let mut back = Url::parse(&parameter("redirect_uri")).expect("a URL");
-    back.query_pairs_mut()
-        .append_pair("error", code)
-        .append_pair("state", &parameter("state"))
-        .append_pair("iss", issuer);
-    back.into()
 }
 
 #[tokio::test]
@@ -299,7 +277,7 @@ async fn a_user_whom_the_sessions_provider_no_longer_knows_may_choose_again() {
     let location = reply.location();
     assert!(location.starts_with(&two.partners.issuer), "{location}");
     assert!(location.contains("prompt=none"), "{location}");
-    let back = refusal(location, "login_required", &two.partners.issuer);
+    let back = answered(location, "error=login_required", &two.partners.issuer);
     let reply = browser.load(&back).await.expect(302);
     assert!(reply.location().starts_with(START), "{reply:?}");
     let page = browser.load(reply.location()).await.expect(200);
@@ -316,10 +294,14 @@ async fn what_one_provider_says_does_not_end_a_session_of_another() {
     // Meanwhile, in another tab.
     browser.load(SIGN_OUT).await.expect(302);
     two.sign_in(&mut browser, CORPORATE).await.expect(302);
-    let back = refusal(silent.location(), "login_required", &two.partners.issuer);
+    let back = answered(
+        silent.location(),
+        "error=login_required",
+        &two.partners.issuer,
+    );
     browser.load(&back).await.expect(302);
     let reply = browser.fetch(SESSION).await.expect(200);
-    let view: Value = serde_json::from_str(&reply.body).expect("JSON");
+    let view = reply.json();
     assert_eq!(view["issuer"], two.corporate().issuer);
     assert_eq!(view["provider"], "Example Ltd");
 }
@@ -328,7 +310,11 @@ async fn what_one_provider_says_does_not_end_a_session_of_another() {
 /// provider answers.
 #[tokio::test]
 async fn a_silent_flow_of_one_provider_renews_no_session_of_another() {
-    for answer in ["server_error", "temporarily_unavailable", "login_required"] {
+    for answer in [
+        "error=server_error",
+        "error=temporarily_unavailable",
+        "error=login_required",
+    ] {
         let two = Two::new().await;
         let partners = without_refresh_token(&two, PARTNERS).await;
         let mut browser = partners.clone();
@@ -337,7 +323,7 @@ async fn a_silent_flow_of_one_provider_renews_no_session_of_another() {
         let mut other = without_refresh_token(&two, CORPORATE).await;
         two.world.wait(20 * 60);
         browser.copy_cookies(&other, |name| name == "__Host-gatepost");
-        let back = refusal(silent.location(), answer, &two.partners.issuer);
+        let back = answered(silent.location(), answer, &two.partners.issuer);
         let reply = browser.load(&back).await.expect(302);
         assert!(!reply.sets_session(), "{answer}: {reply:?}");
         assert!(reply.location().starts_with(START), "{answer}: {reply:?}");
@@ -510,7 +496,7 @@ async fn the_page_is_met_in_place_without_letting_anything_upstream() {
         .send_from("192.0.2.1:5000", request)
         .await
         .expect(200);
-    let said: Value = serde_json::from_str(&reply.body).expect("JSON");
+    let said = reply.json();
     assert_eq!(said["signInAt"][1]["title"], "partners", "{said}");
 }
 

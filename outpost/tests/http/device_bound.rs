@@ -27,12 +27,6 @@ const DEVICE: &str = "__Host-gatepost-device-";
 
 const MINUTE: u64 = 60;
 
-async fn world(more: &str) -> World {
-    let world = World::without_provider(more).await;
-    world.find_provider().await;
-    world
-}
-
 /// A browser with a device, which has signed in.
 struct Bound<'w> {
     browser: Browser<'w>,
@@ -58,13 +52,8 @@ impl<'w> Bound<'w> {
         let reply = register(&mut browser, &proof).await.expect(200);
         assert_eq!(reply.header("content-type"), Some("application/json"));
         assert_eq!(reply.set_cookies(), [""; 0]);
-        let instructions: Value = serde_json::from_str(&reply.body).expect("JSON");
-        let id = instructions["session_identifier"].as_str().expect("an id");
-        Self {
-            browser,
-            key,
-            id: id.to_owned(),
-        }
+        let id = session_id(&reply);
+        Self { browser, key, id }
     }
 
     /// Returns a challenge of the outpost.
@@ -98,6 +87,20 @@ async fn refresh(browser: &mut Browser<'_>, id: &str, proof: Option<&str>) -> Re
     browser.request(Method::POST, REFRESH, &headers).await
 }
 
+/// Returns which session a browser is told that it has registered.
+fn session_id(reply: &Reply) -> String {
+    let instructions = reply.json();
+    let id = instructions["session_identifier"].as_str();
+    id.expect("an id").to_owned()
+}
+
+/// Returns the name of the cookie that a browser is told to watch.
+fn watched_cookie(reply: &Reply) -> String {
+    let instructions = reply.json();
+    let name = instructions["credentials"][0]["name"].as_str();
+    name.expect("a name").to_owned()
+}
+
 /// Returns the challenge of a reply for this session.
 fn challenge(reply: &Reply, id: &str) -> String {
     let header = reply
@@ -120,7 +123,7 @@ fn leads_to_provider(world: &World, reply: &Reply) -> bool {
 
 #[tokio::test]
 async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     for _ in 0..3 {
         world.wait(9 * MINUTE);
@@ -131,8 +134,7 @@ async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() 
         let (_, attributes) = device.and_then(|line| line.split_once('=')).expect("it");
         let expected = "1; Max-Age=600; Path=/; HttpOnly; SameSite=Lax; Secure";
         assert_eq!(attributes, expected);
-        let view = bound.browser.fetch(SESSION).await.expect(200);
-        let view: Value = serde_json::from_str(&view.body).expect("JSON");
+        let view = bound.browser.fetch(SESSION).await.expect(200).json();
         assert_eq!(view["deviceBound"], json!(true));
         assert_eq!(
             view["renewsAt"], view["windowEndsAt"],
@@ -142,14 +144,12 @@ async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() 
     // One sign-in, and one question to the provider for each renewal that was due.
     assert_eq!(world.provider.script().exchanges, 1);
 
-    let instructions = bound.refresh().await.expect(200).body;
-    let instructions: Value = serde_json::from_str(&instructions).expect("JSON");
-    let name = instructions["credentials"][0]["name"]
-        .as_str()
-        .expect("a name");
-    assert!(bound.browser.cookie_names().contains(&name), "{name}");
+    let reply = bound.refresh().await.expect(200);
+    let name = watched_cookie(&reply);
+    let names = bound.browser.cookie_names();
+    assert!(names.contains(&name.as_str()), "{name}");
     assert_eq!(
-        instructions,
+        reply.json(),
         json!({
             "session_identifier": bound.id,
             "refresh_url": REFRESH,
@@ -173,7 +173,7 @@ async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() 
 /// The point of it: a copy of the cookie is worth nothing from the end of its window on.
 #[tokio::test]
 async fn a_copy_of_the_cookie_is_renewed_nowhere() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let thief = bound.browser.clone();
     let asked = |thief: &Browser<'_>, load: bool| {
@@ -220,7 +220,7 @@ async fn a_copy_of_the_cookie_is_renewed_nowhere() {
 /// The cookie of the sign-in itself is not bound yet.
 #[tokio::test]
 async fn a_copy_from_before_the_first_proof_is_renewed_nowhere_either() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::register(&world).await;
     let mut thief = bound.browser.clone();
     bound.refresh().await.expect(200);
@@ -239,7 +239,7 @@ async fn a_copy_from_before_the_first_proof_is_renewed_nowhere_either() {
 /// that cannot sign. Nothing is lost then.
 #[tokio::test]
 async fn a_session_without_a_first_proof_is_renewed_as_ever() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut registered = Bound::register(&world).await;
     world.wait(11 * MINUTE);
     let reply = registered.browser.load(&format!("{START}?rd=/x")).await;
@@ -252,7 +252,7 @@ async fn a_session_without_a_first_proof_is_renewed_as_ever() {
 
 #[tokio::test]
 async fn a_browser_that_cannot_is_served_as_ever() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
     for _ in 0..2 {
@@ -289,7 +289,7 @@ session: {deviceBound: prefer}";
         // Browsers would renew with every request, and then stop for minutes.
         (short, START, false),
     ] {
-        let world = world(more).await;
+        let world = World::with(more).await;
         let reply = world.browser().sign_in(start).await.expect(302);
         let header = reply.header("secure-session-registration");
         assert_eq!(header.is_some(), offered, "{more} {start}");
@@ -299,7 +299,7 @@ session: {deviceBound: prefer}";
 /// Behind a proxy that asks about every path, the answer to a registration would be consent.
 #[tokio::test]
 async fn nothing_is_bound_through_a_proxys_question() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut browser = world.browser();
     let callback = browser.begin(START).await;
     let target = &callback[url::Position::BeforePath..];
@@ -316,7 +316,7 @@ async fn nothing_is_bound_through_a_proxys_question() {
 
 #[tokio::test]
 async fn signing_out_and_revocations_end_the_browsers_side_too() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let reply = bound.browser.load(SIGN_OUT).await;
     assert!(
@@ -348,7 +348,7 @@ async fn signing_out_and_revocations_end_the_browsers_side_too() {
 /// The user signs in anew, although the browser still has the session before.
 #[tokio::test]
 async fn a_session_that_another_has_replaced_does_not_come_back() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut first = Bound::sign_in(&world).await;
     let challenge = first.challenge().await;
     // A sign-in in which the browser sends no cookie of the first: it stays in the store.
@@ -364,13 +364,12 @@ async fn a_session_that_another_has_replaced_does_not_come_back() {
 
 #[tokio::test]
 async fn each_renewal_has_the_users_groups_of_the_moment_and_the_rule_decides() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     world.wait(11 * MINUTE);
     world.provider.script().userinfo = json!({"sub": "alice-id", "groups": ["new"]});
     bound.refresh().await.expect(200);
-    let view = bound.browser.fetch(SESSION).await.expect(200).body;
-    let view: Value = serde_json::from_str(&view).expect("JSON");
+    let view = bound.browser.fetch(SESSION).await.expect(200).json();
     assert_eq!(view["groups"], json!(["new"]));
 
     // The provider has ended the session.
@@ -386,7 +385,7 @@ async fn each_renewal_has_the_users_groups_of_the_moment_and_the_rule_decides() 
 
 #[tokio::test]
 async fn a_browser_tries_again_while_the_store_or_the_provider_is_away() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let challenge = bound.challenge().await;
     let proof = bound.key.proof(&challenge);
@@ -404,7 +403,7 @@ async fn a_browser_tries_again_while_the_store_or_the_provider_is_away() {
 /// Every replica can judge what another began.
 #[tokio::test]
 async fn a_challenge_is_good_at_every_replica_and_once() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let replica = world.replica_with(PREFER).await;
     let challenge = bound.challenge().await;
@@ -419,7 +418,7 @@ async fn a_challenge_is_good_at_every_replica_and_once() {
 /// What the browser watches ends with each session: the next one is bound at once.
 #[tokio::test]
 async fn each_sign_in_is_bound_at_once_whatever_was_before() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let devices = |browser: &Browser<'_>| {
         let names = browser.cookie_names().into_iter();
         let own = names.filter(|name| name.starts_with(DEVICE));
@@ -439,21 +438,18 @@ async fn each_sign_in_is_bound_at_once_whatever_was_before() {
     );
     let proof = first.key.registration(&registration_challenge(&reply));
     let reply = register(&mut first.browser, &proof).await.expect(200);
-    let instructions: Value = serde_json::from_str(&reply.body).expect("JSON");
-    let name = instructions["credentials"][0]["name"]
-        .as_str()
-        .expect("a name");
-    assert_ne!(name, before[0], "each session has its own");
+    assert_ne!(
+        watched_cookie(&reply),
+        before[0],
+        "each session has its own"
+    );
 }
 
 /// Without refresh tokens only the browser can ask the provider, by a page load.
 #[tokio::test]
 async fn without_a_refresh_token_the_next_page_load_asks_the_provider() {
-    let world = world(PREFER).await;
-    world.provider.script().token_response = Box::new(|response| {
-        let members = response.as_object_mut().expect("an object");
-        members.remove("refresh_token");
-    });
+    let world = World::with(PREFER).await;
+    world.provider.issue_no_refresh_tokens();
     let mut bound = Bound::sign_in(&world).await;
     world.wait(11 * MINUTE);
     let reply = bound.refresh().await.expect(200);
@@ -471,11 +467,10 @@ async fn without_a_refresh_token_the_next_page_load_asks_the_provider() {
 /// request.
 #[tokio::test]
 async fn a_refresh_token_that_is_refused_without_a_reason_extends_no_window() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let ends = async |browser: &mut Browser<'_>| {
-        let view = browser.fetch(SESSION).await.expect(200).body;
-        let view: Value = serde_json::from_str(&view).expect("JSON");
+        let view = browser.fetch(SESSION).await.expect(200).json();
         view["windowEndsAt"].as_u64().expect("a time")
     };
     let before = ends(&mut bound.browser).await;
@@ -498,7 +493,7 @@ async fn a_refresh_token_that_is_refused_without_a_reason_extends_no_window() {
 /// Both headers, as RFC 9651 has them and as browsers send them.
 #[tokio::test]
 async fn headers_are_read_as_structured_fields() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let quoted = |text: &str| format!("\"{text}\"");
     for form in [

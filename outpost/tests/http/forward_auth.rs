@@ -241,7 +241,7 @@ async fn a_user_without_a_session_is_refused_in_the_proxys_way() {
             .ask(&world, dialect)
             .await
             .expect(401);
-        let body: serde_json::Value = serde_json::from_str(&data.body).expect("JSON");
+        let body = data.json();
         assert_eq!(
             (&body["error"], &body["signIn"]),
             (&"unauthenticated".into(), &start.into())

@@ -9,9 +9,7 @@ use crate::world::World;
 const PROXY: &str = "127.0.0.1:4000";
 
 async fn world() -> World {
-    let world = World::without_provider("rateLimit: {perSecond: 1, burst: 4}").await;
-    world.find_provider().await;
-    world
+    World::with("rateLimit: {perSecond: 1, burst: 4}").await
 }
 
 async fn get(world: &World, peer: &str, target: &str, forwarded_for: &str) -> Reply {

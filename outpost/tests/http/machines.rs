@@ -1,6 +1,7 @@
 //! Programs, which bring credentials in the place of a session.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepost::config::Config;
@@ -21,9 +22,7 @@ const API: &str = "api.example.com";
 
 /// Starts an outpost with `api`, which has the further settings `more`.
 async fn world(more: &str) -> World {
-    let world = World::without_provider(&applications(more)).await;
-    world.find_provider().await;
-    world
+    World::with(&applications(more)).await
 }
 
 fn applications(more: &str) -> String {
@@ -46,6 +45,26 @@ async fn call(world: &World, credentials: &str) -> Reply {
 
 async fn bring(world: &World, token: &str) -> Reply {
     call(world, &format!("Bearer {token}")).await
+}
+
+/// Sends a request to the outpost itself, through a proxy that it trusts.
+async fn send(
+    world: &World,
+    method: &str,
+    host: &str,
+    target: &str,
+    (header, value): (&str, &str),
+    body: &str,
+) -> Reply {
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header("Host", host)
+        .header("X-Forwarded-Proto", "https")
+        .header(header, value)
+        .body(Body::from(body.to_owned()))
+        .expect("a request");
+    world.send_from("127.0.0.1:4000", request).await
 }
 
 fn basic(user: &str, password: &str) -> String {

@@ -35,10 +35,7 @@ async fn a_silent_renewal_begins_no_session_in_the_place_of_one_that_ended_meanw
     {
         let case = format!("by provider: {by_provider}, during exchange: {during_exchange}");
         let world = World::new().await;
-        world.provider.script().token_response = Box::new(|response| {
-            let members = response.as_object_mut().expect("an object");
-            members.remove("refresh_token");
-        });
+        world.provider.issue_no_refresh_tokens();
         let mut browser = world.browser();
         browser.sign_in(START).await.expect(302);
         world.wait(700);
@@ -187,8 +184,7 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
 /// for longer than requests wait for it.
 #[tokio::test]
 async fn a_rotated_refresh_token_outlives_an_absence_of_the_store() {
-    let world = World::without_provider("session: {refreshAfter: 60s}").await;
-    world.find_provider().await;
+    let world = World::with("session: {refreshAfter: 60s}").await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
     world.wait(1_000);

@@ -249,6 +249,14 @@ impl Provider {
 }
 
 impl Provider {
+    /// Has it issue no refresh tokens.
+    pub(crate) fn issue_no_refresh_tokens(&self) {
+        self.script().token_response = Box::new(|response| {
+            let members = response.as_object_mut().expect("an object");
+            members.remove("refresh_token");
+        });
+    }
+
     /// Returns a token of these parts, signed with the provider's key.
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());

@@ -315,9 +315,7 @@ fn is_at_home(url: &Url) -> bool {
 
 /// Starts an outpost without a rate limit, which tests with many requests would exceed.
 pub(crate) async fn world() -> World {
-    let world = World::without_provider("rateLimit: {perSecond: 0}").await;
-    world.find_provider().await;
-    world
+    World::with("rateLimit: {perSecond: 0}").await
 }
 
 async fn signed_in<'w>(world: &'w World, start: &str) -> Browser<'w> {

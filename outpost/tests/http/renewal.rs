@@ -90,8 +90,7 @@ async fn a_session_ends_when_it_is_idle_and_at_the_end_of_its_life() {
 
 #[tokio::test]
 async fn a_cookie_never_outlives_its_session() {
-    let world = World::without_provider("session: {window: 2h, idle: 3h, lifetime: 3h}").await;
-    world.find_provider().await;
+    let world = World::with("session: {window: 2h, idle: 3h, lifetime: 3h}").await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
     world.wait(2 * 3_600 + 1_800);

@@ -43,7 +43,7 @@ async fn a_user_who_signs_in_returns_to_the_page() {
     );
 
     let session = browser.fetch(SESSION).await.expect(200);
-    let view: serde_json::Value = serde_json::from_str(&session.body).expect("JSON");
+    let view = session.json();
     assert_eq!(view["username"], "alice");
     assert_eq!(view["groups"], json!(["staff", "admins"]), "from userinfo");
     let page = browser.load(SESSION).await.expect(200);

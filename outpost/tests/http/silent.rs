@@ -1,38 +1,17 @@
 //! Renewal by the browser, for sessions without a refresh token, and what else an authorization
 //! request says.
 
-use std::collections::HashMap;
-
 use serde_json::json;
-use url::Url;
 
+use crate::browser::{answered, query};
 use crate::world::World;
 
 const START: &str = "https://app.example.com/akprox/start";
 
-fn query(location: &str) -> HashMap<String, String> {
-    let url = Url::parse(location).expect("a URL");
-    url.query_pairs().into_owned().collect()
-}
-
-/// Returns the callback URL with this error instead of a code.
-fn refusal(location: &str, code: &str, issuer: &str) -> String {
-    let sent = query(location);
-    let mut back = Url::parse(&sent["redirect_uri"]).expect("a URL");
-    back.query_pairs_mut()
-        .append_pair("error", code)
-        .append_pair("state", &sent["state"])
-        .append_pair("iss", issuer);
-    back.into()
-}
-
 /// Starts an outpost whose provider issues no refresh tokens.
 async fn world() -> World {
     let world = World::new().await;
-    world.provider.script().token_response = Box::new(|response| {
-        let members = response.as_object_mut().expect("an object");
-        members.remove("refresh_token");
-    });
+    world.provider.issue_no_refresh_tokens();
     world
 }
 
@@ -64,7 +43,11 @@ async fn a_session_ends_only_where_the_provider_says_that_its_user_is_gone() {
         browser.sign_in(START).await.expect(302);
         world.wait(700);
         let silent = browser.load(START).await.expect(302);
-        let back = refusal(silent.location(), code, &world.provider.issuer);
+        let back = answered(
+            silent.location(),
+            &format!("error={code}"),
+            &world.provider.issuer,
+        );
         // In each case the user sees the provider's page next.
         let reply = browser.load(&back).await.expect(302);
         let location = reply.location();

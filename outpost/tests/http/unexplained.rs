@@ -3,9 +3,8 @@
 //! browser finds out, and nothing else extends the session.
 
 use axum::http::StatusCode;
-use url::Url;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, answered, query};
 use crate::forward_auth::Asked;
 use crate::provider::Raw;
 use crate::world::World;
@@ -47,11 +46,8 @@ async fn world() -> World {
 }
 
 fn is_silent(world: &World, location: &str) -> bool {
-    let url = Url::parse(location).expect("a URL");
-    let silent = url
-        .query_pairs()
-        .any(|pair| pair == ("prompt".into(), "none".into()));
-    location.starts_with(&world.provider.issuer) && silent
+    let prompt = query(location).remove("prompt");
+    location.starts_with(&world.provider.issuer) && prompt.as_deref() == Some("none")
 }
 
 async fn sessions(world: &World) -> usize {
@@ -93,16 +89,9 @@ async fn a_session_ends_that_the_provider_no_longer_has() {
     let world = world().await;
     let mut alice = refused(&world, (400, &[], "")).await;
     let asked = alice.load(START).await.expect(302);
-    let state = Url::parse(asked.location()).expect("a URL");
-    let state = state.query_pairs().find(|(name, _)| name == "state");
-    let (_, state) = state.expect("a state");
-    let mut callback = Url::parse("https://app.example.com/akprox/callback").expect("a URL");
-    callback
-        .query_pairs_mut()
-        .append_pair("error", "login_required")
-        .append_pair("state", &state)
-        .append_pair("iss", &world.provider.issuer);
-    let reply = alice.load(callback.as_str()).await.expect(302);
+    let issuer = &world.provider.issuer;
+    let callback = answered(asked.location(), "error=login_required", issuer);
+    let reply = alice.load(&callback).await.expect(302);
     assert!(reply.location().starts_with(&world.provider.issuer));
     assert!(!is_silent(&world, reply.location()));
     assert_eq!(sessions(&world).await, 0);
@@ -129,7 +118,7 @@ async fn no_answer_that_the_browser_makes_up_extends_a_session() {
         assert!(is_silent(&world, asked.location()), "{answer}");
         // The window ends meanwhile.
         world.wait(5 * 60);
-        let callback = made_up(&world, asked.location(), answer);
+        let callback = answered(asked.location(), answer, &world.provider.issuer);
         let reply = alice.load(&callback).await.expect(302);
         assert!(!reply.sets_session(), "{answer}");
         // Whoever it is signs in, with the provider's page.
@@ -158,7 +147,7 @@ async fn an_answer_that_the_browser_makes_up_leaves_the_window_as_it_is() {
         loop {
             let asked = alice.load(START).await.expect(302);
             assert!(is_silent(&world, asked.location()), "{answer}");
-            let callback = made_up(&world, asked.location(), answer);
+            let callback = answered(asked.location(), answer, &world.provider.issuer);
             let reply = alice.load(&callback).await.expect(302);
             if reply.location().starts_with(&world.provider.issuer) {
                 break;
@@ -172,15 +161,6 @@ async fn an_answer_that_the_browser_makes_up_leaves_the_window_as_it_is() {
         let data = Asked::fetch(HOST, "/data").by(&alice);
         data.ask(&world, "auth/traefik").await.expect(401);
     }
-}
-
-/// Returns the callback of a flow with a query of the browser's own.
-fn made_up(world: &World, location: &str, answer: &str) -> String {
-    let at = Url::parse(location).expect("a URL");
-    let state = at.query_pairs().find(|(name, _)| name == "state");
-    let (_, state) = state.expect("a state");
-    let issuer = &world.provider.issuer;
-    format!("https://app.example.com/akprox/callback?{answer}&state={state}&iss={issuer}")
 }
 
 /// A firewall answers in the place of the token endpoint, to every request.

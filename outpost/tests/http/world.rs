@@ -65,7 +65,12 @@ pub(crate) struct World {
 impl World {
     /// Starts an outpost that has discovered its provider.
     pub(crate) async fn new() -> Self {
-        let world = Self::without_provider("").await;
+        Self::with("").await
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn with(more: &str) -> Self {
+        let world = Self::without_provider(more).await;
         world.find_provider().await;
         world
     }

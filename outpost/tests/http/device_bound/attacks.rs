@@ -1,6 +1,7 @@
 //! Attacks on registrations and proofs. Each is refused, and changes nothing for the browser.
 
 use super::*;
+use crate::browser::{answered, query};
 
 /// Sends a proof that must not renew, and checks that the browser's own still does.
 async fn is_refused(bound: &mut Bound<'_>, case: &str, id: &str, proof: &str) {
@@ -14,7 +15,7 @@ async fn is_refused(bound: &mut Bound<'_>, case: &str, id: &str, proof: &str) {
 
 #[tokio::test]
 async fn only_the_registered_key_renews() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let id = bound.id.clone();
     let other = DeviceKey::new();
@@ -61,7 +62,7 @@ async fn only_the_registered_key_renews() {
 
 #[tokio::test]
 async fn a_challenge_is_for_one_session_and_one_use() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let mut other = Bound::sign_in(&world).await;
     let id = bound.id.clone();
@@ -96,7 +97,7 @@ async fn a_challenge_is_for_one_session_and_one_use() {
 
 #[tokio::test]
 async fn a_key_is_registered_for_the_session_of_the_sign_in_alone_and_once() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut browser = world.browser();
     let reply = browser.sign_in(START).await.expect(302);
     let challenge = registration_challenge(&reply);
@@ -162,7 +163,7 @@ async fn a_key_is_registered_for_the_session_of_the_sign_in_alone_and_once() {
 
 #[tokio::test]
 async fn other_sites_and_scripts_reach_nothing() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let id = bound.id.clone();
     let challenge = bound.challenge().await;
@@ -196,7 +197,7 @@ async fn other_sites_and_scripts_reach_nothing() {
 /// Another application's session, and one that is nobody's.
 #[tokio::test]
 async fn an_id_without_its_key_says_and_changes_nothing() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::sign_in(&world).await;
     let mut stranger = world.browser();
     let elsewhere = "https://app2.example.com/akprox/device/refresh";
@@ -214,12 +215,9 @@ async fn an_id_without_its_key_says_and_changes_nothing() {
 /// A flow that renews one session without a page of the provider renews no other.
 #[tokio::test]
 async fn a_silent_flow_of_another_session_renews_no_copy() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut alice = Bound::sign_in(&world).await;
-    world.provider.script().token_response = Box::new(|response| {
-        let members = response.as_object_mut().expect("an object");
-        members.remove("refresh_token");
-    });
+    world.provider.issue_no_refresh_tokens();
     let mut thief = world.browser();
     thief.sign_in(START).await.expect(302);
     for (minutes, code) in [
@@ -231,8 +229,7 @@ async fn a_silent_flow_of_another_session_renews_no_copy() {
     ] {
         world.wait(minutes * MINUTE);
         let silent = thief.load(START).await.expect(302);
-        let silent = url::Url::parse(silent.location()).expect("a URL");
-        let sent: std::collections::HashMap<_, _> = silent.query_pairs().into_owned().collect();
+        let sent = query(silent.location());
         assert_eq!(
             sent.get("prompt").map(String::as_str),
             Some("none"),
@@ -240,11 +237,8 @@ async fn a_silent_flow_of_another_session_renews_no_copy() {
         );
         let mut with_copy = thief.clone();
         with_copy.copy_cookies(&alice.browser, |name| name == "__Host-gatepost");
-        let issuer = &world.provider.issuer;
-        let (back, state) = (&sent["redirect_uri"], &sent["state"]);
-        let reply = with_copy
-            .load(&format!("{back}?{code}&state={state}&iss={issuer}"))
-            .await;
+        let back = answered(silent.location(), code, &world.provider.issuer);
+        let reply = with_copy.load(&back).await;
         assert!(!reply.sets_session(), "{code}: {reply:?}");
     }
     assert!(
@@ -257,7 +251,7 @@ async fn a_silent_flow_of_another_session_renews_no_copy() {
 /// is what no other host can set.
 #[tokio::test]
 async fn a_browser_without_the_sessions_cookie_binds_and_gets_nothing() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut attacker = world.browser();
     let reply = attacker.sign_in(START).await.expect(302);
     let key = DeviceKey::new();
@@ -265,8 +259,7 @@ async fn a_browser_without_the_sessions_cookie_binds_and_gets_nothing() {
     let mut visitor = world.browser();
     let proof = key.registration(&registration_challenge(&reply));
     let reply = register(&mut visitor, &proof).await.expect(200);
-    let instructions: Value = serde_json::from_str(&reply.body).expect("JSON");
-    let id = instructions["session_identifier"].as_str().expect("an id");
+    let id = &session_id(&reply);
     // 5xx: the browser that signed in, and was sent here by a link of another site, tries again.
     let reply = refresh(&mut visitor, id, None).await.expect(503);
     assert!(!reply.sets_session(), "{reply:?}");
@@ -282,7 +275,7 @@ async fn a_browser_without_the_sessions_cookie_binds_and_gets_nothing() {
 /// In domain mode, any host can put a cookie of its own session in front of the user's.
 #[tokio::test]
 async fn a_cookie_in_front_of_the_users_ends_nothing() {
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut other = world.browser();
     other.sign_in(START).await.expect(302);
     let url = url::Url::parse(REFRESH).expect("a URL");
@@ -301,8 +294,7 @@ async fn a_cookie_in_front_of_the_users_ends_nothing() {
         .request(Method::POST, REGISTER, &headers)
         .await
         .expect(200);
-    let instructions: Value = serde_json::from_str(&reply.body).expect("JSON");
-    let id = instructions["session_identifier"].as_str().expect("an id");
+    let id = &session_id(&reply);
     for minutes in [0, 16] {
         world.wait(minutes * MINUTE);
         let headers = [("Cookie", &*tossed), ("Sec-Secure-Session-Id", id)];
@@ -327,7 +319,7 @@ async fn a_renewal_by_cookie_that_began_before_the_first_proof_comes_too_late() 
     use gatepost::origin::HostPort;
     use gatepost::sessions::{IssueError, Voucher};
     use gatepost_session::cookie::Candidates;
-    let world = world(PREFER).await;
+    let world = World::with(PREFER).await;
     let mut bound = Bound::register(&world).await;
     let before = world.outpost.store.list(10).await.expect("listed");
     let [before] = before.as_slice() else {

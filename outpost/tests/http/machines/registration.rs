@@ -1,11 +1,9 @@
 //! The public client that OAuth clients get at the outpost where the provider registers none (RFC 7591,
 //! RFC 8414).
 
-use axum::body::Body;
-use axum::http::Request;
 use serde_json::{Value, json};
 
-use super::{API, world};
+use super::{API, send, world};
 use crate::browser::Reply;
 use crate::forward_auth::{Asked, DIALECTS};
 use crate::world::World;
@@ -16,51 +14,22 @@ const SETTINGS: &str = "machines: [bearer],
 
 const ISSUER: &str = "https://api.example.com/akprox/oauth";
 
-async fn get(world: &World, host: &str, target: &str) -> Reply {
-    send(world, "GET", host, target, "", "").await
-}
+const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-async fn send(
-    world: &World,
-    method: &str,
-    host: &str,
-    target: &str,
-    media_type: &str,
-    body: &str,
-) -> Reply {
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header("Host", host)
-        .header("X-Forwarded-Proto", "https")
-        .header("Content-Type", media_type)
-        .body(Body::from(body.to_owned()))
-        .expect("a request");
-    world.send_from("127.0.0.1:4000", request).await
+async fn get(world: &World, host: &str, target: &str) -> Reply {
+    send(world, "GET", host, target, JSON, "").await
 }
 
 async fn register(world: &World, wanted: &Value) -> Reply {
     let target = "/akprox/oauth/register";
-    send(
-        world,
-        "POST",
-        API,
-        target,
-        "application/json",
-        &wanted.to_string(),
-    )
-    .await
-}
-
-fn json_of(reply: &Reply) -> Value {
-    serde_json::from_str(&reply.body).expect("JSON")
+    send(world, "POST", API, target, JSON, &wanted.to_string()).await
 }
 
 #[tokio::test]
 async fn clients_find_where_to_register() {
     let world = world(SETTINGS).await;
     let resource = get(&world, API, "/akprox/oauth-protected-resource").await;
-    let resource = json_of(&resource.expect(200));
+    let resource = resource.expect(200).json();
     assert_eq!(resource["authorization_servers"], json!([ISSUER]));
     let provider = &world.provider.issuer;
     for target in [
@@ -70,7 +39,7 @@ async fn clients_find_where_to_register() {
     ] {
         let reply = get(&world, API, target).await.expect(200);
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
-        let metadata = json_of(&reply);
+        let metadata = reply.json();
         for (name, expected) in [
             ("issuer", json!(ISSUER)),
             (
@@ -120,7 +89,7 @@ async fn the_public_client_is_for_redirect_uris_that_the_operator_knows() {
         });
         let reply = register(&world, &wanted).await.expect(201);
         assert_eq!(
-            json_of(&reply),
+            reply.json(),
             json!({
                 "client_id": "mcp-clients",
                 "redirect_uris": uris,
@@ -161,31 +130,29 @@ async fn the_public_client_is_for_redirect_uris_that_the_operator_knows() {
         (json!([]), "invalid_client_metadata"),
     ] {
         let reply = register(&world, &wanted).await.expect(400);
-        assert_eq!(json_of(&reply)["error"], error, "{wanted}");
+        assert_eq!(reply.json()["error"], error, "{wanted}");
         assert!(!reply.body.contains("mcp-clients"), "{}", reply.body);
     }
     let target = "/akprox/oauth/register";
     let valid = json!({"redirect_uris": ["http://127.0.0.1/"]}).to_string();
     let long = format!("{valid}{}", " ".repeat(17 * 1024));
     for (media_type, body) in [("text/plain", &*valid), ("application/json", &*long)] {
-        let reply = send(&world, "POST", API, target, media_type, body).await;
-        assert_eq!(
-            json_of(&reply.expect(400))["error"],
-            "invalid_client_metadata"
-        );
+        let reply = send(
+            &world,
+            "POST",
+            API,
+            target,
+            ("Content-Type", media_type),
+            body,
+        )
+        .await;
+        assert_eq!(reply.expect(400).json()["error"], "invalid_client_metadata");
     }
-    send(&world, "OPTIONS", API, target, "", "")
+    send(&world, "OPTIONS", API, target, JSON, "")
         .await
         .expect(204);
     get(&world, API, target).await.expect(405);
-    let elsewhere = send(
-        &world,
-        "POST",
-        "app.example.com",
-        target,
-        "application/json",
-        &valid,
-    );
+    let elsewhere = send(&world, "POST", "app.example.com", target, JSON, &valid);
     elsewhere.await.expect(404);
 }
 

@@ -1,10 +1,8 @@
 //! The application as a resource for which authorization servers issue tokens (RFC 9728, RFC 8707).
 
-use axum::body::Body;
-use axum::http::Request;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{API, bring, world};
+use super::{API, bring, send, world};
 use crate::browser::Reply;
 use crate::forward_auth::{Asked, DIALECTS};
 use crate::provider::CLIENT_ID;
@@ -18,16 +16,10 @@ const SETTINGS: &str = "machines: [bearer, basic],
 const METADATA: &str = "resource_metadata=\"https://api.example.com/akprox/oauth-protected-resource\", \
      scope=\"openid wiki\"";
 
-async fn send(world: &World, method: &str, host: &str, target: &str) -> Reply {
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header("Host", host)
-        .header("Origin", "https://inspector.example")
-        .header("X-Forwarded-Proto", "https")
-        .body(Body::empty())
-        .expect("a request");
-    world.send_from("127.0.0.1:4000", request).await
+/// Sends a request of a client in a browser.
+async fn ask(world: &World, method: &str, host: &str, target: &str) -> Reply {
+    let origin = ("Origin", "https://inspector.example");
+    send(world, method, host, target, origin, "").await
 }
 
 fn challenges_of(reply: &Reply) -> Vec<String> {
@@ -45,10 +37,9 @@ async fn clients_find_the_metadata_where_they_look_for_it() {
         "/.well-known/oauth-protected-resource/mcp?x",
         "/akprox/oauth-protected-resource",
     ] {
-        let reply = send(&world, "GET", API, target).await.expect(200);
-        let metadata: Value = serde_json::from_str(&reply.body).expect("JSON");
+        let reply = ask(&world, "GET", API, target).await.expect(200);
         assert_eq!(
-            metadata,
+            reply.json(),
             json!({
                 "resource": RESOURCE,
                 "authorization_servers": [world.provider.issuer.clone()],
@@ -60,11 +51,11 @@ async fn clients_find_the_metadata_where_they_look_for_it() {
         );
         // For MCP clients in browsers.
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
-        let preflight = send(&world, "OPTIONS", API, target).await.expect(204);
+        let preflight = ask(&world, "OPTIONS", API, target).await.expect(204);
         let headers = preflight.header("access-control-allow-headers");
         assert_eq!(headers, Some("*"));
-        send(&world, "POST", API, target).await.expect(405);
-        send(&world, "GET", "app.example.com", target)
+        ask(&world, "POST", API, target).await.expect(405);
+        ask(&world, "GET", "app.example.com", target)
             .await
             .expect(404);
     }
@@ -73,7 +64,7 @@ async fn clients_find_the_metadata_where_they_look_for_it() {
         "/.well-known/oauth-protected-resource/other",
         "/.well-known/oauth-protected-resources",
     ] {
-        send(&world, "GET", API, target).await.expect(404);
+        ask(&world, "GET", API, target).await.expect(404);
     }
     // A proxy would take success for consent.
     for dialect in DIALECTS {
