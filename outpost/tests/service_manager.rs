@@ -1,4 +1,4 @@
-//! What systemd is told. The suite `deployments` has the sockets that it hands over.
+//! What the outpost says to systemd. The suite `deployments` has the sockets that systemd hands over.
 
 #![allow(missing_docs)]
 #![allow(clippy::expect_used, clippy::panic)]

@@ -87,14 +87,14 @@ async fn refresh(browser: &mut Browser<'_>, id: &str, proof: Option<&str>) -> Re
     browser.request(Method::POST, REFRESH, &headers).await
 }
 
-/// Returns which session a browser is told that it has registered.
+/// Returns the id of the session for which a browser has registered its key.
 fn session_id(reply: &Reply) -> String {
     let instructions = reply.json();
     let id = instructions["session_identifier"].as_str();
     id.expect("an id").to_owned()
 }
 
-/// Returns the name of the cookie that a browser is told to watch.
+/// Returns the name of the cookie that a browser is to watch.
 fn watched_cookie(reply: &Reply) -> String {
     let instructions = reply.json();
     let name = instructions["credentials"][0]["name"].as_str();
