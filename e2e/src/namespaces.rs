@@ -1,5 +1,5 @@
-//! Test programs that run in namespaces of their own: what they do to networks and mounts, nobody
-//! else on the machine sees, and it ends with them.
+//! Test programs that run in namespaces of their own: what they do to networks and mounts is
+//! invisible to the rest of the machine, and ends with them.
 
 use std::env;
 use std::process::{Command, ExitCode};

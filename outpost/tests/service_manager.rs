@@ -44,8 +44,8 @@ applications: [{ name: wiki, externalUrl: 'http://wiki.localhost' }]
     file
 }
 
-/// Reads what the service manager is told until a message has this line.
-fn told(manager: &UnixDatagram, line: &str) -> String {
+/// Reads the messages to the service manager until one has this line.
+fn heard(manager: &UnixDatagram, line: &str) -> String {
     let deadline = Instant::now() + LIMIT;
     while Instant::now() < deadline {
         let mut message = [0; 4096];
@@ -57,7 +57,7 @@ fn told(manager: &UnixDatagram, line: &str) -> String {
             return message.into_owned();
         }
     }
-    panic!("the service manager is not told {line}");
+    panic!("the service manager gets no {line}");
 }
 
 #[test]
@@ -80,14 +80,14 @@ fn the_service_manager_is_told_of_each_state() {
         .env("WATCHDOG_USEC", "400000");
     let mut outpost = Outpost(command.spawn().expect("started"));
 
-    told(&manager, "READY=1");
-    told(&manager, "WATCHDOG=1");
+    heard(&manager, "READY=1");
+    heard(&manager, "WATCHDOG=1");
     outpost.signal("HUP");
-    let reloading = told(&manager, "RELOADING=1");
+    let reloading = heard(&manager, "RELOADING=1");
     // Without the time, `Type=notify-reload` does not take it.
     assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
-    told(&manager, "READY=1");
+    heard(&manager, "READY=1");
     outpost.signal("TERM");
-    told(&manager, "STOPPING=1");
+    heard(&manager, "STOPPING=1");
     assert!(outpost.0.wait().expect("ended").success());
 }

@@ -74,7 +74,7 @@ impl<'e> Composition<'e> {
         output(&mut command)
     }
 
-    /// Keeps what each container has said, for whoever looks into a failure.
+    /// Keeps what each container has said, for the reader of a failed test.
     fn keep_logs(&self) -> Result<()> {
         let label = format!("label=io.podman.compose.project={}", self.project);
         let names =

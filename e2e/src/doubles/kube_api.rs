@@ -71,7 +71,7 @@ impl KubeApi {
         })
     }
 
-    /// Returns what one of Traefik's providers has to be told to read from here.
+    /// Returns the settings by which one of Traefik's providers reads from here.
     pub fn traefik_access(&self) -> Value {
         json!({ "endpoint": format!("http://127.0.0.1:{}", self.port) })
     }

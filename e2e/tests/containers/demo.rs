@@ -89,7 +89,7 @@ fn a_visitor_signs_in_and_stays_so_over_restarts(engine: &Engine) -> Result<()> 
     session(StatusCode::OK)
 }
 
-/// As the kernel has it, and not as the engine was told.
+/// As the kernel has it, and not as the engine was asked.
 fn the_outpost_has_no_rights(engine: &Engine) -> Result<()> {
     let demo = up(engine)?;
     let outpost = engine.inspect(&demo.container("outpost"))?;

@@ -34,7 +34,7 @@ pub(crate) const TESTS: &[Test] = &[
 /// The network, whose proxies the outpost trusts.
 const SUBNET: &str = "172.31.91.0/24";
 
-/// The host of the provider, which the files leave to whoever uses them.
+/// The host of the provider, which the files leave to their users.
 const PROVIDER: &str = "id.example.localhost";
 
 fn forward_auth_single(engine: &Engine) -> Result<()> {

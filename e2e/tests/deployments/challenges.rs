@@ -112,7 +112,7 @@ fn served(repository: &ServedFolder) -> Value {
     json!({ "wiki": { "loadBalancer": { "servers": [{ "url": repository.url() }] } } })
 }
 
-/// Runs git as nobody's git: without the settings, and the password store, of who runs the tests.
+/// Runs git without the settings and the password store of the user who runs the tests.
 fn run_git(folder: &Path, arguments: &[&str]) -> Result<Output> {
     Command::new("git")
         .args(arguments)

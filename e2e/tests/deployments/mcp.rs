@@ -208,7 +208,7 @@ fn events_arrive_one_by_one(counted: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Checks that an ID token of the same user is refused, and what the client is told.
+/// Checks that an ID token of the same user is refused, and what the answer says.
 fn id_tokens_are_refused(server: &Url, tokens: &Value) -> Result<()> {
     let id_token = text(tokens, "/tokens/id_token").context("a token")?;
     let refused = post(server, id_token)?;

@@ -118,7 +118,7 @@ fn gateway_filters(cluster: &Cluster) -> Result<()> {
     let missing = ["delete", "middlewares.traefik.io", "wiki-gatepost"];
     cluster.kubectl(&missing, None)?;
     until_answered(&site, &client, "/", StatusCode::NOT_FOUND).context("no Middleware")?;
-    // An `extensionRef` has no namespace: one of another namespace is none.
+    // An `extensionRef` has no namespace: a Middleware of another namespace is not found.
     middleware(cluster, "gatepost", &plugin(right()))?;
     gatepost_e2e::pass(Duration::from_secs(3));
     until_answered(&site, &client, "/", StatusCode::NOT_FOUND).context("elsewhere")?;

@@ -111,7 +111,7 @@ fn challenge(reply: &Reply, id: &str) -> String {
     challenge.trim_matches('"').to_owned()
 }
 
-/// Returns whether the browser is told to forget the session.
+/// Returns whether the answer has the browser forget the session.
 fn ends(reply: &Reply) -> bool {
     let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
     reply.status == StatusCode::OK && body["continue"] == json!(false)
@@ -345,7 +345,7 @@ async fn signing_out_and_revocations_end_the_browsers_side_too() {
     assert!(!reply.sets_session());
 }
 
-/// The user signs in anew, although the browser still has the session before.
+/// The user signs in again, although the browser still has the session before.
 #[tokio::test]
 async fn a_session_that_another_has_replaced_does_not_come_back() {
     let world = World::with(PREFER).await;

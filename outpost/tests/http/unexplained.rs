@@ -121,7 +121,7 @@ async fn no_answer_that_the_browser_makes_up_extends_a_session() {
         let callback = answered(asked.location(), answer, &world.provider.issuer);
         let reply = alice.load(&callback).await.expect(302);
         assert!(!reply.sets_session(), "{answer}");
-        // Whoever it is signs in, with the provider's page.
+        // The user signs in, with the provider's page.
         let location = reply.location();
         assert!(location.starts_with(&world.provider.issuer), "{answer}");
         assert!(!is_silent(&world, location), "{answer}");

@@ -194,7 +194,7 @@ async fn other_sites_and_scripts_reach_nothing() {
     assert!(bound.refresh().await.expect(200).sets_session());
 }
 
-/// Another application's session, and one that is nobody's.
+/// Another application's session, and one that does not exist.
 #[tokio::test]
 async fn an_id_without_its_key_says_and_changes_nothing() {
     let world = World::with(PREFER).await;
