@@ -13,7 +13,9 @@ use clap::ValueEnum;
 
 use self::counts::Counts;
 use self::output::Output;
-use self::section::{ASKED_FOR, CONTAINERS, E2E_SUITES, KUBERNETES, PROVIDERS, Programs, Section};
+use self::section::{
+    ASKED_FOR, CONTAINERS, E2E_SUITES, KUBERNETES, PROVIDERS, Programs, Results, Section,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -118,7 +120,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-/// Runs the lanes of these sections side by side.
+/// The most failed tests that run once more: where more fail, the machine was not the reason.
+const MOST_RUN_ALONE: usize = 5;
+
+/// Runs the lanes of these sections side by side, and then, one by one, the few tests that failed
+/// and watch clocks: other lanes may have kept the machine busy. What passes then is named, since it
+/// says something of the test or of Gatepost.
 fn run_sections(sections: &[Section], filter: Option<&str>) -> Result<Counts> {
     let programs = Programs::prepare(sections)?;
     let lanes: Vec<&[Section]> = sections.chunk_by(|a, b| a.lane() == b.lane()).collect();
@@ -127,24 +134,54 @@ fn run_sections(sections: &[Section], filter: Option<&str>) -> Result<Counts> {
     } else {
         Output::live
     };
-    let run_lane = |lane: &[Section]| {
-        let mut counts = Counts::default();
-        for section in lane {
-            counts += run_section(*section, filter, &programs, output());
-        }
-        counts
+    let run_lane = |lane: &[Section]| -> Vec<(Section, Results)> {
+        let run = |section: &Section| {
+            let results = run_section(*section, filter, &programs, output());
+            (*section, results)
+        };
+        lane.iter().map(run).collect()
     };
     let mut total = Counts::default();
+    let mut failed = Vec::new();
     thread::scope(|scope| {
         let lanes: Vec<_> = lanes
             .iter()
             .map(|lane| scope.spawn(|| run_lane(lane)))
             .collect();
         for lane in lanes {
-            // A panic has been printed.
-            total += lane.join().unwrap_or_else(|_| Counts::failure());
+            let Ok(results) = lane.join() else {
+                // The panic has been printed.
+                total += Counts::failure();
+                continue;
+            };
+            for (section, results) in results {
+                total += results.counts;
+                if !results.failed.is_empty() {
+                    failed.push((section, results.failed));
+                }
+            }
         }
     });
+    let again = failed.iter().map(|(_, names)| names.len()).sum::<usize>() <= MOST_RUN_ALONE;
+    for (section, names) in failed {
+        let mut passing = Vec::new();
+        if again {
+            let mut output = Output::live();
+            output.line(&format!(
+                "\n=== {}: once more, one by one ===",
+                section.title()
+            ));
+            passing = section.run_alone(&names, &programs, &mut output)?;
+        }
+        total = total.passing_now(passing.len() as u64);
+        for name in names {
+            let verdict = match passing.contains(&name) {
+                true => "failed beside the others and passed by itself",
+                false => "failed",
+            };
+            println!("{verdict}: {name} ({})", section.title());
+        }
+    }
     Ok(total)
 }
 
@@ -153,18 +190,18 @@ fn run_section(
     filter: Option<&str>,
     programs: &Programs,
     mut output: Output,
-) -> Counts {
+) -> Results {
     let title = section.title();
     let started = Instant::now();
     output.line(&format!("\n=== {title} ==="));
-    let counts = section
+    let results = section
         .run(filter, programs, &mut output)
         .unwrap_or_else(|error| {
             output.line(&format!("error: {error:#}"));
-            Counts::failure()
+            Counts::failure().into()
         });
     let seconds = started.elapsed().as_secs();
-    output.line(&format!("--- {title}: {counts} in {seconds} s"));
+    output.line(&format!("--- {title}: {} in {seconds} s", results.counts));
     output.release();
-    counts
+    results
 }

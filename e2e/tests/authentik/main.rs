@@ -329,6 +329,11 @@ fn credentials_are_asked_about() -> Result<()> {
         let status = client.fetch(Method::GET, &page).send()?.status();
         Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
     })?;
+    // It is served before the outpost has read its provider's documents.
+    until("the provider of the new application", PATIENCE, || {
+        let status = call(&format!("Bearer {token}"))?;
+        Ok((status != StatusCode::SERVICE_UNAVAILABLE).then_some(()))
+    })?;
     for credentials in [
         format!("Bearer {token}"),
         basic(user, password),

@@ -22,15 +22,22 @@ fn twelve_tabs_end_in_twelve_pages() -> Result<()> {
             .map(|tab| tab.join().expect("no panic"))
             .collect()
     });
+    let mut at_once = 0;
     for (page, journey) in pages.iter().zip(landed) {
-        // A tab that comes when another has signed in finds no form.
         let journey = match journey {
-            Ok(journey) => journey,
-            Err(_) => alice.open(page)?,
+            Ok(journey) if journey.landed.url == *page => {
+                at_once += 1;
+                journey
+            }
+            // A tab that comes when another has signed in finds no form. One that is half a step
+            // behind finds a second form: the tabs share the provider's cookie, and the provider
+            // has set it once more for another tab.
+            _ => alice.open(page)?,
         };
         assert_eq!(journey.landed.url, *page, "{journey}");
         assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
     }
+    assert!(at_once > 0, "no tab came to its page by itself");
     Ok(())
 }
 

@@ -30,6 +30,15 @@ impl Counts {
         Self { skipped: 0, ..self }
     }
 
+    /// Counts as passed this many tests that failed before.
+    pub(crate) fn passing_now(self, count: u64) -> Self {
+        Self {
+            passed: self.passed + count,
+            failed: self.failed.saturating_sub(count),
+            ..self
+        }
+    }
+
     /// Counts as skipped this many tests that have left themselves out, which their harness takes for
     /// passed.
     pub(crate) fn leaving_out(self, count: u64) -> Self {
@@ -78,6 +87,11 @@ impl Counts {
             _ => None,
         }
     }
+}
+
+/// Returns the name in the line of a Rust test that failed: `test tabs::twelve_tabs ... FAILED`.
+pub(crate) fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 impl AddAssign for Counts {
@@ -130,6 +144,29 @@ mod tests {
             });
             assert_eq!(Counts::of_line(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_failed_test_is_named() {
+        let cases = [
+            (
+                "test tabs::twelve_tabs ... FAILED",
+                Some("tabs::twelve_tabs"),
+            ),
+            ("test tabs::twelve_tabs ... ok", None),
+            ("test result: FAILED. 3 passed; 2 failed", None),
+            ("    tabs::twelve_tabs", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(failed_test(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_test_that_passes_by_itself_is_no_failure() {
+        let line = "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out";
+        let counts = Counts::of_line(line).unwrap().passing_now(1);
+        assert_eq!(counts.to_string(), "4 passed, 1 failed");
     }
 
     #[test]

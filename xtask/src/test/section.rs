@@ -1,5 +1,6 @@
 //! The sections of the test run.
 
+use std::ops::AddAssign;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use gatepost_e2e::tools::{
 };
 use gatepost_e2e::{LEFT_OUT, built, layout};
 
-use super::counts::Counts;
+use super::counts::{Counts, failed_test};
 use super::output::Output;
 use crate::{docs, js, setup};
 
@@ -149,16 +150,20 @@ impl Section {
         filter: Option<&str>,
         programs: &Programs,
         output: &mut Output,
-    ) -> Result<Counts> {
+    ) -> Result<Results> {
         match self {
-            Self::Format => check(&mut cargo(&["fmt", "--all", "--check"]), output),
-            Self::Lints => lints(output),
-            Self::Docs => documentation(output),
+            Self::Format => {
+                let counts = check(&mut cargo(&["fmt", "--all", "--check"]), output)?;
+                Ok(counts.into())
+            }
+            Self::Lints => lints(output).map(Results::from),
+            Self::Docs => documentation(output).map(Results::from),
             Self::Unit => {
-                let mut counts = tests(rust_tests().args(filter), output)?;
-                counts += tests(harness_tests().args(filter), output)?;
+                let mut results = tests(rust_tests().args(filter), output)?;
+                results += tests(harness_tests().args(filter), output)?;
                 // The tests that are ignored here run in their own sections.
-                Ok(counts.without_skipped())
+                results.counts = results.counts.without_skipped();
+                Ok(results)
             }
             Self::Guest => {
                 let command = rust_tests();
@@ -174,6 +179,64 @@ impl Section {
                 tests(command.arg(test_threads(suite)), output)
             }
         }
+    }
+
+    /// Returns whether its tests watch programs that run at the same time, so that a test can fail
+    /// because the machine was busy with others.
+    fn watches_clocks(self) -> bool {
+        matches!(self, Self::Store | Self::E2e(_))
+    }
+
+    /// Runs these tests of it once more, one after another, and returns those that pass now.
+    ///
+    /// # Errors
+    ///
+    /// When the tests cannot be started.
+    pub(crate) fn run_alone(
+        self,
+        failed: &[String],
+        programs: &Programs,
+        output: &mut Output,
+    ) -> Result<Vec<String>> {
+        let mut passed = Vec::new();
+        if !self.watches_clocks() {
+            return Ok(passed);
+        }
+        for name in failed {
+            let mut command = match self {
+                Self::E2e(suite) => ignored(harness_tests(), suite, Some(name), programs),
+                _ => ignored(rust_tests(), STORE_SUITE, Some(name), programs),
+            };
+            let counts = tests(command.arg("--exact"), output)?.counts;
+            if counts.failed == 0 && counts.passed == 1 {
+                passed.push(name.clone());
+            }
+        }
+        Ok(passed)
+    }
+}
+
+/// How the tests of a section went.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) counts: Counts,
+    /// The names of the Rust tests that failed.
+    pub(crate) failed: Vec<String>,
+}
+
+impl From<Counts> for Results {
+    fn from(counts: Counts) -> Self {
+        Self {
+            counts,
+            failed: Vec::new(),
+        }
+    }
+}
+
+impl AddAssign for Results {
+    fn add_assign(&mut self, other: Self) {
+        self.counts += other.counts;
+        self.failed.extend(other.failed);
     }
 }
 
@@ -324,17 +387,18 @@ fn check(command: &mut Command, output: &mut Output) -> Result<Counts> {
 }
 
 /// Runs tests and adds up their results.
-fn tests(command: &mut Command, output: &mut Output) -> Result<Counts> {
-    let mut counts = Counts::default();
+fn tests(command: &mut Command, output: &mut Output) -> Result<Results> {
+    let mut results = Results::default();
     let mut left_out = 0;
     let status = output.run(command, |line| {
-        counts += Counts::of_line(line).unwrap_or_default();
+        results.counts += Counts::of_line(line).unwrap_or_default();
+        results.failed.extend(failed_test(line).map(str::to_owned));
         left_out += u64::from(line.starts_with(LEFT_OUT));
     })?;
-    counts = counts.leaving_out(left_out);
+    results.counts = results.counts.leaving_out(left_out);
     // A test that does not compile, or a test program that crashes, has no result line.
-    if !status.success() && counts.failed == 0 {
-        counts += Counts::failure();
+    if !status.success() && results.counts.failed == 0 {
+        results.counts += Counts::failure();
     }
-    Ok(counts)
+    Ok(results)
 }
