@@ -6,7 +6,7 @@
 //! - [`Identity`]: a person, as a provider stated and the outpost verified.
 //! - [`SealingKeys`]: encrypts and authenticates what leaves the process.
 //! - [`files`]: replaces a file atomically.
-//! - [`hex`]: writes bytes in hexadecimal.
+//! - [`hex()`]: writes bytes in hexadecimal.
 //! - [`Quoted`]: text of a client or a provider in a message.
 //! - [`contained`]: limits a panic to the request that caused it.
 //!
