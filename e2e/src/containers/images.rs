@@ -25,6 +25,12 @@ pub(super) fn make(engine: &Engine, app: &Path) -> Result<()> {
     let whoami = Root::new(engine, "whoami")?;
     whoami.program(app, "whoami")?;
     whoami.stands_in_for("docker.io/traefik/whoami:v1.11", &["/whoami", "0.0.0.0:80"])?;
+    // By the name that it had before, which authentik's text has.
+    let tag = [
+        "docker.io/traefik/whoami:v1.11",
+        "docker.io/containous/whoami",
+    ];
+    engine.podman(&[&["tag"], &tag[..]].concat())?;
 
     let node = Root::new(engine, "node")?;
     node.program(&Node.locate()?, "usr/local/bin/node")?;
@@ -141,7 +147,7 @@ impl<'e> Root<'e> {
     }
 
     fn stands_in_for(&self, image: &str, entry_point: &[&str]) -> Result<()> {
-        let mut dockerfile = "FROM scratch\nCOPY root/ /\n".to_owned();
+        let mut dockerfile = "FROM scratch\nCOPY root/ /\nEXPOSE 80\n".to_owned();
         if !entry_point.is_empty() {
             dockerfile.push_str(&format!("ENTRYPOINT {entry_point:?}\n"));
         }

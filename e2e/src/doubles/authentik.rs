@@ -4,6 +4,7 @@
 //! of authentik's own client. The provider of `testdata/provider/` signs users in.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use url::Url;
 
-use super::server::{Server, listen_on};
+use super::server::{Server, listen_at};
 
 mod compose;
 mod site;
@@ -39,6 +40,8 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Authentik {
     port: u16,
+    /// Where it listens.
+    address: Mutex<Ipv4Addr>,
     shared: Arc<Shared>,
     server: Mutex<Option<Server>>,
 }
@@ -95,6 +98,7 @@ impl Authentik {
         });
         let authentik = Self {
             port,
+            address: Mutex::new(Ipv4Addr::LOCALHOST),
             shared,
             server: Mutex::default(),
         };
@@ -109,6 +113,17 @@ impl Authentik {
     /// Never: the address is one.
     pub fn url(&self) -> Result<Url> {
         Ok(Url::parse(&format!("http://127.0.0.1:{}", self.port))?)
+    }
+
+    /// Lets containers reach it too, at each address of this machine.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken there.
+    pub fn open_to_containers(&self) -> Result<()> {
+        self.stop();
+        *self.address() = Ipv4Addr::UNSPECIFIED;
+        self.resume()
     }
 
     /// Stops answering, and cuts every connection.
@@ -130,8 +145,8 @@ impl Authentik {
             .route("/ws/outpost/{outpost}/", any(socket))
             .fallback(forward)
             .with_state(Arc::clone(&self.shared));
-        let port = self.port;
-        *self.server() = Some(Server::start("authentik", || listen_on(port), router)?);
+        let at = (*self.address(), self.port);
+        *self.server() = Some(Server::start("authentik", || listen_at(at), router)?);
         Ok(())
     }
 
@@ -174,6 +189,10 @@ impl Authentik {
     fn notify(&self, message: &Value) {
         // It is no error if no outpost is connected: authentik would not notice either.
         let _ = self.shared.messages.send(message.to_string());
+    }
+
+    fn address(&self) -> MutexGuard<'_, Ipv4Addr> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn server(&self) -> MutexGuard<'_, Option<Server>> {

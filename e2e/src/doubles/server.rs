@@ -13,7 +13,12 @@ use tokio::sync::oneshot;
 
 /// Listens on this port of 127.0.0.1, within the runtime of a server.
 pub(crate) fn listen_on(port: u16) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    listen_at((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Listens at this address and port, within the runtime of a server.
+pub(crate) fn listen_at(at: (Ipv4Addr, u16)) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(at)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }

@@ -9,6 +9,7 @@
 // these are functions that the test harness is handed.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod authentik;
 mod demo;
 mod labels;
 mod package;
@@ -33,5 +34,5 @@ fn main() -> ExitCode {
         enter: containers::enter,
         start: |logs| Engine::start(logs, Path::new(env!("CARGO_BIN_EXE_upstream"))),
     };
-    suite.run(&[demo::TESTS, labels::TESTS, package::TESTS])
+    suite.run(&[demo::TESTS, labels::TESTS, authentik::TESTS, package::TESTS])
 }

@@ -1,0 +1,113 @@
+//! The compose file of authentik's documentation, on real containers, with our image in the place of
+//! authentik's.
+//!
+//! authentik itself is a double, beside the engine: containers reach it at the gateway of their
+//! network, and browsers at another address.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::containers::{Composition, Engine};
+use gatepost_e2e::doubles::authentik::Authentik;
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Site};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{Test, visit};
+
+pub(crate) const TESTS: &[Test] = &[Test {
+    name: "authentik::the_compose_file_of_its_documentation",
+    run: the_compose_file_of_its_documentation,
+}];
+
+const TEXT: &str = "testdata/authentik/docker-compose.yml";
+
+/// The network, and the address that this machine has there.
+const SUBNET: &str = "172.31.92.0/24";
+const GATEWAY: &str = "172.31.92.1";
+
+fn the_compose_file_of_its_documentation(engine: &Engine) -> Result<()> {
+    let browser = [("AUTHENTIK_HOST_BROWSER", "https://id.example.com")];
+    let (site, authentik) =
+        Site::of_authentik_with(StatusCode::UNAUTHORIZED, &json!({}), &browser)?;
+    // Only the one in the container is to answer.
+    site.outpost().stop();
+    let hellos = authentik.hellos().len();
+    authentik.open_to_containers()?;
+    let running = up(engine, &site, &authentik)?;
+    let page = site.url("wiki", "/reports?year=2026")?;
+    visit::until_status(&page, StatusCode::UNAUTHORIZED)?;
+
+    let alice = Client::new()?;
+    let journey = alice.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    let request = alice
+        .fetch(Method::GET, &page)
+        .header("X-authentik-username", "mallory")
+        .header("X-authentik-groups", "root");
+    let answer = request.send()?;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let seen: Value = serde_json::from_str(&answer.text()?)?;
+    for (header, value) in [
+        ("x-authentik-username", "alice"),
+        ("x-authentik-groups", "staff|admins"),
+        ("x-authentik-email", "alice@example.com"),
+    ] {
+        let found = seen.pointer(&format!("/headers/{header}"));
+        assert_eq!(found, Some(&json!([value])), "{seen}");
+    }
+    ensure!(
+        authentik.hellos().len() > hellos,
+        "the container has said hello to authentik"
+    );
+
+    // A container that is started again keeps no session, and the user signs in once more.
+    let proxy = running.container("authentik-proxy");
+    engine.podman(&["restart", &proxy])?;
+    engine.until_ready(&proxy)?;
+    // Traefik has no routes to a container that is still starting.
+    engine.until_healthy(&proxy)?;
+    visit::until_status(&page, StatusCode::UNAUTHORIZED)?;
+    let journey = alice.open(&page)?;
+    assert_eq!(journey.landed.url, page, "without a form: {journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+
+    let journey = alice.open(&page.join("/akprox/sign_out")?)?;
+    let status = alice.fetch(Method::GET, &page).send()?.status();
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "signing out: {journey}");
+    Ok(())
+}
+
+/// Starts the text with today's Traefik, the ports and addresses of this site and no other change.
+fn up<'e>(engine: &'e Engine, site: &Site, authentik: &Authentik) -> Result<Composition<'e>> {
+    let web = format!("{}:80", site.ports().web);
+    let port = authentik.url()?.port().context("a port")?;
+    let internal = format!("http://{GATEWAY}:{port}");
+    let public = "AUTHENTIK_HOST_BROWSER: https://id.example.com";
+    let changes = [
+        ("traefik:v2.2", "traefik:v3.7"),
+        (
+            "ghcr.io/gatepost/gatepost/outpost:0.1.0",
+            "localhost/gatepost/outpost",
+        ),
+        ("80:80", &web),
+        ("https://your-authentik.tld", &internal),
+        (
+            "# AUTHENTIK_HOST_BROWSER: https://external-domain.tld",
+            public,
+        ),
+    ];
+    let folder = engine.folder("compose-authentik")?;
+    let compose = folder.join("compose.yaml");
+    fs::write(&compose, site.fitted(TEXT, &changes)?)?;
+    let further = folder.join("network.yaml");
+    let network = json!({
+        "networks": { "default": { "ipam": { "config": [{ "subnet": SUBNET, "gateway": GATEWAY }] } } },
+    });
+    fs::write(&further, network.to_string())?;
+    let running = Composition::up(engine, "authentik", &[&compose, &further])?;
+    engine.until_healthy(&running.container("authentik-proxy"))?;
+    Ok(running)
+}
