@@ -3,12 +3,12 @@
 // window on. A browser that cannot bind its session is served as ever.
 
 import assert from 'node:assert/strict';
-import { renameSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isSession, jump, until } from './devices.mjs';
 import { arriveAt, inAnotherBrowser, scenario } from './scenario.mjs';
 import { ask, listen } from './trusted_front.mjs';
 
-const { front, clock, windowSeconds, decidedBy, cookieDomain } = JSON.parse(
+const { front, windowSeconds, decidedBy, cookieDomain } = JSON.parse(
   process.env.GATEPOST_SCENARIO,
 ).device;
 
@@ -153,10 +153,6 @@ await scenario(async ({ page, context, app, alice }) => {
   assert.notEqual(sid, bound.sid, 'the session came back');
 });
 
-function isSession({ name }) {
-  return name.endsWith('gatepost') || name.endsWith('gatepost.0');
-}
-
 function setsSession({ headers }) {
   const lines = headers['set-cookie'] ?? [];
   return lines.some((line) => /gatepost(\.\d)?=e/.test(line));
@@ -176,22 +172,4 @@ async function fetchInPage(page, path, elsewhere) {
     path,
   );
   return { json: () => (body.startsWith('{"application"') ? JSON.parse(body) : undefined) };
-}
-
-function jump(seconds) {
-  const sign = seconds < 0 ? '' : '+';
-  writeFileSync(`${clock}.next`, `${sign}${seconds}\n`);
-  renameSync(`${clock}.next`, clock);
-}
-
-async function until(what, condition) {
-  const begun = Date.now();
-  for (;;) {
-    const result = await condition();
-    if (result) {
-      return result;
-    }
-    assert.ok(Date.now() - begun < 20_000, `in vain: ${what}`);
-    await sleep(250);
-  }
 }

@@ -22,11 +22,17 @@ pub enum DeviceBound {
     Off,
     /// They are where the browser can do it.
     Prefer,
+    /// They are, or they end with their first window.
+    Require,
 }
+
+/// The time for which the browser's cookie has to last at least, in seconds. A browser renews a
+/// cookie that lasts less than two minutes with every request, until it signs no more for minutes.
+pub const LEAST_SECONDS: u64 = 240;
 
 /// A text that is not a [`DeviceBound`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not one of off, prefer")]
+#[error("`{0}` is not one of off, prefer, require")]
 pub struct InvalidDeviceBound(String);
 
 impl DeviceBound {
@@ -39,6 +45,7 @@ impl DeviceBound {
         match word.trim().to_ascii_lowercase().as_str() {
             "off" | "false" => Ok(Self::Off),
             "prefer" => Ok(Self::Prefer),
+            "require" => Ok(Self::Require),
             _ => Err(InvalidDeviceBound(word.to_owned())),
         }
     }

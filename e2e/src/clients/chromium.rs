@@ -81,6 +81,20 @@ pub enum DecidedBy {
 ///
 /// As [`run`].
 pub fn stay_bound(front: &TrustedFront, app: &BoundApplication<'_>) -> Result<()> {
+    run_bound("device_bound", front, app)
+}
+
+/// Has a browser with a device and one without use an application that requires sessions to be
+/// bound.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn must_be_bound(front: &TrustedFront, app: &BoundApplication<'_>) -> Result<()> {
+    run_bound("device_required", front, app)
+}
+
+fn run_bound(scenario: &str, front: &TrustedFront, app: &BoundApplication<'_>) -> Result<()> {
     let input = front.input(app.proxy);
     let features = "DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting";
     let further = json!({
@@ -98,7 +112,7 @@ pub fn stay_bound(front: &TrustedFront, app: &BoundApplication<'_>) -> Result<()
         },
     });
     let url = Url::parse(&front.origin(app.host))?;
-    run_with("device_bound", app.label, &url, &further)
+    run_with(scenario, app.label, &url, &further)
 }
 
 /// Runs a scenario against an application, with `label` in the names of its files.

@@ -13,21 +13,30 @@ use serde_json::{Value, json};
 /// Six minutes: the shortest window in which sessions are bound.
 const WINDOW: u64 = 360;
 
+/// Whether sessions have to be bound, and so which scenario a browser goes through.
+#[derive(Clone, Copy)]
+enum How {
+    Preferred,
+    Required,
+}
+
 /// TLS in front of a proxy, and a clock for the outpost.
 struct Setting {
+    how: How,
     front: TrustedFront,
     clock: FakeClock,
     _folder: tempfile::TempDir,
 }
 
 impl Setting {
-    fn new() -> Result<Self> {
+    fn new(how: How) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let clock = FakeClock::create(folder.path())?.at_once();
         // An outpost with a new store signs no cookie of a time before its start, and the clock
         // will be put back.
         clock.jump(-3_600)?;
         Ok(Self {
+            how,
             front: TrustedFront::new()?,
             clock,
             _folder: folder,
@@ -40,14 +49,17 @@ impl Setting {
             .outpost_clock(&self.clock)
             // The provider has the system's clock, by which the outpost's is wrong.
             .outpost(&json!({ "session": {
-                "deviceBound": "prefer",
+                "deviceBound": match self.how {
+                    How::Preferred => "prefer",
+                    How::Required => "require",
+                },
                 "window": format!("{WINDOW}s"),
                 "refreshAfter": "12h",
             } }))
             .applications(&json!({ "externalUrl": self.front.origin(host) }))
     }
 
-    fn stay_bound(
+    fn run(
         &self,
         site: &Site,
         label: &str,
@@ -67,18 +79,19 @@ impl Setting {
                     .then_some(()))
             },
         )?;
-        chromium::stay_bound(
-            &self.front,
-            &BoundApplication {
-                label,
-                host: "wiki",
-                proxy: site.ports().web,
-                clock: &self.clock,
-                window: WINDOW,
-                decided_by,
-                cookie_domain,
-            },
-        )
+        let application = BoundApplication {
+            label,
+            host: "wiki",
+            proxy: site.ports().web,
+            clock: &self.clock,
+            window: WINDOW,
+            decided_by,
+            cookie_domain,
+        };
+        match self.how {
+            How::Preferred => chromium::stay_bound(&self.front, &application),
+            How::Required => chromium::must_be_bound(&self.front, &application),
+        }
     }
 }
 
@@ -95,18 +108,28 @@ fn well_known() -> Value {
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn plugin() -> Result<()> {
-    let setting = Setting::new()?;
+    behind_plugin(How::Preferred)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn plugin_required() -> Result<()> {
+    behind_plugin(How::Required)
+}
+
+fn behind_plugin(how: How) -> Result<()> {
+    let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki").start()?;
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route("deploy/traefik/dynamic/plugin-single.yaml")?
         .start(&["wiki"])?;
-    setting.stay_bound(&site, "plugin", DecidedBy::Proxy, None)
+    setting.run(&site, "plugin", DecidedBy::Proxy, None)
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn plugin_of_a_domain() -> Result<()> {
-    let setting = Setting::new()?;
+    let setting = Setting::new(How::Preferred)?;
     let site = setting.site("deploy/outpost/domain.yaml", "auth").start()?;
     let outpost =
         json!({ "plugin": { "gatepost": { "outpostUrl": setting.front.origin("auth") } } });
@@ -116,25 +139,45 @@ fn plugin_of_a_domain() -> Result<()> {
         .route_with("deploy/traefik/dynamic/plugin-domain.yaml", &changes)?
         .start(&["wiki", "files"])?;
     let domain = Some("example.localhost");
-    setting.stay_bound(&site, "plugin-domain", DecidedBy::Proxy, domain)
+    setting.run(&site, "plugin-domain", DecidedBy::Proxy, domain)
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn multi_layer_routing() -> Result<()> {
-    let setting = Setting::new()?;
+    behind_multi_layer_routing(How::Preferred)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn multi_layer_routing_required() -> Result<()> {
+    behind_multi_layer_routing(How::Required)
+}
+
+fn behind_multi_layer_routing(how: How) -> Result<()> {
+    let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki");
     let site = site.behind_another_port().start()?;
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route("deploy/traefik/dynamic/route-single.yaml")?
         .start(&["wiki"])?;
-    setting.stay_bound(&site, "route", DecidedBy::Proxy, None)
+    setting.run(&site, "route", DecidedBy::Proxy, None)
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn forward_auth() -> Result<()> {
-    let setting = Setting::new()?;
+    behind_forward_auth(How::Preferred)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn forward_auth_required() -> Result<()> {
+    behind_forward_auth(How::Required)
+}
+
+fn behind_forward_auth(how: How) -> Result<()> {
+    let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki");
     let site = site.behind_another_port().start()?;
     let own_route = json!({ "http": {
@@ -153,17 +196,27 @@ fn forward_auth() -> Result<()> {
             &own_route,
         )?
         .start(&["wiki"])?;
-    setting.stay_bound(&site, "forward-auth", DecidedBy::Outpost, None)
+    setting.run(&site, "forward-auth", DecidedBy::Outpost, None)
 }
 
 #[test]
 #[ignore = "needs nginx, an OpenID provider and Chromium: cargo xtask test"]
 fn nginx() -> Result<()> {
-    let setting = Setting::new()?;
+    behind_nginx(How::Preferred)
+}
+
+#[test]
+#[ignore = "needs nginx, an OpenID provider and Chromium: cargo xtask test"]
+fn nginx_required() -> Result<()> {
+    behind_nginx(How::Required)
+}
+
+fn behind_nginx(how: How) -> Result<()> {
+    let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki").start()?;
     // Behind TLS that another program ends.
     let listen = format!("listen {}; absolute_redirect off;", site.ports().web);
     let servers = site.fitted("deploy/nginx/single.conf", &[("listen 80;", &listen)])?;
     let _nginx = Nginx::start_with(&site, &servers, &[])?;
-    setting.stay_bound(&site, "nginx", DecidedBy::Outpost, None)
+    setting.run(&site, "nginx", DecidedBy::Outpost, None)
 }

@@ -322,6 +322,7 @@ fn device_bound(cluster: &Cluster) -> Result<()> {
     const MATCH: &str = "Host(`example.org`) && Path(`/.well-known/device-bound-sessions`)";
     for (setting, expected) in [
         ("config.session.deviceBound=prefer", 1),
+        ("config.session.deviceBound=require", 1),
         ("config.applications[1].deviceBound=prefer", 1),
         ("config.applications[0].deviceBound=prefer", 0),
         // As YAML reads a plain `off`.

@@ -10,6 +10,7 @@ use gatepost_session::SessionId;
 use sha2::{Digest as _, Sha256};
 
 use super::served::Application;
+use super::settings::ApplicationSettings;
 use crate::origin::Mode;
 
 /// The most cookies that are removed at once.
@@ -24,15 +25,15 @@ pub struct DeviceScope {
     pub whole_site: bool,
 }
 
-impl Application {
+impl ApplicationSettings {
     /// Returns what a browser would renew a bound session of this application for. `None` where
     /// there is no such thing: without TLS, and where the hosts of a domain are not a whole site.
     pub fn device_scope(&self) -> Option<DeviceScope> {
-        let external = self.external();
+        let external = &self.external;
         if !external.is_https() {
             return None;
         }
-        match self.mode() {
+        match &self.mode {
             Mode::Single => Some(DeviceScope {
                 origin: external.origin().to_owned(),
                 whole_site: false,
@@ -47,6 +48,13 @@ impl Application {
                 })
             }
         }
+    }
+}
+
+impl Application {
+    /// Returns what a browser would renew a bound session for, as [`ApplicationSettings`] does.
+    pub fn device_scope(&self) -> Option<DeviceScope> {
+        self.settings().device_scope()
     }
 
     /// Returns the name of the cookie of a session. Each has its own, so that the cookie of a

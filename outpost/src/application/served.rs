@@ -33,6 +33,7 @@ pub struct Application {
     other_sessions: Vec<CookieName>,
     cookie: CookieAttributes,
     sign_in: SignIn,
+    device_bound: DeviceBound,
     counts: Counts,
     signer: Signer,
     verifier: Verifier,
@@ -72,10 +73,16 @@ impl Application {
                 secure: settings.external.is_https(),
             },
             sign_in,
+            device_bound: settings.device_bound.unwrap_or_default(),
             counts: Counts::of(settings.audience.as_str()),
             signer: Signer::new(ring),
             verifier,
         }
+    }
+
+    /// Returns the settings that it was made with, for the other files of this module.
+    pub(super) fn settings(&self) -> &ApplicationSettings {
+        &self.settings
     }
 
     /// Returns the name, which is the audience of the application's sessions.
@@ -130,10 +137,9 @@ impl Application {
         self.settings.sign_out
     }
 
-    /// Returns whether its sessions are bound to devices; `None` means as the configuration says of
-    /// all applications.
-    pub fn device_bound(&self) -> Option<DeviceBound> {
-        self.settings.device_bound
+    /// Returns whether its sessions are bound to devices.
+    pub fn device_bound(&self) -> DeviceBound {
+        self.device_bound
     }
 
     /// Returns how credentials of machine clients are checked, where they are accepted in place of
@@ -200,6 +206,19 @@ impl Application {
     ) -> Self {
         let own = &self.cookie.name;
         self.other_sessions = names.filter(|name| *name != own).cloned().collect();
+        self
+    }
+
+    /// Returns whether a session that is not bound to a device ends with its first window.
+    pub fn requires_device(&self) -> bool {
+        self.device_bound == DeviceBound::Require
+    }
+
+    /// Has its sessions bound to devices as the configuration says of all applications, where its
+    /// own settings do not say.
+    #[must_use]
+    pub fn with_device_bound(mut self, of_all: DeviceBound) -> Self {
+        self.device_bound = self.settings.device_bound.unwrap_or(of_all);
         self
     }
 

@@ -95,6 +95,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         .filter_map(|fields| application::application(fields, known, &files))
         .collect();
     clashes::report(&applications, &fields);
+    session::report_devices(&applications, session, device_bound, &fields);
     let traefik = fields.section("traefik").and_then(traefik::traefik);
     // Where no proxy's configuration follows from the applications, their names name no objects.
     if traefik.is_some() || applications.iter().any(|own| !own.routes.is_empty()) {

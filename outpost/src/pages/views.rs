@@ -71,6 +71,8 @@ failure_codes! {
     Undecidable = "undecidable",
     /// A browser's proof that it is on the device of its session is invalid.
     Device = "device_proof",
+    /// The session would have to be bound to a device, and is not.
+    NotBound = "device_not_bound",
     /// The logout token is invalid (OpenID Connect Back-Channel Logout 1.0 §2.8 names this code).
     InvalidRequest = "invalid_request",
 }

@@ -8,7 +8,6 @@ use gatepost_session::Purpose;
 
 use crate::application::{Application, Applications, MachineIssuer, Providers};
 use crate::config::Config;
-use crate::device_bound::DeviceBound;
 use crate::dialect::Askers;
 use crate::export::traefik;
 use crate::http_client::HttpError;
@@ -42,8 +41,6 @@ pub struct Snapshot {
     pub untrusted_peer_warning: UntrustedPeerWarning,
     /// How long sessions last.
     pub times: SessionTimes,
-    /// Whether sessions are bound to devices.
-    pub device_bound: DeviceBound,
     /// Seals flow cookies.
     pub flow_keys: SealingKeys,
     /// Seals the requests and responses of operators.
@@ -134,7 +131,8 @@ impl Snapshot {
                 let own = Providers::new(settings.providers.iter().filter_map(named))
                     .ok_or_else(|| SetupError::NoProvider(settings.audience.to_string()))?;
                 let names = config.applications.iter().map(|other| &other.cookie_name);
-                let application = Application::new(settings, &config.keys, own);
+                let application = Application::new(settings, &config.keys, own)
+                    .with_device_bound(config.device_bound);
                 Ok(Arc::new(application.without_sessions_of_others(names)))
             })
             .collect::<Result<_, SetupError>>()?;
@@ -161,7 +159,6 @@ impl Snapshot {
             askers: config.askers.clone(),
             untrusted_peer_warning: UntrustedPeerWarning::default(),
             times,
-            device_bound: config.device_bound,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Operator),
             traefik: config.traefik.as_ref().map(|settings| {

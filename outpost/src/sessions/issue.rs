@@ -50,8 +50,9 @@ pub enum IssueError {
     /// The session was revoked while its cookie was to be made.
     #[error("the session has been revoked")]
     Revoked,
-    /// The session is bound to a device, and only a cookie vouches for the renewal.
-    #[error("the session is bound to a device, whose proof is missing")]
+    /// The session is bound to a device, or would have to be, and only a cookie vouches for the
+    /// renewal.
+    #[error("the session is bound to a device, or would have to be, and a proof is missing")]
     Unproven,
     /// The provider has been unavailable for longer than sessions may go on without it.
     #[error(transparent)]
@@ -137,6 +138,8 @@ pub(super) fn claims(
 ) -> Claims {
     let ends = window_end(times, record, now);
     let renew_at = match record.is_bound() {
+        // Nothing but a first proof renews it.
+        false if application.requires_device() => ends,
         false => now.plus_seconds(times.renew_after),
         // Page loads renew no bound session, save through the provider where it is to be asked.
         true if needs_browser(times, application, record, now) => now,

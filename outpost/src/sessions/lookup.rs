@@ -144,7 +144,7 @@ impl Sessions {
         };
         let renewal = renewal();
         let claims_to_be_bound = cookie.claims_at_issue().bound;
-        if claims_to_be_bound || record.is_bound() {
+        if claims_to_be_bound || record.is_bound() || application.requires_device() {
             // The browser renews it, with a proof. A cookie alone may be a copy.
             return match renewal {
                 // Where it is due in its window, only the browser can ask the provider.

@@ -321,13 +321,13 @@ impl Sessions {
     /// user; if not, the session ends here. A request whose window is open does not wait for a
     /// store that is unreachable.
     ///
-    /// A session that is bound to a device is renewed only where a proof vouches for it, whatever
-    /// the caller knows of it.
+    /// A session that is bound to a device, or that would have to be, is renewed only where a proof
+    /// vouches for it, whatever the caller knows of it.
     ///
     /// # Errors
     ///
     /// [`IssueError`]; [`IssueError::Revoked`] when the session was revoked since it was found,
-    /// [`IssueError::Unproven`] when it is bound and no proof vouches for it.
+    /// [`IssueError::Unproven`] when it takes a proof and none vouches for it.
     pub async fn renew(
         &self,
         times: &SessionTimes,
@@ -336,8 +336,10 @@ impl Sessions {
         replacing: &Candidates<'_>,
         voucher: Voucher,
     ) -> Result<Issued, IssueError> {
-        let is_known_to_be_bound = record.is_bound() || is_bound_by(application, replacing, record);
-        if is_known_to_be_bound && voucher == Voucher::Cookie {
+        let needs_proof = record.is_bound()
+            || application.requires_device()
+            || is_bound_by(application, replacing, record);
+        if needs_proof && voucher == Voucher::Cookie {
             return Err(IssueError::Unproven);
         }
         if let Some(claims) = refused(times, application, record, self.clock.now()) {

@@ -90,6 +90,13 @@ pub fn unproven(application: &str, claims: &Claims) {
     of_user("device_unproven", message, application, claims);
 }
 
+/// Logs that a page load was refused, since its session would have to be bound to a device and is
+/// not.
+pub fn device_missing(application: &str, claims: &Claims) {
+    let message = "refused: the session is not bound to a device";
+    of_user("device_missing", message, application, claims);
+}
+
 /// Logs that a proof for a session was refused. What names no session is only counted: anyone can
 /// send it.
 pub fn device_refused(

@@ -5,15 +5,15 @@ use gatepost_session::SessionId;
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::failure::Failure;
+use super::outcome::Reply;
 use super::request::ForwardedRequest;
 use super::urls::endpoint_url;
 use crate::application::Application;
-use crate::device_bound::{Challenge, DeviceBound, InvalidChallenge, Occasion, Proof};
+use crate::device_bound::{
+    Challenge, DeviceBound, InvalidChallenge, LEAST_SECONDS, Occasion, Proof,
+};
 use crate::telemetry::metrics::{self, Skip};
-
-/// The time for which the browser's cookie has to last at least, in seconds. A browser renews a
-/// cookie that lasts less than two minutes with every request, until it signs no more for minutes.
-pub(super) const LEAST_SECONDS: u64 = 240;
 
 /// An answer to a browser that registers a key or renews a session with a proof.
 #[derive(Debug)]
@@ -33,8 +33,7 @@ pub(super) fn registration(
     application: &Application,
     session: &SessionId,
 ) -> Option<String> {
-    if setting(context, application) == DeviceBound::Off
-        || context.times().renew_after < LEAST_SECONDS
+    if application.device_bound() == DeviceBound::Off || context.times().renew_after < LEAST_SECONDS
     {
         return None;
     }
@@ -108,14 +107,15 @@ pub(super) fn remove_cookies(
     application.remove_device_cookies(names)
 }
 
+/// Refuses a browser whose session is not bound to a device although it would have to be. The user
+/// can end that session, and sign in with another browser or once more with this one.
+pub(super) fn not_bound(application: &Application) -> Reply {
+    Reply::from(Failure::NotBound).with_restart_at(endpoint_url(application, "sign_out"))
+}
+
 /// Counts what a browser says about a bound session that it did not renew before this request.
 pub(super) fn note_skip(request: &ForwardedRequest<'_>) {
     if let Some(skipped) = request.header_text("secure-session-skipped") {
         Skip::all_in(skipped).for_each(metrics::device_skipped);
     }
-}
-
-fn setting(context: Context<'_>, application: &Application) -> DeviceBound {
-    let own = application.device_bound();
-    own.unwrap_or(context.snapshot.device_bound)
 }

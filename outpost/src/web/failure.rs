@@ -129,6 +129,9 @@ pub enum Failure {
     /// A browser's proof for its session proves nothing, or cannot be judged now.
     #[error("{0}")]
     Device(#[from] DeviceFailure),
+    /// The session would have to be bound to a device, and its browser has not done it.
+    #[error("the browser has not bound the session to its device, which `deviceBound` requires")]
+    NotBound,
     /// The client has to wait.
     #[error(transparent)]
     TooMany(#[from] TooMany),
@@ -272,6 +275,7 @@ impl Failure {
             Self::OwnPathAsked
             | Self::AskedByClient { .. }
             | Self::CrossSite
+            | Self::NotBound
             | Self::Undecidable
             | Self::Upgrade => StatusCode::FORBIDDEN,
             Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
@@ -325,6 +329,7 @@ impl Failure {
             | Self::Issue(IssueError::Provider(_)) => FailureCode::ProviderUnavailable,
             Self::TooMany(_) => FailureCode::TooManyRequests,
             Self::Device(_) => FailureCode::Device,
+            Self::NotBound => FailureCode::NotBound,
             Self::LogoutToken(_) => FailureCode::InvalidRequest,
             Self::SignIn(_) => FailureCode::SignInFailed,
             Self::Store(_) | Self::Issue(IssueError::Store(_)) => FailureCode::StoreUnavailable,
@@ -362,6 +367,7 @@ impl Failure {
             | Self::OtherProvider
             | Self::TooMany(_)
             | Self::Device(_)
+            | Self::NotBound
             | Self::LogoutToken(_)
             | Self::ProviderRefused { .. } => false,
             Self::UntrustedPeer { .. }

@@ -12,6 +12,7 @@ use crate::world::World;
 
 mod attacks;
 mod key;
+mod required;
 
 const HOST: &str = "app.example.com";
 const START: &str = "https://app.example.com/akprox/start";

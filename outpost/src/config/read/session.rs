@@ -2,7 +2,8 @@
 
 use gatepost_policy::config::Fields;
 
-use crate::device_bound::DeviceBound;
+use crate::application::ApplicationSettings;
+use crate::device_bound::{DeviceBound, LEAST_SECONDS};
 use crate::session_times::SessionTimes;
 
 const MINUTE: u64 = 60;
@@ -57,4 +58,35 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound) {
     }
     section.finish();
     (times, device_bound.unwrap_or_default())
+}
+
+/// Reports where sessions would have to be bound to devices and no browser can do it: every user
+/// would be refused.
+pub(super) fn report_devices(
+    applications: &[ApplicationSettings],
+    times: SessionTimes,
+    of_all: DeviceBound,
+    fields: &Fields<'_>,
+) {
+    let mut required = false;
+    for (at, application) in applications.iter().enumerate() {
+        if application.device_bound.unwrap_or(of_all) != DeviceBound::Require {
+            continue;
+        }
+        required = true;
+        if application.device_scope().is_none() {
+            let problem = "`require` needs an `externalUrl` of https and, in domain mode, a \
+                           `cookieDomain` that is a site's registrable domain: no browser binds \
+                           another session";
+            let path = format!("applications[{at}].deviceBound");
+            fields.problems().add(path, problem);
+        }
+    }
+    if required && times.renew_after < LEAST_SECONDS {
+        fields.problems().add(
+            "session.renewAfter",
+            "`deviceBound: require` needs 4m or longer (a `window` of 6m): no browser binds a \
+             session that it would have to renew more often",
+        );
+    }
 }

@@ -240,10 +240,11 @@ const OUTPOST: &[Key] = &[
     ),
     key(
         "session.deviceBound",
-        Kind::Choice(&["off", "prefer"]),
+        Kind::Choice(&["off", "prefer", "require"]),
         "off",
         "`prefer`: a browser that can binds its session to the device, and then proves at each \
-         renewal that it is on that device ([page](device-bound.md)).",
+         renewal that it is on that device. `require`: a session whose browser does not ends with its \
+         first window ([page](device-bound.md)).",
     ),
     key(
         "traefik.outpostUrl",
@@ -378,7 +379,7 @@ const APPLICATIONS: &[Key] = &[
     ),
     key(
         "applications[].deviceBound",
-        Kind::Choice(&["off", "prefer"]),
+        Kind::Choice(&["off", "prefer", "require"]),
         "",
         "`session.deviceBound` for this application. Unset: as for all.",
     ),

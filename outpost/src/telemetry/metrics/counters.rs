@@ -15,7 +15,7 @@ pub struct Counts {
     sign_ins: [(Success, Counter); 2],
     renewals: [(Success, Counter); 2],
     sign_outs: Counter,
-    devices: [(DeviceEvent, Counter); 5],
+    devices: [(DeviceEvent, Counter); 6],
 }
 
 impl Counts {

@@ -49,15 +49,18 @@ pub enum DeviceEvent {
     /// A page load came to sign in with the cookie of a bound session: the browser does not renew
     /// it, or the cookie is a copy.
     Unproven,
+    /// A page load was refused, since the session would have to be bound and is not.
+    Missing,
 }
 
 impl DeviceEvent {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Registered,
         Self::Bound,
         Self::Renewed,
         Self::Refused,
         Self::Unproven,
+        Self::Missing,
     ];
 
     pub(super) fn word(self) -> &'static str {
@@ -67,6 +70,7 @@ impl DeviceEvent {
             Self::Renewed => "renewed",
             Self::Refused => "refused",
             Self::Unproven => "unproven",
+            Self::Missing => "missing",
         }
     }
 }

@@ -11,7 +11,7 @@ use gatepost_session::SessionId;
 use serde_json::json;
 
 use crate::application::Application;
-use crate::device_bound::{Occasion, Proof, unquoted};
+use crate::device_bound::{LEAST_SECONDS, Occasion, Proof, unquoted};
 use crate::origin::Mode;
 use crate::sessions::{IssueError, Issued, Revalidation, Voucher};
 use crate::telemetry::audit;
@@ -188,7 +188,7 @@ async fn renew(
                 sessions.postpone_renewal(times, application, &cookie, &candidates)
             });
             let mut cookies = postponed.ok_or(DeviceFailure::Pending)?;
-            cookies.push(application.device_cookie(id, device::LEAST_SECONDS));
+            cookies.push(application.device_cookie(id, LEAST_SECONDS));
             return goes_on(cookies);
         }
         Revalidation::Pending => return Err(DeviceFailure::Pending.into()),

@@ -33,6 +33,8 @@ enum Renewal<'a> {
     /// The user has to sign in: at this provider where the session is bound to a device, since a
     /// cookie alone does not renew it. Otherwise there is no session to renew.
     SignIn(Option<&'a Provider>),
+    /// The session has ended with its window, since its browser has not bound it to a device.
+    NotBound,
 }
 
 /// Returns the URL of a callback that comes as the target of a sign-in.
@@ -89,6 +91,8 @@ pub(in crate::web) async fn answer(
     device::note_skip(request);
     let reply = match renew(context, application, request, &return_to).await {
         Renewal::Done(reply) => reply,
+        // Not counted: no redirect follows.
+        Renewal::NotBound => return device::not_bound(application),
         Renewal::AtProvider(provider, record) => {
             sign_in::send_to_provider(
                 context,
@@ -229,6 +233,14 @@ async fn renew<'a>(
             Ok(_) => Renewal::SignIn(Some(provider)),
             Err(error) => go_on_or_fail(error.into()),
         };
+    }
+    if application.requires_device() {
+        if in_window {
+            return go_on_or_fail(Failure::NotBound);
+        }
+        application.counts().device(DeviceEvent::Missing);
+        audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
+        return Renewal::NotBound;
     }
     let revalidated =
         context
