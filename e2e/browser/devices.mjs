@@ -19,14 +19,14 @@ export function jump(seconds) {
 }
 
 /** Waits until a condition holds, and returns what it returned. */
-export async function until(what, condition) {
+export async function until(what, condition, patienceMs = 20_000) {
   const begun = Date.now();
   for (;;) {
     const result = await condition();
     if (result) {
       return result;
     }
-    assert.ok(Date.now() - begun < 20_000, `in vain: ${what}`);
+    assert.ok(Date.now() - begun < patienceMs, `in vain: ${what}`);
     await sleep(250);
   }
 }

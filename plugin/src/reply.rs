@@ -86,6 +86,19 @@ pub(crate) fn denied(
         .or(claims.email.as_deref());
     let who = who.unwrap_or(&claims.sub);
     match how {
+        // A page load has gone to the outpost.
+        Presentation::PageLoad | Presentation::Form if denial.lacks_device() => {
+            let body = format!(
+                "<p>Your session is not bound to your device, as <strong>{}</strong> asks for, so \
+                 what you sent has not been delivered.</p>",
+                html_text(application.as_str())
+            );
+            new_reply(403, HTML, page("Access denied", &body))
+        }
+        Presentation::Data if denial.lacks_device() => {
+            let body = r#"{"error":"device_not_bound","message":"signed in, but the session is not bound to a device"}"#;
+            new_reply(403, JSON, body.to_owned())
+        }
         Presentation::PageLoad | Presentation::Form => {
             let (who, application) = (html_text(who), html_text(application.as_str()));
             let body = format!(

@@ -386,7 +386,8 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
 }
 
 /// Reads a rule: `groups`, `users`, `emails` and `emailDomains`, either directly or under `any`,
-/// of which one entry must be so, and the same under `all`, of which every entry must.
+/// of which one entry must be so, and the same under `all`, of which every entry must. Beside them,
+/// `deviceBound` asks of the session that it is bound to a device, whatever else is asked.
 fn require(mut fields: Fields<'_>) -> Require {
     let direct = lists(&mut fields);
     let under_any = section_lists(&mut fields, "any");
@@ -398,17 +399,23 @@ fn require(mut fields: Fields<'_>) -> Require {
         );
     }
     // A rule without an entry would admit every user, which is not why an operator writes one.
-    if direct.is_none() && under_any.is_none() && all.is_none() {
+    let device_bound = fields.flag("deviceBound") == Some(true);
+    if direct.is_none() && under_any.is_none() && all.is_none() && !device_bound {
         fields.problem(
             "groups",
             "an empty rule: leave out `require` to admit all who sign in",
         );
     }
     fields.finish();
-    Require::new(
+    let rule = Require::new(
         direct.or(under_any).unwrap_or_default(),
         all.unwrap_or_default(),
-    )
+    );
+    if device_bound {
+        rule.with_device()
+    } else {
+        rule
+    }
 }
 
 fn section_lists(fields: &mut Fields<'_>, key: &'static str) -> Option<Lists> {

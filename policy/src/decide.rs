@@ -76,12 +76,18 @@ impl<'s> Permit<'s> {
 #[derive(Debug)]
 pub struct Denial<'s> {
     session: Current<'s>,
+    lacks_device: bool,
 }
 
 impl<'s> Denial<'s> {
     /// Returns the claims of the refused user.
     pub fn identity(&self) -> &'s Claims {
         self.session.claims()
+    }
+
+    /// Returns whether the user is refused only because the session is not bound to a device.
+    pub fn lacks_device(&self) -> bool {
+        self.lacks_device
     }
 }
 
@@ -147,7 +153,7 @@ impl Policy {
             return Decision::MethodNotAllowed;
         }
         let ruled = match session {
-            Ok(session) => match self.require.rule_with(extra_rule, session.claims()) {
+            Ok(session) => match self.rule_with(extra_rule, session, false) {
                 Ruling::Holds if session.renewal_due() => Decision::Renew(Permit {
                     identity: Some(session),
                 }),
@@ -156,7 +162,10 @@ impl Policy {
                         identity: Some(session),
                     });
                 }
-                Ruling::Fails => Decision::Deny(Denial { session }),
+                Ruling::Fails => Decision::Deny(Denial {
+                    session,
+                    lacks_device: self.rule_with(extra_rule, session, true) != Ruling::Fails,
+                }),
                 Ruling::Undecidable => Decision::Defer(Deferral::MoreGroups),
             },
             Err(reason) => Decision::SignIn(reason),
@@ -176,6 +185,19 @@ impl Policy {
             }
             Decision::MethodNotAllowed => ruled,
         }
+    }
+
+    /// Returns the result of both rules for a session, or what it would be if the session were bound
+    /// to a device.
+    fn rule_with(
+        &self,
+        extra_rule: Option<&Require>,
+        session: Current<'_>,
+        as_if_bound: bool,
+    ) -> Ruling {
+        let claims = session.claims();
+        let bound = as_if_bound || claims.bound;
+        self.require.rule_with(extra_rule, claims, bound)
     }
 
     /// Returns whether this request needs no session: its path is public, or it is a preflight that
@@ -375,6 +397,102 @@ mod tests {
         };
         let decision = strict.decide(&preflight, Err(Unauthenticated::NoCookie));
         assert_eq!(format!("{decision:?}"), "SignIn(NoCookie)");
+    }
+
+    #[test]
+    fn a_session_without_a_device_is_refused_where_the_rule_asks_for_one() {
+        let staff = || Require::any_group([String::from("staff")]);
+        let none = || None;
+        let device = || Some(Require::default().with_device());
+        let session = |groups: &[&str], bound| Claims {
+            groups: groups.iter().copied().collect(),
+            bound,
+            ..claims("a@example.com")
+        };
+        let public = "/public/x";
+        for (case, own, extra, claims, target, verdict, lacks_device) in [
+            (
+                "bound",
+                staff().with_device(),
+                none(),
+                session(&["staff"], true),
+                "/x",
+                "allow",
+                false,
+            ),
+            (
+                "unbound",
+                staff().with_device(),
+                none(),
+                session(&["staff"], false),
+                "/x",
+                "deny",
+                true,
+            ),
+            (
+                "unbound, by the proxy's rule",
+                staff(),
+                device(),
+                session(&["staff"], false),
+                "/x",
+                "deny",
+                true,
+            ),
+            (
+                "unbound outsider",
+                staff().with_device(),
+                none(),
+                session(&[], false),
+                "/x",
+                "deny",
+                false,
+            ),
+            (
+                "bound outsider",
+                staff().with_device(),
+                none(),
+                session(&[], true),
+                "/x",
+                "deny",
+                false,
+            ),
+            (
+                "unbound, not asked",
+                staff(),
+                none(),
+                session(&["staff"], false),
+                "/x",
+                "allow",
+                false,
+            ),
+            (
+                "unbound, public",
+                staff().with_device(),
+                none(),
+                session(&["staff"], false),
+                public,
+                "allow",
+                false,
+            ),
+        ] {
+            let policy = Policy {
+                public: PublicPaths::parse(["/public/*"]).expect("patterns"),
+                require: own,
+                ..Policy::default()
+            };
+            let authentic = authentic(&claims);
+            let current = authentic.current(NOW, 0).map_err(Unauthenticated::Window);
+            let request = Sent::new("GET", target);
+            let decision = policy.decide_with_extra_rule(&request, current, extra.as_ref());
+            assert_eq!(decision.verdict(), verdict, "{case}");
+            match decision {
+                Decision::Deny(denial) => assert_eq!(denial.lacks_device(), lacks_device, "{case}"),
+                Decision::Allow(permit) if target == public => {
+                    assert!(permit.identity().is_none(), "{case}");
+                }
+                _ => {}
+            }
+        }
     }
 
     #[test]

@@ -39,4 +39,6 @@ pub use headers::{
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request, asks_for_websocket};
 pub use require::{InvalidRule, Require, Ruling};
-pub use sign_in::{InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn};
+pub use sign_in::{
+    InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn, UNTIL_BOUND, until_bound,
+};

@@ -9,8 +9,8 @@ mod text;
 
 pub use text::InvalidRule;
 
-/// A rule over a person's groups, user name and e-mail address. An empty rule admits every
-/// signed-in user.
+/// A rule over a person's groups, user name and e-mail address, and over the session. An empty rule
+/// admits every signed-in user.
 ///
 /// Group and user names are compared exactly, e-mail addresses and domains without regard to
 /// ASCII case.
@@ -27,6 +27,8 @@ enum Condition {
     User(String),
     Email(String),
     EmailDomain(String),
+    /// The session is bound to a device.
+    DeviceBound,
 }
 
 /// What a rule says of a user.
@@ -94,28 +96,58 @@ impl Require {
         }
     }
 
-    /// Returns the result of the rule for this user.
+    /// Makes the same rule, which only sessions fulfil that are bound to a device.
+    #[must_use]
+    pub(crate) fn with_device(mut self) -> Self {
+        self.all.push(Condition::DeviceBound);
+        self
+    }
+
+    /// Returns whether only sessions that are bound to a device fulfil the rule.
+    pub fn needs_device(&self) -> bool {
+        self.all.contains(&Condition::DeviceBound)
+    }
+
+    /// Returns the result of the rule for this session.
     pub fn rule(&self, claims: &Claims) -> Ruling {
+        self.rule_as(claims, claims.bound)
+    }
+
+    /// Returns the result of the rule for the user of this session, as if it were bound to a device:
+    /// a session begins without.
+    pub fn rule_on_user(&self, claims: &Claims) -> Ruling {
+        self.rule_as(claims, true)
+    }
+
+    fn rule_as(&self, claims: &Claims, bound: bool) -> Ruling {
         let any = if self.any.is_empty() {
             Ruling::Holds
         } else {
             self.any.iter().fold(Ruling::Fails, |so_far, condition| {
-                match (so_far, condition.rule(claims)) {
+                match (so_far, condition.rule(claims, bound)) {
                     (Ruling::Holds, _) | (_, Ruling::Holds) => Ruling::Holds,
                     (Ruling::Undecidable, _) | (_, Ruling::Undecidable) => Ruling::Undecidable,
                     (Ruling::Fails, Ruling::Fails) => Ruling::Fails,
                 }
             })
         };
-        self.all
-            .iter()
-            .fold(any, |so_far, condition| so_far.and(condition.rule(claims)))
+        self.all.iter().fold(any, |so_far, condition| {
+            so_far.and(condition.rule(claims, bound))
+        })
     }
 
-    /// Returns the result for this user of this rule and `extra_rule`, which must both hold.
-    pub fn rule_with(&self, extra_rule: Option<&Self>, claims: &Claims) -> Ruling {
-        let extra_rule = extra_rule.map_or(Ruling::Holds, |extra_rule| extra_rule.rule(claims));
-        self.rule(claims).and(extra_rule)
+    /// Returns the result for a session of this rule and `extra_rule`, which must both hold. `bound`
+    /// says whether the session is to count as bound to a device.
+    pub(crate) fn rule_with(
+        &self,
+        extra_rule: Option<&Self>,
+        claims: &Claims,
+        bound: bool,
+    ) -> Ruling {
+        let extra_rule = extra_rule.map_or(Ruling::Holds, |extra_rule| {
+            extra_rule.rule_as(claims, bound)
+        });
+        self.rule_as(claims, bound).and(extra_rule)
     }
 
     /// Returns whether `other` surely admits every user whom this rule admits:
@@ -146,7 +178,7 @@ impl Require {
 }
 
 impl Condition {
-    fn rule(&self, claims: &Claims) -> Ruling {
+    fn rule(&self, claims: &Claims, bound: bool) -> Ruling {
         let held = match self {
             Self::Group(name) => {
                 let listed = claims.groups.contains(name);
@@ -162,6 +194,7 @@ impl Condition {
             Self::EmailDomain(domain) => {
                 usable_email(claims).is_some_and(|(_, own)| own.eq_ignore_ascii_case(domain))
             }
+            Self::DeviceBound => bound,
         };
         if held { Ruling::Holds } else { Ruling::Fails }
     }
@@ -183,6 +216,8 @@ fn usable_email(claims: &Claims) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use gatepost_session::TextList;
+
     use super::*;
     use crate::decide::double::claims;
 
@@ -264,6 +299,34 @@ mod tests {
         for (case, rule, expected) in cases {
             assert_eq!(rule.rule(&person), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn a_device_is_asked_of_the_session_and_not_of_the_user() {
+        let staff = || Require::new(lists(&["staff"], &[]), Lists::default());
+        let rule = staff().with_device();
+        let unbound = Claims {
+            groups: ["staff"].into(),
+            ..claims("a@example.com")
+        };
+        let bound = Claims {
+            bound: true,
+            ..unbound.clone()
+        };
+        let outsider = Claims {
+            groups: TextList::default(),
+            ..bound.clone()
+        };
+        for (case, claims, of_session, of_user) in [
+            ("bound", &bound, Ruling::Holds, Ruling::Holds),
+            ("unbound", &unbound, Ruling::Fails, Ruling::Holds),
+            ("an outsider's", &outsider, Ruling::Fails, Ruling::Fails),
+        ] {
+            assert_eq!(rule.rule(claims), of_session, "{case}");
+            assert_eq!(rule.rule_on_user(claims), of_user, "{case}");
+        }
+        assert!(rule.needs_device() && !staff().needs_device());
+        assert!(rule.is_within(&staff()) && !staff().is_within(&rule));
     }
 
     #[test]

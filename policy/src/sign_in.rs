@@ -135,6 +135,18 @@ impl OutpostUrl {
     }
 }
 
+/// Has a URL of `start` wait until the session is bound to a device, which its target asks for.
+pub fn until_bound(mut url: String) -> String {
+    let separator = if url.contains('?') { "&" } else { "?" };
+    url.push_str(separator);
+    url.push_str(UNTIL_BOUND);
+    url.push_str("=true");
+    url
+}
+
+/// The name of the parameter that [`until_bound`] adds.
+pub const UNTIL_BOUND: &str = "bound";
+
 /// Builds the URL that a browser is sent to for signing in.
 #[derive(Clone, Debug)]
 pub enum SignIn {
@@ -205,6 +217,14 @@ mod tests {
         assert_eq!(
             domain.url(|| "app.example.com:8443".into(), b"/x"),
             "https://auth.example.com/akprox/start?rd=https%3A%2F%2Fapp.example.com%3A8443%2Fx"
+        );
+        assert_eq!(
+            until_bound(on_host.url(String::new, b"/x")),
+            "/akprox/start?rd=%2Fx&bound=true"
+        );
+        assert_eq!(
+            until_bound(on_host.url(String::new, &vec![b'/'; MAX_TARGET_BYTES])),
+            "/akprox/start?bound=true"
         );
         let plain = vec![b'a'; MAX_TARGET_BYTES];
         let url = on_host.url(String::new, &plain);

@@ -1,5 +1,6 @@
 //! Scenarios in a real Chromium: the scripts of `e2e/browser/`, driven by Playwright.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct BoundApplication<'a> {
     pub proxy: u16,
     /// The clock of the outpost.
     pub clock: &'a FakeClock,
+    /// The file with the keys that sign cookies.
+    pub keys: &'a Path,
     /// How long a cookie is valid, in seconds.
     pub window: u64,
     /// Who compares the window with the clock.
@@ -94,6 +97,15 @@ pub fn must_be_bound(front: &TrustedFront, app: &BoundApplication<'_>) -> Result
     run_bound("device_required", front, app)
 }
 
+/// Has a browser with a device and one without use an application whose rule asks for bound sessions.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn be_admitted_by_device(front: &TrustedFront, app: &BoundApplication<'_>) -> Result<()> {
+    run_bound("device_rule", front, app)
+}
+
 fn run_bound(scenario: &str, front: &TrustedFront, app: &BoundApplication<'_>) -> Result<()> {
     let input = front.input(app.proxy);
     let features = "DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting";
@@ -103,6 +115,7 @@ fn run_bound(scenario: &str, front: &TrustedFront, app: &BoundApplication<'_>) -
         "device": {
             "front": input,
             "clock": app.clock.file(),
+            "keys": app.keys,
             "windowSeconds": app.window,
             "decidedBy": match app.decided_by {
                 DecidedBy::Proxy => "proxy",

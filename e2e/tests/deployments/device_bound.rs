@@ -18,6 +18,8 @@ const WINDOW: u64 = 360;
 enum How {
     Preferred,
     Required,
+    /// By the rule of a proxy, or of the application where the outpost decides.
+    AskedByRule,
 }
 
 /// TLS in front of a proxy, and a clock for the outpost.
@@ -50,7 +52,7 @@ impl Setting {
             // The provider has the system's clock, by which the outpost's is wrong.
             .outpost(&json!({ "session": {
                 "deviceBound": match self.how {
-                    How::Preferred => "prefer",
+                    How::Preferred | How::AskedByRule => "prefer",
                     How::Required => "require",
                 },
                 "window": format!("{WINDOW}s"),
@@ -84,6 +86,7 @@ impl Setting {
             host: "wiki",
             proxy: site.ports().web,
             clock: &self.clock,
+            keys: site.keys().path(),
             window: WINDOW,
             decided_by,
             cookie_domain,
@@ -91,7 +94,16 @@ impl Setting {
         match self.how {
             How::Preferred => chromium::stay_bound(&self.front, &application),
             How::Required => chromium::must_be_bound(&self.front, &application),
+            How::AskedByRule => chromium::be_admitted_by_device(&self.front, &application),
         }
+    }
+}
+
+/// Returns the rule that only bound sessions fulfil, where it is asked.
+fn rule(how: How) -> Value {
+    match how {
+        How::AskedByRule => json!({ "require": { "deviceBound": true } }),
+        How::Preferred | How::Required => json!({}),
     }
 }
 
@@ -117,11 +129,20 @@ fn plugin_required() -> Result<()> {
     behind_plugin(How::Required)
 }
 
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn plugin_by_rule() -> Result<()> {
+    behind_plugin(How::AskedByRule)
+}
+
 fn behind_plugin(how: How) -> Result<()> {
     let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki").start()?;
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route("deploy/traefik/dynamic/plugin-single.yaml")?
+        .route_with(
+            "deploy/traefik/dynamic/plugin-single.yaml",
+            &json!({ "http": { "middlewares": { "wiki-gatepost": { "plugin": { "gatepost": rule(how) } } } } }),
+        )?
         .start(&["wiki"])?;
     setting.run(&site, "plugin", DecidedBy::Proxy, None)
 }
@@ -154,12 +175,21 @@ fn multi_layer_routing_required() -> Result<()> {
     behind_multi_layer_routing(How::Required)
 }
 
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn multi_layer_routing_by_rule() -> Result<()> {
+    behind_multi_layer_routing(How::AskedByRule)
+}
+
 fn behind_multi_layer_routing(how: How) -> Result<()> {
     let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki");
     let site = site.behind_another_port().start()?;
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route("deploy/traefik/dynamic/route-single.yaml")?
+        .route_with(
+            "deploy/traefik/dynamic/route-single.yaml",
+            &json!({ "http": { "middlewares": { "gatepost": { "plugin": { "gatepost": rule(how) } } } } }),
+        )?
         .start(&["wiki"])?;
     setting.run(&site, "route", DecidedBy::Proxy, None)
 }
@@ -176,10 +206,19 @@ fn forward_auth_required() -> Result<()> {
     behind_forward_auth(How::Required)
 }
 
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn forward_auth_by_rule() -> Result<()> {
+    behind_forward_auth(How::AskedByRule)
+}
+
 fn behind_forward_auth(how: How) -> Result<()> {
     let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki");
-    let site = site.behind_another_port().start()?;
+    let site = site
+        .behind_another_port()
+        .applications(&rule(how))
+        .start()?;
     let own_route = json!({ "http": {
         "routers": { "wiki-outpost": {
             "rule": "Host(`wiki.example.localhost`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
@@ -211,9 +250,16 @@ fn nginx_required() -> Result<()> {
     behind_nginx(How::Required)
 }
 
+#[test]
+#[ignore = "needs nginx, an OpenID provider and Chromium: cargo xtask test"]
+fn nginx_by_rule() -> Result<()> {
+    behind_nginx(How::AskedByRule)
+}
+
 fn behind_nginx(how: How) -> Result<()> {
     let setting = Setting::new(how)?;
-    let site = setting.site("deploy/outpost/single.yaml", "wiki").start()?;
+    let site = setting.site("deploy/outpost/single.yaml", "wiki");
+    let site = site.applications(&rule(how)).start()?;
     // Behind TLS that another program ends.
     let listen = format!("listen {}; absolute_redirect off;", site.ports().web);
     let servers = site.fitted("deploy/nginx/single.conf", &[("listen 80;", &listen)])?;

@@ -73,6 +73,8 @@ failure_codes! {
     Device = "device_proof",
     /// The session would have to be bound to a device, and is not.
     NotBound = "device_not_bound",
+    /// The same, and the browser may be about to bind it.
+    Binding = "device_binding",
     /// The logout token is invalid (OpenID Connect Back-Channel Logout 1.0 §2.8 names this code).
     InvalidRequest = "invalid_request",
 }

@@ -126,7 +126,8 @@ pub(super) fn refused(
     now: NumericDate,
 ) -> Option<Claims> {
     let claims = claims(times, application, record, now);
-    (application.policy().require.rule(&claims) == Ruling::Fails).then_some(claims)
+    // Each session begins without a device: whether the rule asks for one is each request's matter.
+    (application.policy().require.rule_on_user(&claims) == Ruling::Fails).then_some(claims)
 }
 
 /// Returns all claims of a session, as a cookie issued at `now` would have them.

@@ -402,7 +402,7 @@ impl Sessions {
         }
         let now = self.clock.now();
         let claims = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?.claims();
-        if application.policy().require.rule(claims) == Ruling::Fails {
+        if application.policy().require.rule_on_user(claims) == Ruling::Fails {
             return None;
         }
         let postponed = Claims {
@@ -416,6 +416,7 @@ impl Sessions {
 
     /// Returns the session as the store has it, with every group that the application's rule or
     /// `extra_rule` names: for a decision that the cookie does not allow. It is not sent anywhere.
+    /// It is bound to a device if its cookie says so (`bound`), which may be a copy from before.
     ///
     /// # Errors
     ///
@@ -426,16 +427,19 @@ impl Sessions {
         application: &Application,
         record: &SessionRecord,
         extra_rule: Option<&Require>,
+        bound: bool,
     ) -> Result<Authentic, SignError> {
         let claims = claims(times, application, record, self.clock.now());
         application.signer().vouch_for(&Claims {
             grp_more: false,
+            bound,
             ..reduced(claims, application, extra_rule)
         })
     }
 
     /// Returns the session of a record with every group of the user, for an application that is to
-    /// learn of those that the cookie has no room for.
+    /// learn of those that the cookie has no room for. It is bound to a device if its cookie says so
+    /// (`bound`).
     ///
     /// # Errors
     ///
@@ -445,9 +449,10 @@ impl Sessions {
         times: &SessionTimes,
         application: &Application,
         record: &SessionRecord,
+        bound: bool,
     ) -> Result<Authentic, SignError> {
         let claims = claims(times, application, record, self.clock.now());
-        application.signer().vouch_for(&claims)
+        application.signer().vouch_for(&Claims { bound, ..claims })
     }
 
     /// Returns the current time, for the other files of this module.

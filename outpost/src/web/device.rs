@@ -5,8 +5,6 @@ use gatepost_session::SessionId;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::failure::Failure;
-use super::outcome::Reply;
 use super::request::ForwardedRequest;
 use super::urls::endpoint_url;
 use crate::application::Application;
@@ -14,6 +12,10 @@ use crate::device_bound::{
     Challenge, DeviceBound, InvalidChallenge, LEAST_SECONDS, Occasion, Proof,
 };
 use crate::telemetry::metrics::{self, Skip};
+
+/// How long a browser gets to bind a session that has just begun: it does so within about a second,
+/// and a slow device needs some.
+pub(super) const BINDING_SECONDS: u64 = 15;
 
 /// An answer to a browser that registers a key or renews a session with a proof.
 #[derive(Debug)]
@@ -105,12 +107,6 @@ pub(super) fn remove_cookies(
 ) -> Vec<String> {
     let names = request.cookies().map(|(name, _)| name);
     application.remove_device_cookies(names)
-}
-
-/// Refuses a browser whose session is not bound to a device although it would have to be. The user
-/// can end that session, and sign in with another browser or once more with this one.
-pub(super) fn not_bound(application: &Application) -> Reply {
-    Reply::from(Failure::NotBound).with_restart_at(endpoint_url(application, "sign_out"))
 }
 
 /// Counts what a browser says about a bound session that it did not renew before this request.

@@ -132,6 +132,9 @@ pub enum Failure {
     /// The session would have to be bound to a device, and its browser has not done it.
     #[error("the browser has not bound the session to its device, which `deviceBound` requires")]
     NotBound,
+    /// The same, and the browser may be about to do it.
+    #[error("the browser has yet to bind the session to its device")]
+    Binding,
     /// The client has to wait.
     #[error(transparent)]
     TooMany(#[from] TooMany),
@@ -276,6 +279,7 @@ impl Failure {
             | Self::AskedByClient { .. }
             | Self::CrossSite
             | Self::NotBound
+            | Self::Binding
             | Self::Undecidable
             | Self::Upgrade => StatusCode::FORBIDDEN,
             Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
@@ -330,6 +334,7 @@ impl Failure {
             Self::TooMany(_) => FailureCode::TooManyRequests,
             Self::Device(_) => FailureCode::Device,
             Self::NotBound => FailureCode::NotBound,
+            Self::Binding => FailureCode::Binding,
             Self::LogoutToken(_) => FailureCode::InvalidRequest,
             Self::SignIn(_) => FailureCode::SignInFailed,
             Self::Store(_) | Self::Issue(IssueError::Store(_)) => FailureCode::StoreUnavailable,
@@ -368,6 +373,7 @@ impl Failure {
             | Self::TooMany(_)
             | Self::Device(_)
             | Self::NotBound
+            | Self::Binding
             | Self::LogoutToken(_)
             | Self::ProviderRefused { .. } => false,
             Self::UntrustedPeer { .. }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use gatepost_policy::Presentation;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE,
-    LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
+    LOCATION, REFERRER_POLICY, REFRESH, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -208,6 +208,10 @@ impl Writer<'_> {
         }
         if let Some(seconds) = failure.retry_after() {
             self.header(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // Browsers understand it, though no standard has it but HTML (`http-equiv=refresh`).
+        if matches!(failure, Failure::Binding) {
+            self.header(REFRESH, HeaderValue::from_static("1"));
         }
         let code = failure.code();
         let restart_url = restart_url.map(|url| match self.to_proxy {

@@ -13,6 +13,7 @@ use crate::world::World;
 mod attacks;
 mod key;
 mod required;
+mod rules;
 
 const HOST: &str = "app.example.com";
 const START: &str = "https://app.example.com/akprox/start";

@@ -2,7 +2,7 @@
 
 use gatepost_policy::{
     Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER,
-    Unauthenticated, VERDICT_HEADER,
+    Unauthenticated, VERDICT_HEADER, until_bound,
 };
 use gatepost_session::{TextList, WindowError};
 
@@ -52,7 +52,12 @@ impl<H: Host> Exchange<'_, H> {
                 let outpost = self.config.sign_in.base();
                 let application = &self.config.application;
                 let how = self.presentation();
-                self.respond(reply::denied(how, &denial, application, &outpost))
+                self.respond(match how {
+                    Presentation::PageLoad if denial.lacks_device() => {
+                        reply::redirect(until_bound(self.sign_in_url()))
+                    }
+                    _ => reply::denied(how, &denial, application, &outpost),
+                })
             }
             Decision::MethodNotAllowed => self.respond(reply::method_not_allowed()),
         }

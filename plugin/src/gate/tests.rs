@@ -5,6 +5,7 @@ use gatepost_signing::Signer;
 use serde_json::json;
 
 mod cookies;
+mod device;
 mod machine_clients;
 mod revoked;
 mod route;

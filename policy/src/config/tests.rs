@@ -165,6 +165,39 @@ fn a_rule_can_be_written_directly_or_in_full() {
 }
 
 #[test]
+fn a_rule_asks_for_a_device_beside_its_lists() {
+    for (rule, text) in [
+        (json!({"deviceBound": true}), Some("all=deviceBound:true")),
+        (json!({"deviceBound": "true"}), Some("all=deviceBound:true")),
+        (
+            json!({"groups": "staff", "DEVICEbound": true}),
+            Some("any=group:staff&all=deviceBound:true"),
+        ),
+        (
+            json!({"groups": "staff", "deviceBound": false}),
+            Some("any=group:staff"),
+        ),
+    ] {
+        let (rule, problems) = reading(&json!({"require": rule}), |f| policy(f).require);
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(rule.to_text().as_deref(), text);
+    }
+    for wrong in [
+        json!({"deviceBound": false}),
+        json!({"groups": "staff", "deviceBound": "maybe"}),
+        json!({"groups": "staff", "deviceBound": "require"}),
+        json!({"groups": "staff", "deviceBound": null}),
+        json!({"groups": "staff", "deviceBound": []}),
+        json!({"any": {"groups": "staff", "deviceBound": true}}),
+        json!({"all": {"groups": "staff", "deviceBound": true}}),
+        json!({"groups": "staff", "deviceBind": true}),
+    ] {
+        let (_, problems) = reading(&json!({"require": wrong.clone()}), policy);
+        assert_eq!(problems.len(), 1, "{wrong}: {problems:?}");
+    }
+}
+
+#[test]
 fn spans_of_time_have_a_unit_or_are_seconds() {
     for (text, expected) in [
         ("90", Some(90)),

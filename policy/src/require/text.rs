@@ -73,7 +73,12 @@ impl Require {
                 "all" => &mut rule.all,
                 _ => return Err(InvalidRule),
             };
-            conditions.push(Condition::from_parts(condition).ok_or(InvalidRule)?);
+            let condition = Condition::from_parts(condition).ok_or(InvalidRule)?;
+            // Among others of which one is enough, it would ask nothing of those that have another.
+            if which == "any" && condition == Condition::DeviceBound {
+                return Err(InvalidRule);
+            }
+            conditions.push(condition);
         }
         Ok(rule)
     }
@@ -86,6 +91,7 @@ impl Condition {
             Self::User(name) => ("user", name),
             Self::Email(address) => ("email", address),
             Self::EmailDomain(domain) => ("emailDomain", domain),
+            Self::DeviceBound => ("deviceBound", "true"),
         }
     }
 
@@ -97,6 +103,7 @@ impl Condition {
             "user" => Self::User(name),
             "email" => Self::Email(name),
             "emailDomain" => Self::EmailDomain(name),
+            "deviceBound" if name == "true" => Self::DeviceBound,
             _ => return None,
         })
     }
@@ -127,10 +134,17 @@ mod tests {
             "any=color:red",
             "any=group:a&any=color:red",
             "ANY=group:a",
+            "all=deviceBound:false",
+            "all=deviceBound:",
+            "any=deviceBound:true",
         ] {
             assert_eq!(Require::from_text(text), Err(InvalidRule), "{text}");
         }
         assert_eq!(Require::default().to_text(), None);
+        let text = "any=group:staff&all=deviceBound:true";
+        let rule = Require::from_text(text).expect("a rule");
+        assert!(rule.needs_device());
+        assert_eq!(rule.to_text().as_deref(), Some(text));
         let text = "any=group:staff&any=user:J%C3%BCrgen%20%26%20Co&all=emailDomain:a.example";
         let rule = Require::from_text(text).expect("a rule");
         assert_eq!(rule.to_text().as_deref(), Some(text));
@@ -149,8 +163,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_rule_comes_back_as_it_went(any in conditions(), all in conditions()) {
+        fn a_rule_comes_back_as_it_went(
+            any in conditions(),
+            all in conditions(),
+            device in any::<bool>(),
+        ) {
             let rule = Require { any, all };
+            let rule = if device { rule.with_device() } else { rule };
             match rule.to_text() {
                 None => prop_assert_eq!(rule, Require::default()),
                 Some(text) => {

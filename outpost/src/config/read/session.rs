@@ -70,12 +70,22 @@ pub(super) fn report_devices(
 ) {
     let mut required = false;
     for (at, application) in applications.iter().enumerate() {
-        if application.device_bound.unwrap_or(of_all) != DeviceBound::Require {
+        let device_bound = application.device_bound.unwrap_or(of_all);
+        let by_rule = application.policy.require.needs_device();
+        if by_rule && device_bound == DeviceBound::Off {
+            fields.problems().add(
+                format!("applications[{at}].require.deviceBound"),
+                "needs `deviceBound: prefer` or `require`: without, no session is bound, and no \
+                 user would be admitted",
+            );
+            continue;
+        }
+        if device_bound != DeviceBound::Require && !by_rule {
             continue;
         }
         required = true;
         if application.device_scope().is_none() {
-            let problem = "`require` needs an `externalUrl` of https and, in domain mode, a \
+            let problem = "to require it needs an `externalUrl` of https and, in domain mode, a \
                            `cookieDomain` that is a site's registrable domain: no browser binds \
                            another session";
             let path = format!("applications[{at}].deviceBound");
@@ -85,7 +95,7 @@ pub(super) fn report_devices(
     if required && times.renew_after < LEAST_SECONDS {
         fields.problems().add(
             "session.renewAfter",
-            "`deviceBound: require` needs 4m or longer (a `window` of 6m): no browser binds a \
+            "to require `deviceBound` needs 4m or longer (a `window` of 6m): no browser binds a \
              session that it would have to renew more often",
         );
     }

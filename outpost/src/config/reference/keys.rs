@@ -441,6 +441,13 @@ const APPLICATIONS: &[Key] = &[
         "Domains of verified addresses.",
     ),
     key(
+        "applications[].require.deviceBound",
+        Kind::Flag,
+        "false",
+        "Beside the lists, or alone: only sessions that are bound to a device \
+         ([page](device-bound.md#bound-sessions-only-for-a-part)).",
+    ),
+    key(
         "applications[].require.any.groups",
         Kind::List,
         "",

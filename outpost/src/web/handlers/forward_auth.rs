@@ -1,6 +1,8 @@
 //! `auth/*`: decides whether a request that a proxy asks about may pass.
 
-use gatepost_policy::{Decision, Deferral, Permit, Presentation, Unauthenticated};
+use gatepost_policy::{
+    Decision, Deferral, Denial, Permit, Presentation, Unauthenticated, until_bound,
+};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use crate::application::Application;
@@ -67,7 +69,9 @@ async fn decide(
     lookup: SessionLookup,
 ) -> Reply {
     let application = rules.application;
-    let decided = decide_on_cookie(context, dialect, rules, request, &lookup);
+    let decided = decide_on_cookie(context, dialect, rules, host, request, &lookup);
+    let session = lookup.session(context.now());
+    let bound = session.is_ok_and(|session| session.claims().bound);
     let by_credentials = rules.may_identify(request, &lookup);
     let (record, cookies, cause) = lookup.into_parts();
     let outcome = match (decided, record, cause) {
@@ -82,7 +86,7 @@ async fn decide(
             decided.unwrap_or_else(|invalid| invalid.outcome(application, host, request))
         }
         (Err(Undecided::MoreGroups), Some(record), _) => {
-            decide_on_all_groups(context, dialect, rules, request, &record)
+            decide_on_all_groups(context, dialect, rules, host, request, &record, bound)
         }
         // Signing in would not help while the store is unreachable.
         (Err(_), _, Some(cause)) => Outcome::Failed(Failure::Issue(cause)),
@@ -100,6 +104,7 @@ fn decide_on_cookie(
     context: Context<'_>,
     dialect: Dialect,
     rules: Rules<'_>,
+    host: &HostPort,
     request: &ForwardedRequest<'_>,
     lookup: &SessionLookup,
 ) -> Result<Outcome, Undecided> {
@@ -118,7 +123,7 @@ fn decide_on_cookie(
             }
             Outcome::Pass(pass(&permit, application, request, dialect, record))
         }
-        Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
+        Decision::Deny(denial) => refused(application, host, request, &denial),
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
         Decision::SignIn(reason) => return Err(Undecided::NotSignedIn(reason)),
         Decision::Defer(Deferral::Authorization) => return Err(Undecided::Credentials),
@@ -126,20 +131,23 @@ fn decide_on_cookie(
     })
 }
 
-/// Decides on the groups that the cookie had no room for.
+/// Decides on the groups that the cookie had no room for. Whether the session is bound to a device
+/// (`bound`) is the cookie's word.
 fn decide_on_all_groups(
     context: Context<'_>,
     dialect: Dialect,
     rules: Rules<'_>,
+    host: &HostPort,
     request: &ForwardedRequest<'_>,
     record: &SessionRecord,
+    bound: bool,
 ) -> Outcome {
     let application = rules.application;
     let (sessions, times) = (context.sessions(), context.times());
     let whole = match application.conventions() {
-        Conventions::Authentik => sessions.with_every_group(times, application, record),
+        Conventions::Authentik => sessions.with_every_group(times, application, record, bound),
         Conventions::Gatepost => {
-            sessions.with_all_groups(times, application, record, request.extra_rule())
+            sessions.with_all_groups(times, application, record, request.extra_rule(), bound)
         }
     };
     let Ok(whole) = whole else {
@@ -155,9 +163,28 @@ fn decide_on_all_groups(
         Decision::Allow(permit) | Decision::Renew(permit) => {
             Outcome::Pass(pass(&permit, application, request, dialect, Some(record)))
         }
-        Decision::Deny(denial) => Outcome::denied(application, denial.identity()),
+        Decision::Deny(denial) => refused(application, host, request, &denial),
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
         Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
+    }
+}
+
+/// Refuses a signed-in user. A page load whose session only lacks a device waits for that at `start`.
+fn refused(
+    application: &Application,
+    host: &HostPort,
+    request: &ForwardedRequest<'_>,
+    denial: &Denial<'_>,
+) -> Outcome {
+    if !denial.lacks_device() {
+        return Outcome::denied(application, denial.identity());
+    }
+    match request.presentation() {
+        Presentation::PageLoad => Outcome::SignIn {
+            url: until_bound(application.start_url(host, request)),
+            challenges: Vec::new(),
+        },
+        Presentation::Form | Presentation::Data => Outcome::Failed(Failure::NotBound),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use gatepost_policy::{Presentation, Unauthenticated};
-use gatepost_session::CLOCK_SKEW_SECONDS;
+use gatepost_policy::{Presentation, UNTIL_BOUND, Unauthenticated};
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS};
 use url::Url;
 
 use crate::application::{Application, ReturnTo};
@@ -20,7 +20,7 @@ use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
 use crate::web::request::ForwardedRequest;
 use crate::web::sign_in::{self, Reason, parameters_from_link};
-use crate::web::urls::{start_url, start_url_with};
+use crate::web::urls::{endpoint_url, start_url, start_url_with};
 use gatepost_oidc::{Provider, SignInError, Unavailable};
 use gatepost_store::SessionRecord;
 
@@ -33,8 +33,10 @@ enum Renewal<'a> {
     /// The user has to sign in: at this provider where the session is bound to a device, since a
     /// cookie alone does not renew it. Otherwise there is no session to renew.
     SignIn(Option<&'a Provider>),
-    /// The session has ended with its window, since its browser has not bound it to a device.
+    /// The session would have to be bound to a device, which its browser has not done.
     NotBound,
+    /// The same, and the browser may be about to do it.
+    Binding,
 }
 
 /// Returns the URL of a callback that comes as the target of a sign-in.
@@ -92,7 +94,8 @@ pub(in crate::web) async fn answer(
     let reply = match renew(context, application, request, &return_to).await {
         Renewal::Done(reply) => reply,
         // Not counted: no redirect follows.
-        Renewal::NotBound => return device::not_bound(application),
+        Renewal::NotBound => return not_bound(application),
+        Renewal::Binding => return Failure::Binding.into(),
         Renewal::AtProvider(provider, record) => {
             sign_in::send_to_provider(
                 context,
@@ -179,11 +182,54 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
                 .collect()
         }
     };
+    if waits_until_bound(application, request) {
+        parameters.push((UNTIL_BOUND.to_owned(), "true".to_owned()));
+    }
     parameters.sort_unstable();
     parameters.dedup();
     let chosen = chosen.map(|provider| &**provider);
     let to = start_url_with(application, &rd, chosen, &parameters);
     Some(Outcome::Redirect { to }.into())
+}
+
+/// Refuses a browser whose session is not bound to a device although it would have to be. The user
+/// can end that session, and sign in with another browser or once more with this one.
+fn not_bound(application: &Application) -> Reply {
+    Reply::from(Failure::NotBound).with_restart_at(endpoint_url(application, "sign_out"))
+}
+
+/// Returns whether the request that led here opens only to a session that is bound to a device: by
+/// the application's own rule, or by that of a proxy.
+fn waits_until_bound(application: &Application, request: &ForwardedRequest<'_>) -> bool {
+    application.policy().require.needs_device()
+        || request.start_query(UNTIL_BOUND).as_deref() == Some("true")
+}
+
+/// Answers a browser whose session has to be bound to a device before its request opens. `None`
+/// where the session is to be renewed as ever.
+fn until_bound<'a>(
+    context: Context<'_>,
+    application: &Application,
+    cookie: &Authentic,
+    record: &SessionRecord,
+    return_to: &ReturnTo,
+) -> Option<Renewal<'a>> {
+    let now = context.now();
+    if cookie.claims_at_issue().bound {
+        let current = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?;
+        let to = return_to.as_str().to_owned();
+        let back = || Renewal::Done(Outcome::Redirect { to }.into());
+        return (!current.renewal_due()).then(back);
+    }
+    if now.seconds_since(record.created) < device::BINDING_SECONDS {
+        return Some(Renewal::Binding);
+    }
+    if record.is_bound() {
+        return None;
+    }
+    application.counts().device(DeviceEvent::Missing);
+    audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
+    Some(Renewal::NotBound)
 }
 
 /// Renews the session of the browser, where it has one and the provider says that it is still valid.
@@ -213,9 +259,18 @@ async fn renew<'a>(
     let record = match found {
         Ok(Some(record)) => record,
         Ok(None) => return Renewal::SignIn(None),
+        // The way back would lead here again.
+        Err(error) if waits_until_bound(application, request) => {
+            return Renewal::Done(Failure::Store(error).into());
+        }
         // Signing in again would not help: that session could not be stored either.
         Err(error) => return go_on_or_fail(Failure::Store(error)),
     };
+    if waits_until_bound(application, request)
+        && let Some(answer) = until_bound(context, application, &cookie, &record, return_to)
+    {
+        return answer;
+    }
     let in_window = context.sessions().is_current(&cookie);
     if record.is_bound() || cookie.claims_at_issue().bound {
         application.counts().device(DeviceEvent::Unproven);

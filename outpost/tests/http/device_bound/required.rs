@@ -131,6 +131,14 @@ fn what_no_browser_can_bind_cannot_be_required() {
             "applications[0].deviceBound",
         ),
         (
+            "applications: [{name: a, externalUrl: 'https://app.example.com', require: {deviceBound: true}}]",
+            "applications[0].require.deviceBound",
+        ),
+        (
+            "applications: [{name: a, externalUrl: 'http://app.localhost:8080', require: {deviceBound: true}}]\nsession: {deviceBound: prefer}",
+            "applications[0].deviceBound",
+        ),
+        (
             "applications: [{name: a, externalUrl: 'https://app.example.com'}]\nsession: {deviceBound: require, window: 5m}",
             "session.renewAfter",
         ),

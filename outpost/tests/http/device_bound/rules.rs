@@ -1,0 +1,134 @@
+//! A rule that asks for a session that is bound to a device: of the application, or of a proxy.
+
+use super::*;
+
+/// Its own rule.
+const OWN: &str = "applications:
+  - {name: app, externalUrl: 'https://app.example.com', require: {deviceBound: true}, public: ['/public/*']}
+session: {deviceBound: prefer}";
+
+const RULE: &str = "all=deviceBound:true";
+
+fn asked<'a>(kind: &str, rule: Option<&str>, browser: &Browser<'_>) -> Asked<'a> {
+    let asked = match kind {
+        "load" => Asked::load(HOST, "/x"),
+        _ => Asked::fetch(HOST, "/x"),
+    };
+    let asked = match rule {
+        Some(rule) => asked.with("X-Gatepost-Require", rule),
+        None => asked,
+    };
+    asked.by(browser)
+}
+
+/// Checks that this browser's session is not taken for a bound one.
+async fn is_unbound(world: &World, rule: Option<&str>, browser: &Browser<'_>, case: &str) {
+    let load = asked("load", rule, browser)
+        .ask(world, "auth/traefik")
+        .await;
+    let to = "https://app.example.com/akprox/start?rd=%2Fx&bound=true";
+    assert_eq!(load.expect(302).location(), to, "{case}");
+    let fetch = asked("fetch", rule, browser)
+        .ask(world, "auth/traefik")
+        .await;
+    let said = fetch.expect(403).json();
+    assert_eq!(said["error"], "device_not_bound", "{case}");
+    if rule.is_none() {
+        let load = asked("load", rule, browser).ask(world, "auth/nginx").await;
+        load.expect(401);
+        let fetch = asked("fetch", rule, browser).ask(world, "auth/nginx").await;
+        fetch.expect(403);
+    }
+}
+
+#[tokio::test]
+async fn a_page_load_waits_for_the_browser_and_then_opens() {
+    for (more, rule) in [(OWN, None), (PREFER, Some(RULE))] {
+        let world = World::with(more).await;
+        let mut bound = Bound::register(&world).await;
+        is_unbound(&world, rule, &bound.browser, more).await;
+        let start = format!("{START}?rd=%2Fx&bound=true");
+        for _ in 0..10 {
+            let reply = bound.browser.load(&start).await.expect(403);
+            assert_eq!(reply.header("refresh"), Some("1"), "it loads itself again");
+            assert!(!reply.sets_session());
+        }
+        let copy = bound.browser.clone();
+        bound.refresh().await.expect(200);
+        let reply = bound.browser.load(&start).await.expect(302);
+        assert_eq!(reply.location(), "https://app.example.com/x");
+        for kind in ["load", "fetch"] {
+            let asked = asked(kind, rule, &bound.browser);
+            asked.ask(&world, "auth/traefik").await.expect(200);
+        }
+        // A copy from before says nothing of a device, whatever the store knows.
+        is_unbound(&world, rule, &copy, "a copy from before").await;
+        world.wait(11 * MINUTE);
+        is_unbound(&world, rule, &copy, "a copy from before, later").await;
+        let reply = copy.clone().load(&start).await;
+        assert!(leads_to_provider(&world, &reply), "{reply:?}");
+    }
+}
+
+/// The header for the registration was taken away, or the browser cannot.
+#[tokio::test]
+async fn who_does_not_register_is_refused_with_a_page_and_no_loop() {
+    for (more, rule) in [(OWN, None), (PREFER, Some(RULE))] {
+        let world = World::with(more).await;
+        let mut browser = world.browser();
+        browser.sign_in(START).await.expect(302);
+        let start = format!("{START}?rd=%2Fx&bound=true");
+        let reply = browser.load(&start).await.expect(403);
+        assert!(reply.header("refresh").is_some());
+        for seconds in [15, 16 * MINUTE] {
+            world.wait(seconds);
+            if seconds == 15 {
+                is_unbound(&world, rule, &browser, more).await;
+            }
+            for _ in 0..10 {
+                let reply = browser.load(&start).await.expect(403);
+                assert_eq!(reply.header("refresh"), None);
+                assert!(reply.body.contains("Chrome"), "{}", reply.body);
+                assert!(!reply.sets_session());
+            }
+        }
+        if rule.is_none() {
+            let asked = Asked::load(HOST, "/public/x").by(&browser);
+            asked.ask(&world, "auth/traefik").await.expect(200);
+        }
+    }
+}
+
+/// The cookie had no room for the groups, so the store is asked for them, and for nothing else.
+#[tokio::test]
+async fn a_copy_with_groups_left_out_is_not_bound_by_the_store() {
+    let world = World::with(PREFER).await;
+    let groups: Vec<String> = (0..900).map(|at| format!("{at:060}")).collect();
+    world.provider.script().userinfo = json!({"sub": "alice-id", "groups": groups});
+    let mut bound = Bound::register(&world).await;
+    let copy = bound.browser.clone();
+    bound.refresh().await.expect(200);
+    let rule = format!("any=group:{:060}&{RULE}", 7);
+    is_unbound(&world, Some(&rule), &copy, "left out").await;
+    let asked = asked("fetch", Some(&rule), &bound.browser);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+}
+
+/// A rule that this outpost does not know admits nobody.
+#[tokio::test]
+async fn unknown_values_refuse() {
+    let world = World::with(PREFER).await;
+    let bound = Bound::sign_in(&world).await;
+    let known = asked("fetch", Some(RULE), &bound.browser);
+    known.ask(&world, "auth/traefik").await.expect(200);
+    for rule in [
+        "all=deviceBound:false",
+        "all=deviceBound:maybe",
+        "any=deviceBound:true",
+        "all=device:true",
+    ] {
+        let asked = asked("fetch", Some(rule), &bound.browser);
+        let reply = asked.ask(&world, "auth/traefik").await;
+        assert!(!reply.status.is_success(), "{rule}: {reply:?}");
+    }
+}
