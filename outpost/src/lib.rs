@@ -41,6 +41,7 @@ pub mod service_manager;
 pub mod session_times;
 pub mod sessions;
 pub mod sign_in_flow;
+pub mod signals;
 pub mod sources;
 mod store_observer;
 pub mod telemetry;

@@ -15,6 +15,7 @@ use crate::certificate::{Certificate, CertificateError};
 use crate::config::{Addresses, Config};
 use crate::runtime::{Outpost, SetupError};
 use crate::service_manager::{self, Inherited};
+use crate::signals::{Asked, Signals};
 use crate::sources::authentik::Follower;
 use crate::sources::files;
 use crate::telemetry::metrics::{InstallError, Metrics};
@@ -87,7 +88,8 @@ pub async fn serve(
     source: Source,
     mut inherited: Inherited,
 ) -> Result<(), ServeError> {
-    // First, since counters are looked up when their users are made.
+    let signals = Signals::register();
+    // Before the rest, since counters are looked up when their users are made.
     let metrics = Metrics::install()?;
     let outpost = Outpost::new(&config, Clock::system())?;
     let mut bind = |addresses: &Addresses| bind(addresses, &mut inherited);
@@ -102,13 +104,21 @@ pub async fn serve(
     outpost.start();
     match source {
         Source::Files(config_file) => {
-            files::watch(&outpost, &config, config_file, certificate.clone());
+            files::watch(
+                &outpost,
+                &config,
+                config_file,
+                certificate.clone(),
+                signals.reload,
+            );
         }
-        Source::Authentik(follower) => follower.start(&outpost),
+        Source::Authentik(follower) => {
+            follower.start(&outpost, [signals.reload, signals.refresh]);
+        }
     }
     tokio::spawn(keep_tidy(metrics.clone()));
     let handle = Handle::new();
-    tokio::spawn(stop_when_asked(handle.clone()));
+    tokio::spawn(stop_when_asked(handle.clone(), signals.stop));
     let router = web::router(Arc::clone(&outpost));
     let operations_router = admin::router(outpost, metrics);
     // Each listener accepts connections on a worker of the runtime. The main thread is not one, and
@@ -254,23 +264,11 @@ async fn run_tls(
     server.await
 }
 
-async fn stop_when_asked(handle: Handle<SocketAddr>) {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminated) => {
-                tokio::select! {
-                    _ = interrupted => {}
-                    _ = terminated.recv() => {}
-                }
-            }
-            Err(_) => drop(interrupted.await),
-        }
+async fn stop_when_asked(handle: Handle<SocketAddr>, mut stop: Asked) {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = stop.next() => {}
     }
-    #[cfg(not(unix))]
-    drop(interrupted.await);
     service_manager::stopping();
     tracing::info!("stopping: requests under way are finished");
     handle.graceful_shutdown(Some(SHUTDOWN_TIMEOUT));

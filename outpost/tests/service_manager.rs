@@ -81,12 +81,14 @@ fn the_service_manager_is_told_of_each_state() {
     let mut outpost = Outpost(command.spawn().expect("started"));
 
     heard(&manager, "READY=1");
-    heard(&manager, "WATCHDOG=1");
+    // At once, as a deployment does: no signal ends it that has a meaning elsewhere.
     outpost.signal("HUP");
+    outpost.signal("USR1");
     let reloading = heard(&manager, "RELOADING=1");
     // Without the time, `Type=notify-reload` does not take it.
     assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
     heard(&manager, "READY=1");
+    heard(&manager, "WATCHDOG=1");
     outpost.signal("TERM");
     heard(&manager, "STOPPING=1");
     assert!(outpost.0.wait().expect("ended").success());

@@ -11,6 +11,7 @@ use super::introduction::FirstKey;
 use crate::config::{Config, Listen, environment};
 use crate::runtime::{Outpost, SetupError};
 use crate::service_manager;
+use crate::signals::Asked;
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
 use gatepost_store::StoreSettings;
@@ -26,7 +27,8 @@ const SETTLED_AFTER: Duration = Duration::from_millis(500);
 type Versions = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 /// Watches the files that `config` was read from, and puts the new configuration in place when they
-/// change; `certificate` is the certificate of the https listener, if there is one.
+/// change, or when `reload` asks for it; `certificate` is the certificate of the https listener, if
+/// there is one.
 ///
 /// It replaces all of it or nothing: a configuration that is invalid, or cannot be put to work, is
 /// logged, and every part of the previous one stays. It is tried again until it works or the files
@@ -36,6 +38,7 @@ pub fn watch(
     config: &Config,
     config_file: Option<PathBuf>,
     certificate: Option<RustlsConfig>,
+    reload: Asked,
 ) {
     let watched = Watched {
         config_file,
@@ -46,7 +49,7 @@ pub fn watch(
         first_key: FirstKey::of(&config.keys, config.key_introduction),
         failed: None,
     };
-    tokio::spawn(watched.follow(Arc::downgrade(outpost)));
+    tokio::spawn(watched.follow(Arc::downgrade(outpost), reload));
 }
 
 /// The watched files, and the state of the configuration that is in place.
@@ -84,27 +87,9 @@ impl AtStart {
 }
 
 impl Watched {
-    async fn follow(mut self, outpost: Weak<Outpost>) {
-        #[cfg(unix)]
-        let mut hangup =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+    async fn follow(mut self, outpost: Weak<Outpost>, mut reload: Asked) {
         loop {
-            #[cfg(unix)]
-            let asked = match &mut hangup {
-                Some(hangup) => tokio::select! {
-                    _ = hangup.recv() => true,
-                    () = tokio::time::sleep(EVERY) => false,
-                },
-                None => {
-                    tokio::time::sleep(EVERY).await;
-                    false
-                }
-            };
-            #[cfg(not(unix))]
-            let asked = {
-                tokio::time::sleep(EVERY).await;
-                false
-            };
+            let asked = tokio::time::timeout(EVERY, reload.next()).await.is_ok();
             if asked {
                 service_manager::reloading();
             }

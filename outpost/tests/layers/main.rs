@@ -29,6 +29,7 @@ const LAYERS: &[&[&str]] = &[
         "http_client",
         "rate_limit",
         "service_manager",
+        "signals",
         "trusted_proxies",
     ],
     &["telemetry"],

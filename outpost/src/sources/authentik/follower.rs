@@ -17,6 +17,7 @@ use super::settings::Settings;
 use super::socket::{self, Listeners, Update};
 use crate::config::Config;
 use crate::runtime::{Outpost, Refresh};
+use crate::signals::Asked;
 
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);
@@ -76,7 +77,7 @@ impl Follower {
     }
 
     /// Follows authentik in the background for as long as there is an outpost.
-    pub fn start(self, outpost: &Arc<Outpost>) {
+    pub fn start(self, outpost: &Arc<Outpost>, signals: [Asked; 2]) {
         if self.in_force.is_some() {
             tracing::info!("started with what authentik said last");
         }
@@ -87,7 +88,7 @@ impl Follower {
             );
         }
         let refresh = Arc::clone(&outpost.refresh);
-        tokio::spawn(self.follow(Arc::downgrade(outpost), refresh));
+        tokio::spawn(self.follow(Arc::downgrade(outpost), refresh, signals));
     }
 
     /// Logs each problem once, and again only after it was gone.
@@ -100,7 +101,7 @@ impl Follower {
         self.last_problems = problems;
     }
 
-    async fn follow(mut self, outpost: Weak<Outpost>, refresh: Arc<Refresh>) {
+    async fn follow(mut self, outpost: Weak<Outpost>, refresh: Arc<Refresh>, signals: [Asked; 2]) {
         let (ended, sessions) = mpsc::unbounded_channel();
         let (updates, update_receiver) = mpsc::channel(1);
         let listeners = Listeners { updates, ended };
@@ -111,7 +112,7 @@ impl Follower {
         tasks.spawn(ending::end_sessions(outpost.clone(), sessions));
         tasks.spawn(keep_socket(Arc::clone(&self.api), followed, listeners));
         let mut failures = LogLimit::default();
-        let mut reasons = Reasons::new(update_receiver, Arc::clone(&refresh));
+        let mut reasons = Reasons::new(update_receiver, signals, Arc::clone(&refresh));
         while let Some(alive) = outpost.upgrade() {
             let pause = match self.api.snapshot().await {
                 Ok(snapshot) => {

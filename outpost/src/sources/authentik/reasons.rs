@@ -8,57 +8,40 @@ use tokio::time::Instant;
 
 use super::socket::Update;
 use crate::runtime::Refresh;
+use crate::signals::Asked;
 
 /// The reasons for which the outpost asks authentik again.
 pub(super) struct Reasons {
     updates: mpsc::Receiver<Update>,
-    forced: AskedBySignal,
+    signals: [Asked; 2],
     refresh: Arc<Refresh>,
 }
 
 impl Reasons {
-    /// Waits for updates, for signals, and for requests.
-    pub(super) fn new(updates: mpsc::Receiver<Update>, refresh: Arc<Refresh>) -> Self {
+    /// Waits for updates, for either of the signals, and for requests.
+    pub(super) fn new(
+        updates: mpsc::Receiver<Update>,
+        signals: [Asked; 2],
+        refresh: Arc<Refresh>,
+    ) -> Self {
         Self {
             updates,
-            forced: asked_by_signal(),
+            signals,
             refresh,
         }
     }
 
     /// Waits for the next reason, at the latest until `at`.
     pub(super) async fn next(&mut self, at: Instant) -> Update {
+        let [one, other] = &mut self.signals;
         tokio::select! {
             // A closed channel is not a reason to ask.
             Some(update) = self.updates.recv() => update,
-            () = self.forced.changed() => Update::Now,
+            () = one.next() => Update::Now,
+            () = other.next() => Update::Now,
             () = self.refresh.wanted() => Update::Now,
             () = tokio::time::sleep_until(at) => Update::Now,
         }
-    }
-}
-
-/// `SIGUSR1` asks for what changed, as it does of authentik's own outposts.
-struct AskedBySignal {
-    #[cfg(unix)]
-    signals: Option<tokio::signal::unix::Signal>,
-}
-
-fn asked_by_signal() -> AskedBySignal {
-    AskedBySignal {
-        #[cfg(unix)]
-        signals: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1()).ok(),
-    }
-}
-
-impl AskedBySignal {
-    async fn changed(&mut self) {
-        #[cfg(unix)]
-        if let Some(signals) = &mut self.signals {
-            signals.recv().await;
-            return;
-        }
-        std::future::pending().await
     }
 }
 
@@ -72,7 +55,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_channel_is_no_reason_to_ask_again() {
         let (sender, updates) = mpsc::channel(1);
-        let mut reasons = Reasons::new(updates, Arc::default());
+        let mut reasons = Reasons::new(updates, [Asked::never(), Asked::never()], Arc::default());
         drop(sender);
         let pause = Duration::from_millis(200);
         let begun = Instant::now();

@@ -1,5 +1,6 @@
 //! An application whose slug is changed in authentik, which is part of the issuer.
 
+use gatepost::signals;
 use gatepost::sources::authentik::Follower;
 
 use super::*;
@@ -27,7 +28,10 @@ async fn a_user_signs_in_after_the_slug_was_changed() {
     world.find_provider().await;
     let first = world.outpost.snapshot();
     let follower = Follower::new(settings(&host, &[])).expect("a follower");
-    follower.start(&world.outpost);
+    follower.start(
+        &world.outpost,
+        [signals::Asked::never(), signals::Asked::never()],
+    );
     until("the follower's first configuration", async || {
         !Arc::ptr_eq(&first, &world.outpost.snapshot())
     })
