@@ -7,11 +7,13 @@
 //! A [`Challenge`] is what the outpost asks to be signed, a [`Proof`] is the browser's answer.
 
 mod challenge;
+mod name;
 mod proof;
 #[cfg(test)]
 mod tests;
 
 pub use challenge::{Challenge, InvalidChallenge, Occasion};
+pub use name::SessionName;
 pub use proof::{InvalidProof, Proof, unquoted};
 
 /// Whether the sessions of an application are bound to devices.

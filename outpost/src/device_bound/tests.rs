@@ -51,6 +51,23 @@ fn a_challenge_opens_for_its_application_occasion_time_and_keys_alone() {
 }
 
 #[test]
+fn a_name_is_opened_for_its_application_and_keys_alone() {
+    let [a, b] = [
+        "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+        "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+    ];
+    let session = SessionId::from_random([7; 24]);
+    let name = SessionName::make(&keys(&[a]), "wiki", &session).expect("randomness");
+    assert_eq!(name.open(&keys(&[a]), "wiki"), Some(session.clone()));
+    assert_eq!(name.open(&keys(&[b, a]), "wiki"), Some(session.clone()));
+    assert_eq!(name.open(&keys(&[b]), "wiki"), None, "retired");
+    assert_eq!(name.open(&keys(&[a]), "git"), None, "another's");
+    let challenge = Challenge::make(&keys(&[a]), "wiki", Occasion::Refresh, &session, NOW);
+    let challenge = SessionName::parse(challenge.expect("randomness").as_str());
+    assert_eq!(challenge.expect("a text").open(&keys(&[a]), "wiki"), None);
+}
+
+#[test]
 fn what_is_no_proof_is_not_taken_apart() {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

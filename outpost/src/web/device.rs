@@ -9,7 +9,7 @@ use super::request::ForwardedRequest;
 use super::urls::endpoint_url;
 use crate::application::Application;
 use crate::device_bound::{
-    Challenge, DeviceBound, InvalidChallenge, LEAST_SECONDS, Occasion, Proof,
+    Challenge, DeviceBound, InvalidChallenge, LEAST_SECONDS, Occasion, Proof, SessionName,
 };
 use crate::telemetry::metrics::{self, Skip};
 
@@ -22,10 +22,10 @@ pub(super) const BINDING_SECONDS: u64 = 15;
 pub enum DeviceAnswer {
     /// The session goes on, by these instructions.
     Instructions(Value),
-    /// The browser is to sign a challenge.
-    Challenge(Challenge),
-    /// The session has ended, and the browser forgets it.
-    Ended(SessionId),
+    /// The browser is to sign a challenge, for the session that it calls so.
+    Challenge(Challenge, SessionName),
+    /// The session that the browser calls so has ended, and the browser forgets it.
+    Ended(SessionName),
 }
 
 /// Returns the value of `Secure-Session-Registration`, which has a browser register a key for a
@@ -46,6 +46,17 @@ pub(super) fn registration(
         endpoint_url(application, "device/register"),
         challenge.as_str()
     ))
+}
+
+/// Returns a new name for a session, by which a browser will know it. `None` when the operating system
+/// has no randomness.
+pub(super) fn name(
+    context: Context<'_>,
+    application: &Application,
+    session: &SessionId,
+) -> Option<SessionName> {
+    let keys = &context.snapshot.flow_keys;
+    SessionName::make(keys, application.audience().as_str(), session)
 }
 
 /// Returns a new challenge for a session. `None` when the operating system has no randomness.
@@ -74,10 +85,14 @@ pub(super) fn open(
 
 /// Returns what a browser is to do for a session: to renew it whenever a request within the scope
 /// lacks the cookie. `None` where there is no such scope any more.
-pub(super) fn instructions(application: &Application, session: &SessionId) -> Option<Value> {
+pub(super) fn instructions(
+    application: &Application,
+    session: &SessionId,
+    name: &SessionName,
+) -> Option<Value> {
     let scope = application.device_scope()?;
     Some(json!({
-        "session_identifier": session.as_str(),
+        "session_identifier": name.as_str(),
         "refresh_url": endpoint_url(application, "device/refresh"),
         "scope": {
             "origin": scope.origin,

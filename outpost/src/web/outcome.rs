@@ -209,7 +209,7 @@ impl Outcome {
             Self::Choice(_) | Self::SignedOut { .. } | Self::LoggedOut | Self::Session(_) => {
                 StatusCode::OK
             }
-            Self::Device(DeviceAnswer::Challenge(_)) => StatusCode::FORBIDDEN,
+            Self::Device(DeviceAnswer::Challenge(..)) => StatusCode::FORBIDDEN,
             Self::Device(DeviceAnswer::Instructions(_) | DeviceAnswer::Ended(_)) => StatusCode::OK,
             Self::SeeOther { .. } => StatusCode::SEE_OTHER,
             Self::OAuth(OAuthAnswer::Metadata(_)) => StatusCode::OK,

@@ -90,12 +90,12 @@ pub(super) fn respond_with(
             });
         }
         Outcome::Device(DeviceAnswer::Instructions(instructions)) => writer.json(&instructions),
-        Outcome::Device(DeviceAnswer::Challenge(challenge)) => writer.text_header(
+        Outcome::Device(DeviceAnswer::Challenge(challenge, name)) => writer.text_header(
             CHALLENGE,
-            format!("\"{}\";id=\"{}\"", challenge.as_str(), challenge.session),
+            format!("\"{}\";id=\"{name}\"", challenge.as_str()),
         ),
-        Outcome::Device(DeviceAnswer::Ended(session)) => writer.json(&json!({
-            "session_identifier": session.as_str(),
+        Outcome::Device(DeviceAnswer::Ended(name)) => writer.json(&json!({
+            "session_identifier": name.as_str(),
             "continue": false,
         })),
         Outcome::OAuth(answer) => writer.oauth(answer),
@@ -295,12 +295,12 @@ impl Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device_bound::SessionName;
     use crate::pages::{
         Brand, Choice, Denied, FailureCode, MAX_ANSWER_BYTES, Offer, Pages, SessionView,
     };
     use crate::web::failure::LoopCause;
     use gatepost_oidc::SignInError;
-    use gatepost_session::SessionId;
 
     /// Returns every outcome that lets nothing upstream. A new variant fails to compile here until
     /// it is added.
@@ -336,6 +336,7 @@ mod tests {
             device_bound: false,
             sign_out: url(),
         };
+        let name = SessionName::parse("a-name").expect("a name");
         let all = vec![
             Outcome::SignIn {
                 url: url(),
@@ -352,7 +353,7 @@ mod tests {
             },
             Outcome::LoggedOut,
             Outcome::Session(Box::new(view)),
-            Outcome::Device(DeviceAnswer::Ended(SessionId::from_random([7; 24]))),
+            Outcome::Device(DeviceAnswer::Ended(name)),
             Outcome::Device(DeviceAnswer::Instructions(json!({"continue": true}))),
             Outcome::OAuth(OAuthAnswer::Metadata(json!({"resource": url()}))),
             Outcome::OAuth(OAuthAnswer::Preflight),

@@ -11,7 +11,7 @@ use gatepost_session::SessionId;
 use serde_json::json;
 
 use crate::application::Application;
-use crate::device_bound::{LEAST_SECONDS, Occasion, Proof, unquoted};
+use crate::device_bound::{LEAST_SECONDS, Occasion, Proof, SessionName, unquoted};
 use crate::origin::Mode;
 use crate::sessions::{IssueError, Issued, Revalidation, Voucher};
 use crate::telemetry::audit;
@@ -69,7 +69,8 @@ async fn registered(
         return Err(DeviceFailure::Challenge.into());
     }
     application.counts().device(DeviceEvent::Registered);
-    let instructions = device::instructions(application, &record.id);
+    let name = device::name(context, application, &record.id).ok_or(DeviceFailure::Pending)?;
+    let instructions = device::instructions(application, &record.id, &name);
     let instructions = instructions.ok_or(DeviceFailure::Ended)?;
     // Without the cookie that these name, so that the browser renews before its next request. Only
     // when that has worked is the session bound.
@@ -93,28 +94,33 @@ async fn refreshed(
 ) -> Result<Reply, Failure> {
     is_of_this_site(request)?;
     // No script can send this header.
-    let id = request
+    let name = request
         .header_text(SESSION_ID)
-        .and_then(|id| SessionId::parse(unquoted(id)))
+        .and_then(|name| SessionName::parse(unquoted(name)))
         .ok_or(DeviceFailure::NoSession)?;
-    let ended = || Ok(Outcome::Device(DeviceAnswer::Ended(id.clone())).into());
-    let Some(record) = find(context, application, &id).await? else {
+    let ended = || Ok(Outcome::Device(DeviceAnswer::Ended(name.clone())).into());
+    let Some(record) = named(context, application, request, &name).await? else {
         return ended();
     };
+    let id = &record.id;
     // A browser that has signed in again has another session, and this one must not come back.
     let (Some(registered), false) = (
         &record.device,
-        is_replaced(context, application, request, &id).await?,
+        is_replaced(context, application, request, id).await?,
     ) else {
         return ended();
     };
     // Any host of the site can have a browser register for a session that is not its own, and then
     // renew it. What no other host can set is the session's cookie, so the browser that signed in
     // has it, if not with a request that another site's link has caused.
-    if !registered.bound && !has_cookie_of(application, request, &id) {
+    if !registered.bound && !has_cookie_of(application, request, id) {
         return Err(DeviceFailure::Pending.into());
     }
-    proven(context, application, request, &record, registered)
+    let browser = Registered {
+        name: &name,
+        device: registered,
+    };
+    proven(context, application, request, &record, browser)
         .await
         .inspect_err(|failure| {
             if let Failure::Device(reason) = failure
@@ -126,33 +132,68 @@ async fn refreshed(
         })
 }
 
+/// A session as its browser knows it.
+#[derive(Clone, Copy)]
+struct Registered<'r> {
+    name: &'r SessionName,
+    device: &'r Device,
+}
+
+/// Finds the session that a browser calls so. Where the name was made with a key that was retired
+/// since, the session of the browser's cookie is tried, which a renewal has signed anew: whether it
+/// is the browser's, the proof says.
+async fn named(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    name: &SessionName,
+) -> Result<Option<Arc<SessionRecord>>, Failure> {
+    let keys = &context.snapshot.flow_keys;
+    if let Some(id) = name.open(keys, application.audience().as_str()) {
+        return find(context, application, &id).await;
+    }
+    let candidates = request.session_candidates(&application.cookie().name);
+    for cookie in application.authentic(&candidates) {
+        let found = context
+            .sessions()
+            .find(context.times(), application, &cookie);
+        if let Some(record) = found.await?
+            && record.device.is_some()
+        {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
 /// Renews a session if the request has its proof, and has the browser sign a challenge otherwise.
 async fn proven(
     context: Context<'_>,
     application: &Application,
     request: &ForwardedRequest<'_>,
     record: &Arc<SessionRecord>,
-    registered: &Device,
+    browser: Registered<'_>,
 ) -> Result<Reply, Failure> {
     let id = &record.id;
+    let again = || challenged(context, application, id, browser.name);
     let Some(proof) = request.header_text(RESPONSE) else {
-        return challenged(context, application, id);
+        return again();
     };
     let proof = Proof::parse(proof).map_err(DeviceFailure::Proof)?;
     // Expired, or of a key that was retired meanwhile.
     let Ok(challenge) = device::open(context, application, Occasion::Refresh, &proof) else {
-        return challenged(context, application, id);
+        return again();
     };
     if challenge.session != *id {
         return Err(DeviceFailure::Challenge.into());
     }
     proof
-        .verify_renewal(&registered.key)
+        .verify_renewal(&browser.device.key)
         .map_err(DeviceFailure::Proof)?;
     if !context.sessions().use_up(&challenge).await? {
-        return challenged(context, application, id);
+        return again();
     }
-    renew(context, application, request, record, registered).await
+    renew(context, application, request, record, browser).await
 }
 
 /// Renews a session whose browser has given its proof, as every renewal: the provider is asked once
@@ -162,13 +203,13 @@ async fn renew(
     application: &Application,
     request: &ForwardedRequest<'_>,
     record: &Arc<SessionRecord>,
-    registered: &Device,
+    browser: Registered<'_>,
 ) -> Result<Reply, Failure> {
     let (sessions, times) = (context.sessions(), context.times());
     let id = &record.id;
-    let ended = || Outcome::Device(DeviceAnswer::Ended(id.clone()));
+    let ended = || Outcome::Device(DeviceAnswer::Ended(browser.name.clone()));
     let goes_on = |cookies| {
-        let instructions = device::instructions(application, id);
+        let instructions = device::instructions(application, id, browser.name);
         let instructions = instructions.ok_or(DeviceFailure::Ended)?;
         let answer = Outcome::Device(DeviceAnswer::Instructions(instructions));
         Ok(answer.with_cookies(cookies))
@@ -194,7 +235,7 @@ async fn renew(
         Revalidation::Pending => return Err(DeviceFailure::Pending.into()),
     };
     // Only now, when nothing of the provider's can fail any more.
-    if !bound(context, application, &valid, registered).await? {
+    if !bound(context, application, &valid, browser.device).await? {
         return Ok(ended().into());
     }
     let renewed = sessions
@@ -273,10 +314,11 @@ fn challenged(
     context: Context<'_>,
     application: &Application,
     id: &SessionId,
+    name: &SessionName,
 ) -> Result<Reply, Failure> {
     let challenge = device::challenge(context, application, Occasion::Refresh, id);
     let challenge = challenge.ok_or(DeviceFailure::Pending)?;
-    Ok(Outcome::Device(DeviceAnswer::Challenge(challenge)).into())
+    Ok(Outcome::Device(DeviceAnswer::Challenge(challenge, name.clone())).into())
 }
 
 async fn find(

@@ -206,7 +206,11 @@ async fn an_id_without_its_key_says_and_changes_nothing() {
     assert!(ends(&reply), "{reply:?}");
     let unknown = "A".repeat(32);
     assert!(ends(&refresh(&mut stranger, &unknown, None).await));
-    for invalid in ["", "x", "\"\"", "../..", "é"] {
+    assert!(ends(&refresh(&mut stranger, "x", None).await));
+    let raw = store_id(&world).await;
+    assert!(ends(&refresh(&mut stranger, &raw, None).await));
+    let long = "a".repeat(257);
+    for invalid in ["", "\"\"", "../..", "é", "a b", &long] {
         refresh(&mut stranger, invalid, None).await.expect(403);
     }
     assert!(bound.refresh().await.expect(200).sets_session());
@@ -342,4 +346,79 @@ async fn a_renewal_by_cookie_that_began_before_the_first_proof_comes_too_late() 
     assert!(matches!(renewed, Err(IssueError::Unproven)), "{renewed:?}");
     let renewed = renew(Voucher::Proof).await;
     assert!(renewed.is_ok(), "{renewed:?}");
+}
+
+async fn store_id(world: &World) -> String {
+    let all = world.outpost.store.list(10).await.expect("listed");
+    let [record] = all.as_slice() else {
+        panic!("{all:?}");
+    };
+    record.id.to_string()
+}
+
+/// What is in headers gets into logs: nothing there is what the store, the cookie or an operator
+/// calls the session.
+#[tokio::test]
+async fn headers_say_nothing_of_the_sessions_id() {
+    let world = World::with(PREFER).await;
+    let mut browser = world.browser();
+    let reply = browser.sign_in(START).await.expect(302);
+    let raw = store_id(&world).await;
+    let key = DeviceKey::new();
+    let says = |reply: &Reply, case: &str| {
+        let kept = |name: &str| name == "set-cookie";
+        let headers = reply
+            .headers
+            .iter()
+            .filter(|(name, _)| !kept(name.as_str()));
+        let said = format!("{:?}{}", headers.collect::<Vec<_>>(), reply.body);
+        assert!(!said.contains(&raw), "{case}: {said}");
+    };
+    says(&reply, "sign-in");
+    let proof = key.registration(&registration_challenge(&reply));
+    let reply = register(&mut browser, &proof).await.expect(200);
+    says(&reply, "registration");
+    let id = session_id(&reply);
+    let reply = refresh(&mut browser, &id, None).await.expect(403);
+    says(&reply, "challenge");
+    let proof = key.proof(&challenge(&reply, &id));
+    let reply = refresh(&mut browser, &id, Some(&proof)).await.expect(200);
+    says(&reply, "renewal");
+    assert_eq!(session_id(&reply), id, "a browser forgets one with another");
+    world.store.forget();
+    says(&refresh(&mut browser, &id, None).await, "end");
+
+    // Nor does the same session have a name twice.
+    let mut second = Bound::sign_in(&world).await;
+    assert_ne!(second.id, id);
+    second.refresh().await.expect(200);
+}
+
+/// The key that sealed the name was retired, and the cookie was signed with another since.
+#[tokio::test]
+async fn a_session_goes_on_when_the_key_that_sealed_its_name_is_retired() {
+    let world = World::with(PREFER).await;
+    let mut bound = Bound::sign_in(&world).await;
+    let mut other = Bound::sign_in(&world).await;
+    let sealed_elsewhere = format!("retired.{}", "A".repeat(96));
+    let reply = refresh(&mut bound.browser, &sealed_elsewhere, None).await;
+    let challenge_of_own = challenge(&reply.expect(403), &sealed_elsewhere);
+    let proof = bound.key.proof(&challenge_of_own);
+    let reply = refresh(&mut bound.browser, &sealed_elsewhere, Some(&proof)).await;
+    assert!(reply.clone().expect(200).sets_session());
+    assert_eq!(session_id(&reply), sealed_elsewhere);
+
+    // A copy of the cookie gets a challenge, and needs the key.
+    let mut thief = bound.browser.clone();
+    let reply = refresh(&mut thief, &sealed_elsewhere, None).await;
+    let asked = challenge(&reply.expect(403), &sealed_elsewhere);
+    for key in [&other.key, &DeviceKey::new()] {
+        let proof = key.proof(&asked);
+        let reply = refresh(&mut thief, &sealed_elsewhere, Some(&proof)).await;
+        assert!(!reply.expect(403).sets_session());
+    }
+    // Without the cookie it is a session that nobody knows.
+    let mut nobody = world.browser();
+    assert!(ends(&refresh(&mut nobody, &sealed_elsewhere, None).await));
+    other.refresh().await.expect(200);
 }
