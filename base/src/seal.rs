@@ -59,6 +59,17 @@ impl SealingKeys {
         self.open_with(std::str::from_utf8(id).ok()?, context, sealed)
     }
 
+    /// Returns whether the first key of this ring sealed these bytes. Others should be sealed again
+    /// while the key that sealed them is still known.
+    pub fn is_sealed_by_first(&self, bytes: &[u8]) -> bool {
+        let id = bytes.split_first().and_then(|(length, rest)| {
+            let (id, _) = rest.split_at_checked(usize::from(*length))?;
+            Some(id)
+        });
+        let first = self.0.first().map(|(id, _)| id.as_str().as_bytes());
+        id.is_some() && id == first
+    }
+
     fn seal_with_first(&self, context: &str, plaintext: &[u8]) -> Option<(&KeyId, Vec<u8>)> {
         let (id, cipher) = self.0.first()?;
         let mut nonce = [0; NONCE_BYTES];
@@ -116,6 +127,10 @@ mod tests {
             let expected = opens.then(|| b"secret".to_vec());
             assert_eq!(ring.open(context, &sealed), expected, "{case}");
             assert_eq!(ring.open_text(context, &text), expected, "{case}, text");
+        }
+        for (ring, is_first) in [(keys(&[a, b]), true), (keys(&[b, a]), false)] {
+            assert_eq!(ring.is_sealed_by_first(&sealed), is_first);
+            assert!(!ring.is_sealed_by_first(&[]));
         }
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();

@@ -1,12 +1,16 @@
 //! The metrics listener, for the operator's own programs. It must not be reachable by the public.
 
+mod admin_error;
 mod health;
+mod keys;
 mod protocol;
 mod router;
 mod sessions;
 
+pub use admin_error::AdminError;
 pub use protocol::{
-    AdminRequest, AdminResponse, PATH, SessionSummary, open_response, seal_request,
+    AdminRequest, AdminResponse, CreatedKey, KeyRequest, KeySummary, KeyToCreate, PATH,
+    SessionSummary, WhichKeys, open_response, seal_request,
 };
 pub use router::router;
-pub use sessions::{AdminError, answer};
+pub use sessions::answer;

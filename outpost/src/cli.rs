@@ -19,6 +19,8 @@ mod healthcheck;
 mod import;
 mod inspect;
 mod keygen;
+mod keys;
+mod operator;
 mod output;
 mod runtime;
 mod serve;
@@ -76,6 +78,9 @@ enum Command {
     /// Look into sessions.
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Create, list and revoke API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Configuration files to begin with.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -104,6 +109,32 @@ enum Command {
 enum ConfigCommand {
     /// Print a configuration file with every key, each with its meaning.
     Example,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Create an API key, and print it: this once, on standard output.
+    Create {
+        #[command(flatten)]
+        wanted: keys::Wanted,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Show the API keys of the running outpost, and of its replicas.
+    List {
+        /// How many at most.
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Revoke API keys. Every replica refuses them from then on.
+    Revoke {
+        #[command(flatten)]
+        which: keys::Which,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,6 +190,13 @@ pub fn run() -> ExitCode {
         }) => on_runtime(sessions::revoke(&config, whose, issuer)),
         Command::Session(SessionCommand::Inspect { cookie, config }) => {
             on_runtime(inspect::inspect(&cookie, &config))
+        }
+        Command::Key(KeyCommand::Create { wanted, config }) => {
+            on_runtime(keys::create(&config, wanted))
+        }
+        Command::Key(KeyCommand::List { limit, config }) => on_runtime(keys::list(&config, limit)),
+        Command::Key(KeyCommand::Revoke { which, config }) => {
+            on_runtime(keys::revoke(&config, which))
         }
         Command::Config(ConfigCommand::Example) => shipped::example(),
         Command::Completions { shell } => shipped::completions(&mut Cli::command(), shell),

@@ -1,4 +1,4 @@
-//! Machine clients, which send credentials in `Authorization` where users have a session.
+//! Machine clients, which send credentials where users have a session.
 //!
 //! The result of a check is cached for a while, so that a client which calls ten times a second
 //! does not make the outpost ask the provider as often. The cache has digests under a key of this
@@ -8,31 +8,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_session::{Authentic, NumericDate, SessionId};
-use gatepost_signing::SignError;
+use gatepost_session::NumericDate;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use moka::future::Cache;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::application::{Application, MachineClientSettings, MachineIssuer, Providers};
-use crate::rate_limit::{Client, TooMany};
-use crate::session_times::SessionTimes;
+use crate::rate_limit::TooMany;
 use crate::telemetry::audit;
-use gatepost_base::{Clock, Secret};
 use gatepost_oidc::{
-    CredentialsError, Grant, Holder, IssuedTokenRules, Provider, Refusal, SignInError, TokenIssuer,
-    TokenRules, unverified_issuer,
+    Grant, IssuedTokenRules, Provider, Refusal, TokenIssuer, TokenRules, unverified_issuer,
 };
-use gatepost_store::RevocationList;
 
+mod api_key;
+mod api_keys;
 mod attempts;
+mod check_error;
+mod context;
 mod credentials;
+mod machine_client;
 mod turns;
 
+pub use api_key::{ApiKey, NewApiKey};
+pub use api_keys::ApiKeys;
 use attempts::Attempt;
 pub use attempts::FailedAttempts;
+pub use check_error::{ApiKeyRefusal, CheckError};
+pub use context::Context;
 pub use credentials::Credentials;
+pub use machine_client::MachineClient;
 use turns::{NoTurn, Turn, Turns};
 
 /// The most cached results, of valid and of invalid credentials.
@@ -77,44 +82,6 @@ pub struct MachineClients {
     turns_again: Turns,
 }
 
-/// Why a machine client's credentials do not let it in.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckError {
-    /// The credentials are invalid.
-    #[error("credentials refused: {0}")]
-    Refused(#[from] Refusal),
-    /// The provider could not be asked, so the credentials may be valid.
-    #[error(transparent)]
-    NotAnswered(#[from] SignInError),
-    /// Too many other credentials are being checked.
-    #[error("too many credentials are being checked at the provider")]
-    Busy,
-    /// The client has sent too many invalid credentials.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-}
-
-impl From<CredentialsError> for CheckError {
-    fn from(error: CredentialsError) -> Self {
-        match error {
-            CredentialsError::Refused(refusal) => Self::Refused(refusal),
-            CredentialsError::NotAnswered(error) => Self::NotAnswered(error),
-        }
-    }
-}
-
-/// A machine client with valid credentials.
-#[derive(Debug)]
-pub struct MachineClient {
-    /// The identity that it acts for.
-    pub holder: Holder,
-    /// Its access token.
-    pub token: Secret,
-    /// Until when the result counts without asking again.
-    until: NumericDate,
-}
-
 impl std::fmt::Debug for MachineClients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MachineClients")
@@ -140,23 +107,6 @@ impl<'a> Authority<'a> {
             Self::Issuer(issuer) => &issuer.settings().issuer,
         }
     }
-}
-
-/// The values that a check needs besides the credentials.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
-    /// The invalid credentials of the last minute, at all applications.
-    pub failed_attempts: &'a FailedAttempts,
-    /// The revocations: a token that is older than the last sign-out of its subject is invalid.
-    pub revocations: &'a RevocationList,
-    /// The clock.
-    pub clock: &'a Clock,
-    /// The application that the credentials were sent to.
-    pub application: &'a Application,
-    /// How long sessions last: a token is invalid that is older than a session may become.
-    pub times: &'a SessionTimes,
-    /// The client that sent them, where the proxy names it.
-    pub client: Option<Client>,
 }
 
 /// Whether and how a provider is asked about credentials.
@@ -356,7 +306,7 @@ impl MachineClients {
                     refusal,
                 );
             }
-            Err(CheckError::NotAnswered(_) | CheckError::Busy | CheckError::TooMany(_)) => {}
+            Err(_) => {}
         }
         resolved.map(Arc::new)
     }
@@ -476,7 +426,7 @@ impl MachineClients {
             .min(holder.expires);
         let machine = MachineClient {
             holder,
-            token,
+            token: Some(token),
             until,
         };
         if context.is_revoked(&machine) {
@@ -517,42 +467,6 @@ impl MachineClients {
             mac.chain_update(length.to_be_bytes()).chain_update(part)
         });
         mac.finalize().into_bytes().into()
-    }
-}
-
-impl Context<'_> {
-    /// Returns whether all sessions of the client's subject were revoked after its token was
-    /// issued.
-    fn is_revoked(&self, machine: &MachineClient) -> bool {
-        let Holder {
-            identity, issued, ..
-        } = &machine.holder;
-        self.revocations
-            .tokens_revoked_at(&identity.issuer, &identity.subject)
-            .is_some_and(|at| *issued <= at)
-    }
-}
-
-impl MachineClient {
-    /// Returns the session that the application's policy decides on. No cookie carries it.
-    ///
-    /// # Errors
-    ///
-    /// [`SignError`] when no session can be of this identity.
-    pub fn session(
-        &self,
-        application: &Application,
-        now: NumericDate,
-    ) -> Result<Authentic, SignError> {
-        let claims = self.holder.identity.clone().into_claims(
-            application.audience().to_string(),
-            // No session in the store has it.
-            SessionId::from_random([0; 24]),
-            now,
-            self.until,
-            self.until,
-        );
-        application.signer().vouch_for(&claims)
     }
 }
 

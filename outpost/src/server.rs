@@ -120,7 +120,7 @@ pub async fn serve(
     let handle = Handle::new();
     tokio::spawn(stop_when_asked(handle.clone(), signals.stop));
     let router = web::router(Arc::clone(&outpost));
-    let operations_router = admin::router(outpost, metrics);
+    let operations_router = admin::router(Arc::clone(&outpost), metrics);
     // Each listener accepts connections on a worker of the runtime. The main thread is not one, and
     // handing each connection over costs as much as a verdict: Traefik keeps only two idle connections
     // to the outpost, so under load most of its subrequests use a new one.
@@ -141,6 +141,7 @@ pub async fn serve(
     service_manager::ready();
     service_manager::keep_watchdog();
     let ended = running.join_all().await.into_iter();
+    outpost.api_keys.write_usage().await;
     ended
         .collect::<Result<(), _>>()
         .map_err(ServeError::Listener)

@@ -202,7 +202,7 @@ impl Config {
         }
         let policy = policy(&mut fields);
         let name = application.as_ref().map_or("", Audience::as_str);
-        let headers = headers(&mut fields, name);
+        let headers = headers(&mut fields, name, policy.machine_clients.api_key_header());
         fields.finish();
         Some(Self {
             application: application?,

@@ -110,7 +110,7 @@ impl Serving {
             return Flow::Responded;
         };
 
-        let has_cookies = request_headers.clean(&config.headers, host);
+        let cleaned = request_headers.clean(&config.headers, host);
         let refusal =
             |session: &VerifiedSession| match session.authentic.current(now, config.clock_skew) {
                 Err(reason) => Some(Unauthenticated::Window(reason)),
@@ -118,7 +118,7 @@ impl Serving {
                     .contains(host, session, now)
                     .then_some(Unauthenticated::Revoked),
             };
-        let presented = if has_cookies {
+        let presented = if cleaned.has_cookies {
             cookies::present(config, &mut in_force.sessions, host, refusal)
         } else {
             cookies::Presented::nothing()
@@ -128,6 +128,7 @@ impl Serving {
             host,
             session: presented.session.as_deref().ok(),
             cookies: &presented.cookies,
+            has_api_key: cleaned.has_api_key,
         };
         let session = presented.current(now, config.clock_skew);
         let decision = config.policy.decide(&View(host), session);

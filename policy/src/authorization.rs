@@ -1,20 +1,27 @@
 //! Credentials of machine clients, which are accepted in place of a session.
 
+use alloc::string::{String, ToString as _};
 use core::fmt;
 
+use crate::header_name::HeaderName;
 use crate::request::Request;
 
-/// A scheme of `Authorization` (RFC 9110 §11.1).
+/// How every API key of Gatepost begins. Scanners for secrets find keys by it.
+pub const API_KEY_PREFIX: &str = "gp_";
+
+/// A kind of credentials: a scheme of `Authorization` (RFC 9110 §11.1), or what Gatepost has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// An access token (RFC 6750).
     Bearer,
     /// A name and a password (RFC 7617).
     Basic,
+    /// An API key of Gatepost, as a bearer token or in a header of its own.
+    ApiKey,
 }
 
 impl Scheme {
-    /// Returns the scheme of this name, in any case.
+    /// Returns the scheme of `Authorization` of this name, in any case.
     pub fn named(name: &[u8]) -> Option<Self> {
         if name.eq_ignore_ascii_case(b"bearer") {
             Some(Self::Bearer)
@@ -26,14 +33,24 @@ impl Scheme {
     }
 }
 
-/// The schemes of `Authorization` that are accepted in place of a session. By default there are
-/// none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The credentials that are accepted in place of a session. By default there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthorizationSchemes {
     /// [`Scheme::Bearer`].
     pub bearer: bool,
     /// [`Scheme::Basic`].
     pub basic: bool,
+    /// [`Scheme::ApiKey`].
+    pub api_key: bool,
+    /// The header that may carry an API key besides `Authorization`.
+    api_key_header: Option<ApiKeyHeader>,
+}
+
+/// The header that carries API keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ApiKeyHeader {
+    name: HeaderName,
+    lower: String,
 }
 
 /// A text that is not the name of a scheme.
@@ -42,7 +59,7 @@ pub struct UnknownScheme;
 
 impl fmt::Display for UnknownScheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected `bearer`, `basic` or both")
+        f.write_str("expected `bearer`, `basic` or `apiKey`, or several of them")
     }
 }
 
@@ -57,37 +74,83 @@ impl AuthorizationSchemes {
     pub fn parse<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self, UnknownScheme> {
         let mut schemes = Self::default();
         for name in names {
-            match Scheme::named(name.as_bytes()).ok_or(UnknownScheme)? {
-                Scheme::Bearer => schemes.bearer = true,
-                Scheme::Basic => schemes.basic = true,
+            match Scheme::named(name.as_bytes()) {
+                Some(Scheme::Bearer) => schemes.bearer = true,
+                Some(Scheme::Basic) => schemes.basic = true,
+                _ if name.eq_ignore_ascii_case("apiKey") => schemes.api_key = true,
+                _ => return Err(UnknownScheme),
             }
         }
         Ok(schemes)
     }
 
+    /// Returns all schemes of `Authorization`, without API keys.
+    pub fn of_authorization() -> Self {
+        Self {
+            bearer: true,
+            basic: true,
+            ..Self::default()
+        }
+    }
+
+    /// Accepts API keys in this header too.
+    #[must_use]
+    pub fn with_api_key_header(self, name: HeaderName) -> Self {
+        let lower = name.as_str().to_string().to_ascii_lowercase();
+        Self {
+            api_key: true,
+            api_key_header: Some(ApiKeyHeader { name, lower }),
+            ..self
+        }
+    }
+
+    /// Returns the header that may carry an API key besides `Authorization`.
+    pub fn api_key_header(&self) -> Option<&HeaderName> {
+        self.api_key_header.as_ref().map(|header| &header.name)
+    }
+
+    /// Returns whether a request has the header for API keys.
+    pub fn has_api_key_header(&self, request: &impl Request) -> bool {
+        let mut header = self.api_key_header.iter();
+        header.any(|header| request.header(&header.lower).is_some())
+    }
+
     /// Returns whether any scheme is allowed.
-    pub fn any(self) -> bool {
-        self.bearer || self.basic
+    pub fn any(&self) -> bool {
+        self.bearer || self.basic || self.api_key
     }
 
     /// Returns whether this scheme is allowed.
-    pub fn allows(self, scheme: Scheme) -> bool {
+    pub fn allows(&self, scheme: Scheme) -> bool {
         match scheme {
             Scheme::Bearer => self.bearer,
             Scheme::Basic => self.basic,
+            Scheme::ApiKey => self.api_key,
         }
     }
 
     /// Returns the scheme of a request's credentials, if it is among them. Does not check whether
     /// the credentials are valid.
     ///
-    /// The header is not looked at where no scheme is: inside a proxy that would cost a call.
-    pub fn scheme_of(self, request: &impl Request) -> Option<Scheme> {
+    /// An API key in its own header decides, since `Authorization` may be for the application then.
+    /// No header is looked at where nothing is allowed: inside a proxy that would cost a call.
+    pub fn scheme_of(&self, request: &impl Request) -> Option<Scheme> {
         if !self.any() {
             return None;
         }
+        if self.has_api_key_header(request) {
+            return Some(Scheme::ApiKey);
+        }
         let credentials = request.header("authorization")?;
-        let name = credentials.split(|byte| *byte == b' ').next()?;
-        Scheme::named(name).filter(|scheme| self.allows(*scheme))
+        let mut parts = credentials.splitn(2, |byte| *byte == b' ');
+        let scheme = Scheme::named(parts.next()?)?;
+        let rest = parts.next().unwrap_or_default().trim_ascii_start();
+        let is_key = scheme == Scheme::Bearer && rest.starts_with(API_KEY_PREFIX.as_bytes());
+        let scheme = if is_key && self.api_key {
+            Scheme::ApiKey
+        } else {
+            scheme
+        };
+        self.allows(scheme).then_some(scheme)
     }
 }

@@ -11,71 +11,20 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::cell::RefCell;
 use core::fmt;
 
 use serde_json::{Map, Value};
 
 use crate::authorization::AuthorizationSchemes;
 use crate::decide::Policy;
-use crate::headers::{HeaderName, HeaderRules, HeaderSettings, Preset};
+use crate::header_name::HeaderName;
+use crate::headers::{HeaderRules, HeaderSettings, Preset};
 use crate::public::PublicPaths;
 use crate::require::{Lists, Require};
 
-/// A problem with a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The key with all sections around it, like `applications[0].require.groups`.
-    pub path: String,
-    /// The problem and the accepted form. Never the value of a secret.
-    pub message: String,
-}
+pub use self::problems::{Problem, Problems};
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{}: {}", self.path, self.message)
-        }
-    }
-}
-
-/// All problems with a configuration, in the order of reading.
-#[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
-
-impl Problems {
-    /// Makes an empty list.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a problem.
-    pub fn add(&self, path: impl Into<String>, message: impl fmt::Display) {
-        self.push(path.into(), &message);
-    }
-
-    // Not generic: the guest has room for one of it.
-    fn push(&self, path: String, message: &dyn fmt::Display) {
-        // A shared list rather than a result from every reading: a wrong key must not hide the
-        // next one. The borrow ends with the statement, so it cannot meet another.
-        self.0.borrow_mut().push(Problem {
-            path,
-            message: message.to_string(),
-        });
-    }
-
-    /// Returns whether no problem was found.
-    pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-
-    /// Returns the problems in the order of reading.
-    pub fn into_vec(self) -> Vec<Problem> {
-        self.0.into_inner()
-    }
-}
+mod problems;
 
 /// The keys of one section of a configuration.
 ///
@@ -167,9 +116,9 @@ impl<'a> Fields<'a> {
 
     /// Reads a text that must be there and not be empty; `meaning` says what for.
     pub fn required_text(&mut self, key: &'static str, meaning: &str) -> Option<String> {
-        let before = self.problems.0.borrow().len();
+        let before = self.problems.len();
         let text = self.text(key).filter(|text| !text.trim().is_empty());
-        if text.is_none() && self.problems.0.borrow().len() == before {
+        if text.is_none() && self.problems.len() == before {
             self.problem(key, format!("missing: {meaning}"));
         }
         text
@@ -362,7 +311,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads what an application lets through: `public`, `require`, `allowPreflight` and `machines`.
+/// Reads what an application lets through: `public`, `require`, `allowPreflight`, `machines` and
+/// `apiKeyHeader`.
 pub fn policy(fields: &mut Fields<'_>) -> Policy {
     let public = fields.list("public").unwrap_or_default();
     let public = PublicPaths::parse(public.iter().map(String::as_str)).unwrap_or_else(|error| {
@@ -377,12 +327,33 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
         fields.problem("machines", error);
         AuthorizationSchemes::default()
     });
+    let header = fields.parsed("apiKeyHeader", HeaderName::new);
+    let machine_clients = match header {
+        Some(name) if !machine_clients.api_key => {
+            let message = format!("`{name}` carries no key without `machines: [apiKey]`");
+            fields.problem("apiKeyHeader", message);
+            machine_clients
+        }
+        Some(name) if is_of_proxies(&name) => {
+            let message = format!("`{name}` is a header that proxies set");
+            fields.problem("apiKeyHeader", message);
+            machine_clients
+        }
+        Some(name) => machine_clients.with_api_key_header(name),
+        None => machine_clients,
+    };
     Policy {
         public,
         require,
         allow_preflight,
         machine_clients,
     }
+}
+
+/// Returns whether proxies set a header, so that it never carries what a client wrote.
+fn is_of_proxies(name: &HeaderName) -> bool {
+    let starts = ["X-Forwarded-", "X-Original-", "X-Real-"];
+    name.as_str() == "Forwarded" || starts.iter().any(|start| name.as_str().starts_with(start))
 }
 
 /// Reads a rule: `groups`, `users`, `emails` and `emailDomains`, either directly or under `any`,
@@ -458,10 +429,32 @@ fn lists(fields: &mut Fields<'_>) -> Option<Lists> {
 }
 
 /// Reads `headers`: a `preset`, under `set` a claim for each further header, and under `keep` those
-/// headers of other systems that pass unchanged.
-pub fn headers(fields: &mut Fields<'_>, application: &str) -> HeaderRules {
+/// headers of other systems that pass unchanged. `api_key` carries API keys, and is no header of
+/// the application.
+pub fn headers(
+    fields: &mut Fields<'_>,
+    application: &str,
+    api_key: Option<&HeaderName>,
+) -> HeaderRules {
+    let rules = read_headers(fields, application, api_key);
+    if let Some(name) = api_key.filter(|name| rules.sets(name.as_str().as_bytes())) {
+        let message = format!("`{name}` names the user to the application");
+        fields.problem("apiKeyHeader", message);
+    }
+    rules
+}
+
+fn read_headers(
+    fields: &mut Fields<'_>,
+    application: &str,
+    api_key: Option<&HeaderName>,
+) -> HeaderRules {
+    let settings = |preset| HeaderSettings {
+        api_key: api_key.cloned(),
+        ..HeaderSettings::of(preset, application)
+    };
     let Some(mut section) = fields.section("headers") else {
-        return HeaderRules::new(HeaderSettings::of(Preset::default(), application));
+        return HeaderRules::new(settings(Preset::default()));
     };
     let presets = [
         ("gatepost", Preset::Gatepost),
@@ -485,7 +478,7 @@ pub fn headers(fields: &mut Fields<'_>, application: &str) -> HeaderRules {
     let rules = HeaderRules::new(HeaderSettings {
         claims: set,
         pass_through: keep.iter().filter_map(name).collect(),
-        ..HeaderSettings::of(preset, application)
+        ..settings(preset)
     });
     for text in &keep {
         if name(text).is_none_or(|name| rules.sets(name.as_str().as_bytes())) {

@@ -269,6 +269,8 @@ pub(crate) mod double {
 mod tests {
     use super::double::{NOW, authentic, claims};
     use super::*;
+    use crate::authorization::Scheme;
+    use crate::header_name::HeaderName;
     use crate::request::double::Sent;
     use std::format;
     use std::string::String;
@@ -493,6 +495,45 @@ mod tests {
                 _ => {}
             }
         }
+    }
+
+    #[test]
+    fn api_keys_are_told_from_tokens_by_their_beginning() {
+        let bearer = |token: &str| Sent::new("GET", "/").with("Authorization", token);
+        let in_header = || Sent::new("GET", "/").with("X-Api-Key", "anything");
+        for (case, machines, request, expected) in [
+            (
+                "a key",
+                "apiKey",
+                bearer("Bearer gp_x"),
+                Some(Scheme::ApiKey),
+            ),
+            (
+                "two blanks",
+                "apiKey",
+                bearer("bearer  gp_x"),
+                Some(Scheme::ApiKey),
+            ),
+            ("a token", "apiKey", bearer("Bearer x"), None),
+            ("a password", "apiKey", bearer("Basic gp_x"), None),
+            ("its own scheme", "apiKey", bearer("apiKey gp_x"), None),
+            (
+                "no keys",
+                "bearer",
+                bearer("Bearer gp_x"),
+                Some(Scheme::Bearer),
+            ),
+            ("a header", "apiKey", in_header(), Some(Scheme::ApiKey)),
+        ] {
+            let machines = AuthorizationSchemes::parse([machines]).expect("schemes");
+            let machines = match machines.api_key {
+                true => machines.with_api_key_header(HeaderName::new("X-Api-Key").expect("a name")),
+                false => machines,
+            };
+            assert_eq!(machines.scheme_of(&request), expected, "{case}");
+        }
+        let none = AuthorizationSchemes::parse(["apiKey"]).expect("schemes");
+        assert_eq!(none.scheme_of(&in_header()), None, "no header is named");
     }
 
     #[test]

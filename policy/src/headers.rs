@@ -2,16 +2,15 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::{String, ToString as _};
-use alloc::sync::Arc;
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use gatepost_session::{Claims, TextList, visible_without};
 
 use self::shapes::Shapes;
 use self::spelling::same_folded;
 use crate::decide::Permit;
+use crate::header_name::HeaderName;
 
 mod other_systems;
 mod shapes;
@@ -33,89 +32,6 @@ const GROUP_SEPARATOR: u8 = b'|';
 
 /// Separates them in the header of oauth2-proxy.
 const COMMA: u8 = b',';
-
-/// A header field name in the spelling that Go's servers and most logs use (`X-Auth-Username`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderName(Arc<str>);
-
-/// A text that cannot name an identity header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidHeaderName;
-
-impl fmt::Display for InvalidHeaderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "not a name for an identity header: expected letters, digits and `-`, and none that \
-             HTTP itself uses, such as Host, Cookie or Authorization",
-        )
-    }
-}
-
-impl core::error::Error for InvalidHeaderName {}
-
-impl HeaderName {
-    /// Parses a name of ASCII letters, digits and `-`.
-    ///
-    /// Fewer than RFC 9110 §5.1 allows: with any other character the name would be an alias of
-    /// one with `-` for upstreams in the manner of CGI.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidHeaderName`], also for the fields that HTTP and proxies themselves act on.
-    pub fn new(name: &str) -> Result<Self, InvalidHeaderName> {
-        const RESERVED: [&str; 16] = [
-            "accept",
-            "authorization",
-            "connection",
-            "content-length",
-            "content-type",
-            "cookie",
-            "expect",
-            "host",
-            "keep-alive",
-            "origin",
-            "te",
-            "trailer",
-            "transfer-encoding",
-            "upgrade",
-            "x-gatepost-require",
-            "x-gatepost-verdict",
-        ];
-        let named = |reserved: &str| reserved.eq_ignore_ascii_case(name);
-        if name.is_empty()
-            || name.len() > 128
-            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            || RESERVED.into_iter().any(named)
-        {
-            return Err(InvalidHeaderName);
-        }
-        let mut starts_word = true;
-        let canonical: String = name
-            .chars()
-            .map(|c| {
-                let c = if starts_word {
-                    c.to_ascii_uppercase()
-                } else {
-                    c.to_ascii_lowercase()
-                };
-                starts_word = c == '-';
-                c
-            })
-            .collect();
-        Ok(Self(canonical.into()))
-    }
-
-    /// Returns the name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for HeaderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A set of headers that some family of applications already reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -221,6 +137,8 @@ pub struct HeaderSettings {
     /// Headers that another system sets before this one, or that the application takes from its
     /// clients: they pass unchanged, unless these settings set them.
     pub pass_through: Vec<HeaderName>,
+    /// The header in which clients send API keys. No application gets it.
+    pub api_key: Option<HeaderName>,
 }
 
 impl HeaderSettings {
@@ -265,6 +183,8 @@ pub struct HeaderRules {
     entries: Vec<Entry>,
     /// Names of other systems that pass unchanged all the same.
     pass_through: Vec<HeaderName>,
+    /// The header that carries credentials for the outpost.
+    api_key: Option<HeaderName>,
     shapes: Shapes,
 }
 
@@ -278,14 +198,17 @@ impl HeaderRules {
     /// Makes the rules of these settings.
     pub fn new(mut settings: HeaderSettings) -> Self {
         let pass_through = core::mem::take(&mut settings.pass_through);
+        let api_key = settings.api_key.take();
         let entries = settings.into_entries();
         let names = entries.iter().map(|entry| entry.name.as_str());
+        let names = names.chain(api_key.iter().map(HeaderName::as_str));
         let shapes = names
             .chain([VERDICT_HEADER, RULE_HEADER])
             .fold(other_systems::SHAPES, Shapes::and);
         Self {
             entries,
             pass_through,
+            api_key,
             shapes,
         }
     }
@@ -302,14 +225,34 @@ impl HeaderRules {
             && (same_folded(name, VERDICT_HEADER)
                 || same_folded(name, RULE_HEADER)
                 || self.sets(name)
+                || self.spells_api_key(name)
                 || other_systems::is_name(name));
         (own || other_systems::has_prefix(name)) && !self.passes(name)
+    }
+
+    fn spells_api_key(&self, name: &[u8]) -> bool {
+        let own = self.api_key.as_ref();
+        own.is_some_and(|own| same_folded(name, own.as_str()))
+    }
+
+    /// Returns whether this is the header in which a client sends an API key, in its own spelling: the
+    /// only one that goes on to the outpost. [`Self::owns`] has it in every spelling, since no
+    /// application gets it.
+    pub fn carries_api_key(&self, name: &[u8]) -> bool {
+        let own = self.api_key.as_ref();
+        own.is_some_and(|own| own.as_str().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Returns the header in which clients send API keys.
+    pub fn api_key(&self) -> Option<&HeaderName> {
+        self.api_key.as_ref()
     }
 
     /// Returns whether a header of this name passes unchanged though it names the user elsewhere.
     fn passes(&self, name: &[u8]) -> bool {
         let mut names = self.pass_through.iter();
-        names.any(|own| same_folded(name, own.as_str())) && !self.sets(name)
+        let passes = names.any(|own| same_folded(name, own.as_str()));
+        passes && !self.sets(name) && !self.spells_api_key(name)
     }
 
     /// Returns whether these rules may set the header of this name.
@@ -320,9 +263,14 @@ impl HeaderRules {
 
     /// Returns the usual names by which other systems name the user, for a proxy that cannot ask
     /// [`Self::owns`] and has to remove them: without those that these rules set or pass through.
+    /// And the header that carries API keys.
     pub fn withheld(&self) -> impl Iterator<Item = &str> {
         let others = other_systems::USUAL.into_iter();
-        others.filter(|name| self.owns(name.as_bytes()) && !self.sets(name.as_bytes()))
+        let own = self.api_key.iter().map(HeaderName::as_str);
+        others
+            .filter(|name| self.owns(name.as_bytes()) && !self.sets(name.as_bytes()))
+            .filter(|name| !self.spells_api_key(name.as_bytes()))
+            .chain(own)
     }
 
     /// Returns the names of the headers that may be set, in a stable order.
@@ -400,12 +348,6 @@ fn preset_entries(preset: Preset, application: &str) -> Vec<(&'static str, Sourc
         ]
         .into(),
         Preset::None => Vec::new(),
-    }
-}
-
-impl From<HeaderName> for String {
-    fn from(name: HeaderName) -> Self {
-        name.0.to_string()
     }
 }
 

@@ -23,6 +23,7 @@ extern crate std;
 mod authorization;
 pub mod config;
 mod decide;
+mod header_name;
 mod headers;
 mod percent;
 mod public;
@@ -30,11 +31,11 @@ mod request;
 mod require;
 mod sign_in;
 
-pub use authorization::{AuthorizationSchemes, Scheme, UnknownScheme};
+pub use authorization::{API_KEY_PREFIX, AuthorizationSchemes, Scheme, UnknownScheme};
 pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
+pub use header_name::{HeaderName, InvalidHeaderName};
 pub use headers::{
-    HeaderName, HeaderRules, HeaderSettings, InvalidHeaderName, OUTPOST_VERDICT, Preset,
-    RULE_HEADER, VERDICT_HEADER,
+    HeaderRules, HeaderSettings, OUTPOST_VERDICT, Preset, RULE_HEADER, VERDICT_HEADER,
 };
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request, asks_for_websocket};

@@ -20,6 +20,7 @@ use crate::{
     SessionRecord, SessionStore, Store, StoreUnavailable, UsedOnce,
 };
 
+mod api_keys;
 mod end;
 mod file;
 mod row;
@@ -228,9 +229,12 @@ impl UsedOnce for EmbeddedStore {
 #[async_trait::async_trait]
 impl Store for EmbeddedStore {
     async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
-        let remaining = self
-            .run(move |sessions, database| sessions.sweep(database, now, idle))
-            .await?;
+        let work = move |sessions: &Sessions, database: &Database| {
+            let remaining = sessions.sweep(database, now, idle);
+            sessions.sweep_api_keys(database, now)?;
+            remaining
+        };
+        let remaining = self.run(work).await?;
         Ok(usize::try_from(remaining).unwrap_or(usize::MAX))
     }
 

@@ -9,8 +9,8 @@ use gatepost_session::{KeyRing, NumericDate, SessionId};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    EndOutcome, EndRequest, RenewalLock, Revocation, RevocationLog, SessionRecord, SessionStore,
-    Store, StoreUnavailable, UsedOnce,
+    ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, EndOutcome, EndRequest, RenewalLock,
+    Revocation, RevocationLog, SessionRecord, SessionStore, Store, StoreUnavailable, UsedOnce,
 };
 
 /// An operation of a store.
@@ -46,11 +46,21 @@ pub enum Operation {
     Lock,
     /// [`SessionStore::unlock_renewal`].
     Unlock,
+    /// [`ApiKeyStore::insert_api_key`].
+    InsertApiKey,
+    /// [`ApiKeyStore::find_api_key`].
+    FindApiKey,
+    /// [`ApiKeyStore::note_api_key_usage`].
+    NoteApiKeyUsage,
+    /// [`ApiKeyStore::remove_api_key`].
+    RemoveApiKey,
+    /// [`ApiKeyStore::api_keys`].
+    ListApiKeys,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::Insert,
         Self::Find,
         Self::Touch,
@@ -66,6 +76,11 @@ impl Operation {
         Self::Check,
         Self::Lock,
         Self::Unlock,
+        Self::InsertApiKey,
+        Self::FindApiKey,
+        Self::NoteApiKeyUsage,
+        Self::RemoveApiKey,
+        Self::ListApiKeys,
     ];
 
     /// Returns the operation's name, as a label in metrics and traces.
@@ -86,6 +101,11 @@ impl Operation {
             Self::Check => "check",
             Self::Lock => "lock",
             Self::Unlock => "unlock",
+            Self::InsertApiKey => "insert_api_key",
+            Self::FindApiKey => "find_api_key",
+            Self::NoteApiKeyUsage => "note_api_key_usage",
+            Self::RemoveApiKey => "remove_api_key",
+            Self::ListApiKeys => "list_api_keys",
         }
     }
 }
@@ -219,6 +239,38 @@ impl UsedOnce for InstrumentedStore {
     ) -> Result<bool, StoreUnavailable> {
         let use_once = self.store.use_once(value, now, expires);
         self.observe(Operation::UseOnce, use_once).await
+    }
+}
+
+#[async_trait::async_trait]
+impl ApiKeyStore for InstrumentedStore {
+    async fn insert_api_key(&self, record: ApiKeyRecord) -> Result<(), StoreUnavailable> {
+        let insert = self.store.insert_api_key(record);
+        self.observe(Operation::InsertApiKey, insert).await
+    }
+
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
+        let find = self.store.find_api_key(id);
+        self.observe(Operation::FindApiKey, find).await
+    }
+
+    async fn note_api_key_usage(
+        &self,
+        id: &ApiKeyId,
+        usage: ApiKeyUsage,
+    ) -> Result<(), StoreUnavailable> {
+        let note = self.store.note_api_key_usage(id, usage);
+        self.observe(Operation::NoteApiKeyUsage, note).await
+    }
+
+    async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {
+        let remove = self.store.remove_api_key(id);
+        self.observe(Operation::RemoveApiKey, remove).await
+    }
+
+    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
+        let list = self.store.api_keys(limit);
+        self.observe(Operation::ListApiKeys, list).await
     }
 }
 

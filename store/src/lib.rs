@@ -1,5 +1,5 @@
 //! The session store of Gatepost's outpost: the sessions of signed-in users, revocations, and
-//! values that may be used once.
+//! values that may be used once, and the API keys of machine clients.
 //!
 //! [`open()`] opens a [`Store`] of one of three kinds: [`MemoryStore`] in this process,
 //! [`EmbeddedStore`] in a file that one process has to itself, and [`RedisStore`], which replicas
@@ -50,6 +50,7 @@
 //! # }
 //! ```
 
+mod api_key;
 mod cache;
 mod capacity;
 mod embedded;
@@ -72,6 +73,7 @@ mod store;
 mod tests;
 mod used_once;
 
+pub use api_key::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage};
 pub use embedded::EmbeddedStore;
 pub use end::{EndOutcome, EndRequest, EndedSession};
 pub use error::{OpenStoreError, StoreUnavailable};

@@ -9,8 +9,9 @@ use gatepost_session::{KeyRing, NumericDate, SessionId};
 use crate::end::revocations_at;
 use crate::finished::{Finished, Unfinished};
 use crate::{
-    EndOutcome, EndRequest, EndedSession, RenewalLock, Revocation, RevocationLog, SessionRecord,
-    SessionSelector, SessionStore, Store, StoreUnavailable, UsedOnce,
+    ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, EndOutcome, EndRequest, EndedSession,
+    RenewalLock, Revocation, RevocationLog, SessionRecord, SessionSelector, SessionStore, Store,
+    StoreUnavailable, UsedOnce,
 };
 
 /// A store in this process: a restart ends all sessions, and replicas do not share them.
@@ -28,6 +29,7 @@ struct Content {
     revision: u64,
     /// When each single-use value expires.
     used: BTreeMap<String, NumericDate>,
+    api_keys: BTreeMap<ApiKeyId, ApiKeyRecord>,
 }
 
 impl MemoryStore {
@@ -237,6 +239,40 @@ impl UsedOnce for MemoryStore {
 }
 
 #[async_trait::async_trait]
+impl ApiKeyStore for MemoryStore {
+    async fn insert_api_key(&self, record: ApiKeyRecord) -> Result<(), StoreUnavailable> {
+        self.content().api_keys.insert(record.id.clone(), record);
+        Ok(())
+    }
+
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
+        Ok(self.content().api_keys.get(id).cloned())
+    }
+
+    async fn note_api_key_usage(
+        &self,
+        id: &ApiKeyId,
+        usage: ApiKeyUsage,
+    ) -> Result<(), StoreUnavailable> {
+        if let Some(record) = self.content().api_keys.get_mut(id) {
+            record.usage = record.usage.and(usage);
+        }
+        Ok(())
+    }
+
+    async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {
+        Ok(self.content().api_keys.remove(id).is_some())
+    }
+
+    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
+        let mut all: Vec<ApiKeyRecord> = self.content().api_keys.values().cloned().collect();
+        all.sort_by_key(|record| record.ends);
+        all.truncate(limit);
+        Ok(all)
+    }
+}
+
+#[async_trait::async_trait]
 impl Store for MemoryStore {
     async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
         let mut content = self.content();
@@ -248,6 +284,7 @@ impl Store for MemoryStore {
             .revocations
             .retain(|revocation| now < revocation.expires());
         content.used.retain(|_, expires| now < *expires);
+        content.api_keys.retain(|_, record| now < record.ends);
         Ok(content.sessions.len())
     }
 

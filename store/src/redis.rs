@@ -10,6 +10,8 @@
 //! | `revoked` | revocations by expiry, and a stamp of the last change | entries by the sweep |
 //! | `used:VALUE` | a single-use value | with its own expiry |
 //! | `renewing:ID` | the process that renews the session | after [`RenewalLock::LEASE`] |
+//! | `apikey:ID` | an API key sealed, and its usage | when the key ends |
+//! | `apikeys` | the ids of all API keys by their ends | entries by the sweep |
 //! | `writable` | the last check that writes are accepted | after a minute |
 
 use std::fmt;
@@ -28,6 +30,7 @@ use crate::{
     StoreUnavailable, UsedOnce,
 };
 
+mod api_keys;
 mod client;
 mod connection;
 mod end;
@@ -352,7 +355,9 @@ impl Store for RedisStore {
     async fn sweep(&self, now: NumericDate, idle: u64) -> Result<usize, StoreUnavailable> {
         // A failure of one part does not keep the other from its work.
         let finished = self.finish(now).await;
-        self.end_idle(now, idle).await?;
+        let idle = self.end_idle(now, idle).await;
+        self.sweep_api_keys(now).await?;
+        idle?;
         finished?;
         self.count().await
     }

@@ -3,6 +3,7 @@
 //! Each row of `docs/proxies/` has a module here. The checks for every deployment are in
 //! [`checks`]; a module adds those for its proxy.
 
+mod api_keys;
 mod caddy;
 mod challenges;
 mod checks;

@@ -6,6 +6,7 @@
 // What a test cannot go on without stops it; `clippy.toml` knows that of test functions only.
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
+mod api_keys;
 mod cut_list;
 mod ending;
 mod failures;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Process, Redis, Stack, built, layout, pass, ports, until};
+use gatepost_e2e::{
+    ApplicationSpec, Client, Process, Redis, Stack, built, layout, pass, ports, until,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,21 +16,31 @@ use url::Url;
 use crate::{PATIENCE, grants, kill};
 
 /// A stack with a second outpost, between which Traefik takes turns.
-struct Replicas {
+pub(crate) struct Replicas {
     second: Process,
-    stack: Stack,
-    _redis: Redis,
+    /// Where the second outpost answers.
+    pub(crate) second_url: Url,
+    pub(crate) stack: Stack,
+    pub(crate) redis: Redis,
     _folder: TempDir,
 }
 
 fn start(session: &Value) -> Result<Replicas> {
+    start_with(session, ApplicationSpec::new("app"))
+}
+
+/// Starts two outposts on one Redis, with this application.
+pub(crate) fn start_with(session: &Value, application: ApplicationSpec) -> Result<Replicas> {
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path(), &[])?;
     let settings = json!({
         "session": session,
         "store": redis.store(),
     });
-    let stack = Stack::builder().outpost(&settings).start()?;
+    let stack = Stack::builder()
+        .application(application)
+        .outpost(&settings)
+        .start()?;
     let port = ports::free()?;
     let metrics = ports::free()?;
     let mut config: Value =
@@ -52,8 +64,9 @@ fn start(session: &Value) -> Result<Replicas> {
     take_turns(&stack, port)?;
     Ok(Replicas {
         second,
+        second_url: Url::parse(&format!("http://127.0.0.1:{port}"))?,
         stack,
-        _redis: redis,
+        redis,
         _folder: folder,
     })
 }

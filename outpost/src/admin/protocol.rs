@@ -1,5 +1,5 @@
-//! The protocol of `gatepost session list` and `revoke`, by which an operator lists and revokes the
-//! sessions of a running outpost.
+//! The protocol of `gatepost session` and `gatepost key`, by which an operator lists and revokes the
+//! sessions of a running outpost, and creates, lists and revokes API keys.
 //!
 //! The command and the outpost have the same configuration, so they share a secret: request and
 //! response are sealed with a key of the ring. No other client of the metrics listener can ask, and
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use gatepost_base::SealingKeys;
-use gatepost_store::SessionRecord;
+use gatepost_store::{ApiKeyRecord, SessionRecord};
 
 /// The path on the metrics listener.
 pub const PATH: &str = "/sessions";
@@ -46,6 +46,51 @@ pub enum AdminRequest {
     },
     /// The end of all sessions.
     RevokeEveryone,
+    /// Something about API keys.
+    Keys(KeyRequest),
+}
+
+/// What an operator asks for about API keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyRequest {
+    /// A new key.
+    Create(KeyToCreate),
+    /// A list of the keys.
+    List {
+        /// The most keys to list.
+        limit: usize,
+    },
+    /// The end of keys.
+    Revoke(WhichKeys),
+}
+
+/// What an operator says of a new API key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyToCreate {
+    /// Who sends it.
+    pub subject: String,
+    /// The sender's address.
+    pub email: Option<String>,
+    /// The sender's groups.
+    pub groups: Vec<String>,
+    /// The applications that accept it.
+    pub applications: Vec<String>,
+    /// How long it lasts, in seconds.
+    pub lifetime: u64,
+}
+
+/// API keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WhichKeys {
+    /// The one with this id.
+    Id(String),
+    /// Those of a subject.
+    Subject(String),
+    /// All.
+    All,
 }
 
 /// The outpost's response.
@@ -54,8 +99,74 @@ pub enum AdminRequest {
 pub enum AdminResponse {
     /// The sessions.
     Sessions(Vec<SessionSummary>),
-    /// How many sessions ended.
+    /// How many sessions or API keys ended.
     Ended(usize),
+    /// The API key.
+    CreatedKey(CreatedKey),
+    /// The API keys.
+    Keys(Vec<KeySummary>),
+    /// What the request says is wrong.
+    Wrong(String),
+}
+
+/// A new API key. The response that carries it is sealed, and nothing else ever shows the key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedKey {
+    /// The key.
+    pub key: String,
+    /// What `list` shows of it.
+    pub summary: KeySummary,
+    /// Whether it ends with the outpost's process.
+    pub in_memory: bool,
+}
+
+impl std::fmt::Debug for CreatedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreatedKey")
+            .field("summary", &self.summary)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An API key as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeySummary {
+    /// Its id, by which it can be revoked.
+    pub id: String,
+    /// Who sends it.
+    pub subject: String,
+    /// The sender's address.
+    pub email: Option<String>,
+    /// The sender's groups.
+    pub groups: Vec<String>,
+    /// The applications that accept it.
+    pub applications: Vec<String>,
+    /// When it was created.
+    pub created: NumericDate,
+    /// When it ends.
+    pub ends: NumericDate,
+    /// When it was last used.
+    pub last_used: Option<NumericDate>,
+    /// How often it was used.
+    pub uses: u64,
+}
+
+impl From<&ApiKeyRecord> for KeySummary {
+    fn from(record: &ApiKeyRecord) -> Self {
+        Self {
+            id: record.id.to_string(),
+            subject: record.subject.clone(),
+            email: record.email.clone(),
+            groups: record.groups.clone(),
+            applications: record.applications.clone(),
+            created: record.created,
+            ends: record.ends,
+            last_used: record.usage.last,
+            uses: record.usage.count,
+        }
+    }
 }
 
 /// A session as an operator sees it.

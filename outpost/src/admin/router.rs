@@ -10,9 +10,10 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 use serde_json::json;
 
+use super::admin_error::AdminError;
 use super::health;
 use super::protocol::{MAX_REQUEST_BYTES, PATH};
-use super::sessions::{self, AdminError};
+use super::sessions;
 use crate::compat::{AUTHENTIK_PING, AUTHENTIK_PING_WITH_SLASH};
 use crate::runtime::Outpost;
 use crate::telemetry::metrics::Metrics;
@@ -36,7 +37,7 @@ struct Admin {
 ///   providers, so a load balancer asks `/readyz/applications`: taking every outpost out of service
 ///   for Redis or a provider would cause an outage.
 /// - `/metrics`: Prometheus' text format.
-/// - `/sessions`: what `gatepost session` asks. It answers only clients that have the keys.
+/// - `/sessions`: what `gatepost session` and `gatepost key` ask. It answers only clients that have the keys.
 /// - `/traefik`: what Traefik's HTTP provider polls. Here, since it shows every application.
 pub fn router(outpost: Arc<Outpost>, metrics: Metrics) -> Router {
     Router::new()

@@ -1,36 +1,18 @@
-//! Answers an operator's requests about sessions.
+//! Answers an operator's requests: about sessions here, about API keys in `keys`.
 
 use gatepost_session::SessionId;
 
+use super::admin_error::AdminError;
+use super::keys;
 use super::protocol::{
-    AdminRequest, AdminResponse, Dated, SessionSummary, open_request, seal_response,
+    AdminRequest, AdminResponse, Dated, KeyRequest, SessionSummary, open_request, seal_response,
 };
 use crate::runtime::Outpost;
 use crate::telemetry::audit;
-use gatepost_store::{SessionSelector, StoreUnavailable};
+use gatepost_store::SessionSelector;
 
 /// How far the clocks of command and outpost may be apart, in seconds.
 const MAX_AGE_SECONDS: u64 = 60;
-
-/// Why a request has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// It is not sealed with a key of this outpost, too old, or was sent before.
-    #[error(
-        "the request is not sealed with this outpost's keys, is too old, or was sent before: \
-         compare `keys` and the clocks on both sides"
-    )]
-    Refused,
-    /// The session id is invalid.
-    #[error("the session id is invalid")]
-    InvalidSessionId,
-    /// The store cannot be reached.
-    #[error(transparent)]
-    Store(#[from] StoreUnavailable),
-    /// The operating system has no randomness.
-    #[error("the operating system has no randomness")]
-    NoRandomness,
-}
 
 /// Answers a sealed request with a sealed response.
 ///
@@ -49,6 +31,7 @@ pub async fn answer(outpost: &Outpost, text: &str) -> Result<String, AdminError>
         return Err(AdminError::Refused);
     }
     let response = match selector(request)? {
+        Requested::Keys(request) => keys::answer(outpost, request).await?,
         Requested::List { limit } => {
             let records = outpost.store.list(limit).await?;
             let all = records.iter().map(|record| SessionSummary::from(&**record));
@@ -73,6 +56,7 @@ pub async fn answer(outpost: &Outpost, text: &str) -> Result<String, AdminError>
 /// A request, read.
 enum Requested {
     List { limit: usize },
+    Keys(KeyRequest),
     Revocation(SessionSelector),
 }
 
@@ -86,5 +70,6 @@ fn selector(request: AdminRequest) -> Result<Requested, AdminError> {
             SessionSelector::Subject { issuer, subject }
         }
         AdminRequest::RevokeEveryone => SessionSelector::All,
+        AdminRequest::Keys(request) => return Ok(Requested::Keys(request)),
     }))
 }

@@ -2,20 +2,14 @@
 //! the embedded store, and it informs the plugins.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-use chrono::DateTime;
-use gatepost_session::{NumericDate, Purpose};
 
 use super::config_file::ConfigFile;
-use super::healthcheck::reachable;
+use super::operator::{ask, time, unexpected};
 use super::output::{complain, say};
-use crate::admin::{self, AdminRequest, AdminResponse};
+use crate::admin::{AdminRequest, AdminResponse};
 use crate::application::ApplicationSettings;
 use crate::compat::Conventions;
 use crate::config::Config;
-use gatepost_base::Clock;
-use gatepost_base::SealingKeys;
 
 /// Whose sessions to end.
 #[derive(Debug, clap::Args)]
@@ -104,48 +98,4 @@ fn issuers_of(config: &Config, given: Option<String>) -> Option<BTreeSet<String>
             None
         }
     }
-}
-
-async fn ask(config: &Config, question: &AdminRequest) -> Option<AdminResponse> {
-    let keys = SealingKeys::new(&config.keys, Purpose::Operator);
-    let url = format!(
-        "http://{}{}",
-        reachable(config.listen.metrics.first()),
-        admin::PATH
-    );
-    let question = admin::seal_request(&keys, Clock::system().now(), question)?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(60))
-        .build();
-    let sent = match client {
-        Ok(client) => client.post(&url).body(question).send().await,
-        Err(error) => Err(error),
-    };
-    let (status, text) = match sent {
-        Ok(response) => (response.status(), response.text().await.unwrap_or_default()),
-        Err(error) => {
-            complain(&format!("{url}: {error}: is the outpost running?"));
-            return None;
-        }
-    };
-    let answer = admin::open_response(&keys, &text);
-    if answer.is_none() {
-        complain(&format!("{url}: {status}: {}", text.trim()));
-    }
-    answer
-}
-
-fn unexpected<T>() -> Option<T> {
-    complain(&"the outpost answers another question: is it of another version?");
-    None
-}
-
-fn time(at: NumericDate) -> String {
-    i64::try_from(at.as_seconds())
-        .ok()
-        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
-        .map(|time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
-        .unwrap_or_default()
 }

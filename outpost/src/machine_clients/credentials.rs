@@ -36,6 +36,8 @@ impl Credentials {
             return None;
         }
         match Scheme::named(scheme.as_bytes())? {
+            // No value of `Authorization` has this for its scheme.
+            Scheme::ApiKey => None,
             Scheme::Bearer => Some(Self::Bearer(Secret::new(rest.to_owned()))),
             Scheme::Basic => {
                 // Some clients leave the padding out.
@@ -53,6 +55,14 @@ impl Credentials {
                     password: Secret::new(password.to_owned()),
                 })
             }
+        }
+    }
+
+    /// Returns the part of them that is secret.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Self::Bearer(token) => token,
+            Self::Basic { password, .. } => password,
         }
     }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::refresh::Refresh;
 use super::snapshot::{SetupError, Snapshot};
 use crate::config::Config;
-use crate::machine_clients::FailedAttempts;
+use crate::machine_clients::{ApiKeys, FailedAttempts};
 use crate::sessions::{Revoker, Sessions};
 use crate::sign_in_flow::long_targets::LongTargets;
 use crate::store_observer::StoreObserver;
@@ -20,6 +20,9 @@ use gatepost_store::{InstrumentedStore, Recovery, Store};
 
 /// How often expired sessions are dropped from the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the store learns how API keys were used.
+const WRITE_USAGE_EVERY: Duration = Duration::from_secs(5);
 
 /// The running outpost.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Outpost {
     pub(crate) refresh: Arc<Refresh>,
     /// Counts invalid credentials of machine clients.
     pub(crate) failed_attempts: FailedAttempts,
+    /// Checks API keys.
+    pub(crate) api_keys: ApiKeys,
     /// The clock.
     pub clock: Clock,
 }
@@ -73,6 +78,7 @@ impl Outpost {
             long_targets: LongTargets::default(),
             refresh: Arc::default(),
             failed_attempts: FailedAttempts::default(),
+            api_keys: ApiKeys::new(Arc::clone(&store)),
             store,
             clock,
         }))
@@ -108,6 +114,17 @@ impl Outpost {
         tokio::spawn(Revoker::follow(revoker, move || {
             outpost.upgrade()?.snapshot().revoked_file.clone()
         }));
+        let outpost = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(WRITE_USAGE_EVERY);
+            loop {
+                ticks.tick().await;
+                let Some(outpost) = outpost.upgrade() else {
+                    return;
+                };
+                outpost.api_keys.write_usage().await;
+            }
+        });
         let outpost = Arc::downgrade(self);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);

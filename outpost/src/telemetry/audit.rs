@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::metrics::{self, Success};
 use gatepost_base::{Identity, hex};
+use gatepost_store::{ApiKeyId, ApiKeyRecord};
 
 /// The target of every line of the audit log.
 pub const TARGET: &str = "audit";
@@ -54,6 +55,51 @@ pub fn machine_client_accepted(application: &str, scheme: Scheme, identity: &Ide
         username = ?identity.preferred_username.as_deref().unwrap_or_default(),
         scheme = word(scheme),
         "credentials accepted",
+    );
+}
+
+/// Counts that an API key was checked and is valid, and logs it where `is_logged` says so: there is a
+/// check for each request.
+pub fn api_key_accepted(application: &str, key: &ApiKeyId, identity: &Identity, is_logged: bool) {
+    let scheme = word(Scheme::ApiKey);
+    metrics::machine_checked(application, scheme, Success::Succeeded);
+    if !is_logged {
+        return;
+    }
+    tracing::info!(
+        target: TARGET,
+        event = "machine",
+        application,
+        issuer = identity.issuer,
+        subject = ?identity.subject,
+        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
+        scheme,
+        key = %key,
+        "API key accepted",
+    );
+}
+
+/// Logs that an operator created an API key.
+pub fn api_key_created(record: &ApiKeyRecord) {
+    of_api_key("api_key_created", "API key created", record);
+}
+
+/// Logs that an operator revoked an API key.
+pub fn api_key_revoked(record: &ApiKeyRecord) {
+    of_api_key("api_key_revoked", "API key revoked", record);
+}
+
+fn of_api_key(event: &str, message: &str, record: &ApiKeyRecord) {
+    tracing::info!(
+        target: TARGET,
+        event,
+        key = %record.id,
+        subject = ?record.subject,
+        groups = ?record.groups,
+        applications = ?record.applications,
+        ends = record.ends.as_seconds(),
+        uses = record.usage.count,
+        "{message}",
     );
 }
 
@@ -175,6 +221,7 @@ fn word(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Bearer => "bearer",
         Scheme::Basic => "basic",
+        Scheme::ApiKey => "api_key",
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn for_nothing(
     if request.presentation() == Presentation::Data
         && application.conventions() == Conventions::Gatepost
     {
-        let allowed = application.policy().machine_clients;
+        let allowed = &application.policy().machine_clients;
         // The first: many clients read no other.
         if allowed.bearer
             && let Some(metadata) = metadata(application, request)
@@ -43,7 +43,7 @@ pub(super) fn for_invalid(
     scheme: Scheme,
 ) -> String {
     match scheme {
-        Scheme::Bearer => {
+        Scheme::Bearer | Scheme::ApiKey => {
             let realm = application.audience();
             let metadata = metadata(application, request).unwrap_or_default();
             format!("Bearer realm=\"{realm}\", error=\"invalid_token\"{metadata}")

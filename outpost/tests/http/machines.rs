@@ -13,6 +13,7 @@ use crate::forward_auth::{Asked, DIALECTS, signed_in};
 use crate::provider::CLIENT_ID;
 use crate::world::{KEY_A, World, configuration};
 
+mod api_keys;
 mod challenges;
 mod limits;
 mod registration;

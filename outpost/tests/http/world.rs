@@ -15,8 +15,9 @@ use gatepost::web;
 use gatepost_base::{Clock, Device};
 use gatepost_session::{KeyRing, NumericDate, SessionId};
 use gatepost_store::{
-    EndOutcome, EndRequest, MemoryStore, RenewalLock, Revocation, RevocationLog, SessionRecord,
-    SessionStore, Store, StoreUnavailable, UsedOnce,
+    ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, EndOutcome, EndRequest, MemoryStore,
+    RenewalLock, Revocation, RevocationLog, SessionRecord, SessionStore, Store, StoreUnavailable,
+    UsedOnce,
 };
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -249,6 +250,8 @@ pub(crate) struct FallibleStore {
     pub(crate) loses_answers: AtomicBool,
     /// Whether another replica, which may be dead, has the right to every renewal.
     pub(crate) locked_elsewhere: AtomicBool,
+    /// How often it was asked for an API key.
+    pub(crate) searches: AtomicU64,
 }
 
 impl Default for FallibleStore {
@@ -259,6 +262,7 @@ impl Default for FallibleStore {
             keeps_all: AtomicBool::new(false),
             loses_answers: AtomicBool::new(false),
             locked_elsewhere: AtomicBool::new(false),
+            searches: AtomicU64::new(0),
         }
     }
 }
@@ -365,6 +369,34 @@ impl UsedOnce for FallibleStore {
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
         self.reached()?.use_once(value, now, expires).await
+    }
+}
+
+#[async_trait::async_trait]
+impl ApiKeyStore for FallibleStore {
+    async fn insert_api_key(&self, record: ApiKeyRecord) -> Result<(), StoreUnavailable> {
+        self.reached()?.insert_api_key(record).await
+    }
+
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
+        self.searches.fetch_add(1, Ordering::Relaxed);
+        self.reached()?.find_api_key(id).await
+    }
+
+    async fn note_api_key_usage(
+        &self,
+        id: &ApiKeyId,
+        usage: ApiKeyUsage,
+    ) -> Result<(), StoreUnavailable> {
+        self.reached()?.note_api_key_usage(id, usage).await
+    }
+
+    async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {
+        self.reached()?.remove_api_key(id).await
+    }
+
+    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
+        self.reached()?.api_keys(limit).await
     }
 }
 

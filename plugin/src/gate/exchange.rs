@@ -20,6 +20,8 @@ pub(super) struct Exchange<'r, H> {
     pub(super) session: Option<&'r VerifiedSession>,
     /// The cookies for the application.
     pub(super) cookies: &'r Cookies,
+    /// Whether it has the header for API keys.
+    pub(super) has_api_key: bool,
 }
 
 impl<H: Host> Exchange<'_, H> {
@@ -102,6 +104,9 @@ impl<H: Host> Exchange<'_, H> {
 
     /// Prepares a permitted request for the application.
     fn admit(&self, permit: &Permit<'_>) -> Flow {
+        if let Some(name) = self.config.headers.api_key().filter(|_| self.has_api_key) {
+            self.host.remove_header(name.as_str().as_bytes());
+        }
         self.set_identity(permit);
         self.cookies.forward(self.host);
         Flow::Continue

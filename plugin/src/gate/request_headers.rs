@@ -37,11 +37,21 @@ struct Fields {
     cookie: bool,
     connection: bool,
     upgrade: bool,
+    api_key: bool,
+}
+
+/// The fields of a cleaned request that later steps need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cleaned {
+    /// Whether it has a `Cookie` field.
+    pub(super) has_cookies: bool,
+    /// Whether it has the field for API keys, which the outpost needs and no application gets.
+    pub(super) has_api_key: bool,
 }
 
 impl RequestHeaders {
-    /// Cleans the request's header, and returns whether it has a `Cookie` field.
-    pub(super) fn clean(&mut self, rules: &HeaderRules, host: &impl Host) -> bool {
+    /// Cleans the request's header, and returns which of the remaining fields count.
+    pub(super) fn clean(&mut self, rules: &HeaderRules, host: &impl Host) -> Cleaned {
         let (fields, unwanted) = host.with_header_names(|names| self.look_at(rules, names));
         for name in &unwanted {
             host.remove_header(name);
@@ -57,7 +67,10 @@ impl RequestHeaders {
         if fields.upgrade && !is_websocket(host) {
             host.remove_header(b"upgrade");
         }
-        fields.cookie
+        Cleaned {
+            has_cookies: fields.cookie,
+            has_api_key: fields.api_key,
+        }
     }
 
     /// Returns the fields that count and the names to remove, from memory where possible.
@@ -92,6 +105,7 @@ fn scan(rules: &HeaderRules, names: Texts<'_>) -> (Fields, Vec<Box<[u8]>>) {
             b"connection" => fields.connection = true,
             b"upgrade" => fields.upgrade = true,
             b"http2-settings" => unwanted.push(name.into()),
+            _ if rules.carries_api_key(name) => fields.api_key = true,
             _ if rules.owns(name) => unwanted.push(name.into()),
             _ => {}
         }

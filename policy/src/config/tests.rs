@@ -62,7 +62,7 @@ fn every_problem_is_reported_with_its_path() {
         fields.seconds("clockSkew");
         fields.flag("forwardCookie");
         policy(fields);
-        headers(fields, "wiki");
+        headers(fields, "wiki", None);
     });
     assert_eq!(
         problems,
@@ -81,7 +81,7 @@ fn every_problem_is_reported_with_its_path() {
          `-`, and none that HTTP itself uses, such as Host, Cookie or Authorization",
             "forwardCokie: unknown key: did you mean `forwardCookie`?",
             "zzz: unknown key: expected application, mode, clockSkew, forwardCookie, public, require, \
-         allowPreflight, machines, headers",
+         allowPreflight, machines, apiKeyHeader, headers",
         ]
     );
 }
@@ -96,7 +96,7 @@ fn a_key_without_a_value_is_an_error_and_never_absent() {
     });
     let (_, problems) = reading(&value, |fields| {
         policy(fields);
-        headers(fields, "wiki");
+        headers(fields, "wiki", None);
         fields.required_text("text", "a text");
         fields.number("number", 1);
         fields.seconds("span");
@@ -217,6 +217,52 @@ fn spans_of_time_have_a_unit_or_are_seconds() {
 }
 
 #[test]
+fn api_keys_may_have_a_header_of_their_own_and_no_other() {
+    for (name, machines, expected, problem) in [
+        ("x-api-key", "apiKey", Some("X-Api-Key"), None),
+        ("X-Api-Key", "apikey,bearer", Some("X-Api-Key"), None),
+        (
+            "X-Api-Key",
+            "bearer",
+            None,
+            Some("apiKeyHeader: `X-Api-Key` carries no key without `machines: [apiKey]`"),
+        ),
+        (
+            "X-Forwarded-For",
+            "apiKey",
+            None,
+            Some("apiKeyHeader: `X-Forwarded-For` is a header that proxies set"),
+        ),
+        (
+            "X-Auth-Username",
+            "apiKey",
+            Some("X-Auth-Username"),
+            Some("apiKeyHeader: `X-Auth-Username` names the user to the application"),
+        ),
+        (
+            "Authorization",
+            "apiKey",
+            None,
+            Some(
+                "apiKeyHeader: not a name for an identity header: expected letters, digits and \
+                 `-`, and none that HTTP itself uses, such as Host, Cookie or Authorization",
+            ),
+        ),
+    ] {
+        let value = json!({"machines": machines, "apiKeyHeader": name});
+        let (header, problems) = reading(&value, |fields| {
+            let policy = policy(fields);
+            let header = policy.machine_clients.api_key_header();
+            headers(fields, "wiki", header);
+            header.map(ToString::to_string)
+        });
+        assert_eq!(header.as_deref(), expected, "{name}");
+        let said: Vec<&str> = problems.iter().map(String::as_str).collect();
+        assert_eq!(said, Vec::from_iter(problem), "{name}");
+    }
+}
+
+#[test]
 fn schemes_are_named_in_a_list_or_a_text() {
     for (value, expected, problem) in [
         (json!(["bearer", "Basic"]), (true, true), None),
@@ -225,7 +271,7 @@ fn schemes_are_named_in_a_list_or_a_text() {
         (
             json!("bearer, token"),
             (false, false),
-            Some("machines: expected `bearer`, `basic` or both"),
+            Some("machines: expected `bearer`, `basic` or `apiKey`, or several of them"),
         ),
     ] {
         let (policy, problems) = reading(&json!({"machines": value}), policy);

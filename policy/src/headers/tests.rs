@@ -1,5 +1,6 @@
 use super::*;
 use crate::decide::double::{claims, permit};
+use crate::header_name::InvalidHeaderName;
 use alloc::format;
 use alloc::vec;
 use proptest::prelude::*;
@@ -147,6 +148,27 @@ fn names_http_acts_on_cannot_carry_an_identity() {
 }
 
 /// Row A9: an application that was set up for another system trusts that system's headers.
+#[test]
+fn the_header_of_api_keys_is_withheld_from_applications() {
+    let rules = HeaderRules::new(HeaderSettings {
+        api_key: HeaderName::new("x-api-key").ok(),
+        pass_through: HeaderName::new("x-api-key").into_iter().collect(),
+        ..HeaderSettings::of(Preset::Gatepost, "wiki")
+    });
+    for (name, carries) in [
+        ("x-api-key", true),
+        ("X-API-Key", true),
+        ("x_api_key", false),
+        ("X.Api.Key", false),
+    ] {
+        assert!(rules.owns(name.as_bytes()), "{name}");
+        assert_eq!(rules.carries_api_key(name.as_bytes()), carries, "{name}");
+    }
+    assert!(rules.withheld().any(|name| name == "X-Api-Key"));
+    assert!(rules.names().all(|name| name.as_str() != "X-Api-Key"));
+    assert!(!rules.carries_api_key(b"x-other"));
+}
+
 #[test]
 fn a_client_names_no_user_by_other_systems_headers_with_any_preset() {
     for preset in [Preset::Gatepost, Preset::Authentik, Preset::None] {

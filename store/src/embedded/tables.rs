@@ -18,6 +18,8 @@ pub(super) const OWNERS: MultimapTableDefinition<'_, &str, &str> =
 pub(super) const REVOKED: TableDefinition<'_, &str, u64> = TableDefinition::new("revoked");
 /// When a single-use value expires.
 pub(super) const USED: TableDefinition<'_, &str, u64> = TableDefinition::new("used");
+/// A sealed API key with its times and usage, by its id.
+pub(super) const API_KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("api_keys");
 /// Single numbers: [`FORMAT_KEY`], [`REVISION_KEY`], [`WRITABLE_KEY`].
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
@@ -110,6 +112,8 @@ pub(super) fn prepare(database: &redb::Database, lost: &Revocation) -> Result<u6
         }
         drop(revoked);
         write.open_table(USED)?;
+        // Earlier versions have none, and leave it alone.
+        write.open_table(API_KEYS)?;
     }
     write.commit()?;
     Ok(format)

@@ -1,5 +1,6 @@
 //! What every store promises.
 
+mod api_keys;
 mod ending;
 mod revocations;
 mod sessions;

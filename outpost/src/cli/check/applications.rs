@@ -93,7 +93,7 @@ fn check_machine_clients(
     subject: &Subject,
     report: &mut Report,
 ) {
-    let schemes = application.policy().machine_clients;
+    let schemes = &application.policy().machine_clients;
     let audience = match settings.tokens.audience.as_slice() {
         [] => client_ids(application).join(", "),
         audience => audience.join(", "),
@@ -114,7 +114,18 @@ fn check_machine_clients(
             format!("machine clients may send {credentials}, exchanged for a token for {audience}"),
         );
     }
-    if application.providers().only().is_none() {
+    if schemes.api_key {
+        let also = schemes.api_key_header();
+        let also = also.map(|name| format!(", also in {name}"));
+        report.note(
+            subject,
+            format!(
+                "machine clients may send API keys{}",
+                also.unwrap_or_default()
+            ),
+        );
+    }
+    if (schemes.bearer || schemes.basic) && application.providers().only().is_none() {
         let first = &application.providers().first().settings().name;
         let name = settings.provider.as_ref().unwrap_or(first);
         report.note(

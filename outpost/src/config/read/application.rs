@@ -79,7 +79,7 @@ pub(super) fn application(
         .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
         .collect();
     let policy = config::policy(&mut fields);
-    let schemes = policy.machine_clients;
+    let schemes = &policy.machine_clients;
     let place = machine_tokens::Place {
         external: external.as_ref(),
         domain: cookie_domain.as_ref(),
@@ -93,7 +93,11 @@ pub(super) fn application(
         known,
         files,
     );
-    let headers = config::headers(&mut fields, audience.as_ref().map_or("", Audience::as_str));
+    let headers = config::headers(
+        &mut fields,
+        audience.as_ref().map_or("", Audience::as_str),
+        schemes.api_key_header(),
+    );
     fields.finish();
     Some(ApplicationSettings {
         audience: audience?,
@@ -128,7 +132,7 @@ fn is_asked_at(shared: &str, prefix: &OutpostPrefix) -> bool {
 }
 
 /// The keys of an application that the plugin has too, with the same meaning.
-const SHARED: [&str; 8] = [
+const SHARED: [&str; 9] = [
     "outpostPrefix",
     "cookieName",
     "forwardCookie",
@@ -136,6 +140,7 @@ const SHARED: [&str; 8] = [
     "allowPreflight",
     "require",
     "machines",
+    "apiKeyHeader",
     "headers",
 ];
 

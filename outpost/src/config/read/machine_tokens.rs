@@ -25,7 +25,7 @@ const MACHINE_CACHE_SECONDS: u64 = 300;
 /// Reads `machineTokens` of an application with these providers.
 pub(super) fn read(
     fields: &mut Fields<'_>,
-    schemes: AuthorizationSchemes,
+    schemes: &AuthorizationSchemes,
     place: Place<'_>,
     providers: Option<&[String]>,
     known: KnownProviders<'_>,

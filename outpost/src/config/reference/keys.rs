@@ -419,7 +419,13 @@ const APPLICATIONS: &[Key] = &[
         "applications[].machines",
         Kind::List,
         "",
-        "Which credentials in `Authorization` are accepted in place of a session: `bearer` (access tokens of the provider), `basic` (a name and a password that the provider takes). Unset: none.",
+        "Which credentials are accepted in place of a session: `bearer` (access tokens of the provider), `basic` (a name and a password that the provider takes), `apiKey` ([keys that `gatepost key create` makes](api-keys.md)). Unset: none.",
+    ),
+    key(
+        "applications[].apiKeyHeader",
+        Kind::Text,
+        "",
+        "A header that carries API keys besides `Authorization: Bearer`, like `X-Api-Key`. The application does not get it. Unset: none.",
     ),
     key("applications[].require.groups", Kind::List, "", "Groups."),
     key(

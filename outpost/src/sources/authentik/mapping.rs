@@ -200,10 +200,7 @@ impl Surroundings<'_> {
             prefix: OutpostPrefix::new(AUTHENTIK_PREFIX).unwrap_or_default(),
             cookie_name,
             policy: Policy {
-                machine_clients: AuthorizationSchemes {
-                    bearer: true,
-                    basic: true,
-                },
+                machine_clients: AuthorizationSchemes::of_authorization(),
                 ..Policy::default()
             },
             headers: headers.clone(),

@@ -39,6 +39,40 @@ fn credentials_are_left_to_the_outpost_unless_there_is_a_session() {
     }
 }
 
+/// The outpost needs the key, and no application gets it.
+#[test]
+fn a_key_in_its_header_reaches_the_outpost_and_no_application() {
+    let settings = json!({
+        "machines": "apiKey", "apiKeyHeader": "X-Api-Key", "fallback": "route",
+        "public": "/public/*",
+    });
+    for (case, cookie, path, verdict, kept) in [
+        ("no session", None, "/x", "defer", true),
+        ("a session", Some(claims()), "/x", route::WORD_A, false),
+        ("a public path", None, "/public/x", route::WORD_A, false),
+    ] {
+        let mut host = Double::at(NOW)
+            .to("GET", path)
+            .with("X-Api-Key", "gp_secret");
+        host = host.with("X_Api_Key", "gp_another");
+        if let Some(claims) = &cookie {
+            host = host.with("Cookie", &self::cookie(claims));
+        }
+        assert_eq!(gate(settings.clone()).handle(&host), Flow::Continue);
+        let said = host.header("X-Gatepost-Verdict");
+        assert_eq!(said.as_deref(), Some(verdict), "{case}");
+        assert_eq!(host.header("X-Api-Key").is_some(), kept, "{case}");
+        assert_eq!(host.header("X_Api_Key"), None, "{case}");
+    }
+    // Where none is named, it is the application's.
+    let host = Double::at(NOW)
+        .to("GET", "/public/x")
+        .with("X-Api-Key", "gp_x");
+    let settings = json!({"machines": "apiKey", "public": "/public/*"});
+    assert_eq!(gate(settings).handle(&host), Flow::Continue);
+    assert!(host.header("X-Api-Key").is_some());
+}
+
 #[test]
 fn nothing_is_asked_of_the_host_about_credentials_that_do_not_count() {
     let with = |cookie: Option<Claims>| {

@@ -1,12 +1,13 @@
 //! Decides on a request without a session whose client has credentials.
 
-use gatepost_policy::{Decision, Presentation, Unauthenticated};
+use gatepost_base::Secret;
+use gatepost_policy::{Decision, Presentation, Scheme, Unauthenticated};
 use gatepost_session::CLOCK_SKEW_SECONDS;
 
 use super::rules::Rules;
 use crate::application::{Application, InvalidCredentials};
 use crate::dialect::Dialect;
-use crate::machine_clients::{self, CheckError, Credentials};
+use crate::machine_clients::{self, ApiKey, CheckError, Credentials};
 use crate::origin::HostPort;
 use crate::web::challenges;
 use crate::web::context::Context;
@@ -39,9 +40,7 @@ pub(super) async fn decide(
             retry_after,
         }),
     };
-    // Two lines are of two senders, so neither counts.
-    let sent = request.header_text("authorization");
-    let Some(credentials) = sent.and_then(Credentials::parse) else {
+    let Some(sent) = Sent::of(rules, request, scheme) else {
         return Err(refused(None));
     };
     let check = machine_clients::Context {
@@ -54,11 +53,22 @@ pub(super) async fn decide(
     };
     // One moment for both: a token may expire between them.
     let now = context.now();
-    let machine = match clients.check(check, credentials).await {
+    let is_in_authorization = !matches!(sent, Sent::KeyInHeader(_));
+    let checked = match sent {
+        Sent::Key(key) | Sent::KeyInHeader(key) => {
+            context.outpost.api_keys.check(check, &key).await
+        }
+        Sent::Other(credentials) => clients.check(check, credentials).await,
+    };
+    let machine = match checked {
         Ok(machine) => machine,
         Err(error) => {
             return Err(match &*error {
-                CheckError::Refused(_) => refused(None),
+                CheckError::Refused(_) | CheckError::ApiKey(_) => refused(None),
+                CheckError::Store(unavailable) => Invalid {
+                    treatment: clients.settings().invalid_credentials,
+                    outcome: Outcome::Failed(Failure::Store(unavailable.clone())),
+                },
                 CheckError::TooMany(too_many) => refused(Some(too_many.retry_after)),
                 CheckError::NotAnswered(_) | CheckError::Busy => Invalid {
                     treatment: clients.settings().invalid_credentials,
@@ -80,17 +90,21 @@ pub(super) async fn decide(
     {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let pass = Pass::new(&permit, application, request, dialect);
-            let pass = if clients.settings().forward {
+            // An application that sees an API key could use it at others. One that came in its own
+            // header says nothing of `Authorization`, which is the application's then.
+            let is_forwarded = clients.settings().forward && machine.token.is_some();
+            let pass = if is_forwarded || !is_in_authorization {
                 pass
             } else {
                 pass.without_credentials(dialect)
             };
             let token_headers = application.capabilities().token_headers.as_ref();
-            let pass = match token_headers.filter(|_| permit.identity().is_some()) {
-                Some(own) => {
-                    pass.with_headers(own.of_token(&machine.token, &machine.holder.claims))
+            let token_headers = token_headers.filter(|_| permit.identity().is_some());
+            let pass = match (token_headers, &machine.token) {
+                (Some(own), Some(token)) => {
+                    pass.with_headers(own.of_token(token, &machine.holder.claims))
                 }
-                None => pass,
+                _ => pass,
             };
             Ok(Outcome::Pass(pass))
         }
@@ -98,6 +112,37 @@ pub(super) async fn decide(
         Decision::SignIn(_) => Err(refused(None)),
         Decision::MethodNotAllowed => Ok(Outcome::Failed(Failure::MethodNotAllowed)),
         Decision::Defer(_) => Ok(Outcome::Failed(Failure::Undecidable)),
+    }
+}
+
+/// The credentials of a request.
+enum Sent {
+    /// An API key in `Authorization`.
+    Key(Secret),
+    /// An API key in its own header.
+    KeyInHeader(Secret),
+    /// Others.
+    Other(Credentials),
+}
+
+impl Sent {
+    /// Reads them. `None` where they are invalid for their scheme; also where they have two lines,
+    /// which are of two senders.
+    fn of(rules: Rules<'_>, request: &ForwardedRequest<'_>, scheme: Scheme) -> Option<Self> {
+        let accepted = &rules.policy.machine_clients;
+        if accepted.has_api_key_header(request) {
+            let name = accepted.api_key_header()?.as_str();
+            let key = request.header_text(name)?;
+            return Some(Self::KeyInHeader(Secret::new(key.to_owned())));
+        }
+        let credentials = Credentials::parse(request.header_text("authorization")?)?;
+        let secret = credentials.secret();
+        // A provider must not see a key of ours, whatever the application accepts. As a password, it
+        // serves programs that know no tokens.
+        if scheme == Scheme::ApiKey || ApiKey::parse(secret.expose()).is_some() {
+            return Some(Self::Key(secret.clone()));
+        }
+        Some(Self::Other(credentials))
     }
 }
 

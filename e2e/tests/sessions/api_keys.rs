@@ -1,0 +1,91 @@
+//! API keys in Redis, which several outposts share.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::{Answer, ApplicationSpec, Client, built, until};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::PATIENCE;
+use crate::replicas::{self, Replicas};
+
+/// How soon every replica has to refuse a revoked key.
+const SOON: Duration = Duration::from_secs(3);
+
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn a_revoked_key_is_refused_by_every_replica_and_none_is_accepted_without_redis() -> Result<()> {
+    let session = json!({ "window": "8s", "renewAfter": "2s", "refreshAfter": "1s" });
+    let application = ApplicationSpec::new("app").set("machines", &json!(["apiKey"]));
+    let mut replicas = replicas::start_with(&session, application)?;
+    let create = "create --subject ci --groups staff --application app --expires 1h";
+    let key = gatepost(&replicas, &create.split(' ').collect::<Vec<_>>())?;
+    let key = key.trim();
+    let id = key.get(3..15).context("a key")?;
+    every_call(&replicas, key, StatusCode::OK)?;
+
+    replicas.redis.stop();
+    every_call(&replicas, key, StatusCode::SERVICE_UNAVAILABLE)?;
+    replicas.redis.start_again()?;
+    until("both outposts to reach Redis again", PATIENCE, || {
+        Ok(every_call(&replicas, key, StatusCode::OK).ok())
+    })?;
+
+    // Nothing of the key is in Redis in the clear.
+    let stored = replicas
+        .redis
+        .ask(&format!("HGETALL gatepost:apikey:{id}"))?;
+    ensure!(!stored.is_empty(), "the key is stored elsewhere");
+    let secret = key.get(15..47).context("a key")?;
+    ensure!(
+        !stored.contains(secret) && !stored.contains("ci"),
+        "{stored}"
+    );
+
+    let said = gatepost(&replicas, &["revoke", "--subject", "ci"])?;
+    ensure!(said.contains("1 keys revoked"), "{said}");
+    let revoked = Instant::now();
+    until("every replica to refuse the key", SOON, || {
+        Ok(every_call(&replicas, key, StatusCode::UNAUTHORIZED).ok())
+    })?;
+    ensure!(revoked.elapsed() < SOON, "{:?}", revoked.elapsed());
+    Ok(())
+}
+
+/// Checks that both outposts answer so about a call with a key.
+fn every_call(replicas: &Replicas, key: &str, expected: StatusCode) -> Result<()> {
+    let client = Client::new()?;
+    let page = replicas.stack.app().url("/api");
+    let port = page.port().context("a port")?;
+    let host = format!("{}:{port}", page.host_str().context("a host")?);
+    for outpost in [replicas.stack.outpost_url(), &replicas.second_url] {
+        // As Traefik asks about a request of a client.
+        let asked = client.bare(Method::GET, &outpost.join("/akprox/auth/traefik")?);
+        let asked = asked
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Proto", "http")
+            .header("X-Forwarded-Host", &host)
+            .header("X-Forwarded-Uri", "/api")
+            .bearer_auth(key);
+        let answer = Answer::read(asked.send()?)?;
+        ensure!(
+            answer.status == expected,
+            "{outpost}: {} {}",
+            answer.status,
+            answer.body
+        );
+    }
+    Ok(())
+}
+
+/// Runs `gatepost key` at the first outpost, and returns its standard output.
+fn gatepost(replicas: &Replicas, arguments: &[&str]) -> Result<String> {
+    let mut command = built::gatepost()?;
+    command.arg("key").args(arguments);
+    let config = replicas.stack.folder().join("gatepost.yaml");
+    let output = command.arg("--config").arg(config).output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{said}");
+    Ok(String::from_utf8(output.stdout)?)
+}

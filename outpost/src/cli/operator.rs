@@ -1,0 +1,64 @@
+//! Asks a running outpost in an operator's name: only that process can open the embedded store.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use gatepost_base::{Clock, SealingKeys};
+use gatepost_session::{NumericDate, Purpose};
+
+use super::healthcheck::reachable;
+use super::output::complain;
+use crate::admin::{self, AdminRequest, AdminResponse};
+use crate::config::Config;
+
+/// Returns the outpost's answer. `None` where there is none, which standard error explains.
+pub(super) async fn ask(config: &Config, question: &AdminRequest) -> Option<AdminResponse> {
+    let keys = SealingKeys::new(&config.keys, Purpose::Operator);
+    let url = format!(
+        "http://{}{}",
+        reachable(config.listen.metrics.first()),
+        admin::PATH
+    );
+    let question = admin::seal_request(&keys, Clock::system().now(), question)?;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+        .build();
+    let sent = match client {
+        Ok(client) => client.post(&url).body(question).send().await,
+        Err(error) => Err(error),
+    };
+    let (status, text) = match sent {
+        Ok(response) => (response.status(), response.text().await.unwrap_or_default()),
+        Err(error) => {
+            complain(&format!("{url}: {error}: is the outpost running?"));
+            return None;
+        }
+    };
+    let answer = admin::open_response(&keys, &text);
+    match &answer {
+        None => complain(&format!("{url}: {status}: {}", text.trim())),
+        Some(AdminResponse::Wrong(wrong)) => {
+            complain(wrong);
+            return None;
+        }
+        Some(_) => {}
+    }
+    answer
+}
+
+/// Writes that the outpost gave an answer to another question.
+pub(super) fn unexpected<T>() -> Option<T> {
+    complain(&"the outpost answers another question: is it of another version?");
+    None
+}
+
+/// Returns a time as operators read it.
+pub(super) fn time(at: NumericDate) -> String {
+    i64::try_from(at.as_seconds())
+        .ok()
+        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+        .map(|time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,41 @@
+//! What a check of credentials needs besides them.
+
+use gatepost_base::Clock;
+use gatepost_oidc::Holder;
+use gatepost_store::RevocationList;
+
+use super::attempts::FailedAttempts;
+use super::machine_client::MachineClient;
+use crate::application::Application;
+use crate::rate_limit::Client;
+use crate::session_times::SessionTimes;
+
+/// The values that a check needs besides the credentials.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The invalid credentials of the last minute, at all applications.
+    pub failed_attempts: &'a FailedAttempts,
+    /// The revocations: a token that is older than the last sign-out of its subject is invalid.
+    pub revocations: &'a RevocationList,
+    /// The clock.
+    pub clock: &'a Clock,
+    /// The application that the credentials were sent to.
+    pub application: &'a Application,
+    /// How long sessions last: a token is invalid that is older than a session may become.
+    pub times: &'a SessionTimes,
+    /// The client that sent them, where the proxy names it.
+    pub client: Option<Client>,
+}
+
+impl Context<'_> {
+    /// Returns whether all sessions of the client's subject were revoked after its token was
+    /// issued.
+    pub(super) fn is_revoked(&self, machine: &MachineClient) -> bool {
+        let Holder {
+            identity, issued, ..
+        } = &machine.holder;
+        self.revocations
+            .tokens_revoked_at(&identity.issuer, &identity.subject)
+            .is_some_and(|at| *issued <= at)
+    }
+}

@@ -1,0 +1,42 @@
+//! A machine client with valid credentials, and the session that stands for it.
+
+use gatepost_base::Secret;
+use gatepost_oidc::Holder;
+use gatepost_session::{Authentic, NumericDate, SessionId};
+use gatepost_signing::SignError;
+
+use crate::application::Application;
+
+/// A machine client with valid credentials.
+#[derive(Debug)]
+pub struct MachineClient {
+    /// The identity that it acts for.
+    pub holder: Holder,
+    /// Its access token, which an API key is not.
+    pub token: Option<Secret>,
+    /// Until when the result counts without asking again.
+    pub(super) until: NumericDate,
+}
+
+impl MachineClient {
+    /// Returns the session that the application's policy decides on. No cookie carries it.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`] when no session can be of this identity.
+    pub fn session(
+        &self,
+        application: &Application,
+        now: NumericDate,
+    ) -> Result<Authentic, SignError> {
+        let claims = self.holder.identity.clone().into_claims(
+            application.audience().to_string(),
+            // No session in the store has it.
+            SessionId::from_random([0; 24]),
+            now,
+            self.until,
+            self.until,
+        );
+        application.signer().vouch_for(&claims)
+    }
+}

@@ -1,0 +1,143 @@
+//! API keys in Redis.
+
+use gatepost_session::NumericDate;
+use redis::{cmd, pipe};
+
+use super::{RedisStore, script, scripts};
+use crate::api_key;
+use crate::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, StoreUnavailable};
+
+/// The fields of a key's hash: `body`, `count` and `last`.
+type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>);
+
+impl RedisStore {
+    fn api_key_key(&self, id: &str) -> String {
+        self.key("apikey", id)
+    }
+
+    fn api_keys_key(&self) -> String {
+        format!("{}apikeys", self.prefix)
+    }
+
+    async fn read_api_key(
+        &self,
+        id: &ApiKeyId,
+    ) -> Result<Option<(Vec<u8>, ApiKeyUsage)>, StoreUnavailable> {
+        let mut read = cmd("HMGET");
+        read.arg(self.api_key_key(id.as_str()))
+            .arg(&["body", "count", "last"]);
+        let fields: Option<Fields> = self.client.query_if_readable(&read).await?;
+        let Some((Some(body), count, last)) = fields else {
+            return Ok(None);
+        };
+        let usage = ApiKeyUsage {
+            count: count.unwrap_or(0),
+            last: last.filter(|at| *at > 0).map(NumericDate::from_seconds),
+        };
+        Ok(Some((body, usage)))
+    }
+
+    /// Returns the ids of at most `limit` keys, those that end first at the beginning.
+    async fn api_key_ids(&self, limit: usize) -> Result<Vec<ApiKeyId>, StoreUnavailable> {
+        let mut read = cmd("ZRANGE");
+        read.arg(self.api_keys_key())
+            .arg("-inf")
+            .arg("+inf")
+            .arg("BYSCORE")
+            .arg("LIMIT")
+            .arg(0)
+            // A negative number means all.
+            .arg(i64::try_from(limit).unwrap_or(-1));
+        let ids: Vec<String> = self.client.query(&read).await?;
+        Ok(ids.iter().filter_map(|id| ApiKeyId::parse(id)).collect())
+    }
+
+    /// Takes the keys that have ended out of the list, and seals the others again that the first key
+    /// of the ring has not sealed.
+    pub(super) async fn sweep_api_keys(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
+        let mut remove = cmd("ZREMRANGEBYSCORE");
+        remove
+            .arg(self.api_keys_key())
+            .arg("-inf")
+            .arg(now.as_seconds());
+        self.client.query::<()>(&remove).await?;
+        for id in self.api_key_ids(usize::MAX).await? {
+            let Some((body, _)) = self.read_api_key(&id).await? else {
+                continue;
+            };
+            let again = api_key::sealed_again(&id, &body, &self.keys.load());
+            if let Some(again) = again {
+                let mut replace = script(scripts::REPLACE, &self.api_key_key(id.as_str()));
+                replace.arg(body).arg(again);
+                self.client.query::<()>(&replace).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl ApiKeyStore for RedisStore {
+    async fn insert_api_key(&self, record: ApiKeyRecord) -> Result<(), StoreUnavailable> {
+        let key = self.api_key_key(record.id.as_str());
+        let sealed = api_key::seal(&record, &self.keys.load())
+            .ok_or_else(|| StoreUnavailable::new("no randomness"))?;
+        // The list first: a key that is not in it could not be found by an operator.
+        let mut add = cmd("ZADD");
+        add.arg(self.api_keys_key())
+            .arg(record.ends.as_seconds())
+            .arg(record.id.as_str());
+        self.client.query::<()>(&add).await?;
+        let mut insert = pipe();
+        insert
+            .atomic()
+            .cmd("HSET")
+            .arg(&key)
+            .arg("body")
+            .arg(sealed)
+            .arg("count")
+            .arg(record.usage.count)
+            .arg("last")
+            .arg(record.usage.last.map_or(0, NumericDate::as_seconds))
+            .ignore()
+            .cmd("EXPIREAT")
+            .arg(&key)
+            .arg(record.ends.as_seconds())
+            .ignore();
+        self.client.query_pipeline::<()>(&insert).await
+    }
+
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
+        let found = self.read_api_key(id).await?;
+        Ok(found.and_then(|(body, usage)| api_key::open(id, &body, usage, &self.keys.load())))
+    }
+
+    async fn note_api_key_usage(
+        &self,
+        id: &ApiKeyId,
+        usage: ApiKeyUsage,
+    ) -> Result<(), StoreUnavailable> {
+        let mut note = script(scripts::USE_API_KEY, &self.api_key_key(id.as_str()));
+        note.arg(usage.count)
+            .arg(usage.last.map_or(0, NumericDate::as_seconds));
+        self.client.query(&note).await
+    }
+
+    async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {
+        let mut remove = cmd("DEL");
+        remove.arg(self.api_key_key(id.as_str()));
+        let removed: bool = self.client.query(&remove).await?;
+        let mut forget = cmd("ZREM");
+        forget.arg(self.api_keys_key()).arg(id.as_str());
+        self.client.query::<()>(&forget).await?;
+        Ok(removed)
+    }
+
+    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
+        let mut all = Vec::new();
+        for id in self.api_key_ids(limit).await? {
+            all.extend(self.find_api_key(&id).await?);
+        }
+        Ok(all)
+    }
+}

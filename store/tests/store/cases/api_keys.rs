@@ -1,0 +1,109 @@
+//! API keys of machine clients.
+
+use gatepost_session::KeyRing;
+use gatepost_store::{ApiKeyId, ApiKeyRecord, ApiKeyUsage};
+
+use crate::*;
+
+for_every_store!(
+    a_key_is_found_until_it_is_removed,
+    the_usage_of_a_key_adds_up,
+    keys_that_have_ended_leave_the_store,
+    keys_are_listed_by_their_ends,
+    a_key_outlives_the_key_that_sealed_it,
+);
+
+fn key_id(number: u8) -> ApiKeyId {
+    ApiKeyId::parse(&format!("key{number:09}")).expect("an id")
+}
+
+fn key(number: u8, ends: u64) -> ApiKeyRecord {
+    ApiKeyRecord {
+        id: key_id(number),
+        subject: "ci".into(),
+        email: Some("ci@example.com".into()),
+        groups: vec!["deploy".into()],
+        applications: vec!["wiki".into(), "api".into()],
+        mac_key: Secret::new(format!("key {number}")),
+        mac: Secret::new(format!("mac {number}")),
+        created: at(5),
+        ends: at(ends),
+        usage: ApiKeyUsage::default(),
+    }
+}
+
+async fn found(store: &dyn Store, number: u8) -> Option<ApiKeyRecord> {
+    store.find_api_key(&key_id(number)).await.expect("asked")
+}
+
+async fn insert(store: &dyn Store, key: ApiKeyRecord) {
+    store.insert_api_key(key).await.expect("inserted");
+}
+
+async fn a_key_is_found_until_it_is_removed(fixture: &Fixture) {
+    let store = fixture.store();
+    insert(&*store, key(1, 100)).await;
+    assert_eq!(found(&*store, 1).await, Some(key(1, 100)));
+    assert_eq!(found(&*store, 2).await, None);
+    for was_there in [true, false] {
+        let removed = store.remove_api_key(&key_id(1)).await;
+        assert_eq!(removed.expect("removed"), was_there);
+        assert_eq!(found(&*store, 1).await, None);
+    }
+    assert_eq!(store.api_keys(10).await.expect("listed"), []);
+}
+
+async fn the_usage_of_a_key_adds_up(fixture: &Fixture) {
+    let store = fixture.store();
+    insert(&*store, key(1, 100)).await;
+    // Replicas report in any order.
+    for (number, count, last) in [(1, 2, 20), (1, 3, 10), (2, 1, 30)] {
+        let last = Some(at(last));
+        let usage = ApiKeyUsage { count, last };
+        let noted = store.note_api_key_usage(&key_id(number), usage).await;
+        noted.expect("noted");
+    }
+    let usage = ApiKeyUsage {
+        count: 5,
+        last: Some(at(20)),
+    };
+    assert_eq!(found(&*store, 1).await.expect("a key").usage, usage);
+    assert_eq!(found(&*store, 2).await, None, "never created");
+    // A key that was removed does not come back by its use.
+    store.remove_api_key(&key_id(1)).await.expect("removed");
+    let noted = store.note_api_key_usage(&key_id(1), usage).await;
+    noted.expect("noted");
+    assert_eq!(found(&*store, 1).await, None);
+}
+
+async fn keys_that_have_ended_leave_the_store(fixture: &Fixture) {
+    let store = fixture.store();
+    insert(&*store, key(1, 20)).await;
+    insert(&*store, key(2, 21)).await;
+    store.sweep(at(20), IDLE).await.expect("swept");
+    let listed = store.api_keys(10).await.expect("listed");
+    assert_eq!(listed, [key(2, 21)]);
+    assert_eq!(found(&*store, 2).await, Some(key(2, 21)));
+}
+
+async fn keys_are_listed_by_their_ends(fixture: &Fixture) {
+    let store = fixture.store();
+    for (number, ends) in [(1, 30), (2, 10), (3, 20)] {
+        insert(&*store, key(number, ends)).await;
+    }
+    let listed = store.api_keys(2).await.expect("listed");
+    assert_eq!(listed, [key(2, 10), key(3, 20)]);
+    assert_eq!(store.api_keys(usize::MAX).await.expect("listed").len(), 3);
+}
+
+/// An API key lasts for months, and a key of the ring may be replaced before its end.
+async fn a_key_outlives_the_key_that_sealed_it(fixture: &Fixture) {
+    let store = fixture.store();
+    insert(&*store, key(1, 100)).await;
+    let [a, b] = KEYS;
+    let reversed: KeyRing = ring(&[b, a]);
+    store.use_keys(&reversed);
+    store.sweep(at(10), IDLE).await.expect("swept");
+    store.use_keys(&ring(&[b]));
+    assert_eq!(found(&*store, 1).await, Some(key(1, 100)));
+}
