@@ -41,11 +41,18 @@ const BATCH: u64 = 500;
 /// How many operations of a kind are timed; the median counts.
 const REPETITIONS: u64 = 200;
 
+/// How many users renew at the same time, and for how long.
+const RENEWING: u64 = 64;
+const RENEWING_TIME: Duration = Duration::from_secs(3);
+
 /// How many sessions a user has.
 const SESSIONS_OF_USER: u64 = 10;
 
 /// The time between two probes of how long other requests wait.
 const PROBE_INTERVAL: Duration = Duration::from_millis(2);
+
+/// How long the probes run with nothing beside them.
+const QUIET_TIME: Duration = Duration::from_secs(3);
 
 /// The measurements of one store.
 #[derive(Default, Serialize)]
@@ -64,17 +71,49 @@ struct Row {
     sign_in_us: f64,
     /// An update and a touch.
     renewal_us: f64,
+    /// Of many users at the same time.
+    renewals_per_second: f64,
     /// All sessions of a user who has ten.
     end_user_ms: f64,
+    /// The first sweep of a process whose store began long ago: it looks at every session, since
+    /// the one before may have been killed while it ended all.
+    first_sweep_ms: f64,
     /// A sweep that finds one session in a hundred idle.
     sweep_ms: f64,
     /// All sessions.
     end_all_ms: f64,
-    /// The longest that a find and a touch took while nothing else ran, during the sweep, and
+    /// How long requests took while nothing else ran, during the first sweep, during the sweep, and
     /// while all sessions ended.
-    quiet_wait_ms: (f64, f64),
-    sweep_wait_ms: (f64, f64),
-    end_all_wait_ms: (f64, f64),
+    quiet_wait_ms: Waits,
+    first_sweep_wait_ms: Waits,
+    sweep_wait_ms: Waits,
+    end_all_wait_ms: Waits,
+}
+
+/// How long requests took beside something else.
+#[derive(Default, Serialize)]
+struct Waits {
+    find_longest: f64,
+    touch_longest: f64,
+    touch_p99: f64,
+    touch_median: f64,
+}
+
+impl Waits {
+    fn of(mut finds: Vec<Duration>, mut touches: Vec<Duration>) -> Self {
+        finds.sort_unstable();
+        touches.sort_unstable();
+        let part = |times: &[Duration], percent: usize| {
+            let at = times.len().saturating_sub(1) * percent / 100;
+            times.get(at).copied().map_or(0.0, milliseconds)
+        };
+        Self {
+            find_longest: part(&finds, 100),
+            touch_longest: part(&touches, 100),
+            touch_p99: part(&touches, 99),
+            touch_median: part(&touches, 50),
+        }
+    }
 }
 
 fn main() -> Result<(), Failure> {
@@ -198,20 +237,31 @@ impl Subject {
         row.memory_mib = memory("VmRSS")?;
         row.bytes_per_session = self.bytes(folder)? / self.sessions;
         self.time_requests(&*store, &mut row).await?;
-
-        let probe = Probe::start(&store, self.sessions);
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        row.quiet_wait_ms = probe.stop().await?;
+        row.renewals_per_second = self.renewals_per_second(&store).await?;
 
         let begun = Instant::now();
         store.end(&end_request(user(3))).await?;
         row.end_user_ms = milliseconds(begun.elapsed());
 
         let probe = Probe::start(&store, self.sessions);
+        tokio::time::sleep(QUIET_TIME).await;
+        row.quiet_wait_ms = probe.stop().await?;
+
+        let probe = Probe::start(&store, self.sessions);
         let begun = Instant::now();
-        store.sweep(NumericDate::from_seconds(NOW), DAY / 2).await?;
+        store.sweep(NumericDate::from_seconds(NOW), DAY * 2).await?;
+        row.first_sweep_ms = milliseconds(begun.elapsed());
+        row.first_sweep_wait_ms = probe.stop().await?;
+
+        let probe = Probe::start(&store, self.sessions);
+        let begun = Instant::now();
+        let left = store.sweep(NumericDate::from_seconds(NOW), DAY / 2).await?;
         row.sweep_ms = milliseconds(begun.elapsed());
         row.sweep_wait_ms = probe.stop().await?;
+        // Otherwise there is nothing left to measure.
+        if left < usize::try_from(self.sessions * 98 / 100)? {
+            return Err(format!("the sweep left {left} sessions").into());
+        }
 
         let probe = Probe::start(&store, self.sessions);
         let begun = Instant::now();
@@ -254,6 +304,31 @@ impl Subject {
         Ok(())
     }
 
+    /// Returns how many renewals a second many users have together.
+    #[allow(clippy::cast_precision_loss)]
+    async fn renewals_per_second(&self, store: &Arc<dyn Store>) -> Result<f64, Failure> {
+        let begun = Instant::now();
+        let users = (0..RENEWING).map(|user| {
+            let (store, sessions) = (Arc::clone(store), self.sessions);
+            tokio::spawn(async move {
+                let mut renewals = 0_u64;
+                while begun.elapsed() < RENEWING_TIME {
+                    let number = (user + renewals * RENEWING) % sessions;
+                    store.update(record(number)).await?;
+                    touch(&*store, number).await?;
+                    renewals += 1;
+                }
+                Ok::<_, Failure>(renewals)
+            })
+        });
+        let users: Vec<_> = users.collect();
+        let mut renewals = 0;
+        for user in users {
+            renewals += user.await??;
+        }
+        Ok(renewals as f64 / begun.elapsed().as_secs_f64())
+    }
+
     /// Returns how many bytes the store occupies, in its file or in the server's memory.
     fn bytes(&self, folder: &Path) -> Result<u64, Failure> {
         if self.kind == "embedded" {
@@ -272,10 +347,10 @@ impl Subject {
     }
 }
 
-/// Requests that run during a long operation, and the longest time that each took.
+/// Requests that run beside something else, and the time that each took.
 struct Probe {
     stopped: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<Result<(f64, f64), Failure>>,
+    task: tokio::task::JoinHandle<Result<Waits, Failure>>,
 }
 
 impl Probe {
@@ -283,25 +358,24 @@ impl Probe {
         let (store, stopped) = (Arc::clone(store), Arc::new(AtomicBool::new(false)));
         let is_stopped = Arc::clone(&stopped);
         let task = tokio::spawn(async move {
-            let (mut find, mut touched) = (Duration::ZERO, Duration::ZERO);
+            let (mut finds, mut touches) = (Vec::new(), Vec::new());
             let mut number = 0;
             while !is_stopped.load(Ordering::Relaxed) {
                 number = (number + 7_919) % sessions;
                 let begun = Instant::now();
                 store.find(&id(number)).await?;
-                find = find.max(begun.elapsed());
+                finds.push(begun.elapsed());
                 let begun = Instant::now();
                 touch(&*store, number).await?;
-                touched = touched.max(begun.elapsed());
+                touches.push(begun.elapsed());
                 tokio::time::sleep(PROBE_INTERVAL).await;
             }
-            Ok((milliseconds(find), milliseconds(touched)))
+            Ok(Waits::of(finds, touches))
         });
         Self { stopped, task }
     }
 
-    /// Returns the longest find and the longest touch, in milliseconds.
-    async fn stop(self) -> Result<(f64, f64), Failure> {
+    async fn stop(self) -> Result<Waits, Failure> {
         self.stopped.store(true, Ordering::Relaxed);
         self.task.await?
     }
@@ -334,7 +408,9 @@ fn ring() -> Result<KeyRing, Failure> {
 
 fn recovery() -> Recovery {
     Recovery {
-        clock: Clock::new(|| NumericDate::from_seconds(NOW)),
+        // The store began before its sessions, or the first sweep would end them all as those of a
+        // store that was lost.
+        clock: Clock::new(|| NumericDate::from_seconds(NOW - 3 * DAY)),
         lifetime: DAY,
     }
 }

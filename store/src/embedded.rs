@@ -23,6 +23,7 @@ use crate::{
 mod api_keys;
 mod end;
 mod file;
+mod pace;
 mod row;
 mod sessions;
 mod tables;

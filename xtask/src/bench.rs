@@ -21,16 +21,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use gatepost_e2e::tools::{Packaged, Tool as _, Traefik};
 use gatepost_e2e::{built, layout};
 use serde_json::json;
 
 use self::contender::{Contender, Running, Scene, compile_empty_guest};
+use self::memory::Residents;
 use self::nginx::Nginx;
 use self::peers::Oauth2ProxySession;
-use self::report::{AuthMemory, Flat, Report, SignIns};
+use self::report::{Flat, Report, SignIns};
 use self::stage::{Size, Stage};
 use self::throughput::{Clients, Effort};
 use crate::{build, setup};
@@ -43,7 +44,7 @@ pub(crate) struct Arguments {
     /// Writes every figure to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Puts table and chart into docs/
+    /// Puts tables and chart into docs/; with `--only store`, the tables of the stores alone
     #[arg(long)]
     write_docs: bool,
     /// Only these measurements; without this, all
@@ -74,7 +75,7 @@ enum Section {
 }
 
 /// The clients that load all contenders. The report leads with the first.
-const ALL: [Clients; 3] = [Clients::new(FEW, 200), ONE, Clients::new(256, 200)];
+const ALL: [Clients; 3] = [Clients::new(FEW, 200), ONE, MANY];
 
 /// The clients that load only those contenders to which the number of sessions may matter, and
 /// those that these are compared with.
@@ -83,7 +84,15 @@ const SOME: [Clients; 2] = [Clients::new(FEW, 16), Clients::new(FEW, SESSIONS)];
 /// One session, also where a contender is compared with itself.
 const ONE: Clients = Clients::new(FEW, 1);
 
+const MANY: Clients = Clients::new(256, 200);
+
 const FEW: usize = 16;
+
+/// The load after which memory is measured that no other load was measured before.
+const SHORT: Effort = Effort {
+    rounds: 1,
+    seconds: 5.0,
+};
 
 /// How many browsers sign in, at the outpost and at each peer.
 const SESSIONS: usize = 2_000;
@@ -102,6 +111,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::demo()?;
     Packaged::Wrk.ensure()?;
     Packaged::Nginx.ensure()?;
+    ensure!(
+        !arguments.write_docs || arguments.only.is_empty() || arguments.only == [Section::Store],
+        "`--write-docs` goes with all measurements, or with `--only store`"
+    );
     let under_load = [
         Section::Load,
         Section::Memory,
@@ -121,39 +134,68 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         plugin_bytes: fs::metadata(built::plugin()?)?.len(),
         ..Report::default()
     };
-    if chosen(Section::Store) {
-        Packaged::Redis.ensure()?;
-        report.stores = store::measure()?;
-    }
+    let mut failed = Vec::new();
     if chosen(Section::Guest) {
-        report.verdicts = guest::verdicts()?;
+        let found = guest::verdicts().map(|verdicts| report.verdicts = verdicts);
+        note("guest", found, &mut failed);
     }
     let folder = tempfile::Builder::new()
         .prefix("gatepost-bench-")
         .tempdir()?;
     if under_load {
-        let bench = Bench::start(folder.path())?;
-        let effort = Effort {
-            rounds: arguments.rounds,
-            seconds: arguments.seconds,
-        };
-        if chosen(Section::Load) {
-            bench.load(effort, arguments.peers, &mut report)?;
-        }
-        if chosen(Section::Memory) {
-            let rounds = arguments.rounds.div_ceil(2);
-            let contenders = bench.contenders()?;
-            report.memory = memory::measure(&contenders, &bench.stage.scene, &bench.app, rounds)?;
-        }
-        if chosen(Section::Flatness) {
-            report.flatness = bench.flatness(effort)?;
-        }
-        if chosen(Section::Changes) {
-            let lists = changes::of_lists(&bench.stage.scene)?;
-            report.changes = vec![lists, changes::of_reloads()?];
-        }
+        let found = measure_under_load(arguments, folder.path(), &mut report, &mut failed);
+        note("start", found, &mut failed);
     }
-    write(&report, arguments)
+    if chosen(Section::Store) {
+        let rows = Packaged::Redis.ensure().and_then(|_| store::measure());
+        let found = rows.map(|rows| report.stores = rows);
+        note("store", found, &mut failed);
+    }
+    write(&report, arguments, failed.is_empty())?;
+    ensure!(failed.is_empty(), "these failed: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Measures what needs Traefik, each part whether or not the one before has failed: a run takes half
+/// an hour.
+fn measure_under_load(
+    arguments: &Arguments,
+    folder: &Path,
+    report: &mut Report,
+    failed: &mut Vec<String>,
+) -> Result<()> {
+    let chosen = |section| arguments.only.is_empty() || arguments.only.contains(&section);
+    let bench = Bench::start(folder)?;
+    let effort = Effort {
+        rounds: arguments.rounds,
+        seconds: arguments.seconds,
+    };
+    if chosen(Section::Load) {
+        let found = bench.load(effort, arguments, report);
+        note("load", found, failed);
+    }
+    if chosen(Section::Memory) {
+        let found = bench.memory(arguments.rounds.div_ceil(2), report);
+        note("memory", found, failed);
+    }
+    if chosen(Section::Flatness) {
+        let found = bench.flatness(effort).map(|flat| report.flatness = flat);
+        note("flatness", found, failed);
+    }
+    if chosen(Section::Changes) {
+        let lists = changes::of_lists(&bench.stage.scene);
+        let both = lists.and_then(|lists| Ok(vec![lists, changes::of_reloads()?]));
+        note("changes", both.map(|both| report.changes = both), failed);
+    }
+    Ok(())
+}
+
+/// Says at once which measurements failed, and remembers it for the end.
+fn note(what: &str, found: Result<()>, failed: &mut Vec<String>) {
+    if let Err(error) = found {
+        eprintln!("{what} failed: {error:#}");
+        failed.push(what.to_owned());
+    }
 }
 
 /// What every measurement uses.
@@ -215,7 +257,20 @@ impl Bench {
         ])
     }
 
-    fn load(&self, effort: Effort, with_peers: bool, report: &mut Report) -> Result<()> {
+    fn memory(&self, rounds: usize, report: &mut Report) -> Result<()> {
+        let contenders = self.contenders()?;
+        report.memory = memory::measure(&contenders, &self.stage.scene, &self.app, rounds)?;
+        // Otherwise the load has shown it, with the peers.
+        if report.resident.is_empty() {
+            let residents = Residents::of(&contenders)?;
+            let running = started(contenders, &self.stage.scene)?;
+            throughput::measure(&running, MANY, SHORT)?;
+            report.resident = residents.after_load(&running)?;
+        }
+        Ok(())
+    }
+
+    fn load(&self, effort: Effort, arguments: &Arguments, report: &mut Report) -> Result<()> {
         let mut contenders = self.contenders()?;
         contenders.push(self.stage.scene.plugin_routers(ROUTERS)?);
         let mut sign_ins = vec![SignIns {
@@ -223,7 +278,7 @@ impl Bench {
             per_second: self.stage.sign_ins_per_second,
         }];
         let mut peers = Vec::new();
-        if with_peers {
+        if arguments.peers {
             for kept in [Oauth2ProxySession::Minimal, Oauth2ProxySession::WithTokens] {
                 peers.push(peers::oauth2_proxy(&self.stage, kept, PEER_SESSIONS)?);
             }
@@ -237,35 +292,20 @@ impl Bench {
             });
         }
         report.sign_ins = sign_ins;
-        let asked = |contender: &Contender| {
-            let group = contender.auth?;
-            Some((contender.title.clone(), contender.key.clone(), group))
-        };
-        let asked: Vec<_> = contenders.iter().filter_map(asked).collect();
-        let idle: Vec<u64> = asked
-            .iter()
-            .map(|(_, _, group)| usage::resident_bytes(*group))
-            .collect::<Result<_>>()?;
+        let residents = Residents::of(&contenders)?;
         let running = started(contenders, &self.stage.scene)?;
         for clients in ALL {
             let rows = throughput::measure(&running, clients, effort)?;
             report.throughput.extend(rows);
         }
+        report.resident = residents.after_load(&running)?;
         let (few, others): (Vec<_>, Vec<_>) = running
             .into_iter()
             .partition(|(own, _)| matches!(&*own.key, "headers" | "plugin" | "route" | "outpost"));
+        drop(others);
         for clients in SOME {
             let rows = throughput::measure(&few, clients, effort)?;
             report.throughput.extend(rows);
-        }
-        drop(others);
-        for ((title, key, group), idle) in asked.into_iter().zip(idle) {
-            report.auth_memory.push(AuthMemory {
-                key,
-                title,
-                idle_bytes: idle,
-                loaded_bytes: usage::resident_bytes(group)?,
-            });
         }
         Ok(())
     }
@@ -385,26 +425,34 @@ fn versions(with_peers: bool) -> Result<Vec<String>> {
 }
 
 /// Prints the report and leaves it in files.
-fn write(report: &Report, arguments: &Arguments) -> Result<()> {
+fn write(report: &Report, arguments: &Arguments, is_complete: bool) -> Result<()> {
     let markdown = report.markdown();
+    let stores = report.stores_markdown();
     let json = serde_json::to_string_pretty(report)?;
-    println!("\n{markdown}");
+    println!("\n{markdown}\n{stores}");
     let folder = layout::target_dir().join("bench");
     fs::create_dir_all(&folder)?;
     let svg = chart::throughput(&report.throughput);
-    fs::write(folder.join("report.md"), &markdown)?;
+    fs::write(folder.join("report.md"), format!("{markdown}\n{stores}"))?;
     fs::write(folder.join("report.json"), &json)?;
     fs::write(folder.join("benchmarks.svg"), &svg)?;
     println!("Also in {}", folder.display());
     if let Some(file) = &arguments.json {
         fs::write(file, &json).with_context(|| format!("write {}", file.display()))?;
     }
-    if arguments.write_docs {
+    if arguments.write_docs && is_complete {
         let docs = layout::root().join("docs");
-        fs::write(docs.join("benchmarks.svg"), &svg)?;
         let page = docs.join("benchmarks.md");
-        let text = fs::read_to_string(&page)?;
-        fs::write(page, report::put_into_page(&text, &markdown)?)?;
+        let mut text = fs::read_to_string(&page)?;
+        // A run of some measurements has not what the others found.
+        if arguments.only.is_empty() {
+            fs::write(docs.join("benchmarks.svg"), &svg)?;
+            text = report::put_into_page(&text, report::BEGIN, &markdown)?;
+        }
+        if !report.stores.is_empty() {
+            text = report::put_into_page(&text, report::BEGIN_STORES, &stores)?;
+        }
+        fs::write(page, text)?;
     }
     Ok(())
 }

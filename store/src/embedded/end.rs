@@ -2,19 +2,21 @@
 //!
 //! One transaction writes at a time, so a long one would stop every sign-in and renewal. A search
 //! through all sessions therefore only reads, which nothing waits for, and the sessions that it
-//! finds end a batch at a time, with a pause in which others write.
+//! finds end some at a time, in transactions of a few milliseconds, with a pause in which others
+//! write.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatepost_session::NumericDate;
 use redb::{
     Database, ReadableDatabase as _, ReadableMultimapTable as _, ReadableTable as _,
-    ReadableTableMetadata as _, WriteTransaction,
+    ReadableTableMetadata as _, TableDefinition, WriteTransaction,
 };
 
+use super::pace::Pace;
 use super::row::Row;
 use super::sessions::Sessions;
 use super::tables::BoxError;
@@ -24,9 +26,6 @@ use crate::finished::Unfinished;
 use crate::revocation_log::parse_entry;
 use crate::sealed;
 use crate::{EndOutcome, EndRequest, Revocation, SessionSelector};
-
-/// How many sessions one transaction ends.
-const BATCH: usize = 100;
 
 /// The pause between two batches. The database gives its lock to any waiter, and without a pause
 /// the next batch often takes it before a sign-in that has waited.
@@ -65,16 +64,18 @@ impl Sessions {
             .iter()?
             .map(|entry| Ok(entry?.0.value().to_owned()))
             .collect::<Result<Vec<String>, BoxError>>()?;
-        // Also without any session, one transaction adds the revocation of everything.
-        let first = ids.chunks(BATCH).next().unwrap_or_default();
-        let others = ids.chunks(BATCH).skip(1);
         let (mut ended, mut revocations) = (Vec::new(), BTreeSet::new());
-        for batch in std::iter::once(first).chain(others) {
-            let outcome = self.end_in(database.begin_write()?, request, batch.to_vec())?;
+        let mut end = |write, batch: &[String]| {
+            let outcome = self.end_in(write, request, batch.to_vec())?;
             ended.extend(outcome.ended);
             revocations.extend(outcome.revocations);
-            thread::sleep(PAUSE);
+            Ok(())
+        };
+        // Also without any session, one transaction adds the revocation of everything.
+        if ids.is_empty() {
+            end(database.begin_write()?, &[])?;
         }
+        in_batches(database, &ids, end)?;
         Ok(EndOutcome {
             ended,
             revocations: revocations.into_iter().collect(),
@@ -174,14 +175,11 @@ impl Sessions {
             }
         }
         drop(read);
-        for batch in over.chunks(BATCH) {
-            let write = database.begin_write()?;
+        in_batches(database, &over, |write, batch| {
             let ids = filter(&write, batch, is_over)?;
             tables::end(&write, &ids, |ended| revocations_at(ended, now))?;
-            self.commit(write, &ids)?;
-            thread::sleep(PAUSE);
-        }
-        Ok(())
+            self.commit(write, &ids)
+        })
     }
 
     /// Ends the sessions of a full store that were unused for longest: a tenth, so that the store
@@ -220,13 +218,10 @@ impl Sessions {
         ids: &[String],
         now: NumericDate,
     ) -> Result<(), BoxError> {
-        for batch in ids.chunks(BATCH) {
-            let write = database.begin_write()?;
+        in_batches(database, ids, |write, batch| {
             tables::end(&write, batch, |ended| revocations_at(ended, now))?;
-            self.commit(write, batch)?;
-            thread::sleep(PAUSE);
-        }
-        Ok(())
+            self.commit(write, batch)
+        })
     }
 
     fn is_full(&self, database: &Database) -> Result<bool, BoxError> {
@@ -277,22 +272,62 @@ fn filter(
     Ok(filtered)
 }
 
+/// Runs `work` on some of these entries at a time, each time in a transaction of its own, which
+/// `work` commits.
+fn in_batches<T>(
+    database: &Database,
+    entries: &[T],
+    mut work: impl FnMut(WriteTransaction, &[T]) -> Result<(), BoxError>,
+) -> Result<(), BoxError> {
+    let mut pace = Pace::default();
+    let mut remaining = entries;
+    while !remaining.is_empty() {
+        let batch = pace.take(&mut remaining);
+        let write = database.begin_write()?;
+        // From here on others wait.
+        let begun = Instant::now();
+        work(write, batch)?;
+        pace.note(begun.elapsed());
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
 /// Removes revocations and single-use values that have expired at `now`.
 fn remove_expired(database: &Database, now: NumericDate) -> Result<(), BoxError> {
     for table in [REVOKED, USED] {
-        let has_expired = {
-            let entries = database.begin_read()?.open_table(table)?;
-            entries
-                .iter()?
-                .any(|entry| entry.is_ok_and(|(_, at)| at.value() <= now.as_seconds()))
-        };
-        if has_expired {
-            let write = database.begin_write()?;
-            write
-                .open_table(table)?
-                .retain(|_, expires| now.as_seconds() < expires)?;
-            write.commit()?;
-        }
+        let has_expired = |expires: u64| expires <= now.as_seconds();
+        let expired = expired(database, table, has_expired)?;
+        in_batches(database, &expired, |write, batch| {
+            {
+                let mut entries = write.open_table(table)?;
+                for key in batch {
+                    // A value may have been used again since.
+                    let expires = entries.get(key.as_str())?.map(|expires| expires.value());
+                    if expires.is_some_and(has_expired) {
+                        entries.remove(key.as_str())?;
+                    }
+                }
+            }
+            Ok(write.commit()?)
+        })?;
     }
     Ok(())
+}
+
+/// Returns the keys of a table whose expiry satisfies a condition.
+fn expired(
+    database: &Database,
+    table: TableDefinition<'_, &str, u64>,
+    has_expired: impl Fn(u64) -> bool,
+) -> Result<Vec<String>, BoxError> {
+    let entries = database.begin_read()?.open_table(table)?;
+    let mut expired = Vec::new();
+    for entry in entries.iter()? {
+        let (key, expires) = entry?;
+        if has_expired(expires.value()) {
+            expired.push(key.value().to_owned());
+        }
+    }
+    Ok(expired)
 }

@@ -1,6 +1,6 @@
 //! Ending sessions in Redis, which has no transaction over several keys: revoke first, then remove.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::try_join_all;
 use gatepost_session::{NumericDate, SessionId};
@@ -16,6 +16,10 @@ use crate::{
 
 /// How many sessions are read at a time.
 const PARALLEL: usize = 100;
+
+/// How many sessions are removed at a time, each by several commands one after the other. Requests of
+/// users are served between any two commands.
+const REMOVED_AT_A_TIME: usize = 16;
 
 impl RedisStore {
     pub(super) async fn end_selected(
@@ -111,13 +115,12 @@ impl RedisStore {
         let mut remaining = ids;
         for round in 0.. {
             let mut ended = Vec::new();
-            for id in &remaining {
-                let window_ends = self.window_ends(id).await?;
-                ended.extend(
-                    SessionId::parse(id)
-                        .zip(window_ends)
-                        .map(|(id, window_ends)| EndedSession { id, window_ends }),
-                );
+            for batch in remaining.chunks(PARALLEL) {
+                let found = try_join_all(batch.iter().map(|id| self.window_ends(id))).await?;
+                ended.extend(batch.iter().zip(found).filter_map(|(id, window_ends)| {
+                    let (id, window_ends) = SessionId::parse(id).zip(window_ends)?;
+                    Some(EndedSession { id, window_ends })
+                }));
             }
             // Also without any session: the first round adds the revocations by subject.
             if round == 0 || !ended.is_empty() {
@@ -142,39 +145,57 @@ impl RedisStore {
         ids: &[String],
         revoked: &[EndedSession],
     ) -> Result<Vec<String>, StoreUnavailable> {
+        let revoked: HashMap<&str, &EndedSession> = revoked
+            .iter()
+            .map(|ended| (ended.id.as_str(), ended))
+            .collect();
         let mut renewed = Vec::new();
-        for id in ids {
-            let known = revoked.iter().find(|ended| ended.id.as_str() == id);
-            // If the index keys are unknown, the index entry is left to expire.
-            let index_keys = match known {
-                Some(_) => self
-                    .read(id)
-                    .await?
-                    .map(|record| sealed::index_keys(&record)),
-                None => None,
-            };
-            let window_ends = known.map_or(0, |ended| ended.window_ends.as_seconds());
-            let mut remove = script(scripts::REMOVE, &self.session_key(id));
-            remove.arg(window_ends);
-            if self
-                .client
-                .query::<Option<Vec<u8>>>(&remove)
-                .await?
-                .is_some()
-            {
-                renewed.push(id.clone());
-                continue;
-            }
-            let mut remove = cmd("ZREM");
-            remove.arg(self.sessions_key()).arg(id);
-            self.client.query::<()>(&remove).await?;
-            for index_key in index_keys.into_iter().flatten() {
-                let mut remove = cmd("SREM");
-                remove.arg(self.owner_key(&index_key)).arg(id);
-                self.client.query::<()>(&remove).await?;
-            }
+        for batch in ids.chunks(REMOVED_AT_A_TIME) {
+            let removals = batch.iter().map(|id| {
+                let revoked = revoked.get(id.as_str()).copied();
+                self.remove(id, revoked)
+            });
+            let removed = try_join_all(removals).await?;
+            let kept = batch.iter().zip(removed).filter(|(_, removed)| !removed);
+            renewed.extend(kept.map(|(id, _)| id.clone()));
         }
         Ok(renewed)
+    }
+
+    /// Removes a session, and returns false if it was renewed since it was revoked.
+    async fn remove(
+        &self,
+        id: &str,
+        revoked: Option<&EndedSession>,
+    ) -> Result<bool, StoreUnavailable> {
+        // If the index keys are unknown, the index entry is left to expire.
+        let index_keys = match revoked {
+            Some(_) => self
+                .read(id)
+                .await?
+                .map(|record| sealed::index_keys(&record)),
+            None => None,
+        };
+        let window_ends = revoked.map_or(0, |ended| ended.window_ends.as_seconds());
+        let mut remove = script(scripts::REMOVE, &self.session_key(id));
+        remove.arg(window_ends);
+        if self
+            .client
+            .query::<Option<Vec<u8>>>(&remove)
+            .await?
+            .is_some()
+        {
+            return Ok(false);
+        }
+        let mut remove = cmd("ZREM");
+        remove.arg(self.sessions_key()).arg(id);
+        self.client.query::<()>(&remove).await?;
+        for index_key in index_keys.into_iter().flatten() {
+            let mut remove = cmd("SREM");
+            remove.arg(self.owner_key(&index_key)).arg(id);
+            self.client.query::<()>(&remove).await?;
+        }
+        Ok(true)
     }
 
     /// Returns those of these sessions to which a request applies.

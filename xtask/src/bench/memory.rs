@@ -1,5 +1,6 @@
 //! Requests that are left waiting, and Traefik's memory for each.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::contender::{Contender, Scene};
+use super::contender::{Contender, Running, Scene};
 use super::nginx::{Nginx, SLOW_PATH};
 use super::stats::Spread;
 use super::{raw_http, usage};
@@ -32,6 +33,58 @@ pub(crate) struct Row {
     pub(crate) per_request: Spread,
     /// The same, compared with the first contender.
     pub(crate) more_than_first: f64,
+}
+
+/// The resident memory of the processes that handle the requests of one contender.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Resident {
+    pub(crate) key: String,
+    pub(crate) title: String,
+    /// Of Traefik after load.
+    pub(crate) proxy_bytes: u64,
+    /// Of the server that Traefik asks, if any.
+    pub(crate) server: Option<ServerResident>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct ServerResident {
+    pub(crate) idle_bytes: u64,
+    pub(crate) loaded_bytes: u64,
+}
+
+/// What the servers of contenders take before load.
+#[derive(Debug)]
+pub(crate) struct Residents(BTreeMap<String, u64>);
+
+impl Residents {
+    pub(crate) fn of(contenders: &[Contender]) -> Result<Self> {
+        let mut idle = BTreeMap::new();
+        for contender in contenders {
+            if let Some(group) = contender.auth {
+                idle.insert(contender.key.clone(), usage::resident_bytes(group)?);
+            }
+        }
+        Ok(Self(idle))
+    }
+
+    pub(crate) fn after_load(&self, running: &[(Contender, Running)]) -> Result<Vec<Resident>> {
+        let one = |(contender, proxy): &(Contender, Running)| -> Result<Resident> {
+            let server = match (contender.auth, self.0.get(&contender.key)) {
+                (Some(group), Some(idle)) => Some(ServerResident {
+                    idle_bytes: *idle,
+                    loaded_bytes: usage::resident_bytes(group)?,
+                }),
+                _ => None,
+            };
+            Ok(Resident {
+                key: contender.key.clone(),
+                title: contender.title.clone(),
+                proxy_bytes: usage::resident_bytes(proxy.group())?,
+                server,
+            })
+        };
+        running.iter().map(one).collect()
+    }
 }
 
 /// Restarts each contender in every round and leaves it with requests that are not answered.

@@ -12,8 +12,11 @@ use super::stats::Spread;
 use super::store;
 use super::throughput::{Clients, Row};
 
-/// The beginning of the tables in the page in `docs/`.
-const BEGIN: &str = "<!-- begin: written by `cargo xtask bench --write-docs` -->\n";
+/// The beginning of the tables in the page in `docs/`, and of those of the stores, which a run of
+/// their own may replace.
+pub(crate) const BEGIN: &str = "<!-- begin: written by `cargo xtask bench --write-docs` -->\n";
+pub(crate) const BEGIN_STORES: &str =
+    "<!-- begin: written by `cargo xtask bench --only store --write-docs` -->\n";
 const END: &str = "<!-- end -->\n";
 
 /// Everything of one run.
@@ -28,21 +31,12 @@ pub(crate) struct Report {
     pub(crate) sign_ins: Vec<SignIns>,
     /// See [`peers::MISSING`](super::peers::MISSING).
     pub(crate) missing: String,
-    pub(crate) auth_memory: Vec<AuthMemory>,
+    pub(crate) resident: Vec<memory::Resident>,
     pub(crate) memory: Vec<memory::Row>,
     pub(crate) flatness: Vec<Flat>,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) changes: Vec<Growth>,
     pub(crate) stores: Vec<store::Row>,
-}
-
-/// The memory of a server that Traefik asks.
-#[derive(Debug, Serialize)]
-pub(crate) struct AuthMemory {
-    pub(crate) key: String,
-    pub(crate) title: String,
-    pub(crate) idle_bytes: u64,
-    pub(crate) loaded_bytes: u64,
 }
 
 /// How many sign-ins a second clients, provider and server do together.
@@ -111,8 +105,8 @@ impl Report {
     #[allow(clippy::cast_precision_loss)]
     fn targets(&self) -> Vec<Target> {
         let loaded = |key: &str| {
-            let found = self.auth_memory.iter().find(|memory| memory.key == key)?;
-            Some(found.loaded_bytes as f64)
+            let found = self.resident.iter().find(|resident| resident.key == key)?;
+            Some(found.server?.loaded_bytes as f64)
         };
         let in_flight = |key: &str| {
             let found = self.memory.iter().find(|row| row.key == key)?;
@@ -218,7 +212,15 @@ impl Report {
         ]
     }
 
-    /// Returns the tables.
+    /// Returns the tables of the stores.
+    pub(crate) fn stores_markdown(&self) -> String {
+        let mut out = String::new();
+        let _ = writeln!(out, "{}; {}.", self.machine, self.versions.join(", "));
+        let _ = store::write(&self.stores, &mut out);
+        out
+    }
+
+    /// Returns the tables of everything else.
     pub(crate) fn markdown(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
@@ -300,40 +302,6 @@ impl Report {
                 writeln!(out, " {:.0} |", growth.after_rest)?;
             }
         }
-        self.write_stores(out)
-    }
-
-    fn write_stores(&self, out: &mut String) -> std::fmt::Result {
-        if self.stores.is_empty() {
-            return Ok(());
-        }
-        writeln!(
-            out,
-            "\n| store | sessions | start ms | MiB of the process | bytes per session | find µs | \
-             sign-in µs | renewal µs | end of a user's ten ms | sweep ms | longest wait ms: at rest | \
-             in a sweep |\n\
-             | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |"
-        )?;
-        for row in &self.stores {
-            let longest = |(read, write): (f64, f64)| read.max(write);
-            writeln!(
-                out,
-                "| {} | {} | {:.0} | {:.0} | {} | {:.0} | {:.0} | {:.0} | {:.1} | {:.0} | {:.1} | \
-                 {:.1} |",
-                row.kind,
-                row.sessions,
-                row.start_ms,
-                row.memory_mib,
-                row.bytes_per_session,
-                row.find_us,
-                row.sign_in_us,
-                row.renewal_us,
-                row.end_user_ms,
-                row.sweep_ms,
-                longest(row.quiet_wait_ms),
-                longest(row.sweep_wait_ms)
-            )?;
-        }
         Ok(())
     }
 
@@ -392,37 +360,41 @@ impl Report {
                 row.title, row.per_request, row.more_than_first, row.idle.median, row.first_answer
             )?;
         }
-        if !self.auth_memory.is_empty() {
+        if !self.resident.is_empty() {
             writeln!(
                 out,
-                "\n| auth server's memory | idle MiB | after load MiB |\n| --- | --: | --: |"
+                "\n| resident memory, MiB | Traefik after load | auth server idle | after load |\n\
+                 | --- | --: | --: | --: |"
             )?;
         }
-        for memory in &self.auth_memory {
-            let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-            writeln!(
-                out,
-                "| {} | {:.1} | {:.1} |",
-                memory.title,
-                mebibytes(memory.idle_bytes),
-                mebibytes(memory.loaded_bytes)
-            )?;
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        for row in &self.resident {
+            write!(out, "| {} | {:.0} |", row.title, mebibytes(row.proxy_bytes))?;
+            match row.server {
+                Some(server) => writeln!(
+                    out,
+                    " {:.1} | {:.1} |",
+                    mebibytes(server.idle_bytes),
+                    mebibytes(server.loaded_bytes)
+                )?,
+                None => writeln!(out, " | |")?,
+            }
         }
         Ok(())
     }
 }
 
-/// Returns the page with its tables replaced by these.
+/// Returns the page with the tables after this mark replaced.
 ///
 /// # Errors
 ///
 /// When the page has no place for them.
-pub(crate) fn put_into_page(page: &str, tables: &str) -> Result<String> {
+pub(crate) fn put_into_page(page: &str, begin: &str, tables: &str) -> Result<String> {
     let (before, rest) = page
-        .split_once(BEGIN)
+        .split_once(begin)
         .context("the page has no begin mark")?;
     let (_, after) = rest.split_once(END).context("the page has no end mark")?;
-    Ok(format!("{before}{BEGIN}\n{tables}\n{END}{after}"))
+    Ok(format!("{before}{begin}\n{tables}\n{END}{after}"))
 }
 
 #[cfg(test)]
@@ -431,9 +403,14 @@ mod tests {
 
     #[test]
     fn tables_replace_those_of_the_page() {
-        let page = format!("# Title\n{BEGIN}old\n{END}after\n");
-        let once = put_into_page(&page, "new\n").expect("marks");
-        assert_eq!(once, format!("# Title\n{BEGIN}\nnew\n\n{END}after\n"));
-        assert_eq!(put_into_page(&once, "new\n").expect("marks"), once);
+        let page = format!("# Title\n{BEGIN}old\n{END}after\n{BEGIN_STORES}{END}");
+        let once = put_into_page(&page, BEGIN, "new\n").expect("marks");
+        let expected = format!("# Title\n{BEGIN}\nnew\n\n{END}after\n{BEGIN_STORES}{END}");
+        assert_eq!(once, expected);
+        assert_eq!(put_into_page(&once, BEGIN, "new\n").expect("marks"), once);
+
+        let both = put_into_page(&once, BEGIN_STORES, "stores\n").expect("marks");
+        assert!(both.starts_with(&format!("# Title\n{BEGIN}\nnew\n")));
+        assert!(both.ends_with(&format!("{BEGIN_STORES}\nstores\n\n{END}")));
     }
 }

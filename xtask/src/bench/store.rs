@@ -1,5 +1,6 @@
 //! What a store costs by the number of its sessions, by the benchmark of `gatepost-store`.
 
+use std::fmt::{self, Write as _};
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
@@ -10,29 +11,43 @@ use serde::{Deserialize, Serialize};
 /// The sizes that are measured, as its argument.
 const SESSIONS: &str = "1000,100000,1000000";
 
+/// How often a browser renews its session, in seconds: the window unless it is configured.
+const WINDOW: f64 = 900.0;
+
 /// A store of one kind and size, as `store/benches/size.rs` prints it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Row {
-    pub(crate) kind: String,
-    pub(crate) sessions: u64,
+    kind: String,
+    sessions: u64,
     /// Time from opening the store to its first answer.
-    pub(crate) start_ms: f64,
+    start_ms: f64,
     /// The process's memory after that, and at its highest.
-    pub(crate) memory_mib: f64,
-    pub(crate) peak_memory_mib: f64,
+    memory_mib: f64,
+    peak_memory_mib: f64,
     /// Bytes of the file, or of Redis, for each session.
-    pub(crate) bytes_per_session: u64,
-    pub(crate) find_us: f64,
-    pub(crate) sign_in_us: f64,
-    pub(crate) renewal_us: f64,
+    bytes_per_session: u64,
+    find_us: f64,
+    sign_in_us: f64,
+    renewal_us: f64,
+    renewals_per_second: f64,
     /// Time to end the ten sessions of a user.
-    pub(crate) end_user_ms: f64,
-    pub(crate) sweep_ms: f64,
-    pub(crate) end_all_ms: f64,
-    /// The longest that another request waited: one that reads, and one that writes.
-    pub(crate) quiet_wait_ms: (f64, f64),
-    pub(crate) sweep_wait_ms: (f64, f64),
-    pub(crate) end_all_wait_ms: (f64, f64),
+    end_user_ms: f64,
+    first_sweep_ms: f64,
+    sweep_ms: f64,
+    end_all_ms: f64,
+    quiet_wait_ms: Waits,
+    first_sweep_wait_ms: Waits,
+    sweep_wait_ms: Waits,
+    end_all_wait_ms: Waits,
+}
+
+/// How long requests took beside something else.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Waits {
+    find_longest: f64,
+    touch_longest: f64,
+    touch_p99: f64,
+    touch_median: f64,
 }
 
 /// Fills and measures a store of each kind and size.
@@ -51,4 +66,71 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     }
     ensure!(child.wait()?.success(), "the store's benchmark failed");
     Ok(rows)
+}
+
+/// Writes the tables.
+pub(crate) fn write(rows: &[Row], out: &mut String) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n| store | sessions | bytes per session | MiB of the process | at its highest | start ms | \
+         find µs | sign-in µs | renewal µs | renewals/s | users at work |\n\
+         | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |"
+    )?;
+    for row in rows {
+        writeln!(
+            out,
+            "| {} | {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            row.kind,
+            row.sessions,
+            row.bytes_per_session,
+            row.memory_mib,
+            row.peak_memory_mib,
+            row.start_ms,
+            row.find_us,
+            row.sign_in_us,
+            row.renewal_us,
+            row.renewals_per_second,
+            // Half of what the store can do at most, as a round number.
+            (row.renewals_per_second * WINDOW / 2.0 / 1_000.0).floor() * 1_000.0
+        )?;
+    }
+    writeln!(
+        out,
+        "\n| store | sessions | ending of a user's ten ms | sweep ms | first sweep ms | ending of all \
+         ms | wait ms: at rest | in a sweep | in a first sweep | while all end |\n\
+         | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |"
+    )?;
+    for row in rows {
+        writeln!(
+            out,
+            "| {} | {} | {:.1} | {:.0} | {:.0} | {:.0} | {} | {} | {} | {} |",
+            row.kind,
+            row.sessions,
+            row.end_user_ms,
+            row.sweep_ms,
+            row.first_sweep_ms,
+            row.end_all_ms,
+            row.quiet_wait_ms,
+            row.sweep_wait_ms,
+            row.first_sweep_wait_ms,
+            row.end_all_wait_ms
+        )?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Waits {
+    /// Writes the median of the requests that write, the time that 99 of 100 do not exceed, and the
+    /// longest of all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let longest = self.find_longest.max(self.touch_longest);
+        write!(
+            f,
+            "{:.1}, {:.1}, {longest:.1}",
+            self.touch_median, self.touch_p99
+        )
+    }
 }
