@@ -15,6 +15,7 @@
 //   registration  true to have clients register themselves (RFC 7591)
 //   resetsKeptConnections  true to reset the outpost's connections at their second request, as a
 //             server does that closes one in the moment of its use
+//   pkce      optional: false to serve clients that send no code challenge too
 //   lifetimes optional, seconds: accessToken, refreshToken, session
 //
 // Made for tests: keys are new at every start, nothing is stored, passwords are in the clear.
@@ -134,7 +135,7 @@ const provider = new Provider(config.issuer, {
   },
   // Claims of the granted scopes are in the ID token too, as with most providers.
   conformIdTokenClaims: false,
-  pkce: { required: () => true },
+  pkce: { required: () => config.pkce ?? true },
   // Everything here is on loopback, which the library's own way of asking clients refuses.
   fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
   enabledJWA: { idTokenSigningAlgValues: config.idTokenAlgorithms ?? ['RS256'] },

@@ -30,7 +30,7 @@ use serde_json::json;
 use self::contender::{Contender, Running, Scene, compile_empty_guest};
 use self::memory::Residents;
 use self::nginx::Nginx;
-use self::peers::Oauth2ProxySession;
+use self::peers::{Given, Oauth2ProxySession, Peer};
 use self::report::{Flat, Report, SignIns};
 use self::stage::{Size, Stage};
 use self::throughput::{Clients, Effort};
@@ -41,6 +41,10 @@ pub(crate) struct Arguments {
     /// Also other forward-auth servers, built from the Go module proxy
     #[arg(long)]
     peers: bool,
+    /// With `--peers`, also the servers whose programs lie in this folder, by these names:
+    /// `thomseddon-traefik-forward-auth`, `vouch-proxy`, `authelia`
+    #[arg(long, value_name = "DIR", requires = "peers")]
+    peer_binaries: Option<PathBuf>,
     /// Writes every figure to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -54,7 +58,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 9)]
     rounds: usize,
     /// Seconds of load for each contender in each round
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
 }
 
@@ -282,7 +286,7 @@ impl Bench {
             for kept in [Oauth2ProxySession::Minimal, Oauth2ProxySession::WithTokens] {
                 peers.push(peers::oauth2_proxy(&self.stage, kept, PEER_SESSIONS)?);
             }
-            report.missing = peers::MISSING.to_owned();
+            peers.extend(self.given_peers(arguments.peer_binaries.as_deref(), report));
         }
         for peer in &peers {
             contenders.push(peer.contender.clone());
@@ -308,6 +312,34 @@ impl Bench {
             report.throughput.extend(rows);
         }
         Ok(())
+    }
+
+    /// Starts the peers whose programs are in the folder, and says which are missing.
+    fn given_peers(&self, folder: Option<&Path>, report: &mut Report) -> Vec<Peer> {
+        let (mut peers, mut missing) = (Vec::new(), Vec::new());
+        for given in Given::ALL {
+            let program = folder.map(|folder| folder.join(given.program()));
+            let Some(program) = program.filter(|program| program.is_file()) else {
+                missing.push(given.name());
+                continue;
+            };
+            match given.peer(&program, &self.stage, PEER_SESSIONS) {
+                Ok(peer) => peers.push(peer),
+                // The others can be compared all the same.
+                Err(error) => {
+                    eprintln!("{} cannot be measured: {error:#}", given.name());
+                    missing.push(given.name());
+                }
+            }
+        }
+        report.missing = format!("Not measured: {}.", peers::UNMEASURED);
+        if !missing.is_empty() {
+            let names = missing.join(", ");
+            let without = format!(" Nor without their programs (`--peer-binaries`): {names}.");
+            report.missing.push_str(&without);
+        }
+        eprintln!("{}", report.missing);
+        peers
     }
 
     /// Compares each grown quantity with its ungrown form, in separate rounds.

@@ -55,6 +55,9 @@ impl Seat {
                 "/akprox/callback/main",
                 // Of a test with a prefix of its own.
                 "/sso/v2/callback",
+                // Of the servers that the bench compares with.
+                "/_oauth",
+                "/auth",
             ],
             own: json!({}),
         }

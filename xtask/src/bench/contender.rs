@@ -39,6 +39,10 @@ pub(crate) struct Contender {
     targets: Vec<String>,
     /// The identity that the app must see.
     seen: String,
+    /// Where the app says what it sees.
+    seen_path: &'static str,
+    /// Whether Traefik believes a client that says it has come by TLS.
+    is_behind_tls: bool,
     /// The process group of the server that Traefik asks, if any.
     pub(crate) auth: Option<u32>,
 }
@@ -73,6 +77,8 @@ impl Scene {
             cookies: self.cookies.clone(),
             targets: vec!["/".to_owned()],
             seen: self.seen(),
+            seen_path: SEEN_PATH,
+            is_behind_tls: false,
             auth: None,
         }
     }
@@ -244,6 +250,19 @@ impl Contender {
         self
     }
 
+    /// Returns the same, whose app says at this path what it sees.
+    pub(crate) fn seen_at(mut self, path: &'static str) -> Self {
+        self.seen_path = path;
+        self
+    }
+
+    /// Returns the same, with requests as those of a load balancer that ends TLS.
+    pub(crate) fn behind_tls(mut self) -> Self {
+        self.is_behind_tls = true;
+        self.headers.push("X-Forwarded-Proto: https".to_owned());
+        self
+    }
+
     /// Returns the header lines of a request with the first session.
     pub(crate) fn first_request(&self) -> Vec<String> {
         with_cookie(&self.headers, &self.cookies)
@@ -266,7 +285,7 @@ impl Contender {
     pub(crate) fn start(&self, scene: &Scene) -> Result<Running> {
         let port = ports::free()?;
         let running = self.launch(scene, port)?;
-        let answer = raw_http::ask(port, SEEN_PATH, &self.first_request())?;
+        let answer = raw_http::ask(port, self.seen_path, &self.first_request())?;
         let body = answer.text.rsplit("\r\n").next().unwrap_or_default();
         if answer.status != 200 || body != self.seen {
             let (title, seen) = (&self.title, &self.seen);
@@ -284,7 +303,10 @@ impl Contender {
         let dynamic_folder = folder.join("dynamic");
         fs::create_dir_all(&dynamic_folder)?;
         let mut settings = json!({
-            "entryPoints": { "web": { "address": format!("127.0.0.1:{port}") } },
+            "entryPoints": { "web": {
+                "address": format!("127.0.0.1:{port}"),
+                "forwardedHeaders": { "insecure": self.is_behind_tls },
+            } },
             "providers": { "file": { "directory": dynamic_folder } },
             "global": { "checkNewVersion": false, "sendAnonymousUsage": false },
             "log": { "level": "INFO" },

@@ -16,6 +16,10 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// The path at which the app shows the identity that it received.
 pub(crate) const SEEN_PATH: &str = "/seen";
 
+/// Where it says which user it sees, by the headers of servers that pass no groups by the names that
+/// Gatepost has for them.
+pub(crate) const SEEN_USER_PATH: &str = "/seen-user";
+
 /// Where the app waits for one behind it, at [`Nginx::slow_port`], before it answers.
 pub(crate) const SLOW_PATH: &str = "/slow";
 
@@ -36,6 +40,8 @@ impl Nginx {
              location = {SEEN_PATH} {{ return 200 \
              '$http_x_auth_username$http_x_auth_request_preferred_username \
              $http_x_auth_groups$http_x_auth_request_groups'; }}\n\
+             location = {SEEN_USER_PATH} {{ return 200 \
+             '$http_x_forwarded_user$http_x_vouch_user$http_remote_user'; }}\n\
              location = {SLOW_PATH} {{ proxy_pass http://127.0.0.1:{slow_port}; }}"
         );
         let app = Self::start("app", folder, &locations)?;

@@ -12,13 +12,17 @@ use gatepost_e2e::tools::{GoProgram, Tool as _};
 use gatepost_e2e::{Process, ports};
 use serde_json::json;
 
+pub(crate) use self::given::Given;
 use super::contender::Contender;
 use super::raw_http;
 use super::stage::{self, Stage};
 
+mod given;
+
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// The server that the Go module proxy serves. [`MISSING`] names the others.
+/// The server that the Go module proxy serves. [`Given`] has those whose programs are given, and
+/// [`UNMEASURED`] names the others.
 pub(crate) const OAUTH2_PROXY: GoProgram = GoProgram {
     package: "github.com/oauth2-proxy/oauth2-proxy/v7",
     version: "v7.15.6",
@@ -28,11 +32,15 @@ pub(crate) const OAUTH2_PROXY: GoProgram = GoProgram {
     given_by: None,
 };
 
-/// The peers that a reader may miss in the report, and why they are missing.
-pub(crate) const MISSING: &str = "Not measured, since the Go module proxy serves \
-    none of them as modules that can be built: thomseddon/traefik-forward-auth, tinyauth, \
-    vouch-proxy, authentik's own outpost, and the Traefik plugins traefikoidc and \
-    traefik-oidc-auth.";
+/// The peers that a reader may miss in the report, and that this bench cannot measure.
+pub(crate) const UNMEASURED: &str = "ItalyPaleAle/traefik-forward-auth, tinyauth, authentik's own \
+    outpost, and the Traefik plugins traefikoidc and traefik-oidc-auth: the Go module proxy serves \
+    none of them as modules that can be built";
+
+/// Returns whether a contender of this key is a peer.
+pub(crate) fn is_peer(key: &str) -> bool {
+    key.starts_with(OAUTH2_PROXY.binary) || Given::ALL.iter().any(|given| given.program() == key)
+}
 
 /// A running server, and its contender in the comparison.
 #[derive(Debug)]
@@ -75,15 +83,7 @@ pub(crate) fn oauth2_proxy(
     let port = ports::free()?;
     let process = start(stage, kept, key, port)?;
     let scene = &stage.scene;
-    // Cookies as long as the others'.
-    let length = scene.cookies.first().map_or(0, String::len);
-    let cookies = cookies.into_iter().map(|mut cookie| {
-        if let Some(missing) = length.checked_sub(cookie.len() + "; pad=".len()) {
-            cookie.push_str("; pad=");
-            cookie.extend(std::iter::repeat_n('x', missing));
-        }
-        cookie
-    });
+    let cookies = as_long_as_others(cookies, stage);
     let contender = scene
         .forward_auth(key, title, port, "/akprox/auth")?
         .with_forward_auth(&json!({
@@ -98,13 +98,26 @@ pub(crate) fn oauth2_proxy(
                 "X-Auth-Request-Preferred-Username",
             ],
         }))?
-        .with_sessions(cookies.collect(), &scene.seen().replace('|', ","))
+        .with_sessions(cookies, &scene.seen().replace('|', ","))
         .asking(process.group());
     Ok(Peer {
         contender,
         sign_ins_per_second,
         _process: process,
     })
+}
+
+/// Returns `Cookie` header values that are at least as long as those of the outpost's sessions.
+fn as_long_as_others(cookies: Vec<String>, stage: &Stage) -> Vec<String> {
+    let length = stage.scene.cookies.first().map_or(0, String::len);
+    let lengthened = cookies.into_iter().map(|mut cookie| {
+        if let Some(missing) = length.checked_sub(cookie.len() + "; pad=".len()) {
+            cookie.push_str("; pad=");
+            cookie.extend(std::iter::repeat_n('x', missing));
+        }
+        cookie
+    });
+    lengthened.collect()
 }
 
 fn start(stage: &Stage, kept: Oauth2ProxySession, name: &str, port: u16) -> Result<Process> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::changes::Growth;
 use super::guest::Verdict;
 use super::memory;
+use super::peers;
 use super::stats::Spread;
 use super::store;
 use super::throughput::{Clients, Row};
@@ -29,7 +30,7 @@ pub(crate) struct Report {
     pub(crate) plugin_bytes: u64,
     pub(crate) throughput: Vec<Row>,
     pub(crate) sign_ins: Vec<SignIns>,
-    /// See [`peers::MISSING`](super::peers::MISSING).
+    /// Which peers were not measured.
     pub(crate) missing: String,
     pub(crate) resident: Vec<memory::Resident>,
     pub(crate) memory: Vec<memory::Row>,
@@ -81,9 +82,7 @@ impl Report {
 
     /// Returns the rate of the outpost as a share of the fastest peer's.
     fn of_best_peer(&self, clients: Clients) -> Option<f64> {
-        let peers = self
-            .rows(clients)
-            .filter(|row| row.key.starts_with("oauth2-proxy"));
+        let peers = self.rows(clients).filter(|row| peers::is_peer(&row.key));
         let shares = peers.map(|peer| self.ratio(clients, "outpost", &peer.key));
         shares.flatten().min_by(f64::total_cmp)
     }
@@ -108,6 +107,10 @@ impl Report {
             let found = self.resident.iter().find(|resident| resident.key == key)?;
             Some(found.server?.loaded_bytes as f64)
         };
+        let of_peers = self.resident.iter().filter(|row| peers::is_peer(&row.key));
+        let least_of_peers = of_peers
+            .filter_map(|row| loaded(&row.key))
+            .min_by(f64::total_cmp);
         let in_flight = |key: &str| {
             let found = self.memory.iter().find(|row| row.key == key)?;
             Some(found.more_than_first)
@@ -183,8 +186,8 @@ impl Report {
                 2,
             ),
             target(
-                "outpost: less memory after load than the peer",
-                quotient(loaded("outpost"), loaded("oauth2-proxy")),
+                "outpost: less memory after load than the peer with the least",
+                quotient(loaded("outpost"), least_of_peers),
                 |found| found < 1.0,
                 2,
             ),

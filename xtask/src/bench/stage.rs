@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::users::ALICE;
@@ -46,7 +46,11 @@ impl Stage {
         groups.extend((1..size.groups).map(|number| format!("team-{number:03}")));
         let site = Site::builder("deploy/outpost/single.yaml")
             .outpost_program(outpost.to_owned())
-            .provider(&json!({ "users": { "alice": { "groups": groups } } }))
+            .provider(&json!({
+                "users": { "alice": { "groups": groups } },
+                // Some peers send no code challenge.
+                "pkce": false,
+            }))
             .further_applications(others(size.applications - 1))
             // No session ends, and no client is too quick, while the bench runs.
             .outpost(&json!({
@@ -100,7 +104,6 @@ impl Stage {
 
 /// Signs a person in from this page on, each time in a new browser, and returns the `Cookie` header
 /// values with the cookie of this name, and how many sign-ins a second that were.
-#[allow(clippy::cast_precision_loss)]
 pub(crate) fn sign_in(
     start: &Url,
     site: &Url,
@@ -134,7 +137,12 @@ pub(crate) fn sign_in(
         }
         Ok(sessions)
     })?;
-    Ok((sessions, count as f64 / begun.elapsed().as_secs_f64()))
+    Ok((sessions, per_second(count, begun.elapsed())))
+}
+
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn per_second(count: usize, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
 }
 
 /// Returns what a browser sends besides its cookies. The proxy adds what names itself and the
