@@ -140,7 +140,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let mut failed = Vec::new();
     if chosen(Section::Guest) {
-        let found = guest::verdicts().map(|verdicts| report.verdicts = verdicts);
+        let verdicts = guest::verdicts().map(|verdicts| report.verdicts = verdicts);
+        let shared = guest::shared().map(|shared| report.shared = shared);
+        let found = verdicts.and(shared);
         note("guest", found, &mut failed);
     }
     let folder = tempfile::Builder::new()

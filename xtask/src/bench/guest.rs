@@ -44,17 +44,17 @@ pub(crate) fn verdicts() -> Result<Vec<Verdict>> {
     let plugin = Plugin::built()?;
     let mut verdicts = Vec::new();
     for groups in [1, 20, 200] {
-        let cookie = cookie(groups, "alice")?;
+        let cookie = session_cookie(groups, "alice")?;
         let mut guest = plugin.start(&json!({}))?;
         // Another user's browser of the same kind was there before.
-        guest.verdict("", &self::cookie(1, "bob")?, true)?;
+        guest.verdict("", &session_cookie(1, "bob")?, true)?;
         let name = if groups == 1 { "group" } else { "groups" };
         verdicts.push(guest.verdict(&format!("first time, {groups} {name}"), &cookie, true)?);
         verdicts.push(guest.verdict(&format!("seen before, {groups} {name}"), &cookie, true)?);
     }
     let patterns: Vec<String> = (0..100).map(|n| format!("/public/{n}/*")).collect();
     let mut guest = plugin.start(&json!({ "public": patterns }))?;
-    let cookie = cookie(1, "alice")?;
+    let cookie = session_cookie(1, "alice")?;
     guest.verdict("", &cookie, true)?;
     verdicts.push(guest.verdict("seen before, 100 public patterns", &cookie, true)?);
     let mut guest = plugin.start(&json!({ "fallback": "route" }))?;
@@ -67,9 +67,42 @@ pub(crate) fn verdicts() -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
+/// What a verdict took on average where several users use one guest.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Shared {
+    pub(crate) users: usize,
+    /// Instructions, where users take turns with every request.
+    pub(crate) in_turn: u64,
+    /// Instructions, where each user sends ten requests before the next, as for one page.
+    pub(crate) page_by_page: u64,
+    /// Bytes of linear memory afterwards.
+    pub(crate) memory: usize,
+}
+
+/// How many requests a page makes.
+const REQUESTS_OF_PAGE: usize = 10;
+
+/// Returns what users take who share one guest.
+pub(crate) fn shared() -> Result<Vec<Shared>> {
+    let plugin = Plugin::built()?;
+    let one = |users: usize| -> Result<Shared> {
+        let cookies = (0..users).map(|user| session_cookie(5, &format!("user-{user}")));
+        let cookies = cookies.collect::<Result<Vec<_>>>()?;
+        let (in_turn, memory) = plugin.average(&cookies, 1)?;
+        let (page_by_page, _) = plugin.average(&cookies, REQUESTS_OF_PAGE)?;
+        Ok(Shared {
+            users,
+            in_turn,
+            page_by_page,
+            memory,
+        })
+    };
+    [1, 8, 16, 200, 2_000].into_iter().map(one).collect()
+}
+
 /// Returns a `Cookie` header with a user's session of so many groups, and with cookies of the app
 /// around it.
-fn cookie(groups: usize, user: &str) -> Result<String> {
+fn session_cookie(groups: usize, user: &str) -> Result<String> {
     let names: Vec<String> = (0..groups).map(|n| format!("team-{n:03}")).collect();
     let claims: Claims = serde_json::from_value(json!({
         "iss": "https://id.example.com",
@@ -118,6 +151,26 @@ impl Plugin {
             module: Module::new(&engine, &bytes)?,
             engine,
         })
+    }
+
+    /// Returns how many instructions a verdict takes on average in a guest that has been warmed up,
+    /// where users with these cookies send so many requests each in turn, and the guest's memory.
+    fn average(&self, cookies: &[String], requests: usize) -> Result<(u64, usize)> {
+        let mut guest = self.start(&json!({}))?;
+        let (mut instructions, mut count, mut memory) = (0, 0, 0);
+        for is_counted in [false, true] {
+            for cookie in cookies {
+                for _ in 0..requests {
+                    let verdict = guest.verdict("users in turn", cookie, true)?;
+                    memory = verdict.memory;
+                    if is_counted {
+                        instructions += verdict.instructions;
+                        count += 1;
+                    }
+                }
+            }
+        }
+        Ok((instructions / count, memory))
     }
 
     fn start(&self, more: &Value) -> Result<Guest> {

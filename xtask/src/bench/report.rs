@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::changes::Growth;
-use super::guest::Verdict;
+use super::guest::{Shared, Verdict};
 use super::memory;
 use super::peers;
 use super::stats::Spread;
@@ -36,6 +36,7 @@ pub(crate) struct Report {
     pub(crate) memory: Vec<memory::Row>,
     pub(crate) flatness: Vec<Flat>,
     pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) shared: Vec<Shared>,
     pub(crate) changes: Vec<Growth>,
     pub(crate) stores: Vec<store::Row>,
 }
@@ -290,6 +291,23 @@ impl Report {
                     verdict.case, verdict.instructions
                 )?;
             }
+        }
+        if !self.shared.is_empty() {
+            writeln!(
+                out,
+                "\n| users of one guest, with 5 groups | instructions, in turn | page by page | pages \
+                 of memory |\n| --: | --: | --: | --: |"
+            )?;
+        }
+        for shared in &self.shared {
+            writeln!(
+                out,
+                "| {} | {} | {} | {} |",
+                shared.users,
+                shared.in_turn,
+                shared.page_by_page,
+                shared.memory.div_ceil(65_536)
+            )?;
         }
         if !self.changes.is_empty() {
             writeln!(
