@@ -8,6 +8,8 @@ use std::path::Path;
 pub enum Readable {
     /// The user that the outpost runs as.
     ByOwner,
+    /// This user, and the group of the file, which is the folder's where that says so (`chmod g+s`).
+    ByGroup,
     /// Every user.
     ByAll,
 }
@@ -17,6 +19,7 @@ impl Readable {
     fn permissions(self) -> std::fs::Permissions {
         std::os::unix::fs::PermissionsExt::from_mode(match self {
             Self::ByOwner => 0o600,
+            Self::ByGroup => 0o640,
             Self::ByAll => 0o644,
         })
     }
@@ -85,7 +88,11 @@ mod tests {
     fn who_may_read_a_file_is_said_and_not_left_to_the_umask() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().expect("a folder");
-        for (readable, expected) in [(Readable::ByAll, 0o644), (Readable::ByOwner, 0o600)] {
+        for (readable, expected) in [
+            (Readable::ByAll, 0o644),
+            (Readable::ByGroup, 0o640),
+            (Readable::ByOwner, 0o600),
+        ] {
             let path = folder.path().join(format!("{readable:?}"));
             replace(&path, b"x", readable).expect("written");
             let metadata = std::fs::metadata(&path).expect("there");

@@ -3,6 +3,7 @@
 mod outpost;
 mod refresh;
 mod snapshot;
+mod state_folder;
 
 pub use outpost::Outpost;
 pub use refresh::Refresh;

@@ -19,5 +19,5 @@ pub use issue::{IssueError, Issued, IssuedCookie, Voucher};
 pub use lookup::{Renewal, SessionLookup};
 pub use recent_revocations::Mark;
 pub use revalidation::{Revalidation, RevalidationError};
-pub use revoker::Revoker;
+pub use revoker::{RevokedFile, Revoker};
 pub use service::Sessions;

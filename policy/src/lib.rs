@@ -8,6 +8,7 @@
 //!   that an upstream may fold into one name, and renders them from a `Permit`.
 //! - [`PublicPaths`] and [`Require`] are the two rules that an operator writes.
 //! - [`SignIn`] builds the URL that starts a sign-in and leads back.
+//! - [`state`] names the files in which the outpost says all of this to its plugins.
 //! - [`config`] reads the settings that both programs have in common, and reports every problem at
 //!   once.
 //!
@@ -30,6 +31,7 @@ mod public;
 mod request;
 mod require;
 mod sign_in;
+pub mod state;
 
 pub use authorization::{API_KEY_PREFIX, AuthorizationSchemes, Scheme, UnknownScheme};
 pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};

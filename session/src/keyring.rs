@@ -104,6 +104,23 @@ impl DerivedKey {
     pub fn mac(&self) -> Mac {
         Mac::new(&self.bytes)
     }
+
+    /// Returns the key as an entry `kid:base64`, for a program that may have this key and not the
+    /// secret that it was derived from.
+    pub fn to_entry(&self) -> Zeroizing<String> {
+        let encoded = Zeroizing::new(base64::encode(&*self.bytes));
+        let entry = [self.id.as_str(), ":", &encoded].concat();
+        Zeroizing::new(entry)
+    }
+
+    /// Parses what [`Self::to_entry`] returns, and nothing else: a derived key has one length.
+    fn from_entry(entry: &str) -> Option<Self> {
+        let (id, encoded) = entry.split_once(':')?;
+        Some(Self {
+            id: KeyId::new(id)?,
+            bytes: Zeroizing::new(base64::decode_array(encoded.as_bytes())?),
+        })
+    }
 }
 
 impl fmt::Debug for DerivedKey {
@@ -123,6 +140,24 @@ impl DerivedKeys {
     /// Returns the key that signs or seals.
     pub fn signing(&self) -> &DerivedKey {
         &self.signing
+    }
+
+    /// Reads the entries of [`DerivedKey::to_entry`], in ring order; `None` where there is none, one
+    /// is invalid, or two have one id.
+    pub fn from_entries<'e>(entries: impl IntoIterator<Item = &'e str>) -> Option<Self> {
+        let mut keys: Vec<DerivedKey> = Vec::new();
+        for entry in entries {
+            let key = DerivedKey::from_entry(entry)?;
+            if keys.len() == MAX_KEYS || keys.iter().any(|own| own.id == key.id) {
+                return None;
+            }
+            keys.push(key);
+        }
+        let mut keys = keys.into_iter();
+        Some(Self {
+            signing: keys.next()?,
+            others: keys.collect(),
+        })
     }
 
     /// Returns all keys, the signing key first: each verifies or opens.

@@ -11,7 +11,7 @@ use subtle::{Choice, ConditionallySelectable as _};
 
 use crate::claims::{Audience, Claims, NumericDate, SessionId};
 use crate::cookie::{CHUNK_BYTES, Candidates, MAX_CHUNKS};
-use crate::keyring::{KeyRing, Purpose};
+use crate::keyring::{DerivedKeys, KeyRing, Purpose};
 use crate::mac::{MAC_BYTES, Mac};
 use crate::token::{Parts, encoded_header};
 
@@ -42,8 +42,13 @@ struct VerifyingKey {
 impl Verifier {
     /// Makes a verifier for sessions of `audience` signed by any key of the ring.
     pub fn new(ring: &KeyRing, audience: Audience) -> Self {
-        let keys = ring
-            .derive(Purpose::Session)
+        Self::with_keys(&ring.derive(Purpose::Session), audience)
+    }
+
+    /// Makes a verifier for sessions of `audience` signed by any of these keys, which a ring has
+    /// derived for [`Purpose::Session`].
+    pub fn with_keys(keys: &DerivedKeys, audience: Audience) -> Self {
+        let keys = keys
             .iter()
             .map(|key| {
                 let encoded_header = encoded_header(key.id());

@@ -5,11 +5,11 @@
 //! A plugin accepts a cookie to the end of its window without asking. Until then the revocation is
 //! in this list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepost_base::Identity;
@@ -26,6 +26,8 @@ pub struct RevocationList {
     entries: RwLock<Entries>,
     /// The generation of the file that was written last.
     generation: AtomicU64,
+    /// The change that each file has, by its path.
+    written: Mutex<HashMap<PathBuf, u64>>,
 }
 
 /// When something was last revoked, by issuer and the issuer's name for it.
@@ -61,8 +63,8 @@ struct Entries {
     everyone: Option<NumericDate>,
     /// When the store last lost its sessions.
     lost: Option<NumericDate>,
-    /// Whether the file lacks a change.
-    unwritten: bool,
+    /// How often the entries have changed.
+    changes: u64,
 }
 
 impl Entries {
@@ -97,7 +99,7 @@ impl Entries {
             Revocation::Lost { at, .. } => self.lost = self.lost.max(Some(*at)),
         }
         self.all.insert(revocation);
-        self.unwritten = true;
+        self.changes += 1;
     }
 
     fn tokens_revoked_at(&self, issuer: &str, subject: &str) -> Option<NumericDate> {
@@ -171,7 +173,7 @@ impl RevocationList {
         }
         let all = std::mem::take(&mut entries.all);
         *entries = Entries {
-            unwritten: true,
+            changes: entries.changes + 1,
             ..Entries::default()
         };
         for revocation in all.into_iter().filter(is_live) {
@@ -222,25 +224,25 @@ impl RevocationList {
     /// # Errors
     ///
     /// The file cannot be written; then the previous file remains.
-    pub fn write_if_changed(&self, path: &Path) -> std::io::Result<bool> {
-        if !is_complete(path) {
-            // The file is new, or someone removed or truncated it. Without a file, a plugin accepts
-            // ended sessions; with half of one, it rejects sessions that it cannot look up.
-            self.write().unwritten = true;
-        }
-        let file = {
-            let mut entries = self.write();
-            if !std::mem::take(&mut entries.unwritten) {
+    pub fn write_if_changed(&self, path: &Path, readable: Readable) -> std::io::Result<bool> {
+        let (changes, file) = {
+            let written = self.written.lock();
+            let written = written.unwrap_or_else(PoisonError::into_inner);
+            let known = written.get(path).copied();
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            // A file that is not complete is new, or someone removed or truncated it. Without a
+            // file, a plugin accepts ended sessions; with half of one, it rejects sessions that it
+            // cannot look up.
+            if known == Some(entries.changes) && is_complete(path) {
                 return Ok(false);
             }
-            entries.to_file()
+            (entries.changes, entries.to_file())
         };
         let bytes = file.to_bytes(self.next_generation());
-        let written = files::replace(path, &bytes, Readable::ByAll);
-        if written.is_err() {
-            self.write().unwritten = true;
-        }
-        written.map(|()| true)
+        files::replace(path, &bytes, readable)?;
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(path.to_owned(), changes);
+        Ok(true)
     }
 
     fn read<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {

@@ -64,6 +64,14 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let store = store::store(&mut fields, &files);
     let (session, device_bound) = session::session(&mut fields);
     let revoked_file = fields.text("revokedFile").map(PathBuf::from);
+    let state_dir = fields.text("stateDir").map(PathBuf::from);
+    // A relative path would follow the working folder of whatever starts the outpost.
+    if state_dir.as_ref().is_some_and(|path| !path.is_absolute()) {
+        fields.problem(
+            "stateDir",
+            "expected an absolute path, like `/var/lib/gatepost/state`",
+        );
+    }
     let providers = fields.sections("providers");
     if providers.is_empty() && extent == Extent::Everything {
         fields.problem("providers", "missing: at least one OpenID provider");
@@ -121,6 +129,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         session,
         device_bound,
         revoked_file,
+        state_dir,
         applications,
         // A file is served whole or not at all.
         unserved: Vec::new(),

@@ -51,6 +51,8 @@ pub struct Config {
     pub device_bound: DeviceBound,
     /// Where plugins read which sessions were ended before their windows.
     pub revoked_file: Option<PathBuf>,
+    /// The folder in which plugins read what they must know of the applications.
+    pub state_dir: Option<PathBuf>,
     /// The OpenID providers.
     pub providers: Vec<ProviderSettings>,
     /// The applications, each with providers of the list before.

@@ -31,6 +31,9 @@ pub struct PluginSettings {
 /// Where the plugin reads the keys: never in its configuration, which Traefik shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginKeys {
+    /// The folder that the outpost writes, by the path under which Traefik mounts it for plugins.
+    /// The plugin reads everything else there, too.
+    StateDir(String),
     /// A file, by the path under which Traefik mounts it for plugins.
     File(String),
     /// An environment variable that Traefik passes to plugins.

@@ -106,18 +106,28 @@ fn middleware(
     }
 }
 
-/// Returns the plugin's settings: those that it shares with the outpost, as the operator wrote
-/// them.
+/// Returns the plugin's settings: where it reads the outpost's folder, that and no more.
 fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -> Value {
-    let mut settings = application.shared.clone();
-    settings.insert("application".into(), application.audience.as_str().into());
-    match &plugin.keys {
-        PluginKeys::File(path) => settings.insert("keysFile".into(), path.as_str().into()),
-        PluginKeys::Env(name) => settings.insert("keysEnv".into(), name.as_str().into()),
+    let keys = match &plugin.keys {
+        PluginKeys::StateDir(path) => {
+            return json!({"application": application.audience.as_str(), "stateDir": path});
+        }
+        PluginKeys::File(path) => ("keysFile", path),
+        PluginKeys::Env(name) => ("keysEnv", name),
     };
+    let mut settings = shared_settings(application);
+    settings.insert("application".into(), application.audience.as_str().into());
+    settings.insert(keys.0.into(), keys.1.as_str().into());
     if let Some(path) = &plugin.revoked_file {
         settings.insert("revokedFile".into(), path.as_str().into());
     }
+    settings.into()
+}
+
+/// Returns the settings that the plugin shares with the outpost, as the operator wrote them, and
+/// those that follow from where browsers reach the application.
+pub(super) fn shared_settings(application: &ApplicationSettings) -> Map<String, Value> {
+    let mut settings = application.shared.clone();
     if !application.external.is_https() {
         settings.insert("plainHttp".into(), true.into());
     }
@@ -125,7 +135,7 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
         settings.insert("mode".into(), "domain".into());
         settings.insert("outpostUrl".into(), application.external.origin().into());
     }
-    settings.into()
+    settings
 }
 
 fn forward_auth_of(

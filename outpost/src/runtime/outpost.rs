@@ -9,12 +9,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::refresh::Refresh;
 use super::snapshot::{SetupError, Snapshot};
+use super::state_folder::StateFolder;
 use crate::config::Config;
 use crate::machine_clients::{ApiKeys, FailedAttempts};
-use crate::sessions::{Revoker, Sessions};
+use crate::sessions::{RevokedFile, Revoker, Sessions};
 use crate::sign_in_flow::long_targets::LongTargets;
 use crate::store_observer::StoreObserver;
 use gatepost_base::Clock;
+use gatepost_base::files::Readable;
 use gatepost_oidc::Provider;
 use gatepost_store::{InstrumentedStore, Recovery, Store};
 
@@ -40,6 +42,8 @@ pub struct Outpost {
     pub(crate) failed_attempts: FailedAttempts,
     /// Checks API keys.
     pub(crate) api_keys: ApiKeys,
+    /// Writes what plugins read.
+    state_folder: Arc<StateFolder>,
     /// The clock.
     pub clock: Clock,
 }
@@ -79,6 +83,7 @@ impl Outpost {
             refresh: Arc::default(),
             failed_attempts: FailedAttempts::default(),
             api_keys: ApiKeys::new(Arc::clone(&store)),
+            state_folder: Arc::default(),
             store,
             clock,
         }))
@@ -106,13 +111,20 @@ impl Outpost {
     }
 
     /// Starts the background tasks: discovering providers, dropping expired sessions, following
-    /// revocations.
+    /// revocations, and writing what plugins read.
     pub fn start(self: &Arc<Self>) {
         self.keep_providers_discovered(None);
         let outpost = Arc::downgrade(self);
         let revoker = Arc::downgrade(self.sessions.revoker());
         tokio::spawn(Revoker::follow(revoker, move || {
-            outpost.upgrade()?.snapshot().revoked_file.clone()
+            outpost
+                .upgrade()
+                .map_or_else(Vec::new, |outpost| outpost.revoked_files())
+        }));
+        let outpost = Arc::downgrade(self);
+        let state_folder = Arc::clone(&self.state_folder);
+        tokio::spawn(state_folder.follow(self.clock.clone(), move || {
+            Some(outpost.upgrade()?.snapshot().state.clone())
         }));
         let outpost = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -144,6 +156,20 @@ impl Outpost {
                 }
             }
         });
+    }
+
+    /// Returns the files in which plugins read which sessions were revoked.
+    fn revoked_files(&self) -> Vec<RevokedFile> {
+        let configured = self.snapshot().revoked_file.clone();
+        let configured = configured.map(|path| RevokedFile {
+            path,
+            readable: Readable::ByAll,
+        });
+        let in_folder = self.state_folder.revoked_file().map(|path| RevokedFile {
+            path,
+            readable: Readable::ByGroup,
+        });
+        configured.into_iter().chain(in_folder).collect()
     }
 
     fn keep_providers_discovered(&self, previous: Option<&Snapshot>) {

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use gatepost_session::Purpose;
 
-use crate::application::{Application, Applications, MachineIssuer, Providers};
+use crate::application::{
+    Application, ApplicationSettings, Applications, MachineIssuer, Providers,
+};
 use crate::config::Config;
 use crate::dialect::Askers;
+use crate::export::state::StateFiles;
 use crate::export::traefik;
 use crate::http_client::HttpError;
 use crate::machine_clients::MachineClients;
@@ -53,6 +56,8 @@ pub struct Snapshot {
     pub pages: Pages,
     /// The file in which plugins read which sessions have been revoked, if any.
     pub revoked_file: Option<PathBuf>,
+    /// What plugins read of this configuration, if there is a folder for it.
+    pub state: Option<Arc<StateFiles>>,
 }
 
 /// Why a valid configuration cannot be put to work.
@@ -168,6 +173,15 @@ impl Snapshot {
             limits,
             pages: Pages::new(&config.brand).map_err(SetupError::Pages)?,
             revoked_file: config.revoked_file.clone(),
+            state: config.state_dir.clone().map(|folder| {
+                Arc::new(StateFiles::new(
+                    folder,
+                    &config.applications,
+                    &config.keys,
+                    |application| issuers(application, config),
+                    config.unknown_applications.is_none(),
+                ))
+            }),
         })
     }
 
@@ -175,6 +189,13 @@ impl Snapshot {
     pub fn machine_clients(&self, application: &Application) -> Option<&MachineClients> {
         self.machine_clients.get(application.audience().as_str())
     }
+}
+
+/// Returns the issuers of an application's providers.
+fn issuers<'c>(application: &ApplicationSettings, config: &'c Config) -> Vec<&'c str> {
+    let own = config.providers.iter();
+    let own = own.filter(|provider| application.providers.contains(&provider.name));
+    own.map(|provider| provider.issuer.as_str()).collect()
 }
 
 /// Returns the state of the machine clients of these applications. It is taken over from `previous`

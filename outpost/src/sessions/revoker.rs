@@ -1,7 +1,7 @@
 //! Revokes sessions, and informs other replicas and proxies.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::recent_revocations::{Mark, RecentRevocations};
 use crate::session_times::SessionTimes;
 use gatepost_base::Clock;
+use gatepost_base::files::Readable;
 use gatepost_store::{
     EndOutcome, EndRequest, SessionRecord, SessionSelector, Store, StoreUnavailable,
 };
@@ -25,6 +26,15 @@ const WRITE_EVERY: Duration = Duration::from_millis(200);
 
 /// The most revocations that wait for a store that is unreachable.
 const MAX_PENDING: usize = 10_000;
+
+/// A file in which plugins read which sessions were revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Who may read it.
+    pub readable: Readable,
+}
 
 /// Revokes sessions: ends them before their time.
 #[derive(Debug)]
@@ -238,9 +248,9 @@ impl Revoker {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows the revocations of other replicas, and keeps the file current. Runs until the
-    /// revoker is dropped. `file` returns the path of the file, if there is one.
-    pub async fn follow(revoker: Weak<Self>, file: impl Fn() -> Option<PathBuf>) {
+    /// Follows the revocations of other replicas, and keeps the files current. Runs until the
+    /// revoker is dropped. `files` returns the files that are to be written.
+    pub async fn follow(revoker: Weak<Self>, files: impl Fn() -> Vec<RevokedFile>) {
         let mut reachable = true;
         let mut writable = true;
         loop {
@@ -257,30 +267,38 @@ impl Revoker {
             // Not before the store has been read once: a process that has just started would
             // replace the file with a shorter one.
             let has_looked = revoker.seen.lock().await.is_some();
-            if let Some(path) = file().filter(|_| has_looked) {
-                let written = revoker.publish(&path).await;
-                if let Err(error) = &written
-                    && writable
-                {
-                    let path = path.display();
+            let files = if has_looked { files() } else { Vec::new() };
+            let mut failed = false;
+            for file in files {
+                let path = file.path.display().to_string();
+                let Err(error) = revoker.publish(file).await else {
+                    continue;
+                };
+                failed = true;
+                if writable {
                     tracing::error!(
                         %path, %error,
-                        "cannot write `revokedFile`: plugins accept revoked sessions to the end of \
-                         their windows"
+                        "cannot write the list of revoked sessions: plugins accept them to the end \
+                         of their windows"
                     );
                 }
-                writable = written.is_ok();
             }
+            writable = !failed;
             tokio::time::sleep(WRITE_EVERY).await;
             // A notification while no task waits is not lost.
             let _ = tokio::time::timeout(LOOK_EVERY, revoker.changed.notified()).await;
         }
     }
 
-    /// Writes the file, on a thread that may wait for the disk.
-    async fn publish(self: &Arc<Self>, path: &Path) -> std::io::Result<()> {
-        let (revoker, path) = (Arc::clone(self), path.to_owned());
-        let write = move || revoker.revocations.write_if_changed(&path).map(drop);
+    /// Writes a file, on a thread that may wait for the disk.
+    async fn publish(self: &Arc<Self>, file: RevokedFile) -> std::io::Result<()> {
+        let revoker = Arc::clone(self);
+        let write = move || {
+            let written = revoker
+                .revocations
+                .write_if_changed(&file.path, file.readable);
+            written.map(drop)
+        };
         let written = tokio::task::spawn_blocking(write).await;
         written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }

@@ -41,7 +41,7 @@ fn plugins_refuse(world: &World, claims: &Claims) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("revoked");
     let revocations = world.outpost.sessions.revoker().revocations();
-    let written = revocations.write_if_changed(&path);
+    let written = revocations.write_if_changed(&path, gatepost_base::files::Readable::ByAll);
     assert!(written.expect("written"));
     let file = std::fs::read(&path).expect("the file");
     let header = Header::parse(&file[..HEADER_BYTES]).expect("a header");

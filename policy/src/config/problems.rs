@@ -59,6 +59,11 @@ impl Problems {
         self.0.borrow().len()
     }
 
+    /// Takes the problems out, in the order of reading.
+    pub fn take(&self) -> Vec<Problem> {
+        self.0.take()
+    }
+
     /// Returns the problems in the order of reading.
     pub fn into_vec(self) -> Vec<Problem> {
         self.0.into_inner()

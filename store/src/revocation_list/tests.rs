@@ -50,7 +50,10 @@ fn the_list_and_its_file_agree() {
     let path = folder.path().join("revoked");
     let list = RevocationList::default();
     list.add([session(1, 2_000), subject("bob", 1_000)]);
-    assert!(list.write_if_changed(&path).expect("written"));
+    assert!(
+        list.write_if_changed(&path, Readable::ByAll)
+            .expect("written")
+    );
     for (case, claims, revoked) in [
         ("the session", claims(1, "alice", 1_500), true),
         ("another session", claims(2, "alice", 500), false),
@@ -64,7 +67,10 @@ fn the_list_and_its_file_agree() {
         at: at(3_000),
         until: at(4_000),
     }]);
-    assert!(list.write_if_changed(&path).expect("written"));
+    assert!(
+        list.write_if_changed(&path, Readable::ByAll)
+            .expect("written")
+    );
     assert!(file_revokes(&path, &claims(9, "carol", 3_000)));
     assert!(list.is_revoked(&claims(9, "carol", 3_000)));
     assert!(!list.is_revoked(&claims(9, "carol", 3_001)));
@@ -80,7 +86,10 @@ fn the_loss_of_a_store_revokes_sessions_and_no_access_token() {
         at: at(3_000),
         until: at(4_000),
     }]);
-    assert!(list.write_if_changed(&path).expect("written"));
+    assert!(
+        list.write_if_changed(&path, Readable::ByAll)
+            .expect("written")
+    );
     for (iat, revoked) in [(3_000, true), (3_001, false)] {
         let claims = claims(9, "carol", iat);
         assert_eq!(list.is_revoked(&claims), revoked, "{iat}");
@@ -100,17 +109,41 @@ fn the_file_is_written_after_a_change_and_each_time_with_a_greater_generation() 
             .generation
     };
     let first = RevocationList::default();
-    assert!(first.write_if_changed(&path).expect("written"), "new");
+    assert!(
+        first
+            .write_if_changed(&path, Readable::ByAll)
+            .expect("written"),
+        "new"
+    );
     let empty = generation();
-    assert!(!first.write_if_changed(&path).expect("read"), "unchanged");
+    assert!(
+        !first
+            .write_if_changed(&path, Readable::ByAll)
+            .expect("read"),
+        "unchanged"
+    );
     first.add([session(1, 2_000)]);
-    assert!(first.write_if_changed(&path).expect("written"));
+    assert!(
+        first
+            .write_if_changed(&path, Readable::ByAll)
+            .expect("written")
+    );
     let one = generation();
     assert!(one > empty);
     first.add([session(1, 2_000)]);
-    assert!(!first.write_if_changed(&path).expect("read"), "known");
+    assert!(
+        !first
+            .write_if_changed(&path, Readable::ByAll)
+            .expect("read"),
+        "known"
+    );
     std::fs::remove_file(&path).expect("removed");
-    assert!(first.write_if_changed(&path).expect("written"), "removed");
+    assert!(
+        first
+            .write_if_changed(&path, Readable::ByAll)
+            .expect("written"),
+        "removed"
+    );
     let complete = std::fs::read(&path).expect("read");
     for broken in [
         &complete[..complete.len() / 2],
@@ -119,14 +152,28 @@ fn the_file_is_written_after_a_change_and_each_time_with_a_greater_generation() 
         &[&complete[..], b"x"].concat(),
     ] {
         std::fs::write(&path, broken).expect("written");
-        assert!(first.write_if_changed(&path).expect("written"), "broken");
+        assert!(
+            first
+                .write_if_changed(&path, Readable::ByAll)
+                .expect("written"),
+            "broken"
+        );
     }
-    assert!(!first.write_if_changed(&path).expect("read"), "complete");
+    assert!(
+        !first
+            .write_if_changed(&path, Readable::ByAll)
+            .expect("read"),
+        "complete"
+    );
 
     // A later process: the time in nanoseconds goes on.
     let second = RevocationList::default();
     second.add([session(1, 2_000)]);
-    assert!(second.write_if_changed(&path).expect("written"));
+    assert!(
+        second
+            .write_if_changed(&path, Readable::ByAll)
+            .expect("written")
+    );
     assert!(generation() > one);
     assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
 }
@@ -149,7 +196,11 @@ fn a_file_that_could_not_be_written_is_written_later() {
     let path = folder.path().join("missing/revoked");
     let list = RevocationList::default();
     list.add([session(1, 1_000)]);
-    list.write_if_changed(&path).expect_err("no folder");
+    list.write_if_changed(&path, Readable::ByAll)
+        .expect_err("no folder");
     std::fs::create_dir(path.parent().expect("a folder")).expect("made");
-    assert!(list.write_if_changed(&path).expect("written"));
+    assert!(
+        list.write_if_changed(&path, Readable::ByAll)
+            .expect("written")
+    );
 }

@@ -17,14 +17,19 @@ pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
     let name = fields.text("plugin");
     let file = fields.text("pluginKeysFile");
     let env = fields.text("pluginKeysEnv");
-    let keys = match (&name, file, env) {
-        (Some(_), Some(file), None) => Some(PluginKeys::File(file)),
-        (Some(_), None, Some(env)) => Some(PluginKeys::Env(env)),
+    let state_dir = fields.text("pluginStateDir");
+    let keys = match (&name, state_dir, file, env) {
+        (Some(_), Some(folder), None, None) => Some(PluginKeys::StateDir(folder)),
+        (Some(_), None, Some(file), None) => Some(PluginKeys::File(file)),
+        (Some(_), None, None, Some(env)) => Some(PluginKeys::Env(env)),
         (Some(_), ..) => {
-            fields.problem("plugin", "needs either `pluginKeysFile` or `pluginKeysEnv`");
+            fields.problem(
+                "plugin",
+                "needs one of `pluginStateDir`, `pluginKeysFile` and `pluginKeysEnv`",
+            );
             None
         }
-        (None, None, None) => None,
+        (None, None, None, None) => None,
         (None, ..) => {
             fields.problem(
                 "plugin",
@@ -34,6 +39,12 @@ pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
         }
     };
     let revoked_file = fields.text("pluginRevokedFile");
+    if revoked_file.is_some() && matches!(keys, Some(PluginKeys::StateDir(_))) {
+        fields.problem(
+            "pluginRevokedFile",
+            "the folder of `pluginStateDir` has the list: leave it out",
+        );
+    }
     let entry_points = fields.list("entryPoints").unwrap_or_default();
     let tls = fields.flag("tls").unwrap_or(false);
     let cert_resolver = fields.text("certResolver");

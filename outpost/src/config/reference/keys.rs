@@ -131,6 +131,12 @@ const OUTPOST: &[Key] = &[
         "Where plugins read which sessions were ended before their windows. The outpost writes it, within a second of a change. Unset: an ended session may run on to the end of its window.",
     ),
     key(
+        "stateDir",
+        Kind::File,
+        "",
+        "A folder of the outpost's own, in which it writes what its plugins must know: the keys that verify sessions, ended sessions, and each application's settings. With it mounted into Traefik, a middleware is `application` and `stateDir`, and changes are in force within seconds. A program that can read it can make a session for any user. Unset: each middleware has the settings again.",
+    ),
+    key(
         "rateLimit.perSecond",
         Kind::Number,
         "20",
@@ -269,6 +275,12 @@ const OUTPOST: &[Key] = &[
         Kind::Text,
         "",
         "Instead of the file: a variable that Traefik passes to plugins.",
+    ),
+    key(
+        "traefik.pluginStateDir",
+        Kind::File,
+        "",
+        "The folder of `stateDir`, as Traefik mounts it for plugins. Then the middlewares are of two keys, and change only with the names of applications.",
     ),
     key(
         "traefik.pluginRevokedFile",

@@ -1,0 +1,39 @@
+//! Keys that a program has without the secret that they are derived from.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
+
+use gatepost_session::{DerivedKey, DerivedKeys, KeyRing, Purpose};
+
+const A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+const B: &str = "b:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY";
+
+/// Row B9: the folder that plugins read has derived keys.
+#[test]
+fn derived_keys_come_back_from_their_entries_and_from_no_others() {
+    let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("a ring");
+    let keys = ring.derive(Purpose::Session);
+    let entries: Vec<_> = keys.iter().map(DerivedKey::to_entry).collect();
+    let read = DerivedKeys::from_entries(entries.iter().map(|entry| entry.as_str()));
+    let read = read.expect("keys");
+    for (own, other) in keys.iter().zip(read.iter()) {
+        assert_eq!(own.id(), other.id());
+        assert_eq!(own.expose_bytes(), other.expose_bytes());
+    }
+    assert!(!entries[0].contains(A.split_once(':').expect("an entry").1));
+    let first = entries[0].as_str();
+    let cut = &first[..first.len() - 1];
+    let none: [&[&str]; 7] = [
+        &[],
+        &[""],
+        &[cut],
+        &[&first[1..]],
+        &[first, first],
+        &[first, "b"],
+        // A secret of a keys file may be longer than what is derived from it.
+        &["c:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGFi"],
+    ];
+    for entries in none {
+        let read = DerivedKeys::from_entries(entries.iter().copied());
+        assert!(read.is_none(), "{entries:?}");
+    }
+}
