@@ -65,10 +65,6 @@ impl Host for Proxy {
         NOW
     }
 
-    fn read_file(&self, _: &str) -> Result<Vec<u8>, String> {
-        Err("no files".into())
-    }
-
     fn read_parts<R>(
         &self,
         _: &str,

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::host::{Host, Level};
 use crate::keys::KeySource;
+use crate::narrowing::{Narrowing, narrow};
 
 /// The most clock skew that can be allowed, in seconds: beyond that a clock is wrong, not askew.
 const MAX_CLOCK_SKEW_SECONDS: u64 = 300;
@@ -31,6 +32,8 @@ pub struct Config {
     pub fallback: Fallback,
     /// The rules for requests.
     pub policy: Policy,
+    /// What the router has narrowed, where the rules come from the outpost's folder.
+    pub narrowing: Option<Narrowing>,
     /// The word for "allowed" that the routers behind the plugin know, where it is not derived from
     /// the keys.
     pub verdict: Option<String>,
@@ -48,8 +51,8 @@ pub struct Config {
     pub forward_cookie: bool,
     /// How far the outpost's clock may be ahead, in seconds.
     pub clock_skew: u64,
-    /// Where the keys come from.
-    pub keys: KeySource,
+    /// Where the keys come from; `None` where the outpost's folder has them.
+    pub keys: Option<KeySource>,
     /// Session ids that are refused.
     pub revoked: Vec<String>,
     /// The outpost's list of revoked sessions, as the guest sees it.
@@ -98,41 +101,58 @@ impl Config {
         }
     }
 
-    /// Reads the JSON that the proxy hands over.
+    /// Reads the JSON that the proxy hands over, where it has everything.
     ///
     /// # Errors
     ///
     /// Every problem with it. No message has a secret's value.
     pub fn read(json: &[u8]) -> Result<Self, ConfigError> {
-        let value = match json.trim_ascii() {
-            b"" | b"null" => Value::Object(serde_json::Map::new()),
-            json => read_json(json).map_err(|message| {
-                ConfigError(vec![Problem {
-                    path: String::new(),
-                    message,
-                }])
-            })?,
-        };
-        let problems = Problems::new();
-        let config = Fields::of(&value, "", &problems).and_then(Self::read_fields);
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigError(problems.into_vec())),
-        }
+        let value = read_settings(json)?;
+        read_section(&value, &Problems::new(), |fields| {
+            Self::read_fields(fields, None)
+        })
     }
 
-    /// Reads every key before it gives up, so that all problems are found.
-    fn read_fields(mut fields: Fields<'_>) -> Option<Self> {
-        let application = fields
-            .required_text(
-                "application",
-                "the application's name in the outpost's configuration",
+    /// Reads every key before it gives up, so that all problems are found. Where `fields` are what
+    /// the outpost's folder says, `router` has what is a router's own, and narrows the rest.
+    pub(crate) fn read_fields<'v>(
+        mut fields: Fields<'v>,
+        mut router: Option<Fields<'v>>,
+    ) -> Option<Self> {
+        let in_folder = router.is_some();
+        let own = router.as_mut().unwrap_or(&mut fields);
+        // A router names its folder; elsewhere there is none.
+        own.value("stateDir");
+        let application = application(own);
+        let fallback = own
+            .choice(
+                "fallback",
+                &[("redirect", Fallback::Redirect), ("route", Fallback::Route)],
             )
-            .and_then(|name| {
-                Audience::new(&name)
-                    .map_err(|error| fields.problem("application", error))
-                    .ok()
-            });
+            .unwrap_or_default();
+        let verdict = own.parsed("verdict", |word| {
+            let accepted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+            let good = (22..=128).contains(&word.len()) && word.bytes().all(accepted);
+            good.then(|| word.to_owned())
+                .ok_or("expected 22 to 128 random letters, digits, `-` or `_`, or nothing")
+        });
+        let clock_skew = own.seconds("clockSkew").unwrap_or(CLOCK_SKEW_SECONDS);
+        let most = if in_folder {
+            CLOCK_SKEW_SECONDS
+        } else {
+            MAX_CLOCK_SKEW_SECONDS
+        };
+        if clock_skew > most {
+            own.problem("clockSkew", format!("expected at most {most}s"));
+        }
+        let levels = [
+            ("debug", Level::Debug),
+            ("info", Level::Info),
+            ("warn", Level::Warn),
+            ("error", Level::Error),
+        ];
+        let log_level = own.choice("logLevel", &levels).unwrap_or_default();
+        let revoked = own.list("revoked").unwrap_or_default();
         let issuers = fields.list("issuer");
         if issuers.as_ref().is_some_and(Vec::is_empty) {
             fields.problem("issuer", "is empty: leave it out to accept any");
@@ -147,18 +167,6 @@ impl Config {
             .parsed("outpostPrefix", OutpostPrefix::new)
             .unwrap_or_default();
         let outpost_url = outpost_url(&mut fields, mode);
-        let fallback = fields
-            .choice(
-                "fallback",
-                &[("redirect", Fallback::Redirect), ("route", Fallback::Route)],
-            )
-            .unwrap_or_default();
-        let verdict = fields.parsed("verdict", |word| {
-            let accepted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-            let good = (22..=128).contains(&word.len()) && word.bytes().all(accepted);
-            good.then(|| word.to_owned())
-                .ok_or("expected 22 to 128 random letters, digits, `-` or `_`, or nothing")
-        });
         let configured_name = fields.parsed("cookieName", CookieName::new);
         let plain_cookie_name = configured_name
             .is_none()
@@ -174,37 +182,16 @@ impl Config {
             None => PlainHttp::OnLocalhost,
         };
         let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
-        let clock_skew = fields.seconds("clockSkew").unwrap_or(CLOCK_SKEW_SECONDS);
-        if clock_skew > MAX_CLOCK_SKEW_SECONDS {
-            fields.problem(
-                "clockSkew",
-                format!("expected at most {MAX_CLOCK_SKEW_SECONDS}s"),
-            );
-        }
-        let levels = [
-            ("debug", Level::Debug),
-            ("info", Level::Info),
-            ("warn", Level::Warn),
-            ("error", Level::Error),
-        ];
-        let log_level = fields.choice("logLevel", &levels).unwrap_or_default();
-        let keys = keys(&mut fields);
-        let revoked = fields.list("revoked").unwrap_or_default();
-        let revoked_file = fields.text("revokedFile");
-        if revoked_file
-            .as_ref()
-            .is_some_and(|path| !path.starts_with('/'))
-        {
-            fields.problem(
-                "revokedFile",
-                "expected an absolute path as the plugin sees it",
-            );
-        }
+        let (keys, revoked_file) = if in_folder {
+            (None, None)
+        } else {
+            (keys(&mut fields), revoked_file(&mut fields))
+        };
         let policy = policy(&mut fields);
         let name = application.as_ref().map_or("", Audience::as_str);
         let headers = headers(&mut fields, name, policy.machine_clients.api_key_header());
         fields.finish();
-        Some(Self {
+        let mut config = Self {
             application: application?,
             issuers: issuers.unwrap_or_default(),
             sign_in: match outpost_url {
@@ -215,22 +202,80 @@ impl Config {
             verdict,
             rule_text: policy.require.to_text(),
             policy,
+            narrowing: None,
             headers,
             cookie_name,
             plain_cookie_name,
             plain_http,
             forward_cookie,
             clock_skew,
-            keys: keys?,
+            keys,
             revoked,
             revoked_file,
             log_level,
-        })
+        };
+        let outpost_decides = config.fallback == Fallback::Route;
+        config.narrowing = router.map(|router| narrow(router, &mut config.policy, outpost_decides));
+        Some(config).filter(|config| in_folder || config.keys.is_some())
     }
 }
 
-/// Reads the settings' JSON, or returns what is wrong with it.
-fn read_json(json: &[u8]) -> Result<Value, String> {
+/// Reads the application's name.
+pub(crate) fn application(fields: &mut Fields<'_>) -> Option<Audience> {
+    let meaning = "the application's name in the outpost's configuration";
+    let name = fields.required_text("application", meaning)?;
+    Audience::new(&name)
+        .map_err(|error| fields.problem("application", error))
+        .ok()
+}
+
+fn revoked_file(fields: &mut Fields<'_>) -> Option<String> {
+    let path = fields.text("revokedFile")?;
+    if !path.starts_with('/') {
+        fields.problem(
+            "revokedFile",
+            "expected an absolute path as the plugin sees it",
+        );
+    }
+    Some(path)
+}
+
+/// Reads the JSON that the proxy hands over: nothing is a section without keys.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) fn read_settings(json: &[u8]) -> Result<Value, ConfigError> {
+    match json.trim_ascii() {
+        b"" | b"null" => Ok(Value::Object(serde_json::Map::new())),
+        json => read_json(json),
+    }
+}
+
+/// Reads a section with `read`.
+///
+/// # Errors
+///
+/// Every problem with it. No message has a secret's value.
+pub(crate) fn read_section<'v, T>(
+    value: &'v Value,
+    problems: &'v Problems,
+    read: impl FnOnce(Fields<'v>) -> Option<T>,
+) -> Result<T, ConfigError> {
+    let read = Fields::of(value, "", problems).and_then(read);
+    read.filter(|_| problems.is_empty())
+        .ok_or_else(|| ConfigError(problems.take()))
+}
+
+/// Reads JSON, or returns what is wrong with it.
+pub(crate) fn read_json(json: &[u8]) -> Result<Value, ConfigError> {
+    read_text(json).map_err(|message| {
+        let path = String::new();
+        ConfigError(vec![Problem { path, message }])
+    })
+}
+
+fn read_text(json: &[u8]) -> Result<Value, String> {
     let text = core::str::from_utf8(json).map_err(|error| not_json(json, error.valid_up_to()))?;
     let mut reader = JsonReader::new(text);
     match read_value(&mut reader) {
@@ -336,7 +381,8 @@ fn keys(fields: &mut Fields<'_>) -> Option<KeySource> {
         (None, None, None) => {
             fields.problem(
                 "keysFile",
-                "missing: name the file with the keys (or the environment variable, `keysEnv`)",
+                "missing: name the file with the keys (or the environment variable, `keysEnv`), or the \
+                 outpost's folder (`stateDir`)",
             );
             None
         }
@@ -377,6 +423,10 @@ mod tests {
 
     const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
 
+    fn read(json: &str) -> Config {
+        Config::read(json.as_bytes()).expect(json)
+    }
+
     fn problems(json: &str) -> String {
         Config::read(json.as_bytes())
             .map(|_| String::new())
@@ -390,7 +440,7 @@ mod tests {
                 "",
                 "application: missing: the application's name in the outpost's configuration; \
                  keysFile: missing: name the file with the keys (or the environment variable, \
-                 `keysEnv`)",
+                 `keysEnv`), or the outpost's folder (`stateDir`)",
             ),
             ("{", "not JSON (line 1, column 1)"),
             (r#"{"a":[[[[[[[["[]"]]]]]]]]}"#, "nested more than 8 deep"),
@@ -453,15 +503,14 @@ mod tests {
                 "public":"/healthz,/static/*","require":{{"groups":"a,b"}},
                 "issuer":"https://a.example, https://b.example"}}"#
         );
-        let read = |json: &str| format!("{:?}", Config::read(json.as_bytes()).expect(json));
-        assert_eq!(read(&file), read(&labels));
+        assert_eq!(format!("{:?}", read(&file)), format!("{:?}", read(&labels)));
     }
 
     #[test]
     fn the_cookies_default_name_follows_the_mode() {
         let names = |more: &str| {
             let json = format!(r#"{{"application":"w","keysFile":"/k"{more}}}"#);
-            let config = Config::read(json.as_bytes()).expect(&json);
+            let config = read(&json);
             let plain = config
                 .plain_cookie_name
                 .map(|name| name.as_str().to_owned());
@@ -498,7 +547,7 @@ mod tests {
             "{shown}"
         );
         let json = format!(r#"{{"application":"w","keys":"{KEY}"}}"#);
-        let config = Config::read(json.as_bytes()).expect("config");
+        let config = read(&json);
         assert!(!format!("{config:?}").contains("QkNE"));
     }
 }

@@ -7,10 +7,12 @@ use self::exchange::Exchange;
 use self::request_headers::RequestHeaders;
 use crate::config::{Config, Fallback};
 use crate::host::{Flow, Host, Level, View};
-use crate::keys::{KeySource, Keys};
+use crate::keys::Keys;
 use crate::reply;
 use crate::revoked::Revoked;
 use crate::session_cache::{SessionCache, VerifiedSession};
+use crate::settings::Settings;
+use crate::state::{Found, State, StateFolder};
 
 mod cookies;
 mod exchange;
@@ -23,6 +25,8 @@ mod request_headers;
 #[derive(Debug)]
 pub struct Gate {
     state: Result<Serving, InvalidSettings>,
+    /// The outpost's folder, if the settings come from there.
+    folder: Option<Box<StateFolder>>,
 }
 
 /// The settings are invalid; the log has said why.
@@ -33,7 +37,8 @@ struct InvalidSettings;
 #[derive(Debug)]
 struct Serving {
     config: Config,
-    keys: Keys,
+    /// Absent where the outpost's folder has them: then they change with the settings.
+    keys: Option<Keys>,
     revoked: Revoked,
     request_headers: RequestHeaders,
     /// Absent until the keys have been read.
@@ -53,27 +58,53 @@ impl Gate {
     /// Makes a gate with the settings that the proxy handed over as JSON. Problems with them, or
     /// with the keys that they name, are logged in one line.
     pub fn new(json: &[u8], host: &impl Host) -> Self {
-        let state = match Config::read(json) {
-            Ok(config) => Ok(Serving::new(config, host)),
-            Err(error) => {
-                host.log(
-                    Level::Error,
-                    &format!("{error}; every request is answered 503 until this is mended"),
-                );
-                Err(InvalidSettings)
-            }
+        let mut gate = Self {
+            state: Err(InvalidSettings),
+            folder: None,
         };
-        Self { state }
+        match Settings::read(json) {
+            Ok(Settings::Whole(config)) => gate.state = Ok(Serving::new(*config, host)),
+            Ok(Settings::InFolder(folder)) => {
+                gate.folder = Some(folder);
+                gate.follow(host, host.now());
+            }
+            Err(error) => host.log(
+                Level::Error,
+                &format!("{error}; every request is answered 503 until this is mended"),
+            ),
+        }
+        gate
     }
 
     /// Decides on a request: prepares it for the application, or responds to it.
     pub fn handle(&mut self, host: &impl Host) -> Flow {
+        let now = host.now();
+        if self
+            .folder
+            .as_ref()
+            .is_some_and(|folder| folder.is_due(now))
+        {
+            self.follow(host, now);
+        }
         match &mut self.state {
-            Ok(serving) => serving.handle(host),
+            Ok(serving) => serving.handle(host, now),
             Err(InvalidSettings) => {
                 host.respond(reply::unavailable());
                 Flow::Responded
             }
+        }
+    }
+
+    /// Looks at the outpost's folder.
+    #[inline(never)]
+    fn follow(&mut self, host: &impl Host, now: NumericDate) {
+        let Some(folder) = &mut self.folder else {
+            return;
+        };
+        match folder.look(host, now) {
+            Found::Nothing => {}
+            Found::State(state) => self.state = Ok(Serving::of_state(*state)),
+            Found::Invalid => self.state = Err(InvalidSettings),
         }
     }
 }
@@ -81,12 +112,12 @@ impl Gate {
 impl Serving {
     fn new(mut config: Config, host: &impl Host) -> Self {
         // `Keys` and `Revoked` own their settings; what stays behind is never read.
-        let source = std::mem::replace(&mut config.keys, KeySource::Env(String::new()));
-        let named = std::mem::take(&mut config.revoked);
-        let revoked = Revoked::new(named, config.revoked_file.take());
+        let keys = config.keys.take().map(Keys::new);
+        let revoked_file = config.revoked_file.take();
+        let revoked = Revoked::new(std::mem::take(&mut config.revoked), revoked_file);
         let mut serving = Self {
             config,
-            keys: Keys::new(source),
+            keys,
             revoked,
             request_headers: RequestHeaders::default(),
             in_force: None,
@@ -95,8 +126,24 @@ impl Serving {
         serving
     }
 
-    fn handle(&mut self, host: &impl Host) -> Flow {
-        let now = host.now();
+    fn of_state(state: State) -> Self {
+        let State {
+            mut config,
+            keys,
+            verdicts,
+            revoked_file,
+        } = state;
+        let verifier = Verifier::with_keys(&keys, config.application.clone());
+        Self {
+            in_force: Some(InForce::new(&config, verifier, verdicts)),
+            keys: None,
+            revoked: Revoked::in_folder(std::mem::take(&mut config.revoked), revoked_file),
+            config,
+            request_headers: RequestHeaders::default(),
+        }
+    }
+
+    fn handle(&mut self, host: &impl Host, now: NumericDate) -> Flow {
         self.refresh_keys(host, now);
         let Self {
             config,
@@ -131,7 +178,11 @@ impl Serving {
             has_api_key: cleaned.has_api_key,
         };
         let session = presented.current(now, config.clock_skew);
-        let decision = config.policy.decide(&View(host), session);
+        let narrowing = config.narrowing.as_ref();
+        let extra_rule = narrowing.and_then(|narrowing| narrowing.rule.as_ref());
+        let decision = config
+            .policy
+            .decide_with_extra_rule(&View(host), session, extra_rule);
         if matches!(decision, Decision::SignIn(_)) && exchange.is_probe() {
             return exchange.answer_probe();
         }
@@ -143,27 +194,40 @@ impl Serving {
 
     /// Follows the keys, and forgets sessions that were verified with others.
     fn refresh_keys(&mut self, host: &impl Host, now: NumericDate) {
-        let Some(ring) = self.keys.refresh(host, now) else {
+        let keys = self.keys.as_mut();
+        let Some(ring) = keys.and_then(|keys| keys.refresh(host, now)) else {
             return;
         };
         let config = &self.config;
-        let mut verifier = Verifier::new(ring, config.application.clone());
-        for issuer in &config.issuers {
-            verifier = verifier.with_issuer(issuer);
-        }
         if self.in_force.is_some() {
             let ids: Vec<&str> = ring.key_ids().map(|id| id.as_str()).collect();
             let message = format!("keys in force: {}", ids.join(", "));
             config.log(host, Level::Info, &message);
         }
-        self.in_force = Some(InForce {
+        let verifier = Verifier::new(ring, config.application.clone());
+        let verdicts = match config.fallback {
+            Fallback::Redirect => Vec::new(),
+            Fallback::Route => ring.verdicts(&config.application),
+        };
+        self.in_force = Some(InForce::new(config, verifier, verdicts));
+    }
+}
+
+impl InForce {
+    /// Returns what follows from the keys of `verifier`, and from the words for "allowed" that are
+    /// derived from them.
+    #[inline(never)]
+    fn new(config: &Config, mut verifier: Verifier, derived: Vec<String>) -> Self {
+        for issuer in &config.issuers {
+            verifier = verifier.with_issuer(issuer);
+        }
+        Self {
             sessions: SessionCache::new(verifier),
-            verdicts: match (&config.verdict, config.fallback) {
-                (_, Fallback::Redirect) => Vec::new(),
-                (Some(word), Fallback::Route) => vec![word.clone()],
-                (None, Fallback::Route) => ring.verdicts(&config.application),
+            verdicts: match &config.verdict {
+                Some(word) => vec![word.clone()],
+                None => derived,
             },
-        });
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use gatepost_policy::Request;
 use gatepost_session::NumericDate;
+use zeroize::Zeroizing;
 
-/// The largest file that is read as a whole, in bytes. No key ring is larger.
-pub(crate) const MAX_FILE_BYTES: usize = 8 * 1024;
+/// How much of a file is read at once, in bytes.
+const PART_BYTES: usize = 4 * 1024;
 
 /// The importance of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,18 +138,25 @@ pub trait Host {
     fn respond(&self, reply: Reply);
     /// Returns the time.
     fn now(&self) -> NumericDate;
-    /// Reads a file of at most 8 KiB.
+    /// Reads a file of at most `limit` bytes.
     ///
     /// # Errors
     ///
     /// A text for the operator; also for a larger file, which is never read in part.
-    fn read_file(&self, path: &str) -> Result<Vec<u8>, String> {
+    fn read_file(&self, path: &str, limit: usize) -> Result<Zeroizing<Vec<u8>>, String> {
         self.read_parts(path, |read| {
-            let content = read(0, MAX_FILE_BYTES + 1)?;
-            if content.len() > MAX_FILE_BYTES {
-                return Err(format!("larger than {MAX_FILE_BYTES} bytes"));
+            let mut content = Zeroizing::new(Vec::new());
+            loop {
+                let offset = u64::try_from(content.len()).unwrap_or(u64::MAX);
+                let part = Zeroizing::new(read(offset, PART_BYTES)?);
+                content.extend_from_slice(&part);
+                if content.len() > limit {
+                    return Err(format!("larger than {limit} bytes"));
+                }
+                if part.len() < PART_BYTES {
+                    return Ok(content);
+                }
             }
-            Ok(content)
         })
     }
     /// Opens a file and hands `use_it` a function that reads a number of bytes from an offset.

@@ -12,6 +12,9 @@ const FILE_INTERVAL_SECONDS: u64 = 10;
 /// there is one.
 const RETRY_INTERVAL_SECONDS: u64 = 1;
 
+/// The largest file, in bytes. No key ring is larger.
+const MAX_FILE_BYTES: usize = 8 * 1024;
+
 /// Where keys come from.
 #[derive(Debug)]
 pub enum KeySource {
@@ -106,10 +109,10 @@ impl Keys {
             KeySource::Env(_) => Ok(None),
             KeySource::File(path) => {
                 let content = host
-                    .read_file(path)
+                    .read_file(path, MAX_FILE_BYTES)
                     .map_err(|error| format!("keysFile: {path} cannot be read: {error}"));
                 let content = match content {
-                    Ok(content) => Zeroizing::new(content),
+                    Ok(content) => content,
                     Err(problem) => {
                         self.seen = None;
                         return Err(problem);

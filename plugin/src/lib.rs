@@ -17,9 +17,12 @@ mod forwarded_cookies;
 mod gate;
 mod host;
 mod keys;
+mod narrowing;
 mod reply;
 mod revoked;
 mod session_cache;
+mod settings;
+mod state;
 
 pub use config::{Config, ConfigError, Fallback, Mode};
 pub use gate::Gate;

@@ -40,14 +40,30 @@ pub(crate) fn redirect(location: String) -> Reply {
     reply
 }
 
+/// What `gatepost check` learns of the plugin. The texts of rules need no escape.
+pub(crate) struct Probe<'p> {
+    /// The rule that is in force, but for the router's own.
+    pub(crate) rule: &'p str,
+    /// The router's own, where the other comes from the outpost's folder: then both must hold.
+    pub(crate) narrowed_to: Option<&'p str>,
+}
+
 /// Answers a request that is no page load: where to sign in.
 ///
-/// `rule` is set for the session with which `gatepost check` probes: the answer then says that the
+/// `probe` is set for the session with which `gatepost check` probes: the answer then says that the
 /// session is authentic, so that the keys and names are those of the outpost, and shows the
-/// plugin's rule. Its text needs no escape.
-pub(crate) fn unauthenticated(application: &Audience, sign_in: &str, rule: Option<&str>) -> Reply {
-    let session = rule.map_or_else(String::new, |rule| {
-        format!(r#""probe":"known","require":"{rule}","#)
+/// plugin's rules.
+pub(crate) fn unauthenticated(
+    application: &Audience,
+    sign_in: &str,
+    probe: Option<Probe<'_>>,
+) -> Reply {
+    let session = probe.map_or_else(String::new, |probe| {
+        let rule = probe.rule;
+        let from = probe.narrowed_to.map_or_else(String::new, |own| {
+            format!(r#""settings":"stateDir","narrowedTo":"{own}","#)
+        });
+        format!(r#""probe":"known","require":"{rule}",{from}"#)
     });
     let body = format!(
         r#"{{"error":"unauthenticated","message":"sign in first",{session}"signIn":"{sign_in}"}}"#

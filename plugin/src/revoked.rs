@@ -20,11 +20,14 @@ const INTERVAL_SECONDS: u64 = 2;
 /// Without the file, or while it cannot be opened, a revoked session ends with its window, as it
 /// does where no file is configured. Refusing everyone instead would let a mistake with a mount
 /// shut all applications. A file that is there and cut short or damaged is another matter: each
-/// look-up that it cannot answer is a refusal, and the outpost, which knows, decides.
+/// look-up that it cannot answer is a refusal, and the outpost, which knows, decides. In the
+/// outpost's folder the file is never missing while all is well, and one that is counts as damaged.
 #[derive(Debug)]
 pub(crate) struct Revoked {
     named: Vec<String>,
     file: Option<String>,
+    /// Whether the outpost always writes the file: then one that is missing is damage, too.
+    is_needed: bool,
     list: List,
     next_look: NumericDate,
     /// Whether a problem was logged since the last look.
@@ -48,9 +51,18 @@ impl Revoked {
         Self {
             named,
             file,
+            is_needed: false,
             list: List::Absent,
             next_look: NumericDate::from_seconds(0),
             logged: Cell::new(false),
+        }
+    }
+
+    /// Returns the sessions `named` and those of the file in the outpost's folder.
+    pub(crate) fn in_folder(named: Vec<String>, file: String) -> Self {
+        Self {
+            is_needed: true,
+            ..Self::new(named, Some(file))
         }
     }
 
@@ -74,7 +86,7 @@ impl Revoked {
             self.list = match looked {
                 Ok(Ok(generation)) => List::Of(generation),
                 Ok(Err(Unreadable(error))) => self.report(host, &error, List::Damaged),
-                Err(error) => self.report(host, &error, List::Absent),
+                Err(error) => self.report(host, &error, self.missing()),
             };
         }
         match self.list {
@@ -97,9 +109,18 @@ impl Revoked {
                 true
             }
             Err(error) => {
-                self.list = self.report(host, &error, List::Absent);
-                false
+                self.list = self.report(host, &error, self.missing());
+                self.is_needed
             }
+        }
+    }
+
+    /// Returns what a file is that cannot be opened.
+    fn missing(&self) -> List {
+        if self.is_needed {
+            List::Damaged
+        } else {
+            List::Absent
         }
     }
 

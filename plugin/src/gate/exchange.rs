@@ -9,7 +9,7 @@ use gatepost_session::{TextList, WindowError};
 use crate::config::Config;
 use crate::forwarded_cookies::Cookies;
 use crate::host::{Flow, Host, Level, Reply, View, first_line};
-use crate::reply;
+use crate::reply::{self, Probe};
 use crate::session_cache::VerifiedSession;
 
 /// A request on which the policy has decided.
@@ -93,12 +93,16 @@ impl<H: Host> Exchange<'_, H> {
 
     /// Answers `gatepost check`.
     pub(super) fn answer_probe(&self) -> Flow {
-        let rule = self.config.rule_text.as_deref().unwrap_or_default();
-        let application = &self.config.application;
+        let config = self.config;
+        let narrowing = config.narrowing.as_ref();
+        let probe = Probe {
+            rule: config.rule_text.as_deref().unwrap_or_default(),
+            narrowed_to: narrowing.map(|own| own.rule_text.as_deref().unwrap_or_default()),
+        };
         self.respond(reply::unauthenticated(
-            application,
+            &config.application,
             &self.start(),
-            Some(rule),
+            Some(probe),
         ))
     }
 
@@ -115,7 +119,11 @@ impl<H: Host> Exchange<'_, H> {
     /// Sends the request on to the outpost, which decides in the plugin's place.
     fn hand_over(&self, verdict: &str) -> Flow {
         self.host.set_header(VERDICT_HEADER, verdict.as_bytes());
-        if let Some(rule) = &self.config.rule_text {
+        let config = self.config;
+        // Beside the outpost's folder, the router's own: the other is the outpost's.
+        let narrowing = config.narrowing.as_ref();
+        let rule = narrowing.map_or(&config.rule_text, |own| &own.rule_text);
+        if let Some(rule) = rule {
             // The outpost's own rule may admit more users.
             self.host.set_header(RULE_HEADER, rule.as_bytes());
         }

@@ -9,6 +9,7 @@ mod device;
 mod machine_clients;
 mod revoked;
 mod route;
+mod state;
 
 const NOW: u64 = 1_800_000_000;
 const KEY_A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";

@@ -1,0 +1,60 @@
+//! What a router writes beside the outpost's folder: it narrows what the folder says of its
+//! application, and never widens it.
+
+use gatepost_policy::config::{Fields, policy};
+use gatepost_policy::{Policy, Require};
+
+/// What a router has narrowed.
+#[derive(Debug, Default)]
+pub struct Narrowing {
+    /// Its own rule, which must hold too.
+    pub rule: Option<Require>,
+    /// The same for the outpost, which has the other one.
+    pub rule_text: Option<String>,
+    /// Which keys narrow, for the log; empty for none.
+    pub log: &'static str,
+}
+
+/// Narrows what the folder says by what a router wrote, and reports what would widen it.
+///
+/// A router has a rule, which must hold too, and public paths, each of which must be public in the
+/// folder. Of every other key that decides on requests, it says nothing. With `outpost_decides`
+/// requests that the plugin does not let through go on to the outpost, which learns of the rule and
+/// not of the paths, and would let through what they close.
+pub(crate) fn narrow(
+    mut router: Fields<'_>,
+    policy_of_folder: &mut Policy,
+    outpost_decides: bool,
+) -> Narrowing {
+    let mut narrowing = Narrowing::default();
+    let own_rule = router.value("require").is_some();
+    let own_public = router.value("public").is_some();
+    narrowing.log = match (own_rule, own_public) {
+        (true, true) => "`require` and `public` narrow what the outpost says",
+        (true, false) => "`require` narrows what the outpost says",
+        (false, true) => "`public` narrows what the outpost says",
+        (false, false) => "",
+    };
+    let own = policy(&mut router);
+    if own_rule {
+        narrowing.rule_text = own.require.to_text();
+        narrowing.rule = Some(own.require);
+    }
+    if own_public {
+        if outpost_decides {
+            router.problem("public", "with `fallback: route`, write it at the outpost");
+        }
+        if !policy_of_folder.public.covers(&own.public) {
+            router.problem("public", "not all of it is public at the outpost");
+        }
+        // None of its patterns opens what the folder's do not.
+        policy_of_folder.public = own.public;
+    }
+    for key in ["allowPreflight", "machines"] {
+        if router.value(key).is_some() {
+            router.problem(key, "write it at the outpost");
+        }
+    }
+    router.finish();
+    narrowing
+}
