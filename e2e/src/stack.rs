@@ -55,6 +55,7 @@ impl Stack {
             outpost_clock: None,
             tls: false,
             revoked_file: false,
+            state_dir: false,
             ports: None,
         }
     }
@@ -118,6 +119,23 @@ impl Stack {
     /// Returns the path of the list of revoked sessions, if the outpost writes it for the plugin.
     pub fn revoked_file(&self) -> PathBuf {
         revoked_file(self.folder.path())
+    }
+
+    /// Returns the folder that the outpost writes for its plugins, if it does.
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Changes the configuration file of the running outpost, which reloads it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or written.
+    pub fn change_outpost(&self, change: impl FnOnce(&mut Value)) -> Result<()> {
+        let file = self.folder.path().join("gatepost.yaml");
+        let mut config = serde_json::from_str(&fs::read_to_string(&file)?)?;
+        change(&mut config);
+        settings::write(&file, &config)
     }
 
     /// Returns the folder with the configuration files of this stack. It is removed when the stack
@@ -250,6 +268,7 @@ pub struct Builder {
     outpost_clock: Option<FakeClock>,
     tls: bool,
     revoked_file: bool,
+    state_dir: bool,
     ports: Option<Ports>,
 }
 
@@ -297,6 +316,13 @@ impl Builder {
         self
     }
 
+    /// Makes the outpost write [`Stack::state_dir`], from which the plugin has everything but the
+    /// application's name, and what the test sets in the plugin.
+    pub fn state_dir(mut self) -> Self {
+        self.state_dir = true;
+        self
+    }
+
     /// Has browsers reach the applications over TLS, with Traefik's own certificate, which no
     /// client trusts.
     pub fn tls(mut self) -> Self {
@@ -338,6 +364,17 @@ impl Builder {
         let keys = Keys::create(keys_folder.join("gatepost.keys"))?;
         let mut traefik_folder =
             Folder::create(folder.path().join("traefik"), ports.web, &keys_folder)?;
+        if self.state_dir {
+            let state = folder.path().join("state");
+            fs::create_dir(&state)?;
+            traefik_folder.mount(&state, "/gatepost")?;
+            for spec in &mut self.applications {
+                for key in ["keysFile", "require"] {
+                    spec.plugin.entry(key).or_insert(Value::Null);
+                }
+                spec.plugin.insert("stateDir".into(), json!("/gatepost"));
+            }
+        }
         let tls_port = self.tls.then(ports::free).transpose()?;
         if let Some(port) = tls_port {
             traefik_folder.listen_for_tls(port)?;
@@ -399,6 +436,10 @@ impl Builder {
         }
         outpost.start()?;
         traefik.await_life()?;
+        if self.state_dir && !self.provider_down {
+            let pages = applications.iter().map(|application| application.url("/"));
+            traefik::await_folder(pages)?;
+        }
         let mut applications = applications.into_iter();
         let app = applications.next().context("a stack has an application")?;
         Ok(Stack {
@@ -467,6 +508,9 @@ impl Builder {
         );
         if self.revoked_file {
             settings::merge(&mut config, &json!({ "revokedFile": revoked_file(folder) }));
+        }
+        if self.state_dir {
+            settings::merge(&mut config, &json!({ "stateDir": folder.join("state") }));
         }
         for changes in &self.outposts_provider {
             let provider = config.pointer_mut("/providers/0");

@@ -3,13 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+use url::Url;
 
+use crate::clients::Client;
 use crate::programs::Service;
 use crate::settings;
 use crate::tools::{Tool as _, Traefik};
+use crate::wait::{pass, until};
 use crate::{built, layout};
 
 /// What Traefik routes for one application.
@@ -95,6 +100,17 @@ impl Folder {
         settings::write(&self.path.join(file), &config)
     }
 
+    /// Lets the plugin read another folder, which it sees at `to`.
+    pub(crate) fn mount(&self, folder: &Path, to: &str) -> Result<()> {
+        let path = self.path.join("traefik.yaml");
+        let mut config: Value = serde_saphyr::from_str(&fs::read_to_string(&path)?)?;
+        let mounts = config.pointer_mut("/experimental/localPlugins/gatepost/settings/mounts");
+        let mounts = mounts.and_then(Value::as_array_mut);
+        let mounts = mounts.context("traefik/static/plugin.yaml has mounts")?;
+        mounts.push(json!(format!("{}:{to}:ro", folder.display())));
+        settings::write(&path, &config)
+    }
+
     /// Opens a second entry point, for TLS, that has every router of the first.
     pub(crate) fn listen_for_tls(&mut self, port: u16) -> Result<()> {
         self.entry_points.push("websecure");
@@ -120,6 +136,21 @@ impl Folder {
             .current_dir(&self.path);
         Ok(Service::new("traefik", command, logs))
     }
+}
+
+/// Waits until the plugin finds the outpost's folder complete, with the applications of these pages.
+pub(crate) fn await_folder(pages: impl Iterator<Item = Url>) -> Result<()> {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let client = Client::new()?;
+    for page in pages {
+        until("the plugin to find the folder", LIMIT, || {
+            let status = client.fetch(Method::GET, &page).send()?.status();
+            Ok((status != StatusCode::SERVICE_UNAVAILABLE).then_some(()))
+        })?;
+    }
+    // Other guests look again within a second.
+    pass(Duration::from_secs(2));
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

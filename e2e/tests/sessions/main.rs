@@ -15,6 +15,7 @@ mod redis;
 mod renewal;
 mod repairs;
 mod replicas;
+mod state_dir;
 mod store;
 mod tabs;
 
