@@ -128,15 +128,19 @@ fn presumed(form: Form, config: &Config) -> Result<TraefikSettings, url::ParseEr
     } else {
         format!("http://{listens}")
     };
+    // In a cluster, the outpost and Traefik rarely share a folder.
+    let shares_folder = config.state_dir.is_some() && form != Form::Kubernetes;
+    let revoked_file = config.revoked_file.as_ref().filter(|_| !shares_folder);
     Ok(TraefikSettings {
         outpost_url: Url::parse(&outpost)?,
         plugin: Some(PluginSettings {
             name: "gatepost".to_owned(),
-            keys: PluginKeys::File("/keys/gatepost.keys".to_owned()),
-            revoked_file: config
-                .revoked_file
-                .as_ref()
-                .map(|_| "/run/gatepost/revoked".to_owned()),
+            keys: if shares_folder {
+                PluginKeys::StateDir("/gatepost".to_owned())
+            } else {
+                PluginKeys::File("/keys/gatepost.keys".to_owned())
+            },
+            revoked_file: revoked_file.map(|_| "/run/gatepost/revoked".to_owned()),
         }),
         entry_points: Vec::new(),
         tls: config
@@ -188,6 +192,37 @@ applications:
         let served = traefik::dynamic_configuration(&config.applications, settings, &config.brand);
         let read: Value = serde_saphyr::from_str(&text).expect("YAML");
         assert_eq!(read, served, "{text}");
+    }
+
+    /// The short form, where the configuration says that there is a folder to share.
+    #[test]
+    fn a_folder_makes_middlewares_of_two_keys() {
+        let rest = CONFIG.replace(
+            "traefik: {outpostUrl: 'http://outpost:9000', plugin: gatepost, pluginKeysFile: /keys/k, tls: true}",
+            "stateDir: /var/lib/gatepost-state",
+        );
+        let by_section = CONFIG.replace("pluginKeysFile: /keys/k", "pluginStateDir: /gatepost");
+        let two = json!({"application": "wiki", "stateDir": "/gatepost"});
+        for (text, form, is_short) in [
+            (&rest, Form::Traefik, true),
+            (&by_section, Form::Traefik, true),
+            (&rest, Form::Kubernetes, false),
+        ] {
+            let config = Config::parse(text, []).expect("right");
+            let exported = render(form, &config).expect("a text");
+            let documents = exported.split("---\n");
+            let documents = documents.map(|one| serde_saphyr::from_str(one).expect("YAML"));
+            let plugin = documents.filter_map(|one: Value| match form {
+                Form::Traefik => {
+                    Some(one["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"].clone())
+                }
+                _ => (one["kind"] == "Middleware" && one["metadata"]["name"] == "gatepost-wiki")
+                    .then(|| one["spec"]["plugin"]["gatepost"].clone()),
+            });
+            let plugin: Vec<Value> = plugin.collect();
+            assert_eq!(plugin.len(), 1, "{exported}");
+            assert_eq!(plugin[0] == two, is_short, "{exported}");
+        }
     }
 
     #[test]

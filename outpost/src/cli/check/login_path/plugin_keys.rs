@@ -79,7 +79,25 @@ pub(super) fn compare_rules(
         Some(text) => format!("asks for `{text}`"),
         None => "admits every user who is signed in".to_owned(),
     };
+    // Where the rule comes from the outpost's folder, the router's own must hold as well.
+    let in_folder = reply.field("settings").as_deref() == Some("stateDir");
+    let narrowed_to = reply.field("narrowedTo").unwrap_or_default();
     match plugins {
+        Ok(plugins) if in_folder && plugins == *own => Ok(format!(
+            "the plugin has its settings from `stateDir`, and `require` {}{}",
+            shown(&plugins),
+            match Require::from_text(&narrowed_to) {
+                Ok(narrower) => format!("; this router narrows it: it also {}", shown(&narrower)),
+                Err(_) => String::new(),
+            }
+        )),
+        Ok(plugins) if in_folder => Err(CheckProblem(format!(
+            "the plugin's folder says for `{}` that `require` {}, and this configuration {}: \
+             another outpost has written it, or the outpost has not read this configuration yet",
+            application.audience(),
+            shown(&plugins),
+            shown(own)
+        ))),
         Ok(plugins) if plugins.is_within(own) => {
             Ok(format!("the plugin's `require` {}", shown(&plugins)))
         }

@@ -276,6 +276,13 @@ fn the_plugins_rule_must_be_within_the_outposts() {
             &format!("{{\"probe\":\"known\",\"require\":\"{text}\"}}"),
         )
     };
+    let in_folder = |text: &str, own: &str| {
+        let body = format!(
+            "{{\"probe\":\"known\",\"require\":\"{text}\",\"settings\":\"stateDir\",\
+             \"narrowedTo\":\"{own}\"}}"
+        );
+        reply(401, None, &body)
+    };
     let wiki = application("wiki");
     let admins = application("admins");
     for (application, answer, expected) in [
@@ -286,6 +293,11 @@ fn the_plugins_rule_must_be_within_the_outposts() {
         (&admins, rule(""), "admits every user who is signed in"),
         (&admins, rule("any=group:staff"), "`any=group:admins`"),
         (&admins, rule("any=colour:blue"), "one version of both"),
+        // From the outpost's folder it is the same, whatever the router narrows.
+        (&admins, in_folder("any=group:admins", ""), ""),
+        (&admins, in_folder("any=group:admins", "any=user:alice"), ""),
+        (&admins, in_folder("any=group:staff", ""), "another outpost"),
+        (&wiki, in_folder("any=group:staff", ""), "another outpost"),
         // An older one does not say.
         (&admins, reply(401, None, "{\"probe\":\"known\"}"), ""),
     ] {
