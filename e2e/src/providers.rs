@@ -132,6 +132,16 @@ pub trait Provider: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Registers the public client that all clients of an MCP server share, whose tokens are for this
+    /// server, and returns where it takes refresh tokens back. `None` where the tests do not know how.
+    ///
+    /// # Errors
+    ///
+    /// When the provider refuses it.
+    fn public_client(&self, _id: &str, _server: &Url) -> Result<Option<Url>> {
+        Ok(None)
+    }
+
     /// Has the provider take no refresh token that it has issued.
     ///
     /// # Errors

@@ -320,6 +320,25 @@ impl Provider for Keycloak {
         }))
     }
 
+    fn public_client(&self, id: &str, server: &Url) -> Result<Option<Url>> {
+        let client = json!({
+            "clientId": id,
+            "publicClient": true,
+            "standardFlowEnabled": true,
+            "directAccessGrantsEnabled": false,
+            // At any port: Keycloak does as RFC 8252 §7.3 says.
+            "redirectUris": ["http://127.0.0.1/callback"],
+            "attributes": { "pkce.code.challenge.method": "S256" },
+            // Keycloak knows no `resource` (RFC 8707).
+            "protocolMappers": [audience_mapper(server.as_str())],
+        });
+        let path = format!("{WORK}/clients");
+        let answer = self.administrate(Method::POST, &path, Some(&client))?;
+        self.add_optional_scope(WORK, api::created(&answer)?, "groups")?;
+        let path = format!("/realms/{WORK}/protocol/openid-connect/revoke");
+        Ok(Some(self.origin.join(&path)?))
+    }
+
     fn change_signing_key(&self) -> Result<()> {
         let change = self.keys.fetch_add(1, Ordering::Relaxed);
         // Those that Keycloak creates have the priority 100.

@@ -26,6 +26,7 @@ mod kustomize;
 mod labels;
 mod machines;
 mod mcp;
+mod mcp_client;
 mod nginx;
 mod pages;
 mod plugin;

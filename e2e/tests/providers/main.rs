@@ -24,6 +24,10 @@ mod bench;
 mod further_issuer;
 mod machine_clients;
 mod matrix;
+mod mcp;
+// What the client of an MCP server does, which the suite of deployments has too.
+#[path = "../deployments/mcp_client.rs"]
+mod mcp_client;
 mod scenarios;
 
 use std::process::ExitCode;

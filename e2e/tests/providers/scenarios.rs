@@ -15,6 +15,7 @@ use crate::bench::{Bench, PATIENCE, Plan, Signed};
 use crate::further_issuer::{self, MachineClient};
 use crate::machine_clients;
 use crate::matrix::Cell;
+use crate::mcp;
 
 /// How many tabs a browser restores at once.
 const TABS: usize = 10;
@@ -75,6 +76,7 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
             Scenario::new("internal_address", internal_address),
             Scenario::new("further_issuer", further_issuer),
             Scenario::new("machine_clients", machine_clients::scenario),
+            Scenario::new("mcp_client", mcp::scenario),
             Scenario::new("refresh_after", refresh_after),
             Scenario::new("code_flow_off", code_flow_off),
             Scenario::new("client_key_and_pushed_requests", client_key),
