@@ -264,6 +264,7 @@ fuzz_target!(|data: &[u8]| {
             "introspection" => {
                 let rules = TokenRules {
                     settings: tokens,
+                    key: None,
                     extra: &[],
                     max_age: 3_600,
                     now: NumericDate::from_seconds(1_800_000_000),

@@ -48,9 +48,12 @@ pub enum Refusal {
     /// It is an ID token, which grants no access.
     #[error("an ID token instead of an access token")]
     IdToken,
-    /// It is valid only together with a key (RFC 7800), which is unsupported.
-    #[error("bound to a key (`cnf`)")]
+    /// It is valid only together with a key (RFC 7800), and came without a proof by that key.
+    #[error("bound to a key (`cnf`), and sent without a proof by that key")]
     Bound,
+    /// It came with a proof by a key, and is not bound to any.
+    #[error("sent with a proof by a key, and bound to none (`cnf.jkt`)")]
+    NotBound,
     /// Another provider issued it.
     #[error("`iss` is not a provider of the application")]
     Issuer,
@@ -113,6 +116,8 @@ pub struct TokenRules<'a> {
     pub settings: &'a AccessTokenSettings,
     /// The claims that the identity takes beyond the standard ones.
     pub extra: &'a [String],
+    /// The key by which its client has proved that it may use the token (RFC 9449): a thumbprint.
+    pub key: Option<&'a str>,
     /// How old a token may be, in seconds.
     pub max_age: u64,
     /// The current time.
@@ -227,9 +232,7 @@ impl Provider {
         rules: TokenRules<'_>,
     ) -> Result<Holder, Refusal> {
         let TokenRules { settings, now, .. } = rules;
-        if claims.contains_key("cnf") {
-            return Err(Refusal::Bound);
-        }
+        check_binding(&claims, rules.key)?;
         let own = self.settings();
         self.check_issuer(&claims)?;
         check_are_times(&claims)?;
@@ -275,6 +278,23 @@ impl Provider {
             expires: times.expires,
             claims,
         })
+    }
+}
+
+/// Checks that a token that is bound to a key came with a proof by that very key, and any other token
+/// without a proof (RFC 9449 §7.1). A token that is bound in a further way is refused.
+pub(crate) fn check_binding(claims: &Map<String, Value>, key: Option<&str>) -> Result<(), Refusal> {
+    let is_by = |confirmation: &Value, key: &str| {
+        let only = confirmation
+            .as_object()
+            .filter(|members| members.len() == 1);
+        only.and_then(|members| members.get("jkt")?.as_str()) == Some(key)
+    };
+    match (claims.get("cnf"), key) {
+        (None, None) => Ok(()),
+        (Some(confirmation), Some(key)) if is_by(confirmation, key) => Ok(()),
+        (Some(_), _) => Err(Refusal::Bound),
+        (None, Some(_)) => Err(Refusal::NotBound),
     }
 }
 
@@ -336,9 +356,12 @@ pub(crate) fn check_says_no_other_kind(claims: &Map<String, Value>) -> Result<()
         let Some(kind) = claims.get(claim) else {
             continue;
         };
-        let is_own = kind
-            .as_str()
-            .is_some_and(|kind| own.iter().any(|own| own.eq_ignore_ascii_case(kind)));
+        // Of a token that is bound to a key, some say this (RFC 9449 §5).
+        let of_bound = claims.contains_key("cnf").then_some("DPoP");
+        let is_own = kind.as_str().is_some_and(|kind| {
+            let mut own = own.iter().copied().chain(of_bound);
+            own.any(|own| own.eq_ignore_ascii_case(kind))
+        });
         if !is_own {
             return Err(Refusal::Type);
         }

@@ -42,6 +42,8 @@ pub struct TokenIssuer {
 pub struct IssuedTokenRules<'a> {
     /// The claims that the identity takes beyond the standard ones.
     pub extra: &'a [String],
+    /// The key by which its client has proved that it may use the token (RFC 9449): a thumbprint.
+    pub key: Option<&'a str>,
     /// How old a token may be, in seconds.
     pub max_age: u64,
     /// The current time.
@@ -108,9 +110,7 @@ impl TokenIssuer {
             return Err(Refusal::Type);
         }
         check_says_no_other_kind(claims)?;
-        if claims.contains_key("cnf") {
-            return Err(Refusal::Bound);
-        }
+        access_token::check_binding(claims, rules.key)?;
         if token.text("iss") != Some(settings.issuer.as_str()) {
             return Err(Refusal::Issuer);
         }

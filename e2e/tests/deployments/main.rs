@@ -15,6 +15,7 @@ mod decisions;
 mod device_bound;
 mod docs;
 mod domains;
+mod dpop;
 mod envoy;
 mod export;
 mod forward_auth;

@@ -15,6 +15,13 @@ const MAX_BYTES: usize = 24 * 1024;
 pub enum Credentials {
     /// An access token (RFC 6750 §2.1).
     Bearer(Secret),
+    /// An access token whose client has proved that it has a key (RFC 9449 §7.1).
+    Bound {
+        /// The token.
+        token: Secret,
+        /// The thumbprint of the key.
+        key: String,
+    },
     /// A name and a password (RFC 7617 §2).
     Basic {
         /// The user name.
@@ -36,8 +43,8 @@ impl Credentials {
             return None;
         }
         match Scheme::named(scheme.as_bytes())? {
-            // No value of `Authorization` has this for its scheme.
-            Scheme::ApiKey => None,
+            // One says nothing without its proof, and the other is no scheme of `Authorization`.
+            Scheme::Dpop | Scheme::ApiKey => None,
             Scheme::Bearer => Some(Self::Bearer(Secret::new(rest.to_owned()))),
             Scheme::Basic => {
                 // Some clients leave the padding out.
@@ -58,10 +65,20 @@ impl Credentials {
         }
     }
 
+    /// Parses the token of a value whose scheme is `DPoP`; `None` when it is invalid.
+    pub fn bound_token(value: &str) -> Option<Secret> {
+        let (scheme, rest) = value.split_once(' ')?;
+        let rest = rest.trim_start_matches(' ');
+        let is_token = value.len() <= MAX_BYTES
+            && Scheme::named(scheme.as_bytes()) == Some(Scheme::Dpop)
+            && is_token68(rest);
+        is_token.then(|| Secret::new(rest.to_owned()))
+    }
+
     /// Returns the part of them that is secret.
     pub fn secret(&self) -> &Secret {
         match self {
-            Self::Bearer(token) => token,
+            Self::Bearer(token) | Self::Bound { token, .. } => token,
             Self::Basic { password, .. } => password,
         }
     }
@@ -70,6 +87,7 @@ impl Credentials {
     pub fn scheme(&self) -> Scheme {
         match self {
             Self::Bearer(_) => Scheme::Bearer,
+            Self::Bound { .. } => Scheme::Dpop,
             Self::Basic { .. } => Scheme::Basic,
         }
     }
@@ -92,6 +110,7 @@ mod tests {
         Some(match Credentials::parse(value)? {
             Credentials::Bearer(token) => format!("token {}", token.expose()),
             Credentials::Basic { user, password } => format!("{user} / {}", password.expose()),
+            Credentials::Bound { .. } => return None,
         })
     }
 

@@ -221,6 +221,7 @@ fn word(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Bearer => "bearer",
         Scheme::Basic => "basic",
+        Scheme::Dpop => "dpop",
         Scheme::ApiKey => "api_key",
     }
 }

@@ -7,6 +7,7 @@ use super::request::ForwardedRequest;
 use super::urls::endpoint_url_at;
 use crate::application::Application;
 use crate::compat::Conventions;
+use crate::machine_clients::DpopProof;
 
 /// Returns the challenges for a request without a session and without credentials.
 pub(super) fn for_nothing(
@@ -25,6 +26,9 @@ pub(super) fn for_nothing(
         {
             let realm = application.audience();
             challenges.push(format!("Bearer realm=\"{realm}\"{metadata}"));
+        }
+        if allowed.dpop {
+            challenges.push(dpop(application, request, ""));
         }
         if allowed.basic && is_of_no_browser(request) {
             challenges.push(basic(application));
@@ -48,8 +52,25 @@ pub(super) fn for_invalid(
             let metadata = metadata(application, request).unwrap_or_default();
             format!("Bearer realm=\"{realm}\", error=\"invalid_token\"{metadata}")
         }
+        Scheme::Dpop => dpop(application, request, ", error=\"invalid_token\""),
         Scheme::Basic => basic(application),
     }
+}
+
+/// Returns the challenge for a request whose proof of a key is invalid (RFC 9449 §7.1).
+pub(super) fn for_invalid_proof(
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+) -> String {
+    dpop(application, request, ", error=\"invalid_dpop_proof\"")
+}
+
+/// Returns the challenge for a token with a proof.
+fn dpop(application: &Application, request: &ForwardedRequest<'_>, error: &str) -> String {
+    let realm = application.audience();
+    let algorithms = DpopProof::ALGORITHMS.join(" ");
+    let metadata = metadata(application, request).unwrap_or_default();
+    format!("DPoP realm=\"{realm}\"{error}, algs=\"{algorithms}\"{metadata}")
 }
 
 /// Returns a challenge of a scheme on which no browser and no client acts: a user has to sign in.

@@ -8,7 +8,7 @@ use gatepost_policy::{Presentation, Request, Require};
 use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::failure::Failure;
 use super::forwarded_headers::{Unplaced, direct_host};
@@ -103,6 +103,22 @@ impl<'a> ForwardedRequest<'a> {
         application: &'d Application,
     ) -> Option<&'d ProtectedResource> {
         application.resource_at(self.host()?)
+    }
+
+    /// Returns the URL that its client asked for, without the query, as far as the proxy vouches for it.
+    /// The application says by which scheme clients reach it, and at which port: not every proxy knows.
+    /// At a further host of a domain, the port is that of the request.
+    pub(super) fn url(&self, application: &Application) -> Option<Url> {
+        let external = application.external();
+        let host = self.host()?;
+        let path = self.path();
+        let text = if host.host() == external.host() {
+            format!("{}{path}", external.origin())
+        } else {
+            let scheme = external.url().scheme();
+            format!("{scheme}://{host}{path}")
+        };
+        Url::parse(&text).ok()
     }
 
     /// Returns the rule of the plugin that leaves the decision to the outpost. It must admit the user

@@ -11,7 +11,7 @@ use crate::forward_auth::Asked;
 use crate::world::World;
 
 mod attacks;
-mod key;
+pub(crate) mod key;
 mod required;
 mod rules;
 

@@ -15,6 +15,7 @@ use crate::world::{KEY_A, World, configuration};
 
 mod api_keys;
 mod challenges;
+mod dpop;
 mod limits;
 mod registration;
 mod resource;

@@ -271,7 +271,7 @@ fn schemes_are_named_in_a_list_or_a_text() {
         (
             json!("bearer, token"),
             (false, false),
-            Some("machines: expected `bearer`, `basic` or `apiKey`, or several of them"),
+            Some("machines: expected `bearer`, `dpop`, `basic` or `apiKey`, or several of them"),
         ),
     ] {
         let (policy, problems) = reading(&json!({"machines": value}), policy);

@@ -431,7 +431,7 @@ const APPLICATIONS: &[Key] = &[
         "applications[].machines",
         Kind::List,
         "",
-        "Which credentials are accepted in place of a session: `bearer` (access tokens of the provider), `basic` (a name and a password that the provider takes), `apiKey` ([keys that `gatepost key create` makes](api-keys.md)). Unset: none.",
+        "Which credentials are accepted in place of a session: `bearer` (access tokens of the provider), `dpop` ([access tokens that are bound to a key](machine-clients.md#access-tokens-that-are-bound-to-a-key)), `basic` (a name and a password that the provider takes), `apiKey` ([keys that `gatepost key create` makes](api-keys.md)). Unset: none.",
     ),
     key(
         "applications[].apiKeyHeader",

@@ -5,6 +5,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::application::{Application, ProtectedResource};
+use crate::machine_clients::DpopProof;
 use crate::web::failure::Failure;
 use crate::web::oauth::{self, OAuthAnswer, WELL_KNOWN_RESOURCE};
 use crate::web::outcome::{Outcome, Reply};
@@ -52,6 +53,13 @@ fn metadata(application: &Application, resource: &ProtectedResource) -> Map<Stri
         metadata.insert("scopes_supported".to_owned(), json!(scopes));
     }
     metadata.insert("bearer_methods_supported".to_owned(), json!(["header"]));
+    let accepted = &application.policy().machine_clients;
+    if accepted.dpop {
+        let algorithms = json!(DpopProof::ALGORITHMS);
+        metadata.insert("dpop_signing_alg_values_supported".to_owned(), algorithms);
+        let is_required = json!(!accepted.bearer);
+        metadata.insert("dpop_bound_access_tokens_required".to_owned(), is_required);
+    }
     let name = application.audience().as_str();
     metadata.insert("resource_name".to_owned(), name.into());
     metadata

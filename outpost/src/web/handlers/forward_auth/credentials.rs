@@ -2,12 +2,14 @@
 
 use gatepost_base::Secret;
 use gatepost_policy::{Decision, Presentation, Scheme, Unauthenticated};
-use gatepost_session::CLOCK_SKEW_SECONDS;
+use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
 
 use super::rules::Rules;
 use crate::application::{Application, InvalidCredentials};
 use crate::dialect::Dialect;
-use crate::machine_clients::{self, ApiKey, CheckError, Credentials};
+use crate::machine_clients::{
+    self, ApiKey, CheckError, Credentials, DpopProof, ExpectedProof, InvalidDpopProof,
+};
 use crate::origin::HostPort;
 use crate::web::challenges;
 use crate::web::context::Context;
@@ -40,8 +42,22 @@ pub(super) async fn decide(
             retry_after,
         }),
     };
-    let Some(sent) = Sent::of(rules, request, scheme) else {
-        return Err(refused(None));
+    let of_invalid_proof = |invalid: InvalidDpopProof| {
+        tracing::info!(application = %application.audience(), reason = %invalid, "a proof of a key is invalid");
+        Invalid {
+            treatment: clients.settings().invalid_credentials,
+            outcome: Outcome::Refused(Refused {
+                challenge: challenges::for_invalid_proof(application, request),
+                retry_after: None,
+            }),
+        }
+    };
+    // One moment for all: a token may expire between them.
+    let now = context.now();
+    let sent = match Sent::of(rules, request, scheme, now) {
+        Ok(Some(sent)) => sent,
+        Ok(None) => return Err(refused(None)),
+        Err(invalid) => return Err(of_invalid_proof(invalid)),
     };
     let check = machine_clients::Context {
         failed_attempts: &context.outpost.failed_attempts,
@@ -51,14 +67,32 @@ pub(super) async fn decide(
         times: context.times(),
         client: request.client(),
     };
-    // One moment for both: a token may expire between them.
-    let now = context.now();
     let is_in_authorization = !matches!(sent, Sent::KeyInHeader(_));
     let checked = match sent {
         Sent::Key(key) | Sent::KeyInHeader(key) => {
             context.outpost.api_keys.check(check, &key).await
         }
         Sent::Other(credentials) => clients.check(check, credentials).await,
+        Sent::Bound(token, proof) => {
+            let key = proof.key().to_owned();
+            let credentials = Credentials::Bound { token, key };
+            let checked = clients.check(check, credentials).await;
+            // Only now: a made-up token costs the store nothing.
+            if checked.is_ok() {
+                let used = proof.use_once(&*context.outpost.store, now).await;
+                match used {
+                    Ok(true) => {}
+                    Ok(false) => return Err(of_invalid_proof(InvalidDpopProof::Used)),
+                    Err(unavailable) => {
+                        return Err(Invalid {
+                            treatment: clients.settings().invalid_credentials,
+                            outcome: Outcome::Failed(Failure::Store(unavailable)),
+                        });
+                    }
+                }
+            }
+            checked
+        }
     };
     let machine = match checked {
         Ok(machine) => machine,
@@ -121,6 +155,8 @@ enum Sent {
     Key(Secret),
     /// An API key in its own header.
     KeyInHeader(Secret),
+    /// An access token with the proof of a key.
+    Bound(Secret, DpopProof),
     /// Others.
     Other(Credentials),
 }
@@ -128,7 +164,41 @@ enum Sent {
 impl Sent {
     /// Reads them. `None` where they are invalid for their scheme; also where they have two lines,
     /// which are of two senders.
-    fn of(rules: Rules<'_>, request: &ForwardedRequest<'_>, scheme: Scheme) -> Option<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDpopProof`] where a token comes with a proof that is invalid, or without one.
+    fn of(
+        rules: Rules<'_>,
+        request: &ForwardedRequest<'_>,
+        scheme: Scheme,
+        now: NumericDate,
+    ) -> Result<Option<Self>, InvalidDpopProof> {
+        if scheme != Scheme::Dpop {
+            return Ok(Self::without_proof(rules, request, scheme));
+        }
+        let token = request.header_text("authorization");
+        let Some(token) = token.and_then(Credentials::bound_token) else {
+            return Ok(None);
+        };
+        let proof = request.header_text("dpop");
+        let proof = proof.ok_or(InvalidDpopProof::Missing)?;
+        let url = request.url(rules.application);
+        let expected = ExpectedProof {
+            method: request.method().as_str(),
+            url: url.as_ref().ok_or(InvalidDpopProof::Url)?,
+            token: &token,
+            now,
+        };
+        let proof = DpopProof::verify(proof, &expected)?;
+        Ok(Some(Self::Bound(token, proof)))
+    }
+
+    fn without_proof(
+        rules: Rules<'_>,
+        request: &ForwardedRequest<'_>,
+        scheme: Scheme,
+    ) -> Option<Self> {
         let accepted = &rules.policy.machine_clients;
         if accepted.has_api_key_header(request) {
             let name = accepted.api_key_header()?.as_str();
