@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use gatepost_session::{Claims, TextList, visible_without};
+use gatepost_session::{Claims, StandardText, TextList, visible_without};
 
 use self::shapes::Shapes;
 use self::spelling::same_folded;
@@ -49,7 +49,9 @@ pub enum Preset {
 /// Where a header's value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
-    /// A claim that is one text.
+    /// A standard claim that is one text.
+    Standard(StandardText),
+    /// Another claim that is one text.
     Claim(Box<str>),
     /// The groups, with this ASCII character between them.
     Groups(u8),
@@ -62,9 +64,11 @@ enum Source {
 impl Source {
     fn claim(name: &str) -> Self {
         if name == "groups" {
-            Self::Groups(GROUP_SEPARATOR)
-        } else {
-            Self::Claim(name.into())
+            return Self::Groups(GROUP_SEPARATOR);
+        }
+        match StandardText::named(name) {
+            Some(claim) => Self::Standard(claim),
+            None => Self::Claim(name.into()),
         }
     }
 
@@ -78,15 +82,18 @@ impl Source {
 
     fn value<'v>(&'v self, claims: &'v Claims) -> Option<Cow<'v, str>> {
         match self {
-            Self::Claim(name) => claims
-                .text(name)
-                .filter(|v| fits_header(v))
-                .map(Cow::Borrowed),
+            Self::Standard(claim) => fitting(claims.standard_text(*claim)),
+            Self::Claim(name) => fitting(claims.ext.get(name)),
             Self::Constant(value) => Some(Cow::Borrowed(&**value)),
             Self::Groups(separator) => joined(&claims.groups, *separator).map(Cow::Owned),
             Self::Nothing => None,
         }
     }
+}
+
+/// Returns a value that fits a header.
+fn fitting(value: Option<&str>) -> Option<Cow<'_, str>> {
+    value.filter(|value| fits_header(value)).map(Cow::Borrowed)
 }
 
 /// Returns the groups as one text with the separator between them, or `None` without any.
@@ -281,6 +288,7 @@ impl HeaderRules {
     /// Returns the claims that the rules read, for the outpost, which fills a session with them.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().filter_map(|entry| match &entry.source {
+            Source::Standard(claim) => Some(claim.name()),
             Source::Claim(name) => Some(&**name),
             _ => None,
         })

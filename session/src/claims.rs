@@ -224,16 +224,77 @@ impl Claims {
     ///
     /// Looks among the standard claims first, then in [`Claims::ext`].
     pub fn text(&self, claim: &str) -> Option<&str> {
+        match StandardText::named(claim) {
+            Some(standard) => self.standard_text(standard),
+            None => self.ext.get(claim),
+        }
+    }
+
+    /// Returns the same as [`Self::text`] for the name of this claim.
+    pub fn standard_text(&self, claim: StandardText) -> Option<&str> {
         match claim {
-            "iss" => Some(&self.iss),
-            "sub" => Some(&self.sub),
-            "aud" => Some(&self.aud),
-            "sid" => Some(self.sid.as_str()),
-            "preferred_username" => self.preferred_username.as_deref(),
-            "name" => self.name.as_deref(),
-            "email" => self.email.as_deref(),
-            "acr" => self.acr.as_deref(),
-            _ => self.ext.get(claim),
+            StandardText::Iss => Some(&self.iss),
+            StandardText::Sub => Some(&self.sub),
+            StandardText::Aud => Some(&self.aud),
+            StandardText::Sid => Some(self.sid.as_str()),
+            StandardText::PreferredUsername => self.preferred_username.as_deref(),
+            StandardText::Name => self.name.as_deref(),
+            StandardText::Email => self.email.as_deref(),
+            StandardText::Acr => self.acr.as_deref(),
+        }
+    }
+}
+
+/// A standard claim that is one text. A program that asks many sessions for the same claim looks its
+/// name up once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandardText {
+    /// [`Claims::iss`].
+    Iss,
+    /// [`Claims::sub`].
+    Sub,
+    /// [`Claims::aud`].
+    Aud,
+    /// [`Claims::sid`].
+    Sid,
+    /// [`Claims::preferred_username`].
+    PreferredUsername,
+    /// [`Claims::name`].
+    Name,
+    /// [`Claims::email`].
+    Email,
+    /// [`Claims::acr`].
+    Acr,
+}
+
+impl StandardText {
+    const ALL: [Self; 8] = [
+        Self::Iss,
+        Self::Sub,
+        Self::Aud,
+        Self::Sid,
+        Self::PreferredUsername,
+        Self::Name,
+        Self::Email,
+        Self::Acr,
+    ];
+
+    /// Returns the standard claim of that name, if it is one.
+    pub fn named(claim: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|own| own.name() == claim)
+    }
+
+    /// Returns the claim's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Iss => "iss",
+            Self::Sub => "sub",
+            Self::Aud => "aud",
+            Self::Sid => "sid",
+            Self::PreferredUsername => "preferred_username",
+            Self::Name => "name",
+            Self::Email => "email",
+            Self::Acr => "acr",
         }
     }
 }
@@ -280,5 +341,46 @@ impl FromIterator<(String, String)> for MoreClaims {
 impl Serialize for MoreClaims {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_standard_text_is_the_claim_of_its_name() {
+        let written = json!({
+            "iss": "https://id.example.com",
+            "sub": "1234",
+            "aud": "wiki",
+            "sid": SessionId::from_random([7; 24]).as_str(),
+            "iat": 1, "exp": 3, "rnw": 2,
+            "preferred_username": "alice",
+            "name": "Alice Liddell",
+            "email": "alice@example.com",
+            "email_verified": true,
+            "groups": ["staff"],
+            "acr": "mfa",
+            "amr": ["otp"],
+            "auth_time": 1,
+            "ext": { "sub": "of ext", "department": "7" },
+        });
+        let claims = Claims::read(written.to_string().as_bytes()).expect("claims");
+        for (name, value) in written.as_object().expect("an object") {
+            let is_standard = StandardText::named(name).is_some_and(|claim| {
+                assert_eq!(claim.name(), name);
+                assert_eq!(claims.standard_text(claim), value.as_str());
+                true
+            });
+            assert_eq!(is_standard, matches!(value, Value::String(_)), "{name}");
+            assert_eq!(claims.text(name), value.as_str(), "{name}");
+        }
+        assert_eq!(claims.text("department"), Some("7"));
     }
 }

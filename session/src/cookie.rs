@@ -210,10 +210,21 @@ pub enum Hide<'n> {
 
 impl Hide<'_> {
     fn takes(self, name: &[u8]) -> bool {
+        self.takes_part(name, self.own().part(name).is_some())
+    }
+
+    /// Returns the same for a name of which is known whether it is a part of the session.
+    fn takes_part(self, name: &[u8], is_part: bool) -> bool {
         match self {
-            Self::All(own) => is_gateposts(name) || own.part(name).is_some(),
-            Self::AllBut(own) => is_gateposts(name) && own.part(name).is_none(),
-            Self::Session(own) => own.part(name).is_some(),
+            Self::All(_) => is_part || is_gateposts(name),
+            Self::AllBut(_) => !is_part && is_gateposts(name),
+            Self::Session(_) => is_part,
+        }
+    }
+
+    fn own(&self) -> &CookieName {
+        match self {
+            Self::All(own) | Self::AllBut(own) | Self::Session(own) => own,
         }
     }
 
@@ -258,11 +269,10 @@ pub enum Rest {
 /// How much room the other cookies of a request have before it has to grow.
 const USUAL_REST_BYTES: usize = 128;
 
-/// Looks through all `Cookie` header lines of a request once: as [`Candidates::find`] and
-/// [`strip`].
+/// Looks through all `Cookie` header lines of a request once: as [`Candidates::find`] for the session
+/// of which `hide` has the name, and as [`strip`].
 pub fn separate<'a>(
     lines: impl IntoIterator<Item = &'a [u8]>,
-    name: &CookieName,
     hide: Hide<'_>,
 ) -> (Candidates<'a>, Rest) {
     let mut found = Candidates::default();
@@ -275,8 +285,9 @@ pub fn separate<'a>(
         }
         let empty = rest.len();
         strip_onto(&mut rest, line, |pair_name, value| {
-            found.add(name.part(pair_name), value);
-            let hides = hide.takes(pair_name);
+            let part = hide.own().part(pair_name);
+            found.add(part, value);
+            let hides = hide.takes_part(pair_name, part.is_some());
             hidden |= hides;
             hides
         });

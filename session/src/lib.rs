@@ -39,7 +39,9 @@ pub mod revoked;
 pub mod token;
 mod verify;
 
-pub use claims::{Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId};
+pub use claims::{
+    Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId, StandardText,
+};
 pub use gatepost_scan::{
     JsonReader, Piece, TextList, TextListIter, constant_time, sum, visible_without,
 };

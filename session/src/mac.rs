@@ -1,7 +1,8 @@
 //! Message authentication codes.
 
+use gatepost_scan::constant_time::same_bytes;
 use gatepost_scan::sha256::{BLOCK_BYTES, HASH_BYTES, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::Choice;
 use zeroize::Zeroizing;
 
 /// The length of a code and of a key, in bytes: the output size of SHA-256.
@@ -65,7 +66,7 @@ impl Mac {
     /// Returns whether `sent` is the code of `text`, in a time that does not depend on where the
     /// two differ.
     pub(crate) fn verifies(&self, text: &[u8], sent: &[u8; MAC_BYTES]) -> Choice {
-        self.compute(&[text]).as_slice().ct_eq(sent)
+        same_bytes(&self.compute(&[text]), sent)
     }
 }
 

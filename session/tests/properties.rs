@@ -131,7 +131,7 @@ proptest! {
         let name = CookieName::new("gp").expect("name");
         let hide = if but_the_session { Hide::AllBut(&name) } else { Hide::All(&name) };
         let lines = || lines.iter().map(String::as_bytes);
-        let (found, rest) = separate(lines(), &name, hide);
+        let (found, rest) = separate(lines(), hide);
         let candidates = Candidates::find(lines(), &name);
         prop_assert_eq!(format!("{found:?}"), format!("{candidates:?}"));
         let stripped: Vec<Vec<u8>> = lines().filter_map(|line| strip(line, hide)).collect();

@@ -117,7 +117,7 @@ fn separate<'l, 'c>(
         } else {
             Hide::All(name)
         };
-        cookie::separate(lines.iter(), name, hide)
+        cookie::separate(lines.iter(), hide)
     };
     let (found, rest) = separate(&config.cookie_name);
     let may_be_plain = !found.any() && config.plain_http != PlainHttp::Nowhere;

@@ -5,6 +5,7 @@
 //! after the other. Tests compare this with that crate, here and in the built guest.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -30,8 +31,8 @@ pub fn encode(bytes: &[u8]) -> String {
 /// characters, padding among them, and for bits set beyond the last byte, so that no two texts
 /// decode to the same bytes.
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
-    decode_with(text, |decoded| bytes.extend_from_slice(decoded)).then_some(bytes)
+    let mut bytes = vec![0; decoded_length(text)];
+    decode_into(text, &mut bytes).then_some(bytes)
 }
 
 /// Decodes the text of exactly `N` bytes: see [`decode`].
@@ -40,15 +41,12 @@ pub fn decode_array<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         return None;
     }
     let mut bytes = [0; N];
-    let mut rest = bytes.as_mut_slice();
-    let is_valid = decode_with(text, |decoded| {
-        // What is decoded is no longer than the array, as the text is not.
-        if let Some((own, after)) = core::mem::take(&mut rest).split_at_mut_checked(decoded.len()) {
-            own.copy_from_slice(decoded);
-            rest = after;
-        }
-    });
-    is_valid.then_some(bytes)
+    decode_into(text, &mut bytes).then_some(bytes)
+}
+
+/// Returns how many bytes a valid text of this length decodes to.
+const fn decoded_length(text: &[u8]) -> usize {
+    text.len() / 4 * 3 + text.len() % 4 * 3 / 4
 }
 
 /// Returns whether all characters are of the alphabet.
@@ -65,14 +63,15 @@ pub fn is_of_alphabet(text: &[u8]) -> bool {
     !invalid.any() && valid.all(|valid| valid)
 }
 
-/// Hands one piece of what a text decodes to after the other to `put`, and returns whether the text
-/// is valid.
-#[inline]
-fn decode_with(text: &[u8], mut put: impl FnMut(&[u8])) -> bool {
+/// Writes what a text decodes to, of which the length is [`decoded_length`], and returns whether the
+/// text is valid.
+#[inline(never)]
+fn decode_into(text: &[u8], bytes: &mut [u8]) -> bool {
     let (blocks, rest) = text.as_chunks::<16>();
+    let (outs, end) = bytes.as_chunks_mut::<12>();
     let mut invalid = Invalid::default();
-    for block in blocks {
-        put(&invalid.decode_block(block));
+    for (out, block) in outs.iter_mut().zip(blocks) {
+        *out = invalid.decode_block(block);
     }
     if rest.is_empty() {
         return !invalid.any();
@@ -83,8 +82,8 @@ fn decode_with(text: &[u8], mut put: impl FnMut(&[u8])) -> bool {
         *own = *character;
     }
     let last = invalid.decode_block(&block);
-    let (decoded, beyond) = last.split_at(rest.len() * 3 / 4);
-    put(decoded);
+    let (decoded, beyond) = last.split_at(end.len());
+    end.copy_from_slice(decoded);
     !invalid.any() && rest.len() % 4 != 1 && beyond.iter().all(|byte| *byte == 0)
 }
 

@@ -108,7 +108,7 @@ impl Sha256 {
 impl Drop for Sha256 {
     fn drop(&mut self) {
         self.state.zeroize();
-        self.end.zeroize();
+        self.end.as_mut_slice().zeroize();
     }
 }
 

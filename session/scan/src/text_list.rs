@@ -37,7 +37,8 @@ impl TextList {
     }
 
     /// Adds a text.
-    #[inline]
+    // In this crate, so that it is compiled for speed.
+    #[inline(never)]
     pub fn push(&mut self, text: &str) {
         self.has_empty |= text.is_empty();
         self.joined.push_str(text);
