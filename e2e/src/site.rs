@@ -499,7 +499,9 @@ pub(crate) fn fit(ports: &SitePorts, folder: &Path, shown: &str) -> String {
     ] {
         text = text.replace(shown, &format!("127.0.0.1:{port}"));
     }
+    let state = folder.join("state");
     text.replace("/etc/gatepost/keys", &keys.to_string_lossy())
+        .replace("/var/lib/gatepost-state", &state.to_string_lossy())
 }
 
 /// Puts this site's host names in the place of those that docs show.

@@ -118,6 +118,7 @@ fn the_outpost_has_no_rights(engine: &Engine) -> Result<()> {
         ("/etc/gatepost/gatepost.yaml", "ro"),
         ("/etc/gatepost/keys", "ro"),
         ("/var/lib/gatepost", "rw"),
+        ("/var/lib/gatepost-state", "rw"),
     ] {
         assert_eq!(options(point)?.split(',').next(), Some(access), "{point}");
     }
