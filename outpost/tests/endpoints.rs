@@ -21,7 +21,9 @@ struct Route {
 
 impl Route {
     fn leads_to(&self, endpoint: &str) -> bool {
-        let below = endpoint.strip_prefix(&self.path);
+        // Proxies match paths, and one endpoint is a query.
+        let path = endpoint.split_once('?').map_or(endpoint, |(path, _)| path);
+        let below = path.strip_prefix(&self.path);
         below.is_some_and(|rest| rest.is_empty() || !self.is_exact && rest.starts_with('/'))
     }
 }

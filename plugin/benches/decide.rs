@@ -57,6 +57,10 @@ impl Host for Proxy {
         black_box(name);
     }
 
+    fn add_response_header(&self, name: &str, value: &[u8]) {
+        black_box((name, value));
+    }
+
     fn respond(&self, reply: Reply) {
         black_box(reply);
     }

@@ -134,6 +134,8 @@ pub trait Host {
     fn add_header(&self, name: &str, value: &[u8]);
     /// Removes all lines of a request header field of exactly this name, without regard to case.
     fn remove_header(&self, name: &[u8]);
+    /// Adds a line to a header field of the response, to which the upstream adds its own.
+    fn add_response_header(&self, name: &str, value: &[u8]);
     /// Responds to the request.
     fn respond(&self, reply: Reply);
     /// Returns the time.

@@ -136,6 +136,12 @@ mod guest {
             }
         }
 
+        fn add_response_header(&self, name: &str, value: &[u8]) {
+            if let Some(response) = self.response {
+                response.header.add(name.as_bytes(), value);
+            }
+        }
+
         fn respond(&self, reply: Reply) {
             let Some(response) = self.response else {
                 return;

@@ -31,7 +31,8 @@ pub struct Policy {
 pub enum Decision<'s> {
     /// It goes upstream.
     Allow(Permit<'s>),
-    /// It may go upstream, and a page load should renew the session first.
+    /// It may go upstream, and a page load should renew the session first, or
+    /// [beside](Permit::can_renew_beside).
     Renew(Permit<'s>),
     /// Its sender has to sign in.
     SignIn(Unauthenticated),
@@ -69,6 +70,14 @@ impl<'s> Permit<'s> {
     /// identity.
     pub fn identity(&self) -> Option<&'s Claims> {
         self.identity.map(|session| session.claims())
+    }
+
+    /// Returns whether a session whose renewal is due may go on while its browser renews it, since
+    /// its window is far from its end. One that is bound to a device is renewed by a proof: where a
+    /// renewal of it is due, the browser has to go to the provider.
+    pub fn can_renew_beside(&self) -> bool {
+        self.identity
+            .is_some_and(|session| !session.claims().bound && !session.is_near_its_end())
     }
 }
 

@@ -135,6 +135,10 @@ impl OutpostUrl {
     }
 }
 
+/// Where browsers renew a session beside a page. It is a query of a path that routes of every release
+/// lead to the outpost, so that no route has to be added.
+const RENEWAL: &str = "/session?renew";
+
 /// Has a URL of `start` wait until the session is bound to a device, which its target asks for.
 pub fn until_bound(mut url: String) -> String {
     let separator = if url.contains('?') { "&" } else { "?" };
@@ -173,6 +177,26 @@ impl SignIn {
         }
         base.push_str(self.prefix().as_str());
         base
+    }
+
+    /// Returns the value of `Link` (RFC 8288) that has a browser renew its session beside a page: it
+    /// fetches the URL as it would for a script of the page, and keeps the cookie of the answer.
+    pub fn renewal_link(&self) -> String {
+        let credentials = match self {
+            Self::OnHost(_) => "",
+            Self::OnOutpost(..) => "=use-credentials",
+        };
+        let base = self.base();
+        let mut link = String::from("<");
+        for part in [
+            &base,
+            RENEWAL,
+            ">; rel=preload; as=fetch; crossorigin",
+            credentials,
+        ] {
+            link.push_str(part);
+        }
+        link
     }
 
     /// Returns the URL of `start` that leads back to `target` (path and query, as received).
@@ -225,6 +249,15 @@ mod tests {
         assert_eq!(
             until_bound(on_host.url(String::new, &vec![b'/'; MAX_TARGET_BYTES])),
             "/akprox/start?bound=true"
+        );
+        assert_eq!(
+            on_host.renewal_link(),
+            "</akprox/session?renew>; rel=preload; as=fetch; crossorigin"
+        );
+        assert_eq!(
+            domain.renewal_link(),
+            "<https://auth.example.com/akprox/session?renew>; rel=preload; as=fetch; \
+             crossorigin=use-credentials"
         );
         let plain = vec![b'a'; MAX_TARGET_BYTES];
         let url = on_host.url(String::new, &plain);

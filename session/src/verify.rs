@@ -188,7 +188,7 @@ impl Authentic {
         } else {
             Ok(Current {
                 claims: &self.claims,
-                renewal_due: now >= self.claims.rnw,
+                now,
             })
         }
     }
@@ -211,7 +211,7 @@ impl Authentic {
 #[derive(Clone, Copy, Debug)]
 pub struct Current<'a> {
     claims: &'a Claims,
-    renewal_due: bool,
+    now: NumericDate,
 }
 
 impl<'a> Current<'a> {
@@ -222,7 +222,13 @@ impl<'a> Current<'a> {
 
     /// Returns whether a page load should renew the cookie now.
     pub fn renewal_due(&self) -> bool {
-        self.renewal_due
+        self.now >= self.claims.rnw
+    }
+
+    /// Returns whether the window is in its last quarter, in which a renewal must not wait any more.
+    pub fn is_near_its_end(&self) -> bool {
+        let window = self.claims.exp.seconds_since(self.claims.iat);
+        self.claims.exp.seconds_since(self.now) <= window / 4
     }
 }
 

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::trusted_front::TrustedFront;
-use crate::programs::{FakeClock, Process};
+use crate::programs::{FakeClock, Process, Service};
 use crate::stack::Stack;
-use crate::tools::{Chromium, NodePackages, Tool as _};
+use crate::tools::{Chromium, Firefox, NodePackages, Tool as _};
 use crate::users::{ALICE, BOB, User};
 use crate::{layout, settings};
 
@@ -46,6 +46,51 @@ pub fn look_at_pages(pages: Pages, app: &Url) -> Result<()> {
         Pages::OfTheOutpost => "outpost",
     };
     run_at("pages", label, app)
+}
+
+/// A browser that renews its session beside a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Browser {
+    /// Chromium.
+    Chromium,
+    /// Firefox.
+    Firefox,
+}
+
+/// An application whose pages have browsers renew their session.
+#[derive(Debug)]
+pub struct RenewedApplication<'a> {
+    /// The name of the deployment, for the scenario's files.
+    pub label: &'a str,
+    /// Where it is.
+    pub url: Url,
+    /// The outpost.
+    pub process: &'a Service,
+    /// How long a cookie is valid, in seconds.
+    pub window: u64,
+}
+
+/// Loads pages over several windows, none of which may be redirected, also while the outpost does
+/// not answer.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn renew_beside(browser: Browser, app: &RenewedApplication<'_>) -> Result<()> {
+    let (name, firefox) = match browser {
+        Browser::Chromium => ("chromium", None),
+        Browser::Firefox => ("firefox", Some(Firefox.locate()?)),
+    };
+    let further = json!({
+        "firefox": firefox,
+        "beside": {
+            "browser": name,
+            "windowSeconds": app.window,
+            "outpostGroup": app.process.group(),
+        },
+    });
+    let label = format!("{}-{name}", app.label);
+    run_with("renewal_beside", &label, &app.url, &further)
 }
 
 /// The deployment of an application whose sessions are bound to devices.
@@ -148,6 +193,8 @@ fn run_with(name: &str, label: &str, app: &Url, further: &Value) -> Result<()> {
     settings::merge(&mut input, further);
     let mut command = Command::new("node");
     command
+        // Node.js has it without a word from version 22 on.
+        .arg("--experimental-websocket")
         .arg(folder.join(format!("{name}.mjs")))
         .env("GATEPOST_SCENARIO", input.to_string())
         .current_dir(&folder);

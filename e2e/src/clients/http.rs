@@ -71,12 +71,14 @@ impl Client {
 
     /// Creates a request as a browser sends it for a typed address or a link. Redirects are not
     /// followed.
+    ///
+    /// It does not say that it loads a document (`Sec-Fetch-Dest`), by which the plugin knows browsers
+    /// that renew their session beside a page: this client fetches nothing beside.
     pub fn page_load(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http
             .request(method, url.clone())
             .header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
             .header("Sec-Fetch-Mode", "navigate")
-            .header("Sec-Fetch-Dest", "document")
     }
 
     /// Creates a request as a script of the page sends it.

@@ -164,6 +164,7 @@ pub fn router() -> Router {
         .route("/upstream/abort", get(abort))
         .route("/upstream/upload", any(upload))
         .route("/upstream/status/{code}", any(status))
+        .route("/upstream/linked", get(linked))
         .fallback(echo)
 }
 
@@ -190,6 +191,12 @@ async fn echo(headers: HeaderMap, request: Request) -> Response {
     } else {
         ([(header::CONTENT_TYPE, "application/json")], seen).into_response()
     }
+}
+
+/// Answers with a page that has a `Link` of its own.
+async fn linked(headers: HeaderMap, request: Request) -> Response {
+    let own = [(header::LINK, "</style.css>; rel=preload; as=style")];
+    (own, echo(headers, request).await).into_response()
 }
 
 fn page(seen: &str) -> String {

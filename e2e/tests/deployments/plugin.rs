@@ -1,6 +1,7 @@
 //! Traefik with the plugin, which itself answers requests that may not pass (`fallback: redirect`).
 
 use anyhow::{Context as _, Result};
+use gatepost_e2e::clients::chromium::{self, Browser, RenewedApplication};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Client, Service, Site, until};
@@ -92,5 +93,31 @@ fn page_loads_renew(site: &Site, host: &str) -> Result<()> {
     assert!(journey.passed("/akprox/start"), "{journey}");
     assert!(!journey.passed("/akprox/callback"), "silently: {journey}");
     assert_ne!(client.cookie(&page, "gatepost"), Some(first));
+    Ok(())
+}
+
+/// The page is on one host of the site, and the outpost on another.
+#[test]
+#[ignore = "needs Traefik, an OpenID provider, Chromium and Firefox: cargo xtask test"]
+fn pages_of_a_domain_renew_beside() -> Result<()> {
+    const WINDOW_SECONDS: u64 = 24;
+    let times = json!({ "session": {
+        "window": format!("{WINDOW_SECONDS}s"), "renewAfter": "5s", "refreshAfter": "1s",
+    } });
+    let site = checks::site("deploy/outpost/domain.yaml")
+        .outpost(&times)
+        .start()?;
+    let _traefik = domain_traefik(&site)?;
+    for browser in [Browser::Chromium, Browser::Firefox] {
+        chromium::renew_beside(
+            browser,
+            &RenewedApplication {
+                label: "domain",
+                url: site.url("wiki", "/")?,
+                process: site.outpost(),
+                window: WINDOW_SECONDS,
+            },
+        )?;
+    }
     Ok(())
 }

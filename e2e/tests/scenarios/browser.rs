@@ -1,7 +1,7 @@
 //! In real Chromium: the scripts in `e2e/browser/` say what happens.
 
 use anyhow::Result;
-use gatepost_e2e::clients::chromium::{self, Pages};
+use gatepost_e2e::clients::chromium::{self, Browser, Pages, RenewedApplication};
 use gatepost_e2e::{ApplicationSpec, Stack};
 use serde_json::json;
 
@@ -73,4 +73,35 @@ fn pages() -> Result<()> {
     let app = ApplicationSpec::new("app").set_in_plugin("require", &rule);
     let stack = Stack::builder().application(app).start()?;
     chromium::look_at_pages(Pages::OfThePlugin, &stack.app().url("/"))
+}
+
+/// Long enough that a busy machine loads a page in each part of it.
+const WINDOW_SECONDS: u64 = 24;
+
+fn renewal_beside(browser: Browser) -> Result<()> {
+    let times = json!({ "session": {
+        "window": format!("{WINDOW_SECONDS}s"), "renewAfter": "5s", "refreshAfter": "1s",
+    } });
+    let stack = Stack::builder().outpost(&times).start()?;
+    chromium::renew_beside(
+        browser,
+        &RenewedApplication {
+            label: "single",
+            url: stack.app().url("/"),
+            process: stack.outpost(),
+            window: WINDOW_SECONDS,
+        },
+    )
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn renewal_beside_a_page_in_chromium() -> Result<()> {
+    renewal_beside(Browser::Chromium)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Firefox: cargo xtask test"]
+fn renewal_beside_a_page_in_firefox() -> Result<()> {
+    renewal_beside(Browser::Firefox)
 }

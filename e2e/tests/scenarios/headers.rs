@@ -1,7 +1,10 @@
 //! Identity headers that a client sends itself.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use gatepost_e2e::{ApplicationSpec, Client, Stack, forge};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{ApplicationSpec, Client, Stack, forge, pass};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -167,5 +170,32 @@ fn identity_headers_of_other_systems_never_come_from_a_client() -> Result<()> {
         let expected = (app.name() == "app").then_some("staff,admins");
         assert_eq!(groups, expected, "{}", app.name());
     }
+    Ok(())
+}
+
+/// What the plugin has browsers fetch beside a page stands beside what the application has.
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn the_link_for_a_renewal_leaves_the_applications_own() -> Result<()> {
+    let times = json!({ "session": { "window": "1h", "renewAfter": "1s" } });
+    let stack = Stack::builder().outpost(&times).start()?;
+    let alice = Client::new()?;
+    let page = stack.app().url("/upstream/linked");
+    alice.sign_in(&page, &ALICE)?;
+    pass(Duration::from_secs(2));
+    let asked = alice.page_load(Method::GET, &page);
+    let answer = asked.header("Sec-Fetch-Dest", "document").send()?;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let links = answer.headers().get_all("link").iter();
+    let mut links: Vec<&str> = links.filter_map(|line| line.to_str().ok()).collect();
+    links.sort_unstable();
+    let expected = [
+        "</akprox/session?renew>; rel=preload; as=fetch; crossorigin",
+        "</style.css>; rel=preload; as=style",
+    ];
+    assert_eq!(links, expected);
+    // Without it, as from a program, the renewal comes first.
+    let answer = alice.page_load(Method::GET, &page).send()?;
+    assert_eq!(answer.status(), StatusCode::FOUND);
     Ok(())
 }

@@ -58,6 +58,9 @@ pub enum Renewal {
     /// It renews. Where only the browser can ask the provider, it goes on, and the next page load
     /// asks.
     Request,
+    /// It renews, and does nothing else. Where only the browser can ask the provider, nothing is
+    /// renewed, and neither is a session whose window has ended.
+    Beside,
     /// It does not renew: it has the session while its window is open.
     Never,
 }
@@ -149,10 +152,13 @@ impl Sessions {
             return match renewal {
                 // Where it is due in its window, only the browser can ask the provider.
                 Renewal::PageLoad if claims_to_be_bound => ended_window(),
-                Renewal::PageLoad | Renewal::Request | Renewal::Never => unrenewed(cookie, record),
+                Renewal::PageLoad | Renewal::Request | Renewal::Beside | Renewal::Never => {
+                    unrenewed(cookie, record)
+                }
             };
         }
-        if renewal == Renewal::Never {
+        // A window that has ended is a page load's matter, which may need the provider.
+        if renewal == Renewal::Never || (renewal == Renewal::Beside && !in_window) {
             return unrenewed(cookie, record);
         }
         let revalidated = self
@@ -169,6 +175,9 @@ impl Sessions {
                 return ended_window();
             }
             Ok(Revalidation::Refused) => return unrenewed(cookie, record),
+            Ok(Revalidation::NeedsBrowser) if renewal == Renewal::Beside => {
+                return unrenewed(cookie, record);
+            }
             Ok(Revalidation::NeedsBrowser) => record,
             Err(RevalidationError::Store(error)) => return degraded(cookie, None, error.into()),
             Err(RevalidationError::Provider(error)) => {

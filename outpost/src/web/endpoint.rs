@@ -43,6 +43,8 @@ pub enum OwnEndpoint {
     SignOut,
     /// Shows users their session.
     Session,
+    /// A browser renews its session beside a page.
+    Renewal,
     /// A browser registers a key for its session.
     DeviceRegistration,
     /// A browser renews its session with a proof.
@@ -63,6 +65,7 @@ impl<'t> Endpoint<'t> {
             OwnEndpoint::Callback,
             OwnEndpoint::SignOut,
             OwnEndpoint::Session,
+            OwnEndpoint::Renewal,
             OwnEndpoint::DeviceRegistration,
             OwnEndpoint::DeviceRefresh,
             OwnEndpoint::ResourceMetadata,
@@ -134,6 +137,7 @@ impl<'t> Endpoint<'t> {
                 Some(Self::Own(OwnEndpoint::Callback))
             }
             "sign_out" => Some(Self::Own(OwnEndpoint::SignOut)),
+            "session" if query == "renew" => Some(Self::Own(OwnEndpoint::Renewal)),
             "session" => Some(Self::Own(OwnEndpoint::Session)),
             "device/register" => Some(Self::Own(OwnEndpoint::DeviceRegistration)),
             "device/refresh" => Some(Self::Own(OwnEndpoint::DeviceRefresh)),
@@ -165,6 +169,7 @@ impl<'t> Endpoint<'t> {
             Self::Own(OwnEndpoint::Callback) => "callback",
             Self::Own(OwnEndpoint::SignOut) => "sign_out",
             Self::Own(OwnEndpoint::Session) => "session",
+            Self::Own(OwnEndpoint::Renewal) => "session?renew",
             Self::Own(OwnEndpoint::DeviceRegistration) => "device/register",
             Self::Own(OwnEndpoint::DeviceRefresh) => "device/refresh",
             Self::Own(OwnEndpoint::ResourceMetadata) => oauth::RESOURCE,
@@ -240,6 +245,8 @@ mod tests {
             ("x/callback/main", None),
             ("sign_out", Some("sign_out")),
             ("session", Some("session")),
+            ("session?renew", Some("session?renew")),
+            ("session?renew=x", Some("session")),
             ("device/register", Some("device/register")),
             ("device/refresh?x", Some("device/refresh")),
             ("device", None),

@@ -96,8 +96,8 @@ pub enum Failure {
     /// A subresource or a script asks for a sign-in.
     #[error("a script or a subresource asked for a sign-in: only a page load can")]
     NotNavigation,
-    /// Another site asks for a sign-out, or a form is not of this site.
-    #[error("another site asked for a sign-out")]
+    /// Another site asks for a sign-out or a renewal, or a form is not of this site.
+    #[error("another site asked for a sign-out or a renewal")]
     CrossSite,
     /// The callback belongs to no flow of this browser.
     #[error("the callback belongs to no sign-in of this browser, or to one that ended")]

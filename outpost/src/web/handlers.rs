@@ -6,6 +6,7 @@ pub(super) mod callback;
 pub(super) mod client_registration;
 pub(super) mod device;
 pub(super) mod forward_auth;
+pub(super) mod renewal;
 pub(super) mod resource_metadata;
 pub(super) mod session;
 pub(super) mod sign_out;

@@ -63,6 +63,11 @@ pub enum Outcome {
         /// An absolute URL, checked by the handler.
         to: String,
     },
+    /// A session was renewed beside a page, or was not.
+    Renewed {
+        /// The origin of the page, where it is another.
+        to: Option<String>,
+    },
     /// The session has ended.
     SignedOut {
         /// Where to sign in again.
@@ -167,6 +172,7 @@ impl Outcome {
             | Self::SeeOther { .. }
             | Self::SignedOut { .. }
             | Self::LoggedOut
+            | Self::Renewed { .. }
             | Self::Session(_)
             | Self::Device(_)
             | Self::OAuth(_)
@@ -198,6 +204,7 @@ impl Outcome {
             | Self::SeeOther { .. }
             | Self::SignedOut { .. }
             | Self::LoggedOut
+            | Self::Renewed { .. }
             | Self::Session(_)
             | Self::Device(_)
             | Self::OAuth(_)
@@ -215,7 +222,9 @@ impl Outcome {
             Self::OAuth(OAuthAnswer::Metadata(_)) => StatusCode::OK,
             Self::OAuth(OAuthAnswer::Registered(_)) => StatusCode::CREATED,
             Self::OAuth(OAuthAnswer::NotRegistered(_)) => StatusCode::BAD_REQUEST,
-            Self::Alive | Self::OAuth(OAuthAnswer::Preflight) => StatusCode::NO_CONTENT,
+            Self::Alive | Self::Renewed { .. } | Self::OAuth(OAuthAnswer::Preflight) => {
+                StatusCode::NO_CONTENT
+            }
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own.
             // An invalid request is not a failure of nginx.
             Self::Failed(Failure::Forwarded(_) | Failure::Contradicted(_))

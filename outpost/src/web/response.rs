@@ -4,9 +4,9 @@ use axum::body::Body;
 use axum::response::Response;
 use gatepost_policy::Presentation;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE,
-    LOCATION, REFERRER_POLICY, REFRESH, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, REFRESH, RETRY_AFTER, SET_COOKIE, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -99,7 +99,13 @@ pub(super) fn respond_with(
             "continue": false,
         })),
         Outcome::OAuth(answer) => writer.oauth(answer),
-        Outcome::LoggedOut | Outcome::Alive => {}
+        Outcome::Renewed { to: Some(page) } => {
+            writer.text_header(ACCESS_CONTROL_ALLOW_ORIGIN, page);
+            let yes = HeaderValue::from_static("true");
+            writer.header(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+            writer.header(VARY, HeaderValue::from_static("Cookie, Origin"));
+        }
+        Outcome::LoggedOut | Outcome::Alive | Outcome::Renewed { to: None } => {}
         Outcome::Failed(failure) => writer.failure(&failure, reply.restart_url.as_deref()),
     }
     writer.response
@@ -352,6 +358,7 @@ mod tests {
                 application_url: url(),
             },
             Outcome::LoggedOut,
+            Outcome::Renewed { to: Some(url()) },
             Outcome::Session(Box::new(view)),
             Outcome::Device(DeviceAnswer::Ended(name)),
             Outcome::Device(DeviceAnswer::Instructions(json!({"continue": true}))),
@@ -375,6 +382,7 @@ mod tests {
                 | Outcome::SeeOther { .. }
                 | Outcome::SignedOut { .. }
                 | Outcome::LoggedOut
+                | Outcome::Renewed { .. }
                 | Outcome::Session(_)
                 | Outcome::Device(_)
                 | Outcome::OAuth(_)

@@ -9,7 +9,7 @@ use super::endpoint::{Endpoint, OwnEndpoint};
 use super::failure::Failure;
 use super::handlers::{
     authorization_server, backchannel_logout, callback, client_registration, device, forward_auth,
-    resource_metadata, session, sign_out, start,
+    renewal, resource_metadata, session, sign_out, start,
 };
 use super::outcome::{Channel, Outcome, Reply};
 use super::request::ForwardedRequest;
@@ -141,6 +141,7 @@ async fn answer_subrequest(
         // What answers with success would be taken for consent: these need a route of their own.
         Some(Endpoint::Own(
             OwnEndpoint::Session
+            | OwnEndpoint::Renewal
             | OwnEndpoint::DeviceRegistration
             | OwnEndpoint::DeviceRefresh
             | OwnEndpoint::ResourceMetadata
@@ -178,6 +179,7 @@ async fn own_endpoint(
         OwnEndpoint::Start
         | OwnEndpoint::Callback
         | OwnEndpoint::SignOut
+        | OwnEndpoint::Renewal
         | OwnEndpoint::ClientRegistration => true,
         OwnEndpoint::Session
         | OwnEndpoint::DeviceRegistration
@@ -206,7 +208,7 @@ async fn own_endpoint(
             matches!(*request.method(), Method::GET | Method::HEAD)
         }
         // A HEAD would consume the code.
-        OwnEndpoint::Callback => *request.method() == Method::GET,
+        OwnEndpoint::Callback | OwnEndpoint::Renewal => *request.method() == Method::GET,
         OwnEndpoint::SignOut => matches!(*request.method(), Method::GET | Method::POST),
         OwnEndpoint::DeviceRegistration | OwnEndpoint::DeviceRefresh => {
             *request.method() == Method::POST
@@ -229,6 +231,7 @@ async fn own_endpoint(
         OwnEndpoint::Callback => callback::answer(context, application, request).await,
         OwnEndpoint::SignOut => sign_out::answer(context, application, request).await,
         OwnEndpoint::Session => session::answer(context, application, request).await,
+        OwnEndpoint::Renewal => renewal::answer(context, application, request).await,
         OwnEndpoint::DeviceRegistration => device::register(context, application, request).await,
         OwnEndpoint::DeviceRefresh => device::refresh(context, application, request).await,
         OwnEndpoint::ResourceMetadata => resource_metadata::answer(application, request),

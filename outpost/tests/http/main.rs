@@ -33,6 +33,7 @@ mod program;
 mod provider;
 mod redirects;
 mod renewal;
+mod renewal_beside;
 mod resources;
 mod sign_in;
 mod sign_out;

@@ -34,6 +34,7 @@ impl<H: Host> Exchange<'_, H> {
         match decision {
             Decision::Allow(permit) => self.admit(&permit),
             Decision::Renew(permit) => match self.presentation() {
+                Presentation::PageLoad if self.renews_beside(&permit) => self.admit(&permit),
                 Presentation::PageLoad => self.respond(reply::redirect(self.sign_in_url())),
                 Presentation::Form | Presentation::Data => self.admit(&permit),
             },
@@ -71,17 +72,40 @@ impl<H: Host> Exchange<'_, H> {
         match decision {
             // A signed-in user who goes to the outpost needs the session's cookie there.
             Decision::Allow(_) if self.is_for_the_outpost() => self.hand_over(OUTPOST_VERDICT),
-            Decision::Allow(permit) => {
-                for word in verdicts {
-                    self.host.add_header(VERDICT_HEADER, word.as_bytes());
-                }
-                self.admit(permit)
+            Decision::Allow(permit) => self.pass(permit, verdicts),
+            Decision::Renew(permit)
+                if !self.is_for_the_outpost()
+                    && self.presentation() == Presentation::PageLoad
+                    && self.renews_beside(permit) =>
+            {
+                self.pass(permit, verdicts)
             }
             Decision::Renew(_) | Decision::SignIn(_) | Decision::Deny(_) | Decision::Defer(_) => {
                 self.hand_over(decision.verdict())
             }
             Decision::MethodNotAllowed => self.respond(reply::method_not_allowed()),
         }
+    }
+
+    /// Hands a permitted request on to the router of the application.
+    fn pass(&self, permit: &Permit<'_>, verdicts: &[String]) -> Flow {
+        for word in verdicts {
+            self.host.add_header(VERDICT_HEADER, word.as_bytes());
+        }
+        self.admit(permit)
+    }
+
+    /// Has the browser of a page load renew its session while it shows the page. Returns false where
+    /// that cannot be: the browser does not say that it loads a document, or the window is near its
+    /// end.
+    fn renews_beside(&self, permit: &Permit<'_>) -> bool {
+        let destination = || first_line(self.host, "sec-fetch-dest");
+        let can = permit.can_renew_beside() && destination().as_deref() == Some(b"document");
+        if can {
+            let link = self.config.sign_in.renewal_link();
+            self.host.add_response_header("Link", link.as_bytes());
+        }
+        can
     }
 
     /// Returns whether `gatepost check` has signed the session, to see whether the plugin has the

@@ -7,6 +7,7 @@ use serde_json::json;
 mod cookies;
 mod device;
 mod machine_clients;
+mod renewal;
 mod revoked;
 mod route;
 mod state;

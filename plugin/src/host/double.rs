@@ -9,6 +9,8 @@ pub(crate) struct Double {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) headers: RefCell<Vec<(String, String)>>,
+    /// What the upstream's response will have besides its own.
+    pub(crate) response_headers: RefCell<Vec<(String, String)>>,
     pub(crate) reply: RefCell<Option<Reply>>,
     pub(crate) files: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) env: BTreeMap<String, String>,
@@ -25,6 +27,7 @@ impl Double {
             method: "GET".into(),
             target: "/".into(),
             headers: RefCell::default(),
+            response_headers: RefCell::default(),
             reply: RefCell::default(),
             files: RefCell::default(),
             env: BTreeMap::new(),
@@ -149,6 +152,12 @@ impl Host for Double {
         self.headers
             .borrow_mut()
             .retain(|(own, _)| !own.as_bytes().eq_ignore_ascii_case(name));
+    }
+
+    fn add_response_header(&self, name: &str, value: &[u8]) {
+        let value = String::from_utf8_lossy(value).into_owned();
+        let mut headers = self.response_headers.borrow_mut();
+        headers.push((name.into(), value));
     }
 
     fn respond(&self, reply: Reply) {

@@ -59,7 +59,7 @@ pub(crate) struct Result {
     pub(crate) fields: Fields,
     /// The status it was answered with; 0 for none.
     pub(crate) status: u16,
-    /// The header of that answer.
+    /// The header of that answer, or what the application's answer gets besides its own.
     pub(crate) answer: Fields,
     /// Its content.
     pub(crate) body: Vec<u8>,
@@ -142,6 +142,12 @@ impl Host for Native<'_> {
     fn remove_header(&self, name: &[u8]) {
         let mut result = self.result.borrow_mut();
         result.fields.remove(&name.to_ascii_lowercase());
+    }
+
+    fn add_response_header(&self, name: &str, value: &[u8]) {
+        let name = name.as_bytes().to_ascii_lowercase();
+        let mut result = self.result.borrow_mut();
+        result.answer.entry(name).or_default().push(value.to_vec());
     }
 
     fn respond(&self, reply: Reply) {
