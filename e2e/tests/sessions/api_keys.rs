@@ -1,5 +1,6 @@
 //! API keys in Redis, which several outposts share.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -43,6 +44,16 @@ fn a_revoked_key_is_refused_by_every_replica_and_none_is_accepted_without_redis(
         "{stored}"
     );
 
+    // A key that nobody has got is named, so that it can be revoked.
+    let full = std::fs::File::options().write(true).open("/dev/full")?;
+    let mut lost = command(&replicas, &create.split(' ').collect::<Vec<_>>())?;
+    let lost = lost.stdout(full).output()?;
+    let told = String::from_utf8_lossy(&lost.stderr).into_owned();
+    ensure!(!lost.status.success(), "{told}");
+    let (_, lost) = told.split_once("key revoke --id ").context("an id")?;
+    let said = gatepost(&replicas, &["revoke", "--id", lost.trim()])?;
+    ensure!(said.contains("1 keys revoked"), "{said}");
+
     let said = gatepost(&replicas, &["revoke", "--subject", "ci"])?;
     ensure!(said.contains("1 keys revoked"), "{said}");
     let revoked = Instant::now();
@@ -81,11 +92,16 @@ fn every_call(replicas: &Replicas, key: &str, expected: StatusCode) -> Result<()
 
 /// Runs `gatepost key` at the first outpost, and returns its standard output.
 fn gatepost(replicas: &Replicas, arguments: &[&str]) -> Result<String> {
-    let mut command = built::gatepost()?;
-    command.arg("key").args(arguments);
-    let config = replicas.stack.folder().join("gatepost.yaml");
-    let output = command.arg("--config").arg(config).output()?;
+    let output = command(replicas, arguments)?.output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{said}");
     Ok(String::from_utf8(output.stdout)?)
+}
+
+fn command(replicas: &Replicas, arguments: &[&str]) -> Result<Command> {
+    let mut command = built::gatepost()?;
+    command.arg("key").args(arguments);
+    let config = replicas.stack.folder().join("gatepost.yaml");
+    command.arg("--config").arg(config);
+    Ok(command)
 }

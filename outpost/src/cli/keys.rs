@@ -4,7 +4,7 @@ use gatepost_policy::config::parse_seconds;
 
 use super::config_file::ConfigFile;
 use super::operator::{ask, time, unexpected};
-use super::output::{complain, say};
+use super::output::{complain, hand_over, say};
 use crate::admin::{
     AdminRequest, AdminResponse, CreatedKey, KeyRequest, KeySummary, KeyToCreate, WhichKeys,
 };
@@ -81,7 +81,13 @@ pub(super) async fn create(file: &ConfigFile, wanted: Wanted) -> Option<()> {
     if in_memory {
         complain(&"`store.kind: memory`: the key ends with the outpost's process");
     }
-    say(&key);
+    if let Err(error) = hand_over(&key) {
+        complain(&format!(
+            "the key could not be written: {error}. Revoke it: gatepost key revoke --id {}",
+            summary.id
+        ));
+        return None;
+    }
     Some(())
 }
 
