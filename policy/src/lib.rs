@@ -21,6 +21,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod api_key_text;
 mod authorization;
 pub mod config;
 mod decide;
@@ -33,6 +34,7 @@ mod require;
 mod sign_in;
 pub mod state;
 
+pub use api_key_text::holds_api_key;
 pub use authorization::{API_KEY_PREFIX, AuthorizationSchemes, Scheme, UnknownScheme};
 pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
 pub use header_name::{HeaderName, InvalidHeaderName};

@@ -187,12 +187,24 @@ fn people_come_in_and_no_key_with_them(site: &Site, key: &str) -> Result<()> {
     let alice = Client::new()?;
     let page = site.url("wiki", "/")?;
     alice.sign_in(&page, &ALICE)?;
-    let request = alice.fetch(Method::GET, &page).header(HEADER, key);
-    assert_eq!(request.send()?.status(), StatusCode::OK);
-    let seen = site.wiki();
-    let seen = seen.last().context("the app was asked")?;
-    assert_eq!(seen.header("x-auth-username"), Some(ALICE.login));
-    assert_eq!(seen.header("x-api-key"), None);
+    let anyone = Client::new()?;
+    let public = site.url("wiki", "/public/x")?;
+    for (client, url, name) in [(&alice, &page, Some(ALICE.login)), (&anyone, &public, None)] {
+        let ask = || client.fetch(Method::GET, url).header(HEADER, key);
+        for request in [
+            ask(),
+            ask().bearer_auth(key),
+            ask().basic_auth("any", Some(key)),
+        ] {
+            assert_eq!(request.send()?.status(), StatusCode::OK);
+            let seen = site.wiki();
+            let seen = seen.last().context("the app was asked")?;
+            assert_eq!(seen.header("x-auth-username"), name, "{url}");
+            for name in ["x-api-key", "authorization"] {
+                assert_eq!(seen.header(name), None, "{url}");
+            }
+        }
+    }
     Ok(())
 }
 

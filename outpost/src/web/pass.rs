@@ -1,6 +1,6 @@
 //! Permission to go upstream.
 
-use gatepost_policy::Permit;
+use gatepost_policy::{Permit, holds_api_key};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
 
@@ -39,8 +39,15 @@ impl Pass {
         headers.extend(cookies.map(|cookies| (COOKIE, cookies)));
         // Likewise for proxies that take `Authorization` over: credentials that are not for the
         // outpost are between client and application.
-        if application.machine_clients().is_some() {
-            headers.extend(request.credentials().map(|line| (AUTHORIZATION, line)));
+        let credentials: Vec<HeaderValue> = request.credentials().collect();
+        // An application that sees an API key could use it at others, and a key reaches this place
+        // unchecked: on a public path, beside a session, or beside another key.
+        let has_key = application.policy().machine_clients.api_key
+            && credentials
+                .iter()
+                .any(|line| holds_api_key(line.as_bytes()));
+        if application.machine_clients().is_some() && !has_key {
+            headers.extend(credentials.into_iter().map(|line| (AUTHORIZATION, line)));
         }
         // These proxies keep a client's header where the response lacks it.
         if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
@@ -58,7 +65,12 @@ impl Pass {
                 .collect();
             headers.extend(absent);
         }
-        Self { headers }
+        let pass = Self { headers };
+        if has_key {
+            pass.without_credentials(dialect)
+        } else {
+            pass
+        }
     }
 
     /// Removes the credentials that the permission was given for, for proxies that take

@@ -1,8 +1,8 @@
 //! What follows from a decision.
 
 use gatepost_policy::{
-    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER,
-    Unauthenticated, VERDICT_HEADER, until_bound,
+    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Request as _,
+    Unauthenticated, VERDICT_HEADER, holds_api_key, until_bound,
 };
 use gatepost_session::{TextList, WindowError};
 
@@ -134,6 +134,13 @@ impl<H: Host> Exchange<'_, H> {
     fn admit(&self, permit: &Permit<'_>) -> Flow {
         if let Some(name) = self.config.headers.api_key().filter(|_| self.has_api_key) {
             self.host.remove_header(name.as_str().as_bytes());
+        }
+        // A key that did not decide: what an application sees, it could use at others.
+        if self.config.policy.machine_clients.api_key
+            && let Some(credentials) = View(self.host).header("authorization")
+            && holds_api_key(&credentials)
+        {
+            self.host.remove_header(b"authorization");
         }
         self.set_identity(permit);
         self.cookies.forward(self.host);

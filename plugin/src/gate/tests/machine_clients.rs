@@ -73,6 +73,51 @@ fn a_key_in_its_header_reaches_the_outpost_and_no_application() {
     assert!(host.header("X-Api-Key").is_some());
 }
 
+/// Where a key does not decide, `Authorization` is the application's, but for keys.
+#[test]
+fn a_key_in_authorization_reaches_the_outpost_and_no_application() {
+    let settings = |machines: &str| {
+        json!({
+            "machines": machines, "apiKeyHeader": "X-Api-Key", "fallback": "route",
+            "public": "/public/*",
+        })
+    };
+    // u:gp_x and gp_x:
+    let keys = ["Bearer gp_x", "Basic dTpncF94", "basic Z3BfeDo="];
+    for (case, cookie, path, verdict, keeps) in [
+        ("no session", None, "/x", "defer", true),
+        ("a session", Some(claims()), "/x", route::WORD_A, false),
+        ("a public path", None, "/public/x", route::WORD_A, false),
+    ] {
+        for (sent, kept) in [
+            (keys[0], keeps),
+            (keys[1], keeps),
+            (keys[2], keeps),
+            ("Bearer a.gp_x", true),
+        ] {
+            let mut host = Double::at(NOW).to("GET", path).with("Authorization", sent);
+            if let Some(claims) = &cookie {
+                host = host.with("Cookie", &self::cookie(claims));
+            }
+            assert_eq!(
+                gate(settings("apiKey,basic,bearer")).handle(&host),
+                Flow::Continue
+            );
+            let said = host.header("X-Gatepost-Verdict");
+            assert_eq!(said.as_deref(), Some(verdict), "{case}: {sent}");
+            let is_kept = host.header("Authorization").is_some();
+            assert_eq!(is_kept, kept, "{case}: {sent}");
+        }
+    }
+    // Where no keys are accepted, it is the application's.
+    let host = Double::at(NOW)
+        .to("GET", "/public/x")
+        .with("Authorization", keys[0]);
+    let settings = json!({"machines": "bearer", "public": "/public/*"});
+    assert_eq!(gate(settings).handle(&host), Flow::Continue);
+    assert!(host.header("Authorization").is_some());
+}
+
 #[test]
 fn nothing_is_asked_of_the_host_about_credentials_that_do_not_count() {
     let with = |cookie: Option<Claims>| {

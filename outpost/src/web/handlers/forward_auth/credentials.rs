@@ -1,7 +1,7 @@
 //! Decides on a request without a session whose client has credentials.
 
 use gatepost_base::Secret;
-use gatepost_policy::{Decision, Presentation, Scheme, Unauthenticated};
+use gatepost_policy::{API_KEY_PREFIX, Decision, Presentation, Scheme, Unauthenticated};
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
 
 use super::rules::Rules;
@@ -206,13 +206,20 @@ impl Sent {
             return Some(Self::KeyInHeader(Secret::new(key.to_owned())));
         }
         let credentials = Credentials::parse(request.header_text("authorization")?)?;
+        // A provider must not see a key of ours, whatever the application accepts; where it accepts
+        // keys, not even a part of one. In the place of a name and a password, a key serves programs
+        // that know no tokens.
+        let is_key = |text: &str| {
+            (accepted.api_key && text.starts_with(API_KEY_PREFIX)) || ApiKey::parse(text).is_some()
+        };
         let secret = credentials.secret();
-        // A provider must not see a key of ours, whatever the application accepts. As a password, it
-        // serves programs that know no tokens.
-        if scheme == Scheme::ApiKey || ApiKey::parse(secret.expose()).is_some() {
+        if scheme == Scheme::ApiKey || is_key(secret.expose()) {
             return Some(Self::Key(secret.clone()));
         }
-        Some(Self::Other(credentials))
+        match credentials {
+            Credentials::Basic { user, .. } if is_key(&user) => Some(Self::Key(Secret::new(user))),
+            other => Some(Self::Other(other)),
+        }
     }
 }
 
