@@ -181,6 +181,9 @@ impl Sent {
         let Some(token) = token.and_then(Credentials::bound_token) else {
             return Ok(None);
         };
+        if Self::is_key(rules, token.expose()) {
+            return Ok(None);
+        }
         let proof = request.header_text("dpop");
         let proof = proof.ok_or(InvalidDpopProof::Missing)?;
         let url = request.url(rules.application);
@@ -206,13 +209,9 @@ impl Sent {
             return Some(Self::KeyInHeader(Secret::new(key.to_owned())));
         }
         let credentials = Credentials::parse(request.header_text("authorization")?)?;
-        // A provider must not see a key of ours, whatever the application accepts; where it accepts
-        // keys, not even a part of one. In the place of a name and a password, a key serves programs
-        // that know no tokens.
-        let is_key = |text: &str| {
-            (accepted.api_key && text.starts_with(API_KEY_PREFIX)) || ApiKey::parse(text).is_some()
-        };
+        let is_key = |text: &str| Self::is_key(rules, text);
         let secret = credentials.secret();
+        // In the place of a name or a password, a key serves programs that know no tokens.
         if scheme == Scheme::ApiKey || is_key(secret.expose()) {
             return Some(Self::Key(secret.clone()));
         }
@@ -220,6 +219,13 @@ impl Sent {
             Credentials::Basic { user, .. } if is_key(&user) => Some(Self::Key(Secret::new(user))),
             other => Some(Self::Other(other)),
         }
+    }
+
+    /// Returns whether a text has to be kept from providers: a key of ours, whatever the application
+    /// accepts; where it accepts keys, also a part of one.
+    fn is_key(rules: Rules<'_>, text: &str) -> bool {
+        let accepts = rules.policy.machine_clients.api_key;
+        (accepts && text.starts_with(API_KEY_PREFIX)) || ApiKey::parse(text).is_some()
     }
 }
 
