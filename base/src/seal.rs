@@ -59,29 +59,38 @@ impl SealingKeys {
         self.open_with(std::str::from_utf8(id).ok()?, context, sealed)
     }
 
-    /// Returns whether the first key of this ring sealed these bytes. Others should be sealed again
-    /// while the key that sealed them is still known.
-    pub fn is_sealed_by_first(&self, bytes: &[u8]) -> bool {
-        let id = bytes.split_first().and_then(|(length, rest)| {
-            let (id, _) = rest.split_at_checked(usize::from(*length))?;
-            Some(id)
-        });
-        let first = self.0.first().map(|(id, _)| id.as_str().as_bytes());
-        id.is_some() && id == first
+    /// Seals as bytes with each key, so that any of them opens it: for what has to outlive changes of
+    /// the ring in either direction. `None` when the operating system has no randomness.
+    pub fn seal_with_all(&self, context: &str, plaintext: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for (id, cipher) in &self.0 {
+            let sealed = seal_with(cipher, context, plaintext)?;
+            bytes.push(u8::try_from(id.as_str().len()).ok()?);
+            bytes.extend_from_slice(id.as_str().as_bytes());
+            bytes.extend(u32::try_from(sealed.len()).ok()?.to_be_bytes());
+            bytes.extend(sealed);
+        }
+        Some(bytes)
+    }
+
+    /// Opens what [`SealingKeys::seal_with_all`] made for the same context with a ring that has a key
+    /// in common with this one.
+    pub fn open_with_any(&self, context: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut copies = copies(bytes)?.into_iter();
+        copies.find_map(|(id, sealed)| self.open_with(id, context, sealed))
+    }
+
+    /// Returns whether each key of this ring, and no other, sealed these bytes. Others should be
+    /// sealed again while a key that sealed them is still known.
+    pub fn are_sealers_of(&self, bytes: &[u8]) -> bool {
+        let sealers = copies(bytes);
+        let sealers = sealers.iter().flatten().map(|(id, _)| *id);
+        sealers.eq(self.0.iter().map(|(id, _)| id.as_str()))
     }
 
     fn seal_with_first(&self, context: &str, plaintext: &[u8]) -> Option<(&KeyId, Vec<u8>)> {
         let (id, cipher) = self.0.first()?;
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).ok()?;
-        let payload = Payload {
-            msg: plaintext,
-            aad: context.as_bytes(),
-        };
-        let ciphertext = cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
-        let mut sealed = nonce.to_vec();
-        sealed.extend_from_slice(&ciphertext);
-        Some((id, sealed))
+        Some((id, seal_with(cipher, context, plaintext)?))
     }
 
     fn open_with(&self, id: &str, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
@@ -93,6 +102,34 @@ impl SealingKeys {
         };
         cipher.decrypt(&XNonce::from(*nonce), payload).ok()
     }
+}
+
+/// Seals with one key: the nonce, and what it seals.
+fn seal_with(cipher: &XChaCha20Poly1305, context: &str, plaintext: &[u8]) -> Option<Vec<u8>> {
+    let mut nonce = [0; NONCE_BYTES];
+    getrandom::fill(&mut nonce).ok()?;
+    let payload = Payload {
+        msg: plaintext,
+        aad: context.as_bytes(),
+    };
+    let ciphertext = cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
+    let mut sealed = nonce.to_vec();
+    sealed.extend_from_slice(&ciphertext);
+    Some(sealed)
+}
+
+/// Returns the copies that each key sealed, by the key's id.
+fn copies(mut bytes: &[u8]) -> Option<Vec<(&str, &[u8])>> {
+    let mut copies = Vec::new();
+    while let Some((length, rest)) = bytes.split_first() {
+        let (id, rest) = rest.split_at_checked(usize::from(*length))?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (sealed, rest) = rest.split_at_checked(length)?;
+        copies.push((std::str::from_utf8(id).ok()?, sealed));
+        bytes = rest;
+    }
+    Some(copies)
 }
 
 impl std::fmt::Debug for SealingKeys {
@@ -128,15 +165,41 @@ mod tests {
             assert_eq!(ring.open(context, &sealed), expected, "{case}");
             assert_eq!(ring.open_text(context, &text), expected, "{case}, text");
         }
-        for (ring, is_first) in [(keys(&[a, b]), true), (keys(&[b, a]), false)] {
-            assert_eq!(ring.is_sealed_by_first(&sealed), is_first);
-            assert!(!ring.is_sealed_by_first(&[]));
-        }
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
             assert_eq!(keys(&[a]).open("one", &changed), None, "byte {at}");
             assert_eq!(keys(&[a]).open("one", &sealed[..at]), None, "{at} bytes");
+        }
+    }
+
+    #[test]
+    fn what_all_keys_sealed_each_of_them_opens() {
+        let [a, b, c] = [
+            "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+            "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+            "c:ZkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+        ];
+        let sealed = keys(&[b, a])
+            .seal_with_all("one", b"secret")
+            .expect("sealed");
+        for (ring, opens, are_sealers) in [
+            (keys(&[b, a]), true, true),
+            (keys(&[a, b]), true, false),
+            (keys(&[a]), true, false),
+            (keys(&[b]), true, false),
+            (keys(&[c, a]), true, false),
+            (keys(&[c]), false, false),
+        ] {
+            let expected = opens.then(|| b"secret".to_vec());
+            assert_eq!(ring.open_with_any("one", &sealed), expected);
+            assert_eq!(ring.open_with_any("two", &sealed), None);
+            assert_eq!(ring.are_sealers_of(&sealed), are_sealers);
+            assert!(!ring.are_sealers_of(&[]));
+        }
+        for at in 0..sealed.len() {
+            let cut = sealed.get(..at).expect("a part");
+            assert!(!keys(&[b, a]).are_sealers_of(cut), "{at} bytes");
         }
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::StoreUnavailable;
 
 /// The first byte of a sealed key.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The id of an API key: it says which key is meant, and is no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,6 +64,24 @@ pub struct ApiKeyRecord {
     pub usage: ApiKeyUsage,
 }
 
+/// An API key as a store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredApiKey {
+    /// The key's id.
+    pub id: ApiKeyId,
+    /// The rest; `None` where no key of the ring opens it.
+    pub record: Option<ApiKeyRecord>,
+}
+
+impl From<ApiKeyRecord> for StoredApiKey {
+    fn from(record: ApiKeyRecord) -> Self {
+        Self {
+            id: record.id.clone(),
+            record: Some(record),
+        }
+    }
+}
+
 /// How an API key was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ApiKeyUsage {
@@ -93,7 +111,7 @@ pub trait ApiKeyStore: Send + Sync + fmt::Debug {
     async fn insert_api_key(&self, record: ApiKeyRecord) -> Result<(), StoreUnavailable>;
 
     /// Returns the key with this id, even if its time is over.
-    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable>;
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable>;
 
     /// Adds to the usage of a key. One that was removed stays removed.
     async fn note_api_key_usage(
@@ -106,7 +124,7 @@ pub trait ApiKeyStore: Send + Sync + fmt::Debug {
     async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable>;
 
     /// Returns at most `limit` keys, those that end first at the beginning.
-    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable>;
+    async fn api_keys(&self, limit: usize) -> Result<Vec<StoredApiKey>, StoreUnavailable>;
 }
 
 /// What of a key is sealed.
@@ -136,13 +154,26 @@ pub(crate) fn seal(record: &ApiKeyRecord, keys: &SealingKeys) -> Option<Vec<u8>>
     };
     let body = Zeroizing::new(serde_json::to_vec(&body).ok()?);
     let mut bytes = vec![VERSION];
-    bytes.extend(keys.seal(&context(&record.id), &body)?);
+    bytes.extend(keys.seal_with_all(&context(&record.id), &body)?);
     Some(bytes)
+}
+
+/// Returns a key as it is stored.
+pub(crate) fn stored(
+    id: &ApiKeyId,
+    bytes: &[u8],
+    usage: ApiKeyUsage,
+    keys: &SealingKeys,
+) -> StoredApiKey {
+    StoredApiKey {
+        id: id.clone(),
+        record: open(id, bytes, usage, keys),
+    }
 }
 
 /// Opens a key. Returns `None` when no key of the ring sealed it for this id, or when a later
 /// version wrote it.
-pub(crate) fn open(
+fn open(
     id: &ApiKeyId,
     bytes: &[u8],
     usage: ApiKeyUsage,
@@ -152,7 +183,7 @@ pub(crate) fn open(
     if *version != VERSION {
         return None;
     }
-    let body = Zeroizing::new(keys.open(&context(id), sealed)?);
+    let body = Zeroizing::new(keys.open_with_any(&context(id), sealed)?);
     let body: Body = serde_json::from_slice(&body).ok()?;
     Some(ApiKeyRecord {
         id: id.clone(),
@@ -168,11 +199,14 @@ pub(crate) fn open(
     })
 }
 
-/// Returns the same key sealed with the first key of the ring, where another key has sealed it: an
-/// API key may last longer than a key of the ring.
+/// Returns the same key sealed with each key of the ring, where others have sealed it: an API key may
+/// last longer than a key of the ring.
+///
+/// With each, not with the first alone: an operator who takes a new key of the ring back, or an outpost
+/// that has not got it yet, can read the record too.
 pub(crate) fn sealed_again(id: &ApiKeyId, bytes: &[u8], keys: &SealingKeys) -> Option<Vec<u8>> {
-    let (_, sealed) = bytes.split_first()?;
-    if keys.is_sealed_by_first(sealed) {
+    let (version, sealed) = bytes.split_first()?;
+    if *version == VERSION && keys.are_sealers_of(sealed) {
         return None;
     }
     seal(&open(id, bytes, ApiKeyUsage::default(), keys)?, keys)

@@ -38,6 +38,8 @@ impl Finished {
         for revocation in log {
             match revocation {
                 Revocation::Session { id, .. } => unfinished.ids.push(id),
+                // It concerns no session.
+                Revocation::ApiKey { .. } => {}
                 other if other.expires() <= now || !finished.contains(other) => {
                     unfinished.others.push(other);
                 }

@@ -10,7 +10,8 @@ use tracing::{Instrument as _, Span};
 
 use crate::{
     ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, EndOutcome, EndRequest, RenewalLock,
-    Revocation, RevocationLog, SessionRecord, SessionStore, Store, StoreUnavailable, UsedOnce,
+    Revocation, RevocationLog, SessionRecord, SessionStore, Store, StoreUnavailable, StoredApiKey,
+    UsedOnce,
 };
 
 /// An operation of a store.
@@ -249,7 +250,7 @@ impl ApiKeyStore for InstrumentedStore {
         self.observe(Operation::InsertApiKey, insert).await
     }
 
-    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable> {
         let find = self.store.find_api_key(id);
         self.observe(Operation::FindApiKey, find).await
     }
@@ -268,7 +269,7 @@ impl ApiKeyStore for InstrumentedStore {
         self.observe(Operation::RemoveApiKey, remove).await
     }
 
-    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
+    async fn api_keys(&self, limit: usize) -> Result<Vec<StoredApiKey>, StoreUnavailable> {
         let list = self.store.api_keys(limit);
         self.observe(Operation::ListApiKeys, list).await
     }

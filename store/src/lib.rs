@@ -73,7 +73,7 @@ mod store;
 mod tests;
 mod used_once;
 
-pub use api_key::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage};
+pub use api_key::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, StoredApiKey};
 pub use embedded::EmbeddedStore;
 pub use end::{EndOutcome, EndRequest, EndedSession};
 pub use error::{OpenStoreError, StoreUnavailable};

@@ -11,7 +11,7 @@ use crate::finished::{Finished, Unfinished};
 use crate::{
     ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, EndOutcome, EndRequest, EndedSession,
     RenewalLock, Revocation, RevocationLog, SessionRecord, SessionSelector, SessionStore, Store,
-    StoreUnavailable, UsedOnce,
+    StoreUnavailable, StoredApiKey, UsedOnce,
 };
 
 /// A store in this process: a restart ends all sessions, and replicas do not share them.
@@ -245,8 +245,9 @@ impl ApiKeyStore for MemoryStore {
         Ok(())
     }
 
-    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
-        Ok(self.content().api_keys.get(id).cloned())
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable> {
+        let record = self.content().api_keys.get(id).cloned();
+        Ok(record.map(StoredApiKey::from))
     }
 
     async fn note_api_key_usage(
@@ -264,11 +265,14 @@ impl ApiKeyStore for MemoryStore {
         Ok(self.content().api_keys.remove(id).is_some())
     }
 
-    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
+    async fn api_keys(&self, limit: usize) -> Result<Vec<StoredApiKey>, StoreUnavailable> {
         let mut all: Vec<ApiKeyRecord> = self.content().api_keys.values().cloned().collect();
         all.sort_by_key(|record| record.ends);
-        all.truncate(limit);
-        Ok(all)
+        Ok(all
+            .into_iter()
+            .take(limit)
+            .map(StoredApiKey::from)
+            .collect())
     }
 }
 

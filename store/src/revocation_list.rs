@@ -18,7 +18,7 @@ use gatepost_session::revoked::{HEADER_BYTES, Header, RevokedKey};
 use gatepost_session::{Claims, NumericDate, SessionId};
 use gatepost_signing::RevokedList;
 
-use crate::{Revocation, SessionRecord};
+use crate::{ApiKeyId, Revocation, SessionRecord};
 
 /// The revocations that this replica knows.
 #[derive(Debug, Default)]
@@ -52,6 +52,8 @@ struct Entries {
     all: BTreeSet<Revocation>,
     /// When the last cookie expires, by session.
     sessions: BTreeMap<String, NumericDate>,
+    /// The ids of API keys.
+    api_keys: BTreeSet<String>,
     /// When all credentials of a user were last revoked, by issuer and subject.
     subjects: ByIssuer,
     /// When all sessions of a session at the provider were last revoked, by issuer and session.
@@ -97,6 +99,9 @@ impl Entries {
             } => self.without_provider_session.add(issuer, subject, *at),
             Revocation::All { at, .. } => self.everyone = self.everyone.max(Some(*at)),
             Revocation::Lost { at, .. } => self.lost = self.lost.max(Some(*at)),
+            Revocation::ApiKey { id, .. } => {
+                self.api_keys.insert(id.clone());
+            }
         }
         self.all.insert(revocation);
         self.changes += 1;
@@ -210,6 +215,11 @@ impl RevocationList {
     /// Returns when the last cookie of a session expires, if the session is revoked by its id.
     pub fn session_revoked_until(&self, id: &SessionId) -> Option<NumericDate> {
         self.read(|entries| entries.sessions.get(id.as_str()).copied())
+    }
+
+    /// Returns whether an API key is revoked.
+    pub fn is_api_key_revoked(&self, id: &ApiKeyId) -> bool {
+        self.read(|entries| entries.api_keys.contains(id.as_str()))
     }
 
     /// Returns when all credentials of this user were last revoked, if that has not expired. An

@@ -93,6 +93,14 @@ pub enum Revocation {
         /// When the window of the last session from before that time ends.
         until: NumericDate,
     },
+    /// One API key: it leaves the store too, but a store that loses its last writes has it again. No
+    /// proxy has to know.
+    ApiKey {
+        /// The key's id.
+        id: String,
+        /// When the key ends.
+        until: NumericDate,
+    },
 }
 
 impl Revocation {
@@ -105,7 +113,8 @@ impl Revocation {
             | Self::ProviderSession { until, .. }
             | Self::SubjectWithoutProviderSession { until, .. }
             | Self::All { until, .. }
-            | Self::Lost { until, .. } => until.plus_seconds(CLOCK_SKEW_SECONDS),
+            | Self::Lost { until, .. }
+            | Self::ApiKey { until, .. } => until.plus_seconds(CLOCK_SKEW_SECONDS),
         }
     }
 
@@ -115,7 +124,7 @@ impl Revocation {
     }
 
     /// Returns which sessions are revoked, of those that began up to [`Self::at`]; `None` when the
-    /// id of the session is invalid.
+    /// id of the session is invalid, or an API key is revoked.
     pub fn selector(&self) -> Option<SessionSelector> {
         Some(match self {
             Self::Session { id, .. } => SessionSelector::Id(SessionId::parse(id)?),
@@ -138,14 +147,15 @@ impl Revocation {
                 subject: subject.clone(),
             },
             Self::All { .. } | Self::Lost { .. } => SessionSelector::All,
+            Self::ApiKey { .. } => return None,
         })
     }
 
-    /// Returns the time up to which the revoked sessions began; `None` for one session, which is
-    /// revoked whenever it began.
+    /// Returns the time up to which the revoked sessions began; `None` for one session or API key,
+    /// which is revoked whenever it began.
     pub fn at(&self) -> Option<NumericDate> {
         match self {
-            Self::Session { .. } => None,
+            Self::Session { .. } | Self::ApiKey { .. } => None,
             Self::Subject { at, .. }
             | Self::ProviderSession { at, .. }
             | Self::SubjectWithoutProviderSession { at, .. }

@@ -54,6 +54,8 @@ fn a_revoked_key_is_refused_by_every_replica_and_none_is_accepted_without_redis(
     let said = gatepost(&replicas, &["revoke", "--id", lost.trim()])?;
     ensure!(said.contains("1 keys revoked"), "{said}");
 
+    let own = format!("gatepost:apikey:{id}");
+    replicas.redis.ask(&format!("COPY {own} before"))?;
     let said = gatepost(&replicas, &["revoke", "--subject", "ci"])?;
     ensure!(said.contains("1 keys revoked"), "{said}");
     let revoked = Instant::now();
@@ -61,6 +63,26 @@ fn a_revoked_key_is_refused_by_every_replica_and_none_is_accepted_without_redis(
         Ok(every_call(&replicas, key, StatusCode::UNAUTHORIZED).ok())
     })?;
     ensure!(revoked.elapsed() < SOON, "{:?}", revoked.elapsed());
+
+    // As after a failover that lost the last writes, also those to the list of revocations.
+    for command in [
+        format!("RENAME before {own}"),
+        format!("ZADD gatepost:apikeys 4000000000 {id}"),
+        "DEL gatepost:revoked".to_owned(),
+    ] {
+        replicas.redis.ask(&command)?;
+    }
+    let again = replicas.redis.ask(&format!("EXISTS {own}"))?;
+    ensure!(again.contains('1'), "{again}");
+    // For longer than a refused key is refused without asking.
+    std::thread::sleep(Duration::from_secs(11));
+    every_call(&replicas, key, StatusCode::UNAUTHORIZED)?;
+    let listed = gatepost(&replicas, &["list"])?;
+    ensure!(listed.contains("0 keys"), "{listed}");
+    until("an outpost to write the revocation again", SOON, || {
+        let list = replicas.redis.ask("ZRANGE gatepost:revoked 0 -1")?;
+        Ok(list.contains(id).then_some(()))
+    })?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Answers an operator's requests about API keys.
 
-use gatepost_store::{ApiKeyId, ApiKeyRecord};
+use gatepost_store::{ApiKeyId, ApiKeyRecord, StoreUnavailable, StoredApiKey};
 
 use super::admin_error::AdminError;
 use super::protocol::{AdminResponse, CreatedKey, KeyRequest, KeySummary, KeyToCreate, WhichKeys};
@@ -29,9 +29,13 @@ pub(super) async fn answer(
     match request {
         KeyRequest::Create(wanted) => create(outpost, wanted).await,
         KeyRequest::List { limit } => {
-            let records = outpost.store.api_keys(limit).await?;
-            let all = records.iter().map(KeySummary::from);
-            Ok(AdminResponse::Keys(all.collect()))
+            let all = in_force(outpost, limit).await?;
+            let records = all.iter().filter_map(|key| key.record.as_ref());
+            let unreadable = all.iter().filter(|key| key.record.is_none());
+            Ok(AdminResponse::Keys {
+                keys: records.map(KeySummary::from).collect(),
+                unreadable: unreadable.map(|key| key.id.to_string()).collect(),
+            })
         }
         KeyRequest::Revoke(which) => revoke(outpost, which).await,
     }
@@ -97,8 +101,18 @@ fn what_is_wrong(outpost: &Outpost, wanted: &KeyToCreate) -> Option<String> {
     None
 }
 
+/// Returns the keys of the store that are not revoked: a store that has lost its last writes may have
+/// others.
+async fn in_force(outpost: &Outpost, limit: usize) -> Result<Vec<StoredApiKey>, StoreUnavailable> {
+    let mut all = outpost.store.api_keys(limit).await?;
+    let revocations = outpost.sessions.revoker().revocations();
+    all.retain(|key| !revocations.is_api_key_revoked(&key.id));
+    Ok(all)
+}
+
 async fn revoke(outpost: &Outpost, which: WhichKeys) -> Result<AdminResponse, AdminError> {
-    let selected: Vec<ApiKeyRecord> = match which {
+    let mut unreadable = 0;
+    let selected: Vec<StoredApiKey> = match which {
         WhichKeys::Id(id) => {
             let Some(id) = ApiKeyId::parse(&id) else {
                 let wrong =
@@ -107,25 +121,44 @@ async fn revoke(outpost: &Outpost, which: WhichKeys) -> Result<AdminResponse, Ad
             };
             let found = outpost.store.find_api_key(&id).await?;
             if found.is_none() {
-                // One that this outpost cannot read is there all the same.
-                let ended = outpost.store.remove_api_key(&id).await?;
-                return Ok(AdminResponse::Ended(usize::from(ended)));
+                // The store may have lost it, and have it again: from a backup, say.
+                end(outpost, &StoredApiKey { id, record: None }).await?;
             }
             found.into_iter().collect()
         }
         WhichKeys::Subject(subject) => {
             let mut all = outpost.store.api_keys(usize::MAX).await?;
-            all.retain(|record| record.subject == subject);
+            unreadable = all.iter().filter(|key| key.record.is_none()).count();
+            let is_of_subject = |record: &ApiKeyRecord| record.subject == subject;
+            all.retain(|key| key.record.as_ref().is_some_and(is_of_subject));
             all
         }
         WhichKeys::All => outpost.store.api_keys(usize::MAX).await?,
     };
-    let mut ended = 0;
-    for record in &selected {
-        if outpost.store.remove_api_key(&record.id).await? {
-            audit::api_key_revoked(record);
-            ended += 1;
+    let mut failed = None;
+    for key in &selected {
+        // Each is ended, whatever becomes of those before.
+        match end(outpost, key).await {
+            Ok(()) => audit::api_key_revoked(&key.id, key.record.as_ref()),
+            Err(error) => failed = Some(error),
         }
     }
-    Ok(AdminResponse::Ended(ended))
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(AdminResponse::RevokedKeys {
+            revoked: selected.len(),
+            unreadable,
+        }),
+    }
+}
+
+/// Ends a key.
+async fn end(outpost: &Outpost, key: &StoredApiKey) -> Result<(), StoreUnavailable> {
+    let latest = || outpost.clock.now().plus_seconds(MAX_LIFETIME);
+    let ends = key
+        .record
+        .as_ref()
+        .map_or_else(latest, |record| record.ends);
+    let revoker = outpost.sessions.revoker();
+    revoker.revoke_api_key(&key.id, ends).await
 }

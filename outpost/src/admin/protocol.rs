@@ -99,12 +99,24 @@ pub enum WhichKeys {
 pub enum AdminResponse {
     /// The sessions.
     Sessions(Vec<SessionSummary>),
-    /// How many sessions or API keys ended.
+    /// How many sessions ended.
     Ended(usize),
     /// The API key.
     CreatedKey(CreatedKey),
     /// The API keys.
-    Keys(Vec<KeySummary>),
+    Keys {
+        /// Those that the outpost can read.
+        keys: Vec<KeySummary>,
+        /// The ids of the others.
+        unreadable: Vec<String>,
+    },
+    /// API keys were revoked.
+    RevokedKeys {
+        /// How many.
+        revoked: usize,
+        /// How many were not, since the outpost cannot read whose they are.
+        unreadable: usize,
+    },
     /// What the request says is wrong.
     Wrong(String),
 }

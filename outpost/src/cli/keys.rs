@@ -94,13 +94,18 @@ pub(super) async fn create(file: &ConfigFile, wanted: Wanted) -> Option<()> {
 pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
     let config = file.load_own()?;
     let request = AdminRequest::Keys(KeyRequest::List { limit });
-    let AdminResponse::Keys(keys) = ask(&config, &request).await? else {
+    let AdminResponse::Keys { keys, unreadable } = ask(&config, &request).await? else {
         return unexpected();
     };
     for key in &keys {
         say(&line(key));
     }
-    say(&format!("{} keys", keys.len()));
+    for id in &unreadable {
+        say(&format!(
+            "{id}  cannot be read: sealed with a key that is not in `keys`"
+        ));
+    }
+    say(&format!("{} keys", keys.len() + unreadable.len()));
     Some(())
 }
 
@@ -132,11 +137,23 @@ pub(super) async fn revoke(file: &ConfigFile, which: Which) -> Option<()> {
         (None, None) => WhichKeys::All,
     };
     let request = AdminRequest::Keys(KeyRequest::Revoke(which));
-    let AdminResponse::Ended(ended) = ask(&config, &request).await? else {
+    let answer = ask(&config, &request).await?;
+    let AdminResponse::RevokedKeys {
+        revoked,
+        unreadable,
+    } = answer
+    else {
         return unexpected();
     };
-    say(&format!("{ended} keys revoked"));
-    if ended == 0 && !is_all {
+    say(&format!("{revoked} keys revoked"));
+    if unreadable > 0 {
+        complain(&format!(
+            "{unreadable} keys cannot be read, and may be of this subject: `gatepost key list` shows \
+             their ids"
+        ));
+        return None;
+    }
+    if revoked == 0 && !is_all {
         complain(&"there is no such key");
         return None;
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::config_file::ConfigFile;
 use super::operator::{ask, time, unexpected};
 use super::output::{complain, say};
-use crate::admin::{AdminRequest, AdminResponse};
+use crate::admin::{AdminRequest, AdminResponse, KeyRequest};
 use crate::application::ApplicationSettings;
 use crate::compat::Conventions;
 use crate::config::Config;
@@ -79,6 +79,24 @@ pub(super) async fn revoke(file: &ConfigFile, whose: Whose, issuer: Option<Strin
         sum = sum.zip(ended).map(|(sum, ended)| sum + ended);
     }
     say(&format!("{} sessions ended", sum?));
+    if requests.contains(&AdminRequest::RevokeEveryone) {
+        tell_of_keys(&config).await?;
+    }
+    Some(())
+}
+
+/// Tells an operator who has ended every session that API keys go on.
+async fn tell_of_keys(config: &Config) -> Option<()> {
+    let list = AdminRequest::Keys(KeyRequest::List { limit: usize::MAX });
+    let AdminResponse::Keys { keys, unreadable } = ask(config, &list).await? else {
+        return unexpected();
+    };
+    match keys.len() + unreadable.len() {
+        0 => {}
+        count => say(&format!(
+            "{count} API keys stay: `gatepost key list` shows them, and `gatepost key revoke` ends them"
+        )),
+    }
     Some(())
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use gatepost_base::{Identity, Secret};
 use gatepost_oidc::Holder;
 use gatepost_policy::Scheme;
-use gatepost_store::{ApiKeyId, ApiKeyRecord, ApiKeyUsage, Store};
+use gatepost_store::{ApiKeyId, ApiKeyRecord, ApiKeyUsage, Store, StoreUnavailable, StoredApiKey};
 use moka::future::Cache;
 use serde_json::Map;
 use sha2::{Digest as _, Sha256};
@@ -52,6 +52,8 @@ pub struct ApiKeys {
     /// Keys that were valid.
     valid: Cache<KeyDigest, ()>,
     logged: Cache<(KeyDigest, String), ()>,
+    /// Keys that could not be read, and of which the log has a line.
+    unreadable: Cache<ApiKeyId, ()>,
     /// The usage that the store does not know of yet.
     usage: Mutex<HashMap<ApiKeyId, ApiKeyUsage>>,
 }
@@ -64,6 +66,7 @@ impl ApiKeys {
             refused: cache(REFUSED_FOR),
             valid: cache(VALID_FOR),
             logged: cache(LOGGED_EVERY),
+            unreadable: cache(LOGGED_EVERY),
             usage: Mutex::default(),
         }
     }
@@ -138,7 +141,13 @@ impl ApiKeys {
         if !self.valid.contains_key(&digest) {
             attempts.allow(attempt).await?;
         }
-        let record = self.store.find_api_key(key.id()).await?;
+        let record = match self.store.find_api_key(key.id()).await? {
+            Some(StoredApiKey { record: None, id }) => {
+                self.report_unreadable(&id).await;
+                return Err(StoreUnavailable::new("the API key's record cannot be opened").into());
+            }
+            stored => stored.and_then(|stored| stored.record),
+        };
         let Some(record) = record.filter(|record| key.is_of(record)) else {
             // No other refusal is a guess: those keys are real.
             if attempts.failed(attempt).await {
@@ -151,6 +160,10 @@ impl ApiKeys {
             }
             return Err(ApiKeyRefusal::Unknown.into());
         };
+        // Where the store has lost the removal, replicas know of it.
+        if context.revocations.is_api_key_revoked(&record.id) {
+            return Err(ApiKeyRefusal::Revoked.into());
+        }
         if record.ends <= context.clock.now() {
             return Err(ApiKeyRefusal::Ended.into());
         }
@@ -159,6 +172,19 @@ impl ApiKeys {
             return Err(ApiKeyRefusal::Application.into());
         }
         Ok(record)
+    }
+
+    /// Logs that no key of the ring opens a record: at times, since anyone who knows the id can ask.
+    async fn report_unreadable(&self, id: &ApiKeyId) {
+        if self.unreadable.contains_key(id) {
+            return;
+        }
+        self.unreadable.insert(id.clone(), ()).await;
+        tracing::error!(
+            key = %id,
+            "an API key is in the store, and no key of `keys` opens it: it is answered 503. Put the \
+             key of the ring back that was there before, or revoke the API key"
+        );
     }
 
     /// Writes how keys were used to the store. What it does not take is written the next time.

@@ -48,6 +48,9 @@ pub enum ApiKeyRefusal {
     /// The store has no such key: it was revoked, has ended, or was never created.
     #[error("unknown: revoked, ended, or never created")]
     Unknown,
+    /// It was revoked, and the store has it again.
+    #[error("revoked")]
+    Revoked,
     /// Its time is over.
     #[error("ended")]
     Ended,

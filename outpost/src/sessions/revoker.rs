@@ -13,7 +13,7 @@ use crate::session_times::SessionTimes;
 use gatepost_base::Clock;
 use gatepost_base::files::Readable;
 use gatepost_store::{
-    EndOutcome, EndRequest, SessionRecord, SessionSelector, Store, StoreUnavailable,
+    ApiKeyId, EndOutcome, EndRequest, SessionRecord, SessionSelector, Store, StoreUnavailable,
 };
 use gatepost_store::{Revocation, RevocationList};
 
@@ -178,6 +178,37 @@ impl Revoker {
         });
         let which = SessionSelector::Id(sid.clone());
         self.request(which, unknown_until, times).await
+    }
+
+    /// Revokes an API key whose time ends then, if not earlier, and removes it from the store. The
+    /// revocation comes first: a store that loses its last writes, such as a Redis after a failover, has
+    /// the key again, and gets its revocation back from the replicas.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreUnavailable`]: the key may be in force, or may come back.
+    pub async fn revoke_api_key(
+        &self,
+        id: &ApiKeyId,
+        until: NumericDate,
+    ) -> Result<(), StoreUnavailable> {
+        let revocation = Revocation::ApiKey {
+            id: id.to_string(),
+            until,
+        };
+        let revoke = || self.store.revoke(std::slice::from_ref(&revocation));
+        // The answer to the first may have been lost: both may be repeated.
+        if revoke().await.is_err() {
+            revoke().await?;
+        }
+        self.revocations.add([revocation.clone()]);
+        self.changed.notify_one();
+        let removed = self.store.remove_api_key(id).await;
+        // The answer may have been lost, so what is there decides.
+        if removed.is_err() && self.store.find_api_key(id).await?.is_some() {
+            self.store.remove_api_key(id).await?;
+        }
+        Ok(())
     }
 
     async fn request(

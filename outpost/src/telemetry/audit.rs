@@ -84,9 +84,19 @@ pub fn api_key_created(record: &ApiKeyRecord) {
     of_api_key("api_key_created", "API key created", record);
 }
 
-/// Logs that an operator revoked an API key.
-pub fn api_key_revoked(record: &ApiKeyRecord) {
-    of_api_key("api_key_revoked", "API key revoked", record);
+/// Logs that an operator revoked an API key. Nothing but its id is known of one whose record cannot be
+/// opened.
+pub fn api_key_revoked(id: &ApiKeyId, record: Option<&ApiKeyRecord>) {
+    const EVENT: &str = "api_key_revoked";
+    match record {
+        Some(record) => of_api_key(EVENT, "API key revoked", record),
+        None => tracing::info!(
+            target: TARGET,
+            event = EVENT,
+            key = %id,
+            "API key revoked, whose record cannot be opened",
+        ),
+    }
 }
 
 fn of_api_key(event: &str, message: &str, record: &ApiKeyRecord) {

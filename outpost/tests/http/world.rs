@@ -17,7 +17,7 @@ use gatepost_session::{KeyRing, NumericDate, SessionId};
 use gatepost_store::{
     ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, EndOutcome, EndRequest, MemoryStore,
     RenewalLock, Revocation, RevocationLog, SessionRecord, SessionStore, Store, StoreUnavailable,
-    UsedOnce,
+    StoredApiKey, UsedOnce,
 };
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -250,6 +250,8 @@ pub(crate) struct FallibleStore {
     pub(crate) loses_answers: AtomicBool,
     /// Whether another replica, which may be dead, has the right to every renewal.
     pub(crate) locked_elsewhere: AtomicBool,
+    /// Whether it has API keys that it cannot open.
+    pub(crate) unreadable: AtomicBool,
     /// How often it was asked for an API key.
     pub(crate) searches: AtomicU64,
 }
@@ -262,6 +264,7 @@ impl Default for FallibleStore {
             keeps_all: AtomicBool::new(false),
             loses_answers: AtomicBool::new(false),
             locked_elsewhere: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
             searches: AtomicU64::new(0),
         }
     }
@@ -273,6 +276,14 @@ impl FallibleStore {
             Err(StoreUnavailable::new("away"))
         } else {
             Ok(Arc::clone(&self.inner.lock().expect("a store")))
+        }
+    }
+
+    fn opened(&self, key: StoredApiKey) -> StoredApiKey {
+        let is_readable = !self.unreadable.load(Ordering::Relaxed);
+        StoredApiKey {
+            record: key.record.filter(|_| is_readable),
+            ..key
         }
     }
 
@@ -378,9 +389,10 @@ impl ApiKeyStore for FallibleStore {
         self.reached()?.insert_api_key(record).await
     }
 
-    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable> {
         self.searches.fetch_add(1, Ordering::Relaxed);
-        self.reached()?.find_api_key(id).await
+        let found = self.reached()?.find_api_key(id).await?;
+        Ok(found.map(|key| self.opened(key)))
     }
 
     async fn note_api_key_usage(
@@ -392,11 +404,16 @@ impl ApiKeyStore for FallibleStore {
     }
 
     async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {
-        self.reached()?.remove_api_key(id).await
+        let removed = self.reached()?.remove_api_key(id).await;
+        if self.loses_answers.load(Ordering::Relaxed) {
+            return Err(StoreUnavailable::new("away since then"));
+        }
+        removed
     }
 
-    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
-        self.reached()?.api_keys(limit).await
+    async fn api_keys(&self, limit: usize) -> Result<Vec<StoredApiKey>, StoreUnavailable> {
+        let listed = self.reached()?.api_keys(limit).await?.into_iter();
+        Ok(listed.map(|key| self.opened(key)).collect())
     }
 }
 

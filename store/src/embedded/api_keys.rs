@@ -8,7 +8,7 @@ use super::EmbeddedStore;
 use super::sessions::Sessions;
 use super::tables::{API_KEYS, BoxError};
 use crate::api_key;
-use crate::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, StoreUnavailable};
+use crate::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, StoreUnavailable, StoredApiKey};
 
 /// A row: when the key ends, how it was used, and the key sealed.
 struct Row<'a> {
@@ -57,14 +57,16 @@ impl<'a> Row<'a> {
     }
 }
 
-fn open(id: &str, row: &[u8], keys: &SealingKeys) -> Option<ApiKeyRecord> {
+/// Returns a key and when it ends. `None` where the row is none of this version.
+fn stored(id: &str, row: &[u8], keys: &SealingKeys) -> Option<(u64, StoredApiKey)> {
     let row = Row::parse(row)?;
-    api_key::open(&ApiKeyId::parse(id)?, row.sealed, row.usage(), keys)
+    let stored = api_key::stored(&ApiKeyId::parse(id)?, row.sealed, row.usage(), keys);
+    Some((row.ends, stored))
 }
 
 impl Sessions {
-    /// Removes the keys that have ended, and seals the others again that the first key of the ring has
-    /// not sealed.
+    /// Removes the keys that have ended, and seals the others again that other keys have sealed than
+    /// those of the ring.
     pub(super) fn sweep_api_keys(
         &self,
         database: &Database,
@@ -133,12 +135,13 @@ impl ApiKeyStore for EmbeddedStore {
         .await
     }
 
-    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable> {
         let id = id.clone();
         self.run(move |sessions, database| {
             let table = database.begin_read()?.open_table(API_KEYS)?;
             let row = table.get(id.as_str())?;
-            Ok(row.and_then(|row| open(id.as_str(), row.value(), &sessions.keys.load())))
+            let stored = |row: &[u8]| stored(id.as_str(), row, &sessions.keys.load());
+            Ok(row.and_then(|row| Some(stored(row.value())?.1)))
         })
         .await
     }
@@ -178,17 +181,16 @@ impl ApiKeyStore for EmbeddedStore {
         .await
     }
 
-    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
+    async fn api_keys(&self, limit: usize) -> Result<Vec<StoredApiKey>, StoreUnavailable> {
         self.run(move |sessions, database| {
             let keys = sessions.keys.load();
             let mut all = Vec::new();
             for entry in database.begin_read()?.open_table(API_KEYS)?.iter()? {
                 let (id, row) = entry?;
-                all.extend(open(id.value(), row.value(), &keys));
+                all.extend(stored(id.value(), row.value(), &keys));
             }
-            all.sort_by_key(|record| record.ends);
-            all.truncate(limit);
-            Ok(all)
+            all.sort_by_key(|(ends, _)| *ends);
+            Ok(all.into_iter().take(limit).map(|(_, key)| key).collect())
         })
         .await
     }

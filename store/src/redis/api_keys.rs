@@ -5,7 +5,7 @@ use redis::{cmd, pipe};
 
 use super::{RedisStore, script, scripts};
 use crate::api_key;
-use crate::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, StoreUnavailable};
+use crate::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, StoreUnavailable, StoredApiKey};
 
 /// The fields of a key's hash: `body`, `count` and `last`.
 type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>);
@@ -52,8 +52,8 @@ impl RedisStore {
         Ok(ids.iter().filter_map(|id| ApiKeyId::parse(id)).collect())
     }
 
-    /// Takes the keys that have ended out of the list, and seals the others again that the first key
-    /// of the ring has not sealed.
+    /// Takes the keys that have ended out of the list, and seals the others again that other keys have
+    /// sealed than those of the ring.
     pub(super) async fn sweep_api_keys(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
         let mut remove = cmd("ZREMRANGEBYSCORE");
         remove
@@ -107,9 +107,9 @@ impl ApiKeyStore for RedisStore {
         self.client.query_pipeline::<()>(&insert).await
     }
 
-    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreUnavailable> {
+    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable> {
         let found = self.read_api_key(id).await?;
-        Ok(found.and_then(|(body, usage)| api_key::open(id, &body, usage, &self.keys.load())))
+        Ok(found.map(|(body, usage)| api_key::stored(id, &body, usage, &self.keys.load())))
     }
 
     async fn note_api_key_usage(
@@ -120,7 +120,14 @@ impl ApiKeyStore for RedisStore {
         let mut note = script(scripts::USE_API_KEY, &self.api_key_key(id.as_str()));
         note.arg(usage.count)
             .arg(usage.last.map_or(0, NumericDate::as_seconds));
-        self.client.query(&note).await
+        let ends: i64 = self.client.query(&note).await?;
+        if ends <= 0 {
+            return Ok(());
+        }
+        // Redis may have lost the entry and not the key: no key is in use that an operator cannot see.
+        let mut add = cmd("ZADD");
+        add.arg(self.api_keys_key()).arg(ends).arg(id.as_str());
+        self.client.query(&add).await
     }
 
     async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {
@@ -133,7 +140,7 @@ impl ApiKeyStore for RedisStore {
         Ok(removed)
     }
 
-    async fn api_keys(&self, limit: usize) -> Result<Vec<ApiKeyRecord>, StoreUnavailable> {
+    async fn api_keys(&self, limit: usize) -> Result<Vec<StoredApiKey>, StoreUnavailable> {
         let mut all = Vec::new();
         for id in self.api_key_ids(limit).await? {
             all.extend(self.find_api_key(&id).await?);

@@ -69,13 +69,14 @@ if added > 0 then
 end
 return 1";
 
-/// Adds to the usage of an API key that is still there.
+/// Adds to the usage of an API key that is still there, and returns when it ends; 0 where it is not
+/// there.
 pub(super) const USE_API_KEY: &str = "\
 local last = redis.call('HGET', KEYS[1], 'last')
 if not last then return 0 end
 if tonumber(ARGV[2]) > (tonumber(last) or 0) then redis.call('HSET', KEYS[1], 'last', ARGV[2]) end
 redis.call('HINCRBY', KEYS[1], 'count', ARGV[1])
-return 1";
+return redis.call('EXPIRETIME', KEYS[1])";
 
 /// Acquires a lock, or extends the holder's own.
 pub(super) const LOCK: &str = "\

@@ -34,6 +34,11 @@ impl Fixture {
         Self::of(Kind::Redis(RedisServer::start()))
     }
 
+    /// Returns whether these stores seal what they hold.
+    pub(crate) fn seals(&self) -> bool {
+        !matches!(self.kind, Kind::Memory)
+    }
+
     fn of(kind: Kind) -> Self {
         Self {
             kind,

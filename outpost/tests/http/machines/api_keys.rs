@@ -7,6 +7,7 @@ use gatepost::admin::{
 };
 use gatepost_base::SealingKeys;
 use gatepost_session::{KeyRing, Purpose};
+use gatepost_store::{ApiKeyId, ApiKeyStore as _, Revocation, RevocationLog as _};
 
 use super::*;
 
@@ -48,8 +49,15 @@ async fn create(world: &World, wanted: KeyToCreate) -> (String, KeySummary) {
 
 async fn list(world: &World) -> Vec<KeySummary> {
     match operate(world, KeyRequest::List { limit: 10 }).await {
-        AdminResponse::Keys(keys) => keys,
+        AdminResponse::Keys { keys, .. } => keys,
         other => panic!("{other:?}"),
+    }
+}
+
+fn revoked(revoked: usize) -> AdminResponse {
+    AdminResponse::RevokedKeys {
+        revoked,
+        unreadable: 0,
     }
 }
 
@@ -179,7 +187,7 @@ async fn a_key_ends_when_it_is_revoked_or_its_time_is_over_at_every_replica() {
         bring(world, &key).await.expect(200);
     }
     let ended = operate(&other, KeyRequest::Revoke(WhichKeys::Id(summary.id))).await;
-    assert_eq!(ended, AdminResponse::Ended(1));
+    assert_eq!(ended, revoked(1));
     for world in [&world, &other] {
         bring(world, &key).await.expect(401);
         bring(world, &long).await.expect(200);
@@ -188,6 +196,51 @@ async fn a_key_ends_when_it_is_revoked_or_its_time_is_over_at_every_replica() {
     for world in [&world, &other] {
         bring(world, &long).await.expect(401);
     }
+}
+
+/// As a Redis after a failover, or a store from a backup.
+#[tokio::test]
+async fn a_revoked_key_that_the_store_has_again_is_refused() {
+    let world = world(KEYS).await;
+    let other = world.replica_with(&applications(KEYS)).await;
+    world.outpost.start();
+    other.outpost.start();
+    let (key, summary) = create(&world, wanted()).await;
+    let id = ApiKeyId::parse(&summary.id).expect("an id");
+    let stored = world.store.find_api_key(&id).await.expect("asked");
+    let record = stored.and_then(|stored| stored.record).expect("a record");
+    let revoke = || KeyRequest::Revoke(WhichKeys::Id(summary.id.clone()));
+    assert_eq!(operate(&world, revoke()).await, revoked(1));
+    let revocations = other.outpost.sessions.revoker().revocations();
+    crate::world::until("the other replica to know", async || {
+        revocations.is_api_key_revoked(&id)
+    })
+    .await;
+    // The log of revocations is lost too.
+    world.store.forget();
+    let bring_back = async || world.store.insert_api_key(record.clone()).await;
+    bring_back().await.expect("inserted");
+    world.wait(11);
+    for world in [&world, &other] {
+        bring(world, &key).await.expect(401);
+        assert_eq!(list(world).await, []);
+    }
+    // A replica that starts afterwards learns of it from those that run.
+    crate::world::until("the log to be restored", async || {
+        let log = world.store.revocations(world.outpost.clock.now()).await;
+        let of_key = |entry: &Revocation| matches!(entry, Revocation::ApiKey { .. });
+        log.expect("read").iter().any(of_key)
+    })
+    .await;
+    assert_eq!(operate(&world, revoke()).await, revoked(1));
+    assert!(
+        world
+            .store
+            .find_api_key(&id)
+            .await
+            .expect("asked")
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -199,6 +252,45 @@ async fn no_key_is_accepted_while_the_store_is_away() {
     bring(&world, &key).await.expect(503);
     world.store.away.store(false, Ordering::Relaxed);
     bring(&world, &key).await.expect(200);
+}
+
+/// The store has it, so nobody guesses, and nobody has revoked it.
+#[tokio::test]
+async fn a_key_that_the_ring_does_not_open_is_neither_refused_nor_forgotten() {
+    let world = world(KEYS).await;
+    let (key, summary) = create(&world, wanted()).await;
+    world.store.unreadable.store(true, Ordering::Relaxed);
+    for _ in 0..40 {
+        bring(&world, &key).await.expect(503);
+    }
+    let shown = AdminResponse::Keys {
+        keys: Vec::new(),
+        unreadable: vec![summary.id.clone()],
+    };
+    assert_eq!(operate(&world, KeyRequest::List { limit: 10 }).await, shown);
+    let subject = WhichKeys::Subject("ci".into());
+    let answer = operate(&world, KeyRequest::Revoke(subject)).await;
+    let expected = AdminResponse::RevokedKeys {
+        revoked: 0,
+        unreadable: 1,
+    };
+    assert_eq!(answer, expected);
+    world.store.unreadable.store(false, Ordering::Relaxed);
+    bring(&world, &key).await.expect(200);
+    world.store.unreadable.store(true, Ordering::Relaxed);
+    let all = KeyRequest::Revoke(WhichKeys::All);
+    assert_eq!(operate(&world, all).await, revoked(1));
+    bring(&world, &key).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_revocation_whose_answer_was_lost_has_happened() {
+    let world = world(KEYS).await;
+    let (key, summary) = create(&world, wanted()).await;
+    world.store.loses_answers.store(true, Ordering::Relaxed);
+    let revoke = KeyRequest::Revoke(WhichKeys::Id(summary.id));
+    assert_eq!(operate(&world, revoke).await, revoked(1));
+    bring(&world, &key).await.expect(401);
 }
 
 /// A provider could use the key, and what asks it costs more than the store does.
@@ -333,8 +425,8 @@ async fn an_operator_sees_which_keys_there_are_and_how_they_were_used() {
     let shown = serde_json::to_string(&listed).expect("JSON");
     assert!(!shown.contains(&key), "{shown}");
     let of = |name: &str| KeyRequest::Revoke(WhichKeys::Subject(name.into()));
-    assert_eq!(operate(&world, of("nobody")).await, AdminResponse::Ended(0));
-    assert_eq!(operate(&world, of("ci")).await, AdminResponse::Ended(1));
+    assert_eq!(operate(&world, of("nobody")).await, revoked(0));
+    assert_eq!(operate(&world, of("ci")).await, revoked(1));
     assert_eq!(list(&world).await, []);
     bring(&world, &key).await.expect(401);
 }

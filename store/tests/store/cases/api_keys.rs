@@ -1,7 +1,6 @@
 //! API keys of machine clients.
 
-use gatepost_session::KeyRing;
-use gatepost_store::{ApiKeyId, ApiKeyRecord, ApiKeyUsage};
+use gatepost_store::{ApiKeyId, ApiKeyRecord, ApiKeyUsage, StoredApiKey};
 
 use crate::*;
 
@@ -11,6 +10,8 @@ for_every_store!(
     keys_that_have_ended_leave_the_store,
     keys_are_listed_by_their_ends,
     a_key_outlives_the_key_that_sealed_it,
+    a_new_key_of_the_ring_can_be_taken_back,
+    a_key_that_no_key_of_the_ring_opens_is_there,
 );
 
 fn key_id(number: u8) -> ApiKeyId {
@@ -33,7 +34,13 @@ fn key(number: u8, ends: u64) -> ApiKeyRecord {
 }
 
 async fn found(store: &dyn Store, number: u8) -> Option<ApiKeyRecord> {
-    store.find_api_key(&key_id(number)).await.expect("asked")
+    let found = store.find_api_key(&key_id(number)).await.expect("asked");
+    found.map(|key| key.record.expect("readable"))
+}
+
+async fn listed(store: &dyn Store, limit: usize) -> Vec<ApiKeyRecord> {
+    let listed = store.api_keys(limit).await.expect("listed").into_iter();
+    listed.map(|key| key.record.expect("readable")).collect()
 }
 
 async fn insert(store: &dyn Store, key: ApiKeyRecord) {
@@ -81,8 +88,7 @@ async fn keys_that_have_ended_leave_the_store(fixture: &Fixture) {
     insert(&*store, key(1, 20)).await;
     insert(&*store, key(2, 21)).await;
     store.sweep(at(20), IDLE).await.expect("swept");
-    let listed = store.api_keys(10).await.expect("listed");
-    assert_eq!(listed, [key(2, 21)]);
+    assert_eq!(listed(&*store, 10).await, [key(2, 21)]);
     assert_eq!(found(&*store, 2).await, Some(key(2, 21)));
 }
 
@@ -91,19 +97,56 @@ async fn keys_are_listed_by_their_ends(fixture: &Fixture) {
     for (number, ends) in [(1, 30), (2, 10), (3, 20)] {
         insert(&*store, key(number, ends)).await;
     }
-    let listed = store.api_keys(2).await.expect("listed");
-    assert_eq!(listed, [key(2, 10), key(3, 20)]);
+    assert_eq!(listed(&*store, 2).await, [key(2, 10), key(3, 20)]);
     assert_eq!(store.api_keys(usize::MAX).await.expect("listed").len(), 3);
 }
 
 /// An API key lasts for months, and a key of the ring may be replaced before its end.
 async fn a_key_outlives_the_key_that_sealed_it(fixture: &Fixture) {
     let store = fixture.store();
-    insert(&*store, key(1, 100)).await;
     let [a, b] = KEYS;
-    let reversed: KeyRing = ring(&[b, a]);
-    store.use_keys(&reversed);
+    store.use_keys(&ring(&[a]));
+    insert(&*store, key(1, 100)).await;
+    store.use_keys(&ring(&[b, a]));
     store.sweep(at(10), IDLE).await.expect("swept");
     store.use_keys(&ring(&[b]));
     assert_eq!(found(&*store, 1).await, Some(key(1, 100)));
+}
+
+/// An operator goes back to the old ring, or another replica has it still.
+async fn a_new_key_of_the_ring_can_be_taken_back(fixture: &Fixture) {
+    let store = fixture.store();
+    insert(&*store, key(1, 100)).await;
+    let [a, b] = KEYS;
+    for rings in [[vec![b, a], vec![a]], [vec![a, b], vec![b]]] {
+        for ring in rings {
+            store.use_keys(&self::ring(&ring));
+            store.sweep(at(10), IDLE).await.expect("swept");
+            assert_eq!(found(&*store, 1).await, Some(key(1, 100)), "{ring:?}");
+        }
+    }
+}
+
+/// Such a key is no unknown one, and an operator can remove it.
+async fn a_key_that_no_key_of_the_ring_opens_is_there(fixture: &Fixture) {
+    if !fixture.seals() {
+        return;
+    }
+    let store = fixture.store();
+    let [a, b] = KEYS;
+    store.use_keys(&ring(&[a]));
+    insert(&*store, key(1, 100)).await;
+    store.use_keys(&ring(&[b]));
+    store.sweep(at(10), IDLE).await.expect("swept");
+    let unreadable = StoredApiKey {
+        id: key_id(1),
+        record: None,
+    };
+    let found = store.find_api_key(&key_id(1)).await.expect("asked");
+    assert_eq!(found.as_ref(), Some(&unreadable));
+    let listed = store.api_keys(10).await.expect("listed");
+    assert_eq!(listed, [unreadable]);
+    let removed = store.remove_api_key(&key_id(1)).await;
+    assert!(removed.expect("removed"));
+    assert_eq!(store.api_keys(10).await.expect("listed"), []);
 }
