@@ -209,9 +209,11 @@ impl Application {
         self
     }
 
-    /// Returns whether a session that is not bound to a device ends with its first window.
+    /// Returns whether a session that is not bound to a device ends with its first window: because
+    /// the operator requires it, or because the application's rule asks for a device. A proxy that
+    /// does not have this rule admits every cookie in its window.
     pub fn requires_device(&self) -> bool {
-        self.device_bound == DeviceBound::Require
+        self.device_bound == DeviceBound::Require || self.policy().require.needs_device()
     }
 
     /// Has its sessions bound to devices as the configuration says of all applications, where its

@@ -10,6 +10,7 @@ use crate::compat::Conventions;
 use crate::dialect::Dialect;
 use crate::origin::HostPort;
 use crate::sessions::{Renewal, SessionLookup};
+use crate::telemetry::audit;
 use crate::web::context::Context;
 use crate::web::device;
 use crate::web::failure::Failure;
@@ -69,7 +70,7 @@ async fn decide(
     lookup: SessionLookup,
 ) -> Reply {
     let application = rules.application;
-    let decided = decide_on_cookie(context, dialect, rules, host, request, &lookup);
+    let decided = decide_on_cookie(context, dialect, rules, request, &lookup);
     let session = lookup.session(context.now());
     let bound = session.is_ok_and(|session| session.claims().bound);
     let by_credentials = rules.may_identify(request, &lookup);
@@ -86,7 +87,15 @@ async fn decide(
             decided.unwrap_or_else(|invalid| invalid.outcome(application, host, request))
         }
         (Err(Undecided::MoreGroups), Some(record), _) => {
-            decide_on_all_groups(context, dialect, rules, host, request, &record, bound)
+            match decide_on_all_groups(context, dialect, rules, request, &record, bound) {
+                Ok(outcome) => outcome,
+                Err(LacksDevice) => return until_device(application, host, request).into(),
+            }
+        }
+        // Without the cookies of a renewal: a copy of the cookie would be worth more for being
+        // refused.
+        (Err(Undecided::LacksDevice), ..) => {
+            return until_device(application, host, request).into();
         }
         // Signing in would not help while the store is unreachable.
         (Err(_), _, Some(cause)) => Outcome::Failed(Failure::Issue(cause)),
@@ -104,7 +113,6 @@ fn decide_on_cookie(
     context: Context<'_>,
     dialect: Dialect,
     rules: Rules<'_>,
-    host: &HostPort,
     request: &ForwardedRequest<'_>,
     lookup: &SessionLookup,
 ) -> Result<Outcome, Undecided> {
@@ -123,7 +131,7 @@ fn decide_on_cookie(
             }
             Outcome::Pass(pass(&permit, application, request, dialect, record))
         }
-        Decision::Deny(denial) => refused(application, host, request, &denial),
+        Decision::Deny(denial) => refused(application, request, &denial)?,
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
         Decision::SignIn(reason) => return Err(Undecided::NotSignedIn(reason)),
         Decision::Defer(Deferral::Authorization) => return Err(Undecided::Credentials),
@@ -137,11 +145,10 @@ fn decide_on_all_groups(
     context: Context<'_>,
     dialect: Dialect,
     rules: Rules<'_>,
-    host: &HostPort,
     request: &ForwardedRequest<'_>,
     record: &SessionRecord,
     bound: bool,
-) -> Outcome {
+) -> Result<Outcome, LacksDevice> {
     let application = rules.application;
     let (sessions, times) = (context.sessions(), context.times());
     let whole = match application.conventions() {
@@ -151,34 +158,46 @@ fn decide_on_all_groups(
         }
     };
     let Ok(whole) = whole else {
-        return Outcome::Failed(Failure::Undecidable);
+        return Ok(Outcome::Failed(Failure::Undecidable));
     };
     let session = whole
         .current(context.now(), CLOCK_SKEW_SECONDS)
         .map_err(Unauthenticated::Window);
-    match rules
+    let decision = rules
         .policy
-        .decide_with_extra_rule(request, session, request.extra_rule())
-    {
+        .decide_with_extra_rule(request, session, request.extra_rule());
+    Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             Outcome::Pass(pass(&permit, application, request, dialect, Some(record)))
         }
-        Decision::Deny(denial) => refused(application, host, request, &denial),
+        Decision::Deny(denial) => refused(application, request, &denial)?,
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
         Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
-    }
+    })
 }
 
-/// Refuses a signed-in user. A page load whose session only lacks a device waits for that at `start`.
+/// Refuses a signed-in user, and logs it.
 fn refused(
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    denial: &Denial<'_>,
+) -> Result<Outcome, LacksDevice> {
+    if !denial.lacks_device() {
+        return Ok(Outcome::denied(application, denial.identity()));
+    }
+    // A page load is not refused yet.
+    if request.presentation() != Presentation::PageLoad {
+        audit::device_missing(application.audience().as_str(), denial.identity());
+    }
+    Err(LacksDevice)
+}
+
+/// Answers a user whose session only lacks a device. A page load waits for that at `start`.
+fn until_device(
     application: &Application,
     host: &HostPort,
     request: &ForwardedRequest<'_>,
-    denial: &Denial<'_>,
 ) -> Outcome {
-    if !denial.lacks_device() {
-        return Outcome::denied(application, denial.identity());
-    }
     match request.presentation() {
         Presentation::PageLoad => Outcome::SignIn {
             url: until_bound(application.start_url(host, request)),
@@ -203,6 +222,17 @@ enum Undecided {
     Credentials,
     /// The cookie had no room for all groups.
     MoreGroups,
+    /// The session is not bound to a device, which a rule asks for.
+    LacksDevice,
+}
+
+/// The refusal of a user whose session only lacks a device.
+struct LacksDevice;
+
+impl From<LacksDevice> for Undecided {
+    fn from(LacksDevice: LacksDevice) -> Self {
+        Self::LacksDevice
+    }
 }
 
 /// Returns the permission for a request with a session, with the headers that come from its record.

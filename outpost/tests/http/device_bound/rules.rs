@@ -27,17 +27,20 @@ async fn is_unbound(world: &World, rule: Option<&str>, browser: &Browser<'_>, ca
         .ask(world, "auth/traefik")
         .await;
     let to = "https://app.example.com/akprox/start?rd=%2Fx&bound=true";
-    assert_eq!(load.expect(302).location(), to, "{case}");
+    let load = load.expect(302);
+    assert_eq!(load.location(), to, "{case}");
+    assert!(!load.sets_session(), "{case}: {load:?}");
     let fetch = asked("fetch", rule, browser)
         .ask(world, "auth/traefik")
         .await;
-    let said = fetch.expect(403).json();
-    assert_eq!(said["error"], "device_not_bound", "{case}");
+    let fetch = fetch.expect(403);
+    assert_eq!(fetch.json()["error"], "device_not_bound", "{case}");
+    assert!(!fetch.sets_session(), "{case}: {fetch:?}");
     if rule.is_none() {
         let load = asked("load", rule, browser).ask(world, "auth/nginx").await;
-        load.expect(401);
+        assert!(!load.expect(401).sets_session(), "{case}");
         let fetch = asked("fetch", rule, browser).ask(world, "auth/nginx").await;
-        fetch.expect(403);
+        assert!(!fetch.expect(403).sets_session(), "{case}");
     }
 }
 
@@ -131,4 +134,55 @@ async fn unknown_values_refuse() {
         let reply = asked.ask(&world, "auth/traefik").await;
         assert!(!reply.status.is_success(), "{rule}: {reply:?}");
     }
+}
+
+/// Behind a plugin without the rule, a cookie in its window opens everything. So no cookie may come
+/// after it: a copy would be worth something for as long as the session lasts.
+#[tokio::test]
+async fn the_applications_own_rule_holds_behind_a_plugin_that_does_not_have_it() {
+    for is_from_before in [false, true] {
+        for has_refresh_tokens in [true, false] {
+            let case = format!("from before: {is_from_before}, tokens: {has_refresh_tokens}");
+            let world = World::with(if is_from_before { PREFER } else { OWN }).await;
+            if !has_refresh_tokens {
+                world.provider.issue_no_refresh_tokens();
+            }
+            let mut browser = world.browser();
+            browser.sign_in(START).await.expect(302);
+            let strict = world.replica_with(OWN).await;
+            let mut browser = browser.at(&strict);
+            let view = browser.fetch(SESSION).await.expect(200).json();
+            if !is_from_before {
+                assert_eq!(view["renewsAt"], view["windowEndsAt"], "{case}");
+            }
+            world.wait(11 * MINUTE);
+            // What the plugin hands on, if it finds that a renewal is due.
+            is_unbound(&strict, None, &browser, &case).await;
+            let reply = browser.load(&format!("{START}?rd=/x")).await;
+            assert!(!reply.expect(403).sets_session(), "{case}");
+            world.wait(5 * MINUTE);
+            for kind in ["load", "fetch"] {
+                let asked = asked(kind, None, &browser);
+                let reply = asked.ask(&strict, "auth/traefik").await;
+                assert!(!reply.status.is_success(), "{case}: {reply:?}");
+                assert!(!reply.sets_session(), "{case}: {reply:?}");
+            }
+            let reply = browser.load(&format!("{START}?rd=/x")).await;
+            assert!(!reply.expect(403).sets_session(), "{case}");
+        }
+    }
+}
+
+/// Whom another rule refuses at one path has a session that goes on at the others.
+#[tokio::test]
+async fn only_a_refusal_for_want_of_a_device_brings_no_fresh_cookie() {
+    let world = World::with(PREFER).await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    world.wait(11 * MINUTE);
+    is_unbound(&world, Some(RULE), &browser, "due").await;
+    let asked = asked("fetch", Some("any=group:nobody"), &browser);
+    let reply = asked.ask(&world, "auth/traefik").await.expect(403);
+    assert_eq!(reply.json()["error"], "denied");
+    assert!(reply.sets_session(), "{reply:?}");
 }
