@@ -1,6 +1,7 @@
 //! An application as the outpost serves it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gatepost_policy::{
     HeaderRules, OutpostPrefix, OutpostUrl, Policy, PublicPaths, Request, SignIn, Unauthenticated,
@@ -34,6 +35,8 @@ pub struct Application {
     cookie: CookieAttributes,
     sign_in: SignIn,
     device_bound: DeviceBound,
+    /// Whether the log has said that no browser gets to bind a session.
+    says_unbindable: AtomicBool,
     counts: Counts,
     signer: Signer,
     verifier: Verifier,
@@ -74,6 +77,7 @@ impl Application {
             },
             sign_in,
             device_bound: settings.device_bound.unwrap_or_default(),
+            says_unbindable: AtomicBool::new(false),
             counts: Counts::of(settings.audience.as_str()),
             signer: Signer::new(ring),
             verifier,
@@ -214,6 +218,20 @@ impl Application {
     /// does not have this rule admits every cookie in its window.
     pub fn requires_device(&self) -> bool {
         self.device_bound == DeviceBound::Require || self.policy().require.needs_device()
+    }
+
+    /// Logs once, where sessions have to be bound to devices, that the answer to a sign-in went through
+    /// a proxy's question, in which no browser can register a key.
+    pub fn note_unbindable(&self) {
+        if self.requires_device() && !self.says_unbindable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                application = %self.audience(),
+                "no browser can bind its session to a device, and sessions have to be bound: the \
+                 proxy asks about `{0}/callback` in place of routing it here; give `{0}/` a route \
+                 of its own to the outpost",
+                self.prefix()
+            );
+        }
     }
 
     /// Has its sessions bound to devices as the configuration says of all applications, where its

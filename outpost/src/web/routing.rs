@@ -152,7 +152,11 @@ async fn answer_subrequest(
         // Boxed, as all that is rare here: room for it is not made for every request.
         Some(Endpoint::Own(endpoint)) => {
             // The proxy keeps the body of the request that it asks about.
-            Box::pin(own_endpoint(context, endpoint, request, None)).await
+            let reply = Box::pin(own_endpoint(context, endpoint, request, None)).await;
+            if reply.registration.is_some() {
+                application.note_unbindable();
+            }
+            reply
         }
         Some(
             Endpoint::Auth(_)
