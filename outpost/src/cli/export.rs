@@ -103,7 +103,14 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
             shared.name,
         ));
     }
-    let dynamic = || traefik::dynamic_configuration(&config.applications, &settings, &config.brand);
+    let dynamic = || {
+        traefik::dynamic_configuration(
+            &config.applications,
+            &settings,
+            &config.brand,
+            config.device_bound,
+        )
+    };
     Ok(match form {
         Form::Traefik => serde_saphyr::to_string(&dynamic())?,
         Form::Compose => serde_saphyr::to_string(&compose::services(&settings, &dynamic()))?,
@@ -189,7 +196,12 @@ applications:
         let text = exported(Form::Traefik);
         let config = Config::parse(CONFIG, []).expect("right");
         let settings = config.traefik.as_ref().expect("configured");
-        let served = traefik::dynamic_configuration(&config.applications, settings, &config.brand);
+        let served = traefik::dynamic_configuration(
+            &config.applications,
+            settings,
+            &config.brand,
+            config.device_bound,
+        );
         let read: Value = serde_saphyr::from_str(&text).expect("YAML");
         assert_eq!(read, served, "{text}");
     }

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::kubernetes;
-use super::traefik::{OUTPOST, object_name, outpost_name, route_name};
+use super::traefik::{OUTPOST, device_name, object_name, outpost_name, route_name};
 use crate::application::ApplicationSettings;
+use crate::origin::Mode;
 
 /// A name that two applications would share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,9 @@ fn names(application: &ApplicationSettings) -> Vec<(Kind, String)> {
         .collect();
     if !all.is_empty() {
         all.push((Kind::Router, outpost_name(&name)));
+        if matches!(application.mode, Mode::Domain(_)) {
+            all.push((Kind::Router, device_name(&name)));
+        }
     }
     all.push((Kind::Middleware, name));
     all

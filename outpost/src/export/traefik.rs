@@ -12,18 +12,24 @@ use url::Url;
 
 use super::settings::{PluginKeys, PluginSettings, TraefikSettings};
 use crate::application::ApplicationSettings;
+use crate::device_bound::DeviceBound;
 use crate::origin::Mode;
 use crate::pages::{Brand, MAX_ANSWER_BYTES};
+
+/// Where browsers ask which origins may bind sessions of a whole site to devices.
+const DEVICE_ORIGINS: &str = "/.well-known/device-bound-sessions";
 
 /// The service of the outpost.
 pub(super) const OUTPOST: &str = "gatepost-outpost";
 
 /// Returns Traefik's dynamic configuration: routers for the applications that name an upstream, and
-/// a middleware for every application.
+/// a middleware for every application. `device_bound` says whether sessions are bound to devices
+/// where an application does not say it.
 pub fn dynamic_configuration(
     applications: &[ApplicationSettings],
     settings: &TraefikSettings,
     brand: &Brand,
+    device_bound: DeviceBound,
 ) -> Value {
     let mut routers = Map::new();
     let mut middlewares = Map::new();
@@ -48,6 +54,12 @@ pub fn dynamic_configuration(
         if !application.routes.is_empty() {
             let rule = outpost_rule(own_host, &application.prefix);
             routers.insert(outpost_name(&name), router(settings, &rule, OUTPOST).into());
+            let binds = application.device_bound.unwrap_or(device_bound) != DeviceBound::Off;
+            if let (true, Mode::Domain(domain)) = (binds, &application.mode) {
+                // There browsers ask whether the outpost may bind sessions of the whole site.
+                let rule = format!("Host(`{}`) && Path(`{DEVICE_ORIGINS}`)", domain.as_str());
+                routers.insert(device_name(&name), router(settings, &rule, OUTPOST).into());
+            }
             services.insert(
                 OUTPOST.into(),
                 json!({"loadBalancer": {"servers": [{"url": settings.outpost_url.as_str()}]}}),
@@ -209,6 +221,11 @@ pub(super) fn route_name(name: &str, at: usize) -> String {
     }
 }
 
+/// Returns the name of the router to what browsers ask before they bind sessions of a whole site.
+pub(super) fn device_name(name: &str) -> String {
+    format!("{}-device", outpost_name(name))
+}
+
 /// Returns the name of the router that leads to the outpost.
 pub(super) fn outpost_name(name: &str) -> String {
     format!("{name}-outpost")
@@ -253,7 +270,8 @@ applications:
         let config = Config::parse(&format!("{BASE}\n{traefik}"), []).expect("right");
         let served = || {
             let settings = config.traefik.as_ref().expect("configured");
-            dynamic_configuration(&config.applications, settings, &config.brand).to_string()
+            let of_all = config.device_bound;
+            dynamic_configuration(&config.applications, settings, &config.brand, of_all).to_string()
         };
         let text = served();
         assert!(
@@ -322,6 +340,32 @@ applications:
     }
 
     #[test]
+    fn browsers_reach_what_they_ask_before_they_bind_sessions_of_a_whole_site() {
+        for (session, expected) in [
+            ("", None),
+            (
+                "session: {deviceBound: prefer}",
+                Some("Host(`example.org`) && Path(`/.well-known/device-bound-sessions`)"),
+            ),
+        ] {
+            let http = &configuration(&format!(
+                "traefik: {{outpostUrl: 'http://outpost:9000'}}\n{session}"
+            ))["http"];
+            let router = &http["routers"]["gatepost-intranet-outpost-device"];
+            assert_eq!(router["rule"].as_str(), expected, "{session}");
+            if expected.is_some() {
+                assert_eq!(router["service"], "gatepost-outpost");
+                assert_eq!(router.get("middlewares"), None);
+            }
+            assert!(
+                http["routers"]
+                    .get("gatepost-wiki-outpost-device")
+                    .is_none()
+            );
+        }
+    }
+
+    #[test]
     fn the_plugin_has_every_key_that_means_the_same_there() {
         let shared = [
             ("outpostPrefix", json!("/sso")),
@@ -349,7 +393,8 @@ applications:
         });
         let config = Config::parse(&text.to_string(), []).expect("right");
         let settings = config.traefik.as_ref().expect("configured");
-        let served = dynamic_configuration(&config.applications, settings, &config.brand);
+        let of_all = config.device_bound;
+        let served = dynamic_configuration(&config.applications, settings, &config.brand, of_all);
         let plugin = &served["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"];
         for (key, value) in shared {
             assert_eq!(plugin[key], value, "{key}");

@@ -167,8 +167,13 @@ impl Snapshot {
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Operator),
             traefik: config.traefik.as_ref().map(|settings| {
-                traefik::dynamic_configuration(&config.applications, settings, &config.brand)
-                    .to_string()
+                traefik::dynamic_configuration(
+                    &config.applications,
+                    settings,
+                    &config.brand,
+                    config.device_bound,
+                )
+                .to_string()
             }),
             limits,
             pages: Pages::new(&config.brand).map_err(SetupError::Pages)?,
