@@ -106,7 +106,8 @@ pub(crate) fn denied(
         Presentation::PageLoad | Presentation::Form if denial.lacks_device() => {
             let body = format!(
                 "<p>Your session is not bound to your device, as <strong>{}</strong> asks for, so \
-                 what you sent has not been delivered.</p>",
+                 what you sent has not been delivered. If you have just signed in, go back in a few \
+                 seconds and send it again.</p>",
                 html_text(application.as_str())
             );
             new_reply(403, HTML, page("Access denied", &body))

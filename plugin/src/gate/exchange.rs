@@ -249,6 +249,11 @@ impl<H: Host> Exchange<'_, H> {
 
     /// Logs the groups, which an operator compares with the rule: names differ by a letter.
     fn log_denial(&self, denial: &Denial<'_>) {
+        if denial.lacks_device() {
+            let message =
+                "signed in, but `require` does not admit: the session is not bound to a device";
+            return self.config.log(self.host, Level::Debug, message);
+        }
         let groups = denial.identity().groups.join(b'|');
         let message = format!("signed in, but `require` does not admit: groups {groups}");
         self.config.log(self.host, Level::Debug, &message);
