@@ -73,7 +73,11 @@ failure_codes! {
     Device = "device_proof",
     /// The session would have to be bound to a device, and is not.
     NotBound = "device_not_bound",
-    /// The same, and the browser may be about to bind it.
+    /// A rule asks for a session that is bound to a device, and this one is not.
+    RuleNotBound = "device_rule",
+    /// A form was posted with such a session.
+    FormNotBound = "device_form",
+    /// The browser may be about to bind the session to its device.
     Binding = "device_binding",
     /// The logout token is invalid (OpenID Connect Back-Channel Logout 1.0 §2.8 names this code).
     InvalidRequest = "invalid_request",

@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub providers: Vec<Arc<Provider>>,
     /// Whether sessions are in the memory of this process, which no other replica sees.
     pub in_memory: bool,
+    /// Whether replicas may share the store, each with its own clock.
+    pub is_shared: bool,
     /// The proxies whose forwarded headers count.
     pub trusted_proxies: TrustedProxies,
     /// The dialects of the proxies that ask.
@@ -160,6 +162,7 @@ impl Snapshot {
             machine_clients,
             providers,
             in_memory: matches!(config.store, StoreSettings::Memory { .. }),
+            is_shared: matches!(config.store, StoreSettings::Redis { .. }),
             trusted_proxies: config.trusted_proxies.clone(),
             askers: config.askers.clone(),
             untrusted_peer_warning: UntrustedPeerWarning::default(),

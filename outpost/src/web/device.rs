@@ -1,7 +1,7 @@
 //! What the outpost tells a browser about a session that is bound to its device, in the words of
 //! W3C Device Bound Session Credentials.
 
-use gatepost_session::SessionId;
+use gatepost_session::{CLOCK_SKEW_SECONDS, SessionId};
 use serde_json::{Value, json};
 
 use super::context::Context;
@@ -15,7 +15,18 @@ use crate::telemetry::metrics::{self, Skip};
 
 /// How long a browser gets to bind a session that has just begun: it does so within about a second,
 /// and a slow device needs some.
-pub(super) const BINDING_SECONDS: u64 = 15;
+const BINDING_SECONDS: u64 = 15;
+
+/// Returns whether the browser may be about to bind a session that is this many seconds old. Where
+/// replicas share a store, another one's clock may be behind, by which the session began.
+pub(super) fn may_be_binding(age: u64, store_is_shared: bool) -> bool {
+    let skew = if store_is_shared {
+        CLOCK_SKEW_SECONDS
+    } else {
+        0
+    };
+    age < BINDING_SECONDS.saturating_add(skew)
+}
 
 /// An answer to a browser that registers a key or renews a session with a proof.
 #[derive(Debug)]
@@ -128,5 +139,28 @@ pub(super) fn remove_cookies(
 pub(super) fn note_skip(request: &ForwardedRequest<'_>) {
     if let Some(skipped) = request.header_text("secure-session-skipped") {
         Skip::all_in(skipped).for_each(metrics::device_skipped);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_gets_its_time_by_the_clock_of_every_replica() {
+        for (age, is_shared, expected) in [
+            (0, false, true),
+            (14, false, true),
+            (15, false, false),
+            (15, true, true),
+            (44, true, true),
+            (45, true, false),
+        ] {
+            assert_eq!(
+                may_be_binding(age, is_shared),
+                expected,
+                "{age} {is_shared}"
+            );
+        }
     }
 }

@@ -132,7 +132,15 @@ pub enum Failure {
     /// The session would have to be bound to a device, and its browser has not done it.
     #[error("the browser has not bound the session to its device, which `deviceBound` requires")]
     NotBound,
-    /// The same, and the browser may be about to do it.
+    /// The same, and a rule asks for it.
+    #[error("the browser has not bound the session to its device, which a rule asks for")]
+    RuleNotBound,
+    /// The same, and the browser has posted a form.
+    #[error(
+        "a form was not delivered: the session is not bound to a device, which a rule asks for"
+    )]
+    FormNotBound,
+    /// The browser may be about to bind the session.
     #[error("the browser has yet to bind the session to its device")]
     Binding,
     /// The client has to wait.
@@ -279,6 +287,8 @@ impl Failure {
             | Self::AskedByClient { .. }
             | Self::CrossSite
             | Self::NotBound
+            | Self::RuleNotBound
+            | Self::FormNotBound
             | Self::Binding
             | Self::Undecidable
             | Self::Upgrade => StatusCode::FORBIDDEN,
@@ -334,6 +344,8 @@ impl Failure {
             Self::TooMany(_) => FailureCode::TooManyRequests,
             Self::Device(_) => FailureCode::Device,
             Self::NotBound => FailureCode::NotBound,
+            Self::RuleNotBound => FailureCode::RuleNotBound,
+            Self::FormNotBound => FailureCode::FormNotBound,
             Self::Binding => FailureCode::Binding,
             Self::LogoutToken(_) => FailureCode::InvalidRequest,
             Self::SignIn(_) => FailureCode::SignInFailed,
@@ -373,6 +385,8 @@ impl Failure {
             | Self::TooMany(_)
             | Self::Device(_)
             | Self::NotBound
+            | Self::RuleNotBound
+            | Self::FormNotBound
             | Self::Binding
             | Self::LogoutToken(_)
             | Self::ProviderRefused { .. } => false,

@@ -164,7 +164,9 @@ impl Outcome {
         match self {
             Self::Pass(_) => Some(Verdict::Allow),
             Self::SignIn { .. } => Some(Verdict::SignIn),
-            Self::Denied(_) => Some(Verdict::Deny),
+            Self::Denied(_) | Self::Failed(Failure::NotBound | Failure::FormNotBound) => {
+                Some(Verdict::Deny)
+            }
             Self::Refused(_) => Some(Verdict::SignIn),
             Self::Failed(_) => Some(Verdict::Failed),
             Self::Choice(_)
@@ -262,5 +264,22 @@ impl Reply {
     pub fn and_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
         self.cookies.extend(cookies);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_want_of_a_device_is_a_decision_and_no_failure() {
+        for (failure, expected) in [
+            (Failure::NotBound, Verdict::Deny),
+            (Failure::FormNotBound, Verdict::Deny),
+            (Failure::Undecidable, Verdict::Failed),
+        ] {
+            let outcome = Outcome::Failed(failure);
+            assert_eq!(outcome.verdict(), Some(expected), "{outcome:?}");
+        }
     }
 }

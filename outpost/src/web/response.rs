@@ -215,9 +215,10 @@ impl Writer<'_> {
         if let Some(seconds) = failure.retry_after() {
             self.header(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // Browsers understand it, though no standard has it but HTML (`http-equiv=refresh`).
+        // Browsers understand it, though no standard has it but HTML (`http-equiv=refresh`). Each
+        // time counts for `rateLimit`.
         if matches!(failure, Failure::Binding) {
-            self.header(REFRESH, HeaderValue::from_static("1"));
+            self.header(REFRESH, HeaderValue::from_static("3"));
         }
         let code = failure.code();
         let restart_url = restart_url.map(|url| match self.to_proxy {

@@ -39,6 +39,14 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// A form that a user has sent.
+    pub(crate) fn form(host: &'a str, target: &'a str) -> Self {
+        Self {
+            method: "POST",
+            ..Self::load(host, target)
+        }
+    }
+
     pub(crate) fn fetch(host: &'a str, target: &'a str) -> Self {
         Self {
             method: "GET",

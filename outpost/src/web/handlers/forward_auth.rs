@@ -203,7 +203,8 @@ fn until_device(
             url: until_bound(application.start_url(host, request)),
             challenges: Vec::new(),
         },
-        Presentation::Form | Presentation::Data => Outcome::Failed(Failure::NotBound),
+        Presentation::Form => Outcome::Failed(Failure::FormNotBound),
+        Presentation::Data => Outcome::Failed(Failure::NotBound),
     }
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use gatepost_policy::{Presentation, UNTIL_BOUND, Unauthenticated};
-use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS};
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, NumericDate};
 use url::Url;
 
 use crate::application::{Application, ReturnTo};
 use crate::compat::Signature;
+use crate::device_bound::DeviceBound;
 use crate::origin::Mode;
 use crate::sessions::Revalidation;
 use crate::telemetry::audit;
@@ -20,7 +21,7 @@ use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
 use crate::web::request::ForwardedRequest;
 use crate::web::sign_in::{self, Reason, parameters_from_link};
-use crate::web::urls::{endpoint_url, start_url, start_url_with};
+use crate::web::urls::{start_url, start_url_with};
 use gatepost_oidc::{Provider, SignInError, Unavailable};
 use gatepost_store::SessionRecord;
 
@@ -34,10 +35,14 @@ enum Renewal<'a> {
     /// cookie alone does not renew it. Otherwise there is no session to renew.
     SignIn(Option<&'a Provider>),
     /// The session would have to be bound to a device, which its browser has not done.
-    NotBound,
+    NotBound(Failure),
     /// The same, and the browser may be about to do it.
     Binding,
 }
+
+/// The parameter by which the page for a session that is not bound has the user sign in once more.
+/// The new session takes the place of that one, and of no other.
+const AGAIN: &str = "again";
 
 /// Returns the URL of a callback that comes as the target of a sign-in.
 ///
@@ -94,7 +99,11 @@ pub(in crate::web) async fn answer(
     let reply = match renew(context, application, request, &return_to).await {
         Renewal::Done(reply) => reply,
         // Not counted: no redirect follows.
-        Renewal::NotBound => return not_bound(application),
+        Renewal::NotBound(failure) => {
+            let again = [(AGAIN.to_owned(), "true".to_owned())];
+            let to = start_url_with(application, &return_to, None, &again);
+            return Reply::from(failure).with_restart_at(to);
+        }
         Renewal::Binding => return Failure::Binding.into(),
         Renewal::AtProvider(provider, record) => {
             sign_in::send_to_provider(
@@ -192,24 +201,43 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
     Some(Outcome::Redirect { to }.into())
 }
 
-/// Refuses a browser whose session is not bound to a device although it would have to be. The user
-/// can end that session, and sign in with another browser or once more with this one.
-fn not_bound(application: &Application) -> Reply {
-    Reply::from(Failure::NotBound).with_restart_at(endpoint_url(application, "sign_out"))
+/// Refuses a browser whose session is not bound to a device although it would have to be, until the
+/// user asks for another session.
+fn not_bound<'a>(
+    application: &'a Application,
+    request: &ForwardedRequest<'_>,
+    record: &SessionRecord,
+    failure: Failure,
+) -> Renewal<'a> {
+    if request.start_query(AGAIN).as_deref() == Some("true") {
+        let provider = application.providers().of_issuer(&record.identity.issuer);
+        return Renewal::SignIn(provider.map(|provider| &**provider));
+    }
+    application.counts().device(DeviceEvent::Missing);
+    Renewal::NotBound(failure)
 }
 
 /// Returns whether the request that led here opens only to a session that is bound to a device: by
-/// the application's own rule, or by that of a proxy.
+/// the application's own rule, or by that of a proxy. The latter is the word of whoever made the
+/// link, and where no session is ever bound, nobody waits for that.
 fn waits_until_bound(application: &Application, request: &ForwardedRequest<'_>) -> bool {
     application.policy().require.needs_device()
-        || request.start_query(UNTIL_BOUND).as_deref() == Some("true")
+        || (application.device_bound() != DeviceBound::Off
+            && request.start_query(UNTIL_BOUND).as_deref() == Some("true"))
+}
+
+/// Returns whether a proxy may take the window of a cookie for over, by a clock that is ahead of this
+/// one. Then it would send a browser here again that is sent back to it.
+fn may_be_over(cookie: &Authentic, now: NumericDate) -> bool {
+    now.plus_seconds(CLOCK_SKEW_SECONDS) >= cookie.claims_at_issue().exp
 }
 
 /// Answers a browser whose session has to be bound to a device before its request opens. `None`
 /// where the session is to be renewed as ever.
 fn until_bound<'a>(
     context: Context<'_>,
-    application: &Application,
+    application: &'a Application,
+    request: &ForwardedRequest<'_>,
     cookie: &Authentic,
     record: &SessionRecord,
     return_to: &ReturnTo,
@@ -219,17 +247,21 @@ fn until_bound<'a>(
         let current = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?;
         let to = return_to.as_str().to_owned();
         let back = || Renewal::Done(Outcome::Redirect { to }.into());
-        return (!current.renewal_due()).then(back);
+        return (!current.renewal_due() && !may_be_over(cookie, now)).then(back);
     }
-    if now.seconds_since(record.created) < device::BINDING_SECONDS {
+    let age = now.seconds_since(record.created);
+    if device::may_be_binding(age, context.snapshot.is_shared) {
         return Some(Renewal::Binding);
     }
     if record.is_bound() {
         return None;
     }
-    application.counts().device(DeviceEvent::Missing);
-    audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
-    Some(Renewal::NotBound)
+    let refused = not_bound(application, request, record, Failure::RuleNotBound);
+    // Any site can make a link that says that a proxy asks for it.
+    if matches!(refused, Renewal::NotBound(_)) && application.policy().require.needs_device() {
+        audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
+    }
+    Some(refused)
 }
 
 /// Renews the session of the browser, where it has one and the provider says that it is still valid.
@@ -260,14 +292,17 @@ async fn renew<'a>(
         Ok(Some(record)) => record,
         Ok(None) => return Renewal::SignIn(None),
         // The way back would lead here again.
-        Err(error) if waits_until_bound(application, request) => {
+        Err(error)
+            if waits_until_bound(application, request) && !cookie.claims_at_issue().bound =>
+        {
             return Renewal::Done(Failure::Store(error).into());
         }
         // Signing in again would not help: that session could not be stored either.
         Err(error) => return go_on_or_fail(Failure::Store(error)),
     };
     if waits_until_bound(application, request)
-        && let Some(answer) = until_bound(context, application, &cookie, &record, return_to)
+        && let Some(answer) =
+            until_bound(context, application, request, &cookie, &record, return_to)
     {
         return answer;
     }
@@ -290,12 +325,14 @@ async fn renew<'a>(
         };
     }
     if application.requires_device() {
-        if in_window {
+        if in_window && !may_be_over(&cookie, context.now()) {
             return go_on_or_fail(Failure::NotBound);
         }
-        application.counts().device(DeviceEvent::Missing);
-        audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
-        return Renewal::NotBound;
+        let refused = not_bound(application, request, &record, Failure::NotBound);
+        if matches!(refused, Renewal::NotBound(_)) {
+            audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
+        }
+        return refused;
     }
     let revalidated =
         context

@@ -6,6 +6,21 @@ use super::*;
 const REQUIRE: &str = "applications: [{name: app, externalUrl: 'https://app.example.com'}]
 session: {deviceBound: require}";
 
+/// Returns where the page for a session that is not bound leads.
+fn again(page: &Reply) -> String {
+    let link = page.body.split("class=\"action\" href=\"").nth(1);
+    let link = link.and_then(|link| link.split('"').next());
+    let link = link
+        .expect("a link")
+        .replace("&amp;", "&")
+        .replace("&#x2f;", "/");
+    assert!(
+        link.contains("rd=") && link.contains("again=true"),
+        "{link}"
+    );
+    link
+}
+
 /// What a client gets that did not register: a page that says which browsers do, and no loop.
 async fn is_refused(world: &World, browser: &Browser<'_>, case: &str) {
     for proxy in ["auth/traefik", "auth/caddy", "auth/envoy", "auth/nginx"] {
@@ -22,7 +37,7 @@ async fn is_refused(world: &World, browser: &Browser<'_>, case: &str) {
         let reply = browser.load(&format!("{START}?rd=/x")).await.expect(403);
         assert!(!reply.sets_session(), "{case}: {reply:?}");
         assert!(reply.body.contains("Chrome"), "{case}: {}", reply.body);
-        assert!(reply.body.contains("sign_out"), "{case}: {}", reply.body);
+        assert!(again(&reply).starts_with(START), "{case}: {}", reply.body);
     }
     let reply = browser.fetch(SESSION).await.expect(401);
     assert!(!reply.sets_session(), "{case}");
@@ -53,10 +68,61 @@ async fn without_a_registration_nothing_outlives_the_first_window() {
     assert_eq!(reply.location(), "https://app.example.com/x");
     world.wait(5 * MINUTE);
     is_refused(&world, &browser, "not registered").await;
-    // A new sign-in is a new session, which a user begins on purpose.
-    browser.load(SIGN_OUT).await;
-    let reply = browser.load(START).await;
-    assert!(leads_to_provider(&world, &reply), "{reply:?}");
+}
+
+/// A new sign-in is a new session, which a user begins on purpose. It ends the one that it replaces,
+/// and no session of the user's at another device, whatever signing out would end.
+#[tokio::test]
+async fn the_page_leads_to_another_session_and_back_to_what_was_asked_for() {
+    let everywhere =
+        "applications: [{name: app, externalUrl: 'https://app.example.com', signOut: everywhere}]
+session: {deviceBound: require}";
+    let world = World::with(everywhere).await;
+    let mut elsewhere = Bound::sign_in(&world).await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    world.wait(9 * MINUTE);
+    elsewhere.refresh().await.expect(200);
+    world.wait(7 * MINUTE);
+    let mut before = browser.clone();
+    let page = browser.load(&format!("{START}?rd=/x")).await.expect(403);
+    let again = again(&page);
+    // It does nothing for a session that may go on.
+    let mut fresh = world.browser();
+    fresh.sign_in(START).await.expect(302);
+    let reply = fresh.load(&again).await.expect(302);
+    assert_eq!(reply.location(), "https://app.example.com/x");
+    let reply = browser.sign_in(&again).await.expect(302);
+    assert_eq!(reply.location(), "https://app.example.com/x");
+    assert!(reply.sets_session() && reply.header("secure-session-registration").is_some());
+    let asked = Asked::load(HOST, "/x").by(&browser);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+    let reply = before.load(&format!("{START}?rd=/x")).await;
+    assert!(leads_to_provider(&world, &reply), "it has ended: {reply:?}");
+    elsewhere.refresh().await.expect(200);
+}
+
+/// A plugin whose clock is ahead sends the browser here again at once.
+#[tokio::test]
+async fn in_the_last_seconds_of_a_window_no_browser_goes_to_and_fro() {
+    let own = "applications: [{name: app, externalUrl: 'https://app.example.com', require: {deviceBound: true}}]
+session: {deviceBound: prefer}";
+    for more in [REQUIRE, own] {
+        let world = World::with(more).await;
+        let mut unbound = world.browser();
+        unbound.sign_in(START).await.expect(302);
+        let mut bound = Bound::sign_in(&world).await;
+        world.wait(14 * MINUTE);
+        let start = format!("{START}?rd=/x");
+        if more == own {
+            let reply = bound.browser.load(&start).await.expect(302);
+            assert_eq!(reply.location(), "https://app.example.com/x");
+        }
+        world.wait(40);
+        unbound.load(&start).await.expect(403);
+        let reply = bound.browser.load(&start).await;
+        assert!(leads_to_provider(&world, &reply), "{more}: {reply:?}");
+    }
 }
 
 /// The key alone is no proof.

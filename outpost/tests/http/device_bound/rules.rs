@@ -53,7 +53,7 @@ async fn a_page_load_waits_for_the_browser_and_then_opens() {
         let start = format!("{START}?rd=%2Fx&bound=true");
         for _ in 0..10 {
             let reply = bound.browser.load(&start).await.expect(403);
-            assert_eq!(reply.header("refresh"), Some("1"), "it loads itself again");
+            assert_eq!(reply.header("refresh"), Some("3"), "it loads itself again");
             assert!(!reply.sets_session());
         }
         let copy = bound.browser.clone();
@@ -185,4 +185,60 @@ async fn only_a_refusal_for_want_of_a_device_brings_no_fresh_cookie() {
     let reply = asked.ask(&world, "auth/traefik").await.expect(403);
     assert_eq!(reply.json()["error"], "denied");
     assert!(reply.sets_session(), "{reply:?}");
+}
+
+/// Any site can make such a link.
+#[tokio::test]
+async fn a_link_refuses_nobody_where_no_session_is_bound() {
+    let world = World::with("").await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    for seconds in [0, 16, 11 * MINUTE] {
+        world.wait(seconds);
+        let reply = browser.load(&format!("{START}?rd=/x&bound=true")).await;
+        let reply = reply.expect(302);
+        assert_eq!(reply.location(), "https://app.example.com/x", "{seconds}");
+    }
+}
+
+/// The way back does not lead here again: the cookie says that the session is bound.
+#[tokio::test]
+async fn a_bound_session_goes_on_in_its_window_while_the_store_is_away() {
+    let world = World::with(OWN).await;
+    world.provider.issue_no_refresh_tokens();
+    let mut bound = Bound::sign_in(&world).await;
+    let mut unbound = world.browser();
+    unbound.sign_in(START).await.expect(302);
+    world.wait(MINUTE);
+    world.store.away.store(true, Ordering::Relaxed);
+    let start = format!("{START}?rd=/x");
+    let reply = bound.browser.load(&start).await.expect(302);
+    assert_eq!(reply.location(), "https://app.example.com/x");
+    let asked = asked("load", None, &bound.browser);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+    unbound.load(&start).await.expect(503);
+}
+
+#[tokio::test]
+async fn a_form_is_said_not_to_have_been_delivered() {
+    let world = World::with(OWN).await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let form = Asked::form(HOST, "/x").by(&browser);
+    let reply = form.ask(&world, "auth/traefik").await.expect(403);
+    assert!(
+        reply.body.contains("has not been delivered"),
+        "{}",
+        reply.body
+    );
+    assert_eq!(reply.header("refresh"), None, "it would not be sent again");
+    let load = browser.load(&format!("{START}?rd=/x")).await.expect(403);
+    assert!(load.header("refresh").is_some());
+    world.wait(20);
+    let load = browser.load(&format!("{START}?rd=/x")).await.expect(403);
+    assert!(
+        load.body.contains("needs a session that is bound"),
+        "{}",
+        load.body
+    );
 }
