@@ -334,8 +334,8 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
             fields.problem("apiKeyHeader", message);
             machine_clients
         }
-        Some(name) if is_of_proxies(&name) => {
-            let message = format!("`{name}` is a header that proxies set");
+        Some(name) if has_a_meaning(&name) => {
+            let message = format!("`{name}` has another meaning to proxies or to the outpost");
             fields.problem("apiKeyHeader", message);
             machine_clients
         }
@@ -350,10 +350,27 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
     }
 }
 
-/// Returns whether proxies set a header, so that it never carries what a client wrote.
-fn is_of_proxies(name: &HeaderName) -> bool {
-    let starts = ["X-Forwarded-", "X-Original-", "X-Real-"];
-    name.as_str() == "Forwarded" || starts.iter().any(|start| name.as_str().starts_with(start))
+/// Returns whether a header means something else already: a proxy sets it, so that it never carries what
+/// a client wrote, or browsers and programs send it, and the outpost reads or logs it.
+fn has_a_meaning(name: &HeaderName) -> bool {
+    let starts = [
+        "Accept-",
+        "Access-Control-",
+        "Dpop",
+        "Forwarded",
+        "Proxy-",
+        "Range",
+        "Referer",
+        "Sec-",
+        "Secure-Session-",
+        "Trace",
+        "User-Agent",
+        "X-Forwarded-",
+        "X-Original-",
+        "X-Real-",
+        "X-Request",
+    ];
+    starts.iter().any(|start| name.as_str().starts_with(start))
 }
 
 /// Reads a rule: `groups`, `users`, `emails` and `emailDomains`, either directly or under `any`,

@@ -231,7 +231,15 @@ fn api_keys_may_have_a_header_of_their_own_and_no_other() {
             "X-Forwarded-For",
             "apiKey",
             None,
-            Some("apiKeyHeader: `X-Forwarded-For` is a header that proxies set"),
+            Some(
+                "apiKeyHeader: `X-Forwarded-For` has another meaning to proxies or to the outpost",
+            ),
+        ),
+        (
+            "x-request-id",
+            "apiKey",
+            None,
+            Some("apiKeyHeader: `X-Request-Id` has another meaning to proxies or to the outpost"),
         ),
         (
             "X-Auth-Username",
