@@ -49,7 +49,10 @@ pub(super) fn for_invalid(
     match scheme {
         Scheme::Bearer | Scheme::ApiKey => {
             let realm = application.audience();
-            let metadata = metadata(application, request).unwrap_or_default();
+            // Where only keys are accepted, no client is to fetch a token.
+            let takes_tokens = application.policy().machine_clients.bearer;
+            let metadata = metadata(application, request).filter(|_| takes_tokens);
+            let metadata = metadata.unwrap_or_default();
             format!("Bearer realm=\"{realm}\", error=\"invalid_token\"{metadata}")
         }
         Scheme::Dpop => dpop(application, request, ", error=\"invalid_token\""),

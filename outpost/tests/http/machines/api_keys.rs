@@ -322,6 +322,24 @@ async fn no_provider_sees_a_key() {
     assert_eq!(asked_by_programs(&world), 0);
 }
 
+#[tokio::test]
+async fn a_refused_key_leads_to_tokens_where_tokens_are_accepted() {
+    let resource = "machineTokens: {resource: 'https://api.example.com'}";
+    for (machines, leads) in [("apiKey", false), ("apiKey, bearer", true)] {
+        let world = world(&format!("machines: [{machines}], {resource}")).await;
+        let reply = bring(&world, "gp_x").await.expect(401);
+        let challenge = reply.header("www-authenticate").expect("a challenge");
+        let start = "Bearer realm=\"api\", error=\"invalid_token\"";
+        let parameters = challenge.strip_prefix(start).expect(challenge);
+        assert_eq!(
+            parameters.contains("resource_metadata"),
+            leads,
+            "{machines}"
+        );
+        assert_eq!(parameters.is_empty(), !leads, "{machines}");
+    }
+}
+
 /// Also with `forward`: the application could use it at the key's other applications.
 #[tokio::test]
 async fn no_application_sees_a_key() {
