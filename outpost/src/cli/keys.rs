@@ -72,10 +72,11 @@ pub(super) async fn create(file: &ConfigFile, wanted: Wanted) -> Option<()> {
     } = created;
     // Standard output has the key alone, so that a command can take it over.
     complain(&format!(
-        "key {} of {} for {}, until {}. It is shown this once:",
+        "key {} of {} for {}, {}, until {}. It is shown this once:",
         summary.id,
         summary.subject,
         summary.applications.join(", "),
+        rights(&summary),
         time(summary.ends),
     ));
     if in_memory {
@@ -109,17 +110,26 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
     Some(())
 }
 
-fn line(key: &KeySummary) -> String {
+/// Returns what rules know of a key besides its subject.
+fn rights(key: &KeySummary) -> String {
     let groups = match key.groups.as_slice() {
         [] => "no groups".to_owned(),
         groups => format!("groups {}", groups.join(", ")),
     };
+    match &key.email {
+        Some(email) => format!("{groups}, address {email}"),
+        None => groups,
+    }
+}
+
+fn line(key: &KeySummary) -> String {
+    let rights = rights(key);
     let used = match key.last_used {
         Some(last) => format!("used {} times, last {}", key.uses, time(last)),
         None => "never used".to_owned(),
     };
     format!(
-        "{}  {}  for {}  {groups}  created {}, ends {}, {used}",
+        "{}  {}  for {}  {rights}  created {}, ends {}, {used}",
         key.id,
         key.subject,
         key.applications.join(", "),
