@@ -56,6 +56,8 @@ pub struct ApiKeys {
     unreadable: Cache<ApiKeyId, ()>,
     /// The usage that the store does not know of yet.
     usage: Mutex<HashMap<ApiKeyId, ApiKeyUsage>>,
+    /// Held while the usage is written.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl ApiKeys {
@@ -68,6 +70,7 @@ impl ApiKeys {
             logged: cache(LOGGED_EVERY),
             unreadable: cache(LOGGED_EVERY),
             usage: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -188,7 +191,11 @@ impl ApiKeys {
     }
 
     /// Writes how keys were used to the store. What it does not take is written the next time.
+    ///
+    /// Returns after what an earlier call has taken is written too: the last call of a process must
+    /// not leave that behind.
     pub async fn write_usage(&self) {
+        let _writing = self.writing.lock().await;
         let mut all = mem::take(&mut *self.usage()).into_iter();
         let mut left = None;
         for (id, usage) in all.by_ref() {

@@ -41,7 +41,7 @@ pub struct Outpost {
     /// Counts invalid credentials of machine clients.
     pub(crate) failed_attempts: FailedAttempts,
     /// Checks API keys.
-    pub(crate) api_keys: ApiKeys,
+    pub api_keys: ApiKeys,
     /// Writes what plugins read.
     state_folder: Arc<StateFolder>,
     /// The clock.

@@ -400,6 +400,8 @@ impl ApiKeyStore for FallibleStore {
         id: &ApiKeyId,
         usage: ApiKeyUsage,
     ) -> Result<(), StoreUnavailable> {
+        // Others go on while a store writes.
+        tokio::task::yield_now().await;
         self.reached()?.note_api_key_usage(id, usage).await
     }
 

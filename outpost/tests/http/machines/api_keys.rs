@@ -449,6 +449,21 @@ async fn an_operator_sees_which_keys_there_are_and_how_they_were_used() {
     bring(&world, &key).await.expect(401);
 }
 
+/// A process that ends may have begun to write.
+#[tokio::test]
+async fn the_last_write_of_the_use_waits_for_one_that_is_under_way() {
+    let world = world(KEYS).await;
+    let (key, _) = create(&world, wanted()).await;
+    bring(&world, &key).await.expect(200);
+    let keys = &world.outpost.api_keys;
+    let last = async {
+        keys.write_usage().await;
+        list(&world).await[0].uses
+    };
+    let ((), uses) = tokio::join!(keys.write_usage(), last);
+    assert_eq!(uses, 1);
+}
+
 #[tokio::test]
 async fn a_key_that_could_not_be_used_is_not_created() {
     let world = world(KEYS).await;
