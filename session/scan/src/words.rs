@@ -40,7 +40,7 @@ pub(crate) const fn mark_less(word: u64, limit: u8) -> u64 {
 /// Returns how many bytes precede the first quote, backslash or control character.
 #[cfg(not(target_feature = "simd128"))]
 #[inline]
-pub(crate) fn plain_length(json: &[u8]) -> usize {
+pub fn plain_length(json: &[u8]) -> usize {
     let (words, rest) = json.as_chunks::<8>();
     let mut length = 0;
     for word in words {
@@ -57,7 +57,7 @@ pub(crate) fn plain_length(json: &[u8]) -> usize {
 
 #[cfg(target_feature = "simd128")]
 #[inline]
-pub(crate) fn plain_length(json: &[u8]) -> usize {
+pub fn plain_length(json: &[u8]) -> usize {
     let (blocks, rest) = json.as_chunks::<16>();
     let mut length = 0;
     for block in blocks {

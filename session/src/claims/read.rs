@@ -5,7 +5,9 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 
-use gatepost_scan::{JsonReader, Piece, TextList};
+use gatepost_scan::TextList;
+
+use crate::json::{JsonReader, Piece};
 
 use super::{Claims, MoreClaims, NumericDate, SessionId};
 

@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use crate::words::plain_length;
+use gatepost_scan::plain_length;
 
 /// How deep lists and sections may nest.
 const MAX_DEPTH: usize = 128;
