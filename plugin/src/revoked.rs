@@ -133,7 +133,14 @@ impl Revoked {
                 List::Damaged | List::Of(_) => "sessions that may be in it are refused",
             };
             let line = format!("revokedFile: {path} cannot be read: {error}; {then}");
-            host.log(Level::Warn, &line);
+            // In the outpost's folder it is damage, and Traefik writes errors alone unless it is told
+            // to write more.
+            let level = if self.is_needed {
+                Level::Error
+            } else {
+                Level::Warn
+            };
+            host.log(level, &line);
         }
         found
     }

@@ -205,13 +205,17 @@ impl StateFolder {
     fn log_age(&mut self, host: &impl Host, now: NumericDate, renewed: NumericDate) {
         let is_stale = now > renewed.plus_seconds(STALE_SECONDS);
         if is_stale != std::mem::replace(&mut self.is_stale, is_stale) {
-            let message = if is_stale {
-                "stateDir: the outpost has not renewed it for two minutes; what it says stays in \
-                 force"
+            // Traefik writes errors alone unless it is told to write more.
+            let (level, message) = if is_stale {
+                (
+                    Level::Error,
+                    "stateDir: the outpost has not renewed it for two minutes; what it says stays \
+                     in force",
+                )
             } else {
-                "stateDir: the outpost renews it again"
+                (Level::Info, "stateDir: the outpost renews it again")
             };
-            host.log(Level::Warn, message);
+            host.log(level, message);
         }
     }
 }
