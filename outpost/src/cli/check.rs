@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use super::config_file::ConfigFile;
 use super::output::{complain, say};
 use crate::runtime::Snapshot;
+use gatepost_base::Clock;
 use report::{Report, Subject};
 
 mod applications;
@@ -12,6 +13,7 @@ mod configuration;
 mod login_path;
 mod providers;
 mod report;
+mod state_dir;
 mod store_file;
 
 /// How the report is written.
@@ -54,6 +56,9 @@ pub(super) async fn check(
     providers::check(&snapshot, &mut report).await;
     applications::check(&snapshot, &config.keys, &mut report);
     configuration::check_store(&config, &mut report).await;
+    if let Some(folder) = &config.state_dir {
+        state_dir::check(folder, Clock::system().now(), &mut report);
+    }
     configuration::warn(&config, &mut report);
     if let Some(url) = url {
         login_path::check(&snapshot, &config.keys, url, &mut report).await;

@@ -213,7 +213,8 @@ applications:
             "traefik: {outpostUrl: 'http://outpost:9000', plugin: gatepost, pluginKeysFile: /keys/k, tls: true}",
             "stateDir: /var/lib/gatepost-state",
         );
-        let by_section = CONFIG.replace("pluginKeysFile: /keys/k", "pluginStateDir: /gatepost");
+        let by_section = CONFIG.replace("pluginKeysFile: /keys/k", "pluginStateDir: /gatepost")
+            + "\nstateDir: /var/lib/gatepost-state\n";
         let two = json!({"application": "wiki", "stateDir": "/gatepost"});
         for (text, form, is_short) in [
             (&rest, Form::Traefik, true),

@@ -31,6 +31,7 @@ mod pages;
 mod provider;
 mod providers;
 mod session;
+mod state_dir;
 mod store;
 mod traces;
 mod traefik;
@@ -64,14 +65,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let store = store::store(&mut fields, &files);
     let (session, device_bound) = session::session(&mut fields);
     let revoked_file = fields.text("revokedFile").map(PathBuf::from);
-    let state_dir = fields.text("stateDir").map(PathBuf::from);
-    // A relative path would follow the working folder of whatever starts the outpost.
-    if state_dir.as_ref().is_some_and(|path| !path.is_absolute()) {
-        fields.problem(
-            "stateDir",
-            "expected an absolute path, like `/var/lib/gatepost/state`",
-        );
-    }
+    let state_dir = state_dir::state_dir(&mut fields, revoked_file.as_deref());
     let providers = fields.sections("providers");
     if providers.is_empty() && extent == Extent::Everything {
         fields.problem("providers", "missing: at least one OpenID provider");
@@ -104,7 +98,11 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         .collect();
     clashes::report(&applications, &fields);
     session::report_devices(&applications, session, device_bound, &fields);
-    let traefik = fields.section("traefik").and_then(traefik::traefik);
+    if state_dir.is_some() {
+        state_dir::report_names(&applications, &fields);
+    }
+    let traefik = fields.section("traefik");
+    let traefik = traefik.and_then(|own| traefik::traefik(own, state_dir.is_some()));
     // Where no proxy's configuration follows from the applications, their names name no objects.
     if traefik.is_some() || applications.iter().any(|own| !own.routes.is_empty()) {
         clashes::report_objects(&applications, &fields);

@@ -40,6 +40,50 @@ fn minimal(more: &str) -> String {
     )
 }
 
+/// Row B9: a folder that cannot work is said before anything is served.
+#[test]
+fn the_folder_of_plugins_fits_the_rest_of_the_configuration() {
+    let traefik = |folder: &str| {
+        format!(
+            "traefik: {{outpostUrl: 'http://outpost:9000', plugin: gatepost, pluginStateDir: \
+             {folder}}}\n"
+        )
+    };
+    let slashes = minimal("").replace("wiki\n", &format!("{}\n", "/".repeat(76)));
+    for (yaml, expected) in [
+        (minimal(&traefik("/gatepost")), "needs `stateDir`"),
+        (
+            minimal(&format!("stateDir: /state\n{}", traefik("gatepost"))),
+            "absolute path as the plugin sees it",
+        ),
+        (
+            minimal("stateDir: /state\nrevokedFile: /state/revoked\n"),
+            "revokedFile: lies in the folder of `stateDir`",
+        ),
+        (
+            format!("{slashes}stateDir: /state\n"),
+            "too long for a file",
+        ),
+        (
+            minimal("stateDir: state\n"),
+            "stateDir: expected an absolute path",
+        ),
+    ] {
+        let found = problems(&yaml, &[]);
+        assert!(
+            found.len() == 1 && found[0].contains(expected),
+            "{expected}: {found:?}"
+        );
+    }
+    for yaml in [
+        minimal(&format!("stateDir: /state\n{}", traefik("/gatepost"))),
+        minimal("stateDir: /state\nrevokedFile: /state-of-others/revoked\n"),
+        slashes,
+    ] {
+        assert_eq!(problems(&yaml, &[]), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn a_resource_is_at_the_application() {
     for (settings, problem) in [

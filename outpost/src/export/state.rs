@@ -16,6 +16,18 @@ use super::traefik::shared_settings;
 use crate::application::ApplicationSettings;
 use crate::origin::Mode;
 
+/// The longest name of a file, in bytes, on the file systems of Linux.
+const MAX_FILE_NAME_BYTES: usize = 255;
+
+/// What the name of a draft has besides: `.`, six random characters and `.draft`.
+const DRAFT_BYTES: usize = 13;
+
+/// Returns whether the file of an application can have its name. Characters other than letters, digits
+/// and a few signs take three bytes.
+pub fn has_file_name(application: &ApplicationSettings) -> bool {
+    application_file(&application.audience).len() + DRAFT_BYTES <= MAX_FILE_NAME_BYTES
+}
+
 /// The files of a folder that plugins read.
 pub struct StateFiles {
     /// The folder.
@@ -51,6 +63,14 @@ impl StateFiles {
         is_complete: bool,
     ) -> Self {
         let file = |application: &ApplicationSettings| {
+            // authentik's names reach here; those of a file are refused where it is read.
+            if !has_file_name(application) {
+                tracing::error!(
+                    application = %application.audience,
+                    "its name is too long for a file in `stateDir`: its plugins answer 503"
+                );
+                return None;
+            }
             let content = content(application, ring, &issuers(application))?;
             Some((application_file(&application.audience), content))
         };
@@ -197,6 +217,47 @@ mod tests {
                 "issuer": ["https://id.example.com"],
             })
         );
+    }
+
+    /// Row B9: what a source of applications calls one must not hold back the others' files.
+    #[test]
+    fn an_application_has_a_file_where_its_name_and_a_draft_s_fit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = |name: &str| {
+            let text = json!({
+                "keys": [KEY],
+                "providers": [{"name": "main", "issuer": "https://id.example.com", "clientId": "g"}],
+                "applications": [{"name": name, "externalUrl": "https://a.example.com"}],
+            });
+            Config::parse(&text.to_string(), []).expect("right")
+        };
+        // The beginning and the end of the file's name have 17 bytes, a slash has 3.
+        for (name, expected) in [
+            ("a".repeat(128), true),
+            ("/".repeat(75), true),
+            ("/".repeat(76), false),
+        ] {
+            let config = settings(&name);
+            let application = &config.applications[0];
+            assert_eq!(has_file_name(application), expected, "{name}");
+            let path = folder.path().join(application_file(&application.audience));
+            let written =
+                gatepost_base::files::replace(&path, b"x", gatepost_base::files::Readable::ByGroup);
+            assert_eq!(written.is_ok(), expected, "{name}: {written:?}");
+            let ring = &config.keys;
+            let files = StateFiles::new(
+                folder.path().to_owned(),
+                &config.applications,
+                ring,
+                |_| Vec::new(),
+                true,
+            );
+            assert_eq!(
+                files.applications().count(),
+                usize::from(expected),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -116,11 +116,16 @@ impl Outpost {
         self.keep_providers_discovered(None);
         let outpost = Arc::downgrade(self);
         let revoker = Arc::downgrade(self.sessions.revoker());
-        tokio::spawn(Revoker::follow(revoker, move || {
-            outpost
-                .upgrade()
-                .map_or_else(Vec::new, |outpost| outpost.revoked_files())
-        }));
+        let state_folder = Arc::clone(&self.state_folder);
+        tokio::spawn(Revoker::follow(
+            revoker,
+            move || {
+                outpost
+                    .upgrade()
+                    .map_or_else(Vec::new, |outpost| outpost.revoked_files())
+            },
+            move |path, is_written| state_folder.note_list(path, is_written),
+        ));
         let outpost = Arc::downgrade(self);
         let state_folder = Arc::clone(&self.state_folder);
         tokio::spawn(state_folder.follow(self.clock.clone(), move || {
@@ -156,6 +161,12 @@ impl Outpost {
                 }
             }
         });
+    }
+
+    /// Returns why plugins do not have the configuration in force, where the folder of `stateDir`
+    /// could not be written.
+    pub(crate) fn state_problem(&self) -> Option<String> {
+        self.state_folder.problem()
     }
 
     /// Returns the files in which plugins read which sessions were revoked.

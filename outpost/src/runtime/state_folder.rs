@@ -3,12 +3,15 @@
 //!
 //! One process writes a folder at a time. Two that took turns would have plugins serve now the one's
 //! rules, now the other's. So the writer holds a lock, and another outpost waits until it ends.
+//!
+//! What a folder says stays in force while nobody writes it, as when an outpost is away. One that the
+//! configuration leaves is closed: otherwise its plugins would serve the rules of that day for ever.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatepost_base::Clock;
@@ -26,17 +29,46 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// file would keep no other out.
 const LOCK_FILE: &str = "lock";
 
-/// The folder that this process writes, if any.
+/// How often to look whether another outpost that writes the folder has ended.
+const LOOK_AT_LOCK_EVERY: Duration = Duration::from_secs(3);
+
+/// How long to wait after a step that has panicked.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// What the other tasks of this process know of the folder, and what the writer knows of theirs.
 #[derive(Debug, Default)]
 pub(super) struct StateFolder {
-    held: Mutex<Option<PathBuf>>,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The folder that this process writes, if any.
+    held: Option<PathBuf>,
+    /// Whether this process has written the list of revoked sessions into it, and could the last
+    /// time.
+    has_list: bool,
+    /// Why plugins do not have what is in force, if so.
+    problem: Option<String>,
 }
 
 impl StateFolder {
     /// Returns where the list of revoked sessions belongs, while this process writes a folder.
     pub(super) fn revoked_file(&self) -> Option<PathBuf> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.as_ref().map(|folder| folder.join(REVOKED_FILE))
+        let shared = self.shared();
+        shared.held.as_ref().map(|held| held.join(REVOKED_FILE))
+    }
+
+    /// Notes whether the list of revoked sessions could be written to `path`.
+    pub(super) fn note_list(&self, path: &Path, is_written: bool) {
+        if self.revoked_file().as_deref() == Some(path) {
+            self.shared().has_list = is_written;
+        }
+    }
+
+    /// Returns why plugins do not have what is in force, where the folder could not be written.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.shared().problem.clone()
     }
 
     /// Keeps the folder current. Runs until `current` returns `None`.
@@ -45,21 +77,51 @@ impl StateFolder {
         clock: Clock,
         current: impl Fn() -> Option<Option<Arc<StateFiles>>>,
     ) {
-        let mut writer = Writer::new(clock);
+        let mut writer = Writer::new(clock.clone());
         while let Some(files) = current() {
+            writer.has_list = self.shared().has_list;
             // On a thread that may wait for the disk.
             let stepped = tokio::task::spawn_blocking(move || {
                 writer.step(files);
                 writer
             });
-            let Ok(stepped) = stepped.await else {
-                return;
+            let mut pause = LOOK_EVERY;
+            writer = match stepped.await {
+                Ok(stepped) => stepped,
+                // The lock went with the writer. The panic's text is in the log already.
+                Err(error) if error.is_panic() => {
+                    tracing::error!("a step of writing `stateDir` has panicked: it begins again");
+                    pause = PAUSE_AFTER_PANIC;
+                    Writer {
+                        problem: Some("a step of writing it has panicked".to_owned()),
+                        ..Writer::new(clock.clone())
+                    }
+                }
+                // The process ends.
+                Err(_) => return,
             };
-            writer = stepped;
-            let held = writer.held.as_ref().map(|held| held.folder.clone());
-            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
-            tokio::time::sleep(LOOK_EVERY).await;
+            self.learn(&writer);
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Takes over what the writer has found.
+    fn learn(&self, writer: &Writer) {
+        let held = writer.held.as_ref().map(|held| held.folder.clone());
+        let mut shared = self.shared();
+        if shared.held != held {
+            shared.has_list = false;
+            shared.held = held;
+        }
+        // Where another outpost writes it, plugins have what that one has in force.
+        shared.problem = match writer.waiting {
+            None => writer.problem.clone(),
+            Some(_) => None,
+        };
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,8 +130,22 @@ impl StateFolder {
 struct Writer {
     clock: Clock,
     held: Option<Held>,
+    /// Folders that the configuration has left and that could not be closed yet.
+    left: Vec<Held>,
+    /// The folder of another outpost, for whose end this one waits.
+    waiting: Option<Waiting>,
+    /// Whether the list of revoked sessions in the folder is this process's.
+    has_list: bool,
     /// The last problem, which is logged once.
     problem: Option<String>,
+}
+
+/// What was found in a folder that another outpost writes.
+#[derive(Debug)]
+struct Waiting {
+    files: Arc<StateFiles>,
+    looked: Instant,
+    differing: Vec<String>,
 }
 
 /// A folder that this process alone writes.
@@ -79,6 +155,8 @@ struct Held {
     lock: File,
     /// What was written last, and when.
     written: Option<(Arc<StateFiles>, Instant)>,
+    /// Whether it was logged that it cannot be closed.
+    is_stuck: bool,
 }
 
 /// Why a folder is not written.
@@ -88,8 +166,14 @@ enum Unwritten {
     Foreign(String),
     /// Another outpost writes it. Names the applications that are not in it as they would be here.
     Taken(Vec<String>),
-    /// The system refuses.
-    Io(String, io::Error),
+    /// The system refuses it for these files.
+    Io(Vec<(String, io::Error)>),
+}
+
+impl Unwritten {
+    fn io(name: impl Into<String>, error: io::Error) -> Self {
+        Self::Io(vec![(name.into(), error)])
+    }
 }
 
 impl fmt::Display for Unwritten {
@@ -112,7 +196,13 @@ impl fmt::Display for Unwritten {
                 }
                 Ok(())
             }
-            Self::Io(name, error) => write!(f, "`{name}`: {error}"),
+            Self::Io(failed) => {
+                for (at, (name, error)) in failed.iter().enumerate() {
+                    let before = if at == 0 { "" } else { "; " };
+                    write!(f, "{before}`{name}`: {error}")?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -122,6 +212,9 @@ impl Writer {
         Self {
             clock,
             held: None,
+            left: Vec::new(),
+            waiting: None,
+            has_list: false,
             problem: None,
         }
     }
@@ -129,7 +222,9 @@ impl Writer {
     /// Writes what has changed and renews what is due, and logs a problem once.
     fn step(&mut self, files: Option<Arc<StateFiles>>) {
         let Some(files) = files else {
-            self.held = None;
+            self.leave(None);
+            self.problem = None;
+            self.waiting = None;
             return;
         };
         let folder = files.folder.display().to_string();
@@ -146,7 +241,7 @@ impl Writer {
                         Unwritten::Taken(_) => {
                             tracing::warn!(%folder, "`stateDir` is not written: {text}");
                         }
-                        Unwritten::Foreign(_) | Unwritten::Io(..) => {
+                        Unwritten::Foreign(_) | Unwritten::Io(_) => {
                             tracing::error!(%folder, "cannot write `stateDir`: {text}");
                         }
                     }
@@ -157,13 +252,9 @@ impl Writer {
     }
 
     fn write(&mut self, files: Arc<StateFiles>) -> Result<(), Unwritten> {
-        if self
-            .held
-            .as_ref()
-            .is_none_or(|held| !held.is(&files.folder))
-        {
-            self.held = None;
-            self.held = Some(Held::take(&files)?);
+        self.leave(Some(&files.folder));
+        if self.held.is_none() {
+            self.held = Some(self.take(&files)?);
         }
         let Some(held) = &mut self.held else {
             return Ok(());
@@ -178,8 +269,10 @@ impl Writer {
         // What was written in part is written again.
         held.written = None;
         held.write(&files)?;
-        // Without the list, plugins accept no session.
-        if !held.folder.join(REVOKED_FILE).exists() {
+        // "Renewed" says that all of it is so. Without the list, plugins accept no session; one of
+        // an earlier process lacks what was ended since.
+        let has_list = self.has_list && held.folder.join(REVOKED_FILE).exists();
+        if !has_list || !files.is_complete {
             return Ok(());
         }
         let renewed = renewed_text(self.clock.now());
@@ -188,26 +281,57 @@ impl Writer {
         held.written = Some((files, Instant::now()));
         Ok(())
     }
+
+    /// Leaves the folder that is held unless it is `next`, and closes what was left.
+    fn leave(&mut self, next: Option<&Path>) {
+        if let Some(held) = self.held.take_if(|held| next.is_none_or(|next| !held.is(next)))
+            // Another folder in the same place is written next.
+            && next != Some(&held.folder)
+        {
+            self.left.push(held);
+        }
+        self.left.retain_mut(|held| {
+            // Its lock would keep this process out, and says nothing of another folder in its place.
+            next != Some(&held.folder) && held.is(&held.folder) && !held.close()
+        });
+    }
+
+    /// Takes a folder, or finds that another outpost has it. That one's files are read once for each
+    /// configuration.
+    fn take(&mut self, files: &Arc<StateFiles>) -> Result<Held, Unwritten> {
+        let before = self.waiting.take();
+        let mut before = before.filter(|before| Arc::ptr_eq(&before.files, files));
+        if let Some(waiting) = before.take_if(|own| own.looked.elapsed() < LOOK_AT_LOCK_EVERY) {
+            let differing = waiting.differing.clone();
+            self.waiting = Some(waiting);
+            return Err(Unwritten::Taken(differing));
+        }
+        if let Some(held) = Held::take(&files.folder)? {
+            return Ok(held);
+        }
+        let differing = before.map_or_else(|| differing(files), |before| before.differing);
+        self.waiting = Some(Waiting {
+            files: Arc::clone(files),
+            looked: Instant::now(),
+            differing: differing.clone(),
+        });
+        Err(Unwritten::Taken(differing))
+    }
 }
 
 impl Held {
-    /// Takes a folder, which is made where there is none.
-    fn take(files: &StateFiles) -> Result<Self, Unwritten> {
-        let folder = &files.folder;
-        make(folder).map_err(|error| Unwritten::Io(folder.display().to_string(), error))?;
+    /// Takes a folder, which is made where there is none; `None` where another outpost has it.
+    fn take(folder: &Path) -> Result<Option<Self>, Unwritten> {
+        make(folder).map_err(|error| Unwritten::io(folder.display().to_string(), error))?;
         let names = names(folder)?;
-        if let Some(foreign) = names.iter().find(|name| !is_own(name)) {
-            // The file that an outpost writes last shows a folder that an operator has put a file
-            // into.
-            if !names.iter().any(|name| name == RENEWED_FILE) {
-                return Err(Unwritten::Foreign(foreign.clone()));
-            }
+        if let Some(foreign) = foreign(&names) {
+            return Err(Unwritten::Foreign(foreign.to_owned()));
         }
-        let failed = |error| Unwritten::Io(LOCK_FILE.to_owned(), error);
+        let failed = |error| Unwritten::io(LOCK_FILE, error);
         let lock = open_lock(&folder.join(LOCK_FILE)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Unwritten::Taken(differing(files))),
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         // Drafts of a writer that was killed have keys. The list of revoked sessions has another
@@ -215,11 +339,12 @@ impl Held {
         for name in names.iter().filter(|name| is_draft(name)) {
             remove(folder, name)?;
         }
-        Ok(Self {
-            folder: folder.clone(),
+        Ok(Some(Self {
+            folder: folder.to_owned(),
             lock,
             written: None,
-        })
+            is_stuck: false,
+        }))
     }
 
     /// Returns whether this is the folder, and not another that has been put in its place.
@@ -228,33 +353,90 @@ impl Held {
     }
 
     /// Makes the files of the applications as they are to be. A file that someone has damaged is
-    /// among those that differ.
+    /// among those that differ. One that fails does not keep the others from it.
     fn write(&self, files: &StateFiles) -> Result<(), Unwritten> {
+        let mut failed = Vec::new();
         // First: an application that is no longer served must not wait for a disk that is full.
-        for name in names(&self.folder)? {
-            if files.is_complete && is_of_application(&name) && !files.has(&name) {
-                remove(&self.folder, &name)?;
-            }
+        if files.is_complete {
+            self.remove_applications(|name| !files.has(name), &mut failed)?;
         }
         for (name, content) in files.applications() {
             if !is_there(&self.folder, name, content) {
-                replace(&self.folder, name, content)?;
+                let replaced = replace(&self.folder, name, content);
+                collect(replaced, &mut failed)?;
+            }
+        }
+        all_done(failed)
+    }
+
+    /// Removes what a plugin reads, so that those that have the folder close. Returns whether that is
+    /// done.
+    fn close(&mut self) -> bool {
+        let mut failed = Vec::new();
+        // First: without it, plugins read nothing else.
+        let closed = collect(remove(&self.folder, RENEWED_FILE), &mut failed)
+            .and_then(|()| self.remove_applications(|_| true, &mut failed))
+            .and_then(|()| all_done(failed));
+        let folder = self.folder.display();
+        match &closed {
+            Ok(()) => tracing::warn!(
+                %folder,
+                "the configuration has left this folder: plugins that read it answer 503 from now on"
+            ),
+            Err(problem) if !self.is_stuck => tracing::error!(
+                %folder,
+                "the configuration has left this folder, and it stays in force for plugins that \
+                 read it, as it cannot be emptied: {problem}"
+            ),
+            Err(_) => {}
+        }
+        self.is_stuck = closed.is_err();
+        closed.is_ok()
+    }
+
+    /// Removes the files of those applications.
+    fn remove_applications(
+        &self,
+        which: impl Fn(&str) -> bool,
+        failed: &mut Vec<(String, io::Error)>,
+    ) -> Result<(), Unwritten> {
+        for name in names(&self.folder)? {
+            if is_of_application(&name) && which(&name) {
+                collect(remove(&self.folder, &name), failed)?;
             }
         }
         Ok(())
     }
 }
 
+/// Puts what the system refused to those that `failed`, and returns any other problem.
+fn collect(
+    done: Result<(), Unwritten>,
+    failed: &mut Vec<(String, io::Error)>,
+) -> Result<(), Unwritten> {
+    match done {
+        Err(Unwritten::Io(errors)) => failed.extend(errors),
+        other => other?,
+    }
+    Ok(())
+}
+
+fn all_done(failed: Vec<(String, io::Error)>) -> Result<(), Unwritten> {
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Unwritten::Io(failed))
+    }
+}
+
 fn replace(folder: &Path, name: &str, content: &[u8]) -> Result<(), Unwritten> {
     files::replace(&folder.join(name), content, Readable::ByGroup)
-        .map_err(|error| Unwritten::Io(name.to_owned(), error))
+        .map_err(|error| Unwritten::io(name, error))
 }
 
 fn remove(folder: &Path, name: &str) -> Result<(), Unwritten> {
     match std::fs::remove_file(folder.join(name)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Unwritten::Io(name.to_owned(), error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Unwritten::io(name, error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -274,13 +456,29 @@ fn differing(files: &StateFiles) -> Vec<String> {
 
 /// Returns the names of what a folder has.
 fn names(folder: &Path) -> Result<Vec<String>, Unwritten> {
-    let failed = |error| Unwritten::Io(folder.display().to_string(), error);
+    let failed = |error| Unwritten::io(folder.display().to_string(), error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         names.push(name.to_string_lossy().into_owned());
     }
     Ok(names)
+}
+
+/// Returns the name of a file in `folder` for which no outpost would write it.
+pub(crate) fn foreign_file(folder: &Path) -> io::Result<Option<String>> {
+    let names = std::fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<Vec<String>>>()?;
+    Ok(foreign(&names).map(ToOwned::to_owned))
+}
+
+/// Returns a file of something else than an outpost. The file that an outpost writes last shows a
+/// folder that an operator has put a file into.
+fn foreign(names: &[String]) -> Option<&str> {
+    let is_outposts = names.iter().any(|name| name == RENEWED_FILE);
+    let mut names = names.iter().filter(|name| !is_outposts && !is_own(name));
+    names.next().map(String::as_str)
 }
 
 fn is_of_application(name: &str) -> bool {

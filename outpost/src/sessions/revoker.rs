@@ -1,7 +1,7 @@
 //! Revokes sessions, and informs other replicas and proxies.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -280,8 +280,13 @@ impl Revoker {
     }
 
     /// Follows the revocations of other replicas, and keeps the files current. Runs until the
-    /// revoker is dropped. `files` returns the files that are to be written.
-    pub async fn follow(revoker: Weak<Self>, files: impl Fn() -> Vec<RevokedFile>) {
+    /// revoker is dropped. `files` returns the files that are to be written; `note` learns of each
+    /// whether it could be.
+    pub async fn follow(
+        revoker: Weak<Self>,
+        files: impl Fn() -> Vec<RevokedFile>,
+        note: impl Fn(&Path, bool),
+    ) {
         let mut reachable = true;
         let mut writable = true;
         loop {
@@ -301,14 +306,16 @@ impl Revoker {
             let files = if has_looked { files() } else { Vec::new() };
             let mut failed = false;
             for file in files {
-                let path = file.path.display().to_string();
-                let Err(error) = revoker.publish(file).await else {
+                let path = file.path.clone();
+                let published = revoker.publish(file).await;
+                note(&path, published.is_ok());
+                let Err(error) = published else {
                     continue;
                 };
                 failed = true;
                 if writable {
                     tracing::error!(
-                        %path, %error,
+                        path = %path.display(), %error,
                         "cannot write the list of revoked sessions: plugins accept them to the end \
                          of their windows"
                     );

@@ -158,7 +158,7 @@ impl Watched {
     fn put_in_place(&mut self, outpost: &Outpost, mut config: Config) -> Result<(), SetupError> {
         let mut first_key = self.first_key.clone();
         first_key.introduce_for(config.key_introduction);
-        config.keys = first_key.follow(config.keys);
+        config.keys = first_key.follow(config.keys, outpost.state_problem().as_deref());
         outpost.reconfigure(&config)?;
         self.first_key = first_key;
         if let (Some(shown), Some(given)) = (&self.certificate, &config.tls) {

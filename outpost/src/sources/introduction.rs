@@ -35,14 +35,28 @@ impl FirstKey {
         self.next.as_ref().is_some_and(known_for)
     }
 
-    /// Returns the ring in the order in which it is to be used now.
-    pub(super) fn follow(&mut self, ring: KeyRing) -> KeyRing {
+    /// Returns the ring in the order in which it is to be used now. With `unwritten`, plugins cannot
+    /// have learnt of a new key, for which its time then begins again.
+    pub(super) fn follow(&mut self, ring: KeyRing, unwritten: Option<&str>) -> KeyRing {
+        let is_introduced = self.is_introduced();
         let first = ring.key_ids().next().cloned();
         let before = self.signs.as_ref().and_then(|id| ring.signing_with(id));
         match (first, before) {
             (Some(first), Some(before)) if self.signs.as_ref() != Some(&first) => {
-                match &self.next {
-                    Some((next, _)) if *next == first && self.is_introduced() => {
+                match &mut self.next {
+                    Some((next, since)) if *next == first && unwritten.is_some() => {
+                        if is_introduced {
+                            *since = Instant::now();
+                            tracing::error!(
+                                key = first.as_str(),
+                                "the new key does not sign yet, since plugins do not have it: \
+                                 `stateDir` is not written: {}",
+                                unwritten.unwrap_or_default()
+                            );
+                        }
+                        return before;
+                    }
+                    Some((next, _)) if *next == first && is_introduced => {
                         tracing::info!(key = first.as_str(), "the new key signs from now on");
                     }
                     Some((next, _)) if *next == first => return before,
@@ -81,7 +95,7 @@ mod tests {
     fn a_new_key_verifies_before_it_signs() {
         let mut first = FirstKey::of(&ring(&["a"]), INTRODUCTION);
         for _ in 0..3 {
-            let followed = first.follow(ring(&["c", "b", "a"]));
+            let followed = first.follow(ring(&["c", "b", "a"]), None);
             assert_eq!(order(&followed), ["a", "c", "b"]);
             assert!(!first.is_introduced());
         }
@@ -96,18 +110,37 @@ mod tests {
         assert!(!first.is_introduced());
         first.introduce_for(INTRODUCTION);
         assert_eq!(
-            order(&first.follow(ring(&["c", "b", "a"]))),
+            order(&first.follow(ring(&["c", "b", "a"]), None)),
             ["c", "b", "a"]
         );
         assert!(!first.is_introduced());
     }
 
+    /// Row B8: plugins that could not learn of a key refuse what it signs.
+    #[test]
+    fn a_key_that_plugins_cannot_have_does_not_sign() {
+        let mut first = FirstKey::of(&ring(&["a"]), INTRODUCTION);
+        let mut follow = |unwritten, waited: bool| {
+            if let Some((_, since)) = first.next.as_mut().filter(|_| waited) {
+                *since = Instant::now().checked_sub(INTRODUCTION).expect("earlier");
+            }
+            let followed = first.follow(ring(&["b", "a"]), unwritten);
+            (order(&followed).join(" "), first.is_introduced())
+        };
+        assert_eq!(follow(None, false), ("a b".to_owned(), false));
+        assert_eq!(follow(Some("full"), true), ("a b".to_owned(), false));
+        assert_eq!(follow(None, false), ("a b".to_owned(), false));
+        assert_eq!(follow(None, true), ("b a".to_owned(), false));
+        // The key before is gone: there is nothing to wait for.
+        assert_eq!(order(&first.follow(ring(&["c"]), Some("full"))), ["c"]);
+    }
+
     #[test]
     fn nothing_is_waited_for_where_the_key_before_is_gone_or_the_first_is_back() {
         let mut first = FirstKey::of(&ring(&["a"]), INTRODUCTION);
-        assert_eq!(order(&first.follow(ring(&["b"]))), ["b"]);
-        assert_eq!(order(&first.follow(ring(&["c", "b"]))), ["b", "c"]);
-        assert_eq!(order(&first.follow(ring(&["b", "c"]))), ["b", "c"]);
+        assert_eq!(order(&first.follow(ring(&["b"]), None)), ["b"]);
+        assert_eq!(order(&first.follow(ring(&["c", "b"]), None)), ["b", "c"]);
+        assert_eq!(order(&first.follow(ring(&["b", "c"]), None)), ["b", "c"]);
         assert!(first.next.is_none());
     }
 }

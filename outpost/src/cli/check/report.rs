@@ -38,6 +38,8 @@ pub(super) enum Subject {
     Listen,
     /// The session store.
     Store,
+    /// The folder that plugins read.
+    StateDir,
     /// The limit on a client's requests.
     RateLimit,
     /// Traefik, which is not visible from here.
@@ -59,6 +61,7 @@ impl Subject {
             Self::Keys => "keys",
             Self::Listen => "listen",
             Self::Store => "store",
+            Self::StateDir => "stateDir",
             Self::RateLimit => "rateLimit",
             Self::Traefik => "traefik",
             Self::Provider(_) => "provider",

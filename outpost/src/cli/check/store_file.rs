@@ -12,10 +12,7 @@ use super::report::{Report, Subject};
 /// Adds whether the user who runs this check can write the file, or make it.
 pub(super) fn check(path: &Path, report: &mut Report) {
     let shown = path.display();
-    let as_whom = match user() {
-        Some(user) => format!("user {user}, who runs this check"),
-        None => "the user who runs this check".to_owned(),
-    };
+    let as_whom = as_whom();
     match try_to_write(path) {
         Ok(()) => report.note(
             &Subject::Store,
@@ -30,11 +27,25 @@ pub(super) fn check(path: &Path, report: &mut Report) {
             ),
         ),
     }
+    warn_of_root(path, &Subject::Store, report);
+}
+
+/// Returns as whom this check tries.
+pub(super) fn as_whom() -> String {
+    match user() {
+        Some(user) => format!("user {user}, who runs this check"),
+        None => "the user who runs this check".to_owned(),
+    }
+}
+
+/// Warns where root runs this check, and so can write what the outpost's user may not.
+pub(super) fn warn_of_root(path: &Path, subject: &Subject, report: &mut Report) {
+    let shown = path.display();
     if let (Some(0), Some(owner)) = (user(), owner(path))
         && owner != 0
     {
         report.warning(
-            &Subject::Store,
+            subject,
             format!(
                 "{shown} belongs to user {owner}, and root runs this check: run it as the \
                  outpost's user (`sudo -u '#{owner}' gatepost check`)"
@@ -57,9 +68,17 @@ fn try_to_write(path: &Path) -> Result<(), (PathBuf, Error)> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let probe = folder.join(format!(".gatepost-check-{}", std::process::id()));
-    let created = OpenOptions::new().write(true).create_new(true).open(&probe);
-    created.map_err(|error| (folder.to_owned(), error))?;
+    let probe = format!(".gatepost-check-{}", std::process::id());
+    try_to_make(folder, &probe).map_err(|error| (folder.to_owned(), error))
+}
+
+/// Tries to make a file of this name in a folder, and leaves all as it was.
+pub(super) fn try_to_make(folder: &Path, name: &str) -> Result<(), Error> {
+    let probe = folder.join(name);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&probe)?;
     let _ = fs::remove_file(&probe);
     Ok(())
 }

@@ -5,7 +5,7 @@ use gatepost_policy::config::Fields;
 use super::urls::http_url;
 use crate::export::{PluginKeys, PluginSettings, TraefikSettings};
 
-pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
+pub(super) fn traefik(mut fields: Fields<'_>, has_state_dir: bool) -> Option<TraefikSettings> {
     let outpost_url = fields.required_text("outpostUrl", "the outpost, as Traefik reaches it");
     let outpost_url = outpost_url.and_then(|text| {
         let url = http_url(&text);
@@ -18,6 +18,22 @@ pub(super) fn traefik(mut fields: Fields<'_>) -> Option<TraefikSettings> {
     let file = fields.text("pluginKeysFile");
     let env = fields.text("pluginKeysEnv");
     let state_dir = fields.text("pluginStateDir");
+    if let Some(folder) = &state_dir {
+        // What the plugin would refuse, on every router.
+        if !folder.starts_with('/') {
+            fields.problem(
+                "pluginStateDir",
+                "expected an absolute path as the plugin sees it, like `/gatepost`",
+            );
+        }
+        if !has_state_dir {
+            fields.problem(
+                "pluginStateDir",
+                "needs `stateDir`: without it, the outpost writes no folder, and every request is \
+                 answered 503",
+            );
+        }
+    }
     let keys = match (&name, state_dir, file, env) {
         (Some(_), Some(folder), None, None) => Some(PluginKeys::StateDir(folder)),
         (Some(_), None, Some(file), None) => Some(PluginKeys::File(file)),

@@ -32,8 +32,16 @@ applications: [{}]
     ))
 }
 
+/// Returns a writer in a process that keeps the list of revoked sessions.
 fn writer() -> Writer {
-    Writer::new(Clock::new(|| NumericDate::from_seconds(1_800_000_000)))
+    Writer {
+        has_list: true,
+        ..Writer::new(Clock::new(|| NumericDate::from_seconds(1_800_000_000)))
+    }
+}
+
+fn listed_revoked(folder: &Path) {
+    fs::write(folder.join(REVOKED_FILE), "a list").expect("written");
 }
 
 /// Returns the names of what is in a folder, in order.
@@ -83,8 +91,158 @@ fn the_folder_is_as_the_configuration_says_and_readable_by_its_group() {
         .expect("written");
     assert!(!folder.join("application-wiki.json").exists());
     assert!(folder.join("application-chat.json").exists());
-    writer.step(None);
-    assert!(writer.held.is_none());
+}
+
+/// Row B9: plugins that still read a folder which the configuration has left would serve the rules
+/// of that day for ever.
+#[test]
+fn a_folder_that_the_configuration_leaves_is_closed() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let (first, second) = (parent.path().join("first"), parent.path().join("second"));
+    let mut own = writer();
+    let mut serve = |folder: Option<&Path>| {
+        let state = folder.map(|folder| files(folder, &["wiki"], true));
+        own.step(state.clone());
+        if let Some(folder) = folder {
+            listed_revoked(folder);
+        }
+        own.step(state);
+    };
+    let closed = ["lock", "revoked"];
+    let open = ["application-wiki.json", "gatepost-state", "lock", "revoked"];
+    serve(Some(&first));
+    assert_eq!(listed(&first), open);
+    serve(Some(&second));
+    assert_eq!(listed(&first), closed);
+    assert_eq!(listed(&second), open);
+    serve(None);
+    assert_eq!(listed(&second), closed);
+    // Another outpost can have it, and so can this one again.
+    let mut other = writer();
+    other
+        .write(files(&second, &["wiki"], true))
+        .expect("written");
+    assert_eq!(listed(&second), open);
+    drop(other);
+    serve(Some(&second));
+    assert_eq!(listed(&second), open);
+}
+
+/// An outpost that waits for a folder, or that ends, has not left it.
+#[test]
+fn only_the_outpost_that_writes_a_folder_closes_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    listed_revoked(folder.path());
+    let (mut first, mut second) = (writer(), writer());
+    first
+        .write(files(folder.path(), &["wiki"], true))
+        .expect("written");
+    second.step(Some(files(folder.path(), &["wiki"], true)));
+    second.step(None);
+    drop(first);
+    assert!(folder.path().join(RENEWED_FILE).exists());
+    assert!(folder.path().join("application-wiki.json").exists());
+}
+
+/// A folder that cannot be emptied is tried again, and keeps no other from being written.
+#[test]
+fn a_folder_that_cannot_be_closed_is_tried_again() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let (first, second) = (parent.path().join("first"), parent.path().join("second"));
+    let mut writer = writer();
+    writer.step(Some(files(&first, &["wiki"], true)));
+    let in_the_way = first.join("application-other.json");
+    fs::create_dir(&in_the_way).expect("made");
+    let next = files(&second, &["wiki"], true);
+    writer.step(Some(Arc::clone(&next)));
+    assert!(!first.join("application-wiki.json").exists());
+    assert!(second.join("application-wiki.json").exists());
+    assert_eq!(writer.left.len(), 1);
+    fs::remove_dir(&in_the_way).expect("removed");
+    writer.step(Some(next));
+    assert!(writer.left.is_empty());
+}
+
+/// Row B9: a file that fails must not keep an application open that is no longer configured, nor
+/// keep another's new rule from its plugins.
+#[test]
+fn one_application_that_fails_holds_back_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let mut writer = writer();
+    writer
+        .write(files(path, &["old", "wiki"], true))
+        .expect("written");
+    listed_revoked(path);
+    for name in ["application-chat.json", "application-aaa.json"] {
+        fs::create_dir(path.join(name)).expect("made");
+        fs::write(path.join(name).join("x"), "").expect("written");
+    }
+    let own = files(path, &["chat", "mail", "wiki"], true);
+    let error = writer.write(Arc::clone(&own)).expect_err("in the way");
+    let said = error.to_string();
+    for name in ["application-chat.json", "application-aaa.json"] {
+        assert!(said.contains(&format!("`{name}`: ")), "{said}");
+    }
+    assert!(!path.join("application-old.json").exists());
+    assert!(path.join("application-mail.json").exists());
+    assert!(!path.join(RENEWED_FILE).exists(), "not all of it is so");
+    for name in ["application-chat.json", "application-aaa.json"] {
+        fs::remove_dir_all(path.join(name)).expect("removed");
+    }
+    writer.write(own).expect("written");
+    assert!(path.join(RENEWED_FILE).exists());
+}
+
+/// Row B9: "renewed" says that all of the folder is as the outpost has it.
+#[test]
+fn a_folder_is_renewed_with_this_processs_list_and_known_applications_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    listed_revoked(folder.path());
+    let renewed = folder.path().join(RENEWED_FILE);
+    let mut writer = writer();
+    for (has_list, is_complete, expected) in [
+        (false, true, false),
+        (true, false, false),
+        (false, false, false),
+        (true, true, true),
+    ] {
+        writer.has_list = has_list;
+        writer
+            .write(files(folder.path(), &["wiki"], is_complete))
+            .expect("written");
+        assert_eq!(renewed.exists(), expected, "{has_list} {is_complete}");
+    }
+}
+
+/// A writer that has panicked begins again, and meanwhile nobody takes the folder for its.
+#[tokio::test]
+async fn a_step_that_panics_is_not_the_last() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_owned();
+    listed_revoked(&path);
+    let asked = AtomicUsize::new(0);
+    let clock = Clock::new(move || {
+        assert!(asked.fetch_add(1, Ordering::SeqCst) > 0, "a first panic");
+        NumericDate::from_seconds(1_800_000_000)
+    });
+    let state = Arc::new(StateFolder::default());
+    let seen = Arc::clone(&state);
+    let own = files(&path, &["wiki"], true);
+    let renewed = path.join(RENEWED_FILE);
+    let steps = AtomicUsize::new(0);
+    Arc::clone(&state)
+        .follow(clock, move || {
+            if seen.problem().is_some() {
+                assert_eq!(seen.revoked_file(), None, "nobody writes it meanwhile");
+            }
+            seen.note_list(&path.join(REVOKED_FILE), true);
+            let over = renewed.exists() || steps.fetch_add(1, Ordering::SeqCst) > 20;
+            (!over).then(|| Some(Arc::clone(&own)))
+        })
+        .await;
+    assert!(folder.path().join(RENEWED_FILE).exists());
 }
 
 /// A source of applications that does not answer at a start must not shut those of before.
@@ -187,7 +345,20 @@ fn one_outpost_writes_a_folder_and_the_other_waits_and_says_what_differs() {
         "{said}"
     );
     assert!(!folder.path().join("application-chat.json").exists());
+    // It reads the files once for each configuration, and looks at the lock every few seconds.
+    fs::write(folder.path().join("application-wiki.json"), "{").expect("written");
+    let again = second.write(Arc::clone(&other)).expect_err("taken");
+    assert_eq!(again.to_string(), said);
+    let earlier = |writer: &mut Writer| {
+        let waiting = writer.waiting.as_mut().expect("waiting");
+        let looked = waiting.looked.checked_sub(LOOK_AT_LOCK_EVERY);
+        waiting.looked = looked.expect("earlier");
+    };
+    earlier(&mut second);
+    let again = second.write(Arc::clone(&other)).expect_err("taken");
+    assert_eq!(again.to_string(), said);
     drop(first);
+    earlier(&mut second);
     second.write(other).expect("the first has ended");
     assert!(folder.path().join("application-chat.json").exists());
 }

@@ -84,11 +84,13 @@ pub(super) fn compare_rules(
     let narrowed_to = reply.field("narrowedTo").unwrap_or_default();
     match plugins {
         Ok(plugins) if in_folder && plugins == *own => Ok(format!(
-            "the plugin has its settings from `stateDir`, and `require` {}{}",
+            "the plugin reads the folder of `stateDir`, whose `require` is this configuration's: it \
+             {}{}. The rest of the folder is not compared from here",
             shown(&plugins),
             match Require::from_text(&narrowed_to) {
                 Ok(narrower) => format!("; this router narrows it: it also {}", shown(&narrower)),
-                Err(_) => String::new(),
+                Err(_) if narrowed_to.is_empty() => String::new(),
+                Err(_) => return Err(other_version("by which this router narrows the outpost's")),
             }
         )),
         Ok(plugins) if in_folder => Err(CheckProblem(format!(
@@ -108,9 +110,13 @@ pub(super) fn compare_rules(
             application.audience(),
             shown(own)
         ))),
-        Err(_) => Err(CheckProblem(
-            "the plugin's `require` has an entry that is unknown here: use one version of both"
-                .to_owned(),
-        )),
+        Err(_) => Err(other_version("of the plugin")),
     }
+}
+
+/// Returns the problem with a rule of another version.
+fn other_version(whose: &str) -> CheckProblem {
+    CheckProblem(format!(
+        "the `require` {whose} has an entry that is unknown here: use one version of both"
+    ))
 }

@@ -296,6 +296,11 @@ fn the_plugins_rule_must_be_within_the_outposts() {
         // From the outpost's folder it is the same, whatever the router narrows.
         (&admins, in_folder("any=group:admins", ""), ""),
         (&admins, in_folder("any=group:admins", "any=user:alice"), ""),
+        (
+            &admins,
+            in_folder("any=group:admins", "any=colour:blue"),
+            "one version of both",
+        ),
         (&admins, in_folder("any=group:staff", ""), "another outpost"),
         (&wiki, in_folder("any=group:staff", ""), "another outpost"),
         // An older one does not say.
