@@ -152,6 +152,26 @@ fn an_application_that_is_removed_is_closed_and_the_other_is_not() -> Result<()>
     Ok(())
 }
 
+/// Row B9: plugins that read a folder which the outpost no longer writes would serve the rules of that
+/// day for ever.
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn a_folder_that_the_outpost_leaves_serves_nothing_until_it_is_back() -> Result<()> {
+    let stack = Stack::builder().state_dir().start()?;
+    let client = Client::new()?;
+    client.sign_in(&stack.app().url("/"), &ALICE)?;
+    let folder = json!(stack.state_dir());
+    stack.change_outpost(|config| {
+        if let Some(keys) = config.as_object_mut() {
+            keys.remove("stateDir");
+        }
+    })?;
+    becomes(&stack, &client, "/", StatusCode::SERVICE_UNAVAILABLE)?;
+    assert!(!stack.state_dir().join("gatepost-state").exists());
+    stack.change_outpost(|config| config["stateDir"] = folder)?;
+    becomes(&stack, &client, "/", StatusCode::OK)
+}
+
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_session_that_ends_is_refused_by_the_list_in_the_folder() -> Result<()> {
