@@ -9,6 +9,8 @@ pub struct SessionTimes {
     pub window: u64,
     /// Time from the start of the window after which a page load renews the cookie.
     pub renew_after: u64,
+    /// Time after which a browser renews a session that is bound to its device, with a proof.
+    pub prove_after: u64,
     /// Time since the provider last answered after which a renewal asks the provider again.
     pub refresh_after: u64,
     /// Time beyond `refresh_after` for which a session goes on while the provider is away.
@@ -20,4 +22,15 @@ pub struct SessionTimes {
     /// The longest validity of an access token that a machine client may present; 0 where no
     /// application accepts access tokens. Follows from the applications.
     pub token_age: u64,
+}
+
+impl SessionTimes {
+    /// Returns a warning about times that work and that the operator may not want.
+    pub fn advice(&self) -> Option<&'static str> {
+        let last_quarter = self.window - self.window / 4;
+        (self.renew_after >= last_quarter).then_some(
+            "`session.renewAfter` is in the last quarter of `session.window`: behind the plugin, \
+             no browser renews beside a page, and every renewal redirects a page load",
+        )
+    }
 }

@@ -141,7 +141,8 @@ fn the_commented_example_is_a_configuration() {
         SessionTimes {
             token_age: 0,
             window: 900,
-            renew_after: 600,
+            renew_after: 300,
+            prove_after: 600,
             refresh_after: 600,
             grace: 86_400,
             idle: 28_800,

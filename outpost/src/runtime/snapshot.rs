@@ -156,6 +156,9 @@ impl Snapshot {
             token_age: token_age.max().unwrap_or(0),
             ..config.session
         };
+        if let Some(advice) = times.advice() {
+            tracing::warn!("{advice}");
+        }
         Ok(Self {
             applications: Applications::new(applications, &config.unserved)
                 .with_unknown(config.unknown_applications.as_deref()),

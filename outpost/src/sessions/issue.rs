@@ -111,7 +111,7 @@ pub(super) fn issue_cookie(
         .seconds_since(now);
     let mut cookies = application.cookie().issue(&token, left, replacing);
     if record.is_bound() {
-        let renewed_after = times.renew_after.min(left);
+        let renewed_after = times.prove_after.min(left);
         cookies.push(application.device_cookie(&record.id, renewed_after));
     }
     Ok(Issued::Cookie(IssuedCookie { session, cookies }))
@@ -138,10 +138,17 @@ pub(super) fn claims(
     now: NumericDate,
 ) -> Claims {
     let ends = window_end(times, record, now);
+    let renew_at = now.plus_seconds(times.renew_after);
     let renew_at = match record.is_bound() {
         // Nothing but a first proof renews it.
         false if application.requires_device() => ends,
-        false => now.plus_seconds(times.renew_after),
+        // Nothing renews it beside a page, so the plugin lets pages pass until the last quarter of
+        // the window. The outpost itself goes by its age (`is_old`).
+        false if needs_browser(times, application, record, renew_at) => {
+            let window = ends.seconds_since(now);
+            renew_at.max(now.plus_seconds(window - window / 4))
+        }
+        false => renew_at,
         // Page loads renew no bound session, save through the provider where it is to be asked.
         true if needs_browser(times, application, record, now) => now,
         true => ends,
@@ -157,6 +164,18 @@ pub(super) fn claims(
         bound: record.is_bound(),
         ..claims
     }
+}
+
+/// Returns whether a cookie is so old that a renewal is due, whatever it says itself, where only the
+/// browser can ask the provider.
+pub(super) fn is_old(
+    times: &SessionTimes,
+    record: &SessionRecord,
+    cookie: &Claims,
+    now: NumericDate,
+) -> bool {
+    let is_free = !cookie.bound && !record.is_bound();
+    is_free && record.refresh_token.is_none() && now >= cookie.iat.plus_seconds(times.renew_after)
 }
 
 /// Returns whether the provider is to be asked whether a session is still valid, and only the

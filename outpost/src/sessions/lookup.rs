@@ -8,7 +8,7 @@ use gatepost_session::{
     Authentic, CLOCK_SKEW_SECONDS, Current, NumericDate, OpenError, WindowError,
 };
 
-use super::issue::{IssueError, Issued, Voucher};
+use super::issue::{IssueError, Issued, Voucher, is_old};
 use super::revalidation::{Revalidation, RevalidationError};
 use super::service::Sessions;
 use crate::application::Application;
@@ -120,7 +120,8 @@ impl Sessions {
             Ok(cookie) => cookie,
             Err(reason) => return SessionLookup::Absent(reason),
         };
-        let (in_window, due) = match cookie.current(self.now(), CLOCK_SKEW_SECONDS) {
+        let now = self.now();
+        let (in_window, due) = match cookie.current(now, CLOCK_SKEW_SECONDS) {
             Ok(current) => (true, current.renewal_due()),
             Err(WindowError::Ended) => (false, true),
             Err(reason @ WindowError::NotYet) => {
@@ -138,7 +139,10 @@ impl Sessions {
             // A request whose window is open never notices that the store is unreachable.
             Err(error) => return degraded(cookie, None, error.into()),
         };
-        if !due {
+        let due = due || is_old(times, &record, cookie.claims_at_issue(), now);
+        // A plugin whose clock is ahead has browsers ask as soon as a renewal is due there.
+        let is_due_at_plugin = now.plus_seconds(CLOCK_SKEW_SECONDS) >= cookie.claims_at_issue().rnw;
+        if !due && !is_due_at_plugin {
             return valid(cookie, record);
         }
         let unrenewed = |cookie, record| match in_window {
@@ -146,6 +150,9 @@ impl Sessions {
             false => ended_window(),
         };
         let renewal = renewal();
+        if !due && renewal != Renewal::Beside {
+            return valid(cookie, record);
+        }
         let claims_to_be_bound = cookie.claims_at_issue().bound;
         if claims_to_be_bound || record.is_bound() || application.requires_device() {
             // The browser renews it, with a proof. A cookie alone may be a copy.
@@ -161,8 +168,14 @@ impl Sessions {
         if renewal == Renewal::Never || (renewal == Renewal::Beside && !in_window) {
             return unrenewed(cookie, record);
         }
+        // Early, as the renewal is: where every renewal asks the provider, so does this one.
+        let early = if due { 0 } else { CLOCK_SKEW_SECONDS };
+        let asking = SessionTimes {
+            refresh_after: times.refresh_after.saturating_sub(early),
+            ..*times
+        };
         let revalidated = self
-            .revalidate(times, application, Arc::clone(&record), in_window)
+            .revalidate(&asking, application, Arc::clone(&record), in_window)
             .await;
         let record = match revalidated {
             Ok(Revalidation::Valid(record)) => record,

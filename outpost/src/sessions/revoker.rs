@@ -469,7 +469,8 @@ mod tests {
         let now = NumericDate::from_seconds(1_800_000_000);
         let times = SessionTimes {
             window: 900,
-            renew_after: 600,
+            renew_after: 300,
+            prove_after: 600,
             refresh_after: 600,
             grace: 0,
             idle: 8 * 3_600,

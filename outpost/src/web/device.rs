@@ -46,7 +46,7 @@ pub(super) fn registration(
     application: &Application,
     session: &SessionId,
 ) -> Option<String> {
-    if application.device_bound() == DeviceBound::Off || context.times().renew_after < LEAST_SECONDS
+    if application.device_bound() == DeviceBound::Off || context.times().prove_after < LEAST_SECONDS
     {
         return None;
     }

@@ -137,7 +137,9 @@ impl<'t> Endpoint<'t> {
                 Some(Self::Own(OwnEndpoint::Callback))
             }
             "sign_out" => Some(Self::Own(OwnEndpoint::SignOut)),
-            "session" if query == "renew" => Some(Self::Own(OwnEndpoint::Renewal)),
+            "session" if matches!(query, "renew" | "renew=") => {
+                Some(Self::Own(OwnEndpoint::Renewal))
+            }
             "session" => Some(Self::Own(OwnEndpoint::Session)),
             "device/register" => Some(Self::Own(OwnEndpoint::DeviceRegistration)),
             "device/refresh" => Some(Self::Own(OwnEndpoint::DeviceRefresh)),
@@ -246,6 +248,7 @@ mod tests {
             ("sign_out", Some("sign_out")),
             ("session", Some("session")),
             ("session?renew", Some("session?renew")),
+            ("session?renew=", Some("session?renew")),
             ("session?renew=x", Some("session")),
             ("device/register", Some("device/register")),
             ("device/refresh?x", Some("device/refresh")),

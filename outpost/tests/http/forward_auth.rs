@@ -416,7 +416,7 @@ async fn a_websocket_gets_a_status_and_not_a_redirect() {
 async fn a_session_that_is_due_is_renewed_in_place() {
     let world = World::new().await;
     let browser = signed_in(&world, "app.example.com").await;
-    for (seconds, renews) in [(599, false), (1, true), (3_600, true)] {
+    for (seconds, renews) in [(299, false), (1, true), (3_600, true)] {
         world.wait(seconds);
         for dialect in DIALECTS {
             let asked = Asked::fetch("app.example.com", "/x").by(&browser);

@@ -12,6 +12,8 @@ const START: &str = "https://app.example.com/akprox/start";
 const SESSION: &str = "https://app.example.com/akprox/session";
 const RENEW: &str = "https://app.example.com/akprox/session?renew";
 const MINUTE: u64 = 60;
+/// By how much a proxy's clock may be ahead.
+const CLOCK_SKEW: u64 = 30;
 
 /// Fetches as a browser does for a `Link` of a page at this origin.
 async fn renew(browser: &mut Browser<'_>, from: &[(&str, &str)]) -> Reply {
@@ -50,6 +52,42 @@ async fn it_is_renewed_where_that_is_due_and_the_provider_is_asked() {
         assert_eq!(view["groups"], json!([group]));
     }
     assert_eq!(world.provider.script().exchanges, 1, "no sign-in");
+}
+
+/// By default a cookie is renewed from a third of its window on, and the provider asked after two.
+#[tokio::test]
+async fn in_between_it_is_renewed_from_the_store() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    for (wait, renewed, refreshes) in [
+        (5 * MINUTE - CLOCK_SKEW - 1, false, 0),
+        // A plugin's clock may be ahead, and the browser would ask with each page until then.
+        (1, true, 0),
+        (5 * MINUTE, true, 0),
+        (5 * MINUTE, true, 1),
+        (5 * MINUTE, true, 1),
+        (5 * MINUTE, true, 2),
+    ] {
+        world.wait(wait);
+        let reply = beside(&mut browser).await.expect(204);
+        assert_eq!(reply.sets_session(), renewed, "{wait} {refreshes}");
+        assert_eq!(world.provider.script().refreshes, refreshes, "{wait}");
+    }
+    assert_eq!(world.provider.script().exchanges, 1, "no sign-in");
+}
+
+/// Also with a renewal that comes early for a plugin's clock.
+#[tokio::test]
+async fn where_every_renewal_asks_the_provider_an_early_one_does() {
+    let world = World::with("session: {renewAfter: 10m}").await;
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    for refreshes in 1..4 {
+        world.wait(10 * MINUTE - CLOCK_SKEW);
+        assert!(beside(&mut browser).await.expect(204).sets_session());
+        assert_eq!(world.provider.script().refreshes, refreshes);
+    }
 }
 
 /// What another site's page can cause: nothing, whatever it has the browser send.
@@ -151,6 +189,41 @@ async fn without_a_refresh_token_nothing_is_renewed() {
     assert!(!beside(&mut browser).await.expect(204).sets_session());
     let reply = browser.load(START).await.expect(302);
     assert!(reply.location().starts_with(&world.provider.issuer));
+}
+
+/// A plugin that knew no better would have browsers ask in vain until the last quarter of the window.
+/// Forward auth sends page loads to the provider as soon as it is to be asked.
+#[tokio::test]
+async fn without_a_refresh_token_browsers_do_not_ask_in_vain() {
+    let world = World::new().await;
+    world.provider.issue_no_refresh_tokens();
+    let mut browser = world.browser();
+    browser.sign_in(START).await.expect(302);
+    let renews_after = async |browser: &Browser<'_>| {
+        let view = browser.clone().fetch(SESSION).await.expect(200).json();
+        let time = |name: &str| view[name].as_u64().expect("a time");
+        let begun = time("windowEndsAt") - 15 * MINUTE;
+        time("renewsAt") - begun
+    };
+    assert_eq!(renews_after(&browser).await, 300, "from the store");
+    world.wait(6 * MINUTE);
+    assert!(beside(&mut browser).await.expect(204).sets_session());
+    assert_eq!(renews_after(&browser).await, 675, "by the provider");
+
+    world.wait(6 * MINUTE);
+    assert!(!beside(&mut browser).await.expect(204).sets_session());
+    let cookie = browser.cookie_line(&START.parse().expect("a URL"));
+    let headers = [
+        ("Host", "app.example.com"),
+        ("Cookie", &cookie),
+        ("X-Forwarded-Method", "GET"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "app.example.com"),
+        ("X-Forwarded-Uri", "/x"),
+        ("Sec-Fetch-Mode", "navigate"),
+    ];
+    let reply = world.ask("auth/traefik", &headers).await.expect(302);
+    assert!(reply.location().contains("/akprox/start"), "{reply:?}");
 }
 
 #[tokio::test]

@@ -95,6 +95,9 @@ pub(super) fn warn(config: &Config, report: &mut Report) {
             file.display()
         ));
     }
+    if let Some(advice) = config.session.advice() {
+        warn(advice.to_owned());
+    }
     let plugin = config.traefik.as_ref();
     let by_plugin = plugin.is_some_and(|traefik| traefik.plugin.is_some());
     for application in &config.applications {

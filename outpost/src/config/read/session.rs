@@ -11,13 +11,15 @@ const HOUR: u64 = 60 * MINUTE;
 
 pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound) {
     // A plugin without the list of revoked sessions accepts a revoked session until its window
-    // ends, so the window is short; a page load in its last third renews it, so that active users
-    // do not notice. Every renewal asks the provider, so a user who is locked out there is locked
-    // out here within a window. While the provider is unavailable no user is locked out before the
-    // session's own end.
+    // ends, so the window is short. A page load renews it from its first third on, so that browsers
+    // have five minutes to do so beside a page before the last quarter, in which page loads wait.
+    // The provider is asked half as often: a user who is locked out there is locked out here within
+    // two thirds of a window and a window. While the provider is unavailable no user is locked out
+    // before the session's own end.
     let mut times = SessionTimes {
         window: 15 * MINUTE,
-        renew_after: 10 * MINUTE,
+        renew_after: 5 * MINUTE,
+        prove_after: 10 * MINUTE,
         refresh_after: 10 * MINUTE,
         grace: 24 * HOUR,
         idle: 8 * HOUR,
@@ -30,11 +32,12 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound) {
     let device_bound = section.parsed("deviceBound", DeviceBound::parse);
     let window = section.seconds("window");
     times.window = window.unwrap_or(times.window);
-    // Two thirds of the window, unless it is configured.
     let renew_after = section.seconds("renewAfter");
-    times.renew_after = renew_after.unwrap_or(times.window / 3 * 2);
+    times.renew_after = renew_after.unwrap_or(times.window / 3);
+    // Browsers that prove their device renew beside pages anyway, and pause if that is too often.
+    times.prove_after = renew_after.unwrap_or(times.window / 3 * 2);
     let refresh_after = section.seconds("refreshAfter");
-    times.refresh_after = refresh_after.unwrap_or(times.renew_after);
+    times.refresh_after = refresh_after.unwrap_or(times.prove_after);
     times.idle = section.seconds("idle").unwrap_or(times.idle);
     times.lifetime = section.seconds("lifetime").unwrap_or(times.lifetime);
     times.grace = section.seconds("grace").unwrap_or(times.lifetime);
@@ -92,7 +95,7 @@ pub(super) fn report_devices(
             fields.problems().add(path, problem);
         }
     }
-    if required && times.renew_after < LEAST_SECONDS {
+    if required && times.prove_after < LEAST_SECONDS {
         fields.problems().add(
             "session.renewAfter",
             "to require `deviceBound` needs 4m or longer (a `window` of 6m): no browser binds a \

@@ -218,13 +218,13 @@ const OUTPOST: &[Key] = &[
         "session.renewAfter",
         Kind::Span,
         "",
-        "After which part of the window a page load renews the cookie. Unset: two thirds of it.",
+        "How old a cookie is that a page load renews. Unset: a third of the window. Behind the plugin, the browser renews it beside the page, until the last quarter of the window, in which page loads are redirected: with three quarters or more, every renewal is a redirect.",
     ),
     key(
         "session.refreshAfter",
         Kind::Span,
         "",
-        "How long ago the provider must have been asked for a renewal to ask it again. Unset: `session.renewAfter`, so that every renewal does.",
+        "How long ago the provider must have been asked for a renewal to ask it again. Unset: `session.renewAfter`, so that every renewal does; where that is unset too, two thirds of the window.",
     ),
     key(
         "session.grace",

@@ -22,7 +22,8 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "rateLimit",
-        "How often one client may come to `start`, `callback` and `sign_out`, and to \
+        "How often one client may come to `start`, `callback`, `sign_out`, the registration of \
+         clients and `session?renew`, to which the plugin leads browsers beside a page, and to \
          `backchannel_logout` until a token of it has held. Beyond that it gets 429 and \
          `Retry-After`. A client is an IPv4 address or an IPv6 /64: the rightmost of \
          `X-Forwarded-For` that is not one of `trustedProxies`, else the peer. A trusted proxy that \

@@ -20,6 +20,29 @@ fn links(host: &Double) -> Vec<String> {
         .collect()
 }
 
+/// The default: 900 seconds, a renewal is due after 300, and the last quarter begins after 675.
+#[test]
+fn by_default_browsers_have_six_minutes_to_renew_beside_a_page() {
+    let sent = cookie(&Claims {
+        rnw: NumericDate::from_seconds(NOW + 300),
+        ..claims()
+    });
+    let mut gate = gate(json!({}));
+    for (seconds, link, status) in [
+        (299, false, None),
+        (300, true, None),
+        (674, true, None),
+        (675, false, Some(302)),
+        (899, false, Some(302)),
+    ] {
+        let host = at(seconds).with("Cookie", &sent);
+        let _ = gate.handle(&host);
+        assert_eq!(host.status(), status, "after {seconds} s");
+        let expected = if link { vec![LINK] } else { Vec::new() };
+        assert_eq!(links(&host), expected, "after {seconds} s");
+    }
+}
+
 /// The window of [`claims`] is 900 seconds, and a renewal is due after 600.
 #[test]
 fn a_page_load_past_its_renewal_passes_and_has_the_browser_renew() {
