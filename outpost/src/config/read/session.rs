@@ -12,7 +12,7 @@ const HOUR: u64 = 60 * MINUTE;
 pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound) {
     // A plugin without the list of revoked sessions accepts a revoked session until its window
     // ends, so the window is short. A page load renews it from its first third on, so that browsers
-    // have five minutes to do so beside a page before the last quarter, in which page loads wait.
+    // have six minutes to do so beside a page before the last quarter, in which page loads wait.
     // The provider is asked half as often: a user who is locked out there is locked out here within
     // two thirds of a window and a window. While the provider is unavailable no user is locked out
     // before the session's own end.
