@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::groups::many_groups;
 use crate::{PATIENCE, grants};
 
 /// Row B4: a replica has died while it renewed, and its lock is still there.
@@ -124,6 +125,8 @@ fn a_store_whose_disk_was_full_goes_on_when_there_is_room() -> Result<()> {
     let disk = SmallDisk::mount(folder.path(), 4)?;
     let stack = Stack::builder()
         .outpost(&json!({ "store": { "path": folder.path().join("sessions.db") } }))
+        // Sessions of a size that soon takes the room that the file has left in it.
+        .provider(&many_groups())
         .start()?;
     let page = stack.app().url("/");
     let alice = Client::new()?;

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 /// Returns 500 groups of 60 characters, and `admins` after them.
-fn many_groups() -> Value {
+pub(crate) fn many_groups() -> Value {
     let groups: Vec<String> = (0..500)
         .map(|number| format!("{number:0>60}"))
         .chain(["admins".to_owned()])

@@ -156,13 +156,17 @@ fn sessions_go_on_while_the_provider_is_away_and_end_when_it_no_longer_knows_the
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn without_refresh_tokens_the_browser_asks_unnoticed() -> Result<()> {
     let stack = Stack::builder()
-        .outpost(&short_windows())
+        .outpost(&json!({
+            "session": { "window": "16s", "renewAfter": "2s", "refreshAfter": "1s" },
+        }))
         .provider(&json!({ "refreshTokens": false }))
         .start()?;
     let page = stack.app().url("/a?b=c");
     let alice = Client::new()?;
     alice.sign_in(&page, &ALICE)?;
-    pass(Duration::from_secs(3));
+    // The last quarter of a window, before which no page load waits for the provider.
+    let last_quarter = Duration::from_secs(13);
+    pass(last_quarter);
     let journey = alice.open(&page)?;
     assert_eq!(journey.landed.url, page, "{journey}");
     assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
@@ -171,7 +175,7 @@ fn without_refresh_tokens_the_browser_asks_unnoticed() -> Result<()> {
 
     // No browser is sent to a provider that is unavailable.
     stack.provider().stop();
-    pass(Duration::from_secs(3));
+    pass(last_quarter);
     let journey = alice.open(&page)?;
     assert_eq!(journey.landed.url, page, "{journey}");
     assert!(journey.passed("/akprox/start"), "{journey}");

@@ -144,6 +144,10 @@ impl ApiKeys {
         if !self.valid.contains_key(&digest) {
             attempts.allow(attempt).await?;
         }
+        // No guess either, and the store may have lost the removal.
+        if context.revocations.is_api_key_revoked(key.id()) {
+            return Err(ApiKeyRefusal::Revoked.into());
+        }
         let record = match self.store.find_api_key(key.id()).await? {
             Some(StoredApiKey { record: None, id }) => {
                 self.report_unreadable(&id).await;
@@ -163,10 +167,6 @@ impl ApiKeys {
             }
             return Err(ApiKeyRefusal::Unknown.into());
         };
-        // Where the store has lost the removal, replicas know of it.
-        if context.revocations.is_api_key_revoked(&record.id) {
-            return Err(ApiKeyRefusal::Revoked.into());
-        }
         if record.ends <= context.clock.now() {
             return Err(ApiKeyRefusal::Ended.into());
         }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_base::{Secret, hex};
-use gatepost_session::NumericDate;
+use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
 use gatepost_store::{Store, StoreUnavailable};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -182,7 +182,9 @@ impl DpopProof {
         store: &dyn Store,
         now: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
-        store.use_once(&self.mark, now, self.expires).await
+        // The store, or a replica, may have a clock that is ahead, by which the mark ends.
+        let expires = self.expires.plus_seconds(CLOCK_SKEW_SECONDS);
+        store.use_once(&self.mark, now, expires).await
     }
 }
 

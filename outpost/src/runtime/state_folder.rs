@@ -288,6 +288,8 @@ impl Writer {
             // Another folder in the same place is written next.
             && next != Some(&held.folder)
         {
+            // The list in the next folder may be of an earlier time.
+            self.has_list = false;
             self.left.push(held);
         }
         self.left.retain_mut(|held| {

@@ -144,10 +144,7 @@ pub(super) fn claims(
         false if application.requires_device() => ends,
         // Nothing renews it beside a page, so the plugin lets pages pass until the last quarter of
         // the window. The outpost itself goes by its age (`is_old`).
-        false if needs_browser(times, application, record, renew_at) => {
-            let window = ends.seconds_since(now);
-            renew_at.max(now.plus_seconds(window - window / 4))
-        }
+        false if needs_browser(times, application, record, renew_at) => put_off(times, now, ends),
         false => renew_at,
         // Page loads renew no bound session, save through the provider where it is to be asked.
         true if needs_browser(times, application, record, now) => now,
@@ -166,16 +163,25 @@ pub(super) fn claims(
     }
 }
 
-/// Returns whether a cookie is so old that a renewal is due, whatever it says itself, where only the
-/// browser can ask the provider.
+/// Returns when page loads renew a session behind the plugin, in a window from `begins` to `ends`, where
+/// only the browser can ask the provider.
+fn put_off(times: &SessionTimes, begins: NumericDate, ends: NumericDate) -> NumericDate {
+    let window = ends.seconds_since(begins);
+    let last_quarter = begins.plus_seconds(window - window / 4);
+    begins.plus_seconds(times.renew_after).max(last_quarter)
+}
+
+/// Returns whether a cookie is so old that a renewal is due, although it says a later time itself,
+/// since only the browser can ask the provider. A renewal that was postponed stays so.
 pub(super) fn is_old(
     times: &SessionTimes,
     record: &SessionRecord,
     cookie: &Claims,
     now: NumericDate,
 ) -> bool {
-    let is_free = !cookie.bound && !record.is_bound();
-    is_free && record.refresh_token.is_none() && now >= cookie.iat.plus_seconds(times.renew_after)
+    let is_free = !cookie.bound && !record.is_bound() && record.refresh_token.is_none();
+    let is_put_off = cookie.rnw == put_off(times, cookie.iat, cookie.exp);
+    is_free && is_put_off && now >= cookie.iat.plus_seconds(times.renew_after)
 }
 
 /// Returns whether the provider is to be asked whether a session is still valid, and only the

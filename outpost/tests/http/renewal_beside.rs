@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::browser::{Browser, Reply};
+use crate::browser::{Browser, Reply, answered};
 use crate::world::World;
 
 const START: &str = "https://app.example.com/akprox/start";
@@ -224,6 +224,22 @@ async fn without_a_refresh_token_browsers_do_not_ask_in_vain() {
     ];
     let reply = world.ask("auth/traefik", &headers).await.expect(302);
     assert!(reply.location().contains("/akprox/start"), "{reply:?}");
+
+    // The provider cannot say, and the page opens: the renewal waits, and leads in no circle.
+    let asked = browser.load(START).await.expect(302);
+    let callback = answered(
+        asked.location(),
+        "error=server_error",
+        &world.provider.issuer,
+    );
+    let reply = browser.load(&callback).await.expect(302);
+    assert!(reply.sets_session(), "postponed");
+    let cookie = browser.cookie_line(&START.parse().expect("a URL"));
+    let mut postponed = headers;
+    postponed[1] = ("Cookie", &cookie);
+    world.ask("auth/traefik", &postponed).await.expect(200);
+    world.wait(MINUTE);
+    world.ask("auth/traefik", &postponed).await.expect(302);
 }
 
 #[tokio::test]

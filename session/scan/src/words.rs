@@ -55,6 +55,7 @@ pub fn plain_length(json: &[u8]) -> usize {
     length + plain_length_of_rest(rest)
 }
 
+/// Returns how many bytes precede the first quote, backslash or control character.
 #[cfg(target_feature = "simd128")]
 #[inline]
 pub fn plain_length(json: &[u8]) -> usize {
