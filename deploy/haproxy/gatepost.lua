@@ -20,6 +20,7 @@ local asked = {
     ["access-control-request-method"] = once,
     ["authorization"] = once,
     ["cookie"] = "; ",
+    ["dpop"] = once,
     ["origin"] = once,
     ["sec-fetch-dest"] = once,
     ["sec-fetch-mode"] = once,

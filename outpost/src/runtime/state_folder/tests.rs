@@ -105,6 +105,8 @@ fn a_folder_that_the_configuration_leaves_is_closed() {
         own.step(state.clone());
         if let Some(folder) = folder {
             listed_revoked(folder);
+            // The list of this process, and not one that was there.
+            own.has_list = true;
         }
         own.step(state);
     };
