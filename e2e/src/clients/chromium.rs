@@ -15,7 +15,7 @@ use crate::tools::{Chromium, Firefox, NodePackages, Tool as _};
 use crate::users::{ALICE, BOB, User};
 use crate::{layout, settings};
 
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs the scenario in `e2e/browser/NAME.mjs` against the first application of a stack.
 ///
