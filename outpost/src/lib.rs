@@ -8,8 +8,9 @@
 //!   response, so no path through a handler ends without a decision.
 //! - [`sign_in_flow`]: a sign-in under way; [`sessions`]: issues, finds, renews and revokes
 //!   sessions.
-//! - [`device_bound`]: the proofs by which browsers renew sessions that are bound to a device.
-//! - [`admin`]: health, metrics and what `gatepost session` asks.
+//! - [`device_bound`]: the proofs by which browsers renew sessions that are bound to a device;
+//!   [`key_proof`]: their form, which machine clients' proofs have too.
+//! - [`admin`]: health, metrics, and what `gatepost session` and `gatepost key` ask.
 //! - [`telemetry`]: log, audit log, metrics and traces.
 //! - [`sources`]: where a configuration comes from, and its changes.
 //! - [`server`]: listeners and shutdown; [`cli`]: the commands.
@@ -30,6 +31,7 @@ pub mod export;
 mod fixture;
 pub mod http_client;
 pub mod import;
+pub mod key_proof;
 pub mod machine_clients;
 pub mod origin;
 pub mod pages;

@@ -5,17 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_base::{Secret, hex};
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
 use gatepost_store::{Store, StoreUnavailable};
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
-    UnparsedPublicKey,
-};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-/// The longest proof that is looked at, in bytes: that of an RSA key of 4,096 bits has some 2,000.
-const MAX_BYTES: usize = 4_096;
+use crate::key_proof::{COORDINATE_BYTES, KeyProof, NotAProof, PublicKey};
 
 /// The longest `jti`, in bytes.
 const MAX_ID_BYTES: usize = 256;
@@ -25,9 +20,6 @@ const MAX_AGE_SECONDS: u64 = 60;
 
 /// How far the clock of a client may be ahead, in seconds.
 const MAX_AHEAD_SECONDS: u64 = 30;
-
-/// The length of a coordinate on P-256, and of a key of Ed25519, in bytes.
-const COORDINATE_BYTES: usize = 32;
 
 /// The parts of a request that its proof must name.
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +90,6 @@ enum Algorithm {
 }
 
 #[derive(Deserialize)]
-struct Header {
-    alg: String,
-    typ: String,
-    jwk: Map<String, Value>,
-    crit: Option<Value>,
-}
-
-#[derive(Deserialize)]
 struct Claims {
     jti: String,
     htm: String,
@@ -114,11 +98,13 @@ struct Claims {
     ath: String,
 }
 
-/// A public key whose members are as RFC 7638 §3 wants them.
-enum Key {
-    P256 { x: Vec<u8>, y: Vec<u8> },
-    Rsa { n: Vec<u8>, e: Vec<u8> },
-    Ed25519 { x: Vec<u8> },
+impl From<NotAProof> for InvalidDpopProof {
+    fn from(reason: NotAProof) -> Self {
+        match reason {
+            NotAProof::TooLong => Self::TooLong,
+            NotAProof::Malformed => Self::Malformed,
+        }
+    }
 }
 
 impl DpopProof {
@@ -132,31 +118,20 @@ impl DpopProof {
     ///
     /// [`InvalidDpopProof`].
     pub fn verify(text: &str, expected: &ExpectedProof<'_>) -> Result<Self, InvalidDpopProof> {
-        if text.len() > MAX_BYTES {
-            return Err(InvalidDpopProof::TooLong);
-        }
-        let (signed, signature) = text.rsplit_once('.').ok_or(InvalidDpopProof::Malformed)?;
-        let (header, claims) = signed.split_once('.').ok_or(InvalidDpopProof::Malformed)?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
-        let header: Header = decode(header)
-            .and_then(|header| serde_json::from_slice(&header).ok())
-            .ok_or(InvalidDpopProof::Malformed)?;
-        if header.typ != "dpop+jwt" || header.crit.is_some() {
-            return Err(InvalidDpopProof::Malformed);
-        }
-        let algorithm = match header.alg.as_str() {
+        let proof = KeyProof::<Map<String, Value>>::parse(text, "dpop+jwt")?;
+        let algorithm = match proof.algorithm.as_str() {
             "ES256" => Algorithm::Es256,
             "RS256" => Algorithm::Rs256,
             // RFC 9864 calls it by the name of its curve.
             "EdDSA" | "Ed25519" => Algorithm::EdDsa,
             _ => return Err(InvalidDpopProof::Algorithm),
         };
-        let key = Key::read(&header.jwk, algorithm).ok_or(InvalidDpopProof::Key)?;
-        let signature = decode(signature).ok_or(InvalidDpopProof::Malformed)?;
-        key.verify(signed.as_bytes(), &signature)?;
-        let claims: Claims = decode(claims)
-            .and_then(|claims| serde_json::from_slice(&claims).ok())
-            .ok_or(InvalidDpopProof::Malformed)?;
+        let key = public_key(&proof.jwk, algorithm).ok_or(InvalidDpopProof::Key)?;
+        let signature = proof.signature().ok_or(InvalidDpopProof::Malformed)?;
+        if !key.has_signed(proof.signed, &signature) {
+            return Err(InvalidDpopProof::Signature);
+        }
+        let claims: Claims = proof.claims().ok_or(InvalidDpopProof::Malformed)?;
         let expires = claims.check(expected)?;
         let key = key.thumbprint();
         let mark = Sha256::digest(format!("{key} {}", claims.jti));
@@ -230,68 +205,29 @@ fn seconds(number: f64) -> Option<NumericDate> {
     Some(NumericDate::from_seconds(number as u64))
 }
 
-impl Key {
-    /// Reads a public key (RFC 7517, RFC 7518 §6, RFC 8037 §2) for this algorithm.
-    fn read(jwk: &Map<String, Value>, algorithm: Algorithm) -> Option<Self> {
-        // A client that sends its private key has shown it to each log on the way.
-        let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-        if private.iter().any(|member| jwk.contains_key(*member)) {
-            return None;
-        }
-        let text = |member: &str| jwk.get(member)?.as_str();
-        let bytes = |member: &str| URL_SAFE_NO_PAD.decode(text(member)?).ok();
-        let coordinate = |member| bytes(member).filter(|bytes| bytes.len() == COORDINATE_BYTES);
-        match (algorithm, text("kty")?) {
-            (Algorithm::Es256, "EC") if text("crv") == Some("P-256") => Some(Self::P256 {
-                x: coordinate("x")?,
-                y: coordinate("y")?,
-            }),
-            (Algorithm::EdDsa, "OKP") if text("crv") == Some("Ed25519") => Some(Self::Ed25519 {
-                x: coordinate("x")?,
-            }),
-            (Algorithm::Rs256, "RSA") => Some(Self::Rsa {
-                n: bytes("n")?,
-                e: bytes("e")?,
-            }),
-            _ => None,
-        }
+/// Reads a public key (RFC 7517, RFC 7518 §6, RFC 8037 §2) for this algorithm.
+fn public_key(jwk: &Map<String, Value>, algorithm: Algorithm) -> Option<PublicKey> {
+    // A client that sends its private key has shown it to each log on the way.
+    let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    if private.iter().any(|member| jwk.contains_key(*member)) {
+        return None;
     }
-
-    fn verify(&self, signed: &[u8], signature: &[u8]) -> Result<(), InvalidDpopProof> {
-        let verified = match self {
-            Self::P256 { x, y } => {
-                // An uncompressed point (SEC 1 §2.3.3).
-                let point = [&[4], x.as_slice(), y.as_slice()].concat();
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed, signature)
-            }
-            Self::Ed25519 { x } => UnparsedPublicKey::new(&ED25519, x).verify(signed, signature),
-            Self::Rsa { n, e } => RsaPublicKeyComponents { n, e }.verify(
-                &RSA_PKCS1_2048_8192_SHA256,
-                signed,
-                signature,
-            ),
-        };
-        verified.map_err(|_| InvalidDpopProof::Signature)
-    }
-
-    /// Returns the thumbprint of the key (RFC 7638 §3).
-    fn thumbprint(&self) -> String {
-        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let members = match self {
-            Self::P256 { x, y } => {
-                let (x, y) = (text(x), text(y));
-                format!("{{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"{x}\",\"y\":\"{y}\"}}")
-            }
-            Self::Ed25519 { x } => {
-                let x = text(x);
-                format!("{{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"{x}\"}}")
-            }
-            Self::Rsa { n, e } => {
-                let (n, e) = (text(n), text(e));
-                format!("{{\"e\":\"{e}\",\"kty\":\"RSA\",\"n\":\"{n}\"}}")
-            }
-        };
-        URL_SAFE_NO_PAD.encode(Sha256::digest(members))
+    let text = |member: &str| jwk.get(member)?.as_str();
+    let bytes = |member: &str| URL_SAFE_NO_PAD.decode(text(member)?).ok();
+    let coordinate = |member| bytes(member).filter(|bytes| bytes.len() == COORDINATE_BYTES);
+    match (algorithm, text("kty")?) {
+        (Algorithm::Es256, "EC") if text("crv") == Some("P-256") => Some(PublicKey::P256 {
+            x: coordinate("x")?,
+            y: coordinate("y")?,
+        }),
+        (Algorithm::EdDsa, "OKP") if text("crv") == Some("Ed25519") => Some(PublicKey::Ed25519 {
+            x: coordinate("x")?,
+        }),
+        (Algorithm::Rs256, "RSA") => Some(PublicKey::Rsa {
+            n: bytes("n")?,
+            e: bytes("e")?,
+        }),
+        _ => None,
     }
 }
 
@@ -345,7 +281,7 @@ mod tests {
             "e": "AQAB", "alg": "RS256", "kid": "2011-04-29",
         });
         let jwk = jwk.as_object().expect("an object");
-        let key = Key::read(jwk, Algorithm::Rs256).expect("a key");
+        let key = public_key(jwk, Algorithm::Rs256).expect("a key");
         assert_eq!(
             key.thumbprint(),
             "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
