@@ -9,8 +9,8 @@ mod sessions;
 
 pub use admin_error::AdminError;
 pub use protocol::{
-    AdminRequest, AdminResponse, CreatedKey, KeyRequest, KeySummary, KeyToCreate, PATH,
-    SessionSummary, WhichKeys, open_response, seal_request,
+    AdminRequest, AdminResponse, CreatedKey, KeyRequest, KeySummary, PATH, SessionSummary,
+    WhichKeys, open_response, seal_request,
 };
 pub use router::router;
 pub use sessions::answer;

@@ -3,7 +3,7 @@
 use gatepost_store::{ApiKeyId, ApiKeyRecord, StoreUnavailable, StoredApiKey};
 
 use super::admin_error::AdminError;
-use super::protocol::{AdminResponse, CreatedKey, KeyRequest, KeySummary, KeyToCreate, WhichKeys};
+use super::protocol::{AdminResponse, CreatedKey, KeyRequest, KeySummary, WhichKeys};
 use crate::machine_clients::{ApiKey, NewApiKey};
 use crate::runtime::Outpost;
 use crate::telemetry::audit;
@@ -41,21 +41,13 @@ pub(super) async fn answer(
     }
 }
 
-async fn create(outpost: &Outpost, wanted: KeyToCreate) -> Result<AdminResponse, AdminError> {
+async fn create(outpost: &Outpost, wanted: NewApiKey) -> Result<AdminResponse, AdminError> {
     if let Some(wrong) = what_is_wrong(outpost, &wanted) {
         return Ok(AdminResponse::Wrong(wrong));
     }
-    let created = outpost.clock.now();
     let key = ApiKey::generate().ok_or(AdminError::NoRandomness)?;
-    let new = NewApiKey {
-        subject: wanted.subject,
-        email: wanted.email,
-        groups: wanted.groups,
-        applications: wanted.applications,
-        created,
-        ends: created.plus_seconds(wanted.lifetime),
-    };
-    let record = key.record(new).ok_or(AdminError::NoRandomness)?;
+    let record = key.record(wanted, outpost.clock.now());
+    let record = record.ok_or(AdminError::NoRandomness)?;
     outpost.store.insert_api_key(record.clone()).await?;
     audit::api_key_created(&record);
     Ok(AdminResponse::CreatedKey(CreatedKey {
@@ -66,7 +58,7 @@ async fn create(outpost: &Outpost, wanted: KeyToCreate) -> Result<AdminResponse,
 }
 
 /// Returns what is wrong with a key that an operator wants.
-fn what_is_wrong(outpost: &Outpost, wanted: &KeyToCreate) -> Option<String> {
+fn what_is_wrong(outpost: &Outpost, wanted: &NewApiKey) -> Option<String> {
     let names = [&wanted.subject].into_iter().chain(&wanted.email);
     for name in names.chain(&wanted.groups) {
         // What header rules would leave out, or change.

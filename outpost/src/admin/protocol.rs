@@ -9,6 +9,7 @@ use gatepost_session::NumericDate;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::machine_clients::NewApiKey;
 use gatepost_base::SealingKeys;
 use gatepost_store::{ApiKeyRecord, SessionRecord};
 
@@ -46,7 +47,7 @@ pub enum AdminRequest {
     },
     /// The end of all sessions.
     RevokeEveryone,
-    /// Something about API keys.
+    /// What `gatepost key` asks for.
     Keys(KeyRequest),
 }
 
@@ -55,7 +56,7 @@ pub enum AdminRequest {
 #[serde(rename_all = "camelCase")]
 pub enum KeyRequest {
     /// A new key.
-    Create(KeyToCreate),
+    Create(NewApiKey),
     /// A list of the keys.
     List {
         /// The most keys to list.
@@ -63,22 +64,6 @@ pub enum KeyRequest {
     },
     /// The end of keys.
     Revoke(WhichKeys),
-}
-
-/// What an operator says of a new API key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeyToCreate {
-    /// Who sends it.
-    pub subject: String,
-    /// The sender's address.
-    pub email: Option<String>,
-    /// The sender's groups.
-    pub groups: Vec<String>,
-    /// The applications that accept it.
-    pub applications: Vec<String>,
-    /// How long it lasts, in seconds.
-    pub lifetime: u64,
 }
 
 /// API keys.

@@ -37,7 +37,8 @@ struct Admin {
 ///   providers, so a load balancer asks `/readyz/applications`: taking every outpost out of service
 ///   for Redis or a provider would cause an outage.
 /// - `/metrics`: Prometheus' text format.
-/// - `/sessions`: what `gatepost session` and `gatepost key` ask. It answers only clients that have the keys.
+/// - `/sessions`: what `gatepost session` and `gatepost key` ask. It answers only clients that have
+///   the keys.
 /// - `/traefik`: what Traefik's HTTP provider polls. Here, since it shows every application.
 pub fn router(outpost: Arc<Outpost>, metrics: Metrics) -> Router {
     Router::new()

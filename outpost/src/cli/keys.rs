@@ -5,9 +5,8 @@ use gatepost_policy::config::parse_seconds;
 use super::config_file::ConfigFile;
 use super::operator::{ask, time, unexpected};
 use super::output::{complain, hand_over, say};
-use crate::admin::{
-    AdminRequest, AdminResponse, CreatedKey, KeyRequest, KeySummary, KeyToCreate, WhichKeys,
-};
+use crate::admin::{AdminRequest, AdminResponse, CreatedKey, KeyRequest, KeySummary, WhichKeys};
+use crate::machine_clients::NewApiKey;
 
 /// The key to create.
 #[derive(Debug, clap::Args)]
@@ -55,7 +54,7 @@ fn lifetime(text: &str) -> Result<u64, String> {
 
 pub(super) async fn create(file: &ConfigFile, wanted: Wanted) -> Option<()> {
     let config = file.load_own()?;
-    let request = AdminRequest::Keys(KeyRequest::Create(KeyToCreate {
+    let request = AdminRequest::Keys(KeyRequest::Create(NewApiKey {
         subject: wanted.subject,
         email: wanted.email,
         groups: wanted.groups,

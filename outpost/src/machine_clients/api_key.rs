@@ -11,6 +11,7 @@ use gatepost_policy::API_KEY_PREFIX;
 use gatepost_session::NumericDate;
 use gatepost_store::{ApiKeyId, ApiKeyRecord, ApiKeyUsage};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -30,7 +31,8 @@ pub struct ApiKey {
 }
 
 /// What an operator says of a key to create.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NewApiKey {
     /// Who sends it.
     pub subject: String,
@@ -40,10 +42,8 @@ pub struct NewApiKey {
     pub groups: Vec<String>,
     /// The applications that accept it.
     pub applications: Vec<String>,
-    /// When it is created.
-    pub created: NumericDate,
-    /// When it ends.
-    pub ends: NumericDate,
+    /// How long it lasts, in seconds.
+    pub lifetime: u64,
 }
 
 impl ApiKey {
@@ -84,11 +84,12 @@ impl ApiKey {
         self.text.expose()
     }
 
-    /// Returns what the store knows of this key. `None` when the operating system has no randomness.
+    /// Returns what the store knows of this key, which is created at `now`. `None` when the operating
+    /// system has no randomness.
     ///
     /// The key is as good as random, so its MAC needs no slow hash. The MAC's own key is in the
     /// sealed record, not derived from the key ring: an API key outlives a rotation of the ring.
-    pub fn record(&self, new: NewApiKey) -> Option<ApiKeyRecord> {
+    pub fn record(&self, new: NewApiKey, now: NumericDate) -> Option<ApiKeyRecord> {
         let mut mac_key = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *mac_key).ok()?;
         let mac = self.mac(&*mac_key)?.finalize().into_bytes();
@@ -100,8 +101,8 @@ impl ApiKey {
             applications: new.applications,
             mac_key: Secret::new(URL_SAFE_NO_PAD.encode(*mac_key)),
             mac: Secret::new(URL_SAFE_NO_PAD.encode(mac)),
-            created: new.created,
-            ends: new.ends,
+            created: now,
+            ends: now.plus_seconds(new.lifetime),
             usage: ApiKeyUsage::default(),
         })
     }
@@ -162,9 +163,13 @@ mod tests {
             email: None,
             groups: Vec::new(),
             applications: vec!["wiki".into()],
-            created: NumericDate::from_seconds(1),
-            ends: NumericDate::from_seconds(2),
+            lifetime: 1,
         }
+    }
+
+    fn record(key: &ApiKey) -> ApiKeyRecord {
+        let record = key.record(new(), NumericDate::from_seconds(1));
+        record.expect("randomness")
     }
 
     /// Scanners for secrets have these as their rule, so the form of a key must not change.
@@ -203,7 +208,7 @@ mod tests {
     #[test]
     fn a_record_is_of_its_own_key_and_does_not_have_it() {
         let key = ApiKey::generate().expect("randomness");
-        let record = key.record(new()).expect("randomness");
+        let record = record(&key);
         assert!(key.is_of(&record));
         for secret in [&record.mac, &record.mac_key] {
             assert!(!secret.expose().contains(key.expose()));
@@ -213,7 +218,7 @@ mod tests {
         let guessed = ApiKey::parse(&format!("{signed}{}", checksum(&signed)));
         let guessed = guessed.expect("well formed");
         assert!(!guessed.is_of(&record));
-        let other = key.record(new()).expect("randomness");
+        let other = self::record(&key);
         assert_ne!(other.mac, record.mac, "no two have the same MAC");
         assert!(!format!("{key:?} {record:?}").contains(key.expose()));
     }

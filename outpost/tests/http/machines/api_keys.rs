@@ -2,9 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use gatepost::admin::{
-    self, AdminRequest, AdminResponse, KeyRequest, KeySummary, KeyToCreate, WhichKeys,
-};
+use gatepost::admin::{self, AdminRequest, AdminResponse, KeyRequest, KeySummary, WhichKeys};
+use gatepost::machine_clients::NewApiKey;
 use gatepost_base::SealingKeys;
 use gatepost_session::{KeyRing, Purpose};
 use gatepost_store::{ApiKeyId, ApiKeyStore as _, Revocation, RevocationLog as _};
@@ -15,8 +14,8 @@ const KEYS: &str = "machines: [apiKey], apiKeyHeader: X-Api-Key";
 const KEYS_AND_TOKENS: &str =
     "machines: [apiKey, bearer, basic], machineTokens: {introspect: true}";
 
-fn wanted() -> KeyToCreate {
-    KeyToCreate {
+fn wanted() -> NewApiKey {
+    NewApiKey {
         subject: "ci".into(),
         email: None,
         groups: vec!["staff".into()],
@@ -40,7 +39,7 @@ async fn operate(world: &World, request: KeyRequest) -> AdminResponse {
     opened
 }
 
-async fn create(world: &World, wanted: KeyToCreate) -> (String, KeySummary) {
+async fn create(world: &World, wanted: NewApiKey) -> (String, KeySummary) {
     match operate(world, KeyRequest::Create(wanted)).await {
         AdminResponse::CreatedKey(created) => (created.key, created.summary),
         other => panic!("{other:?}"),
@@ -108,7 +107,7 @@ async fn a_key_lets_its_subject_in_through_every_proxy() {
 #[tokio::test]
 async fn rules_apply_to_keys_as_to_people() {
     let world = world(KEYS).await;
-    let outsider = KeyToCreate {
+    let outsider = NewApiKey {
         groups: vec!["guests".into()],
         ..wanted()
     };
@@ -130,7 +129,7 @@ applications:
     let (key, _) = create(&world, wanted()).await;
     let (of_wiki, _) = create(
         &world,
-        KeyToCreate {
+        NewApiKey {
             applications: vec!["wiki".into()],
             ..wanted()
         },
@@ -177,7 +176,7 @@ async fn a_key_ends_when_it_is_revoked_or_its_time_is_over_at_every_replica() {
     let (key, summary) = create(&world, wanted()).await;
     let (long, _) = create(
         &world,
-        KeyToCreate {
+        NewApiKey {
             lifetime: 7_200,
             ..wanted()
         },
@@ -467,7 +466,7 @@ async fn the_last_write_of_the_use_waits_for_one_that_is_under_way() {
 #[tokio::test]
 async fn a_key_that_could_not_be_used_is_not_created() {
     let world = world(KEYS).await;
-    let change = |change: &dyn Fn(&mut KeyToCreate)| {
+    let change = |change: &dyn Fn(&mut NewApiKey)| {
         let mut key = wanted();
         change(&mut key);
         key
