@@ -16,12 +16,7 @@ pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
     let address = reachable(config.listen.metrics.first());
     let path = if ready { "/readyz" } else { alive };
     let url = format!("http://{address}{path}");
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .build();
-    let response = match client {
+    let response = match client(Duration::from_secs(5)) {
         Ok(client) => client.get(&url).send().await,
         Err(error) => Err(error),
     };
@@ -32,6 +27,13 @@ pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
             None
         }
     }
+}
+
+/// Returns a client for the outpost's own listener, which no proxy is in front of.
+pub(super) fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().timeout(timeout);
+    client.build()
 }
 
 /// Returns the address to ask: a listener on every interface is asked on loopback.

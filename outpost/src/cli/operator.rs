@@ -6,12 +6,12 @@ use chrono::DateTime;
 use gatepost_base::{Clock, SealingKeys};
 use gatepost_session::{NumericDate, Purpose};
 
-use super::healthcheck::reachable;
+use super::healthcheck::{client, reachable};
 use super::output::complain;
 use crate::admin::{self, AdminRequest, AdminResponse};
 use crate::config::Config;
 
-/// Returns the outpost's answer. `None` where there is none, which standard error explains.
+/// Returns the outpost's answer. `None` without one; standard error then says why.
 pub(super) async fn ask(config: &Config, question: &AdminRequest) -> Option<AdminResponse> {
     let keys = SealingKeys::new(&config.keys, Purpose::Operator);
     let url = format!(
@@ -20,12 +20,7 @@ pub(super) async fn ask(config: &Config, question: &AdminRequest) -> Option<Admi
         admin::PATH
     );
     let question = admin::seal_request(&keys, Clock::system().now(), question)?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(60))
-        .build();
-    let sent = match client {
+    let sent = match client(Duration::from_secs(60)) {
         Ok(client) => client.post(&url).body(question).send().await,
         Err(error) => Err(error),
     };
@@ -36,16 +31,17 @@ pub(super) async fn ask(config: &Config, question: &AdminRequest) -> Option<Admi
             return None;
         }
     };
-    let answer = admin::open_response(&keys, &text);
-    match &answer {
-        None => complain(&format!("{url}: {status}: {}", text.trim())),
-        Some(AdminResponse::Wrong(wrong)) => {
-            complain(wrong);
-            return None;
+    match admin::open_response(&keys, &text) {
+        None => {
+            complain(&format!("{url}: {status}: {}", text.trim()));
+            None
         }
-        Some(_) => {}
+        Some(AdminResponse::Wrong(wrong)) => {
+            complain(&wrong);
+            None
+        }
+        answer => answer,
     }
-    answer
 }
 
 /// Writes that the outpost gave an answer to another question.

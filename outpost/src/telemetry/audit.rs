@@ -46,6 +46,26 @@ pub fn denied(application: &str, claims: &Claims) {
 /// result are not logged.
 pub fn machine_client_accepted(application: &str, scheme: Scheme, identity: &Identity) {
     metrics::machine_checked(application, word(scheme), Success::Succeeded);
+    of_machine("credentials accepted", application, scheme, None, identity);
+}
+
+/// Counts that an API key was checked and is valid, and logs it where `is_logged` says so: there is a
+/// check for each request.
+pub fn api_key_accepted(application: &str, key: &ApiKeyId, identity: &Identity, is_logged: bool) {
+    let scheme = Scheme::ApiKey;
+    metrics::machine_checked(application, word(scheme), Success::Succeeded);
+    if is_logged {
+        of_machine("API key accepted", application, scheme, Some(key), identity);
+    }
+}
+
+fn of_machine(
+    message: &str,
+    application: &str,
+    scheme: Scheme,
+    key: Option<&ApiKeyId>,
+    identity: &Identity,
+) {
     tracing::info!(
         target: TARGET,
         event = "machine",
@@ -54,28 +74,8 @@ pub fn machine_client_accepted(application: &str, scheme: Scheme, identity: &Ide
         subject = ?identity.subject,
         username = ?identity.preferred_username.as_deref().unwrap_or_default(),
         scheme = word(scheme),
-        "credentials accepted",
-    );
-}
-
-/// Counts that an API key was checked and is valid, and logs it where `is_logged` says so: there is a
-/// check for each request.
-pub fn api_key_accepted(application: &str, key: &ApiKeyId, identity: &Identity, is_logged: bool) {
-    let scheme = word(Scheme::ApiKey);
-    metrics::machine_checked(application, scheme, Success::Succeeded);
-    if !is_logged {
-        return;
-    }
-    tracing::info!(
-        target: TARGET,
-        event = "machine",
-        application,
-        issuer = identity.issuer,
-        subject = ?identity.subject,
-        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
-        scheme,
-        key = %key,
-        "API key accepted",
+        key = key.map(tracing::field::display),
+        "{message}",
     );
 }
 
