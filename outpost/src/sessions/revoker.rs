@@ -1,6 +1,6 @@
 //! Revokes sessions, and informs other replicas and proxies.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -288,7 +288,7 @@ impl Revoker {
         note: impl Fn(&Path, bool),
     ) {
         let mut reachable = true;
-        let mut writable = true;
+        let mut unwritten = BTreeSet::new();
         loop {
             let Some(revoker) = revoker.upgrade() else {
                 return;
@@ -304,7 +304,7 @@ impl Revoker {
             // replace the file with a shorter one.
             let has_looked = revoker.seen.lock().await.is_some();
             let files = if has_looked { files() } else { Vec::new() };
-            let mut failed = false;
+            let mut failed = BTreeSet::new();
             for file in files {
                 let path = file.path.clone();
                 let published = revoker.publish(file).await;
@@ -312,16 +312,16 @@ impl Revoker {
                 let Err(error) = published else {
                     continue;
                 };
-                failed = true;
-                if writable {
+                if !unwritten.contains(&path) {
                     tracing::error!(
                         path = %path.display(), %error,
                         "cannot write the list of revoked sessions: plugins accept them to the end \
                          of their windows"
                     );
                 }
+                failed.insert(path);
             }
-            writable = !failed;
+            unwritten = failed;
             tokio::time::sleep(WRITE_EVERY).await;
             // A notification while no task waits is not lost.
             let _ = tokio::time::timeout(LOOK_EVERY, revoker.changed.notified()).await;
