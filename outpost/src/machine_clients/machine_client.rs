@@ -1,4 +1,4 @@
-//! A machine client with valid credentials, and the session that stands for it.
+//! A machine client with valid credentials, and the session that the policy decides on.
 
 use gatepost_base::Secret;
 use gatepost_oidc::Holder;

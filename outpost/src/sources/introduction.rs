@@ -44,22 +44,19 @@ impl FirstKey {
         match (first, before) {
             (Some(first), Some(before)) if self.signs.as_ref() != Some(&first) => {
                 match &mut self.next {
-                    Some((next, since)) if *next == first && unwritten.is_some() => {
-                        if is_introduced {
+                    Some((next, _)) if *next == first && !is_introduced => return before,
+                    Some((next, since)) if *next == first => {
+                        if let Some(problem) = unwritten {
                             *since = Instant::now();
                             tracing::error!(
                                 key = first.as_str(),
                                 "the new key does not sign yet, since plugins do not have it: \
-                                 `stateDir` is not written: {}",
-                                unwritten.unwrap_or_default()
+                                 `stateDir` is not written: {problem}"
                             );
+                            return before;
                         }
-                        return before;
-                    }
-                    Some((next, _)) if *next == first && is_introduced => {
                         tracing::info!(key = first.as_str(), "the new key signs from now on");
                     }
-                    Some((next, _)) if *next == first => return before,
                     Some(_) | None => {
                         self.next = Some((first, Instant::now()));
                         return before;

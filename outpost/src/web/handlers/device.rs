@@ -140,8 +140,8 @@ struct Registered<'r> {
 }
 
 /// Finds the session that a browser calls so. Where the name was made with a key that was retired
-/// since, the session of the browser's cookie is tried, which a renewal has signed anew: whether it
-/// is the browser's, the proof says.
+/// since, the session of the browser's cookie is tried, which a renewal has signed with another key:
+/// whether it is the browser's, the proof says.
 async fn named(
     context: Context<'_>,
     application: &Application,
@@ -152,18 +152,8 @@ async fn named(
     if let Some(id) = name.open(keys, application.audience().as_str()) {
         return find(context, application, &id).await;
     }
-    let candidates = request.session_candidates(&application.cookie().name);
-    for cookie in application.authentic(&candidates) {
-        let found = context
-            .sessions()
-            .find(context.times(), application, &cookie);
-        if let Some(record) = found.await?
-            && record.device.is_some()
-        {
-            return Ok(Some(record));
-        }
-    }
-    Ok(None)
+    let has_device = |record: &SessionRecord| record.device.is_some();
+    find_by_cookie(context, application, request, has_device).await
 }
 
 /// Renews a session if the request has its proof, and has the browser sign a challenge otherwise.
@@ -344,16 +334,28 @@ async fn is_replaced(
     if has_cookie_of(application, request, id) {
         return Ok(false);
     }
+    let other = find_by_cookie(context, application, request, |_| true).await?;
+    Ok(other.is_some())
+}
+
+/// Finds the first session of the browser's cookies that `is_wanted` accepts.
+async fn find_by_cookie(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    is_wanted: fn(&SessionRecord) -> bool,
+) -> Result<Option<Arc<SessionRecord>>, Failure> {
     let candidates = request.session_candidates(&application.cookie().name);
-    for other in application.authentic(&candidates) {
+    for cookie in application.authentic(&candidates) {
         let found = context
             .sessions()
-            .find(context.times(), application, &other);
-        if found.await?.is_some() {
-            return Ok(true);
+            .find(context.times(), application, &cookie);
+        let found = found.await?.filter(|record| is_wanted(record));
+        if found.is_some() {
+            return Ok(found);
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Returns whether the browser sent a cookie of this session, whether or not its window is open.

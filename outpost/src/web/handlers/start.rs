@@ -218,8 +218,8 @@ fn not_bound<'a>(
 }
 
 /// Returns whether the request that led here opens only to a session that is bound to a device: by
-/// the application's own rule, or by that of a proxy. The latter is the word of whoever made the
-/// link, and where no session is ever bound, nobody waits for that.
+/// the application's own rule, or by that of a proxy. The latter is the word of the link, which any
+/// site can make. Where no session is ever bound, no browser waits for that.
 fn waits_until_bound(application: &Application, request: &ForwardedRequest<'_>) -> bool {
     application.policy().require.needs_device()
         || (application.device_bound() != DeviceBound::Off
@@ -288,19 +288,18 @@ async fn renew<'a>(
         .sessions()
         .find(context.times(), application, &cookie)
         .await;
+    let waits = waits_until_bound(application, request);
     let record = match found {
         Ok(Some(record)) => record,
         Ok(None) => return Renewal::SignIn(None),
         // The way back would lead here again.
-        Err(error)
-            if waits_until_bound(application, request) && !cookie.claims_at_issue().bound =>
-        {
+        Err(error) if waits && !cookie.claims_at_issue().bound => {
             return Renewal::Done(Failure::Store(error).into());
         }
         // Signing in again would not help: that session could not be stored either.
         Err(error) => return go_on_or_fail(Failure::Store(error)),
     };
-    if waits_until_bound(application, request)
+    if waits
         && let Some(answer) =
             until_bound(context, application, request, &cookie, &record, return_to)
     {

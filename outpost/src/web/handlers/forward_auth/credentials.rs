@@ -35,29 +35,29 @@ pub(super) async fn decide(
     else {
         return Ok(Outcome::Failed(Failure::Undecidable));
     };
-    let refused = |retry_after| Invalid {
+    let invalid = |outcome| Invalid {
         treatment: clients.settings().invalid_credentials,
-        outcome: Outcome::Refused(Refused {
+        outcome,
+    };
+    let refused = |retry_after| {
+        invalid(Outcome::Refused(Refused {
             challenge: challenges::for_invalid(application, request, scheme),
             retry_after,
-        }),
+        }))
     };
-    let of_invalid_proof = |invalid: InvalidDpopProof| {
-        tracing::info!(application = %application.audience(), reason = %invalid, "a proof of a key is invalid");
-        Invalid {
-            treatment: clients.settings().invalid_credentials,
-            outcome: Outcome::Refused(Refused {
-                challenge: challenges::for_invalid_proof(application, request),
-                retry_after: None,
-            }),
-        }
+    let of_invalid_proof = |reason: InvalidDpopProof| {
+        tracing::info!(application = %application.audience(), %reason, "a proof of a key is invalid");
+        invalid(Outcome::Refused(Refused {
+            challenge: challenges::for_invalid_proof(application, request),
+            retry_after: None,
+        }))
     };
     // One moment for all: a token may expire between them.
     let now = context.now();
     let sent = match Sent::of(rules, request, scheme, now) {
         Ok(Some(sent)) => sent,
         Ok(None) => return Err(refused(None)),
-        Err(invalid) => return Err(of_invalid_proof(invalid)),
+        Err(reason) => return Err(of_invalid_proof(reason)),
     };
     let check = machine_clients::Context {
         failed_attempts: &context.outpost.failed_attempts,
@@ -79,16 +79,10 @@ pub(super) async fn decide(
             let checked = clients.check(check, credentials).await;
             // Only now: a made-up token costs the store nothing.
             if checked.is_ok() {
-                let used = proof.use_once(&*context.outpost.store, now).await;
-                match used {
+                match proof.use_once(&*context.outpost.store, now).await {
                     Ok(true) => {}
                     Ok(false) => return Err(of_invalid_proof(InvalidDpopProof::Used)),
-                    Err(unavailable) => {
-                        return Err(Invalid {
-                            treatment: clients.settings().invalid_credentials,
-                            outcome: Outcome::Failed(Failure::Store(unavailable)),
-                        });
-                    }
+                    Err(error) => return Err(invalid(Outcome::Failed(error.into()))),
                 }
             }
             checked
@@ -99,15 +93,11 @@ pub(super) async fn decide(
         Err(error) => {
             return Err(match &*error {
                 CheckError::Refused(_) | CheckError::ApiKey(_) => refused(None),
-                CheckError::Store(unavailable) => Invalid {
-                    treatment: clients.settings().invalid_credentials,
-                    outcome: Outcome::Failed(Failure::Store(unavailable.clone())),
-                },
+                CheckError::Store(error) => invalid(Outcome::Failed(error.clone().into())),
                 CheckError::TooMany(too_many) => refused(Some(too_many.retry_after)),
-                CheckError::NotAnswered(_) | CheckError::Busy => Invalid {
-                    treatment: clients.settings().invalid_credentials,
-                    outcome: Outcome::Failed(Failure::Credentials(error)),
-                },
+                CheckError::NotAnswered(_) | CheckError::Busy => {
+                    invalid(Outcome::Failed(Failure::Credentials(error)))
+                }
             });
         }
     };
