@@ -196,11 +196,15 @@ pub(crate) fn flag(members: &Map<String, Value>, name: &str) -> bool {
     }
 }
 
-/// Returns a claim that is a time (RFC 7519 §2), in whole seconds.
+/// Returns a claim that is a time.
 pub(crate) fn time(members: &Map<String, Value>, name: &str) -> Option<NumericDate> {
+    numeric_date(members.get(name)?)
+}
+
+/// Returns a time of a JWT (RFC 7519 §2), in whole seconds. `None` where the value is not a time.
+pub fn numeric_date(value: &Value) -> Option<NumericDate> {
     /// The year 9999: a larger number is not a time.
     const LAST: u64 = 253_402_300_799;
-    let value = members.get(name)?;
     let seconds = value.as_u64().or_else(|| {
         let seconds = value.as_f64()?;
         // Exact: both are far below 2^53.

@@ -114,7 +114,7 @@ pub use exchange::SignedIn;
 pub use http_client::{HttpClient, HttpError};
 pub use id_token::IdTokenError;
 pub use issuer_settings::{KeySource, TokenIssuerSettings};
-pub use json::excerpt;
+pub use json::{excerpt, numeric_date};
 pub use key_set::SignatureError;
 pub use logout_token::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
 pub use provider::{Provider, Summary, Unavailable};

@@ -1,8 +1,8 @@
 //! The form of proofs by which a client shows that it has a key: a compact JWS (RFC 7515 §7.1) whose
 //! header says which proof it is (`typ`), and may have the key that signed it (`jwk`).
 //!
-//! A browser proves so that it is on the device of its session, and a machine client that an access
-//! token is its own. What each proof has to say is theirs.
+//! By one, a browser proves that it is on the device of its session; by another, a machine client
+//! proves that its access token is its own. Each has claims of its own.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

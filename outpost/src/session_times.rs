@@ -27,10 +27,14 @@ pub struct SessionTimes {
 impl SessionTimes {
     /// Returns a warning about times that work and that the operator may not want.
     pub fn advice(&self) -> Option<&'static str> {
-        let last_quarter = self.window - self.window / 4;
-        (self.renew_after >= last_quarter).then_some(
+        (self.renew_after >= last_quarter(self.window)).then_some(
             "`session.renewAfter` is in the last quarter of `session.window`: behind the plugin, \
              no browser renews beside a page, and every renewal redirects a page load",
         )
     }
+}
+
+/// Returns the age of a window at which its last quarter begins, in seconds.
+pub fn last_quarter(window: u64) -> u64 {
+    window - window / 4
 }

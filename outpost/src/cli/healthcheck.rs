@@ -29,7 +29,7 @@ pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
     }
 }
 
-/// Returns a client for the outpost's own listener, which no proxy is in front of.
+/// Returns a client that asks the outpost's own listener, and by no proxy.
 pub(super) fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(timeout);

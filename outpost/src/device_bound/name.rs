@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 256;
 /// which one it renews.
 ///
 /// Headers are in logs, and the session's id is the one by which the store and the audit log know it.
-/// So it is that id sealed. A browser keeps the name that it got at the registration, and forgets a
+/// So the name is that id, sealed. A browser keeps the name that it got at the registration, and forgets a
 /// session that answers by another: the outpost says the name as the browser said it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionName(Box<str>);
@@ -25,8 +25,8 @@ impl SessionName {
         Self::parse(&text)
     }
 
-    /// Parses what a browser says. `None` when no name looks so: a name has only letters, digits,
-    /// `-`, `_` and `.`, so that it can be quoted without escapes.
+    /// Parses what a browser says. `None` when it does not have the form of a name: a name has only
+    /// letters, digits, `-`, `_` and `.`, so that it can be quoted without escapes.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let has_length = (1..=MAX_BYTES).contains(&text.len());

@@ -2,7 +2,7 @@
 //!
 //! A key is `gp_`, an id of 12 letters and digits by which the store finds it, 32 that are secret
 //! (190 bits), and a checksum of 6. By the beginning and the checksum, a scanner for secrets tells a
-//! key from other text, and the outpost refuses what is none without asking the store.
+//! key from other text, and the outpost refuses other text without asking the store.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

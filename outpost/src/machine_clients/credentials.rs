@@ -43,7 +43,7 @@ impl Credentials {
             return None;
         }
         match Scheme::named(scheme.as_bytes())? {
-            // One says nothing without its proof, and the other is no scheme of `Authorization`.
+            // A token of `DPoP` needs its proof, and `apiKey` is not a scheme of `Authorization`.
             Scheme::Dpop | Scheme::ApiKey => None,
             Scheme::Bearer => Some(Self::Bearer(Secret::new(rest.to_owned()))),
             Scheme::Basic => {

@@ -3,10 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_base::{Secret, hex};
+use gatepost_oidc::numeric_date;
 use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
 use gatepost_store::{Store, StoreUnavailable};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -15,7 +16,7 @@ use crate::key_proof::{COORDINATE_BYTES, KeyProof, NotAProof, PublicKey};
 /// The longest `jti`, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
-/// How long after its making a proof is accepted, in seconds.
+/// How long after `iat` a proof is accepted, in seconds.
 const MAX_AGE_SECONDS: u64 = 60;
 
 /// How far the clock of a client may be ahead, in seconds.
@@ -47,13 +48,13 @@ pub struct DpopProof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDpopProof {
-    /// There is none, or there are several.
+    /// The request has no proof, or several.
     #[error("the request has no `DPoP` header, or several")]
     Missing,
     /// It is longer than a proof can be.
     #[error("longer than a proof can be")]
     TooLong,
-    /// It is no JWS of a proof.
+    /// It is not a JWS of a proof.
     #[error("not a signed JWT with `typ` dpop+jwt, `jwk`, `jti`, `htm`, `htu`, `iat` and `ath`")]
     Malformed,
     /// Its algorithm is not one of [`DpopProof::ALGORITHMS`].
@@ -94,7 +95,7 @@ struct Claims {
     jti: String,
     htm: String,
     htu: String,
-    iat: f64,
+    iat: Number,
     ath: String,
 }
 
@@ -183,7 +184,8 @@ impl Claims {
         if self.ath != URL_SAFE_NO_PAD.encode(token) {
             return Err(InvalidDpopProof::Token);
         }
-        let made = seconds(self.iat).ok_or(InvalidDpopProof::Time)?;
+        let made = Value::Number(self.iat.clone());
+        let made = numeric_date(&made).ok_or(InvalidDpopProof::Time)?;
         let latest = expected.now.plus_seconds(MAX_AHEAD_SECONDS);
         let expires = made.plus_seconds(MAX_AGE_SECONDS);
         if made > latest || expires <= expected.now {
@@ -191,18 +193,6 @@ impl Claims {
         }
         Ok(expires)
     }
-}
-
-/// Returns a time of JSON (RFC 7519 §2, which allows fractions), rounded down.
-fn seconds(number: f64) -> Option<NumericDate> {
-    /// 2^53: up to it a float has every whole number.
-    const MAX: f64 = 9_007_199_254_740_992.0;
-    if !(0.0..MAX).contains(&number) {
-        return None;
-    }
-    // In range, as was just checked.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    Some(NumericDate::from_seconds(number as u64))
 }
 
 /// Reads a public key (RFC 7517, RFC 7518 §6, RFC 8037 §2) for this algorithm.

@@ -8,7 +8,7 @@ use gatepost_signing::SignError;
 use super::revalidation::{is_due, of_provider};
 use crate::application::Application;
 use crate::compat::Conventions;
-use crate::session_times::SessionTimes;
+use crate::session_times::{SessionTimes, last_quarter};
 use gatepost_oidc::SignInError;
 use gatepost_store::{SessionRecord, StoreUnavailable};
 
@@ -166,9 +166,8 @@ pub(super) fn claims(
 /// Returns when page loads renew a session behind the plugin, in a window from `begins` to `ends`, where
 /// only the browser can ask the provider.
 fn put_off(times: &SessionTimes, begins: NumericDate, ends: NumericDate) -> NumericDate {
-    let window = ends.seconds_since(begins);
-    let last_quarter = begins.plus_seconds(window - window / 4);
-    begins.plus_seconds(times.renew_after).max(last_quarter)
+    let last_quarter = last_quarter(ends.seconds_since(begins));
+    begins.plus_seconds(times.renew_after.max(last_quarter))
 }
 
 /// Returns whether a cookie is so old that a renewal is due, although it says a later time itself,

@@ -206,6 +206,7 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
 fn not_bound<'a>(
     application: &'a Application,
     request: &ForwardedRequest<'_>,
+    cookie: &Authentic,
     record: &SessionRecord,
     failure: Failure,
 ) -> Renewal<'a> {
@@ -214,6 +215,10 @@ fn not_bound<'a>(
         return Renewal::SignIn(provider.map(|provider| &**provider));
     }
     application.counts().device(DeviceEvent::Missing);
+    // Any site can make a link that says that a proxy asks for it.
+    if matches!(failure, Failure::NotBound) || application.policy().require.needs_device() {
+        audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
+    }
     Renewal::NotBound(failure)
 }
 
@@ -256,12 +261,8 @@ fn until_bound<'a>(
     if record.is_bound() {
         return None;
     }
-    let refused = not_bound(application, request, record, Failure::RuleNotBound);
-    // Any site can make a link that says that a proxy asks for it.
-    if matches!(refused, Renewal::NotBound(_)) && application.policy().require.needs_device() {
-        audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
-    }
-    Some(refused)
+    let failure = Failure::RuleNotBound;
+    Some(not_bound(application, request, cookie, record, failure))
 }
 
 /// Renews the session of the browser, where it has one and the provider says that it is still valid.
@@ -327,11 +328,7 @@ async fn renew<'a>(
         if in_window && !may_be_over(&cookie, context.now()) {
             return go_on_or_fail(Failure::NotBound);
         }
-        let refused = not_bound(application, request, &record, Failure::NotBound);
-        if matches!(refused, Renewal::NotBound(_)) {
-            audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
-        }
-        return refused;
+        return not_bound(application, request, &cookie, &record, Failure::NotBound);
     }
     let revalidated =
         context
