@@ -67,6 +67,10 @@ pub(crate) const TESTS: &[Test] = &[
         run: no_client_names_the_user,
     },
     Test {
+        name: "chart::no_application_gets_the_header_of_api_keys",
+        run: header_of_api_keys,
+    },
+    Test {
         name: "chart::the_plugin_knows_sites_on_http",
         run: plain_http,
     },
@@ -297,6 +301,25 @@ fn no_client_names_the_user(cluster: &Cluster) -> Result<()> {
         assert_eq!(said, ["x-vouch-user", "x-webauth-user"], "{path}");
         assert_eq!(seen.header("x-wiki-user"), Some("alice"), "{path}");
     }
+    Ok(())
+}
+
+/// Traefik takes it out, in any spelling: the outpost's answer does not have it.
+fn header_of_api_keys(cluster: &Cluster) -> Result<()> {
+    let settings = [
+        "config.applications[0].machines={apiKey}",
+        "config.applications[0].apiKeyHeader=X-Wiki-Key",
+    ];
+    let objects = rendered(cluster, &example("gateway"), &settings)?;
+    let wiki = objects
+        .iter()
+        .find(|it| it["kind"] == "Middleware" && it["metadata"]["name"] == "gatepost-wiki");
+    let asks = &wiki.context("a Middleware")?["spec"]["forwardAuth"];
+    let named = asks["authResponseHeaders"].as_array().context("headers")?;
+    assert!(named.contains(&json!("X-Wiki-Key")), "{asks}");
+    let pattern = asks["authResponseHeadersRegex"].as_str();
+    let pattern = pattern.context("a pattern")?;
+    assert!(pattern.contains("|x.wiki.key"), "{pattern}");
     Ok(())
 }
 

@@ -176,7 +176,7 @@ the API server takes away: a `require` that has lost its groups would admit ever
 {{- $application := . -}}
 {{- $names = append $names .name -}}
 {{- $at := printf "config.applications: %v" .name -}}
-{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "cookieDomain" "cookieName" "deviceBound" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "providers" "public" "require")) -}}
+{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "apiKeyHeader" "cookieDomain" "cookieName" "deviceBound" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "providers" "public" "require")) -}}
 {{- include "gatepost.validateSpelling" (dict "section" (default dict .headers) "path" (printf "%s.headers" $at) "keys" (list "keep" "preset" "set")) -}}
 {{- $service := default dict (get $t.services .name) -}}
 {{- $domain := eq (default "single" .mode) "domain" -}}

@@ -56,7 +56,7 @@ spec:
 {{- /*
 The identity headers of an application for which Traefik asks the outpost: the names that the outpost sets,
 and a pattern of all that no client may send, which Traefik removes from a request before it adds those of
-the outpost's answer. The pattern has the headers of other systems too, whatever `headers.preset` is, except
+the outpost's answer. Both have the header of API keys, which no answer has: the application must not get it. The pattern has the headers of other systems too, whatever `headers.preset` is, except
 those of `headers.keep`. The lists are those of policy/src/headers.rs and policy/src/headers/other_systems.rs.
 */ -}}
 {{- define "gatepost.identity" -}}
@@ -74,6 +74,9 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
 {{- fail (printf "config.applications: headers.preset of %v: `%s` is not one of gatepost, authentik, none" .name $preset) -}}
 {{- end -}}
 {{- $set = concat $set (keys (default dict $headers.set) | sortAlpha) -}}
+{{- with .apiKeyHeader -}}
+{{- $set = append $set . -}}
+{{- end -}}
 {{- /* Traefik compares with a pattern: `.` matches the `-`, and what some apps read as one. */ -}}
 {{- $kept := list -}}
 {{- range $headers.keep -}}
