@@ -208,6 +208,8 @@ fn authelia(program: &Path, folder: &Path, stage: &Stage, sessions: usize) -> Re
         status == 401
     })?;
     let settings = json!({
+        // As its documentation shows it. With `false`, Traefik would say that the site has no TLS.
+        // No configuration of ours says so: a client could then choose the path that is decided on.
         "trustForwardHeader": true,
         "authResponseHeaders": ["Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"],
     });
