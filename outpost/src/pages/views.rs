@@ -71,13 +71,13 @@ failure_codes! {
     Undecidable = "undecidable",
     /// A browser's proof that it is on the device of its session is invalid.
     Device = "device_proof",
-    /// The session would have to be bound to a device, and is not.
+    /// The application requires a session that is bound to a device, and this one is not.
     NotBound = "device_not_bound",
-    /// A rule asks for a session that is bound to a device, and this one is not.
+    /// A rule requires a session that is bound to a device, and this one is not.
     RuleNotBound = "device_rule",
-    /// A form was posted with such a session.
+    /// A form was posted with a session that is not bound to a device, as a rule requires.
     FormNotBound = "device_form",
-    /// The browser may be about to bind the session to its device.
+    /// The browser may be binding the session to its device at this moment.
     Binding = "device_binding",
     /// The logout token is invalid (OpenID Connect Back-Channel Logout 1.0 §2.8 names this code).
     InvalidRequest = "invalid_request",
