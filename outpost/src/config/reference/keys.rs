@@ -134,7 +134,7 @@ const OUTPOST: &[Key] = &[
         "stateDir",
         Kind::File,
         "",
-        "A folder of the outpost's own, in which it writes what its plugins must know: the keys that verify sessions, ended sessions, and each application's settings. With it mounted into Traefik, a middleware is `application` and `stateDir`, and changes are in force within seconds. A program that can read it can make a session for any user. Unset: each middleware has the settings again.",
+        "The folder into which the outpost writes, for its plugins, the keys that verify sessions, ended sessions, and each application's settings ([page](plugin.md#two-keys)). With it mounted into Traefik, a middleware has two keys, `application` and `stateDir`, and changes are in force within seconds. A program that can read the folder can make a session for any user. Unset: each middleware repeats the settings.",
     ),
     key(
         "rateLimit.perSecond",
@@ -218,13 +218,13 @@ const OUTPOST: &[Key] = &[
         "session.renewAfter",
         Kind::Span,
         "",
-        "How old a cookie is that a page load renews. Unset: a third of the window. Behind the plugin, the browser renews it beside the page, until the last quarter of the window, in which page loads are redirected: with three quarters or more, every renewal is a redirect.",
+        "The age from which a page load renews the cookie. Unset: a third of the window. Behind the plugin, the browser renews the cookie beside the page until the last quarter of the window, in which page loads are redirected. With three quarters of the window or more, every renewal is a redirect ([page](sessions.md#renewed-beside-the-page)).",
     ),
     key(
         "session.refreshAfter",
         Kind::Span,
         "",
-        "How long ago the provider must have been asked for a renewal to ask it again. Unset: `session.renewAfter`, so that every renewal does; where that is unset too, two thirds of the window.",
+        "A renewal asks the provider when the outpost's last question to it is older than this. Unset: `session.renewAfter`, so that every renewal asks; where that is unset too, two thirds of the window.",
     ),
     key(
         "session.grace",
@@ -248,9 +248,9 @@ const OUTPOST: &[Key] = &[
         "session.deviceBound",
         Kind::Choice(&["off", "prefer", "require"]),
         "off",
-        "`prefer`: a browser that can binds its session to the device, and then proves at each \
-         renewal that it is on that device. `require`: a session whose browser does not ends with its \
-         first window ([page](device-bound.md)).",
+        "`prefer`: a browser that supports it binds its session to the device, and then proves at each \
+         renewal that it is on that device. `require`: a session that its browser has not bound ends \
+         with its first window ([page](device-bound.md)).",
     ),
     key(
         "traefik.outpostUrl",
@@ -280,7 +280,7 @@ const OUTPOST: &[Key] = &[
         "traefik.pluginStateDir",
         Kind::File,
         "",
-        "The folder of `stateDir`, as Traefik mounts it for plugins. Then the middlewares are of two keys, and change only with the names of applications.",
+        "Instead of both: the folder of `stateDir`, as Traefik mounts it for plugins. Each middleware then has two keys, and changes only with its application's name.",
     ),
     key(
         "traefik.pluginRevokedFile",
@@ -431,7 +431,7 @@ const APPLICATIONS: &[Key] = &[
         "applications[].machines",
         Kind::List,
         "",
-        "Which credentials are accepted in place of a session: `bearer` (access tokens of the provider), `dpop` ([access tokens that are bound to a key](machine-clients.md#access-tokens-that-are-bound-to-a-key)), `basic` (a name and a password that the provider takes), `apiKey` ([keys that `gatepost key create` makes](api-keys.md)). Unset: none.",
+        "Which credentials are accepted in place of a session: `bearer` (access tokens of the provider), `dpop` ([access tokens that are bound to a key](machine-clients.md#access-tokens-that-are-bound-to-a-key)), `basic` (a name and a password that the provider accepts), `apiKey` ([keys that `gatepost key create` makes](api-keys.md)). Unset: none.",
     ),
     key(
         "applications[].apiKeyHeader",
@@ -462,7 +462,7 @@ const APPLICATIONS: &[Key] = &[
         "applications[].require.deviceBound",
         Kind::Flag,
         "false",
-        "Beside the lists, or alone: only sessions that are bound to a device \
+        "`true` admits only sessions that are bound to a device: with the lists, or alone \
          ([page](device-bound.md#bound-sessions-only-for-a-part)).",
     ),
     key(

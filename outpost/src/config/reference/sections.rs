@@ -22,9 +22,9 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "rateLimit",
-        "How often one client may come to `start`, `callback`, `sign_out`, the registration of \
-         clients and `session?renew`, to which the plugin leads browsers beside a page, and to \
-         `backchannel_logout` until a token of it has held. Beyond that it gets 429 and \
+        "How often one client may request `start`, `callback`, `sign_out`, the registration of \
+         clients and `session?renew` (the renewal beside a page), and `backchannel_logout` until it \
+         has sent a valid token. Beyond that it gets 429 and \
          `Retry-After`. A client is an IPv4 address or an IPv6 /64: the rightmost of \
          `X-Forwarded-For` that is not one of `trustedProxies`, else the peer. A trusted proxy that \
          names no client is not limited, and one that is not trusted is a single client. Questions \
