@@ -15,4 +15,4 @@ pub use haproxy::Haproxy;
 pub use ingress::IngressNginx;
 pub use load_balancer::LoadBalancer;
 pub use nginx::Nginx;
-pub use traefik::Traefik;
+pub use traefik::{Traefik, service};

@@ -145,6 +145,11 @@ impl<'s> Traefik<'s> {
     }
 }
 
+/// Returns the service of this name, as a server at this address.
+pub fn service(name: &str, url: &str) -> Value {
+    json!({ (name): { "loadBalancer": { "servers": [{ "url": url }] } } })
+}
+
 /// Traefik's working directory.
 fn folder(site: &Site) -> Result<PathBuf> {
     let folder = site.folder().join("traefik");

@@ -4,14 +4,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Site, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::checks;
 use crate::plugin::middlewares;
+use crate::{checks, forward_auth, nginx, route};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,20 +28,8 @@ fn site() -> Result<Site> {
         .start()
 }
 
-/// The middleware that asks the outpost: the application gets neither header.
-fn hands_on() -> Value {
-    let names = [
-        "X-Auth-Username",
-        "X-Auth-Groups",
-        "X-Forwarded-Email",
-        "X-Forwarded-Preferred-Username",
-        "X-Forwarded-User",
-        "Cookie",
-        "Authorization",
-        HEADER,
-    ];
-    json!({ "forwardAuth": { "authResponseHeaders": names } })
-}
+/// Of the outpost's response: the application gets neither from the client.
+const TAKEN_AWAY: [&str; 2] = ["Authorization", HEADER];
 
 fn plugin_settings() -> Value {
     json!({ "public": checks::PUBLIC, "machines": "apiKey", "apiKeyHeader": HEADER })
@@ -51,11 +39,7 @@ fn plugin_settings() -> Value {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn route() -> Result<()> {
     let site = site()?;
-    let mut changes = middlewares(&["gatepost"], &plugin_settings());
-    changes["http"]["middlewares"]["ask-outpost"] = hands_on();
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = route::handing_on(&site, &plugin_settings(), &TAKEN_AWAY, &json!({}))?;
     keys_let_in(&site)
 }
 
@@ -63,10 +47,7 @@ fn route() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth() -> Result<()> {
     let site = site()?;
-    let changes = json!({ "http": { "middlewares": { "gatepost": hands_on() } } });
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = forward_auth::handing_on(&site, &TAKEN_AWAY, &json!({}))?;
     keys_let_in(&site)
 }
 
@@ -74,17 +55,8 @@ fn forward_auth() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nginx() -> Result<()> {
     let site = site()?;
-    let listen = format!("listen {};", site.ports().web);
-    let cookie = "proxy_set_header Cookie $app_cookie;";
-    let both = format!(
-        "{cookie}
-        auth_request_set $app_authorization $upstream_http_authorization;
-        proxy_set_header Authorization $app_authorization;
-        proxy_set_header {HEADER} \"\";"
-    );
-    let changes = [("listen 80;", &*listen), (cookie, &both)];
-    let servers = site.fitted("deploy/nginx/single.conf", &changes)?;
-    let _nginx = Nginx::start_with(&site, &servers, &["wiki"])?;
+    let key = format!("proxy_set_header {HEADER} \"\";");
+    let _nginx = nginx::handing_on_with(&site, "Authorization", &key)?;
     keys_let_in(&site)
 }
 

@@ -6,15 +6,12 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::doubles::folder::ServedFolder;
-use gatepost_e2e::proxies::{Envoy, Haproxy, Traefik};
+use gatepost_e2e::proxies::{Envoy, Haproxy, service};
 use gatepost_e2e::{Answer, Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::checks;
-use crate::forward_auth::hands_on;
-use crate::nginx;
-use crate::plugin::middlewares;
+use crate::{checks, forward_auth, nginx, route};
 
 /// A client of the provider.
 const ROBOT: (&str, &str) = ("robot", "r0b:t & co");
@@ -41,12 +38,7 @@ fn route() -> Result<()> {
     let site = site()?;
     let repository = repository(site.folder())?;
     let settings = json!({ "public": checks::PUBLIC, "machines": "basic" });
-    let mut changes = middlewares(&["gatepost"], &settings);
-    changes["http"]["middlewares"]["ask-outpost"] = hands_on("Authorization");
-    changes["http"]["services"] = served(&repository);
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = route::handing_on(&site, &settings, &["Authorization"], &served(&repository))?;
     git_clones(&site)?;
     programs_are_asked(&site)
 }
@@ -56,13 +48,7 @@ fn route() -> Result<()> {
 fn forward_auth() -> Result<()> {
     let site = site()?;
     let repository = repository(site.folder())?;
-    let changes = json!({ "http": {
-        "middlewares": { "gatepost": hands_on("Authorization") },
-        "services": served(&repository),
-    } });
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = forward_auth::handing_on(&site, &["Authorization"], &served(&repository))?;
     git_clones(&site)?;
     programs_are_asked(&site)
 }
@@ -109,7 +95,7 @@ fn repository(folder: &Path) -> Result<ServedFolder> {
 }
 
 fn served(repository: &ServedFolder) -> Value {
-    json!({ "wiki": { "loadBalancer": { "servers": [{ "url": repository.url() }] } } })
+    service("wiki", &repository.url())
 }
 
 /// Runs git without the settings and the password store of the user who runs the tests.

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::checks::{self, RENEWAL};
-use crate::forward_auth::hands_on;
-use crate::nginx;
 use crate::plugin::middlewares;
+use crate::{forward_auth, nginx, route};
 
 /// The header that names the user's provider to the app.
 const ISSUER: &str = "X-Auth-Issuer";
@@ -25,9 +24,8 @@ fn site() -> Result<Site> {
 }
 
 /// Returns settings of the plugin that match the outpost's.
-fn plugin(middleware: &str) -> Value {
-    let settings = json!({ "public": checks::PUBLIC, "headers": { "set": { ISSUER: "iss" } } });
-    middlewares(&[middleware], &settings)
+fn plugin() -> Value {
+    json!({ "public": checks::PUBLIC, "headers": { "set": { ISSUER: "iss" } } })
 }
 
 #[test]
@@ -37,7 +35,7 @@ fn plugin_single() -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route_with(
             "deploy/traefik/dynamic/plugin-single.yaml",
-            &plugin("wiki-gatepost"),
+            &middlewares(&["wiki-gatepost"], &plugin()),
         )?
         .start(&["wiki"])?;
     a_user_keeps_the_chosen_provider(&site, StatusCode::OK)
@@ -47,11 +45,7 @@ fn plugin_single() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn route() -> Result<()> {
     let site = site()?;
-    let mut changes = plugin("gatepost");
-    changes["http"]["middlewares"]["ask-outpost"] = hands_on(ISSUER);
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = route::handing_on(&site, &plugin(), &[ISSUER], &json!({}))?;
     a_user_keeps_the_chosen_provider(&site, StatusCode::OK)
 }
 
@@ -59,10 +53,7 @@ fn route() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth() -> Result<()> {
     let site = site()?;
-    let changes = json!({ "http": { "middlewares": { "gatepost": hands_on(ISSUER) } } });
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = forward_auth::handing_on(&site, &[ISSUER], &json!({}))?;
     a_user_keeps_the_chosen_provider(&site, StatusCode::UNAUTHORIZED)
 }
 

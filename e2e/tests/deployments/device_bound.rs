@@ -10,6 +10,8 @@ use gatepost_e2e::{Client, FakeClock, Site, SiteBuilder, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::plugin::middlewares;
+
 /// Six minutes: the shortest window in which sessions are bound.
 const WINDOW: u64 = 360;
 
@@ -141,7 +143,7 @@ fn behind_plugin(how: How) -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route_with(
             "deploy/traefik/dynamic/plugin-single.yaml",
-            &json!({ "http": { "middlewares": { "wiki-gatepost": { "plugin": { "gatepost": rule(how) } } } } }),
+            &middlewares(&["wiki-gatepost"], &rule(how)),
         )?
         .start(&["wiki"])?;
     setting.run(&site, "plugin", DecidedBy::Proxy, None)
@@ -188,7 +190,7 @@ fn behind_multi_layer_routing(how: How) -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route_with(
             "deploy/traefik/dynamic/route-single.yaml",
-            &json!({ "http": { "middlewares": { "gatepost": { "plugin": { "gatepost": rule(how) } } } } }),
+            &middlewares(&["gatepost"], &rule(how)),
         )?
         .start(&["wiki"])?;
     setting.run(&site, "route", DecidedBy::Proxy, None)

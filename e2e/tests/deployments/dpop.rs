@@ -5,14 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::Site;
-use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::tools::{NodePackages, Tool as _};
 use serde_json::{Value, json};
 
-use crate::checks;
-use crate::forward_auth::hands_on;
-use crate::nginx;
-use crate::plugin::middlewares;
+use crate::{checks, forward_auth, nginx, route};
 
 /// What tokens are for.
 const WIKI: &str = "https://wiki.example.com";
@@ -37,11 +33,7 @@ fn site() -> Result<Site> {
 fn route() -> Result<()> {
     let site = site()?;
     let settings = json!({ "public": checks::PUBLIC, "machines": "bearer,dpop" });
-    let mut changes = middlewares(&["gatepost"], &settings);
-    changes["http"]["middlewares"]["ask-outpost"] = hands_on("Authorization");
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = route::handing_on(&site, &settings, &["Authorization"], &json!({}))?;
     a_client_proves_its_key(&site)
 }
 
@@ -49,10 +41,7 @@ fn route() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth() -> Result<()> {
     let site = site()?;
-    let changes = json!({ "http": { "middlewares": { "gatepost": hands_on("Authorization") } } });
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = forward_auth::handing_on(&site, &["Authorization"], &json!({}))?;
     a_client_proves_its_key(&site)
 }
 

@@ -1,26 +1,38 @@
 //! Traefik's `forwardAuth` alone, without the plugin.
 
 use anyhow::Result;
-use gatepost_e2e::Client;
 use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::{Client, Service, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::checks;
 
-/// Changes of a middleware of `deploy/traefik/` that asks the outpost: it passes this header of the
+/// Changes of a middleware of `deploy/traefik/` that asks the outpost: it passes these headers of the
 /// response on to the app, besides those that it already passes.
-pub(crate) fn hands_on(header: &str) -> Value {
-    let names = [
+pub(crate) fn hands_on(headers: &[&str]) -> Value {
+    let usual = [
         "X-Auth-Username",
         "X-Auth-Groups",
         "X-Forwarded-Email",
         "X-Forwarded-Preferred-Username",
         "X-Forwarded-User",
         "Cookie",
-        header,
     ];
+    let names = [&usual[..], headers].concat();
     json!({ "forwardAuth": { "authResponseHeaders": names } })
+}
+
+/// Starts Traefik in front of one application, which passes these headers of the outpost's response on
+/// to the app too, with changes of its services.
+pub(crate) fn handing_on(site: &Site, headers: &[&str], services: &Value) -> Result<Service> {
+    let changes = json!({ "http": {
+        "middlewares": { "gatepost": hands_on(headers) },
+        "services": services,
+    } });
+    Traefik::new(site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
+        .start(&["wiki"])
 }
 
 #[test]

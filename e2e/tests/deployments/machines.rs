@@ -12,10 +12,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::checks;
-use crate::forward_auth::hands_on;
-use crate::nginx;
 use crate::plugin::middlewares;
+use crate::{checks, forward_auth, nginx, route};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -59,11 +57,7 @@ fn site_that_believes_for(cache: &str) -> Result<Site> {
 fn route() -> Result<()> {
     let site = site()?;
     let settings = json!({ "public": checks::PUBLIC, "machines": "bearer,basic" });
-    let mut changes = middlewares(&["gatepost"], &settings);
-    changes["http"]["middlewares"]["ask-outpost"] = hands_on("Authorization");
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = route::handing_on(&site, &settings, &["Authorization"], &json!({}))?;
     programs_come_in(&site)
 }
 
@@ -71,10 +65,7 @@ fn route() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth() -> Result<()> {
     let site = site()?;
-    let changes = json!({ "http": { "middlewares": { "gatepost": hands_on("Authorization") } } });
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let _traefik = forward_auth::handing_on(&site, &["Authorization"], &json!({}))?;
     programs_come_in(&site)
 }
 

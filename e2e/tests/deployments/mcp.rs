@@ -1,17 +1,15 @@
 //! An MCP server behind real proxies, and the client of the TypeScript SDK with its own OAuth client.
 
 use anyhow::{Context as _, Result};
-use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::proxies::{Traefik, service};
 use gatepost_e2e::{Answer, Client, McpServer, Site};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
-use crate::checks;
 use crate::forward_auth::hands_on;
 use crate::mcp_client::{self, text};
-use crate::nginx;
-use crate::plugin::middlewares;
+use crate::{checks, nginx, route};
 
 const RESOURCE: &str = "http://wiki.example.com/mcp";
 
@@ -42,12 +40,9 @@ fn site() -> Result<Site> {
 fn route() -> Result<()> {
     let site = site()?;
     let server = McpServer::start(&site)?;
-    let mut changes = middlewares(&["gatepost"], &json!({ "machines": "bearer" }));
-    changes["http"]["middlewares"]["ask-outpost"] = hands_on("Authorization");
-    changes["http"]["services"] = served("wiki", &server);
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
-        .start(&["wiki"])?;
+    let settings = json!({ "machines": "bearer" });
+    let services = service("wiki", server.url());
+    let _traefik = route::handing_on(&site, &settings, &["Authorization"], &services)?;
     a_client_comes_in(&site, "wiki")
 }
 
@@ -60,7 +55,7 @@ fn forward_auth() -> Result<()> {
         .at_its_addresses(&json!({}), &provider)
         .start()?;
     let server = McpServer::start(&site)?;
-    let changes = json!({ "http": { "services": served("mcp", &server) } });
+    let changes = json!({ "http": { "services": service("mcp", server.url()) } });
     let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
         .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
         .start(&["mcp"])?;
@@ -84,7 +79,7 @@ fn without_registration() -> Result<()> {
         .at_its_addresses(&client, &provider)
         .start()?;
     let server = McpServer::start(&site)?;
-    let changes = json!({ "http": { "services": served("mcp", &server) } });
+    let changes = json!({ "http": { "services": service("mcp", server.url()) } });
     let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
         .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
         .start(&["mcp"])?;
@@ -123,8 +118,8 @@ fn domain() -> Result<()> {
         let host = site.url("wiki", "/")?;
         let host = host.host_str().context("a host")?;
         let changes = json!({ "http": {
-            "middlewares": { "gatepost": hands_on("Authorization") },
-            "services": served("wiki", &server),
+            "middlewares": { "gatepost": hands_on(&["Authorization"]) },
+            "services": service("wiki", server.url()),
             "routers": { "wiki-metadata": {
                 "rule": format!(
                     "Host(`{host}`) && (PathPrefix(`/akprox/oauth`) || \
@@ -194,8 +189,4 @@ fn nginx() -> Result<()> {
         Some(site.url("wiki", "/mcp")?.as_str())
     );
     Ok(())
-}
-
-fn served(name: &str, server: &McpServer) -> Value {
-    json!({ (name): { "loadBalancer": { "servers": [{ "url": server.url() }] } } })
 }

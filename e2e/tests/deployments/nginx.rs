@@ -9,13 +9,19 @@ use crate::checks;
 /// Starts nginx in front of one application, which passes this header of the outpost's response on
 /// to the app too.
 pub(crate) fn handing_on(site: &Site, header: &str) -> Result<Service> {
+    handing_on_with(site, header, "")
+}
+
+/// Starts the same with `further` directives in the location of the application.
+pub(crate) fn handing_on_with(site: &Site, header: &str, further: &str) -> Result<Service> {
     let listen = format!("listen {};", site.ports().web);
     let cookie = "proxy_set_header Cookie $app_cookie;";
     let upstream = header.to_ascii_lowercase().replace('-', "_");
     let both = format!(
         "{cookie}
         auth_request_set $app_further $upstream_http_{upstream};
-        proxy_set_header {header} $app_further;"
+        proxy_set_header {header} $app_further;
+        {further}"
     );
     let changes = [("listen 80;", &*listen), (cookie, &both)];
     let servers = site.fitted("deploy/nginx/single.conf", &changes)?;

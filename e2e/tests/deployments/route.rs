@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::checks;
+use crate::forward_auth::hands_on;
 use crate::plugin::middlewares;
 
 fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
@@ -22,6 +23,27 @@ fn traefik_with(site: &Site, file: &str, hosts: &[&str], plugin: &Value) -> Resu
     Traefik::new(site, "deploy/traefik/static/plugin.yaml")?
         .route_with(file, &middlewares(&["gatepost"], plugin))?
         .start(hosts)
+}
+
+/// Starts Traefik in front of one application, whose middleware has these settings: where it leaves the
+/// decision to the outpost, the app gets these headers of the response too. With changes of its
+/// services.
+pub(crate) fn handing_on(
+    site: &Site,
+    settings: &Value,
+    headers: &[&str],
+    services: &Value,
+) -> Result<Service> {
+    let changes = json!({ "http": {
+        "middlewares": {
+            "gatepost": { "plugin": { "gatepost": settings } },
+            "ask-outpost": hands_on(headers),
+        },
+        "services": services,
+    } });
+    Traefik::new(site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/route-single.yaml", &changes)?
+        .start(&["wiki"])
 }
 
 #[test]

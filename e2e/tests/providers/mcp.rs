@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use gatepost_e2e::providers::Registration;
-use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::proxies::{Traefik, service};
 use gatepost_e2e::{McpServer, Site};
 use serde_json::json;
 
@@ -36,9 +36,7 @@ pub(crate) fn scenario(bench: &Bench<'_>) -> Result<Cell> {
         return Ok(Cell::Absent);
     };
     let server = McpServer::start(&site)?;
-    let changes = json!({ "http": { "services": {
-        "mcp": { "loadBalancer": { "servers": [{ "url": server.url() }] } },
-    } } });
+    let changes = json!({ "http": { "services": service("mcp", server.url()) } });
     let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
         .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
         .start(&["mcp"])?;
