@@ -4,8 +4,8 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isSession, jump, until } from './devices.mjs';
-import { arriveAt, inAnotherBrowser, scenario } from './scenario.mjs';
+import { isDevice, isSession, jump, poll, untilBound } from './devices.mjs';
+import { arriveAt, inAnotherBrowser, scenario, until } from './scenario.mjs';
 import { ask, listen } from './trusted_front.mjs';
 
 const { front, windowSeconds, decidedBy, cookieDomain } = JSON.parse(
@@ -22,31 +22,26 @@ await scenario(async ({ page, context, app, alice }) => {
   const cookies = async () => context.cookies(deepLink);
   const cookie = async (end) => (await cookies()).find(({ name }) => name.endsWith(end));
   const session = async () => (await cookie('gatepost')) ?? (await cookie('gatepost.0'));
-  const device = async () => (await cookies()).find(({ name }) => name.includes('-device-'));
+  const device = async () => (await cookies()).find(isDevice);
 
   // A browser without it, beside.
   await inAnotherBrowser(async (other) => {
     await arriveAt(other.page, deepLink, alice);
-    await other.page.evaluate(() => fetch('/poll'));
-    const names = (await other.context.cookies(deepLink)).map(({ name }) => name);
-    assert.ok(!names.some((name) => name.includes('-device-')), `bound: ${names}`);
+    await poll(other.page);
+    assert.ok(!(await other.context.cookies(deepLink)).some(isDevice), 'bound');
     if (decidedBy === 'outpost') {
       const before = (await other.context.cookies(deepLink)).find(isSession).value;
-      jump(windowSeconds - 60);
-      await sleep(500);
+      await jump(windowSeconds - 60);
       await other.page.goto(app('/again'));
       const after = (await other.context.cookies(deepLink)).find(isSession).value;
       assert.notEqual(after, before, 'not renewed as ever');
-      assert.equal(await other.page.evaluate(() => fetch('/poll').then((r) => r.status)), 200);
+      assert.equal(await poll(other.page), 200);
     }
   });
 
   // It binds its session by itself.
   await arriveAt(page, deepLink, alice);
-  await until('the session is bound', async () => {
-    await page.evaluate(() => fetch('/poll'));
-    return device();
-  });
+  await untilBound(page);
   const bound = claims((await session()).value);
   assert.equal(bound.bound, true);
   if (cookieDomain) {
@@ -92,8 +87,7 @@ await scenario(async ({ page, context, app, alice }) => {
   };
 
   if (decidedBy === 'proxy') {
-    jump(LEFT_SECONDS - windowSeconds);
-    await sleep(500);
+    await jump(LEFT_SECONDS - windowSeconds);
     await renew();
     await steal();
     assert.equal((await asThief('/data', 'cors')).status, 200, 'a copy counts in its window');
@@ -109,8 +103,7 @@ await scenario(async ({ page, context, app, alice }) => {
     const round = windowSeconds - 60;
     let ahead = windowSeconds - 60;
     for (let passed = 0; passed < 3 * windowSeconds; passed += round) {
-      jump((ahead += round));
-      await sleep(500);
+      await jump((ahead += round));
       await renew();
     }
     await sleep(2000);
@@ -123,8 +116,7 @@ await scenario(async ({ page, context, app, alice }) => {
 
   // The thief, from the end of the window on, also by the outpost's clock.
   if (decidedBy === 'proxy') {
-    jump(0);
-    await sleep(500);
+    await jump(0);
   }
   const refused = await asThief('/data', 'cors');
   assert.equal(refused.status, 401, 'a copy counts after its window');
@@ -145,8 +137,7 @@ await scenario(async ({ page, context, app, alice }) => {
   const signOut = cookieDomain ? front.auth : app('/').replace(/\/$/, '');
   await page.goto(`${signOut}/akprox/sign_out`);
   assert.equal(await device(), undefined);
-  jump(0);
-  await sleep(500);
+  await jump(0);
   const after = await context.newPage();
   await after.goto(deepLink);
   const { sid } = claims((await session()).value);

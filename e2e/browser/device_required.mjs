@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { createHmac, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isSession, jump, until } from './devices.mjs';
+import { isDevice, isRefused, isSession, jump, poll, untilBound } from './devices.mjs';
 import { arriveAt, inAnotherBrowser, scenario } from './scenario.mjs';
 import { listen } from './trusted_front.mjs';
 
@@ -18,24 +18,17 @@ await listen(front);
 
 await scenario(async ({ page, context, app, alice }) => {
   const deepLink = app('/reports/2026?quarter=3');
-  const poll = (page) => page.evaluate(() => fetch('/poll').then(({ status }) => status));
-  const device = async () =>
-    (await context.cookies(deepLink)).find(({ name }) => name.includes('-device-'));
 
   /** Makes the browser with a device renew: as if the cookie that it watches had ended. */
   const forgetDevice = async () => {
-    const { name } = await device();
+    const { name } = (await context.cookies(deepLink)).find(isDevice);
     const devtools = await context.newCDPSession(page);
     await devtools.send('Network.deleteCookies', { name, url: deepLink });
   };
 
-  jump(0);
-  await sleep(500);
+  await jump(0);
   await arriveAt(page, deepLink, alice);
-  await until('the session is bound', async () => {
-    await page.evaluate(() => fetch('/poll'));
-    return device();
-  });
+  await untilBound(page);
 
   // It does not register: it cannot, or somebody on the path has taken the header away.
   await inAnotherBrowser(async (other) => {
@@ -48,18 +41,12 @@ await scenario(async ({ page, context, app, alice }) => {
       const session = all.find(isSession);
       await other.context.addCookies([{ ...session, value: ofAnEndedWindow(session.value) }]);
     } else {
-      jump(windowSeconds + 2);
-      await sleep(500);
+      await jump(windowSeconds + 2);
     }
 
     assert.equal(await poll(other.page), 401, 'a script after the window');
-    for (let attempt = 0; attempt < 3; attempt += 1) {
-      const response = await other.page.goto(app(`/again?${attempt}`));
-      assert.equal(response.status(), 403, other.page.url());
-      assert.match(await other.page.textContent('main'), /Chrome on Windows/);
-    }
-    const names = (await other.context.cookies(deepLink)).map(({ name }) => name);
-    assert.ok(!names.some((name) => name.includes('-device-')), `bound: ${names}`);
+    await isRefused(other.page, app);
+    assert.ok(!(await other.context.cookies(deepLink)).some(isDevice), 'bound');
     // The way out begins another session.
     await other.page.click('a.action');
     await other.page.waitForLoadState();
@@ -69,13 +56,11 @@ await scenario(async ({ page, context, app, alice }) => {
 
   // The other is in a later window than its first.
   if (decidedBy === 'proxy') {
-    jump(LEFT_SECONDS - windowSeconds);
-    await sleep(500);
+    await jump(LEFT_SECONDS - windowSeconds);
     await forgetDevice();
     assert.equal(await poll(page), 200);
     await sleep((LEFT_SECONDS + 2) * 1000);
-    jump(0);
-    await sleep(500);
+    await jump(0);
   }
   // The cookie that it watches has ended, if not by the browser's clock.
   await forgetDevice();

@@ -3,19 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { chromium } from 'playwright-core';
 import { openFirefox } from './firefox.mjs';
+import { launch, until } from './scenario.mjs';
 
 const input = JSON.parse(process.env.GATEPOST_SCENARIO);
 const { alice } = input;
-const { browser, windowSeconds, outpostGroup } = input.beside;
+const { windowSeconds, outpostGroup } = input.beside;
 const app = (path) => new URL(path, input.app).href;
 
 async function openChromium() {
-  const launched = await chromium.launch({
-    executablePath: input.chromium,
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-  });
+  const launched = await launch();
   const context = await launched.newContext();
   const page = await context.newPage();
   return {
@@ -28,7 +25,7 @@ async function openChromium() {
   };
 }
 
-const tab = browser === 'firefox' ? await openFirefox(input.firefox) : await openChromium();
+const tab = input.firefox ? await openFirefox(input.firefox) : await openChromium();
 try {
   await signIn();
   await stayOverWindows();
@@ -39,14 +36,14 @@ try {
 
 async function signIn() {
   await tab.goto(app('/'));
-  await until('the form', () => tab.evaluate(`!!document.querySelector('input[name=login]')`));
+  await untilThere('the form', () => tab.evaluate(`!!document.querySelector('input[name=login]')`));
   await tab.evaluate(`(() => {
     document.querySelector('input[name=login]').value = ${JSON.stringify(alice.login)};
     document.querySelector('input[name=password]').value = ${JSON.stringify(alice.password)};
     setTimeout(() => document.querySelector('button[type=submit]').click());
     return true;
   })()`);
-  await until('the application', () => tab.evaluate(`!!document.querySelector('#seen')`));
+  await untilThere('the application', () => tab.evaluate(`!!document.querySelector('#seen')`));
 }
 
 /** Loads a page, which must not be redirected, and returns how long that took in milliseconds. */
@@ -84,7 +81,7 @@ async function stayOverWindows() {
 async function stayWithoutTheOutpost() {
   // Just renewed, so that the outpost is away when the next renewal is due.
   const before = await windowEnds();
-  await until('a renewal', async () => {
+  await untilThere('a renewal', async () => {
     await load('/renewed');
     await sleep(500);
     return (await windowEnds()) !== before;
@@ -102,28 +99,23 @@ async function stayWithoutTheOutpost() {
   }
   const ends = await windowEnds();
   await load('/back');
-  await until('a renewal', async () => {
+  await untilThere('a renewal', async () => {
     await load('/renewed-again');
     await sleep(500);
     return (await windowEnds()) !== ends;
   });
 }
 
-async function until(what, condition) {
-  const begun = Date.now();
-  for (;;) {
-    const holds = await Promise.resolve()
-      .then(condition)
-      // A page is under way.
-      .catch((error) => {
-        if (error instanceof assert.AssertionError) {
-          throw error;
-        }
-      });
-    if (holds) {
-      return;
+/** Waits until a condition holds, which may fail while a page is under way. */
+function untilThere(what, condition) {
+  const holds = async () => {
+    try {
+      return await condition();
+    } catch (error) {
+      if (error instanceof assert.AssertionError) {
+        throw error;
+      }
     }
-    assert.ok(Date.now() - begun < 30_000, `in vain: ${what}`);
-    await sleep(250);
-  }
+  };
+  return until(what, holds, 30_000);
 }

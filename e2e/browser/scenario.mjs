@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
 const input = JSON.parse(process.env.GATEPOST_SCENARIO);
@@ -65,7 +66,8 @@ export async function inAnotherBrowser(steps) {
   }
 }
 
-function launch(further = []) {
+/** Starts a browser that has never been anywhere. */
+export function launch(further = []) {
   const usual = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'];
   return chromium.launch({
     executablePath: input.chromium,
@@ -73,6 +75,19 @@ function launch(further = []) {
     env: { ...process.env, ...input.environment },
     timeout: PATIENCE_MS,
   });
+}
+
+/** Waits until a condition holds, and returns what it returned. */
+export async function until(what, condition, patienceMs = 20_000) {
+  const begun = Date.now();
+  for (;;) {
+    const result = await condition();
+    if (result) {
+      return result;
+    }
+    assert.ok(Date.now() - begun < patienceMs, `in vain: ${what}`);
+    await sleep(250);
+  }
 }
 
 /** Opens a page, signs in on the way, and checks that the app gets the name. Returns what it saw. */

@@ -6,10 +6,9 @@
 //! of the system, which are installed where that is possible without asking, and elsewhere named.
 
 mod apt;
-mod chromium;
+mod browser;
 mod envoy;
 mod faketime;
-mod firefox;
 mod glewlwyd;
 mod go;
 mod keycloak;
@@ -28,10 +27,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-pub use chromium::Chromium;
+pub use browser::Browser;
 pub use envoy::Envoy;
 pub use faketime::Faketime;
-pub use firefox::Firefox;
 pub use glewlwyd::{Glewlwyd, GlewlwydFiles};
 pub use go::GoProgram;
 pub use keycloak::{Keycloak, KeycloakHome};

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use gatepost_e2e::built;
-use gatepost_e2e::tools::{Chromium, Source, Tool as _};
+use gatepost_e2e::tools::{Browser, Source, Tool as _};
 
 use crate::build::Toolchain;
 use crate::setup;
@@ -53,7 +53,7 @@ pub(crate) fn test_command(filter: Option<&str>) -> Result<Command> {
     tests.sort();
     command
         .args(tests)
-        .env("GATEPOST_CHROMIUM", Chromium.locate()?)
+        .env("GATEPOST_CHROMIUM", Browser::Chromium.locate()?)
         .current_dir(package);
     Ok(command)
 }

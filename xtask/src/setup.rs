@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Chromium, CustomResources, Envoy, Faketime, Firefox, Glewlwyd, GoProgram, Keycloak,
-    KubeApiServer, KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage,
-    Source, StaticToolchain, Tool as _, Traefik, WasmToolchain,
+    Browser, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram, Keycloak, KubeApiServer,
+    KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source,
+    StaticToolchain, Tool as _, Traefik, WasmToolchain,
 };
 
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ pub(crate) fn js(source: Option<Source>) -> Result<()> {
     plugin(source)?;
     NodePackages::session_js().ensure()?;
     NodePackages::js_runtimes().ensure()?;
-    Chromium.ensure()?;
+    Browser::Chromium.ensure()?;
     Ok(())
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn everything() -> Result<()> {
     NodePackages::mcp().ensure()?;
     NodePackages::dpop().ensure()?;
     Faketime.ensure()?;
-    Firefox.ensure()?;
+    Browser::Firefox.ensure()?;
     for program in Packaged::ALL {
         program.ensure()?;
     }

@@ -11,7 +11,7 @@ use url::Url;
 use super::trusted_front::TrustedFront;
 use crate::programs::{FakeClock, Process, Service};
 use crate::stack::Stack;
-use crate::tools::{Chromium, Firefox, NodePackages, Tool as _};
+use crate::tools::{Browser, NodePackages, Tool as _};
 use crate::users::{ALICE, BOB, User};
 use crate::{layout, settings};
 
@@ -48,49 +48,33 @@ pub fn look_at_pages(pages: Pages, app: &Url) -> Result<()> {
     run_at("pages", label, app)
 }
 
-/// A browser that renews its session beside a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Browser {
-    /// Chromium.
-    Chromium,
-    /// Firefox.
-    Firefox,
+/// How long a window of [`renew_beside`] is, in seconds: long enough that a busy machine loads a page
+/// in each part of it.
+const RENEWED_WINDOW: u64 = 24;
+
+/// Returns the settings of an outpost for [`renew_beside`].
+pub fn renewal_settings() -> Value {
+    json!({ "session": {
+        "window": format!("{RENEWED_WINDOW}s"), "renewAfter": "5s", "refreshAfter": "1s",
+    } })
 }
 
-/// An application whose pages have browsers renew their session.
-#[derive(Debug)]
-pub struct RenewedApplication<'a> {
-    /// The name of the deployment, for the scenario's files.
-    pub label: &'a str,
-    /// Where it is.
-    pub url: Url,
-    /// The outpost.
-    pub process: &'a Service,
-    /// How long a cookie is valid, in seconds.
-    pub window: u64,
-}
-
-/// Loads pages over several windows, none of which may be redirected, also while the outpost does
-/// not answer.
+/// Loads pages of an application over several windows, none of which may be redirected, also while
+/// the outpost does not answer. `label` is the name of the deployment, for the scenario's files.
 ///
 /// # Errors
 ///
 /// As [`run`].
-pub fn renew_beside(browser: Browser, app: &RenewedApplication<'_>) -> Result<()> {
+pub fn renew_beside(browser: Browser, label: &str, app: &Url, outpost: &Service) -> Result<()> {
     let (name, firefox) = match browser {
         Browser::Chromium => ("chromium", None),
-        Browser::Firefox => ("firefox", Some(Firefox.locate()?)),
+        Browser::Firefox => ("firefox", Some(browser.locate()?)),
     };
     let further = json!({
         "firefox": firefox,
-        "beside": {
-            "browser": name,
-            "windowSeconds": app.window,
-            "outpostGroup": app.process.group(),
-        },
+        "beside": { "windowSeconds": RENEWED_WINDOW, "outpostGroup": outpost.group() },
     });
-    let label = format!("{}-{name}", app.label);
-    run_with("renewal_beside", &label, &app.url, &further)
+    run_with("renewal_beside", &format!("{label}-{name}"), app, &further)
 }
 
 /// The deployment of an application whose sessions are bound to devices.
@@ -184,7 +168,7 @@ fn run_with(name: &str, label: &str, app: &Url, further: &Value) -> Result<()> {
     let user = |user: User| json!({ "login": user.login, "password": user.password });
     let mut input = json!({
         "name": label,
-        "chromium": Chromium.locate()?,
+        "chromium": Browser::Chromium.locate()?,
         "artefacts": artefacts,
         "app": app.as_str(),
         "alice": user(ALICE),

@@ -1,8 +1,9 @@
 //! Traefik with the plugin, which itself answers requests that may not pass (`fallback: redirect`).
 
 use anyhow::{Context as _, Result};
-use gatepost_e2e::clients::chromium::{self, Browser, RenewedApplication};
+use gatepost_e2e::clients::chromium;
 use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::tools::Browser;
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Client, Service, Site, until};
 use reqwest::{Method, StatusCode};
@@ -100,24 +101,12 @@ fn page_loads_renew(site: &Site, host: &str) -> Result<()> {
 #[test]
 #[ignore = "needs Traefik, an OpenID provider, Chromium and Firefox: cargo xtask test"]
 fn pages_of_a_domain_renew_beside() -> Result<()> {
-    const WINDOW_SECONDS: u64 = 24;
-    let times = json!({ "session": {
-        "window": format!("{WINDOW_SECONDS}s"), "renewAfter": "5s", "refreshAfter": "1s",
-    } });
     let site = checks::site("deploy/outpost/domain.yaml")
-        .outpost(&times)
+        .outpost(&chromium::renewal_settings())
         .start()?;
     let _traefik = domain_traefik(&site)?;
     for browser in [Browser::Chromium, Browser::Firefox] {
-        chromium::renew_beside(
-            browser,
-            &RenewedApplication {
-                label: "domain",
-                url: site.url("wiki", "/")?,
-                process: site.outpost(),
-                window: WINDOW_SECONDS,
-            },
-        )?;
+        chromium::renew_beside(browser, "domain", &site.url("wiki", "/")?, site.outpost())?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! In real Chromium: the scripts in `e2e/browser/` say what happens.
 
 use anyhow::Result;
-use gatepost_e2e::clients::chromium::{self, Browser, Pages, RenewedApplication};
+use gatepost_e2e::clients::chromium::{self, Pages};
+use gatepost_e2e::tools::Browser;
 use gatepost_e2e::{ApplicationSpec, Stack};
 use serde_json::json;
 
@@ -75,23 +76,10 @@ fn pages() -> Result<()> {
     chromium::look_at_pages(Pages::OfThePlugin, &stack.app().url("/"))
 }
 
-/// Long enough that a busy machine loads a page in each part of it.
-const WINDOW_SECONDS: u64 = 24;
-
 fn renewal_beside(browser: Browser) -> Result<()> {
-    let times = json!({ "session": {
-        "window": format!("{WINDOW_SECONDS}s"), "renewAfter": "5s", "refreshAfter": "1s",
-    } });
-    let stack = Stack::builder().outpost(&times).start()?;
-    chromium::renew_beside(
-        browser,
-        &RenewedApplication {
-            label: "single",
-            url: stack.app().url("/"),
-            process: stack.outpost(),
-            window: WINDOW_SECONDS,
-        },
-    )
+    let settings = chromium::renewal_settings();
+    let stack = Stack::builder().outpost(&settings).start()?;
+    chromium::renew_beside(browser, "single", &stack.app().url("/"), stack.outpost())
 }
 
 #[test]
