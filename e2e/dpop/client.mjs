@@ -5,7 +5,7 @@
 //   first, second  with a proof each
 //   posted         with another method
 //   replayed       the first request again, as a thief would send it who has seen it
-//   elsewhere      its proof, with another path
+//   elsewhere      a proof that was not used before, with another path
 //   stolen         the token alone, as a bearer token
 //   otherKey       the token, with a proof by another key
 //   challenge      what the page asks of a request without credentials
@@ -23,10 +23,12 @@ const options = { execute: [client.allowInsecureRequests] };
 const authentication = client.ClientSecretBasic(CLIENT_SECRET);
 const config = await client.discovery(new URL(ISSUER), CLIENT_ID, {}, authentication, options);
 
-let sent;
+// The proof of the last request, and whether a request is not sent but for its proof.
+let proof;
+let isHeld = false;
 config[client.customFetch] = (url, request) => {
-  sent = request;
-  return fetch(url, request);
+  proof = new Headers(request.headers).get('dpop');
+  return isHeld ? new Response() : fetch(url, request);
 };
 
 const nothing = await fetch(page);
@@ -42,11 +44,15 @@ for (const algorithm of ['ES256', 'Ed25519']) {
     return asked.then((response) => response, (error) => error.response ?? error.cause.response);
   };
   const first = await ask('GET');
-  const seen = { authorization: `DPoP ${token}`, dpop: new Headers(sent.headers).get('dpop') };
+  const authorization = `DPoP ${token}`;
   const again = async (url, headers) => (await fetch(url, { headers })).status;
-  const replayed = await again(page, seen);
+  const replayed = await again(page, { authorization, dpop: proof });
   const second = await ask('GET');
   const posted = await ask('POST');
+  isHeld = true;
+  await ask('GET');
+  isHeld = false;
+  const elsewhere = await again(new URL('/elsewhere', page), { authorization, dpop: proof });
   const another = client.getDPoPHandle(config, await client.randomDPoPKeyPair(algorithm));
   console.log(JSON.stringify({
     algorithm,
@@ -55,10 +61,7 @@ for (const algorithm of ['ES256', 'Ed25519']) {
     second: second.status,
     posted: posted.status,
     replayed,
-    elsewhere: await again(new URL('/elsewhere', page), {
-      ...seen,
-      dpop: new Headers(sent.headers).get('dpop'),
-    }),
+    elsewhere,
     stolen: await again(page, { authorization: `Bearer ${token}` }),
     otherKey: (await ask('GET', another)).status,
     challenge,
