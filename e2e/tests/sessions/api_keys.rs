@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use gatepost_e2e::{Answer, ApplicationSpec, Client, built, until};
+use gatepost_e2e::{Answer, ApplicationSpec, Client, built, pass, until};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -21,7 +21,8 @@ fn a_revoked_key_is_refused_by_every_replica_and_none_is_accepted_without_redis(
     let application = ApplicationSpec::new("app").set("machines", &json!(["apiKey"]));
     let mut replicas = replicas::start_with(&session, application)?;
     let create = "create --subject ci --groups staff --application app --expires 1h";
-    let key = gatepost(&replicas, &create.split(' ').collect::<Vec<_>>())?;
+    let create: Vec<_> = create.split(' ').collect();
+    let key = gatepost(&replicas, &create)?;
     let key = key.trim();
     let id = key.get(3..15).context("a key")?;
     every_call(&replicas, key, StatusCode::OK)?;
@@ -46,11 +47,10 @@ fn a_revoked_key_is_refused_by_every_replica_and_none_is_accepted_without_redis(
 
     // A key that nobody has got is named, so that it can be revoked.
     let full = std::fs::File::options().write(true).open("/dev/full")?;
-    let mut lost = command(&replicas, &create.split(' ').collect::<Vec<_>>())?;
-    let lost = lost.stdout(full).output()?;
-    let told = String::from_utf8_lossy(&lost.stderr).into_owned();
-    ensure!(!lost.status.success(), "{told}");
-    let (_, lost) = told.split_once("key revoke --id ").context("an id")?;
+    let lost = command(&replicas, &create)?.stdout(full).output()?;
+    let said = String::from_utf8_lossy(&lost.stderr).into_owned();
+    ensure!(!lost.status.success(), "{said}");
+    let (_, lost) = said.split_once("key revoke --id ").context("an id")?;
     let said = gatepost(&replicas, &["revoke", "--id", lost.trim()])?;
     ensure!(said.contains("1 keys revoked"), "{said}");
 
@@ -75,7 +75,7 @@ fn a_revoked_key_is_refused_by_every_replica_and_none_is_accepted_without_redis(
     let again = replicas.redis.ask(&format!("EXISTS {own}"))?;
     ensure!(again.contains('1'), "{again}");
     // For longer than a refused key is refused without asking.
-    std::thread::sleep(Duration::from_secs(11));
+    pass(Duration::from_secs(11));
     every_call(&replicas, key, StatusCode::UNAUTHORIZED)?;
     let listed = gatepost(&replicas, &["list"])?;
     ensure!(listed.contains("0 keys"), "{listed}");

@@ -41,20 +41,8 @@ pub(crate) fn start_with(session: &Value, application: ApplicationSpec) -> Resul
         .application(application)
         .outpost(&settings)
         .start()?;
-    let port = ports::free()?;
-    let metrics = ports::free()?;
-    let mut config: Value =
-        serde_json::from_str(&fs::read_to_string(stack.folder().join("gatepost.yaml"))?)?;
-    config["listen"] = json!({
-        "http": format!("127.0.0.1:{port}"),
-        "metrics": format!("127.0.0.1:{metrics}"),
-    });
-    let file = folder.path().join("second.yaml");
-    fs::write(&file, config.to_string())?;
-    let mut command = built::gatepost()?;
-    command.arg("serve").arg("--config").arg(&file);
-    let log = layout::artefacts_dir().join(format!("second-outpost-{port}.log"));
-    let mut second = Process::spawn("outpost", &command, &log)?;
+    let (port, metrics) = (ports::free()?, ports::free()?);
+    let mut second = second_outpost(&stack, [port, metrics], |_| ())?;
     let client = Client::new()?;
     let ready = Url::parse(&format!("http://127.0.0.1:{metrics}/readyz"))?;
     second.ready(PATIENCE, || {
@@ -69,6 +57,28 @@ pub(crate) fn start_with(session: &Value, application: ApplicationSpec) -> Resul
         redis,
         _folder: folder,
     })
+}
+
+/// Starts another outpost with the configuration of the stack's, but for these changes and ports: one for
+/// requests, and one for metrics.
+pub(crate) fn second_outpost(
+    stack: &Stack,
+    [port, metrics]: [u16; 2],
+    change: impl FnOnce(&mut Value),
+) -> Result<Process> {
+    let text = fs::read_to_string(stack.folder().join("gatepost.yaml"))?;
+    let mut config: Value = serde_json::from_str(&text)?;
+    config["listen"] = json!({
+        "http": format!("127.0.0.1:{port}"),
+        "metrics": format!("127.0.0.1:{metrics}"),
+    });
+    change(&mut config);
+    let file = stack.folder().join("second.yaml");
+    fs::write(&file, config.to_string())?;
+    let mut command = built::gatepost()?;
+    command.arg("serve").arg("--config").arg(&file);
+    let log = layout::artefacts_dir().join(format!("second-outpost-{port}.log"));
+    Process::spawn("outpost", &command, &log)
 }
 
 /// Has Traefik send every other request for the outpost to this port.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{ApplicationSpec, Client, Process, Stack, built, layout, pass, ports, until};
+use gatepost_e2e::{ApplicationSpec, Client, Stack, pass, ports, until};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::PATIENCE;
+use crate::replicas::second_outpost;
 
 /// Returns the status of the answer to a script with the cookies of this client.
 fn status(stack: &Stack, client: &Client, path: &str) -> Result<StatusCode> {
@@ -29,6 +30,15 @@ fn becomes(stack: &Stack, client: &Client, path: &str, expected: StatusCode) -> 
         assert_eq!(status(stack, client, path)?, expected, "{path}");
     }
     Ok(())
+}
+
+/// Starts a stack whose outpost writes the folder, and signs a user in.
+fn signed_in() -> Result<(Stack, Client)> {
+    let stack = Stack::builder().state_dir().start()?;
+    let client = Client::new()?;
+    client.sign_in(&stack.app().url("/"), &ALICE)?;
+    assert_eq!(status(&stack, &client, "/")?, StatusCode::OK);
+    Ok((stack, client))
 }
 
 /// Waits until Traefik's log has a line of the plugin with this text.
@@ -85,10 +95,7 @@ fn two_keys_are_a_middleware_and_changes_need_no_reload() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_folder_that_is_damaged_or_gone_serves_nothing() -> Result<()> {
-    let stack = Stack::builder().state_dir().start()?;
-    let client = Client::new()?;
-    client.sign_in(&stack.app().url("/"), &ALICE)?;
-    assert_eq!(status(&stack, &client, "/")?, StatusCode::OK);
+    let (stack, client) = signed_in()?;
     // It would write the files again.
     stack.outpost().stop();
     let file = stack.state_dir().join("application-app.json");
@@ -157,9 +164,7 @@ fn an_application_that_is_removed_is_closed_and_the_other_is_not() -> Result<()>
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_folder_that_the_outpost_leaves_serves_nothing_until_it_is_back() -> Result<()> {
-    let stack = Stack::builder().state_dir().start()?;
-    let client = Client::new()?;
-    client.sign_in(&stack.app().url("/"), &ALICE)?;
+    let (stack, client) = signed_in()?;
     let folder = json!(stack.state_dir());
     stack.change_outpost(|config| {
         if let Some(keys) = config.as_object_mut() {
@@ -175,10 +180,8 @@ fn a_folder_that_the_outpost_leaves_serves_nothing_until_it_is_back() -> Result<
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_session_that_ends_is_refused_by_the_list_in_the_folder() -> Result<()> {
-    let stack = Stack::builder().state_dir().start()?;
-    let client = Client::new()?;
+    let (stack, client) = signed_in()?;
     let page = stack.app().url("/");
-    client.sign_in(&page, &ALICE)?;
     let name = stack.app().cookie_name();
     let cookie = client.cookie(&page, name.as_str()).context("a session")?;
     let stolen = Client::new()?;
@@ -232,22 +235,13 @@ fn a_router_narrows_and_never_widens() -> Result<()> {
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn a_second_outpost_leaves_the_folder_alone_and_says_so() -> Result<()> {
     let stack = Stack::builder().state_dir().start()?;
-    let mut config: Value =
-        serde_json::from_str(&fs::read_to_string(stack.folder().join("gatepost.yaml"))?)?;
-    config["applications"][0]["name"] = json!("foreign");
-    config["store"] = json!({ "kind": "memory" });
-    config["listen"] = json!({
-        "http": format!("127.0.0.1:{}", ports::free()?),
-        "metrics": format!("127.0.0.1:{}", ports::free()?),
-    });
-    let file = stack.folder().join("second.yaml");
-    fs::write(&file, config.to_string())?;
-    let mut command = built::gatepost()?;
-    command.arg("serve").arg("--config").arg(&file);
-    let log = layout::artefacts_dir().join("second-writer.log");
-    let _second = Process::spawn("outpost", &command, &log)?;
+    let free = [ports::free()?, ports::free()?];
+    let second = second_outpost(&stack, free, |config| {
+        config["applications"][0]["name"] = json!("foreign");
+        config["store"] = json!({ "kind": "memory" });
+    })?;
     until("the second to say so", PATIENCE, || {
-        let said = fs::read_to_string(&log)?;
+        let said = second.output();
         let said = said.contains("another outpost writes it")
             && said.contains("`application-foreign.json` would be another");
         Ok(said.then_some(()))
