@@ -8,6 +8,7 @@ use gatepost::config::Config;
 use serde_json::Value;
 
 use crate::browser::Reply;
+use crate::forward_auth::Asked;
 use crate::world::{KEY_A, World, configuration};
 
 const START: &str = "https://app.example.com/akprox/start";
@@ -227,17 +228,9 @@ async fn a_public_path_renews_no_session() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
-    let cookie = browser.cookie_line(&START.parse().expect("a URL"));
-    let ask = async |path: &str| {
-        let headers = [
-            ("Host", "app.example.com"),
-            ("Cookie", &cookie),
-            ("X-Forwarded-Method", "GET"),
-            ("X-Forwarded-Proto", "https"),
-            ("X-Forwarded-Host", "app.example.com"),
-            ("X-Forwarded-Uri", path),
-        ];
-        world.ask("auth/traefik", &headers).await
+    let ask = async |path| {
+        let asked = Asked::program("app.example.com", path).by(&browser);
+        asked.ask(&world, "auth/traefik").await
     };
     world.wait(700);
     let reply = ask("/public/logo.png").await.expect(200);

@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::browser::{Browser, Reply, answered};
+use crate::forward_auth::Asked;
 use crate::world::World;
 
 const START: &str = "https://app.example.com/akprox/start";
@@ -212,17 +213,8 @@ async fn without_a_refresh_token_browsers_do_not_ask_in_vain() {
 
     world.wait(6 * MINUTE);
     assert!(!beside(&mut browser).await.expect(204).sets_session());
-    let cookie = browser.cookie_line(&START.parse().expect("a URL"));
-    let headers = [
-        ("Host", "app.example.com"),
-        ("Cookie", &cookie),
-        ("X-Forwarded-Method", "GET"),
-        ("X-Forwarded-Proto", "https"),
-        ("X-Forwarded-Host", "app.example.com"),
-        ("X-Forwarded-Uri", "/x"),
-        ("Sec-Fetch-Mode", "navigate"),
-    ];
-    let reply = world.ask("auth/traefik", &headers).await.expect(302);
+    let due = Asked::load("app.example.com", "/x").by(&browser);
+    let reply = due.ask(&world, "auth/traefik").await.expect(302);
     assert!(reply.location().contains("/akprox/start"), "{reply:?}");
 
     // The provider cannot say, and the page opens: the renewal waits, and leads in no circle.
@@ -234,12 +226,10 @@ async fn without_a_refresh_token_browsers_do_not_ask_in_vain() {
     );
     let reply = browser.load(&callback).await.expect(302);
     assert!(reply.sets_session(), "postponed");
-    let cookie = browser.cookie_line(&START.parse().expect("a URL"));
-    let mut postponed = headers;
-    postponed[1] = ("Cookie", &cookie);
-    world.ask("auth/traefik", &postponed).await.expect(200);
+    let postponed = Asked::load("app.example.com", "/x").by(&browser);
+    postponed.ask(&world, "auth/traefik").await.expect(200);
     world.wait(MINUTE);
-    world.ask("auth/traefik", &postponed).await.expect(302);
+    postponed.ask(&world, "auth/traefik").await.expect(302);
 }
 
 #[tokio::test]

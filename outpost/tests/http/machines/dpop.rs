@@ -55,6 +55,11 @@ fn asked(token: &str, proof: &str) -> Asked<'static> {
         .with("DPoP", proof)
 }
 
+/// Sends a token with a proof through a proxy.
+async fn prove(world: &World, token: &str, proof: &str) -> Reply {
+    asked(token, proof).ask(world, "auth/traefik").await
+}
+
 const INVALID: &str =
     "DPoP realm=\"api\", error=\"invalid_dpop_proof\", algs=\"ES256 RS256 EdDSA Ed25519\"";
 const INVALID_TOKEN: &str =
@@ -119,17 +124,13 @@ async fn a_bound_token_is_refused_without_a_proof_by_its_key() {
         ),
         ("nothing", &token, String::new(), INVALID),
     ] {
-        let reply = asked(token, &proof).ask(&world, "auth/traefik").await;
-        let reply = reply.expect(401);
+        let reply = prove(&world, token, &proof).await.expect(401);
         assert_eq!(reply.header("www-authenticate"), Some(challenge), "{case}");
     }
     let unbound = world.provider.access_token(|_| ());
     bring(&world, &unbound).await.expect(200);
     let proof_of_unbound = proof(&key, &unbound, "4");
-    asked(&unbound, &proof_of_unbound)
-        .ask(&world, "auth/traefik")
-        .await
-        .expect(401);
+    prove(&world, &unbound, &proof_of_unbound).await.expect(401);
     // Two lines are of two senders.
     let twice = asked(&token, &proof(&key, &token, "5"));
     let twice = twice.with("DPoP", &proof(&key, &token, "6"));
@@ -218,7 +219,7 @@ async fn every_other_proof_is_refused() {
         ("two parts", format!("{head}.{body}")),
         ("no JWT", "x".to_owned()),
     ] {
-        let reply = asked(&token, &proof).ask(&world, "auth/traefik").await;
+        let reply = prove(&world, &token, &proof).await;
         assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{case}");
         assert_eq!(reply.header("www-authenticate"), Some(INVALID), "{case}");
         assert!(reply.header("x-forwarded-user").is_none(), "{case}");
@@ -226,10 +227,7 @@ async fn every_other_proof_is_refused() {
     // A query and a fragment do not count, nor does the default port.
     let same = with("htu", json!("HTTPS://API.example.com:443/v1?x#y"));
     for proof in [good, same] {
-        asked(&token, &proof)
-            .ask(&world, "auth/traefik")
-            .await
-            .expect(200);
+        prove(&world, &token, &proof).await.expect(200);
     }
 }
 
@@ -247,16 +245,12 @@ async fn a_proof_serves_once_at_all_replicas() {
         assert_eq!(reply.header("www-authenticate"), Some(INVALID));
     }
     // The next one, and the same id of another key.
-    asked(&token, &proof(&key, &token, "two"))
-        .ask(&other, "auth/traefik")
-        .await
-        .expect(200);
+    let next = proof(&key, &token, "two");
+    prove(&other, &token, &next).await.expect(200);
     let second = DeviceKey::new();
     let token = bound_token(&world, &second);
-    asked(&token, &proof(&second, &token, "one"))
-        .ask(&world, "auth/traefik")
-        .await
-        .expect(200);
+    let same_id = proof(&second, &token, "one");
+    prove(&world, &token, &same_id).await.expect(200);
     // Whether it was used is not known.
     let next = asked(&token, &proof(&second, &token, "three"));
     world.store.away.store(true, Ordering::Relaxed);
@@ -271,10 +265,8 @@ async fn proofs_count_where_the_operator_says_so() {
     let world = world(BEARER).await;
     let key = DeviceKey::new();
     let token = bound_token(&world, &key);
-    let reply = asked(&token, &proof(&key, &token, "one"))
-        .ask(&world, "auth/traefik")
-        .await;
-    let challenge = reply.expect(401);
+    let proof_of_key = proof(&key, &token, "one");
+    let challenge = prove(&world, &token, &proof_of_key).await.expect(401);
     assert_eq!(
         challenge.header("www-authenticate"),
         Some("Gatepost realm=\"api\"")
@@ -283,10 +275,8 @@ async fn proofs_count_where_the_operator_says_so() {
 
     let alone = self::world("machines: dpop").await;
     let token = bound_token(&alone, &key);
-    asked(&token, &proof(&key, &token, "one"))
-        .ask(&alone, "auth/traefik")
-        .await
-        .expect(200);
+    let proof_of_key = proof(&key, &token, "one");
+    prove(&alone, &token, &proof_of_key).await.expect(200);
     bring(&alone, &alone.provider.access_token(|_| ()))
         .await
         .expect(401);
@@ -303,15 +293,10 @@ async fn a_bound_token_that_the_provider_is_asked_about_needs_its_proof_too() {
     answer["token_type"] = json!("DPoP");
     world.provider.script().introspection = answer;
     bring(&world, "opaque-1").await.expect(401);
-    let other = DeviceKey::new();
-    asked("opaque-1", &proof(&other, "opaque-1", "1"))
-        .ask(&world, "auth/traefik")
-        .await
-        .expect(401);
-    asked("opaque-1", &proof(&key, "opaque-1", "1"))
-        .ask(&world, "auth/traefik")
-        .await
-        .expect(200);
+    for (key, status) in [(&DeviceKey::new(), 401), (&key, 200)] {
+        let proof = proof(key, "opaque-1", "1");
+        prove(&world, "opaque-1", &proof).await.expect(status);
+    }
 }
 
 #[test]
