@@ -24,7 +24,12 @@ use gatepost_store::{
     EmbeddedStore, EndRequest, Recovery, RedisTls, RedisUrl, SessionRecord, SessionSelector, Store,
     StoreSettings,
 };
-use serde::Serialize;
+
+use self::row::{Row, Waits};
+
+// `xtask` reads it too.
+#[path = "size/row.rs"]
+mod row;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -56,51 +61,6 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How long the probes run with nothing beside them.
 const QUIET_TIME: Duration = Duration::from_secs(3);
-
-/// The measurements of one store.
-#[derive(Default, Serialize)]
-struct Row {
-    kind: String,
-    sessions: u64,
-    /// From the process's start of the store to its first answer.
-    start_ms: f64,
-    /// Resident memory of the process, with the store open and at its highest.
-    memory_mib: f64,
-    peak_memory_mib: f64,
-    /// Bytes of the file, or of the server's memory, for each session.
-    bytes_per_session: u64,
-    find_us: f64,
-    /// [`SessionStore::insert`](gatepost_store::SessionStore::insert).
-    sign_in_us: f64,
-    /// An update and a touch.
-    renewal_us: f64,
-    /// Of many users at the same time.
-    renewals_per_second: f64,
-    /// All sessions of a user who has ten.
-    end_user_ms: f64,
-    /// The first sweep of a process whose store began long ago: it looks at every session, since
-    /// the one before may have been killed while it ended all.
-    first_sweep_ms: f64,
-    /// A sweep that finds one session in a hundred idle.
-    sweep_ms: f64,
-    /// All sessions, up to [`MOST_TO_END`].
-    end_all_ms: Option<f64>,
-    /// How long requests took while nothing else ran, during the first sweep, during the sweep, and
-    /// while all sessions ended.
-    quiet_wait_ms: Waits,
-    first_sweep_wait_ms: Waits,
-    sweep_wait_ms: Waits,
-    end_all_wait_ms: Option<Waits>,
-}
-
-/// How long requests took beside something else.
-#[derive(Default, Serialize)]
-struct Waits {
-    find_longest: f64,
-    touch_longest: f64,
-    touch_p99: f64,
-    touch_median: f64,
-}
 
 impl Waits {
     fn of(mut finds: Vec<Duration>, mut touches: Vec<Duration>) -> Self {

@@ -6,46 +6,15 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::tools::cargo;
-use serde::{Deserialize, Serialize};
+
+pub(crate) use self::row::Row;
+use self::row::Waits;
+
+#[path = "../../../store/benches/size/row.rs"]
+mod row;
 
 /// The sizes that are measured, as its argument.
 const SESSIONS: &str = "1000,100000,1000000";
-
-/// A store of one kind and size, as `store/benches/size.rs` prints it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Row {
-    kind: String,
-    sessions: u64,
-    /// Time from opening the store to its first answer.
-    start_ms: f64,
-    /// The process's memory after that, and at its highest.
-    memory_mib: f64,
-    peak_memory_mib: f64,
-    /// Bytes of the file, or of Redis, for each session.
-    bytes_per_session: u64,
-    find_us: f64,
-    sign_in_us: f64,
-    renewal_us: f64,
-    renewals_per_second: f64,
-    /// Time to end the ten sessions of a user.
-    end_user_ms: f64,
-    first_sweep_ms: f64,
-    sweep_ms: f64,
-    end_all_ms: Option<f64>,
-    quiet_wait_ms: Waits,
-    first_sweep_wait_ms: Waits,
-    sweep_wait_ms: Waits,
-    end_all_wait_ms: Option<Waits>,
-}
-
-/// How long requests took beside something else.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Waits {
-    find_longest: f64,
-    touch_longest: f64,
-    touch_p99: f64,
-    touch_median: f64,
-}
 
 /// Fills and measures a store of each kind and size.
 pub(crate) fn measure() -> Result<Vec<Row>> {
