@@ -62,6 +62,12 @@ pub(crate) struct Arguments {
     seconds: f64,
 }
 
+impl Arguments {
+    fn measures(&self, section: Section) -> bool {
+        self.only.is_empty() || self.only.contains(&section)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Section {
     /// Host calls and instructions of each verdict, counted in the built plugin
@@ -111,7 +117,6 @@ const MANY_GROUPS: usize = 200;
 
 /// Runs everything and writes the reports.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let chosen = |section| arguments.only.is_empty() || arguments.only.contains(&section);
     setup::demo()?;
     Packaged::Wrk.ensure()?;
     Packaged::Nginx.ensure()?;
@@ -126,7 +131,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Section::Changes,
     ]
     .into_iter()
-    .any(chosen);
+    .any(|section| arguments.measures(section));
     if under_load {
         build::release_outpost()?;
     }
@@ -139,7 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ..Report::default()
     };
     let mut failed = Vec::new();
-    if chosen(Section::Guest) {
+    if arguments.measures(Section::Guest) {
         let verdicts = guest::verdicts().map(|verdicts| report.verdicts = verdicts);
         let shared = guest::shared().map(|shared| report.shared = shared);
         let found = verdicts.and(shared);
@@ -152,7 +157,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let found = measure_under_load(arguments, folder.path(), &mut report, &mut failed);
         note("start", found, &mut failed);
     }
-    if chosen(Section::Store) {
+    if arguments.measures(Section::Store) {
         let rows = Packaged::Redis.ensure().and_then(|_| store::measure());
         let found = rows.map(|rows| report.stores = rows);
         note("store", found, &mut failed);
@@ -170,25 +175,24 @@ fn measure_under_load(
     report: &mut Report,
     failed: &mut Vec<String>,
 ) -> Result<()> {
-    let chosen = |section| arguments.only.is_empty() || arguments.only.contains(&section);
     let bench = Bench::start(folder)?;
     let effort = Effort {
         rounds: arguments.rounds,
         seconds: arguments.seconds,
     };
-    if chosen(Section::Load) {
+    if arguments.measures(Section::Load) {
         let found = bench.load(effort, arguments, report);
         note("load", found, failed);
     }
-    if chosen(Section::Memory) {
+    if arguments.measures(Section::Memory) {
         let found = bench.memory(arguments.rounds.div_ceil(2), report);
         note("memory", found, failed);
     }
-    if chosen(Section::Flatness) {
+    if arguments.measures(Section::Flatness) {
         let found = bench.flatness(effort).map(|flat| report.flatness = flat);
         note("flatness", found, failed);
     }
-    if chosen(Section::Changes) {
+    if arguments.measures(Section::Changes) {
         let lists = changes::of_lists(&bench.stage.scene);
         let both = lists.and_then(|lists| Ok(vec![lists, changes::of_reloads()?]));
         note("changes", both.map(|both| report.changes = both), failed);

@@ -27,12 +27,6 @@ pub(crate) enum Given {
     Authelia,
 }
 
-/// A peer that runs, and what Traefik has to know of it.
-struct Started {
-    process: Process,
-    port: u16,
-}
-
 impl Given {
     pub(crate) const ALL: [Self; 3] = [Self::ThomSeddon, Self::VouchProxy, Self::Authelia];
 
@@ -58,7 +52,7 @@ impl Given {
     pub(crate) fn peer(self, program: &Path, stage: &Stage, sessions: usize) -> Result<Peer> {
         let folder = stage.scene.folder.join(self.program());
         fs::create_dir_all(&folder)?;
-        let (started, contender, cookies, per_second) = match self {
+        let (process, contender, cookies, per_second) = match self {
             Self::ThomSeddon => thom_seddon(program, &folder, stage, sessions)?,
             Self::VouchProxy => vouch_proxy(program, &folder, stage, sessions)?,
             Self::Authelia => authelia(program, &folder, stage, sessions)?,
@@ -71,11 +65,11 @@ impl Given {
         let contender = contender
             .with_sessions(cookies, identity)
             .seen_at(SEEN_USER_PATH)
-            .asking(started.process.group());
+            .asking(process.group());
         Ok(Peer {
             contender,
             sign_ins_per_second: per_second,
-            _process: started.process,
+            _process: process,
         })
     }
 
@@ -98,7 +92,7 @@ impl Given {
 
 /// What a peer's start has found: the peer, its contender, the `Cookie` header values of the
 /// sessions, and how many sign-ins a second it did.
-type SignedIn = (Started, Contender, Vec<String>, f64);
+type SignedIn = (Process, Contender, Vec<String>, f64);
 
 /// As its README's `Simple` and `OpenID Connect` show it: the middleware is all.
 fn thom_seddon(program: &Path, folder: &Path, stage: &Stage, sessions: usize) -> Result<SignedIn> {
@@ -111,9 +105,7 @@ fn thom_seddon(program: &Path, folder: &Path, stage: &Stage, sessions: usize) ->
         .arg(format!("--providers.oidc.issuer-url={}", issuer(stage)))
         .args(["--providers.oidc.client-id=gatepost"])
         .arg("--providers.oidc.client-secret=demo-client-secret");
-    let started = start(Given::ThomSeddon, &command, folder, port, |status| {
-        status == 307
-    })?;
+    let process = start(Given::ThomSeddon, &command, folder, port)?;
     let settings = json!({ "authResponseHeaders": ["X-Forwarded-User"] });
     let contender = Given::ThomSeddon.contender(stage, port, "", &settings)?;
     // The provider sends browsers back to the site's own port, where Traefik asks the peer.
@@ -121,7 +113,7 @@ fn thom_seddon(program: &Path, folder: &Path, stage: &Stage, sessions: usize) ->
     let site = stage.site.url("wiki", "/")?;
     let (cookies, per_second) = stage::sign_in(&site, &site, "_forward_auth", sessions)?;
     drop(front);
-    Ok((started, contender, cookies, per_second))
+    Ok((process, contender, cookies, per_second))
 }
 
 /// As its example for OpenID Connect shows it. Its documentation is about nginx, which asks
@@ -129,7 +121,7 @@ fn thom_seddon(program: &Path, folder: &Path, stage: &Stage, sessions: usize) ->
 fn vouch_proxy(program: &Path, folder: &Path, stage: &Stage, sessions: usize) -> Result<SignedIn> {
     let site = stage.site.url("wiki", "/")?;
     let host = site.host_str().context("the app has a host")?;
-    let start_at = |port: u16| -> Result<Started> {
+    let start_at = |port: u16| -> Result<Process> {
         let issuer = issuer(stage);
         let config = json!({
             "vouch": {
@@ -155,9 +147,7 @@ fn vouch_proxy(program: &Path, folder: &Path, stage: &Stage, sessions: usize) ->
         fs::write(&file, config.to_string())?;
         let mut command = Command::new(program);
         command.arg("-config").arg(&file);
-        start(Given::VouchProxy, &command, folder, port, |status| {
-            status == 401
-        })
+        start(Given::VouchProxy, &command, folder, port)
     };
     // Browsers sign in at the site's own port. The sessions are all in their cookies.
     let signing_in = start_at(stage.site.ports().web)?;
@@ -165,10 +155,11 @@ fn vouch_proxy(program: &Path, folder: &Path, stage: &Stage, sessions: usize) ->
     from.query_pairs_mut().append_pair("url", site.as_str());
     let (cookies, per_second) = stage::sign_in(&from, &site, "VouchCookie", sessions)?;
     drop(signing_in);
-    let started = start_at(ports::free()?)?;
+    let port = ports::free()?;
+    let process = start_at(port)?;
     let settings = json!({ "authResponseHeaders": ["X-Vouch-User"] });
-    let contender = Given::VouchProxy.contender(stage, started.port, "/validate", &settings)?;
-    Ok((started, contender, cookies, per_second))
+    let contender = Given::VouchProxy.contender(stage, port, "/validate", &settings)?;
+    Ok((process, contender, cookies, per_second))
 }
 
 /// As its documentation shows it for Traefik, with users in a file and sessions in memory. It is the
@@ -204,9 +195,7 @@ fn authelia(program: &Path, folder: &Path, stage: &Stage, sessions: usize) -> Re
     fs::write(file("configuration.yml"), config.to_string())?;
     let mut command = Command::new(program);
     command.arg("--config").arg(file("configuration.yml"));
-    let started = start(Given::Authelia, &command, folder, port, |status| {
-        status == 401
-    })?;
+    let process = start(Given::Authelia, &command, folder, port)?;
     let settings = json!({
         // As its documentation shows it. With `false`, Traefik would say that the site has no TLS.
         // No configuration of ours says so: a client could then choose the path that is decided on.
@@ -246,7 +235,7 @@ fn authelia(program: &Path, folder: &Path, stage: &Stage, sessions: usize) -> Re
     };
     let cookies = (0..sessions).map(sign_in).collect::<Result<Vec<_>>>()?;
     let per_second = stage::per_second(sessions, begun.elapsed());
-    Ok((started, contender, cookies, per_second))
+    Ok((process, contender, cookies, per_second))
 }
 
 /// The password of Alice as Authelia has it.
@@ -257,20 +246,14 @@ fn issuer(stage: &Stage) -> String {
     format!("http://127.0.0.1:{}", stage.site.ports().provider)
 }
 
-/// Starts a program and waits until it answers a client that has not signed in with such a status.
-fn start(
-    given: Given,
-    command: &Command,
-    folder: &Path,
-    port: u16,
-    is_ready: impl Fn(u16) -> bool,
-) -> Result<Started> {
+/// Starts a program and waits until it answers a client that has not signed in.
+fn start(given: Given, command: &Command, folder: &Path, port: u16) -> Result<Process> {
     let log = folder.join(format!("{port}.log"));
     let mut process = Process::spawn(given.program(), command, &log)?;
-    let path = match given {
-        Given::ThomSeddon => "/",
-        Given::VouchProxy => "/validate",
-        Given::Authelia => "/api/verify",
+    let (path, status) = match given {
+        Given::ThomSeddon => ("/", 307),
+        Given::VouchProxy => ("/validate", 401),
+        Given::Authelia => ("/api/verify", 401),
     };
     let headers = [
         "Host: app.localhost",
@@ -281,8 +264,8 @@ fn start(
     ];
     let ready = process.ready(START_LIMIT, || {
         let answer = raw_http::ask(port, path, &headers.map(str::to_owned));
-        answer.is_ok_and(|answer| is_ready(answer.status))
+        answer.is_ok_and(|answer| answer.status == status)
     });
     ready.with_context(|| process.output())?;
-    Ok(Started { process, port })
+    Ok(process)
 }
