@@ -3,10 +3,11 @@
 //!
 //! A package of its own, because `xtask` would otherwise compile the outpost for every chore.
 //!
-//! `gatepost-fill-store CONFIG` reads the claims of one session's first cookie from each line of
+//! `gatepost-fill-store CONFIG` writes how long a window of the configuration is and when its renewal is
+//! due, in seconds, and then reads the claims of one session's first cookie from each line of
 //! standard input. The provider counts as asked a day from now, since it knows none of them.
 
-use std::io::{BufRead as _, stdin};
+use std::io::{BufRead as _, Write as _, stdin, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ async fn main() -> ExitCode {
 async fn fill() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args_os().nth(1).ok_or("name a configuration")?;
     let config = Config::load(Some(Path::new(&file)), [])?;
+    let times = &config.session;
+    writeln!(stdout(), "{} {}", times.window, times.renew_after)?;
     let recovery = Recovery {
         clock: Clock::system(),
         lifetime: config.session.lifetime,

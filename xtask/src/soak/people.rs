@@ -1,8 +1,8 @@
 //! Who has a session, and how they got it.
 
 use std::fs;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -29,9 +29,12 @@ provider. Their provider is taken for asked already. The sign-ins are whole ones
 password, and their renewals ask the provider. Time passes by signing a user's cookie again with \
 earlier times. The clock that jumps is the outpost's: Traefik asks the kernel for the time.";
 
-/// How long a window is, and when its renewal is due: the outpost's defaults.
-const WINDOW: u64 = 900;
-const RENEW_AFTER: u64 = 600;
+/// How long a window is, and when its renewal is due, in seconds.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    window: u64,
+    renew_after: u64,
+}
 
 pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -73,21 +76,23 @@ impl People {
         let issuer = issuer.and_then(Value::as_str).context("an issuer")?;
         let signer = Signer::new(&stack.keys().ring()?);
         let now = now();
+        let mut filler = Command::new(build::fill_store_path())
+            .arg(&config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start the program that fills the store")?;
+        let times = times(&mut filler)?;
         let mut lines = String::new();
         let mut all = Vec::new();
         for number in 0..count {
             let name = format!("stored-{number:05}");
-            let claims = make(issuer, &name, now)?;
+            let claims = make(issuer, &name, now, times)?;
             lines.push_str(&serde_json::to_string(&claims)?);
             lines.push('\n');
             let state = Mutex::new(State::SignedIn(signer.sign(&claims)?));
             all.push(Person { name, state });
         }
-        let mut filler = Command::new(build::fill_store_path())
-            .arg(&config)
-            .stdin(Stdio::piped())
-            .spawn()
-            .context("start the program that fills the store")?;
         let mut input = filler.stdin.take().context("a pipe")?;
         input.write_all(lines.as_bytes())?;
         drop(input);
@@ -111,13 +116,25 @@ pub(super) enum Until {
     Ended,
 }
 
-fn make(issuer: &str, name: &str, now: u64) -> Result<Claims> {
+/// Returns the times of the outpost's sessions, which the program that fills its store says first.
+fn times(filler: &mut Child) -> Result<Times> {
+    let output = filler.stdout.take().context("a pipe")?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    let (window, renew_after) = line.trim_end().split_once(' ').context("two times")?;
+    Ok(Times {
+        window: window.parse()?,
+        renew_after: renew_after.parse()?,
+    })
+}
+
+fn make(issuer: &str, name: &str, now: u64, times: Times) -> Result<Claims> {
     let mut random = [0; 24];
     getrandom::fill(&mut random)?;
     Ok(serde_json::from_value(json!({
         "iss": issuer, "sub": format!("subject-of-{name}"), "aud": APPLICATION,
         "sid": SessionId::from_random(random).as_str(),
-        "iat": now, "exp": now + WINDOW, "rnw": now + RENEW_AFTER,
+        "iat": now, "exp": now + times.window, "rnw": now + times.renew_after,
         "preferred_username": name, "groups": ["staff"],
     }))?)
 }
