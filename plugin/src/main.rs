@@ -16,12 +16,10 @@ fn main() {
 #[cfg(target_family = "wasm")]
 mod guest {
     use std::cell::Cell;
-    use std::fs::File;
-    use std::io::{Read as _, Seek as _, SeekFrom};
-    use std::time::{SystemTime, UNIX_EPOCH};
 
     use gatepost_plugin::{Flow, Gate, Host, Level, ReadPart, Reply, Texts};
     use gatepost_session::NumericDate;
+    use gatepost_wasi::{File, seconds_since_epoch, variable};
     use http_wasm_guest::host::{Request, Response, admin, log};
     use http_wasm_guest::{Guest, register as register_guest};
 
@@ -157,10 +155,7 @@ mod guest {
         }
 
         fn now(&self) -> NumericDate {
-            let since_epoch = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            NumericDate::from_seconds(since_epoch.as_secs())
+            NumericDate::from_seconds(seconds_since_epoch())
         }
 
         fn read_parts<R>(
@@ -168,13 +163,13 @@ mod guest {
             path: &str,
             use_it: impl FnOnce(&mut ReadPart<'_>) -> Result<R, String>,
         ) -> Result<R, String> {
-            let mut file = File::open(path)
-                .map_err(|error| format!("{} (is its folder mounted?)", error.kind()))?;
-            use_it(&mut |offset, length| read_part(&mut file, offset, length))
+            let file =
+                File::open(path).map_err(|error| format!("{error} (is its folder mounted?)"))?;
+            use_it(&mut |offset, length| file.read(offset, length))
         }
 
         fn env(&self, name: &str) -> Option<String> {
-            std::env::var(name).ok()
+            variable(name)
         }
 
         fn log(&self, level: Level, message: &str) {
@@ -186,23 +181,5 @@ mod guest {
             };
             log::write(level, message.as_bytes());
         }
-    }
-
-    fn read_part(file: &mut File, offset: u64, length: usize) -> Result<Vec<u8>, String> {
-        let mut part = vec![0; length];
-        let mut filled = 0;
-        let mut read = || -> std::io::Result<()> {
-            file.seek(SeekFrom::Start(offset))?;
-            while let Some(rest) = part.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                match file.read(rest)? {
-                    0 => break,
-                    count => filled += count,
-                }
-            }
-            Ok(())
-        };
-        read().map_err(|error| error.kind().to_string())?;
-        part.truncate(filled);
-        Ok(part)
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The programs and their libraries: the folder of each crate, and how others name it.
-pub(crate) const CRATES: [(&str, &str); 9] = [
+pub(crate) const CRATES: [(&str, &str); 10] = [
     ("base", "gatepost_base"),
     ("session/scan", "gatepost_scan"),
     ("session", "gatepost_session"),
@@ -20,6 +20,7 @@ pub(crate) const CRATES: [(&str, &str); 9] = [
     ("policy", "gatepost_policy"),
     ("oidc", "gatepost_oidc"),
     ("store", "gatepost_store"),
+    ("plugin/wasi", "gatepost_wasi"),
     ("plugin", "gatepost_plugin"),
     ("outpost", "gatepost"),
 ];

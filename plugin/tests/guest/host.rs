@@ -339,12 +339,13 @@ fn wasi(linker: &mut Linker<State>) -> Result<(), Error> {
         },
     )?;
     linker.func_wrap(WASI, "environ_get", |_: i32, _: i32| 0)?;
+    linker.func_wrap(
+        WASI,
+        "fd_pread",
+        |_: i32, _: i32, _: i32, _: i64, _: i32| BADF,
+    )?;
     linker.func_wrap(WASI, "fd_write", |_: i32, _: i32, _: i32, _: i32| BADF)?;
-    linker.func_wrap(WASI, "fd_read", |_: i32, _: i32, _: i32, _: i32| BADF)?;
-    linker.func_wrap(WASI, "fd_seek", |_: i32, _: i64, _: i32, _: i32| BADF)?;
     linker.func_wrap(WASI, "fd_close", |_: i32| BADF)?;
-    linker.func_wrap(WASI, "fd_fdstat_get", |_: i32, _: i32| BADF)?;
-    linker.func_wrap(WASI, "fd_filestat_get", |_: i32, _: i32| BADF)?;
     linker.func_wrap(WASI, "fd_prestat_get", |_: i32, _: i32| BADF)?;
     linker.func_wrap(WASI, "fd_prestat_dir_name", |_: i32, _: i32, _: i32| BADF)?;
     let store_type = wasmi::FuncType::new(

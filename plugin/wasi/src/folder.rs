@@ -1,0 +1,55 @@
+//! Which folder of the host has a file.
+
+/// Returns how the path is called within this folder, which the host mounts: `None` where it is not
+/// in it, an empty text for the folder itself.
+///
+/// A guest has no root folder and no current one: paths and folders are compared from `/` on.
+pub(crate) fn within<'p>(folder: &str, path: &'p str) -> Option<&'p str> {
+    let rest = from_root(path).strip_prefix(from_root(folder).trim_end_matches('/'))?;
+    if from_root(folder).is_empty() {
+        return Some(rest);
+    }
+    if rest.is_empty() {
+        return Some(rest);
+    }
+    Some(rest.strip_prefix('/')?.trim_start_matches('/'))
+}
+
+/// Removes `/` and `./` from the beginning.
+fn from_root(path: &str) -> &str {
+    let mut path = path;
+    loop {
+        let rest = path.trim_start_matches('/');
+        let rest = rest.strip_prefix("./").unwrap_or(rest);
+        if rest.len() == path.len() {
+            return if path == "." { "" } else { path };
+        }
+        path = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn a_file_is_in_the_folder_that_its_path_begins_with() {
+        for (folder, path, expected) in [
+            ("/gatepost", "/gatepost/state.json", Some("state.json")),
+            ("/gatepost/", "/gatepost/state.json", Some("state.json")),
+            ("gatepost", "/gatepost/state.json", Some("state.json")),
+            ("/gatepost", "gatepost/a/b", Some("a/b")),
+            ("/gatepost", "./gatepost/a", Some("a")),
+            ("/gatepost", "/gatepost//a", Some("a")),
+            ("/", "/gatepost/a", Some("gatepost/a")),
+            (".", "a", Some("a")),
+            ("", "/a", Some("a")),
+            ("/gatepost", "/gatepost", Some("")),
+            ("/gatepost", "/gatepost-keys/a", None),
+            ("/gatepost", "/gate/a", None),
+            ("/gatepost/keys", "/gatepost/a", None),
+        ] {
+            assert_eq!(within(folder, path), expected, "{path} in {folder}");
+        }
+    }
+}
