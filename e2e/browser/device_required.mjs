@@ -9,7 +9,9 @@ import { isDevice, isRefused, isSession, jump, poll, untilBound } from './device
 import { arriveAt, inAnotherBrowser, scenario } from './scenario.mjs';
 import { listen } from './trusted_front.mjs';
 
-const { front, keys, windowSeconds, decidedBy } = JSON.parse(process.env.GATEPOST_SCENARIO).device;
+const { front, keys, windowSeconds, decidedBy, cookieDomain } = JSON.parse(
+  process.env.GATEPOST_SCENARIO,
+).device;
 
 /** The outpost's clock is put back so far that this is left of a window by all other clocks. */
 const LEFT_SECONDS = 10;
@@ -21,9 +23,10 @@ await scenario(async ({ page, context, app, alice }) => {
 
   /** Makes the browser with a device renew: as if the cookie that it watches had ended. */
   const forgetDevice = async () => {
-    const { name } = (await context.cookies(deepLink)).find(isDevice);
+    const { name, domain } = (await context.cookies(deepLink)).find(isDevice);
+    const where = cookieDomain ? { domain } : { url: deepLink };
     const devtools = await context.newCDPSession(page);
-    await devtools.send('Network.deleteCookies', { name, url: deepLink });
+    await devtools.send('Network.deleteCookies', { name, ...where });
   };
 
   await jump(0);

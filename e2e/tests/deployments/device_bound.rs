@@ -1,12 +1,13 @@
 //! Sessions that are bound to devices, in real Chromium, whatever proxy is in front.
 
+use std::fs;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::TrustedFront;
 use gatepost_e2e::clients::chromium::{self, BoundApplication, DecidedBy};
-use gatepost_e2e::proxies::{Nginx, Traefik};
-use gatepost_e2e::{Client, FakeClock, Site, SiteBuilder, until};
+use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
+use gatepost_e2e::{Client, FakeClock, Service, Site, SiteBuilder, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -14,6 +15,9 @@ use crate::plugin::middlewares;
 
 /// Six minutes: the shortest window in which sessions are bound.
 const WINDOW: u64 = 360;
+
+/// The domain of the cookie, in domain mode.
+const DOMAIN: Option<&str> = Some("example.localhost");
 
 /// Whether sessions have to be bound, and so which scenario a browser goes through.
 #[derive(Clone, Copy)]
@@ -152,7 +156,17 @@ fn behind_plugin(how: How) -> Result<()> {
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn plugin_of_a_domain() -> Result<()> {
-    let setting = Setting::new(How::Preferred)?;
+    behind_plugin_of_a_domain(How::Preferred)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn plugin_of_a_domain_required() -> Result<()> {
+    behind_plugin_of_a_domain(How::Required)
+}
+
+fn behind_plugin_of_a_domain(how: How) -> Result<()> {
+    let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/domain.yaml", "auth").start()?;
     let outpost =
         json!({ "plugin": { "gatepost": { "outpostUrl": setting.front.origin("auth") } } });
@@ -161,8 +175,7 @@ fn plugin_of_a_domain() -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route_with("deploy/traefik/dynamic/plugin-domain.yaml", &changes)?
         .start(&["wiki", "files"])?;
-    let domain = Some("example.localhost");
-    setting.run(&site, "plugin-domain", DecidedBy::Proxy, domain)
+    setting.run(&site, "plugin-domain", DecidedBy::Proxy, DOMAIN)
 }
 
 #[test]
@@ -221,23 +234,36 @@ fn behind_forward_auth(how: How) -> Result<()> {
         .behind_another_port()
         .applications(&rule(how))
         .start()?;
-    let own_route = json!({ "http": {
-        "routers": { "wiki-outpost": {
-            "rule": "Host(`wiki.example.localhost`) && PathPrefix(`/akprox`) && !PathPrefix(`/akprox/auth`)",
-            "entryPoints": ["web"],
-            "service": "wiki-outpost",
-        } },
-        "services": { "wiki-outpost": { "loadBalancer": { "servers": [
-            { "url": format!("http://127.0.0.1:{}", site.ports().outpost) },
-        ] } } },
-    } });
     let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route_with(
-            "deploy/traefik/dynamic/forward-auth-single.yaml",
-            &own_route,
-        )?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
+        .route("deploy/traefik/dynamic/outpost-single.yaml")?
         .start(&["wiki"])?;
     setting.run(&site, "forward-auth", DecidedBy::Outpost, None)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn forward_auth_of_a_domain() -> Result<()> {
+    behind_forward_auth_of_a_domain(How::Preferred)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn forward_auth_of_a_domain_required() -> Result<()> {
+    behind_forward_auth_of_a_domain(How::Required)
+}
+
+fn behind_forward_auth_of_a_domain(how: How) -> Result<()> {
+    let setting = Setting::new(how)?;
+    let site = setting.site("deploy/outpost/domain.yaml", "auth");
+    let site = site.behind_another_port().start()?;
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with(
+            "deploy/traefik/dynamic/forward-auth-domain.yaml",
+            &well_known(),
+        )?
+        .start(&["wiki", "files"])?;
+    setting.run(&site, "forward-auth-domain", DecidedBy::Outpost, DOMAIN)
 }
 
 #[test]
@@ -262,9 +288,76 @@ fn behind_nginx(how: How) -> Result<()> {
     let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki");
     let site = site.applications(&rule(how)).start()?;
-    // Behind TLS that another program ends.
-    let listen = format!("listen {}; absolute_redirect off;", site.ports().web);
+    let listen = behind_tls(&site);
     let servers = site.fitted("deploy/nginx/single.conf", &[("listen 80;", &listen)])?;
     let _nginx = Nginx::start_with(&site, &servers, &[])?;
     setting.run(&site, "nginx", DecidedBy::Outpost, None)
+}
+
+#[test]
+#[ignore = "needs nginx, an OpenID provider and Chromium: cargo xtask test"]
+fn nginx_of_a_domain() -> Result<()> {
+    behind_nginx_of_a_domain(How::Preferred)
+}
+
+#[test]
+#[ignore = "needs nginx, an OpenID provider and Chromium: cargo xtask test"]
+fn nginx_of_a_domain_required() -> Result<()> {
+    behind_nginx_of_a_domain(How::Required)
+}
+
+fn behind_nginx_of_a_domain(how: How) -> Result<()> {
+    let setting = Setting::new(how)?;
+    let site = setting.site("deploy/outpost/domain.yaml", "auth").start()?;
+    let listen = behind_tls(&site);
+    let auth = setting.front.origin("auth");
+    let start = format!("return 302 {auth}/akprox/start?target=https://");
+    let shown = "return 302 http://auth.example.com/akprox/start?target=$scheme://";
+    let changes = [("listen 80;", &*listen), (shown, &start)];
+    let servers = site.fitted("deploy/nginx/domain.conf", &changes)?;
+    // The site's own host has a file in the place of a route to the outpost.
+    let file = site.folder().join("site/.well-known/device-bound-sessions");
+    fs::create_dir_all(file.parent().context("a folder")?)?;
+    fs::write(&file, json!({ "registering_origins": [auth] }).to_string())?;
+    let root = site.folder().join("site");
+    let own = format!(
+        "server {{ {listen} server_name example.localhost; root {}; default_type application/json; }}",
+        root.display()
+    );
+    let _nginx = Nginx::start_with(&site, &format!("{servers}\n{own}\n"), &[])?;
+    setting.run(&site, "nginx-domain", DecidedBy::Outpost, DOMAIN)
+}
+
+/// Returns the line by which nginx listens behind TLS that another program ends.
+fn behind_tls(site: &Site) -> String {
+    format!("listen {}; absolute_redirect off;", site.ports().web)
+}
+
+#[test]
+#[ignore = "needs Caddy, an OpenID provider and Chromium: cargo xtask test"]
+fn caddy() -> Result<()> {
+    let start = |site: &Site| Caddy::start(site, "deploy/caddy/single.Caddyfile", &[]);
+    behind_shown("caddy", start)
+}
+
+#[test]
+#[ignore = "needs HAProxy, an OpenID provider and Chromium: cargo xtask test"]
+fn haproxy() -> Result<()> {
+    let start = |site: &Site| Haproxy::start(site, "deploy/haproxy/single.cfg", &[]);
+    behind_shown("haproxy", start)
+}
+
+#[test]
+#[ignore = "needs Envoy, an OpenID provider and Chromium: cargo xtask test"]
+fn envoy() -> Result<()> {
+    let start = |site: &Site| Envoy::start(site, "deploy/envoy/single.yaml", &[]);
+    behind_shown("envoy", start)
+}
+
+/// Runs the scenario behind a proxy as the docs show it, in front of one application.
+fn behind_shown(label: &str, start: impl FnOnce(&Site) -> Result<Service>) -> Result<()> {
+    let setting = Setting::new(How::Preferred)?;
+    let site = setting.site("deploy/outpost/single.yaml", "wiki").start()?;
+    let _proxy = start(&site)?;
+    setting.run(&site, label, DecidedBy::Outpost, None)
 }
