@@ -113,14 +113,17 @@ fn rule(how: How) -> Value {
     }
 }
 
-/// Returns the router that leads a site's own host to the outpost, where browsers ask whether it
-/// may bind sessions of the whole site.
-fn well_known() -> Value {
-    json!({ "http": { "routers": { "well-known": {
-        "rule": "Host(`example.localhost`) && Path(`/.well-known/device-bound-sessions`)",
-        "entryPoints": ["web"],
-        "service": "outpost",
-    } } } })
+/// Returns these changes of middlewares, and the router that leads a site's own host to the outpost,
+/// where browsers ask whether it may bind sessions of the whole site.
+fn with_well_known(middlewares: &Value) -> Value {
+    json!({ "http": {
+        "middlewares": middlewares,
+        "routers": { "well-known": {
+            "rule": "Host(`example.localhost`) && Path(`/.well-known/device-bound-sessions`)",
+            "entryPoints": ["web"],
+            "service": "outpost",
+        } },
+    } })
 }
 
 #[test]
@@ -170,10 +173,12 @@ fn behind_plugin_of_a_domain(how: How) -> Result<()> {
     let site = setting.site("deploy/outpost/domain.yaml", "auth").start()?;
     let outpost =
         json!({ "plugin": { "gatepost": { "outpostUrl": setting.front.origin("auth") } } });
-    let mut changes = well_known();
-    changes["http"]["middlewares"] = json!({ "gatepost": outpost, "gatepost-admins": outpost });
+    let middlewares = json!({ "gatepost": outpost, "gatepost-admins": outpost });
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route_with("deploy/traefik/dynamic/plugin-domain.yaml", &changes)?
+        .route_with(
+            "deploy/traefik/dynamic/plugin-domain.yaml",
+            &with_well_known(&middlewares),
+        )?
         .start(&["wiki", "files"])?;
     setting.run(&site, "plugin-domain", DecidedBy::Proxy, DOMAIN)
 }
@@ -260,7 +265,7 @@ fn behind_forward_auth_of_a_domain(how: How) -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
         .route_with(
             "deploy/traefik/dynamic/forward-auth-domain.yaml",
-            &well_known(),
+            &with_well_known(&json!({})),
         )?
         .start(&["wiki", "files"])?;
     setting.run(&site, "forward-auth-domain", DecidedBy::Outpost, DOMAIN)
