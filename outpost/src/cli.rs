@@ -74,6 +74,9 @@ enum Command {
         /// already stays as it is.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Make a private key for `assertionKeysFile` instead.
+        #[arg(long, value_name = "ALGORITHM", value_enum, conflicts_with = "kid")]
+        assertion: Option<keygen::AssertionAlgorithm>,
     },
     /// Look into sessions.
     #[command(subcommand)]
@@ -179,7 +182,11 @@ pub fn run() -> ExitCode {
         } => on_runtime(check::check(&config, url.as_deref(), format)),
         Command::Export { form, config } => on_runtime(export::export(form, &config)),
         Command::Import(command) => import::import(&command),
-        Command::Keygen { kid, file } => keygen::keygen(&kid, file.as_deref()),
+        Command::Keygen {
+            kid,
+            file,
+            assertion,
+        } => keygen::keygen(&kid, assertion, file.as_deref()),
         Command::Session(SessionCommand::List { limit, config }) => {
             on_runtime(sessions::list(&config, limit))
         }

@@ -8,6 +8,7 @@
 //!   response, so no path through a handler ends without a decision.
 //! - [`sign_in_flow`]: a sign-in under way; [`sessions`]: issues, finds, renews and revokes
 //!   sessions.
+//! - [`assertion`]: what applications verify by themselves.
 //! - [`device_bound`]: the proofs by which browsers renew sessions that are bound to a device;
 //!   [`key_proof`]: their form, which machine clients' proofs have too.
 //! - [`admin`]: health, metrics, and what `gatepost session` and `gatepost key` ask.
@@ -20,6 +21,7 @@
 
 pub mod admin;
 pub mod application;
+pub mod assertion;
 pub mod certificate;
 pub mod cli;
 pub mod compat;

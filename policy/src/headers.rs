@@ -27,6 +27,10 @@ pub const OUTPOST_VERDICT: &str = "outpost";
 /// [`Require::to_text`](crate::Require::to_text). A client's is removed.
 pub const RULE_HEADER: &str = "X-Gatepost-Require";
 
+/// The claim of a session that has the assertion for its application. The outpost alone makes it: a
+/// provider's claim of this name is never read.
+pub const ASSERTION_CLAIM: &str = "gatepost_assertion";
+
 /// Separates the groups in one header value.
 const GROUP_SEPARATOR: u8 = b'|';
 
@@ -285,13 +289,15 @@ impl HeaderRules {
         self.entries.iter().map(|entry| &entry.name)
     }
 
-    /// Returns the claims that the rules read, for the outpost, which fills a session with them.
+    /// Returns the claims of a provider that the rules read, for the outpost, which fills a session
+    /// with them: without [`ASSERTION_CLAIM`].
     pub fn claims(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|entry| match &entry.source {
+        let named = self.entries.iter().filter_map(|entry| match &entry.source {
             Source::Standard(claim) => Some(claim.name()),
             Source::Claim(name) => Some(&**name),
             _ => None,
-        })
+        });
+        named.filter(|claim| *claim != ASSERTION_CLAIM)
     }
 
     /// Returns the headers to set on a request that may pass; none when it passes without an

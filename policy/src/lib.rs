@@ -39,7 +39,8 @@ pub use authorization::{API_KEY_PREFIX, AuthorizationSchemes, Scheme, UnknownSch
 pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
 pub use header_name::{HeaderName, InvalidHeaderName};
 pub use headers::{
-    HeaderRules, HeaderSettings, OUTPOST_VERDICT, Preset, RULE_HEADER, VERDICT_HEADER,
+    ASSERTION_CLAIM, HeaderRules, HeaderSettings, OUTPOST_VERDICT, Preset, RULE_HEADER,
+    VERDICT_HEADER,
 };
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request, asks_for_websocket};

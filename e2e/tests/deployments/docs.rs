@@ -1,6 +1,6 @@
 //! The docs show the same files that the tests run.
 //!
-//! In `docs/proxies/`, a comment before each block of code names the file that the block shows.
+//! In `docs/proxies/` and `docs/assertion.md`, a comment before each block of code names the file that the block shows.
 //! `GATEPOST_UPDATE_DOCS=1` writes the files into the blocks.
 
 use std::collections::BTreeSet;
@@ -15,6 +15,7 @@ fn pages() -> Result<Vec<PathBuf>> {
     for entry in fs::read_dir(layout::root().join("docs/proxies"))? {
         pages.push(entry?.path());
     }
+    pages.push(layout::root().join("docs/assertion.md"));
     pages.sort();
     ensure!(!pages.is_empty(), "there are pages");
     Ok(pages)

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gatepost_policy::{
-    HeaderRules, OutpostPrefix, OutpostUrl, Policy, PublicPaths, Request, SignIn, Unauthenticated,
+    ASSERTION_CLAIM, HeaderRules, OutpostPrefix, OutpostUrl, Policy, PublicPaths, Request, SignIn,
+    Unauthenticated,
 };
 use gatepost_session::cookie::{Candidates, CookieName, Hide};
-use gatepost_session::{Audience, Authentic, KeyRing, OpenError, Verifier};
+use gatepost_session::{Audience, Authentic, Claims, KeyRing, OpenError, Verifier};
 use gatepost_signing::{CookieAttributes, Signer};
 
 use super::capabilities::Capabilities;
@@ -15,6 +16,7 @@ use super::providers::Providers;
 use super::public_client::PublicClient;
 use super::resource::ProtectedResource;
 use super::settings::{ApplicationSettings, MachineClientSettings, SignOutScope};
+use crate::assertion::{AssertionKeys, AssertionSigner, KnownGroups, Unsigned};
 use crate::compat::{CALLBACK_QUERY, Conventions};
 use crate::device_bound::DeviceBound;
 use crate::origin::{ExternalUrl, HostPort, Mode};
@@ -35,6 +37,7 @@ pub struct Application {
     cookie: CookieAttributes,
     sign_in: SignIn,
     device_bound: DeviceBound,
+    assertions: Option<AssertionSigner>,
     /// Whether the log has said that no browser gets to bind a session.
     says_unbindable: AtomicBool,
     counts: Counts,
@@ -77,6 +80,7 @@ impl Application {
             },
             sign_in,
             device_bound: settings.device_bound.unwrap_or_default(),
+            assertions: None,
             says_unbindable: AtomicBool::new(false),
             counts: Counts::of(settings.audience.as_str()),
             signer: Signer::new(ring),
@@ -194,6 +198,41 @@ impl Application {
     /// Returns its counters.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Puts the assertion for the application into the claims of a session of the store or of a machine
+    /// client ([`AssertionSigner::put_into`]), where it wants one.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsigned`].
+    pub fn assert(&self, claims: &mut Claims, groups: KnownGroups) -> Result<(), Unsigned> {
+        match &self.assertions {
+            Some(signer) => signer.put_into(claims, groups),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether these claims are of a cookie that was made before the application wanted
+    /// assertions.
+    pub fn lacks_assertion(&self, claims: &Claims) -> bool {
+        self.assertions.is_some() && claims.ext.get(ASSERTION_CLAIM).is_none()
+    }
+
+    /// Takes the keys that sign its assertions, where it wants any. The configuration has checked that
+    /// there is one.
+    #[must_use]
+    pub fn with_assertion_keys(mut self, keys: &AssertionKeys) -> Self {
+        let wanted = self.settings.assertion.as_ref();
+        self.assertions = wanted.and_then(|settings| {
+            let issuer = format!(
+                "{}{}",
+                self.settings.external.origin(),
+                self.settings.prefix
+            );
+            AssertionSigner::new(settings, issuer, keys)
+        });
+        self
     }
 
     /// Returns the signer of its sessions.

@@ -12,6 +12,7 @@ use url::Url;
 use super::capabilities::Capabilities;
 use super::public_client::PublicClient;
 use super::resource::ProtectedResource;
+use crate::assertion::AssertionSettings;
 use crate::device_bound::DeviceBound;
 use crate::origin::{ExternalUrl, Mode};
 
@@ -43,6 +44,8 @@ pub struct ApplicationSettings {
     pub cookie_groups: Option<Vec<String>>,
     /// Which sessions a user ends by signing out.
     pub sign_out: SignOutScope,
+    /// The statement about the user that the application verifies itself, if it wants one.
+    pub assertion: Option<AssertionSettings>,
     /// Whether its sessions are bound to devices; `None` means as the configuration says of all.
     pub device_bound: Option<DeviceBound>,
     /// How credentials of machine clients are checked, where the policy allows any.

@@ -11,9 +11,39 @@ use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use super::output::{complain, said, say};
+use crate::assertion::{Algorithm, AssertionKeys};
 
-pub(super) fn keygen(kid: &str, file: Option<&Path>) -> Option<()> {
-    let line = said(new_key(kid))?;
+/// How assertions are signed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum AssertionAlgorithm {
+    /// ECDSA with P-256.
+    #[value(name = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[value(name = "EdDSA")]
+    EdDsa,
+}
+
+impl From<AssertionAlgorithm> for Algorithm {
+    fn from(algorithm: AssertionAlgorithm) -> Self {
+        match algorithm {
+            AssertionAlgorithm::Es256 => Self::Es256,
+            AssertionAlgorithm::EdDsa => Self::EdDsa,
+        }
+    }
+}
+
+pub(super) fn keygen(
+    kid: &str,
+    assertion: Option<AssertionAlgorithm>,
+    file: Option<&Path>,
+) -> Option<()> {
+    let line = said(match assertion {
+        Some(algorithm) => {
+            AssertionKeys::generate(algorithm.into()).map_err(|error| error.to_string())
+        }
+        None => new_key(kid),
+    })?;
     let Some(file) = file else {
         say(&line);
         return Some(());

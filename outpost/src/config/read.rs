@@ -24,6 +24,7 @@ use gatepost_oidc::ProviderSettings;
 use providers::KnownProviders;
 
 mod application;
+mod assertion;
 mod clashes;
 mod files;
 mod machine_tokens;
@@ -66,6 +67,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let (session, device_bound) = session::session(&mut fields);
     let revoked_file = fields.text("revokedFile").map(PathBuf::from);
     let state_dir = state_dir::state_dir(&mut fields, revoked_file.as_deref());
+    let assertion_keys = assertion::keys(&mut fields, &files, state_dir.as_deref());
     let providers = fields.sections("providers");
     if providers.is_empty() && extent == Extent::Everything {
         fields.problem("providers", "missing: at least one OpenID provider");
@@ -97,6 +99,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         .filter_map(|fields| application::application(fields, known, &files))
         .collect();
     clashes::report(&applications, &fields);
+    assertion::report(&applications, assertion_keys.as_ref(), &fields);
     session::report_devices(&applications, session, device_bound, &fields);
     if state_dir.is_some() {
         state_dir::report_names(&applications, &fields);
@@ -119,6 +122,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         traces,
         keys: keys?,
         keys_file,
+        assertion_keys: assertion_keys?,
         key_introduction,
         trusted_proxies,
         askers,

@@ -8,6 +8,7 @@ use gatepost_store::StoreSettings;
 
 use super::addresses::Addresses;
 use crate::application::{ApplicationSettings, Unserved};
+use crate::assertion::AssertionKeys;
 use crate::certificate::Certificate;
 use crate::device_bound::DeviceBound;
 use crate::dialect::Askers;
@@ -35,6 +36,8 @@ pub struct Config {
     pub keys: KeyRing,
     /// The file that they came from, if it was one.
     pub keys_file: Option<PathBuf>,
+    /// The keys that sign assertions.
+    pub assertion_keys: AssertionKeys,
     /// How long a key that is put in front only verifies.
     pub key_introduction: Duration,
     /// The proxies whose `X-Forwarded-*` headers are trusted.

@@ -6,6 +6,7 @@ use gatepost_session::{Authentic, NumericDate, SessionId};
 use gatepost_signing::SignError;
 
 use crate::application::Application;
+use crate::assertion::{KnownGroups, Unsigned};
 
 /// A machine client with valid credentials.
 #[derive(Debug)]
@@ -23,13 +24,13 @@ impl MachineClient {
     ///
     /// # Errors
     ///
-    /// [`SignError`] when no session can be of this identity.
+    /// [`NoSession`].
     pub fn session(
         &self,
         application: &Application,
         now: NumericDate,
-    ) -> Result<Authentic, SignError> {
-        let claims = self.holder.identity.clone().into_claims(
+    ) -> Result<Authentic, NoSession> {
+        let mut claims = self.holder.identity.clone().into_claims(
             application.audience().to_string(),
             // No session in the store has it.
             SessionId::from_random([0; 24]),
@@ -37,6 +38,24 @@ impl MachineClient {
             self.until,
             self.until,
         );
-        application.signer().vouch_for(&claims)
+        application.assert(&mut claims, KnownGroups::All)?;
+        Ok(application.signer().vouch_for(&claims)?)
+    }
+}
+
+/// Why a machine client has no session.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSession {
+    /// No session can be of this identity.
+    #[error("no session can be of this identity: {0}")]
+    Unusable(SignError),
+    /// The assertion for the application cannot be signed.
+    #[error(transparent)]
+    Unsigned(#[from] Unsigned),
+}
+
+impl From<SignError> for NoSession {
+    fn from(error: SignError) -> Self {
+        Self::Unusable(error)
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gatepost_session::Purpose;
+use serde_json::Value;
 
 use crate::application::{
     Application, ApplicationSettings, Applications, MachineIssuer, Providers,
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub flow_keys: SealingKeys,
     /// Seals the requests and responses of operators.
     pub operator_keys: SealingKeys,
+    /// The public keys with which applications verify assertions, if there are any.
+    pub assertion_jwks: Option<Value>,
     /// The configuration for Traefik's HTTP provider, if it is served.
     pub traefik: Option<String>,
     /// The requests of clients, counted against their limits.
@@ -139,7 +142,8 @@ impl Snapshot {
                     .ok_or_else(|| SetupError::NoProvider(settings.audience.to_string()))?;
                 let names = config.applications.iter().map(|other| &other.cookie_name);
                 let application = Application::new(settings, &config.keys, own)
-                    .with_device_bound(config.device_bound);
+                    .with_device_bound(config.device_bound)
+                    .with_assertion_keys(&config.assertion_keys);
                 Ok(Arc::new(application.without_sessions_of_others(names)))
             })
             .collect::<Result<_, SetupError>>()?;
@@ -172,6 +176,8 @@ impl Snapshot {
             times,
             flow_keys: SealingKeys::new(&config.keys, Purpose::Flow),
             operator_keys: SealingKeys::new(&config.keys, Purpose::Operator),
+            assertion_jwks: (!config.assertion_keys.is_empty())
+                .then(|| config.assertion_keys.jwks()),
             traefik: config.traefik.as_ref().map(|settings| {
                 traefik::dynamic_configuration(
                     &config.applications,

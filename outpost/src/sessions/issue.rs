@@ -7,6 +7,7 @@ use gatepost_signing::SignError;
 
 use super::revalidation::{is_due, of_provider};
 use crate::application::Application;
+use crate::assertion::{KnownGroups, Unsigned};
 use crate::compat::Conventions;
 use crate::session_times::{SessionTimes, last_quarter};
 use gatepost_oidc::SignInError;
@@ -60,6 +61,9 @@ pub enum IssueError {
     /// The claims do not fit a cookie, even with groups left out.
     #[error("the session does not fit a cookie: {0}")]
     Unsignable(SignError),
+    /// The assertion for the application cannot be signed.
+    #[error(transparent)]
+    Unsigned(#[from] Unsigned),
     /// The operating system has no randomness.
     #[error("the operating system has no randomness: {0}")]
     NoRandomness(getrandom::Error),
@@ -88,6 +92,7 @@ pub(super) fn issue_cookie(
     }
     let signer = application.signer();
     let mut claims = claims(times, application, record, now);
+    application.assert(&mut claims, KnownGroups::All)?;
     let one_cookie = application.conventions() == Conventions::Authentik;
     let token = match signer.sign(&claims) {
         // A documented recipe of authentik hands the cookie to the application, and one for nginx
@@ -98,6 +103,8 @@ pub(super) fn issue_cookie(
         }
         Err(SignError::TooLarge) => {
             claims = reduced(claims, application, None);
+            // It has the groups once more.
+            application.assert(&mut claims, KnownGroups::Some)?;
             signer.sign(&claims)
         }
         outcome => outcome,

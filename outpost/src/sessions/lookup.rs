@@ -139,7 +139,9 @@ impl Sessions {
             // A request whose window is open never notices that the store is unreachable.
             Err(error) => return degraded(cookie, None, error.into()),
         };
-        let due = due || is_old(times, &record, cookie.claims_at_issue(), now);
+        let due = due
+            || is_old(times, &record, cookie.claims_at_issue(), now)
+            || application.lacks_assertion(cookie.claims_at_issue());
         // A plugin whose clock is ahead has browsers ask as soon as a renewal is due there.
         let is_due_at_plugin = now.plus_seconds(CLOCK_SKEW_SECONDS) >= cookie.claims_at_issue().rnw;
         if !due && !is_due_at_plugin {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use gatepost_policy::{Require, Ruling, Unauthenticated};
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId};
-use gatepost_signing::SignError;
 
 use super::issue::{
     IssueError, Issued, Voucher, claims, issue_cookie, reduced, refused, window_end,
@@ -16,6 +15,7 @@ use super::revalidation::{Revalidation, RevalidationError};
 use super::revalidator::Revalidator;
 use super::revoker::Revoker;
 use crate::application::Application;
+use crate::assertion::KnownGroups;
 use crate::device_bound::Challenge;
 use crate::session_times::SessionTimes;
 use gatepost_base::Clock;
@@ -420,7 +420,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`SignError`] when a verifier would refuse a cookie with these claims.
+    /// [`IssueError`] when a verifier would refuse a cookie with these claims, or no assertion can be
+    /// signed.
     pub fn with_all_groups(
         &self,
         times: &SessionTimes,
@@ -428,13 +429,16 @@ impl Sessions {
         record: &SessionRecord,
         extra_rule: Option<&Require>,
         bound: bool,
-    ) -> Result<Authentic, SignError> {
+    ) -> Result<Authentic, IssueError> {
         let claims = claims(times, application, record, self.clock.now());
-        application.signer().vouch_for(&Claims {
+        let mut claims = Claims {
             grp_more: false,
             bound,
             ..reduced(claims, application, extra_rule)
-        })
+        };
+        application.assert(&mut claims, KnownGroups::Some)?;
+        let session = application.signer().vouch_for(&claims);
+        session.map_err(IssueError::Unsignable)
     }
 
     /// Returns the session of a record with every group of the user, for an application that is to
@@ -443,16 +447,20 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`SignError`] when a verifier would refuse a cookie with these claims.
+    /// [`IssueError`] when a verifier would refuse a cookie with these claims, or no assertion can be
+    /// signed.
     pub fn with_every_group(
         &self,
         times: &SessionTimes,
         application: &Application,
         record: &SessionRecord,
         bound: bool,
-    ) -> Result<Authentic, SignError> {
+    ) -> Result<Authentic, IssueError> {
         let claims = claims(times, application, record, self.clock.now());
-        application.signer().vouch_for(&Claims { bound, ..claims })
+        let mut claims = Claims { bound, ..claims };
+        application.assert(&mut claims, KnownGroups::All)?;
+        let session = application.signer().vouch_for(&claims);
+        session.map_err(IssueError::Unsignable)
     }
 
     /// Returns the current time, for the other files of this module.

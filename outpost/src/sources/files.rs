@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use axum_server::tls_rustls::RustlsConfig;
 
-use super::introduction::FirstKey;
+use super::introduction::{FirstKey, OfAlgorithm};
+use crate::assertion::Algorithm;
 use crate::config::{Config, Listen, environment};
 use crate::runtime::{Outpost, SetupError};
 use crate::service_manager;
@@ -25,6 +26,10 @@ const SETTLED_AFTER: Duration = Duration::from_millis(500);
 /// The versions of files: when each was changed, and how long it is. A Kubernetes volume swaps
 /// links, which both follow.
 type Versions = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
+
+/// How long a new key of assertions is published before it signs, at the least. An application that meets
+/// an unknown key asks for the keys again, and many libraries do so twice a minute at most.
+const LEAST_PUBLICATION: Duration = Duration::from_secs(60);
 
 /// Watches the files that `config` was read from, and puts the new configuration in place when they
 /// change, or when `reload` asks for it; `certificate` is the certificate of the https listener, if
@@ -47,6 +52,13 @@ pub fn watch(
         files: config.files.clone(),
         at_start: AtStart::of(config),
         first_key: FirstKey::of(&config.keys, config.key_introduction),
+        first_assertion_keys: Algorithm::ALL.map(|algorithm| {
+            let keys = OfAlgorithm(config.assertion_keys.clone(), algorithm);
+            (
+                algorithm,
+                FirstKey::of(&keys, introduction_of_assertions(config)),
+            )
+        }),
         failed: None,
     };
     tokio::spawn(watched.follow(Arc::downgrade(outpost), reload));
@@ -62,6 +74,7 @@ struct Watched {
     seen: Versions,
     at_start: AtStart,
     first_key: FirstKey,
+    first_assertion_keys: [(Algorithm, FirstKey); 2],
     /// The last problem with the files, if there was one.
     failed: Option<String>,
 }
@@ -94,7 +107,7 @@ impl Watched {
                 service_manager::reloading();
             }
             let mut now = versions(&self.files);
-            let due = asked || self.failed.is_some() || self.first_key.is_introduced();
+            let due = asked || self.failed.is_some() || self.has_introduced_key();
             if now == self.seen && !due {
                 continue;
             }
@@ -113,6 +126,13 @@ impl Watched {
                 service_manager::ready();
             }
         }
+    }
+
+    /// Returns whether a new key has been known for long enough to sign.
+    fn has_introduced_key(&self) -> bool {
+        let assertions = self.first_assertion_keys.iter().map(|(_, first)| first);
+        let mut all = [&self.first_key].into_iter().chain(assertions);
+        all.any(FirstKey::is_introduced)
     }
 
     /// Waits until the files are no longer being written: the first half of one may well be a
@@ -159,8 +179,16 @@ impl Watched {
         let mut first_key = self.first_key.clone();
         first_key.introduce_for(config.key_introduction);
         config.keys = first_key.follow(config.keys, outpost.state_problem().as_deref());
+        let mut first_assertion_keys = self.first_assertion_keys.clone();
+        for (algorithm, first) in &mut first_assertion_keys {
+            first.introduce_for(introduction_of_assertions(&config));
+            // No plugin has to know of them.
+            let followed = first.follow(OfAlgorithm(config.assertion_keys, *algorithm), None);
+            config.assertion_keys = followed.0;
+        }
         outpost.reconfigure(&config)?;
         self.first_key = first_key;
+        self.first_assertion_keys = first_assertion_keys;
         if let (Some(shown), Some(given)) = (&self.certificate, &config.tls) {
             shown.reload_from_config(given.server_config());
         }
@@ -173,6 +201,10 @@ impl Watched {
         }
         Ok(())
     }
+}
+
+fn introduction_of_assertions(config: &Config) -> Duration {
+    config.key_introduction.max(LEAST_PUBLICATION)
 }
 
 fn versions(files: &[PathBuf]) -> Versions {

@@ -4,21 +4,57 @@ use std::time::{Duration, Instant};
 
 use gatepost_session::{KeyId, KeyRing};
 
+use crate::assertion::{Algorithm, AssertionKeys};
+
+/// Keys of which the first signs and all verify.
+pub(super) trait Keys: Sized {
+    /// Returns the id of the first.
+    fn first_id(&self) -> Option<String>;
+
+    /// Returns the same keys with the one of this id in front, if it is among them.
+    fn with_first(&self, id: &str) -> Option<Self>;
+}
+
+impl Keys for KeyRing {
+    fn first_id(&self) -> Option<String> {
+        self.key_ids().next().map(|id| id.as_str().to_owned())
+    }
+
+    fn with_first(&self, id: &str) -> Option<Self> {
+        self.signing_with(&KeyId::new(id)?)
+    }
+}
+
+/// The keys of assertions, of which the first of this algorithm signs.
+pub(super) struct OfAlgorithm(pub(super) AssertionKeys, pub(super) Algorithm);
+
+impl Keys for OfAlgorithm {
+    fn first_id(&self) -> Option<String> {
+        let first = self.0.signing(self.1);
+        first.map(|key| key.id().to_owned())
+    }
+
+    fn with_first(&self, id: &str) -> Option<Self> {
+        let keys = self.0.signing_with(id)?;
+        Some(Self(keys, self.1))
+    }
+}
+
 /// The key that signs, which may not yet be the first one of the ring.
 #[derive(Clone, Debug)]
 pub(super) struct FirstKey {
-    signs: Option<KeyId>,
+    signs: Option<String>,
     /// The next key to sign, and since when it is known.
-    next: Option<(KeyId, Instant)>,
+    next: Option<(String, Instant)>,
     /// How long a key that is put in front only verifies: `keyIntroduction`.
     introduction: Duration,
 }
 
 impl FirstKey {
     /// Starts with the first key of the ring.
-    pub(super) fn of(ring: &KeyRing, introduction: Duration) -> Self {
+    pub(super) fn of(ring: &impl Keys, introduction: Duration) -> Self {
         Self {
-            signs: ring.key_ids().next().cloned(),
+            signs: ring.first_id(),
             next: None,
             introduction,
         }
@@ -31,16 +67,16 @@ impl FirstKey {
 
     /// Returns whether a new key has been known for long enough to sign.
     pub(super) fn is_introduced(&self) -> bool {
-        let known_for = |(_, since): &(KeyId, Instant)| since.elapsed() >= self.introduction;
+        let known_for = |(_, since): &(String, Instant)| since.elapsed() >= self.introduction;
         self.next.as_ref().is_some_and(known_for)
     }
 
     /// Returns the ring in the order in which it is to be used now. With `unwritten`, plugins cannot
     /// have learnt of a new key, for which its time then begins again.
-    pub(super) fn follow(&mut self, ring: KeyRing, unwritten: Option<&str>) -> KeyRing {
+    pub(super) fn follow<K: Keys>(&mut self, ring: K, unwritten: Option<&str>) -> K {
         let is_introduced = self.is_introduced();
-        let first = ring.key_ids().next().cloned();
-        let before = self.signs.as_ref().and_then(|id| ring.signing_with(id));
+        let first = ring.first_id();
+        let before = self.signs.as_ref().and_then(|id| ring.with_first(id));
         match (first, before) {
             (Some(first), Some(before)) if self.signs.as_ref() != Some(&first) => {
                 match &mut self.next {
@@ -49,13 +85,13 @@ impl FirstKey {
                         if let Some(problem) = unwritten {
                             *since = Instant::now();
                             tracing::error!(
-                                key = first.as_str(),
+                                key = first,
                                 "the new key does not sign yet, since plugins do not have it: \
                                  `stateDir` is not written: {problem}"
                             );
                             return before;
                         }
-                        tracing::info!(key = first.as_str(), "the new key signs from now on");
+                        tracing::info!(key = first, "the new key signs from now on");
                     }
                     Some(_) | None => {
                         self.next = Some((first, Instant::now()));
@@ -130,6 +166,25 @@ mod tests {
         assert_eq!(follow(None, true), ("b a".to_owned(), false));
         // The key before is gone: there is nothing to wait for.
         assert_eq!(order(&first.follow(ring(&["c"]), Some("full"))), ["c"]);
+    }
+
+    /// Another outpost, whose `jwks.json` an application reads, learns of a key before it signs.
+    #[test]
+    fn a_new_key_of_assertions_is_published_before_it_signs() {
+        let made = || AssertionKeys::generate(Algorithm::Es256).expect("a key");
+        let (old, new) = (made(), made());
+        let before = AssertionKeys::parse(&old).expect("a key");
+        let both = AssertionKeys::parse(&format!("{}\n{}", *new, *old)).expect("keys");
+        let of = |keys: &AssertionKeys| OfAlgorithm(keys.clone(), Algorithm::Es256);
+        let mut first = FirstKey::of(&of(&before), INTRODUCTION);
+        let followed = first.follow(of(&both), None);
+        assert_eq!(followed.first_id(), of(&before).first_id());
+        assert_eq!(followed.0.jwks()["keys"].as_array().map(Vec::len), Some(2));
+        if let Some((_, since)) = &mut first.next {
+            *since = Instant::now().checked_sub(INTRODUCTION).expect("earlier");
+        }
+        let followed = first.follow(of(&both), None);
+        assert_eq!(followed.first_id(), of(&both).first_id());
     }
 
     #[test]

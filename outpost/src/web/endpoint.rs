@@ -28,6 +28,8 @@ pub enum Endpoint<'t> {
     BackchannelLogout,
     /// A browser asks who may bind sessions of a whole site to devices.
     DeviceOrigins,
+    /// An application asks for the keys with which it verifies assertions.
+    AssertionKeys,
     /// A health check.
     Ping,
 }
@@ -76,6 +78,7 @@ impl<'t> Endpoint<'t> {
         let others = [
             Endpoint::BackchannelLogout,
             Endpoint::DeviceOrigins,
+            Endpoint::AssertionKeys,
             Endpoint::Ping,
         ];
         let others = others.map(Endpoint::name);
@@ -147,6 +150,7 @@ impl<'t> Endpoint<'t> {
             oauth::DISCOVERY => Some(Self::Own(OwnEndpoint::AuthorizationServer)),
             oauth::REGISTER => Some(Self::Own(OwnEndpoint::ClientRegistration)),
             "backchannel_logout" => Some(Self::BackchannelLogout),
+            "jwks.json" => Some(Self::AssertionKeys),
             "ping" | "ping/" => Some(Self::Ping),
             "auth/traefik" => asks(Dialect::Traefik, false, ""),
             "auth/caddy" => asks(Dialect::Caddy, false, ""),
@@ -179,6 +183,7 @@ impl<'t> Endpoint<'t> {
             Self::Own(OwnEndpoint::ClientRegistration) => oauth::REGISTER,
             Self::DeviceOrigins => "device_origins",
             Self::BackchannelLogout => "backchannel_logout",
+            Self::AssertionKeys => "jwks.json",
             Self::Ping => "ping",
         }
     }
@@ -254,6 +259,8 @@ mod tests {
             ("device/refresh?x", Some("device/refresh")),
             ("device", None),
             ("backchannel_logout", Some("backchannel_logout")),
+            ("jwks.json", Some("jwks.json")),
+            ("jwks", None),
             ("ping", Some("ping")),
             ("ping/", Some("ping")),
             ("auth/traefik", Some("auth/traefik")),

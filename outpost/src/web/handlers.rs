@@ -1,5 +1,6 @@
 //! The endpoints, one file each. No handler imports another.
 
+pub(super) mod assertion_keys;
 pub(super) mod authorization_server;
 pub(super) mod backchannel_logout;
 pub(super) mod callback;

@@ -8,8 +8,8 @@ use super::context::Context;
 use super::endpoint::{Endpoint, OwnEndpoint};
 use super::failure::Failure;
 use super::handlers::{
-    authorization_server, backchannel_logout, callback, client_registration, device, forward_auth,
-    renewal, resource_metadata, session, sign_out, start,
+    assertion_keys, authorization_server, backchannel_logout, callback, client_registration,
+    device, forward_auth, renewal, resource_metadata, session, sign_out, start,
 };
 use super::outcome::{Channel, Outcome, Reply};
 use super::request::ForwardedRequest;
@@ -52,6 +52,7 @@ pub(super) async fn route(
             };
         }
         Some(Endpoint::DeviceOrigins) => device::origins(context, request),
+        Some(Endpoint::AssertionKeys) => assertion_keys::answer(context, request),
         Some(Endpoint::Ping) => Outcome::Alive.into(),
         None => elsewhere(context, request),
     };
@@ -162,6 +163,7 @@ async fn answer_subrequest(
             Endpoint::Auth(_)
             | Endpoint::BackchannelLogout
             | Endpoint::DeviceOrigins
+            | Endpoint::AssertionKeys
             | Endpoint::Ping,
         ) => Failure::NotFound.into(),
     }

@@ -12,6 +12,7 @@
 
 mod admission;
 mod answers;
+mod assertion;
 mod authentik;
 mod backchannel_logout;
 mod believed;

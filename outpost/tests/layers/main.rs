@@ -24,6 +24,7 @@ use imports::{Arrow, CRATES, File, Files, arrows, files, in_circles};
 const LAYERS: &[&[&str]] = &[
     &["compat", "dialect", "key_proof", "origin", "session_times"],
     &[
+        "assertion",
         "certificate",
         "device_bound",
         "http_client",

@@ -4,7 +4,9 @@ use gatepost_policy::OutpostPrefix;
 use gatepost_policy::config::{self, Fields};
 use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
+use serde_json::Value;
 
+use super::assertion;
 use super::files::Files;
 use super::machine_tokens;
 use super::providers::{self, KnownProviders};
@@ -74,10 +76,13 @@ pub(super) fn application(
     let sign_out = fields.choice("signOut", &scopes).unwrap_or_default();
     let device_bound = fields.parsed("deviceBound", DeviceBound::parse);
     let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
+    let assertion = fields.section("assertion");
+    let assertion = assertion.and_then(assertion::settings);
     let shared = SHARED
         .into_iter()
-        .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())))
-        .collect();
+        .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())));
+    let mut shared = shared.collect();
+    assertion::set_header(assertion.as_ref(), &mut shared, &fields);
     let policy = config::policy(&mut fields);
     let schemes = &policy.machine_clients;
     let place = machine_tokens::Place {
@@ -93,8 +98,16 @@ pub(super) fn application(
         known,
         files,
     );
+    // As the plugin reads them.
+    let with_assertion = Value::Object(shared.clone());
+    let path = fields.path_of("");
+    let headers = Fields::of(
+        &with_assertion,
+        path.trim_end_matches('.'),
+        fields.problems(),
+    );
     let headers = config::headers(
-        &mut fields,
+        &mut headers?,
         audience.as_ref().map_or("", Audience::as_str),
         schemes.api_key_header(),
     );
@@ -116,6 +129,7 @@ pub(super) fn application(
         forward_cookie,
         cookie_groups,
         sign_out,
+        assertion,
         device_bound,
         machine_clients,
         routes,

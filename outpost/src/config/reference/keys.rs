@@ -107,6 +107,12 @@ const OUTPOST: &[Key] = &[
         "Instead of `keys`: a file with one a line, read again when it changes.",
     ),
     key(
+        "assertionKeysFile",
+        Kind::File,
+        "",
+        "The private keys that sign [assertions](assertion.md), in PEM; the first of an algorithm signs, and applications can verify with all. Read again when it changes: a key that is put in front signs after `keyIntroduction`, and after a minute at the earliest. `gatepost keygen --assertion ES256` makes one. No proxy may be able to read it.",
+    ),
+    key(
         "keyIntroduction",
         Kind::Span,
         "15s",
@@ -381,6 +387,24 @@ const APPLICATIONS: &[Key] = &[
         Kind::Flag,
         "false",
         "Whether the application sees its session cookie.",
+    ),
+    key(
+        "applications[].assertion.algorithm",
+        Kind::Choice(&["ES256", "EdDSA"]),
+        "ES256",
+        "How it is signed: ECDSA with P-256, or Ed25519.",
+    ),
+    key(
+        "applications[].assertion.header",
+        Kind::Text,
+        "X-Gatepost-Assertion",
+        "The header. `cloudflare`, `google` and `pomerium` stand for `Cf-Access-Jwt-Assertion`, `X-Goog-IAP-JWT-Assertion` and `X-Pomerium-Jwt-Assertion`.",
+    ),
+    key(
+        "applications[].assertion.claims",
+        Kind::List,
+        "",
+        "What it says of the user besides the subject: `email`, `name`, `preferred_username`, `groups`. Unset: all of them.",
     ),
     key(
         "applications[].signOut",

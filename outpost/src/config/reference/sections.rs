@@ -48,6 +48,11 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("providers[]", "The OpenID providers, at least one."),
     ("applications[]", "The applications, at least one."),
     (
+        "applications[].assertion",
+        "A signed statement about the user that the application verifies itself \
+         ([page](assertion.md)). Needs `assertionKeysFile`. Without this section there is none.",
+    ),
+    (
         "applications[].require",
         "Who may pass: users that any of these lists names. Left out: every user who can sign in. The \
          lists may be written here, or under `any` (one entry must match) and `all` (every entry must match).\n\n\

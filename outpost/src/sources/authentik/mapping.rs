@@ -208,6 +208,7 @@ impl Surroundings<'_> {
             cookie_groups: None,
             // As authentik's outposts do since 2023.2.
             sign_out: SignOutScope::Everywhere,
+            assertion: None,
             device_bound: None,
             machine_clients: Some(machine_clients(provider)),
             routes: upstream

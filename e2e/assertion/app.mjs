@@ -1,0 +1,22 @@
+import { createServer } from 'node:http';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+
+const { JWKS_URL, ISSUER, AUDIENCE, ALGORITHM = 'ES256', PORT = '8080' } = process.env;
+
+const keys = createRemoteJWKSet(new URL(JWKS_URL));
+const expected = {
+  issuer: ISSUER,
+  audience: AUDIENCE,
+  algorithms: [ALGORITHM],
+  requiredClaims: ['exp', 'sub'],
+};
+
+createServer(async (request, response) => {
+  try {
+    const assertion = request.headers['x-gatepost-assertion'] ?? '';
+    const { payload } = await jwtVerify(assertion, keys, expected);
+    response.end(JSON.stringify(payload));
+  } catch (error) {
+    response.writeHead(401).end(JSON.stringify({ error: error.message }));
+  }
+}).listen(Number(PORT), '127.0.0.1');
