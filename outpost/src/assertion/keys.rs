@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Algorithm, Unsigned};
+use super::algorithm::{Algorithm, Unsigned};
 
 /// The most keys of a file: of two algorithms, with their predecessors and successors.
 const MAX_KEYS: usize = 16;
