@@ -222,6 +222,12 @@ fn is_setting(text: &str) -> bool {
             | "tracing"
             | "logoFile"
             | "templates"
+            // They need a file with keys.
+            | "assertionKeysFile"
+            | "assertion"
+            | "algorithm"
+            | "header"
+            | "claims"
     );
     let known = keys().any(|known| known.split(['.', '[', ']', '{']).any(|word| word == key));
     known && !file
