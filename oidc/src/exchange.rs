@@ -16,7 +16,7 @@ use crate::id_token::{ExpectedNonce, IdToken};
 use crate::json::text;
 use crate::provider::{Discovered, Provider};
 use crate::settings::{NonceCheck, UnverifiedEmail};
-use crate::token_endpoint::{TokenError, Tokens};
+use crate::token_endpoint::{IssuedToken, TokenError, Tokens};
 
 /// A user whom the provider has just signed in.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct SignedIn {
     /// The refresh token, if the provider issued one.
     pub refresh_token: Option<Secret>,
     /// The access token, for an application that calls the provider in the user's name.
-    pub access_token: Secret,
+    pub access_token: IssuedToken,
     /// The ID token, for signing out.
     pub id_token: Secret,
 }
@@ -83,7 +83,7 @@ impl Provider {
         Ok(SignedIn {
             identity,
             provider_session: text(&claims, "sid").map(str::to_owned),
-            access_token: Secret::new(access_token.secret().clone()),
+            access_token: tokens.issued()?,
             refresh_token: tokens.refresh,
             id_token: tokens.id.ok_or(SignInError::NoIdToken)?,
         })

@@ -125,4 +125,5 @@ pub use settings::{
 };
 pub use sign_out_url::SignOutUrl;
 pub use static_provider::{PublicAddress, StaticProvider};
+pub use token_endpoint::IssuedToken;
 pub use token_issuer::{IssuedTokenRules, TokenIssuer};

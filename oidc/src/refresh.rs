@@ -10,7 +10,7 @@ use crate::error::SignInError;
 use crate::form::Form;
 use crate::id_token::ExpectedNonce;
 use crate::provider::Provider;
-use crate::token_endpoint::TokenError;
+use crate::token_endpoint::{IssuedToken, TokenError};
 use gatepost_base::{Identity, Secret};
 
 /// How long a provider may take to respond at all.
@@ -24,7 +24,7 @@ pub struct Refreshed {
     /// The next refresh token, where the provider rotates them.
     pub refresh_token: Option<Secret>,
     /// The next access token, where there is one.
-    pub access_token: Option<Secret>,
+    pub access_token: Option<IssuedToken>,
     /// The next ID token, where there is one (OpenID Connect Core 1.0 §12.2).
     pub id_token: Option<Secret>,
 }
@@ -108,10 +108,7 @@ impl Provider {
         let mut refreshed = Refreshed {
             identity: known.clone(),
             refresh_token: tokens.refresh.clone(),
-            access_token: tokens
-                .access()
-                .ok()
-                .map(|token| Secret::new(token.secret().clone())),
+            access_token: tokens.issued().ok(),
             id_token: None,
         };
         let provider = self.settings.name.as_str();

@@ -17,10 +17,21 @@ use gatepost_base::{Quoted, Secret};
 pub(crate) struct Tokens {
     /// The access token, where it is a bearer token.
     access: Option<AccessToken>,
+    /// For how many seconds the access token is valid, if the provider says it.
+    expires_in: Option<u64>,
     /// The refresh token.
     pub(crate) refresh: Option<Secret>,
     /// The ID token.
     pub(crate) id: Option<Secret>,
+}
+
+/// An access token for an application that calls the provider in the user's name.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The token.
+    pub token: Secret,
+    /// For how many seconds it is valid, if the provider says it.
+    pub expires_in: Option<u64>,
 }
 
 /// Why the token endpoint issues no tokens.
@@ -101,6 +112,7 @@ impl Tokens {
         let access = access.filter(|token| is_usable && is_bearer(token));
         Ok(Self {
             access: access.map(|token| AccessToken::new(token.to_owned())),
+            expires_in: members.get("expires_in").and_then(seconds),
             refresh: secret("refresh_token")?,
             id: secret("id_token")?,
         })
@@ -116,6 +128,18 @@ impl Tokens {
         self.access.as_ref().ok_or_else(|| SignInError::Unreadable {
             endpoint: TOKEN_ENDPOINT,
             reason: "its access token is missing, or not a bearer token (RFC 6750 §2.1)".to_owned(),
+        })
+    }
+
+    /// Returns the access token for an application.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::access`].
+    pub(crate) fn issued(&self) -> Result<IssuedToken, SignInError> {
+        Ok(IssuedToken {
+            token: Secret::new(self.access()?.secret().clone()),
+            expires_in: self.expires_in,
         })
     }
 }
@@ -157,6 +181,16 @@ fn is_about_the_provider(code: &str) -> bool {
     )
 }
 
+/// Returns a number of seconds, which some providers write as a text or with a fraction. What is
+/// neither is unknown, since the response is good without it (RFC 6749 §5.1).
+fn seconds(value: &Value) -> Option<u64> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok()?,
+        other => other.as_f64()?,
+    };
+    Some(Duration::try_from_secs_f64(number).ok()?.as_secs())
+}
+
 /// Returns whether an access token can be sent in `Authorization`: anything else would be an invalid
 /// header, or another one than the provider meant (RFC 6750 §2.1, of which some have further characters).
 fn is_bearer(token: &str) -> bool {
@@ -193,6 +227,29 @@ mod tests {
         ) {
             let status = StatusCode::from_u16(status).expect("a status");
             let _ = Tokens::read(&Answer::of(status, body));
+        }
+    }
+
+    #[test]
+    fn the_time_of_an_access_token_is_read_as_providers_write_it() {
+        for (written, expected) in [
+            ("300", Some(300)),
+            ("\"300\"", Some(300)),
+            ("299.7", Some(299)),
+            ("0", Some(0)),
+            ("-1", None),
+            ("1e400", None),
+            ("\"soon\"", None),
+            ("\"NaN\"", None),
+            ("null", None),
+            ("[300]", None),
+        ] {
+            let body = format!(r#"{{"access_token": "a", "expires_in": {written}}}"#);
+            let issued = read(body.as_bytes())
+                .ok()
+                .and_then(|tokens| tokens.issued().ok());
+            let seconds = issued.and_then(|issued| issued.expires_in);
+            assert_eq!(seconds, expected, "{written}");
         }
     }
 

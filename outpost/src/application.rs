@@ -11,7 +11,9 @@ mod return_to;
 mod served;
 mod settings;
 mod skip_paths;
+mod upstream_tokens;
 
+pub(crate) use capabilities::id_claims;
 pub use capabilities::{Capabilities, OwnKeys, TokenHeaders};
 pub use device_cookie::DeviceScope;
 pub use providers::Providers;
@@ -25,3 +27,4 @@ pub use settings::{
     SignOutScope, Unserved,
 };
 pub use skip_paths::{MatchedPart, SkipPaths};
+pub use upstream_tokens::{AccessTokenHeader, UpstreamTokens};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use gatepost_policy::config::{Fields, Problem, Problems, headers, policy};
-use gatepost_policy::{HeaderRules, OutpostPrefix, OutpostUrl, Policy, SignIn};
+use gatepost_policy::{HeaderName, HeaderRules, OutpostPrefix, OutpostUrl, Policy, SignIn};
 use gatepost_session::cookie::CookieName;
 use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, JsonReader, KeyRing, Piece};
 use serde_json::{Number, Value};
@@ -49,6 +49,9 @@ pub struct Config {
     pub plain_http: PlainHttp,
     /// Whether the application sees the session cookie.
     pub forward_cookie: bool,
+    /// Whether the outpost is asked about every request, since it has the user's tokens for the
+    /// application.
+    pub upstream_tokens: bool,
     /// How far the outpost's clock may be ahead, in seconds.
     pub clock_skew: u64,
     /// Where the keys come from; `None` where the outpost's folder has them.
@@ -182,6 +185,15 @@ impl Config {
             None => PlainHttp::OnLocalhost,
         };
         let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
+        let tokens = fields.section("upstreamTokens").map(token_headers);
+        let upstream_tokens = tokens.is_some();
+        if upstream_tokens && fallback == Fallback::Redirect {
+            fields.problem(
+                "upstreamTokens",
+                "needs `fallback: route`: the outpost has the tokens, and is asked about no request \
+                 that the plugin lets pass by itself",
+            );
+        }
         let (keys, revoked_file) = if in_folder {
             (None, None)
         } else {
@@ -190,6 +202,7 @@ impl Config {
         let policy = policy(&mut fields);
         let name = application.as_ref().map_or("", Audience::as_str);
         let headers = headers(&mut fields, name, policy.machine_clients.api_key_header());
+        let headers = headers.reserving(tokens.unwrap_or_default());
         fields.finish();
         let mut config = Self {
             application: application?,
@@ -208,6 +221,7 @@ impl Config {
             plain_cookie_name,
             plain_http,
             forward_cookie,
+            upstream_tokens,
             clock_skew,
             keys,
             revoked,
@@ -227,6 +241,23 @@ pub(crate) fn application(fields: &mut Fields<'_>) -> Option<Audience> {
     Audience::new(&name)
         .map_err(|error| fields.problem("application", error))
         .ok()
+}
+
+/// Reads the headers in which the application gets tokens: those that no client may send.
+fn token_headers(mut fields: Fields<'_>) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for key in ["accessToken", "idToken"] {
+        // A client's `Authorization` goes to the outpost, which checks it.
+        let name = fields.text(key);
+        if let Some(name) = name.filter(|name| !name.eq_ignore_ascii_case("authorization")) {
+            match HeaderName::new(&name) {
+                Ok(name) => names.push(name),
+                Err(error) => fields.problem(key, error),
+            }
+        }
+    }
+    fields.finish();
+    names
 }
 
 fn revoked_file(fields: &mut Fields<'_>) -> Option<String> {
@@ -470,6 +501,14 @@ mod tests {
             (
                 r#"{"application":"wiki","keysFile":"/keys/k","keysEnv":"K"}"#,
                 "keysFile: give one of `keysFile`, `keysEnv` and `keys`",
+            ),
+            // Without the outpost, an application would wait for tokens that never come.
+            (
+                r#"{"application":"wiki","keysFile":"/keys/k","upstreamTokens":{"idToken":"X_T"}}"#,
+                "upstreamTokens.idToken: not a name for an identity header: expected letters, digits \
+                 and `-`, and none that HTTP itself uses, such as Host, Cookie or Authorization; \
+                 upstreamTokens: needs `fallback: route`: the outpost has the tokens, and is asked \
+                 about no request that the plugin lets pass by itself",
             ),
             // An empty list of accepted issuers must not accept every issuer.
             (

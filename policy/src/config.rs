@@ -352,7 +352,7 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
 
 /// Returns whether a header means something else already: a proxy sets it, so that it never carries what
 /// a client wrote, or browsers and programs send it, and the outpost reads or logs it.
-fn has_a_meaning(name: &HeaderName) -> bool {
+pub fn has_a_meaning(name: &HeaderName) -> bool {
     let starts = [
         "Accept-",
         "Access-Control-",

@@ -224,6 +224,20 @@ impl HeaderRules {
         }
     }
 
+    /// Reserves further headers: no client's reaches the application, and these rules set none. For
+    /// values that only the outpost has.
+    #[must_use]
+    pub fn reserving(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        for name in names {
+            if !self.sets(name.as_str().as_bytes()) {
+                self.shapes = self.shapes.and(name.as_str());
+                let source = Source::Nothing;
+                self.entries.push(Entry { name, source });
+            }
+        }
+        self
+    }
+
     /// Returns whether a client may not send a header of this name, in whatever spelling: it is one
     /// of these rules', [`VERDICT_HEADER`], [`RULE_HEADER`], or one by which another system names
     /// the user.

@@ -80,7 +80,7 @@ pub use error::{OpenStoreError, StoreUnavailable};
 pub use instrumented::{InstrumentedStore, Observer, Operation};
 pub use memory::MemoryStore;
 pub use open::open;
-pub use record::{SessionRecord, SessionSelector};
+pub use record::{AccessToken, SessionRecord, SessionSelector};
 pub use recovery::Recovery;
 pub use redis::{InvalidRedisTls, InvalidRedisUrl, RedisStore, RedisTls, RedisUrl};
 pub use revocation_list::RevocationList;

@@ -17,7 +17,7 @@ pub struct SessionRecord {
     /// The token with which the session is renewed at the provider.
     pub refresh_token: Option<Secret>,
     /// The access token, where the application gets it.
-    pub access_token: Option<Secret>,
+    pub access_token: Option<AccessToken>,
     /// The ID token, which the provider expects at the sign-out.
     pub id_token: Secret,
     /// The key by which the browser proves that it is on the device where the user signed in, if it
@@ -34,6 +34,15 @@ pub struct SessionRecord {
     pub window_ends: NumericDate,
     /// When the session ends in any case.
     pub ends: NumericDate,
+}
+
+/// An access token of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessToken {
+    /// The token.
+    pub token: Secret,
+    /// When it ends, as far as the provider has said it.
+    pub ends: Option<NumericDate>,
 }
 
 impl SessionRecord {

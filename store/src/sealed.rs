@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{SessionRecord, SessionSelector};
+use crate::{AccessToken, SessionRecord, SessionSelector};
 
 /// The version of a session without a device.
 const VERSION: u8 = 2;
@@ -39,6 +39,8 @@ struct Body {
     refresh_token: Option<Zeroizing<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access_token: Option<Zeroizing<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_token_ends: Option<NumericDate>,
     id_token: Zeroizing<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     device: Option<Device>,
@@ -72,12 +74,14 @@ impl Times {
 
 /// Seals a session. Returns `None` when the operating system provides no randomness.
 pub(crate) fn seal(record: &SessionRecord, keys: &SealingKeys) -> Option<Vec<u8>> {
+    let access_token = record.access_token.as_ref();
     let body = Body {
         audience: record.audience.clone(),
         identity: record.identity.clone(),
         provider_session: record.provider_session.clone(),
         refresh_token: record.refresh_token.clone().map(Secret::into_zeroizing),
-        access_token: record.access_token.clone().map(Secret::into_zeroizing),
+        access_token: access_token.map(|access| access.token.clone().into_zeroizing()),
+        access_token_ends: access_token.and_then(|access| access.ends),
         id_token: record.id_token.clone().into_zeroizing(),
         device: record.device.clone(),
         created: record.created,
@@ -114,7 +118,10 @@ pub(crate) fn open(
         identity: body.identity,
         provider_session: body.provider_session,
         refresh_token: body.refresh_token.map(Secret::from),
-        access_token: body.access_token.map(Secret::from),
+        access_token: body.access_token.map(|token| AccessToken {
+            token: Secret::from(token),
+            ends: body.access_token_ends,
+        }),
         id_token: Secret::from(body.id_token),
         device: body.device,
         created: body.created,

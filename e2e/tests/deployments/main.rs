@@ -36,3 +36,4 @@ mod socket_activation;
 mod survival;
 mod targets;
 mod traces;
+mod upstream_tokens;

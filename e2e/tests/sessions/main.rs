@@ -18,6 +18,7 @@ mod replicas;
 mod state_dir;
 mod store;
 mod tabs;
+mod upstream_tokens;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -31,6 +31,15 @@ fn start(session: &Value) -> Result<Replicas> {
 
 /// Starts two outposts on one Redis, with this application.
 pub(crate) fn start_with(session: &Value, application: ApplicationSpec) -> Result<Replicas> {
+    start_at(session, application, &json!({}))
+}
+
+/// Starts the same at a provider with these changes of its configuration.
+pub(crate) fn start_at(
+    session: &Value,
+    application: ApplicationSpec,
+    provider: &Value,
+) -> Result<Replicas> {
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path(), &[])?;
     let settings = json!({
@@ -40,6 +49,7 @@ pub(crate) fn start_with(session: &Value, application: ApplicationSpec) -> Resul
     let stack = Stack::builder()
         .application(application)
         .outpost(&settings)
+        .provider(provider)
         .start()?;
     let (port, metrics) = (ports::free()?, ports::free()?);
     let mut second = second_outpost(&stack, [port, metrics], |_| ())?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_base::Secret;
-use gatepost_session::KeyRing;
+use gatepost_session::{KeyRing, NumericDate};
 use gatepost_store::SessionRecord;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use super::skip_paths::SkipPaths;
 use crate::compat::Conventions;
 
 /// What an application has beyond the keys of a configuration file, where the source of the
-/// configuration provides it. A file provides none of it.
+/// configuration provides it. A file provides only the headers from tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Capabilities {
     /// Which addresses and proxy recipes the application is used with.
@@ -26,7 +26,7 @@ pub struct Capabilities {
     pub lifetime: Option<u64>,
     /// The paths that need no session.
     pub skip_paths: SkipPaths,
-    /// Makes further headers from the token of a user.
+    /// Makes further headers from the tokens of a user.
     pub token_headers: Option<Arc<dyn TokenHeaders>>,
 }
 
@@ -50,12 +50,25 @@ pub trait TokenHeaders: fmt::Debug + Send + Sync {
 
     /// Returns the headers for a session of the store, whose ID token was verified when it was put
     /// there.
-    fn of_session(&self, session: &SessionRecord) -> Vec<(HeaderName, HeaderValue)> {
-        let payload = session.id_token.expose().split('.').nth(1);
-        let claims = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
-        let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-        // A session of an earlier version has no access token.
-        let token = session.access_token.as_ref().unwrap_or(&session.id_token);
-        self.of_token(token, &claims.unwrap_or_default())
-    }
+    fn of_session(
+        &self,
+        session: &SessionRecord,
+        now: NumericDate,
+    ) -> Vec<(HeaderName, HeaderValue)>;
+
+    /// Returns whether the tokens of a session are to be renewed at the provider for the
+    /// application's sake, although the session itself is not due.
+    fn are_due(&self, session: &SessionRecord, now: NumericDate) -> bool;
+
+    /// Returns whether `Authorization` is one of these headers, so that the application gets it from
+    /// no client.
+    fn own_authorization(&self) -> bool;
+}
+
+/// Returns the claims of a session's ID token.
+pub(crate) fn id_claims(session: &SessionRecord) -> Map<String, Value> {
+    let payload = session.id_token.expose().split('.').nth(1);
+    let claims = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+    let claims = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+    claims.unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::config_file::ConfigFile;
 use super::output::{complain, say};
+use crate::application::ApplicationSettings;
 use crate::config::Config;
 use crate::export::{
     PluginKeys, PluginSettings, TraefikSettings, compose, kubernetes, names, nginx, traefik,
@@ -138,9 +139,12 @@ fn presumed(form: Form, config: &Config) -> Result<TraefikSettings, url::ParseEr
     // In a cluster, the outpost and Traefik rarely share a folder.
     let shares_folder = config.state_dir.is_some() && form != Form::Kubernetes;
     let revoked_file = config.revoked_file.as_ref().filter(|_| !shares_folder);
+    // Of tokens only the outpost knows, so that Traefik has to ask it.
+    let has_tokens = |own: &ApplicationSettings| own.capabilities.token_headers.is_some();
+    let by_plugin = !config.applications.iter().any(has_tokens);
     Ok(TraefikSettings {
         outpost_url: Url::parse(&outpost)?,
-        plugin: Some(PluginSettings {
+        plugin: by_plugin.then(|| PluginSettings {
             name: "gatepost".to_owned(),
             keys: if shares_folder {
                 PluginKeys::StateDir("/gatepost".to_owned())
@@ -318,6 +322,40 @@ applications:
             json!({"name": "wiki", "port": 8080, "scheme": "http"})
         );
         assert_eq!(route["middlewares"][0]["name"], "gatepost-wiki");
+    }
+
+    /// No plugin brings tokens along, and no client's header reaches the application in their place.
+    #[test]
+    fn headers_for_tokens_are_those_of_the_outpost_in_every_export() {
+        let text = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
+applications:
+  - name: wiki
+    externalUrl: https://wiki.example.com
+    upstream: http://wiki.apps:8080
+    upstreamTokens: {accessToken: Authorization, idToken: X-Id-Token}
+";
+        let config = Config::parse(text, []).expect("right");
+        let traefik = render(Form::Traefik, &config).expect("a text");
+        let read: Value = serde_saphyr::from_str(&traefik).expect("YAML");
+        let asks = &read["http"]["middlewares"]["gatepost-wiki"]["forwardAuth"];
+        let names = asks["authResponseHeaders"].as_array().expect("a list");
+        for form in [Form::Compose, Form::Kubernetes, Form::Nginx] {
+            let text = render(form, &config).expect("a text");
+            for name in ["Authorization", "X-Id-Token"] {
+                assert!(names.contains(&json!(name)), "{names:?}");
+                assert!(text.contains(name), "{form:?} {name}: {text}");
+            }
+        }
+        let by_plugin = format!(
+            "{text}traefik: {{outpostUrl: 'http://outpost:9000', plugin: gatepost, \
+             pluginKeysFile: /k}}"
+        );
+        let refused = Config::parse(&by_plugin, []).expect_err("the plugin has no tokens");
+        let said =
+            "applications[0].upstreamTokens: needs the outpost to be asked about each request";
+        assert!(refused.to_string().contains(said), "{refused}");
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod state_dir;
 mod store;
 mod traces;
 mod traefik;
+mod upstream_tokens;
 mod urls;
 
 /// Which keys a text has.
@@ -106,6 +107,9 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     }
     let traefik = fields.section("traefik");
     let traefik = traefik.and_then(|own| traefik::traefik(own, state_dir.is_some()));
+    if traefik.as_ref().is_some_and(|own| own.plugin.is_some()) {
+        upstream_tokens::report_unasked(&applications, &fields);
+    }
     // Where no proxy's configuration follows from the applications, their names name no objects.
     if traefik.is_some() || applications.iter().any(|own| !own.routes.is_empty()) {
         clashes::report_objects(&applications, &fields);

@@ -24,8 +24,8 @@ struct Server {
     /// None for the outpost's own host.
     upstream: Option<String>,
     headers: Vec<Header>,
-    /// Whether `Authorization` may hold credentials for the outpost.
-    machine_clients: bool,
+    /// Whether `Authorization` comes from the outpost: the client's may be for that alone.
+    authorization: bool,
 }
 
 /// A header and the variable that carries it.
@@ -77,7 +77,7 @@ fn of_application(application: &ApplicationSettings) -> Vec<Server> {
             _ => url.to_string(),
         }),
         headers: headers(application),
-        machine_clients: application.machine_clients.is_some(),
+        authorization: application.takes_authorization_over(),
     };
     let own_host =
         (domain && !application.routes.is_empty()).then(|| server(external.host(), None));

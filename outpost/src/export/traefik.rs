@@ -156,8 +156,8 @@ fn forward_auth_of(
     brand: &Brand,
 ) -> Value {
     let mut headers = answered_headers(&application.headers);
-    if application.machine_clients.is_some() {
-        // And with `Authorization`, unless that was for the outpost.
+    if application.takes_authorization_over() {
+        // And with `Authorization`: the outpost's own, or the client's unless that was for the outpost.
         headers.push("Authorization");
     }
     forward_auth(

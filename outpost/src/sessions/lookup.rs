@@ -103,6 +103,24 @@ impl SessionLookup {
             Self::Degraded { record, cause, .. } => (record, Vec::new(), Some(cause)),
         }
     }
+
+    /// Puts a newer record of the same session into the place of the one that it has.
+    fn with_record(self, newer: Arc<SessionRecord>) -> Self {
+        match self {
+            Self::Valid { session, .. } => Self::Valid {
+                session,
+                record: newer,
+            },
+            Self::Refreshed {
+                session, cookies, ..
+            } => Self::Refreshed {
+                session,
+                record: Some(newer),
+                cookies,
+            },
+            other @ (Self::Absent(_) | Self::Degraded { .. }) => other,
+        }
+    }
 }
 
 impl Sessions {
@@ -222,6 +240,38 @@ impl Sessions {
             // It has been bound meanwhile.
             Err(IssueError::Unproven) => unrenewed(cookie, record),
             Err(error) => degraded(cookie, Some(record), error),
+        }
+    }
+
+    /// Returns a session with the tokens that the application gets, renewed at the provider where
+    /// they end soon. One that the provider has ended is absent.
+    ///
+    /// A token that holds is enough for a request, which then does not wait for another replica, nor
+    /// long for the provider. Where no other is to be had, the session goes on with what it has.
+    pub async fn with_lasting_tokens(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        lookup: SessionLookup,
+    ) -> SessionLookup {
+        let tokens = application.capabilities().token_headers.as_ref();
+        let (Some(tokens), Some(record)) = (tokens, lookup.record()) else {
+            return lookup;
+        };
+        let now = self.now();
+        if !tokens.are_due(record, now) || self.is_paused(application, record) {
+            return lookup;
+        }
+        let access = record.access_token.as_ref();
+        let holds = access.is_some_and(|access| access.ends.is_none_or(|ends| now < ends));
+        let renewed = self
+            .revalidate(times, application, Arc::clone(record), holds)
+            .await;
+        match renewed {
+            Ok(Revalidation::Valid(renewed)) => lookup.with_record(renewed),
+            Ok(Revalidation::Ended) => SessionLookup::Absent(Unauthenticated::Revoked),
+            Ok(Revalidation::NeedsBrowser | Revalidation::Refused | Revalidation::Pending)
+            | Err(_) => lookup,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use gatepost_oidc::{Provider, SignInError};
+use gatepost_oidc::{IssuedToken, Provider, SignInError};
 use gatepost_session::NumericDate;
-use gatepost_store::{SessionRecord, StoreUnavailable};
+use gatepost_store::{AccessToken, SessionRecord, StoreUnavailable};
 
 use crate::session_times::SessionTimes;
 
@@ -47,4 +47,12 @@ pub(super) fn of_provider(times: &SessionTimes, provider: &Provider) -> SessionT
 /// Returns whether the provider is to be asked whether a session is still valid.
 pub(super) fn is_due(record: &SessionRecord, times: &SessionTimes, now: NumericDate) -> bool {
     now >= record.last_validated.plus_seconds(times.refresh_after)
+}
+
+/// Returns the access token of a session, which was issued at `now`.
+pub(super) fn access_token(issued: IssuedToken, now: NumericDate) -> AccessToken {
+    AccessToken {
+        token: issued.token,
+        ends: issued.expires_in.map(|seconds| now.plus_seconds(seconds)),
+    }
 }

@@ -7,10 +7,10 @@ use gatepost_session::NumericDate;
 
 use super::flights::{Flights, Progress};
 use super::provider_pauses::{Doubt, ProviderPauses};
-use super::revalidation::{Revalidation, RevalidationError, is_due, of_provider};
+use super::revalidation::{Revalidation, RevalidationError, access_token, is_due, of_provider};
 use super::revoker::Revoker;
 use super::unsaved::UnsavedSessions;
-use crate::application::Application;
+use crate::application::{Application, TokenHeaders};
 use crate::session_times::SessionTimes;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Revalidated};
@@ -83,7 +83,11 @@ impl Revalidator {
     ) -> Result<Revalidation, RevalidationError> {
         let provider = application.providers().of_issuer(&record.identity.issuer);
         let times = provider.map_or(*times, |provider| of_provider(times, provider));
-        if !is_due(&record, &times, self.clock.now()) {
+        let due = Due {
+            times,
+            tokens: application.capabilities().token_headers.clone(),
+        };
+        if !due.is(&record, self.clock.now()) {
             return Ok(Revalidation::Valid(record));
         }
         if record.refresh_token.is_none() {
@@ -96,7 +100,7 @@ impl Revalidator {
             revalidator: Arc::clone(self),
             provider: Arc::clone(provider),
             extra: application.headers().claims().map(str::to_owned).collect(),
-            times,
+            due,
         };
         let id = record.id.clone();
         let flight = self.flights.join(&id, |progress| {
@@ -111,6 +115,14 @@ impl Revalidator {
             });
         });
         flight.outcome(in_window).await
+    }
+
+    /// Returns whether the provider of a session, or the session itself, is not asked about for a
+    /// moment, since that failed.
+    pub(super) fn is_paused(&self, application: &Application, record: &SessionRecord) -> bool {
+        let provider = application.providers().of_issuer(&record.identity.issuer);
+        self.pauses.doubt(&record.id).is_some()
+            || provider.is_none_or(|provider| self.pauses.is_unavailable(&provider.settings().name))
     }
 
     /// Returns whether a browser that is sent to `provider`, which is the session's, would find it
@@ -183,7 +195,22 @@ struct Asking {
     provider: Arc<Provider>,
     /// The claims that the application's headers need beyond the usual ones.
     extra: Vec<String>,
+    due: Due,
+}
+
+/// When the provider is to be asked about a session.
+struct Due {
     times: SessionTimes,
+    /// What the application gets of the session's tokens, which end at a time of their own.
+    tokens: Option<Arc<dyn TokenHeaders>>,
+}
+
+impl Due {
+    /// Returns whether the provider is to be asked, about the session or for its tokens.
+    fn is(&self, record: &SessionRecord, now: NumericDate) -> bool {
+        let tokens = self.tokens.as_ref();
+        is_due(record, &self.times, now) || tokens.is_some_and(|tokens| tokens.are_due(record, now))
+    }
 }
 
 impl Asking {
@@ -212,11 +239,11 @@ impl Asking {
             let Some(current) = store.find(&lock.id).await? else {
                 return Ok(Revalidation::Ended);
             };
-            if !is_due(&current, &self.times, self.now()) {
+            if !self.due.is(&current, self.now()) {
                 return Ok(Revalidation::Valid(current));
             }
             if begun.elapsed() > PATIENCE {
-                in_grace(&current, &self.times, self.now(), &self.provider)?;
+                in_grace(&current, &self.due.times, self.now(), &self.provider)?;
                 return Ok(Revalidation::Valid(current));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -252,7 +279,7 @@ impl Asking {
     async fn ask(&self, record: Arc<SessionRecord>) -> Result<Revalidation, RevalidationError> {
         let now = self.now();
         let pauses = &self.revalidator.pauses;
-        if !is_due(&record, &self.times, now) {
+        if !self.due.is(&record, now) {
             return Ok(Revalidation::Valid(record));
         }
         let Some(refresh_token) = &record.refresh_token else {
@@ -264,7 +291,7 @@ impl Asking {
             return Ok(Revalidation::Refused);
         }
         if doubt.is_some() || pauses.is_unavailable(name) {
-            in_grace(&record, &self.times, now, &self.provider)?;
+            in_grace(&record, &self.due.times, now, &self.provider)?;
             return Ok(Revalidation::Valid(record));
         }
         let refreshed = self
@@ -280,10 +307,11 @@ impl Asking {
                     refresh_token: refreshed
                         .refresh_token
                         .or_else(|| record.refresh_token.clone()),
-                    access_token: record
-                        .access_token
-                        .clone()
-                        .map(|before| refreshed.access_token.unwrap_or(before)),
+                    access_token: self.due.tokens.as_ref().and_then(|_| {
+                        let issued = refreshed.access_token;
+                        let issued = issued.map(|issued| access_token(issued, now));
+                        issued.or_else(|| record.access_token.clone())
+                    }),
                     id_token: refreshed.id_token.unwrap_or(record.id_token.clone()),
                     last_validated: now,
                     ..(*record).clone()
@@ -295,7 +323,11 @@ impl Asking {
                 metrics::revalidated(name, Revalidated::Ended);
                 tracing::info!(provider = name, reason, "the provider has ended a session");
                 let which = SessionSelector::Id(record.id.clone());
-                let ended = self.revalidator.revoker.revoke(&which, &self.times).await?;
+                let ended = self
+                    .revalidator
+                    .revoker
+                    .revoke(&which, &self.due.times)
+                    .await?;
                 let identity = &record.identity;
                 audit::revoked(
                     "renewal_refused",
@@ -339,7 +371,7 @@ impl Asking {
         let name = self.provider.settings().name.as_str();
         metrics::revalidated(name, Revalidated::Unanswered);
         tracing::warn!(provider = name, %error, "a session could not be renewed");
-        in_grace(&record, &self.times, self.now(), &self.provider)?;
+        in_grace(&record, &self.due.times, self.now(), &self.provider)?;
         Ok(Revalidation::Valid(record))
     }
 

@@ -11,7 +11,7 @@ use super::issue::{
     IssueError, Issued, Voucher, claims, issue_cookie, reduced, refused, window_end,
 };
 use super::recent_revocations::Mark;
-use super::revalidation::{Revalidation, RevalidationError};
+use super::revalidation::{Revalidation, RevalidationError, access_token};
 use super::revalidator::Revalidator;
 use super::revoker::Revoker;
 use crate::application::Application;
@@ -127,7 +127,7 @@ impl Sessions {
                 .capabilities()
                 .token_headers
                 .is_some()
-                .then_some(signed_in.access_token),
+                .then(|| access_token(signed_in.access_token, now)),
             id_token: signed_in.id_token,
             device: None,
             created: now,
@@ -461,6 +461,12 @@ impl Sessions {
         application.assert(&mut claims, KnownGroups::All)?;
         let session = application.signer().vouch_for(&claims);
         session.map_err(IssueError::Unsignable)
+    }
+
+    /// Returns whether the provider of a session, or the session itself, is not asked about for a
+    /// moment, since that failed.
+    pub(super) fn is_paused(&self, application: &Application, record: &SessionRecord) -> bool {
+        self.revalidator.is_paused(application, record)
     }
 
     /// Returns the current time, for the other files of this module.

@@ -46,7 +46,10 @@ impl Pass {
             && credentials
                 .iter()
                 .any(|line| holds_api_key(line.as_bytes()));
-        if application.machine_clients().is_some() && !has_key {
+        // Nor does an application get a client's line where it takes it for the outpost's own.
+        let tokens = application.capabilities().token_headers.as_ref();
+        let is_withheld = has_key || tokens.is_some_and(|tokens| tokens.own_authorization());
+        if application.machine_clients().is_some() && !is_withheld {
             headers.extend(credentials.into_iter().map(|line| (AUTHORIZATION, line)));
         }
         // These proxies keep a client's header where the response lacks it.
@@ -66,7 +69,7 @@ impl Pass {
             headers.extend(absent);
         }
         let pass = Self { headers };
-        if has_key {
+        if is_withheld {
             pass.without_credentials(dialect)
         } else {
             pass

@@ -41,6 +41,7 @@ mod sign_out;
 mod silent;
 mod traces;
 mod unexplained;
+mod upstream_tokens;
 mod vendors;
 mod way_back;
 mod world;

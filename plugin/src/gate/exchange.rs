@@ -70,6 +70,10 @@ impl<H: Host> Exchange<'_, H> {
     /// (`fallback: route`); `verdicts` are the words for "allowed".
     pub(super) fn route(&self, decision: &Decision<'_>, verdicts: &[String]) -> Flow {
         match decision {
+            // The outpost has the tokens, and removes what a client sends in their place.
+            Decision::Allow(_) | Decision::Renew(_) if self.config.upstream_tokens => {
+                self.hand_over("defer")
+            }
             // A signed-in user who goes to the outpost needs the session's cookie there.
             Decision::Allow(_) if self.is_for_the_outpost() => self.hand_over(OUTPOST_VERDICT),
             Decision::Allow(permit) => self.pass(permit, verdicts),

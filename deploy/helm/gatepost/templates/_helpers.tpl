@@ -176,8 +176,12 @@ the API server takes away: a `require` that has lost its groups would admit ever
 {{- $application := . -}}
 {{- $names = append $names .name -}}
 {{- $at := printf "config.applications: %v" .name -}}
-{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "apiKeyHeader" "cookieDomain" "cookieName" "deviceBound" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "providers" "public" "require")) -}}
+{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "apiKeyHeader" "cookieDomain" "cookieName" "deviceBound" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "providers" "public" "require" "upstreamTokens")) -}}
 {{- include "gatepost.validateSpelling" (dict "section" (default dict .headers) "path" (printf "%s.headers" $at) "keys" (list "keep" "preset" "set")) -}}
+{{- include "gatepost.validateSpelling" (dict "section" (default dict .upstreamTokens) "path" (printf "%s.upstreamTokens" $at) "keys" (list "accessToken" "idToken")) -}}
+{{- if and .upstreamTokens (eq $t.mode "plugin") -}}
+{{- fail (printf "%s: upstreamTokens needs `traefik.mode: forwardAuth`: the plugin lets signed-in users pass without asking the outpost, which has the tokens" $at) -}}
+{{- end -}}
 {{- $service := default dict (get $t.services .name) -}}
 {{- $domain := eq (default "single" .mode) "domain" -}}
 {{- if and $service $domain (not $service.hosts) -}}

@@ -77,6 +77,12 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
 {{- with .apiKeyHeader -}}
 {{- $set = append $set . -}}
 {{- end -}}
+{{- $tokens := default dict .upstreamTokens -}}
+{{- range list $tokens.accessToken $tokens.idToken -}}
+{{- if and . (ne "authorization" (lower .)) -}}
+{{- $set = append $set . -}}
+{{- end -}}
+{{- end -}}
 {{- /* Traefik compares with a pattern: `.` matches the `-`, and what some apps read as one. */ -}}
 {{- $kept := list -}}
 {{- range $headers.keep -}}

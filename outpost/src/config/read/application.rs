@@ -1,5 +1,7 @@
 //! The keys of an application.
 
+use std::sync::Arc;
+
 use gatepost_policy::OutpostPrefix;
 use gatepost_policy::config::{self, Fields};
 use gatepost_session::Audience;
@@ -10,8 +12,11 @@ use super::assertion;
 use super::files::Files;
 use super::machine_tokens;
 use super::providers::{self, KnownProviders};
+use super::upstream_tokens::upstream_tokens;
 use super::urls::http_url;
-use crate::application::{ApplicationSettings, Capabilities, Route, SignOutScope};
+use crate::application::{
+    ApplicationSettings, Capabilities, Route, SignOutScope, TokenHeaders, UpstreamTokens,
+};
 use crate::compat::SHARED_PREFIXES;
 use crate::device_bound::DeviceBound;
 use crate::origin::{CookieDomain, ExternalUrl, HostPort, Mode};
@@ -111,6 +116,8 @@ pub(super) fn application(
         audience.as_ref().map_or("", Audience::as_str),
         schemes.api_key_header(),
     );
+    let tokens = upstream_tokens(&mut fields, &headers, machine_clients.as_ref());
+    let headers = headers.reserving(tokens.iter().flat_map(UpstreamTokens::names).cloned());
     fields.finish();
     Some(ApplicationSettings {
         audience: audience?,
@@ -134,7 +141,10 @@ pub(super) fn application(
         machine_clients,
         routes,
         shared,
-        capabilities: Capabilities::default(),
+        capabilities: Capabilities {
+            token_headers: tokens.map(|tokens| Arc::new(tokens) as Arc<dyn TokenHeaders>),
+            ..Capabilities::default()
+        },
     })
 }
 
@@ -146,7 +156,7 @@ fn is_asked_at(shared: &str, prefix: &OutpostPrefix) -> bool {
 }
 
 /// The keys of an application that the plugin has too, with the same meaning.
-const SHARED: [&str; 9] = [
+const SHARED: [&str; 10] = [
     "outpostPrefix",
     "cookieName",
     "forwardCookie",
@@ -156,6 +166,7 @@ const SHARED: [&str; 9] = [
     "machines",
     "apiKeyHeader",
     "headers",
+    "upstreamTokens",
 ];
 
 /// Reads where Traefik finds the application.

@@ -556,6 +556,20 @@ const APPLICATIONS: &[Key] = &[
         "Headers of other systems that are left as they come.",
     ),
     key(
+        "applications[].upstreamTokens.accessToken",
+        Kind::Text,
+        "",
+        "The header in which the application gets the user's access token of the provider: \
+         `Authorization` (`Bearer TOKEN`), or another name with the token alone ([page](upstream-tokens.md)). \
+         By forward auth and `fallback: route` only. Unset: none.",
+    ),
+    key(
+        "applications[].upstreamTokens.idToken",
+        Kind::Text,
+        "",
+        "The header in which the application gets the user's ID token. Unset: none.",
+    ),
+    key(
         "applications[].upstream",
         Kind::Url,
         "",

@@ -67,6 +67,12 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "The headers that the application receives.",
     ),
     (
+        "applications[].upstreamTokens",
+        "The provider's tokens of the user, for an application that calls the provider's services in \
+         the user's name ([page](upstream-tokens.md)). The outpost has to be asked about each \
+         request: by forward auth, or by the plugin with `fallback: route`.",
+    ),
+    (
         "applications[].machineTokens",
         "How the provider is asked about the credentials that `machines` allows, and what they must \
          be ([programs](machine-clients.md)).",

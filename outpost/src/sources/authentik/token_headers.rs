@@ -8,8 +8,10 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use crate::application::TokenHeaders;
+use crate::application::{TokenHeaders, id_claims};
 use gatepost_base::Secret;
+use gatepost_session::NumericDate;
+use gatepost_store::SessionRecord;
 
 /// The headers that authentik's outposts make of a token and its claims.
 #[derive(Clone, Debug)]
@@ -73,6 +75,27 @@ impl TokenHeaders for AuthentikHeaders {
             push(name, &text);
         }
         headers
+    }
+
+    fn of_session(
+        &self,
+        session: &SessionRecord,
+        _now: NumericDate,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        // A session of an earlier version has no access token.
+        let access = session.access_token.as_ref();
+        let token = access.map_or(&session.id_token, |access| &access.token);
+        self.of_token(token, &id_claims(session))
+    }
+
+    /// As at authentik's own outposts, tokens are renewed with their session.
+    fn are_due(&self, _session: &SessionRecord, _now: NumericDate) -> bool {
+        false
+    }
+
+    /// Without credentials for the upstream, the application gets those of the client.
+    fn own_authorization(&self) -> bool {
+        false
     }
 }
 

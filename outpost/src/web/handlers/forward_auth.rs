@@ -53,6 +53,9 @@ pub(in crate::web) async fn answer(
     let sessions = context.sessions();
     let lookup = sessions.look_up(context.times(), application, &candidates, renewal);
     let lookup = lookup.await;
+    let lookup = sessions
+        .with_lasting_tokens(context.times(), application, lookup)
+        .await;
     let reply = decide(context, dialect, rules, host, request, lookup).await;
     if let Some(verdict) = reply.outcome.verdict() {
         application.counts().decided(verdict);
@@ -129,7 +132,14 @@ fn decide_on_cookie(
             if record.is_some() && tells_of_every_group(application, &permit) {
                 return Err(Undecided::MoreGroups);
             }
-            Outcome::Pass(pass(&permit, application, request, dialect, record))
+            Outcome::Pass(pass(
+                context,
+                &permit,
+                application,
+                request,
+                dialect,
+                record,
+            ))
         }
         Decision::Deny(denial) => refused(application, request, &denial)?,
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
@@ -167,9 +177,14 @@ fn decide_on_all_groups(
         .policy
         .decide_with_extra_rule(request, session, request.extra_rule());
     Ok(match decision {
-        Decision::Allow(permit) | Decision::Renew(permit) => {
-            Outcome::Pass(pass(&permit, application, request, dialect, Some(record)))
-        }
+        Decision::Allow(permit) | Decision::Renew(permit) => Outcome::Pass(pass(
+            context,
+            &permit,
+            application,
+            request,
+            dialect,
+            Some(record),
+        )),
         Decision::Deny(denial) => refused(application, request, &denial)?,
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
         Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
@@ -238,6 +253,7 @@ impl From<LacksDevice> for Undecided {
 
 /// Returns the permission for a request with a session, with the headers that come from its record.
 fn pass(
+    context: Context<'_>,
     permit: &Permit<'_>,
     application: &Application,
     request: &ForwardedRequest<'_>,
@@ -247,7 +263,7 @@ fn pass(
     let pass = Pass::new(permit, application, request, dialect);
     match (&application.capabilities().token_headers, record) {
         (Some(own), Some(record)) if permit.identity().is_some() => {
-            pass.with_headers(own.of_session(record))
+            pass.with_headers(own.of_session(record, context.now()))
         }
         _ => pass,
     }

@@ -104,6 +104,33 @@ async fn a_key_lets_its_subject_in_through_every_proxy() {
     assert_eq!(reply.header("authorization"), Some("Bearer of-the-app"));
 }
 
+/// Where the application takes `Authorization` for the user's token of the provider.
+#[tokio::test]
+async fn a_key_is_no_token_for_the_application() {
+    let world = world(&format!(
+        "{KEYS}, upstreamTokens: {{accessToken: Authorization}}"
+    ))
+    .await;
+    let (key, _) = create(&world, wanted()).await;
+    for dialect in DIALECTS {
+        for (header, value) in [
+            ("Authorization", format!("Bearer {key}")),
+            ("X-Api-Key", key.clone()),
+        ] {
+            let asked = Asked::fetch(API, "/v1").with(header, &value);
+            let asked = match header {
+                "X-Api-Key" => asked.with("Authorization", "Bearer of-the-client"),
+                _ => asked,
+            };
+            let reply = asked.ask(&world, dialect).await.expect(200);
+            for name in ["authorization", "x-api-key"] {
+                let sent = reply.header(name).unwrap_or_default();
+                assert_eq!(sent, "", "{dialect} {header} {name}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn rules_apply_to_keys_as_to_people() {
     let world = world(KEYS).await;

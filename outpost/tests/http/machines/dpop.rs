@@ -86,6 +86,21 @@ async fn a_bound_token_with_its_proof_lets_a_client_in_through_every_proxy() {
     );
 }
 
+/// The application has no key for it.
+#[tokio::test]
+async fn a_bound_token_is_no_token_for_the_application() {
+    let tokens = "machines: dpop, upstreamTokens: {accessToken: Authorization}";
+    let world = world(tokens).await;
+    let key = DeviceKey::new();
+    let token = bound_token(&world, &key);
+    for dialect in DIALECTS {
+        let proof = proof(&key, &token, dialect);
+        let reply = asked(&token, &proof).ask(&world, dialect).await.expect(200);
+        let sent = reply.header("authorization").unwrap_or_default();
+        assert_eq!(sent, "", "{dialect}");
+    }
+}
+
 /// The copy of a token is worth nothing without the key.
 #[tokio::test]
 async fn a_bound_token_is_refused_without_a_proof_by_its_key() {

@@ -134,3 +134,45 @@ fn a_request_for_the_outpost_takes_the_session_along() {
         }
     }
 }
+
+/// The tokens of a user are the outpost's: no request passes without it, and none brings them along.
+#[test]
+fn where_the_application_gets_tokens_the_outpost_is_asked_about_every_request() {
+    let settings = json!({
+        "fallback": "route", "public": "/public/*",
+        "upstreamTokens": {"accessToken": "Authorization", "idToken": "X-Id-Token"},
+    });
+    let stale = Claims {
+        rnw: NumericDate::from_seconds(NOW),
+        ..claims()
+    };
+    for (target, sent, verdict) in [
+        ("/x", cookie(&claims()), "defer"),
+        ("/x", cookie(&stale), "defer"),
+        ("/public/x", cookie(&claims()), "defer"),
+        ("/public/x", "a=1".to_owned(), "defer"),
+        ("/x", "a=1".to_owned(), "sign-in"),
+    ] {
+        let host = Double::at(NOW)
+            .to("GET", target)
+            .with("Cookie", &sent)
+            .with("Authorization", "Bearer of-a-machine-client")
+            .with("X-Id-Token", "mallory")
+            .with("x_id_token", "mallory")
+            .with("X-Id.Token", "mallory");
+        let case = format!("{target} {sent:.6}");
+        assert_eq!(
+            gate(settings.clone()).handle(&host),
+            Flow::Continue,
+            "{case}"
+        );
+        let said = host.header("X-Gatepost-Verdict");
+        assert_eq!(said.as_deref(), Some(verdict), "{case}");
+        // The outpost needs the cookie and the credentials.
+        assert_eq!(host.header("Cookie").as_deref(), Some(&*sent), "{case}");
+        assert!(host.header("Authorization").is_some(), "{case}");
+        for name in ["X-Id-Token", "x_id_token", "X-Id.Token", "X-Auth-Username"] {
+            assert_eq!(host.header(name), None, "{case}: {name}");
+        }
+    }
+}

@@ -68,6 +68,7 @@ pub(super) async fn decide(
         client: request.client(),
     };
     let is_in_authorization = !matches!(sent, Sent::KeyInHeader(_));
+    let is_bound = matches!(sent, Sent::Bound(..));
     let checked = match sent {
         Sent::Key(key) | Sent::KeyInHeader(key) => {
             context.outpost.api_keys.check(check, &key).await
@@ -123,7 +124,8 @@ pub(super) async fn decide(
                 pass.without_credentials(dialect)
             };
             let token_headers = application.capabilities().token_headers.as_ref();
-            let token_headers = token_headers.filter(|_| permit.identity().is_some());
+            // Without its key, which the client has, a bound token is of no use to the application.
+            let token_headers = token_headers.filter(|_| permit.identity().is_some() && !is_bound);
             let pass = match (token_headers, &machine.token) {
                 (Some(own), Some(token)) => {
                     pass.with_headers(own.of_token(token, &machine.holder.claims))

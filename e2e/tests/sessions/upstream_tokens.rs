@@ -1,0 +1,76 @@
+//! Tokens for an application in Redis, which several outposts share.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Answer, ApplicationSpec, Client, pass};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use url::Url;
+
+use crate::grants;
+use crate::replicas::{self, Replicas};
+
+/// The provider takes each refresh token once: a second renewal with it would end the session.
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn two_replicas_renew_a_token_once() -> Result<()> {
+    let session = json!({ "window": "1h", "renewAfter": "50m", "refreshAfter": "1h" });
+    let tokens = json!({ "accessToken": "X-Forwarded-Access-Token" });
+    let application = ApplicationSpec::new("app").set_in_outpost("upstreamTokens", &tokens);
+    let short_lived = json!({ "lifetimes": { "accessToken": 12 } });
+    let replicas = replicas::start_at(&session, application, &short_lived)?;
+    let page = replicas.stack.app().url("/");
+    let alice = Client::new()?;
+    let journey = alice.sign_in(&page, &ALICE)?;
+    ensure!(journey.landed.status == StatusCode::OK, "{journey}");
+    let cookie = alice.cookie(&page, "gatepost").context("a session")?;
+    let outposts = [
+        replicas.stack.outpost_url().clone(),
+        replicas.second_url.clone(),
+    ];
+    let first = token(&replicas, &outposts[0], &cookie)?;
+    ensure!(token(&replicas, &outposts[1], &cookie)? == first);
+    // Past its end, so that every request needs the next one.
+    pass(Duration::from_secs(13));
+    let next: Vec<Result<String>> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..8)
+            .map(|turn| {
+                let outpost = &outposts[turn % 2];
+                scope.spawn(|| token(&replicas, outpost, &cookie))
+            })
+            .collect();
+        let joined = asked.into_iter().map(|one| one.join().expect("no panic"));
+        joined.collect()
+    });
+    let next: Vec<String> = next.into_iter().collect::<Result<_>>()?;
+    for token in &next {
+        ensure!(*token != first && *token == next[0], "{next:?}");
+    }
+    ensure!(grants(&replicas.stack, "refresh_token") == 1);
+    Ok(())
+}
+
+/// Asks an outpost as Traefik does, and returns the token that the application would get.
+fn token(replicas: &Replicas, outpost: &Url, cookie: &str) -> Result<String> {
+    let page = replicas.stack.app().url("/api");
+    let port = page.port().context("a port")?;
+    let host = format!("{}:{port}", page.host_str().context("a host")?);
+    let asked = Client::new()?
+        .bare(Method::GET, &outpost.join("/akprox/auth/traefik")?)
+        .header("X-Forwarded-Method", "GET")
+        .header("X-Forwarded-Proto", "http")
+        .header("X-Forwarded-Host", &host)
+        .header("X-Forwarded-Uri", "/api")
+        .header("Cookie", format!("gatepost={cookie}"));
+    let answer = Answer::read(asked.send()?)?;
+    ensure!(
+        answer.status == StatusCode::OK,
+        "{} {}",
+        answer.status,
+        answer.body
+    );
+    let token = answer.header("x-forwarded-access-token");
+    Ok(token.context("a token")?.to_owned())
+}

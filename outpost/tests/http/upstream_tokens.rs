@@ -1,0 +1,294 @@
+//! The provider's tokens in headers for the application.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use crate::browser::Reply;
+use crate::forward_auth::{Asked, DIALECTS, signed_in};
+use crate::world::World;
+
+const APP: &str = "app.example.com";
+
+const IN_AUTHORIZATION: &str =
+    "upstreamTokens: {accessToken: Authorization, idToken: X-Id-Token}, machines: [bearer, basic]";
+
+const NAMED: &str = "upstreamTokens: {accessToken: X-Forwarded-Access-Token, idToken: X-Id-Token}";
+
+async fn world(more: &str) -> World {
+    World::with(&settings(more)).await
+}
+
+fn settings(more: &str) -> String {
+    format!(
+        "
+session: {{window: 20m, renewAfter: 19m, refreshAfter: 1h}}
+applications:
+  - {{name: app, externalUrl: 'https://{APP}', public: ['/public/*'], {more}}}
+"
+    )
+}
+
+fn token<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+    reply.header(name).filter(|value| !value.is_empty())
+}
+
+#[tokio::test]
+async fn a_signed_in_user_s_tokens_go_on_through_every_proxy() {
+    for (settings, header, expected) in [
+        (IN_AUTHORIZATION, "authorization", "Bearer the-access-token"),
+        (NAMED, "x-forwarded-access-token", "the-access-token"),
+    ] {
+        let world = world(settings).await;
+        let alice = signed_in(&world, APP).await;
+        for dialect in DIALECTS {
+            for path in ["/x", "/public/x"] {
+                // Whatever the client sends under these names.
+                let asked = Asked::fetch(APP, path)
+                    .by(&alice)
+                    .with("Authorization", "Digest of-the-client")
+                    .with("X-Forwarded-Access-Token", "of-the-client")
+                    .with("X-Id-Token", "of-the-client");
+                let reply = asked.ask(&world, dialect).await.expect(200);
+                let case = format!("{dialect} {path} {settings}");
+                assert_eq!(token(&reply, header), Some(expected), "{case}");
+                let id = token(&reply, "x-id-token").expect("an ID token");
+                assert_eq!(id.split('.').count(), 3, "{case}");
+                let lines = reply.headers.get_all(header).iter().count();
+                assert_eq!(lines, 1, "{case}");
+                assert!(
+                    !format!("{:?}", reply.headers).contains("of-the-client"),
+                    "{case}"
+                );
+                assert!(!reply.body.contains("access-token"), "{case}");
+            }
+        }
+    }
+}
+
+/// A client names its own token on a path where it is not signed in.
+#[tokio::test]
+async fn no_client_s_header_goes_on_where_no_user_is_signed_in() {
+    let world = world(IN_AUTHORIZATION).await;
+    for dialect in DIALECTS {
+        for credentials in [
+            "Bearer of-the-client",
+            "Basic b2Y6dGhlLWNsaWVudA==",
+            "Digest x",
+        ] {
+            let asked = Asked::fetch(APP, "/public/x")
+                .with("Authorization", credentials)
+                .with("X-Id-Token", "of-the-client");
+            let reply = asked.ask(&world, dialect).await.expect(200);
+            let case = format!("{dialect} {credentials}");
+            assert_eq!(token(&reply, "authorization"), None, "{case}");
+            assert_eq!(token(&reply, "x-id-token"), None, "{case}");
+            // Envoy and Caddy keep what the response does not name.
+            if ["auth/envoy", "auth/caddy"].contains(&dialect) {
+                assert_eq!(reply.header("authorization"), Some(""), "{case}");
+                assert_eq!(reply.header("x-id-token"), Some(""), "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_tokens_are_in_no_cookie_and_on_no_page() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let world = world(IN_AUTHORIZATION).await;
+    let mut alice = signed_in(&world, APP).await;
+    let url = format!("https://{APP}/x").parse().expect("a URL");
+    let cookies = alice.cookie_line(&url);
+    let decoded: String = cookies
+        .split(['=', '.', ';'])
+        .filter_map(|part| URL_SAFE_NO_PAD.decode(part.trim()).ok())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
+    assert!(decoded.contains("alice"), "{decoded}");
+    assert!(!decoded.contains("access-token") && !cookies.contains("access-token"));
+    let page = alice.load(&format!("https://{APP}/akprox/session")).await;
+    let page = page.expect(200);
+    assert!(!page.body.contains("access-token") && token(&page, "authorization").is_none());
+}
+
+/// Machine clients that authenticate by `Authorization`: their own token goes on, and nothing else
+/// that proves who they are does.
+#[tokio::test]
+async fn a_machine_client_s_own_token_goes_on_and_no_other_credentials() {
+    let world = world(IN_AUTHORIZATION).await;
+    let ask = async |credentials: String, dialect| {
+        let asked = Asked::fetch(APP, "/v1").with("Authorization", &credentials);
+        asked.ask(&world, dialect).await.expect(200)
+    };
+    let bearer = world.provider.access_token(|_| ());
+    let (name, password) = world.provider.script().program;
+    let basic = {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
+        format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+    };
+    for dialect in DIALECTS {
+        let reply = ask(format!("bearer {bearer}"), dialect).await;
+        let expected = format!("Bearer {bearer}");
+        assert_eq!(
+            token(&reply, "authorization"),
+            Some(&*expected),
+            "{dialect}"
+        );
+        assert_eq!(token(&reply, "x-id-token"), None, "{dialect}");
+        // A password is exchanged for a token, and that is what the application gets.
+        let reply = ask(basic.clone(), dialect).await;
+        let sent = token(&reply, "authorization").expect("a token");
+        assert!(sent.starts_with("Bearer ey"), "{dialect} {sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_soon_is_replaced_before_it_goes_on() {
+    let world = world(NAMED).await;
+    let alice = signed_in(&world, APP).await;
+    world.provider.script().token_response = Box::new(|response| {
+        response["access_token"] = json!("the-next-access-token");
+    });
+    let access = async || {
+        let asked = Asked::fetch(APP, "/x").by(&alice);
+        let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+        // The window is not longer for it.
+        assert!(!reply.sets_session());
+        token(&reply, "x-forwarded-access-token").map(str::to_owned)
+    };
+    world.wait(260);
+    assert_eq!(access().await.as_deref(), Some("the-access-token"));
+    assert_eq!(world.provider.script().refreshes, 0);
+    world.wait(15);
+    assert_eq!(access().await.as_deref(), Some("the-next-access-token"));
+    for _ in 0..5 {
+        assert_eq!(access().await.as_deref(), Some("the-next-access-token"));
+    }
+    assert_eq!(world.provider.script().refreshes, 1);
+}
+
+/// What a provider says that a token is good for is its word, also where that makes no sense.
+#[tokio::test]
+async fn a_short_lifetime_does_not_make_every_request_ask_the_provider() {
+    for expires_in in [json!(0), json!(1), json!(20), json!(null), json!("soon")] {
+        let world = world("upstreamTokens: {accessToken: X-Token}").await;
+        let said = expires_in.clone();
+        world.provider.script().token_response =
+            Box::new(move |response| response["expires_in"] = said.clone());
+        let alice = signed_in(&world, APP).await;
+        world.wait(6);
+        for _ in 0..8 {
+            let asked = Asked::fetch(APP, "/x").by(&alice);
+            asked.ask(&world, "auth/traefik").await.expect(200);
+        }
+        let refreshes = world.provider.script().refreshes;
+        assert!(refreshes <= 1, "{expires_in}: {refreshes}");
+    }
+}
+
+#[tokio::test]
+async fn while_the_provider_is_away_a_token_goes_on_as_long_as_it_holds() {
+    let world = world(NAMED).await;
+    let alice = signed_in(&world, APP).await;
+    world.provider.script().refresh_answer = Some((503, &[], ""));
+    let ask = async || {
+        let asked = Asked::fetch(APP, "/x").by(&alice);
+        asked.ask(&world, "auth/traefik").await.expect(200)
+    };
+    world.wait(280);
+    let reply = ask().await;
+    assert_eq!(
+        token(&reply, "x-forwarded-access-token"),
+        Some("the-access-token")
+    );
+    assert!(token(&reply, "x-id-token").is_some());
+    world.wait(30);
+    let reply = ask().await;
+    // The user is signed in, and the application learns of that alone.
+    assert_eq!(token(&reply, "x-auth-username"), Some("alice"));
+    assert_eq!(token(&reply, "x-forwarded-access-token"), None);
+    assert_eq!(token(&reply, "x-id-token"), None);
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_a_user_goes_on_without_tokens() {
+    let world = world(IN_AUTHORIZATION).await;
+    let alice = signed_in(&world, APP).await;
+    world.store.away.store(true, Ordering::Relaxed);
+    for dialect in DIALECTS {
+        let asked = Asked::fetch(APP, "/x")
+            .by(&alice)
+            .with("Authorization", "Digest of-the-client");
+        let reply = asked.ask(&world, dialect).await.expect(200);
+        assert_eq!(token(&reply, "x-auth-username"), Some("alice"), "{dialect}");
+        assert_eq!(token(&reply, "authorization"), None, "{dialect}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_the_provider_ends_meanwhile_is_over() {
+    let world = world(NAMED).await;
+    let alice = signed_in(&world, APP).await;
+    world.provider.script().refresh_answer = Some((
+        400,
+        &[("Content-Type", "application/json")],
+        r#"{"error": "invalid_grant"}"#,
+    ));
+    world.wait(275);
+    let asked = Asked::fetch(APP, "/x").by(&alice);
+    let reply = asked.ask(&world, "auth/traefik").await.expect(401);
+    assert_eq!(token(&reply, "x-forwarded-access-token"), None);
+}
+
+#[tokio::test]
+async fn sessions_from_before_get_tokens_with_their_next_renewal_at_the_provider() {
+    let world = world("cookieGroups: []").await;
+    let alice = signed_in(&world, APP).await;
+    let now = world.replica_with(&settings(NAMED)).await;
+    now.wait(10);
+    let asked = Asked::fetch(APP, "/x").by(&alice);
+    let reply = asked.ask(&now, "auth/traefik").await.expect(200);
+    assert_eq!(
+        token(&reply, "x-forwarded-access-token"),
+        Some("the-access-token")
+    );
+    assert_eq!(world.provider.script().refreshes, 1);
+}
+
+#[tokio::test]
+async fn many_requests_at_once_renew_a_token_once() {
+    let world = world(NAMED).await;
+    let alice = signed_in(&world, APP).await;
+    world.provider.script().token_response = Box::new(|response| {
+        response["access_token"] = json!("the-next-access-token");
+    });
+    // Past its end, so that each request has to wait for the next one.
+    world.wait(305);
+    let ask = async || {
+        let asked = Asked::fetch(APP, "/x").by(&alice);
+        let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+        token(&reply, "x-forwarded-access-token").map(str::to_owned)
+    };
+    let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
+    for token in [a, b, c, d] {
+        assert_eq!(token.as_deref(), Some("the-next-access-token"));
+    }
+    assert_eq!(world.provider.script().refreshes, 1);
+}
+
+/// A replica that renews may have died: a token that holds is enough meanwhile.
+#[tokio::test]
+async fn a_request_does_not_wait_for_another_replica_while_its_token_holds() {
+    let world = world(NAMED).await;
+    let alice = signed_in(&world, APP).await;
+    world.store.locked_elsewhere.store(true, Ordering::Relaxed);
+    world.wait(275);
+    let begun = std::time::Instant::now();
+    let asked = Asked::fetch(APP, "/x").by(&alice);
+    let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2));
+    let sent = token(&reply, "x-forwarded-access-token");
+    assert_eq!(sent, Some("the-access-token"));
+}
