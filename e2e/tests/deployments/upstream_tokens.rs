@@ -1,12 +1,15 @@
 //! The provider's tokens of the user in headers for the application, which uses them at the
 //! provider.
 
+// What a test cannot go on without stops it; `clippy.toml` knows that of test functions only.
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::{ALICE, BOB, User};
-use gatepost_e2e::{Client, Site, pass};
+use gatepost_e2e::{Answer, Client, Site, pass, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -18,6 +21,9 @@ const HEADERS: [&str; 2] = ["Authorization", "X-Id-Token"];
 
 /// How long the provider's access tokens last. The outpost replaces one in its last third.
 const LIFETIME: Duration = Duration::from_secs(12);
+
+/// For Traefik to start on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn tokens() -> Value {
     json!({ "accessToken": "Authorization", "idToken": "X-Id-Token" })
@@ -71,11 +77,12 @@ fn the_plugin_alone_serves_no_application_with_tokens() -> Result<()> {
         )?
         .start(&[])?;
     let page = site.url("wiki", "/public/logo")?;
-    let status = Client::new()?
-        .page_load(Method::GET, &page)
-        .send()?
-        .status();
-    ensure!(status == StatusCode::SERVICE_UNAVAILABLE, "{status}");
+    let client = Client::new()?;
+    until("the plugin to refuse", PATIENCE, || {
+        let answer = client.page_load(Method::GET, &page).send();
+        let status = answer.map(|answer| answer.status());
+        Ok(matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)).then_some(()))
+    })?;
     let said = "upstreamTokens: needs `fallback: route`";
     ensure!(traefik.output().contains(said), "{}", traefik.output());
     ensure!(site.wiki().is_empty(), "nothing reached the app");
@@ -138,20 +145,20 @@ fn used(site: &Site, client: &Client, user: &User) -> Result<String> {
     let provider = Client::new()?;
     let issuer = format!("http://127.0.0.1:{}", site.ports().provider);
     let discovery = Url::parse(&format!("{issuer}/.well-known/openid-configuration"))?;
-    let metadata: Value = provider.bare(Method::GET, &discovery).send()?.json()?;
+    let metadata = Answer::read(provider.bare(Method::GET, &discovery).send()?)?.json()?;
     let endpoint = |name: &str| -> Result<Url> {
         Ok(Url::parse(metadata[name].as_str().context("an endpoint")?)?)
     };
     let asked = provider.bare(Method::GET, &endpoint("userinfo_endpoint")?);
-    let userinfo = asked.bearer_auth(token).send()?;
-    ensure!(userinfo.status() == StatusCode::OK, "{}", userinfo.status());
-    let userinfo: Value = userinfo.json()?;
+    let userinfo = Answer::read(asked.bearer_auth(token).send()?)?;
+    ensure!(userinfo.status == StatusCode::OK, "{}", userinfo.body);
+    let userinfo = userinfo.json()?;
     ensure!(userinfo["preferred_username"] == user.login, "{userinfo}");
     let asked = provider
         .bare(Method::POST, &endpoint("introspection_endpoint")?)
         .basic_auth("gatepost", Some("demo-client-secret"))
         .form(&[("token", token)]);
-    let introspected: Value = asked.send()?.json()?;
+    let introspected = Answer::read(asked.send()?)?.json()?;
     ensure!(introspected["active"] == true, "{introspected}");
     ensure!(introspected["sub"] == userinfo["sub"], "{introspected}");
     let payload = id_token.split('.').nth(1).context("a JWT")?;
