@@ -1,5 +1,6 @@
 //! API keys, which programs send in place of a session.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -113,11 +114,11 @@ pub trait ApiKeyStore: Send + Sync + fmt::Debug {
     /// Returns the key with this id, even if its time is over.
     async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable>;
 
-    /// Adds to the usage of a key. One that was removed stays removed.
+    /// Adds to the usage of keys, with one write where the store can. A key that was removed stays
+    /// removed. Takes out of `used` what is written: after an error, the rest is in it.
     async fn note_api_key_usage(
         &self,
-        id: &ApiKeyId,
-        usage: ApiKeyUsage,
+        used: &mut HashMap<ApiKeyId, ApiKeyUsage>,
     ) -> Result<(), StoreUnavailable>;
 
     /// Removes a key. Returns whether there was one.

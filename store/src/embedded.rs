@@ -116,7 +116,7 @@ impl SessionStore for EmbeddedStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<bool, StoreUnavailable> {
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
         let id = id.to_string();
         self.run(move |sessions, database| sessions.touch(database, &id, now, window_ends))
             .await

@@ -1,5 +1,6 @@
 //! A store that reports each operation to an observer, for metrics and traces.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -169,7 +170,7 @@ impl SessionStore for InstrumentedStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<bool, StoreUnavailable> {
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
         let touch = self.store.touch(id, now, window_ends);
         self.observe(Operation::Touch, touch).await
     }
@@ -241,6 +242,16 @@ impl UsedOnce for InstrumentedStore {
         let use_once = self.store.use_once(value, now, expires);
         self.observe(Operation::UseOnce, use_once).await
     }
+
+    async fn use_once_to_end(
+        &self,
+        value: &str,
+        now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, StoreUnavailable> {
+        let use_once = self.store.use_once_to_end(value, now, expires);
+        self.observe(Operation::UseOnce, use_once).await
+    }
 }
 
 #[async_trait::async_trait]
@@ -257,10 +268,9 @@ impl ApiKeyStore for InstrumentedStore {
 
     async fn note_api_key_usage(
         &self,
-        id: &ApiKeyId,
-        usage: ApiKeyUsage,
+        used: &mut HashMap<ApiKeyId, ApiKeyUsage>,
     ) -> Result<(), StoreUnavailable> {
-        let note = self.store.note_api_key_usage(id, usage);
+        let note = self.store.note_api_key_usage(used);
         self.observe(Operation::NoteApiKeyUsage, note).await
     }
 

@@ -123,13 +123,13 @@ impl SessionStore for MemoryStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<bool, StoreUnavailable> {
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
         let mut content = self.content();
-        let record = content.sessions.get_mut(id).map(Arc::make_mut);
-        Ok(record.is_some_and(|record| {
+        Ok(content.sessions.get_mut(id).map(|stored| {
+            let record = Arc::make_mut(stored);
             record.last_seen = record.last_seen.max(now);
             record.window_ends = record.window_ends.max(window_ends);
-            true
+            Arc::clone(stored)
         }))
     }
 
@@ -252,11 +252,13 @@ impl ApiKeyStore for MemoryStore {
 
     async fn note_api_key_usage(
         &self,
-        id: &ApiKeyId,
-        usage: ApiKeyUsage,
+        used: &mut HashMap<ApiKeyId, ApiKeyUsage>,
     ) -> Result<(), StoreUnavailable> {
-        if let Some(record) = self.content().api_keys.get_mut(id) {
-            record.usage = record.usage.and(usage);
+        let mut content = self.content();
+        for (id, usage) in used.drain() {
+            if let Some(record) = content.api_keys.get_mut(&id) {
+                record.usage = record.usage.and(usage);
+            }
         }
         Ok(())
     }

@@ -238,14 +238,15 @@ impl SessionStore for RedisStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<bool, StoreUnavailable> {
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
         let mut touch = script(scripts::TOUCH, &self.session_key(id.as_str()));
         touch.arg(now.as_seconds()).arg(window_ends.as_seconds());
-        let exists = self.client.query(&touch).await?;
-        if exists {
-            self.record_use(id, now).await?;
-        }
-        Ok(exists)
+        let fields: Option<Option<Fields>> = self.client.query_if_readable(&touch).await?;
+        let Some(fields) = fields.flatten() else {
+            return Ok(None);
+        };
+        self.record_use(id, now).await?;
+        Ok(self.open(id.as_str(), fields))
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
@@ -347,6 +348,17 @@ impl UsedOnce for RedisStore {
             .arg(expires.as_seconds());
         let is_set: Option<String> = self.client.query(&set).await?;
         Ok(is_set.is_some())
+    }
+
+    async fn use_once_to_end(
+        &self,
+        value: &str,
+        _now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, StoreUnavailable> {
+        let mut set = script(scripts::USE_ONCE_TO_END, &self.key("used", value));
+        set.arg(expires.as_seconds());
+        self.client.query(&set).await
     }
 }
 

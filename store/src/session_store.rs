@@ -23,14 +23,14 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// Records that the session is in use at `now`, with a cookie whose window ends at
     /// `window_ends`. Neither time ever moves back.
     ///
-    /// Returns false when the store has no such session any more; then no such cookie may be
-    /// issued.
+    /// Returns the session as it is then. Returns `None` when the store has no such session any more;
+    /// then no such cookie may be issued.
     async fn touch(
         &self,
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<bool, StoreUnavailable>;
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable>;
 
     /// Replaces the provider's data of a session, unless what is stored was validated later: a
     /// replica that could not reach the store saves late. A session that is bound to a device stays

@@ -20,4 +20,16 @@ pub trait UsedOnce: Send + Sync + fmt::Debug {
         now: NumericDate,
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable>;
+
+    /// Marks a value as used as [`Self::use_once`] does, also in a store whose memory is full. It is
+    /// for requests that end sessions and keys: only operators and providers can make such a value,
+    /// so no client can fill the store with them.
+    async fn use_once_to_end(
+        &self,
+        value: &str,
+        now: NumericDate,
+        expires: NumericDate,
+    ) -> Result<bool, StoreUnavailable> {
+        self.use_once(value, now, expires).await
+    }
 }

@@ -27,7 +27,12 @@ pub async fn answer(outpost: &Outpost, text: &str) -> Result<String, AdminError>
     let apart = now.seconds_since(at) + at.seconds_since(now);
     let remember_until = at.plus_seconds(MAX_AGE_SECONDS + 1);
     // No two sealed texts are equal: each has a nonce of its own.
-    if apart > MAX_AGE_SECONDS || !outpost.store.use_once(text, now, remember_until).await? {
+    if apart > MAX_AGE_SECONDS
+        || !outpost
+            .store
+            .use_once_to_end(text, now, remember_until)
+            .await?
+    {
         return Err(AdminError::Refused);
     }
     let response = match selector(request)? {

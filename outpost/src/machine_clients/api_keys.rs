@@ -196,16 +196,14 @@ impl ApiKeys {
     /// not leave that behind.
     pub async fn write_usage(&self) {
         let _writing = self.writing.lock().await;
-        let mut all = mem::take(&mut *self.usage()).into_iter();
-        let mut left = None;
-        for (id, usage) in all.by_ref() {
-            if let Err(error) = self.store.note_api_key_usage(&id, usage).await {
-                tracing::warn!(%error, "the use of API keys cannot be written");
-                left = Some((id, usage));
-                break;
-            }
+        let mut used = mem::take(&mut *self.usage());
+        if used.is_empty() {
+            return;
         }
-        for (id, usage) in left.into_iter().chain(all) {
+        if let Err(error) = self.store.note_api_key_usage(&mut used).await {
+            tracing::warn!(%error, "the use of API keys cannot be written");
+        }
+        for (id, usage) in used {
             self.note(&id, usage);
         }
     }

@@ -356,11 +356,9 @@ impl Sessions {
         let in_window = self
             .authenticate(application, replacing)
             .is_ok_and(|cookie| self.is_current(&cookie));
-        let touched = self.answer(touch, in_window, PROMPT_CHANGE).await?;
         // What the caller has may be older than the device, or than the first proof.
-        let find = self.store.find(&record.id);
-        let stored = self.answer(find, in_window, PROMPT_ANSWER).await?;
-        let stored = stored.filter(|_| touched && !self.revoker.is_over(record));
+        let stored = self.answer(touch, in_window, PROMPT_CHANGE).await?;
+        let stored = stored.filter(|_| !self.revoker.is_over(record));
         let stored = stored.ok_or(IssueError::Revoked)?;
         if stored.is_bound() && voucher == Voucher::Cookie {
             return Err(IssueError::Unproven);

@@ -1,5 +1,6 @@
 //! An outpost and its provider.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -254,6 +255,7 @@ pub(crate) struct FallibleStore {
     pub(crate) unreadable: AtomicBool,
     /// How often it was asked for an API key.
     pub(crate) searches: AtomicU64,
+    pub(crate) usage_writes: AtomicU64,
 }
 
 impl Default for FallibleStore {
@@ -266,6 +268,7 @@ impl Default for FallibleStore {
             locked_elsewhere: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
             searches: AtomicU64::new(0),
+            usage_writes: AtomicU64::new(0),
         }
     }
 }
@@ -308,7 +311,7 @@ impl SessionStore for FallibleStore {
         id: &SessionId,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<bool, StoreUnavailable> {
+    ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
         self.reached()?.touch(id, now, window_ends).await
     }
 
@@ -397,12 +400,12 @@ impl ApiKeyStore for FallibleStore {
 
     async fn note_api_key_usage(
         &self,
-        id: &ApiKeyId,
-        usage: ApiKeyUsage,
+        used: &mut HashMap<ApiKeyId, ApiKeyUsage>,
     ) -> Result<(), StoreUnavailable> {
         // Others go on while a store writes.
         tokio::task::yield_now().await;
-        self.reached()?.note_api_key_usage(id, usage).await
+        self.usage_writes.fetch_add(1, Ordering::Relaxed);
+        self.reached()?.note_api_key_usage(used).await
     }
 
     async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {

@@ -1,6 +1,8 @@
 //! API keys in the file.
 
 use gatepost_base::SealingKeys;
+use std::collections::HashMap;
+
 use gatepost_session::NumericDate;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
@@ -148,26 +150,29 @@ impl ApiKeyStore for EmbeddedStore {
 
     async fn note_api_key_usage(
         &self,
-        id: &ApiKeyId,
-        usage: ApiKeyUsage,
+        used: &mut HashMap<ApiKeyId, ApiKeyUsage>,
     ) -> Result<(), StoreUnavailable> {
-        let id = id.clone();
+        let all = used.clone();
         self.run(move |_, database| {
             let write = database.begin_write()?;
             {
                 let mut table = write.open_table(API_KEYS)?;
-                let used = table.get(id.as_str())?.and_then(|row| {
-                    let row = Row::parse(row.value())?;
-                    let usage = row.usage().and(usage);
-                    Some(row.with_usage(usage).to_bytes())
-                });
-                if let Some(row) = used {
-                    table.insert(id.as_str(), row.as_slice())?;
+                for (id, usage) in all {
+                    let row = table.get(id.as_str())?.and_then(|row| {
+                        let row = Row::parse(row.value())?;
+                        let usage = row.usage().and(usage);
+                        Some(row.with_usage(usage).to_bytes())
+                    });
+                    if let Some(row) = row {
+                        table.insert(id.as_str(), row.as_slice())?;
+                    }
                 }
             }
             Ok(write.commit()?)
         })
-        .await
+        .await?;
+        used.clear();
+        Ok(())
     }
 
     async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {

@@ -74,12 +74,16 @@ impl Sessions {
         id: &str,
         now: NumericDate,
         window_ends: NumericDate,
-    ) -> Result<bool, BoxError> {
+    ) -> Result<Option<Arc<SessionRecord>>, BoxError> {
+        let mut touched = None;
         self.change(database, id, |mut row| {
             row.times.last_seen = row.times.last_seen.max(now);
             row.times.window_ends = row.times.window_ends.max(window_ends);
-            Ok(row.to_bytes())
-        })
+            let row = row.to_bytes();
+            touched = row.as_deref().and_then(|row| self.open(id, row));
+            Ok(row)
+        })?;
+        Ok(touched)
     }
 
     pub(super) fn update(

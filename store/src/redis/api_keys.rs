@@ -1,8 +1,12 @@
 //! API keys in Redis.
 
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
 use gatepost_session::NumericDate;
 use redis::{cmd, pipe};
 
+use super::end::PARALLEL;
 use super::{RedisStore, script, scripts};
 use crate::api_key;
 use crate::{ApiKeyId, ApiKeyRecord, ApiKeyStore, ApiKeyUsage, StoreUnavailable, StoredApiKey};
@@ -35,6 +39,14 @@ impl RedisStore {
             last: last.filter(|at| *at > 0).map(NumericDate::from_seconds),
         };
         Ok(Some((body, usage)))
+    }
+
+    /// Adds to the usage of one key, and returns when it ends, or 0 where it is not there.
+    async fn note_use(&self, id: &ApiKeyId, usage: ApiKeyUsage) -> Result<i64, StoreUnavailable> {
+        let mut note = script(scripts::USE_API_KEY, &self.api_key_key(id.as_str()));
+        note.arg(usage.count)
+            .arg(usage.last.map_or(0, NumericDate::as_seconds));
+        self.client.query(&note).await
     }
 
     /// Returns the ids of at most `limit` keys, those that end first at the beginning.
@@ -114,20 +126,38 @@ impl ApiKeyStore for RedisStore {
 
     async fn note_api_key_usage(
         &self,
-        id: &ApiKeyId,
-        usage: ApiKeyUsage,
+        used: &mut HashMap<ApiKeyId, ApiKeyUsage>,
     ) -> Result<(), StoreUnavailable> {
-        let mut note = script(scripts::USE_API_KEY, &self.api_key_key(id.as_str()));
-        note.arg(usage.count)
-            .arg(usage.last.map_or(0, NumericDate::as_seconds));
-        let ends: i64 = self.client.query(&note).await?;
-        if ends <= 0 {
-            return Ok(());
+        let all: Vec<(ApiKeyId, ApiKeyUsage)> = used.clone().into_iter().collect();
+        // A cluster has each key elsewhere, so each has a command; they are sent together.
+        for batch in all.chunks(PARALLEL) {
+            let noted = join_all(batch.iter().map(|(id, usage)| self.note_use(id, *usage))).await;
+            let mut add = cmd("ZADD");
+            add.arg(self.api_keys_key());
+            let mut failed = None;
+            let mut is_any = false;
+            for ((id, _), noted) in batch.iter().zip(noted) {
+                match noted {
+                    Ok(ends) => {
+                        used.remove(id);
+                        if ends > 0 {
+                            is_any = true;
+                            add.arg(ends).arg(id.as_str());
+                        }
+                    }
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            if is_any {
+                // Redis may have lost entries and not the keys: no key is in use that an operator
+                // cannot see.
+                self.client.query::<()>(&add).await?;
+            }
         }
-        // Redis may have lost the entry and not the key: no key is in use that an operator cannot see.
-        let mut add = cmd("ZADD");
-        add.arg(self.api_keys_key()).arg(ends).arg(id.as_str());
-        self.client.query(&add).await
+        Ok(())
     }
 
     async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {

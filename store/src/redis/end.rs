@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How many sessions are read at a time.
-const PARALLEL: usize = 100;
+pub(super) const PARALLEL: usize = 100;
 
 /// How many sessions are removed at a time, each by several commands one after the other. Requests of
 /// users are served between any two commands.

@@ -24,15 +24,15 @@ if redis.call('HGET', KEYS[1], 'body') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'body', ARGV[2])
 return 1";
 
-/// Records the use of a session that exists. The clocks of replicas differ, so neither time moves
-/// back.
+/// Records the use of a session that exists, and returns its fields. The clocks of replicas differ,
+/// so neither time moves back.
 pub(super) const TOUCH: &str = "\
 local stored = redis.call('HMGET', KEYS[1], 'seen', 'open')
-if not stored[2] then return 0 end
+if not stored[2] then return false end
 local seen = math.max(tonumber(stored[1]) or 0, tonumber(ARGV[1]))
 local open = math.max(tonumber(stored[2]) or 0, tonumber(ARGV[2]))
 redis.call('HSET', KEYS[1], 'seen', string.format('%.0f', seen), 'open', string.format('%.0f', open))
-return 1";
+return redis.call('HMGET', KEYS[1], 'body', 'seen', 'open', 'ends')";
 
 /// Removes a session whose window still ends when it did at the revocation. Returns the end of the
 /// window of a session that was renewed since, which remains, and nothing otherwise. A session whose
@@ -68,6 +68,12 @@ if added > 0 then
   redis.call('ZADD', KEYS[1], string.format('-%.0f', now[1] * 1000000 + now[2]), 'stamp')
 end
 return 1";
+
+/// Marks a value as used until it expires, and returns whether it was unused.
+pub(super) const USE_ONCE_TO_END: &str = "\
+#!lua flags=allow-oom
+if redis.call('SET', KEYS[1], 1, 'NX', 'EXAT', ARGV[1]) then return 1 end
+return 0";
 
 /// Adds to the usage of an API key that is still there, and returns when it ends; 0 where it is not
 /// there.

@@ -1,6 +1,6 @@
 //! What every store promises.
 
-mod api_keys;
+pub(crate) mod api_keys;
 mod ending;
 mod revocations;
 mod sessions;

@@ -1,10 +1,11 @@
 //! What a store in Redis adds.
 
 use gatepost_store::{
-    RedisStore, RedisTls, Revocation, RevocationLog as _, SessionSelector, SessionStore as _,
-    Store as _,
+    ApiKeyStore as _, RedisStore, RedisTls, Revocation, RevocationLog as _, SessionSelector,
+    SessionStore as _, Store as _, UsedOnce as _,
 };
 
+use crate::cases::api_keys;
 use crate::redis_server::RedisServer;
 use crate::*;
 
@@ -139,6 +140,35 @@ async fn sessions_end_in_a_redis_whose_memory_is_full() {
     store.sweep(at(62), LIFETIME).await.expect("swept");
     assert_eq!(ids(&store).await, [id(2)]);
     assert!(store.revocations(at(50)).await.expect("told").len() > 1);
+}
+
+/// An operator's request and a provider's logout token are used once, and a key is revoked, in a full
+/// Redis too. What clients can send without end is refused there.
+#[tokio::test]
+#[ignore = "needs redis-server: cargo xtask test"]
+async fn keys_are_revoked_in_a_redis_whose_memory_is_full() {
+    let server = RedisServer::start();
+    let store = open(&server, 0);
+    let key = api_keys::key(1, 100);
+    store.insert_api_key(key.clone()).await.expect("inserted");
+    server.run(&command("CONFIG SET maxmemory 1"));
+    let inserted = store.insert_api_key(api_keys::key(2, 100)).await;
+    inserted.expect_err("full");
+    let expires = at(4_000_000_000);
+    let of_client = store.use_once("proof", at(50), expires).await;
+    of_client.expect_err("full");
+    for is_first in [true, false] {
+        let used = store.use_once_to_end("request", at(50), expires).await;
+        assert_eq!(used.expect("used"), is_first);
+    }
+    assert!(store.was_used("request", at(50)).await.expect("told"));
+    let revocation = Revocation::ApiKey {
+        id: key.id.to_string(),
+        until: expires,
+    };
+    store.revoke(&[revocation]).await.expect("revoked");
+    assert!(store.remove_api_key(&key.id).await.expect("removed"));
+    assert_eq!(store.find_api_key(&key.id).await.expect("found"), None);
 }
 
 /// What cannot be read is one session or one entry, and keeps no other from its end.

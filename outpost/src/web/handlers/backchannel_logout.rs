@@ -53,7 +53,8 @@ async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Re
     let revoker = context.sessions().revoker();
     let ended = revoker.revoke_each(selectors(&logout), times).await?;
     // Noted only now: if the revocation fails, the provider must be able to try again.
-    store.use_once(&once, now, logout.remember_until).await?;
+    let noted = store.use_once_to_end(&once, now, logout.remember_until);
+    noted.await?;
     audit::revoked(
         "backchannel_logout",
         issuer,

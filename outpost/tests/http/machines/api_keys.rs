@@ -490,6 +490,35 @@ async fn the_last_write_of_the_use_waits_for_one_that_is_under_way() {
     assert_eq!(uses, 1);
 }
 
+/// However many keys were used, the store is asked to write once, and not at all after no use. What it
+/// does not take is written with the next.
+#[tokio::test]
+async fn the_use_of_all_keys_is_one_write() {
+    let world = world(KEYS).await;
+    let writes = || world.store.usage_writes.load(Ordering::Relaxed);
+    let mut all = Vec::new();
+    for _ in 0..10 {
+        all.push(create(&world, wanted()).await.0);
+    }
+    for key in &all {
+        bring(&world, key).await.expect(200);
+    }
+    let keys = &world.outpost.api_keys;
+    world.store.away.store(true, Ordering::Relaxed);
+    keys.write_usage().await;
+    assert_eq!(writes(), 1);
+    world.store.away.store(false, Ordering::Relaxed);
+    bring(&world, &all[0]).await.expect(200);
+    for _ in 0..3 {
+        keys.write_usage().await;
+    }
+    assert_eq!(writes(), 2);
+    let mut uses: Vec<_> = list(&world).await.iter().map(|key| key.uses).collect();
+    uses.sort_unstable();
+    assert_eq!(uses.iter().sum::<u64>(), 11, "{uses:?}");
+    assert_eq!((uses[0], uses[9]), (1, 2));
+}
+
 #[tokio::test]
 async fn a_key_that_could_not_be_used_is_not_created() {
     let world = world(KEYS).await;

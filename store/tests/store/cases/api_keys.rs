@@ -18,7 +18,7 @@ fn key_id(number: u8) -> ApiKeyId {
     ApiKeyId::parse(&format!("key{number:09}")).expect("an id")
 }
 
-fn key(number: u8, ends: u64) -> ApiKeyRecord {
+pub(crate) fn key(number: u8, ends: u64) -> ApiKeyRecord {
     ApiKeyRecord {
         id: key_id(number),
         subject: "ci".into(),
@@ -66,9 +66,7 @@ async fn the_usage_of_a_key_adds_up(fixture: &Fixture) {
     // Replicas report in any order.
     for (number, count, last) in [(1, 2, 20), (1, 3, 10), (2, 1, 30)] {
         let last = Some(at(last));
-        let usage = ApiKeyUsage { count, last };
-        let noted = store.note_api_key_usage(&key_id(number), usage).await;
-        noted.expect("noted");
+        note(&*store, [(number, ApiKeyUsage { count, last })]).await;
     }
     let usage = ApiKeyUsage {
         count: 5,
@@ -78,9 +76,20 @@ async fn the_usage_of_a_key_adds_up(fixture: &Fixture) {
     assert_eq!(found(&*store, 2).await, None, "never created");
     // A key that was removed does not come back by its use.
     store.remove_api_key(&key_id(1)).await.expect("removed");
-    let noted = store.note_api_key_usage(&key_id(1), usage).await;
-    noted.expect("noted");
+    insert(&*store, key(3, 100)).await;
+    note(&*store, [(1, usage), (3, usage), (2, usage)]).await;
     assert_eq!(found(&*store, 1).await, None);
+    assert_eq!(found(&*store, 3).await.expect("a key").usage, usage);
+}
+
+/// Notes the usage of keys, and checks that nothing is left to write.
+async fn note(store: &dyn Store, usage: impl IntoIterator<Item = (u8, ApiKeyUsage)>) {
+    let usage = usage.into_iter();
+    let mut used = usage
+        .map(|(number, usage)| (key_id(number), usage))
+        .collect();
+    store.note_api_key_usage(&mut used).await.expect("noted");
+    assert!(used.is_empty(), "{used:?}");
 }
 
 async fn keys_that_have_ended_leave_the_store(fixture: &Fixture) {

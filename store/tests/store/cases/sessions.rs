@@ -25,8 +25,13 @@ async fn a_session_is_found_until_it_ends(fixture: &Fixture) {
     assert_eq!(store.find(&id(2)).await.expect("found"), None);
 
     let touch = async |now, until| store.touch(&id(1), at(now), at(until)).await;
-    assert!(touch(20, 30).await.expect("touched"));
-    assert!(touch(15, 25).await.expect("touched"));
+    for (now, until) in [(20, 30), (15, 25)] {
+        let touched = touch(now, until).await.expect("touched");
+        let touched = touched.expect("a session");
+        assert_eq!(touched.last_seen, at(20), "no time moves back");
+        assert_eq!(touched.window_ends, at(30));
+        assert_eq!(touched.refresh_token, record(1, "alice", 10).refresh_token);
+    }
     let renewed = SessionRecord {
         refresh_token: Some(Secret::new("next".into())),
         ..record(1, "alice", 10)
@@ -43,7 +48,7 @@ async fn a_session_is_found_until_it_ends(fixture: &Fixture) {
         assert_eq!(outcome.ended.len(), count);
     }
     // Row B2: no cookie may be issued for it.
-    assert!(!touch(40, 50).await.expect("touched"));
+    assert_eq!(touch(40, 50).await.expect("touched"), None);
     let late = store.update(record(1, "alice", 40)).await;
     assert!(!late.expect("updated"), "an ended session does not return");
     assert_eq!(store.find(&id(1)).await.expect("found"), None);
@@ -64,7 +69,7 @@ async fn a_sweep_removes_idle_and_ended_sessions(fixture: &Fixture) {
     assert_eq!(sweep(109).await, 2);
     assert_eq!(sweep(110).await, 1);
     let touched = store.touch(&id(2), at(149), at(160)).await;
-    assert!(touched.expect("touched"));
+    assert!(touched.expect("touched").is_some());
     assert_eq!(sweep(248).await, 1);
     assert_eq!(sweep(LIFETIME).await, 0);
     let outcome = store.end(&end_request(subject("bob"))).await;
