@@ -51,6 +51,12 @@ pub enum Refusal {
     /// It is valid only together with a key (RFC 7800), and came without a proof by that key.
     #[error("bound to a key (`cnf`), and sent without a proof by that key")]
     Bound,
+    /// It is valid only together with a certificate (RFC 8705 §3), and came with another or none.
+    #[error(
+        "bound to a client certificate (`cnf.x5t#S256`), and the request has another, or none from a \
+         trusted proxy (`clientCertificateHeader`)"
+    )]
+    Certificate,
     /// It came with a proof by a key, and is not bound to any.
     #[error("sent with a proof by a key, and bound to none (`cnf.jkt`)")]
     NotBound,
@@ -116,12 +122,21 @@ pub struct TokenRules<'a> {
     pub settings: &'a AccessTokenSettings,
     /// The claims that the identity takes beyond the standard ones.
     pub extra: &'a [String],
-    /// The key by which its client has proved that it may use the token (RFC 9449): a thumbprint.
-    pub key: Option<&'a str>,
+    /// What its client has proved to have.
+    pub proved: Proved<'a>,
     /// How old a token may be, in seconds.
     pub max_age: u64,
     /// The current time.
     pub now: NumericDate,
+}
+
+/// What a client has proved to have besides its token, each by its thumbprint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proved<'a> {
+    /// The key of a proof (RFC 9449).
+    pub key: Option<&'a str>,
+    /// A certificate (RFC 8705).
+    pub certificate: Option<&'a str>,
 }
 
 /// Returns the issuer that an access token names, where it is a JWT that names one. Nothing is
@@ -232,7 +247,7 @@ impl Provider {
         rules: TokenRules<'_>,
     ) -> Result<Holder, Refusal> {
         let TokenRules { settings, now, .. } = rules;
-        check_binding(&claims, rules.key)?;
+        check_binding(&claims, rules.proved)?;
         let own = self.settings();
         self.check_issuer(&claims)?;
         check_are_times(&claims)?;
@@ -281,21 +296,36 @@ impl Provider {
     }
 }
 
-/// Checks that a token that is bound to a key came with a proof by that very key, and any other token
-/// without a proof (RFC 9449 §7.1). A token that is bound in a further way is refused.
-pub(crate) fn check_binding(claims: &Map<String, Value>, key: Option<&str>) -> Result<(), Refusal> {
-    let is_by = |confirmation: &Value, key: &str| {
-        let only = confirmation
-            .as_object()
-            .filter(|members| members.len() == 1);
-        only.and_then(|members| members.get("jkt")?.as_str()) == Some(key)
+/// Checks that a client has proved to have everything that its token is bound to (RFC 7800 §3): a key
+/// (RFC 9449 §7.1), a certificate (RFC 8705 §3), or both. A token that is bound in a further way is
+/// refused, and so is a token that came with a proof by a key and is bound to none. A certificate may
+/// come with any token: a proxy may ask every client for one.
+pub(crate) fn check_binding(
+    claims: &Map<String, Value>,
+    proved: Proved<'_>,
+) -> Result<(), Refusal> {
+    let Some(confirmation) = claims.get("cnf") else {
+        return match proved.key {
+            Some(_) => Err(Refusal::NotBound),
+            None => Ok(()),
+        };
     };
-    match (claims.get("cnf"), key) {
-        (None, None) => Ok(()),
-        (Some(confirmation), Some(key)) if is_by(confirmation, key) => Ok(()),
-        (Some(_), _) => Err(Refusal::Bound),
-        (None, Some(_)) => Err(Refusal::NotBound),
+    let members = confirmation.as_object().filter(|all| !all.is_empty());
+    let members = members.ok_or(Refusal::Bound)?;
+    if proved.key.is_some() && !members.contains_key("jkt") {
+        return Err(Refusal::NotBound);
     }
+    for (method, thumbprint) in members {
+        let (proved, refusal) = match method.as_str() {
+            "jkt" => (proved.key, Refusal::Bound),
+            "x5t#S256" => (proved.certificate, Refusal::Certificate),
+            _ => return Err(Refusal::Bound),
+        };
+        if proved.is_none() || thumbprint.as_str() != proved {
+            return Err(refusal);
+        }
+    }
+    Ok(())
 }
 
 /// When a token was issued, and until when it counts.
@@ -367,4 +397,63 @@ pub(crate) fn check_says_no_other_kind(claims: &Map<String, Value>) -> Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_needs_everything_that_it_is_bound_to() {
+        let key = Some("k");
+        let certificate = Some("c");
+        let jkt = json!({"jkt": "k"});
+        let x5t = json!({"x5t#S256": "c"});
+        let both = json!({"jkt": "k", "x5t#S256": "c"});
+        for (confirmation, key, certificate, expected) in [
+            (Value::Null, None, None, Err(Refusal::Bound)),
+            (json!({}), None, certificate, Err(Refusal::Bound)),
+            (json!("c"), None, certificate, Err(Refusal::Bound)),
+            (jkt.clone(), key, None, Ok(())),
+            (jkt.clone(), key, certificate, Ok(())),
+            (jkt.clone(), Some("x"), None, Err(Refusal::Bound)),
+            (jkt, None, certificate, Err(Refusal::Bound)),
+            (x5t.clone(), None, certificate, Ok(())),
+            (x5t.clone(), None, Some("x"), Err(Refusal::Certificate)),
+            (x5t.clone(), None, None, Err(Refusal::Certificate)),
+            (x5t, key, certificate, Err(Refusal::NotBound)),
+            (both.clone(), key, certificate, Ok(())),
+            (both.clone(), key, None, Err(Refusal::Certificate)),
+            (both, None, certificate, Err(Refusal::Bound)),
+            (
+                json!({"x5t#S256": null}),
+                None,
+                None,
+                Err(Refusal::Certificate),
+            ),
+            (
+                json!({"x5t#S256": "c", "kid": "1"}),
+                None,
+                certificate,
+                Err(Refusal::Bound),
+            ),
+        ] {
+            let mut claims = Map::new();
+            claims.insert("cnf".to_owned(), confirmation.clone());
+            let proved = Proved { key, certificate };
+            let checked = check_binding(&claims, proved);
+            assert_eq!(checked, expected, "{confirmation} {proved:?}");
+        }
+        let unbound = Map::new();
+        for (key, certificate, expected) in [
+            (None, None, Ok(())),
+            (None, certificate, Ok(())),
+            (key, certificate, Err(Refusal::NotBound)),
+        ] {
+            let proved = Proved { key, certificate };
+            assert_eq!(check_binding(&unbound, proved), expected, "{proved:?}");
+        }
+    }
 }

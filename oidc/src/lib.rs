@@ -102,7 +102,7 @@ mod token_issuer;
 mod token_request;
 mod userinfo;
 
-pub use access_token::{CredentialsError, Holder, Refusal, TokenRules, unverified_issuer};
+pub use access_token::{CredentialsError, Holder, Proved, Refusal, TokenRules, unverified_issuer};
 pub use authorize::{AuthorizationOptions, AuthorizationRequest, is_free_parameter};
 pub use claim_path::ClaimPath;
 pub use client_check::ClientVerdict;

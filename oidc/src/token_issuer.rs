@@ -12,7 +12,7 @@ use gatepost_base::Secret;
 use tokio::sync::Mutex;
 
 use crate::access_token::{
-    self, CredentialsError, Holder, MAX_TOKEN_BYTES, Refusal, check_says_no_other_kind,
+    self, CredentialsError, Holder, MAX_TOKEN_BYTES, Proved, Refusal, check_says_no_other_kind,
 };
 use crate::algorithm;
 use crate::claims::{ClaimSources, Wanted};
@@ -42,8 +42,8 @@ pub struct TokenIssuer {
 pub struct IssuedTokenRules<'a> {
     /// The claims that the identity takes beyond the standard ones.
     pub extra: &'a [String],
-    /// The key by which its client has proved that it may use the token (RFC 9449): a thumbprint.
-    pub key: Option<&'a str>,
+    /// What its client has proved to have.
+    pub proved: Proved<'a>,
     /// How old a token may be, in seconds.
     pub max_age: u64,
     /// The current time.
@@ -110,7 +110,7 @@ impl TokenIssuer {
             return Err(Refusal::Type);
         }
         check_says_no_other_kind(claims)?;
-        access_token::check_binding(claims, rules.key)?;
+        access_token::check_binding(claims, rules.proved)?;
         if token.text("iss") != Some(settings.issuer.as_str()) {
             return Err(Refusal::Issuer);
         }

@@ -24,6 +24,7 @@ pub mod application;
 pub mod assertion;
 pub mod certificate;
 pub mod cli;
+pub mod client_certificate;
 pub mod compat;
 pub mod config;
 pub mod device_bound;

@@ -15,10 +15,11 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::application::{Application, MachineClientSettings, MachineIssuer, Providers};
+use crate::client_certificate::Thumbprint;
 use crate::rate_limit::TooMany;
 use crate::telemetry::audit;
 use gatepost_oidc::{
-    Grant, IssuedTokenRules, Provider, Refusal, TokenIssuer, TokenRules, unverified_issuer,
+    Grant, IssuedTokenRules, Proved, Provider, Refusal, TokenIssuer, TokenRules, unverified_issuer,
 };
 
 mod api_key;
@@ -34,11 +35,11 @@ mod turns;
 pub use api_key::{ApiKey, NewApiKey};
 pub use api_keys::ApiKeys;
 use attempts::Attempt;
-pub use attempts::FailedAttempts;
+pub use attempts::{FailedAttempts, ProofAttempt};
 pub use check_error::{ApiKeyRefusal, CheckError};
 pub use context::Context;
 pub use credentials::Credentials;
-pub use dpop::{DpopProof, ExpectedProof, InvalidDpopProof};
+pub use dpop::{DpopProof, ExpectedProof, InvalidDpopProof, UnverifiedDpopProof};
 pub use machine_client::MachineClient;
 use turns::{NoTurn, Turn, Turns};
 
@@ -199,7 +200,7 @@ impl MachineClients {
         credentials: Credentials,
     ) -> Result<Arc<MachineClient>, Arc<CheckError>> {
         let credentials = self.normalised(credentials);
-        let digest = self.digest(&credentials);
+        let digest = self.digest(context, &credentials);
         let now = context.clock.now();
         if let Some((refusal, until)) = self.refused.get(&digest).await
             && now < until
@@ -236,6 +237,14 @@ impl MachineClients {
             return Err(Arc::new(Refusal::Revoked.into()));
         }
         Ok(machine)
+    }
+
+    /// Returns the attempt to have a proof of these credentials verified.
+    pub fn proof_attempt(&self, context: Context<'_>, credentials: &Credentials) -> ProofAttempt {
+        let digest = self.digest(context, credentials);
+        let is_known = self.remembered.contains_key(&digest);
+        let known = is_known.then_some(&digest[..]);
+        context.failed_attempts.proof(context.client, known)
     }
 
     /// Returns the token of credentials in which authentik's users write it as the password.
@@ -396,9 +405,18 @@ impl MachineClients {
         let clock = context.clock;
         let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
         let max_age = application.lifetime(context.times);
-        let key = match credentials {
-            Credentials::Bound { key, .. } => Some(key.as_str()),
-            Credentials::Bearer(_) | Credentials::Basic { .. } => None,
+        let certificate = context.certificate.map(Thumbprint::as_str);
+        let proved = match credentials {
+            Credentials::Bound { key, .. } => Proved {
+                key: Some(key),
+                certificate,
+            },
+            Credentials::Bearer(_) => Proved {
+                key: None,
+                certificate,
+            },
+            // The token is the outpost's.
+            Credentials::Basic { .. } => Proved::default(),
         };
         let (token, holder) = match (authority, credentials) {
             (
@@ -407,7 +425,7 @@ impl MachineClients {
             ) => {
                 let rules = IssuedTokenRules {
                     extra: &extra,
-                    key,
+                    proved,
                     max_age,
                     now: clock.now(),
                 };
@@ -427,7 +445,7 @@ impl MachineClients {
                 let rules = TokenRules {
                     settings: &self.settings.tokens,
                     extra: &extra,
-                    key,
+                    proved,
                     max_age,
                     now: clock.now(),
                 };
@@ -466,12 +484,23 @@ impl MachineClients {
         }
     }
 
-    fn digest(&self, credentials: &Credentials) -> Digest {
+    /// Returns the digest of credentials, with everything that the client has proved: what holds of a
+    /// token with one certificate does not hold with another.
+    fn digest(&self, context: Context<'_>, credentials: &Credentials) -> Digest {
+        let certificate = context
+            .certificate
+            .map_or("", Thumbprint::as_str)
+            .as_bytes();
         match credentials {
-            Credentials::Bearer(token) => self.mac(&[b"bearer", token.expose().as_bytes()]),
-            Credentials::Bound { token, key } => {
-                self.mac(&[b"bound", key.as_bytes(), token.expose().as_bytes()])
+            Credentials::Bearer(token) => {
+                self.mac(&[b"bearer", certificate, token.expose().as_bytes()])
             }
+            Credentials::Bound { token, key } => self.mac(&[
+                b"bound",
+                certificate,
+                key.as_bytes(),
+                token.expose().as_bytes(),
+            ]),
             Credentials::Basic { user, password } => {
                 self.mac(&[b"basic", user.as_bytes(), password.expose().as_bytes()])
             }

@@ -9,7 +9,8 @@
 //   idTokenAlgorithms  optional: how ID tokens may be signed, RS256 unless a client says otherwise
 //   users     by login name: sub, password, name, email, groups
 //   refreshTokens  false for a provider that gives none
-//   programs  optional, by client id: secret, groups; clients that get tokens for themselves
+//   programs  optional, by client id: secret, groups; clients that get tokens for themselves, with
+//             certificateBound bound to the certificate that a proxy hands on
 //   resources optional: what access tokens may be for (RFC 8707), as JWTs, with the user's claims
 //   publicClients optional, by client id: redirect URIs; at a loopback address, on any port
 //   registration  true to have clients register themselves (RFC 7591)
@@ -20,7 +21,7 @@
 //
 // Made for tests: keys are new at every start, nothing is stored, passwords are in the clear.
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { X509Certificate, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import Provider, { errors } from 'oidc-provider';
@@ -100,16 +101,26 @@ function signingKey() {
   return { ...privateKey, kid: randomBytes(6).toString('hex'), use: 'sig', alg: 'RS256' };
 }
 
+/** The client's certificate, as Traefik hands it on (`passTLSClientCert`), or a PEM. */
+function clientCertificate(ctx) {
+  const [first] = ctx.get('x-forwarded-tls-client-cert').split(',');
+  const text = decodeURIComponent(first);
+  return text && new X509Certificate(text.startsWith('-') ? text : Buffer.from(text, 'base64'));
+}
+
+const certifies = Object.values(programs).some((program) => program.certificateBound);
+
 const provider = new Provider(config.issuer, {
   clients: [
     ...config.clients,
-    ...Object.entries(programs).map(([id, { secret }]) => ({
+    ...Object.entries(programs).map(([id, { secret, certificateBound }]) => ({
       client_id: id,
       client_secret: secret,
       redirect_uris: [],
       response_types: [],
       grant_types: ['client_credentials'],
       token_endpoint_auth_method: 'client_secret_basic',
+      ...(certificateBound && { tls_client_certificate_bound_access_tokens: true }),
     })),
     ...Object.entries(config.publicClients ?? {}).map(([id, uris]) => ({
       client_id: id,
@@ -175,6 +186,11 @@ const provider = new Provider(config.issuer, {
     registration: { enabled: config.registration === true },
     introspection: { enabled: true, allowedPolicy: () => true },
     clientCredentials: { enabled: true },
+    mTLS: {
+      enabled: certifies,
+      certificateBoundAccessTokens: certifies,
+      getCertificate: clientCertificate,
+    },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo(_ctx, resource) {

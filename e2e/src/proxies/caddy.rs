@@ -18,10 +18,24 @@ impl Caddy {
     ///
     /// When it is not installed or does not become ready.
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+        Self::start_with(site, file, &[], hosts)
+    }
+
+    /// Starts Caddy as [`Self::start`] does, with changes of the file.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn start_with(
+        site: &Site,
+        file: &str,
+        changes: &[(&str, &str)],
+        hosts: &[&str],
+    ) -> Result<Service> {
         let folder = site.folder().join("caddy");
         fs::create_dir_all(&folder)?;
         let options = "{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}\n\n";
-        let config = format!("{options}{}", site.fitted(file, &[])?);
+        let config = format!("{options}{}", site.fitted(file, changes)?);
         let path = folder.join("Caddyfile");
         fs::write(&path, config)?;
         let mut command = Command::new(Packaged::Caddy.locate()?);

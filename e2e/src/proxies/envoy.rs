@@ -20,12 +20,26 @@ impl Envoy {
     ///
     /// When it is not installed or does not become ready.
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+        Self::start_with(site, file, &[], hosts)
+    }
+
+    /// Starts Envoy as [`Self::start`] does, with changes of the file.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn start_with(
+        site: &Site,
+        file: &str,
+        changes: &[(&str, &str)],
+        hosts: &[&str],
+    ) -> Result<Service> {
         let folder = site.folder().join("envoy");
         fs::create_dir_all(&folder)?;
         let ports = site.ports();
         // Envoy has addresses and ports apart.
         let mut text = site
-            .fitted(file, &[])?
+            .fitted(file, changes)?
             .replace("address: 0.0.0.0,", "address: 127.0.0.1,");
         for (shown, actual) in [
             (80, ports.web),

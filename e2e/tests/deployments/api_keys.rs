@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::plugin::middlewares;
-use crate::{checks, forward_auth, nginx, route};
+use crate::{caddy, checks, envoy, forward_auth, haproxy, nginx, route};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -57,6 +57,30 @@ fn nginx() -> Result<()> {
     let site = site()?;
     let key = format!("proxy_set_header {HEADER} \"\";");
     let _nginx = nginx::handing_on_with(&site, "Authorization", &key)?;
+    keys_let_in(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn caddy() -> Result<()> {
+    let site = site()?;
+    let _caddy = caddy::for_machines(&site, &format!("request_header -{HEADER}"))?;
+    keys_let_in(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn haproxy() -> Result<()> {
+    let site = site()?;
+    let _haproxy = haproxy::for_machines(&site, &[&HEADER.to_lowercase()])?;
+    keys_let_in(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn envoy() -> Result<()> {
+    let site = site()?;
+    let _envoy = envoy::for_machines(&site, &[&HEADER.to_lowercase()])?;
     keys_let_in(&site)
 }
 

@@ -2,8 +2,22 @@
 
 use anyhow::Result;
 use gatepost_e2e::proxies::Caddy;
+use gatepost_e2e::{Service, Site};
 
 use crate::checks;
+
+/// Starts Caddy in front of one application, which gets `Authorization` from the outpost's response,
+/// with further directives for a request that may go on.
+pub(crate) fn for_machines(site: &Site, further: &str) -> Result<Service> {
+    let cookie = "request_header Cookie {rp.header.Cookie}";
+    let both = format!(
+        "{cookie}
+				request_header Authorization {{rp.header.Authorization}}
+				{further}"
+    );
+    let changes = [(cookie, &*both)];
+    Caddy::start_with(site, "deploy/caddy/single.Caddyfile", &changes, &["wiki"])
+}
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]

@@ -8,7 +8,7 @@ use gatepost_e2e::Site;
 use gatepost_e2e::tools::{NodePackages, Tool as _};
 use serde_json::{Value, json};
 
-use crate::{checks, forward_auth, nginx, route};
+use crate::{caddy, checks, envoy, forward_auth, haproxy, nginx, route};
 
 /// What tokens are for.
 const WIKI: &str = "https://wiki.example.com";
@@ -50,6 +50,30 @@ fn forward_auth() -> Result<()> {
 fn nginx() -> Result<()> {
     let site = site()?;
     let _nginx = nginx::handing_on(&site, "Authorization")?;
+    a_client_proves_its_key(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn caddy() -> Result<()> {
+    let site = site()?;
+    let _caddy = caddy::for_machines(&site, "")?;
+    a_client_proves_its_key(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn haproxy() -> Result<()> {
+    let site = site()?;
+    let _haproxy = haproxy::for_machines(&site, &[])?;
+    a_client_proves_its_key(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn envoy() -> Result<()> {
+    let site = site()?;
+    let _envoy = envoy::for_machines(&site, &[])?;
     a_client_proves_its_key(&site)
 }
 

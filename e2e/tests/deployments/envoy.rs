@@ -2,8 +2,30 @@
 
 use anyhow::Result;
 use gatepost_e2e::proxies::Envoy;
+use gatepost_e2e::{Service, Site};
 
 use crate::checks;
+
+/// Starts Envoy in front of one application, which gets `Authorization` from the outpost's response.
+/// The outpost gets these headers too, and the application does not.
+pub(crate) fn for_machines(site: &Site, headers: &[&str]) -> Result<Service> {
+    let line = |name: &str| format!("                - exact: {name}\n");
+    let asked: String = headers.iter().map(|name| line(name)).collect();
+    let asked = format!("- exact: dpop\n{}{asked}", line("authorization"));
+    let upstream = "- exact: x-forwarded-groups\n                    - exact: authorization\n";
+    let hidden = format!(
+        "route: {{ cluster: wiki }}
+                request_headers_to_remove: {headers:?}"
+    );
+    let mut changes = vec![
+        ("- exact: dpop\n", &*asked),
+        ("- exact: x-forwarded-groups\n", upstream),
+    ];
+    if !headers.is_empty() {
+        changes.push(("route: { cluster: wiki }", &hidden));
+    }
+    Envoy::start_with(site, "deploy/envoy/single.yaml", &changes, &["wiki"])
+}
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]

@@ -1,9 +1,34 @@
 //! HAProxy with an action in Lua.
 
-use anyhow::Result;
+use std::fs;
+
+use anyhow::{Result, ensure};
 use gatepost_e2e::proxies::Haproxy;
+use gatepost_e2e::{Service, Site, layout};
 
 use crate::checks;
+
+/// Starts HAProxy in front of one application, which gets `Authorization` from the outpost alone. The
+/// outpost gets these headers too, and the application does not.
+pub(crate) fn for_machines(site: &Site, headers: &[&str]) -> Result<Service> {
+    let script = fs::read_to_string(layout::root().join("deploy/haproxy/gatepost.lua"))?;
+    let asked: String = headers
+        .iter()
+        .map(|name| format!("    [\"{name}\"] = once,\n"))
+        .collect();
+    let identity: String = headers
+        .iter()
+        .map(|name| format!("    \"{name}\",\n"))
+        .collect();
+    let changed = script
+        .replace("local asked = {\n", &format!("local asked = {{\n{asked}"))
+        .replace(
+            "    \"cookie\",\n",
+            &format!("    \"cookie\",\n    \"authorization\",\n{identity}"),
+        );
+    ensure!(changed != script, "the script has other lines");
+    Haproxy::start_with(site, "deploy/haproxy/single.cfg", &changed, &["wiki"])
+}
 
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod caddy;
+mod certificates;
 mod challenges;
 mod checks;
 mod choice;

@@ -15,6 +15,7 @@ use super::addresses::Addresses;
 use super::settings::{Config, Listen};
 use crate::application::ApplicationSettings;
 use crate::certificate::Certificate;
+use crate::client_certificate::CertificateHeader;
 use crate::dialect::{Askers, Dialect};
 use crate::rate_limit::RateLimit;
 use crate::telemetry::logging::{Log, LogFormat};
@@ -62,6 +63,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let keys = keys(&mut fields, &files);
     let key_introduction = key_introduction(&mut fields);
     let trusted_proxies = trusted_proxies(&mut fields);
+    let certificate_header = certificate_header(&mut fields, &trusted_proxies);
     let askers = askers(&mut fields);
     let rate_limit = rate_limit(&mut fields);
     let store = store::store(&mut fields, &files);
@@ -129,6 +131,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         assertion_keys: assertion_keys?,
         key_introduction,
         trusted_proxies,
+        certificate_header,
         askers,
         rate_limit,
         store,
@@ -271,6 +274,19 @@ fn trusted_proxies(fields: &mut Fields<'_>) -> TrustedProxies {
         fields.problem("trustedProxies", format!("`{entry}`: {accepted}"));
         TrustedProxies::default()
     })
+}
+
+/// Reads the header in which trusted proxies hand on the certificates of clients.
+fn certificate_header(
+    fields: &mut Fields<'_>,
+    trusted: &TrustedProxies,
+) -> Option<CertificateHeader> {
+    const KEY: &str = "clientCertificateHeader";
+    let header = fields.parsed(KEY, CertificateHeader::parse);
+    if header.is_some() && trusted.is_empty() {
+        fields.problem(KEY, "only `trustedProxies` are believed, and there is none");
+    }
+    header
 }
 
 /// Reads which proxies ask.

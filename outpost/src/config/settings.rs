@@ -10,6 +10,7 @@ use super::addresses::Addresses;
 use crate::application::{ApplicationSettings, Unserved};
 use crate::assertion::AssertionKeys;
 use crate::certificate::Certificate;
+use crate::client_certificate::CertificateHeader;
 use crate::device_bound::DeviceBound;
 use crate::dialect::Askers;
 use crate::export::TraefikSettings;
@@ -42,6 +43,8 @@ pub struct Config {
     pub key_introduction: Duration,
     /// The proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: TrustedProxies,
+    /// The header in which they hand on the certificates of clients, if they do.
+    pub certificate_header: Option<CertificateHeader>,
     /// The dialects of the proxies that ask.
     pub askers: Askers,
     /// The limit on one client's requests; `None` means no limit.

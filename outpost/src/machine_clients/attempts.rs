@@ -28,6 +28,10 @@ const MAX_UNDER_NAME: u32 = 10;
 /// How often clients may fail under one name before each of them has a single attempt there.
 const MAX_OF_NAME: u32 = 30;
 
+/// How often the signature of a proof is verified for one client, and turns out to be of no use, since
+/// it or its token is invalid. Clients whose tokens expire cause a few.
+const MAX_PROOFS_OF_CLIENT: u32 = 300;
+
 /// A key of the counts: a hash that no client can compute.
 type Key = u64;
 
@@ -50,6 +54,13 @@ pub struct FailedAttempts {
 pub(super) struct Attempt {
     client: Option<Client>,
     name: Option<Key>,
+}
+
+/// A proof of a client, before its signature is verified.
+#[derive(Clone, Copy, Debug)]
+pub struct ProofAttempt {
+    client: Option<Client>,
+    counted_by: Key,
 }
 
 impl Default for FailedAttempts {
@@ -123,6 +134,37 @@ impl FailedAttempts {
             last |= self.note(self.under_name(attempt)).await == MAX_UNDER_NAME;
         }
         last
+    }
+
+    /// Returns the attempt of a client with a proof. One with a token that was valid before, of which
+    /// `known` is a digest, is not limited by what others at its address send.
+    pub(super) fn proof(&self, client: Option<Client>, known: Option<&[u8]>) -> ProofAttempt {
+        ProofAttempt {
+            client,
+            counted_by: self.hasher.hash_one(("proofs", client, known)),
+        }
+    }
+
+    /// Checks whether the signature of a proof may be verified.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`] where that was in vain too often. Where clients are unknown, none is limited.
+    pub async fn allow_proof(&self, attempt: ProofAttempt) -> Result<(), TooMany> {
+        if attempt.client.is_none() {
+            return Ok(());
+        }
+        too_many(self.count(attempt.counted_by).await, MAX_PROOFS_OF_CLIENT)
+    }
+
+    /// Counts a proof whose signature was verified in vain.
+    pub async fn proof_failed(&self, attempt: ProofAttempt) {
+        let Some(client) = attempt.client else {
+            return;
+        };
+        if self.note(attempt.counted_by).await == MAX_PROOFS_OF_CLIENT {
+            tracing::warn!(%client, "a client sends too many invalid proofs and is answered 429");
+        }
     }
 
     fn of_client(&self, attempt: Attempt) -> Key {

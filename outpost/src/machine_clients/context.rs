@@ -7,6 +7,7 @@ use gatepost_store::RevocationList;
 use super::attempts::FailedAttempts;
 use super::machine_client::MachineClient;
 use crate::application::Application;
+use crate::client_certificate::Thumbprint;
 use crate::rate_limit::Client;
 use crate::session_times::SessionTimes;
 
@@ -25,6 +26,8 @@ pub struct Context<'a> {
     pub times: &'a SessionTimes,
     /// The client that sent them, where the proxy names it.
     pub client: Option<Client>,
+    /// The certificate that it has shown to a trusted proxy.
+    pub certificate: Option<&'a Thumbprint>,
 }
 
 impl Context<'_> {

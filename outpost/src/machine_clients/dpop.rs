@@ -35,6 +35,14 @@ pub struct ExpectedProof<'a> {
     pub now: NumericDate,
 }
 
+/// A proof that says what it must of a request. Whether its key has signed it is not known.
+#[derive(Debug)]
+pub struct UnverifiedDpopProof<'t> {
+    proof: KeyProof<'t, Map<String, Value>>,
+    key: PublicKey,
+    valid: DpopProof,
+}
+
 /// A proof that is valid for one request, unless it was used before.
 #[derive(Debug)]
 pub struct DpopProof {
@@ -112,13 +120,15 @@ impl DpopProof {
     /// The algorithms of proofs.
     pub const ALGORITHMS: [&'static str; 4] = ["ES256", "RS256", "EdDSA", "Ed25519"];
 
-    /// Verifies a proof: that its key has signed it for this request. [`Self::use_once`] says whether it
-    /// was used before, and the token says whether it is bound to [`Self::key`].
+    /// Parses a proof, and checks that it is for this request: all that costs nothing.
     ///
     /// # Errors
     ///
     /// [`InvalidDpopProof`].
-    pub fn verify(text: &str, expected: &ExpectedProof<'_>) -> Result<Self, InvalidDpopProof> {
+    pub fn parse<'t>(
+        text: &'t str,
+        expected: &ExpectedProof<'_>,
+    ) -> Result<UnverifiedDpopProof<'t>, InvalidDpopProof> {
         let proof = KeyProof::<Map<String, Value>>::parse(text, "dpop+jwt")?;
         let algorithm = match proof.algorithm.as_str() {
             "ES256" => Algorithm::Es256,
@@ -128,19 +138,16 @@ impl DpopProof {
             _ => return Err(InvalidDpopProof::Algorithm),
         };
         let key = public_key(&proof.jwk, algorithm).ok_or(InvalidDpopProof::Key)?;
-        let signature = proof.signature().ok_or(InvalidDpopProof::Malformed)?;
-        if !key.has_signed(proof.signed, &signature) {
-            return Err(InvalidDpopProof::Signature);
-        }
         let claims: Claims = proof.claims().ok_or(InvalidDpopProof::Malformed)?;
         let expires = claims.check(expected)?;
-        let key = key.thumbprint();
-        let mark = Sha256::digest(format!("{key} {}", claims.jti));
-        Ok(Self {
+        let thumbprint = key.thumbprint();
+        let mark = Sha256::digest(format!("{thumbprint} {}", claims.jti));
+        let valid = Self {
             mark: format!("dpop {}", hex(mark.iter())),
-            key,
+            key: thumbprint,
             expires,
-        })
+        };
+        Ok(UnverifiedDpopProof { proof, key, valid })
     }
 
     /// Returns the thumbprint of the key that made it (RFC 7638), as `cnf.jkt` has it.
@@ -161,6 +168,28 @@ impl DpopProof {
         // The store, or a replica, may have a clock that is ahead, by which the mark ends.
         let expires = self.expires.plus_seconds(CLOCK_SKEW_SECONDS);
         store.use_once(&self.mark, now, expires).await
+    }
+}
+
+impl UnverifiedDpopProof<'_> {
+    /// Returns the thumbprint of the key that is to have made it.
+    pub fn key(&self) -> &str {
+        &self.valid.key
+    }
+
+    /// Verifies that its key has signed it. [`DpopProof::use_once`] says whether it was used before, and
+    /// the token says whether it is bound to [`DpopProof::key`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDpopProof`].
+    pub fn verify(self) -> Result<DpopProof, InvalidDpopProof> {
+        let signature = self.proof.signature();
+        let signature = signature.ok_or(InvalidDpopProof::Malformed)?;
+        if !self.key.has_signed(self.proof.signed, &signature) {
+            return Err(InvalidDpopProof::Signature);
+        }
+        Ok(self.valid)
     }
 }
 
@@ -246,7 +275,8 @@ mod tests {
             token: &token,
             now: NumericDate::from_seconds(1_562_262_618),
         };
-        let proof = DpopProof::verify(PROOF, &expected).expect("valid");
+        let proof = DpopProof::parse(PROOF, &expected).expect("for the request");
+        let proof = proof.verify().expect("valid");
         // The thumbprint of RFC 9449 §6.1.
         assert_eq!(proof.key(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
         let late = NumericDate::from_seconds(1_562_262_618 + 60);
@@ -254,7 +284,7 @@ mod tests {
             now: late,
             ..expected
         };
-        let refused = DpopProof::verify(PROOF, &late).expect_err("late");
+        let refused = DpopProof::parse(PROOF, &late).expect_err("late");
         assert_eq!(refused, InvalidDpopProof::Time);
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::application::{
     Application, ApplicationSettings, Applications, MachineIssuer, Providers,
 };
+use crate::client_certificate::CertificateHeader;
 use crate::config::Config;
 use crate::dialect::Askers;
 use crate::export::state::StateFiles;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub is_shared: bool,
     /// The proxies whose forwarded headers count.
     pub trusted_proxies: TrustedProxies,
+    /// The header in which they hand on the certificates of clients, if they do.
+    pub certificate_header: Option<CertificateHeader>,
     /// The dialects of the proxies that ask.
     pub askers: Askers,
     /// Remembers that an untrusted peer sent forwarded headers, so that it is logged once.
@@ -171,6 +174,7 @@ impl Snapshot {
             in_memory: matches!(config.store, StoreSettings::Memory { .. }),
             is_shared: matches!(config.store, StoreSettings::Redis { .. }),
             trusted_proxies: config.trusted_proxies.clone(),
+            certificate_header: config.certificate_header.clone(),
             askers: config.askers.clone(),
             untrusted_peer_warning: UntrustedPeerWarning::default(),
             times,

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::forwarded_headers::{Unplaced, direct_host};
 use crate::application::Application;
 use crate::application::{Applications, NoApplication, ProtectedResource};
+use crate::client_certificate::{CertificateHeader, Thumbprint};
 use crate::origin::HostPort;
 use crate::rate_limit::Client;
 use crate::trusted_proxies::TrustedProxies;
@@ -278,6 +279,13 @@ impl<'a> ForwardedRequest<'a> {
         HeaderValue::from_bytes(&line)
             .ok()
             .filter(|line| !line.is_empty())
+    }
+
+    /// Returns the certificate that the client has shown to a trusted proxy, which names it in this
+    /// header. `None` also where the header occurs twice: one of them may be the client's.
+    pub(super) fn client_certificate(&self, header: &CertificateHeader) -> Option<Thumbprint> {
+        let value = self.header_text(header.name().as_str())?;
+        Thumbprint::of_header(value).filter(|_| self.trusted_peer)
     }
 
     /// Returns the lines of `Authorization`, as they were sent.

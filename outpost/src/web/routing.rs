@@ -240,7 +240,7 @@ async fn own_endpoint(
         OwnEndpoint::Renewal => renewal::answer(context, application, request).await,
         OwnEndpoint::DeviceRegistration => device::register(context, application, request).await,
         OwnEndpoint::DeviceRefresh => device::refresh(context, application, request).await,
-        OwnEndpoint::ResourceMetadata => resource_metadata::answer(application, request),
+        OwnEndpoint::ResourceMetadata => resource_metadata::answer(context, application, request),
         OwnEndpoint::AuthorizationServer => authorization_server::answer(application, request),
         OwnEndpoint::ClientRegistration => {
             client_registration::answer(application, request, form).await

@@ -14,6 +14,7 @@ use crate::provider::CLIENT_ID;
 use crate::world::{KEY_A, World, configuration};
 
 mod api_keys;
+mod certificates;
 mod challenges;
 mod dpop;
 mod limits;

@@ -22,7 +22,14 @@ use imports::{Arrow, CRATES, File, Files, arrows, files, in_circles};
 /// The layers of the outpost, the lowest first: each imports the ones before it. Modules of one
 /// layer do not import each other.
 const LAYERS: &[&[&str]] = &[
-    &["compat", "dialect", "key_proof", "origin", "session_times"],
+    &[
+        "client_certificate",
+        "compat",
+        "dialect",
+        "key_proof",
+        "origin",
+        "session_times",
+    ],
     &[
         "assertion",
         "certificate",

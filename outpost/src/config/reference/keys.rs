@@ -125,6 +125,12 @@ const OUTPOST: &[Key] = &[
         "Networks and addresses whose `X-Forwarded-*` and `X-Original-*` are believed. Unset: none, and forward auth refuses everything.",
     ),
     key(
+        "clientCertificateHeader",
+        Kind::Text,
+        "",
+        "The header in which `trustedProxies` hand on the client's certificate, for access tokens that are bound to one (`cnf.x5t#S256`): `X-Forwarded-Tls-Client-Cert` of Traefik, `X-Forwarded-Client-Cert` of Envoy, `Client-Cert`. The proxy must set or remove it for every request. Unset: such tokens are refused.",
+    ),
+    key(
         "askedBy",
         Kind::List,
         "",

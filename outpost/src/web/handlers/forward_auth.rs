@@ -20,6 +20,7 @@ use crate::web::request::ForwardedRequest;
 use gatepost_store::SessionRecord;
 use rules::Rules;
 
+mod bound;
 mod credentials;
 mod rules;
 

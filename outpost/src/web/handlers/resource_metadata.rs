@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::application::{Application, ProtectedResource};
 use crate::machine_clients::DpopProof;
+use crate::web::context::Context;
 use crate::web::failure::Failure;
 use crate::web::oauth::{self, OAuthAnswer, WELL_KNOWN_RESOURCE};
 use crate::web::outcome::{Outcome, Reply};
@@ -13,7 +14,11 @@ use crate::web::request::ForwardedRequest;
 use crate::web::urls::endpoint_url_at;
 
 /// Answers a client that asks for the metadata of an application's resource.
-pub(in crate::web) fn answer(application: &Application, request: &ForwardedRequest<'_>) -> Reply {
+pub(in crate::web) fn answer(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+) -> Reply {
     let resource = request
         .resource(application)
         .filter(|resource| is_path_of(resource, request.path()));
@@ -23,7 +28,7 @@ pub(in crate::web) fn answer(application: &Application, request: &ForwardedReque
             Outcome::OAuth(OAuthAnswer::Preflight).into()
         }
         Some(resource) => {
-            let metadata = metadata(application, resource);
+            let metadata = metadata(context, application, resource);
             Outcome::OAuth(OAuthAnswer::Metadata(Value::Object(metadata))).into()
         }
     }
@@ -36,7 +41,11 @@ fn is_path_of(resource: &ProtectedResource, path: &str) -> bool {
         .is_none_or(|rest| rest.is_empty() || rest == resource.path())
 }
 
-fn metadata(application: &Application, resource: &ProtectedResource) -> Map<String, Value> {
+fn metadata(
+    context: Context<'_>,
+    application: &Application,
+    resource: &ProtectedResource,
+) -> Map<String, Value> {
     let issuers: Vec<String> = if application.public_client().is_some() {
         vec![endpoint_url_at(resource, application, oauth::ISSUER)]
     } else {
@@ -54,6 +63,10 @@ fn metadata(application: &Application, resource: &ProtectedResource) -> Map<Stri
     }
     metadata.insert("bearer_methods_supported".to_owned(), json!(["header"]));
     let accepted = &application.policy().machine_clients;
+    if context.snapshot.certificate_header.is_some() && accepted.bearer {
+        let certificates = "tls_client_certificate_bound_access_tokens".to_owned();
+        metadata.insert(certificates, json!(true));
+    }
     if accepted.dpop {
         let algorithms = json!(DpopProof::ALGORITHMS);
         metadata.insert("dpop_signing_alg_values_supported".to_owned(), algorithms);

@@ -349,7 +349,79 @@ fn no_bytes_of_a_client_make_verifying_panic() {
         let header = encode(json!({"alg": alg, "typ": "dpop+jwt", "jwk": jwk}));
         for claims in [json!({}), json!([]), json!({"iat": 1e300, "jti": "x"})] {
             let text = format!("{header}.{}.AAAA", encode(claims));
-            assert!(DpopProof::verify(&text, &expected).is_err(), "{text}");
+            let verified = DpopProof::parse(&text, &expected).and_then(|proof| proof.verify());
+            assert!(verified.is_err(), "{text}");
         }
     }
+}
+
+/// Verifying a signature costs the outpost work, and its sender nothing: everyone can make a key. One
+/// address can have that done a few hundred times a minute, and no other address pays.
+#[tokio::test]
+async fn a_flood_of_proofs_from_one_address_is_not_verified_for_long() {
+    let world = world(DPOP).await;
+    let (owner, sender) = (DeviceKey::new(), DeviceKey::new());
+    let token = bound_token(&world, &owner);
+    let from = async |client: &str, token: &str, proof: &str| {
+        let asked = asked(token, proof).with("X-Forwarded-For", client);
+        asked.ask(&world, "auth/traefik").await
+    };
+    // A token of the owner's that was valid before, at the address of the flood too.
+    let known = proof(&owner, &token, "first");
+    from("192.0.2.1", &token, &known).await.expect(200);
+
+    let mut verified = 0;
+    let reply = loop {
+        // Valid proofs for tokens that are made up, and proofs that their key has not signed.
+        let id = format!("flood {verified}");
+        let made_up = format!("made-up-{}", verified % 7);
+        let proof = if verified % 2 == 0 {
+            proof(&sender, &made_up, &id)
+        } else {
+            sender.sign(&header(&DeviceKey::new()), &claims(&made_up, &id))
+        };
+        let reply = from("192.0.2.1", &made_up, &proof).await;
+        if reply.status != 401 {
+            break reply;
+        }
+        verified += 1;
+        assert!(verified < 1_000, "no limit");
+    };
+    let reply = reply.expect(429);
+    assert_eq!(verified, 300);
+    let seconds = reply.header("retry-after").map(str::parse::<u64>);
+    assert!(matches!(seconds, Some(Ok(1..=61))), "{reply:#?}");
+
+    // The signature is not looked at: another address is refused for it, and this one for the flood.
+    let forged = sender.sign(&header(&DeviceKey::new()), &claims("other", "forged"));
+    from("192.0.2.1", "other", &forged).await.expect(429);
+    from("192.0.2.2", "other", &forged).await.expect(401);
+    // What costs no signature is still answered, and a token of another address or known one passes.
+    let other = bound_token(&world, &sender);
+    from("192.0.2.1", &other, &proof(&sender, "another", "x"))
+        .await
+        .expect(401);
+    from("192.0.2.1", &other, &proof(&sender, &other, "y"))
+        .await
+        .expect(429);
+    from("192.0.2.2", &other, &proof(&sender, &other, "z"))
+        .await
+        .expect(200);
+    from("192.0.2.1", &token, &proof(&owner, &token, "second"))
+        .await
+        .expect(200);
+    // A holder of a copied token alone cannot go on with it either.
+    let mut tried = 0;
+    loop {
+        let forged = sender.sign(&header(&owner), &claims(&token, &format!("copied {tried}")));
+        let reply = from("192.0.2.1", &token, &forged).await;
+        if reply.status == 429 {
+            break;
+        }
+        reply.expect(401);
+        tried += 1;
+        assert!(tried < 1_000, "no limit");
+    }
+    let third = proof(&owner, &token, "third");
+    from("192.0.2.3", &token, &third).await.expect(200);
 }

@@ -2,15 +2,15 @@
 
 use gatepost_base::Secret;
 use gatepost_policy::{API_KEY_PREFIX, Decision, Presentation, Scheme, Unauthenticated};
-use gatepost_session::{CLOCK_SKEW_SECONDS, NumericDate};
+use gatepost_session::CLOCK_SKEW_SECONDS;
 
+use super::bound::{self, Unproven};
 use super::rules::Rules;
 use crate::application::{Application, InvalidCredentials};
 use crate::dialect::Dialect;
-use crate::machine_clients::{
-    self, ApiKey, CheckError, Credentials, DpopProof, ExpectedProof, InvalidDpopProof,
-};
+use crate::machine_clients::{self, ApiKey, CheckError, Credentials, InvalidDpopProof};
 use crate::origin::HostPort;
+use crate::rate_limit::TooMany;
 use crate::web::challenges;
 use crate::web::context::Context;
 use crate::web::failure::Failure;
@@ -54,11 +54,11 @@ pub(super) async fn decide(
     };
     // One moment for all: a token may expire between them.
     let now = context.now();
-    let sent = match Sent::of(rules, request, scheme, now) {
-        Ok(Some(sent)) => sent,
-        Ok(None) => return Err(refused(None)),
-        Err(reason) => return Err(of_invalid_proof(reason)),
+    let Some(sent) = Sent::of(rules, request, scheme) else {
+        return Err(refused(None));
     };
+    let certificate = context.snapshot.certificate_header.as_ref();
+    let certificate = certificate.and_then(|header| request.client_certificate(header));
     let check = machine_clients::Context {
         failed_attempts: &context.outpost.failed_attempts,
         revocations: context.sessions().revoker().revocations(),
@@ -66,6 +66,7 @@ pub(super) async fn decide(
         application,
         times: context.times(),
         client: request.client(),
+        certificate: certificate.as_ref(),
     };
     let is_in_authorization = !matches!(sent, Sent::KeyInHeader(_));
     let is_bound = matches!(sent, Sent::Bound(..));
@@ -74,19 +75,19 @@ pub(super) async fn decide(
             context.outpost.api_keys.check(check, &key).await
         }
         Sent::Other(credentials) => clients.check(check, credentials).await,
-        Sent::Bound(token, proof) => {
-            let key = proof.key().to_owned();
-            let credentials = Credentials::Bound { token, key };
-            let checked = clients.check(check, credentials).await;
-            // Only now: a made-up token costs the store nothing.
-            if checked.is_ok() {
-                match proof.use_once(&*context.outpost.store, now).await {
-                    Ok(true) => {}
-                    Ok(false) => return Err(of_invalid_proof(InvalidDpopProof::Used)),
-                    Err(error) => return Err(invalid(Outcome::Failed(error.into()))),
+        Sent::Bound(token) => {
+            let checked = bound::check(context, clients, check, request, token, now).await;
+            match checked {
+                Ok(machine) => Ok(machine),
+                Err(Unproven::Token(error)) => Err(error),
+                Err(Unproven::Proof(reason)) => return Err(of_invalid_proof(reason)),
+                Err(Unproven::TooMany(TooMany { retry_after })) => {
+                    return Err(refused(Some(retry_after)));
+                }
+                Err(Unproven::Store(error)) => {
+                    return Err(invalid(Outcome::Failed(error.into())));
                 }
             }
-            checked
         }
     };
     let machine = match checked {
@@ -147,8 +148,8 @@ enum Sent {
     Key(Secret),
     /// An API key in its own header.
     KeyInHeader(Secret),
-    /// An access token with the proof of a key.
-    Bound(Secret, DpopProof),
+    /// An access token that comes with the proof of a key.
+    Bound(Secret),
     /// Others.
     Other(Credentials),
 }
@@ -156,37 +157,12 @@ enum Sent {
 impl Sent {
     /// Reads them. `None` where they are invalid for their scheme; also where they have two lines,
     /// which are of two senders.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidDpopProof`] where a token comes with a proof that is invalid, or without one.
-    fn of(
-        rules: Rules<'_>,
-        request: &ForwardedRequest<'_>,
-        scheme: Scheme,
-        now: NumericDate,
-    ) -> Result<Option<Self>, InvalidDpopProof> {
+    fn of(rules: Rules<'_>, request: &ForwardedRequest<'_>, scheme: Scheme) -> Option<Self> {
         if scheme != Scheme::Dpop {
-            return Ok(Self::without_proof(rules, request, scheme));
+            return Self::without_proof(rules, request, scheme);
         }
-        let token = request.header_text("authorization");
-        let Some(token) = token.and_then(Credentials::bound_token) else {
-            return Ok(None);
-        };
-        if Self::is_key(rules, token.expose()) {
-            return Ok(None);
-        }
-        let proof = request.header_text("dpop");
-        let proof = proof.ok_or(InvalidDpopProof::Missing)?;
-        let url = request.url(rules.application);
-        let expected = ExpectedProof {
-            method: request.method().as_str(),
-            url: url.as_ref().ok_or(InvalidDpopProof::Url)?,
-            token: &token,
-            now,
-        };
-        let proof = DpopProof::verify(proof, &expected)?;
-        Ok(Some(Self::Bound(token, proof)))
+        let token = Credentials::bound_token(request.header_text("authorization")?)?;
+        (!Self::is_key(rules, token.expose())).then_some(Self::Bound(token))
     }
 
     fn without_proof(
