@@ -36,11 +36,18 @@ fn site(header: &str) -> Result<Site> {
         .start()
 }
 
+/// Returns the application's host.
+fn host(site: &Site) -> Result<String> {
+    let url = site.url("wiki", "/")?;
+    Ok(url.host_str().context("a host")?.to_owned())
+}
+
 /// Certificates of the proxy and of two clients, in a folder.
 fn certificates(site: &Site) -> Result<PathBuf> {
     let folder = site.folder().join("certificates");
     std::fs::create_dir_all(&folder)?;
-    let hosts: &[&str] = &["wiki.localhost", "id.localhost"];
+    let wiki = host(site)?;
+    let hosts: &[&str] = &[&wiki, "id.localhost"];
     let all = [
         ("proxy", hosts),
         ("robot", &["robot"]),
@@ -52,23 +59,23 @@ fn certificates(site: &Site) -> Result<PathBuf> {
 
 /// Settings of an entry point with TLS besides `web`, at which clients may show a certificate. The
 /// provider is behind it too.
-fn tls(site: &Site, folder: &Path, middlewares: &[&str]) -> Value {
+fn tls(site: &Site, folder: &Path, middlewares: &[&str]) -> Result<Value> {
     let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    let router = |host: &str, middlewares: &[&str]| {
+    let router = |host: &str, service: &str, middlewares: &[&str]| {
         json!({
             "rule": format!("Host(`{host}`)"),
             "entryPoints": ["tls"],
             "middlewares": middlewares,
-            "service": host.strip_suffix(".localhost"),
+            "service": service,
             "tls": { "options": "certified" },
         })
     };
     let provider = format!("http://127.0.0.1:{}", site.ports().provider);
-    json!({
+    Ok(json!({
         "http": {
             "routers": {
-                "certified": router("wiki.localhost", middlewares),
-                "id": router("id.localhost", &["certificate"]),
+                "certified": router(&host(site)?, "wiki", middlewares),
+                "id": router("id.localhost", "id", &["certificate"]),
             },
             "middlewares": { "certificate": { "passTLSClientCert": { "pem": true } } },
             "services": { "id": { "loadBalancer": { "servers": [{ "url": provider }] } } },
@@ -80,7 +87,7 @@ fn tls(site: &Site, folder: &Path, middlewares: &[&str]) -> Value {
                 "clientAuthType": "VerifyClientCertIfGiven",
             } } },
         },
-    })
+    }))
 }
 
 fn entry_point(site: &Site) -> Value {
@@ -93,8 +100,10 @@ fn entry_point(site: &Site) -> Value {
 fn forward_auth() -> Result<()> {
     let site = site(HEADER)?;
     let folder = certificates(&site)?;
-    let mut changes = tls(&site, &folder, &["certificate", "gatepost"]);
+    let mut changes = tls(&site, &folder, &["certificate", "gatepost"])?;
     changes["http"]["middlewares"]["gatepost"] = hands_on(&["Authorization"]);
+    // With `false`, the question lacks the certificate. The entry point trusts no client's headers.
+    changes["http"]["middlewares"]["gatepost"]["forwardAuth"]["trustForwardHeader"] = true.into();
     let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
         .configure(&entry_point(&site))
         .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
@@ -112,7 +121,7 @@ fn forward_auth() -> Result<()> {
 fn plugin_that_answers_itself() -> Result<()> {
     let site = site(HEADER)?;
     let folder = certificates(&site)?;
-    let mut changes = tls(&site, &folder, &["certificate", "wiki-gatepost"]);
+    let mut changes = tls(&site, &folder, &["certificate", "wiki-gatepost"])?;
     let settings = json!({ "public": checks::PUBLIC, "machines": "bearer" });
     let mut plugin = plugin::middlewares(&["wiki-gatepost"], &settings);
     let gatepost = plugin["http"]["middlewares"]["wiki-gatepost"].take();
@@ -245,13 +254,14 @@ impl Clients<'_> {
 
     /// Asks for a page with a token, and returns the status.
     fn ask(&self, certificate: Option<&str>, token: &str, headers: &[&str]) -> Result<String> {
-        let url = format!("https://wiki.localhost:{}/api", self.site.ports().web);
+        let host = host(self.site)?;
+        let url = format!("https://{host}:{}/api", self.site.ports().web);
         let authorization = format!("Authorization: Bearer {token}");
         let mut arguments = vec!["--output", "/dev/null", "--write-out", "%{response_code}"];
         arguments.extend(["--header", &authorization]);
         arguments.extend(headers.iter().flat_map(|header| ["--header", *header]));
         arguments.push(&url);
-        self.curl(certificate, "wiki.localhost", &arguments)
+        self.curl(certificate, &host, &arguments)
     }
 }
 
@@ -276,6 +286,8 @@ fn a_token_needs_its_certificate(clients: &Clients<'_>, header: &str) -> Result<
             (Some("thief"), &[]),
             (None, &[&*forged]),
             (Some("thief"), &[&*forged]),
+            (None, &["X-Forwarded-Uri: /public/x"]),
+            (None, &["X-Forwarded-For: 127.0.0.1", &*forged]),
         ] {
             let status = clients.ask(who, &token, headers)?;
             assert_eq!(status, "401", "{round}: {who:?} {headers:?}");
