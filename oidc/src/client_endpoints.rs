@@ -16,6 +16,8 @@ pub struct ClientEndpoints {
     pub keys: Url,
     /// The names of the algorithms of ID tokens.
     pub algorithms: Vec<&'static str>,
+    /// Whether the provider reads what a client says of itself at a URL, which is the client's id.
+    pub reads_client_documents: bool,
 }
 
 impl Provider {
@@ -32,6 +34,7 @@ impl Provider {
             token: metadata.token_endpoint.clone(),
             keys: metadata.jwks_uri.clone(),
             algorithms: algorithm::names(&found.algorithms),
+            reads_client_documents: metadata.reads_client_documents,
         })
     }
 }

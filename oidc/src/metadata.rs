@@ -32,6 +32,9 @@ pub(crate) struct Metadata {
     pub(crate) names_pkce: bool,
     /// Whether authorization responses have an `iss` (RFC 9207 §3).
     pub(crate) sends_issuer: bool,
+    /// Whether the URL of a document about a client may be its id
+    /// (draft-ietf-oauth-client-id-metadata-document §6).
+    pub(crate) reads_client_documents: bool,
 }
 
 impl Metadata {
@@ -59,6 +62,7 @@ impl Metadata {
             names_pkce: list("code_challenge_methods_supported")
                 .is_some_and(|methods| methods.contains(&"S256")),
             sends_issuer: flag(members, "authorization_response_iss_parameter_supported"),
+            reads_client_documents: flag(members, "client_id_metadata_document_supported"),
         })
     }
 

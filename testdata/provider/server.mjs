@@ -14,6 +14,7 @@
 //   resources optional: what access tokens may be for (RFC 8707), as JWTs, with the user's claims
 //   publicClients optional, by client id: redirect URIs; at a loopback address, on any port
 //   registration  true to have clients register themselves (RFC 7591)
+//   clientDocuments optional, by URL: what clients whose id is that URL say of themselves there
 //   resetsKeptConnections  true to reset the outpost's connections at their second request, as a
 //             server does that closes one in the moment of its use
 //   pkce      optional: false to serve clients that send no code challenge too
@@ -108,6 +109,7 @@ function clientCertificate(ctx) {
   return text && new X509Certificate(text.startsWith('-') ? text : Buffer.from(text, 'base64'));
 }
 
+const documents = config.clientDocuments ?? {};
 const certifies = Object.values(programs).some((program) => program.certificateBound);
 
 const provider = new Provider(config.issuer, {
@@ -148,7 +150,10 @@ const provider = new Provider(config.issuer, {
   conformIdTokenClaims: false,
   pkce: { required: () => config.pkce ?? true },
   // Everything here is on loopback, which the library's own way of asking clients refuses.
-  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
+  fetch: (url, options) =>
+    documents[url]
+      ? Response.json(documents[url])
+      : fetch(url, { ...options, dispatcher: undefined }),
   enabledJWA: { idTokenSigningAlgValues: config.idTokenAlgorithms ?? ['RS256'] },
   scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
   issueRefreshToken: async (_ctx, client, code) =>
@@ -184,6 +189,7 @@ const provider = new Provider(config.issuer, {
     backchannelLogout: { enabled: true },
     revocation: { enabled: true },
     registration: { enabled: config.registration === true },
+    clientIdMetadataDocument: { enabled: config.clientDocuments !== undefined, ack: 'draft-02' },
     introspection: { enabled: true, allowedPolicy: () => true },
     clientCredentials: { enabled: true },
     mTLS: {

@@ -24,10 +24,24 @@ impl McpClient {
     ///
     /// When it is not installed or does not start.
     pub fn start(server: &Url) -> Result<Self> {
+        Self::start_with(server, &[])
+    }
+
+    /// Starts a client whose id is the URL of a document about it, where the provider reads such.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not start.
+    pub fn with_document(server: &Url, document: &str) -> Result<Self> {
+        Self::start_with(server, &[("CLIENT_URL", document)])
+    }
+
+    fn start_with(server: &Url, further: &[(&str, &str)]) -> Result<Self> {
         let folder = NodePackages::mcp().locate()?;
         let mut process = Command::new("node")
             .arg(folder.join("client.mjs"))
             .env("MCP_URL", server.as_str())
+            .envs(further.iter().copied())
             .env_remove("http_proxy")
             .env_remove("HTTP_PROXY")
             .stdin(Stdio::piped())

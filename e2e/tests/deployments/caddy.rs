@@ -13,6 +13,8 @@ pub(crate) fn for_machines(site: &Site, further: &str) -> Result<Service> {
     let both = format!(
         "{cookie}
 				request_header Authorization {{rp.header.Authorization}}
+				@withheld header Authorization \"\"
+				request_header @withheld -Authorization
 				{further}"
     );
     let changes = [(cookie, &*both)];

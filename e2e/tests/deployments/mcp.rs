@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::proxies::{Traefik, service};
-use gatepost_e2e::{Answer, Client, McpServer, Site};
+use gatepost_e2e::{Answer, Client, McpClient, McpServer, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
@@ -86,13 +86,58 @@ fn without_registration() -> Result<()> {
     a_client_comes_in(&site, "mcp")
 }
 
+/// A client that says at a URL who it is, at a provider that reads that. It takes the metadata of the
+/// provider itself, and of the outpost where that hands out a client to the others.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn by_a_document_of_the_client() -> Result<()> {
+    const CLIENT: &str = "https://client.example.net/mcp.json";
+    let document = json!({
+        "client_id": CLIENT,
+        "client_name": "Gatepost end-to-end tests",
+        "application_type": "native",
+        "redirect_uris": ["http://127.0.0.1/callback"],
+        "response_types": ["code"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_method": "none",
+    });
+    for public_client in [None, Some("mcp-clients")] {
+        let provider = json!({
+            "publicClients": { "mcp-clients": ["http://127.0.0.1/callback"] },
+            "clientDocuments": { (CLIENT): document },
+            "resources": [SHOWN],
+        });
+        let application = match public_client {
+            Some(id) => json!({ "machineTokens": { "publicClient": id } }),
+            None => json!({}),
+        };
+        let site = checks::site("deploy/outpost/mcp.yaml")
+            .at_its_addresses(&application, &provider)
+            .start()?;
+        let server = McpServer::start(&site)?;
+        let changes = json!({ "http": { "services": service("mcp", server.url()) } });
+        let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+            .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
+            .start(&["mcp"])?;
+        let url = site.url("mcp", "/mcp")?;
+        let mut client = McpClient::with_document(&url, CLIENT)?;
+        mcp_client::uses_the_server(&site, &url, &mut client, &revocation(&site)?)
+            .with_context(|| format!("{public_client:?}"))?;
+        let known = client.ask("tokens")?;
+        assert_eq!(text(&known, "/client/client_id"), Some(CLIENT), "{known}");
+    }
+    Ok(())
+}
+
+fn revocation(site: &Site) -> Result<Url> {
+    let provider = site.ports().provider;
+    let url = format!("http://127.0.0.1:{provider}/token/revocation");
+    Ok(Url::parse(&url)?)
+}
+
 /// Checks what the SDK's client does, at the provider that every test has.
 fn a_client_comes_in(site: &Site, host: &str) -> Result<()> {
-    let revocation = format!(
-        "http://127.0.0.1:{}/token/revocation",
-        site.ports().provider
-    );
-    mcp_client::comes_in(site, host, &Url::parse(&revocation)?)
+    mcp_client::comes_in(site, host, &revocation(site)?)
 }
 
 /// In domain mode, one host of the domain is the resource. It needs a route to the metadata.

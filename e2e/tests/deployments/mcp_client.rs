@@ -16,6 +16,16 @@ use url::Url;
 pub(crate) fn comes_in(site: &Site, host: &str, revocation: &Url) -> Result<()> {
     let server = site.url(host, "/mcp")?;
     let mut client = McpClient::start(&server)?;
+    uses_the_server(site, &server, &mut client, revocation)
+}
+
+/// Checks the same of a client that has been started.
+pub(crate) fn uses_the_server(
+    site: &Site,
+    server: &Url,
+    client: &mut McpClient,
+    revocation: &Url,
+) -> Result<()> {
     let asked = client.ask("connect")?;
     let sign_in = text(&asked, "/signInAt").context(asked.to_string())?;
     let alice = Client::new()?;
@@ -40,7 +50,7 @@ pub(crate) fn comes_in(site: &Site, host: &str, revocation: &Url) -> Result<()> 
     events_arrive_one_by_one(&client.ask("count")?)?;
 
     let before = client.ask("tokens")?;
-    id_tokens_are_refused(&server, &before)?;
+    id_tokens_are_refused(server, &before)?;
     end_access(site, &before)?;
     // The SDK renews its token, and the call goes on.
     assert_eq!(client.ask("whoami")?, user);
@@ -49,7 +59,7 @@ pub(crate) fn comes_in(site: &Site, host: &str, revocation: &Url) -> Result<()> 
         |tokens: &Value, name: &str| text(tokens, &format!("/tokens/{name}")).map(str::to_owned);
     assert_ne!(of(&before, "access_token"), of(&renewed, "access_token"));
     let old = of(&before, "access_token").context("a token")?;
-    assert_eq!(post(&server, &old)?.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(post(server, &old)?.status, StatusCode::UNAUTHORIZED);
 
     // The provider renews nothing any more.
     let form = [

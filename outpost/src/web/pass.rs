@@ -55,6 +55,10 @@ impl Pass {
         // These proxies keep a client's header where the response lacks it.
         if matches!(dialect, Dialect::Caddy | Dialect::Envoy) {
             let cookie = (COOKIE, HeaderValue::from_static(""));
+            // Caddy takes over a header that the response lacks as the text of its placeholder.
+            let takes_over = dialect == Dialect::Caddy && application.machine_clients().is_some();
+            let authorization = (AUTHORIZATION, HeaderValue::from_static(""));
+            let authorization = takes_over.then_some(authorization);
             let withheld = rules.withheld().filter_map(|name| {
                 let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
                 Some((name, HeaderValue::from_static("")))
@@ -64,6 +68,7 @@ impl Pass {
                 .filter_map(|name| set(name, ""))
                 .chain(withheld)
                 .chain([cookie])
+                .chain(authorization)
                 .filter(|(name, _)| headers.iter().all(|(own, _)| own != name))
                 .collect();
             headers.extend(absent);

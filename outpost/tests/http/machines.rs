@@ -497,3 +497,23 @@ async fn the_application_sees_the_credentials_where_it_is_to() {
         );
     }
 }
+
+/// Caddy writes the name of its placeholder where the response lacks a header that it takes over.
+#[tokio::test]
+async fn caddy_gets_an_authorization_for_every_request_that_passes() {
+    let world = world(BEARER).await;
+    let alice = signed_in(&world, API).await;
+    for (dialect, expected) in [("auth/caddy", Some("")), ("auth/traefik", None)] {
+        for asked in [
+            Asked::fetch(API, "/public/x"),
+            Asked::fetch(API, "/v1").by(&alice),
+        ] {
+            let reply = asked.ask(&world, dialect).await.expect(200);
+            assert_eq!(reply.header("authorization"), expected, "{dialect}");
+        }
+        let own = Asked::fetch(API, "/v1").by(&alice);
+        let own = own.with("Authorization", "Bearer of-the-app");
+        let reply = own.ask(&world, dialect).await.expect(200);
+        assert_eq!(reply.header("authorization"), Some("Bearer of-the-app"));
+    }
+}

@@ -32,7 +32,7 @@ pub(in crate::web) fn answer(application: &Application, request: &ForwardedReque
         Ok(endpoints) => endpoints,
         Err(unavailable) => return Failure::from(SignInError::from(unavailable)).into(),
     };
-    Outcome::OAuth(OAuthAnswer::Metadata(json!({
+    let mut metadata = json!({
         "issuer": endpoint_url_at(resource, application, oauth::ISSUER),
         "authorization_endpoint": endpoints.authorization.as_str(),
         "token_endpoint": endpoints.token.as_str(),
@@ -45,6 +45,17 @@ pub(in crate::web) fn answer(application: &Application, request: &ForwardedReque
         "token_endpoint_auth_methods_supported": ["none"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": endpoints.algorithms,
-    })))
-    .into()
+    });
+    // The provider reads the client's document, and the outpost fetches nothing. Where tokens of listed
+    // clients alone are accepted, no such client is to ask for one.
+    if endpoints.reads_client_documents && accepts_any_client(application) {
+        metadata["client_id_metadata_document_supported"] = json!(true);
+    }
+    Outcome::OAuth(OAuthAnswer::Metadata(metadata)).into()
+}
+
+/// Returns whether tokens of all clients of the provider are accepted.
+fn accepts_any_client(application: &Application) -> bool {
+    let settings = application.machine_clients();
+    settings.is_some_and(|settings| settings.tokens.clients.is_empty())
 }

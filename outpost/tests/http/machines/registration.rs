@@ -74,6 +74,37 @@ async fn clients_find_where_to_register() {
     }
 }
 
+/// A provider may read what a client says of itself at a URL. The outpost says so of it, and reads nothing
+/// itself; it does not say so where it would refuse the tokens of such a client.
+#[tokio::test]
+async fn clients_with_a_document_are_sent_to_a_provider_that_reads_it() {
+    const NAME: &str = "client_id_metadata_document_supported";
+    let listed = SETTINGS.replace("publicClient:", "clients: [mcp-clients], publicClient:");
+    for (settings, said, expected) in [
+        (SETTINGS, json!(true), json!(true)),
+        (SETTINGS, json!(false), Value::Null),
+        (SETTINGS, Value::Null, Value::Null),
+        (&listed, json!(true), Value::Null),
+    ] {
+        let world = World::without_provider(&super::applications(settings)).await;
+        let of_provider = said.clone();
+        world.provider.script().discovery =
+            Box::new(move |document| document[NAME] = of_provider.clone());
+        world.find_provider().await;
+        let reply = get(
+            &world,
+            API,
+            "/akprox/oauth/.well-known/openid-configuration",
+        )
+        .await;
+        assert_eq!(
+            reply.expect(200).json()[NAME],
+            expected,
+            "{said} {settings}"
+        );
+    }
+}
+
 /// A client that anyone may register would have users' codes sent to anyone.
 #[tokio::test]
 async fn the_public_client_is_for_redirect_uris_that_the_operator_knows() {
