@@ -357,7 +357,9 @@ impl Probe {
 
 async fn touch(store: &dyn Store, number: u64) -> Result<bool, Failure> {
     let now = NumericDate::from_seconds(NOW);
-    Ok(store.touch(&id(number), now, now.plus_seconds(900)).await?)
+    let id = id(number);
+    let touched = store.touch(&id, now, now.plus_seconds(900)).await?;
+    Ok(touched.is_some())
 }
 
 fn milliseconds(duration: Duration) -> f64 {

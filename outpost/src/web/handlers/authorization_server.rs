@@ -32,7 +32,10 @@ pub(in crate::web) fn answer(application: &Application, request: &ForwardedReque
         Ok(endpoints) => endpoints,
         Err(unavailable) => return Failure::from(SignInError::from(unavailable)).into(),
     };
-    let mut metadata = json!({
+    // The provider reads the client's document, and the outpost fetches nothing. Where tokens of listed
+    // clients alone are accepted, no such client is to ask for one.
+    let reads_documents = endpoints.reads_client_documents && accepts_any_client(application);
+    Outcome::OAuth(OAuthAnswer::Metadata(json!({
         "issuer": endpoint_url_at(resource, application, oauth::ISSUER),
         "authorization_endpoint": endpoints.authorization.as_str(),
         "token_endpoint": endpoints.token.as_str(),
@@ -45,13 +48,9 @@ pub(in crate::web) fn answer(application: &Application, request: &ForwardedReque
         "token_endpoint_auth_methods_supported": ["none"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": endpoints.algorithms,
-    });
-    // The provider reads the client's document, and the outpost fetches nothing. Where tokens of listed
-    // clients alone are accepted, no such client is to ask for one.
-    if endpoints.reads_client_documents && accepts_any_client(application) {
-        metadata["client_id_metadata_document_supported"] = json!(true);
-    }
-    Outcome::OAuth(OAuthAnswer::Metadata(metadata)).into()
+        "client_id_metadata_document_supported": reads_documents,
+    })))
+    .into()
 }
 
 /// Returns whether tokens of all clients of the provider are accepted.

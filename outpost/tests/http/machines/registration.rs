@@ -81,10 +81,10 @@ async fn clients_with_a_document_are_sent_to_a_provider_that_reads_it() {
     const NAME: &str = "client_id_metadata_document_supported";
     let listed = SETTINGS.replace("publicClient:", "clients: [mcp-clients], publicClient:");
     for (settings, said, expected) in [
-        (SETTINGS, json!(true), json!(true)),
-        (SETTINGS, json!(false), Value::Null),
-        (SETTINGS, Value::Null, Value::Null),
-        (&listed, json!(true), Value::Null),
+        (SETTINGS, json!(true), true),
+        (SETTINGS, json!(false), false),
+        (SETTINGS, Value::Null, false),
+        (&listed, json!(true), false),
     ] {
         let world = World::without_provider(&super::applications(settings)).await;
         let of_provider = said.clone();
