@@ -18,7 +18,7 @@ use gatepost::config::Config;
 use gatepost::provider_client::ProviderClient;
 use gatepost_base::{Identity, Secret};
 use gatepost_oidc::{
-    AccessTokenSettings, AuthorizationOptions, Provider, TokenRules, UnverifiedLogoutToken,
+    AccessTokenSettings, AuthorizationOptions, Proved, Provider, TokenRules, UnverifiedLogoutToken,
 };
 use gatepost_session::NumericDate;
 use libfuzzer_sys::fuzz_target;
@@ -264,7 +264,7 @@ fuzz_target!(|data: &[u8]| {
             "introspection" => {
                 let rules = TokenRules {
                     settings: tokens,
-                    key: None,
+                    proved: Proved::default(),
                     extra: &[],
                     max_age: 3_600,
                     now: NumericDate::from_seconds(1_800_000_000),
