@@ -3,67 +3,25 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openFirefox } from './firefox.mjs';
-import { launch, until } from './scenario.mjs';
+import { openTab, untilThere } from './tab.mjs';
 
-const input = JSON.parse(process.env.GATEPOST_SCENARIO);
-const { alice } = input;
-const { windowSeconds, outpostGroup } = input.beside;
-const app = (path) => new URL(path, input.app).href;
+const { windowSeconds, outpostGroup } = JSON.parse(process.env.GATEPOST_SCENARIO).beside;
 
-async function openChromium() {
-  const launched = await launch();
-  const context = await launched.newContext();
-  const page = await context.newPage();
-  return {
-    goto: async (url) => {
-      await page.goto(url);
-    },
-    evaluate: (expression) => page.evaluate(expression),
-    cookies: () => context.cookies(),
-    close: () => launched.close(),
-  };
-}
-
-const tab = input.firefox ? await openFirefox(input.firefox) : await openChromium();
+const tab = await openTab();
 try {
-  await signIn();
+  await tab.signIn();
   await stayOverWindows();
   await stayWithoutTheOutpost();
 } finally {
   await tab.close();
 }
 
-async function signIn() {
-  await tab.goto(app('/'));
-  await untilThere('the form', () => tab.evaluate(`!!document.querySelector('input[name=login]')`));
-  await tab.evaluate(`(() => {
-    document.querySelector('input[name=login]').value = ${JSON.stringify(alice.login)};
-    document.querySelector('input[name=password]').value = ${JSON.stringify(alice.password)};
-    setTimeout(() => document.querySelector('button[type=submit]').click());
-    return true;
-  })()`);
-  await untilThere('the application', () => tab.evaluate(`!!document.querySelector('#seen')`));
-}
-
 /** Loads a page, which must not be redirected, and returns how long that took in milliseconds. */
 async function load(path) {
   const begun = Date.now();
-  await tab.goto(app(path));
-  const took = Date.now() - begun;
-  const seen = await tab.evaluate(`({
-    where: location.href,
-    redirects: performance.getEntriesByType('navigation')[0].redirectCount,
-    user: JSON.parse(document.querySelector('#seen')?.textContent ?? '{}').headers?.['x-auth-username'],
-  })`);
-  assert.deepEqual(seen, { where: app(path), redirects: 0, user: ['alice'] }, path);
-  return took;
-}
-
-/** Returns when the window of the session ends, by its cookie. */
-async function windowEnds() {
-  const session = (await tab.cookies()).find(({ name }) => name.endsWith('gatepost'));
-  return JSON.parse(Buffer.from(session.value.split('.')[1], 'base64url')).exp;
+  const redirects = await tab.load(path);
+  assert.equal(redirects, 0, path);
+  return Date.now() - begun;
 }
 
 async function stayOverWindows() {
@@ -71,7 +29,7 @@ async function stayOverWindows() {
   const begun = Date.now();
   for (let number = 0; Date.now() - begun < 3.5 * windowSeconds * 1000; number += 1) {
     await load(`/page/${number}`);
-    windows.add(await windowEnds());
+    windows.add((await tab.window()).exp);
     await sleep(1000);
   }
   console.log(`${windows.size} windows`);
@@ -80,11 +38,11 @@ async function stayOverWindows() {
 
 async function stayWithoutTheOutpost() {
   // Just renewed, so that the outpost is away when the next renewal is due.
-  const before = await windowEnds();
+  const before = (await tab.window()).exp;
   await untilThere('a renewal', async () => {
     await load('/renewed');
     await sleep(500);
-    return (await windowEnds()) !== before;
+    return (await tab.window()).exp !== before;
   });
   process.kill(-outpostGroup, 'SIGSTOP');
   try {
@@ -97,25 +55,11 @@ async function stayWithoutTheOutpost() {
   } finally {
     process.kill(-outpostGroup, 'SIGCONT');
   }
-  const ends = await windowEnds();
+  const ends = (await tab.window()).exp;
   await load('/back');
   await untilThere('a renewal', async () => {
     await load('/renewed-again');
     await sleep(500);
-    return (await windowEnds()) !== ends;
+    return (await tab.window()).exp !== ends;
   });
-}
-
-/** Waits until a condition holds, which may fail while a page is under way. */
-function untilThere(what, condition) {
-  const holds = async () => {
-    try {
-      return await condition();
-    } catch (error) {
-      if (error instanceof assert.AssertionError) {
-        throw error;
-      }
-    }
-  };
-  return until(what, holds, 30_000);
 }

@@ -66,6 +66,26 @@ pub fn renewal_settings() -> Value {
 ///
 /// As [`run`].
 pub fn renew_beside(browser: Browser, label: &str, app: &Url, outpost: &Service) -> Result<()> {
+    renew("renewal_beside", browser, label, app, outpost)
+}
+
+/// Loads pages of an application whose policy lets them connect to nothing: a page load is redirected
+/// in the last quarter of each window, and not earlier.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn renew_by_redirect(browser: Browser, app: &Url, outpost: &Service) -> Result<()> {
+    renew("renewal_forbidden", browser, "single", app, outpost)
+}
+
+fn renew(
+    scenario: &str,
+    browser: Browser,
+    label: &str,
+    app: &Url,
+    outpost: &Service,
+) -> Result<()> {
     let (name, firefox) = match browser {
         Browser::Chromium => ("chromium", None),
         Browser::Firefox => ("firefox", Some(browser.locate()?)),
@@ -74,7 +94,7 @@ pub fn renew_beside(browser: Browser, label: &str, app: &Url, outpost: &Service)
         "firefox": firefox,
         "beside": { "windowSeconds": RENEWED_WINDOW, "outpostGroup": outpost.group() },
     });
-    run_with("renewal_beside", &format!("{label}-{name}"), app, &further)
+    run_with(scenario, &format!("{label}-{name}"), app, &further)
 }
 
 /// The deployment of an application whose sessions are bound to devices.

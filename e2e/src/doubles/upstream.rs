@@ -11,6 +11,8 @@
 //! | `/upstream/abort` | a chunked body that breaks off in the middle |
 //! | `/upstream/upload` | counts the bytes of the body |
 //! | `/upstream/status/CODE` | an empty answer with that status |
+//! | `/upstream/linked` | a page with a `Link` of its own |
+//! | `/upstream/unconnected/PAGE` | a page whose policy lets it connect to nothing |
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -165,6 +167,7 @@ pub fn router() -> Router {
         .route("/upstream/upload", any(upload))
         .route("/upstream/status/{code}", any(status))
         .route("/upstream/linked", get(linked))
+        .route("/upstream/unconnected/{page}", get(unconnected))
         .fallback(echo)
 }
 
@@ -197,6 +200,12 @@ async fn echo(headers: HeaderMap, request: Request) -> Response {
 async fn linked(headers: HeaderMap, request: Request) -> Response {
     let own = [(header::LINK, "</style.css>; rel=preload; as=style")];
     (own, echo(headers, request).await).into_response()
+}
+
+/// Answers with a page that may open no connection.
+async fn unconnected(headers: HeaderMap, request: Request) -> Response {
+    let policy = [(header::CONTENT_SECURITY_POLICY, "connect-src 'none'")];
+    (policy, echo(headers, request).await).into_response()
 }
 
 fn page(seen: &str) -> String {

@@ -93,3 +93,22 @@ fn renewal_beside_a_page_in_chromium() -> Result<()> {
 fn renewal_beside_a_page_in_firefox() -> Result<()> {
     renewal_beside(Browser::Firefox)
 }
+
+/// The application's own `Content-Security-Policy` has the browser leave the renewal out.
+fn renewal_by_redirect(browser: Browser) -> Result<()> {
+    let settings = chromium::renewal_settings();
+    let stack = Stack::builder().outpost(&settings).start()?;
+    chromium::renew_by_redirect(browser, &stack.app().url("/"), stack.outpost())
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn a_page_that_may_not_connect_is_redirected_late_in_chromium() -> Result<()> {
+    renewal_by_redirect(Browser::Chromium)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Firefox: cargo xtask test"]
+fn a_page_that_may_not_connect_is_redirected_late_in_firefox() -> Result<()> {
+    renewal_by_redirect(Browser::Firefox)
+}
