@@ -11,7 +11,10 @@ use crate::forward_auth::Asked;
 use crate::world::World;
 
 mod attacks;
+mod interrupted;
 pub(crate) mod key;
+mod limits;
+mod reported;
 mod required;
 mod rules;
 

@@ -245,6 +245,8 @@ impl Reply {
 pub(crate) struct FallibleStore {
     inner: Mutex<Arc<MemoryStore>>,
     pub(crate) away: AtomicBool,
+    /// How many more requests it answers before it goes away, if that is to happen.
+    pub(crate) answers: Mutex<Option<u32>>,
     /// Whether it goes away whenever something is to be ended.
     pub(crate) keeps_all: AtomicBool,
     /// Whether it goes away whenever something was ended.
@@ -263,6 +265,7 @@ impl Default for FallibleStore {
         Self {
             inner: Mutex::new(Arc::new(MemoryStore::new(1_000))),
             away: AtomicBool::new(false),
+            answers: Mutex::new(None),
             keeps_all: AtomicBool::new(false),
             loses_answers: AtomicBool::new(false),
             locked_elsewhere: AtomicBool::new(false),
@@ -275,7 +278,13 @@ impl Default for FallibleStore {
 
 impl FallibleStore {
     fn reached(&self) -> Result<Arc<MemoryStore>, StoreUnavailable> {
-        if self.away.load(Ordering::Relaxed) {
+        let mut answers = self.answers.lock().expect("a number");
+        let answered = answers.as_mut().is_none_or(|left| {
+            let is_there = *left > 0;
+            *left = left.saturating_sub(1);
+            is_there
+        });
+        if self.away.load(Ordering::Relaxed) || !answered {
             Err(StoreUnavailable::new("away"))
         } else {
             Ok(Arc::clone(&self.inner.lock().expect("a store")))

@@ -1,7 +1,11 @@
 //! Attacks on registrations and proofs. Each is refused, and changes nothing for the browser.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::*;
 use crate::browser::{answered, query};
+use crate::provider::{rsa_key, rsa_signature};
 
 /// Sends a proof that must not renew, and checks that the browser's own still does.
 async fn is_refused(bound: &mut Bound<'_>, case: &str, id: &str, proof: &str) {
@@ -418,4 +422,101 @@ async fn a_session_goes_on_when_the_key_that_sealed_its_name_is_retired() {
     let mut nobody = world.browser();
     assert!(ends(&refresh(&mut nobody, &sealed_elsewhere, None).await));
     other.refresh().await.expect(200);
+}
+
+/// Signs by the RSA key of [`rsa_key`].
+fn rsa_signed(header: &Value, challenge: &str) -> String {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", encode(header), encode(&json!({"jti": challenge})));
+    let signature = URL_SAFE_NO_PAD.encode(rsa_signature(&signed));
+    format!("{signed}.{signature}")
+}
+
+/// Devices without elliptic curves have keys for RS256.
+#[tokio::test]
+async fn a_key_for_rs256_renews_and_no_other() {
+    let world = World::with(PREFER).await;
+    let mut browser = world.browser();
+    let reply = browser.sign_in(START).await.expect(302);
+    let asked = registration_challenge(&reply);
+    let own = rsa_key();
+    let (n, e) = (own["n"].clone(), own["e"].clone());
+    for (case, n, e) in [
+        // Whoever knows the message knows the signature.
+        ("an exponent of 1", n.clone(), json!("AQ")),
+        ("an even exponent", n.clone(), json!("Ag")),
+        ("no exponent", n.clone(), json!("")),
+        ("no modulus", json!(""), e.clone()),
+        ("a short modulus", json!("A".repeat(171)), e.clone()),
+        ("a number", json!(65_537), e.clone()),
+        ("no text of base64url", json!("+/=="), e.clone()),
+    ] {
+        let jwk = json!({"kty": "RSA", "n": n, "e": e});
+        let header = json!({"alg": "RS256", "typ": "dbsc+jwt", "jwk": jwk});
+        let reply = register(&mut browser.clone(), &rsa_signed(&header, &asked)).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{case}: {reply:?}");
+    }
+    let jwk = json!({"kty": "RSA", "n": n, "e": e});
+    let header = json!({"alg": "RS256", "typ": "dbsc+jwt", "jwk": jwk});
+    let reply = register(&mut browser, &rsa_signed(&header, &asked)).await;
+    let id = &session_id(&reply.expect(200));
+
+    let header = json!({"alg": "RS256", "typ": "dbsc+jwt"});
+    for _ in 0..2 {
+        let reply = refresh(&mut browser, id, None).await.expect(403);
+        let asked = challenge(&reply, id);
+        let by_another = DeviceKey::new();
+        let genuine = rsa_signed(&header, &asked);
+        let (signed, _) = genuine.rsplit_once('.').expect("parts");
+        for (case, forged) in [
+            ("another kind of key", by_another.proof(&asked)),
+            (
+                "another's signature",
+                by_another.sign(&header, &json!({"jti": asked})),
+            ),
+            ("no signature", format!("{signed}.")),
+            (
+                "a signature of zeros",
+                format!("{signed}.{}", "A".repeat(342)),
+            ),
+        ] {
+            let reply = refresh(&mut browser.clone(), id, Some(&forged)).await;
+            assert!(!reply.expect(403).sets_session(), "{case}");
+        }
+        let reply = refresh(&mut browser, id, Some(&genuine)).await;
+        assert!(reply.expect(200).sets_session());
+        world.wait(11 * MINUTE);
+    }
+}
+
+/// A proxy may hand on what a client sent beside what the browser says.
+#[tokio::test]
+async fn a_header_that_comes_twice_says_nothing() {
+    let world = World::with(PREFER).await;
+    let mut bound = Bound::sign_in(&world).await;
+    let mut other = Bound::sign_in(&world).await;
+    let challenge = bound.challenge().await;
+    let proof = bound.key.proof(&challenge);
+    let challenge = other.challenge().await;
+    let theirs = other.key.proof(&challenge);
+    let id = bound.id.clone();
+    for (names, proofs) in [
+        (vec![&*id, &*other.id], vec![&*proof]),
+        (vec![&*other.id, &*id], vec![&*proof]),
+        (vec![&*id], vec![&*theirs, &*proof]),
+        (vec![&*id], vec![&*proof, &*proof]),
+    ] {
+        let names = names
+            .into_iter()
+            .map(|name| ("Sec-Secure-Session-Id", name));
+        let proofs = proofs
+            .into_iter()
+            .map(|proof| ("Secure-Session-Response", proof));
+        let headers: Vec<_> = names.chain(proofs).collect();
+        let mut browser = bound.browser.clone();
+        let reply = browser.request(Method::POST, REFRESH, &headers).await;
+        assert!(!reply.expect(403).sets_session(), "{headers:?}");
+    }
+    assert!(bound.refresh().await.expect(200).sets_session());
+    assert!(other.refresh().await.expect(200).sets_session());
 }
