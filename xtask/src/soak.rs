@@ -37,6 +37,9 @@ const OLD_KEYS: usize = 12;
 /// The size of the disk that is full once in a while: room for the store, ten times.
 const DISK_MEGABYTES: u32 = 512;
 
+/// By how much the store is older than the sessions, in seconds.
+const STORE_IS_OLDER: i64 = 86_400;
+
 /// For outpost and guests to have read a new keys file: two seconds and ten.
 const KEYS_ARE_READ: Duration = Duration::from_secs(12);
 
@@ -142,11 +145,14 @@ fn soak(arguments: &Arguments, store: Store, span: Duration) -> Result<Arc<Figur
         Store::Embedded => SmallDisk::mount(&disk_folder, DISK_MEGABYTES).ok(),
         Store::Redis => None,
     };
+    // A store that begins ends what was signed before, and cookies will be of earlier times.
+    clock.jump(-STORE_IS_OLDER)?;
     let stack = start(arguments, redis.as_ref(), &app, &clock, &disk_folder)?;
     for number in 0..OLD_KEYS {
         stack.keys().rotate(&format!("old-{number}"))?;
     }
     stack.outpost().stop();
+    clock.jump(0)?;
     println!("filling the store with {} sessions …", arguments.sessions);
     let people = People::in_store(&stack, arguments.sessions)?;
     stack.outpost().start()?;

@@ -15,6 +15,8 @@ pub(super) enum Count {
     SignIns,
     Requests,
     InWindow,
+    Pages,
+    RenewedBeside,
     Renewals,
     Ended,
     NotAnswered,
@@ -42,12 +44,14 @@ pub(super) enum Count {
 }
 
 impl Count {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 31] = [
         Self::Seconds,
         Self::Sessions,
         Self::SignIns,
         Self::Requests,
         Self::InWindow,
+        Self::Pages,
+        Self::RenewedBeside,
         Self::Renewals,
         Self::Ended,
         Self::NotAnswered,
@@ -81,7 +85,9 @@ impl Count {
             Self::SignIns => "sign-ins at the provider",
             Self::Requests => "requests",
             Self::InWindow => "… within a window, let through as the right user",
-            Self::Renewals => "… page loads whose renewal was due, renewed",
+            Self::Pages => "… page loads whose renewal was due, let through at once",
+            Self::RenewedBeside => "… and renewed beside the page",
+            Self::Renewals => "… page loads in the last quarter of a window, renewed",
             Self::Ended => "… page loads after the window, renewed from the store",
             Self::NotAnswered => "… page loads that had to be tried again while a part was away",
             Self::Impostors => "… without a session, or with one that does not hold, refused",
@@ -115,16 +121,18 @@ pub(super) enum Violation {
     AnotherIdentity,
     LetThrough,
     WindowRefused,
+    NotRenewedBeside,
     SessionLost,
     HeldUp,
     Died,
 }
 
 impl Violation {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::AnotherIdentity,
         Self::LetThrough,
         Self::WindowRefused,
+        Self::NotRenewedBeside,
         Self::SessionLost,
         Self::HeldUp,
         Self::Died,
@@ -135,6 +143,7 @@ impl Violation {
             Self::AnotherIdentity => "**requests with another's identity**",
             Self::LetThrough => "**requests without a session let through**",
             Self::WindowRefused => "**windows in force that were refused**",
+            Self::NotRenewedBeside => "**pages due for a renewal without a way to it**",
             Self::SessionLost => "**sessions lost**",
             Self::HeldUp => "**requests in a window that waited for a part that was away**",
             Self::Died => "**programs that ended by themselves**",

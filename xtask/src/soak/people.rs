@@ -110,8 +110,10 @@ impl People {
 /// What time is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// The window is open, and a page load renews.
+    /// The window is open, and a browser renews beside a page.
     RenewalDue,
+    /// The window is open and near its end: a page load renews.
+    LastQuarter,
     /// The window has ended.
     Ended,
 }
@@ -164,6 +166,7 @@ fn aged(mut claims: Claims, until: Until) -> Claims {
         .saturating_sub(claims.iat.as_seconds());
     let issued = match until {
         Until::RenewalDue => now.saturating_sub(due + 1),
+        Until::LastQuarter => now.saturating_sub(window - window / 4 + 1),
         Until::Ended => now.saturating_sub(window + 1),
     };
     claims.iat = NumericDate::from_seconds(issued);

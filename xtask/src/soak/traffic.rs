@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, stream};
 use gatepost_e2e::{Stack, forge};
-use reqwest::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};
+use reqwest::header::{COOKIE, LINK, LOCATION, SET_COOKIE};
 use reqwest::{Client, StatusCode};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -43,10 +43,42 @@ pub(super) struct Traffic {
     forged: Vec<(&'static str, String)>,
 }
 
+/// What has a browser send a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The user loads a page.
+    Page,
+    /// A script of the page fetches something.
+    Script,
+    /// The page's `Link` has the browser renew the session.
+    Link,
+}
+
+impl Cause {
+    /// Returns what a browser says of the request: `Accept`, `Sec-Fetch-Mode`, `Sec-Fetch-Dest`,
+    /// `Sec-Fetch-Site`.
+    fn headers(self) -> [(&'static str, &'static str); 4] {
+        let said = match self {
+            Self::Page => ["text/html,*/*;q=0.8", "navigate", "document", "none"],
+            Self::Script => ["application/json", "cors", "empty", "same-origin"],
+            Self::Link => ["*/*", "cors", "empty", "same-origin"],
+        };
+        let [accept, mode, destination, site] = said;
+        [
+            ("Accept", accept),
+            ("Sec-Fetch-Mode", mode),
+            ("Sec-Fetch-Dest", destination),
+            ("Sec-Fetch-Site", site),
+        ]
+    }
+}
+
 /// An answer.
 struct Reply {
     status: StatusCode,
     location: Option<Url>,
+    /// Where the page has the browser renew the session.
+    link: Option<Url>,
     /// The value of the session cookie that it sets.
     cookie: Option<String>,
     /// The user whom the app saw, if the app answered.
@@ -154,7 +186,8 @@ impl Traffic {
             State::SignedIn(cookie) => {
                 let next = match dice.below(100) {
                     0..80 => self.fetch(person, cookie).await,
-                    80..90 => self.load(person, cookie, Until::RenewalDue).await,
+                    80..86 => self.renew_beside(person, cookie).await,
+                    86..90 => self.load(person, cookie, Until::LastQuarter).await,
                     90..99 => self.load(person, cookie, Until::Ended).await,
                     // A few: a user who signs out is gone for the rest of the run.
                     _ if dice.below(10) == 0 => self.sign_out(cookie).await,
@@ -177,7 +210,7 @@ impl Traffic {
         };
         let in_force = |now: u64| own.exp.as_seconds() > now + 2;
         if in_force(now()) {
-            match self.ask(&self.origin, Some(&cookie), false).await {
+            match self.ask(&self.origin, Some(&cookie), Cause::Script).await {
                 Ok(reply) => {
                     self.is_only(&reply, Some(&person.name));
                     if reply.seen.as_deref() == Some(&person.name) {
@@ -204,6 +237,45 @@ impl Traffic {
         State::SignedIn(cookie)
     }
 
+    /// Lets time pass until a renewal is due, and loads a page as a browser does: the page comes,
+    /// whatever part is away, and says where the browser renews.
+    async fn renew_beside(&self, person: &Person, cookie: String) -> State {
+        let Ok(aged) = self.people.aged(&cookie, Until::RenewalDue) else {
+            return State::Unknown;
+        };
+        let page = match self.ask(&self.origin, Some(&aged), Cause::Page).await {
+            Ok(page) => page,
+            Err(error) => {
+                let what = format!("{}, whose renewal is due: {error}", person.name);
+                self.figures.violation(Violation::WindowRefused, what);
+                return State::SignedIn(aged);
+            }
+        };
+        self.is_only(&page, Some(&person.name));
+        if page.seen.is_none() {
+            let what = format!("{}, whose renewal is due: {}", person.name, page.status);
+            self.figures.violation(Violation::WindowRefused, what);
+            return State::SignedIn(aged);
+        }
+        self.figures.count(Count::Pages);
+        let Some(link) = page.link else {
+            let what = person.name.clone();
+            self.figures.violation(Violation::NotRenewedBeside, what);
+            return State::SignedIn(aged);
+        };
+        // With no answer, or one without a cookie, the page goes on in its window.
+        match self.ask(&link, Some(&aged), Cause::Link).await {
+            Ok(Reply {
+                cookie: Some(fresh),
+                ..
+            }) => {
+                self.figures.count(Count::RenewedBeside);
+                State::SignedIn(fresh)
+            }
+            Ok(_) | Err(_) => State::SignedIn(aged),
+        }
+    }
+
     /// Lets time pass for a user, who then loads a page.
     async fn load(&self, person: &Person, cookie: String, until: Until) -> State {
         let Ok(aged) = self.people.aged(&cookie, until) else {
@@ -215,7 +287,7 @@ impl Traffic {
         match self.page(&person.name, aged.clone()).await {
             Load::Page(fresh) => {
                 self.figures.count(match until {
-                    Until::RenewalDue => Count::Renewals,
+                    Until::RenewalDue | Until::LastQuarter => Count::Renewals,
                     Until::Ended => Count::Ended,
                 });
                 State::SignedIn(fresh)
@@ -236,7 +308,7 @@ impl Traffic {
     async fn page(&self, name: &str, mut cookie: String) -> Load {
         let mut url = self.origin.clone();
         for _ in 0..MAX_HOPS {
-            let Ok(reply) = self.ask(&url, Some(&cookie), true).await else {
+            let Ok(reply) = self.ask(&url, Some(&cookie), Cause::Page).await else {
                 return Load::Away;
             };
             self.is_only(&reply, Some(name));
@@ -260,7 +332,7 @@ impl Traffic {
         let Ok(url) = self.origin.join("/akprox/sign_out") else {
             return State::Unknown;
         };
-        match self.ask(&url, Some(&cookie), true).await {
+        match self.ask(&url, Some(&cookie), Cause::Page).await {
             Ok(reply) if reply.status == StatusCode::FOUND || reply.status == StatusCode::OK => {
                 self.figures.count(Count::SignOuts);
                 State::SignedOut(cookie, std::time::Instant::now())
@@ -274,7 +346,7 @@ impl Traffic {
     }
 
     async fn after_sign_out(&self, person: &Person, cookie: &str) {
-        match self.ask(&self.origin, Some(cookie), false).await {
+        match self.ask(&self.origin, Some(cookie), Cause::Script).await {
             Ok(reply) if reply.seen.is_some() => {
                 let what = format!("{} after signing out", person.name);
                 self.figures.violation(Violation::LetThrough, what);
@@ -290,7 +362,11 @@ impl Traffic {
         match self.forged.get(at) {
             Some((kind, cookie)) => self.is_refused(kind, cookie).await,
             None => {
-                if let Ok(reply) = self.ask(&self.origin, None, dice.below(2) == 0).await {
+                let cause = match dice.below(2) {
+                    0 => Cause::Page,
+                    _ => Cause::Script,
+                };
+                if let Ok(reply) = self.ask(&self.origin, None, cause).await {
                     self.check_is_anonymous("no cookie", &reply);
                 }
             }
@@ -298,7 +374,7 @@ impl Traffic {
     }
 
     async fn is_refused(&self, kind: &str, cookie: &str) {
-        if let Ok(reply) = self.ask(&self.origin, Some(cookie), false).await {
+        if let Ok(reply) = self.ask(&self.origin, Some(cookie), Cause::Script).await {
             self.check_is_anonymous(kind, &reply);
         }
     }
@@ -356,18 +432,15 @@ impl Traffic {
         &self,
         url: &Url,
         cookie: Option<&str>,
-        navigates: bool,
+        cause: Cause,
     ) -> Result<Reply, reqwest::Error> {
-        let (accept, mode) = if navigates {
-            ("text/html,*/*;q=0.8", "navigate")
-        } else {
-            ("application/json", "cors")
-        };
-        let mut request = self
-            .http
-            .get(url.clone())
-            .header(ACCEPT, accept)
-            .header("Sec-Fetch-Mode", mode);
+        let request = self.http.get(url.clone());
+        let mut request = cause
+            .headers()
+            .into_iter()
+            .fold(request, |request, (name, value)| {
+                request.header(name, value)
+            });
         if let Some(cookie) = cookie {
             request = request.header(COOKIE, format!("theme=dark; gatepost={cookie}"));
         }
@@ -375,6 +448,9 @@ impl Traffic {
         let response = request.send().await?;
         let headers = response.headers();
         let location = headers.get(LOCATION).and_then(|to| to.to_str().ok());
+        // The app has no `Link` of its own.
+        let link = headers.get(LINK).and_then(|line| line.to_str().ok());
+        let link = link.and_then(|line| line.strip_prefix('<')?.split('>').next());
         let session = headers.get_all(SET_COOKIE).iter().find_map(|line| {
             let value = line.to_str().ok()?.strip_prefix("gatepost=")?;
             let value = value.split(';').next()?;
@@ -384,6 +460,7 @@ impl Traffic {
         let mut reply = Reply {
             status: response.status(),
             location: location.and_then(|to| url.join(to).ok()),
+            link: link.and_then(|to| url.join(to).ok()),
             cookie: session,
             seen: None,
         };
