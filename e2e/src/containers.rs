@@ -201,6 +201,17 @@ impl Engine {
         wait::until_ok(&what, START_LIMIT, || self.podman(&ask).map(drop))
     }
 
+    /// Waits until the service manager of this container has started everything.
+    ///
+    /// # Errors
+    ///
+    /// When it does not, or one of its services has failed.
+    pub fn until_running(&self, container: &str) -> Result<()> {
+        let what = format!("{container} to be running");
+        let ask = ["exec", container, "systemctl", "is-system-running"];
+        wait::until_ok(&what, START_LIMIT, || self.podman(&ask).map(drop))
+    }
+
     /// Runs the check of a container's health once.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod node;
 mod packaged;
 mod pip;
 mod python;
+mod systemd;
 mod traefik;
 mod wasm;
 
@@ -40,6 +41,7 @@ pub use node::{Node, NodePackages};
 pub(crate) use packaged::NGINX_MODULES;
 pub use packaged::Packaged;
 pub use python::PythonPackage;
+pub use systemd::SystemdRoot;
 pub use traefik::{OldestTraefik, Traefik};
 pub use wasm::{JS_TARGET, Source, TARGET, WasmToolchain};
 

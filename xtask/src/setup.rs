@@ -4,7 +4,7 @@ use anyhow::Result;
 use gatepost_e2e::tools::{
     Browser, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram, Keycloak, KubeApiServer,
     KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source,
-    StaticToolchain, Tool as _, Traefik, WasmToolchain,
+    StaticToolchain, SystemdRoot, Tool as _, Traefik, WasmToolchain,
 };
 
 #[derive(Debug, clap::Args)]
@@ -114,6 +114,7 @@ pub(crate) fn containers() {
         Packaged::Podman.ensure().map(drop),
         PythonPackage::PODMAN_COMPOSE.ensure().map(drop),
         StaticToolchain.ensure().map(drop),
+        SystemdRoot.ensure().map(drop),
     ]);
 }
 

@@ -16,6 +16,7 @@ mod package;
 // What the suite of a real Kubernetes API has too.
 #[path = "../kubernetes/suite.rs"]
 mod suite;
+mod systemd;
 mod visit;
 
 use std::path::Path;
@@ -34,5 +35,11 @@ fn main() -> ExitCode {
         enter: containers::enter,
         start: |logs| Engine::start(logs, Path::new(env!("CARGO_BIN_EXE_upstream"))),
     };
-    suite.run(&[demo::TESTS, labels::TESTS, authentik::TESTS, package::TESTS])
+    suite.run(&[
+        demo::TESTS,
+        labels::TESTS,
+        authentik::TESTS,
+        package::TESTS,
+        systemd::TESTS,
+    ])
 }
