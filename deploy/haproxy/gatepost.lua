@@ -44,6 +44,7 @@ local identity = {
     "x-forwarded-preferred-username",
     "x-forwarded-user",
     "x-forwarded-groups",
+    "x-gatepost-assertion",
     "cookie",
     -- Identity headers of other systems, which the outpost never sets.
     "x-forwarded-access-token",

@@ -1,5 +1,6 @@
 //! Programs that a test starts, and what surrounds them: ports, a clock, a disk.
 
+pub mod asserted;
 mod fake_clock;
 mod mcp_server;
 pub mod ports;

@@ -213,9 +213,7 @@ impl HeaderRules {
         let entries = settings.into_entries();
         let names = entries.iter().map(|entry| entry.name.as_str());
         let names = names.chain(api_key.iter().map(HeaderName::as_str));
-        let shapes = names
-            .chain([VERDICT_HEADER, RULE_HEADER])
-            .fold(other_systems::SHAPES, Shapes::and);
+        let shapes = names.fold(other_systems::SHAPES, Shapes::and);
         Self {
             entries,
             pass_through,
@@ -239,19 +237,15 @@ impl HeaderRules {
     }
 
     /// Returns whether a client may not send a header of this name, in whatever spelling: it is one
-    /// of these rules', [`VERDICT_HEADER`], [`RULE_HEADER`], or one by which another system names
-    /// the user.
+    /// of these rules', one of Gatepost's own such as [`VERDICT_HEADER`], or one by which another
+    /// system names the user.
     ///
     /// Upstreams that hand headers on as environment variables (RFC 3875 §4.1.18) read every
     /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
     /// Names are therefore compared without case and with all such characters alike.
     pub fn owns(&self, name: &[u8]) -> bool {
         let own = self.shapes.may_be(name)
-            && (same_folded(name, VERDICT_HEADER)
-                || same_folded(name, RULE_HEADER)
-                || self.sets(name)
-                || self.spells_api_key(name)
-                || other_systems::is_name(name));
+            && (self.sets(name) || self.spells_api_key(name) || other_systems::is_name(name));
         (own || other_systems::has_prefix(name)) && !self.passes(name)
     }
 

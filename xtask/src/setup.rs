@@ -68,6 +68,7 @@ pub(crate) fn everything() -> Result<()> {
     NodePackages::browser().ensure()?;
     NodePackages::mcp().ensure()?;
     NodePackages::dpop().ensure()?;
+    NodePackages::assertion().ensure()?;
     Faketime.ensure()?;
     Browser::Firefox.ensure()?;
     for program in Packaged::ALL {
@@ -77,6 +78,7 @@ pub(crate) fn everything() -> Result<()> {
     for package in [
         PythonPackage::AUTHENTIK_CLIENT,
         PythonPackage::KUBERNETES_VALIDATE,
+        PythonPackage::PYJWT,
     ] {
         package.ensure()?;
     }

@@ -67,6 +67,14 @@ impl NodePackages {
         }
     }
 
+    /// Returns the application that verifies assertions.
+    pub fn assertion() -> Self {
+        Self {
+            name: "a library for signed tokens (npm: jose)",
+            folder: "e2e/assertion",
+        }
+    }
+
     /// Returns the optimiser that makes the plugin smaller.
     pub fn wasm_opt() -> Self {
         Self {

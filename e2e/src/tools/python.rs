@@ -34,6 +34,14 @@ impl PythonPackage {
         meaning: "the schemas of Kubernetes' objects",
     };
 
+    /// Verifies assertions for an application.
+    pub const PYJWT: Self = Self {
+        name: "PyJWT",
+        version: "2.15.1",
+        extras: "[crypto]",
+        meaning: "a library for signed tokens",
+    };
+
     /// Starts what a compose file has, by Podman.
     pub const PODMAN_COMPOSE: Self = Self {
         name: "podman-compose",

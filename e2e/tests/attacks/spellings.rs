@@ -223,6 +223,7 @@ fn no_other_spelling_arrives(site: &Site, front: &str, host: &str, cookie: &str)
 /// configuration can list them.
 fn no_other_system_speaks(site: &Site, front: &str, host: &str, cookie: &str) -> Result<()> {
     let names = [
+        "X-Gatepost-Assertion",
         "X-Authentik-Username",
         "X-Authentik-Groups",
         "X-Authentik-Email",

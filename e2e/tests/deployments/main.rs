@@ -4,6 +4,7 @@
 //! [`checks`]; a module adds those for its proxy.
 
 mod api_keys;
+mod assertion;
 mod caddy;
 mod certificates;
 mod challenges;

@@ -4,6 +4,7 @@
 //! `cargo xtask test --only e2e` builds and installs what these need. Each test has a stack of its
 //! own, on ports of its own; its logs stay in `target/e2e/<test>/`.
 
+mod assertion;
 mod browser;
 mod cookies;
 mod groups;

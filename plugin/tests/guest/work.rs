@@ -19,6 +19,8 @@ const COUNTS: &[(&str, u64)] = &[
     ("first time, 2 groups", 68_727),
     ("seen before, 200 groups", 27_489),
     ("first time, 200 groups", 394_262),
+    ("seen before, an assertion", 11_500),
+    ("first time, an assertion", 151_000),
     ("forged", 122_923),
     ("no cookie", 48_410),
     ("names of ours to remove", 53_268),
@@ -58,6 +60,17 @@ fn counted() -> Vec<(&'static str, u64)> {
         let request = from_a_browser(request);
         counts.push((first, guest.work(&request)));
         counts.push((again, guest.work(&request)));
+    }
+    // An assertion of the usual length, which the guest hands on.
+    let asserted =
+        json!({ "headers": { "set": { "X-Gatepost-Assertion": "gatepost_assertion" } } });
+    let mut guest = plugin.start(&settings(&asserted));
+    guest.work(&from_a_browser(other));
+    let request = from_a_browser(session(&token(KEY, |claims| {
+        claims["ext"] = json!({ "gatepost_assertion": "e".repeat(600) });
+    })));
+    for case in ["first time, an assertion", "seen before, an assertion"] {
+        counts.push((case, guest.work(&request)));
     }
     for (case, request) in [
         ("forged", forged),

@@ -7,10 +7,11 @@
 use super::shapes::{Shapes, character_bit};
 use super::spelling::same_folded;
 
-/// The prefixes of whole families of names: Authelia and CGI (`Remote-User`), Kubernetes
+/// The prefixes of whole families of names: Gatepost's own, Authelia and CGI (`Remote-User`), Kubernetes
 /// (`X-Remote-User`), Grafana and Gitea, authentik, oauth2-proxy, Vouch, Pomerium, Google's proxy,
 /// Azure, AWS, Cloudflare, Tailscale, Apache's OpenID module, Kong.
-const PREFIXES: [&str; 18] = [
+const PREFIXES: [&str; 19] = [
+    "x-gatepost-",
     "remote-",
     "x-remote-",
     "x-webauth-",
@@ -53,7 +54,8 @@ const NAMES: [&str; 16] = [
 ];
 
 /// The names that most applications know, for proxies that have to be given each.
-pub(super) const USUAL: [&str; 26] = [
+pub(super) const USUAL: [&str; 27] = [
+    "X-Gatepost-Assertion",
     "X-Forwarded-User",
     "X-Forwarded-Email",
     "X-Forwarded-Groups",

@@ -39,6 +39,8 @@ fn every_spelling_of_our_names_is_ours() {
         "x.auth~username",
         "X-DEPARTMENT",
         "x_gatepost.verdict",
+        "X-Gatepost-Require",
+        "x_Gatepost-assertion",
     ] {
         assert!(rules.owns(name.as_bytes()), "{name}");
     }

@@ -93,7 +93,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and .Values.existingConfigMap .Values.existingConfigSecret -}}
 {{- fail "existingConfigMap and existingConfigSecret: name one of them" -}}
 {{- end -}}
-{{- include "gatepost.validateSpelling" (dict "section" .Values.config "path" "config" "keys" (list "applications" "askedBy" "keys" "keysFile" "listen" "log" "providers" "session" "store" "tls" "tracing")) -}}
+{{- include "gatepost.validateSpelling" (dict "section" .Values.config "path" "config" "keys" (list "applications" "askedBy" "assertionKeysFile" "keys" "keysFile" "listen" "log" "providers" "session" "store" "tls" "tracing")) -}}
 {{- if not (or .Values.existingConfigMap .Values.existingConfigSecret) -}}
 {{- if not .Values.config.providers -}}
 {{- fail "config.providers is missing: name the OpenID provider, as docs/configuration.md has it" -}}
@@ -176,12 +176,13 @@ the API server takes away: a `require` that has lost its groups would admit ever
 {{- $application := . -}}
 {{- $names = append $names .name -}}
 {{- $at := printf "config.applications: %v" .name -}}
-{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "apiKeyHeader" "cookieDomain" "cookieName" "deviceBound" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "providers" "public" "require" "upstreamTokens")) -}}
+{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "apiKeyHeader" "assertion" "cookieDomain" "cookieName" "deviceBound" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "providers" "public" "require" "upstreamTokens")) -}}
 {{- include "gatepost.validateSpelling" (dict "section" (default dict .headers) "path" (printf "%s.headers" $at) "keys" (list "keep" "preset" "set")) -}}
 {{- include "gatepost.validateSpelling" (dict "section" (default dict .upstreamTokens) "path" (printf "%s.upstreamTokens" $at) "keys" (list "accessToken" "idToken")) -}}
 {{- if and .upstreamTokens (eq $t.mode "plugin") -}}
 {{- fail (printf "%s: upstreamTokens needs `traefik.mode: forwardAuth`: the plugin lets signed-in users pass without asking the outpost, which has the tokens" $at) -}}
 {{- end -}}
+{{- include "gatepost.validateSpelling" (dict "section" (default dict .assertion) "path" (printf "%s.assertion" $at) "keys" (list "algorithm" "claims" "header")) -}}
 {{- $service := default dict (get $t.services .name) -}}
 {{- $domain := eq (default "single" .mode) "domain" -}}
 {{- if and $service $domain (not $service.hosts) -}}

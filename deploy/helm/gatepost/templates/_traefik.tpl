@@ -53,6 +53,15 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{- /* The header of an application's assertion, if it wants any: the words are those of the outpost. */ -}}
+{{- define "gatepost.assertionHeader" -}}
+{{- if hasKey . "assertion" -}}
+{{- $words := dict "cloudflare" "Cf-Access-Jwt-Assertion" "google" "X-Goog-Iap-Jwt-Assertion" "pomerium" "X-Pomerium-Jwt-Assertion" -}}
+{{- $header := default "X-Gatepost-Assertion" (default dict .assertion).header -}}
+{{- default $header (get $words (lower $header)) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /*
 The identity headers of an application for which Traefik asks the outpost: the names that the outpost sets,
 and a pattern of all that no client may send, which Traefik removes from a request before it adds those of
@@ -74,6 +83,9 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
 {{- fail (printf "config.applications: headers.preset of %v: `%s` is not one of gatepost, authentik, none" .name $preset) -}}
 {{- end -}}
 {{- $set = concat $set (keys (default dict $headers.set) | sortAlpha) -}}
+{{- with include "gatepost.assertionHeader" . -}}
+{{- $set = append $set . -}}
+{{- end -}}
 {{- with .apiKeyHeader -}}
 {{- $set = append $set . -}}
 {{- end -}}
@@ -89,7 +101,7 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
 {{- $kept = append $kept (lower . | replace "-" ".") -}}
 {{- end -}}
 {{- $families := list -}}
-{{- range $family := list "remote." "x.remote." "x.webauth." "x.authentik." "x.auth.request." "x.authenticated." "x.vouch." "x.pomerium." "x.goog.authenticated.user." "x.goog.iap." "x.ms.client.principal." "x.ms.token." "x.amzn.oidc." "x.consumer." "x.credential." "cf.access." "tailscale.user." "oidc." -}}
+{{- range $family := list "x.gatepost." "remote." "x.remote." "x.webauth." "x.authentik." "x.auth.request." "x.authenticated." "x.vouch." "x.pomerium." "x.goog.authenticated.user." "x.goog.iap." "x.ms.client.principal." "x.ms.token." "x.amzn.oidc." "x.consumer." "x.credential." "cf.access." "tailscale.user." "oidc." -}}
 {{- $inside := list -}}
 {{- range $kept -}}
 {{- if hasPrefix $family . -}}
@@ -122,7 +134,7 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
   "X-Auth-Request-Access-Token" "X-Auth-Request-Redirect" "X-Userinfo" "X-Ms-Client-Principal"
   "Remote-User" "Remote-Groups" "Remote-Email" "Remote-Name" "X-Remote-User" "X-Remote-Group"
   "X-Webauth-User" "X-Webauth-Email" "X-Authentik-Username" "X-Authentik-Groups" "X-Authentik-Email"
-  "X-Authentik-Name" "X-Authentik-Uid" "X-Gatepost-Verdict" "X-Gatepost-Require" -}}
+  "X-Authentik-Name" "X-Authentik-Uid" -}}
 {{- $whole := printf "(?i)^(%s)" (join "|" $families) -}}
 {{- $exact := list -}}
 {{- range concat $set $others -}}
