@@ -115,9 +115,9 @@ fn verifies(library: JwtLibrary, algorithm: &'static str, in_folder: bool) -> Re
             .sign_in(&app.url("/"), &user)?
             .landed
             .json()?;
-        assert_eq!(claims["preferred_username"], user.login);
-        assert_eq!(claims["aud"], "app");
-        assert_eq!(claims["iss"], app.url("/akprox").as_str());
+        assert_eq!(claims.get("preferred_username"), Some(&json!(user.login)));
+        assert_eq!(claims.get("aud"), Some(&json!("app")));
+        assert_eq!(claims.get("iss"), Some(&json!(app.url("/akprox").as_str())));
     }
     let own = signed_in(app)?;
     let (own, pair) = (
@@ -149,7 +149,12 @@ fn verifies(library: JwtLibrary, algorithm: &'static str, in_folder: bool) -> Re
             )
         };
         let answer = ask("/", &pair)?;
-        assert_eq!(answer.json()?["preferred_username"], ALICE.login, "{case}");
+        let named = answer.json()?;
+        assert_eq!(
+            named.get("preferred_username"),
+            Some(&json!(ALICE.login)),
+            "{case}"
+        );
         for path in ["/", "/public/page"] {
             assert_eq!(ask(path, "x=y")?.status, StatusCode::UNAUTHORIZED, "{case}");
         }

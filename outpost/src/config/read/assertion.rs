@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatepost_policy::config::Fields;
+use gatepost_policy::config::{Fields, has_a_meaning};
 use gatepost_policy::{ASSERTION_CLAIM, HeaderName};
 use serde_json::{Map, Value, json};
 
@@ -67,6 +67,11 @@ pub(super) fn settings(mut section: Fields<'_>) -> Option<AssertionSettings> {
         }
         claims
     });
+    let taken = header.as_ref().filter(|name| has_a_meaning(name));
+    if let Some(name) = taken {
+        let message = format!("`{name}` has another meaning to proxies or to the outpost");
+        section.problem("header", message);
+    }
     section.finish();
     Some(AssertionSettings {
         algorithm,
@@ -254,6 +259,16 @@ applications: [{{{WIKI}, {application}}}]",
                 &file,
                 "assertion: {header: Cookie}",
                 "not a name for an identity header",
+            ),
+            (
+                &file,
+                "assertion: {header: X-Forwarded-Host}",
+                "has another meaning",
+            ),
+            (
+                &file,
+                "assertion: {algorithm: EdDSA}, upstreamTokens: {idToken: x-gatepost-assertion}",
+                "names the user",
             ),
             (
                 &file,
