@@ -74,6 +74,16 @@ pub struct StoredApiKey {
     pub record: Option<ApiKeyRecord>,
 }
 
+impl StoredApiKey {
+    /// Reads a key from the bytes that a store has of it.
+    pub fn open(id: &ApiKeyId, bytes: &[u8], usage: ApiKeyUsage, keys: &SealingKeys) -> Self {
+        Self {
+            id: id.clone(),
+            record: open(id, bytes, usage, keys),
+        }
+    }
+}
+
 impl From<ApiKeyRecord> for StoredApiKey {
     fn from(record: ApiKeyRecord) -> Self {
         Self {
@@ -157,19 +167,6 @@ pub(crate) fn seal(record: &ApiKeyRecord, keys: &SealingKeys) -> Option<Vec<u8>>
     let mut bytes = vec![VERSION];
     bytes.extend(keys.seal_with_all(&context(&record.id), &body)?);
     Some(bytes)
-}
-
-/// Returns a key as it is stored.
-pub(crate) fn stored(
-    id: &ApiKeyId,
-    bytes: &[u8],
-    usage: ApiKeyUsage,
-    keys: &SealingKeys,
-) -> StoredApiKey {
-    StoredApiKey {
-        id: id.clone(),
-        record: open(id, bytes, usage, keys),
-    }
 }
 
 /// Opens a key. Returns `None` when no key of the ring sealed it for this id, or when a later

@@ -19,6 +19,8 @@ const TARGETS: &[&str] = &[
     "decisions",
     "logout_token",
     "provider",
+    "api_key",
+    "proofs",
 ];
 
 #[derive(Debug, clap::Args)]

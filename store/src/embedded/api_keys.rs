@@ -62,7 +62,7 @@ impl<'a> Row<'a> {
 /// Returns a key and when it ends. `None` where the row is none of this version.
 fn stored(id: &str, row: &[u8], keys: &SealingKeys) -> Option<(u64, StoredApiKey)> {
     let row = Row::parse(row)?;
-    let stored = api_key::stored(&ApiKeyId::parse(id)?, row.sealed, row.usage(), keys);
+    let stored = StoredApiKey::open(&ApiKeyId::parse(id)?, row.sealed, row.usage(), keys);
     Some((row.ends, stored))
 }
 

@@ -121,7 +121,7 @@ impl ApiKeyStore for RedisStore {
 
     async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable> {
         let found = self.read_api_key(id).await?;
-        Ok(found.map(|(body, usage)| api_key::stored(id, &body, usage, &self.keys.load())))
+        Ok(found.map(|(body, usage)| StoredApiKey::open(id, &body, usage, &self.keys.load())))
     }
 
     async fn note_api_key_usage(
