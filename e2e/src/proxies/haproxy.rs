@@ -20,24 +20,32 @@ impl Haproxy {
     /// When it is not installed or does not become ready.
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
         let script = fs::read_to_string(layout::root().join("deploy/haproxy/gatepost.lua"))?;
-        Self::start_with(site, file, &script, hosts)
+        Self::start_with(site, file, &[], &script, hosts)
     }
 
-    /// Starts HAProxy as [`Self::start`] does, with another action in Lua.
+    /// Starts HAProxy as [`Self::start`] does, with changes of the file and another action in Lua.
     ///
     /// # Errors
     ///
     /// When it is not installed or does not become ready.
-    pub fn start_with(site: &Site, file: &str, script: &str, hosts: &[&str]) -> Result<Service> {
+    pub fn start_with(
+        site: &Site,
+        file: &str,
+        changes: &[(&str, &str)],
+        script: &str,
+        hosts: &[&str],
+    ) -> Result<Service> {
         let folder = site.folder().join("haproxy");
         fs::create_dir_all(&folder)?;
         let action = folder.join("gatepost.lua");
         fs::write(&action, script)?;
         let bind = format!("bind 127.0.0.1:{}", site.ports().web);
-        let further = [
+        let action = action.to_string_lossy();
+        let mut further = changes.to_vec();
+        further.extend([
             ("bind :80", bind.as_str()),
-            ("/etc/haproxy/gatepost.lua", &action.to_string_lossy()),
-        ];
+            ("/etc/haproxy/gatepost.lua", &*action),
+        ]);
         let path = folder.join("haproxy.cfg");
         fs::write(&path, site.fitted(file, &further)?)?;
         let mut command = Command::new(Packaged::Haproxy.locate()?);

@@ -202,7 +202,7 @@ fn an_error_in_haproxys_action_opens_nothing() -> Result<()> {
                 "{before}{done}\n    if txn.sf:req_fhdr(\"x-fail\") ~= \"\" then error(\"here\") end\
                  {left}{after}"
             );
-            let running = Haproxy::start_with(&site, config, &failing, hosts)?;
+            let running = Haproxy::start_with(&site, config, &[], &failing, hosts)?;
             let client = Client::new()?;
             for host in hosts {
                 let seen = site.wiki().len() + site.files().len();

@@ -66,7 +66,13 @@ fn nginx() -> Result<()> {
 fn caddy() -> Result<()> {
     let site = site()?;
     let _caddy = caddy::for_machines(&site, &format!("request_header -{HEADER}"))?;
-    keys_let_in(&site)
+    keys_let_in(&site)?;
+    let seen = site.wiki();
+    let with_authorization = seen.iter().filter_map(|seen| seen.header("authorization"));
+    // What the application was sent for itself, and nothing where the outpost withholds it.
+    let with_authorization: Vec<_> = with_authorization.collect();
+    assert_eq!(with_authorization, ["Bearer of-the-app"]);
+    Ok(())
 }
 
 #[test]
@@ -206,8 +212,8 @@ fn people_come_in_and_no_key_with_them(site: &Site, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns what a header tells the application. Caddy and Envoy cannot remove a header that the outpost
-/// withholds, and empty it.
+/// Returns what a header tells the application. Envoy does not remove a header that the outpost withholds,
+/// and empties it.
 fn what_the_app_sees<'s>(seen: &'s Seen, name: &str) -> Option<&'s str> {
     seen.header(name).filter(|value| !value.is_empty())
 }

@@ -9,15 +9,24 @@ use crate::checks;
 /// Starts Caddy in front of one application, which gets `Authorization` from the outpost's response,
 /// with further directives for a request that may go on.
 pub(crate) fn for_machines(site: &Site, further: &str) -> Result<Service> {
+    in_front_of(site, "127.0.0.1:8000", further)
+}
+
+/// Starts the same in front of an application at this address.
+pub(crate) fn in_front_of(site: &Site, address: &str, further: &str) -> Result<Service> {
     let cookie = "request_header Cookie {rp.header.Cookie}";
     let both = format!(
         "{cookie}
-				request_header Authorization {{rp.header.Authorization}}
-				@withheld header Authorization \"\"
-				request_header @withheld -Authorization
+				route {{
+					request_header Authorization {{rp.header.Authorization}}
+					@withheld header_regexp Authorization ^$
+					request_header @withheld -Authorization
+				}}
 				{further}"
     );
-    let changes = [(cookie, &*both)];
+    let upstream = "\t\treverse_proxy 127.0.0.1:8000";
+    let other = format!("\t\treverse_proxy {address}");
+    let changes = [(cookie, &*both), (upstream, &other)];
     Caddy::start_with(site, "deploy/caddy/single.Caddyfile", &changes, &["wiki"])
 }
 

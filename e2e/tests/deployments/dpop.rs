@@ -117,7 +117,7 @@ fn a_client_proves_its_key(site: &Site) -> Result<()> {
     );
     for request in &seen {
         assert_eq!(request.header("x-forwarded-user"), Some(ROBOT.0));
-        // Caddy and Envoy empty it.
+        // Envoy empties it.
         assert_eq!(request.header("authorization").unwrap_or_default(), "");
     }
     Ok(())

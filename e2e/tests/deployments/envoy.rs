@@ -9,6 +9,11 @@ use crate::checks;
 /// Starts Envoy in front of one application, which gets `Authorization` from the outpost's response.
 /// The outpost gets these headers too, and the application does not.
 pub(crate) fn for_machines(site: &Site, headers: &[&str]) -> Result<Service> {
+    in_front_of(site, "8000", headers)
+}
+
+/// Starts the same in front of an application at this port.
+pub(crate) fn in_front_of(site: &Site, port: &str, headers: &[&str]) -> Result<Service> {
     let line = |name: &str| format!("                - exact: {name}\n");
     let asked: String = headers.iter().map(|name| line(name)).collect();
     let asked = format!("- exact: dpop\n{}{asked}", line("authorization"));
@@ -17,7 +22,9 @@ pub(crate) fn for_machines(site: &Site, headers: &[&str]) -> Result<Service> {
         "route: {{ cluster: wiki }}
                 request_headers_to_remove: {headers:?}"
     );
+    let port = format!("port_value: {port} ");
     let mut changes = vec![
+        ("port_value: 8000 ", &*port),
         ("- exact: dpop\n", &*asked),
         ("- exact: x-forwarded-groups\n", upstream),
     ];

@@ -11,6 +11,11 @@ use crate::checks;
 /// Starts HAProxy in front of one application, which gets `Authorization` from the outpost alone. The
 /// outpost gets these headers too, and the application does not.
 pub(crate) fn for_machines(site: &Site, headers: &[&str]) -> Result<Service> {
+    in_front_of(site, "127.0.0.1:8000", headers)
+}
+
+/// Starts the same in front of an application at this address.
+pub(crate) fn in_front_of(site: &Site, address: &str, headers: &[&str]) -> Result<Service> {
     let script = fs::read_to_string(layout::root().join("deploy/haproxy/gatepost.lua"))?;
     let asked: String = headers
         .iter()
@@ -27,7 +32,14 @@ pub(crate) fn for_machines(site: &Site, headers: &[&str]) -> Result<Service> {
             &format!("    \"cookie\",\n    \"authorization\",\n{identity}"),
         );
     ensure!(changed != script, "the script has other lines");
-    Haproxy::start_with(site, "deploy/haproxy/single.cfg", &changed, &["wiki"])
+    let changes = [("127.0.0.1:8000", address)];
+    Haproxy::start_with(
+        site,
+        "deploy/haproxy/single.cfg",
+        &changes,
+        &changed,
+        &["wiki"],
+    )
 }
 
 #[test]

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::forward_auth::hands_on;
 use crate::mcp_client::{self, text};
-use crate::{checks, nginx, route};
+use crate::{caddy, checks, envoy, haproxy, nginx, route};
 
 const RESOURCE: &str = "http://wiki.example.com/mcp";
 
@@ -61,6 +61,27 @@ fn forward_auth() -> Result<()> {
         .start(&["mcp"])?;
     a_client_comes_in(&site, "mcp")?;
     clients_may_look_first(&site)
+}
+
+/// The shown configurations of other proxies lead clients to the metadata too.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn other_proxies() -> Result<()> {
+    for proxy in ["caddy", "haproxy", "envoy"] {
+        let site = site()?;
+        let server = McpServer::start(&site)?;
+        let address = Url::parse(server.url())?;
+        let port = address.port().context("a port")?.to_string();
+        let address = format!("127.0.0.1:{port}");
+        let _proxy = match proxy {
+            "caddy" => caddy::in_front_of(&site, &address, "")?,
+            "haproxy" => haproxy::in_front_of(&site, &address, &[])?,
+            _ => envoy::in_front_of(&site, &port, &[])?,
+        };
+        println!("{proxy}");
+        a_client_comes_in(&site, "wiki")?;
+    }
+    Ok(())
 }
 
 /// The same where the provider registers no clients: the outpost hands out one.
