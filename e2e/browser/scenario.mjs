@@ -5,7 +5,8 @@
 // GATEPOST_SCENARIO; its output is shown when it fails.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
@@ -23,6 +24,7 @@ const PATIENCE_MS = 60_000;
  *   context: import('playwright-core').BrowserContext,
  *   newContext: import('playwright-core').Browser['newContext'],
  *   label: string,
+ *   frames?: { cookies: 'lax' | 'none' | 'partitioned', thirdParties: 'allowed' | 'blocked' },
  *   app: (path: string) => string,
  *   alice: User, bob: User,
  * }) => Promise<void>} steps
@@ -41,6 +43,7 @@ export async function scenario(steps) {
       context,
       newContext: (options) => browser.newContext(options),
       label: input.name,
+      frames: input.frames,
       app: (path) => new URL(path, input.app).href,
       alice: input.alice,
       bob: input.bob,
@@ -63,6 +66,31 @@ export async function inAnotherBrowser(steps) {
     await steps({ context, page: await context.newPage() });
   } finally {
     await browser.close();
+  }
+}
+
+/**
+ * Runs `steps` with a context of a profile with these preferences, which a browser treats as that of
+ * a user, and not as a private window.
+ */
+export async function inAProfile(preferences, options, steps) {
+  const folder = mkdtempSync(join(tmpdir(), 'gatepost-profile-'));
+  mkdirSync(join(folder, 'Default'));
+  writeFileSync(join(folder, 'Default', 'Preferences'), JSON.stringify(preferences));
+  const usual = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+  const context = await chromium.launchPersistentContext(folder, {
+    executablePath: input.chromium,
+    args: [...usual, ...(input.arguments ?? [])],
+    env: { ...process.env, ...input.environment },
+    timeout: PATIENCE_MS,
+    ...options,
+  });
+  context.setDefaultTimeout(PATIENCE_MS);
+  try {
+    await steps(context);
+  } finally {
+    await context.close();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

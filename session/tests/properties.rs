@@ -5,7 +5,7 @@
 
 use gatepost_session::cookie::{Candidates, CookieName, Hide, Rest, separate, strip};
 use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, TextList, Verifier};
-use gatepost_signing::{CookieAttributes, Signer};
+use gatepost_signing::{CookieAttributes, CrossSite, Signer};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -108,7 +108,7 @@ proptest! {
         let groups = (0..groups).map(|n| format!("group-{n:050}")).collect();
         let token = sign(&Claims { groups, ..claims });
         let name = CookieName::new("__Host-gatepost").expect("name");
-        let attributes = CookieAttributes { name: name.clone(), domain: None, secure: true };
+        let attributes = CookieAttributes { name: name.clone(), domain: None, secure: true, cross_site: CrossSite::Withheld };
         let mut pairs = vec![before.clone()];
         for line in attributes.issue(&token, 60, &Candidates::default()) {
             pairs.push(line.split_once(';').expect("attributes").0.to_owned());

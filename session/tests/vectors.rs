@@ -15,7 +15,7 @@ use gatepost_session::{
     Audience, Authentic, CLOCK_SKEW_SECONDS, Claims, KeyRing, NumericDate, OpenError, Purpose,
     SessionId, TextList, Verifier, WindowError,
 };
-use gatepost_signing::{CookieAttributes, Signer};
+use gatepost_signing::{CookieAttributes, CrossSite, Signer};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 
@@ -128,6 +128,7 @@ fn as_set(token: &str) -> Vec<String> {
         name,
         domain: None,
         secure: true,
+        cross_site: CrossSite::Withheld,
     };
     let lines = attributes.issue(token, 60, &Candidates::default());
     let pairs = lines

@@ -43,5 +43,5 @@ mod set_cookie;
 mod signer;
 
 pub use revoked_list::RevokedList;
-pub use set_cookie::CookieAttributes;
+pub use set_cookie::{CookieAttributes, CrossSite};
 pub use signer::{SignError, Signer};

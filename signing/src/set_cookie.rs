@@ -7,6 +7,31 @@ use alloc::vec::Vec;
 
 use gatepost_session::cookie::{CHUNK_BYTES, Candidates, CookieName, MAX_CHUNKS};
 
+/// Whether a browser sends a cookie with requests that pages of other sites cause, such as those of a
+/// frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CrossSite {
+    /// With page loads alone (`SameSite=Lax`).
+    #[default]
+    Withheld,
+    /// With every request (`SameSite=None`). Browsers take such a cookie with `Secure` alone.
+    Sent,
+    /// With every request, and each site whose pages have a frame gets cookies of its own
+    /// (`Partitioned`).
+    Partitioned,
+}
+
+impl CrossSite {
+    /// Returns the attributes that say so.
+    pub fn attributes(self) -> &'static str {
+        match self {
+            Self::Withheld => "SameSite=Lax",
+            Self::Sent => "SameSite=None",
+            Self::Partitioned => "SameSite=None; Partitioned",
+        }
+    }
+}
+
 /// How an application's session cookie is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieAttributes {
@@ -16,6 +41,8 @@ pub struct CookieAttributes {
     pub domain: Option<String>,
     /// Whether it is sent over TLS only: whenever the external URL is https.
     pub secure: bool,
+    /// Whether it is sent with requests that other sites cause. All but the default needs `secure`.
+    pub cross_site: CrossSite,
 }
 
 impl CookieAttributes {
@@ -50,11 +77,24 @@ impl CookieAttributes {
     }
 
     /// Returns the `Set-Cookie` values that remove the session cookie and every chunk it may have.
+    ///
+    /// A browser keeps partitioned cookies apart from others of the same name. Where these are
+    /// partitioned, others may be left from before.
     pub fn remove(&self) -> Vec<String> {
+        let others = (self.cross_site == CrossSite::Partitioned).then(|| Self {
+            cross_site: CrossSite::Sent,
+            ..self.clone()
+        });
+        core::iter::once(self)
+            .chain(&others)
+            .flat_map(Self::removals)
+            .collect()
+    }
+
+    fn removals(&self) -> impl Iterator<Item = String> {
         core::iter::once(self.name.as_str().to_owned())
             .chain((0..MAX_CHUNKS).map(|index| self.chunk_name(index)))
             .map(|name| self.removal(&name))
-            .collect()
     }
 
     fn chunk_name(&self, index: usize) -> String {
@@ -66,7 +106,8 @@ impl CookieAttributes {
     }
 
     fn line(&self, name: &str, value: &str, max_age: u64) -> String {
-        let mut line = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax");
+        let cross_site = self.cross_site.attributes();
+        let mut line = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; {cross_site}");
         if let Some(domain) = &self.domain {
             line.push_str("; Domain=");
             line.push_str(domain);
@@ -100,6 +141,7 @@ mod tests {
             name: name(),
             domain: None,
             secure: true,
+            cross_site: CrossSite::Withheld,
         }
     }
 
@@ -122,6 +164,32 @@ mod tests {
             shared.issue("T", 60, &Candidates::default()),
             ["gp=T; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Domain=example.com; Secure"]
         );
+    }
+
+    /// A browser keeps partitioned cookies apart, and removes one only by a line that says so.
+    #[test]
+    fn a_cookie_for_frames_is_set_and_removed_as_one() {
+        let in_frames = |cross_site| CookieAttributes {
+            cross_site,
+            ..attributes()
+        };
+        let sent = in_frames(CrossSite::Sent);
+        let line = "gp=T; Path=/; Max-Age=60; HttpOnly; SameSite=None; Secure";
+        assert_eq!(sent.issue("T", 60, &Candidates::default()), [line]);
+        let removal = "gp=; Path=/; Max-Age=0; HttpOnly; SameSite=None; Secure";
+        let removed = sent.remove();
+        assert_eq!((removed.len(), &*removed[0]), (6, removal));
+        let partitioned = in_frames(CrossSite::Partitioned);
+        let large = "x".repeat(CHUNK_BYTES + 1);
+        let of_request = Candidates::find([&b"gp=G; gp.3=D"[..]], &name());
+        for line in partitioned.issue(&large, 60, &of_request) {
+            let end = "; HttpOnly; SameSite=None; Partitioned; Secure";
+            assert!(line.ends_with(end), "{line}");
+        }
+        let removed = partitioned.remove();
+        assert_eq!(removed.len(), 12);
+        let own = "gp=; Path=/; Max-Age=0; HttpOnly; SameSite=None; Partitioned; Secure";
+        assert_eq!((&*removed[0], &*removed[6]), (own, removal));
     }
 
     #[test]

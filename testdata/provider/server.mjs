@@ -19,6 +19,7 @@
 //             server does that closes one in the moment of its use
 //   pkce      optional: false to serve clients that send no code challenge too
 //   lifetimes optional, seconds: accessToken, refreshToken, session
+//   inFrames  true to serve browsers in frames of other sites: cookies are partitioned
 //
 // Made for tests: keys are new at every start, nothing is stored, passwords are in the clear.
 
@@ -35,6 +36,8 @@ const lifetimes = config.lifetimes ?? {};
 const groupsIn = config.groupsIn ?? 'both';
 const programs = config.programs ?? {};
 const resources = config.resources ?? [];
+
+const inFrames = () => ({ signed: true, sameSite: 'none', secure: true, partitioned: true });
 
 const escape = (text) =>
   String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
@@ -139,7 +142,10 @@ const provider = new Provider(config.issuer, {
   },
   findAccount,
   jwks: { keys: [signingKey()] },
-  cookies: { keys: [randomBytes(32).toString('hex')] },
+  cookies: {
+    keys: [randomBytes(32).toString('hex')],
+    ...(config.inFrames ? { long: inFrames(), short: inFrames() } : {}),
+  },
   claims: {
     openid: ['sub'],
     profile: ['name', 'preferred_username'],
@@ -227,6 +233,16 @@ const provider = new Provider(config.issuer, {
     ctx.body = page('The provider refused', `<dl>${rows.join('')}</dl>`);
   },
 });
+
+if (config.inFrames) {
+  // Browsers take `Secure` at a loopback address without TLS too.
+  const createContext = provider.createContext.bind(provider);
+  provider.createContext = (request, response) => {
+    const ctx = createContext(request, response);
+    ctx.cookies.secure = true;
+    return ctx;
+  };
+}
 
 provider.on('backchannel.error', (_ctx, error, client) =>
   console.log(`back-channel logout of ${client.clientId}: ${error.message} ${error.cause ?? ''}`),

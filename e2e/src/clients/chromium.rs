@@ -97,6 +97,51 @@ fn renew(
     run_with(scenario, &format!("{label}-{name}"), app, &further)
 }
 
+/// Which cookies an application's outpost sets, for frames of other sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameCookies {
+    /// `SameSite=Lax`.
+    Lax,
+    /// `SameSite=None`.
+    None,
+    /// `SameSite=None; Partitioned`.
+    Partitioned,
+}
+
+/// Whether the browser takes cookies of third parties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThirdParties {
+    /// It takes all.
+    Allowed,
+    /// It takes those alone that are partitioned.
+    Blocked,
+}
+
+/// Shows an application in a frame of another site, and signs in and out there as far as these cookies
+/// allow it.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn show_in_frames(cookies: FrameCookies, third_parties: ThirdParties, app: &Url) -> Result<()> {
+    let cookies = match cookies {
+        FrameCookies::Lax => "lax",
+        FrameCookies::None => "none",
+        FrameCookies::Partitioned => "partitioned",
+    };
+    let third_parties = match third_parties {
+        ThirdParties::Allowed => "allowed",
+        ThirdParties::Blocked => "blocked",
+    };
+    let further = json!({
+        // Everything is at loopback addresses, also what pages of other sites show.
+        "arguments": ["--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests"],
+        "frames": { "cookies": cookies, "thirdParties": third_parties },
+    });
+    let label = format!("{cookies}-{third_parties}");
+    run_with("frames", &label, app, &further)
+}
+
 /// The deployment of an application whose sessions are bound to devices.
 #[derive(Debug)]
 pub struct BoundApplication<'a> {

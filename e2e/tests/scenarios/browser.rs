@@ -1,7 +1,7 @@
 //! In real Chromium: the scripts in `e2e/browser/` say what happens.
 
 use anyhow::Result;
-use gatepost_e2e::clients::chromium::{self, Pages};
+use gatepost_e2e::clients::chromium::{self, FrameCookies, Pages, ThirdParties};
 use gatepost_e2e::tools::Browser;
 use gatepost_e2e::{ApplicationSpec, Stack};
 use serde_json::json;
@@ -111,4 +111,52 @@ fn a_page_that_may_not_connect_is_redirected_late_in_chromium() -> Result<()> {
 #[ignore = "needs Traefik, an OpenID provider and Firefox: cargo xtask test"]
 fn a_page_that_may_not_connect_is_redirected_late_in_firefox() -> Result<()> {
     renewal_by_redirect(Browser::Firefox)
+}
+
+/// Shows an application over TLS in a frame of another site.
+fn frames(cookies: FrameCookies, third_parties: ThirdParties) -> Result<()> {
+    let (settings, provider) = match cookies {
+        FrameCookies::Lax => (json!({}), json!({})),
+        FrameCookies::None => (json!({ "sameSite": "none" }), json!({})),
+        FrameCookies::Partitioned => (
+            json!({ "sameSite": "none", "partitioned": true }),
+            json!({ "inFrames": true }),
+        ),
+    };
+    let stack = Stack::builder()
+        .tls()
+        .outpost(&json!({ "session": settings }))
+        .provider(&provider)
+        .start()?;
+    chromium::show_in_frames(cookies, third_parties, &stack.app().url("/"))
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn a_frame_of_another_site_has_no_session_by_default() -> Result<()> {
+    frames(FrameCookies::Lax, ThirdParties::Allowed)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn a_frame_of_another_site_has_the_session_of_a_tab() -> Result<()> {
+    frames(FrameCookies::None, ThirdParties::Allowed)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn a_frame_has_no_session_where_the_browser_blocks_third_parties() -> Result<()> {
+    frames(FrameCookies::None, ThirdParties::Blocked)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn a_frame_of_another_site_has_a_session_of_its_own() -> Result<()> {
+    frames(FrameCookies::Partitioned, ThirdParties::Allowed)
+}
+
+#[test]
+#[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
+fn a_frame_has_a_session_of_its_own_where_the_browser_blocks_third_parties() -> Result<()> {
+    frames(FrameCookies::Partitioned, ThirdParties::Blocked)
 }

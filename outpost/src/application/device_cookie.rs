@@ -80,7 +80,8 @@ impl Application {
             Mode::Single => String::new(),
             Mode::Domain(domain) => format!("; Domain={}", domain.as_str()),
         };
-        format!("Path=/; HttpOnly; SameSite=Lax{domain}; Secure")
+        let cross_site = self.cookie().cross_site.attributes();
+        format!("Path=/; HttpOnly; {cross_site}{domain}; Secure")
     }
 
     /// Returns the `Set-Cookie` line that keeps the cookie of a session for so many seconds.

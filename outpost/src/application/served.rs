@@ -77,6 +77,7 @@ impl Application {
                 name: settings.cookie_name.clone(),
                 domain,
                 secure: settings.external.is_https(),
+                cross_site: settings.cross_site,
             },
             sign_in,
             device_bound: settings.device_bound.unwrap_or_default(),
@@ -382,7 +383,8 @@ impl Application {
     /// `max_age` is in seconds, and 0 removes the cookie.
     pub fn own_cookie(&self, name: &str, value: &str, path: &str, max_age: u32) -> String {
         let secure = if self.cookie.secure { "; Secure" } else { "" };
-        format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
+        let cross_site = self.cookie.cross_site.attributes();
+        format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; {cross_site}{secure}")
     }
 
     /// Returns how long its sessions last at most, in seconds.

@@ -6,6 +6,7 @@ use gatepost_oidc::{AccessTokenSettings, TokenIssuerSettings, TokenRequest};
 use gatepost_policy::{HeaderRules, OutpostPrefix, Policy};
 use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
+use gatepost_signing::CrossSite;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -33,6 +34,8 @@ pub struct ApplicationSettings {
     pub prefix: OutpostPrefix,
     /// The name of its cookie.
     pub cookie_name: CookieName,
+    /// Whether browsers send its cookies with requests that other sites cause.
+    pub cross_site: CrossSite,
     /// Which requests are allowed.
     pub policy: Policy,
     /// The identity headers that the application gets.

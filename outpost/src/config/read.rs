@@ -28,6 +28,7 @@ mod application;
 mod assertion;
 mod clashes;
 mod files;
+mod frames;
 mod machine_tokens;
 mod pages;
 mod provider;
@@ -67,7 +68,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let askers = askers(&mut fields);
     let rate_limit = rate_limit(&mut fields);
     let store = store::store(&mut fields, &files);
-    let (session, device_bound) = session::session(&mut fields);
+    let (session, device_bound, frames) = session::session(&mut fields);
     let revoked_file = fields.text("revokedFile").map(PathBuf::from);
     let state_dir = state_dir::state_dir(&mut fields, revoked_file.as_deref());
     let assertion_keys = assertion::keys(&mut fields, &files, state_dir.as_deref());
@@ -99,11 +100,12 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     }
     let applications: Vec<ApplicationSettings> = applications
         .into_iter()
-        .filter_map(|fields| application::application(fields, known, &files))
+        .filter_map(|fields| application::application(fields, known, &files, frames))
         .collect();
     clashes::report(&applications, &fields);
     assertion::report(&applications, assertion_keys.as_ref(), &fields);
     session::report_devices(&applications, session, device_bound, &fields);
+    frames::report_devices(&applications, device_bound, &fields);
     if state_dir.is_some() {
         state_dir::report_names(&applications, &fields);
     }

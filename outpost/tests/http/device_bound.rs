@@ -175,6 +175,26 @@ async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() 
     );
 }
 
+/// A browser compares the attributes of the cookie with those that it was told.
+#[tokio::test]
+async fn a_cookie_for_frames_has_the_attributes_that_the_browser_is_told() {
+    let settings = "
+session: {deviceBound: prefer, sameSite: none}
+applications: [{name: app, externalUrl: 'https://app.example.com'}]
+";
+    let world = World::with(settings).await;
+    let mut bound = Bound::sign_in(&world).await;
+    world.wait(9 * MINUTE);
+    let reply = bound.refresh().await.expect(200);
+    let cookies = reply.set_cookies();
+    let device = cookies.iter().find(|line| line.starts_with(DEVICE));
+    let (_, set) = device
+        .and_then(|line| line.split_once("; Max-Age=600; "))
+        .expect("it");
+    assert_eq!(set, "Path=/; HttpOnly; SameSite=None; Secure");
+    assert_eq!(reply.json()["credentials"][0]["attributes"], set);
+}
+
 /// The point of it: a copy of the cookie is worth nothing from the end of its window on.
 #[tokio::test]
 async fn a_copy_of_the_cookie_is_renewed_nowhere() {

@@ -24,6 +24,7 @@ mod endings;
 mod faults;
 mod form_post;
 mod forward_auth;
+mod frames;
 mod kept_alive;
 mod limits;
 mod machine_issuers;

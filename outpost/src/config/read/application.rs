@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::assertion;
 use super::files::Files;
+use super::frames::Frames;
 use super::machine_tokens;
 use super::providers::{self, KnownProviders};
 use super::upstream_tokens::upstream_tokens;
@@ -25,6 +26,7 @@ pub(super) fn application(
     mut fields: Fields<'_>,
     known: KnownProviders<'_>,
     files: &Files,
+    frames: Frames,
 ) -> Option<ApplicationSettings> {
     let name = fields.required_text("name", "the application's name, which its sessions are for");
     let audience = name.and_then(|name| match Audience::new(&name) {
@@ -61,6 +63,8 @@ pub(super) fn application(
             "browsers take `__Host-` without a domain only",
         );
     }
+    let cross_site = Frames::read(&mut fields);
+    let cross_site = frames.of_application(cross_site, external.as_ref(), &fields);
     let prefix = fields
         .parsed("outpostPrefix", OutpostPrefix::new)
         .unwrap_or_default();
@@ -131,6 +135,7 @@ pub(super) fn application(
         providers: providers?,
         prefix,
         cookie_name,
+        cross_site,
         policy,
         headers,
         forward_cookie,

@@ -2,6 +2,7 @@
 
 use gatepost_policy::config::Fields;
 
+use super::frames::Frames;
 use crate::application::ApplicationSettings;
 use crate::device_bound::{DeviceBound, LEAST_SECONDS};
 use crate::session_times::SessionTimes;
@@ -9,7 +10,7 @@ use crate::session_times::SessionTimes;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound) {
+pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound, Frames) {
     // A plugin without the list of revoked sessions accepts a revoked session until its window
     // ends, so the window is short. A page load renews it from its first third on, so that browsers
     // have six minutes to do so beside a page before the last quarter, in which page loads wait.
@@ -27,9 +28,10 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound) {
         token_age: 0,
     };
     let Some(mut section) = fields.section("session") else {
-        return (times, DeviceBound::default());
+        return (times, DeviceBound::default(), Frames::default());
     };
     let device_bound = section.parsed("deviceBound", DeviceBound::parse);
+    let frames = Frames::read(&mut section);
     let window = section.seconds("window");
     times.window = window.unwrap_or(times.window);
     let renew_after = section.seconds("renewAfter");
@@ -60,7 +62,7 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound) {
         section.problem("lifetime", "must not be shorter than `window`");
     }
     section.finish();
-    (times, device_bound.unwrap_or_default())
+    (times, device_bound.unwrap_or_default(), frames)
 }
 
 /// Reports where sessions would have to be bound to devices and no browser can do it: every user

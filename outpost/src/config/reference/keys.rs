@@ -265,6 +265,21 @@ const OUTPOST: &[Key] = &[
          with its first window ([page](device-bound.md)).",
     ),
     key(
+        "session.sameSite",
+        Kind::Choice(&["lax", "none"]),
+        "lax",
+        "`none`: browsers send the cookies also where a page of another site shows the application in a \
+         frame, over https alone. **What it costs is on the [page about security](security.md#frames-of-other-sites).**",
+    ),
+    key(
+        "session.partitioned",
+        Kind::Flag,
+        "false",
+        "With `sameSite: none`: each site whose pages show the application has cookies of its own \
+         (`Partitioned`), which browsers also take where they block cookies of third parties. Users \
+         sign in within the frame, so the provider must allow that it is shown in frames.",
+    ),
+    key(
         "traefik.outpostUrl",
         Kind::Url,
         "",
@@ -424,6 +439,18 @@ const APPLICATIONS: &[Key] = &[
         Kind::Choice(&["off", "prefer", "require"]),
         "",
         "`session.deviceBound` for this application. Unset: as for all.",
+    ),
+    key(
+        "applications[].sameSite",
+        Kind::Choice(&["lax", "none"]),
+        "",
+        "`session.sameSite` for this application. Unset: as for all.",
+    ),
+    key(
+        "applications[].partitioned",
+        Kind::Flag,
+        "",
+        "`session.partitioned` for this application. Unset: as for all.",
     ),
     key(
         "applications[].outpostPrefix",

@@ -209,6 +209,7 @@ impl Surroundings<'_> {
             // As authentik's outposts do since 2023.2.
             sign_out: SignOutScope::Everywhere,
             assertion: None,
+            cross_site: gatepost_signing::CrossSite::default(),
             device_bound: None,
             machine_clients: Some(machine_clients(provider)),
             routes: upstream
