@@ -10,7 +10,7 @@ use gatepost_e2e::{Service, Site, write_certificates};
 use serde_json::{Value, json};
 
 use crate::forward_auth::hands_on;
-use crate::{checks, plugin};
+use crate::{checks, haproxy, plugin};
 
 /// What tokens are for.
 const WIKI: &str = "https://wiki.example.com";
@@ -153,6 +153,42 @@ fn nginx() -> Result<()> {
     a_token_needs_its_certificate(&clients, "Client-Cert")
 }
 
+/// HAProxy ends the connections to the application. The provider learns of the certificate from the test.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn haproxy() -> Result<()> {
+    let site = site("Client-Cert")?;
+    let folder = certificates(&site)?;
+    let read = |name: &str| std::fs::read_to_string(folder.join(name));
+    let both = folder.join("proxy-and-key.pem");
+    std::fs::write(&both, read("proxy.pem")? + &read("proxy.key")?)?;
+    let tls = format!(
+        "bind :80
+    bind 127.0.0.1:{} ssl crt {} ca-file {} verify optional",
+        site.ports().extra,
+        both.display(),
+        folder.join("authority.pem").display()
+    );
+    let question = "http-request lua.gatepost";
+    let certified = format!(
+        "http-request set-header Client-Cert %[ssl_c_der,base64]
+    {question}"
+    );
+    let changes = [("bind :80", &*tls), (question, &certified)];
+    let _haproxy = haproxy::with_changes(&site, &changes, &["client-cert"])?;
+    let clients = Clients {
+        site: &site,
+        folder: &folder,
+    };
+    let pem = read("robot.pem")?;
+    let digits: String = pem
+        .lines()
+        .filter(|line| !line.starts_with("---"))
+        .collect();
+    let token = clients.token_of_provider(&format!("{HEADER}: {}", digits.replace('+', "%2B")))?;
+    needs_its_certificate(&clients, &token, "Client-Cert")
+}
+
 /// Starts nginx, which hands the certificate on, in front of one application and the provider.
 fn nginx_with_certificates(site: &Site, folder: &Path) -> Result<Service> {
     let ports = site.ports();
@@ -232,21 +268,23 @@ impl Clients<'_> {
     /// Returns a token that the provider has bound to the certificate of the client `robot`.
     fn token(&self) -> Result<String> {
         let url = format!("https://id.localhost:{}/token", self.site.ports().web);
+        self.token_at(&url, &[])
+    }
+
+    /// Returns the same from the provider itself, which gets the certificate in this header.
+    fn token_of_provider(&self, header: &str) -> Result<String> {
+        let url = format!("http://127.0.0.1:{}/token", self.site.ports().provider);
+        self.token_at(&url, &["--header", header])
+    }
+
+    fn token_at(&self, url: &str, further: &[&str]) -> Result<String> {
         let user = format!("{}:{}", ROBOT.0, ROBOT.1);
         let resource = format!("resource={WIKI}");
-        let answer = self.curl(
-            Some("robot"),
-            "id.localhost",
-            &[
-                "--user",
-                &user,
-                "--data",
-                "grant_type=client_credentials",
-                "--data-urlencode",
-                &resource,
-                &url,
-            ],
-        )?;
+        let mut arguments = vec!["--user", &user, "--data", "grant_type=client_credentials"];
+        arguments.extend(["--data-urlencode", &resource]);
+        arguments.extend_from_slice(further);
+        arguments.push(url);
+        let answer = self.curl(Some("robot"), "id.localhost", &arguments)?;
         let answer: Value = serde_json::from_str(&answer)?;
         let token = answer.pointer("/access_token").and_then(Value::as_str);
         Ok(token.with_context(|| answer.to_string())?.to_owned())
@@ -266,8 +304,12 @@ impl Clients<'_> {
 }
 
 fn a_token_needs_its_certificate(clients: &Clients<'_>, header: &str) -> Result<()> {
+    needs_its_certificate(clients, &clients.token()?, header)
+}
+
+/// Checks that a token is accepted with the certificate of the client `robot` alone.
+fn needs_its_certificate(clients: &Clients<'_>, token: &str, header: &str) -> Result<()> {
     let site = clients.site;
-    let token = clients.token()?;
     let pem = std::fs::read_to_string(clients.folder.join("robot.pem"))?;
     let digits: String = pem
         .lines()
@@ -276,7 +318,7 @@ fn a_token_needs_its_certificate(clients: &Clients<'_>, header: &str) -> Result<
     let forged = format!("{header}: {digits}");
     for round in 0..2 {
         assert_eq!(
-            clients.ask(Some("robot"), &token, &[])?,
+            clients.ask(Some("robot"), token, &[])?,
             "200",
             "{round}: {}",
             site.outpost().output()
@@ -289,7 +331,7 @@ fn a_token_needs_its_certificate(clients: &Clients<'_>, header: &str) -> Result<
             (None, &["X-Forwarded-Uri: /public/x"]),
             (None, &["X-Forwarded-For: 127.0.0.1", &*forged]),
         ] {
-            let status = clients.ask(who, &token, headers)?;
+            let status = clients.ask(who, token, headers)?;
             assert_eq!(status, "401", "{round}: {who:?} {headers:?}");
         }
     }

@@ -11,7 +11,7 @@ use gatepost_e2e::{Answer, Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{checks, forward_auth, nginx, route};
+use crate::{caddy, checks, forward_auth, nginx, route};
 
 /// A client of the provider.
 const ROBOT: (&str, &str) = ("robot", "r0b:t & co");
@@ -58,6 +58,14 @@ fn forward_auth() -> Result<()> {
 fn nginx() -> Result<()> {
     let site = site()?;
     let _nginx = nginx::handing_on(&site, "Authorization")?;
+    programs_are_asked(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn caddy() -> Result<()> {
+    let site = site()?;
+    let _caddy = caddy::for_machines(&site, "")?;
     programs_are_asked(&site)
 }
 

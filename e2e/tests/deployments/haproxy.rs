@@ -16,6 +16,15 @@ pub(crate) fn for_machines(site: &Site, headers: &[&str]) -> Result<Service> {
 
 /// Starts the same in front of an application at this address.
 pub(crate) fn in_front_of(site: &Site, address: &str, headers: &[&str]) -> Result<Service> {
+    with_changes(site, &[("127.0.0.1:8000", address)], headers)
+}
+
+/// Starts the same with changes of its configuration.
+pub(crate) fn with_changes(
+    site: &Site,
+    changes: &[(&str, &str)],
+    headers: &[&str],
+) -> Result<Service> {
     let script = fs::read_to_string(layout::root().join("deploy/haproxy/gatepost.lua"))?;
     let asked: String = headers
         .iter()
@@ -32,11 +41,10 @@ pub(crate) fn in_front_of(site: &Site, address: &str, headers: &[&str]) -> Resul
             &format!("    \"cookie\",\n    \"authorization\",\n{identity}"),
         );
     ensure!(changed != script, "the script has other lines");
-    let changes = [("127.0.0.1:8000", address)];
     Haproxy::start_with(
         site,
         "deploy/haproxy/single.cfg",
-        &changes,
+        changes,
         &changed,
         &["wiki"],
     )
