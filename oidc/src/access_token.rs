@@ -12,6 +12,7 @@ use crate::claims::ClaimSources;
 use crate::error::SignInError;
 use crate::json::{text, time};
 use crate::jwt::{Outline, Typ, UnverifiedJwt, is_for};
+use crate::named_claim::NamedClaim;
 use crate::provider::{Provider, Unavailable};
 use crate::settings::AccessTokenSettings;
 use gatepost_base::{Identity, Secret};
@@ -121,7 +122,7 @@ pub struct TokenRules<'a> {
     /// Which tokens are accepted.
     pub settings: &'a AccessTokenSettings,
     /// The claims that the identity takes beyond the standard ones.
-    pub extra: &'a [String],
+    pub extra: &'a [NamedClaim],
     /// What its client has proved to have.
     pub proved: Proved<'a>,
     /// How old a token may be, in seconds.

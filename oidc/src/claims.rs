@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::claim_path::ClaimPath;
 use crate::groups::{MAX_GROUPS, groups};
 use crate::json::{text, time};
+use crate::named_claim::NamedClaim;
 use crate::settings::ClaimSettings;
 
 /// Verified claims of several sources. Each claim is taken of the first source that has it, and
@@ -22,7 +23,7 @@ pub(crate) struct Wanted<'a> {
     /// Where the standard claims are.
     pub(crate) claims: &'a ClaimSettings,
     /// Claims beyond the standard ones.
-    pub(crate) extra: &'a [String],
+    pub(crate) extra: &'a [NamedClaim],
     /// Whether an address is wanted that the provider calls unverified.
     pub(crate) unverified_email: bool,
 }
@@ -127,7 +128,10 @@ impl<'a> ClaimSources<'a> {
         !self.says_groups(wanted.claims)
             || self.text_at(username).is_none()
             || self.text_at(email).is_none()
-            || wanted.extra.iter().any(|claim| !self.says_named(claim))
+            || wanted
+                .extra
+                .iter()
+                .any(|claim| !self.says_named(&claim.name))
     }
 
     /// Makes the identity that these claims describe. Issuer and subject are the verified ones.
@@ -210,13 +214,14 @@ impl<'a> ClaimSources<'a> {
         ];
         let names = wanted.extra.iter();
         names
-            .filter(|name| !OWN.contains(&name.as_str()))
-            .filter_map(|name| Some((name.clone(), self.one_text(name, wanted.claims)?)))
+            .filter(|claim| !OWN.contains(&claim.name.as_str()))
+            .filter_map(|claim| Some((claim.name.clone(), self.one_text(claim, wanted.claims)?)))
             .collect()
     }
 
     /// Returns a claim as one text, of the source of those that it belongs to.
-    fn one_text(&self, name: &str, settings: &ClaimSettings) -> Option<String> {
+    fn one_text(&self, claim: &NamedClaim, settings: &ClaimSettings) -> Option<String> {
+        let name = claim.name.as_str();
         let phone_number = ClaimPath::top(PHONE_NUMBER.claim);
         let verified = match name {
             // Of the address that the identity has.
@@ -235,7 +240,9 @@ impl<'a> ClaimSources<'a> {
         } else {
             self.at(&path(name))
         };
-        one_text(value?)
+        let value = value?;
+        let text = one_text(value)?;
+        claim.takes(value, &text).then_some(text)
     }
 }
 
@@ -287,293 +294,4 @@ fn one_text(value: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn map(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(map) => map,
-            other => panic!("not an object: {other}"),
-        }
-    }
-
-    fn identity(claims: Value, extra: &[&str]) -> Identity {
-        let claims = map(claims);
-        let extra: Vec<String> = extra.iter().map(|claim| (*claim).to_owned()).collect();
-        let settings = ClaimSettings::default();
-        ClaimSources(vec![&claims]).identity(&wanted(&settings, &extra), "s")
-    }
-
-    fn wanted<'w>(claims: &'w ClaimSettings, extra: &'w [String]) -> Wanted<'w> {
-        Wanted {
-            issuer: "i",
-            claims,
-            extra,
-            unverified_email: false,
-        }
-    }
-
-    /// Row A12: an address and whether it is verified are of one source.
-    #[test]
-    fn claims_that_belong_together_are_of_one_source() {
-        let a = "a@example.com";
-        let b = "b@example.com";
-        let (yes, no) = (Some(true), Some(false));
-        for (case, id, userinfo, address, verified) in [
-            (
-                "verified is another address",
-                json!({"email": a}),
-                json!({"email": b, "email_verified": true}),
-                Some(b),
-                yes,
-            ),
-            (
-                "verified without an address",
-                json!({"email": a}),
-                json!({"email_verified": true}),
-                None,
-                no,
-            ),
-            (
-                "verified in the first source alone",
-                json!({"email_verified": true}),
-                json!({"email": b}),
-                None,
-                no,
-            ),
-            (
-                "the first source counts",
-                json!({"email": a, "email_verified": false}),
-                json!({"email": b, "email_verified": true}),
-                None,
-                no,
-            ),
-            (
-                "of the same address, too",
-                json!({"email": a}),
-                json!({"email": a, "email_verified": false}),
-                None,
-                no,
-            ),
-            (
-                "no source says",
-                json!({"email": a, "email_verified": null}),
-                json!({"email": b}),
-                Some(a),
-                None,
-            ),
-            (
-                "no address",
-                json!({}),
-                json!({"email_verified": true}),
-                None,
-                None,
-            ),
-        ] {
-            let (id, userinfo) = (map(id), map(userinfo));
-            let settings = ClaimSettings::default();
-            let names = ["email_verified".to_owned()];
-            let sources = ClaimSources(vec![&id, &userinfo]);
-            let identity = sources.identity(&wanted(&settings, &names), "s");
-            assert_eq!(identity.email.as_deref(), address, "{case}");
-            assert_eq!(identity.email_verified, verified, "{case}");
-            let found = identity.extra.get("email_verified").map(String::as_str);
-            let expected = verified.map(|verified| if verified { "true" } else { "false" });
-            assert_eq!(found, expected, "{case}");
-        }
-        let id = map(json!({"acr": "basic", "phone_number": "1"}));
-        let userinfo = map(json!({
-            "amr": ["otp"], "auth_time": 7, "phone_number": "2", "phone_number_verified": true,
-        }));
-        let names = ["amr", "auth_time", "phone_number", "phone_number_verified"];
-        let names = names.map(str::to_owned);
-        let settings = ClaimSettings::default();
-        let sources = ClaimSources(vec![&id, &userinfo]);
-        let identity = sources.identity(&wanted(&settings, &names), "s");
-        assert_eq!(identity.acr.as_deref(), Some("basic"));
-        assert!(identity.amr.is_empty() && identity.auth_time.is_none());
-        let found: Vec<&str> = identity.extra.values().map(String::as_str).collect();
-        assert_eq!(found, ["2", "true"]);
-    }
-
-    #[test]
-    fn an_unverified_address_is_accepted_only_where_the_settings_say_so() {
-        let claims = map(json!({"email": "a@example.com", "email_verified": "no"}));
-        let sources = ClaimSources(vec![&claims]);
-        for unverified_email in [false, true] {
-            let settings = ClaimSettings::default();
-            let wanted = Wanted {
-                unverified_email,
-                ..wanted(&settings, &[])
-            };
-            let identity = sources.identity(&wanted, "s");
-            assert_eq!(identity.email.is_some(), unverified_email);
-            assert_eq!(identity.email_verified, Some(false));
-        }
-    }
-
-    #[test]
-    fn the_word_on_one_address_does_not_verify_another() {
-        let (mail, other) = ("a@example.com", "boss@example.com");
-        for (case, claims, expected) in [
-            ("nothing is said", json!({"upn": other}), Some(None)),
-            (
-                "of another address",
-                json!({"email": mail, "email_verified": true, "upn": other}),
-                None,
-            ),
-            (
-                "of an address that is not there",
-                json!({"email_verified": true, "upn": other}),
-                None,
-            ),
-            (
-                "of the same address",
-                json!({"email": "Boss@example.com", "email_verified": true, "upn": other}),
-                Some(Some(true)),
-            ),
-            (
-                "not verified",
-                json!({"email": other, "email_verified": false, "upn": other}),
-                None,
-            ),
-            (
-                "of the claim itself",
-                json!({"email": mail, "email_verified": false, "upn": other, "upn_verified": true}),
-                Some(Some(true)),
-            ),
-            (
-                "against the claim itself",
-                json!({"email": other, "email_verified": true, "upn": other, "upn_verified": false}),
-                None,
-            ),
-        ] {
-            let claims = map(claims);
-            let settings = ClaimSettings {
-                email: ClaimPath::top("upn"),
-                ..ClaimSettings::default()
-            };
-            let identity = ClaimSources(vec![&claims]).identity(&wanted(&settings, &[]), "s");
-            let found = identity.email.as_ref().map(|_| identity.email_verified);
-            assert_eq!(found, expected, "{case}");
-        }
-    }
-
-    #[test]
-    fn an_address_is_verified_only_where_the_provider_says_so() {
-        for (claim, expected) in [
-            (
-                json!({"email": "a@b.example", "email_verified": true}),
-                Some(true),
-            ),
-            (
-                json!({"email": "a@b.example", "email_verified": "true"}),
-                Some(true),
-            ),
-            (
-                json!({"email": "a@b.example", "email_verified": false}),
-                Some(false),
-            ),
-            (
-                json!({"email": "a@b.example", "email_verified": "false"}),
-                Some(false),
-            ),
-            (
-                json!({"email": "a@b.example", "email_verified": 1}),
-                Some(false),
-            ),
-            (json!({"email": "a@b.example"}), None),
-        ] {
-            assert_eq!(
-                identity(claim.clone(), &[]).email_verified,
-                expected,
-                "{claim}"
-            );
-        }
-    }
-
-    #[test]
-    fn extra_claims_become_one_text_and_never_replace_standard_ones() {
-        let claims = json!({
-            "department": "R&D", "level": 3, "tags": ["a", "b|c", "d"], "nested": {"x": "y"},
-            "sub": "someone else",
-        });
-        let names = [
-            "department",
-            "level",
-            "tags",
-            "nested",
-            "nested.x",
-            "sub",
-            "absent",
-        ];
-        let extra = identity(claims, &names).extra;
-        let expected = [
-            ("department", "R&D"),
-            ("level", "3"),
-            ("nested.x", "y"),
-            ("tags", "a|d"),
-        ];
-        let found: Vec<(&str, &str)> = extra
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
-            .collect();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn the_first_source_that_has_a_claim_counts() {
-        let id = map(json!({"name": "Alice", "email": ""}));
-        let userinfo = map(json!({"name": "Mallory", "email": "a@example.com"}));
-        let settings = ClaimSettings::default();
-        let identity = ClaimSources(vec![&id, &userinfo]).identity(&wanted(&settings, &[]), "s");
-        assert_eq!(identity.name.as_deref(), Some("Alice"));
-        assert_eq!(
-            identity.email.as_deref(),
-            Some("a@example.com"),
-            "empty is absent"
-        );
-    }
-
-    #[test]
-    fn names_and_addresses_are_read_where_the_settings_say() {
-        let at = |path: &str| ClaimPath::parse(path).expect("a path");
-        let settings = |username, email, name| ClaimSettings {
-            username: at(username),
-            email: at(email),
-            name: at(name),
-            ..ClaimSettings::default()
-        };
-        let claims = map(json!({
-            "preferred_username": "a1", "upn": "alice@corp.example", "emails": ["a@x.example"],
-            "email": "b@x.example", "email_verified": false, "profile": {"name": "Alice"},
-            "nickname": "",
-        }));
-        for (username, email, name, expected) in [
-            ("upn", "upn", "name", [None, None, None]),
-            (
-                "preferred_username",
-                "emails",
-                "profile.name",
-                [Some("a1"), None, Some("Alice")],
-            ),
-            ("email", "emails", "name", [None, None, None]),
-            ("emails", "emails", "name", [None, None, None]),
-            ("nickname", "email", "name", [None, None, None]),
-        ] {
-            let settings = settings(username, email, name);
-            let identity = ClaimSources(vec![&claims]).identity(&wanted(&settings, &[]), "s");
-            let found = [
-                &identity.preferred_username,
-                &identity.email,
-                &identity.name,
-            ];
-            assert_eq!(
-                found.map(Option::as_deref),
-                expected,
-                "{username} {email} {name}"
-            );
-        }
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use crate::form::{Form, TOKEN_ENDPOINT};
 use crate::groups;
 use crate::id_token::{ExpectedNonce, IdToken};
 use crate::json::text;
+use crate::named_claim::NamedClaim;
 use crate::provider::{Discovered, Provider};
 use crate::settings::{NonceCheck, UnverifiedEmail};
 use crate::token_endpoint::{IssuedToken, TokenError, Tokens};
@@ -46,7 +47,7 @@ impl Provider {
         nonce: Nonce,
         code_verifier: PkceCodeVerifier,
         redirect_uri: RedirectUrl,
-        extra: &[String],
+        extra: &[NamedClaim],
     ) -> Result<SignedIn, SignInError> {
         let found = self.discovered()?;
         let form = code_form(code.secret(), code_verifier.secret(), &redirect_uri);
@@ -118,7 +119,7 @@ impl Provider {
     }
 
     /// Returns what an identity takes from claims.
-    pub(crate) fn wanted<'w>(&'w self, extra: &'w [String]) -> Wanted<'w> {
+    pub(crate) fn wanted<'w>(&'w self, extra: &'w [NamedClaim]) -> Wanted<'w> {
         Wanted {
             issuer: self.settings.issuer.as_str(),
             claims: &self.settings.claims,

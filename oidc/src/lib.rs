@@ -90,6 +90,7 @@ mod jwt;
 mod key_set;
 mod logout_token;
 mod metadata;
+mod named_claim;
 mod provider;
 mod refresh;
 mod settings;
@@ -117,6 +118,7 @@ pub use issuer_settings::{KeySource, TokenIssuerSettings};
 pub use json::{excerpt, numeric_date};
 pub use key_set::SignatureError;
 pub use logout_token::{LogoutToken, LogoutTokenError, UnverifiedLogoutToken};
+pub use named_claim::NamedClaim;
 pub use provider::{Provider, Summary, Unavailable};
 pub use refresh::{RefreshError, Refreshed};
 pub use settings::{

@@ -9,6 +9,7 @@ use crate::discovery;
 use crate::error::SignInError;
 use crate::form::Form;
 use crate::id_token::ExpectedNonce;
+use crate::named_claim::NamedClaim;
 use crate::provider::Provider;
 use crate::token_endpoint::{IssuedToken, TokenError};
 use gatepost_base::{Identity, Secret};
@@ -95,7 +96,7 @@ impl Provider {
         &self,
         refresh_token: &Secret,
         known: &Identity,
-        extra: &[String],
+        extra: &[NamedClaim],
     ) -> Result<Refreshed, RefreshError> {
         let found = self.discovered().map_err(|error| RefreshError::Away {
             error: error.into(),

@@ -22,6 +22,7 @@ use crate::issuer_settings::TokenIssuerSettings;
 use crate::json::text;
 use crate::jwt::UnverifiedJwt;
 use crate::key_set::KeySet;
+use crate::named_claim::NamedClaim;
 use crate::provider::{KEYS_REFETCH_AFTER, MAX_AGE, REFRESH_AFTER, Unavailable};
 
 /// How often keys are fetched at most while there are none.
@@ -41,7 +42,7 @@ pub struct TokenIssuer {
 #[derive(Clone, Copy, Debug)]
 pub struct IssuedTokenRules<'a> {
     /// The claims that the identity takes beyond the standard ones.
-    pub extra: &'a [String],
+    pub extra: &'a [NamedClaim],
     /// What its client has proved to have.
     pub proved: Proved<'a>,
     /// How old a token may be, in seconds.

@@ -403,7 +403,7 @@ impl MachineClients {
     ) -> Result<MachineClient, CheckError> {
         let application = context.application;
         let clock = context.clock;
-        let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
+        let extra = application.claims_of_sessions();
         let max_age = application.lifetime(context.times);
         let certificate = context.certificate.map(Thumbprint::as_str);
         let proved = match credentials {

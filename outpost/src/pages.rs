@@ -246,9 +246,10 @@ impl Reader<'_> {
                 let values = context! {
                     title => text("denied.title"),
                     application => denied.application.as_str(),
-                    signed_in_as => denied.signed_in_as.as_str(),
+                    signed_in_as => denied.signed_in_as.as_deref(),
                     sign_out_url => denied.sign_out_url.as_str(),
                     rule => denied.rule.as_deref(),
+                    rule_name => denied.rule_name.as_deref(),
                 };
                 ("denied.html", values)
             }

@@ -30,6 +30,10 @@ impl Host for Proxy {
         b"/public/../x".into()
     }
 
+    fn source_address(&self) -> Vec<u8> {
+        b"192.0.2.7:4711".into()
+    }
+
     fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {
         read(Texts::new(
             b"accept\0accept-encoding\0cookie\0host\0user-agent\0x-forwarded-for\0\

@@ -5,8 +5,8 @@ use std::fmt;
 use gatepost_policy::config::{Fields, Problem, Problems, headers, policy};
 use gatepost_policy::{HeaderName, HeaderRules, OutpostPrefix, OutpostUrl, Policy, SignIn};
 use gatepost_session::cookie::CookieName;
-use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, JsonReader, KeyRing, Piece};
-use serde_json::{Number, Value};
+use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, KeyRing};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::host::{Host, Level};
@@ -15,9 +15,6 @@ use crate::narrowing::{Narrowing, narrow};
 
 /// The most clock skew that can be allowed, in seconds: beyond that a clock is wrong, not askew.
 const MAX_CLOCK_SKEW_SECONDS: u64 = 300;
-
-/// The most levels that settings may nest. None needs more than three.
-const MAX_DEPTH: usize = 8;
 
 /// Settings that can be served.
 #[derive(Debug)]
@@ -300,65 +297,10 @@ pub(crate) fn read_section<'v, T>(
 
 /// Reads JSON, or returns what is wrong with it.
 pub(crate) fn read_json(json: &[u8]) -> Result<Value, ConfigError> {
-    read_text(json).map_err(|message| {
+    gatepost_policy::config::read_json(json).map_err(|message| {
         let path = String::new();
         ConfigError(vec![Problem { path, message }])
     })
-}
-
-fn read_text(json: &[u8]) -> Result<Value, String> {
-    let text = core::str::from_utf8(json).map_err(|error| not_json(json, error.valid_up_to()))?;
-    let mut reader = JsonReader::new(text);
-    match read_value(&mut reader) {
-        Some(value) if reader.is_at_end() => Ok(value),
-        _ if reader.depth() > MAX_DEPTH => Err(format!("nested more than {MAX_DEPTH} deep")),
-        _ => Err(not_json(json, reader.position())),
-    }
-}
-
-/// Says where the JSON has a mistake: behind its first `at` bytes.
-fn not_json(json: &[u8], at: usize) -> String {
-    let before = json.get(..at).unwrap_or(json);
-    let mut lines = before.rsplit(|byte| *byte == b'\n');
-    let column = lines.next().map_or(0, <[u8]>::len);
-    format!("not JSON (line {}, column {column})", lines.count() + 1)
-}
-
-/// Reads a value, or returns `None` where there is none or one that nests deeper than any settings
-/// do: each level takes stack, and a guest has little. It would trap at its start, and take the
-/// guests of all other routers with it.
-fn read_value(json: &mut JsonReader<'_>) -> Option<Value> {
-    let piece = json.value()?;
-    if json.depth() > MAX_DEPTH {
-        return None;
-    }
-    Some(match piece {
-        Piece::Null => Value::Null,
-        Piece::Flag(flag) => Value::Bool(flag),
-        Piece::Number(number) => read_number(number),
-        Piece::Text(text) => Value::String(text.into_owned()),
-        Piece::List => {
-            let mut list = Vec::new();
-            while json.entry()? {
-                list.push(read_value(json)?);
-            }
-            Value::Array(list)
-        }
-        Piece::Section => {
-            let mut section = serde_json::Map::new();
-            while let Some(key) = json.key()? {
-                section.insert(key.into_owned(), read_value(json)?);
-            }
-            Value::Object(section)
-        }
-    })
-}
-
-/// Reads a number. Which one it is counts only where it is a whole one: no setting is another.
-fn read_number(text: &str) -> Value {
-    let whole = text.parse::<i64>().map(Number::from);
-    let whole = whole.or_else(|_| text.parse::<u64>().map(Number::from));
-    whole.map_or_else(|_| Value::from(0.5), Value::Number)
 }
 
 fn outpost_url(fields: &mut Fields<'_>, mode: Mode) -> Option<OutpostUrl> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatepost_policy::Request;
+use gatepost_policy::{ClientAddress, Request};
 use gatepost_session::NumericDate;
 use zeroize::Zeroizing;
 
@@ -120,6 +120,9 @@ pub trait Host {
     fn with_target<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
         read(&self.target())
     }
+    /// Returns address and port of the connection's other end, as the proxy has them: of the client,
+    /// or of a balancer before the proxy that does not hand the client's address on.
+    fn source_address(&self) -> Vec<u8>;
     /// Lends the names of the request's header fields, in lower case, each once.
     fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R;
     /// Lends the lines of one header field.
@@ -192,6 +195,10 @@ impl<H: Host> Request for View<'_, H> {
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let joined = self.0.with_header_lines(name, |lines| lines.joined(b", "));
         joined.map(Cow::Owned)
+    }
+
+    fn client_address(&self) -> Option<ClientAddress> {
+        ClientAddress::of_peer(&self.0.source_address())
     }
 }
 

@@ -81,12 +81,15 @@ mod guest {
     }
 
     impl Host for Exchange<'_> {
+        // One copy of each, in place of one at every call.
+        #[inline(never)]
         fn method(&self) -> Vec<u8> {
             let method = self.request;
             let method = method.map(|request| request.with_method(<[u8]>::to_vec));
             method.unwrap_or_default()
         }
 
+        #[inline(never)]
         fn target(&self) -> Vec<u8> {
             let target = self.request;
             let target = target.map(|request| request.with_uri(<[u8]>::to_vec));
@@ -98,6 +101,12 @@ mod guest {
                 Some(request) => request.with_uri(read),
                 None => read(b""),
             }
+        }
+
+        fn source_address(&self) -> Vec<u8> {
+            let source = self.request;
+            let source = source.map(|request| request.source_addr().to_vec());
+            source.unwrap_or_default()
         }
 
         fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {

@@ -2,13 +2,13 @@
 //! application, and never widens it.
 
 use gatepost_policy::config::{Fields, policy};
-use gatepost_policy::{Policy, Require};
+use gatepost_policy::{Demand, Policy};
 
 /// What a router has narrowed.
 #[derive(Debug, Default)]
 pub struct Narrowing {
-    /// Its own rule, which must hold too.
-    pub rule: Option<Require>,
+    /// What its own rule demands, which must hold too.
+    pub demand: Option<Demand>,
     /// The same for the outpost, which has the other one.
     pub rule_text: Option<String>,
     /// Which keys narrow, for the log; empty for none.
@@ -38,7 +38,7 @@ pub(crate) fn narrow(
     let own = policy(&mut router);
     if own_rule {
         narrowing.rule_text = own.require.to_text();
-        narrowing.rule = Some(own.require);
+        narrowing.demand = Some(own.require.into());
     }
     if own_public {
         if outpost_decides {
@@ -50,7 +50,7 @@ pub(crate) fn narrow(
         // None of its patterns opens what the folder's do not.
         policy_of_folder.public = own.public;
     }
-    for key in ["allowPreflight", "machines"] {
+    for key in ["rules", "allowPreflight", "machines"] {
         if router.value(key).is_some() {
             router.problem(key, "write it at the outpost");
         }

@@ -88,19 +88,14 @@ pub(crate) fn not_delivered(sign_in: &str) -> Reply {
     new_reply(401, HTML, page("Please sign in again", &body))
 }
 
-/// Refuses a signed-in user.
+/// Refuses a signed-in user, or every client. A rule's name needs no escape in JSON.
 pub(crate) fn denied(
     how: Presentation,
     denial: &Denial<'_>,
     application: &Audience,
     outpost: &str,
 ) -> Reply {
-    let claims = denial.identity();
-    let who = claims
-        .preferred_username
-        .as_deref()
-        .or(claims.email.as_deref());
-    let who = who.unwrap_or(&claims.sub);
+    let rule = denial.rule();
     match how {
         // A page load has gone to the outpost.
         Presentation::PageLoad | Presentation::Form if denial.lacks_device() => {
@@ -117,17 +112,25 @@ pub(crate) fn denied(
             new_reply(403, JSON, body.to_owned())
         }
         Presentation::PageLoad | Presentation::Form => {
-            let (who, application) = (html_text(who), html_text(application.as_str()));
+            let application = html_text(application.as_str());
+            let who = denial.identity().map(|claims| {
+                let names = [&claims.preferred_username, &claims.email];
+                let who = html_text(names.into_iter().flatten().next().unwrap_or(&claims.sub));
+                format!("You are signed in as <strong>{who}</strong>, who")
+            });
+            let who = who.as_deref().unwrap_or("All users");
+            let rule = html_text(rule.unwrap_or("require"));
             let body = format!(
-                "<p>You are signed in as <strong>{who}</strong>, who may not open \
-                 <strong>{application}</strong>.</p><p><a href=\"{outpost}/sign_out\">Sign in as \
-                 another user</a>, or ask the operator of this application for access.</p>"
+                "<p>{who} may not open this page of <strong>{application}</strong>.</p><p><a href=\"{outpost}/sign_out\">Sign in as \
+                 another user</a>, or ask the operator of this application for access.</p><p>Rule: \
+                 {rule}</p>"
             );
             new_reply(403, HTML, page("Access denied", &body))
         }
         Presentation::Data => {
+            let rule = rule.unwrap_or("require");
             let body = format!(
-                r#"{{"error":"denied","message":"signed in, but not admitted to this application","application":"{application}"}}"#
+                r#"{{"error":"denied","message":"signed in, but not admitted to this application","application":"{application}","rule":"{rule}"}}"#
             );
             new_reply(403, JSON, body)
         }

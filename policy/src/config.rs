@@ -7,7 +7,6 @@
 //! label tools change it.
 
 use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -15,12 +14,14 @@ use core::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::authorization::AuthorizationSchemes;
-use crate::decide::Policy;
 use crate::header_name::HeaderName;
 use crate::headers::{HeaderRules, HeaderSettings, Preset};
-use crate::public::PublicPaths;
-use crate::require::{Lists, Require};
+
+mod json;
+mod rules;
+
+pub use json::read_json;
+pub use rules::{has_a_meaning, policy};
 
 pub use self::problems::{Problem, Problems};
 
@@ -207,24 +208,26 @@ impl<'a> Fields<'a> {
     /// Reads a list of texts: a list, or one text with commas between the entries.
     pub fn list(&mut self, key: &'static str) -> Option<Vec<String>> {
         let value = self.value(key)?;
-        let entries: Option<Vec<String>> = match value {
-            Value::Array(entries) => entries.iter().map(scalar_text).collect(),
-            Value::String(text) => Some(text.split(',').map(ToOwned::to_owned).collect()),
-            other => scalar_text(other).map(|text| Vec::from([text])),
-        };
-        match entries {
-            Some(entries) => {
-                let entries = entries.iter().map(|entry| entry.trim().to_owned());
-                Some(entries.filter(|entry| !entry.is_empty()).collect())
-            }
-            None => {
-                self.problem(
-                    key,
-                    "expected a list of texts, or one text with commas between",
-                );
-                None
-            }
+        let entries = entries(value);
+        if entries.is_none() {
+            self.problem(key, NO_LIST);
         }
+        entries
+    }
+
+    /// Reads a section whose keys the operator chooses: names, each with a list of texts.
+    pub fn lists(&mut self, key: &'static str) -> Vec<(String, Vec<String>)> {
+        let Some(section) = self.section(key) else {
+            return Vec::new();
+        };
+        let list = |(name, value): (&String, &Value)| {
+            let entries = entries(value);
+            if entries.as_ref().is_none_or(Vec::is_empty) {
+                section.problem(name, NO_LIST);
+            }
+            Some((name.clone(), entries?))
+        };
+        section.values.iter().filter_map(list).collect()
     }
 
     /// Reads a section within this one.
@@ -290,14 +293,9 @@ impl<'a> Fields<'a> {
             {
                 continue;
             }
-            let nearest = self
-                .asked
-                .iter()
-                .map(|asked| (distance(asked, key), asked))
-                .min()
-                .filter(|(edits, _)| *edits <= key.len().max(3) / 3);
+            let nearest = self.asked.iter().find(|asked| is_nearly(asked, key));
             match nearest {
-                Some((_, asked)) => {
+                Some(asked) => {
                     self.problem(key, format!("unknown key: did you mean `{asked}`?"));
                 }
                 None => {
@@ -309,140 +307,6 @@ impl<'a> Fields<'a> {
             }
         }
     }
-}
-
-/// Reads what an application lets through: `public`, `require`, `allowPreflight`, `machines` and
-/// `apiKeyHeader`.
-pub fn policy(fields: &mut Fields<'_>) -> Policy {
-    let public = fields.list("public").unwrap_or_default();
-    let public = PublicPaths::parse(public.iter().map(String::as_str)).unwrap_or_else(|error| {
-        fields.problem("public", error);
-        PublicPaths::default()
-    });
-    let require = fields.section("require").map(require).unwrap_or_default();
-    let allow_preflight = fields.flag("allowPreflight").unwrap_or(false);
-    let schemes = fields.list("machines").unwrap_or_default();
-    let machine_clients = AuthorizationSchemes::parse(schemes.iter().map(String::as_str));
-    let machine_clients = machine_clients.unwrap_or_else(|error| {
-        fields.problem("machines", error);
-        AuthorizationSchemes::default()
-    });
-    let header = fields.parsed("apiKeyHeader", HeaderName::new);
-    let machine_clients = match header {
-        Some(name) if !machine_clients.api_key => {
-            let message = format!("`{name}` carries no key without `machines: [apiKey]`");
-            fields.problem("apiKeyHeader", message);
-            machine_clients
-        }
-        Some(name) if has_a_meaning(&name) => {
-            let message = format!("`{name}` has another meaning to proxies or to the outpost");
-            fields.problem("apiKeyHeader", message);
-            machine_clients
-        }
-        Some(name) => machine_clients.with_api_key_header(name),
-        None => machine_clients,
-    };
-    Policy {
-        public,
-        require,
-        allow_preflight,
-        machine_clients,
-    }
-}
-
-/// Returns whether a header means something else already: a proxy sets it, so that it never carries what
-/// a client wrote, or browsers and programs send it, and the outpost reads or logs it.
-pub fn has_a_meaning(name: &HeaderName) -> bool {
-    let starts = [
-        "Accept-",
-        "Access-Control-",
-        "Dpop",
-        "Forwarded",
-        "Proxy-",
-        "Range",
-        "Referer",
-        "Sec-",
-        "Secure-Session-",
-        "Trace",
-        "User-Agent",
-        "X-Forwarded-",
-        "X-Original-",
-        "X-Real-",
-        "X-Request",
-    ];
-    starts.iter().any(|start| name.as_str().starts_with(start))
-}
-
-/// Reads a rule: `groups`, `users`, `emails` and `emailDomains`, either directly or under `any`,
-/// of which one entry must be so, and the same under `all`, of which every entry must. Beside them,
-/// `deviceBound` asks of the session that it is bound to a device, whatever else is asked.
-fn require(mut fields: Fields<'_>) -> Require {
-    let direct = lists(&mut fields);
-    let under_any = section_lists(&mut fields, "any");
-    let all = section_lists(&mut fields, "all");
-    if direct.is_some() && under_any.is_some() {
-        fields.problem(
-            "any",
-            "cannot be combined with the same lists next to it: write them in one place",
-        );
-    }
-    // A rule without an entry would admit every user, which is not why an operator writes one.
-    let device_bound = fields.flag("deviceBound") == Some(true);
-    if direct.is_none() && under_any.is_none() && all.is_none() && !device_bound {
-        fields.problem(
-            "groups",
-            "an empty rule: leave out `require` to admit all who sign in",
-        );
-    }
-    fields.finish();
-    let rule = Require::new(
-        direct.or(under_any).unwrap_or_default(),
-        all.unwrap_or_default(),
-    );
-    if device_bound {
-        rule.with_device()
-    } else {
-        rule
-    }
-}
-
-fn section_lists(fields: &mut Fields<'_>, key: &'static str) -> Option<Lists> {
-    let mut section = fields.section(key)?;
-    let lists = lists(&mut section);
-    if lists.is_none() {
-        fields.problem(
-            key,
-            "has no entry: expected groups, users, emails or emailDomains",
-        );
-    }
-    section.finish();
-    lists
-}
-
-/// Reads the lists of a section, or `None` if they have no entry.
-fn lists(fields: &mut Fields<'_>) -> Option<Lists> {
-    let mut list = |key| {
-        let entries = fields.list(key);
-        if entries.as_ref().is_some_and(Vec::is_empty) {
-            fields.problem(key, "an empty list: leave the key out, or write an entry");
-        }
-        entries.unwrap_or_default()
-    };
-    let lists = Lists {
-        groups: list("groups"),
-        users: list("users"),
-        emails: list("emails"),
-        email_domains: list("emailDomains"),
-    };
-    let any = [
-        &lists.groups,
-        &lists.users,
-        &lists.emails,
-        &lists.email_domains,
-    ]
-    .into_iter()
-    .any(|list| !list.is_empty());
-    any.then_some(lists)
 }
 
 /// Reads `headers`: a `preset`, under `set` a claim for each further header, and under `keep` those
@@ -523,6 +387,19 @@ pub fn parse_seconds(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
+const NO_LIST: &str = "expected a list of texts, or one text with commas between";
+
+/// Reads a list of texts, or one text with commas between the entries.
+fn entries(value: &Value) -> Option<Vec<String>> {
+    let entries: Option<Vec<String>> = match value {
+        Value::Array(entries) => entries.iter().map(scalar_text).collect(),
+        Value::String(text) => Some(text.split(',').map(ToOwned::to_owned).collect()),
+        other => scalar_text(other).map(|text| Vec::from([text])),
+    };
+    let entries = entries?.into_iter().map(|entry| entry.trim().to_owned());
+    Some(entries.filter(|entry| !entry.is_empty()).collect())
+}
+
 /// Reads a text, a whole number or a flag as text. Not a number with a fraction: no setting is one,
 /// and the tables for writing them would take a quarter of the plugin's memory.
 fn scalar_text(value: &Value) -> Option<String> {
@@ -548,28 +425,18 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Returns the number of characters to add, drop or change to get from one key to another, without
-/// regard to case (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Box<[usize]> = (0..=b.len()).collect();
-    for (above, a) in a.bytes().enumerate() {
-        let mut diagonal = above;
-        let mut left = above + 1;
-        for (cell, b) in row
-            .iter_mut()
-            .zip(core::iter::once(None).chain(b.bytes().map(Some)))
-        {
-            let Some(b) = b else {
-                *cell = left;
-                continue;
-            };
-            let changed = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
-            diagonal = *cell;
-            left = changed.min(left + 1).min(*cell + 1);
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or(0)
+/// Returns whether two keys differ in one place only, by up to two characters, without regard to
+/// case: what they begin and end with is the same.
+fn is_nearly(a: &str, b: &str) -> bool {
+    let same = |(a, b): &(u8, u8)| a.eq_ignore_ascii_case(b);
+    let begin = a.bytes().zip(b.bytes()).take_while(same).count();
+    let end = a
+        .bytes()
+        .rev()
+        .zip(b.bytes().rev())
+        .take_while(same)
+        .count();
+    begin + end + 2 >= a.len().max(b.len())
 }
 
 #[cfg(test)]

@@ -1,17 +1,22 @@
 //! The decision.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use gatepost_session::{Claims, Current, OpenError, WindowError};
 
 use crate::authorization::AuthorizationSchemes;
-use crate::public::PublicPaths;
+use crate::public::{PublicPaths, RequestPath};
 use crate::request::{Request, is_preflight};
-use crate::require::{Require, Ruling};
+use crate::require::{Require, Ruling, Situation};
+use crate::rules::{Asked, Demand, Rules};
 
 /// An application's rules.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    /// Ordered rules. Where none of them decides, the short form does: `public` and `require`.
+    pub rules: Rules,
     /// The paths that need no session.
     pub public: PublicPaths,
     /// The rule for signed-in users.
@@ -36,7 +41,7 @@ pub enum Decision<'s> {
     Renew(Permit<'s>),
     /// Its sender has to sign in.
     SignIn(Unauthenticated),
-    /// Its sender is signed in and may not pass.
+    /// Its sender may not pass: a user who is signed in, or any client.
     Deny(Denial<'s>),
     /// The cookie does not contain enough to decide: the proxy has to ask the outpost.
     Defer(Deferral),
@@ -81,17 +86,24 @@ impl<'s> Permit<'s> {
     }
 }
 
-/// The refusal of a signed-in user.
+/// The refusal of a signed-in user, or of every client.
 #[derive(Debug)]
 pub struct Denial<'s> {
-    session: Current<'s>,
+    session: Option<Current<'s>>,
+    rule: Option<String>,
     lacks_device: bool,
 }
 
 impl<'s> Denial<'s> {
-    /// Returns the claims of the refused user.
-    pub fn identity(&self) -> &'s Claims {
-        self.session.claims()
+    /// Returns the claims of the refused user; `None` where the request is refused to every client,
+    /// and this one is not signed in.
+    pub fn identity(&self) -> Option<&'s Claims> {
+        self.session.map(|session| session.claims())
+    }
+
+    /// Returns the name or the number of the rule that refuses; `None` for the short form.
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
     }
 
     /// Returns whether the user is refused only because the session is not bound to a device.
@@ -147,73 +159,205 @@ impl Policy {
         request: &impl Request,
         session: Result<Current<'s>, Unauthenticated>,
     ) -> Decision<'s> {
-        self.decide_with_extra_rule(request, session, None)
+        self.decide_with(request, session, None)
     }
 
-    /// Decides as [`Self::decide`] does, with another rule that must hold too: the rule of the
-    /// proxy that asked. The extra rule cannot admit a user whom this policy refuses.
-    pub fn decide_with_extra_rule<'s>(
+    /// Decides as [`Self::decide`] does, with what the proxy that asked demands besides, by rules of
+    /// its own. That cannot admit a user whom this policy refuses.
+    pub fn decide_with<'s>(
         &self,
         request: &impl Request,
         session: Result<Current<'s>, Unauthenticated>,
-        extra_rule: Option<&Require>,
+        extra: Option<&Demand>,
     ) -> Decision<'s> {
-        if *request.method() == *b"CONNECT" {
+        let method = request.method();
+        if *method == *b"CONNECT" {
             return Decision::MethodNotAllowed;
         }
-        let ruled = match session {
-            Ok(session) => match self.rule_with(extra_rule, session, false) {
-                Ruling::Holds if session.renewal_due() => Decision::Renew(Permit {
-                    identity: Some(session),
-                }),
-                Ruling::Holds => {
-                    return Decision::Allow(Permit {
-                        identity: Some(session),
-                    });
-                }
-                Ruling::Fails => Decision::Deny(Denial {
-                    session,
-                    lacks_device: self.rule_with(extra_rule, session, true) != Ruling::Fails,
-                }),
-                Ruling::Undecidable => Decision::Defer(Deferral::MoreGroups),
-            },
-            Err(reason) => Decision::SignIn(reason),
-        };
-        if !self.needs_no_session(request) {
-            return match ruled {
-                Decision::SignIn(_) if self.machine_clients.scheme_of(request).is_some() => {
-                    Decision::Defer(Deferral::Authorization)
-                }
-                ruled => ruled,
-            };
+        // Nearly every request where there is no list: nothing but `require` says who may pass, on a
+        // public path too.
+        if let (true, None, Ok(session)) = (self.rules.is_empty(), extra, session)
+            && !session.renewal_due()
+            && self.require.rule(session.claims(), situation(session)) == Ruling::Holds
+        {
+            return Decision::Allow(Permit {
+                identity: Some(session),
+            });
         }
-        match ruled {
-            Decision::Allow(permit) | Decision::Renew(permit) => Decision::Allow(permit),
-            Decision::SignIn(_) | Decision::Deny(_) | Decision::Defer(_) => {
-                Decision::Allow(Permit { identity: None })
+        let asked = self.ask(request, &method);
+        if asked.denied.is_some() || extra.is_some_and(|extra| extra.deny) {
+            return self.deny(session.ok(), asked.denied, false);
+        }
+        let ruling = match session {
+            Ok(session) => asked.ruling(extra, session, session.claims().bound),
+            Err(_) => (Ruling::Fails, None),
+        };
+        let identity = session.ok().filter(|_| ruling.0 == Ruling::Holds);
+        if identity.is_some_and(|session| !session.renewal_due()) {
+            return Decision::Allow(Permit { identity });
+        }
+        if !extra.is_some_and(|extra| extra.session) && self.is_open(request, &asked) {
+            return Decision::Allow(Permit { identity });
+        }
+        match (session, ruling) {
+            (Err(_), _) if self.machine_clients.scheme_of(request).is_some() => {
+                Decision::Defer(Deferral::Authorization)
             }
-            Decision::MethodNotAllowed => ruled,
+            (Err(reason), _) => Decision::SignIn(reason),
+            (Ok(_), (Ruling::Holds, _)) => Decision::Renew(Permit { identity }),
+            (Ok(_), (Ruling::Undecidable, _)) => Decision::Defer(Deferral::MoreGroups),
+            (Ok(session), (Ruling::Fails | Ruling::Unknown, by)) => {
+                let (as_if_bound, _) = asked.ruling(extra, session, true);
+                self.deny(Some(session), by, !as_if_bound.refuses())
+            }
         }
     }
 
-    /// Returns the result of both rules for a session, or what it would be if the session were bound
-    /// to a device.
-    fn rule_with(
+    /// Returns what the rules ask of a request: where nothing else is asked, by `public` and
+    /// `require`.
+    fn ask(&self, request: &impl Request, method: &[u8]) -> Asked<'_> {
+        let by_path = !(self.rules.is_empty() && self.public.is_empty());
+        let target = if by_path {
+            request.target()
+        } else {
+            Default::default()
+        };
+        let path = RequestPath::of(&target);
+        let mut asked = self.rules.ask(request, method, &path);
+        if !asked.decided {
+            asked.by_public_paths = self.public.surely_meant_by(method, &path);
+        }
+        // Who is named to the application on a public path is said by `require`.
+        asked.open = asked.is_public() && asked.requires().next().is_none();
+        if asked.open || !(asked.is_public() || asked.decided) {
+            asked.push(None, &self.require);
+        }
+        asked
+    }
+
+    fn deny<'s>(
         &self,
-        extra_rule: Option<&Require>,
-        session: Current<'_>,
-        as_if_bound: bool,
-    ) -> Ruling {
-        let claims = session.claims();
-        let bound = as_if_bound || claims.bound;
-        self.require.rule_with(extra_rule, claims, bound)
+        session: Option<Current<'s>>,
+        by: Option<usize>,
+        lacks_device: bool,
+    ) -> Decision<'s> {
+        Decision::Deny(Denial {
+            session,
+            rule: by.map(|at| self.rules.label(at)),
+            lacks_device,
+        })
+    }
+
+    fn is_open(&self, request: &impl Request, asked: &Asked<'_>) -> bool {
+        asked.open || (self.allow_preflight && is_preflight(request))
     }
 
     /// Returns whether this request needs no session: its path is public, or it is a preflight that
     /// may pass.
     pub fn needs_no_session(&self, request: &impl Request) -> bool {
-        (!self.public.is_empty() && self.public.contains(&request.method(), &request.target()))
-            || (self.allow_preflight && is_preflight(request))
+        let asked = self.ask(request, &request.method());
+        asked.denied.is_none() && self.is_open(request, &asked)
+    }
+
+    /// Returns what this request needs by these rules as the text of a header, for another decider:
+    /// see [`Demand`]. Without a list of rules that is the rule for users alone, and the other's
+    /// public paths stay public. `None` where nothing is needed.
+    pub fn demand(&self, request: &impl Request) -> Option<String> {
+        let asked = self.ask(request, &request.method());
+        if asked.denied.is_some() {
+            return Some(String::from(Demand::DENY));
+        }
+        let mut text = String::new();
+        if !self.rules.is_empty() && !self.is_open(request, &asked) {
+            text.push_str(Demand::SESSION);
+        }
+        let rules = asked
+            .requires()
+            .filter_map(|(_, require)| require.to_text());
+        for rule in rules {
+            if !text.is_empty() {
+                text.push_str(Demand::AND);
+            }
+            text.push_str(&rule);
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Returns whether some request of this user may be admitted. A user who is not gets no session.
+    pub fn may_admit(&self, claims: &Claims) -> bool {
+        let by_short_form = || {
+            !self
+                .require
+                .rule(claims, Situation::OF_NO_REQUEST)
+                .refuses()
+        };
+        self.rules.may_admit(claims) || (!self.rules.have_last() && by_short_form())
+    }
+
+    /// Returns whether some rule asks for a session that is bound to a device.
+    pub fn needs_device(&self) -> bool {
+        self.require.needs_device() || self.rules.requires().any(Require::needs_device)
+    }
+
+    /// Returns whether every request that needs a session needs one that is bound to a device.
+    pub fn always_needs_device(&self) -> bool {
+        let by_short_form = self.rules.have_last() || self.require.needs_device();
+        let by_rules = self.rules.requires().all(Require::needs_device);
+        self.needs_device() && by_short_form && by_rules
+    }
+
+    /// Returns the groups that rules name.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        let rules = self.rules.requires().flat_map(Require::groups);
+        self.require.groups().chain(rules)
+    }
+
+    /// Returns the claims that rules name besides those of every session.
+    pub fn claims(&self) -> Vec<&str> {
+        let rules = self.rules.requires().flat_map(Require::claims);
+        let mut names: Vec<&str> = self.require.claims().chain(rules).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// Returns what rules may count on for a request with this session.
+fn situation(session: Current<'_>) -> Situation {
+    Situation {
+        now: Some(session.at()),
+        bound: session.claims().bound,
+    }
+}
+
+impl Asked<'_> {
+    /// Returns the result for a session of all these rules and of a demand, and the rule of the list
+    /// that it comes from. `bound` says whether the session counts as bound to a device.
+    #[inline(never)]
+    fn ruling(
+        &self,
+        extra: Option<&Demand>,
+        session: Current<'_>,
+        bound: bool,
+    ) -> (Ruling, Option<usize>) {
+        let now = Situation {
+            bound,
+            ..situation(session)
+        };
+        let mut ruling = (Ruling::Holds, None);
+        let mut lessen = |at: Option<usize>, require: &Require| {
+            let own = require.rule(session.claims(), now);
+            if own < ruling.0 {
+                ruling = (own, at);
+            }
+        };
+        for (at, require) in self.requires() {
+            lessen(*at, require);
+        }
+        for require in extra.map_or(&[][..], |extra| &extra.requires) {
+            lessen(None, require);
+        }
+        ruling
     }
 }
 
@@ -275,321 +419,4 @@ pub(crate) mod double {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::double::{NOW, authentic, claims};
-    use super::*;
-    use crate::authorization::Scheme;
-    use crate::header_name::HeaderName;
-    use crate::request::double::Sent;
-    use std::format;
-    use std::string::String;
-
-    #[test]
-    fn each_combination_of_session_rule_and_path_has_its_decision() {
-        let staff = || Claims {
-            groups: ["staff"].into(),
-            ..claims("a@example.com")
-        };
-        let policy = Policy {
-            public: PublicPaths::parse(["/public/*"]).expect("patterns"),
-            require: Require::any_group([String::from("staff")]),
-            allow_preflight: true,
-            machine_clients: AuthorizationSchemes::default(),
-        };
-        let preflight = Sent::new("OPTIONS", "/x")
-            .with("Origin", "https://a.example")
-            .with("Access-Control-Request-Method", "PUT");
-        let half_a_preflight = Sent::new("OPTIONS", "/x").with("Origin", "https://a.example");
-        let at = |target: &str| Sent::new("GET", target);
-        let outsider = || Some(claims("a@example.com"));
-        let due = || {
-            Some(Claims {
-                rnw: NOW,
-                ..staff()
-            })
-        };
-        let reduced = || {
-            Some(Claims {
-                grp_more: true,
-                ..claims("a@example.com")
-            })
-        };
-
-        let cases = [
-            ("admitted", Some(staff()), at("/x"), "allow", Some("alice")),
-            (
-                "admitted, public",
-                Some(staff()),
-                at("/public/x"),
-                "allow",
-                Some("alice"),
-            ),
-            ("renewal due", due(), at("/x"), "renew", Some("alice")),
-            (
-                "renewal due, public",
-                due(),
-                at("/public/x"),
-                "allow",
-                Some("alice"),
-            ),
-            ("outsider", outsider(), at("/x"), "deny", None),
-            (
-                "outsider, public",
-                outsider(),
-                at("/public/x"),
-                "allow",
-                None,
-            ),
-            ("groups left out", reduced(), at("/x"), "defer", None),
-            (
-                "groups left out, public",
-                reduced(),
-                at("/public/x"),
-                "allow",
-                None,
-            ),
-            ("no session", None, at("/x"), "sign-in", None),
-            ("no session, public", None, at("/public/x"), "allow", None),
-            (
-                "no session, nearly public",
-                None,
-                at("/public/../x"),
-                "sign-in",
-                None,
-            ),
-            (
-                "no session, preflight",
-                None,
-                preflight.clone(),
-                "allow",
-                None,
-            ),
-            (
-                "admitted, tunnel",
-                Some(staff()),
-                Sent::new("CONNECT", "/x"),
-                "method-not-allowed",
-                None,
-            ),
-            (
-                "no session, tunnel, public",
-                None,
-                Sent::new("CONNECT", "/public/x"),
-                "method-not-allowed",
-                None,
-            ),
-            (
-                "no session, bare OPTIONS",
-                None,
-                half_a_preflight,
-                "sign-in",
-                None,
-            ),
-        ];
-        for (case, session, request, verdict, user) in cases {
-            let authentic = session.as_ref().map(authentic);
-            let current = authentic
-                .as_ref()
-                .map(|a| a.current(NOW, 0).map_err(Unauthenticated::Window))
-                .unwrap_or(Err(Unauthenticated::NoCookie));
-            let decision = policy.decide(&request, current);
-            assert_eq!(decision.verdict(), verdict, "{case}");
-            if let Decision::Allow(permit) | Decision::Renew(permit) = decision {
-                let name = permit
-                    .identity()
-                    .and_then(|c| c.preferred_username.as_deref());
-                assert_eq!(name, user, "{case}");
-            }
-        }
-
-        let strict = Policy {
-            allow_preflight: false,
-            ..policy
-        };
-        let decision = strict.decide(&preflight, Err(Unauthenticated::NoCookie));
-        assert_eq!(format!("{decision:?}"), "SignIn(NoCookie)");
-    }
-
-    #[test]
-    fn a_session_without_a_device_is_refused_where_the_rule_asks_for_one() {
-        let staff = || Require::any_group([String::from("staff")]);
-        let none = || None;
-        let device = || Some(Require::default().with_device());
-        let session = |groups: &[&str], bound| Claims {
-            groups: groups.iter().copied().collect(),
-            bound,
-            ..claims("a@example.com")
-        };
-        let public = "/public/x";
-        for (case, own, extra, claims, target, verdict, lacks_device) in [
-            (
-                "bound",
-                staff().with_device(),
-                none(),
-                session(&["staff"], true),
-                "/x",
-                "allow",
-                false,
-            ),
-            (
-                "unbound",
-                staff().with_device(),
-                none(),
-                session(&["staff"], false),
-                "/x",
-                "deny",
-                true,
-            ),
-            (
-                "unbound, by the proxy's rule",
-                staff(),
-                device(),
-                session(&["staff"], false),
-                "/x",
-                "deny",
-                true,
-            ),
-            (
-                "unbound outsider",
-                staff().with_device(),
-                none(),
-                session(&[], false),
-                "/x",
-                "deny",
-                false,
-            ),
-            (
-                "bound outsider",
-                staff().with_device(),
-                none(),
-                session(&[], true),
-                "/x",
-                "deny",
-                false,
-            ),
-            (
-                "unbound, not asked",
-                staff(),
-                none(),
-                session(&["staff"], false),
-                "/x",
-                "allow",
-                false,
-            ),
-            (
-                "unbound, public",
-                staff().with_device(),
-                none(),
-                session(&["staff"], false),
-                public,
-                "allow",
-                false,
-            ),
-        ] {
-            let policy = Policy {
-                public: PublicPaths::parse(["/public/*"]).expect("patterns"),
-                require: own,
-                ..Policy::default()
-            };
-            let authentic = authentic(&claims);
-            let current = authentic.current(NOW, 0).map_err(Unauthenticated::Window);
-            let request = Sent::new("GET", target);
-            let decision = policy.decide_with_extra_rule(&request, current, extra.as_ref());
-            assert_eq!(decision.verdict(), verdict, "{case}");
-            match decision {
-                Decision::Deny(denial) => assert_eq!(denial.lacks_device(), lacks_device, "{case}"),
-                Decision::Allow(permit) if target == public => {
-                    assert!(permit.identity().is_none(), "{case}");
-                }
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn api_keys_are_told_from_tokens_by_their_beginning() {
-        let bearer = |token: &str| Sent::new("GET", "/").with("Authorization", token);
-        let in_header = || Sent::new("GET", "/").with("X-Api-Key", "anything");
-        for (case, machines, request, expected) in [
-            (
-                "a key",
-                "apiKey",
-                bearer("Bearer gp_x"),
-                Some(Scheme::ApiKey),
-            ),
-            (
-                "two blanks",
-                "apiKey",
-                bearer("bearer  gp_x"),
-                Some(Scheme::ApiKey),
-            ),
-            ("a token", "apiKey", bearer("Bearer x"), None),
-            ("a password", "apiKey", bearer("Basic gp_x"), None),
-            ("its own scheme", "apiKey", bearer("apiKey gp_x"), None),
-            (
-                "no keys",
-                "bearer",
-                bearer("Bearer gp_x"),
-                Some(Scheme::Bearer),
-            ),
-            ("a header", "apiKey", in_header(), Some(Scheme::ApiKey)),
-        ] {
-            let machines = AuthorizationSchemes::parse([machines]).expect("schemes");
-            let machines = match machines.api_key {
-                true => machines.with_api_key_header(HeaderName::new("X-Api-Key").expect("a name")),
-                false => machines,
-            };
-            assert_eq!(machines.scheme_of(&request), expected, "{case}");
-        }
-        let none = AuthorizationSchemes::parse(["apiKey"]).expect("schemes");
-        assert_eq!(none.scheme_of(&in_header()), None, "no header is named");
-    }
-
-    #[test]
-    fn allowed_credentials_count_where_there_is_no_session() {
-        let policy = |machines: &[&str]| Policy {
-            public: PublicPaths::parse(["/public/*"]).expect("patterns"),
-            require: Require::any_group([String::from("staff")]),
-            allow_preflight: true,
-            machine_clients: AuthorizationSchemes::parse(machines.iter().copied())
-                .expect("schemes"),
-        };
-        let at = |target: &str, credentials: &str| {
-            Sent::new("GET", target).with("Authorization", credentials)
-        };
-        let staff = Claims {
-            groups: ["staff"].into(),
-            ..claims("a@example.com")
-        };
-        let outsider = claims("a@example.com");
-        let cases = [
-            ("allowed", None, at("/x", "Bearer a.b.c"), "defer"),
-            ("lower case", None, at("/x", "bearer a.b.c"), "defer"),
-            ("nothing after it", None, at("/x", "Bearer"), "defer"),
-            ("another scheme", None, at("/x", "Basic YTpi"), "sign-in"),
-            ("a longer word", None, at("/x", "Bearers a"), "sign-in"),
-            ("none", None, Sent::new("GET", "/x"), "sign-in"),
-            ("public", None, at("/public/x", "Bearer a"), "allow"),
-            ("a session", Some(&staff), at("/x", "Bearer a"), "allow"),
-            (
-                "an outsider's",
-                Some(&outsider),
-                at("/x", "Bearer a"),
-                "deny",
-            ),
-        ];
-        for (case, session, request, verdict) in cases {
-            let authentic = session.map(authentic);
-            let current = || match &authentic {
-                Some(session) => session.current(NOW, 0).map_err(Unauthenticated::Window),
-                None => Err(Unauthenticated::NoCookie),
-            };
-            let decision = policy(&["bearer"]).decide(&request, current());
-            assert_eq!(decision.verdict(), verdict, "{case}");
-            // Where no scheme is allowed, no credentials count.
-            let verdict = verdict.replace("defer", "sign-in");
-            let decision = policy(&[]).decide(&request, current());
-            assert_eq!(decision.verdict(), verdict, "{case}, without machines");
-        }
-    }
-}
+mod tests;

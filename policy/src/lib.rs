@@ -6,7 +6,8 @@
 //!   `decide` makes one.
 //! - [`HeaderRules`] knows the request headers that belong to Gatepost, under all the spellings
 //!   that an upstream may fold into one name, and renders them from a `Permit`.
-//! - [`PublicPaths`] and [`Require`] are the two rules that an operator writes.
+//! - [`Rules`] are the ordered rules that an operator writes, and [`PublicPaths`] and [`Require`]
+//!   their short form.
 //! - [`SignIn`] builds the URL that starts a sign-in and leads back.
 //! - [`state`] names the files in which the outpost says all of this to its plugins.
 //! - [`config`] reads the settings that both programs have in common, and reports every problem at
@@ -27,10 +28,12 @@ pub mod config;
 mod decide;
 mod header_name;
 mod headers;
+mod network;
 mod percent;
 mod public;
 mod request;
 mod require;
+mod rules;
 mod sign_in;
 pub mod state;
 
@@ -42,9 +45,11 @@ pub use headers::{
     ASSERTION_CLAIM, HeaderRules, HeaderSettings, OUTPOST_VERDICT, Preset, RULE_HEADER,
     VERDICT_HEADER,
 };
+pub use network::{ClientAddress, InvalidNetwork, Network};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
-pub use request::{Presentation, Request, asks_for_websocket};
+pub use request::{Presentation, Request, UNKNOWN_METHOD, asks_for_websocket};
 pub use require::{InvalidRule, Require, Ruling};
+pub use rules::{Demand, Idle, Rule, Rules};
 pub use sign_in::{
     InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn, UNTIL_BOUND, until_bound,
 };

@@ -7,6 +7,11 @@ use core::fmt;
 
 use crate::percent;
 
+mod covering;
+mod possible;
+
+pub(crate) use possible::{Meant, RequestPath, meant_method};
+
 /// The longest path that can be public, in bytes. Longer ones are never public and are not decoded:
 /// the memory for a decision must not grow with an anonymous request.
 const MAX_PATH_BYTES: usize = 8 * 1024;
@@ -33,6 +38,10 @@ struct Pattern {
     segments: Vec<Box<[u8]>>,
     /// Whether everything below the last segment matches too.
     subtree: bool,
+    /// Its text, without the `*` of a subtree.
+    literal: Box<[u8]>,
+    /// Whether that text has no further `*`.
+    is_literal: bool,
 }
 
 impl PublicPaths {
@@ -80,14 +89,7 @@ impl PublicPaths {
     /// Returns whether a request of this method and target (path and query, still encoded) is
     /// public.
     pub fn contains(&self, method: &[u8], target: &[u8]) -> bool {
-        let Some(path) = unambiguous_path(target) else {
-            return false;
-        };
-        // The path begins with a slash, so the first of the parts is empty.
-        let segments: Vec<&[u8]> = path.split('/').skip(1).map(str::as_bytes).collect();
-        self.patterns
-            .iter()
-            .any(|pattern| pattern.matches(method, &segments))
+        self.surely_meant_by(method, &RequestPath::of(target))
     }
 }
 
@@ -125,10 +127,16 @@ impl Pattern {
             .map(|segment| segment.as_bytes().into())
             .collect();
         let subtree = segments.pop_if(|last| **last == *b"*").is_some();
+        let literal = match subtree {
+            true => path.strip_suffix('*').unwrap_or(path),
+            false => path,
+        };
         Ok(Self {
             method: method.map(|method| method.as_bytes().into()),
             segments,
             subtree,
+            literal: literal.as_bytes().into(),
+            is_literal: !literal.contains('*'),
         })
     }
 
@@ -149,21 +157,6 @@ impl Pattern {
                 .iter()
                 .zip(&other.segments)
                 .all(|(own, other)| segment_matches(own, other))
-    }
-
-    fn matches(&self, method: &[u8], path: &[&[u8]]) -> bool {
-        let right_length = if self.subtree {
-            path.len() > self.segments.len()
-        } else {
-            path.len() == self.segments.len()
-        };
-        right_length
-            && self.method.as_ref().is_none_or(|own| **own == *method)
-            && self
-                .segments
-                .iter()
-                .zip(path)
-                .all(|(own, segment)| segment_matches(own, segment))
     }
 }
 

@@ -2,6 +2,12 @@
 
 use alloc::borrow::Cow;
 
+use crate::network::ClientAddress;
+
+/// Stands in the place of a method that the proxy did not say: it is that of no rule that opens,
+/// and may be that of every rule that narrows.
+pub const UNKNOWN_METHOD: &str = "UNKNOWN";
+
 /// A request as its decider sees it.
 ///
 /// Asked lazily: inside a proxy every answer is a call to the host, and most requests are decided
@@ -16,6 +22,10 @@ pub trait Request {
     /// Returns the values of a header field joined by `, ` (RFC 9110 §5.3), or `None` when it is
     /// absent. `name` is in lower case.
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+
+    /// Returns the address of the client, as far as the proxy vouches for it. Never what a client
+    /// can write.
+    fn client_address(&self) -> Option<ClientAddress>;
 }
 
 /// The form of an answer to a request that cannot pass.
@@ -99,6 +109,7 @@ pub(crate) mod double {
         pub(crate) method: String,
         pub(crate) target: String,
         pub(crate) headers: Vec<(String, String)>,
+        pub(crate) client: Option<ClientAddress>,
     }
 
     impl Sent {
@@ -107,7 +118,13 @@ pub(crate) mod double {
                 method: method.into(),
                 target: target.into(),
                 headers: Vec::new(),
+                client: None,
             }
+        }
+
+        pub(crate) fn from(mut self, client: &str) -> Self {
+            self.client = ClientAddress::of_peer(client.as_bytes());
+            self
         }
 
         pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
@@ -133,6 +150,10 @@ pub(crate) mod double {
                 .map(|(_, value)| value.as_bytes())
                 .collect();
             (!values.is_empty()).then(|| values.join(&b", "[..]).into())
+        }
+
+        fn client_address(&self) -> Option<ClientAddress> {
+            self.client
         }
     }
 }

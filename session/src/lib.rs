@@ -43,7 +43,9 @@ mod verify;
 pub use claims::{
     Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId, StandardText,
 };
-pub use gatepost_scan::{TextList, TextListIter, constant_time, sum, visible_without};
+pub use gatepost_scan::{
+    TextList, TextListIter, begins_otherwise, constant_time, plain_path, sum, visible_without,
+};
 pub use json::{JsonReader, Piece};
 pub use keyring::{DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
 pub use mac::Mac;

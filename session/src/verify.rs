@@ -230,6 +230,12 @@ impl<'a> Current<'a> {
         let window = self.claims.exp.seconds_since(self.claims.iat);
         self.claims.exp.seconds_since(self.now) <= window / 4
     }
+
+    /// Returns the time at which it was found to be in force, by which rules say how long ago the
+    /// user authenticated.
+    pub fn at(&self) -> NumericDate {
+        self.now
+    }
 }
 
 /// Why bytes are not a session cookie of this audience.

@@ -7,7 +7,7 @@
 //   groupsIn  "both" (default), "id_token" or "userinfo": where the `groups` claim travels
 //   clients   client metadata as in OpenID Connect Dynamic Client Registration
 //   idTokenAlgorithms  optional: how ID tokens may be signed, RS256 unless a client says otherwise
-//   users     by login name: sub, password, name, email, groups
+//   users     by login name: sub, password, name, email, groups, claims (optional: further ones)
 //   refreshTokens  false for a provider that gives none
 //   programs  optional, by client id: secret, groups; clients that get tokens for themselves, with
 //             certificateBound bound to the certificate that a proxy hands on
@@ -83,6 +83,7 @@ function findAccount(_ctx, sub) {
         preferred_username: login,
         email: user.email,
         email_verified: true,
+        ...user.claims,
       };
       if (['both', use].includes(groupsIn) || use === 'access_token') claims.groups = user.groups;
       return claims;
@@ -148,7 +149,11 @@ const provider = new Provider(config.issuer, {
   },
   claims: {
     openid: ['sub'],
-    profile: ['name', 'preferred_username'],
+    profile: [
+      'name',
+      'preferred_username',
+      ...Object.values(config.users).flatMap((user) => Object.keys(user.claims ?? {})),
+    ],
     email: ['email', 'email_verified'],
     groups: ['groups'],
   },

@@ -34,6 +34,7 @@ mod nginx;
 mod pages;
 mod plugin;
 mod route;
+mod rules;
 mod socket_activation;
 mod survival;
 mod targets;

@@ -22,7 +22,7 @@ use crate::device_bound::DeviceBound;
 use crate::origin::{ExternalUrl, HostPort, Mode};
 use crate::session_times::SessionTimes;
 use crate::telemetry::metrics::Counts;
-use gatepost_oidc::Provider;
+use gatepost_oidc::{NamedClaim, Provider};
 
 /// One application, with everything that the outpost needs to answer for it.
 #[derive(Debug)]
@@ -133,6 +133,16 @@ impl Application {
     /// Returns the identity headers that it gets.
     pub fn headers(&self) -> &HeaderRules {
         &self.settings.headers
+    }
+
+    /// Returns the claims that its sessions have beyond the standard ones, for rules and headers.
+    pub fn claims_of_sessions(&self) -> Vec<NamedClaim> {
+        let by_rules = self.settings.policy.claims();
+        let headers = self.headers().claims();
+        let headers = headers.filter(|name| !by_rules.contains(name));
+        let headers = headers.map(NamedClaim::for_headers);
+        let rules = by_rules.iter().copied().map(NamedClaim::for_rules);
+        headers.chain(rules).collect()
     }
 
     /// Returns the groups, besides those of the policy, that its cookie keeps when it has no room
@@ -254,10 +264,10 @@ impl Application {
     }
 
     /// Returns whether a session that is not bound to a device ends with its first window: because
-    /// the operator requires it, or because the application's rule asks for a device. A proxy that
+    /// the operator requires it, or because each rule of the application asks for a device. A proxy that
     /// does not have this rule admits every cookie in its window.
     pub fn requires_device(&self) -> bool {
-        self.device_bound == DeviceBound::Require || self.policy().require.needs_device()
+        self.device_bound == DeviceBound::Require || self.policy().always_needs_device()
     }
 
     /// Logs once, where sessions have to be bound to devices, that the answer to a sign-in went through

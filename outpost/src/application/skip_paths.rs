@@ -109,6 +109,8 @@ impl SkipPaths {
 mod tests {
     use std::borrow::Cow;
 
+    use gatepost_policy::ClientAddress;
+
     use super::*;
 
     struct Get(&'static str);
@@ -123,6 +125,10 @@ mod tests {
         }
 
         fn header(&self, _: &str) -> Option<Cow<'_, [u8]>> {
+            None
+        }
+
+        fn client_address(&self) -> Option<ClientAddress> {
             None
         }
     }

@@ -29,9 +29,10 @@ fn pages(brand: &Brand) -> Pages {
 fn every_page_renders_in_every_language_and_escapes_its_values() {
     let denied = Denied {
         application: "wiki".into(),
-        signed_in_as: HOSTILE.into(),
+        signed_in_as: Some(HOSTILE.into()),
         sign_out_url: "https://wiki.example.com/akprox/sign_out".into(),
         rule: Some(HOSTILE.into()),
+        rule_name: Some(HOSTILE.into()),
     };
     let offer = |title: &str, last_used, available| Offer {
         title: title.to_owned(),

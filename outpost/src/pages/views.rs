@@ -106,17 +106,20 @@ pub struct Offer {
     pub available: bool,
 }
 
-/// A user who is signed in and whom the application does not admit.
+/// A user who is signed in and whom the application does not admit, or a page that is closed to every
+/// client.
 #[derive(Debug)]
 pub struct Denied {
     /// The name of the application.
     pub application: String,
-    /// The user's name.
-    pub signed_in_as: String,
+    /// The user's name; `None` where the page is closed and the client is not signed in.
+    pub signed_in_as: Option<String>,
     /// The URL that signs out, to return as another user.
     pub sign_out_url: String,
     /// The application's rule in words, where the outpost's own rule refuses.
     pub rule: Option<String>,
+    /// The name or the number of the rule of the list that refuses.
+    pub rule_name: Option<String>,
 }
 
 /// What users may see of their own session. No token is part of it.

@@ -1,6 +1,6 @@
 //! Makes the cookie of a session.
 
-use gatepost_policy::{Require, Ruling};
+use gatepost_policy::Demand;
 use gatepost_session::cookie::{CHUNK_BYTES, Candidates};
 use gatepost_session::{Authentic, Claims, NumericDate};
 use gatepost_signing::SignError;
@@ -133,8 +133,9 @@ pub(super) fn refused(
     now: NumericDate,
 ) -> Option<Claims> {
     let claims = claims(times, application, record, now);
-    // Each session begins without a device: whether the rule asks for one is each request's matter.
-    (application.policy().require.rule_on_user(&claims) == Ruling::Fails).then_some(claims)
+    // Each session begins without a device, and none of its requests is known: what rules ask besides
+    // of who the user is, is each request's matter.
+    (!application.policy().may_admit(&claims)).then_some(claims)
 }
 
 /// Returns all claims of a session, as a cookie issued at `now` would have them.
@@ -203,20 +204,19 @@ fn needs_browser(
     record.refresh_token.is_none() && is_due(record, &times, now)
 }
 
-/// Keeps only the groups that the application's rule or `extra_rule` names, and those that the
+/// Keeps only the groups that the application's rules or a `demand` name, and those that the
 /// operator lists for rules elsewhere. With such a list the cookie answers every rule, so that no
 /// proxy has to ask the outpost for the other groups: a rule that names another group refuses.
 pub(super) fn reduced(
     mut claims: Claims,
     application: &Application,
-    extra_rule: Option<&Require>,
+    demand: Option<&Demand>,
 ) -> Claims {
     let listed = application.cookie_groups().unwrap_or_default();
     let named: Vec<&str> = application
         .policy()
-        .require
         .groups()
-        .chain(extra_rule.into_iter().flat_map(Require::groups))
+        .chain(demand.into_iter().flat_map(Demand::groups))
         .chain(listed.iter().map(String::as_str))
         .collect();
     claims.groups.retain(|group| named.contains(&group));

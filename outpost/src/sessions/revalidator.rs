@@ -16,7 +16,7 @@ use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Revalidated};
 use gatepost_base::Clock;
 use gatepost_base::contained::{Panicked, contained};
-use gatepost_oidc::{Provider, RefreshError, SignInError, Unavailable};
+use gatepost_oidc::{NamedClaim, Provider, RefreshError, SignInError, Unavailable};
 use gatepost_store::{RenewalLock, SessionRecord, SessionSelector, Store};
 
 /// How long a request whose window has ended waits for another replica that asks about its session.
@@ -99,7 +99,7 @@ impl Revalidator {
         let asking = Asking {
             revalidator: Arc::clone(self),
             provider: Arc::clone(provider),
-            extra: application.headers().claims().map(str::to_owned).collect(),
+            extra: application.claims_of_sessions(),
             due,
         };
         let id = record.id.clone();
@@ -193,8 +193,8 @@ fn in_grace(
 struct Asking {
     revalidator: Arc<Revalidator>,
     provider: Arc<Provider>,
-    /// The claims that the application's headers need beyond the usual ones.
-    extra: Vec<String>,
+    /// The claims that the application's rules and headers need beyond the usual ones.
+    extra: Vec<NamedClaim>,
     due: Due,
 }
 

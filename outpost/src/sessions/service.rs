@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_policy::{Require, Ruling, Unauthenticated};
+use gatepost_policy::{Demand, Unauthenticated};
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId};
 
@@ -400,7 +400,7 @@ impl Sessions {
         }
         let now = self.clock.now();
         let claims = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?.claims();
-        if application.policy().require.rule_on_user(claims) == Ruling::Fails {
+        if !application.policy().may_admit(claims) {
             return None;
         }
         let postponed = Claims {
@@ -412,8 +412,8 @@ impl Sessions {
         Some(cookie.issue(&token, times.idle, replacing))
     }
 
-    /// Returns the session as the store has it, with every group that the application's rule or
-    /// `extra_rule` names: for a decision that the cookie does not allow. It is not sent anywhere.
+    /// Returns the session as the store has it, with every group that the application's rules or
+    /// `demand` name: for a decision that the cookie does not allow. It is not sent anywhere.
     /// It is bound to a device if its cookie says so (`bound`), which may be a copy from before.
     ///
     /// # Errors
@@ -425,14 +425,14 @@ impl Sessions {
         times: &SessionTimes,
         application: &Application,
         record: &SessionRecord,
-        extra_rule: Option<&Require>,
+        demand: Option<&Demand>,
         bound: bool,
     ) -> Result<Authentic, IssueError> {
         let claims = claims(times, application, record, self.clock.now());
         let mut claims = Claims {
             grp_more: false,
             bound,
-            ..reduced(claims, application, extra_rule)
+            ..reduced(claims, application, demand)
         };
         application.assert(&mut claims, KnownGroups::Some)?;
         let session = application.signer().vouch_for(&claims);

@@ -37,9 +37,19 @@ pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
     );
 }
 
-/// Logs that a signed-in user was not admitted.
-pub fn denied(application: &str, claims: &Claims) {
-    of_user("denied", "not admitted", application, claims);
+/// Logs that a signed-in user was not admitted, by the rule of the list with this name or number.
+pub fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
+    tracing::info!(
+        target: TARGET,
+        event = "denied",
+        application,
+        issuer = claims.iss,
+        subject = ?claims.sub,
+        username = ?claims.preferred_username.as_deref().unwrap_or_default(),
+        session = mark(&claims.sid),
+        rule = ?rule.unwrap_or_default(),
+        "not admitted",
+    );
 }
 
 /// Logs that a machine client's credentials were checked and are valid. Requests that use the cached

@@ -1,6 +1,6 @@
 //! What an endpoint decided.
 
-use gatepost_policy::Presentation;
+use gatepost_policy::{Denial, Presentation};
 use gatepost_session::Claims;
 use http::StatusCode;
 
@@ -124,17 +124,31 @@ impl From<Failure> for Reply {
 }
 
 impl Outcome {
-    /// Refuses a user whom the application's policy does not admit, and logs it.
-    pub fn denied(application: &Application, claims: &Claims) -> Self {
-        audit::denied(application.audience().as_str(), claims);
-        Self::Denied(denied::by_policy(application, claims))
+    /// Refuses a user whom the application's policy does not admit, or every client, and logs it.
+    pub fn denied(application: &Application, denial: &Denial<'_>) -> Self {
+        let rule = denial.rule();
+        match denial.identity() {
+            Some(claims) => {
+                audit::denied(application.audience().as_str(), claims, rule);
+            }
+            None => tracing::debug!(
+                application = %application.audience(),
+                rule = rule.unwrap_or_default(),
+                "closed to every client",
+            ),
+        }
+        Self::Denied(denied::by_policy(
+            application,
+            denial.identity(),
+            rule.map(str::to_owned),
+        ))
     }
 
     /// Refuses a user whom the application's own rule does not admit, and who therefore has no
     /// session, and logs it.
     pub fn refused_by_rule(application: &Application, claims: &Claims) -> Reply {
         application.counts().decided(Verdict::Deny);
-        audit::denied(application.audience().as_str(), claims);
+        audit::denied(application.audience().as_str(), claims, None);
         Self::Denied(denied::without_session(application, claims))
             .with_cookies(application.cookie().remove())
     }

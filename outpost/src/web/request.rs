@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gatepost_policy::{Presentation, Request, Require};
+use gatepost_policy::{ClientAddress, Demand, Presentation, Request};
 use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -39,8 +39,8 @@ pub struct ForwardedRequest<'a> {
     pub(super) trusted: &'a TrustedProxies,
     pub(super) trusted_peer: bool,
     pub(super) peer: IpAddr,
-    /// The rule of the plugin in the proxy, which must admit the user too.
-    pub(super) extra_rule: Option<Require>,
+    /// What the plugin in the proxy demands by its own rules, which must hold too.
+    pub(super) demand: Option<Demand>,
 }
 
 impl<'a> ForwardedRequest<'a> {
@@ -69,7 +69,7 @@ impl<'a> ForwardedRequest<'a> {
             trusted,
             trusted_peer,
             peer,
-            extra_rule: None,
+            demand: None,
         }
     }
 
@@ -122,10 +122,10 @@ impl<'a> ForwardedRequest<'a> {
         Url::parse(&text).ok()
     }
 
-    /// Returns the rule of the plugin that leaves the decision to the outpost. It must admit the user
-    /// besides the application's own, so a client gains nothing by sending one.
-    pub fn extra_rule(&self) -> Option<&Require> {
-        self.extra_rule.as_ref()
+    /// Returns what the plugin that leaves the decision to the outpost demands. It must hold besides
+    /// the application's own rules, so a client gains nothing by sending one.
+    pub fn demand(&self) -> Option<&Demand> {
+        self.demand.as_ref()
     }
 
     /// Returns the method.
@@ -144,13 +144,17 @@ impl<'a> ForwardedRequest<'a> {
         (speaks_for_others && !self.trusted_peer).then_some(self.peer)
     }
 
-    /// Returns the client, if it is known: for limits and for nothing else, since no decision depends
-    /// on an address.
+    /// Returns the client, if it is known, for limits.
     pub fn client(&self) -> Option<Client> {
+        self.address().map(Client::from)
+    }
+
+    /// Returns the address of the client, if it is known.
+    fn address(&self) -> Option<IpAddr> {
         let lines = self.headers.get_all("x-forwarded-for").iter();
         // A line that is not text is not an address either.
         let lines = lines.map(|line| line.to_str().unwrap_or("?"));
-        self.trusted.client(self.peer, lines).map(Client::from)
+        self.trusted.client(self.peer, lines)
     }
 
     /// Returns the host, if it is valid.
@@ -325,6 +329,10 @@ impl Request for AsGet<'_> {
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.0.header(name)
     }
+
+    fn client_address(&self) -> Option<ClientAddress> {
+        self.0.client_address()
+    }
 }
 
 /// Returns whether a target is escaped as URLs are: without spaces, and with `%` before two
@@ -362,5 +370,9 @@ impl Request for ForwardedRequest<'_> {
         }
         let all: Vec<&[u8]> = std::iter::once(first).chain(rest).collect();
         Some(Cow::Owned(all.join(&b", "[..])))
+    }
+
+    fn client_address(&self) -> Option<ClientAddress> {
+        self.address().map(ClientAddress::from)
     }
 }

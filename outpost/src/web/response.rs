@@ -67,11 +67,19 @@ pub(super) fn respond_with(
                 short::denied(&mut denied);
             }
             writer.page_or_json(&Page::Denied(&denied), || {
-                json!({
+                let message = match denied.signed_in_as {
+                    Some(_) => "signed in, but not admitted to this application",
+                    None => "closed to every client",
+                };
+                let mut body = json!({
                     "error": "denied",
-                    "message": "signed in, but not admitted to this application",
+                    "message": message,
                     "application": denied.application,
-                })
+                });
+                if let (Some(rule), Value::Object(body)) = (&denied.rule_name, &mut body) {
+                    body.insert("rule".to_owned(), rule.as_str().into());
+                }
+                body
             });
         }
         Outcome::Refused(refused) => writer.refused(&refused),
@@ -315,9 +323,10 @@ mod tests {
         let url = || "https://wiki.example.com/".to_owned();
         let denied = Denied {
             application: "wiki".into(),
-            signed_in_as: "alice".into(),
+            signed_in_as: Some("alice".into()),
             sign_out_url: url(),
             rule: None,
+            rule_name: None,
         };
         let choice = Choice {
             application: "wiki".into(),
@@ -438,9 +447,10 @@ mod tests {
             }),
             Outcome::Denied(Denied {
                 application: "w".repeat(128),
-                signed_in_as: hostile(9_000),
+                signed_in_as: Some(hostile(9_000)),
                 sign_out_url: "https://wiki.example.com/akprox/sign_out".to_owned(),
                 rule: Some(hostile(9_000)),
+                rule_name: Some("r".repeat(64)),
             }),
             Outcome::Session(Box::new(view(vec!["a group".to_owned(); 5_000]))),
             Outcome::Session(Box::new(view(vec![hostile(300); 200]))),

@@ -44,7 +44,7 @@ pub(super) fn choice(choice: &mut Choice) {
 
 /// Cuts the user's name, and leaves the rule out where it is too long.
 pub(super) fn denied(denied: &mut Denied) {
-    cut(&mut denied.signed_in_as);
+    denied.signed_in_as.iter_mut().for_each(cut);
     denied.rule = denied
         .rule
         .take()

@@ -5,7 +5,7 @@
 //! of asking exactly one source counts for host, path and method. What a client can know and a
 //! recipe may set besides has to agree with it, or the subrequest is refused.
 
-use gatepost_policy::{RULE_HEADER, Require};
+use gatepost_policy::{Demand, RULE_HEADER, UNKNOWN_METHOD};
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, SEC_WEBSOCKET_KEY};
 
@@ -37,7 +37,7 @@ struct Described<'h> {
     host: HostPort,
     /// Empty where it is unknown: then no rule for a path matches.
     target: &'h str,
-    /// `None` where it is unknown: then no rule for a method matches.
+    /// `None` where it is unknown: then it may be any, see [`UNKNOWN_METHOD`].
     method: Option<&'h str>,
     websocket: bool,
 }
@@ -137,8 +137,7 @@ impl<'t> Subrequest<'t> {
         // A browser follows the answer of these proxies, and a page is what a user is shown.
         let follows = matches!(self.dialect, Dialect::Traefik | Dialect::Caddy);
         let as_get = follows && described.method.is_none();
-        // Without a method from the proxy, use a placeholder that no method rule matches.
-        let method = described.method.unwrap_or("UNKNOWN").parse();
+        let method = described.method.unwrap_or(UNKNOWN_METHOD).parse();
         Ok(ForwardedRequest {
             method: method.map_err(|_| Failure::Forwarded("the request's method"))?,
             host: Ok(described.host),
@@ -148,7 +147,7 @@ impl<'t> Subrequest<'t> {
             // `Upgrade` out of the subrequest.
             websocket: described.websocket || parts.headers.contains_key(SEC_WEBSOCKET_KEY),
             as_get,
-            extra_rule: extra_rule(&parts.headers)?,
+            demand: demand(&parts.headers)?,
             ..asking.clone()
         })
     }
@@ -315,11 +314,11 @@ fn split_url(url: &str) -> Option<(&str, &str)> {
     target.starts_with('/').then_some((host, target))
 }
 
-/// Reads the rule that the plugin hands on. An invalid rule must not count as a missing one.
-fn extra_rule(headers: &HeaderMap) -> Result<Option<Require>, Failure> {
+/// Reads what the plugin demands. An invalid demand must not count as a missing one.
+fn demand(headers: &HeaderMap) -> Result<Option<Demand>, Failure> {
     let Some(text) = header_text(headers, RULE_HEADER)? else {
         return Ok(None);
     };
-    let rule = Require::from_text(text).map_err(|_| Failure::Forwarded(RULE_HEADER))?;
-    Ok(Some(rule))
+    let demand = Demand::from_text(text).map_err(|_| Failure::Forwarded(RULE_HEADER))?;
+    Ok(Some(demand))
 }

@@ -156,11 +156,14 @@ impl<H: Host> Exchange<'_, H> {
         self.host.set_header(VERDICT_HEADER, verdict.as_bytes());
         let config = self.config;
         // Beside the outpost's folder, the router's own: the other is the outpost's.
-        let narrowing = config.narrowing.as_ref();
-        let rule = narrowing.map_or(&config.rule_text, |own| &own.rule_text);
-        if let Some(rule) = rule {
-            // The outpost's own rule may admit more users.
-            self.host.set_header(RULE_HEADER, rule.as_bytes());
+        let demand = match &config.narrowing {
+            Some(narrowing) => narrowing.rule_text.clone(),
+            None if config.policy.rules.is_empty() => config.rule_text.clone(),
+            None => config.policy.demand(&View(self.host)),
+        };
+        if let Some(demand) = demand {
+            // The outpost's own rules may admit more users.
+            self.host.set_header(RULE_HEADER, demand.as_bytes());
         }
         Flow::Continue
     }
@@ -251,15 +254,17 @@ impl<H: Host> Exchange<'_, H> {
         self.config.log(self.host, level, &reason.to_string());
     }
 
-    /// Logs the groups, which an operator compares with the rule: names differ by a letter.
+    /// Logs the rule and the groups, which an operator compares with it: names differ by a letter.
     fn log_denial(&self, denial: &Denial<'_>) {
+        let rule = denial.rule().unwrap_or("require");
+        let mut message = format!("signed in, but `{rule}` does not admit: ");
         if denial.lacks_device() {
-            let message =
-                "signed in, but `require` does not admit: the session is not bound to a device";
-            return self.config.log(self.host, Level::Debug, message);
+            message.push_str("the session is not bound to a device");
+        } else {
+            let groups = denial.identity().map(|user| user.groups.join(b'|'));
+            message.push_str("groups ");
+            message.push_str(groups.as_deref().unwrap_or("of nobody"));
         }
-        let groups = denial.identity().groups.join(b'|');
-        let message = format!("signed in, but `require` does not admit: groups {groups}");
         self.config.log(self.host, Level::Debug, &message);
     }
 }

@@ -8,6 +8,7 @@ use super::*;
 pub(crate) struct Double {
     pub(crate) method: String,
     pub(crate) target: String,
+    pub(crate) source: String,
     pub(crate) headers: RefCell<Vec<(String, String)>>,
     /// What the upstream's response will have besides its own.
     pub(crate) response_headers: RefCell<Vec<(String, String)>>,
@@ -26,6 +27,7 @@ impl Double {
         let host = Self {
             method: "GET".into(),
             target: "/".into(),
+            source: "192.0.2.7:4711".into(),
             headers: RefCell::default(),
             response_headers: RefCell::default(),
             reply: RefCell::default(),
@@ -113,6 +115,10 @@ impl Host for Double {
 
     fn target(&self) -> Vec<u8> {
         self.target.clone().into()
+    }
+
+    fn source_address(&self) -> Vec<u8> {
+        self.source.clone().into()
     }
 
     fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {

@@ -20,6 +20,8 @@ pub(crate) type Fields = BTreeMap<Vec<u8>, Vec<Vec<u8>>>;
 pub(crate) struct Request {
     pub(crate) method: Vec<u8>,
     pub(crate) target: Vec<u8>,
+    /// Address and port of the client.
+    pub(crate) source: Vec<u8>,
     pub(crate) fields: Fields,
 }
 
@@ -28,6 +30,7 @@ impl Request {
         let request = Self {
             method: method.into(),
             target: target.into(),
+            source: b"127.0.0.1:4711".into(),
             fields: Fields::new(),
         };
         request.with("Host", "wiki.example.com")
@@ -40,6 +43,12 @@ impl Request {
             .entry(name)
             .or_default()
             .push(value.as_ref().to_vec());
+        self
+    }
+
+    /// Changes the address of the client.
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        self.source = format!("{address}:4711").into();
         self
     }
 
@@ -114,6 +123,10 @@ impl Host for Native<'_> {
 
     fn target(&self) -> Vec<u8> {
         self.request.target.clone()
+    }
+
+    fn source_address(&self) -> Vec<u8> {
+        self.request.source.clone()
     }
 
     fn with_header_names<R>(&self, read: impl FnOnce(Texts<'_>) -> R) -> R {

@@ -251,6 +251,14 @@ fn http(linker: &mut Linker<State>) -> Result<(), Error> {
     })?;
     linker.func_wrap(
         HTTP,
+        "get_source_addr",
+        |mut caller: Call<'_>, buffer, limit| {
+            let source = caller.data().request.source.clone();
+            give(&mut caller, &source, buffer, limit)
+        },
+    )?;
+    linker.func_wrap(
+        HTTP,
         "get_header_names",
         |mut caller: Call<'_>, kind, buffer, limit| {
             let names: Vec<Vec<u8>> = fields(&mut caller, kind).keys().cloned().collect();

@@ -16,6 +16,7 @@
 mod exchange;
 mod host;
 mod payloads;
+mod rules;
 mod work;
 
 use proptest::collection::vec;
@@ -516,6 +517,10 @@ fn the_guest_decides_as_the_same_code_does_natively() {
     let variants = [
         json!({}),
         json!({ "fallback": "route" }),
+        json!({ "fallback": "route", "rules": [
+            { "paths": ["/x*"], "methods": ["GET"], "networks": ["127.0.0.1"], "public": true },
+            { "paths": ["/public/a*"], "require": { "groups": ["board"], "maxAge": "1m" } },
+        ] }),
         json!({ "mode": "domain", "outpostUrl": "https://auth.example.com", "cookieName": "__Host-gatepost" }),
         json!({ "forwardCookie": true, "allowPreflight": true, "headers": { "preset": "authentik" } }),
     ];

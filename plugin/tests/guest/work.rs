@@ -16,6 +16,7 @@ use super::{KEY, session, settings, with_cookie};
 /// when it has to grow.
 const COUNTS: &[(&str, u64)] = &[
     ("seen before, 2 groups", 8_566),
+    ("seen before, ten rules", 11_572),
     ("first time, 2 groups", 68_727),
     ("seen before, 200 groups", 27_489),
     ("first time, 200 groups", 394_262),
@@ -25,6 +26,9 @@ const COUNTS: &[(&str, u64)] = &[
     ("no cookie", 48_410),
     ("names of ours to remove", 53_268),
 ];
+
+/// What a request of a known session may take at most where there are ten rules.
+const MOST_WITH_RULES: u64 = 12_000;
 
 /// In hundredths.
 const TOLERANCE: u64 = 5;
@@ -72,6 +76,13 @@ fn counted() -> Vec<(&'static str, u64)> {
     for case in ["first time, an assertion", "seen before, an assertion"] {
         counts.push((case, guest.work(&request)));
     }
+    // The request is for the ninth of ten rules.
+    let table = super::rules::table();
+    let mut guest = plugin.start(&settings(&table["application"]));
+    let mut request = from_a_browser(session(&token(KEY, |_| {})));
+    request.target = b"/lounge/library/page?id=1".into();
+    guest.work(&request);
+    counts.push(("seen before, ten rules", guest.work(&request)));
     for (case, request) in [
         ("forged", forged),
         ("no cookie", with_cookie("theme=dark")),
@@ -95,6 +106,11 @@ fn a_verdict_takes_no_more_work_than_before() {
     for (case, count) in &counts {
         println!("{count:9} {case}");
     }
+    let with_rules = counts.iter().find(|(case, _)| case.ends_with("ten rules"));
+    assert!(
+        with_rules.is_some_and(|(_, count)| *count <= MOST_WITH_RULES),
+        "ten rules take more than they may"
+    );
     for (case, recorded) in COUNTS {
         let counted = counts.iter().find(|(own, _)| own == case);
         let (_, count) = counted.expect(case);

@@ -73,14 +73,14 @@ fn every_problem_is_reported_with_its_path() {
             "public: `/a/../b`: a path with `%`, `;`, `\\`, `//`, dot segments, a dot or blank at a \
          segment's end, control or wide characters is never public: write it decoded",
             "require.groups: an empty list: leave the key out, or write an entry",
-            "require.all: has no entry: expected groups, users, emails or emailDomains",
+            "require.all: has no entry",
             "require.all.grops: unknown key: did you mean `groups`?",
             "require.groups: an empty rule: leave out `require` to admit all who sign in",
             "headers.preset: `nginx` is not one of gatepost, authentik, none",
             "headers.set: `Cookie` is not a name for an identity header: expected letters, digits and \
          `-`, and none that HTTP itself uses, such as Host, Cookie or Authorization",
             "forwardCokie: unknown key: did you mean `forwardCookie`?",
-            "zzz: unknown key: expected application, mode, clockSkew, forwardCookie, public, require, \
+            "zzz: unknown key: expected application, mode, clockSkew, forwardCookie, rules, public, require, \
          allowPreflight, machines, apiKeyHeader, headers",
         ]
     );

@@ -25,17 +25,20 @@ impl Require {
     /// for the rule that admits everyone.
     pub fn to_text(&self) -> Option<String> {
         let mut text = String::new();
-        let any = self.any.iter().map(|condition| ("any", condition));
-        let all = self.all.iter().map(|condition| ("all", condition));
-        for (which, condition) in any.chain(all) {
-            let (kind, name) = condition.parts();
-            if !text.is_empty() {
-                text.push('&');
+        for (which, conditions) in [("any", &self.any), ("all", &self.all), ("not", &self.not)] {
+            for condition in conditions {
+                let (kind, parts) = condition.parts();
+                if !text.is_empty() {
+                    text.push('&');
+                }
+                for part in [which, "=", kind] {
+                    text.push_str(part);
+                }
+                for part in parts {
+                    text.push(':');
+                    percent::push_encoded(&mut text, part.as_bytes());
+                }
             }
-            for part in [which, "=", kind, ":"] {
-                text.push_str(part);
-            }
-            percent::push_encoded(&mut text, name.as_bytes());
         }
         (!text.is_empty()).then_some(text)
     }
@@ -43,19 +46,12 @@ impl Require {
     /// Returns the rule as people read it, like `group:staff | group:board &
     /// emailDomain:example.com`; `None` for the rule that admits every user.
     pub fn in_words(&self) -> Option<String> {
-        let words = |conditions: &[Condition], between: &str| {
-            let words = conditions.iter().map(|condition| {
-                let (kind, name) = condition.parts();
-                [kind, ":", name].concat()
-            });
-            words.collect::<Vec<_>>().join(between)
-        };
-        let parts = [words(&self.any, " | "), words(&self.all, " & ")];
-        let parts: Vec<&str> = parts
-            .iter()
-            .map(String::as_str)
-            .filter(|part| !part.is_empty())
-            .collect();
+        let any: Vec<String> = self.any.iter().map(Condition::in_words).collect();
+        let any = Some(any.join(" | ")).filter(|any| !any.is_empty());
+        let all = self.all.iter().map(Condition::in_words);
+        let not = self.not.iter();
+        let not = not.map(|condition| ["not ", &condition.in_words()].concat());
+        let parts: Vec<String> = any.into_iter().chain(all).chain(not).collect();
         (!parts.is_empty()).then(|| parts.join(" & "))
     }
 
@@ -71,11 +67,12 @@ impl Require {
             let conditions = match which {
                 "any" => &mut rule.any,
                 "all" => &mut rule.all,
+                "not" => &mut rule.not,
                 _ => return Err(InvalidRule),
             };
-            let condition = Condition::from_parts(condition).ok_or(InvalidRule)?;
+            let condition = read_condition(condition).ok_or(InvalidRule)?;
             // Among others of which one is enough, it would ask nothing of those that have another.
-            if which == "any" && condition == Condition::DeviceBound {
+            if which != "all" && condition.is_of_device() {
                 return Err(InvalidRule);
             }
             conditions.push(condition);
@@ -84,35 +81,21 @@ impl Require {
     }
 }
 
-impl Condition {
-    fn parts(&self) -> (&'static str, &str) {
-        match self {
-            Self::Group(name) => ("group", name),
-            Self::User(name) => ("user", name),
-            Self::Email(address) => ("email", address),
-            Self::EmailDomain(domain) => ("emailDomain", domain),
-            Self::DeviceBound => ("deviceBound", "true"),
-        }
-    }
-
-    fn from_parts(text: &str) -> Option<Self> {
-        let (kind, name) = text.split_once(':')?;
-        let name = percent::decoded(name).filter(|name| !name.is_empty())?;
-        Some(match kind {
-            "group" => Self::Group(name),
-            "user" => Self::User(name),
-            "email" => Self::Email(name),
-            "emailDomain" => Self::EmailDomain(name),
-            "deviceBound" if name == "true" => Self::DeviceBound,
-            _ => return None,
-        })
-    }
+fn read_condition(text: &str) -> Option<Condition> {
+    let mut parts = text.split(':');
+    let kind = parts.next()?;
+    let decoded = |part| percent::decoded(part).filter(|part| !part.is_empty());
+    let parts: Option<Vec<String>> = parts.map(decoded).collect();
+    Condition::from_parts(kind, parts?)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use std::string::ToString as _;
+
+    use super::super::Kind;
     use super::*;
 
     #[test]
@@ -131,6 +114,16 @@ mod tests {
             "any=group:%C3%A",
             "any=group:%FF",
             "none=group:a",
+            "any=group:a:b",
+            "all=claim:a",
+            "all=claim",
+            "all=maxAge:07",
+            "all=maxAge:+7",
+            "all=maxAge:x",
+            "all=deviceBound:false",
+            "all=deviceBound:",
+            "any=deviceBound:true",
+            "not=deviceBound:true",
             "any=color:red",
             "any=group:a&any=color:red",
             "ANY=group:a",
@@ -145,6 +138,10 @@ mod tests {
         let rule = Require::from_text(text).expect("a rule");
         assert!(rule.needs_device());
         assert_eq!(rule.to_text().as_deref(), Some(text));
+        let text = "any=group:staff&all=deviceBound:true";
+        let rule = Require::from_text(text).expect("a rule");
+        assert!(rule.needs_device());
+        assert_eq!(rule.to_text().as_deref(), Some(text));
         let text = "any=group:staff&any=user:J%C3%BCrgen%20%26%20Co&all=emailDomain:a.example";
         let rule = Require::from_text(text).expect("a rule");
         assert_eq!(rule.to_text().as_deref(), Some(text));
@@ -153,10 +150,13 @@ mod tests {
     fn conditions() -> impl Strategy<Value = Vec<Condition>> {
         let name = "\\PC{1,12}";
         let condition = prop_oneof![
-            name.prop_map(Condition::Group),
-            name.prop_map(Condition::User),
-            name.prop_map(Condition::Email),
-            name.prop_map(Condition::EmailDomain),
+            name.prop_map(|name| Condition::new(Kind::Group, name)),
+            name.prop_map(|name| Condition::new(Kind::User, name)),
+            name.prop_map(|name| Condition::new(Kind::Email, name)),
+            name.prop_map(|name| Condition::new(Kind::EmailDomain, name)),
+            (name, prop::collection::vec(name, 1..3))
+                .prop_map(|(name, values)| Condition::claim(name, values)),
+            any::<u64>().prop_map(|most| Condition::new(Kind::MaxAge, most.to_string())),
         ];
         prop::collection::vec(condition, 0..4)
     }
@@ -164,12 +164,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_rule_comes_back_as_it_went(
-            any in conditions(),
-            all in conditions(),
-            device in any::<bool>(),
+            any in conditions(), all in conditions(), not in conditions(),
         ) {
-            let rule = Require { any, all };
-            let rule = if device { rule.with_device() } else { rule };
+            let rule = Require { any, all, not };
             match rule.to_text() {
                 None => prop_assert_eq!(rule, Require::default()),
                 Some(text) => {

@@ -1,5 +1,6 @@
 //! What verifiers do with each byte of a session cookie: comparing, looking for characters, reading
-//! what Gatepost writes, hashing.
+//! What verifiers do with each byte of a session cookie: comparing, looking for characters, reading
+//! what Gatepost writes, hashing; and with the path of a request.
 //!
 //! A package of its own, since the plugin compiles it for speed and its other crates for size.
 
@@ -9,6 +10,7 @@ extern crate alloc;
 
 pub mod base64;
 pub mod constant_time;
+mod paths;
 mod scanner;
 pub mod sha256;
 mod text_list;
@@ -16,6 +18,7 @@ mod text_list;
 mod vectors;
 mod words;
 
+pub use paths::{begins_otherwise, plain_path};
 pub use scanner::Scanner;
 pub use text_list::{TextList, TextListIter};
 pub use words::{plain_length, sum, visible_without};

@@ -93,6 +93,17 @@ pub(super) fn application(
     let mut shared = shared.collect();
     assertion::set_header(assertion.as_ref(), &mut shared, &fields);
     let policy = config::policy(&mut fields);
+    for (at, why) in policy.rules.idle() {
+        fields
+            .problems()
+            .add(format!("{}[{at}]", fields.path_of("rules")), why);
+    }
+    if policy.claims().len() > MAX_RULE_CLAIMS {
+        fields.problem(
+            "rules",
+            format!("name more than {MAX_RULE_CLAIMS} claims: each is in every cookie"),
+        );
+    }
     let schemes = &policy.machine_clients;
     let place = machine_tokens::Place {
         external: external.as_ref(),
@@ -160,11 +171,15 @@ fn is_asked_at(shared: &str, prefix: &OutpostPrefix) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// The most claims that rules may name: with their limit of a kilobyte each, a cookie holds them.
+const MAX_RULE_CLAIMS: usize = 12;
+
 /// The keys of an application that the plugin has too, with the same meaning.
 const SHARED: [&str; 10] = [
     "outpostPrefix",
     "cookieName",
     "forwardCookie",
+    "rules",
     "public",
     "allowPreflight",
     "require",

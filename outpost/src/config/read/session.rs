@@ -76,7 +76,7 @@ pub(super) fn report_devices(
     let mut required = false;
     for (at, application) in applications.iter().enumerate() {
         let device_bound = application.device_bound.unwrap_or(of_all);
-        let by_rule = application.policy.require.needs_device();
+        let by_rule = application.policy.needs_device();
         if by_rule && device_bound == DeviceBound::Off {
             fields.problems().add(
                 format!("applications[{at}].require.deviceBound"),

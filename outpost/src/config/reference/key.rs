@@ -54,4 +54,6 @@ pub enum Kind {
     List,
     /// A section of texts under names of the operator's choice.
     Texts,
+    /// A section of lists of texts under such names.
+    Lists,
 }

@@ -4,6 +4,7 @@ use super::key::{Key, Kind, key};
 
 mod machine_tokens;
 mod providers;
+mod rules;
 
 /// Returns every key, in the order of the reference.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
@@ -12,6 +13,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         .chain(providers::PROVIDERS)
         .chain(APPLICATIONS)
         .chain(machine_tokens::MACHINE_TOKENS)
+        .chain(rules::RULES)
 }
 
 /// The keys of the outpost itself.

@@ -93,5 +93,6 @@ fn accepts(kind: Kind) -> String {
         }
         Kind::List => "list of texts".to_owned(),
         Kind::Texts => "section of texts".to_owned(),
+        Kind::Lists => "section of lists of texts".to_owned(),
     }
 }

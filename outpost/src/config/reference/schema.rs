@@ -66,6 +66,12 @@ fn property(key: &Key) -> Value {
             json!({"type": ["array", "string"], "items": {"type": "string"}})
         }
         Kind::Texts => json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        Kind::Lists => {
+            let one = ["string", "number", "boolean"];
+            let value = json!({"type": ["array", "string", "number", "boolean"],
+                "items": {"type": one}});
+            json!({"type": "object", "additionalProperties": value})
+        }
     };
     put(&mut property, "description", json!(key.meaning));
     if !key.default.is_empty() {

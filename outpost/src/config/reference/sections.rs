@@ -63,6 +63,15 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
          {X-Auth-Issuer: iss}` shows the application which provider signed the user in.",
     ),
     (
+        "applications[].rules[]",
+        "Rules in order, of which the first that is for a request decides; where none is, `public` and \
+         `require` do ([rules](rules.md)). Each has one of `public`, `deny`, `signedIn` and `require`.",
+    ),
+    (
+        "applications[].rules[].require",
+        "What the user must be, with the same keys as the application's own `require`.",
+    ),
+    (
         "applications[].headers",
         "The headers that the application receives.",
     ),

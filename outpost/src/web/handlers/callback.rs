@@ -137,7 +137,7 @@ async fn complete(
     let code = response.code.ok_or(Failure::MalformedCallback)?;
     let redirect_uri =
         RedirectUrl::new(application.redirect_uri(provider)).map_err(|_| Failure::FlowNotKept)?;
-    let extra: Vec<String> = application.headers().claims().map(str::to_owned).collect();
+    let extra = application.claims_of_sessions();
     let PendingSignIn {
         state: _,
         nonce,

@@ -238,7 +238,7 @@ async fn renew(
             goes_on(issued.cookies)
         }
         Ok(Issued::Refused(claims)) => {
-            audit::denied(application.audience().as_str(), &claims);
+            audit::denied(application.audience().as_str(), &claims, None);
             let removed = device::remove_cookies(application, request);
             Ok(ended()
                 .with_cookies(application.cookie().remove())

@@ -122,10 +122,7 @@ fn decide_on_cookie(
 ) -> Result<Outcome, Undecided> {
     let application = rules.application;
     let session = lookup.session(context.now());
-    let extra_rule = request.extra_rule();
-    let decision = rules
-        .policy
-        .decide_with_extra_rule(request, session, extra_rule);
+    let decision = rules.policy.decide_with(request, session, request.demand());
     Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let record = lookup.record().map(|record| &**record);
@@ -165,7 +162,7 @@ fn decide_on_all_groups(
     let whole = match application.conventions() {
         Conventions::Authentik => sessions.with_every_group(times, application, record, bound),
         Conventions::Gatepost => {
-            sessions.with_all_groups(times, application, record, request.extra_rule(), bound)
+            sessions.with_all_groups(times, application, record, request.demand(), bound)
         }
     };
     let Ok(whole) = whole else {
@@ -174,9 +171,7 @@ fn decide_on_all_groups(
     let session = whole
         .current(context.now(), CLOCK_SKEW_SECONDS)
         .map_err(Unauthenticated::Window);
-    let decision = rules
-        .policy
-        .decide_with_extra_rule(request, session, request.extra_rule());
+    let decision = rules.policy.decide_with(request, session, request.demand());
     Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => Outcome::Pass(pass(
             context,
@@ -199,11 +194,13 @@ fn refused(
     denial: &Denial<'_>,
 ) -> Result<Outcome, LacksDevice> {
     if !denial.lacks_device() {
-        return Ok(Outcome::denied(application, denial.identity()));
+        return Ok(Outcome::denied(application, denial));
     }
     // A page load is not refused yet.
-    if request.presentation() != Presentation::PageLoad {
-        audit::device_missing(application.audience().as_str(), denial.identity());
+    if let Some(user) = denial.identity()
+        && request.presentation() != Presentation::PageLoad
+    {
+        audit::device_missing(application.audience().as_str(), user);
     }
     Err(LacksDevice)
 }

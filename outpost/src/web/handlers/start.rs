@@ -216,7 +216,7 @@ fn not_bound<'a>(
     }
     application.counts().device(DeviceEvent::Missing);
     // Any site can make a link that says that a proxy asks for it.
-    if matches!(failure, Failure::NotBound) || application.policy().require.needs_device() {
+    if matches!(failure, Failure::NotBound) || application.policy().always_needs_device() {
         audit::device_missing(application.audience().as_str(), cookie.claims_at_issue());
     }
     Renewal::NotBound(failure)
@@ -226,7 +226,7 @@ fn not_bound<'a>(
 /// the application's own rule, or by that of a proxy. The latter is the word of the link, which any
 /// site can make. Where no session is ever bound, no browser waits for that.
 fn waits_until_bound(application: &Application, request: &ForwardedRequest<'_>) -> bool {
-    application.policy().require.needs_device()
+    application.policy().always_needs_device()
         || (application.device_bound() != DeviceBound::Off
             && request.start_query(UNTIL_BOUND).as_deref() == Some("true"))
 }

@@ -109,11 +109,7 @@ pub(super) async fn decide(
     let current = session
         .current(now, CLOCK_SKEW_SECONDS)
         .map_err(Unauthenticated::Window);
-    let extra_rule = request.extra_rule();
-    match rules
-        .policy
-        .decide_with_extra_rule(request, current, extra_rule)
-    {
+    match rules.policy.decide_with(request, current, request.demand()) {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let pass = Pass::new(&permit, application, request, dialect);
             // An application that sees an API key could use it at others. One that came in its own
@@ -135,7 +131,7 @@ pub(super) async fn decide(
             };
             Ok(Outcome::Pass(pass))
         }
-        Decision::Deny(denial) => Ok(Outcome::denied(application, denial.identity())),
+        Decision::Deny(denial) => Ok(Outcome::denied(application, &denial)),
         Decision::SignIn(_) => Err(refused(None)),
         Decision::MethodNotAllowed => Ok(Outcome::Failed(Failure::MethodNotAllowed)),
         Decision::Defer(_) => Ok(Outcome::Failed(Failure::Undecidable)),

@@ -1,0 +1,71 @@
+//! Reads settings that are JSON, without a parser of its own: the plugin has none.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use gatepost_session::{JsonReader, Piece};
+use serde_json::{Number, Value};
+
+/// The most levels that settings may nest. None needs more than seven.
+const MAX_DEPTH: usize = 8;
+
+/// Reads the JSON of settings.
+///
+/// # Errors
+///
+/// What is wrong with it, in words.
+pub fn read_json(json: &[u8]) -> Result<Value, String> {
+    let text = core::str::from_utf8(json).map_err(|error| not_json(json, error.valid_up_to()))?;
+    let mut reader = JsonReader::new(text);
+    match read_value(&mut reader) {
+        Some(value) if reader.is_at_end() => Ok(value),
+        _ if reader.depth() > MAX_DEPTH => Err(format!("nested more than {MAX_DEPTH} deep")),
+        _ => Err(not_json(json, reader.position())),
+    }
+}
+
+/// Says where the JSON has a mistake: behind its first `at` bytes.
+fn not_json(json: &[u8], at: usize) -> String {
+    let before = json.get(..at).unwrap_or(json);
+    let mut lines = before.rsplit(|byte| *byte == b'\n');
+    let column = lines.next().map_or(0, <[u8]>::len);
+    format!("not JSON (line {}, column {column})", lines.count() + 1)
+}
+
+/// Reads a value, or returns `None` where there is none or one that nests deeper than any settings
+/// do: each level takes stack, and a guest has little. It would trap at its start, and take the
+/// guests of all other routers with it.
+fn read_value(json: &mut JsonReader<'_>) -> Option<Value> {
+    let piece = json.value()?;
+    if json.depth() > MAX_DEPTH {
+        return None;
+    }
+    Some(match piece {
+        Piece::Null => Value::Null,
+        Piece::Flag(flag) => Value::Bool(flag),
+        Piece::Number(number) => read_number(number),
+        Piece::Text(text) => Value::String(text.into_owned()),
+        Piece::List => {
+            let mut list = Vec::new();
+            while json.entry()? {
+                list.push(read_value(json)?);
+            }
+            Value::Array(list)
+        }
+        Piece::Section => {
+            let mut section = serde_json::Map::new();
+            while let Some(key) = json.key()? {
+                section.insert(key.into_owned(), read_value(json)?);
+            }
+            Value::Object(section)
+        }
+    })
+}
+
+/// Reads a number. Which one it is counts only where it is a whole one: no setting is another.
+fn read_number(text: &str) -> Value {
+    let whole = text.parse::<i64>().map(Number::from);
+    let whole = whole.or_else(|_| text.parse::<u64>().map(Number::from));
+    whole.map_or_else(|_| Value::from(0.5), Value::Number)
+}

@@ -1,0 +1,271 @@
+//! Reads what an application lets through.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use serde_json::Value;
+
+use super::{Fields, read_json};
+use crate::authorization::AuthorizationSchemes;
+use crate::decide::Policy;
+use crate::header_name::HeaderName;
+use crate::network::Network;
+use crate::public::PublicPaths;
+use crate::require::{Condition, Kind, Require, is_claim_of_rules};
+use crate::rules::{Effect, Rule, Rules};
+
+/// The longest name of a rule, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// Reads what an application lets through: `rules`, `public`, `require`, `allowPreflight`,
+/// `machines` and `apiKeyHeader`.
+pub fn policy(fields: &mut Fields<'_>) -> Policy {
+    let rules = rules(fields);
+    let public = fields.list("public").unwrap_or_default();
+    let public = paths(fields, "public", &public);
+    let require = fields.section("require").map(require).unwrap_or_default();
+    let allow_preflight = fields.flag("allowPreflight").unwrap_or(false);
+    let schemes = fields.list("machines").unwrap_or_default();
+    let machine_clients = AuthorizationSchemes::parse(schemes.iter().map(String::as_str));
+    let machine_clients = machine_clients.unwrap_or_else(|error| {
+        fields.problem("machines", error);
+        AuthorizationSchemes::default()
+    });
+    let header = fields.parsed("apiKeyHeader", HeaderName::new);
+    let machine_clients = match header {
+        Some(name) if !machine_clients.api_key => {
+            let message = format!("`{name}` carries no key without `machines: [apiKey]`");
+            fields.problem("apiKeyHeader", message);
+            machine_clients
+        }
+        Some(name) if has_a_meaning(&name) => {
+            let message = format!("`{name}` has another meaning to proxies or to the outpost");
+            fields.problem("apiKeyHeader", message);
+            machine_clients
+        }
+        Some(name) => machine_clients.with_api_key_header(name),
+        None => machine_clients,
+    };
+    Policy {
+        rules,
+        public,
+        require,
+        allow_preflight,
+        machine_clients,
+    }
+}
+
+/// Returns whether a header means something else already: a proxy sets it, so that it never carries what
+/// a client wrote, or browsers and programs send it, and the outpost reads or logs it.
+pub fn has_a_meaning(name: &HeaderName) -> bool {
+    let starts = [
+        "Accept-",
+        "Access-Control-",
+        "Dpop",
+        "Forwarded",
+        "Proxy-",
+        "Range",
+        "Referer",
+        "Sec-",
+        "Secure-Session-",
+        "Trace",
+        "User-Agent",
+        "X-Forwarded-",
+        "X-Original-",
+        "X-Real-",
+        "X-Request",
+    ];
+    starts.iter().any(|start| name.as_str().starts_with(start))
+}
+
+fn paths(fields: &Fields<'_>, key: &'static str, patterns: &[String]) -> PublicPaths {
+    PublicPaths::parse(patterns.iter().map(String::as_str)).unwrap_or_else(|error| {
+        fields.problem(key, error);
+        PublicPaths::default()
+    })
+}
+
+/// Reads `rules`: a list of sections, or its JSON as one text.
+fn rules(fields: &mut Fields<'_>) -> Rules {
+    let parsed;
+    let value = match fields.value("rules") {
+        None => return Rules::default(),
+        Some(Value::String(text)) => {
+            parsed = read_json(text.as_bytes()).unwrap_or(Value::Null);
+            &parsed
+        }
+        Some(value) => value,
+    };
+    let mut rules = Vec::new();
+    match value {
+        // An empty list is what is left where the rules in it were lost.
+        Value::Array(entries) if !entries.is_empty() => {
+            for (at, entry) in entries.iter().enumerate() {
+                let path = format!("{}[{at}]", fields.path_of("rules"));
+                let section = Fields::of(entry, &path, fields.problems());
+                rules.extend(section.and_then(rule));
+            }
+        }
+        _ => fields.problem("rules", "expected rules in a list, or its JSON"),
+    }
+    Rules::new(rules)
+}
+
+/// Reads a rule: `name`, `paths`, `methods`, `networks`, and one of `public`, `deny`, `signedIn` and
+/// `require`.
+fn rule(mut fields: Fields<'_>) -> Option<Rule> {
+    let name = fields.text("name");
+    let plain = |c: char| !c.is_control() && !matches!(c, '"' | '\\');
+    let good = |name: &str| (1..=MAX_NAME_BYTES).contains(&name.len()) && name.chars().all(plain);
+    if name.as_deref().is_some_and(|name| !good(name)) {
+        fields.problem("name", "expected 1 to 64 bytes without quotes");
+    }
+    let patterns = filled_list(&mut fields, "paths");
+    let paths = patterns.map(|patterns| paths(&fields, "paths", &patterns));
+    let methods = filled_list(&mut fields, "methods").unwrap_or_default();
+    let capital = |b: u8| b.is_ascii_uppercase() || b == b'-';
+    if !methods
+        .iter()
+        .flat_map(|method| method.bytes())
+        .all(capital)
+    {
+        fields.problem("methods", "expected methods in capitals, like `GET`");
+    }
+    let mut networks = Vec::new();
+    for text in filled_list(&mut fields, "networks").unwrap_or_default() {
+        match Network::parse(&text) {
+            Ok(network) => networks.push(network),
+            Err(error) => fields.problem("networks", format!("`{text}`: {error}")),
+        }
+    }
+    let effect = effect(&mut fields);
+    fields.finish();
+    Some(Rule {
+        name: name.map(String::into_boxed_str),
+        paths,
+        methods: methods.into_iter().map(String::into_boxed_str).collect(),
+        networks,
+        effect: effect?,
+    })
+}
+
+/// Reads the one effect of a rule.
+fn effect(fields: &mut Fields<'_>) -> Option<Effect> {
+    let mut effect = None;
+    let mut count = 0;
+    for (key, own) in [
+        ("public", Effect::Public),
+        ("deny", Effect::Deny),
+        ("signedIn", Effect::Require(Require::default())),
+    ] {
+        if let Some(flag) = fields.flag(key) {
+            count += if flag { 1 } else { 2 };
+            effect = Some(own);
+        }
+    }
+    if let Some(section) = fields.section("require") {
+        count += 1;
+        effect = Some(Effect::Require(require(section)));
+    }
+    if count != 1 {
+        fields.problem(
+            "require",
+            "expected one of `public: true`, `deny: true`, `signedIn: true` and `require`",
+        );
+    }
+    effect
+}
+
+/// Reads a list that is not empty, if it is there.
+fn filled_list(fields: &mut Fields<'_>, key: &'static str) -> Option<Vec<String>> {
+    let entries = fields.list(key)?;
+    if entries.is_empty() {
+        fields.problem(key, "an empty list: leave the key out, or write an entry");
+        return None;
+    }
+    Some(entries)
+}
+
+/// Reads what a user must be: the conditions either directly or under `any`, of which one must hold,
+/// under `all`, of which every one must, and under `not`, of which none may.
+///
+/// How and when the user authenticated must always hold where it is written directly.
+fn require(mut fields: Fields<'_>) -> Require {
+    let (mut all, mut any): (Vec<_>, Vec<_>) = conditions(&mut fields)
+        .into_iter()
+        .partition(Condition::is_of_authentication);
+    // Whether one claim suffices or all must hold cannot be guessed.
+    if any.len() > 1 && any.iter().any(Condition::is_of_claim) {
+        fields.problem("claims", "write it under `any` or `all`");
+    }
+    let under_any = section(&mut fields, "any");
+    if !any.is_empty() && !under_any.is_empty() {
+        fields.problem(
+            "any",
+            "cannot be combined with the same lists next to it: write them in one place",
+        );
+    }
+    any.extend(under_any);
+    all.extend(section(&mut fields, "all"));
+    let not = section(&mut fields, "not");
+    if fields.flag("deviceBound") == Some(true) {
+        all.push(Condition::new(Kind::DeviceBound, "true".into()));
+    }
+    let require = Require::new(any, all, not);
+    // A rule without an entry would admit every user, which is not why an operator writes one.
+    if require.is_empty() {
+        fields.problem(
+            "groups",
+            "an empty rule: leave out `require` to admit all who sign in",
+        );
+    }
+    fields.finish();
+    require
+}
+
+/// Reads the conditions of a section, if it is there.
+fn section(fields: &mut Fields<'_>, key: &'static str) -> Vec<Condition> {
+    let Some(mut section) = fields.section(key) else {
+        return Vec::new();
+    };
+    let conditions = conditions(&mut section);
+    if conditions.is_empty() {
+        fields.problem(key, "has no entry");
+    }
+    section.finish();
+    conditions
+}
+
+/// Reads `groups`, `users`, `emails`, `emailDomains`, `acr`, `amr`, `maxAge` and `claims`.
+fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
+    let mut conditions = Vec::new();
+    for (key, kind) in [
+        ("groups", Kind::Group),
+        ("users", Kind::User),
+        ("emails", Kind::Email),
+        ("emailDomains", Kind::EmailDomain),
+        ("acr", Kind::Claim),
+        ("amr", Kind::Claim),
+    ] {
+        let entries = filled_list(fields, key).unwrap_or_default();
+        if kind == Kind::Claim && !entries.is_empty() {
+            conditions.push(Condition::claim(key.into(), entries));
+            continue;
+        }
+        for entry in entries {
+            conditions.push(Condition::new(kind, entry));
+        }
+    }
+    if let Some(seconds) = fields.seconds("maxAge") {
+        conditions.push(Condition::new(Kind::MaxAge, seconds.to_string()));
+    }
+    for (name, values) in fields.lists("claims") {
+        // `|` stands between the entries of a list, in the session.
+        if !is_claim_of_rules(&name) || values.iter().any(|value| value.contains('|')) {
+            fields.problem("claims", format!("`{name}` has a key of its own, or a `|`"));
+        }
+        conditions.push(Condition::claim(name, values));
+    }
+    conditions
+}

@@ -1,0 +1,237 @@
+//! One entry of a rule.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use gatepost_session::{CLOCK_SKEW_SECONDS, Claims};
+
+use super::{Ruling, Situation};
+
+/// A condition on a user's session.
+///
+/// A kind and texts, whatever the kind is: in the plugin each further type would take its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Condition {
+    kind: Kind,
+    /// The name that is asked for, or a claim's name and its values.
+    parts: Vec<String>,
+}
+
+/// What a condition is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Group,
+    User,
+    Email,
+    EmailDomain,
+    /// The claim of a name has one of some values: as it is written, or beginning with what is
+    /// before a `*` at the end.
+    Claim,
+    /// The user authenticated at most so many seconds ago.
+    MaxAge,
+    /// The session is bound to a device.
+    DeviceBound,
+}
+
+/// The kinds, with their names in the text of a rule.
+const KINDS: [(&str, Kind); 7] = [
+    ("group", Kind::Group),
+    ("user", Kind::User),
+    ("email", Kind::Email),
+    ("emailDomain", Kind::EmailDomain),
+    ("claim", Kind::Claim),
+    ("maxAge", Kind::MaxAge),
+    ("deviceBound", Kind::DeviceBound),
+];
+
+/// Between the entries of a claim that is a list, in the session.
+const SEPARATOR: char = '|';
+
+/// Returns whether rules may name a claim in `claims`: those for which there are keys of their own
+/// they may not, nor those that say something of the cookie instead of its user.
+pub(crate) fn is_claim_of_rules(name: &str) -> bool {
+    const OTHERS: [&str; 15] = [
+        "acr",
+        "amr",
+        "aud",
+        "auth_time",
+        "bound",
+        "email",
+        "exp",
+        "ext",
+        "groups",
+        "grp_more",
+        "iat",
+        "nbf",
+        "preferred_username",
+        "rnw",
+        "sid",
+    ];
+    !OTHERS.contains(&name)
+}
+
+impl Condition {
+    pub(crate) fn new(kind: Kind, mut text: String) -> Self {
+        if kind == Kind::EmailDomain && text.starts_with('@') {
+            text.remove(0);
+        }
+        Self {
+            kind,
+            parts: Vec::from([text]),
+        }
+    }
+
+    /// Makes the condition that a claim has one of these values.
+    pub(crate) fn claim(name: String, values: Vec<String>) -> Self {
+        let mut condition = Self::new(Kind::Claim, name);
+        condition.parts.extend(values);
+        condition
+    }
+
+    /// Returns whether it is about how or when the user authenticated, and not about who it is.
+    pub(crate) fn is_of_authentication(&self) -> bool {
+        let claim = self.name();
+        self.kind == Kind::MaxAge
+            || (self.kind == Kind::Claim && (claim == "acr" || claim == "amr"))
+    }
+
+    /// Returns whether it asks for a session that is bound to a device.
+    pub(crate) fn is_of_device(&self) -> bool {
+        self.kind == Kind::DeviceBound
+    }
+
+    /// Returns whether it is about a claim that rules name in `claims`.
+    pub(crate) fn is_of_claim(&self) -> bool {
+        self.kind == Kind::Claim && !self.is_of_authentication()
+    }
+
+    #[inline(never)]
+    pub(super) fn rule(&self, claims: &Claims, now: Situation) -> Ruling {
+        let own = self.name();
+        let held = match (self.kind, now.now) {
+            (Kind::DeviceBound, _) => Some(now.bound),
+            (Kind::Group, _) => {
+                let listed = claims.groups.contains(own);
+                if !listed && claims.grp_more {
+                    return Ruling::Undecidable;
+                }
+                Some(listed)
+            }
+            (Kind::User, _) => claims.preferred_username.as_ref().map(|name| name == own),
+            (Kind::Email | Kind::EmailDomain, _) => usable_email(claims).map(|(whole, domain)| {
+                let theirs = match self.kind {
+                    Kind::Email => whole,
+                    _ => domain,
+                };
+                theirs.eq_ignore_ascii_case(own)
+            }),
+            (_, None) if self.is_of_authentication() => return Ruling::Undecidable,
+            (Kind::Claim, _) => self.is_claimed(claims),
+            (Kind::MaxAge, None) => return Ruling::Undecidable,
+            (Kind::MaxAge, Some(now)) => claims
+                .auth_time
+                // In the future it says nothing of how long ago it was.
+                .filter(|time| *time <= now.plus_seconds(CLOCK_SKEW_SECONDS))
+                .zip(own.parse::<u64>().ok())
+                .map(|(time, most)| now.seconds_since(time) <= most),
+        };
+        match held {
+            Some(true) => Ruling::Holds,
+            Some(false) => Ruling::Fails,
+            None => Ruling::Unknown,
+        }
+    }
+
+    /// Returns whether the claim has one of the values; `None` where the session does not have it.
+    fn is_claimed(&self, claims: &Claims) -> Option<bool> {
+        let name = self.name();
+        if name == "amr" {
+            let any = claims.amr.iter().any(|method| self.has_value(method));
+            return (!claims.amr.is_empty()).then_some(any);
+        }
+        if name == "email_verified" {
+            let verified = claims.email_verified?;
+            return Some(self.has_value(if verified { "true" } else { "false" }));
+        }
+        match claims.ext.get(name) {
+            Some(text) => Some(text.split(SEPARATOR).any(|text| self.has_value(text))),
+            None => claims.text(name).map(|text| self.has_value(text)),
+        }
+    }
+
+    #[inline(never)]
+    fn has_value(&self, text: &str) -> bool {
+        let mut values = self.parts.iter().skip(1);
+        values.any(|value| match value.strip_suffix('*') {
+            Some(beginning) => text.starts_with(beginning),
+            None => text == value,
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.parts.first().map_or("", String::as_str)
+    }
+
+    /// Returns the group that it is about.
+    pub(super) fn group(&self) -> Option<&str> {
+        (self.kind == Kind::Group).then(|| self.name())
+    }
+
+    /// Returns the claim that it is about, if that is one besides those of every session.
+    pub(super) fn named_claim(&self) -> Option<&str> {
+        self.is_of_claim().then(|| self.name())
+    }
+
+    /// Returns the name of its kind, and its texts.
+    pub(super) fn parts(&self) -> (&'static str, &[String]) {
+        let mut kinds = KINDS.iter().filter(|(_, kind)| *kind == self.kind);
+        (kinds.next().map_or("", |(name, _)| name), &self.parts)
+    }
+
+    /// Returns the condition with these parts, if there is one.
+    pub(super) fn from_parts(name: &str, parts: Vec<String>) -> Option<Self> {
+        let (_, kind) = *KINDS.iter().find(|(own, _)| *own == name)?;
+        let right_number = match kind {
+            Kind::Claim => parts.len() > 1,
+            _ => parts.len() == 1,
+        };
+        let condition = Self { kind, parts };
+        // One spelling, as everywhere in this text.
+        let number = condition.name().parse::<u64>().ok();
+        let is_number = || {
+            use alloc::string::ToString as _;
+            number.is_some_and(|number| number.to_string() == condition.name())
+        };
+        let right_text = match kind {
+            Kind::MaxAge => is_number(),
+            Kind::DeviceBound => condition.name() == "true",
+            _ => true,
+        };
+        (right_number && right_text).then_some(condition)
+    }
+
+    /// Returns it as people read it, like `group:staff` or `claim:department:sales,support`.
+    pub(super) fn in_words(&self) -> String {
+        let (kind, parts) = self.parts();
+        let mut words = String::from(kind);
+        for (at, part) in parts.iter().enumerate() {
+            words.push(if at > 1 { ',' } else { ':' });
+            words.push_str(part);
+        }
+        words
+    }
+}
+
+/// Returns the address and its domain, if the address can be relied on: the provider does not say
+/// that it is unverified, and it reads in one way only. Exactly one `@`, no quoting, no
+/// blanks, ASCII only (a lookalike domain is not the domain).
+fn usable_email(claims: &Claims) -> Option<(&str, &str)> {
+    if claims.email_verified == Some(false) {
+        return None;
+    }
+    let address = claims.email.as_deref()?;
+    let (local, domain) = address.split_once('@')?;
+    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'@' | b'"' | b'\\' | b',' | b';');
+    let usable = |part: &str| !part.is_empty() && part.bytes().all(plain);
+    (usable(local) && usable(domain)).then_some((address, domain))
+}
