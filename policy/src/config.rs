@@ -72,6 +72,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Returns the keys that were asked for so far, in the order of asking.
+    pub fn asked(&self) -> &[&'static str] {
+        &self.asked
+    }
+
     /// Reports a problem with `key`.
     pub fn problem(&self, key: &str, message: impl fmt::Display) {
         self.problems.add(self.path_of(key), message);
@@ -215,15 +220,16 @@ impl<'a> Fields<'a> {
         entries
     }
 
-    /// Reads a section whose keys the operator chooses: names, each with a list of texts.
+    /// Reads a section whose keys the operator chooses: names, each with a list of texts, or with one
+    /// text, in which commas are only commas. Labels have a list as its JSON.
     pub fn lists(&mut self, key: &'static str) -> Vec<(String, Vec<String>)> {
         let Some(section) = self.section(key) else {
             return Vec::new();
         };
         let list = |(name, value): (&String, &Value)| {
-            let entries = entries(value);
+            let entries = whole_entries(value);
             if entries.as_ref().is_none_or(Vec::is_empty) {
-                section.problem(name, NO_LIST);
+                section.problem(name, "expected a text, or a list of texts");
             }
             Some((name.clone(), entries?))
         };
@@ -398,6 +404,18 @@ fn entries(value: &Value) -> Option<Vec<String>> {
     };
     let entries = entries?.into_iter().map(|entry| entry.trim().to_owned());
     Some(entries.filter(|entry| !entry.is_empty()).collect())
+}
+
+/// Reads a list of texts, or one text with whatever is in it, which may be the JSON of a list.
+fn whole_entries(value: &Value) -> Option<Vec<String>> {
+    let Value::String(text) = value else {
+        return entries(value);
+    };
+    match read_json(text.as_bytes()) {
+        Ok(list @ Value::Array(_)) => entries(&list),
+        _ => Some(Vec::from([text.trim().to_owned()]))
+            .filter(|entries| !entries.iter().all(String::is_empty)),
+    }
 }
 
 /// Reads a text, a whole number or a flag as text. Not a number with a fraction: no setting is one,

@@ -37,13 +37,13 @@ pub fn services(settings: &TraefikSettings, dynamic: &Value) -> Value {
             .find(|(own, _)| *own == service)
             .and_then(|(_, service)| server(service));
         let host = url.as_ref().map_or_else(|| outpost.clone(), host_of);
-        for (path, text) in flat(router) {
+        for (path, text) in flat(router, false) {
             label(&host, format!("traefik.http.routers.{name}{path}"), text);
         }
     }
     // On the outpost, whose container runs whether or not the applications' do.
     for (name, middleware) in entries(dynamic, "middlewares") {
-        for (path, text) in flat(middleware) {
+        for (path, text) in flat(middleware, false) {
             label(
                 &outpost,
                 format!("traefik.http.middlewares.{name}{path}"),
@@ -54,19 +54,23 @@ pub fn services(settings: &TraefikSettings, dynamic: &Value) -> Value {
     json!({"services": services})
 }
 
-/// Returns every leaf of a value with its path, in the form of labels: lists with commas, empty
-/// sections as `true`.
-fn flat(value: &Value) -> Vec<(String, String)> {
+/// Returns every leaf of a value with its path, in the form of labels: lists with commas, those of
+/// sections and of the values of claims (`as_json`) as JSON, and empty sections as `true`.
+fn flat(value: &Value, as_json: bool) -> Vec<(String, String)> {
     match value {
         Value::Object(section) if section.is_empty() => vec![(String::new(), "true".to_owned())],
         Value::Object(section) => section
             .iter()
             .flat_map(|(key, value)| {
-                flat(value)
+                flat(value, as_json || key == "claims")
                     .into_iter()
                     .map(move |(path, text)| (format!(".{key}{path}"), text))
             })
             .collect(),
+        // `rules` and the values of claims are read as one text, too.
+        Value::Array(entries) if as_json || entries.iter().any(Value::is_object) => {
+            vec![(String::new(), value.to_string())]
+        }
         Value::Array(entries) => {
             let texts: Vec<String> = entries.iter().map(plain).collect();
             vec![(String::new(), texts.join(","))]

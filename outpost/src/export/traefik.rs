@@ -248,6 +248,7 @@ fn identifier(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use gatepost_policy::config::{self, Fields, Problems};
 
     const BASE: &str = "
 keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
@@ -371,12 +372,30 @@ applications:
             ("outpostPrefix", json!("/sso")),
             ("cookieName", json!("own")),
             ("forwardCookie", json!(true)),
+            (
+                "rules",
+                json!([{"paths": ["/internal/*"], "deny": true}, {"require": {"all": {
+                    "claims": {"office": ["Bonn, Rhein", "Kiel"]},
+                }}}]),
+            ),
             ("public", json!(["/healthz"])),
             ("allowPreflight", json!(true)),
-            ("require", json!({"users": ["alice"]})),
-            ("machines", json!(["bearer"])),
+            (
+                "require",
+                json!({"all": {"users": ["alice"], "claims": {"office": ["Bonn, Rhein", "Kiel"]}}}),
+            ),
+            ("machines", json!(["bearer", "apiKey"])),
+            ("apiKeyHeader", json!("X-Wiki-Key")),
             ("headers", json!({"preset": "none"})),
         ];
+        // Whatever a decision is made by is among them.
+        let empty = Map::new();
+        let problems = Problems::new();
+        let mut fields = Fields::of_map(&empty, "", &problems);
+        let _ = config::policy(&mut fields);
+        for key in fields.asked() {
+            assert!(shared.iter().any(|(own, _)| own == key), "{key}");
+        }
         let mut application = json!({
             "name": "wiki", "externalUrl": "https://wiki.example.com", "upstream": "http://wiki:80",
         });
@@ -398,6 +417,58 @@ applications:
         let plugin = &served["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"];
         for (key, value) in shared {
             assert_eq!(plugin[key], value, "{key}");
+        }
+        // Labels say the same, whose values are all texts.
+        let labels = super::super::compose::services(settings, &served);
+        let labels = labels["services"]["outpost"]["labels"].as_object();
+        let mut from_labels = json!({});
+        for (name, text) in labels.into_iter().flatten() {
+            let prefix = "traefik.http.middlewares.gatepost-wiki.plugin.gatepost.";
+            let Some(path) = name.strip_prefix(prefix) else {
+                continue;
+            };
+            let mut at = &mut from_labels;
+            for step in path.split('.') {
+                at = &mut at[step];
+            }
+            *at = text.clone();
+        }
+        let policy_of = |settings: &Value| {
+            let problems = Problems::new();
+            let mut fields = Fields::of(settings, "", &problems).expect("a section");
+            let policy = config::policy(&mut fields);
+            assert!(problems.is_empty(), "{problems:?} {settings}");
+            format!("{policy:?}")
+        };
+        let own = format!("{:?}", config.applications[0].policy);
+        assert_eq!(policy_of(plugin), own);
+        assert_eq!(policy_of(&from_labels), own);
+    }
+
+    /// The chart writes the plugin's settings itself.
+    #[test]
+    fn the_chart_hands_the_plugin_every_key_that_decides() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/gatepost");
+        let read = |file: &str| std::fs::read_to_string(root.join(file)).expect(file);
+        let settings = read("templates/traefik.yaml");
+        let picked = settings
+            .lines()
+            .find(|line| line.contains("$settings := pick"));
+        let helpers = read("templates/_helpers.tpl");
+        let spelled = helpers
+            .lines()
+            .find(|line| line.contains("\"keys\" (list \"allowPreflight\""));
+        let empty = Map::new();
+        let problems = Problems::new();
+        let mut fields = Fields::of_map(&empty, "", &problems);
+        let _ = config::policy(&mut fields);
+        for key in fields.asked() {
+            let quoted = format!("\"{key}\"");
+            // The chart refuses `machines` with the plugin, and the other is for these.
+            let handed = matches!(*key, "machines" | "apiKeyHeader")
+                || picked.is_some_and(|line| line.contains(&quoted));
+            assert!(handed, "{key}");
+            assert!(spelled.is_some_and(|line| line.contains(&quoted)), "{key}");
         }
     }
 

@@ -176,7 +176,7 @@ the API server takes away: a `require` that has lost its groups would admit ever
 {{- $application := . -}}
 {{- $names = append $names .name -}}
 {{- $at := printf "config.applications: %v" .name -}}
-{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "apiKeyHeader" "assertion" "cookieDomain" "cookieName" "deviceBound" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "partitioned" "providers" "public" "require" "sameSite" "upstreamTokens")) -}}
+{{- include "gatepost.validateSpelling" (dict "section" . "path" $at "keys" (list "allowPreflight" "apiKeyHeader" "assertion" "cookieDomain" "cookieName" "deviceBound" "externalUrl" "forwardCookie" "headers" "machines" "mode" "name" "outpostPrefix" "partitioned" "providers" "public" "require" "rules" "sameSite" "upstreamTokens")) -}}
 {{- include "gatepost.validateSpelling" (dict "section" (default dict .headers) "path" (printf "%s.headers" $at) "keys" (list "keep" "preset" "set")) -}}
 {{- include "gatepost.validateSpelling" (dict "section" (default dict .upstreamTokens) "path" (printf "%s.upstreamTokens" $at) "keys" (list "accessToken" "idToken")) -}}
 {{- if and .upstreamTokens (eq $t.mode "plugin") -}}

@@ -87,12 +87,16 @@ pub(super) fn application(
     let routes = routes(&mut fields, cookie_domain.as_ref(), external.as_ref());
     let assertion = fields.section("assertion");
     let assertion = assertion.and_then(assertion::settings);
+    let own = fields.asked().len();
+    let policy = config::policy(&mut fields);
+    // Whatever a decision is made by: the plugin decides by the same.
+    let deciding = fields.asked().get(own..).unwrap_or_default().to_vec();
     let shared = SHARED
         .into_iter()
+        .chain(deciding)
         .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())));
     let mut shared = shared.collect();
     assertion::set_header(assertion.as_ref(), &mut shared, &fields);
-    let policy = config::policy(&mut fields);
     for (at, why) in policy.rules.idle() {
         fields
             .problems()
@@ -174,17 +178,12 @@ fn is_asked_at(shared: &str, prefix: &OutpostPrefix) -> bool {
 /// The most claims that rules may name: with their limit of a kilobyte each, a cookie holds them.
 const MAX_RULE_CLAIMS: usize = 12;
 
-/// The keys of an application that the plugin has too, with the same meaning.
-const SHARED: [&str; 10] = [
+/// The keys of an application that the plugin has too, with the same meaning, besides those of its
+/// policy.
+const SHARED: [&str; 5] = [
     "outpostPrefix",
     "cookieName",
     "forwardCookie",
-    "rules",
-    "public",
-    "allowPreflight",
-    "require",
-    "machines",
-    "apiKeyHeader",
     "headers",
     "upstreamTokens",
 ];
