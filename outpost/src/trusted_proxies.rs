@@ -59,6 +59,26 @@ impl TrustedProxies {
         nearest
     }
 
+    /// Returns the address of the client, for a decision: as [`Self::client`] does, but `None` unless
+    /// a trusted proxy says of an address that is not another's that the request came from there. A
+    /// proxy's own address would be that of each of its clients.
+    pub fn vouched_client<'h>(
+        &self,
+        peer: IpAddr,
+        forwarded_for: impl DoubleEndedIterator<Item = &'h str>,
+    ) -> Option<IpAddr> {
+        if !self.contains(peer) {
+            return Some(peer.to_canonical());
+        }
+        let mut entries = forwarded_for.rev().flat_map(|line| line.rsplit(','));
+        loop {
+            let address = address_of(entries.next()?.trim())?;
+            if !self.contains(address) {
+                return Some(address);
+            }
+        }
+    }
+
     /// Returns whether the peer of a connection is one of these proxies.
     pub fn contains(&self, peer: IpAddr) -> bool {
         // An IPv4 peer of a socket that listens on both shows as `::ffff:a.b.c.d`.
@@ -88,6 +108,7 @@ impl UntrustedPeerWarning {
 /// Parses an entry of `X-Forwarded-For`: an address, with a port where a proxy adds one.
 fn address_of(entry: &str) -> Option<IpAddr> {
     let bare = entry.trim_start_matches('[').trim_end_matches(']');
+    let bare = bare.split_once('%').map_or(bare, |(bare, _)| bare);
     let address = bare.parse::<IpAddr>().ok();
     address
         .or_else(|| entry.parse::<SocketAddr>().map(|socket| socket.ip()).ok())
@@ -159,6 +180,34 @@ mod tests {
             ("127.0.0.1", &["", ","], None),
         ] {
             let client = trusted.client(peer.parse().expect("address"), lines.iter().copied());
+            let expected = expected.map(|text| text.parse().expect("address"));
+            assert_eq!(client, expected, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_decision_is_made_on_an_address_that_a_proxy_vouches_for() {
+        let trusted = TrustedProxies::parse(["127.0.0.0/8", "10.0.0.0/8"]).expect("list");
+        for (peer, lines, expected) in [
+            ("192.0.2.1", &["198.51.100.1"][..], Some("192.0.2.1")),
+            ("::ffff:192.0.2.1", &[], Some("192.0.2.1")),
+            ("127.0.0.1", &[], None),
+            ("127.0.0.1", &["198.51.100.1"], Some("198.51.100.1")),
+            (
+                "127.0.0.1",
+                &["203.0.113.9", "198.51.100.1, 10.1.1.1"],
+                Some("198.51.100.1"),
+            ),
+            ("127.0.0.1", &["fe80::1%eth0"], Some("fe80::1")),
+            // The address of a proxy.
+            ("127.0.0.1", &["10.1.1.1"], None),
+            ("127.0.0.1", &["10.3.3.3, 10.1.1.1"], None),
+            // One that a client may have written.
+            ("127.0.0.1", &["198.51.100.1, unknown, 10.1.1.1"], None),
+            ("127.0.0.1", &["198.51.100.1, "], None),
+        ] {
+            let peer = peer.parse().expect("address");
+            let client = trusted.vouched_client(peer, lines.iter().copied());
             let expected = expected.map(|text| text.parse().expect("address"));
             assert_eq!(client, expected, "{peer} {lines:?}");
         }

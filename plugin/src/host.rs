@@ -198,7 +198,13 @@ impl<H: Host> Request for View<'_, H> {
     }
 
     fn client_address(&self) -> Option<ClientAddress> {
-        ClientAddress::of_peer(&self.0.source_address())
+        // The proxy takes this header out of every request but those of its trusted peers: then the
+        // connection is that of another proxy, and which of the addresses in the header it has
+        // written is known to the operator alone.
+        let is_peers = self
+            .0
+            .with_header_lines("x-forwarded-for", |lines| lines.iter().next().is_none());
+        is_peers.then(|| ClientAddress::of_peer(&self.0.source_address()))?
     }
 }
 

@@ -78,14 +78,17 @@ impl ClientAddress {
         let address = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, _) = rest.split_once(']')?;
-                address.split_once('%').map_or(address, |(bare, _)| bare)
+                address
             }
             None => match text.rsplit_once(':') {
                 Some((bare, _)) if !bare.contains(':') => bare,
                 _ => text,
             },
         };
-        Self::parse(address)
+        match address.split_once('%') {
+            Some((bare, _)) if bare.contains(':') => Self::parse(bare),
+            _ => Self::parse(address),
+        }
     }
 }
 
@@ -225,6 +228,7 @@ mod tests {
             ("[2001:db8::1]:4711", Some("2001:db8::1")),
             ("[fe80::1%eth0]:4711", Some("fe80::1")),
             ("2001:db8::1", Some("2001:db8::1")),
+            ("fe80::1%eth0", Some("fe80::1")),
             ("", None),
             ("@", None),
             ("192.0.2.7, 10.0.0.1", None),

@@ -36,6 +36,8 @@ pub struct ForwardedRequest<'a> {
     pub(super) websocket: bool,
     /// Whether to answer it as a GET although its method is unknown.
     pub(super) as_get: bool,
+    /// Whether the way of asking includes that the proxy says who its client is.
+    pub(super) address_is_said: bool,
     pub(super) trusted: &'a TrustedProxies,
     pub(super) trusted_peer: bool,
     pub(super) peer: IpAddr,
@@ -66,6 +68,7 @@ impl<'a> ForwardedRequest<'a> {
             headers: &parts.headers,
             websocket: false,
             as_get: false,
+            address_is_said: true,
             trusted,
             trusted_peer,
             peer,
@@ -146,15 +149,15 @@ impl<'a> ForwardedRequest<'a> {
 
     /// Returns the client, if it is known, for limits.
     pub fn client(&self) -> Option<Client> {
-        self.address().map(Client::from)
+        self.trusted
+            .client(self.peer, self.forwarded_for())
+            .map(Client::from)
     }
 
-    /// Returns the address of the client, if it is known.
-    fn address(&self) -> Option<IpAddr> {
+    fn forwarded_for(&self) -> impl DoubleEndedIterator<Item = &'a str> + use<'a> {
         let lines = self.headers.get_all("x-forwarded-for").iter();
         // A line that is not text is not an address either.
-        let lines = lines.map(|line| line.to_str().unwrap_or("?"));
-        self.trusted.client(self.peer, lines)
+        lines.map(|line| line.to_str().unwrap_or("?"))
     }
 
     /// Returns the host, if it is valid.
@@ -373,6 +376,11 @@ impl Request for ForwardedRequest<'_> {
     }
 
     fn client_address(&self) -> Option<ClientAddress> {
-        self.address().map(ClientAddress::from)
+        if !self.address_is_said {
+            return None;
+        }
+        self.trusted
+            .vouched_client(self.peer, self.forwarded_for())
+            .map(ClientAddress::from)
     }
 }

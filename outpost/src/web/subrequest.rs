@@ -118,6 +118,16 @@ impl<'t> Subrequest<'t> {
         }
     }
 
+    /// Returns whether each recipe for this way of asking has the proxy set `X-Forwarded-For`: those of
+    /// authentik for nginx hand a client's on.
+    fn says_the_address(self, applications: &Applications) -> bool {
+        match self.source(applications.conventions()) {
+            Source::Forwarded | Source::Itself => true,
+            Source::OriginalUrl { and_method } => and_method,
+            Source::HostAlone => false,
+        }
+    }
+
     /// Returns the request that a proxy asks about by `asking`, the request that it sent here.
     ///
     /// # Errors
@@ -147,6 +157,7 @@ impl<'t> Subrequest<'t> {
             // `Upgrade` out of the subrequest.
             websocket: described.websocket || parts.headers.contains_key(SEC_WEBSOCKET_KEY),
             as_get,
+            address_is_said: self.says_the_address(applications),
             demand: demand(&parts.headers)?,
             ..asking.clone()
         })
