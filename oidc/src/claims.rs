@@ -1,12 +1,12 @@
 //! Making an [`Identity`] of verified claims.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gatepost_base::Identity;
 use serde_json::{Map, Value};
 
 use crate::claim_path::ClaimPath;
-use crate::groups::{MAX_GROUPS, groups};
+use crate::groups::{MAX_GROUPS, groups, left_out};
 use crate::json::{text, time};
 use crate::named_claim::NamedClaim;
 use crate::settings::ClaimSettings;
@@ -150,6 +150,7 @@ impl<'a> ClaimSources<'a> {
             self.text_at(&settings.username)
         };
         let authentication = self.authentication();
+        let (groups, whole) = groups(&self.0, settings);
         Identity {
             issuer: wanted.issuer.to_owned(),
             subject: subject.to_owned(),
@@ -157,7 +158,8 @@ impl<'a> ClaimSources<'a> {
             name: self.text_at(&settings.name),
             email,
             email_verified,
-            groups: groups(&self.0, settings),
+            groups,
+            groups_whole: whole && !self.0.iter().any(|claims| left_out(claims, settings)),
             acr: authentication.text("acr"),
             amr: authentication
                 .at(&ClaimPath::top("amr"))
@@ -167,6 +169,7 @@ impl<'a> ClaimSources<'a> {
                 .0
                 .iter()
                 .find_map(|claims| time(claims, "auth_time")),
+            claims_of_rules: self.claims_of_rules(wanted),
             extra: self.extra(wanted),
         }
     }
@@ -219,6 +222,12 @@ impl<'a> ClaimSources<'a> {
             .collect()
     }
 
+    /// Returns the names of the claims that were read for rules.
+    fn claims_of_rules(&self, wanted: &Wanted<'_>) -> BTreeSet<String> {
+        let by_rules = wanted.extra.iter().filter(|claim| claim.is_by_rules());
+        by_rules.map(|claim| claim.name.clone()).collect()
+    }
+
     /// Returns a claim as one text, of the source of those that it belongs to.
     fn one_text(&self, claim: &NamedClaim, settings: &ClaimSettings) -> Option<String> {
         let name = claim.name.as_str();
@@ -233,7 +242,8 @@ impl<'a> ClaimSources<'a> {
             return verified.map(|verified| verified.to_string());
         }
         if name == PHONE_NUMBER.claim {
-            return self.pair(&phone_number, PHONE_NUMBER).0;
+            let (number, verified) = self.pair(&phone_number, PHONE_NUMBER);
+            return number.filter(|text| claim.takes_number(text, verified));
         }
         let value = if AUTHENTICATION.contains(&name) {
             self.authentication().at(&path(name))
@@ -241,8 +251,7 @@ impl<'a> ClaimSources<'a> {
             self.at(&path(name))
         };
         let value = value?;
-        let text = one_text(value)?;
-        claim.takes(value, &text).then_some(text)
+        claim.text(value)
     }
 }
 
@@ -262,7 +271,7 @@ fn first_text(value: &Value) -> Option<String> {
 }
 
 /// Returns a list's texts. One text is a list of one.
-fn texts(value: &Value) -> Vec<String> {
+pub(crate) fn texts(value: &Value) -> Vec<String> {
     let list = match value {
         Value::String(text) => vec![text.clone()],
         Value::Array(entries) => entries
@@ -274,23 +283,6 @@ fn texts(value: &Value) -> Vec<String> {
         _ => Vec::new(),
     };
     list.into_iter().filter(|text| !text.is_empty()).collect()
-}
-
-/// Returns one text for a header: a list's entries are joined by `|`, which none may contain.
-fn one_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Array(_) => {
-            let entries: Vec<String> = texts(value)
-                .into_iter()
-                .filter(|entry| !entry.contains('|'))
-                .collect();
-            (!entries.is_empty()).then(|| entries.join("|"))
-        }
-        Value::Null | Value::Object(_) => None,
-    }
 }
 
 #[cfg(test)]

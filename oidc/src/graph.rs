@@ -52,7 +52,11 @@ impl Provider {
             return Ok(());
         }
         let groups = self.groups_of_graph(graph, tokens.access()?).await?;
+        // Otherwise whole, the list was so but for what the provider left out.
+        identity.groups_whole = groups::groups(sources, settings).1;
         for group in groups {
+            let is_full = identity.groups.len() == MAX_GROUPS;
+            identity.groups_whole &= !is_full || identity.groups.contains(&group);
             if identity.groups.len() < MAX_GROUPS && !identity.groups.contains(&group) {
                 identity.groups.push(group);
             }

@@ -17,40 +17,55 @@ const MAX_NAMED: usize = 50;
 /// The members by which objects in a list of groups are named, the first that is there.
 const NAMES: [&str; 4] = ["name", "displayName", "display", "value"];
 
-/// Returns the groups of the first source that has each claim, without duplicates.
-pub(crate) fn groups(sources: &[&Map<String, Value>], settings: &ClaimSettings) -> Vec<String> {
+/// Returns the groups of the first source that has each claim, without duplicates, and whether they
+/// are all: each of the claims is there, and none of its entries had to be left out.
+pub(crate) fn groups(
+    sources: &[&Map<String, Value>],
+    settings: &ClaimSettings,
+) -> (Vec<String>, bool) {
     let mut all: Vec<String> = Vec::new();
+    let mut whole = true;
     for path in &settings.groups {
         let Some(value) = sources.iter().find_map(|claims| path.find(claims)) else {
+            whole = false;
             continue;
         };
-        let groups = entries(value, settings.groups_separator.as_deref());
-        all.extend(groups.take(MAX_GROUPS));
+        let mut entries = entries(value, settings.groups_separator.as_deref());
+        for group in entries.by_ref().take(MAX_GROUPS) {
+            whole &= group.is_some();
+            all.extend(group);
+        }
+        whole &= entries.next().is_none();
     }
     let mut seen = std::collections::HashSet::new();
     all.retain(|group| !group.is_empty() && seen.insert(group.clone()));
+    whole &= all.len() <= MAX_GROUPS;
     all.truncate(MAX_GROUPS);
-    all
+    (all, whole)
 }
 
 /// Returns the entries of a claim: of a list, of a text (separated, where the settings say by what)
-/// or the names of an object's members (Zitadel's roles).
+/// or the names of an object's members (Zitadel's roles); `None` for one that cannot be read.
 fn entries<'v>(
     value: &'v Value,
     separator: Option<&'v str>,
-) -> Box<dyn Iterator<Item = String> + 'v> {
+) -> Box<dyn Iterator<Item = Option<String>> + 'v> {
     match value {
-        Value::Array(list) => Box::new(list.iter().filter_map(entry)),
+        Value::Array(list) => Box::new(list.iter().map(entry)),
         Value::String(text) => match separator {
-            Some(separator) => Box::new(text.split(separator).map(|part| part.trim().to_owned())),
-            None => Box::new(std::iter::once(text.clone())),
+            Some(separator) => {
+                let parts = text.split(separator);
+                Box::new(parts.map(|part| Some(part.trim().to_owned())))
+            }
+            None => Box::new(std::iter::once(Some(text.clone()))),
         },
         Value::Object(members) => {
             let held =
                 |(_, value): &(&String, &Value)| !matches!(value, Value::Null | Value::Bool(false));
-            Box::new(members.iter().filter(held).map(|(name, _)| name.clone()))
+            let members = members.iter().filter(held);
+            Box::new(members.map(|(name, _)| Some(name.clone())))
         }
-        other => Box::new(entry(other).into_iter()),
+        other => Box::new(std::iter::once(entry(other))),
     }
 }
 
@@ -127,7 +142,7 @@ mod tests {
             groups_separator: separator.map(str::to_owned),
             ..ClaimSettings::default()
         };
-        groups(&[claims.as_object().expect("an object")], &settings)
+        groups(&[claims.as_object().expect("an object")], &settings).0
     }
 
     #[test]

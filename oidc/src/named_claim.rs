@@ -1,10 +1,15 @@
 //! The claims beyond the standard ones that an identity takes.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
+
+use crate::claims::texts;
 
 /// The longest text of a claim that rules name, in bytes. It is in each cookie, so a longer one is
 /// left out, and the rules refuse.
 const MAX_RULE_TEXT_BYTES: usize = 1024;
+
+/// Between the entries of a list.
+const SEPARATOR: char = '|';
 
 /// A claim that an identity takes beyond the standard ones, as one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +37,63 @@ impl NamedClaim {
         }
     }
 
-    /// Returns whether an identity may have the claim's value as this text. What rules compare must
-    /// not be long, and no text may read as a list.
-    pub(crate) fn takes(&self, value: &Value, text: &str) -> bool {
-        let fits = text.len() <= MAX_RULE_TEXT_BYTES;
-        !self.by_rules || (fits && (value.is_array() || !text.contains('|')))
+    pub(crate) fn is_by_rules(&self) -> bool {
+        self.by_rules
+    }
+
+    /// Returns whether an identity may have this telephone number.
+    pub(crate) fn takes_number(&self, text: &str, verified: Option<bool>) -> bool {
+        !self.by_rules || (verified != Some(false) && fits(text))
+    }
+
+    /// Returns the claim's value as one text: a list's entries are joined by `|`.
+    ///
+    /// Headers show what can be shown. Rules may also ask that a user does not have a value, so what
+    /// they compare is left out as a whole where a part of it has no place in that text.
+    pub(crate) fn text(&self, value: &Value) -> Option<String> {
+        match value {
+            Value::Array(entries) if self.by_rules => {
+                let texts: Option<Vec<String>> = entries
+                    .iter()
+                    .map(|entry| scalar(entry).filter(|text| !text.is_empty() && fits(text)))
+                    .collect();
+                let joined = texts?.join("|");
+                (!joined.is_empty() && joined.len() <= MAX_RULE_TEXT_BYTES).then_some(joined)
+            }
+            Value::Array(_) => {
+                let mut texts = texts(value);
+                texts.retain(|text| !text.contains(SEPARATOR));
+                (!texts.is_empty()).then(|| texts.join("|"))
+            }
+            value => scalar(value).filter(|text| !self.by_rules || fits(text)),
+        }
+    }
+}
+
+/// Returns whether a text is short, and does not read as a list.
+fn fits(text: &str) -> bool {
+    text.len() <= MAX_RULE_TEXT_BYTES && !text.contains(SEPARATOR)
+}
+
+/// Returns a text, a number or a flag as text.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number_text(number)),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Returns a number as text: a whole one without a fraction, however the provider writes it.
+fn number_text(number: &Number) -> String {
+    /// Up to here a float has each whole number (2^53).
+    const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= MAX_WHOLE => {
+            // `-0` is none that rules name.
+            format!("{}", float + 0.0)
+        }
+        _ => number.to_string(),
     }
 }

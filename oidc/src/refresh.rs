@@ -157,6 +157,7 @@ impl Provider {
             if let Err(error) = added.await {
                 tracing::warn!(provider, %error, "the groups stay as they were");
                 identity.groups.clone_from(&known.groups);
+                identity.groups_whole = known.groups_whole;
             }
             refreshed.identity = with_authentication_of(known, identity);
         }
@@ -193,10 +194,14 @@ fn partly_renewed(
     }
     if !sources.says_groups(wanted.claims) {
         identity.groups.clone_from(&known.groups);
+        identity.groups_whole = known.groups_whole;
     }
     for (name, text) in &known.extra {
         if !sources.says_named(name) {
             identity.extra.insert(name.clone(), text.clone());
+            if !known.claims_of_rules.contains(name) {
+                identity.claims_of_rules.remove(name);
+            }
         }
     }
     identity

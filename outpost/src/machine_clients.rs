@@ -523,7 +523,10 @@ fn asks_alike(one: &Application, other: &Application) -> bool {
         let all = application.providers().iter();
         all.map(Arc::as_ptr).collect::<Vec<_>>()
     };
-    one.headers() == other.headers() && providers(one) == providers(other)
+    let claims = Application::claims_of_sessions;
+    one.headers() == other.headers()
+        && claims(one) == claims(other)
+        && providers(one) == providers(other)
 }
 
 /// Returns a cache of results. The outpost's clock decides what has expired; this frees the memory.

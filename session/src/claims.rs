@@ -304,6 +304,11 @@ impl StandardText {
 pub struct MoreClaims(Vec<(String, String)>);
 
 impl MoreClaims {
+    /// The name under which a session says that its groups are not all groups of the user, beyond
+    /// those that [`Claims::grp_more`] is about: its text has the groups of which it is known that
+    /// the user is in none, with `|` between.
+    pub const GROUPS_IN_PART: &str = "grp_part";
+
     /// Returns the claim of that name.
     pub fn get(&self, claim: &str) -> Option<&str> {
         self.0

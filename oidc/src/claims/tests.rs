@@ -268,6 +268,80 @@ fn what_rules_name_is_left_out_where_it_would_read_as_another() {
     assert_eq!(found, expected);
 }
 
+/// A rule may ask that a user does not have an entry, so a list counts whole or not at all.
+#[test]
+fn what_rules_name_is_read_whole_or_left_out() {
+    let read = |name: &str, claims: &Value| {
+        let claims = map(claims.clone());
+        let extra = [NamedClaim::for_rules(name)];
+        let settings = ClaimSettings::default();
+        let identity = ClaimSources(vec![&claims]).identity(&wanted(&settings, &extra), "s");
+        assert!(identity.claims_of_rules.contains(name));
+        identity.extra.get(name).cloned()
+    };
+    for (claim, expected) in [
+        (json!([1, 2.0, true, "a"]), Some("1|2|true|a")),
+        (json!(3.0), Some("3")),
+        (json!(-0.0), Some("0")),
+        (json!(1.5), Some("1.5")),
+        (json!(["a", "b|c"]), None),
+        (json!(["a", {"x": 1}]), None),
+        (json!(["a", null]), None),
+        (json!(["a", ""]), None),
+        (json!([]), None),
+        (json!("x|admin"), None),
+        (json!({"x": 1}), None),
+    ] {
+        let found = read("c", &json!({"c": claim}));
+        assert_eq!(found.as_deref(), expected, "{claim}");
+    }
+    for (claims, expected) in [
+        (json!({"phone_number": "1"}), Some("1")),
+        (json!({"phone_number": "1|2"}), None),
+        (
+            json!({"phone_number": "1", "phone_number_verified": false}),
+            None,
+        ),
+    ] {
+        let found = read("phone_number", &claims);
+        assert_eq!(found.as_deref(), expected, "{claims}");
+    }
+}
+
+/// Whoever lacks a group in a part of their groups may be in it.
+#[test]
+fn groups_are_whole_only_where_all_were_read() {
+    let many: Vec<String> = (0..=MAX_GROUPS).map(|n| n.to_string()).collect();
+    for (case, claims, expected) in [
+        ("a list", json!({"groups": ["a"], "roles": []}), true),
+        ("a missing claim", json!({"groups": ["a"]}), false),
+        (
+            "an entry that is none",
+            json!({"groups": ["a", [1]], "roles": []}),
+            false,
+        ),
+        ("too many", json!({"groups": many, "roles": []}), false),
+        (
+            "overage of Entra ID",
+            json!({"groups": [], "roles": ["a"], "_claim_names": {"groups": "src1"}}),
+            false,
+        ),
+        (
+            "overage in the implicit flow",
+            json!({"groups": [], "roles": ["a"], "hasgroups": true}),
+            false,
+        ),
+    ] {
+        let claims = map(claims);
+        let settings = ClaimSettings {
+            groups: vec![ClaimPath::top("groups"), ClaimPath::top("roles")],
+            ..ClaimSettings::default()
+        };
+        let identity = ClaimSources(vec![&claims]).identity(&wanted(&settings, &[]), "s");
+        assert_eq!(identity.groups_whole, expected, "{case}");
+    }
+}
+
 #[test]
 fn the_first_source_that_has_a_claim_counts() {
     let id = map(json!({"name": "Alice", "email": ""}));

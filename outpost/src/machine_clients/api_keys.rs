@@ -233,6 +233,7 @@ fn identity(record: &ApiKeyRecord) -> Identity {
         preferred_username: Some(record.subject.clone()),
         email: record.email.clone(),
         groups: record.groups.clone(),
+        groups_whole: true,
         ..Identity::default()
     }
 }

@@ -30,7 +30,9 @@ impl MachineClient {
         application: &Application,
         now: NumericDate,
     ) -> Result<Authentic, NoSession> {
-        let mut claims = self.holder.identity.clone().into_claims(
+        let mut identity = self.holder.identity.clone();
+        identity.leave_out_unread(application.policy().claims());
+        let mut claims = identity.into_claims(
             application.audience().to_string(),
             // No session in the store has it.
             SessionId::from_random([0; 24]),

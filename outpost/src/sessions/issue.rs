@@ -2,7 +2,7 @@
 
 use gatepost_policy::Demand;
 use gatepost_session::cookie::{CHUNK_BYTES, Candidates};
-use gatepost_session::{Authentic, Claims, NumericDate};
+use gatepost_session::{Authentic, Claims, MoreClaims, NumericDate};
 use gatepost_signing::SignError;
 
 use super::revalidation::{is_due, of_provider};
@@ -158,7 +158,9 @@ pub(super) fn claims(
         true if needs_browser(times, application, record, now) => now,
         true => ends,
     };
-    let claims = record.identity.clone().into_claims(
+    let mut identity = record.identity.clone();
+    identity.leave_out_unread(application.policy().claims());
+    let claims = identity.into_claims(
         application.audience().to_string(),
         record.id.clone(),
         now,
@@ -213,13 +215,45 @@ pub(super) fn reduced(
     demand: Option<&Demand>,
 ) -> Claims {
     let listed = application.cookie_groups().unwrap_or_default();
-    let named: Vec<&str> = application
+    let mut named: Vec<&str> = application
         .policy()
         .groups()
         .chain(demand.into_iter().flat_map(Demand::groups))
         .chain(listed.iter().map(String::as_str))
         .collect();
+    let all = claims.groups.iter().count();
+    let held = |name: &&str| claims.groups.contains(name);
+    named.sort_unstable();
+    named.dedup();
+    let outside: Vec<&str> = named.iter().copied().filter(|name| !held(name)).collect();
     claims.groups.retain(|group| named.contains(&group));
+    if claims.groups.iter().count() < all {
+        // What the provider left out stays unknown: the first of one name counts.
+        let part = (
+            MoreClaims::GROUPS_IN_PART.to_owned(),
+            texts_within(&outside),
+        );
+        let others = claims.ext.iter();
+        let others = others.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        claims.ext = others.chain([part]).collect();
+    }
     claims.grp_more = application.cookie_groups().is_none();
     claims
+}
+
+/// Returns the first of these names with `|` between, as many as a cookie without room for groups
+/// still has room for. Rules that ask that a user is not in another of them refuse.
+fn texts_within(names: &[&str]) -> String {
+    const MAX_BYTES: usize = 1024;
+    let mut text = String::new();
+    for name in names.iter().filter(|name| !name.contains('|')) {
+        if text.len() + name.len() >= MAX_BYTES {
+            break;
+        }
+        if !text.is_empty() {
+            text.push('|');
+        }
+        text.push_str(name);
+    }
+    text
 }

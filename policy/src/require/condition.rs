@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use gatepost_session::{CLOCK_SKEW_SECONDS, Claims};
+use gatepost_session::{CLOCK_SKEW_SECONDS, Claims, MoreClaims};
 
 use super::{Ruling, Situation};
 
@@ -50,7 +50,7 @@ const SEPARATOR: char = '|';
 /// Returns whether rules may name a claim in `claims`: those for which there are keys of their own
 /// they may not, nor those that say something of the cookie instead of its user.
 pub(crate) fn is_claim_of_rules(name: &str) -> bool {
-    const OTHERS: [&str; 15] = [
+    const OTHERS: [&str; 16] = [
         "acr",
         "amr",
         "aud",
@@ -61,6 +61,7 @@ pub(crate) fn is_claim_of_rules(name: &str) -> bool {
         "ext",
         "groups",
         "grp_more",
+        MoreClaims::GROUPS_IN_PART,
         "iat",
         "nbf",
         "preferred_username",
@@ -111,11 +112,14 @@ impl Condition {
         let held = match (self.kind, now.now) {
             (Kind::DeviceBound, _) => Some(now.bound),
             (Kind::Group, _) => {
-                let listed = claims.groups.contains(own);
-                if !listed && claims.grp_more {
-                    return Ruling::Undecidable;
+                match (claims.groups.contains(own), is_surely_outside(claims, own)) {
+                    (true, _) => Some(true),
+                    (false, Some(true)) => Some(false),
+                    (false, _) if claims.grp_more => return Ruling::Undecidable,
+                    (false, Some(false)) => None,
+                    // A provider that sends no groups says nothing of them.
+                    (false, None) => (!claims.groups.is_empty()).then_some(false),
                 }
-                Some(listed)
             }
             (Kind::User, _) => claims.preferred_username.as_ref().map(|name| name == own),
             (Kind::Email | Kind::EmailDomain, _) => usable_email(claims).map(|(whole, domain)| {
@@ -222,6 +226,13 @@ impl Condition {
     }
 }
 
+/// Returns whether a session with a part of the user's groups says that one of the others is not
+/// among the rest; `None` where it has all groups.
+fn is_surely_outside(claims: &Claims, group: &str) -> Option<bool> {
+    let outside = claims.ext.get(MoreClaims::GROUPS_IN_PART)?;
+    Some(outside.split(SEPARATOR).any(|name| name == group))
+}
+
 /// Returns the address and its domain, if the address can be relied on: the provider does not say
 /// that it is unverified, and it reads in one way only. Exactly one `@`, no quoting, no
 /// blanks, ASCII only (a lookalike domain is not the domain).
@@ -233,5 +244,6 @@ fn usable_email(claims: &Claims) -> Option<(&str, &str)> {
     let (local, domain) = address.split_once('@')?;
     let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'@' | b'"' | b'\\' | b',' | b';');
     let usable = |part: &str| !part.is_empty() && part.bytes().all(plain);
-    (usable(local) && usable(domain)).then_some((address, domain))
+    // With a dot at its end it is the same domain (RFC 1034 §3.1), which no rule is written with.
+    (usable(local) && usable(domain) && !domain.ends_with('.')).then_some((address, domain))
 }

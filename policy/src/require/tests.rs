@@ -1,7 +1,7 @@
 use super::*;
 use crate::decide::double::claims;
 use alloc::vec;
-use gatepost_session::TextList;
+use gatepost_session::{MoreClaims, TextList};
 
 /// Returns the situation of a request with a session.
 fn of(claims: &Claims) -> Situation {
@@ -118,7 +118,7 @@ fn a_device_is_asked_of_the_session_and_not_of_the_user() {
     for (case, claims, of_session, of_user) in [
         ("bound", &bound, Ruling::Holds, Ruling::Holds),
         ("unbound", &unbound, Ruling::Fails, Ruling::Holds),
-        ("an outsider's", &outsider, Ruling::Fails, Ruling::Fails),
+        ("an outsider's", &outsider, Ruling::Unknown, Ruling::Unknown),
     ] {
         assert_eq!(with_device.rule(claims, of(claims)), of_session, "{case}");
         assert_eq!(
@@ -197,4 +197,67 @@ fn an_address_that_cannot_be_relied_on_matches_no_rule() {
         ..claims("")
     };
     assert_eq!(rule.rule(&absent, of(&absent)), Ruling::Unknown);
+}
+
+/// What is not known of a user is no reason to admit them.
+#[test]
+fn a_user_is_outside_of_a_group_only_where_all_groups_are_known() {
+    let part = |known: &str| [(MoreClaims::GROUPS_IN_PART.into(), known.into())];
+    let not = Require::new(Vec::new(), Vec::new(), lists(&["contractors"], &[]));
+    let held = rule(lists(&["contractors"], &[]), Vec::new());
+    for (case, groups, more, ext, expected) in [
+        ("known", &["staff"][..], false, None, Ruling::Holds),
+        ("in it", &["contractors"], false, None, Ruling::Fails),
+        ("no groups at all", &[], false, None, Ruling::Unknown),
+        ("left out", &["staff"], true, None, Ruling::Undecidable),
+        ("all left out", &[], true, None, Ruling::Undecidable),
+        ("read in part", &["staff"], false, Some(""), Ruling::Unknown),
+        (
+            "known of others",
+            &["staff"],
+            false,
+            Some("a|contractor"),
+            Ruling::Unknown,
+        ),
+        (
+            "known to be outside",
+            &["staff"],
+            false,
+            Some("a|contractors"),
+            Ruling::Holds,
+        ),
+        (
+            "known to be outside, others left out",
+            &[],
+            true,
+            Some("contractors"),
+            Ruling::Holds,
+        ),
+    ] {
+        let person = Claims {
+            groups: groups.iter().collect(),
+            grp_more: more,
+            ext: ext.into_iter().flat_map(part).collect(),
+            ..claims("a@example.com")
+        };
+        assert_eq!(not.rule(&person, of(&person)), expected, "{case}");
+        assert_eq!(
+            held.rule(&person, of(&person)),
+            expected.opposite(),
+            "{case}, asked for"
+        );
+    }
+}
+
+#[test]
+fn a_domain_with_a_dot_at_its_end_is_not_another() {
+    let not = Require::new(Vec::new(), Vec::new(), lists(&[], &["example.com"]));
+    for (email, expected) in [
+        ("a@example.com", Ruling::Fails),
+        ("a@example.com.", Ruling::Unknown),
+        ("a@example.net", Ruling::Holds),
+    ] {
+        let person = claims(email);
+        assert_eq!(not.rule(&person, of(&person)), expected, "{email}");
+    }
 }
