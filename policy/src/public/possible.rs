@@ -43,7 +43,7 @@ impl PublicPaths {
     /// for each its last five bits. Every bit where some path may begin with any.
     pub(crate) fn beginnings(&self) -> u32 {
         let beginning = |own: &Pattern| match own.literal.get(1) {
-            Some(first) if first.is_ascii() && *first != b'*' => 1 << (first & 31),
+            Some(first) if first.is_ascii_alphanumeric() => 1 << (first & 31),
             _ => u32::MAX,
         };
         self.patterns
@@ -125,17 +125,54 @@ impl Pattern {
         match (segments.next(), self.subtree) {
             (Some(_), true) => true,
             (None, subtree) => !(subtree && exactly),
-            (Some(rest), false) => !exactly && rest.is_empty() && segments.next().is_none(),
+            // A server may run the file that the pattern names with the rest (RFC 3875 §4.1.5).
+            (Some(rest), false) => {
+                let last = self.segments.last().map_or(&b""[..], |last| last);
+                let empty = rest.is_empty() && segments.next().is_none();
+                !exactly && (empty || last.contains(&b'.'))
+            }
         }
     }
 }
 
-/// Returns whether some server may take a segment for one of the pattern.
+/// Returns whether some server may take a segment for one of the pattern: as [`reads_as`] says, or
+/// on Windows, where `:` names a part of a file, and where files have short names beside their own.
+fn may_match(own: &[u8], segment: &[u8]) -> bool {
+    let file = segment
+        .split(|byte| *byte == b':')
+        .next()
+        .unwrap_or(segment);
+    reads_as(own, segment) || reads_as(own, file) || is_short_for(own, file)
+}
+
+/// Returns whether a segment may be the short name of a file (`ADMINI~1.PHP`): it begins as the
+/// file's name, of which blanks and dots are left out and others replaced.
+fn is_short_for(own: &[u8], segment: &[u8]) -> bool {
+    let mut pairs = segment.windows(2);
+    let numbered = |pair: &[u8]| matches!(pair, [b'~', digit] if digit.is_ascii_digit());
+    let Some(tilde) = pairs.position(numbered) else {
+        return false;
+    };
+    let own = own.iter().filter(|byte| !matches!(byte, b'.' | b' '));
+    // Behind the second letter there may be a sum over the name.
+    let head = segment.iter().take(tilde.min(2));
+    let alike = |(own, short): (&u8, &u8)| {
+        *own == b'*' || !own.is_ascii() || *short == b'_' || own.eq_ignore_ascii_case(short)
+    };
+    let mut beginning = own.zip(head);
+    let is_wild = |(own, _): &(&u8, &u8)| **own == b'*';
+    beginning
+        .by_ref()
+        .take_while(|pair| !is_wild(pair))
+        .all(alike)
+}
+
+/// Returns whether some server may read a segment as one of the pattern.
 ///
 /// Some servers ignore the case of letters. A character beyond ASCII may be read as one of ASCII
 /// (the sign for Kelvin is a `k` in lower case), as several, or as none, so only what stands before
 /// the first of them and behind the last is compared, as with `*`.
-fn may_match(own: &[u8], segment: &[u8]) -> bool {
+fn reads_as(own: &[u8], segment: &[u8]) -> bool {
     if own.is_ascii() && segment.is_ascii() {
         return match own.contains(&b'*') {
             true => segment_matches(&own.to_ascii_lowercase(), &segment.to_ascii_lowercase()),

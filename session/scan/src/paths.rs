@@ -62,7 +62,14 @@ pub fn begins_otherwise(own: &[u8], path: &[u8]) -> bool {
         if own_byte == byte && *byte != b'*' && byte.is_ascii() {
             continue;
         }
-        if *own_byte == b'*' || !own_byte.is_ascii() || !byte.is_ascii() {
+        // Windows has parts of files behind `:`, and short names, without some characters of the long
+        // one and with `~`.
+        let is_left_out = matches!(
+            own_byte,
+            b'*' | b'.' | b' ' | b'+' | b',' | b'=' | b'[' | b']'
+        );
+        let is_of_windows = matches!(byte, b':' | b'~');
+        if is_left_out || is_of_windows || !own_byte.is_ascii() || !byte.is_ascii() {
             return false;
         }
         if !own_byte.eq_ignore_ascii_case(byte) {
