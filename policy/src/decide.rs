@@ -253,10 +253,11 @@ impl Policy {
     }
 
     /// Returns whether this request needs no session: its path is public, or it is a preflight that
-    /// may pass.
-    pub fn needs_no_session(&self, request: &impl Request) -> bool {
+    /// may pass, and the proxy that asks demands no session.
+    pub fn needs_no_session(&self, request: &impl Request, extra: Option<&Demand>) -> bool {
         let asked = self.ask(request, &request.method());
-        asked.denied.is_none() && self.is_open(request, &asked)
+        let is_needed = extra.is_some_and(|extra| extra.deny || extra.session);
+        !is_needed && asked.denied.is_none() && self.is_open(request, &asked)
     }
 
     /// Returns what this request needs by these rules as the text of a header, for another decider:

@@ -56,7 +56,13 @@ fn read_value(json: &mut JsonReader<'_>) -> Option<Value> {
         Piece::Section => {
             let mut section = serde_json::Map::new();
             while let Some(key) = json.key()? {
-                section.insert(key.into_owned(), read_value(json)?);
+                // Which of two values counts would differ between readers.
+                if section
+                    .insert(key.into_owned(), read_value(json)?)
+                    .is_some()
+                {
+                    return None;
+                }
             }
             Value::Object(section)
         }

@@ -92,7 +92,13 @@ fn rules(fields: &mut Fields<'_>) -> Rules {
     let value = match fields.value("rules") {
         None => return Rules::default(),
         Some(Value::String(text)) => {
-            parsed = read_json(text.as_bytes()).unwrap_or(Value::Null);
+            match read_json(text.as_bytes()) {
+                Ok(value) => parsed = value,
+                Err(error) => {
+                    fields.problem("rules", error);
+                    return Rules::default();
+                }
+            }
             &parsed
         }
         Some(value) => value,
@@ -140,6 +146,17 @@ fn rule(mut fields: Fields<'_>) -> Option<Rule> {
         }
     }
     let effect = effect(&mut fields);
+    // A key whose entries are missing may have got lost on the way here, as Traefik drops it.
+    if effect == Some(Effect::Public)
+        && paths.is_none()
+        && methods.is_empty()
+        && networks.is_empty()
+    {
+        fields.problem(
+            "public",
+            "needs `paths`, `methods` or `networks`: `paths: [\"/*\"]` opens everything",
+        );
+    }
     fields.finish();
     Some(Rule {
         name: name.map(String::into_boxed_str),

@@ -1,8 +1,14 @@
 //! What a report on rules that decide nothing asks of paths.
 
-use super::PublicPaths;
+use super::{Pattern, PublicPaths};
 
 impl PublicPaths {
+    /// Returns whether they are all paths.
+    pub(crate) fn are_all(&self) -> bool {
+        let is_all = |own: &Pattern| own.method.is_none() && own.segments.is_empty() && own.subtree;
+        self.patterns.iter().any(is_all)
+    }
+
     /// Returns the number of patterns.
     pub(crate) fn len(&self) -> usize {
         self.patterns.len()

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use super::{Rule, Rules};
+use crate::public::PublicPaths;
 
 /// Why a rule decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +47,11 @@ impl Rules {
         })
     }
 
-    /// Returns whether a rule is for every request, so that the short form never decides.
+    /// Returns whether a rule is for every request, so that the short form never decides alone.
     pub fn have_last(&self) -> bool {
         self.0.iter().any(|(_, rule)| {
-            rule.paths.is_none() && rule.methods.is_empty() && rule.networks.is_empty()
+            let all_paths = rule.paths.as_ref().is_none_or(PublicPaths::are_all);
+            all_paths && rule.methods.is_empty() && rule.networks.is_empty()
         })
     }
 }

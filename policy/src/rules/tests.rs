@@ -276,7 +276,7 @@ fn a_demand_is_as_strict_as_the_rules_it_is_made_of() {
         let demand = strict.demand(&request);
         let demand = demand.map(|text| Demand::from_text(&text).expect("a demand"));
         let other = open.decide_with(&request, session(), demand.as_ref());
-        if !strict.needs_no_session(&request) {
+        if !strict.needs_no_session(&request, None) {
             assert_eq!(other.verdict(), own.verdict(), "{case} {demand:?}");
         }
     }
@@ -304,7 +304,7 @@ fn only_a_user_whom_some_rule_may_admit_gets_a_session() {
 fn what_cannot_be_a_rule_is_named() {
     let cases = [
         (json!([]), "rules: expected rules in a list, or its JSON"),
-        (json!("[{"), "rules: expected rules in a list, or its JSON"),
+        (json!("[{"), "rules: not JSON (line 1, column 2)"),
         (
             json!({"paths": "/x"}),
             "rules: expected rules in a list, or its JSON",
@@ -317,6 +317,19 @@ fn what_cannot_be_a_rule_is_named() {
             json!([{"paths": ["/x"]}]),
             "rules[0].require: expected one of `public: true`, `deny: true`, `signedIn: true` and \
              `require`",
+        ),
+        (
+            json!([{"public": true}]),
+            "rules[0].public: needs `paths`, `methods` or `networks`: `paths: [\"/*\"]` opens \
+             everything",
+        ),
+        (
+            json!("[{\"paths\": [\"/x\"], \"deny\": false, \"deny\": true}]"),
+            "rules: not JSON (line 1, column 46)",
+        ),
+        (
+            json!([{"require": {"all": {"groups": ["a"]}, "not": null}}]),
+            "rules[0].require.not: has no value: write one, or leave the key out",
         ),
         (
             json!([{"public": true, "deny": true}]),
@@ -350,8 +363,7 @@ fn what_cannot_be_a_rule_is_named() {
         ),
         (
             json!([{"require": {"all": {"claims": {"x": []}}}}]),
-            "rules[0].require.all.claims.x: expected a list of texts, or one text with commas \
-             between",
+            "rules[0].require.all.claims.x: expected a text, or a list of texts",
         ),
         (
             json!([{"require": {"all": {"claims": {"x": "a|b"}}}}]),
@@ -394,4 +406,106 @@ fn rules_that_decide_nothing_are_found() {
     ];
     assert_eq!(found, expected);
     assert!(policy.rules.have_last());
+}
+
+#[test]
+fn a_path_that_a_server_reads_as_a_file_needs_what_the_file_needs() {
+    let policy = read(&json!({ "rules": [
+        {"paths": ["/admin.php", "/internal/*"], "deny": true},
+        {"paths": ["/plain"], "deny": true},
+        {"paths": ["/*.cgi"], "deny": true},
+    ]}));
+    let staff = staff();
+    for (target, expected) in [
+        ("/admin.php/x", "denied"),
+        ("/admin.php/x/y", "denied"),
+        ("/x.cgi/y", "denied"),
+        ("/admin.php::$DATA", "denied"),
+        ("/Internal:$I30:$INDEX_ALLOCATION/x", "denied"),
+        ("/ADMINP~1.PHP", "denied"),
+        ("/intern~1/x", "denied"),
+        ("/IN4F2A~1/x", "denied"),
+        ("/admin.phpx", "passes"),
+        ("/admin", "passes"),
+        ("/plain/x", "passes"),
+        ("/x:y", "passes"),
+        // Perhaps `report.cgi`.
+        ("/report~2/x", "denied"),
+        ("/~internal/x", "passes"),
+    ] {
+        let outcome = decide(&policy, &Sent::new("GET", target), Some(&staff));
+        assert_eq!(outcome.0, expected, "{target}");
+    }
+}
+
+#[test]
+fn a_text_of_a_claim_is_one_value() {
+    let policy = |value: Value| read(&json!({ "require": {"all": {"claims": {"office": value}}} }));
+    let at = |office: &str| Claims {
+        ext: [("office".into(), office.into())].into_iter().collect(),
+        ..claims("a@example.com")
+    };
+    for (value, office, expected) in [
+        (json!("Bonn, Rhein"), "Bonn, Rhein", "passes"),
+        (json!("Bonn, Rhein"), "Bonn", "denied"),
+        (json!(["Bonn, Rhein", "Kiel"]), "Kiel", "passes"),
+        (json!(["Bonn, Rhein", "Kiel"]), "Rhein", "denied"),
+        // As labels have it.
+        (json!("[\"Bonn, Rhein\",\"Kiel\"]"), "Bonn, Rhein", "passes"),
+        (json!("[\"Bonn, Rhein\",\"Kiel\"]"), "Kiel", "passes"),
+        (json!(" Kiel "), "Kiel", "passes"),
+    ] {
+        let outcome = decide(
+            &policy(value.clone()),
+            &Sent::new("GET", "/"),
+            Some(&at(office)),
+        );
+        assert_eq!(outcome.0, expected, "{value} {office}");
+    }
+}
+
+#[test]
+fn nobody_whom_every_rule_refuses_gets_a_session() {
+    let last = |rule: Value| {
+        let policy = read(&json!({ "rules": [
+            {"paths": ["/a/*"], "require": {"groups": ["a"]}}, rule,
+        ]}));
+        policy.may_admit(&staff())
+    };
+    for (rule, expected) in [
+        (json!({"require": {"groups": ["b"]}}), false),
+        (
+            json!({"paths": ["/*"], "require": {"groups": ["b"]}}),
+            false,
+        ),
+        (json!({"paths": ["/x", "/*"], "deny": true}), false),
+        (json!({"paths": ["/b/*"], "deny": true}), true),
+        (
+            json!({"paths": ["/*"], "methods": ["GET"], "deny": true}),
+            true,
+        ),
+        (json!({"paths": ["GET=/*"], "deny": true}), true),
+        (
+            json!({"paths": ["/*"], "networks": ["10.0.0.0/8"], "deny": true}),
+            true,
+        ),
+    ] {
+        assert_eq!(last(rule.clone()), expected, "{rule}");
+    }
+}
+
+#[test]
+fn a_proxys_demand_needs_a_session_where_the_rules_need_none() {
+    let policy = read(&json!({ "public": ["/open/*"] }));
+    let open = Sent::new("GET", "/open/x");
+    for (demand, expected) in [
+        (None, true),
+        (Some("any=group:staff"), true),
+        (Some("session"), false),
+        (Some("deny"), false),
+    ] {
+        let demand = demand.map(|text| Demand::from_text(text).expect(text));
+        let found = policy.needs_no_session(&open, demand.as_ref());
+        assert_eq!(found, expected, "{demand:?}");
+    }
 }

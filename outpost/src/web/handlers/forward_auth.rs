@@ -42,7 +42,7 @@ pub(in crate::web) async fn answer(
     // What everyone may see is often public to shared caches too, which may store a response with
     // its `Set-Cookie` (RFC 9111 §7.3).
     let renewal = || {
-        if rules.policy.needs_no_session(request) {
+        if rules.policy.needs_no_session(request, request.demand()) {
             Renewal::Never
         } else if request.presentation() == Presentation::PageLoad {
             Renewal::PageLoad
