@@ -6,9 +6,9 @@ use gatepost_base::Identity;
 use serde_json::{Map, Value};
 
 use crate::claim_path::ClaimPath;
-use crate::groups::{MAX_GROUPS, groups, left_out};
+use crate::groups::{groups, left_out};
 use crate::json::{text, time};
-use crate::named_claim::NamedClaim;
+use crate::named_claim::{NamedClaim, texts};
 use crate::settings::ClaimSettings;
 
 /// Verified claims of several sources. Each claim is taken of the first source that has it, and
@@ -268,21 +268,6 @@ fn first_text(value: &Value) -> Option<String> {
     }
     .filter(|text| !text.is_empty())
     .map(str::to_owned)
-}
-
-/// Returns a list's texts. One text is a list of one.
-pub(crate) fn texts(value: &Value) -> Vec<String> {
-    let list = match value {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(entries) => entries
-            .iter()
-            .filter_map(Value::as_str)
-            .take(MAX_GROUPS)
-            .map(str::to_owned)
-            .collect(),
-        _ => Vec::new(),
-    };
-    list.into_iter().filter(|text| !text.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use crate::claims::texts;
+use crate::groups::MAX_GROUPS;
 
 /// The longest text of a claim that rules name, in bytes. It is in each cookie, so a longer one is
 /// left out, and the rules refuse.
@@ -96,4 +96,19 @@ fn number_text(number: &Number) -> String {
         }
         _ => number.to_string(),
     }
+}
+
+/// Returns a list's texts. One text is a list of one.
+pub(crate) fn texts(value: &Value) -> Vec<String> {
+    let list = match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(entries) => entries
+            .iter()
+            .filter_map(Value::as_str)
+            .take(MAX_GROUPS)
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    };
+    list.into_iter().filter(|text| !text.is_empty()).collect()
 }

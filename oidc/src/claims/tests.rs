@@ -1,4 +1,5 @@
 use super::*;
+use crate::groups::MAX_GROUPS;
 use serde_json::json;
 
 fn map(value: Value) -> Map<String, Value> {
