@@ -1,3 +1,4 @@
+use super::path::MAX_PATH_BYTES;
 use super::*;
 use alloc::string::ToString;
 use proptest::prelude::*;

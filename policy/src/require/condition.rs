@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use gatepost_session::{CLOCK_SKEW_SECONDS, Claims, MoreClaims};
 
-use super::{Ruling, Situation};
+use super::ruling::{Ruling, Situation};
 
 /// A condition on a user's session.
 ///

@@ -246,10 +246,24 @@ fn a_folder_that_is_missing_damaged_or_anothers_serves_nothing() {
             "an empty rule",
         ),
         (
-            "a rule that is unknown here",
+            "a key that is unknown here",
+            APPLICATION,
+            Some(changed(&|v| v["settings"]["schedule"] = json!([]))),
+            "unknown key",
+        ),
+        (
+            "a list of rules without a rule",
             APPLICATION,
             Some(changed(&|v| v["settings"]["rules"] = json!([]))),
-            "unknown key",
+            "settings.rules",
+        ),
+        (
+            "a rule with a key that is unknown here",
+            APPLICATION,
+            Some(changed(&|v| {
+                v["settings"]["rules"] = json!([{"deny": true, "hours": "8-17"}]);
+            })),
+            "settings.rules[0]",
         ),
         (
             "more than an outpost writes",

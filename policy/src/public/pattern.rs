@@ -1,90 +1,95 @@
-//! Whether a path may be meant by a pattern, for rules that narrow: those must not be passed by
-//! writing a path in a way that only some servers read as the one in the rule.
+//! One pattern of paths. Rules that narrow must not be passed by writing a path in a way that only
+//! some servers read as the one in the rule, so a pattern may also be [possibly](Meant) that of one.
 
-use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
 
-use gatepost_session::{begins_otherwise, plain_path};
+use super::path::{Meant, is_unambiguous, meant_method};
 
-use super::{MAX_PATH_BYTES, Pattern, PublicPaths, segment_matches, unambiguous_path};
-
-/// How surely a rule is meant for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Meant {
-    /// However a server reads the request, the rule is not meant.
-    No,
-    /// Some server may read the request as one that the rule is for.
-    Possibly,
-    /// Every server reads it as one.
-    Surely,
-}
-
-/// The path of a request, decoded where every server reads it alike.
-pub(crate) struct RequestPath<'t>(Option<Cow<'t, [u8]>>);
-
-impl<'t> RequestPath<'t> {
-    pub(crate) fn of(target: &'t [u8]) -> Self {
-        let decoded = || unambiguous_path(target).map(|path| Cow::Owned(path.into_bytes()));
-        let plain = plain_path(target).filter(|path| path.len() <= MAX_PATH_BYTES);
-        Self(plain.map(Cow::Borrowed).or_else(decoded))
-    }
-}
-
-impl RequestPath<'_> {
-    /// Returns the first character of a clear path, as [`PublicPaths::beginnings`] counts them.
-    pub(crate) fn beginning(&self) -> Option<u32> {
-        let path = self.0.as_ref()?;
-        let first = path.get(1).filter(|byte| byte.is_ascii())?;
-        Some(1 << (first & 31))
-    }
-}
-
-impl PublicPaths {
-    /// Returns the characters with which the paths begin, without regard to case, as a set of bits:
-    /// for each its last five bits. Every bit where some path may begin with any.
-    pub(crate) fn beginnings(&self) -> u32 {
-        let beginning = |own: &Pattern| match own.literal.get(1) {
-            Some(first) if first.is_ascii_alphanumeric() => 1 << (first & 31),
-            _ => u32::MAX,
-        };
-        self.patterns
-            .iter()
-            .map(beginning)
-            .fold(0, |all, own| all | own)
-    }
-
-    /// Returns whether these are the paths of a request. Servers differ about the case of letters,
-    /// and whether a slash at the end counts, so a path that differs in these only is possibly
-    /// meant; one that has several meanings is possibly any.
-    pub(crate) fn meant_by(&self, method: &[u8], path: &RequestPath<'_>) -> Meant {
-        let Some(path) = &path.0 else {
-            return Meant::Possibly;
-        };
-        let mut meant = Meant::No;
-        for pattern in &self.patterns {
-            if !begins_otherwise(&pattern.literal, path) {
-                meant = meant.max(pattern.meant_by(method, path));
-            }
-        }
-        meant
-    }
-}
-
-impl PublicPaths {
-    /// Returns whether these surely are the paths of a request.
-    pub(crate) fn surely_meant_by(&self, method: &[u8], path: &RequestPath<'_>) -> bool {
-        let Some(path) = &path.0 else {
-            return false;
-        };
-        let mut patterns = self.patterns.iter();
-        patterns.any(|own| {
-            own.method.as_ref().is_none_or(|own| **own == *method) && own.is_exactly(path)
-        })
-    }
+/// A path with `*`, and a method or none.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    pub(super) method: Option<Box<[u8]>>,
+    /// Its text, without the `*` of a subtree.
+    pub(super) literal: Box<[u8]>,
+    /// Whether everything below the last segment matches too.
+    pub(super) subtree: bool,
+    /// Whether the text has no further `*`.
+    is_literal: bool,
 }
 
 impl Pattern {
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidPattern> {
+        let invalid = |reason| {
+            Err(InvalidPattern {
+                pattern: text.into(),
+                reason,
+            })
+        };
+        let (method, path) = match text.split_once('=') {
+            Some((method, path)) if !method.starts_with('/') => (Some(method), path),
+            _ => (None, text),
+        };
+        if let Some(method) = method
+            && (method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'))
+        {
+            return invalid("the method before `=` must be in capitals, like `GET=/hook`");
+        }
+        if !path.starts_with('/') {
+            return invalid("a path must start with `/`");
+        }
+        if path.contains(['?', '#']) {
+            return invalid("only the path is matched: leave out `?` and `#`");
+        }
+        if !is_unambiguous(path) {
+            return invalid(
+                "a path with `%`, `;`, `\\`, `//`, dot segments, a dot or blank at a segment's end, \
+                 control or wide characters is never public: write it decoded",
+            );
+        }
+        let subtree = path.ends_with("/*");
+        let literal = match subtree {
+            true => path.strip_suffix('*').unwrap_or(path),
+            false => path,
+        };
+        Ok(Self {
+            method: method.map(|method| method.as_bytes().into()),
+            subtree,
+            literal: literal.as_bytes().into(),
+            is_literal: !literal.contains('*'),
+        })
+    }
+
+    /// Returns whether this pattern surely matches whatever `other` does. A `*` of the other is a
+    /// character that only a `*` of this one matches, which then matches what the other's does.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let (own, others) = (self.segments().count(), other.segments().count());
+        let right_length = match (self.subtree, other.subtree) {
+            (true, true) => others >= own,
+            (true, false) => others > own,
+            (false, true) => false,
+            (false, false) => others == own,
+        };
+        right_length
+            && (self.method.is_none() || self.method == other.method)
+            && self
+                .segments()
+                .zip(other.segments())
+                .all(|(own, other)| segment_matches(own, other))
+    }
+
+    /// Returns its segments, without the `*` of a subtree.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        let before = match self.subtree {
+            true => self.literal.strip_suffix(b"/").unwrap_or(&self.literal),
+            false => &self.literal,
+        };
+        before.split(|byte| *byte == b'/').skip(1)
+    }
+
     #[inline(never)]
-    fn meant_by(&self, method: &[u8], path: &[u8]) -> Meant {
+    pub(super) fn meant_by(&self, method: &[u8], path: &[u8]) -> Meant {
         let by_method = self
             .method
             .as_ref()
@@ -99,7 +104,7 @@ impl Pattern {
     }
 
     /// Returns whether the pattern matches a path as it is written.
-    fn is_exactly(&self, path: &[u8]) -> bool {
+    pub(super) fn is_exactly(&self, path: &[u8]) -> bool {
         match (self.is_literal, self.subtree) {
             (true, true) => path.starts_with(&self.literal),
             (true, false) => *path == *self.literal,
@@ -111,7 +116,7 @@ impl Pattern {
     /// it.
     fn follows(&self, path: &[u8], exactly: bool) -> bool {
         let mut segments = path.split(|byte| *byte == b'/').skip(1);
-        for own in &self.segments {
+        for own in self.segments() {
             // An empty one is last, behind a slash that may be missing.
             let matches = match segments.next() {
                 Some(segment) if exactly => segment_matches(own, segment),
@@ -127,9 +132,13 @@ impl Pattern {
             (None, subtree) => !(subtree && exactly),
             // A server may run the file that the pattern names with the rest (RFC 3875 §4.1.5).
             (Some(rest), false) => {
-                let last = self.segments.last().map_or(&b""[..], |last| last);
                 let empty = rest.is_empty() && segments.next().is_none();
-                !exactly && (empty || last.contains(&b'.'))
+                let is_file = || {
+                    self.segments()
+                        .last()
+                        .is_some_and(|last| last.contains(&b'.'))
+                };
+                !exactly && (empty || is_file())
             }
         }
     }
@@ -197,21 +206,49 @@ fn reads_as(own: &[u8], segment: &[u8]) -> bool {
     begin(own) == begin(segment) && end(own) == end(segment)
 }
 
-/// Returns whether a rule for a method is meant by a request with another: an application may
-/// answer HEAD by what it has for GET, and some servers write methods in capitals first. A method
-/// that the proxy did not say may be any.
-pub(crate) fn meant_method(own: &[u8], method: &[u8]) -> Meant {
-    if own == method {
-        Meant::Surely
-    } else if own.eq_ignore_ascii_case(method)
-        || method == crate::request::UNKNOWN_METHOD.as_bytes()
-        || (own == b"GET" && method.eq_ignore_ascii_case(b"HEAD"))
-    {
-        Meant::Possibly
-    } else {
-        Meant::No
+/// Returns whether a segment matches a pattern's segment, in which `*` matches any characters. The
+/// time is at worst proportional to the product of the lengths: when a later part does not match,
+/// only the last `*` is extended.
+fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
+    let mut last_star: Option<(&[u8], &[u8])> = None;
+    loop {
+        match (pattern, segment) {
+            ([b'*', after @ ..], _) => {
+                last_star = Some((after, segment));
+                pattern = after;
+            }
+            ([p, after @ ..], [s, rest @ ..]) if p == s => {
+                pattern = after;
+                segment = rest;
+            }
+            ([], []) => return true,
+            _ => match last_star {
+                Some((after, [_, rest @ ..])) => {
+                    last_star = Some((after, rest));
+                    pattern = after;
+                    segment = rest;
+                }
+                _ => return false,
+            },
+        }
     }
 }
+
+/// A public path that could never match anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidPattern {
+    /// The pattern as written.
+    pub pattern: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for InvalidPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.pattern, self.reason)
+    }
+}
+
+impl core::error::Error for InvalidPattern {}
 
 #[cfg(test)]
 mod tests {
@@ -219,6 +256,9 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use gatepost_session::{begins_otherwise, plain_path};
+
+    use super::super::path::unambiguous_path;
     use super::*;
 
     proptest! {
