@@ -45,6 +45,8 @@ fn each_decider_follows_the_table() -> Result<()> {
     }
     let site = Site::builder("deploy/outpost/single.yaml")
         .applications(application)
+        // Another address of this machine is a client's.
+        .outpost(&json!({ "trustedProxies": ["127.0.0.1"] }))
         .provider(&json!({ "users": users }))
         .start()?;
     let traefik = |static_file: &str, dynamic: &str, names: &[&str]| -> Result<Service> {
