@@ -50,7 +50,7 @@ const SEPARATOR: char = '|';
 /// Returns whether rules may name a claim in `claims`: those for which there are keys of their own
 /// they may not, nor those that say something of the cookie instead of its user.
 pub(crate) fn is_claim_of_rules(name: &str) -> bool {
-    const OTHERS: [&str; 16] = [
+    const OTHERS: [&str; 17] = [
         "acr",
         "amr",
         "aud",
@@ -59,6 +59,7 @@ pub(crate) fn is_claim_of_rules(name: &str) -> bool {
         "email",
         "exp",
         "ext",
+        "gatepost_assertion",
         "groups",
         "grp_more",
         MoreClaims::GROUPS_IN_PART,

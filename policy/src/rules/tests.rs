@@ -358,6 +358,10 @@ fn what_cannot_be_a_rule_is_named() {
             "rules[0].require.claims: `exp` has a key of its own, or a `|`",
         ),
         (
+            json!([{"require": {"claims": {crate::ASSERTION_CLAIM: 1}}}]),
+            "rules[0].require.claims: `gatepost_assertion` has a key of its own, or a `|`",
+        ),
+        (
             json!([{"require": {"groups": ["a"], "claims": {"x": 1}}}]),
             "rules[0].require.claims: write it under `any` or `all`",
         ),
