@@ -35,7 +35,7 @@ impl<'t> RequestPath<'t> {
 }
 
 impl RequestPath<'_> {
-    /// Returns the first character of a clear path, as [`PublicPaths::beginnings`] counts them.
+    /// Returns the first character of a clear path, as a set of bits: its last five.
     pub(crate) fn beginning(&self) -> Option<u32> {
         let path = self.0.as_ref()?;
         let first = path.get(1).filter(|byte| byte.is_ascii())?;
