@@ -26,6 +26,7 @@ mod runtime;
 mod serve;
 mod sessions;
 mod shipped;
+mod why;
 
 /// Gatepost's outpost: OpenID Connect sign-in and forward auth for Traefik, nginx, Caddy and Envoy.
 #[derive(Debug, Parser)]
@@ -52,6 +53,20 @@ enum Command {
         /// How to write the report.
         #[arg(long, value_enum, default_value = "text")]
         format: check::ReportFormat,
+    },
+    /// Say which rule decides on a request, and what its sender lacks.
+    Why {
+        #[command(flatten)]
+        asking: Box<why::Asking>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Compare what the rules decide with a table of requests: fails where any is decided otherwise.
+    Test {
+        /// The table: YAML with a list of `cases`.
+        table: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
     },
     /// Print configuration for a proxy in front of the applications.
     Export {
@@ -180,6 +195,8 @@ pub fn run() -> ExitCode {
             url,
             format,
         } => on_runtime(check::check(&config, url.as_deref(), format)),
+        Command::Why { asking, config } => on_runtime(why::why(*asking, &config)),
+        Command::Test { table, config } => on_runtime(why::test(&table, &config)),
         Command::Export { form, config } => on_runtime(export::export(form, &config)),
         Command::Import(command) => import::import(&command),
         Command::Keygen {

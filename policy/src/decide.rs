@@ -215,7 +215,7 @@ impl Policy {
 
     /// Returns what the rules ask of a request: where nothing else is asked, by `public` and
     /// `require`.
-    fn ask(&self, request: &impl Request, method: &[u8]) -> Asked<'_> {
+    pub(crate) fn ask(&self, request: &impl Request, method: &[u8]) -> Asked<'_> {
         let by_path = !(self.rules.is_empty() && self.public.is_empty());
         let target = if by_path {
             request.target()

@@ -36,6 +36,7 @@ mod require;
 mod rules;
 mod sign_in;
 pub mod state;
+mod why;
 
 pub use api_key_text::holds_api_key;
 pub use authorization::{API_KEY_PREFIX, AuthorizationSchemes, Scheme, UnknownScheme};
@@ -53,3 +54,4 @@ pub use rules::{Demand, Idle, Rule, Rules};
 pub use sign_in::{
     InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn, UNTIL_BOUND, until_bound,
 };
+pub use why::Reason;
