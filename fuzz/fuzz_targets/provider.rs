@@ -18,7 +18,8 @@ use gatepost::config::Config;
 use gatepost::provider_client::ProviderClient;
 use gatepost_base::{Identity, Secret};
 use gatepost_oidc::{
-    AccessTokenSettings, AuthorizationOptions, Proved, Provider, TokenRules, UnverifiedLogoutToken,
+    AccessTokenSettings, AuthorizationOptions, NamedClaim, Proved, Provider, TokenRules,
+    UnverifiedLogoutToken,
 };
 use gatepost_session::NumericDate;
 use libfuzzer_sys::fuzz_target;
@@ -298,7 +299,10 @@ async fn finish(provider: &Provider) {
             Nonce::new(NONCE.into()),
             PkceCodeVerifier::new("v".repeat(43)),
             redirect.expect("a URL"),
-            &["email_verified".to_owned()],
+            &[
+                NamedClaim::for_headers("email_verified"),
+                NamedClaim::for_rules("department"),
+            ],
         )
         .await;
     if let Ok(signed_in) = finished {

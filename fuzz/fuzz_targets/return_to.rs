@@ -20,7 +20,11 @@ fuzz_target!(|target: &str| {
             "{text}"
         );
         let url = Url::parse(text).expect("a URL");
-        assert_eq!(url.as_str(), text, "the outpost sends the URL that it checked");
+        assert_eq!(
+            url.as_str(),
+            text,
+            "the outpost sends the URL that it checked"
+        );
         assert!(
             url.username().is_empty() && url.password().is_none(),
             "{text}"
