@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::proxies::{Envoy, Traefik};
 use gatepost_e2e::users::{ALICE, BOB, User};
 use gatepost_e2e::{Answer, Client, Site, pass, until};
 use reqwest::{Method, StatusCode};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::plugin::middlewares;
-use crate::{checks, forward_auth, nginx, route};
+use crate::{caddy, checks, forward_auth, haproxy, nginx, route};
 
 const HEADERS: [&str; 2] = ["Authorization", "X-Id-Token"];
 
@@ -61,6 +61,36 @@ fn nginx() -> Result<()> {
     let id_token = "auth_request_set $app_id_token $upstream_http_x_id_token;
         proxy_set_header X-Id-Token $app_id_token;";
     let _nginx = nginx::handing_on_with(&site, "Authorization", id_token)?;
+    the_application_uses_the_tokens(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn caddy() -> Result<()> {
+    let site = site()?;
+    let id_token = "request_header X-Id-Token {rp.header.X-Id-Token}";
+    let _caddy = caddy::for_machines(&site, id_token)?;
+    the_application_uses_the_tokens(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn haproxy() -> Result<()> {
+    let site = site()?;
+    let _haproxy = haproxy::for_machines(&site, &["x-id-token"])?;
+    the_application_uses_the_tokens(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn envoy() -> Result<()> {
+    let site = site()?;
+    let line = "- exact: x-forwarded-groups\n";
+    let names = ["authorization", "x-id-token"];
+    let further = names.map(|name| format!("                    - exact: {name}\n"));
+    let lines = format!("{line}{}", further.concat());
+    let file = "deploy/envoy/single.yaml";
+    let _envoy = Envoy::start_with(&site, file, &[(line, &lines)], &["wiki"])?;
     the_application_uses_the_tokens(&site)
 }
 
