@@ -22,6 +22,8 @@ pub enum JwtLibrary {
     Jose,
     /// PyJWT of PyPI.
     PyJwt,
+    /// Gatepost's own package, which has `jose` within.
+    Package,
 }
 
 /// What an application expects of assertions.
@@ -57,6 +59,13 @@ impl AssertedApp {
                 command.arg(NodePackages::assertion().locate()?.join("app.mjs"));
                 command
             }
+            JwtLibrary::Package => {
+                let mut command = Command::new("node");
+                command
+                    .arg("examples/assertion.mjs")
+                    .current_dir(built::session_js()?);
+                command
+            }
             JwtLibrary::PyJwt => {
                 let mut command = Command::new(PythonPackage::PYJWT.locate()?);
                 command.arg(layout::root().join("e2e/assertion/app.py"));
@@ -73,6 +82,7 @@ impl AssertedApp {
         let name = match library {
             JwtLibrary::Jose => "app-with-jose",
             JwtLibrary::PyJwt => "app-with-pyjwt",
+            JwtLibrary::Package => "app-with-the-package",
         };
         // A test may start several.
         let logs = logs.join(port.to_string());

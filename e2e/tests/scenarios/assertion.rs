@@ -186,6 +186,18 @@ fn an_app_with_pyjwt_verifies_es256() -> Result<()> {
     verifies(JwtLibrary::PyJwt, "ES256", true)
 }
 
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn an_app_with_the_package_verifies_es256() -> Result<()> {
+    verifies(JwtLibrary::Package, "ES256", true)
+}
+
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn an_app_with_the_package_verifies_eddsa() -> Result<()> {
+    verifies(JwtLibrary::Package, "EdDSA", false)
+}
+
 /// Servers of the CGI family read each of these names as `HTTP_X_GATEPOST_ASSERTION`.
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]

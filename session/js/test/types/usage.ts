@@ -4,6 +4,7 @@ import express from 'express';
 import fastify from 'fastify';
 
 import { createVerifier, type Reason, type Session, type Verdict } from '@gatepost/session';
+import { createAssertionVerifier } from '@gatepost/session/assertion';
 import { readSession, requireSession, sessionOf } from '@gatepost/session/connect';
 import { gatepost } from '@gatepost/session/fastify';
 import { fromRequest, withSession } from '@gatepost/session/fetch';
@@ -25,6 +26,18 @@ createVerifier({ keys: '', audience: 'wiki', cookiename: 'gatepost' });
 createFileVerifier({ keysFile: '/keys', keys: '', audience: 'wiki' });
 // @ts-expect-error a key may be undefined
 createVerifier({ keys: process.env['KEYS'], audience: 'wiki' });
+
+const assertions = createAssertionVerifier({
+  issuer: 'https://wiki.example.com/akprox',
+  audience: 'wiki',
+  algorithm: 'EdDSA',
+});
+// @ts-expect-error an algorithm with a secret
+createAssertionVerifier({ issuer: 'https://wiki.example.com', audience: 'wiki', algorithm: 'HS256' });
+const asserted = await assertions.fromHeaders(new Headers());
+// @ts-expect-error not before `ok` was looked at
+asserted.assertion;
+if (asserted.ok) asserted.assertion.groups.includes('staff');
 
 const verdict: Verdict = verifier.fromCookieHeader('a=b', new Date());
 verifier.fromCookieHeader(undefined);
