@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, stream};
 use gatepost_e2e::{Stack, forge};
+use gatepost_session::Claims;
 use reqwest::header::{COOKIE, LINK, LOCATION, SET_COOKIE};
 use reqwest::{Client, StatusCode};
 use tokio::runtime::Runtime;
@@ -109,6 +110,12 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound.max(1)
     }
+}
+
+/// Returns whether the renewal of a cookie is due in the last quarter of its window and not earlier.
+fn is_put_off(claims: &Claims) -> bool {
+    let window = claims.exp.seconds_since(claims.iat);
+    claims.rnw.seconds_since(claims.iat) >= window - window / 4
 }
 
 impl Traffic {
@@ -240,6 +247,10 @@ impl Traffic {
     /// Lets time pass until a renewal is due, and loads a page as a browser does: the page comes,
     /// whatever part is away, and says where the browser renews.
     async fn renew_beside(&self, person: &Person, cookie: String) -> State {
+        // The outpost has put the renewal off, because the provider or the store was away.
+        if claims(&cookie).is_ok_and(|claims| is_put_off(&claims)) {
+            return self.load(person, cookie, Until::LastQuarter).await;
+        }
         let Ok(aged) = self.people.aged(&cookie, Until::RenewalDue) else {
             return State::Unknown;
         };
