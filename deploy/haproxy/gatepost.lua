@@ -136,10 +136,15 @@ end
 -- Adds the outpost's headers to the request, and returns whether all of them are there: HAProxy
 -- leaves out, without an error, what its buffer has no room for.
 local function identify(txn, answer)
+    -- A name that is in the list twice is still one header.
+    local done = {}
     for _, name in ipairs(identity) do
-        for _, value in ipairs(values(answer, name)) do
-            txn.http:req_add_header(name, value)
+        if not done[name] then
+            for _, value in ipairs(values(answer, name)) do
+                txn.http:req_add_header(name, value)
+            end
         end
+        done[name] = true
     end
     local request = txn.http:req_get_headers()
     for _, name in ipairs(identity) do
