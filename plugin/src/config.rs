@@ -46,9 +46,9 @@ pub struct Config {
     pub plain_http: PlainHttp,
     /// Whether the application sees the session cookie.
     pub forward_cookie: bool,
-    /// Whether the outpost is asked about every request, since it has the user's tokens for the
-    /// application.
-    pub upstream_tokens: bool,
+    /// The headers in which the application gets the user's tokens. Then the outpost, which has them,
+    /// is asked about every request.
+    pub upstream_tokens: Option<String>,
     /// How far the outpost's clock may be ahead, in seconds.
     pub clock_skew: u64,
     /// Where the keys come from; `None` where the outpost's folder has them.
@@ -183,8 +183,8 @@ impl Config {
         };
         let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
         let tokens = fields.section("upstreamTokens").map(token_headers);
-        let upstream_tokens = tokens.is_some();
-        if upstream_tokens && fallback == Fallback::Redirect {
+        let (upstream_tokens, tokens) = tokens.unzip();
+        if upstream_tokens.is_some() && fallback == Fallback::Redirect {
             fields.problem(
                 "upstreamTokens",
                 "needs `fallback: route`: the outpost has the tokens, and is asked about no request \
@@ -240,21 +240,33 @@ pub(crate) fn application(fields: &mut Fields<'_>) -> Option<Audience> {
         .ok()
 }
 
-/// Reads the headers in which the application gets tokens: those that no client may send.
-fn token_headers(mut fields: Fields<'_>) -> Vec<HeaderName> {
+/// Reads the headers in which the application gets tokens: all of them in one text, and those that no
+/// client may send.
+fn token_headers(mut fields: Fields<'_>) -> (String, Vec<HeaderName>) {
+    let mut all = String::new();
     let mut names = Vec::new();
     for key in ["accessToken", "idToken"] {
+        let Some(name) = fields.text(key) else {
+            continue;
+        };
+        if !all.is_empty() {
+            all.push(',');
+        }
         // A client's `Authorization` goes to the outpost, which checks it.
-        let name = fields.text(key);
-        if let Some(name) = name.filter(|name| !name.eq_ignore_ascii_case("authorization")) {
-            match HeaderName::new(&name) {
-                Ok(name) => names.push(name),
-                Err(error) => fields.problem(key, error),
+        if name.eq_ignore_ascii_case("authorization") {
+            all.push_str("Authorization");
+            continue;
+        }
+        match HeaderName::new(&name) {
+            Ok(name) => {
+                all.push_str(name.as_str());
+                names.push(name);
             }
+            Err(error) => fields.problem(key, error),
         }
     }
     fields.finish();
-    names
+    (all, names)
 }
 
 fn revoked_file(fields: &mut Fields<'_>) -> Option<String> {

@@ -46,6 +46,8 @@ pub(crate) struct Probe<'p> {
     pub(crate) rule: &'p str,
     /// The router's own, where the other comes from the outpost's folder: then both must hold.
     pub(crate) narrowed_to: Option<&'p str>,
+    /// The headers in which the application gets tokens.
+    pub(crate) tokens: Option<&'p str>,
 }
 
 /// Answers a request that is no page load: where to sign in.
@@ -63,7 +65,10 @@ pub(crate) fn unauthenticated(
         let from = probe.narrowed_to.map_or_else(String::new, |own| {
             format!(r#""settings":"stateDir","narrowedTo":"{own}","#)
         });
-        format!(r#""probe":"known","require":"{rule}",{from}"#)
+        let tokens = probe.tokens.map_or_else(String::new, |names| {
+            format!(r#""upstreamTokens":"{names}","#)
+        });
+        format!(r#""probe":"known","require":"{rule}",{from}{tokens}"#)
     });
     let body = format!(
         r#"{{"error":"unauthenticated","message":"sign in first",{session}"signIn":"{sign_in}"}}"#

@@ -70,12 +70,12 @@ impl<H: Host> Exchange<'_, H> {
     /// (`fallback: route`); `verdicts` are the words for "allowed".
     pub(super) fn route(&self, decision: &Decision<'_>, verdicts: &[String]) -> Flow {
         match decision {
-            // The outpost has the tokens, and removes what a client sends in their place.
-            Decision::Allow(_) | Decision::Renew(_) if self.config.upstream_tokens => {
-                self.hand_over("defer")
-            }
             // A signed-in user who goes to the outpost needs the session's cookie there.
             Decision::Allow(_) if self.is_for_the_outpost() => self.hand_over(OUTPOST_VERDICT),
+            // The outpost has the tokens, and removes what a client sends in their place.
+            Decision::Allow(_) | Decision::Renew(_) if self.config.upstream_tokens.is_some() => {
+                self.hand_over("defer")
+            }
             Decision::Allow(permit) => self.pass(permit, verdicts),
             Decision::Renew(permit)
                 if !self.is_for_the_outpost()
@@ -126,6 +126,7 @@ impl<H: Host> Exchange<'_, H> {
         let probe = Probe {
             rule: config.rule_text.as_deref().unwrap_or_default(),
             narrowed_to: narrowing.map(|own| own.rule_text.as_deref().unwrap_or_default()),
+            tokens: config.upstream_tokens.as_deref(),
         };
         self.respond(reply::unauthenticated(
             &config.application,
