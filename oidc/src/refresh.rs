@@ -116,7 +116,14 @@ impl Provider {
         let mut id_claims = Map::new();
         if let Some(id_token) = &tokens.id {
             let any = ExpectedNonce::Any;
-            match self.verify_id_token(id_token, any, found.clone()).await {
+            let verified = self.verify_id_token(id_token, any, found.clone()).await;
+            let verified = verified.and_then(|id_token| {
+                if let Ok(access_token) = tokens.access() {
+                    id_token.check_access_token(access_token.secret())?;
+                }
+                Ok(id_token)
+            });
+            match verified {
                 Ok(id_token) if id_token.subject != known.subject => {
                     return Err(RefreshError::Over("it answers for another user"));
                 }
@@ -126,6 +133,8 @@ impl Provider {
                 }
                 Err(error) => {
                     tracing::warn!(provider, %error, "the refreshed ID token is invalid");
+                    // Who issued the one may have issued the other.
+                    refreshed.access_token = None;
                     return Ok(refreshed);
                 }
             }
