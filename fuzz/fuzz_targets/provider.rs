@@ -266,6 +266,7 @@ fuzz_target!(|data: &[u8]| {
                 let rules = TokenRules {
                     settings: tokens,
                     proved: Proved::default(),
+                    is_fresh: false,
                     extra: &[],
                     max_age: 3_600,
                     now: NumericDate::from_seconds(1_800_000_000),

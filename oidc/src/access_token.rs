@@ -88,6 +88,12 @@ pub enum Refusal {
     /// It has no subject.
     #[error("`sub` is missing")]
     Subject,
+    /// It was issued to the outpost, or does not say to whom, and an application gets the outpost's.
+    #[error(
+        "`client_id` or `azp` is the outpost's own client or missing, and an application gets such \
+         tokens (`upstreamTokens.accessToken`)"
+    )]
+    HandedOn,
     /// The provider says that it is not active.
     #[error("the provider says that it is not active")]
     Inactive,
@@ -125,6 +131,8 @@ pub struct TokenRules<'a> {
     pub extra: &'a [NamedClaim],
     /// What its client has proved to have.
     pub proved: Proved<'a>,
+    /// Whether the caller has just got it from the provider, so that it is nobody else's.
+    pub is_fresh: bool,
     /// How old a token may be, in seconds.
     pub max_age: u64,
     /// The current time.
@@ -250,6 +258,9 @@ impl Provider {
         let TokenRules { settings, now, .. } = rules;
         check_binding(&claims, rules.proved)?;
         let own = self.settings();
+        if !rules.is_fresh {
+            check_is_not_handed_on(&claims, &own.handed_on)?;
+        }
         self.check_issuer(&claims)?;
         check_are_times(&claims)?;
         let client = text(&claims, "client_id");
@@ -327,6 +338,29 @@ pub(crate) fn check_binding(
         }
     }
     Ok(())
+}
+
+/// Checks that a token is none that an application gets to call services in a user's name: it could
+/// be that user at others. `clients` are those whose tokens applications get. A token has to say to
+/// which client it was issued: in a claim of RFC 9068 or OpenID Connect, or as Entra ID (`appid`) and
+/// Okta (`cid`) do.
+pub(crate) fn check_is_not_handed_on(
+    claims: &Map<String, Value>,
+    clients: &[String],
+) -> Result<(), Refusal> {
+    if clients.is_empty() {
+        return Ok(());
+    }
+    let names = ["client_id", "azp", "appid", "cid"];
+    let mut named = names.into_iter().filter_map(|name| claims.get(name));
+    let is_other = |client: &Value| {
+        let client = client.as_str().filter(|client| !client.is_empty());
+        client.is_some_and(|client| !clients.iter().any(|own| own == client))
+    };
+    match named.next() {
+        Some(first) if is_other(first) && named.all(is_other) => Ok(()),
+        Some(_) | None => Err(Refusal::HandedOn),
+    }
 }
 
 /// When a token was issued, and until when it counts.

@@ -16,6 +16,9 @@ pub struct TokenIssuerSettings {
     pub keys: KeySource,
     /// Where the claims of a client are.
     pub claims: ClaimSettings,
+    /// The clients whose access tokens applications get from the caller, where this issuer is also a
+    /// provider.
+    pub handed_on: Vec<String>,
 }
 
 /// Where the keys of an issuer are.

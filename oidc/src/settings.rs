@@ -41,6 +41,9 @@ pub struct ProviderSettings {
     pub internal_url: Option<Url>,
     /// The client's id at the provider.
     pub client_id: ClientId,
+    /// The clients, this or others at the same issuer, whose access tokens applications get from the
+    /// caller. An application could use such a token at another, so it counts as no machine client's.
+    pub handed_on: Vec<String>,
     /// The secret of a confidential client. A public client has none; PKCE protects both.
     pub client_secret: Option<ClientSecret>,
     /// The key of a confidential client that signs its assertions.
@@ -102,6 +105,7 @@ impl ProviderSettings {
             discovery_url: None,
             internal_url: None,
             client_id,
+            handed_on: Vec::new(),
             client_secret: None,
             client_key: None,
             client_authentication: None,
@@ -125,6 +129,15 @@ impl ProviderSettings {
         }
     }
 
+    /// Returns whether tokens of the provider may name this issuer. Where the provider is that of
+    /// several tenants, only its metadata say how they are called, so any name at its host may be one.
+    pub fn may_issue_as(&self, issuer: &str) -> bool {
+        let host = |url: &Url| url.host_str().map(str::to_owned);
+        let is_at_host =
+            || Url::parse(issuer).is_ok_and(|url| host(&url) == host(self.issuer.url()));
+        self.issuer.as_str() == issuer || (!self.tenants.is_empty() && is_at_host())
+    }
+
     /// Returns its name for users.
     pub fn title(&self) -> &str {
         self.title.as_deref().unwrap_or(&self.name)
@@ -143,6 +156,7 @@ impl PartialEq for ProviderSettings {
             discovery_url,
             internal_url,
             client_id,
+            handed_on,
             client_secret,
             client_key,
             client_authentication,
@@ -170,6 +184,7 @@ impl PartialEq for ProviderSettings {
             && *discovery_url == other.discovery_url
             && *internal_url == other.internal_url
             && *client_id == other.client_id
+            && *handed_on == other.handed_on
             && secret(client_secret) == secret(&other.client_secret)
             && *client_key == other.client_key
             && *client_authentication == other.client_authentication

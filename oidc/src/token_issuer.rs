@@ -12,7 +12,8 @@ use gatepost_base::Secret;
 use tokio::sync::Mutex;
 
 use crate::access_token::{
-    self, CredentialsError, Holder, MAX_TOKEN_BYTES, Proved, Refusal, check_says_no_other_kind,
+    self, CredentialsError, Holder, MAX_TOKEN_BYTES, Proved, Refusal, check_is_not_handed_on,
+    check_says_no_other_kind,
 };
 use crate::algorithm;
 use crate::claims::{ClaimSources, Wanted};
@@ -115,6 +116,7 @@ impl TokenIssuer {
         if token.text("iss") != Some(settings.issuer.as_str()) {
             return Err(Refusal::Issuer);
         }
+        check_is_not_handed_on(claims, &settings.handed_on)?;
         if !settings.audience.iter().any(|own| token.is_for(own)) {
             return Err(Refusal::IssuerAudience);
         }

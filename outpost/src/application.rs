@@ -14,7 +14,7 @@ mod skip_paths;
 mod upstream_tokens;
 
 pub(crate) use capabilities::id_claims;
-pub use capabilities::{Capabilities, OwnKeys, TokenHeaders};
+pub use capabilities::{Capabilities, OwnKeys, TokenHeaders, TokenNeed};
 pub use device_cookie::DeviceScope;
 pub use providers::Providers;
 pub use public_client::PublicClient;

@@ -446,6 +446,7 @@ impl MachineClients {
                     settings: &self.settings.tokens,
                     extra: &extra,
                     proved,
+                    is_fresh: matches!(credentials, Credentials::Basic { .. }),
                     max_age,
                     now: clock.now(),
                 };

@@ -45,6 +45,17 @@ pub struct AccessToken {
     pub ends: Option<NumericDate>,
 }
 
+impl AccessToken {
+    /// Returns what stands in the place of a token that the provider did not issue at `now`: one that
+    /// has ended.
+    pub fn absent(now: NumericDate) -> Self {
+        Self {
+            token: Secret::new(String::new()),
+            ends: Some(now),
+        }
+    }
+}
+
 impl SessionRecord {
     /// Returns whether the session is bound to a device, so that it is renewed with a proof and in
     /// no other way.

@@ -39,6 +39,17 @@ pub struct OwnKeys {
     pub entry: Secret,
 }
 
+/// Whether the tokens of a session are to be renewed for an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TokenNeed {
+    /// They need not.
+    None,
+    /// They are to be, and those that the application has hold meanwhile.
+    Soon,
+    /// They are to be, and the application lacks one until then.
+    Now,
+}
+
 /// Makes headers for the application from the tokens of a user, which have no place in a cookie.
 pub trait TokenHeaders: fmt::Debug + Send + Sync {
     /// Returns the headers for a verified access token and the claims about its holder.
@@ -58,7 +69,15 @@ pub trait TokenHeaders: fmt::Debug + Send + Sync {
 
     /// Returns whether the tokens of a session are to be renewed at the provider for the
     /// application's sake, although the session itself is not due.
-    fn are_due(&self, session: &SessionRecord, now: NumericDate) -> bool;
+    fn need(&self, session: &SessionRecord, now: NumericDate) -> TokenNeed;
+
+    /// Returns whether an access token is in one of these headers for an application that uses it at
+    /// other services.
+    fn hand_on_access_tokens(&self) -> bool;
+
+    /// Returns the names of the headers that a plugin in front has to know (`upstreamTokens`), the
+    /// access token's first, as it lists them.
+    fn names_for_plugin(&self) -> String;
 
     /// Returns whether `Authorization` is one of these headers, so that the application gets it from
     /// no client.

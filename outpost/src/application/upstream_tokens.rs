@@ -3,6 +3,8 @@
 //! They come from the session's record in the store, and from nothing that the browser has: a cookie
 //! with a token would be a credential for the provider's other services in every copy of it.
 
+use std::sync::Once;
+
 use gatepost_base::Secret;
 use gatepost_policy::HeaderName as OwnName;
 use gatepost_session::NumericDate;
@@ -11,8 +13,11 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::capabilities::{TokenHeaders, id_claims};
+use super::capabilities::{TokenHeaders, TokenNeed, id_claims};
 use gatepost_oidc::numeric_date;
+
+/// How a plugin names the header that it leaves to the outpost.
+const AUTHORIZATION_NAME: &str = "Authorization";
 
 /// Seconds before its end at which an access token is replaced. Half a minute is enough for what the
 /// application does with it during the request.
@@ -20,6 +25,10 @@ const EARLY_SECONDS: u64 = 30;
 
 /// Of the lifetime of a token that is short, the part before its end at which it is replaced.
 const EARLY_PART: u64 = 3;
+
+/// The longest token that goes on, in bytes: proxies and applications refuse requests with more, and
+/// the user would be locked out.
+const MAX_BYTES: usize = 12 * 1024;
 
 /// The least seconds between two renewals for the sake of tokens, whatever their lifetime.
 const PAUSE_SECONDS: u64 = 5;
@@ -55,6 +64,9 @@ impl UpstreamTokens {
     fn of_access_token(&self, token: &Secret) -> Option<(HeaderName, HeaderValue)> {
         match self.access.as_ref()? {
             AccessTokenHeader::Authorization => {
+                if is_too_long(token) {
+                    return None;
+                }
                 let value = format!("Bearer {}", token.expose());
                 Some((AUTHORIZATION, sensitive(&value)?))
             }
@@ -63,30 +75,38 @@ impl UpstreamTokens {
     }
 
     /// Returns whether the access token is to be replaced.
-    fn is_access_token_due(&self, session: &SessionRecord, now: NumericDate) -> bool {
+    fn needs_access_token(&self, session: &SessionRecord, now: NumericDate) -> TokenNeed {
         if self.access.is_none() {
-            return false;
+            return TokenNeed::None;
         }
         match &session.access_token {
             // A session from before the application got tokens.
-            None => true,
-            Some(access) => access
-                .ends
-                .is_some_and(|ends| now >= renewed_from(session.last_validated, ends)),
+            None => TokenNeed::Now,
+            Some(access) => access.ends.map_or(TokenNeed::None, |ends| {
+                // The last renewal brought none, or this one would end later.
+                if ends <= session.last_validated {
+                    return TokenNeed::None;
+                }
+                TokenNeed::of(session.last_validated, ends, now)
+            }),
         }
     }
 
     /// Returns whether the ID token is to be replaced. One that a renewal did not replace is not
     /// asked for again: not every provider issues one then (OpenID Connect Core 1.0 §12.2).
-    fn is_id_token_due(&self, session: &SessionRecord, now: NumericDate) -> bool {
+    fn needs_id_token(&self, session: &SessionRecord, now: NumericDate) -> TokenNeed {
         if self.id.is_none() {
-            return false;
+            return TokenNeed::None;
         }
         let claims = id_claims(session);
-        let (issued, ends) = (date(&claims, "iat"), date(&claims, "exp"));
-        issued.zip(ends).is_some_and(|(issued, ends)| {
-            let is_of_last_time = issued.plus_seconds(2 * EARLY_SECONDS) >= session.last_validated;
-            is_of_last_time && now >= renewed_from(issued, ends)
+        let times = date(&claims, "iat").zip(date(&claims, "exp"));
+        times.map_or(TokenNeed::None, |(issued, ends)| {
+            // By the provider's clock, which may be behind.
+            let tolerance = (ends.seconds_since(issued) / 2).max(2 * EARLY_SECONDS);
+            match issued.plus_seconds(tolerance) >= session.last_validated {
+                true => TokenNeed::of(issued, ends, now),
+                false => TokenNeed::None,
+            }
         })
     }
 }
@@ -118,10 +138,26 @@ impl TokenHeaders for UpstreamTokens {
         access.into_iter().chain(id).collect()
     }
 
-    fn are_due(&self, session: &SessionRecord, now: NumericDate) -> bool {
-        session.refresh_token.is_some()
-            && now >= session.last_validated.plus_seconds(PAUSE_SECONDS)
-            && (self.is_access_token_due(session, now) || self.is_id_token_due(session, now))
+    fn need(&self, session: &SessionRecord, now: NumericDate) -> TokenNeed {
+        let pause = session.last_validated.plus_seconds(PAUSE_SECONDS);
+        if session.refresh_token.is_none() || now < pause {
+            return TokenNeed::None;
+        }
+        let access = self.needs_access_token(session, now);
+        access.max(self.needs_id_token(session, now))
+    }
+
+    fn hand_on_access_tokens(&self) -> bool {
+        self.access.is_some()
+    }
+
+    fn names_for_plugin(&self) -> String {
+        let access = self.access.iter().map(|access| match access {
+            AccessTokenHeader::Authorization => AUTHORIZATION_NAME,
+            AccessTokenHeader::Named(name) => name.as_str(),
+        });
+        let id = self.id.iter().map(OwnName::as_str);
+        access.chain(id).collect::<Vec<_>>().join(",")
     }
 
     fn own_authorization(&self) -> bool {
@@ -129,11 +165,19 @@ impl TokenHeaders for UpstreamTokens {
     }
 }
 
-/// Returns from when on a token is replaced that was issued and ends at these times.
-fn renewed_from(issued: NumericDate, ends: NumericDate) -> NumericDate {
-    let lifetime = ends.seconds_since(issued);
-    let early = EARLY_SECONDS.min(lifetime / EARLY_PART);
-    NumericDate::from_seconds(ends.as_seconds().saturating_sub(early))
+impl TokenNeed {
+    /// Returns the need of a token that was issued and ends at these times.
+    fn of(issued: NumericDate, ends: NumericDate, now: NumericDate) -> Self {
+        let lifetime = ends.seconds_since(issued);
+        let early = EARLY_SECONDS.min(lifetime / EARLY_PART);
+        if now >= ends {
+            Self::Now
+        } else if now.plus_seconds(early) >= ends {
+            Self::Soon
+        } else {
+            Self::None
+        }
+    }
 }
 
 fn date(claims: &Map<String, Value>, name: &str) -> Option<NumericDate> {
@@ -141,8 +185,29 @@ fn date(claims: &Map<String, Value>, name: &str) -> Option<NumericDate> {
 }
 
 fn header(name: &OwnName, token: &Secret) -> Option<(HeaderName, HeaderValue)> {
+    if is_too_long(token) {
+        return None;
+    }
     let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
     Some((name, sensitive(token.expose())?))
+}
+
+/// Returns whether a token is too long to go on, and says so once.
+fn is_too_long(token: &Secret) -> bool {
+    static SAID: Once = Once::new();
+    let bytes = token.expose().len();
+    let is_too_long = bytes > MAX_BYTES;
+    if is_too_long {
+        SAID.call_once(|| {
+            tracing::warn!(
+                bytes,
+                most = MAX_BYTES,
+                "a token is too long for a header: the application goes without such tokens \
+                 (`upstreamTokens`); have the provider put less into them, such as fewer groups"
+            );
+        });
+    }
+    is_too_long
 }
 
 /// Returns a value that no `Debug` shows.

@@ -5,7 +5,6 @@ use url::Url;
 
 use super::config_file::ConfigFile;
 use super::output::{complain, say};
-use crate::application::ApplicationSettings;
 use crate::config::Config;
 use crate::export::{
     PluginKeys, PluginSettings, TraefikSettings, compose, kubernetes, names, nginx, traefik,
@@ -32,6 +31,16 @@ pub(super) async fn export(form: Form, file: &ConfigFile) -> Option<()> {
         if application.routes.is_empty() && form != Form::Keys {
             complain(&format!(
                 "{}: names no `upstream`, so it has no route here",
+                application.audience
+            ));
+        }
+    }
+    let for_traefik = matches!(form, Form::Traefik | Form::Compose | Form::Kubernetes);
+    for application in &config.applications {
+        if for_traefik && application.capabilities.token_headers.is_some() {
+            complain(&format!(
+                "{}: Traefik asks the outpost about each request, since the plugin has no tokens \
+                 (`upstreamTokens`): set `aliasHeadersStrategy: delete` at its entry points",
                 application.audience
             ));
         }
@@ -139,12 +148,9 @@ fn presumed(form: Form, config: &Config) -> Result<TraefikSettings, url::ParseEr
     // In a cluster, the outpost and Traefik rarely share a folder.
     let shares_folder = config.state_dir.is_some() && form != Form::Kubernetes;
     let revoked_file = config.revoked_file.as_ref().filter(|_| !shares_folder);
-    // Of tokens only the outpost knows, so that Traefik has to ask it.
-    let has_tokens = |own: &ApplicationSettings| own.capabilities.token_headers.is_some();
-    let by_plugin = !config.applications.iter().any(has_tokens);
     Ok(TraefikSettings {
         outpost_url: Url::parse(&outpost)?,
-        plugin: by_plugin.then(|| PluginSettings {
+        plugin: Some(PluginSettings {
             name: "gatepost".to_owned(),
             keys: if shares_folder {
                 PluginKeys::StateDir("/gatepost".to_owned())
@@ -335,6 +341,7 @@ applications:
     externalUrl: https://wiki.example.com
     upstream: http://wiki.apps:8080
     upstreamTokens: {accessToken: Authorization, idToken: X-Id-Token}
+  - {name: files, externalUrl: 'https://files.example.com', upstream: 'http://files'}
 ";
         let config = Config::parse(text, []).expect("right");
         let traefik = render(Form::Traefik, &config).expect("a text");
@@ -348,14 +355,25 @@ applications:
                 assert!(text.contains(name), "{form:?} {name}: {text}");
             }
         }
-        let by_plugin = format!(
+        // The other applications keep the plugin, with a `traefik` section too.
+        let by_section = format!(
             "{text}traefik: {{outpostUrl: 'http://outpost:9000', plugin: gatepost, \
              pluginKeysFile: /k}}"
         );
-        let refused = Config::parse(&by_plugin, []).expect_err("the plugin has no tokens");
-        let said =
-            "applications[0].upstreamTokens: needs the outpost to be asked about each request";
-        assert!(refused.to_string().contains(said), "{refused}");
+        let by_section = Config::parse(&by_section, []).expect("right");
+        let by_section = render(Form::Traefik, &by_section).expect("a text");
+        for text in [&traefik, &by_section] {
+            let read: Value = serde_saphyr::from_str(text).expect("YAML");
+            let middlewares = &read["http"]["middlewares"];
+            assert!(
+                middlewares["gatepost-wiki"]["forwardAuth"].is_object(),
+                "{text}"
+            );
+            assert!(
+                middlewares["gatepost-files"]["plugin"].is_object(),
+                "{text}"
+            );
+        }
     }
 
     #[test]

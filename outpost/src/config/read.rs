@@ -77,7 +77,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         fields.problem("providers", "missing: at least one OpenID provider");
     }
     let written = providers.len();
-    let providers: Vec<ProviderSettings> = providers
+    let mut providers: Vec<ProviderSettings> = providers
         .into_iter()
         .filter_map(|fields| provider::provider(fields, &files))
         .collect();
@@ -98,10 +98,11 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     if applications.is_empty() && extent == Extent::Everything {
         fields.problem("applications", "missing: at least one application");
     }
-    let applications: Vec<ApplicationSettings> = applications
+    let mut applications: Vec<ApplicationSettings> = applications
         .into_iter()
         .filter_map(|fields| application::application(fields, known, &files, frames))
         .collect();
+    upstream_tokens::note_clients(&mut providers, &mut applications);
     clashes::report(&applications, &fields);
     assertion::report(&applications, assertion_keys.as_ref(), &fields);
     session::report_devices(&applications, session, device_bound, &fields);
@@ -111,9 +112,6 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     }
     let traefik = fields.section("traefik");
     let traefik = traefik.and_then(|own| traefik::traefik(own, state_dir.is_some()));
-    if traefik.as_ref().is_some_and(|own| own.plugin.is_some()) {
-        upstream_tokens::report_unasked(&applications, &fields);
-    }
     // Where no proxy's configuration follows from the applications, their names name no objects.
     if traefik.is_some() || applications.iter().any(|own| !own.routes.is_empty()) {
         clashes::report_objects(&applications, &fields);

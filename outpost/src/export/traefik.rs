@@ -110,7 +110,9 @@ fn middleware(
     application: &ApplicationSettings,
     brand: &Brand,
 ) -> Value {
-    match &settings.plugin {
+    // Only the outpost knows tokens, so Traefik has to ask it.
+    let has_tokens = application.capabilities.token_headers.is_some();
+    match settings.plugin.as_ref().filter(|_| !has_tokens) {
         Some(plugin) => {
             json!({"plugin": {(plugin.name.as_str()): plugin_settings(plugin, application)}})
         }

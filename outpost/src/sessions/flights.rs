@@ -11,9 +11,31 @@ use super::revalidation::{Revalidation, RevalidationError};
 use gatepost_oidc::{SignInError, Unavailable};
 use gatepost_store::StoreUnavailable;
 
-/// How long a request whose window is open waits for the provider: it goes on in its window, and
-/// the next request gets the answer.
-const PATIENCE_IN_WINDOW: Duration = Duration::from_secs(2);
+/// How long a request that can go on without the answer waits for the provider. The next request
+/// gets the answer.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a request waits for the answer of the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as it takes: it cannot go on without.
+    Long,
+    /// A short while, also for another replica: it goes on, and lacks something.
+    Short,
+    /// A short while, and not for another replica: it lacks nothing.
+    ShortHere,
+}
+
+impl Patience {
+    /// Returns the patience of a request that goes on in its window while that is open.
+    pub(super) fn in_window(in_window: bool) -> Self {
+        if in_window {
+            Self::ShortHere
+        } else {
+            Self::Long
+        }
+    }
+}
 
 /// The revalidations under way, by session.
 #[derive(Debug, Default)]
@@ -108,26 +130,26 @@ impl Progress {
 }
 
 impl Flight {
-    /// Waits for the outcome. A request whose window is open (`in_window`) does not wait for
-    /// another replica, nor long for the provider.
+    /// Waits for the outcome.
     pub(super) async fn outcome(
         mut self,
-        in_window: bool,
+        patience: Patience,
     ) -> Result<Revalidation, RevalidationError> {
         let is_enough = |stage: &Stage| match stage {
             Stage::Here => false,
-            Stage::Elsewhere => in_window,
+            Stage::Elsewhere => patience == Patience::ShortHere,
             Stage::Done(_) => true,
         };
         let waited = self.stage.wait_for(is_enough);
-        let stage = if in_window {
-            let until = (self.begun + PATIENCE_IN_WINDOW).into();
-            match tokio::time::timeout_at(until, waited).await {
-                Ok(stage) => stage,
-                Err(_) => return Ok(Revalidation::Pending),
+        let stage = match patience {
+            Patience::Long => waited.await,
+            Patience::Short | Patience::ShortHere => {
+                let until = (self.begun + SHORT_WAIT).into();
+                match tokio::time::timeout_at(until, waited).await {
+                    Ok(stage) => stage,
+                    Err(_) => return Ok(Revalidation::Pending),
+                }
             }
-        } else {
-            waited.await
         };
         match stage.as_deref() {
             Ok(Stage::Done(outcome)) => Ok(outcome.clone()?),

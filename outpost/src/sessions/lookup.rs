@@ -8,10 +8,11 @@ use gatepost_session::{
     Authentic, CLOCK_SKEW_SECONDS, Current, NumericDate, OpenError, WindowError,
 };
 
+use super::flights::Patience;
 use super::issue::{IssueError, Issued, Voucher, is_old};
 use super::revalidation::{Revalidation, RevalidationError};
 use super::service::Sessions;
-use crate::application::Application;
+use crate::application::{Application, TokenNeed};
 use crate::session_times::SessionTimes;
 use crate::telemetry::metrics::Success;
 use gatepost_store::SessionRecord;
@@ -246,8 +247,8 @@ impl Sessions {
     /// Returns a session with the tokens that the application gets, renewed at the provider where
     /// they end soon. One that the provider has ended is absent.
     ///
-    /// A token that holds is enough for a request, which then does not wait for another replica, nor
-    /// long for the provider. Where no other is to be had, the session goes on with what it has.
+    /// No request waits long, and one whose tokens hold does not wait for another replica. Where no
+    /// others are to be had, the session goes on with what it has.
     pub async fn with_lasting_tokens(
         &self,
         times: &SessionTimes,
@@ -258,14 +259,16 @@ impl Sessions {
         let (Some(tokens), Some(record)) = (tokens, lookup.record()) else {
             return lookup;
         };
-        let now = self.now();
-        if !tokens.are_due(record, now) || self.is_paused(application, record) {
+        let patience = match tokens.need(record, self.now()) {
+            TokenNeed::None => return lookup,
+            TokenNeed::Soon => Patience::ShortHere,
+            TokenNeed::Now => Patience::Short,
+        };
+        if self.is_paused(application, record) {
             return lookup;
         }
-        let access = record.access_token.as_ref();
-        let holds = access.is_some_and(|access| access.ends.is_none_or(|ends| now < ends));
         let renewed = self
-            .revalidate(times, application, Arc::clone(record), holds)
+            .renew_tokens(times, application, Arc::clone(record), patience)
             .await;
         match renewed {
             Ok(Revalidation::Valid(renewed)) => lookup.with_record(renewed),

@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use gatepost_session::NumericDate;
 
-use super::flights::{Flights, Progress};
+use super::flights::{Flights, Patience, Progress};
 use super::provider_pauses::{Doubt, ProviderPauses};
 use super::revalidation::{Revalidation, RevalidationError, access_token, is_due, of_provider};
 use super::revoker::Revoker;
 use super::unsaved::UnsavedSessions;
-use crate::application::{Application, TokenHeaders};
+use crate::application::{Application, TokenHeaders, TokenNeed};
 use crate::session_times::SessionTimes;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Revalidated};
 use gatepost_base::Clock;
 use gatepost_base::contained::{Panicked, contained};
 use gatepost_oidc::{NamedClaim, Provider, RefreshError, SignInError, Unavailable};
-use gatepost_store::{RenewalLock, SessionRecord, SessionSelector, Store};
+use gatepost_store::{AccessToken, RenewalLock, SessionRecord, SessionSelector, Store};
 
 /// How long a request whose window has ended waits for another replica that asks about its session.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -67,9 +67,8 @@ impl Revalidator {
 
     /// Asks the provider whether a session is still valid, if it has not been asked for a while.
     ///
-    /// One request at a time asks for a session, in all replicas, and the others get its answer. A
-    /// request whose cookie's window is open (`in_window`) does not wait for another replica, nor
-    /// long for the provider. While the provider is unavailable the session goes on for its grace.
+    /// One request at a time asks for a session, in all replicas, and the others get its answer.
+    /// While the provider is unavailable the session goes on for its grace.
     ///
     /// # Errors
     ///
@@ -79,13 +78,15 @@ impl Revalidator {
         times: &SessionTimes,
         application: &Application,
         record: Arc<SessionRecord>,
-        in_window: bool,
+        reason: Reason,
+        patience: Patience,
     ) -> Result<Revalidation, RevalidationError> {
         let provider = application.providers().of_issuer(&record.identity.issuer);
         let times = provider.map_or(*times, |provider| of_provider(times, provider));
         let due = Due {
             times,
             tokens: application.capabilities().token_headers.clone(),
+            reason,
         };
         if !due.is(&record, self.clock.now()) {
             return Ok(Revalidation::Valid(record));
@@ -114,7 +115,7 @@ impl Revalidator {
                 asking.revalidator.flights.land(&id, &progress, outcome);
             });
         });
-        flight.outcome(in_window).await
+        flight.outcome(patience).await
     }
 
     /// Returns whether the provider of a session, or the session itself, is not asked about for a
@@ -203,13 +204,28 @@ struct Due {
     times: SessionTimes,
     /// What the application gets of the session's tokens, which end at a time of their own.
     tokens: Option<Arc<dyn TokenHeaders>>,
+    reason: Reason,
+}
+
+/// What a request needs the provider's answer for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Whether the session is still valid.
+    Session,
+    /// The same, or tokens for the application.
+    Tokens,
 }
 
 impl Due {
     /// Returns whether the provider is to be asked, about the session or for its tokens.
     fn is(&self, record: &SessionRecord, now: NumericDate) -> bool {
-        let tokens = self.tokens.as_ref();
-        is_due(record, &self.times, now) || tokens.is_some_and(|tokens| tokens.are_due(record, now))
+        let tokens = self
+            .tokens
+            .as_ref()
+            .filter(|_| self.reason == Reason::Tokens);
+        let needs_some =
+            |tokens: &Arc<dyn TokenHeaders>| tokens.need(record, now) != TokenNeed::None;
+        is_due(record, &self.times, now) || tokens.is_some_and(needs_some)
     }
 }
 
@@ -307,10 +323,13 @@ impl Asking {
                     refresh_token: refreshed
                         .refresh_token
                         .or_else(|| record.refresh_token.clone()),
-                    access_token: self.due.tokens.as_ref().and_then(|_| {
+                    access_token: self.due.tokens.as_ref().and_then(|tokens| {
                         let issued = refreshed.access_token;
                         let issued = issued.map(|issued| access_token(issued, now));
-                        issued.or_else(|| record.access_token.clone())
+                        let kept = issued.or_else(|| record.access_token.clone());
+                        // Not to be asked for again with the next request.
+                        let lacks = kept.is_none() && tokens.hand_on_access_tokens();
+                        kept.or_else(|| lacks.then(|| AccessToken::absent(now)))
                     }),
                     id_token: refreshed.id_token.unwrap_or(record.id_token.clone()),
                     last_validated: now,

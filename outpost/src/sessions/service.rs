@@ -7,12 +7,13 @@ use gatepost_policy::{Demand, Unauthenticated};
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId};
 
+use super::flights::Patience;
 use super::issue::{
     IssueError, Issued, Voucher, claims, issue_cookie, reduced, refused, window_end,
 };
 use super::recent_revocations::Mark;
 use super::revalidation::{Revalidation, RevalidationError, access_token};
-use super::revalidator::Revalidator;
+use super::revalidator::{Reason, Revalidator};
 use super::revoker::Revoker;
 use crate::application::Application;
 use crate::assertion::KnownGroups;
@@ -281,8 +282,26 @@ impl Sessions {
         record: Arc<SessionRecord>,
         in_window: bool,
     ) -> Result<Revalidation, RevalidationError> {
+        let patience = Patience::in_window(in_window);
         self.revalidator
-            .revalidate(times, application, record, in_window)
+            .revalidate(times, application, record, Reason::Session, patience)
+            .await
+    }
+
+    /// Has the tokens of a session renewed at the provider for the application.
+    ///
+    /// # Errors
+    ///
+    /// [`RevalidationError`], and then nothing is known of the session.
+    pub(super) async fn renew_tokens(
+        &self,
+        times: &SessionTimes,
+        application: &Application,
+        record: Arc<SessionRecord>,
+        patience: Patience,
+    ) -> Result<Revalidation, RevalidationError> {
+        self.revalidator
+            .revalidate(times, application, record, Reason::Tokens, patience)
             .await
     }
 

@@ -30,6 +30,11 @@ struct Cluster {
 
 impl Cluster {
     async fn new(more: &str) -> Self {
+        Self::with(more, "").await
+    }
+
+    /// One whose application has these further keys too.
+    async fn with(more: &str, keys: &str) -> Self {
         let (provider, cluster) = (Provider::start().await, Provider::start().await);
         cluster.script().key = (2, "cluster");
         // It has no more than this.
@@ -42,7 +47,9 @@ impl Cluster {
              groupsClaim: 'kubernetes\\.io.namespace'}}",
             cluster.issuer
         );
-        let yaml = configuration(&provider, KEY_A, &applications(&issuer, more));
+        let applications = applications(&issuer, more);
+        let applications = applications.replacen("require:", &format!("{keys}require:"), 1);
+        let yaml = configuration(&provider, KEY_A, &applications);
         let world = World::configured(provider, &yaml);
         world.find_provider().await;
         Self { world, cluster }
@@ -299,4 +306,14 @@ async fn what_is_wrong_with_an_issuer_is_said() {
             "{issuer}: {lines:?}"
         );
     }
+}
+
+/// The application would take it for one of its provider, and show it to that.
+#[tokio::test]
+async fn a_token_of_a_cluster_does_not_go_on_as_one_of_the_provider() {
+    let tokens = "upstreamTokens: {accessToken: X-Token}, ";
+    let cluster = Cluster::with("", tokens).await;
+    let token = cluster.token(|_| ());
+    let reply = cluster.bring(&token).await.expect(200);
+    assert_eq!(reply.header("x-token").unwrap_or_default(), "");
 }

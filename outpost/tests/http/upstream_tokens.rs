@@ -1,11 +1,13 @@
 //! The provider's tokens in headers for the application.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::browser::Reply;
 use crate::forward_auth::{Asked, DIALECTS, signed_in};
+use crate::provider::CLIENT_ID;
 use crate::world::World;
 
 const APP: &str = "app.example.com";
@@ -285,10 +287,226 @@ async fn a_request_does_not_wait_for_another_replica_while_its_token_holds() {
     let alice = signed_in(&world, APP).await;
     world.store.locked_elsewhere.store(true, Ordering::Relaxed);
     world.wait(275);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let asked = Asked::fetch(APP, "/x").by(&alice);
     let reply = asked.ask(&world, "auth/traefik").await.expect(200);
-    assert!(begun.elapsed() < std::time::Duration::from_secs(2));
+    assert!(begun.elapsed() < Duration::from_secs(2));
     let sent = token(&reply, "x-forwarded-access-token");
     assert_eq!(sent, Some("the-access-token"));
+}
+
+/// The provider takes the connection and says nothing: the user goes on without the token that has
+/// ended, and later requests do not wait again.
+#[tokio::test]
+async fn no_request_waits_long_for_a_token() {
+    let world = world(NAMED).await;
+    let alice = signed_in(&world, APP).await;
+    let _gate = world.provider.hold_exchanges();
+    world.wait(305);
+    for (request, most) in [(1, 3), (2, 1)] {
+        let begun = Instant::now();
+        let asked = Asked::fetch(APP, "/x").by(&alice);
+        let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(most), "{request}: {waited:?}");
+        assert_eq!(token(&reply, "x-auth-username"), Some("alice"), "{request}");
+        assert_eq!(token(&reply, "x-forwarded-access-token"), None, "{request}");
+    }
+}
+
+/// The store knows that the session is valid. A token is no reason to have the browser wait.
+#[tokio::test]
+async fn a_page_load_after_the_window_does_not_wait_long_for_a_token() {
+    let world = world(NAMED).await;
+    let alice = signed_in(&world, APP).await;
+    let _gate = world.provider.hold_exchanges();
+    world.wait(21 * 60);
+    let begun = Instant::now();
+    let asked = Asked::load(APP, "/x").by(&alice);
+    let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+    assert!(reply.sets_session());
+}
+
+/// An application without the access token does not wait for one.
+#[tokio::test]
+async fn the_end_of_a_token_that_the_application_does_not_get_is_no_reason_to_wait() {
+    let world = world("upstreamTokens: {idToken: X-Id-Token}").await;
+    world.provider.script().claims = Box::new(|claims| {
+        let issued = claims["iat"].as_i64().expect("a time");
+        claims["exp"] = json!(issued + 900);
+    });
+    let alice = signed_in(&world, APP).await;
+    world.store.locked_elsewhere.store(true, Ordering::Relaxed);
+    world.wait(880);
+    let begun = Instant::now();
+    let asked = Asked::fetch(APP, "/x").by(&alice);
+    let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
+    assert!(token(&reply, "x-id-token").is_some());
+}
+
+/// What came with an ID token that is not the provider's, or is of another access token.
+#[tokio::test]
+async fn an_access_token_beside_an_invalid_id_token_is_not_handed_on() {
+    for (claim, value) in [("aud", "other"), ("at_hash", "of-another")] {
+        let world = world(NAMED).await;
+        let alice = signed_in(&world, APP).await;
+        {
+            let mut script = world.provider.script();
+            script.token_response = Box::new(|response| {
+                response["access_token"] = json!("the-next-access-token");
+            });
+            script.claims = Box::new(move |claims| claims[claim] = json!(value));
+        }
+        let access = async || {
+            let asked = Asked::fetch(APP, "/x").by(&alice);
+            let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+            token(&reply, "x-forwarded-access-token").map(str::to_owned)
+        };
+        world.wait(275);
+        assert_eq!(
+            access().await.as_deref(),
+            Some("the-access-token"),
+            "{claim}"
+        );
+        assert_eq!(world.provider.script().refreshes, 1, "{claim}");
+        world.wait(30);
+        assert_eq!(access().await, None, "{claim}");
+    }
+}
+
+/// `board` gets the tokens of its users, and is not to be one of them at `wiki`.
+#[tokio::test]
+async fn an_application_cannot_use_a_user_s_token_at_another_application() {
+    let board = "upstreamTokens: {accessToken: Authorization}";
+    for (introspect, typ, shows, allowed) in [
+        (false, "at+jwt", board, 401),
+        (false, "JWT", board, 401),
+        (true, "at+jwt", board, 401),
+        // Nobody else has these tokens.
+        (
+            false,
+            "at+jwt",
+            "upstreamTokens: {idToken: X-Id-Token}",
+            200,
+        ),
+        (true, "at+jwt", "cookieGroups: []", 200),
+    ] {
+        for audience in [CLIENT_ID, "https://wiki.example.com"] {
+            let world = World::with(&format!(
+                "
+applications:
+  - {{name: board, externalUrl: 'https://board.example.com', {shows}}}
+  - {{name: wiki, externalUrl: 'https://{APP}', machines: [bearer, basic],
+     machineTokens: {{introspect: {introspect}, audience: '{audience}', grant: password}}}}
+"
+            ))
+            .await;
+            let ask = async |client: [Option<&str>; 4]| {
+                let mut claims = world.provider.access_claims();
+                let members = claims.as_object_mut().expect("claims");
+                members.remove("client_id");
+                members.insert("aud".to_owned(), json!(audience));
+                let names = ["client_id", "azp", "appid", "cid"];
+                for (name, client) in names.into_iter().zip(client) {
+                    if let Some(client) = client {
+                        members.insert(name.to_owned(), json!(client));
+                    }
+                }
+                let header = json!({"alg": "EdDSA", "kid": "key-1", "typ": typ});
+                let token = world.provider.sign(&header, &claims);
+                claims["active"] = json!(true);
+                world.provider.script().introspection = claims;
+                let asked =
+                    Asked::fetch(APP, "/v1").with("Authorization", &format!("Bearer {token}"));
+                asked.ask(&world, "auth/traefik").await.status.as_u16()
+            };
+            let case = format!("{introspect} {typ} {shows} {audience}");
+            for own in [
+                [Some(CLIENT_ID), None, None, None],
+                [None, Some(CLIENT_ID), None, None],
+                [Some(CLIENT_ID), Some(CLIENT_ID), None, None],
+                [None, None, Some(CLIENT_ID), None],
+                [None, None, None, Some(CLIENT_ID)],
+            ] {
+                assert_eq!(ask(own).await, allowed, "{case} {own:?}");
+            }
+            // It does not say whose it is.
+            assert_eq!(ask([None; 4]).await, allowed, "{case}");
+            let robot = [Some("robot"), None, None, None];
+            assert_eq!(ask(robot).await, 200, "{case}");
+            // The outpost's own client asks for these.
+            world.provider.script().access_token = Box::new(move |claims| {
+                claims["client_id"] = json!(CLIENT_ID);
+                claims["aud"] = json!(audience);
+            });
+            if !introspect {
+                use base64::Engine as _;
+                use base64::engine::general_purpose::STANDARD;
+                let (name, password) = world.provider.script().program;
+                let basic = STANDARD.encode(format!("{name}:{password}"));
+                let asked =
+                    Asked::fetch(APP, "/v1").with("Authorization", &format!("Basic {basic}"));
+                asked.ask(&world, "auth/traefik").await.expect(200);
+            }
+        }
+    }
+}
+
+/// Asked again with each request, the provider would learn nothing new of the session.
+#[tokio::test]
+async fn a_provider_that_replaces_no_access_token_is_asked_once() {
+    for was_without in [false, true] {
+        let before = world(if was_without {
+            "cookieGroups: []"
+        } else {
+            NAMED
+        })
+        .await;
+        let alice = signed_in(&before, APP).await;
+        let world = before.replica_with(&settings(NAMED)).await;
+        world.provider.script().token_response = Box::new(|response| {
+            let members = response.as_object_mut().expect("members");
+            members.remove("access_token");
+        });
+        world.wait(305);
+        for _ in 0..4 {
+            let asked = Asked::fetch(APP, "/x").by(&alice);
+            let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+            assert_eq!(token(&reply, "x-forwarded-access-token"), None);
+            world.wait(6);
+        }
+        assert_eq!(world.provider.script().refreshes, 1, "{was_without}");
+    }
+}
+
+/// A request that no server takes would lock the user out.
+#[tokio::test]
+async fn a_token_that_is_too_long_for_a_header_is_left_out() {
+    let world = world(NAMED).await;
+    world.provider.script().claims =
+        Box::new(|claims| claims["padding"] = json!("x".repeat(13_000)));
+    let alice = signed_in(&world, APP).await;
+    let asked = Asked::fetch(APP, "/x").by(&alice);
+    let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+    assert_eq!(token(&reply, "x-id-token"), None);
+    let access = token(&reply, "x-forwarded-access-token");
+    assert_eq!(access, Some("the-access-token"));
+}
+
+#[tokio::test]
+async fn an_id_token_of_a_provider_whose_clock_is_behind_is_replaced_before_it_ends() {
+    let world = world("upstreamTokens: {idToken: X-Id-Token}").await;
+    world.provider.script().claims = Box::new(|claims| {
+        let now = claims["iat"].as_i64().expect("a time");
+        (claims["iat"], claims["exp"]) = (json!(now - 120), json!(now + 180));
+    });
+    let alice = signed_in(&world, APP).await;
+    world.wait(160);
+    let asked = Asked::fetch(APP, "/x").by(&alice);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+    assert_eq!(world.provider.script().refreshes, 1);
 }

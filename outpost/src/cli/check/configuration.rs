@@ -125,6 +125,19 @@ pub(super) fn warn(config: &Config, report: &mut Report) {
 fn application_warnings(application: &ApplicationSettings, by_plugin: bool) -> Vec<String> {
     let name = &application.audience;
     let mut warnings = Vec::new();
+    let tokens = application.capabilities.token_headers.as_ref();
+    if by_plugin && tokens.is_some() && !application.routes.is_empty() {
+        warnings.push(format!(
+            "{name}: has `upstreamTokens`, so Traefik asks the outpost about each request instead of \
+             the plugin: set `aliasHeadersStrategy: delete` at its entry points"
+        ));
+    }
+    if application.providers.len() > 1 && tokens.is_some() {
+        warnings.push(format!(
+            "{name}: has `upstreamTokens` and several `providers`, and no header says whose a token \
+             is: the application could send the token of one to a service of another"
+        ));
+    }
     if by_plugin && application.machine_clients.is_some() && !application.routes.is_empty() {
         warnings.push(format!(
             "{name}: `machines` needs the outpost to be asked, and the plugin that `traefik` sets \

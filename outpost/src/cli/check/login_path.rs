@@ -95,6 +95,7 @@ async fn follow(
         let subject = Subject::LoginPath;
         report.note(&subject, "the plugin has the keys of this configuration");
         report.note(&subject, format!("Traefik {TRAEFIK_NEEDED}"));
+        plugin_keys::compare_token_headers(application, &reply)?;
         let rule = plugin_keys::compare_rules(application, &reply)?;
         report.note(&subject, rule);
     }

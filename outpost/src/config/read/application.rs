@@ -135,7 +135,7 @@ pub(super) fn application(
         audience.as_ref().map_or("", Audience::as_str),
         schemes.api_key_header(),
     );
-    let tokens = upstream_tokens(&mut fields, &headers, machine_clients.as_ref());
+    let tokens = upstream_tokens(&mut fields, &headers, machine_clients.as_ref(), domain_mode);
     let headers = headers.reserving(tokens.iter().flat_map(UpstreamTokens::names).cloned());
     fields.finish();
     Some(ApplicationSettings {

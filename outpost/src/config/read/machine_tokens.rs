@@ -228,6 +228,7 @@ fn issuer(mut fields: Fields<'_>, files: &Files) -> Option<MachineIssuer> {
     fields.finish();
     Some(MachineIssuer {
         tokens: TokenIssuerSettings {
+            handed_on: Vec::new(),
             issuer: issuer?,
             audience,
             keys: keys?,

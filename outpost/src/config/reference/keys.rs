@@ -596,7 +596,7 @@ const APPLICATIONS: &[Key] = &[
         "",
         "The header in which the application gets the user's access token of the provider: \
          `Authorization` (`Bearer TOKEN`), or another name with the token alone ([page](upstream-tokens.md)). \
-         By forward auth and `fallback: route` only. Unset: none.",
+         By forward auth and `fallback: route` only, and in `mode: single`. Unset: none.",
     ),
     key(
         "applications[].upstreamTokens.idToken",

@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use crate::application::{TokenHeaders, id_claims};
+use crate::application::{TokenHeaders, TokenNeed, id_claims};
 use gatepost_base::Secret;
 use gatepost_session::NumericDate;
 use gatepost_store::SessionRecord;
@@ -89,8 +89,19 @@ impl TokenHeaders for AuthentikHeaders {
     }
 
     /// As at authentik's own outposts, tokens are renewed with their session.
-    fn are_due(&self, _session: &SessionRecord, _now: NumericDate) -> bool {
+    fn need(&self, _session: &SessionRecord, _now: NumericDate) -> TokenNeed {
+        TokenNeed::None
+    }
+
+    /// The token says who the user is (`X-authentik-jwt`), as at authentik's own outposts, where an
+    /// application's tokens count at that application alone.
+    fn hand_on_access_tokens(&self) -> bool {
         false
+    }
+
+    /// A plugin has no such settings.
+    fn names_for_plugin(&self) -> String {
+        String::new()
     }
 
     /// Without credentials for the upstream, the application gets those of the client.

@@ -114,6 +114,32 @@ pub(super) fn compare_rules(
     }
 }
 
+/// Compares the headers for tokens that a plugin answered [`cookie`] with and the application's: a plugin
+/// that does not know of one lets signed-in users pass with what they write there.
+pub(super) fn compare_token_headers(
+    application: &Application,
+    reply: &Reply,
+) -> Result<(), CheckProblem> {
+    let tokens = application.capabilities().token_headers.as_ref();
+    let own = tokens.map_or_else(String::new, |tokens| tokens.names_for_plugin());
+    let plugins = reply.field("upstreamTokens").unwrap_or_default();
+    if plugins == own {
+        return Ok(());
+    }
+    let shown = |names: &str| match names {
+        "" => "none".to_owned(),
+        names => format!("`{names}`"),
+    };
+    Err(CheckProblem(format!(
+        "the headers of `upstreamTokens` are {} at the plugin, or it is an older version, and {} at the \
+         outpost for `{}`: write the outpost's there too, or signed-in users could write these headers \
+         themselves",
+        shown(&plugins),
+        shown(&own),
+        application.audience()
+    )))
+}
+
 /// Returns the problem with a rule of another version.
 fn other_version(whose: &str) -> CheckProblem {
     CheckProblem(format!(

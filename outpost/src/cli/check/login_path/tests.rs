@@ -314,6 +314,42 @@ fn the_plugins_rule_must_be_within_the_outposts() {
     }
 }
 
+/// A plugin that does not know the headers would let users write them.
+#[test]
+fn the_plugins_headers_for_tokens_must_be_the_outposts() {
+    let config = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
+applications:
+  - {name: board, externalUrl: 'https://board.example.com',
+     upstreamTokens: {accessToken: authorization, idToken: x-id-token}}
+";
+    let config = crate::config::Config::parse(config, []).expect("right");
+    let snapshot = crate::runtime::Snapshot::new(&config, None).expect("built");
+    let board = snapshot.applications.iter().next().expect("one");
+    let answer = |more: &str| reply(401, None, &format!("{{\"probe\":\"known\"{more}}}"));
+    let wiki = application("wiki");
+    for (application, more, expected) in [
+        (board, r#","upstreamTokens":"Authorization,X-Id-Token""#, ""),
+        (board, "", "write the outpost's there too"),
+        (
+            board,
+            r#","upstreamTokens":"X-Id-Token""#,
+            "are `X-Id-Token` at the plugin",
+        ),
+        (&wiki, "", ""),
+        (
+            &wiki,
+            r#","upstreamTokens":"X-Id-Token""#,
+            "and none at the outpost",
+        ),
+    ] {
+        let answer = answer(more);
+        let compared = plugin_keys::compare_token_headers(application, &answer);
+        says(&answer.body, compared.map(|()| String::new()), expected);
+    }
+}
+
 #[test]
 fn the_session_that_a_plugin_is_shown_opens_nothing() {
     let wiki = application("wiki");

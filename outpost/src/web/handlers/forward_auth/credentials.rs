@@ -121,8 +121,12 @@ pub(super) async fn decide(
                 pass.without_credentials(dialect)
             };
             let token_headers = application.capabilities().token_headers.as_ref();
-            // Without its key, which the client has, a bound token is of no use to the application.
-            let token_headers = token_headers.filter(|_| permit.identity().is_some() && !is_bound);
+            // Without its key, which the client has, a bound token is of no use to the application. One
+            // of a further issuer is none of the provider whose services the application calls.
+            let issuer = &machine.holder.identity.issuer;
+            let is_providers = application.providers().of_issuer(issuer).is_some();
+            let goes_on = permit.identity().is_some() && is_providers && !is_bound;
+            let token_headers = token_headers.filter(|_| goes_on);
             let pass = match (token_headers, &machine.token) {
                 (Some(own), Some(token)) => {
                     pass.with_headers(own.of_token(token, &machine.holder.claims))
