@@ -246,12 +246,6 @@ fn a_folder_that_is_missing_damaged_or_anothers_serves_nothing() {
             "an empty rule",
         ),
         (
-            "a key that is unknown here",
-            APPLICATION,
-            Some(changed(&|v| v["settings"]["schedule"] = json!([]))),
-            "unknown key",
-        ),
-        (
             "a list of rules without a rule",
             APPLICATION,
             Some(changed(&|v| v["settings"]["rules"] = json!([]))),
@@ -496,6 +490,10 @@ fn a_router_never_widens() {
         (
             json!({"allowPreflight": true}),
             "router.allowPreflight: write it at the outpost",
+        ),
+        (
+            json!({"rules": [{"deny": true}]}),
+            "router.rules: write it at the outpost",
         ),
         (
             json!({"machines": ["bearer"]}),
