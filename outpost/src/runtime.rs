@@ -8,4 +8,4 @@ mod state_folder;
 pub use outpost::Outpost;
 pub use refresh::Refresh;
 pub use snapshot::{SetupError, Snapshot};
-pub(crate) use state_folder::foreign_file;
+pub(crate) use state_folder::{differing, foreign_file};

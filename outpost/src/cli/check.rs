@@ -56,8 +56,8 @@ pub(super) async fn check(
     providers::check(&snapshot, &mut report).await;
     applications::check(&snapshot, &config.keys, &mut report);
     configuration::check_store(&config, &mut report).await;
-    if let Some(folder) = &config.state_dir {
-        state_dir::check(folder, Clock::system().now(), &mut report);
+    if let Some(files) = &snapshot.state {
+        state_dir::check(files, Clock::system().now(), &mut report);
     }
     configuration::warn(&config, &mut report);
     if let Some(url) = url {

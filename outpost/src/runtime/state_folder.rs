@@ -449,7 +449,7 @@ fn is_there(folder: &Path, name: &str, content: &[u8]) -> bool {
 }
 
 /// Returns the files that are not in the folder as they are to be.
-fn differing(files: &StateFiles) -> Vec<String> {
+pub(crate) fn differing(files: &StateFiles) -> Vec<String> {
     let all = files.applications();
     all.filter(|(name, content)| !is_there(&files.folder, name, content))
         .map(|(name, _)| format!("`{name}`"))

@@ -1,18 +1,19 @@
-//! Whether the folder that plugins read can be written, and is.
+//! Whether the folder that plugins read can be written, is, and says what this configuration says.
 
 use std::io::ErrorKind;
-use std::path::Path;
 
 use gatepost_policy::state::{RENEWED_FILE, STALE_SECONDS, renewed_at};
 use gatepost_session::NumericDate;
 
 use super::report::{Report, Subject};
 use super::store_file;
-use crate::runtime::foreign_file;
+use crate::export::state::StateFiles;
+use crate::runtime::{differing, foreign_file};
 
-/// Adds what can be seen of the folder from here.
-pub(super) fn check(folder: &Path, now: NumericDate, report: &mut Report) {
+/// Adds what can be seen of the folder of these files from here.
+pub(super) fn check(files: &StateFiles, now: NumericDate, report: &mut Report) {
     let subject = Subject::StateDir;
+    let folder = files.folder.as_path();
     let shown = folder.display();
     let as_whom = store_file::as_whom();
     // The outpost makes the folder, and not those above it.
@@ -62,7 +63,10 @@ pub(super) fn check(folder: &Path, now: NumericDate, report: &mut Report) {
                     now.as_seconds().saturating_sub(renewed.as_seconds())
                 ),
             ),
-            Some(_) => report.note(&subject, "an outpost renews it"),
+            Some(_) => {
+                report.note(&subject, "an outpost renews it");
+                compare(files, report);
+            }
             None => report.warning(
                 &subject,
                 format!(
@@ -85,20 +89,96 @@ pub(super) fn check(folder: &Path, now: NumericDate, report: &mut Report) {
     }
 }
 
+/// Compares each application's file with what this configuration has written there: keys, rules,
+/// public paths, headers and addresses.
+fn compare(files: &StateFiles, report: &mut Report) {
+    let subject = Subject::StateDir;
+    let differing = differing(files);
+    if differing.is_empty() {
+        report.note(&subject, "it says what this configuration says");
+        return;
+    }
+    report.warning(
+        &subject,
+        format!(
+            "{} in {} would be another by this configuration: the outpost has not read it yet, or \
+             one with another configuration or other keys writes the folder",
+            differing.join(", "),
+            files.folder.display()
+        ),
+    );
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use gatepost_policy::state::renewed_text;
 
     use super::*;
+    use crate::config::Config;
+    use crate::fixture::KEYS;
+
+    fn files_in(folder: &Path) -> StateFiles {
+        let yaml = format!(
+            "
+keys: ['{}']
+providers: [{{ name: main, issuer: 'https://id.example.com', clientId: g }}]
+applications:
+  - name: wiki
+    externalUrl: https://wiki.example.com
+    rules: [{{ paths: [/admin/*], require: {{ groups: [admins] }} }}, {{ signedIn: true }}]
+",
+            KEYS[0]
+        );
+        let config = Config::parse(&yaml, []).expect("right");
+        let issuers = |_: &_| vec!["https://id.example.com"];
+        StateFiles::new(
+            folder.to_owned(),
+            &config.applications,
+            &config.keys,
+            issuers,
+            true,
+        )
+    }
+
+    /// Row A14: a rule that stands here only is not enforced behind the plugin.
+    #[test]
+    fn what_the_folder_says_otherwise_than_the_configuration_is_named() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let files = files_in(parent.path());
+        let now = NumericDate::from_seconds(1_800_000_000);
+        let write = |name: &str, content: &[u8]| {
+            std::fs::write(parent.path().join(name), content).expect("written");
+        };
+        write(RENEWED_FILE, renewed_text(now).as_bytes());
+        let said = || {
+            let mut report = Report::default();
+            check(&files, now, &mut report);
+            report.text()
+        };
+        let (name, content) = files.applications().next().expect("one application");
+        assert!(said().contains(name), "no file: {}", said());
+        write(name, content);
+        assert!(
+            said().contains("says what this configuration says"),
+            "{}",
+            said()
+        );
+        let text = String::from_utf8(content.to_vec()).expect("text");
+        write(name, text.replace("admins", "staff").as_bytes());
+        assert!(said().contains(&format!("`{name}`")), "a rule: {}", said());
+    }
 
     #[test]
     fn the_folder_is_looked_at_and_left_as_it_was() {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("state");
         let now = NumericDate::from_seconds(1_800_000_000);
+        let files = files_in(&folder);
         let text = || {
             let mut report = Report::default();
-            check(&folder, now, &mut report);
+            check(&files, now, &mut report);
             (report.is_ok(), report.text())
         };
         let says = |expected: bool, part: &str| {
@@ -123,7 +203,7 @@ mod tests {
         says(false, "has `passwd`");
         let names = std::fs::read_dir(&folder).expect("listed").count();
         assert_eq!(names, 1, "nothing of this check stays");
-        let nowhere = parent.path().join("a/b");
+        let nowhere = files_in(&parent.path().join("a/b"));
         let mut report = Report::default();
         check(&nowhere, now, &mut report);
         assert!(!report.is_ok(), "{}", report.text());

@@ -85,7 +85,7 @@ pub(super) fn compare_rules(
     match plugins {
         Ok(plugins) if in_folder && plugins == *own => Ok(format!(
             "the plugin reads the folder of `stateDir`, whose `require` is this configuration's: it \
-             {}{}. The rest of the folder is not compared from here",
+             {}{}. Run on the outpost's machine, the check compares the rest of the folder too",
             shown(&plugins),
             match Require::from_text(&narrowed_to) {
                 Ok(narrower) => format!("; this router narrows it: it also {}", shown(&narrower)),
