@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use gatepost_policy::config::{Fields, Problem, Problems, headers, policy};
-use gatepost_policy::{HeaderName, HeaderRules, OutpostPrefix, OutpostUrl, Policy, SignIn};
+use gatepost_policy::config::{Fields, Problem, Problems, headers, policy, proxies};
+use gatepost_policy::{
+    HeaderName, HeaderRules, Network, OutpostPrefix, OutpostUrl, Policy, SignIn,
+};
 use gatepost_session::cookie::CookieName;
 use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, KeyRing};
 use serde_json::Value;
@@ -29,6 +31,8 @@ pub struct Config {
     pub fallback: Fallback,
     /// The rules for requests.
     pub policy: Policy,
+    /// The networks of what may stand between the clients and the proxy.
+    pub proxies: Vec<Network>,
     /// What the router has narrowed, where the rules come from the outpost's folder.
     pub narrowing: Option<Narrowing>,
     /// The word for "allowed" that the routers behind the plugin know, where it is not derived from
@@ -153,6 +157,7 @@ impl Config {
         ];
         let log_level = own.choice("logLevel", &levels).unwrap_or_default();
         let revoked = own.list("revoked").unwrap_or_default();
+        let proxies = proxies(own);
         let issuers = fields.list("issuer");
         if issuers.as_ref().is_some_and(Vec::is_empty) {
             fields.problem("issuer", "is empty: leave it out to accept any");
@@ -212,6 +217,7 @@ impl Config {
             verdict,
             rule_text: policy.require.to_text(),
             policy,
+            proxies,
             narrowing: None,
             headers,
             cookie_name,

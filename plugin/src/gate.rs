@@ -180,7 +180,9 @@ impl Serving {
         let session = presented.current(now, config.clock_skew);
         let narrowing = config.narrowing.as_ref();
         let extra = narrowing.and_then(|narrowing| narrowing.demand.as_ref());
-        let decision = config.policy.decide_with(&View(host), session, extra);
+        let decision = config
+            .policy
+            .decide_with(&View(host, &config.proxies), session, extra);
         // A rule that refuses every client must not hide from `gatepost check` which keys are here.
         if matches!(decision, Decision::SignIn(_) | Decision::Deny(_)) && exchange.is_probe() {
             return exchange.answer_probe();

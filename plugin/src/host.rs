@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatepost_policy::{ClientAddress, Request};
+use gatepost_policy::{ClientAddress, Network, Request};
 use gatepost_session::NumericDate;
 use zeroize::Zeroizing;
 
@@ -180,8 +180,9 @@ pub trait Host {
     fn log(&self, level: Level, message: &str);
 }
 
-/// A request as the policy sees it.
-pub(crate) struct View<'h, H>(pub(crate) &'h H);
+/// A request as the policy sees it, with the networks of what may stand between the clients and the
+/// proxy.
+pub(crate) struct View<'h, H>(pub(crate) &'h H, pub(crate) &'h [Network]);
 
 impl<H: Host> Request for View<'_, H> {
     fn method(&self) -> Cow<'_, [u8]> {
@@ -204,7 +205,8 @@ impl<H: Host> Request for View<'_, H> {
         let is_peers = self
             .0
             .with_header_lines("x-forwarded-for", |lines| lines.iter().next().is_none());
-        is_peers.then(|| ClientAddress::of_peer(&self.0.source_address()))?
+        let peer = is_peers.then(|| ClientAddress::of_peer(&self.0.source_address()))?;
+        peer.filter(|peer| !self.1.iter().any(|proxies| proxies.contains(*peer)))
     }
 }
 

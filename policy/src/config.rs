@@ -21,7 +21,7 @@ mod json;
 mod rules;
 
 pub use json::read_json;
-pub use rules::{has_a_meaning, policy};
+pub use rules::{has_a_meaning, policy, proxies};
 
 pub use self::problems::{Problem, Problems};
 
@@ -221,7 +221,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a section whose keys the operator chooses: names, each with a list of texts, or with one
-    /// text, in which commas are only commas. Labels have a list as its JSON.
+    /// text without commas. Labels have a list as its JSON.
     pub fn lists(&mut self, key: &'static str) -> Vec<(String, Vec<String>)> {
         let Some(section) = self.section(key) else {
             return Vec::new();
@@ -230,6 +230,14 @@ impl<'a> Fields<'a> {
             let entries = whole_entries(value);
             if entries.as_ref().is_none_or(Vec::is_empty) {
                 section.problem(name, "expected a text, or a list of texts");
+            }
+            // As one value it would fit nobody, and under `not` admit those who have one of several.
+            let is_json = |text: &str| text.trim_start().starts_with('[');
+            if value
+                .as_str()
+                .is_some_and(|text| text.contains(',') && !is_json(text))
+            {
+                section.problem(name, "has a comma: write a list, or its JSON");
             }
             Some((name.clone(), entries?))
         };

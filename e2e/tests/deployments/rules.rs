@@ -53,7 +53,11 @@ fn each_decider_follows_the_table() -> Result<()> {
         let traefik = Traefik::new(&site, static_file)?;
         match names {
             [] => traefik.route(dynamic)?,
-            names => traefik.route_with(dynamic, &middlewares(names, application))?,
+            names => {
+                let mut settings = application.clone();
+                settings["trustedProxies"] = json!(["127.0.0.1"]);
+                traefik.route_with(dynamic, &middlewares(names, &settings))?
+            }
         }
         .start(&["wiki"])
     };

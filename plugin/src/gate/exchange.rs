@@ -142,7 +142,7 @@ impl<H: Host> Exchange<'_, H> {
         }
         // A key that did not decide: what an application sees, it could use at others.
         if self.config.policy.machine_clients.api_key
-            && let Some(credentials) = View(self.host).header("authorization")
+            && let Some(credentials) = View(self.host, &[]).header("authorization")
             && holds_api_key(&credentials)
         {
             self.host.remove_header(b"authorization");
@@ -160,7 +160,7 @@ impl<H: Host> Exchange<'_, H> {
         let demand = match &config.narrowing {
             Some(narrowing) => narrowing.rule_text.clone(),
             None if config.policy.rules.is_empty() => config.rule_text.clone(),
-            None => config.policy.demand(&View(self.host)),
+            None => config.policy.demand(&View(self.host, &config.proxies)),
         };
         if let Some(demand) = demand {
             // The outpost's own rules may admit more users.
@@ -220,7 +220,7 @@ impl<H: Host> Exchange<'_, H> {
     }
 
     fn presentation(&self) -> Presentation {
-        Presentation::of(&View(self.host))
+        Presentation::of(&View(self.host, &[]))
     }
 
     /// Returns whether a request is for the outpost's own paths.

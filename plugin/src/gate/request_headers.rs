@@ -114,7 +114,7 @@ fn scan(rules: &HeaderRules, names: Texts<'_>) -> (Fields, Vec<Box<[u8]>>) {
 }
 
 fn is_websocket(host: &impl Host) -> bool {
-    View(host)
+    View(host, &[])
         .header("upgrade")
         .is_some_and(|upgrade| asks_for_websocket(&upgrade))
 }

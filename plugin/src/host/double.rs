@@ -49,6 +49,12 @@ impl Double {
         self.with("Host", name)
     }
 
+    /// Changes the other end of the connection.
+    pub(crate) fn with_peer(mut self, address: &str) -> Self {
+        self.source = address.into();
+        self
+    }
+
     /// Adds a header line.
     pub(crate) fn with(self, name: &str, value: &str) -> Self {
         self.headers.borrow_mut().push((name.into(), value.into()));

@@ -517,7 +517,7 @@ fn the_guest_decides_as_the_same_code_does_natively() {
     let variants = [
         json!({}),
         json!({ "fallback": "route" }),
-        json!({ "fallback": "route", "rules": [
+        json!({ "fallback": "route", "trustedProxies": ["192.0.2.1"], "rules": [
             { "paths": ["/x*"], "methods": ["GET"], "networks": ["127.0.0.1"], "public": true },
             { "paths": ["/public/a*"], "require": { "groups": ["board"], "maxAge": "1m" } },
         ] }),

@@ -42,9 +42,11 @@ fn as_text(value: &Value) -> String {
 fn each_case_of_the_table_is_decided_as_it_says() {
     let table = table();
     let plugin = Plugin::built();
-    let mut as_text = table["application"].clone();
+    let mut native = table["application"].clone();
+    native["trustedProxies"] = json!(["192.0.2.1"]);
+    let mut as_text = native.clone();
     as_text["rules"] = as_text["rules"].to_string().into();
-    for application in [table["application"].clone(), as_text] {
+    for application in [native, as_text] {
         let settings = settings(&application);
         let mut guest = plugin.start(&settings);
         let mut gate = native_gate(&settings);

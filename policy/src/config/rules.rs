@@ -127,6 +127,13 @@ fn rule(mut fields: Fields<'_>) -> Option<Rule> {
     if name.as_deref().is_some_and(|name| !good(name)) {
         fields.problem("name", "expected 1 to 64 bytes without quotes");
     }
+    // The plugin cannot tell the order of rules that labels with an index for each brought: Traefik
+    // sorts these as text, so that `rules[10]` comes before `rules[1]`.
+    for key in ["paths", "methods", "networks"] {
+        if fields.value(key).is_some_and(Value::is_string) {
+            fields.problem(key, "expected a list: write `rules` in a label as one JSON");
+        }
+    }
     let patterns = filled_list(&mut fields, "paths");
     let paths = patterns.map(|patterns| paths(&fields, "paths", &patterns));
     let methods = filled_list(&mut fields, "methods").unwrap_or_default();
@@ -138,13 +145,8 @@ fn rule(mut fields: Fields<'_>) -> Option<Rule> {
     {
         fields.problem("methods", "expected methods in capitals, like `GET`");
     }
-    let mut networks = Vec::new();
-    for text in filled_list(&mut fields, "networks").unwrap_or_default() {
-        match Network::parse(&text) {
-            Ok(network) => networks.push(network),
-            Err(error) => fields.problem("networks", format!("`{text}`: {error}")),
-        }
-    }
+    let networks = filled_list(&mut fields, "networks").unwrap_or_default();
+    let networks = parse_networks(&fields, "networks", &networks);
     let effect = effect(&mut fields);
     // A key whose entries are missing may have got lost on the way here, as Traefik drops it.
     if effect == Some(Effect::Public)
@@ -165,6 +167,28 @@ fn rule(mut fields: Fields<'_>) -> Option<Rule> {
         networks,
         effect: effect?,
     })
+}
+
+fn parse_networks(fields: &Fields<'_>, key: &str, texts: &[String]) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for text in texts {
+        match Network::parse(text) {
+            Ok(network) => networks.push(network),
+            Err(error) => fields.problem(key, format!("`{text}`: {error}")),
+        }
+    }
+    networks
+}
+
+/// Reads the plugin's `trustedProxies`: the networks of what stands between the clients and the
+/// proxy. Unset, each inner network may be one, as a translation of addresses cannot be told from a
+/// client.
+pub fn proxies(fields: &mut Fields<'_>) -> Vec<Network> {
+    const INNER: &str = "10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,\
+                         192.168.0.0/16,::1,fc00::/7,fe80::/10";
+    let given = fields.list("trustedProxies");
+    let texts = given.unwrap_or_else(|| INNER.split(',').map(String::from).collect());
+    parse_networks(fields, "trustedProxies", &texts)
 }
 
 /// Reads the one effect of a rule.

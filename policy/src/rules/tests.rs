@@ -344,6 +344,24 @@ fn what_cannot_be_a_rule_is_named() {
             json!([{"paths": ["x"], "deny": true}]),
             "rules[0].paths: `x`: a path must start with `/`",
         ),
+        // Labels with an index for each rule come sorted as text: `rules[10]` before `rules[1]`.
+        (
+            json!([{"paths": "/x,/y", "deny": true}]),
+            "rules[0].paths: expected a list: write `rules` in a label as one JSON",
+        ),
+        (
+            json!([{"methods": "GET", "deny": true}]),
+            "rules[0].methods: expected a list: write `rules` in a label as one JSON",
+        ),
+        (
+            json!([{"networks": "10.0.0.0/8", "deny": true}]),
+            "rules[0].networks: expected a list: write `rules` in a label as one JSON",
+        ),
+        // Under `not` it would admit whom it names.
+        (
+            json!([{"require": {"groups": ["a"], "not": {"claims": {"x": "sales, hr"}}}}]),
+            "rules[0].require.not.claims.x: has a comma: write a list, or its JSON",
+        ),
         (
             json!([{"methods": ["get"], "deny": true}]),
             "rules[0].methods: expected methods in capitals, like `GET`",
