@@ -54,6 +54,10 @@ pub fn plain_path(target: &[u8]) -> Option<&[u8]> {
 /// follows a `*` or a character beyond ASCII is not compared, and a slash at the end may be missing.
 #[inline(never)]
 pub fn begins_otherwise(own: &[u8], path: &[u8]) -> bool {
+    // Behind the second letter of a short name of Windows there may be a sum over the long one.
+    if path.contains(&b'~') {
+        return false;
+    }
     for (at, own_byte) in own.iter().enumerate() {
         let Some(byte) = path.get(at) else {
             let may_be_missing = *own_byte == b'*' || !own_byte.is_ascii();
@@ -62,14 +66,8 @@ pub fn begins_otherwise(own: &[u8], path: &[u8]) -> bool {
         if own_byte == byte && *byte != b'*' && byte.is_ascii() {
             continue;
         }
-        // Windows has parts of files behind `:`, and short names, without some characters of the long
-        // one and with `~`.
-        let is_left_out = matches!(
-            own_byte,
-            b'*' | b'.' | b' ' | b'+' | b',' | b'=' | b'[' | b']'
-        );
-        let is_of_windows = matches!(byte, b':' | b'~');
-        if is_left_out || is_of_windows || !own_byte.is_ascii() || !byte.is_ascii() {
+        // Windows has parts of files behind `:`.
+        if *own_byte == b'*' || *byte == b':' || !own_byte.is_ascii() || !byte.is_ascii() {
             return false;
         }
         if !own_byte.eq_ignore_ascii_case(byte) {
