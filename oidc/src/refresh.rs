@@ -217,9 +217,11 @@ fn partly_renewed(
 }
 
 /// Keeps how and when the user was authenticated, since a renewal is not an authentication, unless
-/// the claims have another `auth_time` (OpenID Connect Core 1.0 §12.2).
+/// the claims have an earlier `auth_time`. A later one would be against OpenID Connect Core 1.0
+/// §12.2: some providers write the time of issue, with which `maxAge` would never end.
 fn with_authentication_of(known: &Identity, mut identity: Identity) -> Identity {
-    if identity.auth_time.is_some() && identity.auth_time != known.auth_time {
+    let is_taken = |time| known.auth_time.is_none_or(|known| time < known);
+    if identity.auth_time.is_some_and(is_taken) {
         return identity;
     }
     identity.auth_time = known.auth_time;
@@ -228,4 +230,32 @@ fn with_authentication_of(known: &Identity, mut identity: Identity) -> Identity 
         identity.amr.clone_from(&known.amr);
     }
     identity
+}
+
+#[cfg(test)]
+mod tests {
+    use gatepost_session::NumericDate;
+
+    use super::*;
+
+    #[test]
+    fn a_renewal_never_moves_the_authentication_to_a_later_time() {
+        let at = |seconds: Option<u64>| Identity {
+            auth_time: seconds.map(NumericDate::from_seconds),
+            ..Identity::default()
+        };
+        for (known, newer, expected) in [
+            (Some(100), Some(900), Some(100)),
+            (Some(100), Some(50), Some(50)),
+            (Some(100), None, Some(100)),
+            (None, Some(900), Some(900)),
+        ] {
+            let identity = with_authentication_of(&at(known), at(newer));
+            assert_eq!(
+                identity.auth_time,
+                at(expected).auth_time,
+                "{known:?} {newer:?}"
+            );
+        }
+    }
 }
