@@ -233,7 +233,8 @@ fn identity(record: &ApiKeyRecord) -> Identity {
         preferred_username: Some(record.subject.clone()),
         email: record.email.clone(),
         groups: record.groups.clone(),
-        groups_whole: true,
+        // What the operator grants, and not all that its owner is in.
+        groups_whole: false,
         ..Identity::default()
     }
 }
