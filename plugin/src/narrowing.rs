@@ -47,6 +47,12 @@ pub(crate) fn narrow(
         if !policy_of_folder.public.covers(&own.public) {
             router.problem("public", "not all of it is public at the outpost");
         }
+        if policy_of_folder.rules.open_something() {
+            router.problem(
+                "public",
+                "does not close what a rule opens: write it at the outpost",
+            );
+        }
         // None of its patterns opens what the folder's do not.
         policy_of_folder.public = own.public;
     }

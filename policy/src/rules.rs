@@ -77,6 +77,13 @@ impl Rules {
         self.0.is_empty()
     }
 
+    /// Returns whether some rule opens requests to every client.
+    pub fn open_something(&self) -> bool {
+        self.0
+            .iter()
+            .any(|(_, rule)| matches!(rule.effect, Effect::Public))
+    }
+
     /// Returns the name of the rule at a place, or else its number from 1.
     pub(crate) fn label(&self, at: usize) -> String {
         let name = self.0.get(at).and_then(|(_, rule)| rule.name.as_deref());

@@ -453,6 +453,19 @@ fn a_router_narrows_and_the_log_says_so() {
     assert_eq!(started(&all, &named).status(0, &cookie(&claims())), 401);
 }
 
+/// A rule opens before the short form is asked, so a router's `public` would not close it.
+#[test]
+fn a_router_does_not_seem_to_close_what_a_rule_opens() {
+    let application = json!({
+        "rules": [{"paths": ["/hooks/*"], "public": true}], "public": ["/healthz"],
+        "issuer": ["https://id.example.com"],
+    });
+    let mut folder = started(&application, &json!({"public": ["/healthz"]}));
+    let (flow, _) = folder.send(0, Double::at(NOW).to("POST", "/hooks/x"));
+    assert_eq!(flow, Flow::Responded);
+    assert_eq!(folder.status(0, &cookie(&claims())), 503);
+}
+
 /// Row B9: what would widen what the outpost says is refused, and closes the router.
 #[test]
 fn a_router_never_widens() {
