@@ -468,8 +468,8 @@ fn a_text_of_a_claim_is_one_value() {
         ..claims("a@example.com")
     };
     for (value, office, expected) in [
-        (json!("Bonn, Rhein"), "Bonn, Rhein", "passes"),
-        (json!("Bonn, Rhein"), "Bonn", "denied"),
+        (json!(["Bonn, Rhein"]), "Bonn, Rhein", "passes"),
+        (json!(["Bonn, Rhein"]), "Bonn", "denied"),
         (json!(["Bonn, Rhein", "Kiel"]), "Kiel", "passes"),
         (json!(["Bonn, Rhein", "Kiel"]), "Rhein", "denied"),
         // As labels have it.
