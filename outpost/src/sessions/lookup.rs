@@ -158,9 +158,13 @@ impl Sessions {
             // A request whose window is open never notices that the store is unreachable.
             Err(error) => return degraded(cookie, None, error.into()),
         };
+        let claims_to_be_bound = cookie.claims_at_issue().bound;
+        let needs_proof = claims_to_be_bound || record.is_bound() || application.requires_device();
+        // A session that only a proof renews has an assertion with its next cookie: page loads would
+        // lead to a sign-in for it.
         let due = due
             || is_old(times, &record, cookie.claims_at_issue(), now)
-            || application.lacks_assertion(cookie.claims_at_issue());
+            || (!needs_proof && application.lacks_assertion(cookie.claims_at_issue()));
         // A plugin whose clock is ahead has browsers ask as soon as a renewal is due there.
         let is_due_at_plugin = now.plus_seconds(CLOCK_SKEW_SECONDS) >= cookie.claims_at_issue().rnw;
         if !due && !is_due_at_plugin {
@@ -174,8 +178,7 @@ impl Sessions {
         if !due && renewal != Renewal::Beside {
             return valid(cookie, record);
         }
-        let claims_to_be_bound = cookie.claims_at_issue().bound;
-        if claims_to_be_bound || record.is_bound() || application.requires_device() {
+        if needs_proof {
             // The browser renews it, with a proof. A cookie alone may be a copy.
             return match renewal {
                 // Where it is due in its window, only the browser can ask the provider.

@@ -10,6 +10,7 @@ use crate::device_bound::key::{DeviceKey, registration_challenge};
 use crate::forward_auth::Asked;
 use crate::world::World;
 
+mod asserted;
 mod attacks;
 mod interrupted;
 pub(crate) mod key;
