@@ -20,4 +20,4 @@ pub use lookup::{Renewal, SessionLookup};
 pub use recent_revocations::Mark;
 pub use revalidation::{Revalidation, RevalidationError};
 pub use revoker::{RevokedFile, Revoker};
-pub use service::Sessions;
+pub use service::{OfCookie, Sessions};

@@ -432,8 +432,8 @@ impl Sessions {
     }
 
     /// Returns the session as the store has it, with every group that the application's rules or
-    /// `demand` name: for a decision that the cookie does not allow. It is not sent anywhere.
-    /// It is bound to a device if its cookie says so (`bound`), which may be a copy from before.
+    /// `demand` name: for a decision that the cookie does not allow. It is sent to nobody but the
+    /// application, as an assertion.
     ///
     /// # Errors
     ///
@@ -445,13 +445,12 @@ impl Sessions {
         application: &Application,
         record: &SessionRecord,
         demand: Option<&Demand>,
-        bound: bool,
+        cookie: OfCookie,
     ) -> Result<Authentic, IssueError> {
         let claims = claims(times, application, record, self.clock.now());
         let mut claims = Claims {
             grp_more: false,
-            bound,
-            ..reduced(claims, application, demand)
+            ..reduced(cookie.narrow(claims), application, demand)
         };
         application.assert(&mut claims, KnownGroups::Some)?;
         let session = application.signer().vouch_for(&claims);
@@ -459,8 +458,7 @@ impl Sessions {
     }
 
     /// Returns the session of a record with every group of the user, for an application that is to
-    /// learn of those that the cookie has no room for. It is bound to a device if its cookie says so
-    /// (`bound`).
+    /// learn of those that the cookie has no room for.
     ///
     /// # Errors
     ///
@@ -471,10 +469,10 @@ impl Sessions {
         times: &SessionTimes,
         application: &Application,
         record: &SessionRecord,
-        bound: bool,
+        cookie: OfCookie,
     ) -> Result<Authentic, IssueError> {
         let claims = claims(times, application, record, self.clock.now());
-        let mut claims = Claims { bound, ..claims };
+        let mut claims = cookie.narrow(claims);
         application.assert(&mut claims, KnownGroups::All)?;
         let session = application.signer().vouch_for(&claims);
         session.map_err(IssueError::Unsignable)
@@ -489,6 +487,42 @@ impl Sessions {
     /// Returns the current time, for the other files of this module.
     pub(super) fn now(&self) -> NumericDate {
         self.clock.now()
+    }
+}
+
+/// What stays as a session's cookie says, although the store is asked for more of the session.
+#[derive(Clone, Copy, Debug)]
+pub struct OfCookie {
+    /// Whether it is bound to a device: the cookie may be a copy from before.
+    bound: bool,
+    issued: NumericDate,
+    renewed: NumericDate,
+    ends: NumericDate,
+}
+
+impl OfCookie {
+    /// Takes it from the claims of a cookie.
+    pub fn of(claims: &Claims) -> Self {
+        Self {
+            bound: claims.bound,
+            issued: claims.iat,
+            renewed: claims.rnw,
+            ends: claims.exp,
+        }
+    }
+
+    /// Returns claims of the same session that hold no longer than the cookie: nobody has asked the
+    /// provider since the outpost made it. The claims end earlier where the cookie, which a program
+    /// with the session keys can make up, says a later time.
+    fn narrow(self, claims: Claims) -> Claims {
+        let exp = claims.exp.min(self.ends);
+        Claims {
+            bound: self.bound,
+            iat: claims.iat.min(self.issued),
+            rnw: self.renewed.min(exp),
+            exp,
+            ..claims
+        }
     }
 }
 

@@ -298,6 +298,29 @@ async fn groups_that_no_cookie_has_room_for_are_left_out_and_that_is_said() {
     }
 }
 
+/// The outpost asks the store for a group that the cookie has no room for, and not the provider: what it
+/// signs then holds no longer than the cookie does.
+#[tokio::test]
+async fn no_assertion_outlives_the_cookie_of_its_session() {
+    let names: Vec<String> = (0..800).map(|at| format!("group-{at:04}")).collect();
+    let asserting = Asserting::with(", require: {groups: [group-0001]}").await;
+    let world = &asserting.world;
+    world.provider.script().claims = Box::new(move |claims| claims["groups"] = json!(names));
+    let keys = asserting.jwks().await;
+    let alice = signed_in(world, APP).await;
+    let begun = world.outpost.clock.now().as_seconds();
+    // The fetch is too early for a renewal.
+    world.wait(200);
+    let asked = Asked::fetch(APP, "/x").with("X-Gatepost-Require", "any=group:group-0700");
+    let reply = asked.by(&alice).ask(world, "auth/traefik").await;
+    let reply = reply.expect(200);
+    assert!(!reply.sets_session());
+    let claims = verified(&keys, &assertion(&reply, HEADER).expect("an assertion"));
+    assert_eq!(claims["groups"], json!(["group-0001", "group-0700"]));
+    let ends = claims["exp"].as_u64().expect("a time");
+    assert!(ends <= begun + 900, "{} seconds more", ends - begun - 900);
+}
+
 /// Sessions of before the setting go on, and have an assertion from the next request on.
 #[tokio::test]
 async fn a_session_from_before_gets_an_assertion_at_its_next_request() {

@@ -9,7 +9,7 @@ use crate::application::Application;
 use crate::compat::Conventions;
 use crate::dialect::Dialect;
 use crate::origin::HostPort;
-use crate::sessions::{Renewal, SessionLookup};
+use crate::sessions::{OfCookie, Renewal, SessionLookup};
 use crate::telemetry::audit;
 use crate::web::context::Context;
 use crate::web::device;
@@ -76,7 +76,7 @@ async fn decide(
     let application = rules.application;
     let decided = decide_on_cookie(context, dialect, rules, request, &lookup);
     let session = lookup.session(context.now());
-    let bound = session.is_ok_and(|session| session.claims().bound);
+    let cookie = session.map(|session| OfCookie::of(session.claims())).ok();
     let by_credentials = rules.may_identify(request, &lookup);
     let (record, cookies, cause) = lookup.into_parts();
     let outcome = match (decided, record, cause) {
@@ -91,7 +91,7 @@ async fn decide(
             decided.unwrap_or_else(|invalid| invalid.outcome(application, host, request))
         }
         (Err(Undecided::MoreGroups), Some(record), _) => {
-            match decide_on_all_groups(context, dialect, rules, request, &record, bound) {
+            match decide_on_all_groups(context, dialect, rules, request, &record, cookie) {
                 Ok(outcome) => outcome,
                 Err(LacksDevice) => return until_device(application, host, request).into(),
             }
@@ -147,22 +147,25 @@ fn decide_on_cookie(
     })
 }
 
-/// Decides on the groups that the cookie had no room for. Whether the session is bound to a device
-/// (`bound`) is the cookie's word.
+/// Decides on the groups that the cookie had no room for.
 fn decide_on_all_groups(
     context: Context<'_>,
     dialect: Dialect,
     rules: Rules<'_>,
     request: &ForwardedRequest<'_>,
     record: &SessionRecord,
-    bound: bool,
+    cookie: Option<OfCookie>,
 ) -> Result<Outcome, LacksDevice> {
+    // Nothing but a session in its window is undecided for want of groups.
+    let Some(cookie) = cookie else {
+        return Ok(Outcome::Failed(Failure::Undecidable));
+    };
     let application = rules.application;
     let (sessions, times) = (context.sessions(), context.times());
     let whole = match application.conventions() {
-        Conventions::Authentik => sessions.with_every_group(times, application, record, bound),
+        Conventions::Authentik => sessions.with_every_group(times, application, record, cookie),
         Conventions::Gatepost => {
-            sessions.with_all_groups(times, application, record, request.demand(), bound)
+            sessions.with_all_groups(times, application, record, request.demand(), cookie)
         }
     };
     let Ok(whole) = whole else {
