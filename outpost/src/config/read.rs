@@ -71,7 +71,13 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
     let (session, device_bound, frames) = session::session(&mut fields);
     let revoked_file = fields.text("revokedFile").map(PathBuf::from);
     let state_dir = state_dir::state_dir(&mut fields, revoked_file.as_deref());
-    let assertion_keys = assertion::keys(&mut fields, &files, state_dir.as_deref());
+    let assertion_keys_file = fields.text("assertionKeysFile").map(PathBuf::from);
+    let assertion_keys = assertion::keys(
+        &mut fields,
+        &files,
+        state_dir.as_deref(),
+        keys_file.as_deref(),
+    );
     let providers = fields.sections("providers");
     if providers.is_empty() && extent == Extent::Everything {
         fields.problem("providers", "missing: at least one OpenID provider");
@@ -128,6 +134,7 @@ pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Opti
         traces,
         keys: keys?,
         keys_file,
+        assertion_keys_file,
         assertion_keys: assertion_keys?,
         key_introduction,
         trusted_proxies,

@@ -37,6 +37,8 @@ pub struct Config {
     pub keys: KeyRing,
     /// The file that they came from, if it was one.
     pub keys_file: Option<PathBuf>,
+    /// The file of the keys that sign assertions, if there are any.
+    pub assertion_keys_file: Option<PathBuf>,
     /// The keys that sign assertions.
     pub assertion_keys: AssertionKeys,
     /// How long a key that is put in front only verifies.

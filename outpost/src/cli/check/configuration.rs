@@ -95,6 +95,15 @@ pub(super) fn warn(config: &Config, report: &mut Report) {
             file.display()
         ));
     }
+    if let Some(file) = config.assertion_keys_file.as_ref()
+        && is_open(file)
+    {
+        warn(format!(
+            "`assertionKeysFile`: {} can be read by others (chmod o-rwx): a user who reads it can sign \
+             assertions about anyone",
+            file.display()
+        ));
+    }
     if let Some(advice) = config.session.advice() {
         warn(advice.to_owned());
     }

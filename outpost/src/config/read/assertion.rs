@@ -1,6 +1,6 @@
 //! Assertions: the keys that sign them, and what applications want.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gatepost_policy::config::{Fields, has_a_meaning};
 use gatepost_policy::{ASSERTION_CLAIM, HeaderName};
@@ -20,6 +20,7 @@ pub(super) fn keys(
     fields: &mut Fields<'_>,
     files: &Files,
     state_dir: Option<&Path>,
+    keys_file: Option<&Path>,
 ) -> Option<AssertionKeys> {
     let Some(path) = fields.text(KEYS_FILE) else {
         return Some(AssertionKeys::default());
@@ -30,6 +31,14 @@ pub(super) fn keys(
             "lies in the folder of `stateDir`, which proxies read: no proxy may sign assertions",
         );
     }
+    // A proxy that reads the keys of sessions is often given their folder as a whole.
+    if keys_file.is_some_and(|own| share_folder(Path::new(&path), own)) {
+        fields.problem(
+            KEYS_FILE,
+            "lies in the folder of `keysFile`, which proxies read: put it into another one, since no \
+             proxy may sign assertions",
+        );
+    }
     let text = files.read(fields, KEYS_FILE, &path)?;
     AssertionKeys::parse(&text)
         .map_err(|error| fields.problem(KEYS_FILE, format!("{path}: {error}")))
@@ -38,8 +47,17 @@ pub(super) fn keys(
 
 /// Returns whether a file lies in a folder, also by way of links.
 fn lies_in(file: &Path, folder: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     file.starts_with(folder) || real(file).starts_with(real(folder))
+}
+
+/// Returns whether two files lie in the same folder, also by way of links.
+fn share_folder(one: &Path, other: &Path) -> bool {
+    one.parent() == other.parent() || real(one).parent() == real(other).parent()
+}
+
+/// Returns a path without links.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Reads what an application wants. `None` after reporting a header that cannot be.
@@ -238,6 +256,9 @@ applications: [{{{WIKI}, {application}}}]",
         let path = keys_file(folder.path(), Algorithm::EdDsa);
         let file = format!("assertionKeysFile: {path}");
         let within = format!("{file}\nstateDir: {}", folder.path().display());
+        let beside = folder.path().join("gatepost.keys");
+        std::fs::write(&beside, KEYS[0]).expect("written");
+        let beside = format!("{file}\nkeysFile: {}", beside.display());
         for (settings, application, expected) in [
             ("", "assertion: {}", "needs a key for ES256"),
             (
@@ -280,7 +301,8 @@ applications: [{{{WIKI}, {application}}}]",
                 "assertion: {claims: [sub]}",
                 "`sub`: expected `email`",
             ),
-            (&within, "forwardCookie: false", "which proxies read"),
+            (&within, "forwardCookie: false", "folder of `stateDir`"),
+            (&beside, "forwardCookie: false", "folder of `keysFile`"),
             (
                 "assertionKeysFile: /nowhere",
                 "forwardCookie: false",
