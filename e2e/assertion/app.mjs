@@ -3,12 +3,18 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 
 const { JWKS_URL, ISSUER, AUDIENCE, ALGORITHM = 'ES256', PORT = '8080' } = process.env;
 
+// Without them, jose would check neither.
+if (!JWKS_URL || !ISSUER || !AUDIENCE) {
+  throw new Error('JWKS_URL, ISSUER and AUDIENCE are needed');
+}
+
 const keys = createRemoteJWKSet(new URL(JWKS_URL));
 const expected = {
   issuer: ISSUER,
   audience: AUDIENCE,
   algorithms: [ALGORITHM],
-  requiredClaims: ['exp', 'sub'],
+  requiredClaims: ['iss', 'aud', 'exp', 'sub'],
+  clockTolerance: 30,
 };
 
 createServer(async (request, response) => {
