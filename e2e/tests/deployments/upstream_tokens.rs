@@ -94,6 +94,28 @@ fn envoy() -> Result<()> {
     the_application_uses_the_tokens(&site)
 }
 
+/// A name that the shown script has already, as one of other systems.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn haproxy_adds_a_header_once_that_its_list_names_twice() -> Result<()> {
+    let name = "x-forwarded-access-token";
+    let site = checks::site("deploy/outpost/single.yaml")
+        .applications(&json!({ "upstreamTokens": { "accessToken": name } }))
+        .start()?;
+    let _haproxy = haproxy::for_machines(&site, &[name])?;
+    let client = Client::new()?;
+    let journey = client.sign_in(&site.url("wiki", "/")?, &ALICE)?;
+    ensure!(journey.landed.status == StatusCode::OK, "{journey}");
+    let request = client.fetch(Method::GET, &site.url("wiki", "/api")?);
+    let answer = request.header(name, "of-the-client").send()?;
+    ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    let token = seen.header(name).context("one access token")?;
+    ensure!(!token.contains("of-the-client"), "{token}");
+    Ok(())
+}
+
 /// The plugin alone has no tokens, and an application that waits for them is not left without.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
