@@ -454,10 +454,9 @@ impl MachineClients {
                 (token, holder)
             }
         };
-        let until = clock
-            .now()
-            .plus_seconds(self.settings.cache)
-            .min(holder.expires);
+        // With `cache: 0s` too, it holds for the request that it came with.
+        let lasts = self.settings.cache.max(1);
+        let until = clock.now().plus_seconds(lasts).min(holder.expires);
         let machine = MachineClient {
             holder,
             token: Some(token),

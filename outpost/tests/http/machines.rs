@@ -293,6 +293,14 @@ async fn a_valid_token_is_trusted_for_a_while_and_never_beyond_its_end() {
 }
 
 #[tokio::test]
+async fn a_valid_token_is_accepted_where_no_check_is_kept() {
+    let world = world("machines: [bearer], machineTokens: {cache: 0s}").await;
+    let token = world.provider.access_token(|_| ());
+    bring(&world, &token).await.expect(200);
+    bring(&world, &token).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_new_key_is_fetched_once_for_an_unknown_key_id() {
     let world = world(BEARER).await;
     world.provider.script().key = (2, "key-2");
