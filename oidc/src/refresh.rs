@@ -216,19 +216,16 @@ fn partly_renewed(
     identity
 }
 
-/// Keeps how and when the user was authenticated, since a renewal is not an authentication, unless
-/// the claims have an earlier `auth_time`. A later one would be against OpenID Connect Core 1.0
-/// §12.2: some providers write the time of issue, with which `maxAge` would never end.
+/// Keeps how and when the user was authenticated, since a renewal is not an authentication.
+///
+/// A refreshed ID token has the time of the original authentication (OpenID Connect Core 1.0 §12.2).
+/// Some providers write the time of issue, or say how the user authenticated since, elsewhere: with
+/// that a session would be fresh for ever, or a copy of it would become as strong as another one of
+/// the same user. Only an earlier time counts.
 fn with_authentication_of(known: &Identity, mut identity: Identity) -> Identity {
-    let is_taken = |time| known.auth_time.is_none_or(|known| time < known);
-    if identity.auth_time.is_some_and(is_taken) {
-        return identity;
-    }
-    identity.auth_time = known.auth_time;
-    identity.acr = identity.acr.or_else(|| known.acr.clone());
-    if identity.amr.is_empty() {
-        identity.amr.clone_from(&known.amr);
-    }
+    identity.auth_time = known.auth_time.min(identity.auth_time.or(known.auth_time));
+    identity.acr.clone_from(&known.acr);
+    identity.amr.clone_from(&known.amr);
     identity
 }
 
@@ -248,7 +245,7 @@ mod tests {
             (Some(100), Some(900), Some(100)),
             (Some(100), Some(50), Some(50)),
             (Some(100), None, Some(100)),
-            (None, Some(900), Some(900)),
+            (None, Some(900), None),
         ] {
             let identity = with_authentication_of(&at(known), at(newer));
             assert_eq!(
@@ -257,5 +254,28 @@ mod tests {
                 "{known:?} {newer:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_renewal_never_makes_the_authentication_another() {
+        let of = |auth_time: Option<u64>, acr: Option<&str>, amr: &[&str]| Identity {
+            auth_time: auth_time.map(NumericDate::from_seconds),
+            acr: acr.map(Into::into),
+            amr: amr.iter().map(|&method| method.into()).collect(),
+            ..Identity::default()
+        };
+        let known = of(Some(100), Some("silver"), &["pwd"]);
+        for newer in [
+            of(None, Some("gold"), &["pwd", "otp"]),
+            of(Some(100), Some("gold"), &["hwk"]),
+            of(Some(50), Some("gold"), &["hwk"]),
+            of(Some(900), None, &[]),
+        ] {
+            let renewed = with_authentication_of(&known, newer.clone());
+            assert_eq!(renewed.acr, known.acr, "{newer:?}");
+            assert_eq!(renewed.amr, known.amr, "{newer:?}");
+        }
+        let renewed = with_authentication_of(&of(None, None, &[]), known);
+        assert_eq!((renewed.acr, renewed.amr), (None, Vec::new()));
     }
 }
