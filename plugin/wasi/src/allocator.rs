@@ -44,8 +44,9 @@ unsafe impl Source for Memory {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         if !talc.source.arena_taken {
             talc.source.arena_taken = true;
+            let arena = (&raw mut ARENA).cast();
             // SAFETY: nothing else names the arena, and it is handed out once.
-            let claimed = unsafe { talc.claim((&raw mut ARENA).cast(), ARENA_BYTES) };
+            let claimed = unsafe { talc.claim(arena, ARENA_BYTES) };
             return claimed.map(|_| ()).ok_or(());
         }
         let needed = layout.size() + layout.align() + OVERHEAD_BYTES;
