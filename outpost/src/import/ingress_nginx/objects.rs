@@ -13,7 +13,7 @@ use super::settings::{Form, Settings};
 use crate::export::traefik::outpost_rule;
 
 /// The paths of the outpost that clients use. Not that at which a proxy asks.
-const PATHS: [(&str, PathType); 9] = [
+const PATHS: [(&str, PathType); 10] = [
     ("/start", PathType::Exact),
     ("/callback", PathType::Prefix),
     ("/sign_out", PathType::Exact),
@@ -22,6 +22,7 @@ const PATHS: [(&str, PathType); 9] = [
     ("/oauth-protected-resource", PathType::Exact),
     ("/oauth", PathType::Prefix),
     ("/backchannel_logout", PathType::Exact),
+    ("/jwks.json", PathType::Exact),
     ("/ping", PathType::Exact),
 ];
 
