@@ -91,7 +91,9 @@ impl Counts {
 
 /// Returns the name in the line of a Rust test that failed: `test tabs::twelve_tabs ... FAILED`.
 pub(crate) fn failed_test(line: &str) -> Option<&str> {
-    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
+    let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+    // The suites with a harness of their own write names in a column.
+    Some(name.trim_end())
 }
 
 impl AddAssign for Counts {
@@ -153,6 +155,7 @@ mod tests {
                 "test tabs::twelve_tabs ... FAILED",
                 Some("tabs::twelve_tabs"),
             ),
+            ("test labels::plugin    ... FAILED", Some("labels::plugin")),
             ("test tabs::twelve_tabs ... ok", None),
             ("test result: FAILED. 3 passed; 2 failed", None),
             ("    tabs::twelve_tabs", None),
