@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::proxies::{Traefik, service};
-use gatepost_e2e::{Answer, Client, McpClient, McpServer, Site};
+use gatepost_e2e::{Answer, Client, McpClient, McpServer, Service, Site};
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::forward_auth::hands_on;
@@ -35,6 +35,19 @@ fn site() -> Result<Site> {
         .start()
 }
 
+/// Starts what the page shows, with these changes of the application and of the provider.
+fn shown(application: &Value, provider: &Value) -> Result<(Site, McpServer, Service)> {
+    let site = checks::site("deploy/outpost/mcp.yaml")
+        .at_its_addresses(application, provider)
+        .start()?;
+    let server = McpServer::start(&site)?;
+    let changes = json!({ "http": { "services": service("mcp", server.url()) } });
+    let traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
+        .start(&["mcp"])?;
+    Ok((site, server, traefik))
+}
+
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn route() -> Result<()> {
@@ -51,14 +64,7 @@ fn route() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth() -> Result<()> {
     let provider = json!({ "registration": true, "resources": [SHOWN] });
-    let site = checks::site("deploy/outpost/mcp.yaml")
-        .at_its_addresses(&json!({}), &provider)
-        .start()?;
-    let server = McpServer::start(&site)?;
-    let changes = json!({ "http": { "services": service("mcp", server.url()) } });
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
-        .start(&["mcp"])?;
+    let (site, _server, _traefik) = shown(&json!({}), &provider)?;
     a_client_comes_in(&site, "mcp")?;
     clients_may_look_first(&site)
 }
@@ -96,14 +102,7 @@ fn without_registration() -> Result<()> {
         "publicClients": { "mcp-clients": ["http://127.0.0.1/callback"] },
         "resources": [SHOWN],
     });
-    let site = checks::site("deploy/outpost/mcp.yaml")
-        .at_its_addresses(&client, &provider)
-        .start()?;
-    let server = McpServer::start(&site)?;
-    let changes = json!({ "http": { "services": service("mcp", server.url()) } });
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
-        .start(&["mcp"])?;
+    let (site, _server, _traefik) = shown(&client, &provider)?;
     a_client_comes_in(&site, "mcp")
 }
 
@@ -132,14 +131,7 @@ fn by_a_document_of_the_client() -> Result<()> {
             Some(id) => json!({ "machineTokens": { "publicClient": id } }),
             None => json!({}),
         };
-        let site = checks::site("deploy/outpost/mcp.yaml")
-            .at_its_addresses(&application, &provider)
-            .start()?;
-        let server = McpServer::start(&site)?;
-        let changes = json!({ "http": { "services": service("mcp", server.url()) } });
-        let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-            .route_with("deploy/traefik/dynamic/mcp.yaml", &changes)?
-            .start(&["mcp"])?;
+        let (site, _server, _traefik) = shown(&application, &provider)?;
         let url = site.url("mcp", "/mcp")?;
         let mut client = McpClient::with_document(&url, CLIENT)?;
         mcp_client::uses_the_server(&site, &url, &mut client, &revocation(&site)?)
