@@ -11,7 +11,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::browser::{Browser, Reply};
+use crate::browser::{Browser, Reply, session_value};
 use crate::forward_auth::{Asked, DIALECTS, signed_in};
 use crate::provider::Provider;
 use crate::world::{KEY_A, World, configuration};
@@ -105,7 +105,7 @@ fn assertion(reply: &Reply, header: &str) -> Option<String> {
     value.filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
-/// Returns the session cookie of a browser.
+/// Returns the `Cookie` line of a browser.
 fn cookie(browser: &Browser<'_>, host: &str) -> String {
     let url = url::Url::parse(&format!("https://{host}/")).expect("a URL");
     browser.cookie_line(&url)
@@ -190,10 +190,8 @@ async fn nothing_is_signed_that_only_a_cookie_says() {
         gatepost_session::Audience::new("app").expect("a name"),
     );
     let line = cookie(&alice, APP);
-    let mut pairs = line.split("; ");
-    let value = pairs.find_map(|pair| pair.strip_prefix("__Host-gatepost="));
-    let value = value.expect("a session");
-    let real = verifier.authenticate(value.as_bytes()).expect("alice's");
+    let real = verifier.authenticate(session_value(&line).as_bytes());
+    let real = real.expect("alice's");
     let forge = |claims: Claims| {
         let token = Signer::new(&ring).sign(&claims).expect("signed");
         format!("__Host-gatepost={token}")
@@ -420,10 +418,7 @@ async fn a_cookie_grows_by_what_the_page_says() {
                 claims["groups"] = names.collect::<Vec<_>>().into();
             });
             let alice = signed_in(&world, APP).await;
-            let line = cookie(&alice, APP);
-            let mut pairs = line.split("; ");
-            let value = pairs.find_map(|pair| pair.strip_prefix("__Host-gatepost="));
-            lengths.push(value.expect("a session").len());
+            lengths.push(session_value(&cookie(&alice, APP)).len());
         }
     }
     let [

@@ -5,6 +5,7 @@ use axum::http::Request;
 use proptest::prelude::*;
 use url::Url;
 
+use crate::browser::session_value;
 use crate::forward_auth::{Asked, DIALECTS, signed_in};
 use crate::world::World;
 
@@ -471,11 +472,7 @@ async fn malformed_cookies_are_never_consent() {
     let world = World::new().await;
     let browser = signed_in(&world, "app.example.com").await;
     let line = browser.cookie_line(&Url::parse("https://app.example.com/").expect("a URL"));
-    let token = line
-        .split("; ")
-        .find_map(|pair| pair.strip_prefix("__Host-gatepost="))
-        .expect("a session")
-        .to_owned();
+    let token = session_value(&line);
     let cut = &token[..token.len() - 1];
     for cookie in [
         "__Host-gatepost".to_owned(),

@@ -53,6 +53,14 @@ impl Reply {
     }
 }
 
+/// Returns the value of the session cookie in a `Cookie` line.
+#[track_caller]
+pub(crate) fn session_value(line: &str) -> &str {
+    let mut pairs = line.split("; ");
+    let value = pairs.find_map(|pair| pair.strip_prefix("__Host-gatepost="));
+    value.expect("a session")
+}
+
 /// Returns the parameters of an address.
 pub(crate) fn query(location: &str) -> HashMap<String, String> {
     let url = Url::parse(location).expect("a URL");

@@ -11,7 +11,7 @@ use gatepost_store::{Revocation, SessionSelector};
 use serde_json::{Value, json};
 
 use crate::backchannel_logout::{claims, header, log_out, with};
-use crate::browser::Browser;
+use crate::browser::{Browser, session_value};
 use crate::world::{KEY_A, World, until};
 
 const APP: &str = "https://app.example.com/";
@@ -27,10 +27,7 @@ fn now() -> NumericDate {
 fn claims_of(browser: &Browser<'_>) -> Claims {
     use base64::Engine as _;
     let line = browser.cookie_line(&APP.parse().expect("a URL"));
-    let session = line
-        .split("; ")
-        .find(|pair| pair.starts_with("__Host-gatepost="));
-    let claims = session.and_then(|pair| pair.split('.').nth(1));
+    let claims = session_value(&line).split('.').nth(1);
     let claims = claims.expect("a session");
     let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims);
     serde_json::from_slice(&claims.expect("base64url")).expect("claims")

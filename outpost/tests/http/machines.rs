@@ -70,7 +70,8 @@ async fn send(
     world.send_from("127.0.0.1:4000", request).await
 }
 
-fn basic(user: &str, password: &str) -> String {
+/// Returns credentials for `Authorization`.
+pub(crate) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::browser::Reply;
+use crate::browser::{Browser, Reply};
 use crate::forward_auth::{Asked, DIALECTS, signed_in};
+use crate::machines::basic;
 use crate::provider::CLIENT_ID;
 use crate::world::World;
 
@@ -33,6 +34,25 @@ applications:
 
 fn token<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
     reply.header(name).filter(|value| !value.is_empty())
+}
+
+/// Returns the answer about a script's request that may go on.
+async fn fetch(world: &World, user: &Browser<'_>) -> Reply {
+    let asked = Asked::fetch(APP, "/x").by(user);
+    asked.ask(world, "auth/traefik").await.expect(200)
+}
+
+/// Returns the access token that goes on with a script's request.
+async fn access(world: &World, user: &Browser<'_>) -> Option<String> {
+    let reply = fetch(world, user).await;
+    token(&reply, "x-forwarded-access-token").map(str::to_owned)
+}
+
+/// Has the provider issue another access token from now on.
+fn issue_the_next(world: &World) {
+    world.provider.script().token_response = Box::new(|response| {
+        response["access_token"] = json!("the-next-access-token");
+    });
 }
 
 #[tokio::test]
@@ -125,11 +145,7 @@ async fn a_machine_client_s_own_token_goes_on_and_no_other_credentials() {
     };
     let bearer = world.provider.access_token(|_| ());
     let (name, password) = world.provider.script().program;
-    let basic = {
-        use base64::Engine as _;
-        use base64::engine::general_purpose::STANDARD;
-        format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
-    };
+    let basic = basic(name, password);
     for dialect in DIALECTS {
         let reply = ask(format!("bearer {bearer}"), dialect).await;
         let expected = format!("Bearer {bearer}");
@@ -150,12 +166,9 @@ async fn a_machine_client_s_own_token_goes_on_and_no_other_credentials() {
 async fn a_token_that_ends_soon_is_replaced_before_it_goes_on() {
     let world = world(NAMED).await;
     let alice = signed_in(&world, APP).await;
-    world.provider.script().token_response = Box::new(|response| {
-        response["access_token"] = json!("the-next-access-token");
-    });
+    issue_the_next(&world);
     let access = async || {
-        let asked = Asked::fetch(APP, "/x").by(&alice);
-        let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+        let reply = fetch(&world, &alice).await;
         // The window is not longer for it.
         assert!(!reply.sets_session());
         token(&reply, "x-forwarded-access-token").map(str::to_owned)
@@ -182,8 +195,7 @@ async fn a_short_lifetime_does_not_make_every_request_ask_the_provider() {
         let alice = signed_in(&world, APP).await;
         world.wait(6);
         for _ in 0..8 {
-            let asked = Asked::fetch(APP, "/x").by(&alice);
-            asked.ask(&world, "auth/traefik").await.expect(200);
+            fetch(&world, &alice).await;
         }
         let refreshes = world.provider.script().refreshes;
         assert!(refreshes <= 1, "{expires_in}: {refreshes}");
@@ -195,19 +207,15 @@ async fn while_the_provider_is_away_a_token_goes_on_as_long_as_it_holds() {
     let world = world(NAMED).await;
     let alice = signed_in(&world, APP).await;
     world.provider.script().refresh_answer = Some((503, &[], ""));
-    let ask = async || {
-        let asked = Asked::fetch(APP, "/x").by(&alice);
-        asked.ask(&world, "auth/traefik").await.expect(200)
-    };
     world.wait(280);
-    let reply = ask().await;
+    let reply = fetch(&world, &alice).await;
     assert_eq!(
         token(&reply, "x-forwarded-access-token"),
         Some("the-access-token")
     );
     assert!(token(&reply, "x-id-token").is_some());
     world.wait(30);
-    let reply = ask().await;
+    let reply = fetch(&world, &alice).await;
     // The user is signed in, and the application learns of that alone.
     assert_eq!(token(&reply, "x-auth-username"), Some("alice"));
     assert_eq!(token(&reply, "x-forwarded-access-token"), None);
@@ -250,12 +258,8 @@ async fn sessions_from_before_get_tokens_with_their_next_renewal_at_the_provider
     let alice = signed_in(&world, APP).await;
     let now = world.replica_with(&settings(NAMED)).await;
     now.wait(10);
-    let asked = Asked::fetch(APP, "/x").by(&alice);
-    let reply = asked.ask(&now, "auth/traefik").await.expect(200);
-    assert_eq!(
-        token(&reply, "x-forwarded-access-token"),
-        Some("the-access-token")
-    );
+    let sent = access(&now, &alice).await;
+    assert_eq!(sent.as_deref(), Some("the-access-token"));
     assert_eq!(world.provider.script().refreshes, 1);
 }
 
@@ -263,16 +267,10 @@ async fn sessions_from_before_get_tokens_with_their_next_renewal_at_the_provider
 async fn many_requests_at_once_renew_a_token_once() {
     let world = world(NAMED).await;
     let alice = signed_in(&world, APP).await;
-    world.provider.script().token_response = Box::new(|response| {
-        response["access_token"] = json!("the-next-access-token");
-    });
+    issue_the_next(&world);
     // Past its end, so that each request has to wait for the next one.
     world.wait(305);
-    let ask = async || {
-        let asked = Asked::fetch(APP, "/x").by(&alice);
-        let reply = asked.ask(&world, "auth/traefik").await.expect(200);
-        token(&reply, "x-forwarded-access-token").map(str::to_owned)
-    };
+    let ask = || access(&world, &alice);
     let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
     for token in [a, b, c, d] {
         assert_eq!(token.as_deref(), Some("the-next-access-token"));
@@ -288,11 +286,9 @@ async fn a_request_does_not_wait_for_another_replica_while_its_token_holds() {
     world.store.locked_elsewhere.store(true, Ordering::Relaxed);
     world.wait(275);
     let begun = Instant::now();
-    let asked = Asked::fetch(APP, "/x").by(&alice);
-    let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+    let sent = access(&world, &alice).await;
     assert!(begun.elapsed() < Duration::from_secs(2));
-    let sent = token(&reply, "x-forwarded-access-token");
-    assert_eq!(sent, Some("the-access-token"));
+    assert_eq!(sent.as_deref(), Some("the-access-token"));
 }
 
 /// The provider takes the connection and says nothing: the user goes on without the token that has
@@ -305,8 +301,7 @@ async fn no_request_waits_long_for_a_token() {
     world.wait(305);
     for (request, most) in [(1, 3), (2, 1)] {
         let begun = Instant::now();
-        let asked = Asked::fetch(APP, "/x").by(&alice);
-        let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+        let reply = fetch(&world, &alice).await;
         let waited = begun.elapsed();
         assert!(waited < Duration::from_secs(most), "{request}: {waited:?}");
         assert_eq!(token(&reply, "x-auth-username"), Some("alice"), "{request}");
@@ -341,8 +336,7 @@ async fn the_end_of_a_token_that_the_application_does_not_get_is_no_reason_to_wa
     world.store.locked_elsewhere.store(true, Ordering::Relaxed);
     world.wait(880);
     let begun = Instant::now();
-    let asked = Asked::fetch(APP, "/x").by(&alice);
-    let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+    let reply = fetch(&world, &alice).await;
     let waited = begun.elapsed();
     assert!(waited < Duration::from_secs(1), "{waited:?}");
     assert!(token(&reply, "x-id-token").is_some());
@@ -354,27 +348,14 @@ async fn an_access_token_beside_an_invalid_id_token_is_not_handed_on() {
     for (claim, value) in [("aud", "other"), ("at_hash", "of-another")] {
         let world = world(NAMED).await;
         let alice = signed_in(&world, APP).await;
-        {
-            let mut script = world.provider.script();
-            script.token_response = Box::new(|response| {
-                response["access_token"] = json!("the-next-access-token");
-            });
-            script.claims = Box::new(move |claims| claims[claim] = json!(value));
-        }
-        let access = async || {
-            let asked = Asked::fetch(APP, "/x").by(&alice);
-            let reply = asked.ask(&world, "auth/traefik").await.expect(200);
-            token(&reply, "x-forwarded-access-token").map(str::to_owned)
-        };
+        issue_the_next(&world);
+        world.provider.script().claims = Box::new(move |claims| claims[claim] = json!(value));
         world.wait(275);
-        assert_eq!(
-            access().await.as_deref(),
-            Some("the-access-token"),
-            "{claim}"
-        );
+        let sent = access(&world, &alice).await;
+        assert_eq!(sent.as_deref(), Some("the-access-token"), "{claim}");
         assert_eq!(world.provider.script().refreshes, 1, "{claim}");
         world.wait(30);
-        assert_eq!(access().await, None, "{claim}");
+        assert_eq!(access(&world, &alice).await, None, "{claim}");
     }
 }
 
@@ -386,7 +367,7 @@ async fn an_application_cannot_use_a_user_s_token_at_another_application() {
         (false, "at+jwt", board, 401),
         (false, "JWT", board, 401),
         (true, "at+jwt", board, 401),
-        // Nobody else has these tokens.
+        // No other application has these tokens.
         (
             false,
             "at+jwt",
@@ -444,12 +425,8 @@ applications:
                 claims["aud"] = json!(audience);
             });
             if !introspect {
-                use base64::Engine as _;
-                use base64::engine::general_purpose::STANDARD;
                 let (name, password) = world.provider.script().program;
-                let basic = STANDARD.encode(format!("{name}:{password}"));
-                let asked =
-                    Asked::fetch(APP, "/v1").with("Authorization", &format!("Basic {basic}"));
+                let asked = Asked::fetch(APP, "/v1").with("Authorization", &basic(name, password));
                 asked.ask(&world, "auth/traefik").await.expect(200);
             }
         }
@@ -474,9 +451,7 @@ async fn a_provider_that_replaces_no_access_token_is_asked_once() {
         });
         world.wait(305);
         for _ in 0..4 {
-            let asked = Asked::fetch(APP, "/x").by(&alice);
-            let reply = asked.ask(&world, "auth/traefik").await.expect(200);
-            assert_eq!(token(&reply, "x-forwarded-access-token"), None);
+            assert_eq!(access(&world, &alice).await, None);
             world.wait(6);
         }
         assert_eq!(world.provider.script().refreshes, 1, "{was_without}");
@@ -490,8 +465,7 @@ async fn a_token_that_is_too_long_for_a_header_is_left_out() {
     world.provider.script().claims =
         Box::new(|claims| claims["padding"] = json!("x".repeat(13_000)));
     let alice = signed_in(&world, APP).await;
-    let asked = Asked::fetch(APP, "/x").by(&alice);
-    let reply = asked.ask(&world, "auth/traefik").await.expect(200);
+    let reply = fetch(&world, &alice).await;
     assert_eq!(token(&reply, "x-id-token"), None);
     let access = token(&reply, "x-forwarded-access-token");
     assert_eq!(access, Some("the-access-token"));
@@ -506,7 +480,6 @@ async fn an_id_token_of_a_provider_whose_clock_is_behind_is_replaced_before_it_e
     });
     let alice = signed_in(&world, APP).await;
     world.wait(160);
-    let asked = Asked::fetch(APP, "/x").by(&alice);
-    asked.ask(&world, "auth/traefik").await.expect(200);
+    fetch(&world, &alice).await;
     assert_eq!(world.provider.script().refreshes, 1);
 }

@@ -3,6 +3,7 @@
 use reqwest::header::{CONTENT_TYPE, SET_COOKIE};
 
 use super::*;
+use crate::browser::session_value;
 use crate::program::{Folder, Running, client, write_config};
 use crate::provider::Provider;
 
@@ -149,12 +150,8 @@ async fn bound_refused_and_skipped_renewals_are_counted_and_audited_without_secr
         assert_eq!(line["application"], "app", "{line}");
     }
     let said = format!("{}\n{metrics}", running.lines.all());
-    let session = |cookies: &str| {
-        let mut pairs = cookies.split("; ");
-        let value = pairs.find_map(|pair| pair.strip_prefix("__Host-gatepost="));
-        value.expect("a session").to_owned()
-    };
-    for secret in [registration, id.clone(), session(&bound), session(&unbound)] {
+    let (bound, unbound) = (session_value(&bound), session_value(&unbound));
+    for secret in [&*registration, &*id, bound, unbound] {
         let end = secret.rsplit('.').next().expect("an end");
         assert!(end.len() > 20 && !said.contains(end), "{end}: {said}");
     }
