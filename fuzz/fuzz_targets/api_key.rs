@@ -84,7 +84,7 @@ fuzz_target!(|data: &[u8]| {
     let opened = open(stored);
     assert!(
         opened.record.is_none(),
-        "nobody but the ring seals a record"
+        "only the ring seals a record"
     );
     // What the ring has sealed, by this version or by another.
     let sealed = keys()
