@@ -421,7 +421,7 @@ const APPLICATIONS: &[Key] = &[
         "applications[].assertion.header",
         Kind::Text,
         "X-Gatepost-Assertion",
-        "The header. `cloudflare`, `google` and `pomerium` stand for `Cf-Access-Jwt-Assertion`, `X-Goog-IAP-JWT-Assertion` and `X-Pomerium-Jwt-Assertion`.",
+        "The header. `cloudflare`, `google` and `pomerium` mean `Cf-Access-Jwt-Assertion`, `X-Goog-IAP-JWT-Assertion` and `X-Pomerium-Jwt-Assertion`.",
     ),
     key(
         "applications[].assertion.claims",

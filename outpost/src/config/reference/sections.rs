@@ -50,7 +50,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     (
         "applications[].assertion",
         "A signed statement about the user that the application verifies itself \
-         ([page](assertion.md)). Needs `assertionKeysFile`. Without this section there is none.",
+         ([page](assertion.md)). Needs `assertionKeysFile`. Without this section, the application gets none.",
     ),
     (
         "applications[].require",
@@ -84,7 +84,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     (
         "applications[].machineTokens",
         "How the provider is asked about the credentials that `machines` allows, and what they must \
-         be ([programs](machine-clients.md)).",
+         be ([machine clients](machine-clients.md)).",
     ),
     (
         "applications[].machineTokens.issuers[]",

@@ -50,7 +50,7 @@ pub(super) const RULES: &[Key] = &[
         "applications[].require.claims{}",
         Kind::Lists,
         "",
-        "Other claims, each with the values of which the user must have one. A `*` at a value's end stands for anything. The outpost puts the claims into the session; one that a session does not have refuses.",
+        "Other claims, each with a list of values, of which the user must have one. A `*` at a value's end matches any ending. The outpost puts the claims into the session; a claim that a session does not have never admits its user.",
     ),
     key(
         "applications[].require.acr",
