@@ -88,8 +88,8 @@ pub(crate) fn oauth2_proxy(
         .forward_auth(key, title, port, "/akprox/auth")?
         .with_forward_auth(&json!({
             "address": format!("http://127.0.0.1:{port}/akprox/auth"),
-            // As the peer's own documentation shows it. No configuration of ours says so: a client
-            // could then choose the path that is decided on.
+            // As the peer's own documentation shows it. Safe only since this entry point trusts no
+            // client's `X-Forwarded-*`: otherwise a client could choose the path that is decided on.
             "trustForwardHeader": true,
             "authResponseHeaders": [
                 "X-Auth-Request-User",

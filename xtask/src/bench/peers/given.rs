@@ -198,7 +198,8 @@ fn authelia(program: &Path, folder: &Path, stage: &Stage, sessions: usize) -> Re
     let process = start(Given::Authelia, &command, folder, port)?;
     let settings = json!({
         // As its documentation shows it. With `false`, Traefik would say that the site has no TLS.
-        // No configuration of ours says so: a client could then choose the path that is decided on.
+        // The entry point trusts every `X-Forwarded-*` here, so that a client could choose the path that
+        // is decided on: safe only since the bench is the one client.
         "trustForwardHeader": true,
         "authResponseHeaders": ["Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"],
     });
