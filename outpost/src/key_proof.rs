@@ -2,7 +2,8 @@
 //! header says which proof it is (`typ`), and may have the key that signed it (`jwk`).
 //!
 //! By one, a browser proves that it is on the device of its session; by another, a machine client
-//! proves that its access token is its own. Each has claims of its own.
+//! proves that its access token is its own. Each has claims of its own. The public keys of assertions
+//! have their members and thumbprints from here too.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +13,7 @@ use ring::signature::{
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// The longest proof that is looked at, in bytes: that of an RSA key of 4,096 bits has some 2,000.
@@ -133,24 +134,21 @@ impl PublicKey {
         verified.is_ok()
     }
 
+    /// Returns the members that make its thumbprint (RFC 7638 §3.2), in the order of their names.
+    pub fn members(&self) -> Value {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::P256 { x, y } => {
+                json!({"crv": "P-256", "kty": "EC", "x": text(x), "y": text(y)})
+            }
+            Self::Ed25519 { x } => json!({"crv": "Ed25519", "kty": "OKP", "x": text(x)}),
+            Self::Rsa { n, e } => json!({"e": text(e), "kty": "RSA", "n": text(n)}),
+        }
+    }
+
     /// Returns the thumbprint of the key (RFC 7638 §3).
     pub fn thumbprint(&self) -> String {
-        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let members = match self {
-            Self::P256 { x, y } => {
-                let (x, y) = (text(x), text(y));
-                format!("{{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"{x}\",\"y\":\"{y}\"}}")
-            }
-            Self::Ed25519 { x } => {
-                let x = text(x);
-                format!("{{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"{x}\"}}")
-            }
-            Self::Rsa { n, e } => {
-                let (n, e) = (text(n), text(e));
-                format!("{{\"e\":\"{e}\",\"kty\":\"RSA\",\"n\":\"{n}\"}}")
-            }
-        };
-        URL_SAFE_NO_PAD.encode(Sha256::digest(members))
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.members().to_string()))
     }
 }
 

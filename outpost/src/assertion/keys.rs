@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
@@ -17,12 +16,14 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::algorithm::{Algorithm, Unsigned};
+use crate::key_proof::{COORDINATE_BYTES, PublicKey};
 
 /// The most keys of a file: of two algorithms, with their predecessors and successors.
 const MAX_KEYS: usize = 16;
 
-/// How much of the key's thumbprint is its id, in bytes. It travels in every cookie.
-const ID_BYTES: usize = 12;
+/// How much of the key's thumbprint is its id, in characters of base64: 96 bits. It travels in every
+/// cookie.
+const ID_CHARACTERS: usize = 16;
 
 /// The keys of a file, in its order. The first key of an algorithm signs, and applications learn of
 /// all.
@@ -147,10 +148,7 @@ impl AssertionKey {
             // OpenSSL writes Ed25519 keys without the public half.
             Err(_) => Pair::EdDsa(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok()?),
         };
-        // RFC 7638 §3.2: the members in this order, without blanks.
-        let members = pair.public_members();
-        let thumbprint = digest(&SHA256, members.to_string().as_bytes());
-        let id = URL_SAFE_NO_PAD.encode(thumbprint.as_ref().get(..ID_BYTES)?);
+        let id = pair.public().thumbprint().get(..ID_CHARACTERS)?.to_owned();
         let header = json!({"alg": pair.algorithm().name(), "kid": id, "typ": "JWT"});
         Some(Self {
             header: URL_SAFE_NO_PAD.encode(header.to_string()),
@@ -171,7 +169,7 @@ impl AssertionKey {
 
     /// Returns the public key (RFC 7517 §4, RFC 8037 §2).
     fn jwk(&self) -> Value {
-        let mut jwk = self.pair.public_members();
+        let mut jwk = self.pair.public().members();
         if let Some(members) = jwk.as_object_mut() {
             members.insert("kid".to_owned(), json!(self.id));
             members.insert("alg".to_owned(), json!(self.algorithm().name()));
@@ -208,21 +206,21 @@ impl Pair {
         }
     }
 
-    /// Returns the members of the public key that make its thumbprint. A JSON object here has its
-    /// members in the order of their names.
-    fn public_members(&self) -> Value {
-        let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    /// Returns the public key.
+    fn public(&self) -> PublicKey {
         match self {
             Self::Es256(pair) => {
-                // An uncompressed point (SEC 1 §2.3.3): `4`, then two coordinates of 32 bytes.
+                // An uncompressed point (SEC 1 §2.3.3): `4`, then two coordinates.
                 let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
-                let (x, y) = point.split_at_checked(32).unwrap_or_default();
-                json!({"crv": "P-256", "kty": "EC", "x": encoded(x), "y": encoded(y)})
+                let (x, y) = point.split_at_checked(COORDINATE_BYTES).unwrap_or_default();
+                PublicKey::P256 {
+                    x: x.to_vec(),
+                    y: y.to_vec(),
+                }
             }
-            Self::EdDsa(pair) => {
-                let x = encoded(pair.public_key().as_ref());
-                json!({"crv": "Ed25519", "kty": "OKP", "x": x})
-            }
+            Self::EdDsa(pair) => PublicKey::Ed25519 {
+                x: pair.public_key().as_ref().to_vec(),
+            },
         }
     }
 }
@@ -341,23 +339,12 @@ mod tests {
             panic!("{all:?}")
         };
         assert_eq!(all.jwks()["keys"].as_array().map(Vec::len), Some(3));
-        assert_eq!(
-            all.signing(Algorithm::Es256).expect("a key").id(),
-            first.id()
-        );
-        assert_eq!(
-            all.signing(Algorithm::EdDsa).expect("a key").id(),
-            eddsa.id()
-        );
+        let signing = |keys: &AssertionKeys| {
+            Algorithm::ALL.map(|algorithm| keys.signing(algorithm).expect("a key").id().to_owned())
+        };
+        assert_eq!(signing(&all), [first.id(), eddsa.id()]);
         let other = all.signing_with(second.id()).expect("the key");
-        assert_eq!(
-            other.signing(Algorithm::Es256).expect("a key").id(),
-            second.id()
-        );
-        assert_eq!(
-            other.signing(Algorithm::EdDsa).expect("a key").id(),
-            eddsa.id()
-        );
+        assert_eq!(signing(&other), [second.id(), eddsa.id()]);
         assert!(all.signing_with("x").is_none());
     }
 
