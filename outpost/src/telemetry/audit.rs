@@ -39,17 +39,8 @@ pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
 
 /// Logs that a signed-in user was not admitted, by the rule of the list with this name or number.
 pub fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
-    tracing::info!(
-        target: TARGET,
-        event = "denied",
-        application,
-        issuer = claims.iss,
-        subject = ?claims.sub,
-        username = ?claims.preferred_username.as_deref().unwrap_or_default(),
-        session = mark(&claims.sid),
-        rule = ?rule.unwrap_or_default(),
-        "not admitted",
-    );
+    let rule = Some(rule.unwrap_or_default());
+    of_user("denied", "not admitted", application, claims, rule);
 }
 
 /// Logs that a machine client's credentials were checked and are valid. Requests that use the cached
@@ -153,14 +144,14 @@ pub fn bound(application: &str, identity: &Identity, session: &SessionId) {
 /// browser does not renew it, or the cookie is a copy.
 pub fn unproven(application: &str, claims: &Claims) {
     let message = "no renewal without a proof of the device";
-    of_user("device_unproven", message, application, claims);
+    of_user("device_unproven", message, application, claims, None);
 }
 
 /// Logs that a page load was refused, since its session would have to be bound to a device and is
 /// not.
 pub fn device_missing(application: &str, claims: &Claims) {
     let message = "refused: the session is not bound to a device";
-    of_user("device_missing", message, application, claims);
+    of_user("device_missing", message, application, claims, None);
 }
 
 /// Logs that a proof for a session was refused. What names no session is only counted: anyone can
@@ -186,7 +177,7 @@ pub fn device_refused(
 
 /// Logs that a user signed out.
 pub fn signed_out(application: &str, claims: &Claims) {
-    of_user("sign_out", "signed out", application, claims);
+    of_user("sign_out", "signed out", application, claims, None);
 }
 
 fn of_session(
@@ -208,7 +199,7 @@ fn of_session(
     );
 }
 
-fn of_user(event: &str, message: &str, application: &str, claims: &Claims) {
+fn of_user(event: &str, message: &str, application: &str, claims: &Claims, rule: Option<&str>) {
     tracing::info!(
         target: TARGET,
         event,
@@ -217,6 +208,7 @@ fn of_user(event: &str, message: &str, application: &str, claims: &Claims) {
         subject = ?claims.sub,
         username = ?claims.preferred_username.as_deref().unwrap_or_default(),
         session = mark(&claims.sid),
+        rule = rule.map(tracing::field::debug),
         "{message}",
     );
 }
