@@ -448,13 +448,11 @@ impl Sessions {
         cookie: OfCookie,
     ) -> Result<Authentic, IssueError> {
         let claims = claims(times, application, record, self.clock.now());
-        let mut claims = Claims {
+        let claims = Claims {
             grp_more: false,
             ..reduced(cookie.narrow(claims), application, demand)
         };
-        application.assert(&mut claims, KnownGroups::Some)?;
-        let session = application.signer().vouch_for(&claims);
-        session.map_err(IssueError::Unsignable)
+        vouch_for(application, claims, KnownGroups::Some)
     }
 
     /// Returns the session of a record with every group of the user, for an application that is to
@@ -472,10 +470,7 @@ impl Sessions {
         cookie: OfCookie,
     ) -> Result<Authentic, IssueError> {
         let claims = claims(times, application, record, self.clock.now());
-        let mut claims = cookie.narrow(claims);
-        application.assert(&mut claims, KnownGroups::All)?;
-        let session = application.signer().vouch_for(&claims);
-        session.map_err(IssueError::Unsignable)
+        vouch_for(application, cookie.narrow(claims), KnownGroups::All)
     }
 
     /// Returns whether the provider of a session, or the session itself, is not asked about for a
@@ -524,6 +519,17 @@ impl OfCookie {
             ..claims
         }
     }
+}
+
+/// Returns the session of these claims, with the assertion for the application.
+fn vouch_for(
+    application: &Application,
+    mut claims: Claims,
+    groups: KnownGroups,
+) -> Result<Authentic, IssueError> {
+    application.assert(&mut claims, groups)?;
+    let session = application.signer().vouch_for(&claims);
+    session.map_err(IssueError::Unsignable)
 }
 
 /// Returns whether a cookie of this session says that it is bound to a device.
