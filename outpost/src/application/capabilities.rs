@@ -84,6 +84,14 @@ pub trait TokenHeaders: fmt::Debug + Send + Sync {
     fn own_authorization(&self) -> bool;
 }
 
+impl Capabilities {
+    /// Returns whether the application gets `Authorization` from the outpost, and from no client.
+    pub fn sets_authorization(&self) -> bool {
+        let tokens = self.token_headers.as_ref();
+        tokens.is_some_and(|tokens| tokens.own_authorization())
+    }
+}
+
 /// Returns the claims of a session's ID token.
 pub(crate) fn id_claims(session: &SessionRecord) -> Map<String, Value> {
     let payload = session.id_token.expose().split('.').nth(1);

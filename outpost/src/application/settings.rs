@@ -65,8 +65,7 @@ impl ApplicationSettings {
     /// Returns whether its proxy takes `Authorization` over from the outpost's response: the client's
     /// may be for the outpost alone, or the outpost sets it.
     pub fn takes_authorization_over(&self) -> bool {
-        let tokens = self.capabilities.token_headers.as_ref();
-        self.machine_clients.is_some() || tokens.is_some_and(|own| own.own_authorization())
+        self.machine_clients.is_some() || self.capabilities.sets_authorization()
     }
 }
 

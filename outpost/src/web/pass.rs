@@ -47,8 +47,7 @@ impl Pass {
                 .iter()
                 .any(|line| holds_api_key(line.as_bytes()));
         // Nor does an application get a client's line where it takes it for the outpost's own.
-        let tokens = application.capabilities().token_headers.as_ref();
-        let is_withheld = has_key || tokens.is_some_and(|tokens| tokens.own_authorization());
+        let is_withheld = has_key || application.capabilities().sets_authorization();
         if application.machine_clients().is_some() && !is_withheld {
             headers.extend(credentials.into_iter().map(|line| (AUTHORIZATION, line)));
         }
