@@ -1,0 +1,203 @@
+//! What a router adds to the outpost's folder: it narrows what the folder says, and never widens it.
+
+use super::*;
+
+#[test]
+fn a_router_narrows_and_the_log_says_so() {
+    let all = json!({
+        "require": {"groups": ["staff", "ops"]}, "public": ["/healthz", "/static/*"],
+        "issuer": ["https://id.example.com"],
+    });
+    let mut folder = started(
+        &all,
+        &json!({"require": {"groups": "admins"}, "public": "/static/css/*", "logLevel": "info"}),
+    );
+    assert_eq!(
+        folder.log,
+        ["Info: `require` and `public` narrow what the outpost says"]
+    );
+    let of = |groups: &[&str]| {
+        cookie(&Claims {
+            groups: groups.iter().copied().collect(),
+            ..claims()
+        })
+    };
+    // Both rules hold, or it is refused.
+    for (groups, expected) in [
+        (&["staff", "admins"][..], 200),
+        (&["staff"], 403),
+        (&["admins"], 403),
+        (&[], 403),
+    ] {
+        assert_eq!(folder.status(0, &of(groups)), expected, "{groups:?}");
+    }
+    for (path, flow) in [
+        ("/static/css/a.css", Flow::Continue),
+        ("/static/a.js", Flow::Responded),
+        ("/healthz", Flow::Responded),
+    ] {
+        let (own, _) = folder.send(0, Double::at(NOW).to("GET", path));
+        assert_eq!(own, flow, "{path}");
+    }
+    let mut closed = started(&all, &json!({"public": []}));
+    let (flow, _) = closed.send(0, Double::at(NOW).to("GET", "/healthz"));
+    assert_eq!(flow, Flow::Responded);
+    let named = json!({"revoked": claims().sid.as_str(), "clockSkew": "5s"});
+    assert_eq!(started(&all, &named).status(0, &cookie(&claims())), 401);
+}
+
+/// A rule opens before the short form is asked, so a router's `public` would not close it.
+#[test]
+fn a_router_does_not_seem_to_close_what_a_rule_opens() {
+    let application = json!({
+        "rules": [{"paths": ["/hooks/*"], "public": true}], "public": ["/healthz"],
+        "issuer": ["https://id.example.com"],
+    });
+    let mut folder = started(&application, &json!({"public": ["/healthz"]}));
+    let (flow, _) = folder.send(0, Double::at(NOW).to("POST", "/hooks/x"));
+    assert_eq!(flow, Flow::Responded);
+    assert_eq!(folder.status(0, &cookie(&claims())), 503);
+}
+
+/// Row B9: what would widen what the outpost says is refused, and closes the router.
+#[test]
+fn a_router_never_widens() {
+    let application = json!({
+        "require": {"groups": ["staff"]}, "public": ["/static/*"],
+        "issuer": ["https://id.example.com"],
+    });
+    let cases = [
+        (
+            json!({"public": ["/static/a", "/admin/*"]}),
+            "router.public: not all of it is public",
+        ),
+        (
+            json!({"public": ["/*"]}),
+            "router.public: not all of it is public",
+        ),
+        (json!({"public": ["/x;"]}), "router.public: `/x;`: "),
+        (
+            json!({"clockSkew": "31s"}),
+            "router.clockSkew: expected at most 30s",
+        ),
+        (
+            json!({"require": {}}),
+            "router.require.groups: an empty rule",
+        ),
+        (json!({"require": null}), "router.require: has no value"),
+        (
+            json!({"requires": {"groups": "a"}}),
+            "router.requires: unknown key",
+        ),
+        (
+            json!({"stateDir": "gatepost"}),
+            "stateDir: expected an absolute path",
+        ),
+        (
+            json!({"allowPreflight": true}),
+            "router.allowPreflight: write it at the outpost",
+        ),
+        (
+            json!({"rules": [{"deny": true}]}),
+            "router.rules: write it at the outpost",
+        ),
+        (
+            json!({"machines": ["bearer"]}),
+            "router.machines: write it at the outpost",
+        ),
+        (
+            json!({"forwardCookie": true}),
+            "router.forwardCookie: unknown key: expected ",
+        ),
+        (
+            json!({"issuer": ["https://evil.example"]}),
+            "router.issuer: unknown key",
+        ),
+        (
+            json!({"keysFile": "/keys/k"}),
+            "router.keysFile: unknown key",
+        ),
+        (json!({"keysEnv": "K"}), "router.keysEnv: unknown key"),
+        (json!({"keys": KEY_B}), "router.keys: unknown key"),
+        (
+            json!({"revokedFile": "/r"}),
+            "router.revokedFile: unknown key",
+        ),
+        (json!({"mode": "single"}), "router.mode: unknown key"),
+        (
+            json!({"outpostUrl": "https://evil.example"}),
+            "router.outpostUrl: unknown key",
+        ),
+        (
+            json!({"outpostPrefix": "/x"}),
+            "router.outpostPrefix: unknown key",
+        ),
+        (json!({"cookieName": "x"}), "router.cookieName: unknown key"),
+        (json!({"plainHttp": true}), "router.plainHttp: unknown key"),
+        (
+            json!({"headers": {"preset": "none"}}),
+            "router.headers: unknown key",
+        ),
+        (
+            json!({"fallback": "route", "public": ["/static/a"]}),
+            "router.public: with `fallback",
+        ),
+    ];
+    for (more, said) in cases {
+        let mut folder = started(&application, &more);
+        let log = folder.log.join(" ");
+        assert!(
+            log.contains(said) && log.starts_with("Error: "),
+            "{more}: {log}"
+        );
+        assert!(!log.contains("QkNE"), "{log}");
+        assert_eq!(folder.status(0, &cookie(&claims())), 503, "{more}");
+        assert_eq!(folder.status(9, &cookie(&claims())), 503, "{more}");
+    }
+    // What the outpost takes away is not left to a router.
+    let mut folder = started(&application, &json!({"public": ["/static/a"]}));
+    let at = || Double::at(NOW).to("GET", "/static/a");
+    assert_eq!(folder.send(0, at()).0, Flow::Continue);
+    folder.write(APPLICATION, file("wiki", KEY_A, &staff_only()).to_string());
+    assert_eq!(folder.send(2, at()).1.status(), Some(503));
+}
+
+#[test]
+fn routers_behind_the_plugin_get_the_words_of_the_folder_and_the_routers_own_rule() {
+    let application = json!({"require": {"groups": ["staff"]}});
+    let mut folder = started(&application, &json!({"fallback": "route"}));
+    let (_, host) = folder.send(0, Double::at(NOW).with("Cookie", &cookie(&claims())));
+    assert_eq!(host.header("X-Gatepost-Verdict").as_deref(), Some("word"));
+    let (_, host) = folder.send(0, Double::at(NOW));
+    assert_eq!(
+        host.header("X-Gatepost-Require"),
+        None,
+        "the outpost has it"
+    );
+    let more = json!({"fallback": "route", "require": {"groups": "admins"}});
+    let mut folder = started(&application, &more);
+    let (_, host) = folder.send(0, Double::at(NOW));
+    assert_eq!(
+        host.header("X-Gatepost-Require").as_deref(),
+        Some("any=group:admins")
+    );
+}
+
+/// `gatepost check` compares the rules.
+#[test]
+fn the_probe_is_told_where_the_rule_comes_from() {
+    let mut folder = started(&staff_only(), &json!({"require": {"users": "alice"}}));
+    let probe = Claims {
+        sid: SessionId::probe(),
+        exp: NumericDate::from_seconds(NOW - 1),
+        rnw: NumericDate::from_seconds(NOW - 1),
+        iat: NumericDate::from_seconds(NOW - 1),
+        ..claims()
+    };
+    let host = Double::at(NOW).by_script().with("Cookie", &cookie(&probe));
+    let (_, host) = folder.send(0, host);
+    let said: Value = serde_json::from_str(&host.body()).expect("JSON");
+    assert_eq!(said["require"], "any=group:staff");
+    assert_eq!(said["settings"], "stateDir");
+    assert_eq!(said["narrowedTo"], "any=user:alice");
+}
