@@ -5,11 +5,9 @@
 ///
 /// A guest has no root folder and no current one: paths and folders are compared from `/` on.
 pub(crate) fn within<'p>(folder: &str, path: &'p str) -> Option<&'p str> {
-    let rest = from_root(path).strip_prefix(from_root(folder).trim_end_matches('/'))?;
-    if from_root(folder).is_empty() {
-        return Some(rest);
-    }
-    if rest.is_empty() {
+    let folder = from_root(folder).trim_end_matches('/');
+    let rest = from_root(path).strip_prefix(folder)?;
+    if folder.is_empty() || rest.is_empty() {
         return Some(rest);
     }
     Some(rest.strip_prefix('/')?.trim_start_matches('/'))
