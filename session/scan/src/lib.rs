@@ -1,5 +1,4 @@
 //! What verifiers do with each byte of a session cookie: comparing, looking for characters, reading
-//! What verifiers do with each byte of a session cookie: comparing, looking for characters, reading
 //! what Gatepost writes, hashing; and with the path of a request.
 //!
 //! A package of its own, since the plugin compiles it for speed and its other crates for size.
