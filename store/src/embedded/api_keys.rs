@@ -1,8 +1,8 @@
 //! API keys in the file.
 
-use gatepost_base::SealingKeys;
 use std::collections::HashMap;
 
+use gatepost_base::SealingKeys;
 use gatepost_session::NumericDate;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
