@@ -42,21 +42,6 @@ fn host(site: &Site) -> Result<String> {
     Ok(url.host_str().context("a host")?.to_owned())
 }
 
-/// Certificates of the proxy and of two clients, in a folder.
-fn certificates(site: &Site) -> Result<PathBuf> {
-    let folder = site.folder().join("certificates");
-    std::fs::create_dir_all(&folder)?;
-    let wiki = host(site)?;
-    let hosts: &[&str] = &[&wiki, "id.localhost"];
-    let all = [
-        ("proxy", hosts),
-        ("robot", &["robot"]),
-        ("thief", &["thief"]),
-    ];
-    write_certificates(&folder, &all)?;
-    Ok(folder)
-}
-
 /// Settings of an entry point with TLS besides `web`, at which clients may show a certificate. The
 /// provider is behind it too.
 fn tls(site: &Site, folder: &Path, middlewares: &[&str]) -> Result<Value> {
@@ -99,8 +84,8 @@ fn entry_point(site: &Site) -> Value {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn forward_auth() -> Result<()> {
     let site = site(HEADER)?;
-    let folder = certificates(&site)?;
-    let mut changes = tls(&site, &folder, &["certificate", "gatepost"])?;
+    let clients = Clients::new(&site)?;
+    let mut changes = tls(&site, &clients.folder, &["certificate", "gatepost"])?;
     changes["http"]["middlewares"]["gatepost"] = hands_on(&["Authorization"]);
     // With `false`, the question lacks the certificate. The entry point trusts no client's headers.
     changes["http"]["middlewares"]["gatepost"]["forwardAuth"]["trustForwardHeader"] = true.into();
@@ -108,10 +93,6 @@ fn forward_auth() -> Result<()> {
         .configure(&entry_point(&site))
         .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", &changes)?
         .start(&["wiki"])?;
-    let clients = Clients {
-        site: &site,
-        folder: &folder,
-    };
     a_token_needs_its_certificate(&clients, HEADER)
 }
 
@@ -120,8 +101,8 @@ fn forward_auth() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn plugin_that_answers_itself() -> Result<()> {
     let site = site(HEADER)?;
-    let folder = certificates(&site)?;
-    let mut changes = tls(&site, &folder, &["certificate", "wiki-gatepost"])?;
+    let clients = Clients::new(&site)?;
+    let mut changes = tls(&site, &clients.folder, &["certificate", "wiki-gatepost"])?;
     let settings = json!({ "public": checks::PUBLIC, "machines": "bearer" });
     let mut plugin = plugin::middlewares(&["wiki-gatepost"], &settings);
     let gatepost = plugin["http"]["middlewares"]["wiki-gatepost"].take();
@@ -130,10 +111,6 @@ fn plugin_that_answers_itself() -> Result<()> {
         .configure(&entry_point(&site))
         .route_with("deploy/traefik/dynamic/plugin-single.yaml", &changes)?
         .start(&["wiki"])?;
-    let clients = Clients {
-        site: &site,
-        folder: &folder,
-    };
     let token = clients.token()?;
     assert_eq!(clients.ask(Some("robot"), &token, &[])?, "401");
     assert_eq!(site.wiki(), []);
@@ -144,12 +121,8 @@ fn plugin_that_answers_itself() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn nginx() -> Result<()> {
     let site = site("Client-Cert")?;
-    let folder = certificates(&site)?;
-    let _nginx = nginx_with_certificates(&site, &folder)?;
-    let clients = Clients {
-        site: &site,
-        folder: &folder,
-    };
+    let clients = Clients::new(&site)?;
+    let _nginx = nginx_with_certificates(&site, &clients.folder)?;
     a_token_needs_its_certificate(&clients, "Client-Cert")
 }
 
@@ -158,7 +131,8 @@ fn nginx() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn haproxy() -> Result<()> {
     let site = site("Client-Cert")?;
-    let folder = certificates(&site)?;
+    let clients = Clients::new(&site)?;
+    let folder = &clients.folder;
     let read = |name: &str| std::fs::read_to_string(folder.join(name));
     let both = folder.join("proxy-and-key.pem");
     std::fs::write(&both, read("proxy.pem")? + &read("proxy.key")?)?;
@@ -176,16 +150,8 @@ fn haproxy() -> Result<()> {
     );
     let changes = [("bind :80", &*tls), (question, &certified)];
     let _haproxy = haproxy::with_changes(&site, &changes, &["client-cert"])?;
-    let clients = Clients {
-        site: &site,
-        folder: &folder,
-    };
-    let pem = read("robot.pem")?;
-    let digits: String = pem
-        .lines()
-        .filter(|line| !line.starts_with("---"))
-        .collect();
-    let token = clients.token_of_provider(&format!("{HEADER}: {}", digits.replace('+', "%2B")))?;
+    let escaped = clients.digits()?.replace('+', "%2B");
+    let token = clients.token_of_provider(&format!("{HEADER}: {escaped}"))?;
     needs_its_certificate(&clients, &token, "Client-Cert")
 }
 
@@ -234,10 +200,32 @@ fn nginx_with_certificates(site: &Site, folder: &Path) -> Result<Service> {
 /// Two clients, each with a certificate.
 struct Clients<'s> {
     site: &'s Site,
-    folder: &'s Path,
+    /// Their certificates, and that of the proxy.
+    folder: PathBuf,
 }
 
-impl Clients<'_> {
+impl<'s> Clients<'s> {
+    fn new(site: &'s Site) -> Result<Self> {
+        let folder = site.folder().join("certificates");
+        std::fs::create_dir_all(&folder)?;
+        let wiki = host(site)?;
+        let hosts: &[&str] = &[&wiki, "id.localhost"];
+        let all = [
+            ("proxy", hosts),
+            ("robot", &["robot"]),
+            ("thief", &["thief"]),
+        ];
+        write_certificates(&folder, &all)?;
+        Ok(Self { site, folder })
+    }
+
+    /// Returns the certificate of the client `robot`, as the digits that a PEM has.
+    fn digits(&self) -> Result<String> {
+        let pem = std::fs::read_to_string(self.folder.join("robot.pem"))?;
+        let lines = pem.lines().filter(|line| !line.starts_with("---"));
+        Ok(lines.collect())
+    }
+
     /// Runs curl with this certificate, as if the host's port were that of the application, by which the
     /// outpost knows it.
     fn curl(&self, certificate: Option<&str>, host: &str, arguments: &[&str]) -> Result<String> {
@@ -310,12 +298,7 @@ fn a_token_needs_its_certificate(clients: &Clients<'_>, header: &str) -> Result<
 /// Checks that a token is accepted with the certificate of the client `robot` alone.
 fn needs_its_certificate(clients: &Clients<'_>, token: &str, header: &str) -> Result<()> {
     let site = clients.site;
-    let pem = std::fs::read_to_string(clients.folder.join("robot.pem"))?;
-    let digits: String = pem
-        .lines()
-        .filter(|line| !line.starts_with("---"))
-        .collect();
-    let forged = format!("{header}: {digits}");
+    let forged = format!("{header}: {}", clients.digits()?);
     for round in 0..2 {
         assert_eq!(
             clients.ask(Some("robot"), token, &[])?,
@@ -341,7 +324,7 @@ fn needs_its_certificate(clients: &Clients<'_>, token: &str, header: &str) -> Re
         assert_eq!(request.header("x-forwarded-user"), Some(ROBOT.0));
         assert_eq!(request.header("authorization"), None);
     }
-    // Where no connection ends in TLS, a client's own header is nobody's certificate.
+    // Where no connection ends in TLS, a client's own header shows no certificate.
     let plain = Command::new("curl")
         .args(["--disable", "--silent", "--output", "/dev/null"])
         .args(["--write-out", "%{response_code}", "--header", &forged])
