@@ -47,4 +47,4 @@ pub use left_out::{LEFT_OUT, left_out};
 pub use programs::{FakeClock, McpServer, Process, Redis, Service, SmallDisk, ports};
 pub use site::{Compose, Site, SiteBuilder, SitePorts};
 pub use stack::{Application, ApplicationSpec, Builder, Ports, Stack};
-pub use wait::{pass, until};
+pub use wait::{at_once, pass, until};

@@ -1,5 +1,6 @@
 //! Waiting on conditions.
 
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,22 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// Lets time pass.
 pub fn pass(time: Duration) {
     thread::sleep(time);
+}
+
+/// Runs this for each of these at the same time, and returns the outcomes in the same order.
+pub fn at_once<I: Send, T: Send>(
+    items: impl IntoIterator<Item = I>,
+    run: impl Fn(I) -> Result<T> + Sync,
+) -> Vec<Result<T>> {
+    let run = &run;
+    thread::scope(|scope| {
+        let items = items.into_iter();
+        let running: Vec<_> = items.map(|item| scope.spawn(move || run(item))).collect();
+        let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// Tries again and again until it succeeds.

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
@@ -13,7 +11,7 @@ use url::Url;
 use super::Service;
 use crate::clients::{Answer, Client};
 use crate::tools::{NodePackages, PythonPackage, Tool as _};
-use crate::{built, layout};
+use crate::{built, forge, layout};
 
 /// The library that an application verifies with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,8 +131,7 @@ pub fn new_assertion_key(file: &Path, algorithm: &str) -> Result<()> {
 ///
 /// When it carries none.
 pub fn assertion_in(cookie: &str) -> Result<String> {
-    let payload = cookie.split('.').nth(1).context("a session cookie")?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?;
+    let claims = forge::claims(cookie)?;
     let assertion = claims.pointer("/ext/gatepost_assertion");
     let assertion = assertion.and_then(Value::as_str).context("an assertion")?;
     Ok(assertion.to_owned())

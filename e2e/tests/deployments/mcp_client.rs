@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, Client, McpClient, Site, pass};
+use gatepost_e2e::{Answer, Client, McpClient, Site, forge, pass};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -116,12 +116,8 @@ fn post(server: &Url, token: &str) -> Result<Answer> {
 
 /// Has the outpost refuse every token that the user has.
 fn end_access(site: &Site, tokens: &Value) -> Result<()> {
-    use base64::Engine as _;
-    let token = text(tokens, "/tokens/access_token");
-    let payload = token.and_then(|token| token.split('.').nth(1));
-    let payload =
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload.context("a JWT")?)?;
-    let claims: Value = serde_json::from_slice(&payload)?;
+    let token = text(tokens, "/tokens/access_token").context("a token")?;
+    let claims = forge::claims(token)?;
     let subject = text(&claims, "/sub").context("a subject")?;
     let (said, well) = site.gatepost(&["session", "revoke", "--subject", subject])?;
     ensure!(well, "{said}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::proxies::{Envoy, Traefik};
 use gatepost_e2e::users::{ALICE, BOB, User};
-use gatepost_e2e::{Answer, Client, Site, pass, until};
+use gatepost_e2e::{Answer, Client, Site, at_once, forge, pass, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -163,14 +163,7 @@ fn the_application_uses_the_tokens(site: &Site) -> Result<()> {
     let before = renewals();
     pass(LIFETIME.saturating_sub(since.elapsed()) + Duration::from_secs(3));
     // The application never has one that has ended; and one renewal is enough for all.
-    let next: Vec<Result<String>> = std::thread::scope(|scope| {
-        let asked: Vec<_> = (0..6)
-            .map(|_| scope.spawn(|| used(site, &alice, &ALICE)))
-            .collect();
-        let joined = asked.into_iter().map(|one| one.join().expect("no panic"));
-        joined.collect()
-    });
-    for token in next {
+    for token in at_once(0..6, |_| used(site, &alice, &ALICE)) {
         let token = token?;
         ensure!(token != first, "{token}");
     }
@@ -213,18 +206,12 @@ fn used(site: &Site, client: &Client, user: &User) -> Result<String> {
     let introspected = Answer::read(asked.send()?)?.json()?;
     ensure!(introspected["active"] == true, "{introspected}");
     ensure!(introspected["sub"] == userinfo["sub"], "{introspected}");
-    let payload = id_token.split('.').nth(1).context("a JWT")?;
-    let claims: Value = serde_json::from_slice(&base64_url(payload)?)?;
+    let claims = forge::claims(id_token)?;
     ensure!(
         claims["sub"] == userinfo["sub"] && claims["aud"] == "gatepost",
         "{claims}"
     );
     Ok(token.to_owned())
-}
-
-fn base64_url(text: &str) -> Result<Vec<u8>> {
-    use base64::Engine as _;
-    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text)?)
 }
 
 fn no_header_of_a_client_reaches_the_application(site: &Site) -> Result<()> {

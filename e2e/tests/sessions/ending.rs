@@ -4,10 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{ApplicationSpec, Client, Stack, built, until};
+use gatepost_e2e::{ApplicationSpec, Client, Stack, built, forge, until};
 use gatepost_session::SessionId;
 use gatepost_signing::RevokedList;
 use reqwest::{Method, StatusCode};
@@ -73,8 +71,7 @@ fn a_revoked_session_is_refused_in_time_among_ten_thousand() -> Result<()> {
     carol.sign_in(&page, &ALICE)?;
     let name = stack.app().cookie_name();
     let cookie = alice.cookie(&page, name.as_str()).context("a cookie")?;
-    let claims = cookie.split('.').nth(1).context("a token")?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    let claims = forge::claims(&cookie)?;
     let sid = claims["sid"].as_str().and_then(SessionId::parse);
     let sid = sid.context("a session")?;
 

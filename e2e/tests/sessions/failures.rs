@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Redis, Site, SmallDisk, Stack, left_out, pass, until};
+use gatepost_e2e::{Client, Redis, Site, SmallDisk, Stack, at_once, left_out, pass, until};
 use nix::unistd::geteuid;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -38,13 +38,8 @@ fn the_lock_of_a_dead_replica_delays_no_user_whose_window_is_in_force() -> Resul
     pass(Duration::from_secs(4));
     let start = stack.app().url("/akprox/start?rd=/");
     let begun = Instant::now();
-    let statuses: Vec<Result<StatusCode>> = std::thread::scope(|scope| {
-        let tabs: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| Ok(alice.page_load(Method::GET, &start).send()?.status())))
-            .collect();
-        tabs.into_iter()
-            .map(|tab| tab.join().expect("no panic"))
-            .collect()
+    let statuses = at_once(0..4, |_| {
+        Ok(alice.page_load(Method::GET, &start).send()?.status())
     });
     let waited = begun.elapsed();
     for status in statuses {

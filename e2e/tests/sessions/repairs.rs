@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Redis, Stack, built, pass, until};
+use gatepost_e2e::{Client, Redis, Stack, built, forge, pass, until};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{PATIENCE, kill};
 
@@ -26,9 +24,7 @@ fn thief(stack: &Stack, client: &Client) -> Result<Client> {
 fn session_of(stack: &Stack, client: &Client) -> Result<String> {
     let name = stack.app().cookie_name();
     let cookie = client.cookie(&stack.app().url("/"), name.as_str());
-    let claims = cookie.context("a cookie")?;
-    let claims = claims.split('.').nth(1).context("a token")?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    let claims = forge::claims(&cookie.context("a cookie")?)?;
     Ok(claims["sid"].as_str().context("a session")?.to_owned())
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{
-    ApplicationSpec, Client, Process, Redis, Stack, built, layout, pass, ports, until,
+    Answer, ApplicationSpec, Client, Process, Redis, Stack, at_once, built, layout, pass, ports,
+    until,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -23,6 +24,23 @@ pub(crate) struct Replicas {
     pub(crate) stack: Stack,
     pub(crate) redis: Redis,
     _folder: TempDir,
+}
+
+impl Replicas {
+    /// Asks one of the outposts, as Traefik does, about a call of a client that sends this header.
+    pub(crate) fn ask(&self, outpost: &Url, name: &str, value: &str) -> Result<Answer> {
+        let page = self.stack.app().url("/api");
+        let port = page.port().context("a port")?;
+        let host = format!("{}:{port}", page.host_str().context("a host")?);
+        let asked = Client::new()?
+            .bare(Method::GET, &outpost.join("/akprox/auth/traefik")?)
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Proto", "http")
+            .header("X-Forwarded-Host", &host)
+            .header("X-Forwarded-Uri", page.path())
+            .header(name, value);
+        Answer::read(asked.send()?)
+    }
 }
 
 fn start(session: &Value) -> Result<Replicas> {
@@ -162,13 +180,8 @@ fn one_replica_at_a_time_renews_a_session() -> Result<()> {
     alice.sign_in(&replicas.stack.app().url("/"), &ALICE)?;
     pass(Duration::from_secs(6));
     let start = replicas.stack.app().url("/akprox/start?rd=/");
-    let statuses: Vec<Result<StatusCode>> = std::thread::scope(|scope| {
-        let tabs: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| Ok(alice.page_load(Method::GET, &start).send()?.status())))
-            .collect();
-        tabs.into_iter()
-            .map(|tab| tab.join().expect("no panic"))
-            .collect()
+    let statuses = at_once(0..8, |_| {
+        Ok(alice.page_load(Method::GET, &start).send()?.status())
     });
     for status in statuses {
         assert_eq!(status?, StatusCode::FOUND);

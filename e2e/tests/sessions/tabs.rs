@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Journey, Stack};
+use gatepost_e2e::{Client, Stack, at_once};
 use reqwest::StatusCode;
 
 #[test]
@@ -13,15 +13,7 @@ fn twelve_tabs_end_in_twelve_pages() -> Result<()> {
     let pages: Vec<_> = (1..=12)
         .map(|number| stack.app().url(&format!("/page/{number}?tab={number}")))
         .collect();
-    let landed: Vec<Result<Journey>> = std::thread::scope(|scope| {
-        let tabs: Vec<_> = pages
-            .iter()
-            .map(|page| scope.spawn(|| alice.sign_in(page, &ALICE)))
-            .collect();
-        tabs.into_iter()
-            .map(|tab| tab.join().expect("no panic"))
-            .collect()
-    });
+    let landed = at_once(&pages, |page| alice.sign_in(page, &ALICE));
     let mut at_once = 0;
     for (page, journey) in pages.iter().zip(landed) {
         let journey = match journey {
