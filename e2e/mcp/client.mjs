@@ -1,5 +1,6 @@
 // The MCP SDK's client with its own OAuth client, as a program that a person runs. MCP_URL is all that it
-// knows. CLIENT_URL is where it says who it is, if it has such a page. It reads one command a line from standard input, and answers each with a line of JSON:
+// knows. CLIENT_URL is where it says who it is, if it has such a page. It reads one command a line from
+// standard input, and answers each with a line of JSON:
 //
 //   connect   connects; where the user has to sign in first, it says where: {"signInAt": url}
 //   finish    waits until the browser has come back, and connects

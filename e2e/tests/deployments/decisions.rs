@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::plugin::middlewares;
 
-const CAROL: User = User {
+pub(crate) const CAROL: User = User {
     login: "carol",
     password: "rumpelstiltskin",
 };

@@ -7,16 +7,12 @@ use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::doubles::upstream::Seen;
 use gatepost_e2e::proxies::{Nginx, Traefik};
-use gatepost_e2e::users::{ALICE, BOB, User};
+use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Client, Service, Site};
 use serde_json::{Value, json};
 
+use crate::decisions::CAROL;
 use crate::plugin::middlewares;
-
-const CAROL: User = User {
-    login: "carol",
-    password: "rumpelstiltskin",
-};
 
 /// What a decider made of a request.
 #[derive(Debug, PartialEq)]
@@ -49,24 +45,14 @@ fn each_decider_follows_the_table() -> Result<()> {
         .outpost(&json!({ "trustedProxies": ["127.0.0.1"] }))
         .provider(&json!({ "users": users }))
         .start()?;
-    let traefik = |static_file: &str, dynamic: &str, names: &[&str]| -> Result<Service> {
-        let traefik = Traefik::new(&site, static_file)?;
-        match names {
-            [] => traefik.route(dynamic)?,
-            names => {
-                let mut settings = application.clone();
-                settings["trustedProxies"] = json!(["127.0.0.1"]);
-                traefik.route_with(dynamic, &middlewares(names, &settings))?
-            }
-        }
-        .start(&["wiki"])
+    let mut settings = application.clone();
+    settings["trustedProxies"] = json!(["127.0.0.1"]);
+    let plugin = |dynamic: &str, name: &str| -> Result<Service> {
+        Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+            .route_with(dynamic, &middlewares(&[name], &settings))?
+            .start(&["wiki"])
     };
-    let plugin = "deploy/traefik/static/plugin.yaml";
-    let front = traefik(
-        plugin,
-        "deploy/traefik/dynamic/plugin-single.yaml",
-        &["wiki-gatepost"],
-    )?;
+    let front = plugin("deploy/traefik/dynamic/plugin-single.yaml", "wiki-gatepost")?;
     let mut tokens = serde_json::Map::new();
     for user in [ALICE, BOB, CAROL] {
         let page = site.url("wiki", "/lounge/x")?;
@@ -79,19 +65,13 @@ fn each_decider_follows_the_table() -> Result<()> {
     follow("the plugin")?;
     drop(front);
     std::fs::remove_dir_all(site.folder().join("traefik"))?;
-    let front = traefik(
-        plugin,
-        "deploy/traefik/dynamic/route-single.yaml",
-        &["gatepost"],
-    )?;
+    let front = plugin("deploy/traefik/dynamic/route-single.yaml", "gatepost")?;
     follow("the plugin in front of routers")?;
     drop(front);
     std::fs::remove_dir_all(site.folder().join("traefik"))?;
-    let front = traefik(
-        "deploy/traefik/static/forward-auth.yaml",
-        "deploy/traefik/dynamic/forward-auth-single.yaml",
-        &[],
-    )?;
+    let front = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
+        .start(&["wiki"])?;
     follow("auth/traefik")?;
     drop(front);
     let _front = Nginx::start(&site, "deploy/nginx/single.conf", &["wiki"])?;
