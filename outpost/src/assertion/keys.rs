@@ -114,7 +114,7 @@ impl AssertionKeys {
         Ok(pem(&der))
     }
 
-    /// Returns whether there are none.
+    /// Returns whether no key is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

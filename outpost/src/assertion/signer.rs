@@ -19,7 +19,7 @@ pub const HEADER_WORDS: [(&str, &str); 3] = [
     ("pomerium", "X-Pomerium-Jwt-Assertion"),
 ];
 
-/// What an application wants to be told of its user, and how.
+/// Holds what an application wants to know of its user, and the algorithm and the header for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssertionSettings {
     /// How it is signed.

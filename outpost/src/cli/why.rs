@@ -40,7 +40,7 @@ pub(super) struct Asking {
     /// it.
     #[arg(long, conflicts_with = "user")]
     cookie: Option<String>,
-    /// The name of a user who is signed in. Without this and without a cookie, nobody is.
+    /// The name of a user who is signed in. Without this and without a cookie, the request has no session.
     #[arg(long)]
     user: Option<String>,
     /// The groups of the user, with commas between: all of them.

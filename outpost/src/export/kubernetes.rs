@@ -56,7 +56,7 @@ pub fn objects(dynamic: &Value) -> Result<Vec<Value>, KubernetesError> {
             .map(|(_, _, service)| service.namespace.as_deref())
             .collect();
         if namespaces.is_empty() {
-            // Routes that somebody else makes are to have it.
+            // The operator's own routes can then refer to the middleware.
             namespaces.insert(None);
         }
         for namespace in namespaces {

@@ -4,7 +4,7 @@
 //! One process writes a folder at a time. Two that took turns would have plugins serve now the one's
 //! rules, now the other's. So the writer holds a lock, and another outpost waits until it ends.
 //!
-//! What a folder says stays in force while nobody writes it, as when an outpost is away. One that the
+//! What a folder says stays in force while no outpost writes it. One that the
 //! configuration leaves is closed: otherwise its plugins would serve the rules of that day for ever.
 
 use std::fmt;
@@ -276,7 +276,7 @@ impl Writer {
             return Ok(());
         }
         let renewed = renewed_text(self.clock.now());
-        // Last, so that a new folder is none before it is complete.
+        // Last, so that plugins accept a new folder only when it is complete.
         replace(&held.folder, RENEWED_FILE, renewed.as_bytes())?;
         held.written = Some((files, Instant::now()));
         Ok(())

@@ -432,8 +432,8 @@ impl Sessions {
     }
 
     /// Returns the session as the store has it, with every group that the application's rules or
-    /// `demand` name: for a decision that the cookie does not allow. It is sent to nobody but the
-    /// application, as an assertion.
+    /// `demand` name: for a decision that the cookie does not allow. It is sent to the
+    /// application alone, as an assertion.
     ///
     /// # Errors
     ///
@@ -506,8 +506,8 @@ impl OfCookie {
         }
     }
 
-    /// Returns claims of the same session that hold no longer than the cookie: nobody has asked the
-    /// provider since the outpost made it. The claims end earlier where the cookie, which a program
+    /// Returns claims of the same session that hold no longer than the cookie: the outpost has not asked
+    /// the provider since it made that. The claims end earlier where the cookie, which a program
     /// with the session keys can make up, says a later time.
     fn narrow(self, claims: Claims) -> Claims {
         let exp = claims.exp.min(self.ends);

@@ -142,7 +142,7 @@ applications:
         )
     }
 
-    /// Row A14: a rule that stands here only is not enforced behind the plugin.
+    /// Row A14: a rule that only the configuration has is not enforced behind the plugin.
     #[test]
     fn what_the_folder_says_otherwise_than_the_configuration_is_named() {
         let parent = tempfile::tempdir().expect("a folder");

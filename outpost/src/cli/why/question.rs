@@ -35,7 +35,7 @@ pub(super) enum Sender {
     Nobody,
     /// A user as described, in a session that is bound to a device or not.
     User(Box<Identity>, bool),
-    /// Whoever a session's cookie names.
+    /// The user that a session's cookie names.
     Cookie(String),
 }
 
@@ -256,7 +256,7 @@ fn session_in(
         })
 }
 
-/// A request that nobody has sent.
+/// A request that no client has sent.
 struct Asked<'q> {
     method: &'q str,
     target: String,

@@ -121,8 +121,8 @@ pub(super) async fn decide(
                 pass.without_credentials(dialect)
             };
             let token_headers = application.capabilities().token_headers.as_ref();
-            // Without its key, which the client has, a bound token is of no use to the application. One
-            // of a further issuer is none of the provider whose services the application calls.
+            // Without its key, which the client has, a bound token is of no use to the application. A
+            // token of a further issuer is not one of the provider whose services the application calls.
             let issuer = &machine.holder.identity.issuer;
             let is_providers = application.providers().of_issuer(issuer).is_some();
             let goes_on = permit.identity().is_some() && is_providers && !is_bound;
