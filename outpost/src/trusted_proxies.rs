@@ -46,11 +46,7 @@ impl TrustedProxies {
             return Some(peer.to_canonical());
         }
         let mut nearest = None;
-        for entry in forwarded_for.rev().flat_map(|line| line.rsplit(',')) {
-            // A proxy writes addresses only.
-            let Some(address) = address_of(entry.trim()) else {
-                break;
-            };
+        for address in addresses(forwarded_for) {
             nearest = Some(address);
             if !self.contains(address) {
                 break;
@@ -70,13 +66,7 @@ impl TrustedProxies {
         if !self.contains(peer) {
             return Some(peer.to_canonical());
         }
-        let mut entries = forwarded_for.rev().flat_map(|line| line.rsplit(','));
-        loop {
-            let address = address_of(entries.next()?.trim())?;
-            if !self.contains(address) {
-                return Some(address);
-            }
-        }
+        addresses(forwarded_for).find(|address| !self.contains(*address))
     }
 
     /// Returns whether the peer of a connection is one of these proxies.
@@ -103,6 +93,15 @@ impl UntrustedPeerWarning {
             );
         }
     }
+}
+
+/// Returns the addresses in the lines of `X-Forwarded-For`, the rightmost first, up to an entry that is
+/// not an address: a proxy writes addresses only.
+fn addresses<'h>(
+    forwarded_for: impl DoubleEndedIterator<Item = &'h str>,
+) -> impl Iterator<Item = IpAddr> {
+    let entries = forwarded_for.rev().flat_map(|line| line.rsplit(','));
+    entries.map_while(|entry| address_of(entry.trim()))
 }
 
 /// Parses an entry of `X-Forwarded-For`: an address, with a port where a proxy adds one.
