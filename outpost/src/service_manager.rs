@@ -59,7 +59,13 @@ fn notify(state: State) {
         State::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
     };
     if let Err(error) = outcome {
-        tracing::warn!(?state, %error, "the service manager cannot be notified");
+        let state = match state {
+            State::Ready => "ready",
+            State::Reloading => "reloading",
+            State::Stopping => "stopping",
+            State::Alive => "alive",
+        };
+        tracing::warn!(state, %error, "the service manager cannot be notified");
     }
 }
 

@@ -22,9 +22,9 @@ impl Signals {
     pub fn register() -> Self {
         #[cfg(unix)]
         return Self {
-            reload: Asked::by(SignalKind::hangup()),
-            refresh: Asked::by(SignalKind::user_defined1()),
-            stop: Asked::by(SignalKind::terminate()),
+            reload: Asked::by("SIGHUP", SignalKind::hangup()),
+            refresh: Asked::by("SIGUSR1", SignalKind::user_defined1()),
+            stop: Asked::by("SIGTERM", SignalKind::terminate()),
         };
         #[cfg(not(unix))]
         Self {
@@ -44,10 +44,10 @@ pub struct Asked {
 
 impl Asked {
     #[cfg(unix)]
-    fn by(kind: SignalKind) -> Self {
+    fn by(name: &'static str, kind: SignalKind) -> Self {
         let signals = signal(kind);
         if let Err(error) = &signals {
-            tracing::warn!(?kind, %error, "this signal cannot be listened for");
+            tracing::warn!(signal = name, %error, "this signal cannot be listened for");
         }
         Self {
             signals: signals.ok(),

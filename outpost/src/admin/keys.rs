@@ -7,6 +7,7 @@ use super::protocol::{AdminResponse, CreatedKey, KeyRequest, KeySummary, WhichKe
 use crate::machine_clients::{ApiKey, NewApiKey};
 use crate::runtime::Outpost;
 use crate::telemetry::audit;
+use gatepost_base::Quoted;
 
 /// The longest that a key may last, in seconds: ten years.
 const MAX_LIFETIME: u64 = 3_650 * 24 * 3_600;
@@ -65,8 +66,9 @@ fn what_is_wrong(outpost: &Outpost, wanted: &NewApiKey) -> Option<String> {
         let is_clear = name.trim() == name && !name.contains(char::is_control);
         if name.is_empty() || name.len() > MAX_NAME_BYTES || !is_clear {
             return Some(format!(
-                "{name:?} is not a subject, an address or a group: expected at most \
-                 {MAX_NAME_BYTES} bytes without control characters, and no blank at an end"
+                "{} is not a subject, an address or a group: expected at most \
+                 {MAX_NAME_BYTES} bytes without control characters, and no blank at an end",
+                Quoted(name)
             ));
         }
     }
@@ -107,8 +109,10 @@ async fn revoke(outpost: &Outpost, which: WhichKeys) -> Result<AdminResponse, Ad
     let selected: Vec<StoredApiKey> = match which {
         WhichKeys::Id(id) => {
             let Some(id) = ApiKeyId::parse(&id) else {
-                let wrong =
-                    format!("{id:?} is not the id of a key: `gatepost key list` shows them");
+                let wrong = format!(
+                    "{} is not the id of a key: `gatepost key list` shows them",
+                    Quoted(&id)
+                );
                 return Ok(AdminResponse::Wrong(wrong));
             };
             let found = outpost.store.find_api_key(&id).await?;

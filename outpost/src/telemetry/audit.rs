@@ -4,7 +4,8 @@
 //! A line has the fields `event`, `application`, `issuer`, `subject`, `username` and `session`;
 //! the request's id and trace come from the span that it is written in. `session` is a short hash
 //! of the session's id: the same for all lines of one session, and useless to a reader of the log.
-//! What a client or a provider wrote is quoted, so that it cannot pass for another field or line.
+//! What a client or a provider wrote is a text, which the formats quote and escape, so that it cannot
+//! pass for another field or line.
 
 use std::fmt::Display;
 
@@ -13,7 +14,7 @@ use gatepost_session::{Claims, SessionId};
 use sha2::{Digest as _, Sha256};
 
 use super::metrics::{self, Success};
-use gatepost_base::{Identity, hex};
+use gatepost_base::{Identity, QuotedList, hex};
 use gatepost_store::{ApiKeyId, ApiKeyRecord};
 
 /// The target of every line of the audit log.
@@ -72,8 +73,8 @@ fn of_machine(
         event = "machine",
         application,
         issuer = identity.issuer,
-        subject = ?identity.subject,
-        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
+        subject = identity.subject,
+        username = identity.preferred_username.as_deref().unwrap_or_default(),
         scheme = word(scheme),
         key = key.map(tracing::field::display),
         "{message}",
@@ -105,9 +106,9 @@ fn of_api_key(event: &str, message: &str, record: &ApiKeyRecord) {
         target: TARGET,
         event,
         key = %record.id,
-        subject = ?record.subject,
-        groups = ?record.groups,
-        applications = ?record.applications,
+        subject = record.subject,
+        groups = %QuotedList(&record.groups),
+        applications = %QuotedList(&record.applications),
         ends = record.ends.as_seconds(),
         uses = record.usage.count,
         "{message}",
@@ -167,8 +168,8 @@ pub fn device_refused(
         event = "device_refused",
         application,
         issuer = identity.issuer,
-        subject = ?identity.subject,
-        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
+        subject = identity.subject,
+        username = identity.preferred_username.as_deref().unwrap_or_default(),
         session = mark(session),
         %reason,
         "proof of a device refused",
@@ -192,8 +193,8 @@ fn of_session(
         event,
         application,
         issuer = identity.issuer,
-        subject = ?identity.subject,
-        username = ?identity.preferred_username.as_deref().unwrap_or_default(),
+        subject = identity.subject,
+        username = identity.preferred_username.as_deref().unwrap_or_default(),
         session = mark(session),
         "{message}",
     );
@@ -205,10 +206,10 @@ fn of_user(event: &str, message: &str, application: &str, claims: &Claims, rule:
         event,
         application,
         issuer = claims.iss,
-        subject = ?claims.sub,
-        username = ?claims.preferred_username.as_deref().unwrap_or_default(),
+        subject = claims.sub,
+        username = claims.preferred_username.as_deref().unwrap_or_default(),
         session = mark(&claims.sid),
-        rule = rule.map(tracing::field::debug),
+        rule,
         "{message}",
     );
 }
@@ -221,8 +222,8 @@ pub fn revoked(cause: &'static str, issuer: &str, subject: Option<&str>, session
         target: TARGET,
         event = "revoke",
         cause,
-        issuer = ?issuer,
-        subject = ?subject.unwrap_or_default(),
+        issuer,
+        subject = subject.unwrap_or_default(),
         sessions,
         "sessions revoked",
     );

@@ -334,7 +334,8 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     };
     let signed_in = audited("sign_in");
     assert_eq!(signed_in["application"], "app");
-    assert_eq!(signed_in["subject"], "\"alice-id\"");
+    assert_eq!(signed_in["subject"], "alice-id");
+    assert_eq!(signed_in["username"], "alice");
     assert_eq!(signed_in["span"]["id"], "from-the-proxy");
     assert_eq!(signed_in["span"]["trace_id"], trace);
     let denied = audited("denied");

@@ -19,23 +19,24 @@ use crate::world::{World, until};
 /// of a busy allocator; these tests send many times as much to the program.
 const MORE_MEMORY: u64 = 64 * 1024;
 
-struct Outpost {
-    running: Running,
-    provider: Provider,
+/// The program with a provider.
+pub(crate) struct Outpost {
+    pub(crate) running: Running,
+    pub(crate) provider: Provider,
     client: Client,
     memory: Option<u64>,
     _folder: Folder,
 }
 
 impl Outpost {
-    async fn start(name: &str, more: &str) -> Self {
+    pub(crate) async fn start(name: &str, more: &str) -> Self {
         let outpost = Self::start_without_provider(name, more, |_| ()).await;
         outpost.running.ready().await;
         outpost
     }
 
     /// Does not wait for the provider, which does this from the start.
-    async fn start_without_provider(
+    pub(crate) async fn start_without_provider(
         name: &str,
         more: &str,
         prepare: impl FnOnce(&Provider),
@@ -75,14 +76,19 @@ impl Outpost {
 
     /// Signs a user in, and returns the session's cookie.
     async fn sign_in(&self) -> String {
+        let finished = self.try_to_sign_in().await;
+        assert_eq!(finished.status(), StatusCode::FOUND);
+        cookies(&finished)
+    }
+
+    /// Begins a sign-in and returns the answer to its callback.
+    pub(crate) async fn try_to_sign_in(&self) -> Response {
         let begun = self.get("start", &[]).await;
         let location = begun.headers()["location"].to_str().expect("text");
         let back = self.provider.authorize(location);
         let flow = cookies(&begun);
         let callback = format!("callback?{}", back.query().expect("a query"));
-        let finished = self.get(&callback, &[("Cookie", &flow)]).await;
-        assert_eq!(finished.status(), StatusCode::FOUND);
-        cookies(&finished)
+        self.get(&callback, &[("Cookie", &flow)]).await
     }
 
     /// Checks that other clients are served as usual.

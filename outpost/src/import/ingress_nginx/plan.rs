@@ -1,5 +1,6 @@
 //! What becomes of an Ingress.
 
+use gatepost_base::Quoted;
 use gatepost_policy::{HeaderRules, HeaderSettings, Preset};
 
 use super::annotations;
@@ -208,8 +209,8 @@ fn hosts<'i>(ingress: &'i Ingress, settings: &Settings) -> Result<Vec<HostPlan<'
 fn check_path(path: &HttpPath, settings: &Settings) -> Result<(), String> {
     if path.path.chars().any(|c| c.is_control() || c == '`') {
         return Err(format!(
-            "the path {:?} cannot be written in a rule",
-            path.path
+            "the path {} cannot be written in a rule",
+            Quoted(&path.path)
         ));
     }
     if !path.path.is_empty() && !path.path.starts_with('/') {
