@@ -123,6 +123,50 @@ fn check_says_what_to_register_and_what_is_wrong() {
     );
 }
 
+/// What an operator registers: for each application, and at each of its providers.
+#[test]
+fn check_says_every_uri_to_register() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("gatepost.yaml");
+    let config = format!(
+        "keys: ['{KEY}']
+listen: {{metrics: '127.0.0.1:1'}}
+store: {{kind: memory}}
+providers:
+  - {{name: main, issuer: 'http://127.0.0.1:1', clientId: gatepost, clientSecret: hush}}
+  - {{name: partners, issuer: 'http://127.0.0.1:2', clientId: gatepost, clientSecret: hush}}
+applications:
+  - {{name: wiki, externalUrl: 'https://wiki.example.com', provider: main}}
+  - name: intranet
+    mode: domain
+    externalUrl: https://auth.example.org
+    cookieDomain: example.org
+    outpostPrefix: /sso
+    providers: [main, partners]
+"
+    );
+    std::fs::write(&file, config).expect("written");
+    let file = file.to_string_lossy();
+    let said = stdout(&gatepost(&["check", "--config", &file], &[], ""));
+    let wiki = "https://wiki.example.com/akprox";
+    let intranet = "https://auth.example.org/sso";
+    for line in [
+        format!("register at `main` the redirect URI {wiki}/callback\n"),
+        "register at `main` the post-logout redirect URI https://wiki.example.com/\n".to_owned(),
+        format!("register at `main` the back-channel logout URI {wiki}/backchannel_logout,"),
+        format!("register at `main` the redirect URI {intranet}/callback/main\n"),
+        format!("register at `partners` the redirect URI {intranet}/callback/partners\n"),
+        "register at `partners` the post-logout redirect URI https://auth.example.org/\n"
+            .to_owned(),
+        format!("register at `main` the back-channel logout URI {intranet}/backchannel_logout,"),
+        format!(
+            "register at `partners` the back-channel logout URI {intranet}/backchannel_logout,"
+        ),
+    ] {
+        assert!(said.contains(&line), "{line}\n{said}");
+    }
+}
+
 #[test]
 fn check_reports_in_json_what_it_reports_as_text() {
     let output = gatepost(&["check", "--format", "json"], &right(), "");
@@ -274,6 +318,64 @@ fn check_says_whether_the_store_can_be_written() {
         said.contains("FAILED: ") && said.contains("cannot be written by"),
         "{said}"
     );
+}
+
+/// The check speaks of the user who runs it: the outpost's, if the operator follows the advice.
+#[cfg(unix)]
+#[test]
+fn check_tries_the_store_as_the_user_who_runs_it() {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+
+    /// A user who owns nothing, by number, with a group of the same.
+    const OUTPOST: u32 = 65_534;
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let readable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder, readable).expect("a mode");
+    if chown(folder, Some(0), Some(0)).is_err() {
+        eprintln!("skipped: only root can run the check as several users");
+        return;
+    }
+    let check = |user: u32| {
+        let path = folder.join("sessions.db");
+        let output = Command::new(env!("CARGO_BIN_EXE_gatepost"))
+            .arg("check")
+            .current_dir("/")
+            .env_clear()
+            .envs(
+                right()
+                    .into_iter()
+                    .filter(|(name, _)| *name != "GATEPOST_STORE_KIND"),
+            )
+            .env("GATEPOST_STORE_PATH", path)
+            .uid(user)
+            .gid(user)
+            .output();
+        stdout(&output.expect("the program ends"))
+    };
+    let warning = format!("belongs to user {OUTPOST}, and root runs this check");
+    let advice = format!("`sudo -u '#{OUTPOST}' gatepost check`");
+
+    let said = check(OUTPOST);
+    let refusal = format!("cannot be written by user {OUTPOST}, who runs this check");
+    assert!(
+        said.contains("FAILED: ") && said.contains(&refusal),
+        "{said}"
+    );
+    let said = check(0);
+    assert!(said.contains("can be written by user 0"), "{said}");
+    assert!(!said.contains("belongs to user"), "{said}");
+
+    chown(folder, Some(OUTPOST), Some(OUTPOST)).expect("an owner");
+    let said = check(OUTPOST);
+    let well = format!("sessions.db can be written by user {OUTPOST}");
+    assert!(
+        said.contains(&well) && !said.contains("belongs to user"),
+        "{said}"
+    );
+    let said = check(0);
+    assert!(said.contains(&warning) && said.contains(&advice), "{said}");
 }
 
 #[test]
