@@ -2,7 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
-use gatepost_oidc::{IdTokenError, SignInError};
+use gatepost_base::Secret;
+use gatepost_oidc::{
+    AccessTokenSettings, IdTokenError, Proved, SignInError, TokenRules, UnverifiedLogoutToken,
+};
+use gatepost_session::NumericDate;
 use p521::ecdsa::signature::Signer as _;
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -11,8 +15,8 @@ use ring::signature::{
 use serde_json::{Value, json};
 
 use crate::double::{
-    Double, claims, discovered, finish, header, public_key, settings, sign, signed_part,
-    token_response,
+    CLIENT, Double, ISSUER, claims, discovered, finish, header, now, public_key, settings, sign,
+    signed_part, token_response,
 };
 
 /// Signs in with this ID token at a provider with these keys.
@@ -119,6 +123,71 @@ async fn key_ids_may_be_missing_or_shared() {
     ] {
         let outcome = accepts(keys, token).await;
         assert_eq!(outcome.is_ok(), accepted, "{case}: {outcome:?}");
+    }
+}
+
+/// ID tokens, logout tokens and access tokens are verified by the same keys, however the provider
+/// writes them.
+#[tokio::test]
+async fn every_kind_of_token_is_verified_by_the_same_keys() {
+    let unnamed = without(public_key(), "kid");
+    let x = public_key()["x"].as_str().expect("x").to_owned();
+    let padded = with(public_key(), "x", json!(format!("{x}=")));
+    for (case, keys, header, accepted) in [
+        (
+            "several without id",
+            json!([without(other_key("x"), "kid"), unnamed]),
+            without(header(), "kid"),
+            true,
+        ),
+        (
+            "several of one id",
+            json!([other_key("k"), public_key()]),
+            header(),
+            true,
+        ),
+        ("an id in the token alone", json!([unnamed]), header(), true),
+        (
+            "lower case",
+            json!([public_key()]),
+            with(header(), "alg", json!("eddsa")),
+            true,
+        ),
+        ("padded", json!([padded]), header(), true),
+        ("another key", json!([other_key("k")]), header(), false),
+    ] {
+        let double = Double::new();
+        double.answer("/keys", &json!({"keys": keys}));
+        double.answer("/token", &token_response(&sign(&header, &claims())));
+        let provider = discovered(&double, settings()).await;
+        let finished = finish(&provider).await;
+        assert_eq!(finished.is_ok(), accepted, "{case}: {finished:?}");
+
+        let event = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+        let logout = json!({
+            "iss": ISSUER, "aud": CLIENT, "iat": now(), "exp": now() + 60, "jti": "1",
+            "sub": "alice-id", "events": event,
+        });
+        let logout = sign(&with(header.clone(), "typ", json!("logout+jwt")), &logout);
+        let logout = UnverifiedLogoutToken::parse(&logout).expect("a token");
+        let at = NumericDate::from_seconds(now());
+        let verified = provider.verify_logout_token(&logout, at).await;
+        assert_eq!(verified.is_ok(), accepted, "{case}: {verified:?}");
+
+        let access = json!({
+            "iss": ISSUER, "aud": CLIENT, "iat": now(), "exp": now() + 60, "sub": "robot-id",
+        });
+        let access = Secret::new(sign(&with(header, "typ", json!("at+jwt")), &access));
+        let rules = TokenRules {
+            settings: &AccessTokenSettings::default(),
+            extra: &[],
+            proved: Proved::default(),
+            is_fresh: false,
+            max_age: 3_600,
+            now: at,
+        };
+        let holder = provider.holder(&access, rules).await;
+        assert_eq!(holder.is_ok(), accepted, "{case}: {holder:?}");
     }
 }
 

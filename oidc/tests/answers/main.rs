@@ -34,6 +34,16 @@ async fn with_claims(change: impl FnOnce(&mut Value)) -> Result<SignedIn, SignIn
     finish(&*discovered(&double, settings()).await).await
 }
 
+/// Signs in at a provider whose ID token has no groups, so that this userinfo is asked for them.
+async fn with_userinfo(userinfo: &Value) -> Result<SignedIn, SignInError> {
+    let double = Double::new();
+    let mut claims = claims();
+    members(&mut claims).remove("groups");
+    double.sign_in(&claims);
+    double.answer("/userinfo", userinfo);
+    finish(&*discovered(&double, settings()).await).await
+}
+
 fn members(value: &mut Value) -> &mut Map<String, Value> {
     value.as_object_mut().expect("an object")
 }
@@ -57,11 +67,18 @@ async fn claims_that_are_not_used_may_be_anything() {
         ("website", json!("")),
         ("zoneinfo", json!([])),
     ] {
-        let signed_in = with_claims(|claims| claims[claim] = value.clone()).await;
-        let identity = signed_in.expect(claim).identity;
-        assert_eq!(identity.subject, "alice-id", "{claim}: {value}");
-        assert_eq!(identity.email.as_deref(), Some("alice@example.com"));
-        assert!(identity.auth_time.is_none(), "{claim}: {value}");
+        // In the ID token, and in userinfo, which is asked for the groups.
+        let in_id_token = with_claims(|claims| claims[claim] = value.clone()).await;
+        let mut userinfo = json!({"sub": "alice-id", "groups": ["staff"]});
+        userinfo[claim] = value.clone();
+        let in_userinfo = with_userinfo(&userinfo).await;
+        for signed_in in [in_id_token, in_userinfo] {
+            let identity = signed_in.expect(claim).identity;
+            assert_eq!(identity.subject, "alice-id", "{claim}: {value}");
+            assert_eq!(identity.email.as_deref(), Some("alice@example.com"));
+            assert_eq!(identity.groups, ["staff"], "{claim}: {value}");
+            assert!(identity.auth_time.is_none(), "{claim}: {value}");
+        }
     }
     let unverified = with_claims(|claims| claims["email_verified"] = json!(1)).await;
     assert!(unverified.expect("signed in").identity.email.is_none());
