@@ -7,6 +7,7 @@ use crate::session_times::SessionTimes;
 use gatepost_oidc::ProviderSettings;
 
 mod environment;
+mod pages;
 
 const EXAMPLE: &str = include_str!("../../../deploy/outpost/gatepost.yaml");
 /// Returns the paths of all keys.

@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 
 use crate::provider::{CLIENT_ID, rsa_key, rsa_signature};
 
+mod page;
+
 const NONCE: &str = "the nonce";
 
 /// A provider in memory: bodies by URL, and which URLs were asked with which credentials.
@@ -84,9 +86,14 @@ fn id_token(file: &Value) -> String {
     });
     let own = members(&file["idToken"]);
     claims.as_object_mut().expect("an object").extend(own);
+    signed("JWT", &claims)
+}
+
+/// Returns a token of this type that the provider has signed.
+fn signed(typ: &str, claims: &Value) -> String {
     let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-    let header = json!({"alg": "RS256", "kid": "key-1"});
-    let signed = format!("{}.{}", encode(&header), encode(&claims));
+    let header = json!({"alg": "RS256", "kid": "key-1", "typ": typ});
+    let signed = format!("{}.{}", encode(&header), encode(claims));
     let signature = rsa_signature(&signed);
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
