@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use gatepost_base::Quoted;
-use gatepost_oidc::Provider;
+use gatepost_oidc::{AuthorizationOptions, Provider};
+use http::header::COOKIE;
+use openidconnect::RedirectUrl;
 use url::Url;
 
 use super::answers::check_clock;
@@ -18,9 +20,75 @@ const MAX_REDIRECTS: usize = 8;
 /// The most characters of a provider's error that are shown.
 const MAX_WORDS: usize = 300;
 
+/// The scope for which many providers issue refresh tokens (OpenID Connect Core 1.0 §11).
+const OFFLINE_ACCESS: &str = "offline_access";
+
+/// Follows the sign-in at the provider, and warns where sessions could not be renewed unnoticed.
+pub(super) async fn at_provider(
+    browser: &Browser,
+    application: &Application,
+    provider: &Provider,
+    url: &Url,
+    report: &mut Report,
+) -> Result<(), CheckProblem> {
+    follow(browser, application, provider, url, report).await?;
+    let scopes = &provider.settings().scopes;
+    let asks_for_refresh_tokens = scopes.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS);
+    if !asks_for_refresh_tokens && ignores_prompt_none(browser, application, provider).await {
+        report.warning(
+            &Subject::LoginPath,
+            format!(
+                "`{}` shows a page to a request that forbids one (`prompt=none`): users see it \
+                 whenever a session is renewed, unless the provider issues refresh tokens (for many, \
+                 by the scope `{OFFLINE_ACCESS}`)",
+                provider.settings().name
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Returns whether the provider shows a page to a request that forbids one (OpenID Connect Core 1.0
+/// §3.1.2.1), where it should send the browser back with an error. What else goes wrong on the way
+/// says nothing of it.
+async fn ignores_prompt_none(
+    browser: &Browser,
+    application: &Application,
+    provider: &Provider,
+) -> bool {
+    let Ok(redirect_uri) = RedirectUrl::new(application.redirect_uri(provider)) else {
+        return false;
+    };
+    let options = AuthorizationOptions {
+        silent: true,
+        ..AuthorizationOptions::default()
+    };
+    let Ok(request) = provider.authorize(redirect_uri, options).await else {
+        return false;
+    };
+    let mut jar = Jar::default();
+    let mut next = request.url;
+    for _ in 0..MAX_REDIRECTS {
+        let cookies = jar.line(&next).map(|line| (COOKIE.as_str(), line));
+        let reply = browser.ask(next.as_str(), Fetch::Page, cookies.as_slice());
+        let Ok(reply) = reply.await else {
+            return false;
+        };
+        jar.keep(&next, &reply);
+        let Some(location) = &reply.location else {
+            return reply.status.is_success() && !posts_back(application, provider, &reply);
+        };
+        match next.join(location) {
+            Ok(after) if !leads_back(application, provider, &after) => next = after,
+            Ok(_) | Err(_) => return false,
+        }
+    }
+    false
+}
+
 /// Follows the redirects of the provider from the request to sign in to where it asks the user, or
 /// sends the browser back with an error.
-pub(super) async fn at_provider(
+async fn follow(
     browser: &Browser,
     application: &Application,
     provider: &Provider,
@@ -106,15 +174,7 @@ fn check_form(
     provider: &Provider,
     reply: &Reply,
 ) -> Result<(), CheckProblem> {
-    let uri = application.redirect_uri(provider);
-    let posts_back = ["", "/"].iter().any(|end| {
-        let action = format!("action=\"{uri}{end}\"");
-        reply
-            .body
-            .to_ascii_lowercase()
-            .contains(&action.to_ascii_lowercase())
-    });
-    if !posts_back {
+    if !posts_back(application, provider, reply) {
         return Ok(());
     }
     let names = ["error", "error_description"];
@@ -123,6 +183,16 @@ fn check_form(
         Some((name.to_owned(), value.to_owned()))
     });
     check_answer(provider, &fields.collect())
+}
+
+/// Returns whether a page has a form that goes to the redirect URI.
+fn posts_back(application: &Application, provider: &Provider, reply: &Reply) -> bool {
+    let uri = application.redirect_uri(provider);
+    let body = reply.body.to_ascii_lowercase();
+    ["", "/"].iter().any(|end| {
+        let action = format!("action=\"{uri}{end}\"");
+        body.contains(&action.to_ascii_lowercase())
+    })
 }
 
 /// Returns the value of a form's hidden field.
