@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use gatepost_policy::{ClientAddress, Network, Request};
-use gatepost_session::NumericDate;
+use gatepost_session::{NumericDate, find};
 use zeroize::Zeroizing;
 
 /// How much of a file is read at once, in bytes.
@@ -79,7 +79,7 @@ impl<'h> Texts<'h> {
 
     /// Returns whether it is exactly one text.
     pub(crate) fn is_one(self) -> bool {
-        memchr::memchr(b'\0', self.0).is_some_and(|end| end + 1 == self.0.len())
+        find(b'\0', self.0).is_some_and(|end| end + 1 == self.0.len())
     }
 }
 
@@ -96,7 +96,7 @@ impl<'h> Iterator for TextsIter<'h> {
         if self.0.is_empty() {
             return None;
         }
-        let end = memchr::memchr(b'\0', self.0).unwrap_or(self.0.len());
+        let end = find(b'\0', self.0).unwrap_or(self.0.len());
         let (text, rest) = self.0.split_at(end);
         self.0 = rest.get(1..).unwrap_or_default();
         Some(text)

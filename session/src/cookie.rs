@@ -14,6 +14,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::find::find;
+
 /// The longest value put into one cookie, in bytes. Browsers keep cookies of 4,096 bytes counting
 /// name and attributes (RFC 6265 §6.1).
 pub const CHUNK_BYTES: usize = 3_800;
@@ -165,21 +167,21 @@ impl<'a> Candidates<'a> {
 
     /// Returns the chunks put together, if they are complete and unambiguous.
     fn joined(&self) -> Option<Cow<'a, [u8]>> {
-        let run = self
-            .chunks
-            .iter()
-            .take_while(|chunk| chunk.is_some())
-            .count();
-        let complete = self.chunks.iter().skip(run).all(Option::is_none);
-        if run == 0 || !complete || self.chunks_ambiguous {
+        if self.chunks_ambiguous || !self.has_chunk(0) {
             return None;
         }
-        let chunks: Vec<&[u8]> = self.chunks.iter().flatten().copied().collect();
-        // A chunk is bounded by what we write, so that a request decides nothing about memory.
-        if chunks.iter().any(|chunk| chunk.len() > CHUNK_BYTES) {
-            return None;
+        let mut ended = false;
+        for chunk in &self.chunks {
+            match chunk {
+                // A chunk is bounded by what we write, so that a request decides nothing about memory.
+                Some(chunk) if ended || chunk.len() > CHUNK_BYTES => return None,
+                Some(_) => {}
+                None => ended = true,
+            }
         }
-        Some(Cow::Owned(chunks.concat()))
+        Some(Cow::Owned(
+            self.chunks.map(Option::unwrap_or_default).concat(),
+        ))
     }
 
     /// Returns whether a whole cookie is there.
@@ -345,7 +347,7 @@ fn segments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     core::iter::from_fn(move || {
         let line = rest?;
-        let end = memchr::memchr(b';', line);
+        let end = find(b';', line);
         rest = end.and_then(|end| line.get(end + 1..));
         line.get(..end.unwrap_or(line.len()))
     })

@@ -33,6 +33,7 @@ extern crate std;
 
 mod claims;
 pub mod cookie;
+mod find;
 mod json;
 mod keyring;
 mod mac;
@@ -43,6 +44,7 @@ mod verify;
 pub use claims::{
     Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId, StandardText,
 };
+pub use find::{find, split_once};
 pub use gatepost_scan::{
     TextList, TextListIter, begins_otherwise, constant_time, plain_path, sum, visible_without,
 };

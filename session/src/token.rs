@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use gatepost_scan::base64;
 
+use crate::find::{find, split_once};
 use crate::keyring::KeyId;
 
 /// Returns the encoded header that every cookie signed by key `id` starts with.
@@ -29,17 +30,12 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Splits at the dots, or returns `None` when there are not exactly two.
     pub(crate) fn split(token: &'a [u8]) -> Option<Self> {
-        let first = memchr::memchr(b'.', token)?;
-        let second = memchr::memrchr(b'.', token)?;
-        // Overlapping when there is one dot.
-        let payload = token.get(first + 1..second)?;
-        if memchr::memchr(b'.', payload).is_some() {
-            return None;
-        }
-        Some(Self {
-            header: token.get(..first)?,
+        let (header, rest) = split_once(b'.', token)?;
+        let (payload, mac) = split_once(b'.', rest)?;
+        find(b'.', mac).is_none().then_some(Self {
+            header,
             payload,
-            mac: token.get(second + 1..)?,
+            mac,
         })
     }
 }
