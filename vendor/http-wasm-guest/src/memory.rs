@@ -104,17 +104,34 @@ static LENT: SyncCell<bool> = SyncCell::new(false);
 /// Sound only in a single-threaded context (WASM guest).
 #[cfg(not(test))]
 pub(crate) fn with_buffer<R>(f: impl FnOnce(&mut Buffer) -> R) -> R {
+    let buffer = borrow_buffer();
+    // SAFETY: `borrow_buffer` hands no buffer out again before it is given back.
+    let result = f(unsafe { &mut *buffer });
+    give_back(buffer);
+    result
+}
+
+/// Returns the global buffer, or one from the heap while that is lent.
+#[cfg(not(test))]
+#[inline(never)]
+fn borrow_buffer() -> *mut Buffer {
     // SAFETY: WASM guest is single-threaded, and no reference to the flag
     // outlives this statement.
-    if unsafe { LENT.get().replace(true) } {
-        return f(&mut Box::new(Buffer::new()));
+    if unsafe { LENT.get().replace(true) } { Box::into_raw(Box::new(Buffer::new())) } else { BUFFER.get() }
+}
+
+/// Takes a buffer back that [`borrow_buffer`] returned.
+#[cfg(not(test))]
+#[inline(never)]
+fn give_back(buffer: *mut Buffer) {
+    if buffer == BUFFER.get() {
+        // SAFETY: WASM guest is single-threaded, and no reference to the flag
+        // outlives this statement.
+        unsafe { LENT.get().write(false) };
+    } else {
+        // SAFETY: every other buffer comes from a box.
+        drop(unsafe { Box::from_raw(buffer) });
     }
-    // SAFETY: WASM guest is single-threaded; the flag guarantees that no
-    // second &mut reference can coexist.
-    let result = f(unsafe { &mut *BUFFER.get() });
-    // SAFETY: as above.
-    unsafe { LENT.get().write(false) };
-    result
 }
 
 // ---------------------------------------------------------------------------

@@ -153,15 +153,18 @@ fn read_buf(f: impl Fn(*mut u8, i32) -> i32) -> Box<[u8]> {
 fn lend<R>(f: impl Fn(*mut u8, i32) -> usize, read: impl FnOnce(&[u8]) -> R) -> R {
     memory::with_buffer(|buffer| {
         let len = f(buffer.as_mut_ptr(), as_i32(buffer.capacity()));
-        if len <= buffer.capacity() {
-            return read(buffer.as_subslice(len));
+        let mut own: Vec<u8>;
+        let mut written = buffer.as_subslice(len);
+        if len > buffer.capacity() {
+            debug_assert!(len <= MAX_ALLOC_SIZE, "host response too large: {len} bytes (max {})", MAX_ALLOC_SIZE);
+            let len = len.min(MAX_ALLOC_SIZE);
+            own = vec![0u8; len];
+            let length = f(own.as_mut_ptr(), as_i32(len));
+            own.truncate(length);
+            written = &own;
         }
-        debug_assert!(len <= MAX_ALLOC_SIZE, "host response too large: {len} bytes (max {})", MAX_ALLOC_SIZE);
-        let len = len.min(MAX_ALLOC_SIZE);
-        let mut buf = vec![0u8; len];
-        let length = f(buf.as_mut_ptr(), as_i32(len));
-        buf.truncate(length);
-        read(&buf)
+        // Called at one place, so that a closure is compiled once.
+        read(written)
     })
 }
 
