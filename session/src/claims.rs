@@ -32,6 +32,11 @@ impl NumericDate {
         })
     }
 
+    /// Returns the instant `seconds` after the epoch, if it is representable.
+    fn exactly(seconds: u64) -> Option<Self> {
+        (seconds <= Self::MAX).then_some(Self(seconds))
+    }
+
     /// Returns the seconds since the epoch.
     pub const fn as_seconds(self) -> u64 {
         self.0
@@ -58,10 +63,8 @@ impl Serialize for NumericDate {
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seconds = u64::deserialize(deserializer)?;
-        if seconds > Self::MAX {
-            return Err(serde::de::Error::custom("a time past 2^53 - 1 seconds"));
-        }
-        Ok(Self(seconds))
+        Self::exactly(seconds)
+            .ok_or_else(|| serde::de::Error::custom("a time past 2^53 - 1 seconds"))
     }
 }
 
@@ -220,6 +223,32 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Returns claims that say nothing, for a reader to fill in place: parts on their own would have
+    /// to be dropped one by one wherever it gives up.
+    fn blank() -> Self {
+        Self {
+            iss: String::new(),
+            sub: String::new(),
+            aud: String::new(),
+            sid: SessionId(Box::default()),
+            iat: NumericDate(0),
+            exp: NumericDate(0),
+            rnw: NumericDate(0),
+            nbf: None,
+            preferred_username: None,
+            name: None,
+            email: None,
+            email_verified: None,
+            groups: TextList::default(),
+            grp_more: false,
+            acr: None,
+            amr: TextList::default(),
+            auth_time: None,
+            bound: false,
+            ext: MoreClaims::default(),
+        }
+    }
+
     /// Returns the claim of that name as one text, for a header: times and lists are not texts.
     ///
     /// Looks among the standard claims first, then in [`Claims::ext`].

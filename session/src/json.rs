@@ -1,6 +1,7 @@
 //! Reading JSON of any form (RFC 8259), piece by piece.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 
 use gatepost_scan::plain_length;
 
@@ -70,17 +71,15 @@ impl<'j> JsonReader<'j> {
             b'[' => self.open(Piece::List),
             b'{' => self.open(Piece::Section),
             b'-' | b'0'..=b'9' => Some(Piece::Number(self.number()?)),
-            _ => [
-                ("null", Piece::Null),
-                ("true", Piece::Flag(true)),
-                ("false", Piece::Flag(false)),
-            ]
-            .into_iter()
-            .find(|(word, _)| self.rest().starts_with(word.as_bytes()))
-            .map(|(word, piece)| {
+            _ => {
+                const WORDS: [(&str, Option<bool>); 3] =
+                    [("null", None), ("true", Some(true)), ("false", Some(false))];
+                let rest = self.rest();
+                let mut words = WORDS.iter();
+                let (word, flag) = words.find(|(word, _)| rest.starts_with(word.as_bytes()))?;
                 self.at += word.len();
-                piece
-            }),
+                Some(flag.map_or(Piece::Null, Piece::Flag))
+            }
         }
     }
 
@@ -179,14 +178,22 @@ impl<'j> JsonReader<'j> {
         if !self.take(b'"') {
             return None;
         }
-        let mut text = Cow::Borrowed("");
+        // The text up to the last escape.
+        let mut own = String::new();
         loop {
             let start = self.at;
             self.at += plain_length(self.rest());
-            text += self.json.get(start..self.at)?;
+            let plain = self.json.get(start..self.at)?;
             match self.next()? {
-                b'"' => return Some(text),
-                b'\\' => text.to_mut().push(self.escaped()?),
+                b'"' if own.is_empty() => return Some(Cow::Borrowed(plain)),
+                b'"' => {
+                    own.push_str(plain);
+                    return Some(Cow::Owned(own));
+                }
+                b'\\' => {
+                    own.push_str(plain);
+                    own.push(self.escaped()?);
+                }
                 _ => return None,
             }
         }
@@ -261,7 +268,7 @@ impl<'j> JsonReader<'j> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::{String, ToString as _};
+    use alloc::string::ToString as _;
     use alloc::vec::Vec;
     use proptest::prelude::*;
     use serde_json::Value;

@@ -145,19 +145,22 @@ impl DerivedKeys {
     /// Reads the entries of [`DerivedKey::to_entry`], in ring order; `None` where there is none, one
     /// is invalid, or two have one id.
     pub fn from_entries<'e>(entries: impl IntoIterator<Item = &'e str>) -> Option<Self> {
-        let mut keys: Vec<DerivedKey> = Vec::new();
+        let mut keys: Option<Self> = None;
         for entry in entries {
             let key = DerivedKey::from_entry(entry)?;
-            if keys.len() == MAX_KEYS || keys.iter().any(|own| own.id == key.id) {
+            let Some(keys) = &mut keys else {
+                keys = Some(Self {
+                    signing: key,
+                    others: Vec::new(),
+                });
+                continue;
+            };
+            if keys.others.len() + 1 == MAX_KEYS || keys.iter().any(|own| own.id == key.id) {
                 return None;
             }
-            keys.push(key);
+            keys.others.push(key);
         }
-        let mut keys = keys.into_iter();
-        Some(Self {
-            signing: keys.next()?,
-            others: keys.collect(),
-        })
+        keys
     }
 
     /// Returns all keys, the signing key first: each verifies or opens.
@@ -231,13 +234,18 @@ impl KeyRing {
     ///
     /// Names the entry by its position and key id, never by its secret.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
-        Self::from_entries(
-            text.lines()
-                .filter(|line| !line.trim_start().starts_with('#'))
-                .flat_map(|line| line.split(','))
-                .map(str::trim)
-                .filter(|entry| !entry.is_empty()),
-        )
+        let mut entries = Vec::new();
+        for line in text.split('\n') {
+            if line.trim_start().starts_with('#') {
+                continue;
+            }
+            for entry in line.split(',') {
+                if !entry.trim().is_empty() {
+                    entries.push(entry);
+                }
+            }
+        }
+        Self::of_list(&entries)
     }
 
     /// Builds a ring from `kid:base64` entries, the signing key first. The base64 may be of the
@@ -249,22 +257,31 @@ impl KeyRing {
     pub fn from_entries<'a>(
         entries: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, KeyRingError> {
-        let mut keys: Vec<Secret> = Vec::new();
-        for (index, entry) in entries.into_iter().enumerate() {
+        let entries: Vec<&str> = entries.into_iter().collect();
+        Self::of_list(&entries)
+    }
+
+    // Not generic: the guest has room for one of it.
+    fn of_list(entries: &[&str]) -> Result<Self, KeyRingError> {
+        let mut ring: Option<Self> = None;
+        for (index, entry) in entries.iter().enumerate() {
             let key = Secret::parse(entry, index + 1)?;
-            if keys.iter().any(|own| own.id == key.id) {
+            let Some(ring) = &mut ring else {
+                ring = Some(Self {
+                    signing: key,
+                    others: Vec::new(),
+                });
+                continue;
+            };
+            if ring.secrets().any(|own| own.id == key.id) {
                 return Err(KeyRingError::DuplicateKeyId { id: key.id });
             }
-            if keys.len() == MAX_KEYS {
+            if index == MAX_KEYS {
                 return Err(KeyRingError::TooManyKeys);
             }
-            keys.push(key);
+            ring.others.push(key);
         }
-        let mut keys = keys.into_iter();
-        Ok(Self {
-            signing: keys.next().ok_or(KeyRingError::Empty)?,
-            others: keys.collect(),
-        })
+        ring.ok_or(KeyRingError::Empty)
     }
 
     /// Returns this ring with the key of that id in front, so that it signs; `None` if it has no
@@ -292,12 +309,13 @@ impl KeyRing {
     ///
     /// Each key has its own, so that while keys are rotated a router may still know the old one.
     pub fn verdicts(&self, application: &Audience) -> Vec<String> {
-        let word = |secret: &Secret| {
+        let mut words = Vec::new();
+        for secret in self.secrets() {
             let derived = secret.derive([VERDICT_INFO, application.as_str().as_bytes()]);
             let (word, _) = derived.split_at(VERDICT_BYTES);
-            base64::encode(word)
-        };
-        self.secrets().map(word).collect()
+            words.push(base64::encode(word));
+        }
+        words
     }
 
     fn secrets(&self) -> impl Iterator<Item = &Secret> {

@@ -48,19 +48,17 @@ impl Verifier {
     /// Makes a verifier for sessions of `audience` signed by any of these keys, which a ring has
     /// derived for [`Purpose::Session`].
     pub fn with_keys(keys: &DerivedKeys, audience: Audience) -> Self {
-        let keys = keys
-            .iter()
-            .map(|key| {
-                let encoded_header = encoded_header(key.id());
-                let mac = key.mac().begun_with(encoded_header.as_bytes());
-                VerifyingKey {
-                    encoded_header,
-                    mac: mac.begun_with(b"."),
-                }
-            })
-            .collect();
+        let mut own = Vec::new();
+        for key in keys.iter() {
+            let encoded_header = encoded_header(key.id());
+            let mac = key.mac().begun_with(encoded_header.as_bytes());
+            own.push(VerifyingKey {
+                encoded_header,
+                mac: mac.begun_with(b"."),
+            });
+        }
         Self {
-            keys,
+            keys: own,
             audience,
             issuers: Vec::new(),
         }

@@ -106,6 +106,8 @@ impl Sha256 {
 }
 
 impl Drop for Sha256 {
+    // Written out word by word, so one copy is enough.
+    #[inline(never)]
     fn drop(&mut self) {
         self.state.zeroize();
         self.end.as_mut_slice().zeroize();

@@ -12,8 +12,8 @@ use gatepost_scan::TextList;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::read::{Incomplete, Place, once};
-use super::{Claims, MoreClaims};
+use super::read::{Incomplete, Place};
+use super::{Claims, MoreClaims, NumericDate, SessionId};
 
 impl<'de> Deserialize<'de> for Claims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -120,16 +120,24 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 impl Place<'_> {
-    /// Fills the place, or returns `None` where it is filled already or takes another type.
+    /// Fills the place, or returns `None` where it is filled already, takes another type, or the value
+    /// is out of range.
     fn fill(self, value: Value) -> Option<()> {
         match (self, value) {
-            (Self::Text(place), Value::Text(text)) => once(place, text),
-            (Self::Time(place), Value::Number(time)) => once(place, time),
-            (Self::Flag(place), Value::Flag(flag)) => once(place, flag),
-            (Self::Texts(place), Value::Texts(texts)) => once(place, texts),
-            (Self::Claims(place), Value::Claims(claims)) => once(place, claims),
-            _ => None,
+            (Self::Text(place), Value::Text(text)) => *place = text,
+            (Self::OptionalText(place), Value::Text(text)) => *place = Some(text),
+            (Self::SessionId(place), Value::Text(text)) => *place = SessionId::parse(&text)?,
+            (Self::Time(place), Value::Number(time)) => *place = NumericDate::exactly(time)?,
+            (Self::OptionalTime(place), Value::Number(time)) => {
+                *place = Some(NumericDate::exactly(time)?);
+            }
+            (Self::Flag(place), Value::Flag(flag)) => *place = flag,
+            (Self::OptionalFlag(place), Value::Flag(flag)) => *place = Some(flag),
+            (Self::Texts(place), Value::Texts(texts)) => *place = texts,
+            (Self::Claims(place), Value::Claims(claims)) => *place = claims,
+            _ => return None,
         }
+        Some(())
     }
 }
 
@@ -143,7 +151,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut claims = Incomplete::default();
+        let mut claims = Incomplete::new();
         let mut accepted = Some(());
         while let Some(Refusable(claim)) = map.next_key::<Refusable<String>>()? {
             match claim.as_deref().and_then(|claim| claims.place(claim)) {

@@ -2,7 +2,6 @@
 //!
 //! An unknown claim is passed over; a claim that is repeated or of another type is refused.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 
 use gatepost_scan::TextList;
@@ -15,10 +14,10 @@ use super::{Claims, MoreClaims, NumericDate, SessionId};
 #[inline(never)]
 pub(super) fn read(payload: &[u8]) -> Option<Claims> {
     let mut json = JsonReader::new(core::str::from_utf8(payload).ok()?);
-    if json.value()? != Piece::Section {
+    let Piece::Section = json.value()? else {
         return None;
-    }
-    let mut claims = Incomplete::default();
+    };
+    let mut claims = Incomplete::new();
     while let Some(claim) = json.key()? {
         match claims.place(&claim) {
             Some(place) => place.read(&mut json)?,
@@ -29,150 +28,137 @@ pub(super) fn read(payload: &[u8]) -> Option<Claims> {
 }
 
 #[inline(never)]
-fn text<'j>(json: &mut JsonReader<'j>) -> Option<Cow<'j, str>> {
+fn text(json: &mut JsonReader<'_>) -> Option<String> {
     match json.value()? {
-        Piece::Text(text) => Some(text),
+        Piece::Text(text) => Some(text.into_owned()),
         _ => None,
     }
 }
 
-/// Puts a value in its place, or returns `None` where there is one already.
-pub(super) fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
-    place.replace(value).is_none().then_some(())
+fn time(json: &mut JsonReader<'_>) -> Option<NumericDate> {
+    match json.value()? {
+        Piece::Number(number) => NumericDate::exactly(number.parse().ok()?),
+        _ => None,
+    }
 }
 
-impl Place<'_> {
-    /// Reads the value for this place, or returns `None` where it is of another type or there is
-    /// one already.
-    fn read(self, json: &mut JsonReader<'_>) -> Option<()> {
-        match self {
-            Self::Text(place) => once(place, text(json)?.into_owned()),
-            Self::Time(place) => match json.value()? {
-                Piece::Number(number) => once(place, number.parse().ok()?),
-                _ => None,
-            },
-            Self::Flag(place) => match json.value()? {
-                Piece::Flag(flag) => once(place, flag),
-                _ => None,
-            },
-            Self::Texts(place) => {
-                let mut texts = TextList::default();
-                if json.value()? != Piece::List {
-                    return None;
-                }
-                while json.entry()? {
-                    texts.push(&text(json)?);
-                }
-                texts.shrink();
-                once(place, texts)
-            }
-            Self::Claims(place) => {
-                let mut claims = MoreClaims::default();
-                if json.value()? != Piece::Section {
-                    return None;
-                }
-                while let Some(name) = json.key()? {
-                    if claims.get(&name).is_some() {
-                        return None;
-                    }
-                    let value = text(json)?.into_owned();
-                    claims.0.push((name.into_owned(), value));
-                }
-                once(place, claims)
-            }
-        }
+fn flag(json: &mut JsonReader<'_>) -> Option<bool> {
+    match json.value()? {
+        Piece::Flag(flag) => Some(flag),
+        _ => None,
     }
 }
 
 /// The claims read so far.
-#[derive(Default)]
 pub(super) struct Incomplete {
-    iss: Option<String>,
-    sub: Option<String>,
-    aud: Option<String>,
-    sid: Option<String>,
-    iat: Option<u64>,
-    exp: Option<u64>,
-    rnw: Option<u64>,
-    nbf: Option<u64>,
-    preferred_username: Option<String>,
-    name: Option<String>,
-    email: Option<String>,
-    email_verified: Option<bool>,
-    groups: Option<TextList>,
-    grp_more: Option<bool>,
-    acr: Option<String>,
-    amr: Option<TextList>,
-    auth_time: Option<u64>,
-    bound: Option<bool>,
-    ext: Option<MoreClaims>,
+    claims: Claims,
+    /// Which of them were read, as bits.
+    read: u32,
 }
+
+/// The bits of the claims that every session has.
+const NEEDED: u32 = 0b111_1111;
 
 /// Where the value of a claim goes.
 pub(super) enum Place<'c> {
-    Text(&'c mut Option<String>),
-    Time(&'c mut Option<u64>),
-    Flag(&'c mut Option<bool>),
-    Texts(&'c mut Option<TextList>),
-    Claims(&'c mut Option<MoreClaims>),
+    Text(&'c mut String),
+    OptionalText(&'c mut Option<String>),
+    SessionId(&'c mut SessionId),
+    Time(&'c mut NumericDate),
+    OptionalTime(&'c mut Option<NumericDate>),
+    Flag(&'c mut bool),
+    OptionalFlag(&'c mut Option<bool>),
+    Texts(&'c mut TextList),
+    Claims(&'c mut MoreClaims),
+    /// Nowhere: the claim was read before.
+    Taken,
+}
+
+impl Place<'_> {
+    /// Reads the value for this place, or returns `None` where it is of another type or out of range,
+    /// or there is one already.
+    fn read(self, json: &mut JsonReader<'_>) -> Option<()> {
+        match self {
+            Self::Text(place) => *place = text(json)?,
+            Self::OptionalText(place) => *place = Some(text(json)?),
+            Self::SessionId(place) => *place = SessionId::parse(&text(json)?)?,
+            Self::Time(place) => *place = time(json)?,
+            Self::OptionalTime(place) => *place = Some(time(json)?),
+            Self::Flag(place) => *place = flag(json)?,
+            Self::OptionalFlag(place) => *place = Some(flag(json)?),
+            Self::Texts(texts) => {
+                let Piece::List = json.value()? else {
+                    return None;
+                };
+                while json.entry()? {
+                    texts.push(&text(json)?);
+                }
+                texts.shrink();
+            }
+            Self::Claims(claims) => {
+                let Piece::Section = json.value()? else {
+                    return None;
+                };
+                while let Some(name) = json.key()? {
+                    if claims.get(&name).is_some() {
+                        return None;
+                    }
+                    claims.0.push((name.into_owned(), text(json)?));
+                }
+            }
+            Self::Taken => return None,
+        }
+        Some(())
+    }
 }
 
 impl Incomplete {
-    /// Returns the place of the claim of that name, if this version knows it.
-    pub(super) fn place(&mut self, claim: &str) -> Option<Place<'_>> {
-        Some(match claim {
-            "iss" => Place::Text(&mut self.iss),
-            "sub" => Place::Text(&mut self.sub),
-            "aud" => Place::Text(&mut self.aud),
-            "sid" => Place::Text(&mut self.sid),
-            "iat" => Place::Time(&mut self.iat),
-            "exp" => Place::Time(&mut self.exp),
-            "rnw" => Place::Time(&mut self.rnw),
-            "nbf" => Place::Time(&mut self.nbf),
-            "preferred_username" => Place::Text(&mut self.preferred_username),
-            "name" => Place::Text(&mut self.name),
-            "email" => Place::Text(&mut self.email),
-            "email_verified" => Place::Flag(&mut self.email_verified),
-            "groups" => Place::Texts(&mut self.groups),
-            "grp_more" => Place::Flag(&mut self.grp_more),
-            "acr" => Place::Text(&mut self.acr),
-            "amr" => Place::Texts(&mut self.amr),
-            "auth_time" => Place::Time(&mut self.auth_time),
-            "bound" => Place::Flag(&mut self.bound),
-            "ext" => Place::Claims(&mut self.ext),
-            _ => return None,
-        })
+    /// Begins without any.
+    pub(super) fn new() -> Self {
+        Self {
+            claims: Claims::blank(),
+            read: 0,
+        }
     }
 
-    /// Returns the claims, or `None` where one is missing or out of range.
-    pub(super) fn finish(self) -> Option<Claims> {
-        // An empty text is not a name: it would be the same for every user without one.
-        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
-        let time = |seconds: u64| (seconds <= NumericDate::MAX).then_some(NumericDate(seconds));
-        let optional_time = |seconds: Option<u64>| match seconds {
-            Some(seconds) => time(seconds).map(Some),
-            None => Some(None),
+    /// Returns the place of the claim of that name, if this version knows it.
+    pub(super) fn place(&mut self, claim: &str) -> Option<Place<'_>> {
+        let own = &mut self.claims;
+        let (bit, place) = match claim {
+            "iss" => (0, Place::Text(&mut own.iss)),
+            "sub" => (1, Place::Text(&mut own.sub)),
+            "aud" => (2, Place::Text(&mut own.aud)),
+            "sid" => (3, Place::SessionId(&mut own.sid)),
+            "iat" => (4, Place::Time(&mut own.iat)),
+            "exp" => (5, Place::Time(&mut own.exp)),
+            "rnw" => (6, Place::Time(&mut own.rnw)),
+            "nbf" => (7, Place::OptionalTime(&mut own.nbf)),
+            "preferred_username" => (8, Place::OptionalText(&mut own.preferred_username)),
+            "name" => (9, Place::OptionalText(&mut own.name)),
+            "email" => (10, Place::OptionalText(&mut own.email)),
+            "email_verified" => (11, Place::OptionalFlag(&mut own.email_verified)),
+            "groups" => (12, Place::Texts(&mut own.groups)),
+            "grp_more" => (13, Place::Flag(&mut own.grp_more)),
+            "acr" => (14, Place::OptionalText(&mut own.acr)),
+            "amr" => (15, Place::Texts(&mut own.amr)),
+            "auth_time" => (16, Place::OptionalTime(&mut own.auth_time)),
+            "bound" => (17, Place::Flag(&mut own.bound)),
+            "ext" => (18, Place::Claims(&mut own.ext)),
+            _ => return None,
         };
-        Some(Claims {
-            iss: named(self.iss)?,
-            sub: named(self.sub)?,
-            aud: self.aud?,
-            sid: SessionId::parse(&self.sid?)?,
-            iat: time(self.iat?)?,
-            exp: time(self.exp?)?,
-            rnw: time(self.rnw?)?,
-            nbf: optional_time(self.nbf)?,
-            preferred_username: self.preferred_username,
-            name: self.name,
-            email: self.email,
-            email_verified: self.email_verified,
-            groups: self.groups.unwrap_or_default(),
-            grp_more: self.grp_more.unwrap_or_default(),
-            acr: self.acr,
-            amr: self.amr.unwrap_or_default(),
-            auth_time: optional_time(self.auth_time)?,
-            bound: self.bound.unwrap_or_default(),
-            ext: self.ext.unwrap_or_default(),
-        })
+        let before = self.read;
+        self.read |= 1 << bit;
+        if before == self.read {
+            return Some(Place::Taken);
+        }
+        Some(place)
+    }
+
+    /// Returns the claims, or `None` where one is missing.
+    pub(super) fn finish(self) -> Option<Claims> {
+        let Self { claims, read } = self;
+        // An empty text is not a name: it would be the same for every user without one.
+        let named = !claims.iss.is_empty() && !claims.sub.is_empty();
+        (named && read & NEEDED == NEEDED).then_some(claims)
     }
 }

@@ -23,27 +23,26 @@ impl Claims {
 /// Reads a payload, or returns `None` where it has another form than the usual one.
 fn scan(payload: &[u8]) -> Option<Claims> {
     let mut members = Members(Scanner::new(payload)?);
-    let claims = Claims {
-        iss: members.name(r#"{"iss":"#)?,
-        sub: members.name(r#","sub":"#)?,
-        aud: members.text(r#","aud":"#)?.into(),
-        sid: SessionId::parse(members.text(r#","sid":"#)?)?,
-        iat: members.time(r#","iat":"#)??,
-        exp: members.time(r#","exp":"#)??,
-        rnw: members.time(r#","rnw":"#)??,
-        nbf: members.time(r#","nbf":"#)?,
-        preferred_username: members.optional_text(r#","preferred_username":"#)?,
-        name: members.optional_text(r#","name":"#)?,
-        email: members.optional_text(r#","email":"#)?,
-        email_verified: members.optional_flag(r#","email_verified":"#)?,
-        groups: members.texts(r#","groups":"#)?,
-        grp_more: members.0.skip(r#","grp_more":true"#),
-        acr: members.optional_text(r#","acr":"#)?,
-        amr: members.texts(r#","amr":"#)?,
-        auth_time: members.time(r#","auth_time":"#)?,
-        bound: members.0.skip(r#","bound":true"#),
-        ext: members.claims(r#","ext":"#)?,
-    };
+    let mut claims = Claims::blank();
+    claims.iss = members.name(r#"{"iss":"#)?;
+    claims.sub = members.name(r#","sub":"#)?;
+    claims.aud = members.text(r#","aud":"#)?.into();
+    claims.sid = SessionId::parse(members.text(r#","sid":"#)?)?;
+    claims.iat = members.time(r#","iat":"#)??;
+    claims.exp = members.time(r#","exp":"#)??;
+    claims.rnw = members.time(r#","rnw":"#)??;
+    claims.nbf = members.time(r#","nbf":"#)?;
+    claims.preferred_username = members.optional_text(r#","preferred_username":"#)?;
+    claims.name = members.optional_text(r#","name":"#)?;
+    claims.email = members.optional_text(r#","email":"#)?;
+    claims.email_verified = members.optional_flag(r#","email_verified":"#)?;
+    claims.groups = members.texts(r#","groups":"#)?;
+    claims.grp_more = members.0.skip(r#","grp_more":true"#);
+    claims.acr = members.optional_text(r#","acr":"#)?;
+    claims.amr = members.texts(r#","amr":"#)?;
+    claims.auth_time = members.time(r#","auth_time":"#)?;
+    claims.bound = members.0.skip(r#","bound":true"#);
+    claims.ext = members.claims(r#","ext":"#)?;
     (members.0.skip("}") && members.0.is_at_end()).then_some(claims)
 }
 
@@ -76,8 +75,7 @@ impl<'j> Members<'j> {
         if !self.0.skip(before) {
             return Some(None);
         }
-        let seconds = self.0.number()?;
-        (seconds <= NumericDate::MAX).then_some(Some(NumericDate(seconds)))
+        NumericDate::exactly(self.0.number()?).map(Some)
     }
 
     fn optional_flag(&mut self, before: &str) -> Option<Option<bool>> {
