@@ -1,14 +1,13 @@
 //! The plugin's settings: what an operator writes in Traefik's dynamic configuration.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use gatepost_policy::config::{Fields, Problem, Problems, headers, policy, proxies};
+use gatepost_policy::config::{Fields, Problem, Problems, Value, headers, policy, proxies};
 use gatepost_policy::{
     HeaderName, HeaderRules, Network, OutpostPrefix, OutpostUrl, Policy, SignIn,
 };
 use gatepost_session::cookie::CookieName;
 use gatepost_session::{Audience, CLOCK_SKEW_SECONDS, KeyRing};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::host::{Host, Level};
@@ -147,15 +146,19 @@ impl Config {
             MAX_CLOCK_SKEW_SECONDS
         };
         if clock_skew > most {
-            own.problem("clockSkew", format!("expected at most {most}s"));
+            own.problem("clockSkew", format_args!("expected at most {most}s"));
         }
-        let levels = [
-            ("debug", Level::Debug),
-            ("info", Level::Info),
-            ("warn", Level::Warn),
-            ("error", Level::Error),
-        ];
-        let log_level = own.choice("logLevel", &levels).unwrap_or_default();
+        let log_level = own
+            .choice(
+                "logLevel",
+                &[
+                    ("debug", Level::Debug),
+                    ("info", Level::Info),
+                    ("warn", Level::Warn),
+                    ("error", Level::Error),
+                ],
+            )
+            .unwrap_or_default();
         let revoked = own.list("revoked").unwrap_or_default();
         let proxies = proxies(own);
         let issuers = fields.list("issuer");
@@ -187,8 +190,9 @@ impl Config {
             None => PlainHttp::OnLocalhost,
         };
         let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
-        let tokens = fields.section("upstreamTokens").map(token_headers);
-        let (upstream_tokens, tokens) = tokens.unzip();
+        let mut tokens = Vec::new();
+        let upstream_tokens = fields.section("upstreamTokens");
+        let upstream_tokens = upstream_tokens.map(|section| token_headers(section, &mut tokens));
         if upstream_tokens.is_some() && fallback == Fallback::Redirect {
             fields.problem(
                 "upstreamTokens",
@@ -204,7 +208,7 @@ impl Config {
         let policy = policy(&mut fields);
         let name = application.as_ref().map_or("", Audience::as_str);
         let headers = headers(&mut fields, name, policy.machine_clients.api_key_header());
-        let headers = headers.reserving(tokens.unwrap_or_default());
+        let headers = headers.reserving(tokens);
         fields.finish();
         let mut config = Self {
             application: application?,
@@ -246,12 +250,11 @@ pub(crate) fn application(fields: &mut Fields<'_>) -> Option<Audience> {
         .ok()
 }
 
-/// Reads the headers in which the application gets tokens: all of them in one text, and those that no
-/// client may send.
-fn token_headers(mut fields: Fields<'_>) -> (String, Vec<HeaderName>) {
+/// Reads the headers in which the application gets tokens: all of them in one text, and to `names`
+/// those that no client may send.
+fn token_headers(mut fields: Fields<'_>, names: &mut Vec<HeaderName>) -> String {
     let mut all = String::new();
-    let mut names = Vec::new();
-    for key in ["accessToken", "idToken"] {
+    for key in &["accessToken", "idToken"] {
         let Some(name) = fields.text(key) else {
             continue;
         };
@@ -272,7 +275,7 @@ fn token_headers(mut fields: Fields<'_>) -> (String, Vec<HeaderName>) {
         }
     }
     fields.finish();
-    (all, names)
+    all
 }
 
 fn revoked_file(fields: &mut Fields<'_>) -> Option<String> {
@@ -293,7 +296,7 @@ fn revoked_file(fields: &mut Fields<'_>) -> Option<String> {
 /// What is wrong with it.
 pub(crate) fn read_settings(json: &[u8]) -> Result<Value, ConfigError> {
     match json.trim_ascii() {
-        b"" | b"null" => Ok(Value::Object(serde_json::Map::new())),
+        b"" | b"null" => Ok(Value::Object(Vec::new())),
         json => read_json(json),
     }
 }
@@ -357,7 +360,7 @@ fn keys(fields: &mut Fields<'_>) -> Option<KeySource> {
             KeyRing::from_entries(entries.iter().map(String::as_str))
                 .map_err(|error| fields.problem("keys", error))
                 .ok()
-                .map(KeySource::Inline)
+                .map(|ring| KeySource::Inline(Some(ring)))
         }
         (None, Some(name), None) => Some(KeySource::Env(name)),
         (None, None, Some(path)) if path.starts_with('/') => Some(KeySource::File(path)),
@@ -395,11 +398,8 @@ impl fmt::Display for ConfigError {
                 f.write_str("; ")?;
             }
             // A message may quote a setting, which may hold line breaks.
-            for (index, part) in problem.to_string().split(char::is_control).enumerate() {
-                if index > 0 {
-                    f.write_str("\u{fffd}")?;
-                }
-                f.write_str(part)?;
+            for c in problem.to_string().chars() {
+                f.write_char(if c.is_control() { '\u{fffd}' } else { c })?;
             }
         }
         Ok(())

@@ -201,8 +201,11 @@ impl Serving {
         };
         let config = &self.config;
         if self.in_force.is_some() {
-            let ids: Vec<&str> = ring.key_ids().map(|id| id.as_str()).collect();
-            let message = format!("keys in force: {}", ids.join(", "));
+            let mut message = String::from("keys in force");
+            for (at, id) in ring.key_ids().enumerate() {
+                message.push_str(if at == 0 { ": " } else { ", " });
+                message.push_str(id.as_str());
+            }
             config.log(host, Level::Info, &message);
         }
         let verifier = Verifier::new(ring, config.application.clone());

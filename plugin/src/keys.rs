@@ -18,8 +18,8 @@ const MAX_FILE_BYTES: usize = 8 * 1024;
 /// Where keys come from.
 #[derive(Debug)]
 pub enum KeySource {
-    /// The settings themselves. Traefik shows them in its API and its debug log.
-    Inline(KeyRing),
+    /// The settings themselves, until they are read. Traefik shows them in its API and its debug log.
+    Inline(Option<KeyRing>),
     /// An environment variable of that name.
     Env(String),
     /// A file at that path as the guest sees it.
@@ -89,46 +89,35 @@ impl Keys {
 
     /// Reads the source. `None` when nothing has changed since it was last read.
     fn read(&mut self, host: &impl Host) -> Result<Option<KeyRing>, String> {
-        match &self.source {
-            KeySource::Inline(ring) => Ok(if self.ring.is_none() {
-                Some(ring.clone())
-            } else {
-                None
-            }),
-            KeySource::Env(name) if self.ring.is_none() => {
+        let (name, content) = match &mut self.source {
+            KeySource::Inline(ring) => return Ok(ring.take()),
+            KeySource::Env(_) if self.ring.is_some() => return Ok(None),
+            KeySource::Env(name) => {
                 let text = host.env(name).filter(|text| !text.is_empty()).ok_or_else(|| {
                     format!(
                         "keysEnv: the environment variable {name} is not set for the plugin: list \
                          it under `settings.envs`"
                     )
                 })?;
-                let text = Zeroizing::new(text);
-                let ring = KeyRing::parse(&text).map_err(|error| format!("{name}: {error}"))?;
-                Ok(Some(ring))
+                (name.clone(), Zeroizing::new(text.into_bytes()))
             }
-            KeySource::Env(_) => Ok(None),
-            KeySource::File(path) => {
-                let content = host
-                    .read_file(path, MAX_FILE_BYTES)
-                    .map_err(|error| format!("keysFile: {path} cannot be read: {error}"));
-                let content = match content {
-                    Ok(content) => content,
-                    Err(problem) => {
-                        self.seen = None;
-                        return Err(problem);
-                    }
-                };
-                if self.seen.as_ref() == Some(&content) && self.ring.is_some() {
-                    return Ok(None);
+            KeySource::File(path) => match host.read_file(path, MAX_FILE_BYTES) {
+                Ok(content) => (format!("keysFile: {path}"), content),
+                Err(error) => {
+                    self.seen = None;
+                    return Err(format!("keysFile: {path} cannot be read: {error}"));
                 }
-                let ring = core::str::from_utf8(&content)
-                    .map_err(|_| format!("keysFile: {path} is not text"))
-                    .and_then(|text| {
-                        KeyRing::parse(text).map_err(|error| format!("keysFile: {path}: {error}"))
-                    })?;
-                self.seen = Some(content);
-                Ok(Some(ring))
-            }
+            },
+        };
+        if self.seen.as_ref() == Some(&content) && self.ring.is_some() {
+            return Ok(None);
         }
+        let text = core::str::from_utf8(&content).map_err(|_| format!("{name} is not text"))?;
+        let ring = KeyRing::parse(text).map_err(|error| format!("{name}: {error}"))?;
+        // What an environment has is never compared, and so not kept.
+        if matches!(self.source, KeySource::File(_)) {
+            self.seen = Some(content);
+        }
+        Ok(Some(ring))
     }
 }

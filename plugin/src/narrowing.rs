@@ -56,7 +56,7 @@ pub(crate) fn narrow(
         // None of its patterns opens what the folder's do not.
         policy_of_folder.public = own.public;
     }
-    for key in ["rules", "allowPreflight", "machines"] {
+    for key in &["rules", "allowPreflight", "machines"] {
         if router.value(key).is_some() {
             router.problem(key, "write it at the outpost");
         }

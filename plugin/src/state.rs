@@ -6,13 +6,12 @@
 //! removed at the outpost. A folder that is only old stays in force, as its keys and rules are those
 //! that the outpost had last; the log says that it is old.
 
-use gatepost_policy::config::{Fields, Problems};
+use gatepost_policy::config::{Fields, Problems, Value};
 use gatepost_policy::state::{
     FORMAT, MAX_APPLICATION_BYTES, RENEWED_FILE, REVOKED_FILE, STALE_SECONDS, application_file,
     renewed_at,
 };
 use gatepost_session::{DerivedKeys, NumericDate};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError, application, read_json, read_section};

@@ -1,6 +1,6 @@
 //! Credentials of machine clients, which are accepted in place of a session.
 
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use core::fmt;
 
 use crate::header_name::HeaderName;
@@ -101,14 +101,10 @@ impl AuthorizationSchemes {
     }
 
     /// Accepts API keys in this header too.
-    #[must_use]
-    pub fn with_api_key_header(self, name: HeaderName) -> Self {
-        let lower = name.as_str().to_string().to_ascii_lowercase();
-        Self {
-            api_key: true,
-            api_key_header: Some(ApiKeyHeader { name, lower }),
-            ..self
-        }
+    pub(crate) fn accept_api_key_header(&mut self, name: HeaderName) {
+        let lower = name.as_str().to_ascii_lowercase();
+        self.api_key = true;
+        self.api_key_header = Some(ApiKeyHeader { name, lower });
     }
 
     /// Returns the header that may carry an API key besides `Authorization`.

@@ -8,11 +8,9 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-
-use serde_json::{Map, Value};
 
 use crate::header_name::HeaderName;
 use crate::headers::{HeaderRules, HeaderSettings, Preset};
@@ -24,14 +22,16 @@ pub use json::read_json;
 pub use rules::{has_a_meaning, policy, proxies};
 
 pub use self::problems::{Problem, Problems};
+pub use self::value::Value;
 
 mod problems;
+mod value;
 
 /// The keys of one section of a configuration.
 ///
 /// Read every key that the section may have, then call [`Fields::finish`], which reports the rest.
 pub struct Fields<'a> {
-    values: &'a Map<String, Value>,
+    values: &'a [(String, Value)],
     path: String,
     asked: Vec<&'static str>,
     problems: &'a Problems,
@@ -42,19 +42,19 @@ impl<'a> Fields<'a> {
     /// not a section.
     pub fn of(value: &'a Value, path: &str, problems: &'a Problems) -> Option<Self> {
         match value {
-            Value::Object(values) => Some(Self::of_map(values, path, problems)),
+            Value::Object(values) => Some(Self::of_keys(values, path, problems)),
             other => {
                 problems.add(
                     path,
-                    format!("expected a section with keys, got {}", kind(other)),
+                    format_args!("expected a section with keys, got {}", kind(other)),
                 );
                 None
             }
         }
     }
 
-    /// Reads the keys of the map at `path`.
-    pub fn of_map(values: &'a Map<String, Value>, path: &str, problems: &'a Problems) -> Self {
+    /// Reads the keys of a section at `path`.
+    pub fn of_keys(values: &'a [(String, Value)], path: &str, problems: &'a Problems) -> Self {
         Self {
             values,
             path: path.to_owned(),
@@ -79,7 +79,12 @@ impl<'a> Fields<'a> {
 
     /// Reports a problem with `key`.
     pub fn problem(&self, key: &str, message: impl fmt::Display) {
-        self.problems.add(self.path_of(key), message);
+        self.report(key, &message);
+    }
+
+    // Not generic: the guest has room for one of it.
+    fn report(&self, key: &str, message: &dyn fmt::Display) {
+        self.problems.push(self.path_of(key), message);
     }
 
     /// Returns the list that collects the problems, for reading something nested by hand.
@@ -102,7 +107,7 @@ impl<'a> Fields<'a> {
         if found.next().is_some() {
             self.problem(key, "is written twice, in different case: write it once");
         }
-        if value.is_some_and(Value::is_null) {
+        if matches!(value, Some(Value::Null)) {
             self.problem(key, "has no value: write one, or leave the key out");
             return None;
         }
@@ -115,7 +120,7 @@ impl<'a> Fields<'a> {
         let value = self.value(key)?;
         let text = scalar_text(value);
         if text.is_none() {
-            self.problem(key, format!("expected a text, got {}", kind(value)));
+            self.problem(key, format_args!("expected a text, got {}", kind(value)));
         }
         text
     }
@@ -125,7 +130,7 @@ impl<'a> Fields<'a> {
         let before = self.problems.len();
         let text = self.text(key).filter(|text| !text.trim().is_empty());
         if text.is_none() && self.problems.len() == before {
-            self.problem(key, format!("missing: {meaning}"));
+            self.problem(key, format_args!("missing: {meaning}"));
         }
         text
     }
@@ -152,21 +157,30 @@ impl<'a> Fields<'a> {
         key: &'static str,
         choices: &[(&'static str, T)],
     ) -> Option<T> {
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let chosen = self.word(key, &words)?;
+        let word = |at: usize| choices.get(at).map(|(word, _)| *word);
+        let chosen = self.word(key, &word)?;
         choices.get(chosen).map(|(_, value)| value.clone())
     }
 
-    /// Reads the place of one of several words.
-    fn word(&mut self, key: &'static str, words: &[&str]) -> Option<usize> {
+    /// Reads the place of one of several words. Not generic: the guest has room for one of it.
+    fn word(
+        &mut self,
+        key: &'static str,
+        word: &dyn Fn(usize) -> Option<&'static str>,
+    ) -> Option<usize> {
         let text = self.text(key)?;
-        let chosen = words
-            .iter()
-            .position(|word| word.eq_ignore_ascii_case(text.trim()));
-        if chosen.is_none() {
-            self.problem(key, format!("`{text}` is not one of {}", words.join(", ")));
+        let mut words = Vec::new();
+        while let Some(word) = word(words.len()) {
+            if word.eq_ignore_ascii_case(text.trim()) {
+                return Some(words.len());
+            }
+            words.push(word);
         }
-        chosen
+        self.problem(
+            key,
+            format_args!("`{text}` is not one of {}", words.join(", ")),
+        );
+        None
     }
 
     /// Reads a flag: `true` or `false`, also as text.
@@ -176,7 +190,10 @@ impl<'a> Fields<'a> {
             Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
             Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
             other => {
-                self.problem(key, format!("expected true or false, got {}", kind(other)));
+                self.problem(
+                    key,
+                    format_args!("expected true or false, got {}", kind(other)),
+                );
                 None
             }
         }
@@ -186,13 +203,12 @@ impl<'a> Fields<'a> {
     pub fn number(&mut self, key: &'static str, max: u64) -> Option<u64> {
         let value = self.value(key)?;
         let number = match value {
-            Value::Number(number) => number.as_u64(),
-            Value::String(text) => text.trim().parse().ok(),
+            Value::Number(text) | Value::String(text) => text.trim().parse().ok(),
             _ => None,
         }
         .filter(|number| *number <= max);
         if number.is_none() {
-            self.problem(key, format!("expected a whole number from 0 to {max}"));
+            self.problem(key, format_args!("expected a whole number from 0 to {max}"));
         }
         number
     }
@@ -204,7 +220,7 @@ impl<'a> Fields<'a> {
         if seconds.is_none() {
             self.problem(
                 key,
-                format!("`{text}` is not a duration; write `30s`, `15m` or `8h`"),
+                format_args!("`{text}` is not a duration; write `30s`, `15m` or `8h`"),
             );
         }
         seconds
@@ -226,7 +242,8 @@ impl<'a> Fields<'a> {
         let Some(section) = self.section(key) else {
             return Vec::new();
         };
-        let list = |(name, value): (&String, &Value)| {
+        let mut lists = Vec::new();
+        for (name, value) in section.values {
             let entries = whole_entries(value);
             if entries.as_ref().is_none_or(Vec::is_empty) {
                 section.problem(name, "expected a text, or a list of texts");
@@ -239,9 +256,11 @@ impl<'a> Fields<'a> {
             {
                 section.problem(name, "has a comma: write a list, or its JSON");
             }
-            Some((name.clone(), entries?))
-        };
-        section.values.iter().filter_map(list).collect()
+            if let Some(entries) = entries {
+                lists.push((name.clone(), entries));
+            }
+        }
+        lists
     }
 
     /// Reads a section within this one.
@@ -265,7 +284,7 @@ impl<'a> Fields<'a> {
             Some(other) => {
                 self.problem(
                     key,
-                    format!("expected a list of sections, got {}", kind(other)),
+                    format_args!("expected a list of sections, got {}", kind(other)),
                 );
                 Vec::new()
             }
@@ -277,29 +296,28 @@ impl<'a> Fields<'a> {
         let Some(section) = self.section(key) else {
             return Vec::new();
         };
-        section
-            .values
-            .iter()
-            .filter_map(|(name, value)| {
-                let text = scalar_text(value);
-                if text.is_none() {
-                    section.problem(name, format!("expected a text, got {}", kind(value)));
+        let mut texts = Vec::new();
+        for (name, value) in section.values {
+            match scalar_text(value) {
+                Some(text) => texts.push((name.clone(), text)),
+                None => {
+                    section.problem(name, format_args!("expected a text, got {}", kind(value)));
                 }
-                Some((name.clone(), text?))
-            })
-            .collect()
+            }
+        }
+        texts
     }
 
     /// Reports `old`, which is now called `new`.
     pub fn renamed(&mut self, old: &'static str, new: &str) {
         if self.value(old).is_some() {
-            self.problem(old, format!("is now called `{new}`"));
+            self.problem(old, format_args!("is now called `{new}`"));
         }
     }
 
     /// Reports every key that was not asked for, with the nearest one that was.
     pub fn finish(self) {
-        for key in self.values.keys() {
+        for (key, _) in self.values {
             if self
                 .asked
                 .iter()
@@ -310,12 +328,12 @@ impl<'a> Fields<'a> {
             let nearest = self.asked.iter().find(|asked| is_nearly(asked, key));
             match nearest {
                 Some(asked) => {
-                    self.problem(key, format!("unknown key: did you mean `{asked}`?"));
+                    self.problem(key, format_args!("unknown key: did you mean `{asked}`?"));
                 }
                 None => {
                     self.problem(
                         key,
-                        format!("unknown key: expected {}", self.asked.join(", ")),
+                        format_args!("unknown key: expected {}", self.asked.join(", ")),
                     );
                 }
             }
@@ -333,8 +351,10 @@ pub fn headers(
 ) -> HeaderRules {
     let rules = read_headers(fields, application, api_key);
     if let Some(name) = api_key.filter(|name| rules.sets(name.as_str().as_bytes())) {
-        let message = format!("`{name}` names the user to the application");
-        fields.problem("apiKeyHeader", message);
+        fields.problem(
+            "apiKeyHeader",
+            format_args!("`{name}` names the user to the application"),
+        );
     }
     rules
 }
@@ -344,40 +364,38 @@ fn read_headers(
     application: &str,
     api_key: Option<&HeaderName>,
 ) -> HeaderRules {
-    let settings = |preset| HeaderSettings {
+    let mut settings = HeaderSettings {
         api_key: api_key.cloned(),
-        ..HeaderSettings::of(preset, application)
+        ..HeaderSettings::of(Preset::default(), application)
     };
     let Some(mut section) = fields.section("headers") else {
-        return HeaderRules::new(settings(Preset::default()));
+        return HeaderRules::new(settings);
     };
-    let presets = [
-        ("gatepost", Preset::Gatepost),
-        ("authentik", Preset::Authentik),
-        ("none", Preset::None),
-    ];
-    let preset = section.choice("preset", &presets).unwrap_or_default();
-    let set = section
-        .texts("set")
-        .into_iter()
-        .filter_map(|(name, claim)| match HeaderName::new(&name) {
-            Ok(header) => Some((header, claim)),
-            Err(error) => {
-                section.problem("set", format!("`{name}` is {error}"));
-                None
-            }
-        })
-        .collect();
+    let preset = section.choice(
+        "preset",
+        &[
+            ("gatepost", Preset::Gatepost),
+            ("authentik", Preset::Authentik),
+            ("none", Preset::None),
+        ],
+    );
+    settings.preset = preset.unwrap_or_default();
+    for (name, claim) in section.texts("set") {
+        match HeaderName::new(&name) {
+            Ok(header) => settings.claims.push((header, claim)),
+            Err(error) => section.problem("set", format_args!("`{name}` is {error}")),
+        }
+    }
     let keep = section.list("keep").unwrap_or_default();
     let name = |text: &String| HeaderName::new(text).ok();
-    let rules = HeaderRules::new(HeaderSettings {
-        claims: set,
-        pass_through: keep.iter().filter_map(name).collect(),
-        ..settings(preset)
-    });
+    settings.pass_through.extend(keep.iter().filter_map(name));
+    let rules = HeaderRules::new(settings);
     for text in &keep {
         if name(text).is_none_or(|name| rules.sets(name.as_str().as_bytes())) {
-            section.problem("keep", format!("`{text}` is set here, or cannot be a name"));
+            section.problem(
+                "keep",
+                format_args!("`{text}` is set here, or cannot be a name"),
+            );
         }
     }
     section.finish();
@@ -387,31 +405,49 @@ fn read_headers(
 /// Reads a number of seconds from a text like `90`, `30s`, `15m`, `8h` or `7d`.
 pub fn parse_seconds(text: &str) -> Option<u64> {
     let text = text.trim();
-    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-        Some(at) => text.split_at_checked(at)?,
-        None => (text, "s"),
+    let (number, unit) = match text.as_bytes() {
+        [.., b's'] => (text.strip_suffix('s')?, 1),
+        [.., b'm'] => (text.strip_suffix('m')?, 60),
+        [.., b'h'] => (text.strip_suffix('h')?, 3_600),
+        [.., b'd'] => (text.strip_suffix('d')?, 86_400),
+        _ => (text, 1),
     };
-    let unit = match unit.trim() {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit)
+    let number = number.trim_ascii_end();
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|_| digits)?;
+    number.checked_mul(unit)
 }
 
 const NO_LIST: &str = "expected a list of texts, or one text with commas between";
 
 /// Reads a list of texts, or one text with commas between the entries.
 fn entries(value: &Value) -> Option<Vec<String>> {
-    let entries: Option<Vec<String>> = match value {
-        Value::Array(entries) => entries.iter().map(scalar_text).collect(),
-        Value::String(text) => Some(text.split(',').map(ToOwned::to_owned).collect()),
-        other => scalar_text(other).map(|text| Vec::from([text])),
+    let list = match value {
+        Value::Array(list) => list,
+        Value::String(text) => return Some(entries_of(text)),
+        other => core::slice::from_ref(other),
     };
-    let entries = entries?.into_iter().map(|entry| entry.trim().to_owned());
-    Some(entries.filter(|entry| !entry.is_empty()).collect())
+    let mut entries = Vec::new();
+    for entry in list {
+        add_entry(&mut entries, &scalar_text(entry)?);
+    }
+    Some(entries)
+}
+
+/// Returns the entries of a text with commas between them.
+fn entries_of(text: &str) -> Vec<String> {
+    let mut entries = Vec::new();
+    for entry in text.split(',') {
+        add_entry(&mut entries, entry);
+    }
+    entries
+}
+
+fn add_entry(entries: &mut Vec<String>, entry: &str) {
+    let entry = entry.trim();
+    if !entry.is_empty() {
+        entries.push(entry.to_owned());
+    }
 }
 
 /// Reads a list of texts, or one text with whatever is in it, which may be the JSON of a list.
@@ -426,16 +462,13 @@ fn whole_entries(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// Reads a text, a whole number or a flag as text. Not a number with a fraction: no setting is one,
-/// and the tables for writing them would take a quarter of the plugin's memory.
+/// Reads a text, a whole number or a flag as text. Not a number with a fraction: no setting is one.
 fn scalar_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => number
-            .as_u64()
-            .map(|n| n.to_string())
-            .or_else(|| number.as_i64().map(|n| n.to_string())),
-        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(text) if text.bytes().any(|b| matches!(b, b'.' | b'e' | b'E')) => None,
+        Value::String(text) | Value::Number(text) => Some(text.clone()),
+        Value::Bool(true) => Some("true".to_owned()),
+        Value::Bool(false) => Some("false".to_owned()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
@@ -454,15 +487,18 @@ fn kind(value: &Value) -> &'static str {
 /// Returns whether two keys differ in one place only, by up to two characters, without regard to
 /// case: what they begin and end with is the same.
 fn is_nearly(a: &str, b: &str) -> bool {
-    let same = |(a, b): &(u8, u8)| a.eq_ignore_ascii_case(b);
-    let begin = a.bytes().zip(b.bytes()).take_while(same).count();
-    let end = a
-        .bytes()
-        .rev()
-        .zip(b.bytes().rev())
-        .take_while(same)
-        .count();
-    begin + end + 2 >= a.len().max(b.len())
+    let (mut from, mut to) = (a.as_bytes(), b.as_bytes());
+    while let ([a, rest @ ..], [b, rest_of_b @ ..]) = (from, to)
+        && a.eq_ignore_ascii_case(b)
+    {
+        (from, to) = (rest, rest_of_b);
+    }
+    while let ([rest @ .., a], [rest_of_b @ .., b]) = (from, to)
+        && a.eq_ignore_ascii_case(b)
+    {
+        (from, to) = (rest, rest_of_b);
+    }
+    from.len().max(to.len()) <= 2
 }
 
 #[cfg(test)]

@@ -51,11 +51,11 @@ impl HeaderName {
             "x-gatepost-require",
             "x-gatepost-verdict",
         ];
-        let named = |reserved: &str| reserved.eq_ignore_ascii_case(name);
+        let named = |reserved: &&str| reserved.eq_ignore_ascii_case(name);
         if name.is_empty()
             || name.len() > 128
             || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            || RESERVED.into_iter().any(named)
+            || RESERVED.iter().any(named)
         {
             return Err(InvalidHeaderName);
         }

@@ -168,9 +168,9 @@ impl HeaderSettings {
             entries.retain(|entry| entry.name != name);
             entries.push(Entry { name, source });
         };
-        for (name, source) in preset_entries(self.preset, &self.application) {
+        for (name, value) in preset_entries(self.preset) {
             if let Ok(name) = HeaderName::new(name) {
-                put(name, source);
+                put(name, value.source(&self.application));
             }
         }
         for (name, claim) in self.claims {
@@ -335,41 +335,60 @@ impl HeaderRules {
     }
 }
 
-fn preset_entries(preset: Preset, application: &str) -> Vec<(&'static str, Source)> {
-    let claim = |name: &str| Source::claim(name);
-    let constant = |value: &str| Source::Constant(value.into());
+/// The value of a preset's header.
+#[derive(Clone, Copy)]
+enum PresetValue {
+    Claim(&'static str),
+    Groups(u8),
+    Constant(&'static str),
+    Application,
+    Nothing,
+}
+
+impl PresetValue {
+    fn source(self, application: &str) -> Source {
+        match self {
+            Self::Claim(name) => Source::claim(name),
+            Self::Groups(separator) => Source::Groups(separator),
+            Self::Constant(text) => Source::Constant(text.into()),
+            Self::Application => Source::Constant(application.into()),
+            Self::Nothing => Source::Nothing,
+        }
+    }
+}
+
+fn preset_entries(preset: Preset) -> &'static [(&'static str, PresetValue)] {
+    use PresetValue::{Application, Claim, Constant, Groups, Nothing};
     match preset {
-        Preset::Gatepost => [
-            ("X-Auth-Username", claim("preferred_username")),
-            ("X-Auth-Groups", Source::Groups(GROUP_SEPARATOR)),
-            ("X-Forwarded-Email", claim("email")),
+        Preset::Gatepost => &[
+            ("X-Auth-Username", Claim("preferred_username")),
+            ("X-Auth-Groups", Groups(GROUP_SEPARATOR)),
+            ("X-Forwarded-Email", Claim("email")),
             (
                 "X-Forwarded-Preferred-Username",
-                claim("preferred_username"),
+                Claim("preferred_username"),
             ),
-            ("X-Forwarded-User", claim("sub")),
-            ("X-Forwarded-Groups", Source::Groups(COMMA)),
-        ]
-        .into(),
-        Preset::Authentik => [
-            ("X-Authentik-Username", claim("preferred_username")),
-            ("X-Authentik-Groups", Source::Groups(GROUP_SEPARATOR)),
-            ("X-Authentik-Entitlements", claim("entitlements")),
-            ("X-Authentik-Email", claim("email")),
-            ("X-Authentik-Name", claim("name")),
-            ("X-Authentik-Uid", claim("sub")),
-            ("X-Authentik-Jwt", Source::Nothing),
-            ("X-Authentik-Meta-Jwks", Source::Nothing),
-            ("X-Authentik-Meta-Outpost", constant("gatepost")),
-            ("X-Authentik-Meta-Provider", Source::Nothing),
-            ("X-Authentik-Meta-App", constant(application)),
+            ("X-Forwarded-User", Claim("sub")),
+            ("X-Forwarded-Groups", Groups(COMMA)),
+        ],
+        Preset::Authentik => &[
+            ("X-Authentik-Username", Claim("preferred_username")),
+            ("X-Authentik-Groups", Groups(GROUP_SEPARATOR)),
+            ("X-Authentik-Entitlements", Claim("entitlements")),
+            ("X-Authentik-Email", Claim("email")),
+            ("X-Authentik-Name", Claim("name")),
+            ("X-Authentik-Uid", Claim("sub")),
+            ("X-Authentik-Jwt", Nothing),
+            ("X-Authentik-Meta-Jwks", Nothing),
+            ("X-Authentik-Meta-Outpost", Constant("gatepost")),
+            ("X-Authentik-Meta-Provider", Nothing),
+            ("X-Authentik-Meta-App", Application),
             (
                 "X-Authentik-Meta-Version",
-                constant(concat!("gatepost/", env!("CARGO_PKG_VERSION"))),
+                Constant(concat!("gatepost/", env!("CARGO_PKG_VERSION"))),
             ),
-        ]
-        .into(),
-        Preset::None => Vec::new(),
+        ],
+        Preset::None => &[],
     }
 }
 

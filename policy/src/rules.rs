@@ -1,6 +1,5 @@
 //! The ordered rules of an application.
 
-use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
@@ -21,11 +20,11 @@ pub use idle::Idle;
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Its name for people, if it has one.
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Option<String>,
     /// Its paths; `None` for every path.
     pub(crate) paths: Option<PublicPaths>,
     /// Its methods; empty for every method.
-    pub(crate) methods: Vec<Box<str>>,
+    pub(crate) methods: Vec<String>,
     /// The networks of its clients; empty for every client.
     pub(crate) networks: Vec<Network>,
     pub(crate) effect: Effect,
@@ -58,18 +57,11 @@ pub struct Rules(
 );
 
 impl Rules {
-    pub(crate) fn new(rules: Vec<Rule>) -> Self {
-        let beginnings = |rule: &Rule| {
-            rule.paths
-                .as_ref()
-                .map_or(u32::MAX, PublicPaths::beginnings)
-        };
-        Self(
-            rules
-                .into_iter()
-                .map(|rule| (beginnings(&rule), rule))
-                .collect(),
-        )
+    /// Adds a rule behind the others.
+    pub(crate) fn push(&mut self, rule: Rule) {
+        let paths = rule.paths.as_ref();
+        let beginnings = paths.map_or(u32::MAX, PublicPaths::beginnings);
+        self.0.push((beginnings, rule));
     }
 
     /// Returns whether there is none.

@@ -75,7 +75,7 @@ impl fmt::Display for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Fields, Problems, policy};
+    use crate::config::{Fields, Problems, Value, policy};
     use crate::decide::double::{NOW, authentic, claims};
     use crate::request::double::Sent;
     use serde_json::json;
@@ -92,6 +92,7 @@ mod tests {
             ],
             "require": {"all": {"groups": ["staff"]}, "not": {"claims": {"contractor": true}}},
         });
+        let settings = Value::from(&settings);
         let problems = Problems::new();
         let mut fields = Fields::of(&settings, "", &problems).expect("a section");
         let policy = policy(&mut fields);

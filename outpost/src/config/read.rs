@@ -5,9 +5,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatepost_policy::config::{Fields, Problems};
+use gatepost_policy::config::{Fields, Problems, Value};
 use gatepost_session::KeyRing;
-use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
@@ -51,8 +50,13 @@ pub(super) enum Extent {
 }
 
 /// Reads every key and reports all problems; `None` where a needed value is missing or invalid.
-pub(super) fn config(value: &Value, extent: Extent, problems: &Problems) -> Option<Config> {
-    let mut fields = Fields::of(value, "", problems)?;
+pub(super) fn config(
+    value: &serde_json::Value,
+    extent: Extent,
+    problems: &Problems,
+) -> Option<Config> {
+    let value = Value::from(value);
+    let mut fields = Fields::of(&value, "", problems)?;
     let files = Files::default();
     let listen = listen(&mut fields);
     let tls = fields.section("tls").and_then(|tls| identity(tls, &files));

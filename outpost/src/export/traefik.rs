@@ -391,9 +391,8 @@ applications:
             ("headers", json!({"preset": "none"})),
         ];
         // Whatever a decision is made by is among them.
-        let empty = Map::new();
         let problems = Problems::new();
-        let mut fields = Fields::of_map(&empty, "", &problems);
+        let mut fields = Fields::of_keys(&[], "", &problems);
         let _ = config::policy(&mut fields);
         for key in fields.asked() {
             assert!(shared.iter().any(|(own, _)| own == key), "{key}");
@@ -437,7 +436,8 @@ applications:
         }
         let policy_of = |settings: &Value| {
             let problems = Problems::new();
-            let mut fields = Fields::of(settings, "", &problems).expect("a section");
+            let read = config::Value::from(settings);
+            let mut fields = Fields::of(&read, "", &problems).expect("a section");
             let policy = config::policy(&mut fields);
             assert!(problems.is_empty(), "{problems:?} {settings}");
             format!("{policy:?}")
@@ -460,9 +460,8 @@ applications:
         let spelled = helpers
             .lines()
             .find(|line| line.contains("\"keys\" (list \"allowPreflight\""));
-        let empty = Map::new();
         let problems = Problems::new();
-        let mut fields = Fields::of_map(&empty, "", &problems);
+        let mut fields = Fields::of_keys(&[], "", &problems);
         let _ = config::policy(&mut fields);
         for key in fields.asked() {
             let quoted = format!("\"{key}\"");

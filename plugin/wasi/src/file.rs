@@ -24,11 +24,17 @@ impl File {
     ///
     /// A text for the operator.
     pub fn open(path: &str) -> Result<Self, String> {
-        let folders = (FIRST_FOLDER..).map_while(|at| Some((at, folder_name(at)?)));
-        let within = folders.filter_map(|(at, name)| Some((at, within(&name, path)?)));
-        let (folder, rest) = within
-            .min_by_key(|(_, rest)| rest.len())
-            .ok_or_else(|| text(ERRNO_NOENT))?;
+        let mut nearest: Option<(Fd, &str)> = None;
+        let mut folder = FIRST_FOLDER;
+        while let Some(name) = folder_name(folder) {
+            if let Some(rest) = within(&name, path)
+                && nearest.is_none_or(|(_, other)| rest.len() < other.len())
+            {
+                nearest = Some((folder, rest));
+            }
+            folder += 1;
+        }
+        let (folder, rest) = nearest.ok_or_else(|| text(ERRNO_NOENT))?;
         // SAFETY: the path is a text that outlives the call.
         let opened = unsafe {
             wasip1::path_open(

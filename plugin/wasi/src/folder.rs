@@ -5,25 +5,28 @@
 ///
 /// A guest has no root folder and no current one: paths and folders are compared from `/` on.
 pub(crate) fn within<'p>(folder: &str, path: &'p str) -> Option<&'p str> {
-    let folder = from_root(folder).trim_end_matches('/');
-    let rest = from_root(path).strip_prefix(folder)?;
+    let mut folder = from_root(folder);
+    while let Some(rest) = folder.strip_suffix('/') {
+        folder = rest;
+    }
+    let mut rest = from_root(path).strip_prefix(folder)?;
     if folder.is_empty() || rest.is_empty() {
         return Some(rest);
     }
-    Some(rest.strip_prefix('/')?.trim_start_matches('/'))
+    rest = rest.strip_prefix('/')?;
+    while let Some(behind) = rest.strip_prefix('/') {
+        rest = behind;
+    }
+    Some(rest)
 }
 
 /// Removes `/` and `./` from the beginning.
 fn from_root(path: &str) -> &str {
     let mut path = path;
-    loop {
-        let rest = path.trim_start_matches('/');
-        let rest = rest.strip_prefix("./").unwrap_or(rest);
-        if rest.len() == path.len() {
-            return if path == "." { "" } else { path };
-        }
+    while let Some(rest) = path.strip_prefix('/').or_else(|| path.strip_prefix("./")) {
         path = rest;
     }
+    if path == "." { "" } else { path }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use gatepost_session::{JsonReader, Piece};
-use serde_json::{Number, Value};
+
+use super::Value;
 
 /// The most levels that settings may nest. None needs more than seven.
 const MAX_DEPTH: usize = 8;
@@ -44,7 +45,7 @@ fn read_value(json: &mut JsonReader<'_>) -> Option<Value> {
     Some(match piece {
         Piece::Null => Value::Null,
         Piece::Flag(flag) => Value::Bool(flag),
-        Piece::Number(number) => read_number(number),
+        Piece::Number(number) => Value::Number(number.into()),
         Piece::Text(text) => Value::String(text.into_owned()),
         Piece::List => {
             let mut list = Vec::new();
@@ -54,24 +55,17 @@ fn read_value(json: &mut JsonReader<'_>) -> Option<Value> {
             Value::Array(list)
         }
         Piece::Section => {
-            let mut section = serde_json::Map::new();
+            // By their keys, so that rules have one text in whatever order they are written.
+            let mut section: Vec<(String, Value)> = Vec::new();
             while let Some(key) = json.key()? {
-                // Which of two values counts would differ between readers.
-                if section
-                    .insert(key.into_owned(), read_value(json)?)
-                    .is_some()
-                {
-                    return None;
+                let value = read_value(json)?;
+                match section.binary_search_by(|(own, _)| (**own).cmp(&key)) {
+                    Err(place) => section.insert(place, (key.into_owned(), value)),
+                    // Which of two values counts would differ between readers.
+                    Ok(_) => return None,
                 }
             }
             Value::Object(section)
         }
     })
-}
-
-/// Reads a number. Which one it is counts only where it is a whole one: no setting is another.
-fn read_number(text: &str) -> Value {
-    let whole = text.parse::<i64>().map(Number::from);
-    let whole = whole.or_else(|_| text.parse::<u64>().map(Number::from));
-    whole.map_or_else(|_| Value::from(0.5), Value::Number)
 }

@@ -40,7 +40,7 @@ impl Problems {
     }
 
     // Not generic: the guest has room for one of it.
-    fn push(&self, path: String, message: &dyn fmt::Display) {
+    pub(super) fn push(&self, path: String, message: &dyn fmt::Display) {
         // A shared list rather than a result from every reading: a wrong key must not hide the
         // next one. The borrow ends with the statement, so it cannot meet another.
         self.0.borrow_mut().push(Problem {

@@ -4,9 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use serde_json::Value;
-
-use super::{Fields, read_json};
+use super::{Fields, Value, entries_of, read_json};
 use crate::authorization::AuthorizationSchemes;
 use crate::decide::Policy;
 use crate::header_name::HeaderName;
@@ -28,25 +26,22 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
     let allow_preflight = fields.flag("allowPreflight").unwrap_or(false);
     let schemes = fields.list("machines").unwrap_or_default();
     let machine_clients = AuthorizationSchemes::parse(schemes.iter().map(String::as_str));
-    let machine_clients = machine_clients.unwrap_or_else(|error| {
+    let mut machine_clients = machine_clients.unwrap_or_else(|error| {
         fields.problem("machines", error);
         AuthorizationSchemes::default()
     });
-    let header = fields.parsed("apiKeyHeader", HeaderName::new);
-    let machine_clients = match header {
-        Some(name) if !machine_clients.api_key => {
-            let message = format!("`{name}` carries no key without `machines: [apiKey]`");
-            fields.problem("apiKeyHeader", message);
-            machine_clients
-        }
-        Some(name) if has_a_meaning(&name) => {
-            let message = format!("`{name}` has another meaning to proxies or to the outpost");
-            fields.problem("apiKeyHeader", message);
-            machine_clients
-        }
-        Some(name) => machine_clients.with_api_key_header(name),
-        None => machine_clients,
-    };
+    match fields.parsed("apiKeyHeader", HeaderName::new) {
+        Some(name) if !machine_clients.api_key => fields.problem(
+            "apiKeyHeader",
+            format_args!("`{name}` carries no key without `machines: [apiKey]`"),
+        ),
+        Some(name) if has_a_meaning(&name) => fields.problem(
+            "apiKeyHeader",
+            format_args!("`{name}` has another meaning to proxies or to the outpost"),
+        ),
+        Some(name) => machine_clients.accept_api_key_header(name),
+        None => {}
+    }
     Policy {
         rules,
         public,
@@ -59,7 +54,8 @@ pub fn policy(fields: &mut Fields<'_>) -> Policy {
 /// Returns whether a header means something else already: a proxy sets it, so that it never carries what
 /// a client wrote, or browsers and programs send it, and the outpost reads or logs it.
 pub fn has_a_meaning(name: &HeaderName) -> bool {
-    let starts = [
+    // A constant, which takes no instructions to make.
+    const STARTS: [&str; 15] = [
         "Accept-",
         "Access-Control-",
         "Dpop",
@@ -76,7 +72,7 @@ pub fn has_a_meaning(name: &HeaderName) -> bool {
         "X-Real-",
         "X-Request",
     ];
-    starts.iter().any(|start| name.as_str().starts_with(start))
+    STARTS.iter().any(|start| name.as_str().starts_with(start))
 }
 
 fn paths(fields: &Fields<'_>, key: &'static str, patterns: &[String]) -> PublicPaths {
@@ -103,19 +99,21 @@ fn rules(fields: &mut Fields<'_>) -> Rules {
         }
         Some(value) => value,
     };
-    let mut rules = Vec::new();
+    let mut rules = Rules::default();
     match value {
         // An empty list is what is left where the rules in it were lost.
         Value::Array(entries) if !entries.is_empty() => {
             for (at, entry) in entries.iter().enumerate() {
                 let path = format!("{}[{at}]", fields.path_of("rules"));
                 let section = Fields::of(entry, &path, fields.problems());
-                rules.extend(section.and_then(rule));
+                if let Some(rule) = section.and_then(rule) {
+                    rules.push(rule);
+                }
             }
         }
         _ => fields.problem("rules", "expected rules in a list, or its JSON"),
     }
-    Rules::new(rules)
+    rules
 }
 
 /// Reads a rule: `name`, `paths`, `methods`, `networks`, and one of `public`, `deny`, `signedIn` and
@@ -129,8 +127,8 @@ fn rule(mut fields: Fields<'_>) -> Option<Rule> {
     }
     // The plugin cannot tell the order of rules that labels with an index for each brought: Traefik
     // sorts these as text, so that `rules[10]` comes before `rules[1]`.
-    for key in ["paths", "methods", "networks"] {
-        if fields.value(key).is_some_and(Value::is_string) {
+    for key in &["paths", "methods", "networks"] {
+        if matches!(fields.value(key), Some(Value::String(_))) {
             fields.problem(key, "expected a list: write `rules` in a label as one JSON");
         }
     }
@@ -138,18 +136,14 @@ fn rule(mut fields: Fields<'_>) -> Option<Rule> {
     let paths = patterns.map(|patterns| paths(&fields, "paths", &patterns));
     let methods = filled_list(&mut fields, "methods").unwrap_or_default();
     let capital = |b: u8| b.is_ascii_uppercase() || b == b'-';
-    if !methods
-        .iter()
-        .flat_map(|method| method.bytes())
-        .all(capital)
-    {
+    if !methods.iter().all(|method| method.bytes().all(capital)) {
         fields.problem("methods", "expected methods in capitals, like `GET`");
     }
     let networks = filled_list(&mut fields, "networks").unwrap_or_default();
     let networks = parse_networks(&fields, "networks", &networks);
     let effect = effect(&mut fields);
     // A key whose entries are missing may have got lost on the way here, as Traefik drops it.
-    if effect == Some(Effect::Public)
+    if matches!(effect, Some(Effect::Public))
         && paths.is_none()
         && methods.is_empty()
         && networks.is_empty()
@@ -161,9 +155,9 @@ fn rule(mut fields: Fields<'_>) -> Option<Rule> {
     }
     fields.finish();
     Some(Rule {
-        name: name.map(String::into_boxed_str),
+        name,
         paths,
-        methods: methods.into_iter().map(String::into_boxed_str).collect(),
+        methods,
         networks,
         effect: effect?,
     })
@@ -174,7 +168,7 @@ fn parse_networks(fields: &Fields<'_>, key: &str, texts: &[String]) -> Vec<Netwo
     for text in texts {
         match Network::parse(text) {
             Ok(network) => networks.push(network),
-            Err(error) => fields.problem(key, format!("`{text}`: {error}")),
+            Err(error) => fields.problem(key, format_args!("`{text}`: {error}")),
         }
     }
     networks
@@ -187,35 +181,27 @@ pub fn proxies(fields: &mut Fields<'_>) -> Vec<Network> {
     const INNER: &str = "10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,\
                          192.168.0.0/16,::1,fc00::/7,fe80::/10";
     let given = fields.list("trustedProxies");
-    let texts = given.unwrap_or_else(|| INNER.split(',').map(String::from).collect());
+    let texts = given.unwrap_or_else(|| entries_of(INNER));
     parse_networks(fields, "trustedProxies", &texts)
 }
 
 /// Reads the one effect of a rule.
 fn effect(fields: &mut Fields<'_>) -> Option<Effect> {
-    let mut effect = None;
-    let mut count = 0;
-    for (key, own) in [
-        ("public", Effect::Public),
-        ("deny", Effect::Deny),
-        ("signedIn", Effect::Require(Require::default())),
-    ] {
-        if let Some(flag) = fields.flag(key) {
-            count += if flag { 1 } else { 2 };
-            effect = Some(own);
+    let [public, deny, signed_in] = ["public", "deny", "signedIn"].map(|key| fields.flag(key));
+    let require = fields.section("require").map(require);
+    match (public, deny, signed_in, require) {
+        (Some(true), None, None, None) => Some(Effect::Public),
+        (None, Some(true), None, None) => Some(Effect::Deny),
+        (None, None, Some(true), None) => Some(Effect::Require(Require::default())),
+        (None, None, None, Some(require)) => Some(Effect::Require(require)),
+        _ => {
+            fields.problem(
+                "require",
+                "expected one of `public: true`, `deny: true`, `signedIn: true` and `require`",
+            );
+            None
         }
     }
-    if let Some(section) = fields.section("require") {
-        count += 1;
-        effect = Some(Effect::Require(require(section)));
-    }
-    if count != 1 {
-        fields.problem(
-            "require",
-            "expected one of `public: true`, `deny: true`, `signedIn: true` and `require`",
-        );
-    }
-    effect
 }
 
 /// Reads a list that is not empty, if it is there.
@@ -233,9 +219,14 @@ fn filled_list(fields: &mut Fields<'_>, key: &'static str) -> Option<Vec<String>
 ///
 /// How and when the user authenticated must always hold where it is written directly.
 fn require(mut fields: Fields<'_>) -> Require {
-    let (mut all, mut any): (Vec<_>, Vec<_>) = conditions(&mut fields)
-        .into_iter()
-        .partition(Condition::is_of_authentication);
+    let (mut all, mut any) = (Vec::new(), Vec::new());
+    for condition in conditions(&mut fields) {
+        if condition.is_of_authentication() {
+            all.push(condition);
+        } else {
+            any.push(condition);
+        }
+    }
     // Whether one claim suffices or all must hold cannot be guessed.
     if any.len() > 1 && any.iter().any(Condition::is_of_claim) {
         fields.problem("claims", "write it under `any` or `all`");
@@ -281,7 +272,7 @@ fn section(fields: &mut Fields<'_>, key: &'static str) -> Vec<Condition> {
 /// Reads `groups`, `users`, `emails`, `emailDomains`, `acr`, `amr`, `maxAge` and `claims`.
 fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
     let mut conditions = Vec::new();
-    for (key, kind) in [
+    for (key, kind) in &[
         ("groups", Kind::Group),
         ("users", Kind::User),
         ("emails", Kind::Email),
@@ -290,12 +281,12 @@ fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
         ("amr", Kind::Claim),
     ] {
         let entries = filled_list(fields, key).unwrap_or_default();
-        if kind == Kind::Claim && !entries.is_empty() {
-            conditions.push(Condition::claim(key.into(), entries));
+        if *kind == Kind::Claim && !entries.is_empty() {
+            conditions.push(Condition::claim((*key).into(), entries));
             continue;
         }
         for entry in entries {
-            conditions.push(Condition::new(kind, entry));
+            conditions.push(Condition::new(*kind, entry));
         }
     }
     if let Some(seconds) = fields.seconds("maxAge") {
@@ -304,7 +295,10 @@ fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
     for (name, values) in fields.lists("claims") {
         // `|` stands between the entries of a list, in the session.
         if !is_claim_of_rules(&name) || values.iter().any(|value| value.contains('|')) {
-            fields.problem("claims", format!("`{name}` has a key of its own, or a `|`"));
+            fields.problem(
+                "claims",
+                format_args!("`{name}` has a key of its own, or a `|`"),
+            );
         }
         conditions.push(Condition::claim(name, values));
     }

@@ -5,10 +5,14 @@ use alloc::vec;
 use serde_json::json;
 
 /// Reads with `read`, and returns the result and the problems as lines.
-fn reading<T>(value: &Value, read: impl FnOnce(&mut Fields<'_>) -> T) -> (T, Vec<String>) {
+fn reading<T>(
+    value: &serde_json::Value,
+    read: impl FnOnce(&mut Fields<'_>) -> T,
+) -> (T, Vec<String>) {
     let problems = Problems::new();
+    let value = Value::from(value);
     let read = {
-        let mut fields = Fields::of(value, "", &problems).expect("a section");
+        let mut fields = Fields::of(&value, "", &problems).expect("a section");
         let read = read(&mut fields);
         fields.finish();
         read

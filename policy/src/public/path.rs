@@ -80,15 +80,13 @@ pub fn unambiguous_path(target: &[u8]) -> Option<String> {
 /// no character that some server gives a meaning besides itself, such as a second decoding, path
 /// parameters, another separator or the end of the path.
 pub(super) fn is_unambiguous(path: &str) -> bool {
-    let Some(below_root) = path.strip_prefix('/') else {
+    let bytes = path.as_bytes();
+    let ends_badly = |pair: &[u8]| matches!(pair, [b'/' | b'.' | b' ', b'/']);
+    if !matches!(bytes, [b'/', ..])
+        || matches!(bytes, [.., b'.' | b' '])
+        || bytes.windows(2).any(ends_badly)
+    {
         return false;
-    };
-    let mut segments = below_root.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let trailing = segments.peek().is_none();
-        if segment.ends_with(['.', ' ']) || (segment.is_empty() && !trailing) {
-            return false;
-        }
     }
     !path
         .chars()

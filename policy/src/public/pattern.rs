@@ -39,7 +39,7 @@ impl Pattern {
         if !path.starts_with('/') {
             return invalid("a path must start with `/`");
         }
-        if path.contains(['?', '#']) {
+        if path.bytes().any(|b| matches!(b, b'?' | b'#')) {
             return invalid("only the path is matched: leave out `?` and `#`");
         }
         if !is_unambiguous(path) {
@@ -76,7 +76,7 @@ impl Pattern {
             && self
                 .segments()
                 .zip(other.segments())
-                .all(|(own, other)| segment_matches(own, other))
+                .all(|(own, other)| segment_matches(own, other, true))
     }
 
     /// Returns its segments, without the `*` of a subtree.
@@ -119,7 +119,7 @@ impl Pattern {
         for own in self.segments() {
             // An empty one is last, behind a slash that may be missing.
             let matches = match segments.next() {
-                Some(segment) if exactly => segment_matches(own, segment),
+                Some(segment) if exactly => segment_matches(own, segment, true),
                 Some(segment) => may_match(own, segment),
                 None => own.is_empty() && !exactly,
             };
@@ -183,10 +183,7 @@ fn is_short_for(own: &[u8], segment: &[u8]) -> bool {
 /// the first of them and behind the last is compared, as with `*`.
 fn reads_as(own: &[u8], segment: &[u8]) -> bool {
     if own.is_ascii() && segment.is_ascii() {
-        return match own.contains(&b'*') {
-            true => segment_matches(&own.to_ascii_lowercase(), &segment.to_ascii_lowercase()),
-            false => own.eq_ignore_ascii_case(segment),
-        };
+        return segment_matches(own, segment, false);
     }
     // Of a text without any, all has to be there of what the other has for certain.
     let literal = |text: &[u8]| {
@@ -198,18 +195,25 @@ fn reads_as(own: &[u8], segment: &[u8]) -> bool {
     let (own_before, own_behind) = literal(own);
     let (before, behind) = literal(segment);
     let (before, behind) = (own_before.min(before), own_behind.min(behind));
-    let begin = |text: &[u8]| text.get(..before).map(<[u8]>::to_ascii_lowercase);
-    let end = |text: &[u8]| {
-        let from = text.len().checked_sub(behind)?;
-        text.get(from..).map(<[u8]>::to_ascii_lowercase)
-    };
-    begin(own) == begin(segment) && end(own) == end(segment)
+    match (ends(own, before, behind), ends(segment, before, behind)) {
+        (Some((own_begin, own_end)), Some((begin, end))) => {
+            own_begin.eq_ignore_ascii_case(begin) && own_end.eq_ignore_ascii_case(end)
+        }
+        _ => false,
+    }
+}
+
+/// Returns the first bytes of a text and its last, as many as are asked for; `None` where it has
+/// fewer.
+fn ends(text: &[u8], first: usize, last: usize) -> Option<(&[u8], &[u8])> {
+    let from = text.len().checked_sub(last)?;
+    Some((text.get(..first)?, text.get(from..)?))
 }
 
 /// Returns whether a segment matches a pattern's segment, in which `*` matches any characters. The
 /// time is at worst proportional to the product of the lengths: when a later part does not match,
-/// only the last `*` is extended.
-fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
+/// only the last `*` is extended. Unless `exactly`, the case of letters is ignored.
+fn segment_matches(mut pattern: &[u8], mut segment: &[u8], exactly: bool) -> bool {
     let mut last_star: Option<(&[u8], &[u8])> = None;
     loop {
         match (pattern, segment) {
@@ -217,7 +221,9 @@ fn segment_matches(mut pattern: &[u8], mut segment: &[u8]) -> bool {
                 last_star = Some((after, segment));
                 pattern = after;
             }
-            ([p, after @ ..], [s, rest @ ..]) if p == s => {
+            ([p, after @ ..], [s, rest @ ..])
+                if p == s || (!exactly && p.eq_ignore_ascii_case(s)) =>
+            {
                 pattern = after;
                 segment = rest;
             }

@@ -1,6 +1,6 @@
 //! Rules that decide nothing, for a report: the operator meant something by them.
 
-use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt;
 
 use super::{Rule, Rules};
@@ -12,7 +12,7 @@ pub enum Idle {
     /// Its patterns are for methods that are not among its `methods`.
     OtherMethods,
     /// A rule before it, with this number and name, is for every request that this one is for.
-    Covered(usize, Option<Box<str>>),
+    Covered(usize, Option<String>),
 }
 
 impl fmt::Display for Idle {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Fields, Problems, policy};
+use crate::config::{self, Fields, Problems, policy};
 use crate::decide::double::{NOW, authentic, claims};
 use crate::decide::{Decision, Policy, Unauthenticated};
 use crate::request::UNKNOWN_METHOD;
@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 /// Reads an application's keys, which must have no problem.
 fn read(value: &Value) -> Policy {
     let problems = Problems::new();
-    let mut fields = Fields::of(value, "", &problems).expect("a section");
+    let value = config::Value::from(value);
+    let mut fields = Fields::of(&value, "", &problems).expect("a section");
     let policy = policy(&mut fields);
     fields.finish();
     let problems: Vec<String> = problems
@@ -25,7 +26,7 @@ fn read(value: &Value) -> Policy {
 
 /// Returns the problems with an application's rules.
 fn problems(rules: Value) -> Vec<String> {
-    let value = json!({ "rules": rules });
+    let value = config::Value::from(&json!({ "rules": rules }));
     let problems = Problems::new();
     let mut fields = Fields::of(&value, "", &problems).expect("a section");
     let _ = policy(&mut fields);

@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 
 use gatepost_base::Identity;
-use gatepost_policy::config::{Fields, Problems};
+use gatepost_policy::config::{Fields, Problems, Value};
 use gatepost_session::NumericDate;
-use serde_json::Value;
 
 use super::question::{Question, Sender, Verdict};
 
@@ -26,10 +25,11 @@ pub(super) struct Case {
 ///
 /// Every problem with it.
 pub(super) fn read(yaml: &str, now: NumericDate) -> Result<Vec<Case>, Vec<String>> {
-    let value: Value = serde_saphyr::from_str(yaml).map_err(|error| {
+    let value: serde_json::Value = serde_saphyr::from_str(yaml).map_err(|error| {
         let text = error.to_string();
         vec![text.lines().next().unwrap_or("not YAML").to_owned()]
     })?;
+    let value = Value::from(&value);
     let problems = Problems::new();
     let mut cases = Vec::new();
     if let Some(mut fields) = Fields::of(&value, "", &problems) {

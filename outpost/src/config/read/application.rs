@@ -94,7 +94,7 @@ pub(super) fn application(
     let shared = SHARED
         .into_iter()
         .chain(deciding)
-        .filter_map(|key| Some((key.to_owned(), fields.value(key)?.clone())));
+        .filter_map(|key| Some((key.to_owned(), Value::from(fields.value(key)?))));
     let mut shared = shared.collect();
     assertion::set_header(assertion.as_ref(), &mut shared, &fields);
     for (at, why) in policy.rules.idle() {
@@ -123,7 +123,7 @@ pub(super) fn application(
         files,
     );
     // As the plugin reads them.
-    let with_assertion = Value::Object(shared.clone());
+    let with_assertion = config::Value::from(&Value::Object(shared.clone()));
     let path = fields.path_of("");
     let headers = Fields::of(
         &with_assertion,

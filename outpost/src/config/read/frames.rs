@@ -1,8 +1,7 @@
 //! `sameSite` and `partitioned`: whether cookies are for frames of other sites too.
 
-use gatepost_policy::config::Fields;
+use gatepost_policy::config::{Fields, Value};
 use gatepost_signing::CrossSite;
-use serde_json::Value;
 
 use crate::application::ApplicationSettings;
 use crate::device_bound::DeviceBound;

@@ -1,8 +1,7 @@
 //! The keys of the collector for traces.
 
-use gatepost_policy::config::Fields;
+use gatepost_policy::config::{Fields, Value};
 use http::HeaderMap;
-use serde_json::Value;
 use url::Url;
 
 use super::files::{Files, Written, written};
