@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -74,11 +75,6 @@ impl Certificate {
         Self::new(vec![made.cert.into()], key.into())
     }
 
-    /// Returns the configuration of a listener that shows this certificate.
-    pub fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0)
-    }
-
     fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -98,6 +94,33 @@ impl Certificate {
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Certificate")
+    }
+}
+
+/// The certificate that a listener shows to new connections, until another takes its place.
+#[derive(Clone)]
+pub struct ShownCertificate(Arc<ArcSwap<ServerConfig>>);
+
+impl ShownCertificate {
+    /// Shows this one.
+    pub fn new(certificate: Certificate) -> Self {
+        Self(Arc::new(ArcSwap::new(certificate.0)))
+    }
+
+    /// Shows another one from now on.
+    pub fn replace(&self, certificate: &Certificate) {
+        self.0.store(Arc::clone(&certificate.0));
+    }
+
+    /// Returns the configuration of TLS for the next connection.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.0.load_full()
+    }
+}
+
+impl fmt::Debug for ShownCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShownCertificate")
     }
 }
 

@@ -1,17 +1,18 @@
 //! The listeners, from start to shutdown.
 
+mod connections;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum_server::tls_rustls::RustlsConfig;
-use axum_server::{Handle, Server};
-use hyper_util::rt::TokioTimer;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::certificate::{Certificate, CertificateError};
+use self::connections::Stopping;
+use crate::certificate::{Certificate, CertificateError, ShownCertificate};
 use crate::config::{Addresses, Config};
 use crate::runtime::{Outpost, SetupError};
 use crate::service_manager::{self, Inherited};
@@ -21,9 +22,6 @@ use crate::sources::files;
 use crate::telemetry::metrics::{InstallError, Metrics};
 use crate::{admin, web};
 use gatepost_base::Clock;
-
-/// How long a client may take to send a request's headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long requests under way may take to finish when the process is asked to stop: longer than
 /// the slowest provider may take to answer, so that a sign-in whose code is being exchanged ends
@@ -54,9 +52,6 @@ pub enum ServeError {
         /// Its address.
         address: SocketAddr,
     },
-    /// A listener failed while serving.
-    #[error("a listener failed: {0}")]
-    Listener(#[source] std::io::Error),
     /// The configuration cannot be put to work.
     #[error(transparent)]
     Deploy(#[from] SetupError),
@@ -117,39 +112,43 @@ pub async fn serve(
         }
     }
     tokio::spawn(keep_tidy(metrics.clone()));
-    let handle = Handle::new();
-    tokio::spawn(stop_when_asked(handle.clone(), signals.stop));
+    let (stopping, stop) = Stopping::new();
+    tokio::spawn(stop_when_asked(stopping.clone(), signals.stop));
     let router = web::router(Arc::clone(&outpost));
     let operations_router = admin::router(Arc::clone(&outpost), metrics);
     // Each listener accepts connections on a worker of the runtime. The main thread is not one, and
     // handing each connection over costs as much as a verdict: Traefik keeps only two idle connections
     // to the outpost, so under load most of its subrequests use a new one.
     let mut running = JoinSet::new();
-    for listener in public {
-        running.spawn(run(listener, router.clone(), handle.clone()));
-    }
-    for listener in operations {
-        running.spawn(run(listener, operations_router.clone(), handle.clone()));
-    }
-    if let (Some(secure), Some(certificate)) = (secure, certificate) {
-        for listener in secure {
+    for (listeners, certificate, router) in [
+        (public, None, &router),
+        (operations, None, &operations_router),
+        (secure.unwrap_or_default(), certificate, &router),
+    ] {
+        for listener in listeners {
             let (certificate, router) = (certificate.clone(), router.clone());
-            running.spawn(run_tls(listener, certificate, router, handle.clone()));
+            running.spawn(connections::accept(
+                listener,
+                certificate,
+                router,
+                stop.clone(),
+            ));
         }
     }
+    drop(stop);
     // Connections wait in the sockets' queues from here on.
     service_manager::ready();
     service_manager::keep_watchdog();
-    let ended = running.join_all().await.into_iter();
+    running.join_all().await;
+    // What is under way after that ends with the process.
+    let _ = timeout(SHUTDOWN_TIMEOUT, stopping.all_stopped()).await;
     outpost.api_keys.write_usage().await;
-    ended
-        .collect::<Result<(), _>>()
-        .map_err(ServeError::Listener)
+    Ok(())
 }
 
-/// Returns the configuration of the https listener, which is replaced when files change: with the
-/// configured certificate, or with a self-signed one for the hosts of all applications.
-fn certificate(config: &Config) -> Result<RustlsConfig, CertificateError> {
+/// Returns the certificate of the https listener, which is replaced when files change: the configured one,
+/// or a self-signed one for the hosts of all applications.
+fn certificate(config: &Config) -> Result<ShownCertificate, CertificateError> {
     let certificate = match &config.tls {
         Some(configured) => configured.clone(),
         None => {
@@ -167,14 +166,14 @@ fn certificate(config: &Config) -> Result<RustlsConfig, CertificateError> {
             Certificate::self_signed(hosts)?
         }
     };
-    Ok(RustlsConfig::from_config(certificate.server_config()))
+    Ok(ShownCertificate::new(certificate))
 }
 
 fn announce(
     config: &Config,
-    http: &[std::net::TcpListener],
-    https: Option<&[std::net::TcpListener]>,
-    metrics: &[std::net::TcpListener],
+    http: &[TcpListener],
+    https: Option<&[TcpListener]>,
+    metrics: &[TcpListener],
 ) {
     tracing::info!(
         http = addresses_of(http),
@@ -200,10 +199,7 @@ async fn keep_tidy(metrics: Metrics) {
     }
 }
 
-fn bind(
-    addresses: &Addresses,
-    inherited: &mut Inherited,
-) -> Result<Vec<std::net::TcpListener>, ServeError> {
+fn bind(addresses: &Addresses, inherited: &mut Inherited) -> Result<Vec<TcpListener>, ServeError> {
     let bind = |address| {
         let listen = |source| ServeError::Listen { address, source };
         let listener = match inherited.at(address) {
@@ -211,66 +207,24 @@ fn bind(
             None => std::net::TcpListener::bind(address).map_err(listen)?,
         };
         listener.set_nonblocking(true).map_err(listen)?;
-        Ok(listener)
+        TcpListener::from_std(listener).map_err(listen)
     };
     addresses.iter().map(bind).collect()
 }
 
 /// Returns the addresses in use, with the port where port 0 asked for any.
-fn addresses_of(listeners: &[std::net::TcpListener]) -> String {
+fn addresses_of(listeners: &[TcpListener]) -> String {
     let addresses = listeners.iter().filter_map(|own| own.local_addr().ok());
     let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
     addresses.join(", ")
 }
 
-/// Limits the time and memory of a client: a slow one occupies a connection, not the service.
-fn bounded<A>(
-    mut server: Server<SocketAddr, A>,
-    handle: Handle<SocketAddr>,
-) -> Server<SocketAddr, A> {
-    server
-        .http_builder()
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(128 * 1024);
-    server
-        .http_builder()
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(128 * 1024)
-        .keep_alive_interval(Some(Duration::from_secs(30)));
-    // hyper's own timeout begins once it knows which HTTP a client speaks.
-    server.first_request_timeout(HEADER_TIMEOUT).handle(handle)
-}
-
-async fn run(
-    listener: std::net::TcpListener,
-    router: Router,
-    handle: Handle<SocketAddr>,
-) -> std::io::Result<()> {
-    let server = bounded(axum_server::from_tcp(listener)?, handle)
-        .serve(router.into_make_service_with_connect_info::<SocketAddr>());
-    server.await
-}
-
-async fn run_tls(
-    listener: std::net::TcpListener,
-    certificate: RustlsConfig,
-    router: Router,
-    handle: Handle<SocketAddr>,
-) -> std::io::Result<()> {
-    let server = bounded(axum_server::from_tcp_rustls(listener, certificate)?, handle)
-        .serve(router.into_make_service_with_connect_info::<SocketAddr>());
-    server.await
-}
-
-async fn stop_when_asked(handle: Handle<SocketAddr>, mut stop: Asked) {
+async fn stop_when_asked(stopping: Stopping, mut stop: Asked) {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = stop.next() => {}
     }
     service_manager::stopping();
     tracing::info!("stopping: requests under way are finished");
-    handle.graceful_shutdown(Some(SHUTDOWN_TIMEOUT));
+    stopping.ask();
 }

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use axum_server::tls_rustls::RustlsConfig;
-
 use super::introduction::{FirstKey, OfAlgorithm};
 use crate::assertion::Algorithm;
+use crate::certificate::ShownCertificate;
 use crate::config::{Config, Listen, environment};
 use crate::runtime::{Outpost, SetupError};
 use crate::service_manager;
@@ -42,7 +41,7 @@ pub fn watch(
     outpost: &Arc<Outpost>,
     config: &Config,
     config_file: Option<PathBuf>,
-    certificate: Option<RustlsConfig>,
+    certificate: Option<ShownCertificate>,
     reload: Asked,
 ) {
     let watched = Watched {
@@ -67,7 +66,7 @@ pub fn watch(
 /// The watched files, and the state of the configuration that is in place.
 struct Watched {
     config_file: Option<PathBuf>,
-    certificate: Option<RustlsConfig>,
+    certificate: Option<ShownCertificate>,
     files: Vec<PathBuf>,
     /// Empty where one may have changed between being read and being watched: they are then read
     /// once more.
@@ -190,7 +189,7 @@ impl Watched {
         self.first_key = first_key;
         self.first_assertion_keys = first_assertion_keys;
         if let (Some(shown), Some(given)) = (&self.certificate, &config.tls) {
-            shown.reload_from_config(given.server_config());
+            shown.replace(given);
         }
         if AtStart::of(&config) != self.at_start {
             tracing::warn!("changes of `listen`, `store`, `tracing` and `log` take a restart");

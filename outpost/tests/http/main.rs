@@ -41,6 +41,7 @@ mod said_of_providers;
 mod sign_in;
 mod sign_out;
 mod silent;
+mod stopping;
 mod traces;
 mod unexplained;
 mod upstream_tokens;

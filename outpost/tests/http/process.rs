@@ -13,7 +13,7 @@ use crate::program::{Folder, Running, client, write_config};
 use crate::provider::Provider;
 
 /// Writes a fresh certificate for `app.example.com` and gives it.
-fn certify(folder: &Folder) -> Certificate {
+pub(crate) fn certify(folder: &Folder) -> Certificate {
     let made = rcgen::generate_simple_self_signed(["app.example.com".to_owned()]).expect("made");
     let pem = |label: &str, der: &[u8]| {
         let text = STANDARD.encode(der);

@@ -1,0 +1,227 @@
+//! Connections, from being accepted to their end.
+//!
+//! `hyper` speaks HTTP on each of them. What it leaves to its callers is here: how long a client may take,
+//! TLS, and what becomes of the connections when the process is asked to stop. A connection that was accepted
+//! gets an answer to its first request even then: a client cannot know that its request came too late, and a
+//! proxy would tell its user that Gatepost failed.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Version};
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::certificate::ShownCertificate;
+
+/// How long a client may take for the TLS handshake, and to send a request's headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client that has connected may take for its first request once the process is asked to stop:
+/// half of what Docker grants a container until it kills it.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long no connection is accepted after a failure that concerns every one, like too many open files.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// How often the log says so.
+const SAY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// Asks all listeners and connections to stop.
+#[derive(Clone, Debug)]
+pub(super) struct Stopping(watch::Sender<bool>);
+
+/// By which each listener and each connection is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Stop(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Returns the two ends.
+    pub(super) fn new() -> (Self, Stop) {
+        let (sender, receiver) = watch::channel(false);
+        (Self(sender), Stop(receiver))
+    }
+
+    /// Asks.
+    pub(super) fn ask(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until all have stopped.
+    pub(super) async fn all_stopped(&self) {
+        self.0.closed().await;
+    }
+}
+
+impl Stop {
+    fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    async fn asked(&mut self) {
+        // Where the other end is gone, so is the server.
+        let _ = self.0.wait_for(|asked| *asked).await;
+    }
+
+    /// Waits until a client that has sent no request need not be waited for any longer.
+    async fn waited(&mut self) {
+        self.asked().await;
+        sleep(LAST_REQUEST_TIMEOUT).await;
+    }
+}
+
+/// What the connections of a listener share.
+struct Shared {
+    http: Builder<TokioExecutor>,
+    certificate: Option<ShownCertificate>,
+    application: TowerToHyperService<Router>,
+    stop: Stop,
+}
+
+/// Serves the connections of a listener, with TLS where there is a certificate, until it is asked to stop.
+/// The connections go on to their end.
+pub(super) async fn accept(
+    listener: TcpListener,
+    certificate: Option<ShownCertificate>,
+    router: Router,
+    mut stop: Stop,
+) {
+    let shared = Arc::new(Shared {
+        http: http(),
+        certificate,
+        application: TowerToHyperService::new(router),
+        stop: stop.clone(),
+    });
+    let mut said: Option<Instant> = None;
+    loop {
+        // Connections that wait in the socket's queue come first: they are reset with the socket.
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = stop.asked() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tokio::spawn(serve(Arc::clone(&shared), stream, peer));
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN_AFTER) {
+                    said = Some(Instant::now());
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
+                sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+/// Returns whether this failure says nothing of the next connection (`accept(2)`).
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Returns how HTTP is spoken. It limits the time and memory of a client: a slow one occupies a connection,
+/// not the service.
+fn http() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(128 * 1024);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(128 * 1024)
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    builder
+}
+
+/// Serves one connection.
+async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+    let mut stop = shared.stop.clone();
+    let mut waited = pin!(stop.waited());
+    let Some(certificate) = &shared.certificate else {
+        return answer(&shared, stream, peer, waited).await;
+    };
+    let handshake = TlsAcceptor::from(certificate.server_config()).accept(stream);
+    let outcome = tokio::select! {
+        biased;
+        outcome = timeout(HEADER_TIMEOUT, handshake) => outcome,
+        () = &mut waited => return,
+    };
+    if let Ok(Ok(stream)) = outcome {
+        answer(&shared, stream, peer, waited).await;
+    }
+}
+
+/// Answers the requests of one connection. `waited` ends when its first request need not be waited for.
+async fn answer<I>(
+    shared: &Arc<Shared>,
+    stream: I,
+    peer: SocketAddr,
+    mut waited: Pin<&mut impl Future<Output = ()>>,
+) where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let asked = Arc::new(Notify::new());
+    let service = service_fn({
+        let (shared, asked) = (Arc::clone(shared), Arc::clone(&asked));
+        move |mut request: Request<Incoming>| {
+            asked.notify_one();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            // HTTP/2 has a frame for this.
+            let has_header = request.version() <= Version::HTTP_11;
+            let response = shared.application.call(request);
+            let shared = Arc::clone(&shared);
+            async move {
+                let mut response = response.await?;
+                if has_header && shared.stop.is_asked() {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response)
+            }
+        }
+    });
+    let connection = shared.http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    // What ends a connection early is its client's affair: no outcome of one is looked at.
+    tokio::select! {
+        biased;
+        _ = &mut connection => return,
+        () = asked.notified() => {}
+        // hyper's own timeout begins once it knows which HTTP a client speaks.
+        () = sleep(HEADER_TIMEOUT) => return,
+        () = &mut waited => {}
+    }
+    let mut stop = shared.stop.clone();
+    tokio::select! {
+        biased;
+        _ = &mut connection => return,
+        // One without a request under way ends with this.
+        () = stop.asked() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}

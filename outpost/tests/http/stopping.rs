@@ -1,0 +1,187 @@
+//! What becomes of connections when the process is asked to stop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::process::certify;
+use crate::program::{Folder, LIMIT, Running, write_config};
+use crate::provider::Provider;
+
+const PING: &[u8] = b"GET /akprox/ping HTTP/1.1\r\nHost: app.example.com\r\n\r\n";
+
+/// What Docker grants a container until it kills it.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// For the process to do with its connections whatever it does with them when it is asked to stop.
+const A_WHILE: Duration = Duration::from_millis(500);
+
+/// A program with certificate, to be asked to stop.
+async fn start(name: &str) -> (Running, Folder) {
+    let folder = Folder::new(name);
+    let provider = Provider::start().await;
+    certify(&folder);
+    let tls = format!(
+        "tls: {{certificate: {0}/chain.pem, key: {0}/key.pem}}\n",
+        folder.0.display()
+    );
+    (
+        Running::start(&write_config(&folder, &provider, &tls)),
+        folder,
+    )
+}
+
+async fn ask_to_stop(running: &Running) {
+    running.terminate();
+    running.lines.await_line(|line| {
+        let message = line["message"].as_str();
+        message.is_some_and(|text| text.starts_with("stopping"))
+    });
+    sleep(A_WHILE).await;
+}
+
+/// Waits for the end of the process, and returns how long that took.
+async fn ended(mut running: Running) -> Duration {
+    let begun = Instant::now();
+    let status = tokio::task::spawn_blocking(move || running.child.wait());
+    let status = timeout(LIMIT, status).await.expect("an end");
+    assert!(status.expect("no panic").expect("a status").success());
+    begun.elapsed()
+}
+
+/// Sends the rest of a request, and reads all that the server says until it closes the connection.
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, rest: &[u8]) -> String {
+    stream.write_all(rest).await.expect("written");
+    let mut answer = Vec::new();
+    let read = timeout(LIMIT, stream.read_to_end(&mut answer)).await;
+    read.expect("the server closes it").expect("no reset");
+    String::from_utf8_lossy(&answer).to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn a_connection_that_was_accepted_gets_its_first_answer() {
+    let (running, _folder) = start("stopping").await;
+    let mut clients = Vec::new();
+    for sent in [0, 1, 20] {
+        let mut stream = TcpStream::connect(running.http).await.expect("accepted");
+        let (first, rest) = PING.split_at(sent);
+        stream.write_all(first).await.expect("written");
+        clients.push((sent, stream, rest));
+    }
+    sleep(A_WHILE).await;
+    ask_to_stop(&running).await;
+    for (sent, stream, rest) in clients {
+        let answer = ask(stream, rest).await;
+        assert!(answer.starts_with("http/1.1 204"), "{sent}: {answer}");
+        assert!(
+            answer.contains("\r\nconnection: close\r\n"),
+            "{sent}: {answer}"
+        );
+    }
+    assert!(ended(running).await < GRACE);
+}
+
+#[tokio::test]
+async fn a_connection_of_tls_gets_its_first_answer() {
+    let (running, folder) = start("stopping-tls").await;
+    let https = running.https.expect("an https listener");
+    let mut roots = RootCertStore::empty();
+    let own = CertificateDer::from_pem_file(folder.path("chain.pem")).expect("a certificate");
+    roots.add(own).expect("an authority");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("app.example.com").expect("a name");
+    let connector = TlsConnector::from(Arc::new(config));
+
+    // One is in the middle of nothing, the other has shaken hands.
+    let early = TcpStream::connect(https).await.expect("accepted");
+    let late = TcpStream::connect(https).await.expect("accepted");
+    let late = connector.connect(name.clone(), late).await.expect("TLS");
+    ask_to_stop(&running).await;
+    let early = connector.connect(name, early).await.expect("TLS");
+    for (case, stream) in [("early", early), ("late", late)] {
+        let answer = ask(stream, PING).await;
+        assert!(answer.starts_with("http/1.1 204"), "{case}: {answer}");
+        assert!(
+            answer.contains("\r\nconnection: close\r\n"),
+            "{case}: {answer}"
+        );
+    }
+    assert!(ended(running).await < GRACE);
+}
+
+/// RFC 9113 §3.4 and §6.2, by hand: no client library can connect long before it speaks.
+#[tokio::test]
+async fn a_connection_of_http2_gets_its_first_answer() {
+    let (running, _folder) = start("stopping-http2").await;
+    let mut stream = TcpStream::connect(running.http).await.expect("accepted");
+    ask_to_stop(&running).await;
+
+    // By the static table: GET, http, and the names `:path` and `:authority` with their values.
+    let mut block = vec![0x82, 0x86];
+    for (name, value) in [(4, "/akprox/ping"), (1, "app.example.com")] {
+        block.extend([name, u8::try_from(value.len()).expect("short")]);
+        block.extend(value.as_bytes());
+    }
+    let length = u8::try_from(block.len()).expect("short");
+    let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // Settings, of which there are none; then the headers, with END_HEADERS and END_STREAM.
+    request.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    request.extend([0, 0, length, 1, 5, 0, 0, 0, 1]);
+    request.extend(block);
+    stream.write_all(&request).await.expect("written");
+    loop {
+        let mut head = [0; 9];
+        let read = timeout(LIMIT, stream.read_exact(&mut head)).await;
+        read.expect("a frame").expect("no end before the answer");
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).expect("fits")];
+        let read = timeout(LIMIT, stream.read_exact(&mut payload)).await;
+        read.expect("a frame").expect("a whole frame");
+        if head[3] == 1 {
+            // `:status: 204`, of the static table.
+            assert_eq!(payload.first(), Some(&0x89), "{payload:x?}");
+            break;
+        }
+    }
+    drop(stream);
+    assert!(ended(running).await < GRACE);
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_does_not_keep_the_process() {
+    let (running, _folder) = start("stopping-silent").await;
+    let https = running.https.expect("an https listener");
+    let mut silent = Vec::new();
+    for address in [running.http, https, running.metrics] {
+        silent.push(TcpStream::connect(address).await.expect("accepted"));
+    }
+    ask_to_stop(&running).await;
+    assert!(ended(running).await < GRACE);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_connection_that_had_its_answer_does_not_keep_the_process() {
+    let (running, _folder) = start("stopping-idle").await;
+    let mut stream = TcpStream::connect(running.http).await.expect("accepted");
+    stream.write_all(PING).await.expect("written");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 204");
+    sleep(A_WHILE).await;
+    ask_to_stop(&running).await;
+    let took = ended(running).await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
