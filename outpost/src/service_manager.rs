@@ -85,11 +85,19 @@ impl Inherited {
     ///
     /// When one of them does not listen for TCP.
     pub fn take() -> io::Result<Self> {
+        if !are_for_this_process() {
+            return Ok(Self::default());
+        }
         let mut handed = ListenFd::from_env();
         let mut sockets = Vec::new();
         for index in 0..handed.len() {
-            if let Some(listener) = handed.take_tcp_listener(index)? {
-                sockets.push((listener.local_addr()?, listener));
+            let listener = handed.take_tcp_listener(index).map_err(unusable)?;
+            if let Some(listener) = listener {
+                let address = listener.local_addr().map_err(unusable)?;
+                if is_connection(&listener).map_err(unusable)? {
+                    return Err(unusable("it is a connection: set `Accept=no`"));
+                }
+                sockets.push((address, listener));
             }
         }
         Ok(Self(sockets))
@@ -105,4 +113,31 @@ impl Inherited {
     pub fn left(&self) -> Option<SocketAddr> {
         self.0.first().map(|(address, _)| *address)
     }
+}
+
+/// Returns whether the sockets in the environment are for this process: a process inherits the variables
+/// that were for the one that started it (`sd_listen_fds(3)`).
+fn are_for_this_process() -> bool {
+    let named = std::env::var("LISTEN_PID").ok();
+    // The way of Windows has no such variable.
+    cfg!(windows) || named.and_then(|pid| pid.parse().ok()) == Some(std::process::id())
+}
+
+/// Returns whether a socket is a connection that the service manager has accepted, on which nothing can
+/// be accepted.
+#[cfg(unix)]
+fn is_connection(socket: &TcpListener) -> io::Result<bool> {
+    let socket = std::os::fd::OwnedFd::from(socket.try_clone()?);
+    Ok(std::net::TcpStream::from(socket).peer_addr().is_ok())
+}
+
+/// Returns whether a socket is a connection: no other system's manager hands one over.
+#[cfg(not(unix))]
+fn is_connection(_: &TcpListener) -> io::Result<bool> {
+    Ok(false)
+}
+
+fn unusable(problem: impl std::fmt::Display) -> io::Error {
+    let message = format!("a socket of the service manager cannot be used: {problem}");
+    io::Error::new(io::ErrorKind::InvalidInput, message)
 }

@@ -60,25 +60,57 @@ fn heard(manager: &UnixDatagram, line: &str) -> String {
     panic!("the service manager gets no {line}");
 }
 
-#[test]
-fn the_service_manager_is_told_of_each_state() {
+/// A service manager that hears what the outpost says, and the outpost.
+struct Managed {
+    manager: UnixDatagram,
+    outpost: Outpost,
+    _folder: tempfile::TempDir,
+}
+
+/// Starts the outpost with these variables. A file descriptor 3 is what it inherits.
+fn start(variables: &[(&str, &str)]) -> Managed {
     let folder = tempfile::tempdir().expect("a folder");
     let config = configuration(folder.path());
     let socket = folder.path().join("notify");
     let manager = UnixDatagram::bind(&socket).expect("a socket");
     let patience = Some(Duration::from_millis(200));
     manager.set_read_timeout(patience).expect("a timeout");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
+    let outpost = command(&config)
+        .envs(variables.iter().copied())
+        .env("NOTIFY_SOCKET", &socket)
+        .stderr(Stdio::null())
+        .spawn();
+    Managed {
+        manager,
+        outpost: Outpost(outpost.expect("started")),
+        _folder: folder,
+    }
+}
+
+/// Returns the command that serves with a file descriptor 3 that is no socket. `$$` in `LISTEN_PID` is
+/// the process that serves.
+fn command(config: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
     command
         .env_clear()
-        .args(["serve", "--config"])
-        .arg(&config)
+        .args([
+            "-c",
+            r#"test "$LISTEN_PID" != own || export LISTEN_PID=$$; exec "$0" serve --config "$1" 3< "$1""#,
+            env!("CARGO_BIN_EXE_gatepost"),
+        ])
+        .arg(config)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .env("NOTIFY_SOCKET", &socket)
-        .env("WATCHDOG_USEC", "400000");
-    let mut outpost = Outpost(command.spawn().expect("started"));
+        .stdout(Stdio::null());
+    command
+}
+
+#[test]
+fn the_service_manager_is_told_of_each_state() {
+    let Managed {
+        manager,
+        mut outpost,
+        _folder,
+    } = start(&[("WATCHDOG_USEC", "400000")]);
 
     heard(&manager, "READY=1");
     // At once, as a deployment does: no signal ends it that has a meaning elsewhere.
@@ -92,4 +124,31 @@ fn the_service_manager_is_told_of_each_state() {
     outpost.signal("TERM");
     heard(&manager, "STOPPING=1");
     assert!(outpost.0.wait().expect("ended").success());
+}
+
+/// `sd_listen_fds(3)`: a process inherits the variables of the one that started it.
+#[test]
+fn sockets_of_another_process_are_left_alone() {
+    for pid in [None, Some("1"), Some(""), Some("x"), Some("-1")] {
+        let mut variables = vec![("LISTEN_FDS", "1")];
+        variables.extend(pid.map(|pid| ("LISTEN_PID", pid)));
+        let mut started = start(&variables);
+        heard(&started.manager, "READY=1");
+        started.outpost.signal("TERM");
+        let ended = started.outpost.0.wait();
+        assert!(ended.expect("ended").success(), "{pid:?}");
+    }
+}
+
+#[test]
+fn what_is_handed_over_and_is_no_socket_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = command(&configuration(folder.path()))
+        .envs([("LISTEN_FDS", "1"), ("LISTEN_PID", "own")])
+        .output();
+    let output = output.expect("an end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    let problem = "a socket of the service manager cannot be used: fd 3 is not a socket";
+    assert!(said.contains(problem), "{said}");
 }

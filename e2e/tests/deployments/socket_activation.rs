@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use gatepost_e2e::{Answer, Client, Process, built, layout, left_out, ports, until};
+use gatepost_e2e::{Answer, Client, Process, built, layout, left_out, pass, ports, until};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
@@ -23,8 +23,14 @@ struct Activated {
 }
 
 impl Activated {
-    /// Starts the manager, or returns `None` where there is none.
-    fn start(name: &str, listen: u16, http: u16, metrics: u16) -> Result<Option<Self>> {
+    /// Starts the manager with these arguments, or returns `None` where there is none.
+    fn start(
+        name: &str,
+        arguments: &[&str],
+        listen: u16,
+        http: u16,
+        metrics: u16,
+    ) -> Result<Option<Self>> {
         if Command::new(PROGRAM).arg("--version").output().is_err() {
             left_out(&format!("there is no {PROGRAM}"));
             return Ok(None);
@@ -33,6 +39,7 @@ impl Activated {
         let config = folder.path().join("gatepost.yaml");
         std::fs::write(&config, configuration(http, metrics).to_string())?;
         let mut command = Command::new(PROGRAM);
+        command.args(arguments);
         command.args(["--listen", &at(listen).to_string()]);
         command.arg(built::outpost()?);
         command.args([Path::new("serve"), Path::new("--config"), &config]);
@@ -68,7 +75,7 @@ fn configuration(http: u16, metrics: u16) -> serde_json::Value {
 #[ignore = "needs a program of systemd: cargo xtask test"]
 fn a_socket_of_the_service_manager_is_served() -> Result<()> {
     let (http, metrics) = (ports::free()?, ports::free()?);
-    let Some(mut activated) = Activated::start("activated", http, http, metrics)? else {
+    let Some(mut activated) = Activated::start("activated", &[], http, http, metrics)? else {
         return Ok(());
     };
     let ask = |port: u16| -> Result<Answer> {
@@ -85,7 +92,8 @@ fn a_socket_of_the_service_manager_is_served() -> Result<()> {
 #[ignore = "needs a program of systemd: cargo xtask test"]
 fn a_socket_at_another_address_is_refused() -> Result<()> {
     let (other, http, metrics) = (ports::free()?, ports::free()?, ports::free()?);
-    let Some(mut activated) = Activated::start("activated-elsewhere", other, http, metrics)? else {
+    let started = Activated::start("activated-elsewhere", &[], other, http, metrics)?;
+    let Some(mut activated) = started else {
         return Ok(());
     };
     let status = until("the outpost to end", PATIENCE, || {
@@ -98,4 +106,25 @@ fn a_socket_at_another_address_is_refused() -> Result<()> {
     let reason = format!("the service manager listens at {}, which", at(other));
     assert!(said.contains(&reason), "{said}");
     Ok(())
+}
+
+/// With `Accept=yes`, systemd accepts each connection and hands over that.
+#[test]
+#[ignore = "needs a program of systemd: cargo xtask test"]
+fn a_connection_in_the_place_of_a_socket_is_refused() -> Result<()> {
+    let (http, metrics) = (ports::free()?, ports::free()?);
+    let started = Activated::start("activated-accept", &["--accept"], http, http, metrics)?;
+    let Some(activated) = started else {
+        return Ok(());
+    };
+    until("the outpost to say why it ends", PATIENCE, || {
+        // One at a time: each starts an outpost.
+        let connection = TcpStream::connect(at(http));
+        pass(Duration::from_millis(500));
+        drop(connection);
+        let said = activated.manager.output();
+        Ok(said
+            .contains("it is a connection: set `Accept=no`")
+            .then_some(()))
+    })
 }
