@@ -1,4 +1,4 @@
-// Someone who can sign in but is in none of the required groups gets a page that says so, and no
+// A user who can sign in but is in none of the required groups gets a page that says so, and no
 // redirect loop.
 
 import assert from 'node:assert/strict';

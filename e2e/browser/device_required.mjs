@@ -33,7 +33,7 @@ await scenario(async ({ page, context, app, alice }) => {
   await arriveAt(page, deepLink, alice);
   await untilBound(page);
 
-  // It does not register: it cannot, or somebody on the path has taken the header away.
+  // It does not register: it cannot, or an attacker on the path has removed the header.
   await inAnotherBrowser(async (other) => {
     await arriveAt(other.page, deepLink, alice);
     assert.equal(await poll(other.page), 200, 'the first window is open');

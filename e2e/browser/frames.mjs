@@ -6,7 +6,7 @@ import { arriveAt, inAProfile, scenario, signIn, until } from './scenario.mjs';
 
 await scenario(({ app, alice, frames }) =>
   inAProfile(
-    // Off, or for every window. Some builds of Chromium block unless told otherwise.
+    // Off, or for every window. Some builds of Chromium block by default.
     { profile: { cookie_controls_mode: frames.thirdParties === 'blocked' ? 1 : 0 } },
     { ignoreHTTPSErrors: true },
     (context) => show(context, app, alice, frames),
@@ -44,7 +44,7 @@ async function show(context, app, alice, frames) {
   if (frames.cookies === 'partitioned') {
     // The provider's form is in the frame too.
     const first = await portal('portal', '/in-a-frame');
-    assert.equal(first.first, 302, 'nobody is signed in yet');
+    assert.equal(first.first, 302, 'no user is signed in yet');
     await until('the form', async () => (await first.frame()?.$('input[name=login]')) !== null);
     await signIn(first.frame(), alice);
     await first.frame().waitForSelector('#seen');

@@ -1,5 +1,5 @@
-// Renewals that nobody sees: over several windows of page loads none is redirected, and an outpost
-// that does not answer for less than the rest of a window is noticed by nobody.
+// Renewals that no user sees: over several windows of page loads none is redirected, and no user
+// notices an outpost that does not answer for less than the rest of a window.
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -142,7 +142,7 @@ impl Cluster {
         self.change(&APPLY, &[namespace])
     }
 
-    /// Applies objects as `kubectl` does, and takes a warning for an error: fields that nobody knows,
+    /// Applies objects as `kubectl` does, and takes a warning for an error: unknown fields,
     /// deprecated versions, Pods that the namespace's standard would not admit.
     ///
     /// They are in the cluster until what this returns is dropped.
@@ -219,7 +219,7 @@ impl Cluster {
         self.folder.path().join("certificates/apiserver.crt")
     }
 
-    /// What one of Traefik's providers has to be told to reach the API server.
+    /// Returns the settings with which one of Traefik's providers reaches the API server.
     pub fn traefik_access(&self) -> Value {
         json!({
             "endpoint": self.url(),
@@ -303,7 +303,7 @@ fn api_server(folder: &Path, etcd_url: &str, port: u16) -> Result<Command> {
         .arg("--service-cluster-ip-range=10.96.0.0/16")
         // No controller makes the account `default` of a namespace, which Pods would need.
         .arg("--disable-admission-plugins=ServiceAccount")
-        // Nobody asks for it, and without a network there is none to be found.
+        // No client asks for it, and without a network the server finds no address.
         .arg(format!("--advertise-address={}", network::API_SERVER))
         .arg("--endpoint-reconciler-type=none");
     Ok(command)

@@ -2,8 +2,8 @@
 //!
 //! The tests run in namespaces of their own, where the engine has its own configuration, its own
 //! images and networks, and its API at the path of Docker's. So a compose file runs as it is, and
-//! nothing is left of it. No registry is asked: images that are somebody else's have stand-ins of the
-//! same names here.
+//! nothing is left of it. No registry is asked: images of other projects have stand-ins of the same
+//! names here.
 
 mod compose;
 mod images;
@@ -169,7 +169,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When there is none of this name.
+    /// When no container has this name.
     pub fn inspect(&self, container: &str) -> Result<Value> {
         let said = self.podman(&["container", "inspect", container])?;
         let said: Value = serde_json::from_str(&said)?;
@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// Waits until a container is healthy. The engine leaves it to systemd to ask a container how it
-    /// is, and there is none in these namespaces: so the test does what its timer does.
+    /// is, and these namespaces have no systemd: so the test does what its timer does.
     ///
     /// # Errors
     ///

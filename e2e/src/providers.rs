@@ -250,7 +250,7 @@ impl Registration {
         entry
     }
 
-    /// Returns what a provider was told to give to the client.
+    /// Returns the credentials that a provider is configured to give to the client.
     fn credentials(&self) -> Credentials {
         Credentials {
             client_id: self.client_id.clone(),

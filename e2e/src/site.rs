@@ -47,7 +47,7 @@ const WORD_SHOWN: &str = "`WORD`";
 pub struct SitePorts {
     /// Where the proxy listens.
     pub web: u16,
-    /// Where the proxy listens for whatever else it needs: TLS, an API, a provider's double.
+    /// Where the proxy listens for other purposes: TLS, an API, a provider's double.
     pub extra: u16,
     /// Where the outpost listens.
     pub outpost: u16,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::layout;
 
-/// Someone that the demo provider knows. `testdata/provider/config.example.json` says the rest.
+/// A user that the demo provider knows. `testdata/provider/config.example.json` says the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
     /// Name at sign-in; also the `preferred_username` claim.

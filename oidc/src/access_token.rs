@@ -131,7 +131,7 @@ pub struct TokenRules<'a> {
     pub extra: &'a [NamedClaim],
     /// What its client has proved to have.
     pub proved: Proved<'a>,
-    /// Whether the caller has just got it from the provider, so that it is nobody else's.
+    /// Whether the caller has just got it from the provider, so that no other client has it.
     pub is_fresh: bool,
     /// How old a token may be, in seconds.
     pub max_age: u64,
@@ -340,10 +340,10 @@ pub(crate) fn check_binding(
     Ok(())
 }
 
-/// Checks that a token is none that an application gets to call services in a user's name: it could
-/// be that user at others. `clients` are those whose tokens applications get. A token has to say to
-/// which client it was issued: in a claim of RFC 9068 or OpenID Connect, or as Entra ID (`appid`) and
-/// Okta (`cid`) do.
+/// Refuses a token that an application gets to call services in a user's name: with it, the
+/// application could act as that user at other applications. `clients` are those whose tokens
+/// applications get. A token has to say to which client it was issued: in a claim of RFC 9068 or
+/// OpenID Connect, or as Entra ID (`appid`) and Okta (`cid`) do.
 pub(crate) fn check_is_not_handed_on(
     claims: &Map<String, Value>,
     clients: &[String],

@@ -91,7 +91,7 @@ fn number_text(number: &Number) -> String {
     const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
     match number.as_f64() {
         Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= MAX_WHOLE => {
-            // `-0` is none that rules name.
+            // Rules do not name `-0`.
             format!("{}", float + 0.0)
         }
         _ => number.to_string(),

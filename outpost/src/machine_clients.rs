@@ -93,7 +93,7 @@ impl std::fmt::Debug for MachineClients {
     }
 }
 
-/// Whoever knows whether credentials are valid.
+/// The part that knows whether credentials are valid.
 #[derive(Clone, Copy)]
 enum Authority<'a> {
     /// A provider of the application.

@@ -396,7 +396,7 @@ fn chunk_name(name: &str, at: usize) -> String {
 /// What stands between the random part of `state` and its note. The random part has none.
 const NOTE_MARK: char = '.';
 
-/// Returns the part of `state` that nobody can guess, without the note.
+/// Returns the random part of `state`, without the note.
 fn random_part(state: &str) -> &str {
     state.split(NOTE_MARK).next().unwrap_or(state)
 }

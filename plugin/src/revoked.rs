@@ -133,8 +133,7 @@ impl Revoked {
                 List::Damaged | List::Of(_) => "sessions that may be in it are refused",
             };
             let line = format!("revokedFile: {path} cannot be read: {error}; {then}");
-            // In the outpost's folder it is damage, and Traefik writes errors alone unless it is told
-            // to write more.
+            // In the outpost's folder it is damage. Traefik's default level logs only errors.
             let level = if self.is_needed {
                 Level::Error
             } else {

@@ -39,7 +39,7 @@ pub(crate) struct StateFolder {
     seen: Option<Zeroizing<Vec<u8>>>,
     /// The problem that was logged last.
     problem: Option<String>,
-    /// Whether it was logged that nobody renews the folder.
+    /// Whether it was logged that no outpost renews the folder.
     is_stale: bool,
     next_look: NumericDate,
 }
@@ -204,7 +204,7 @@ impl StateFolder {
     fn log_age(&mut self, host: &impl Host, now: NumericDate, renewed: NumericDate) {
         let is_stale = now > renewed.plus_seconds(STALE_SECONDS);
         if is_stale != std::mem::replace(&mut self.is_stale, is_stale) {
-            // Traefik writes errors alone unless it is told to write more.
+            // Traefik's default level logs only errors.
             let (level, message) = if is_stale {
                 (
                     Level::Error,

@@ -248,7 +248,7 @@ impl<'a> Fields<'a> {
             if entries.as_ref().is_none_or(Vec::is_empty) {
                 section.problem(name, "expected a text, or a list of texts");
             }
-            // As one value it would fit nobody, and under `not` admit those who have one of several.
+            // As one value it would fit no user, and under `not` admit users who have one of several.
             let is_json = |text: &str| text.trim_start().starts_with('[');
             if value
                 .as_str()

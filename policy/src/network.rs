@@ -25,8 +25,8 @@ impl From<IpAddr> for ClientAddress {
 }
 
 impl ClientAddress {
-    /// Parses an address. One of IPv6 that ends in the notation of IPv4 is none: no server shows one
-    /// in this way.
+    /// Parses an address. Refuses one of IPv6 that ends in the notation of IPv4: no server writes
+    /// one in this way.
     fn parse(text: &[u8]) -> Option<Self> {
         let is_v6 = text.contains(&b':');
         let (separator, radix, most, all) = if is_v6 {

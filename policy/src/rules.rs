@@ -64,7 +64,7 @@ impl Rules {
         self.0.push((beginnings, rule));
     }
 
-    /// Returns whether there is none.
+    /// Returns whether the list has no rule.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -91,7 +91,7 @@ impl Rules {
     ) -> Asked<'_> {
         let mut asked = Asked::default();
         let mut address = None;
-        // Nearly all rules are told apart by one character. A path without a clear one may be any.
+        // One character excludes nearly all rules. A path without a clear one may be any.
         let beginning = path.beginning().unwrap_or(u32::MAX);
         for (at, (beginnings, rule)) in self.0.iter().enumerate() {
             if beginnings & beginning == 0 {

@@ -16,7 +16,7 @@ const vectors = JSON.parse(
 const ROUND_MS = 200;
 const ROUNDS = 7;
 
-/** Requests as they come. The last is the most work that someone without a key can cause. */
+/** Requests as they come. The last is the most work that a client without a key can cause. */
 const REQUESTS = [
   ['accepted', 'valid'],
   ['accepted, three chunks', 'valid, three chunks'],

@@ -90,7 +90,7 @@ impl<'j> JsonReader<'j> {
     }
 
     /// Reads the next key of the open section, whose value is read next; closes the section and
-    /// returns `Some(None)` if there is none.
+    /// returns `Some(None)` after the last one.
     #[inline(never)]
     pub fn key(&mut self) -> Option<Option<Cow<'j, str>>> {
         if !self.is_more_before(b'}')? {

@@ -142,8 +142,8 @@ impl DerivedKeys {
         &self.signing
     }
 
-    /// Reads the entries of [`DerivedKey::to_entry`], in ring order; `None` where there is none, one
-    /// is invalid, or two have one id.
+    /// Reads the entries of [`DerivedKey::to_entry`], in ring order; `None` where they are empty,
+    /// one is invalid, or two have one id.
     pub fn from_entries<'e>(entries: impl IntoIterator<Item = &'e str>) -> Option<Self> {
         let mut keys: Option<Self> = None;
         for entry in entries {

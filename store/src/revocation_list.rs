@@ -240,7 +240,7 @@ impl RevocationList {
             let written = written.unwrap_or_else(PoisonError::into_inner);
             let known = written.get(path).copied();
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-            // A file that is not complete is new, or someone removed or truncated it. Without a
+            // A file that is not complete is new, or was removed or truncated. Without a
             // file, a plugin accepts ended sessions; with half of one, it rejects sessions that it
             // cannot look up.
             if known == Some(entries.changes) && is_complete(path) {

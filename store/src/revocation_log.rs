@@ -30,8 +30,8 @@ pub trait RevocationLog: Send + Sync + fmt::Debug {
 /// Something that was revoked before it expired.
 ///
 /// A store writes it as JSON, so the names of its variants and fields there do not change. A version
-/// skips the variants of later ones: what a proxy has to know stands beside them in a variant that
-/// every version reads.
+/// skips the variants of later ones: a variant that every version reads repeats what a proxy has to
+/// know.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "camelCase")]
 pub enum Revocation {

@@ -81,8 +81,8 @@ impl Store {
     }
 }
 
-/// Runs the whole with each store, prints the figures, and fails if anything went wrong that must
-/// not, whatever else does.
+/// Runs the whole with each store, prints the figures, and fails if a check failed that must hold
+/// during every fault.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     setup::demo()?;
     Packaged::Redis.ensure()?;

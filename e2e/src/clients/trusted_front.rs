@@ -1,7 +1,7 @@
 //! TLS in front of a proxy, with a certificate that a Chromium trusts.
 //!
-//! Browsers bind sessions to devices only over a connection that they trust: with a certificate that
-//! they are told to overlook, they do nothing and say nothing.
+//! Browsers bind sessions to devices only over a connection that they trust: with a certificate whose
+//! errors they are set to ignore, they do nothing and say nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -106,7 +106,7 @@ impl PodPort {
     }
 }
 
-/// Copies both ways. What either side breaks off, the other is told by the end of its connection.
+/// Copies both ways. When one side breaks off, the connection of the other ends too.
 fn forward(client: &TcpStream, program: u16) {
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, program)) else {
         return;

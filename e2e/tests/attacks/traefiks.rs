@@ -23,8 +23,8 @@ fn no_attack_gets_past_the_oldest_traefik() -> Result<()> {
     })
 }
 
-/// Row A3: a load balancer hands on whatever else a client says of its request, and Traefik
-/// believes the load balancer.
+/// Row A3: a load balancer hands on all that a client says of its request, and Traefik trusts the
+/// load balancer.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_attack_gets_past_traefik_behind_a_load_balancer() -> Result<()> {

@@ -53,8 +53,8 @@ pub(crate) fn sign_in(page: &Url) -> Result<Client> {
     Ok(client)
 }
 
-/// Checks that the application sees who has signed in, whatever else a client says of itself, and
-/// no cookie of the session.
+/// Checks that the application sees the signed-in user, also where a client names another, and no
+/// cookie of the session.
 pub(crate) fn sees_alice(client: &Client, page: &Url) -> Result<()> {
     let request = client
         .fetch(Method::GET, page)

@@ -58,7 +58,7 @@ enum Expected {
     Dave,
     MustSignIn,
     Denied,
-    /// By whomever.
+    /// The decider or the proxy refuses it.
     NotPassed,
 }
 

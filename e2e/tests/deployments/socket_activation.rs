@@ -23,7 +23,8 @@ struct Activated {
 }
 
 impl Activated {
-    /// Starts the manager with these arguments, or returns `None` where there is none.
+    /// Starts the manager with these arguments, or returns `None` where it is not
+    /// installed.
     fn start(
         name: &str,
         arguments: &[&str],

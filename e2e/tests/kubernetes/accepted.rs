@@ -74,8 +74,8 @@ fn base(cluster: &Cluster) -> Result<()> {
     cluster.apply(objects)?.remove()
 }
 
-/// The Pods of the Deployments among these objects: with no controller in the cluster, nobody else
-/// makes them.
+/// Returns the Pods of the Deployments among these objects, which no controller of the cluster
+/// makes.
 pub(crate) fn pods(objects: &[Value]) -> Result<Vec<Value>> {
     let mut pods = Vec::new();
     for object in objects.iter().filter(|it| it["kind"] == "Deployment") {

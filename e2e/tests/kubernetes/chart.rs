@@ -146,7 +146,7 @@ fn every_example(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// An upgrade signs nobody out, and neither does a release that is removed and installed again.
+/// An upgrade signs no user out, and neither does a release that is removed and installed again.
 fn keys(cluster: &Cluster) -> Result<()> {
     for namespace in NAMESPACES {
         cluster.restricted_namespace(namespace)?;

@@ -46,7 +46,7 @@ fn a_revoked_key_is_refused_by_every_replica_and_none_is_accepted_without_redis(
         "{stored}"
     );
 
-    // A key that nobody has got is named, so that it can be revoked.
+    // The command names a key that it could not print, so that it can be revoked.
     let full = std::fs::File::options().write(true).open("/dev/full")?;
     let lost = command(&replicas, CREATE)?.stdout(full).output()?;
     let said = String::from_utf8_lossy(&lost.stderr).into_owned();

@@ -309,7 +309,7 @@ fn what_rules_name_is_read_whole_or_left_out() {
     }
 }
 
-/// Whoever lacks a group in a part of their groups may be in it.
+/// A user may be in a group that a part of their groups does not name.
 #[test]
 fn groups_are_whole_only_where_all_were_read() {
     let many: Vec<String> = (0..=MAX_GROUPS).map(|n| n.to_string()).collect();

@@ -1,4 +1,4 @@
-//! Answers, tokens and documents by which somebody tries to get more than is theirs.
+//! Hostile answers, tokens and documents.
 
 use std::sync::Arc;
 

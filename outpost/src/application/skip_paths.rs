@@ -38,8 +38,8 @@ impl SkipPaths {
     /// `problems`.
     pub fn parse(lines: &str, matched: MatchedPart, problems: &mut Vec<String>) -> Self {
         let mut good: Vec<String> = Vec::new();
-        // A line is the expression as it stands, as in authentik, whose empty lines match everything:
-        // nobody means that.
+        // A line is the expression as it stands, as in authentik. There, an empty line matches
+        // everything, which no operator wants.
         let lines = lines.split('\n').map(|line| line.trim_end_matches('\r'));
         for line in lines.filter(|line| !line.trim().is_empty()) {
             let usable = re2::translate(line).map_err(|refused| refused.to_string());

@@ -320,7 +320,7 @@ applications:
             .iter()
             .find(|d| d["kind"] == "IngressRoute" && d["metadata"]["name"] == "gatepost-wiki");
         let wiki = wiki.expect("a route");
-        // Beside its Service: Traefik takes none of another namespace unless it is told to.
+        // In the namespace of its Service: by default, Traefik refuses a Service of another one.
         assert_eq!(wiki["metadata"]["namespace"], "apps");
         let route = &wiki["spec"]["routes"][0];
         assert_eq!(

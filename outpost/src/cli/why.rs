@@ -83,7 +83,7 @@ pub(super) async fn why(asking: Asking, file: &ConfigFile) -> Option<()> {
     let sender = match (asking.cookie, asking.user) {
         (Some(cookie), _) if cookie == "-" => Sender::Cookie(from_stdin()?),
         (Some(cookie), _) => Sender::Cookie(cookie),
-        (None, None) => Sender::Nobody,
+        (None, None) => Sender::Anonymous,
         (None, Some(user)) => {
             let user = described(Described {
                 user,

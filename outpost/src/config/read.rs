@@ -295,7 +295,10 @@ fn certificate_header(
     const KEY: &str = "clientCertificateHeader";
     let header = fields.parsed(KEY, CertificateHeader::parse);
     if header.is_some() && trusted.is_empty() {
-        fields.problem(KEY, "only `trustedProxies` are believed, and there is none");
+        fields.problem(
+            KEY,
+            "set `trustedProxies` too: only a trusted proxy may hand on certificates",
+        );
     }
     header
 }

@@ -322,7 +322,7 @@ impl Writer {
 }
 
 impl Held {
-    /// Takes a folder, which is made where there is none; `None` where another outpost has it.
+    /// Takes a folder, which it makes if it is missing; `None` where another outpost has it.
     fn take(folder: &Path) -> Result<Option<Self>, Unwritten> {
         make(folder).map_err(|error| Unwritten::io(folder.display().to_string(), error))?;
         let names = names(folder)?;
@@ -354,8 +354,8 @@ impl Held {
         self.folder == folder && is_same_file(&self.lock, &folder.join(LOCK_FILE))
     }
 
-    /// Makes the files of the applications as they are to be. A file that someone has damaged is
-    /// among those that differ. One that fails does not keep the others from it.
+    /// Makes the files of the applications as they are to be. A damaged file is among those that
+    /// differ. One that fails does not keep the others from it.
     fn write(&self, files: &StateFiles) -> Result<(), Unwritten> {
         let mut failed = Vec::new();
         // First: an application that is no longer served must not wait for a disk that is full.

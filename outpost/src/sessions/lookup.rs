@@ -231,7 +231,7 @@ impl Sessions {
                 record: Some(record),
                 cookies: issued.cookies,
             },
-            // Over. The policy decides once more: it refuses, or lets anyone pass.
+            // Over. The policy decides once more: it refuses, or the path is public.
             Ok(Issued::Refused(claims)) => match application.signer().vouch_for(&claims) {
                 Ok(session) => SessionLookup::Refreshed {
                     session,

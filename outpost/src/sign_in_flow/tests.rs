@@ -368,7 +368,7 @@ fn states_nonces_and_verifiers_are_long_and_never_the_same() {
     }
 }
 
-/// What a flow was begun with is what finishes it, whatever else the application has.
+/// The provider that began a flow finishes it, also where the application has others.
 #[test]
 fn a_flow_belongs_to_one_of_several_providers() {
     let (either, keys) = (application("either"), snapshot(&KEYS[..1]).flow_keys);

@@ -211,8 +211,8 @@ impl<'a> ForwardedRequest<'a> {
         if let Some(target) = query.strip_prefix("target=") {
             return Some(target);
         }
-        // Recipes for authentik, and those of earlier releases, write `rd=$request_uri`. What shows
-        // that form is a question mark, or a target that is none when it is decoded.
+        // Recipes for authentik, and those of earlier releases, write `rd=$request_uri`. That form
+        // shows by a question mark, or by a target that is invalid when it is decoded.
         let target = query.strip_prefix("rd=")?;
         let is_raw = ["/", "http://", "https://"]
             .into_iter()

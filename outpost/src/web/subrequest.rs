@@ -100,8 +100,8 @@ impl<'t> Subrequest<'t> {
                 return by_client(sign);
             }
         }
-        // A question of Envoy's is like any request, but has no header that Envoy was not told to
-        // send. Scripts cannot keep a browser from sending this one.
+        // A question of Envoy's is like any request, but has only the headers that Envoy was
+        // configured to send. Scripts cannot keep a browser from sending this one.
         let is_any = self.dialect == Dialect::Envoy && !askers.name(Dialect::Envoy);
         if is_any && asking.headers.contains_key(ACCEPT_ENCODING) {
             return by_client("Accept-Encoding");

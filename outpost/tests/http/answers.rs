@@ -47,7 +47,7 @@ async fn no_token_response_ends_the_process() {
             reply.body
         );
     }
-    // An error response is a refusal, whatever else is in it.
+    // An error response is a refusal, also with a token in it.
     world.provider.script().token_response =
         Box::new(|r| r["error"] = json!("invalid_request\u{1b}[2J"));
     let reply = world.browser().sign_in(START).await.expect(400);

@@ -338,7 +338,7 @@ async fn a_session_from_before_gets_an_assertion_at_its_next_request() {
     }
 }
 
-/// A token of one application is none of another, and ends with the window.
+/// A token of one application is invalid at another, and ends with the window.
 #[tokio::test]
 async fn a_session_that_has_ended_gets_no_further_assertion() {
     let asserting = Asserting::with("").await;

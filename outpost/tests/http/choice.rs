@@ -548,7 +548,7 @@ async fn a_choice_keeps_the_parameters_of_the_link_that_each_provider_takes() {
     let sent = world.browser().load(&expected[0]).await.expect(302);
     assert!(sent.location().contains(hint), "{}", sent.location());
 
-    // In domain mode the page is at another host, which is told too.
+    // In domain mode the page is at another host, which gets the hint too.
     let link = format!("https://app.example.org/akprox/start{query}");
     let hop = world.browser().load(&link).await.expect(302);
     let page = world.browser().load(hop.location()).await.expect(200);

@@ -176,7 +176,7 @@ async fn a_browser_that_can_binds_its_session_and_renews_it_with_proofs_alone() 
     );
 }
 
-/// A browser compares the attributes of the cookie with those that it was told.
+/// A browser compares the attributes of the cookie with those of the instructions.
 #[tokio::test]
 async fn a_cookie_for_frames_has_the_attributes_that_the_browser_is_told() {
     let settings = "

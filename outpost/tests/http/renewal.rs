@@ -1,4 +1,4 @@
-//! Renewing without anyone noticing, and ending when it is time.
+//! Renewals that no user notices, and endings when it is time.
 
 use std::sync::atomic::Ordering;
 

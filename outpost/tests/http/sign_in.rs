@@ -147,7 +147,7 @@ async fn a_callback_that_this_browser_did_not_ask_for_signs_no_user_in() {
         .find(|(name, _)| name == "state")
         .expect("a state")
         .1;
-    // A browser that has lost its cookies comes like this too: it signs in as whoever it is.
+    // A browser that has lost its cookies comes like this too: it signs its own user in.
     let reply = world.browser().load(callback.as_str()).await.expect(302);
     assert!(!reply.sets_session());
     let to = reply.location();
@@ -350,7 +350,7 @@ async fn a_browser_that_keeps_no_cookies_gets_a_page_instead_of_a_loop() {
     let mut browser = world.browser();
     browser.accepts_cookies = false;
     let mut next = START.to_owned();
-    // It may have dropped some only, so it is sent once more, and soon told.
+    // It may have dropped only some, so it is sent once more, and soon gets a page that says so.
     for _ in 0..3 {
         next = browser.begin(&next).await.into();
     }

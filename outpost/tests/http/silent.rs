@@ -108,7 +108,7 @@ async fn a_silent_renewal_begins_no_session_of_another_user() {
     let callback = world.provider.authorize(silent.location());
     let reply = browser.load(callback.as_str()).await.expect(302);
     assert!(!reply.sets_session());
-    // As where the provider says that nobody is signed in: Alice's session is over.
+    // As where the provider says that no user is signed in: Alice's session is over.
     let location = reply.location();
     assert!(location.starts_with(&world.provider.issuer), "{location}");
     assert!(!query(location).contains_key("prompt"), "{location}");

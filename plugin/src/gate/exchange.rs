@@ -264,7 +264,7 @@ impl<H: Host> Exchange<'_, H> {
         } else {
             let groups = denial.identity().map(|user| user.groups.join(b'|'));
             message.push_str("groups ");
-            message.push_str(groups.as_deref().unwrap_or("of nobody"));
+            message.push_str(groups.as_deref().unwrap_or("none"));
         }
         self.config.log(self.host, Level::Debug, &message);
     }

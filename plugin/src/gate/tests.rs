@@ -553,8 +553,8 @@ fn a_missing_keys_file_is_tried_again() {
     assert_eq!(gate.handle(&after), Flow::Continue);
 }
 
-/// A ring that is read in part would lack the keys at its end: their sessions would be refused, and
-/// no one would know why.
+/// A ring that is read in part would lack the keys at its end: their sessions would be refused
+/// without a reason.
 #[test]
 fn a_keys_file_that_is_too_large_is_refused_and_not_cut() {
     let settings = json!({"application": "wiki", "keysFile": "/keys/gatepost"}).to_string();

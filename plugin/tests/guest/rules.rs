@@ -81,7 +81,7 @@ fn each_case_of_the_table_is_decided_as_it_says() {
                 assert_eq!(named, names, "{case}");
             }
             if text("client").is_some() {
-                // The connection is that of a proxy in front, whoever it says that it speaks for.
+                // The connection is that of a proxy in front, which names a client.
                 let request = request.with("X-Forwarded-For", "127.0.0.2");
                 let outcome = guest.handle(&request).expect("no trap");
                 assert_eq!((outcome.next, outcome.status), (false, 401), "{case}");

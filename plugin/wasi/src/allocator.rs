@@ -59,7 +59,7 @@ unsafe impl Source for Memory {
         let bytes = pages * PAGE_BYTES;
         let end = base.wrapping_add(bytes);
         talc.source.end = match talc.source.end {
-            // SAFETY: the new pages follow those that the allocator has, and are nobody else's.
+            // SAFETY: the new pages follow those that the allocator has, and nothing else uses them.
             Some(last) if last.as_ptr() == base => Some(unsafe { talc.extend(last, end) }),
             // SAFETY: the host has just made these pages for this call.
             _ => unsafe { talc.claim(base, bytes) },

@@ -34,9 +34,9 @@ fn not_json(json: &[u8], at: usize) -> String {
     format!("not JSON (line {}, column {column})", lines.count() + 1)
 }
 
-/// Reads a value, or returns `None` where there is none or one that nests deeper than any settings
-/// do: each level takes stack, and a guest has little. It would trap at its start, and take the
-/// guests of all other routers with it.
+/// Reads a value, or returns `None` where it is missing or nests deeper than any settings do: each
+/// level takes stack, and a guest has little. It would trap at its start, and take the guests of all
+/// other routers with it.
 fn read_value(json: &mut JsonReader<'_>) -> Option<Value> {
     let piece = json.value()?;
     if json.depth() > MAX_DEPTH {

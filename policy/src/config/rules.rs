@@ -175,7 +175,7 @@ fn parse_networks(fields: &Fields<'_>, key: &str, texts: &[String]) -> Vec<Netwo
 }
 
 /// Reads the plugin's `trustedProxies`: the networks of what stands between the clients and the
-/// proxy. Unset, each inner network may be one, as a translation of addresses cannot be told from a
+/// proxy. Unset, each inner network may be one, since a translation of addresses looks like a
 /// client.
 pub fn proxies(fields: &mut Fields<'_>) -> Vec<Network> {
     const INNER: &str = "10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,\

@@ -126,7 +126,7 @@ test('assertion: headers of Fetch and of Node.js', async () => {
   assert.equal((await cloudflare.fromHeaders({ 'x-gatepost-assertion': token })).ok, false);
 });
 
-test('assertion: keys are fetched, and nobody is signed in without them', async () => {
+test('assertion: keys are fetched, and no user is signed in without them', async () => {
   let answer = [200, JSON.stringify(jwks)];
   const server = createServer((_request, response) => {
     response.writeHead(answer[0], { 'Content-Type': 'application/json' }).end(answer[1]);

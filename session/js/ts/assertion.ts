@@ -57,7 +57,7 @@ export interface Assertion {
 }
 
 /**
- * Why there is no assertion. For logs and tests: the sender must not be told which.
+ * Why there is no assertion. For logs and tests: do not tell the sender which.
  *
  * - `no-assertion`: the request has none.
  * - `malformed`: not the shape of one.
@@ -67,7 +67,7 @@ export interface Assertion {
  * - `audience`, `issuer`: good elsewhere.
  * - `ended`, `not-yet`: its window has ended, or lies in the future: then clocks differ.
  * - `claims`: signed, but its claims are not those of an assertion.
- * - `keys-unavailable`: the outpost did not answer with keys. Nobody is signed in meanwhile.
+ * - `keys-unavailable`: the outpost did not answer with keys. No user is signed in meanwhile.
  */
 export type AssertionReason =
   | 'no-assertion'

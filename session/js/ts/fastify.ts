@@ -46,7 +46,7 @@ export const gatepost: FastifyPluginCallback<GatepostFastifyOptions> = (app, opt
   done();
 };
 
-// What `fastify-plugin` does: the hook holds for the routes of whoever registers this, too.
+// What `fastify-plugin` does: the hook also holds for the routes of the plugin that registers this.
 Object.assign(gatepost, { [Symbol.for('skip-override')]: true });
 
 export default gatepost;

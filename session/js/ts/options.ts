@@ -1,4 +1,4 @@
-// What a verifier is told. Everything that is wrong is said before the first request.
+// The options of a verifier. Every problem is reported before the first request.
 
 /** How to recognise the sessions of an application. */
 export interface VerifierOptions {
@@ -115,7 +115,7 @@ function kind(value: unknown): string {
   return value === undefined ? 'nothing' : `a value of type ${typeof value}`;
 }
 
-/** The name of an option, unless it may be a key that someone has put in its place. */
+/** The name of an option, unless it may be a key that was put in its place. */
 function shown(name: string): string {
   return /^[A-Za-z]{1,24}$/.test(name) ? name : '(an option)';
 }

@@ -3,7 +3,7 @@ import type { Session } from './session.js';
 /**
  * The session that an adapter has put into a request.
  *
- * @throws when there is none: the route is not behind the adapter, or lets everybody pass
+ * @throws when the session is missing: the route is not behind the adapter, or lets every client pass
  */
 export function sessionOf(request: { readonly gatepost?: Session | null }): Session {
   if (!request.gatepost) {

@@ -41,7 +41,7 @@ export interface Session {
 }
 
 /**
- * Why there is no session. For logs and tests: whoever sent the request must not be told which.
+ * Why there is no session. For logs and tests: do not tell the sender of the request which.
  *
  * - `no-cookie`: none by that name.
  * - `too-long`, `malformed`: not the shape of a session cookie.

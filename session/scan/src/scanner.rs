@@ -5,8 +5,7 @@ use crate::words::{plain_length, quotes, same_words};
 
 /// A place in a JSON text that has no blanks between its tokens and no escapes in its strings.
 ///
-/// Whatever else the text has is not read but given up on. What is read, any JSON reader reads in
-/// the same way.
+/// It gives up on any other text. What it reads, every JSON reader reads in the same way.
 #[derive(Clone, Debug)]
 pub struct Scanner<'j> {
     json: &'j str,

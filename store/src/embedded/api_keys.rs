@@ -59,7 +59,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Returns a key and when it ends. `None` where the row is none of this version.
+/// Returns a key and when it ends. `None` where another version wrote the row.
 fn stored(id: &str, row: &[u8], keys: &SealingKeys) -> Option<(u64, StoredApiKey)> {
     let row = Row::parse(row)?;
     let stored = StoredApiKey::open(&ApiKeyId::parse(id)?, row.sealed, row.usage(), keys);

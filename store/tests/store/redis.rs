@@ -77,7 +77,7 @@ async fn an_emptied_redis_revokes_what_was_before() {
     }
 }
 
-/// The log of an emptied store is told from one that has nothing to say: it never expires.
+/// The log of an emptied store differs from one that has nothing to say: it never expires.
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn a_log_in_which_everything_has_expired_is_not_taken_for_a_lost_one() {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// An answer, as far as anyone here looks.
+/// The parts of an answer that the bench reads.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

@@ -54,7 +54,7 @@ struct Reply {
     took: Duration,
 }
 
-/// Redis loses sessions without anyone having noted it, and their owners sign out.
+/// Redis loses sessions without a record of it, and their users sign out.
 pub(super) fn end_by_half(
     stack: &Stack,
     redis: &Redis,

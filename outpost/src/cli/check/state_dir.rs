@@ -15,7 +15,7 @@ pub(super) fn check(files: &StateFiles, now: NumericDate, report: &mut Report) {
     let subject = Subject::StateDir;
     let folder = files.folder.as_path();
     let shown = folder.display();
-    let as_whom = store_file::as_whom();
+    let own_user = store_file::own_user();
     // The outpost makes the folder, and not those above it.
     let (place, is_there) = match (folder.is_dir(), folder.parent()) {
         (false, Some(parent)) => (parent, false),
@@ -26,13 +26,13 @@ pub(super) fn check(files: &StateFiles, now: NumericDate, report: &mut Report) {
     match store_file::try_to_make(place, &probe) {
         Ok(()) if is_there => report.note(
             &subject,
-            format!("{shown} can be written by {as_whom}; plugins need to read it"),
+            format!("{shown} can be written by {own_user}; plugins need to read it"),
         ),
-        Ok(()) => report.note(&subject, format!("{shown} can be made by {as_whom}")),
+        Ok(()) => report.note(&subject, format!("{shown} can be made by {own_user}")),
         Err(error) => report.failure(
             &subject,
             format!(
-                "{shown}: {} cannot be written by {as_whom}: {error}. The outpost's user needs to \
+                "{shown}: {} cannot be written by {own_user}: {error}. The outpost's user needs to \
                  write the folder",
                 place.display()
             ),

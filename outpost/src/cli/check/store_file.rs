@@ -12,16 +12,16 @@ use super::report::{Report, Subject};
 /// Adds whether the user who runs this check can write the file, or make it.
 pub(super) fn check(path: &Path, report: &mut Report) {
     let shown = path.display();
-    let as_whom = as_whom();
+    let own_user = own_user();
     match try_to_write(path) {
         Ok(()) => report.note(
             &Subject::Store,
-            format!("{shown} can be written by {as_whom}"),
+            format!("{shown} can be written by {own_user}"),
         ),
         Err((what, error)) => report.failure(
             &Subject::Store,
             format!(
-                "{shown}: {} cannot be written by {as_whom}: {error}. The outpost's user needs to \
+                "{shown}: {} cannot be written by {own_user}: {error}. The outpost's user needs to \
                  write the file and its folder",
                 what.display()
             ),
@@ -30,8 +30,8 @@ pub(super) fn check(path: &Path, report: &mut Report) {
     warn_of_root(path, &Subject::Store, report);
 }
 
-/// Returns as whom this check tries.
-pub(super) fn as_whom() -> String {
+/// Names the user with whose rights this check tries.
+pub(super) fn own_user() -> String {
     match user() {
         Some(user) => format!("user {user}, who runs this check"),
         None => "the user who runs this check".to_owned(),

@@ -32,7 +32,7 @@ pub(super) struct Question {
 #[derive(Debug)]
 pub(super) enum Sender {
     /// A client without a session.
-    Nobody,
+    Anonymous,
     /// A user as described, in a session that is bound to a device or not.
     User(Box<Identity>, bool),
     /// The user that a session's cookie names.
@@ -122,7 +122,7 @@ impl Question {
             client: self.client.map(ClientAddress::from),
         };
         let session = match &self.sender {
-            Sender::Nobody => None,
+            Sender::Anonymous => None,
             Sender::User(user, bound) => Some(session_of(user, *bound, application, now)?),
             Sender::Cookie(cookie) => Some(session_in(cookie, config, application)?),
         };
@@ -162,7 +162,7 @@ impl Question {
             _ => last,
         };
         let sender = match session {
-            Err(_) => "nobody who is signed in".to_owned(),
+            Err(_) => "a client without a session".to_owned(),
             Ok(session) => {
                 let user = session.claims();
                 let name = user.preferred_username.as_deref().unwrap_or(&user.sub);

@@ -77,11 +77,11 @@ fn case(mut fields: Fields<'_>, at: usize, now: NumericDate) -> Option<Case> {
     let sender = match (is_described, cookie) {
         (true, Some(_)) => {
             fields.problem("cookie", "cannot be combined with `user`");
-            Sender::Nobody
+            Sender::Anonymous
         }
         (true, None) => Sender::User(Box::new(identity), device_bound),
         (false, Some(cookie)) => Sender::Cookie(cookie),
-        (false, None) => Sender::Nobody,
+        (false, None) => Sender::Anonymous,
     };
     fields.finish();
     Some(Case {

@@ -36,7 +36,7 @@ impl Controller {
 pub struct Documents {
     pub(super) ingresses: Vec<Ingress>,
     pub(super) controller: Option<Controller>,
-    /// Objects that are none of ours: kind, and how many.
+    /// Objects that the import does not read: kind, and how many.
     pub(super) others: BTreeMap<String, usize>,
 }
 

@@ -217,7 +217,7 @@ fn a_folder_is_renewed_with_this_processs_list_and_known_applications_alone() {
     }
 }
 
-/// A writer that has panicked begins again, and meanwhile nobody takes the folder for its.
+/// A writer that has panicked begins again, and meanwhile does not claim to write the folder.
 #[tokio::test]
 async fn a_step_that_panics_is_not_the_last() {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -237,7 +237,7 @@ async fn a_step_that_panics_is_not_the_last() {
     Arc::clone(&state)
         .follow(clock, move || {
             if seen.problem().is_some() {
-                assert_eq!(seen.revoked_file(), None, "nobody writes it meanwhile");
+                assert_eq!(seen.revoked_file(), None, "it is not written meanwhile");
             }
             seen.note_list(&path.join(REVOKED_FILE), true);
             let over = renewed.exists() || steps.fetch_add(1, Ordering::SeqCst) > 20;
@@ -300,7 +300,7 @@ fn drafts_of_a_writer_that_was_killed_are_removed() {
     );
 }
 
-/// Row B9: what someone has damaged is as it was at the next renewal.
+/// Row B9: the next renewal mends a damaged file.
 #[test]
 fn a_damaged_file_is_written_again_when_the_folder_is_renewed() {
     let folder = tempfile::tempdir().expect("a folder");

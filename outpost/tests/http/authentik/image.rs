@@ -3,7 +3,7 @@
 use super::*;
 use crate::program::Running;
 
-/// The file that the image names, which nobody puts there who changes the image's name alone.
+/// The file that the image names. It is missing where an operator changes only the image's name.
 fn file_of_the_image() -> &'static str {
     let dockerfile = include_str!("../../../Dockerfile");
     let named = dockerfile
@@ -53,7 +53,7 @@ async fn commands_read_the_configuration_in_the_image_as_the_outpost_does() {
     assert!(output.status.success(), "{said}");
 }
 
-/// A file that somebody names on the command line is meant.
+/// A file that the command line names has to exist.
 #[tokio::test]
 async fn a_file_of_the_command_line_has_to_be_there() {
     let ran = tokio::task::spawn_blocking(|| {

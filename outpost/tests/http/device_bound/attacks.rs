@@ -418,9 +418,9 @@ async fn a_session_goes_on_when_the_key_that_sealed_its_name_is_retired() {
         let reply = refresh(&mut thief, &sealed_elsewhere, Some(&proof)).await;
         assert!(!reply.expect(403).sets_session());
     }
-    // Without the cookie it is a session that nobody knows.
-    let mut nobody = world.browser();
-    assert!(ends(&refresh(&mut nobody, &sealed_elsewhere, None).await));
+    // Without the cookie it is an unknown session.
+    let mut stranger = world.browser();
+    assert!(ends(&refresh(&mut stranger, &sealed_elsewhere, None).await));
     other.refresh().await.expect(200);
 }
 
@@ -442,7 +442,7 @@ async fn a_key_for_rs256_renews_and_no_other() {
     let own = rsa_key();
     let (n, e) = (own["n"].clone(), own["e"].clone());
     for (case, n, e) in [
-        // Whoever knows the message knows the signature.
+        // A client that knows the message knows the signature.
         ("an exponent of 1", n.clone(), json!("AQ")),
         ("an even exponent", n.clone(), json!("Ag")),
         ("no exponent", n.clone(), json!("")),

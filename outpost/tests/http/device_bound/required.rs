@@ -43,7 +43,7 @@ async fn is_refused(world: &World, browser: &Browser<'_>, case: &str) {
     assert!(!reply.sets_session(), "{case}");
 }
 
-/// Somebody on the path takes `Secure-Session-Registration` away, or the client does not know it:
+/// An attacker on the path removes `Secure-Session-Registration`, or the client does not know it:
 /// what it has ends with the window, in every way.
 #[tokio::test]
 async fn without_a_registration_nothing_outlives_the_first_window() {
@@ -63,7 +63,7 @@ async fn without_a_registration_nothing_outlives_the_first_window() {
             "no page load renews"
         );
     }
-    // Whoever asks for a renewal gets none, and loses nothing.
+    // A browser that asks for a renewal does not get it, and loses nothing.
     let reply = browser.load(&format!("{START}?rd=/x")).await.expect(302);
     assert_eq!(reply.location(), "https://app.example.com/x");
     world.wait(5 * MINUTE);

@@ -117,7 +117,7 @@ async fn a_copy_with_groups_left_out_is_not_bound_by_the_store() {
     asked.ask(&world, "auth/traefik").await.expect(200);
 }
 
-/// A rule that this outpost does not know admits nobody.
+/// A rule that this outpost does not know admits no user.
 #[tokio::test]
 async fn unknown_values_refuse() {
     let world = World::with(PREFER).await;

@@ -280,7 +280,7 @@ async fn no_key_is_accepted_while_the_store_is_away() {
     bring(&world, &key).await.expect(200);
 }
 
-/// The store has it, so nobody guesses, and nobody has revoked it.
+/// The store has it, so the client does not guess, and no operator has revoked it.
 #[tokio::test]
 async fn a_key_that_the_ring_does_not_open_is_neither_refused_nor_forgotten() {
     let world = world(KEYS).await;

@@ -246,7 +246,7 @@ async fn every_other_proof_is_refused() {
     }
 }
 
-/// Whoever sees a request, and sends it again.
+/// An attacker sees a request, and sends it again.
 #[tokio::test]
 async fn a_proof_serves_once_at_all_replicas() {
     let world = world(DPOP).await;

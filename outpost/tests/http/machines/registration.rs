@@ -105,7 +105,7 @@ async fn clients_with_a_document_are_sent_to_a_provider_that_reads_it() {
     }
 }
 
-/// A client that anyone may register would have users' codes sent to anyone.
+/// A client that attackers may register would send users' codes to attackers.
 #[tokio::test]
 async fn the_public_client_is_for_redirect_uris_that_the_operator_knows() {
     let world = world(SETTINGS).await;

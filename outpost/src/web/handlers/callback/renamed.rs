@@ -1,5 +1,5 @@
-//! What follows when authentik's tokens name another issuer than its configuration did: somebody has
-//! changed the slug of the application there.
+//! What follows when authentik's tokens name another issuer than its configuration did: an operator
+//! has changed the slug of the application there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +65,6 @@ async fn is_usable(provider: &Arc<Provider>) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
-    // The user is told by the next request, if it cannot.
+    // If it cannot, the next request says so to the user.
     let _ = tokio::time::timeout(PATIENCE, usable).await;
 }

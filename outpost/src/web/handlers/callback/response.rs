@@ -4,8 +4,8 @@
 //! cookies of the sign-in out of such a request, since they are `SameSite=Lax`; without that they
 //! would be in every request that any site makes. So the form is sealed and handed back to the
 //! browser, which comes to the same path again by a navigation that such cookies are part of. The
-//! code is in no URL in the clear, and the flow's cookie decides as always: whoever posts a form here
-//! reaches nothing that a link would not.
+//! code is in no URL in the clear, and the flow's cookie decides as always: a site that posts a form
+//! here reaches nothing that a link would not.
 
 use axum::body::Body;
 use gatepost_base::SealingKeys;
