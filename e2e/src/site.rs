@@ -9,6 +9,7 @@ mod compose;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_session::Audience;
@@ -401,12 +402,12 @@ impl Site {
     }
 
     /// Returns the requests to the app `wiki` so far.
-    pub fn wiki(&self) -> Vec<Seen> {
+    pub fn wiki(&self) -> Vec<Arc<Seen>> {
         self.wiki.requests()
     }
 
     /// Returns the requests to the app `files` so far.
-    pub fn files(&self) -> Vec<Seen> {
+    pub fn files(&self) -> Vec<Arc<Seen>> {
         self.files.requests()
     }
 

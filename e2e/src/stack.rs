@@ -5,6 +5,7 @@ mod traefik;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use gatepost_session::cookie::CookieName;
@@ -179,7 +180,7 @@ impl Application {
     }
 
     /// Returns the requests to the app so far. An app of the test's own keeps no record.
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<Arc<Seen>> {
         self.upstream
             .as_ref()
             .map(Upstream::requests)

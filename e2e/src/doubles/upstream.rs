@@ -77,19 +77,19 @@ impl Seen {
     }
 }
 
-/// Everything that the app was asked.
+/// Everything that the app was asked. Shared, since tests look at all of it after each request.
 #[derive(Clone, Debug, Default)]
-struct Record(Arc<Mutex<Vec<Seen>>>);
+struct Record(Arc<Mutex<Vec<Arc<Seen>>>>);
 
 impl Record {
     fn push(&self, seen: Seen) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(seen);
+            .push(Arc::new(seen));
     }
 
-    fn all(&self) -> Vec<Seen> {
+    fn all(&self) -> Vec<Arc<Seen>> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -142,7 +142,7 @@ impl Upstream {
     }
 
     /// Returns the requests to the app so far, first to last.
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<Arc<Seen>> {
         self.record.all()
     }
 }

@@ -60,6 +60,7 @@ pub(crate) fn harms(site: &Site, attacks: &[Attack]) -> Result<Vec<String>> {
         let reached: Vec<&Seen> = requests
             .iter()
             .filter(|seen| seen.header(MARK) == Some(&number))
+            .map(AsRef::as_ref)
             .collect();
         harms.extend(harm(attack, head, &reached));
     }

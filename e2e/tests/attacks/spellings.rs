@@ -1,6 +1,8 @@
 //! What a client writes where proxies and the outpost might read it differently: two hosts in one
 //! value, names of headers in odd spellings, cookies on several lines. Through every proxy.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::clients::raw_http2;
@@ -88,7 +90,7 @@ pub(crate) fn status(site: &Site, request: &str) -> Result<Option<u16>> {
 }
 
 /// Returns the requests that reached the wiki during an action.
-fn reached(site: &Site, act: impl FnOnce() -> Result<()>) -> Result<Vec<Seen>> {
+fn reached(site: &Site, act: impl FnOnce() -> Result<()>) -> Result<Vec<Arc<Seen>>> {
     let before = site.wiki().len();
     act()?;
     Ok(site.wiki().split_off(before))

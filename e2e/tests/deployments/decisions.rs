@@ -2,6 +2,7 @@
 //! and `auth/envoy`. They must agree on the requests that reach the app, and on the responses to
 //! all others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -524,7 +525,7 @@ fn decide(site: &Site, tokens: &Tokens, case: &Case) -> Result<Outcome> {
     connection.request(case.line, &headers)?;
     let head = connection.head()?;
     let requests = site.wiki();
-    let reached: &[Seen] = requests.get(before..).unwrap_or_default();
+    let reached: &[Arc<Seen>] = requests.get(before..).unwrap_or_default();
     let page_load = case.headers == PAGE && !case.line.starts_with("POST");
     Ok(match (head.status, reached) {
         (200, [seen]) => Outcome::Passes(identity(seen)),

@@ -2,6 +2,7 @@
 //! in front of routers, of which one asks the outpost.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use gatepost_e2e::clients::raw_http1::RawConnection;
@@ -161,7 +162,7 @@ fn ask(
         }
     };
     let requests = site.wiki();
-    let reached: &[Seen] = requests.get(before..).unwrap_or_default();
+    let reached: &[Arc<Seen>] = requests.get(before..).unwrap_or_default();
     Ok(match (status, reached) {
         (200, [seen]) => {
             let named = seen.headers.get("x-auth-username");
