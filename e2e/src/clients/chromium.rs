@@ -10,20 +10,20 @@ use url::Url;
 
 use super::trusted_front::TrustedFront;
 use crate::programs::{FakeClock, Process, Service};
-use crate::stack::Stack;
+use crate::stack::Application;
 use crate::tools::{Browser, NodePackages, Tool as _};
 use crate::users::{ALICE, BOB, User};
 use crate::{layout, settings};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Runs the scenario in `e2e/browser/NAME.mjs` against the first application of a stack.
+/// Runs the scenario in `e2e/browser/NAME.mjs` against an application.
 ///
 /// # Errors
 ///
 /// When the scenario fails: with its output. Screenshot and page are then in `target/e2e/browser/`.
-pub fn run(name: &str, stack: &Stack) -> Result<()> {
-    run_at(name, name, &stack.app().url("/"))
+pub fn run(name: &str, app: &Application) -> Result<()> {
+    run_at(name, name, &app.url("/"))
 }
 
 /// Whose pages one sees who is refused.

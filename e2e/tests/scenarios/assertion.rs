@@ -1,6 +1,7 @@
 //! Applications that verify assertions themselves, with libraries that know nothing of Gatepost.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -8,7 +9,7 @@ use gatepost_e2e::programs::asserted::{
     AssertedApp, Expected, JwtLibrary, assertion_in, forged_assertions, new_assertion_key,
 };
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Answer, Application, ApplicationSpec, Client, Stack, ports, until};
+use gatepost_e2e::{Answer, Application, ApplicationSpec, Client, Shared, Stack, ports, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,11 +23,19 @@ const INTRODUCED: Duration = Duration::from_secs(150);
 /// A window, and what is for a busy machine.
 const ENDED: Duration = Duration::from_secs(60);
 
-/// Traefik with the plugin in front of `app`, which verifies, and of `seen`, which shows what it gets.
+/// The applications that verify, each with another library.
+const VERIFYING: [(JwtLibrary, &str); 3] = [
+    (JwtLibrary::Jose, "jose"),
+    (JwtLibrary::PyJwt, "pyjwt"),
+    (JwtLibrary::Package, "package"),
+];
+
+/// Traefik with the plugin in front of applications that verify, and of `seen`, which shows what it
+/// gets.
 struct World {
     stack: Stack,
     keys: TempDir,
-    port: u16,
+    ports: [u16; VERIFYING.len()],
     algorithm: &'static str,
 }
 
@@ -37,7 +46,7 @@ impl World {
         let keys = tempfile::tempdir()?;
         let file = keys.path().join("assertion.pem");
         new_assertion_key(&file, algorithm)?;
-        let port = ports::free()?;
+        let ports = [ports::free()?, ports::free()?, ports::free()?];
         let spec = |name: &str| {
             let own = ApplicationSpec::new(name)
                 .set_in_outpost("public", &json!(["/public/*"]))
@@ -52,10 +61,12 @@ impl World {
                     ),
             }
         };
-        let builder = Stack::builder()
-            .application(spec("app").upstream_port(port))
-            .application(spec("seen"))
-            .outpost(&json!({ "assertionKeysFile": file, "session": session }));
+        let mut builder =
+            Stack::builder().outpost(&json!({ "assertionKeysFile": file, "session": session }));
+        for ((_, name), port) in VERIFYING.into_iter().zip(ports) {
+            builder = builder.application(spec(name).upstream_port(port));
+        }
+        builder = builder.application(spec("seen"));
         let stack = match in_folder {
             true => builder.state_dir().start()?,
             false => builder.start()?,
@@ -63,7 +74,7 @@ impl World {
         Ok(Self {
             stack,
             keys,
-            port,
+            ports,
             algorithm,
         })
     }
@@ -72,13 +83,26 @@ impl World {
         Ok(self.stack.outpost_url().join("/akprox/jwks.json")?)
     }
 
-    /// Starts `app`, or another process of it.
-    fn app(&self, library: JwtLibrary, port: u16) -> Result<AssertedApp> {
-        let issuer = self.stack.app().url("/akprox");
+    /// Starts the application of a library where the stack leads to it.
+    fn start_app(&self, library: JwtLibrary) -> Result<(&Application, AssertedApp)> {
+        let mut apps = VERIFYING.into_iter().zip(self.ports);
+        let found = apps.find(|((own, _), _)| *own == library);
+        let ((_, name), port) = found.context("an application with it")?;
+        let app = self.stack.application(name)?;
+        Ok((app, self.start_process(library, app, port)?))
+    }
+
+    /// Starts another process of an application, with this library.
+    fn start_process(
+        &self,
+        library: JwtLibrary,
+        app: &Application,
+        port: u16,
+    ) -> Result<AssertedApp> {
         let expected = Expected {
             jwks: self.jwks()?,
-            issuer: issuer.to_string(),
-            audience: "app".to_owned(),
+            issuer: app.url("/akprox").to_string(),
+            audience: app.name().to_owned(),
             algorithm: self.algorithm,
         };
         AssertedApp::start(library, port, &expected, &self.keys.path().join("logs"))
@@ -106,17 +130,27 @@ fn signed_in(app: &Application) -> Result<String> {
     cookie(&client, app)
 }
 
-fn verifies(library: JwtLibrary, algorithm: &'static str, in_folder: bool) -> Result<()> {
-    let world = World::start(algorithm, in_folder, &json!({ "window": "15m" }))?;
-    let direct = world.app(library, world.port)?;
-    let (app, seen) = (world.stack.app(), world.stack.application("seen")?);
+/// Returns the world of the tests that change nothing in it: ES256 with the outpost's folder, or EdDSA
+/// in the long form.
+fn shared(algorithm: &'static str) -> Result<Arc<World>> {
+    static IN_FOLDER: Shared<World> = Shared::new();
+    static LONG_FORM: Shared<World> = Shared::new();
+    let in_folder = algorithm == "ES256";
+    let shared = if in_folder { &IN_FOLDER } else { &LONG_FORM };
+    shared.get(|| World::start(algorithm, in_folder, &json!({ "window": "15m" })))
+}
+
+fn verifies(library: JwtLibrary, algorithm: &'static str) -> Result<()> {
+    let world = shared(algorithm)?;
+    let (app, direct) = world.start_app(library)?;
+    let seen = world.stack.application("seen")?;
     for user in [ALICE, BOB] {
         let claims = Client::new()?
             .sign_in(&app.url("/"), &user)?
             .landed
             .json()?;
         assert_eq!(claims.get("preferred_username"), Some(&json!(user.login)));
-        assert_eq!(claims.get("aud"), Some(&json!("app")));
+        assert_eq!(claims.get("aud"), Some(&json!(app.name())));
         assert_eq!(claims.get("iss"), Some(&json!(app.url("/akprox").as_str())));
     }
     let own = signed_in(app)?;
@@ -165,37 +199,37 @@ fn verifies(library: JwtLibrary, algorithm: &'static str, in_folder: bool) -> Re
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn an_app_with_jose_knows_its_users_behind_the_plugin_with_a_folder() -> Result<()> {
-    verifies(JwtLibrary::Jose, "ES256", true)
+    verifies(JwtLibrary::Jose, "ES256")
 }
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn an_app_with_jose_verifies_eddsa() -> Result<()> {
-    verifies(JwtLibrary::Jose, "EdDSA", false)
+    verifies(JwtLibrary::Jose, "EdDSA")
 }
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn an_app_with_pyjwt_knows_its_users_behind_the_plugin_in_the_long_form() -> Result<()> {
-    verifies(JwtLibrary::PyJwt, "EdDSA", false)
+    verifies(JwtLibrary::PyJwt, "EdDSA")
 }
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn an_app_with_pyjwt_verifies_es256() -> Result<()> {
-    verifies(JwtLibrary::PyJwt, "ES256", true)
+    verifies(JwtLibrary::PyJwt, "ES256")
 }
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn an_app_with_the_package_verifies_es256() -> Result<()> {
-    verifies(JwtLibrary::Package, "ES256", true)
+    verifies(JwtLibrary::Package, "ES256")
 }
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn an_app_with_the_package_verifies_eddsa() -> Result<()> {
-    verifies(JwtLibrary::Package, "EdDSA", false)
+    verifies(JwtLibrary::Package, "EdDSA")
 }
 
 /// Servers of the CGI family read each of these names as `HTTP_X_GATEPOST_ASSERTION`.
@@ -245,8 +279,7 @@ fn no_spelling_of_the_header_comes_from_a_client() -> Result<()> {
 fn an_assertion_ends_with_its_window() -> Result<()> {
     let window = json!({ "window": "20s" });
     let world = World::start("ES256", true, &window)?;
-    let direct = world.app(JwtLibrary::Jose, world.port)?;
-    let app = world.stack.app();
+    let (app, direct) = world.start_app(JwtLibrary::Jose)?;
     let client = Client::new()?;
     client.sign_in(&app.url("/"), &ALICE)?;
     let session = cookie(&client, app)?;
@@ -273,9 +306,8 @@ fn keys_are_rotated_while_an_app_verifies() -> Result<()> {
     let world = World::start("ES256", true, &json!({ "window": "15m" }))?;
     let file = world.keys.path().join("assertion.pem");
     let old_key = fs::read_to_string(&file)?;
-    let jose = world.app(JwtLibrary::Jose, world.port)?;
-    let python = world.app(JwtLibrary::PyJwt, ports::free()?)?;
-    let app = world.stack.app();
+    let (app, jose) = world.start_app(JwtLibrary::Jose)?;
+    let python = world.start_process(JwtLibrary::PyJwt, app, ports::free()?)?;
     let old = assertion_in(&signed_in(app)?)?;
     let key_of = |token: &str| token.split('.').next().map(str::to_owned);
     let accept = |token: &str| -> Result<()> {
@@ -307,7 +339,7 @@ fn keys_are_rotated_while_an_app_verifies() -> Result<()> {
         Ok((world.published()? == 1).then_some(()))
     })?;
     for library in [JwtLibrary::Jose, JwtLibrary::PyJwt] {
-        let restarted = world.app(library, ports::free()?)?;
+        let restarted = world.start_process(library, app, ports::free()?)?;
         assert_eq!(restarted.ask(&new)?.0, StatusCode::OK, "{library:?}");
         let (status, _) = restarted.ask(&old)?;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{library:?}");

@@ -3,29 +3,27 @@
 use anyhow::Result;
 use gatepost_e2e::clients::chromium::{self, FrameCookies, Pages, ThirdParties};
 use gatepost_e2e::tools::Browser;
-use gatepost_e2e::{ApplicationSpec, Stack};
+use gatepost_e2e::{ApplicationSpec, Shared, Stack};
 use serde_json::json;
+
+use crate::shared;
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn first_visit() -> Result<()> {
-    chromium::run("first_visit", &Stack::builder().start()?)
+    chromium::run("first_visit", shared()?.app())
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn over_tls() -> Result<()> {
-    chromium::run("over_tls", &Stack::builder().tls().start()?)
+    chromium::run("over_tls", Stack::builder().tls().start()?.app())
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn denied_by_group() -> Result<()> {
-    let app = ApplicationSpec::new("app").set("require", &json!({ "groups": ["admins"] }));
-    chromium::run(
-        "denied_by_group",
-        &Stack::builder().application(app).start()?,
-    )
+    chromium::run("denied_by_group", shared()?.application("denied")?)
 }
 
 /// The provider is another site than the application: the browser posts without the flow's cookie.
@@ -33,35 +31,32 @@ fn denied_by_group() -> Result<()> {
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn form_post() -> Result<()> {
     let in_a_form = json!({ "responseMode": "formPost" });
-    chromium::run(
-        "form_post",
-        &Stack::builder().outposts_provider(&in_a_form).start()?,
-    )
+    let stack = Stack::builder().outposts_provider(&in_a_form).start()?;
+    chromium::run("form_post", stack.app())
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn fetch_without_session() -> Result<()> {
-    chromium::run("fetch_without_session", &Stack::builder().start()?)
+    chromium::run("fetch_without_session", shared()?.app())
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn back_button() -> Result<()> {
-    let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
-    chromium::run("back_button", &Stack::builder().application(app).start()?)
+    chromium::run("back_button", shared()?.app())
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn way_back() -> Result<()> {
-    chromium::run("way_back", &Stack::builder().start()?)
+    chromium::run("way_back", shared()?.app())
 }
 
 #[test]
 #[ignore = "needs Traefik, an OpenID provider and Chromium: cargo xtask test"]
 fn sign_out() -> Result<()> {
-    chromium::run("sign_out", &Stack::builder().start()?)
+    chromium::run("sign_out", shared()?.app())
 }
 
 /// Every page, looked at by axe-core.
@@ -115,19 +110,25 @@ fn a_page_that_may_not_connect_is_redirected_late_in_firefox() -> Result<()> {
 
 /// Shows an application over TLS in a frame of another site.
 fn frames(cookies: FrameCookies, third_parties: ThirdParties) -> Result<()> {
-    let (settings, provider) = match cookies {
-        FrameCookies::Lax => (json!({}), json!({})),
-        FrameCookies::None => (json!({ "sameSite": "none" }), json!({})),
+    static LAX: Shared<Stack> = Shared::new();
+    static NONE: Shared<Stack> = Shared::new();
+    static PARTITIONED: Shared<Stack> = Shared::new();
+    let (shared, settings, provider) = match cookies {
+        FrameCookies::Lax => (&LAX, json!({}), json!({})),
+        FrameCookies::None => (&NONE, json!({ "sameSite": "none" }), json!({})),
         FrameCookies::Partitioned => (
+            &PARTITIONED,
             json!({ "sameSite": "none", "partitioned": true }),
             json!({ "inFrames": true }),
         ),
     };
-    let stack = Stack::builder()
-        .tls()
-        .outpost(&json!({ "session": settings }))
-        .provider(&provider)
-        .start()?;
+    let stack = shared.get(|| {
+        Stack::builder()
+            .tls()
+            .outpost(&json!({ "session": settings }))
+            .provider(&provider)
+            .start()
+    })?;
     chromium::show_in_frames(cookies, third_parties, &stack.app().url("/"))
 }
 

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, Application, ApplicationSpec, Client, Stack, forge};
+use gatepost_e2e::{Answer, Application, Client, forge};
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+
+use crate::shared;
 
 /// Asks for a page and for data with a hand-made cookie.
 fn statuses(app: &Application, cookie: &str) -> Result<[StatusCode; 2]> {
@@ -24,8 +25,8 @@ const REFUSED: [StatusCode; 2] = [StatusCode::FOUND, StatusCode::UNAUTHORIZED];
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn cookies_that_are_not_in_force_here_are_refused() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("refused")?;
     let ring = stack.keys().ring()?;
     let good = forge::valid(&ring, app.name())?;
     let mut short = good.clone();
@@ -43,7 +44,7 @@ fn cookies_that_are_not_in_force_here_are_refused() -> Result<()> {
         ("of another application", forge::valid(&ring, "other")?),
         (
             "of an application with a longer name",
-            forge::valid(&ring, "app2")?,
+            forge::valid(&ring, &format!("{}2", app.name()))?,
         ),
     ];
     for (name, cookie) in cases {
@@ -59,19 +60,16 @@ fn cookies_that_are_not_in_force_here_are_refused() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn session_of_one_application_is_refused_at_another() -> Result<()> {
-    let stack = Stack::builder()
-        .application(ApplicationSpec::new("app"))
-        .application(ApplicationSpec::new("other"))
-        .start()?;
-    let other = stack.application("other")?;
+    let stack = shared()?;
+    let (app, other) = (stack.application("one")?, stack.application("other")?);
     let client = Client::new()?;
-    let page = stack.app().url("/");
+    let page = app.url("/");
     client.sign_in(&page, &ALICE)?;
     let cookie = client
-        .cookie(&page, stack.app().cookie_name().as_str())
+        .cookie(&page, app.cookie_name().as_str())
         .expect("a session cookie");
 
-    assert_eq!(statuses(stack.app(), &cookie)?, [StatusCode::OK; 2]);
+    assert_eq!(statuses(app, &cookie)?, [StatusCode::OK; 2]);
     assert_eq!(statuses(other, &cookie)?, REFUSED);
     assert_eq!(other.requests(), [], "nothing reached the other app");
     Ok(())
@@ -80,8 +78,8 @@ fn session_of_one_application_is_refused_at_another() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn app_does_not_see_the_session_cookie() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("unseen")?;
     let cookie = forge::valid(&stack.keys().ring()?, app.name())?;
     let header = format!(
         "theme=dark; {}={cookie}; lang=en",
@@ -100,9 +98,8 @@ fn app_does_not_see_the_session_cookie() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn app_sees_no_cookie_of_gateposts() -> Result<()> {
-    let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
-    let stack = Stack::builder().application(app).start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("below")?;
     let ring = stack.keys().ring()?;
     let wide = forge::valid(&ring, "wide")?;
     let (first, second) = wide.split_at(wide.len() / 2);
@@ -136,8 +133,8 @@ fn app_sees_no_cookie_of_gateposts() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn the_first_session_in_force_counts() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("two-sessions")?;
     let ring = stack.keys().ring()?;
     let ended = forge::expired(&ring, app.name())?;
     let good = forge::valid(&ring, app.name())?;

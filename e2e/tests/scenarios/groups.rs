@@ -6,12 +6,13 @@ use gatepost_e2e::{Answer, ApplicationSpec, Client, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
+use crate::shared;
+
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn only_members_of_a_required_group_pass() -> Result<()> {
-    let app = ApplicationSpec::new("app").set("require", &json!({ "groups": ["admins"] }));
-    let stack = Stack::builder().application(app).start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("admins")?;
     let page = app.url("/admin");
 
     let bob = Client::new()?;

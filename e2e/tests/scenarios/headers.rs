@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{ApplicationSpec, Client, Stack, forge, pass};
+use gatepost_e2e::{Client, Stack, forge, pass};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+
+use crate::shared;
 
 /// Every byte that servers of the CGI family fold to the same as `-`, and some mixes.
 const ALIASES: &[&str] = &[
@@ -45,9 +47,8 @@ fn folded(name: &str) -> String {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn spoofed_identity_never_reaches_the_app() -> Result<()> {
-    let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
-    let stack = Stack::builder().application(app).start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("spoofed")?;
     let cookie = forge::valid(&stack.keys().ring()?, app.name())?;
     let client = Client::new()?;
     for alias in ALIASES {
@@ -80,8 +81,8 @@ fn spoofed_identity_never_reaches_the_app() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn identity_cannot_be_taken_away_through_connection() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("connection")?;
     let cookie = forge::valid(&stack.keys().ring()?, app.name())?;
     let request = Client::new()?
         .page_load(Method::GET, &app.url("/"))
@@ -122,19 +123,10 @@ fn identity_headers_of_other_systems_never_come_from_a_client() -> Result<()> {
     ];
     // What applications take from clients on purpose.
     const KEPT: &[&str] = &["X-Auth-Token", "X-Auth-Key", "X-Auth-User", "X-User-Id"];
-    let app = ApplicationSpec::new("app").set("public", &json!(["/public/*"]));
-    let other = ApplicationSpec::new("other")
-        .set("public", &json!(["/public/*"]))
-        .set(
-            "headers",
-            &json!({ "preset": "none", "keep": ["Remote-User"] }),
-        );
-    let stack = Stack::builder()
-        .application(app)
-        .application(other)
-        .start()?;
+    let stack = shared()?;
     let client = Client::new()?;
-    for app in [stack.app(), stack.application("other")?] {
+    for name in ["identities", "kept"] {
+        let app = stack.application(name)?;
         let cookie = forge::valid(&stack.keys().ring()?, app.name())?;
         for path in ["/", "/public/page"] {
             let mut request = client.page_load(Method::GET, &app.url(path));
@@ -156,7 +148,7 @@ fn identity_headers_of_other_systems_never_come_from_a_client() -> Result<()> {
                 .map(|(name, _)| name.as_str())
                 .collect();
             let mut expected: Vec<String> = KEPT.iter().map(|name| folded(name)).collect();
-            if app.name() == "other" {
+            if name == "kept" {
                 expected.push("remote-user".to_owned());
             }
             expected.sort();
@@ -167,7 +159,7 @@ fn identity_headers_of_other_systems_never_come_from_a_client() -> Result<()> {
         let groups = requests
             .first()
             .and_then(|seen| seen.header("x-forwarded-groups"));
-        let expected = (app.name() == "app").then_some("staff,admins");
+        let expected = (name == "identities").then_some("staff,admins");
         assert_eq!(groups, expected, "{}", app.name());
     }
     Ok(())

@@ -1,13 +1,14 @@
 //! An app in JavaScript that reads the session itself: the one that docs/javascript.md shows.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{
-    Answer, Application, ApplicationSpec, Client, Process, Stack, built, forge, layout, ports,
-    until,
+    Answer, Application, ApplicationSpec, Client, Process, Shared, Stack, built, forge, layout,
+    ports, until,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -26,6 +27,12 @@ struct World {
 }
 
 impl World {
+    /// Returns the one of the tests that change nothing in it.
+    fn shared() -> Result<Arc<Self>> {
+        static SHARED: Shared<World> = Shared::new();
+        SHARED.get(Self::start)
+    }
+
     fn start() -> Result<Self> {
         let port = ports::free()?;
         let spec = ApplicationSpec::new("app")
@@ -82,7 +89,7 @@ fn named(answer: &Answer) -> Result<Value> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn who_signs_in_is_named_by_the_app_itself() -> Result<()> {
-    let world = World::start()?;
+    let world = World::shared()?;
     let app = world.app();
     for (user, groups, admin) in [
         (ALICE, json!(["staff", "admins"]), StatusCode::OK),
@@ -102,7 +109,7 @@ fn who_signs_in_is_named_by_the_app_itself() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn the_app_refuses_requests_that_bypass_traefik() -> Result<()> {
-    let world = World::start()?;
+    let world = World::shared()?;
     let (name, ring) = (world.app().name(), world.stack.keys().ring()?);
     for (case, session) in [
         ("no session", String::new()),

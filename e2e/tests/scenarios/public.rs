@@ -1,10 +1,11 @@
 //! Paths that need no session, and those that only look like them.
 
 use anyhow::{Context as _, Result};
-use gatepost_e2e::{Application, ApplicationSpec, Stack};
-use serde_json::json;
+use gatepost_e2e::Application;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+
+use crate::shared;
 
 /// Returns the status of a request with exactly this target: HTTP libraries normalise paths.
 fn status_of(app: &Application, target: &str) -> Result<u16> {
@@ -26,10 +27,8 @@ fn status_of(app: &Application, target: &str) -> Result<u16> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn only_surely_public_paths_pass_without_a_session() -> Result<()> {
-    let public = json!(["/healthz", "/public/*"]);
-    let app = ApplicationSpec::new("app").set("public", &public);
-    let stack = Stack::builder().application(app).start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("open")?;
     for target in ["/healthz", "/healthz?x=1", "/public/", "/public/a/b.css"] {
         assert_eq!(status_of(app, target)?, 200, "{target}");
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Result;
-use gatepost_e2e::{ApplicationSpec, Client, Stack, forge, until};
+use gatepost_e2e::{Application, ApplicationSpec, Client, Stack, forge, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 /// rest is for a busy machine.
 const TAKEN_UP: Duration = Duration::from_secs(60);
 
-fn status(stack: &Stack, path: &str) -> Result<StatusCode> {
-    let app = stack.app();
+fn status(stack: &Stack, app: &Application, path: &str) -> Result<StatusCode> {
     let cookie = forge::valid(&stack.keys().ring()?, app.name())?;
     let request = Client::new()?
         .fetch(Method::GET, &app.url(path))
@@ -72,23 +71,35 @@ fn wrong_settings() -> Vec<Case> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn wrong_settings_serve_nothing_and_say_why() -> Result<()> {
-    for case in wrong_settings() {
-        let name = case.name;
-        let mut app = ApplicationSpec::new("app").set_in_plugin("public", &json!(["/public/*"]));
+    // An application for each, since wrong settings of one router leave the others alone.
+    let own_name = |at: usize| format!("wrong-{at}");
+    let mut builder = Stack::builder();
+    for (at, case) in wrong_settings().iter().enumerate() {
+        let mut app =
+            ApplicationSpec::new(&own_name(at)).set_in_plugin("public", &json!(["/public/*"]));
         for (key, value) in &case.settings {
             app = app.set_in_plugin(key, value);
         }
-        let stack = Stack::builder().application(app).start()?;
+        builder = builder.application(app);
+    }
+    let right = ApplicationSpec::new("right").set_in_plugin("public", &json!(["/public/*"]));
+    let stack = builder.application(right).start()?;
+    for (at, case) in wrong_settings().iter().enumerate() {
+        let name = case.name;
+        let app = stack.application(&own_name(at))?;
         // Not even public paths: the operator may have meant something else.
         for path in ["/", "/public/page"] {
-            let status = status(&stack, path)?;
+            let status = status(&stack, app, path)?;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{name}, {path}");
         }
-        assert_eq!(stack.app().requests(), [], "{name}: the app was reached");
+        assert_eq!(app.requests(), [], "{name}: the app was reached");
 
         let log = stack.traefik().output();
+        let middleware = format!("{}-gatepost@", app.name());
         let said = log.lines().any(|line| {
-            line.contains("503") && case.mentioned.iter().all(|text| line.contains(text))
+            line.contains("503")
+                && line.contains(&middleware)
+                && case.mentioned.iter().all(|text| line.contains(text))
         });
         assert!(
             said,
@@ -96,6 +107,10 @@ fn wrong_settings_serve_nothing_and_say_why() -> Result<()> {
             case.mentioned
         );
         assert!(!log.contains("c2hvcnQ"), "{name}: a key is in the log");
+    }
+    let right = stack.application("right")?;
+    for path in ["/", "/public/page"] {
+        assert_eq!(status(&stack, right, path)?, StatusCode::OK, "{path}");
     }
     Ok(())
 }

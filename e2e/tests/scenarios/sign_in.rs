@@ -2,14 +2,16 @@
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, Client, Stack};
+use gatepost_e2e::{Answer, Client};
 use reqwest::{Method, StatusCode};
+
+use crate::shared;
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn first_visit_leads_to_the_page_with_its_path_and_query() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("deep-link")?;
     let page = app.url("/reports/2026?quarter=3&sort=a%2Fb&empty=");
     let client = Client::new()?;
 
@@ -41,8 +43,8 @@ fn first_visit_leads_to_the_page_with_its_path_and_query() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn script_without_session_gets_401_with_the_address_to_sign_in_at() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("script")?;
     let client = Client::new()?;
     for method in [Method::GET, Method::POST, Method::DELETE] {
         let answer = Answer::read(client.fetch(method.clone(), &app.url("/api/data")).send()?)?;
@@ -66,8 +68,8 @@ fn script_without_session_gets_401_with_the_address_to_sign_in_at() -> Result<()
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn post_without_session_is_not_redirected() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("form")?;
     let request = Client::new()?.page_load(Method::POST, &app.url("/form"));
     let answer = Answer::read(request.body("a=1").send()?)?;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
@@ -78,8 +80,8 @@ fn post_without_session_is_not_redirected() -> Result<()> {
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn tabs_that_sign_in_at_the_same_time_do_not_disturb_each_other() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("tabs")?;
     let client = Client::new()?;
     let [first, second] = ["/first", "/second?tab=2"].map(|path| app.url(path));
     // Both tabs are at the provider's form before either goes on.
@@ -96,8 +98,8 @@ fn tabs_that_sign_in_at_the_same_time_do_not_disturb_each_other() -> Result<()> 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn sign_in_ends_on_the_own_site_whatever_the_link_said() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("targets")?;
     for target in [
         "https://evil.example/",
         "//evil.example/",

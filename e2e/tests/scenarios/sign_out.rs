@@ -1,15 +1,17 @@
 //! The end of a session.
 
 use anyhow::Result;
+use gatepost_e2e::Client;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Stack};
 use reqwest::{Method, StatusCode};
+
+use crate::shared;
 
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn after_sign_out_the_browser_has_no_session() -> Result<()> {
-    let stack = Stack::builder().start()?;
-    let app = stack.app();
+    let stack = shared()?;
+    let app = stack.application("signed-out")?;
     let page = app.url("/");
     let client = Client::new()?;
     client.sign_in(&page, &ALICE)?;
