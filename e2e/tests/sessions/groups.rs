@@ -15,53 +15,60 @@ pub(crate) fn many_groups() -> Value {
     json!({ "users": { "alice": { "groups": groups } } })
 }
 
-fn open(app: ApplicationSpec) -> Result<StatusCode> {
-    let stack = Stack::builder()
-        .application(app)
-        .provider(&many_groups())
-        .start()?;
-    let journey = Client::new()?.sign_in(&stack.app().url("/"), &ALICE)?;
-    Ok(journey.landed.status)
-}
-
 #[test]
 #[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
 fn five_hundred_groups_are_decided_as_all_of_them() -> Result<()> {
     let last = format!("{:0>60}", 499);
     let rule = |group: &str| json!({ "groups": [group] });
-    let app = || ApplicationSpec::new("app");
-    for (case, app, status) in [
+    // One application for each case, at an outpost and a provider that they share.
+    let app = ApplicationSpec::new;
+    let cases = [
         (
             "both name it",
-            app().set("require", &rule("admins")),
+            "named",
+            app("named").set("require", &rule("admins")),
             StatusCode::OK,
         ),
         (
             "both name another",
-            app().set("require", &rule("root")),
+            "another",
+            app("another").set("require", &rule("root")),
             StatusCode::FORBIDDEN,
         ),
         (
             "the plugin names one that the outpost keeps for it",
-            app()
+            "kept",
+            app("kept")
                 .set_in_plugin("require", &rule(&last))
                 .set_in_outpost("cookieGroups", &json!([last])),
             StatusCode::OK,
         ),
         (
             "the plugin names one that was left out",
-            app()
+            "left-out",
+            app("left-out")
                 .set_in_plugin("require", &rule(&last))
                 .set_in_outpost("cookieGroups", &json!(["admins"])),
             StatusCode::FORBIDDEN,
         ),
         (
             "the plugin names one that the outpost does not: it ends, and not in a loop",
-            app().set_in_plugin("require", &rule(&last)),
+            "unknown",
+            app("unknown").set_in_plugin("require", &rule(&last)),
             StatusCode::BAD_REQUEST,
         ),
-    ] {
-        assert_eq!(open(app)?, status, "{case}");
+    ];
+    let stack = cases
+        .iter()
+        .fold(Stack::builder(), |builder, (_, _, app, _)| {
+            builder.application(app.clone())
+        })
+        .provider(&many_groups())
+        .start()?;
+    for (case, name, _, status) in cases {
+        let page = stack.application(name)?.url("/");
+        let journey = Client::new()?.sign_in(&page, &ALICE)?;
+        assert_eq!(journey.landed.status, status, "{case}");
     }
     Ok(())
 }

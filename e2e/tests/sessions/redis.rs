@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Process, Redis, Stack, built, pass, ports, until, write_certificates};
+use gatepost_e2e::{Client, Process, Redis, Site, Stack, pass, ports, until, write_certificates};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -211,9 +211,10 @@ fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
 
 /// Part C: a Redis that drops keys when its memory is full drops sessions and revocations.
 #[test]
-#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+#[ignore = "needs Redis and an OpenID provider: cargo xtask test"]
 fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
     let folder = tempfile::tempdir()?;
+    let site = Site::builder("deploy/outpost/single.yaml").start()?;
     for (policy, user, expected) in [
         ("allkeys-lru", "+@all", true),
         ("volatile-ttl", "+@all", true),
@@ -233,15 +234,17 @@ fn a_redis_that_may_drop_keys_is_pointed_out() -> Result<()> {
         ]);
         let redis = Redis::start(folder.path(), &arguments)?;
         let url = format!("redis://gate:open@127.0.0.1:{}", redis.port());
-        let stack = Stack::builder().outpost(&settings(&url)).start()?;
+        site.outpost().stop();
+        site.change_outpost(|config| {
+            config["store"] = json!({ "kind": "redis", "url": url });
+            Ok(())
+        })?;
+        site.outpost().start()?;
         let advice = format!("maxmemory-policy {policy}");
-        let mut command = built::gatepost()?;
-        command.arg("check").arg("--config");
-        let output = command.arg(stack.folder().join("gatepost.yaml")).output()?;
-        let checked = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (checked, well) = site.gatepost(&["check"])?;
         assert_eq!(checked.contains(&advice), expected, "{policy}: {checked}");
-        assert!(output.status.success(), "{policy}: {checked}");
-        let log = stack.outpost().output();
+        assert!(well, "{policy}: {checked}");
+        let log = site.outpost().output();
         assert_eq!(log.contains(&advice), expected, "{policy}: {log}");
     }
     Ok(())
