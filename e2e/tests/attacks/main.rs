@@ -3,7 +3,6 @@
 //! `docs/security.md` says which attack each test covers.
 
 mod admission;
-mod checked;
 mod fronts;
 mod hosts;
 mod limits;
