@@ -156,6 +156,13 @@ impl Authentik {
         self.notify(&trigger_update());
     }
 
+    /// Lays changes over the first provider, and notifies no outpost.
+    pub fn change_silently(&self, changes: &Value) {
+        if let Some(provider) = self.shared.said().providers.first_mut() {
+            crate::settings::merge(provider, changes);
+        }
+    }
+
     /// Notifies outposts that this session has ended.
     pub fn end_session(&self, sid: &str) {
         self.notify(&session_end(sid));

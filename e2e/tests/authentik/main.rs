@@ -15,8 +15,10 @@ use gatepost_e2e::{Answer, Client, Redis, Site, until, users};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+mod cookies;
 mod fixtures;
 mod hosts;
+mod renamed;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
