@@ -6,7 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-const PAUSE: Duration = Duration::from_millis(25);
+/// The shortest and the longest time between two attempts.
+const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(300)];
+
+/// Returns how long to wait before the next attempt, after this long: an attempt is often a whole
+/// sign-in, and what has not come in a second will hardly come in the next moment.
+fn pause_after(waited: Duration) -> Duration {
+    let [shortest, longest] = PAUSES;
+    (waited / 8).clamp(shortest, longest)
+}
 
 /// Lets time pass.
 pub fn pass(time: Duration) {
@@ -69,21 +77,30 @@ pub fn until<T>(
     limit: Duration,
     mut probe: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + limit;
+    let begun = Instant::now();
     loop {
         if let Some(answer) = probe()? {
             return Ok(answer);
         }
-        if Instant::now() >= deadline {
+        let waited = begun.elapsed();
+        if waited >= limit {
             bail!("timed out after {} s waiting for {what}", limit.as_secs());
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause_after(waited));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attempts_become_rarer_within_limits() {
+        for (waited, expected) in [(0, 25), (100, 25), (800, 100), (2_400, 300), (60_000, 300)] {
+            let pause = pause_after(Duration::from_millis(waited));
+            assert_eq!(pause, Duration::from_millis(expected), "after {waited} ms");
+        }
+    }
 
     #[test]
     fn what_never_succeeds_says_why() {
