@@ -67,6 +67,18 @@ impl Output {
         Ok(child.wait()?)
     }
 
+    /// Returns an output for what runs beside this one, whose lines [`Self::append`] adds.
+    pub(crate) fn beside(&self) -> Self {
+        Self::held_back()
+    }
+
+    /// Adds the lines of another output.
+    pub(crate) fn append(&mut self, other: Self) {
+        for line in other.held_back.unwrap_or_default().lines() {
+            self.line(line);
+        }
+    }
+
     /// Shows the lines that were held back.
     pub(crate) fn release(self) {
         if let Some(text) = self.held_back {

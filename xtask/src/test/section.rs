@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
@@ -174,10 +175,7 @@ impl Section {
                 tests(&mut ignored(command, STORE_SUITE, filter, programs), output)
             }
             Self::Js => tests(&mut js::test_command(filter)?, output),
-            Self::E2e(suite) => {
-                let mut command = ignored(harness_tests(), suite, filter, programs);
-                tests(command.arg(test_threads(suite)), output)
-            }
+            Self::E2e(suite) => end_to_end(suite, filter, programs, output),
         }
     }
 
@@ -362,18 +360,94 @@ fn ignored(mut tests: Command, suite: &str, filter: Option<&str>, programs: &Pro
     tests
 }
 
+/// Runs a suite of end-to-end tests. Tests that mostly wait run beside the others, so that a suite
+/// does not end with one of them alone.
+fn end_to_end(
+    suite: &str,
+    filter: Option<&str>,
+    programs: &Programs,
+    output: &mut Output,
+) -> Result<Results> {
+    let waiting = WAITING.iter().find(|waiting| waiting.suite == suite);
+    // With a filter there is little to spread.
+    let waiting = waiting.filter(|_| filter.is_none());
+    let mut others = ignored(harness_tests(), suite, filter, programs);
+    others.arg(test_threads(at_once(suite)));
+    let Some(waiting) = waiting else {
+        return tests(&mut others, output);
+    };
+    for part in waiting.parts {
+        others.args(["--skip", part]);
+    }
+    let mut waits = ignored(harness_tests(), suite, None, programs);
+    waits.arg(test_threads(waiting.at_once)).args(waiting.parts);
+    let mut beside = output.beside();
+    let (results, of_waiting) = thread::scope(|scope| {
+        let of_waiting = scope.spawn(|| tests(&mut waits, &mut beside));
+        let results = tests(&mut others, output);
+        // A panic of a thread has been printed.
+        let of_waiting = of_waiting.join();
+        (
+            results,
+            of_waiting.unwrap_or_else(|_| Ok(Counts::failure().into())),
+        )
+    });
+    output.append(beside);
+    let mut results = results?;
+    results += of_waiting?;
+    Ok(results)
+}
+
+/// Tests of a suite that mostly wait.
+struct Waiting {
+    suite: &'static str,
+    /// How many run at the same time, on a machine with two cores.
+    at_once: usize,
+    /// Parts of their names.
+    parts: &'static [&'static str],
+}
+
+/// Browsers that stay for several windows, and keys and tokens that last for half a minute.
+const WAITING: [Waiting; 2] = [
+    Waiting {
+        suite: "scenarios",
+        at_once: 3,
+        parts: &[
+            "renewal_beside_a_page",
+            "is_redirected_late",
+            "keys_are_rotated",
+            "ends_with_its_window",
+            "follows_the_keys_file",
+            "rotated_keys_are_taken_up",
+        ],
+    },
+    Waiting {
+        suite: "deployments",
+        at_once: 6,
+        parts: &[
+            "renew_beside",
+            "device_bound::",
+            "machines::",
+            "upstream_tokens::",
+        ],
+    },
+];
+
 /// Returns how many tests of a suite run at the same time, on a machine with two cores.
 ///
-/// Most wait more than they work: for a program to start, for a window to end. The numbers are such
-/// that suites which run side by side end at about the same time.
-fn test_threads(suite: &str) -> String {
-    let threads = match suite {
-        "attacks" | "deployments" => 4,
-        "sessions" => 3,
+/// All wait now and then: for a program to start, for a window to end. The numbers are such that
+/// suites which run side by side end at about the same time.
+fn at_once(suite: &str) -> usize {
+    match suite {
+        "deployments" => 4,
+        "attacks" | "sessions" => 3,
         _ => 2,
-    };
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    format!("--test-threads={}", threads * cores.div_ceil(2))
+    }
+}
+
+fn test_threads(at_once: usize) -> String {
+    let cores = thread::available_parallelism().map_or(2, usize::from);
+    format!("--test-threads={}", at_once * cores.div_ceil(2))
 }
 
 /// Runs a check, which counts as one test.
