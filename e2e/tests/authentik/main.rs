@@ -369,6 +369,14 @@ fn credentials_are_asked_about() -> Result<()> {
             "{credentials}"
         );
     }
+    // A browser that sends what the application itself asked it for is not asked for a password again.
+    let request = client.page_load(Method::GET, &page);
+    let own = request.header("Authorization", basic("of-the-app", "secret"));
+    let answer = Answer::read(own.send()?)?;
+    assert_eq!(answer.status, StatusCode::FOUND);
+    let location = answer.location().context("a redirect")?;
+    assert!(location.path().ends_with("/start"), "{location}");
+    assert_eq!(answer.header("www-authenticate"), None);
     assert_eq!(site.files().len(), before);
     Ok(())
 }
@@ -382,8 +390,24 @@ fn traefik_standalone() -> Result<()> {
         .start(&["wiki"])?;
     strangers_stay_out(&site)?;
     let alice = signs_in(&site)?;
+    the_provider_takes_the_token(&site, &alice)?;
     operator_revokes(&site, &alice)?;
     a_long_target_is_kept(&site)
+}
+
+/// Checks that `X-authentik-jwt` is a live access token, which an application can use.
+fn the_provider_takes_the_token(site: &Site, alice: &Client) -> Result<()> {
+    assert_eq!(fetch(alice, site, "/api")?, StatusCode::OK);
+    let seen = site.wiki();
+    let token = seen.last().and_then(|seen| seen.header("x-authentik-jwt"));
+    let token = token.context("a token")?;
+    let userinfo = format!("http://127.0.0.1:{}/me", site.ports().provider);
+    let request = Client::new()?.bare(Method::GET, &userinfo.parse()?);
+    let answer = Answer::read(request.bearer_auth(token).send()?)?;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let name = answer.json()?.get("preferred_username").cloned();
+    assert_eq!(name, Some(json!(users::ALICE.login)));
+    Ok(())
 }
 
 /// Checks that the operator's commands work with the environment of authentik's container alone.
