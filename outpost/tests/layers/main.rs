@@ -16,8 +16,15 @@ mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use imports::{Arrow, CRATES, File, Files, arrows, files, in_circles};
+
+/// The files of all crates, which takes seconds to read.
+static FILES: LazyLock<Files> = LazyLock::new(files);
+
+/// The imports of one of them by another.
+static ARROWS: LazyLock<Vec<Arrow>> = LazyLock::new(|| arrows(&FILES));
 
 /// The layers of the outpost, the lowest first: each imports the ones before it. Modules of one
 /// layer do not import each other.
@@ -80,7 +87,7 @@ fn lines<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
 
 #[test]
 fn every_module_has_a_layer_and_imports_only_what_is_above_it() {
-    let files = files();
+    let files = &*FILES;
     let inside = files
         .keys()
         .filter(|file| !OUTSIDE.contains(&file.as_str()));
@@ -91,7 +98,7 @@ fn every_module_has_a_layer_and_imports_only_what_is_above_it() {
         differing.is_empty(),
         "in `outpost/src` or in `LAYERS`, not in both: {differing:?}"
     );
-    let arrows = arrows(&files);
+    let arrows = &*ARROWS;
     let up: Vec<&Arrow> = arrows
         .iter()
         .filter(|arrow| match (layer(&arrow.from), layer(&arrow.to)) {
@@ -110,14 +117,13 @@ fn every_module_has_a_layer_and_imports_only_what_is_above_it() {
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let files = files();
-    let arrows = arrows(&files);
+    let arrows = &*ARROWS;
     assert!(
         arrows.len() > 500,
         "too few imports are seen: {}",
         arrows.len()
     );
-    let circles = in_circles(&arrows);
+    let circles = in_circles(arrows);
     for (folder, _) in CRATES {
         let within = |file: &str| {
             circles.contains(file) && file.split("::").next().is_some_and(|own| own == folder)
@@ -137,8 +143,7 @@ fn no_files_import_each_other_in_a_circle() {
 
 #[test]
 fn handlers_do_not_import_each_other() {
-    let files = files();
-    let arrows = arrows(&files);
+    let arrows = &*ARROWS;
     for folder in SIBLINGS_APART {
         let sibling = |file: &str| {
             let inner = file.strip_prefix(folder)?.strip_prefix("::")?;
@@ -210,14 +215,13 @@ fn walk(files: &Files, heading: &str) -> Vec<String> {
 
 #[test]
 fn each_walk_goes_forward() {
-    let files = files();
-    let arrows = arrows(&files);
+    let (files, arrows) = (&*FILES, &*ARROWS);
     for heading in [
         "### One request through the plugin",
         "### One sign-in",
         "### One forward-auth question",
     ] {
-        let walk = walk(&files, heading);
+        let walk = walk(files, heading);
         assert!(walk.len() > 5, "{heading}: {walk:?}");
         for (at, file) in walk.iter().enumerate() {
             let before = &walk[..at];
