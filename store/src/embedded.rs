@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatepost_base::{Device, SealingKeys};
 use gatepost_session::{KeyRing, NumericDate, Purpose, SessionId};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
+use tokio::sync::{Mutex, Semaphore};
 
 use self::file::File;
 use self::sessions::Sessions;
@@ -17,7 +18,7 @@ use crate::finished::Finished;
 use crate::revocation_log::parse_entry;
 use crate::{
     EndOutcome, EndRequest, OpenStoreError, Recovery, RenewalLock, Revocation, RevocationLog,
-    SessionRecord, SessionStore, Store, StoreUnavailable, UsedOnce,
+    SessionRecord, SessionSelector, SessionStore, Store, StoreUnavailable, UsedOnce,
 };
 
 mod api_keys;
@@ -28,6 +29,13 @@ mod row;
 mod sessions;
 mod tables;
 
+/// Operations that read at the same time. More wait without a thread, which would take memory.
+const READERS: usize = 8;
+
+/// Operations that are to write: one does, and the next one waits with a thread that is ready. The
+/// database lets only one write at a time.
+const WRITERS: usize = 2;
+
 /// A store in one file, which one process has to itself. Its sessions survive a restart and a
 /// crash.
 pub struct EmbeddedStore(Arc<Inner>);
@@ -35,6 +43,10 @@ pub struct EmbeddedStore(Arc<Inner>);
 struct Inner {
     file: File,
     sessions: Sessions,
+    readers: Arc<Semaphore>,
+    writers: Arc<Semaphore>,
+    /// Held while a full store makes room.
+    making_room: Arc<Mutex<()>>,
 }
 
 impl EmbeddedStore {
@@ -58,9 +70,11 @@ impl EmbeddedStore {
                 keys: ArcSwap::from_pointee(SealingKeys::new(ring, Purpose::Store)),
                 cache: SessionCache::default(),
                 capacity: u64::try_from(capacity.max(1)).unwrap_or(u64::MAX),
-                making_room: Mutex::default(),
                 finished: Finished::default(),
             },
+            readers: Arc::new(Semaphore::new(READERS)),
+            writers: Arc::new(Semaphore::new(WRITERS)),
+            making_room: Arc::default(),
         })))
     }
 
@@ -70,8 +84,58 @@ impl EmbeddedStore {
     ///
     /// [`StoreUnavailable`].
     pub async fn insert_all(&self, records: Vec<SessionRecord>) -> Result<(), StoreUnavailable> {
-        self.run(move |sessions, database| sessions.insert(database, &records))
+        let Some(now) = records.iter().map(|record| record.last_seen).max() else {
+            return Ok(());
+        };
+        self.make_room(now).await?;
+        self.write(move |sessions, database| sessions.insert(database, &records))
             .await
+    }
+
+    /// Makes room in a full store, in many transactions, between which others write. One sign-in
+    /// does so, and others that find the store full wait for it.
+    async fn make_room(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
+        if !self.read(Sessions::is_full).await? {
+            return Ok(());
+        }
+        let making_room = Arc::clone(&self.0.making_room).lock_owned().await;
+        self.run(move |sessions, database| {
+            let _making_room = making_room;
+            sessions.make_room(database, now)
+        })
+        .await
+    }
+
+    /// Runs an operation that only reads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Sessions, &Database) -> Result<T, BoxError> + Send + 'static,
+    ) -> Result<T, StoreUnavailable> {
+        self.run_after(&self.0.readers, work).await
+    }
+
+    /// Runs an operation that writes in one short transaction.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Sessions, &Database) -> Result<T, BoxError> + Send + 'static,
+    ) -> Result<T, StoreUnavailable> {
+        self.run_after(&self.0.writers, work).await
+    }
+
+    /// Runs an operation once few enough others run. They take turns in the order in which they came.
+    async fn run_after<T: Send + 'static>(
+        &self,
+        others: &Arc<Semaphore>,
+        work: impl FnOnce(&Sessions, &Database) -> Result<T, BoxError> + Send + 'static,
+    ) -> Result<T, StoreUnavailable> {
+        let turn = Arc::clone(others).acquire_owned().await;
+        let turn = turn.map_err(StoreUnavailable::new)?;
+        self.run(move |sessions, database| {
+            // The operation goes on where nothing waits for its end any more, and so does its turn.
+            let _turn = turn;
+            work(sessions, database)
+        })
+        .await
     }
 
     /// Runs an operation on a thread that may wait for the disk.
@@ -98,8 +162,7 @@ impl EmbeddedStore {
 #[async_trait::async_trait]
 impl SessionStore for EmbeddedStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
-        self.run(move |sessions, database| sessions.insert(database, &[record]))
-            .await
+        self.insert_all(vec![record]).await
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
@@ -107,7 +170,7 @@ impl SessionStore for EmbeddedStore {
             return Ok(Some(session));
         }
         let id = id.to_string();
-        self.run(move |sessions, database| sessions.find(database, &id))
+        self.read(move |sessions, database| sessions.find(database, &id))
             .await
     }
 
@@ -118,12 +181,12 @@ impl SessionStore for EmbeddedStore {
         window_ends: NumericDate,
     ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
         let id = id.to_string();
-        self.run(move |sessions, database| sessions.touch(database, &id, now, window_ends))
+        self.write(move |sessions, database| sessions.touch(database, &id, now, window_ends))
             .await
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
-        self.run(move |sessions, database| sessions.update(database, &record))
+        self.write(move |sessions, database| sessions.update(database, &record))
             .await
     }
 
@@ -133,18 +196,24 @@ impl SessionStore for EmbeddedStore {
         device: &Device,
     ) -> Result<bool, StoreUnavailable> {
         let (id, device) = (id.clone(), device.clone());
-        self.run(move |sessions, database| sessions.write_device(database, &id, &device))
+        self.write(move |sessions, database| sessions.write_device(database, &id, &device))
             .await
     }
 
     async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {
         let request = request.clone();
-        self.run(move |sessions, database| sessions.end(database, &request))
-            .await
+        let ends_all = matches!(request.selector, SessionSelector::All);
+        let work = move |sessions: &Sessions, database: &Database| sessions.end(database, &request);
+        if ends_all {
+            // In many transactions, between which others write.
+            self.run(work).await
+        } else {
+            self.write(work).await
+        }
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Arc<SessionRecord>>, StoreUnavailable> {
-        self.run(move |sessions, database| sessions.list(database, limit))
+        self.read(move |sessions, database| sessions.list(database, limit))
             .await
     }
 
@@ -162,7 +231,7 @@ impl SessionStore for EmbeddedStore {
 impl RevocationLog for EmbeddedStore {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreUnavailable> {
         let revocations = revocations.to_vec();
-        self.run(move |_, database| {
+        self.write(move |_, database| {
             let write = database.begin_write()?;
             tables::revoke(&write, &revocations)?;
             Ok(write.commit()?)
@@ -171,7 +240,7 @@ impl RevocationLog for EmbeddedStore {
     }
 
     async fn revocation_revision(&self) -> Result<u64, StoreUnavailable> {
-        self.run(|_, database| {
+        self.read(|_, database| {
             let meta = database.begin_read()?.open_table(META)?;
             Ok(meta.get(REVISION_KEY)?.map_or(0, |number| number.value()))
         })
@@ -179,7 +248,7 @@ impl RevocationLog for EmbeddedStore {
     }
 
     async fn revocations(&self, now: NumericDate) -> Result<Vec<Revocation>, StoreUnavailable> {
-        self.run(move |_, database| {
+        self.read(move |_, database| {
             let revoked = database.begin_read()?.open_table(REVOKED)?;
             let mut live = Vec::new();
             for entry in revoked.iter()? {
@@ -198,7 +267,7 @@ impl RevocationLog for EmbeddedStore {
 impl UsedOnce for EmbeddedStore {
     async fn was_used(&self, value: &str, now: NumericDate) -> Result<bool, StoreUnavailable> {
         let value = value.to_owned();
-        self.run(move |_, database| {
+        self.read(move |_, database| {
             let used = database.begin_read()?.open_table(USED)?;
             let expires = used.get(value.as_str())?;
             Ok(expires.is_some_and(|expires| now.as_seconds() < expires.value()))
@@ -213,7 +282,7 @@ impl UsedOnce for EmbeddedStore {
         expires: NumericDate,
     ) -> Result<bool, StoreUnavailable> {
         let value = value.to_owned();
-        self.run(move |_, database| {
+        self.write(move |_, database| {
             let write = database.begin_write()?;
             let is_first = {
                 let mut used = write.open_table(USED)?;
@@ -240,7 +309,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn check_writable(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
-        self.run(move |_, database| {
+        self.write(move |_, database| {
             let write = database.begin_write()?;
             write
                 .open_table(META)?

@@ -119,7 +119,7 @@ impl Sessions {
 #[async_trait::async_trait]
 impl ApiKeyStore for EmbeddedStore {
     async fn insert_api_key(&self, record: ApiKeyRecord) -> Result<(), StoreUnavailable> {
-        self.run(move |sessions, database| {
+        self.write(move |sessions, database| {
             let sealed = api_key::seal(&record, &sessions.keys.load()).ok_or("no randomness")?;
             let row = Row {
                 ends: record.ends.as_seconds(),
@@ -139,7 +139,7 @@ impl ApiKeyStore for EmbeddedStore {
 
     async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable> {
         let id = id.clone();
-        self.run(move |sessions, database| {
+        self.read(move |sessions, database| {
             let table = database.begin_read()?.open_table(API_KEYS)?;
             let row = table.get(id.as_str())?;
             let stored = |row: &[u8]| stored(id.as_str(), row, &sessions.keys.load());
@@ -153,7 +153,7 @@ impl ApiKeyStore for EmbeddedStore {
         used: &mut HashMap<ApiKeyId, ApiKeyUsage>,
     ) -> Result<(), StoreUnavailable> {
         let all = used.clone();
-        self.run(move |_, database| {
+        self.write(move |_, database| {
             let write = database.begin_write()?;
             {
                 let mut table = write.open_table(API_KEYS)?;
@@ -177,7 +177,7 @@ impl ApiKeyStore for EmbeddedStore {
 
     async fn remove_api_key(&self, id: &ApiKeyId) -> Result<bool, StoreUnavailable> {
         let id = id.clone();
-        self.run(move |_, database| {
+        self.write(move |_, database| {
             let write = database.begin_write()?;
             let removed = write.open_table(API_KEYS)?.remove(id.as_str())?.is_some();
             write.commit()?;
@@ -187,7 +187,7 @@ impl ApiKeyStore for EmbeddedStore {
     }
 
     async fn api_keys(&self, limit: usize) -> Result<Vec<StoredApiKey>, StoreUnavailable> {
-        self.run(move |sessions, database| {
+        self.read(move |sessions, database| {
             let keys = sessions.keys.load();
             let mut all = Vec::new();
             for entry in database.begin_read()?.open_table(API_KEYS)?.iter()? {

@@ -6,7 +6,6 @@
 //! write.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -182,17 +181,9 @@ impl Sessions {
         })
     }
 
-    /// Ends the sessions of a full store that were unused for longest: a tenth, so that the store
-    /// is not searched at every sign-in.
+    /// Ends the sessions of a full store that were unused for longest: a tenth, so that the store is
+    /// not searched at every sign-in. Does nothing if the store has room by now.
     pub(super) fn make_room(&self, database: &Database, now: NumericDate) -> Result<(), BoxError> {
-        if !self.is_full(database)? {
-            return Ok(());
-        }
-        // One sign-in makes room, and others that find the store full wait for it.
-        let _making_room = self
-            .making_room
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         if !self.is_full(database)? {
             return Ok(());
         }
@@ -224,7 +215,7 @@ impl Sessions {
         })
     }
 
-    fn is_full(&self, database: &Database) -> Result<bool, BoxError> {
+    pub(super) fn is_full(&self, database: &Database) -> Result<bool, BoxError> {
         let sessions = database.begin_read()?.open_table(SESSIONS)?;
         Ok(sessions.len()? >= self.capacity)
     }

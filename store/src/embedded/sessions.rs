@@ -1,6 +1,6 @@
 //! Operations on the sessions in the file.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatepost_base::{Device, SealingKeys};
@@ -21,8 +21,6 @@ pub(super) struct Sessions {
     pub(super) keys: ArcSwap<SealingKeys>,
     pub(super) cache: SessionCache,
     pub(super) capacity: u64,
-    /// Held while a full store makes room.
-    pub(super) making_room: Mutex<()>,
     pub(super) finished: Finished,
 }
 
@@ -33,10 +31,6 @@ impl Sessions {
         database: &Database,
         records: &[SessionRecord],
     ) -> Result<(), BoxError> {
-        let Some(now) = records.iter().map(|record| record.last_seen).max() else {
-            return Ok(());
-        };
-        self.make_room(database, now)?;
         let write = database.begin_write()?;
         {
             let mut sessions = write.open_table(SESSIONS)?;

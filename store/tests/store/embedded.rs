@@ -156,3 +156,38 @@ async fn an_unreadable_entry_is_skipped() {
     assert_eq!(told, [revoked(1, 60), lost()]);
     store.sweep(at(50), IDLE).await.expect("swept");
 }
+
+/// Each thread takes memory, and the database lets one write at a time.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_that_wait_for_each_other_take_few_threads() {
+    use std::sync::Arc;
+
+    let threads = || {
+        std::fs::read_dir("/proc/self/task")
+            .expect("threads")
+            .count()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sessions.db");
+    let store = EmbeddedStore::open(&path, 1_000, CACHE_BYTES, &ring(&KEYS), recovery());
+    let store = Arc::new(store.expect("a store"));
+    insert_all(&*store, [record(1, "alice", 10)]).await;
+    let before = threads();
+    let touch = |n: u64| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.touch(&id(1), at(n), at(1_000)).await })
+    };
+    let waiting: Vec<_> = (0..300).map(touch).collect();
+    let mut most = before;
+    while !waiting.iter().all(tokio::task::JoinHandle::is_finished) {
+        most = most.max(threads());
+        tokio::task::yield_now().await;
+    }
+    for touched in waiting {
+        let touched = touched.await.expect("no panic").expect("touched");
+        assert!(touched.is_some(), "the session is there");
+    }
+    // Other tests of this process start threads, too, but not hundreds.
+    assert!(most < before + 100, "{before} threads, then {most}");
+}
