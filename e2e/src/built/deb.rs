@@ -1,6 +1,7 @@
 //! The package for Debian and its relatives.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,6 +36,7 @@ pub fn debian_package(program: &Path, version: &str, folder: &Path) -> Result<Pa
         let file = layout::root().join(SCRIPTS).join(script);
         install(&file, &root.join("DEBIAN").join(script), "755")?;
     }
+    open_to_all(root)?;
     let package = folder.join(name);
     run(Command::new("dpkg-deb")
         .args(["--root-owner-group", "-Zgzip", "--build"])
@@ -80,7 +82,21 @@ fn lay_out(root: &Path, program: &Path) -> Result<()> {
         &documentation.join("copyright"),
         "644",
     )?;
-    fs::create_dir_all(root.join("etc/gatepost/keys"))?;
+    Ok(())
+}
+
+/// Lets every user read a folder and what is in it, and run what its owner may run: they would have the
+/// modes of the user who builds the package, by that user's umask.
+fn open_to_all(path: &Path) -> Result<()> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            open_to_all(&entry?.path())?;
+        }
+    }
+    let runs = metadata.is_dir() || metadata.permissions().mode() & 0o100 != 0;
+    let mode = if runs { 0o755 } else { 0o644 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     Ok(())
 }
 
@@ -98,4 +114,38 @@ fn install(file: &Path, at: &Path, mode: &str) -> Result<()> {
         .args(["-D", "--mode", mode])
         .arg(file)
         .arg(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_modes_of_a_package_are_not_those_of_its_builder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        let mode = |path: &str, mode| {
+            let permissions = fs::Permissions::from_mode(mode);
+            fs::set_permissions(root.join(path), permissions).expect("a mode");
+        };
+        write(&root.join("bin/program"), "program".to_owned()).expect("written");
+        write(&root.join("doc/text"), "text".to_owned()).expect("written");
+        mode("bin/program", 0o700);
+        mode("doc/text", 0o600);
+        mode("bin", 0o700);
+        mode("doc", 0o2770);
+        mode("", 0o700);
+        open_to_all(&root).expect("set");
+        for (path, expected) in [
+            ("", 0o755),
+            ("bin", 0o755),
+            ("bin/program", 0o755),
+            ("doc", 0o755),
+            ("doc/text", 0o644),
+        ] {
+            let metadata = fs::metadata(root.join(path)).expect("there");
+            let found = metadata.permissions().mode() & 0o7777;
+            assert_eq!(found, expected, "{path}: {found:o}");
+        }
+    }
 }

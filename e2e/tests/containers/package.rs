@@ -31,8 +31,18 @@ mode() { stat --format '%a %U:%G' "$1"; }
 
 # This machine's own, if it has any.
 rm -rf /etc/gatepost /var/lib/gatepost
-dpkg --install "$first"
 keys=/etc/gatepost/keys/gatepost.keys
+# A run that breaks off leaves no keys that the service cannot read, and the next one goes on.
+mkdir /etc/gatepost
+ln -s /nowhere /etc/gatepost/keys
+if dpkg --install "$first"; then exit 1; fi
+rm /etc/gatepost/keys
+mkdir /etc/gatepost/keys
+echo draft > $keys.draft
+# The administrator's umask closes nothing, and opens nothing.
+umask 077
+dpkg --configure gatepost
+test "$(ls -A /etc/gatepost/keys)" = gatepost.keys
 test "$(mode /etc/gatepost)" = '750 root:gatepost'
 test "$(mode /etc/gatepost/keys)" = '750 root:gatepost'
 test "$(mode $keys)" = '640 root:gatepost'
@@ -40,7 +50,13 @@ test "$(getent passwd gatepost | cut -d: -f7)" = /usr/sbin/nologin
 # Whose service can read what it needs, and others cannot.
 setpriv --reuid gatepost --regid gatepost --clear-groups cat $keys > "$changes/before"
 if setpriv --reuid nobody --regid nogroup --clear-groups cat $keys; then exit 1; fi
-gatepost --version
+test "$(mode /var/lib/gatepost)" = '700 gatepost:gatepost'
+dpkg --listfiles gatepost | while read -r file; do
+    setpriv --reuid nobody --regid nogroup --clear-groups test -r "$file"
+done
+setpriv --reuid nobody --regid nogroup --clear-groups gatepost --version
+dpkg-deb --contents "$first" | awk '{ print $1, $2 }' | LC_ALL=C sort -u > "$changes/modes"
+printf '%s root/root\n' -rw-r--r-- -rwxr-xr-x drwxr-xr-x | cmp - "$changes/modes"
 test -s /usr/share/man/man1/gatepost-serve.1.gz
 bash -n /usr/share/bash-completion/completions/gatepost
 test -z "$(ls /etc/systemd/system/*/gatepost.* 2>/dev/null)"
@@ -54,12 +70,33 @@ gatepost export compose --config /usr/share/doc/gatepost/examples/single.yaml > 
 cp /usr/share/doc/gatepost/examples/gatepost.yaml /etc/gatepost/gatepost.yaml
 gatepost export compose --config /etc/gatepost/gatepost.yaml > /dev/null
 
-# An upgrade keeps the keys, and what the administrator has changed.
-chmod 0700 /etc/gatepost
+# The same package again, an upgrade and a second installation keep the keys, and what the administrator
+# has changed: here the service gets its keys from systemd (`LoadCredential=`).
+chmod 0700 /etc/gatepost /etc/gatepost/keys
+chmod 0600 $keys
+chown root:root $keys
+chmod 0750 /var/lib/gatepost
+unchanged() {
+    cmp $keys "$changes/before"
+    test "$(mode /etc/gatepost)" = '700 root:gatepost'
+    test "$(mode /etc/gatepost/keys)" = '700 root:gatepost'
+    test "$(mode $keys)" = '600 root:root'
+    test "$(mode /var/lib/gatepost)" = '750 gatepost:gatepost'
+}
+dpkg --install "$first"
+unchanged
 dpkg --install "$second"
-cmp $keys "$changes/before"
-test "$(mode /etc/gatepost)" = '700 root:gatepost'
+unchanged
 dpkg --verify gatepost
+dpkg --remove gatepost
+unchanged
+dpkg --install "$second"
+unchanged
+# Keys that the administrator has taken away, since they come from elsewhere, do not come back.
+mv $keys /etc/gatepost/elsewhere.keys
+dpkg --install "$second"
+test -z "$(ls -A /etc/gatepost/keys)"
+mv /etc/gatepost/elsewhere.keys $keys
 
 # Without the program, everything of the administrator is there; after the purge nothing is.
 dpkg --remove gatepost
