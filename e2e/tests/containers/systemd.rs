@@ -79,6 +79,24 @@ systemctl enable --now gatepost.socket gatepost
 systemctl kill --signal KILL gatepost
 curl -fsS --max-time 20 http://127.0.0.1:9300/healthz
 curl -fsS --max-time 20 http://127.0.0.1:9000/healthz || test $? = 22
+# Each request of several clients gets its answer, over restarts.
+ask() {
+    while test ! -e /root/restarted; do
+        curl -fsS --max-time 20 -w '\n' http://127.0.0.1:9300/healthz || echo failed
+    done
+}
+for client in 1 2 3 4; do ask > /root/answers.$client & done
+for _ in 1 2 3 4 5; do
+    sleep 1
+    # More restarts than an administrator's.
+    systemctl reset-failed gatepost
+    systemctl restart gatepost
+done
+touch /root/restarted
+wait
+cat /root/answers.* | sort | uniq -c
+test "$(cat /root/answers.* | grep -c '^ok')" -gt 100
+if grep failed /root/answers.*; then exit 1; fi
 "#;
 
 const HANG: &str = r#"
