@@ -28,6 +28,10 @@ pub use compose::Composition;
 /// For the engine's API to answer.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// For an outpost to meet a provider that was late: it asks every 31 seconds in the end, by two requests that
+/// may take 15 seconds each. Twice that.
+const READY_LIMIT: Duration = Duration::from_secs(122);
+
 /// Names the folder of the engine's images and of what tests write.
 const FOLDER: &str = "E2E_CONTAINERS_FOLDER";
 
@@ -198,7 +202,7 @@ impl Engine {
     pub fn until_ready(&self, outpost: &str) -> Result<()> {
         let what = format!("{outpost} to be ready");
         let ask = ["exec", outpost, "gatepost", "healthcheck", "--ready"];
-        wait::until_ok(&what, START_LIMIT, || self.podman(&ask).map(drop))
+        wait::until_ok(&what, READY_LIMIT, || self.podman(&ask).map(drop))
     }
 
     /// Waits until the service manager of this container has started everything.
