@@ -1,11 +1,13 @@
 //! Traefik with the plugin, which itself answers requests that may not pass (`fallback: redirect`).
 
+use std::fs;
+
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::chromium;
-use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::proxies::{Traefik, service};
 use gatepost_e2e::tools::Browser;
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Client, Service, Site, until};
+use gatepost_e2e::{Client, Service, Site, layout, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -74,6 +76,41 @@ fn each_router_of_a_domain_has_its_own_rule() -> Result<()> {
     let journey = alice.open(&site.url("files", "/")?)?;
     assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
     assert_eq!(journey.earlier.len(), 0, "no second sign-in: {journey}");
+    Ok(())
+}
+
+/// What the plugin catalog tries before it lists a version: with the settings of `.traefik.yml`, Traefik has
+/// to start the plugin.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn the_settings_that_the_catalog_tries_are_accepted() -> Result<()> {
+    let manifest = fs::read_to_string(layout::root().join(".traefik.yml"))?;
+    let manifest: Value = serde_saphyr::from_str(&manifest)?;
+    let settings = manifest.get("testData").context("settings")?;
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route("deploy/traefik/dynamic/plugin-single.yaml")?;
+    let page = site.url("files", "/")?;
+    let app = format!("http://127.0.0.1:{}", site.ports().files);
+    let mut routes = middlewares(&["tried"], settings);
+    routes["http"]["routers"] = json!({ "tried": {
+        "rule": format!("Host(`{}`)", page.host_str().context("a host")?),
+        "entryPoints": ["web"],
+        "middlewares": ["tried"],
+        "service": "tried",
+    } });
+    routes["http"]["services"] = service("tried", &app);
+    let file = site.folder().join("traefik/dynamic/tried.yaml");
+    fs::write(file, routes.to_string())?;
+    let _traefik = traefik.start(&["wiki", "files"])?;
+    let client = Client::new()?;
+    for (path, status) in [
+        ("/", StatusCode::UNAUTHORIZED),
+        ("/healthz", StatusCode::OK),
+    ] {
+        let request = client.fetch(Method::GET, &page.join(path)?);
+        assert_eq!(request.send()?.status(), status, "{path}");
+    }
     Ok(())
 }
 
