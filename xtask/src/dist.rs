@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::tools::{StaticToolchain, Tool as _, cargo};
+use gatepost_e2e::tools::{StaticToolchain, TARGET, Tool as _, cargo};
 use gatepost_e2e::{built, layout};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -26,8 +26,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     target: Option<String>,
     /// Leave the outpost out: only the plugin's archive
-    #[arg(long)]
+    #[arg(long, conflicts_with = "outpost_only")]
     plugin_only: bool,
+    /// Leave the plugin out, which is the same for every machine: only the outpost
+    #[arg(long)]
+    outpost_only: bool,
     /// Leave the lists of components out, which need a tool that is installed on first use
     #[arg(long)]
     no_sbom: bool,
@@ -42,18 +45,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     fs::create_dir_all(&folder)?;
     let version = env!("CARGO_PKG_VERSION");
 
-    setup::plugin(None)?;
-    let plugin = built::plugin()?;
-    let for_catalog = folder.join(format!("gatepost-plugin-{version}.zip"));
-    archive(&for_catalog, &plugin)?;
-    let mut archives = vec![for_catalog];
+    let mut archives = Vec::new();
+    if !arguments.outpost_only {
+        setup::plugin(None)?;
+        let plugin = built::plugin()?;
+        let for_catalog = folder.join(format!("gatepost-plugin-{version}.zip"));
+        archive(&for_catalog, &plugin)?;
+        archives.push(for_catalog);
+        if !arguments.no_sbom {
+            let name = format!("gatepost-plugin-{version}.cdx");
+            archives.push(components(&folder, "plugin", TARGET, &name)?);
+        }
+    }
     if !arguments.plugin_only {
-        let outpost = outpost(&folder, version, arguments.target.as_deref())?;
+        let target = match &arguments.target {
+            Some(target) => target.clone(),
+            None if cfg!(target_os = "linux") => StaticToolchain.ensure()?,
+            None => host()?,
+        };
+        let outpost = outpost(&folder, version, &target)?;
         archives.extend(package(&outpost, version, &folder)?);
         archives.push(outpost);
-    }
-    if !arguments.no_sbom {
-        archives.extend(components(&folder, version, arguments)?);
+        if !arguments.no_sbom {
+            // What it is made of depends on the machine that it is for.
+            let name = format!("gatepost-{version}-{target}.cdx");
+            archives.push(components(&folder, "outpost", &target, &name)?);
+        }
     }
     archives.sort();
     let sums = checksums(&archives)?;
@@ -87,16 +104,11 @@ fn archive(path: &Path, plugin: &Path) -> Result<()> {
 }
 
 /// Builds the outpost, optimised.
-fn outpost(folder: &Path, version: &str, target: Option<&str>) -> Result<PathBuf> {
+fn outpost(folder: &Path, version: &str, target: &str) -> Result<PathBuf> {
     let mut command = cargo(&["build", "--locked", "--release", "--package", "gatepost"]);
-    let target = match target {
-        Some(target) => target.to_owned(),
-        None if cfg!(target_os = "linux") => StaticToolchain.ensure()?,
-        None => host()?,
-    };
-    command.args(["--target", &target]);
+    command.args(["--target", target]);
     built::run(&mut command)?;
-    let built = layout::target_dir().join(&target);
+    let built = layout::target_dir().join(target);
     let path = folder.join(format!("gatepost-{version}-{target}"));
     fs::copy(built.join("release/gatepost"), &path)?;
     let program = fs::read(&path)?;
@@ -155,42 +167,35 @@ fn host() -> Result<String> {
         .context("rustc does not name its host")
 }
 
-/// Writes the components of the two programs, as CycloneDX.
-fn components(folder: &Path, version: &str, arguments: &Arguments) -> Result<Vec<PathBuf>> {
-    let tool = cyclonedx()?;
-    let mut lists = Vec::new();
-    for (package, name) in [("plugin", "gatepost-plugin"), ("outpost", "gatepost")] {
-        if arguments.plugin_only && package == "outpost" {
-            continue;
-        }
-        let file = format!("{name}-{version}.cdx");
-        built::run(
-            Command::new(&tool)
-                .args(["cyclonedx", "--format", "json", "--spec-version", "1.5"])
-                .args(["--no-build-deps", "--override-filename", &file])
-                .arg("--manifest-path")
-                .arg(layout::root().join(package).join("Cargo.toml"))
-                // The list must be the same for the same commit.
-                .env("SOURCE_DATE_EPOCH", committed()?),
-        )?;
-        let written = layout::root().join(package).join(format!("{file}.json"));
-        let list = folder.join(format!("{file}.json"));
-        fs::rename(&written, &list).or_else(|_| {
-            // The two may be on different file systems.
-            fs::copy(&written, &list)?;
-            fs::remove_file(&written)
-        })?;
-        remove_others(&file)?;
-        lists.push(list);
-    }
-    Ok(lists)
+/// Writes what a package of the workspace is made of for this target, as CycloneDX.
+fn components(folder: &Path, package: &str, target: &str, name: &str) -> Result<PathBuf> {
+    built::run(
+        Command::new(cyclonedx()?)
+            .args(["cyclonedx", "--format", "json", "--spec-version", "1.5"])
+            .args(["--no-build-deps", "--target", target])
+            .args(["--override-filename", name])
+            .arg("--manifest-path")
+            .arg(layout::root().join(package).join("Cargo.toml"))
+            // The list must be the same for the same commit.
+            .env("SOURCE_DATE_EPOCH", committed()?),
+    )?;
+    let file = format!("{name}.json");
+    let written = layout::root().join(package).join(&file);
+    let list = folder.join(&file);
+    fs::rename(&written, &list).or_else(|_| {
+        // The two may be on different file systems.
+        fs::copy(&written, &list)?;
+        fs::remove_file(&written)
+    })?;
+    remove_others(&file)?;
+    Ok(list)
 }
 
 /// Removes the files of other packages: the tool lists every member of the workspace, whichever is
 /// requested.
 fn remove_others(file: &str) -> Result<()> {
     for member in members()? {
-        let path = member.join(format!("{file}.json"));
+        let path = member.join(file);
         if path.exists() {
             fs::remove_file(path)?;
         }
