@@ -160,6 +160,15 @@ impl Engine {
         Ok(folder)
     }
 
+    /// Builds the outpost's image for another platform (`linux/arm64`), by its Dockerfile, with this program.
+    ///
+    /// # Errors
+    ///
+    /// When the engine refuses.
+    pub fn build_outpost(&self, platform: &str, program: &Path, tag: &str) -> Result<()> {
+        images::outpost(self, platform, program, tag)
+    }
+
     /// Runs `podman` with these arguments: what it printed.
     ///
     /// # Errors

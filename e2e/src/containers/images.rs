@@ -55,16 +55,8 @@ fn ours(engine: &Engine) -> Result<()> {
         "aarch64" => "linux/arm64",
         other => other,
     };
-    let outpost = engine.folder("outpost-build")?;
-    let out = outpost.join("out");
-    let program = out.join(platform).join("gatepost");
-    fs::create_dir_all(out.join("empty"))?;
-    fs::create_dir_all(program.parent().context("a folder")?)?;
-    fs::copy(built::static_outpost()?, program)?;
-    fs::copy(
-        "/etc/ssl/certs/ca-certificates.crt",
-        out.join("ca-certificates.crt"),
-    )?;
+    let tag = "localhost/gatepost/outpost:latest";
+    outpost(engine, platform, &built::static_outpost()?, tag)?;
 
     let plugin = engine.folder("plugin-build")?;
     let out = plugin.join("out");
@@ -74,24 +66,48 @@ fn ours(engine: &Engine) -> Result<()> {
         layout::root().join(".traefik.yml"),
         out.join(".traefik.yml"),
     )?;
+    let tag = "localhost/gatepost/traefik:latest";
+    build(engine, platform, "traefik", ("plugin-build", &plugin), tag)
+}
 
-    for target in ["outpost", "traefik"] {
-        let context = layout::root();
-        let file = context.join("outpost/Dockerfile");
-        engine.podman(&[
-            "build",
-            // The other format has no health checks.
-            "--format=docker",
-            "--pull=never",
-            &format!("--build-context=outpost-build={}", outpost.display()),
-            &format!("--build-context=plugin-build={}", plugin.display()),
-            &format!("--file={}", file.display()),
-            &format!("--ignorefile={}.dockerignore", file.display()),
-            &format!("--target={target}"),
-            &format!("--tag=localhost/gatepost/{target}:latest"),
-            &context.to_string_lossy(),
-        ])?;
-    }
+/// Builds the outpost's image with this program for this platform.
+pub(super) fn outpost(engine: &Engine, platform: &str, program: &Path, tag: &str) -> Result<()> {
+    let stage = engine.folder("outpost-build")?;
+    let out = stage.join("out");
+    let own = out.join(platform);
+    fs::create_dir_all(out.join("empty"))?;
+    fs::create_dir_all(&own)?;
+    fs::copy(program, own.join("gatepost"))?;
+    fs::copy(
+        "/etc/ssl/certs/ca-certificates.crt",
+        out.join("ca-certificates.crt"),
+    )?;
+    build(engine, platform, "outpost", ("outpost-build", &stage), tag)
+}
+
+/// Builds a target of our Dockerfile, with a folder in the place of a stage.
+fn build(
+    engine: &Engine,
+    platform: &str,
+    target: &str,
+    (stage, folder): (&str, &Path),
+    tag: &str,
+) -> Result<()> {
+    let context = layout::root();
+    let file = context.join("outpost/Dockerfile");
+    engine.podman(&[
+        "build",
+        // The other format has no health checks.
+        "--format=docker",
+        "--pull=never",
+        &format!("--platform={platform}"),
+        &format!("--build-context={stage}={}", folder.display()),
+        &format!("--file={}", file.display()),
+        &format!("--ignorefile={}.dockerignore", file.display()),
+        &format!("--target={target}"),
+        &format!("--tag={tag}"),
+        &context.to_string_lossy(),
+    ])?;
     Ok(())
 }
 

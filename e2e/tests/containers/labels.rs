@@ -34,6 +34,9 @@ pub(crate) const TESTS: &[Test] = &[
 /// The network, whose proxies the outpost trusts.
 const SUBNET: &str = "172.31.91.0/24";
 
+/// Our image of the outpost.
+const OUTPOST: &str = "localhost/gatepost/outpost";
+
 /// The host of the provider, which the files leave to their users.
 const PROVIDER: &str = "id.example.localhost";
 
@@ -106,7 +109,7 @@ fn containers_come_and_go(engine: &Engine) -> Result<()> {
     visit::until_status(&page("wiki")?, StatusCode::UNAUTHORIZED)
 }
 
-fn page(host: &str) -> Result<Url> {
+pub(crate) fn page(host: &str) -> Result<Url> {
     let url = format!("http://{host}.example.localhost/page");
     Url::parse(&url).context(url)
 }
@@ -118,15 +121,23 @@ fn local_images(compose: String) -> String {
         .replace(concat!(":", env!("CARGO_PKG_VERSION")), "")
 }
 
-/// Starts a file of `deploy/compose/`, with names that lead to this machine, and with what it leaves
-/// to its reader: the outpost's folder, here of `deploy/outpost/`, and a provider.
+/// Starts a file of `deploy/compose/` with our image.
 fn up<'e>(engine: &'e Engine, file: &str, outpost: &str) -> Result<Composition<'e>> {
+    up_with(engine, OUTPOST, file, outpost)
+}
+
+/// Starts a file of `deploy/compose/` with this image of the outpost, with names that lead to this machine,
+/// and with what it leaves to its reader: the outpost's folder, here of `deploy/outpost/`, and a provider.
+pub(crate) fn up_with<'e>(
+    engine: &'e Engine,
+    image: &str,
+    file: &str,
+    outpost: &str,
+) -> Result<Composition<'e>> {
     let folder = engine.folder(&format!("compose-{file}"))?;
     let compose = folder.join("compose.yaml");
-    fs::write(
-        &compose,
-        local_images(read(&format!("deploy/compose/{file}.yaml"))?),
-    )?;
+    let text = local_images(read(&format!("deploy/compose/{file}.yaml"))?);
+    fs::write(&compose, text.replace(OUTPOST, image))?;
     let keys = folder.join("gatepost/keys");
     fs::create_dir_all(&keys)?;
     let config = folder.join("gatepost/gatepost.yaml");
@@ -144,7 +155,7 @@ fn up<'e>(engine: &'e Engine, file: &str, outpost: &str) -> Result<Composition<'
         "--network=none",
         "--user=0",
         &format!("--volume={owner}"),
-        "localhost/gatepost/outpost",
+        image,
         "keygen",
         "--file=/keys/gatepost.keys",
     ])?;

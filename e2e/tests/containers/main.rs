@@ -9,6 +9,7 @@
 // these are functions that the test harness is handed.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod arm64;
 mod authentik;
 mod demo;
 mod labels;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     suite.run(&[
         demo::TESTS,
         labels::TESTS,
+        arm64::TESTS,
         authentik::TESTS,
         package::TESTS,
         systemd::TESTS,
