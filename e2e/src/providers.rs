@@ -74,7 +74,16 @@ pub trait Provider: Debug + Send + Sync {
     ///
     /// When a request gets no answer or the journey ends where the provider asks for nothing.
     fn sign_in(&self, browser: &Client, page: &Url, user: &User) -> Result<Journey> {
-        browser.sign_in(page, user)
+        self.fill_in(browser, browser.open(page)?, user)
+    }
+
+    /// Fills in the form at which a journey has ended.
+    ///
+    /// # Errors
+    ///
+    /// When a request gets no answer or the journey has ended at a page without such a form.
+    fn fill_in(&self, browser: &Client, journey: Journey, user: &User) -> Result<Journey> {
+        browser.fill_in(journey, "input[type=password]", user)
     }
 
     /// Opens a page with a browser whose user the provider knows, and does what the provider may
@@ -142,6 +151,33 @@ pub trait Provider: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Adds a user in the group `staff`, whom no other test knows.
+    ///
+    /// # Errors
+    ///
+    /// When the provider refuses it, or the tests do not know how.
+    fn add_user(&self, _user: &User) -> Result<()> {
+        bail!("no test adds users to this provider")
+    }
+
+    /// Has the provider ask something of a user at the next visit, or no longer.
+    ///
+    /// # Errors
+    ///
+    /// When the provider refuses it, or the tests do not know how.
+    fn asks_something_of(&self, _user: &User, _something: bool) -> Result<()> {
+        bail!("no test has this provider ask something")
+    }
+
+    /// Changes the keys by which a client may authenticate.
+    ///
+    /// # Errors
+    ///
+    /// When the provider refuses it, or the tests do not know how.
+    fn change_client_keys(&self, _client: &Registration, _keys: &[&ClientKey]) -> Result<()> {
+        bail!("no test changes the keys of a client of this provider")
+    }
+
     /// Has the provider take no refresh token that it has issued.
     ///
     /// # Errors
@@ -186,6 +222,8 @@ pub struct Registration {
     /// The key by which the client authenticates, instead of a secret. Such a client must push its
     /// authorization requests, too (RFC 9126).
     pub client_key: Option<ClientKey>,
+    /// Whether the client authenticates by a MAC of its secret, and does not send that.
+    pub secret_jwt: bool,
 }
 
 /// What a program has to come in.
@@ -238,7 +276,7 @@ impl Registration {
 
     fn client_settings(&self, provider: &dyn Provider, client: &Credentials) -> Value {
         let proof = match &self.client_key {
-            Some(key) => json!({ "clientKeyFile": key.file(), "clientKeyId": ClientKey::ID }),
+            Some(key) => json!({ "clientKeyFile": key.file(), "clientKeyId": key.id() }),
             None => json!({ "clientSecret": client.client_secret }),
         };
         let mut entry = json!({

@@ -12,21 +12,19 @@ use tempfile::TempDir;
 /// A key by which a client authenticates, in a file that goes with the last copy of this.
 #[derive(Clone, Debug)]
 pub struct ClientKey {
+    id: &'static str,
     folder: Arc<TempDir>,
     /// What the provider is to know (RFC 7517).
     public: Value,
 }
 
 impl ClientKey {
-    /// The key's id.
-    pub(super) const ID: &str = "key-of-the-tests";
-
-    /// Creates a key.
+    /// Creates a key with this id.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn create() -> Result<Self> {
+    pub fn create(id: &'static str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
         let key = KeyPair::generate()?;
         fs::write(file(folder.path()), key.serialize_pem())?;
@@ -39,14 +37,32 @@ impl ClientKey {
             "crv": "P-256",
             "alg": "ES256",
             "use": "sig",
-            "kid": Self::ID,
+            "kid": id,
             "x": URL_SAFE_NO_PAD.encode(x),
             "y": URL_SAFE_NO_PAD.encode(y),
         });
         Ok(Self {
+            id,
             folder: Arc::new(folder),
             public,
         })
+    }
+
+    /// Returns the key's id.
+    pub fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// Puts the private key into the place of another's.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn replace(&self, other: &Self) -> Result<()> {
+        // Renamed into place, so that no program reads half of it.
+        let new = other.folder.path().join("new.pem");
+        fs::copy(self.file(), &new)?;
+        Ok(fs::rename(new, other.file())?)
     }
 
     /// Returns the file with the private key.
@@ -54,9 +70,10 @@ impl ClientKey {
         file(self.folder.path())
     }
 
-    /// Returns the set with the public key, as text.
-    pub(super) fn public_set(&self) -> String {
-        json!({ "keys": [self.public] }).to_string()
+    /// Returns the set with these public keys, as text.
+    pub(super) fn public_set(keys: &[&Self]) -> String {
+        let keys: Vec<&Value> = keys.iter().map(|key| &key.public).collect();
+        json!({ "keys": keys }).to_string()
     }
 }
 

@@ -142,12 +142,12 @@ impl Provider for Dex {
         false
     }
 
-    fn sign_in(&self, browser: &Client, page: &Url, user: &User) -> Result<Journey> {
+    fn fill_in(&self, browser: &Client, journey: Journey, user: &User) -> Result<Journey> {
         let user = User {
             login: address(*user)?,
             ..*user
         };
-        browser.sign_in(page, &user)
+        browser.fill_in(journey, "input[type=password]", &user)
     }
 
     fn end_session(&self, _browser: &Client) -> Result<()> {

@@ -5,13 +5,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use super::{CLIENT_SECRET, Credentials, Program, ProgramToken, Provider, Registration, api, logs};
+use super::{
+    CLIENT_SECRET, ClientKey, Credentials, Program, ProgramToken, Provider, Registration, api, logs,
+};
 use crate::clients::{Answer, Client};
 use crate::programs::Service;
 use crate::programs::ports;
@@ -82,19 +84,6 @@ impl Keycloak {
     }
 
     fn create_realm(&self, realm: &str) -> Result<()> {
-        let user = |user: &User, email: &str, groups: Value, roles: Value| {
-            json!({
-                "username": user.login,
-                "email": email,
-                "emailVerified": true,
-                "enabled": true,
-                "firstName": user.login,
-                "lastName": "of the tests",
-                "credentials": [{ "type": "password", "value": user.password }],
-                "groups": groups,
-                "realmRoles": roles,
-            })
-        };
         let (both, one) = (json!(["/staff", "/admins"]), json!(["/staff"]));
         let representation = json!({
             "realm": realm,
@@ -106,8 +95,8 @@ impl Keycloak {
             "groups": [{ "name": "staff" }, { "name": "admins" }],
             "roles": { "realm": [{ "name": ROLE }] },
             "users": [
-                user(&ALICE, "alice@example.com", both, json!([ROLE])),
-                user(&BOB, "bob@example.com", one, json!([])),
+                user_representation(&ALICE, &both, &json!([ROLE])),
+                user_representation(&BOB, &one, &json!([])),
             ],
         });
         self.administrate(Method::POST, "", Some(&representation))?;
@@ -148,6 +137,15 @@ impl Keycloak {
         let url = self.origin.join(&format!("/admin/realms/{path}"))?;
         let request = self.client.bare(method, &url);
         api::send(request.bearer_auth(self.administrator_token()?), body)
+    }
+
+    /// Returns the representation that is alone in a list.
+    fn only_one(&self, list: &str) -> Result<Value> {
+        let found = self.administrate(Method::GET, list, None)?.json()?;
+        match found.as_array().map(Vec::as_slice) {
+            Some([one]) => Ok(one.clone()),
+            _ => bail!("{list}: {found}"),
+        }
     }
 
     /// Gets a token for one request: it is valid for a minute.
@@ -260,11 +258,14 @@ impl Provider for Keycloak {
                 "clientAuthenticatorType": "client-jwt",
                 "attributes": {
                     "use.jwks.string": "true",
-                    "jwks.string": key.public_set(),
+                    "jwks.string": ClientKey::public_set(&[key]),
                     "require.pushed.authorization.requests": "true",
                 },
             });
             crate::settings::merge(&mut client, &changes);
+        }
+        if registration.secret_jwt {
+            client["clientAuthenticatorType"] = json!("client-secret-jwt");
         }
         let path = format!("{realm}/clients");
         let answer = self.administrate(Method::POST, &path, Some(&client))?;
@@ -272,6 +273,36 @@ impl Provider for Keycloak {
             self.add_optional_scope(realm, api::created(&answer)?, "groups")?;
         }
         Ok(registration.credentials())
+    }
+
+    fn add_user(&self, user: &User) -> Result<()> {
+        let user = user_representation(user, &json!(["/staff"]), &json!([]));
+        self.administrate(Method::POST, &format!("{WORK}/users"), Some(&user))?;
+        Ok(())
+    }
+
+    fn asks_something_of(&self, user: &User, something: bool) -> Result<()> {
+        let list = format!("{WORK}/users?exact=true&username={}", user.login);
+        let mut known = self.only_one(&list)?;
+        known["requiredActions"] = match something {
+            true => json!(["UPDATE_PASSWORD"]),
+            false => json!([]),
+        };
+        let id = known["id"].as_str().context("a user has an id")?;
+        let path = format!("{WORK}/users/{id}");
+        self.administrate(Method::PUT, &path, Some(&known))?;
+        Ok(())
+    }
+
+    fn change_client_keys(&self, client: &Registration, keys: &[&ClientKey]) -> Result<()> {
+        let realm = realm(client);
+        let list = format!("{realm}/clients?clientId={}", client.client_id);
+        let mut known = self.only_one(&list)?;
+        known["attributes"]["jwks.string"] = json!(ClientKey::public_set(keys));
+        let id = known["id"].as_str().context("a client has an id")?;
+        let path = format!("{realm}/clients/{id}");
+        self.administrate(Method::PUT, &path, Some(&known))?;
+        Ok(())
     }
 
     fn end_session(&self, browser: &Client) -> Result<()> {
@@ -345,6 +376,20 @@ impl Provider for Keycloak {
         let priority = 200 + change;
         self.change_signing_key_of(WORK, priority)
     }
+}
+
+fn user_representation(user: &User, groups: &Value, roles: &Value) -> Value {
+    json!({
+        "username": user.login,
+        "email": format!("{}@example.com", user.login),
+        "emailVerified": true,
+        "enabled": true,
+        "firstName": user.login,
+        "lastName": "of the tests",
+        "credentials": [{ "type": "password", "value": user.password }],
+        "groups": groups,
+        "realmRoles": roles,
+    })
 }
 
 fn token(answer: &Value, kind: &str) -> Result<String> {

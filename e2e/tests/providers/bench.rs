@@ -106,6 +106,8 @@ pub(crate) struct Plan {
     pub(crate) code_flow: bool,
     /// The key by which the client authenticates, instead of a secret.
     pub(crate) client_key: Option<ClientKey>,
+    /// Whether the client authenticates by a MAC of its secret.
+    pub(crate) secret_jwt: bool,
     /// Whether the outpost has the configuration that the documentation begins with.
     pub(crate) first_settings: bool,
     /// The rule of the application, in plugin and outpost.
@@ -124,6 +126,7 @@ impl Default for Plan {
             groups_scope: true,
             code_flow: true,
             client_key: None,
+            secret_jwt: false,
             first_settings: false,
             require: json!({ "groups": ["staff"] }),
             provider: json!({}),
@@ -142,7 +145,22 @@ impl Plan {
             ..Self::default()
         }
     }
+
+    /// Sessions without a refresh token, which browsers renew in the last quarter of a window: a page
+    /// load after [`LAST_QUARTER`] does.
+    pub(crate) fn renewed_by_browsers() -> Self {
+        Self {
+            refresh_tokens: false,
+            outpost: json!({
+                "session": { "window": "40s", "renewAfter": "3s", "refreshAfter": "2s" },
+            }),
+            ..Self::default()
+        }
+    }
 }
+
+/// When the last quarter of a window of [`Plan::renewed_by_browsers`] has begun.
+pub(crate) const LAST_QUARTER: Duration = Duration::from_secs(31);
 
 /// A stack with a provider.
 pub(crate) struct Signed {
@@ -185,6 +203,7 @@ impl<'s> Bench<'s> {
             groups_scope: plan.groups_scope,
             code_flow: plan.code_flow,
             client_key: None,
+            secret_jwt: plan.secret_jwt,
         }
     }
 
@@ -206,6 +225,7 @@ impl<'s> Bench<'s> {
             groups_scope: plan.groups_scope,
             code_flow: plan.code_flow,
             client_key: plan.client_key.clone(),
+            secret_jwt: plan.secret_jwt,
         };
         let client = self.provider.register(&registration)?;
         let mut provider = if plan.first_settings {
@@ -315,6 +335,17 @@ impl Signed {
         static VISITS: AtomicU32 = AtomicU32::new(0);
         let visit = VISITS.fetch_add(1, Ordering::Relaxed);
         self.url(&format!("/page/{visit}"))
+    }
+
+    /// Returns the only line of the outpost's log that has these words.
+    pub(crate) fn line(&self, words: &str) -> Result<String> {
+        let log = self.stack.outpost().output();
+        let mut lines = log.lines().filter(|line| line.contains(words));
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => Ok(line.to_owned()),
+            (None, _) => Err(anyhow!("no line with {words}: {log}")),
+            (Some(_), Some(_)) => Err(anyhow!("several lines with {words}: {log}")),
+        }
     }
 
     /// The status that a script of this application receives.

@@ -19,6 +19,7 @@
 )]
 
 mod bench;
+mod client;
 // What a further issuer must do, which the suite of a real Kubernetes API has too.
 #[path = "../deployments/further_issuer.rs"]
 mod further_issuer;

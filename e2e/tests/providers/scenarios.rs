@@ -4,14 +4,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use gatepost_e2e::providers::ClientKey;
-use gatepost_e2e::users::{ALICE, BOB};
+use gatepost_e2e::users::{ALICE, BOB, User};
 use gatepost_e2e::{Answer, Client, Journey, built, pass, until};
 use reqwest::StatusCode;
 use serde_json::json;
 use url::Url;
 
-use crate::bench::{Bench, PATIENCE, Plan, Signed};
+use crate::bench::{Bench, LAST_QUARTER, PATIENCE, Plan, Signed};
+use crate::client;
 use crate::further_issuer::{self, MachineClient};
 use crate::machine_clients;
 use crate::matrix::Cell;
@@ -79,7 +79,14 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
             Scenario::new("mcp_client", mcp::scenario),
             Scenario::new("refresh_after", refresh_after),
             Scenario::new("code_flow_off", code_flow_off),
-            Scenario::new("client_key_and_pushed_requests", client_key),
+            Scenario::new("client_key_and_pushed_requests", client::key),
+            Scenario::new("secret_jwt", client::secret_jwt),
+            Scenario::new(
+                "check_names_pushed_requests",
+                client::check_names_pushed_requests,
+            ),
+            Scenario::new("interaction_required", interaction_required),
+            Scenario::new("missing_groups", missing_groups),
             Scenario::new("first_configuration", first_configuration),
             Scenario::new("check_names_an_invalid_scope", check_names_an_invalid_scope),
         ]);
@@ -174,23 +181,93 @@ fn prompt_none(bench: &Bench<'_>) -> Result<Cell> {
     if bench.provider.gives_every_client_refresh_tokens() {
         return Ok(Cell::Absent);
     }
-    let signed = bench.stack(&Plan {
-        refresh_tokens: false,
-        ..Plan::short_windows()
-    })?;
+    let signed = bench.stack(&Plan::renewed_by_browsers())?;
     let alice = Client::new()?;
     signed.sign_in(&alice, &ALICE)?;
     if !bench.provider.remembers_users() {
         return shows_its_page(&signed, &alice);
     }
     for _ in 0..2 {
-        pass(Duration::from_secs(4));
+        pass(LAST_QUARTER);
         let page = signed.another_page();
         let journey = alice.open(&page)?;
         signed.landed(&journey, &page)?;
         assert!(signed.asked_provider(&journey), "{journey}");
         assert!(journey.passed("/akprox/callback"), "{journey}");
+        // The provider was told whose session it is.
+        let asked = silent_request(&journey)?;
+        assert_eq!(parameter(&asked, "login_hint").as_deref(), Some("alice"));
+        assert!(parameter(&asked, "id_token_hint").is_some(), "{asked}");
     }
+    Ok(Cell::Yes)
+}
+
+/// Returns the request by which the provider was asked without a page.
+fn silent_request(journey: &Journey) -> Result<Url> {
+    let mut hops = journey.hops();
+    let silent = |hop: &&Answer| parameter(&hop.url, "prompt").as_deref() == Some("none");
+    let hop = hops.find(silent);
+    let hop = hop.with_context(|| format!("no request with `prompt=none`: {journey}"))?;
+    Ok(hop.url.clone())
+}
+
+fn parameter(url: &Url, name: &str) -> Option<String> {
+    let mut pairs = url.query_pairs();
+    let found = pairs.find(|(own, _)| own == name);
+    found.map(|(_, value)| value.into_owned())
+}
+
+/// A user of the scenario that has the provider ask for something.
+const CAROL: User = User {
+    login: "carol",
+    password: "caterpillar",
+};
+
+/// The provider wants to see a user whom it knows, as where there are several accounts to choose from
+/// (OpenID Connect Core 1.0 §3.1.2.6). It shows its page, and the session goes on.
+fn interaction_required(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan::renewed_by_browsers())?;
+    signed.provider.add_user(&CAROL)?;
+    let carol = Client::new()?;
+    signed.sign_in(&carol, &CAROL)?;
+    signed.provider.asks_something_of(&CAROL, true)?;
+    pass(LAST_QUARTER);
+    let journey = carol.open(&signed.another_page())?;
+    let refusal = |hop: &Answer| {
+        hop.url.path() == "/akprox/callback"
+            && parameter(&hop.url, "error").as_deref() == Some("interaction_required")
+    };
+    assert!(journey.hops().any(refusal), "{journey}");
+    // A page of the provider's, by a request that allows one.
+    assert_ne!(journey.landed.url.host_str(), signed.url("/").host_str());
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    assert!(journey.shows("input[type=password]")?, "{journey}");
+    assert_eq!(signed.status(&carol, "app")?, StatusCode::OK);
+    signed.provider.asks_something_of(&CAROL, false)?;
+    let page = signed.another_page();
+    signed.landed(&carol.open(&page)?, &page)?;
+    Ok(Cell::Yes)
+}
+
+/// Users sign in without groups, since the configuration names another claim than the provider
+/// sends: the log says which.
+fn missing_groups(bench: &Bench<'_>) -> Result<Cell> {
+    let signed = bench.stack(&Plan {
+        require: json!({ "users": ["alice"] }),
+        provider: json!({ "groupsClaim": ["teams", "realm_access.titles"] }),
+        ..Plan::default()
+    })?;
+    signed.sign_in(&Client::new()?, &ALICE)?;
+    let line = signed.line("a user signed in without groups")?;
+    for words in [
+        "teams, realm_access.titles",
+        "`groups`",
+        "`preferred_username`",
+        "`realm_access`",
+    ] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    assert!(!line.contains("alice@example.com"), "{line}");
     Ok(Cell::Yes)
 }
 
@@ -227,16 +304,25 @@ fn unexplained_refusal(bench: &Bench<'_>) -> Result<Cell> {
 }
 
 /// A provider that ignores `prompt=none` shows its page: the user signs in there, and is back at the
-/// page that was to be opened.
+/// page that was to be opened. `check` says so beforehand, and the log names the provider.
 fn shows_its_page(signed: &Signed, browser: &Client) -> Result<Cell> {
-    pass(Duration::from_secs(4));
-    let journey = browser.open(&signed.another_page())?;
+    let (report, well) = check_report(signed)?;
+    assert!(well, "{report}");
+    let warning = "shows a page to a request that forbids one (`prompt=none`)";
+    assert!(report.contains(warning), "{report}");
+    pass(LAST_QUARTER);
+    let page = signed.another_page();
+    let journey = browser.open(&page)?;
+    silent_request(&journey)?;
     assert!(
         signed.provider.asks_to_sign_in(browser, &journey)?,
         "{journey}"
     );
-    let page = signed.another_page();
-    signed.landed(&signed.provider.sign_in(browser, &page, &ALICE)?, &page)?;
+    // So long that no request without a page takes it.
+    pass(Duration::from_secs(11));
+    let journey = signed.provider.fill_in(browser, journey, &ALICE)?;
+    signed.landed(&journey, &page)?;
+    signed.line("the provider seems to ignore `prompt=none`")?;
     Ok(Cell::Absent)
 }
 
@@ -300,7 +386,7 @@ fn check(bench: &Bench<'_>) -> Result<Cell> {
 }
 
 /// Runs `gatepost check --url`: its report, and whether all is well.
-fn check_report(signed: &Signed) -> Result<(String, bool)> {
+pub(crate) fn check_report(signed: &Signed) -> Result<(String, bool)> {
     let mut command = built::gatepost()?;
     command.args(["check", "--config"]);
     command.arg(signed.stack.folder().join("gatepost.yaml"));
@@ -411,36 +497,6 @@ fn further_issuer(bench: &Bench<'_>) -> Result<Cell> {
         // A role that every account of that realm has.
         group: "default-roles-plain",
     })?;
-    Ok(Cell::Yes)
-}
-
-/// A client with a key in the place of a secret (RFC 7523), whose authorization requests Keycloak
-/// takes only where they are pushed (RFC 9126).
-fn client_key(bench: &Bench<'_>) -> Result<Cell> {
-    let signed = bench.stack(&Plan {
-        client_key: Some(ClientKey::create()?),
-        // Keycloak's metadata do not say what one client requires.
-        provider: json!({ "pushedAuthorization": true }),
-        ..Plan::short_windows()
-    })?;
-    let (report, well) = check_report(&signed)?;
-    assert!(well, "{report}");
-    assert!(report.contains("with its key"), "{report}");
-    let alice = Client::new()?;
-    let journey = signed.sign_in(&alice, &ALICE)?;
-    let pushed = |hop: &Answer| hop.url.query_pairs().any(|(name, _)| name == "request_uri");
-    let shows_request = |hop: &Answer| {
-        hop.url
-            .query_pairs()
-            .any(|(name, _)| name == "code_challenge")
-    };
-    let asked = alice.open(&signed.stack.application("other")?.url("/"))?;
-    for journey in [&journey, &asked] {
-        let shown = journey.hops().any(shows_request);
-        assert!(!shown, "{journey}");
-    }
-    assert!(asked.hops().any(pushed), "{asked}");
-    signed.renew(&alice)?;
     Ok(Cell::Yes)
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Stack, at_once};
+use gatepost_e2e::{Client, FakeClock, Stack, at_once};
 use reqwest::StatusCode;
 
 #[test]
@@ -30,6 +30,30 @@ fn twelve_tabs_end_in_twelve_pages() -> Result<()> {
         assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
     }
     assert!(at_once > 0, "no tab came to its page by itself");
+    Ok(())
+}
+
+/// A user leaves the provider's page open for half an hour.
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn a_sign_in_may_take_half_an_hour() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("gatepost-").tempdir()?;
+    // The sign-in begins that long ago.
+    let clock = FakeClock::create(folder.path())?.at_once();
+    clock.jump(-30 * 60)?;
+    let stack = Stack::builder().outpost_clock(&clock).start()?;
+    let page = stack.app().url("/draft?of=alice");
+    let alice = Client::new()?;
+    let form = alice.open(&page)?;
+    assert!(form.shows("input[type=password]")?, "{form}");
+    clock.jump(0)?;
+    let journey = alice.fill_in(form, "input[type=password]", &ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    let started = journey
+        .hops()
+        .filter(|hop| hop.url.path() == "/akprox/start");
+    assert_eq!(started.count(), 1, "{journey}");
     Ok(())
 }
 
