@@ -67,6 +67,9 @@ local identity = {
     "x-authentik-email",
     "x-authentik-name",
     "x-authentik-uid",
+    -- Another path than the one that the outpost was asked about, by which some apps route.
+    "x-original-url",
+    "x-rewrite-url",
 }
 
 -- The headers of a refusal that go to the browser.

@@ -237,6 +237,7 @@ impl Config {
         };
         let outpost_decides = config.fallback == Fallback::Route;
         config.narrowing = router.map(|router| narrow(router, &mut config.policy, outpost_decides));
+        config.headers = config.headers.guarding(&config.policy);
         Some(config).filter(|config| in_folder || config.keys.is_some())
     }
 }

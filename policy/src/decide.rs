@@ -146,6 +146,11 @@ pub enum Deferral {
 }
 
 impl Policy {
+    /// Returns whether the decision on a request may depend on its method, but for preflights.
+    pub fn asks_for_methods(&self) -> bool {
+        self.public.methods().next().is_some() || self.rules.ask_for_methods()
+    }
+
     /// Decides on a request, with the session in force that it carries or the reason why it carries
     /// none.
     ///

@@ -9,7 +9,7 @@ use gatepost_session::{Claims, StandardText, TextList, visible_without};
 
 use self::shapes::Shapes;
 use self::spelling::same_folded;
-use crate::decide::Permit;
+use crate::decide::{Permit, Policy};
 use crate::header_name::HeaderName;
 
 mod other_systems;
@@ -187,11 +187,13 @@ impl HeaderSettings {
 ///
 /// A header that these rules may set is theirs even where there is no value for it: a client's
 /// header of that name never reaches the upstream. Nor does a header by which other systems of this
-/// kind name the user ([`other_systems`]), since the application may have been set up for one of
-/// them.
+/// kind name the user or the path ([`other_systems`]), since the application may have been set up for
+/// one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderRules {
     entries: Vec<Entry>,
+    /// Whether no client may say another method than that of its request.
+    guards_methods: bool,
     /// Names of other systems that pass unchanged all the same.
     pass_through: Vec<HeaderName>,
     /// The header that carries credentials for the outpost.
@@ -216,10 +218,23 @@ impl HeaderRules {
         let shapes = names.fold(other_systems::SHAPES, Shapes::and);
         Self {
             entries,
+            guards_methods: false,
             pass_through,
             api_key,
             shapes,
         }
+    }
+
+    /// Returns these rules for an application with this policy: where it asks for methods, no client
+    /// says another one to the application than the one that was decided on.
+    #[must_use]
+    pub fn guarding(mut self, policy: &Policy) -> Self {
+        if policy.asks_for_methods() {
+            self.guards_methods = true;
+            let names = other_systems::METHOD_OVERRIDES.into_iter();
+            self.shapes = names.fold(self.shapes, Shapes::and);
+        }
+        self
     }
 
     /// Reserves further headers: no client's reaches the application, and these rules set none. For
@@ -238,14 +253,17 @@ impl HeaderRules {
 
     /// Returns whether a client may not send a header of this name, in whatever spelling: it is one
     /// of these rules', one of Gatepost's own such as [`VERDICT_HEADER`], or one by which another
-    /// system names the user.
+    /// system names the user, the path or, where that counts, the method.
     ///
     /// Upstreams that hand headers on as environment variables (RFC 3875 §4.1.18) read every
     /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
     /// Names are therefore compared without case and with all such characters alike.
     pub fn owns(&self, name: &[u8]) -> bool {
         let own = self.shapes.may_be(name)
-            && (self.sets(name) || self.spells_api_key(name) || other_systems::is_name(name));
+            && (self.sets(name)
+                || self.spells_api_key(name)
+                || other_systems::is_name(name)
+                || (self.guards_methods && other_systems::overrides_method(name)));
         (own || other_systems::has_prefix(name)) && !self.passes(name)
     }
 
@@ -267,7 +285,8 @@ impl HeaderRules {
         self.api_key.as_ref()
     }
 
-    /// Returns whether a header of this name passes unchanged though it names the user elsewhere.
+    /// Returns whether a header of this name passes unchanged though another system means something by
+    /// it.
     fn passes(&self, name: &[u8]) -> bool {
         let mut names = self.pass_through.iter();
         let passes = names.any(|own| same_folded(name, own.as_str()));
@@ -280,13 +299,14 @@ impl HeaderRules {
         names.any(|own| same_folded(name, own.as_str()))
     }
 
-    /// Returns the usual names by which other systems name the user, for a proxy that cannot ask
-    /// [`Self::owns`] and has to remove them: without those that these rules set or pass through.
-    /// And the header that carries API keys.
+    /// Returns the usual names by which other systems name the user, the path or the method, for a
+    /// proxy that cannot ask [`Self::owns`] and has to remove them: without those that these rules set
+    /// or pass through. And the header that carries API keys.
     pub fn withheld(&self) -> impl Iterator<Item = &str> {
         let others = other_systems::USUAL.into_iter();
         let own = self.api_key.iter().map(HeaderName::as_str);
         others
+            .chain(other_systems::METHOD_OVERRIDES)
             .filter(|name| self.owns(name.as_bytes()) && !self.sets(name.as_bytes()))
             .filter(|name| !self.spells_api_key(name.as_bytes()))
             .chain(own)

@@ -76,6 +76,14 @@ impl Rules {
             .any(|(_, rule)| matches!(rule.effect, Effect::Public))
     }
 
+    /// Returns whether some rule is for certain methods.
+    pub(crate) fn ask_for_methods(&self) -> bool {
+        self.0.iter().any(|(_, rule)| {
+            let mut in_front = rule.paths.iter().flat_map(PublicPaths::methods);
+            !rule.methods.is_empty() || in_front.next().is_some()
+        })
+    }
+
     /// Returns the name of the rule at a place, or else its number from 1.
     pub(crate) fn label(&self, at: usize) -> String {
         let name = self.0.get(at).and_then(|(_, rule)| rule.name.as_deref());

@@ -188,7 +188,7 @@ fn a_client_cannot_set_identity_headers_of_other_systems(
     client: &Client,
     others: &str,
 ) -> Result<()> {
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 16] = [
         "X-Forwarded-Groups",
         "X-Forwarded-Access-Token",
         "X-Auth-Request-User",
@@ -203,6 +203,8 @@ fn a_client_cannot_set_identity_headers_of_other_systems(
         "Remote-Name",
         "X-Remote-User",
         "X-WEBAUTH-USER",
+        "X-Original-URL",
+        "X-Rewrite-URL",
     ];
     for (path, groups) in [("/", "staff,admins"), ("/public/logo", "staff,admins")] {
         let page = site.url("wiki", path)?;

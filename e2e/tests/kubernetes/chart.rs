@@ -254,7 +254,10 @@ fn no_client_names_the_user(cluster: &Cluster) -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml")
         // Renewals are not the subject.
         .outpost(&json!({ "session": { "renewAfter": "40m" } }))
-        .applications(&json!({ "headers": headers }))
+        .applications(&json!({
+            "headers": headers,
+            "public": ["/public/*", "POST=/hook"],
+        }))
         .start()?;
     let traefik = json!({ "mode": "forwardAuth" });
     let _running = installed(cluster, &site, PLUGIN, &[], &traefik)?;
@@ -282,6 +285,10 @@ fn no_client_names_the_user(cluster: &Cluster) -> Result<()> {
         "X-Authentik-Username",
         "X-Pomerium-Claim-Email",
         "X-Gatepost-Verdict",
+        "X-Original-URL",
+        "X_Rewrite_URL",
+        // `public` has a pattern for one method.
+        "X-HTTP-Method-Override",
     ];
     let kept = ["X-Vouch-User", "X-Webauth-User"];
     for path in ["/", "/public/logo"] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Stack, forge, pass};
 use reqwest::{Method, StatusCode};
@@ -120,6 +120,10 @@ fn identity_headers_of_other_systems_never_come_from_a_client() -> Result<()> {
         "Cf-Access-Authenticated-User-Email",
         "X-MS-CLIENT-PRINCIPAL",
         "OIDC_CLAIM_sub",
+        // Another path, by which some applications route.
+        "X-Original-URL",
+        "x_original.url",
+        "X-Rewrite-Url",
     ];
     // What applications take from clients on purpose.
     const KEPT: &[&str] = &["X-Auth-Token", "X-Auth-Key", "X-Auth-User", "X-User-Id"];
@@ -161,6 +165,55 @@ fn identity_headers_of_other_systems_never_come_from_a_client() -> Result<()> {
             .and_then(|seen| seen.header("x-forwarded-groups"));
         let expected = (name == "identities").then_some("staff,admins");
         assert_eq!(groups, expected, "{}", app.name());
+    }
+    Ok(())
+}
+
+/// Row A9: some frameworks serve `DELETE /items/1` where a client sends `POST` and this header, which the
+/// rule for `POST` is not about.
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn no_client_says_another_method_than_the_one_that_rules_ask_for() -> Result<()> {
+    const NAMES: [&str; 4] = [
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+        "x_http_method.override",
+    ];
+    let rule = json!([{ "paths": ["/items/*"], "methods": ["POST"], "public": true }]);
+    let keep = json!({ "keep": ["X-HTTP-Method-Override"] });
+    let stack = Stack::builder()
+        .application(ApplicationSpec::new("rules").set("rules", &rule))
+        .application(ApplicationSpec::new("paths").set("public", &json!(["POST=/items/*"])))
+        .application(
+            ApplicationSpec::new("kept")
+                .set("rules", &rule)
+                .set("headers", &keep),
+        )
+        // Without rules by methods, they are between client and application.
+        .application(ApplicationSpec::new("none").set("public", &json!(["/items/*"])))
+        .start()?;
+    let client = Client::new()?;
+    for (name, expected) in [
+        ("rules", 0),
+        ("paths", 0),
+        // In its other spelling, too.
+        ("kept", 2),
+        ("none", NAMES.len()),
+    ] {
+        let app = stack.application(name)?;
+        let mut request = client.page_load(Method::POST, &app.url("/items/1"));
+        for header in NAMES {
+            request = request.header(header, "DELETE");
+        }
+        assert_eq!(request.send()?.status(), StatusCode::OK, "{name}");
+        let requests = app.requests();
+        let seen = requests.last().with_context(|| name)?;
+        let said = seen
+            .headers
+            .iter()
+            .filter(|(_, values)| values.iter().any(|v| v == "DELETE"));
+        assert_eq!(said.count(), expected, "{name}: {:?}", seen.headers);
     }
     Ok(())
 }

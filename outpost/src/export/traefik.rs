@@ -487,6 +487,7 @@ applications:
             "Cookie",
             "Remote-User",
             "X-Auth-Request-Email",
+            "X-Original-URL",
         ] {
             assert!(headers.contains(&json!(name)), "{name}: {headers:?}");
         }

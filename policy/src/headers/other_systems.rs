@@ -1,8 +1,10 @@
-//! Request headers in which other systems of this kind pass the user's name to an application.
+//! Request headers that applications believe since another system in front of them sets them.
 //!
-//! An application that was behind one of these systems before may still trust their headers, and
-//! then a client could name any user. Headers that applications accept from their clients on
-//! purpose (`X-Auth-Token`, `X-Auth-Key`, `X-User-Id`) are not among them.
+//! By most of them such a system names the user: an application that was behind it before may still
+//! trust them, and then a client could name any user. By others it says which path or method it was
+//! asked for, and an application takes these in place of the ones that were decided on. Headers that
+//! applications accept from their clients on purpose (`X-Auth-Token`, `X-Auth-Key`, `X-User-Id`) are
+//! not among them.
 
 use super::shapes::{Shapes, character_bit};
 use super::spelling::same_folded;
@@ -33,8 +35,9 @@ const PREFIXES: [&str; 19] = [
 ];
 
 /// Names without a family, or whose families have members that proxies and clients use: those of
-/// oauth2-proxy, SonarQube, Louketo, APISIX and Azure.
-const NAMES: [&str; 16] = [
+/// oauth2-proxy, SonarQube, Louketo, APISIX and Azure. And those of the path before a module of IIS
+/// has rewritten it (URL Rewrite, ISAPI_Rewrite), by which some frameworks route.
+const NAMES: [&str; 18] = [
     "x-forwarded-user",
     "x-forwarded-email",
     "x-forwarded-groups",
@@ -51,10 +54,20 @@ const NAMES: [&str; 16] = [
     "x-auth-userid",
     "x-userinfo",
     "x-ms-client-principal",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// The names by which a client asks an application for another method than that of its request. They
+/// count where rules ask for methods.
+pub(super) const METHOD_OVERRIDES: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
 ];
 
 /// The names that most applications know, for proxies that have to be given each.
-pub(super) const USUAL: [&str; 27] = [
+pub(super) const USUAL: [&str; 29] = [
     "X-Gatepost-Assertion",
     "X-Forwarded-User",
     "X-Forwarded-Email",
@@ -82,6 +95,8 @@ pub(super) const USUAL: [&str; 27] = [
     "X-Authentik-Email",
     "X-Authentik-Name",
     "X-Authentik-Uid",
+    "X-Original-URL",
+    "X-Rewrite-URL",
 ];
 
 /// The shapes of [`NAMES`].
@@ -114,6 +129,11 @@ const HEADS: [u32; 32] = {
 /// Returns whether a header of this name is one of [`NAMES`] in some spelling.
 pub(super) fn is_name(name: &[u8]) -> bool {
     NAMES.iter().any(|own| same_folded(name, own))
+}
+
+/// Returns whether a header of this name says another method, in some spelling.
+pub(super) fn overrides_method(name: &[u8]) -> bool {
+    METHOD_OVERRIDES.iter().any(|own| same_folded(name, own))
 }
 
 /// Returns whether the name of a header begins as those of a family do, in some spelling.

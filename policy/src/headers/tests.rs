@@ -1,6 +1,7 @@
 use super::*;
 use crate::decide::double::{claims, permit};
 use crate::header_name::InvalidHeaderName;
+use crate::public::PublicPaths;
 use alloc::format;
 use alloc::vec;
 use proptest::prelude::*;
@@ -228,6 +229,52 @@ fn a_header_that_passes_through_is_not_ours_unless_it_is_set() {
     assert!(!rules.owns(b"Cf-Access-Jwt-Assertion"));
     assert!(rules.owns(b"Cf-Access-Authenticated-User-Email"));
     assert!(rules.owns(b"X-Department"));
+}
+
+/// Row A9: an application that takes the path from a header serves another one than was decided on.
+#[test]
+fn a_client_says_no_other_path_and_no_other_method_where_rules_ask_for_methods() {
+    let name = |text| HeaderName::new(text).expect("name");
+    let policy = |pattern| Policy {
+        public: PublicPaths::parse([pattern]).expect("a pattern"),
+        ..Policy::default()
+    };
+    let rules = |policy, keep: &[&str]| {
+        HeaderRules::new(HeaderSettings {
+            pass_through: keep.iter().copied().map(name).collect(),
+            ..HeaderSettings::of(Preset::None, "wiki")
+        })
+        .guarding(policy)
+    };
+    let (any, one) = (policy("/hook"), policy("POST=/hook"));
+    let methods = [
+        "X-HTTP-Method-Override",
+        "x_http.method",
+        "X-Method-Override",
+    ];
+    for policy in [&any, &one] {
+        for name in ["X-Original-URL", "x_original.url", "X-Rewrite-Url"] {
+            assert!(rules(policy, &[]).owns(name.as_bytes()), "{name}");
+            let kept = rules(policy, &["x-original-url", "x-rewrite-url"]);
+            assert!(!kept.owns(name.as_bytes()), "{name}");
+        }
+    }
+    for name in methods {
+        assert!(!rules(&any, &[]).owns(name.as_bytes()), "{name}");
+        assert!(rules(&one, &[]).owns(name.as_bytes()), "{name}");
+        let kept = rules(&one, &["x-http-method", "x-method-override"]);
+        let is_kept = name != "X-HTTP-Method-Override";
+        assert_eq!(kept.owns(name.as_bytes()), !is_kept, "{name}");
+    }
+    for name in ["X-Original-Method", "X-Original-Uri", "X-Http-Methods"] {
+        assert!(!rules(&one, &[]).owns(name.as_bytes()), "{name}");
+    }
+    let withheld = |rules: &HeaderRules| -> Vec<String> {
+        let names = rules.withheld().map(str::to_ascii_lowercase);
+        names.filter(|name| name.contains("method")).collect()
+    };
+    assert_eq!(withheld(&rules(&any, &[])), [""; 0]);
+    assert_eq!(withheld(&rules(&one, &[])).len(), 3);
 }
 
 /// A header of a length that no other of ours has is ours as well.
