@@ -44,6 +44,9 @@ pub(crate) fn redirect(location: String) -> Reply {
 pub(crate) struct Probe<'p> {
     /// The rule that is in force, but for the router's own.
     pub(crate) rule: &'p str,
+    /// The fingerprints of the list of rules, and of the public paths.
+    pub(crate) rules: &'p str,
+    pub(crate) public: &'p str,
     /// The router's own, where the other comes from the outpost's folder: then both must hold.
     pub(crate) narrowed_to: Option<&'p str>,
     /// The headers in which the application gets tokens.
@@ -61,14 +64,21 @@ pub(crate) fn unauthenticated(
     probe: Option<Probe<'_>>,
 ) -> Reply {
     let session = probe.map_or_else(String::new, |probe| {
-        let rule = probe.rule;
+        let Probe {
+            rule,
+            rules,
+            public,
+            ..
+        } = probe;
         let from = probe.narrowed_to.map_or_else(String::new, |own| {
             format!(r#""settings":"stateDir","narrowedTo":"{own}","#)
         });
         let tokens = probe.tokens.map_or_else(String::new, |names| {
             format!(r#""upstreamTokens":"{names}","#)
         });
-        format!(r#""probe":"known","require":"{rule}",{from}{tokens}"#)
+        format!(
+            r#""probe":"known","require":"{rule}","rules":"{rules}","public":"{public}",{from}{tokens}"#
+        )
     });
     let body = format!(
         r#"{{"error":"unauthenticated","message":"sign in first",{session}"signIn":"{sign_in}"}}"#

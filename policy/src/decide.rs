@@ -7,6 +7,7 @@ use core::fmt;
 use gatepost_session::{Claims, Current, OpenError, WindowError};
 
 use crate::authorization::AuthorizationSchemes;
+use crate::fingerprint::Fingerprint;
 use crate::public::{PublicPaths, RequestPath};
 use crate::request::{Request, is_preflight};
 use crate::require::{Require, Ruling, Situation};
@@ -146,6 +147,23 @@ pub enum Deferral {
 }
 
 impl Policy {
+    /// Returns the fingerprint of each rule of the list, in order. Names do not count: they decide
+    /// nothing.
+    pub fn fingerprints_of_rules(&self) -> Vec<String> {
+        self.rules.fingerprints().collect()
+    }
+
+    /// Returns the fingerprint of each public path, and one for preflights where they pass.
+    pub fn fingerprints_of_paths(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.public.fingerprints().collect();
+        if self.allow_preflight {
+            let mut preflights = Fingerprint::new();
+            preflights.add("preflights", &[]);
+            all.push(preflights.to_text());
+        }
+        all
+    }
+
     /// Returns whether the decision on a request may depend on its method, but for preflights.
     pub fn asks_for_methods(&self) -> bool {
         self.public.methods().next().is_some() || self.rules.ask_for_methods()

@@ -26,6 +26,7 @@ mod api_key_text;
 mod authorization;
 pub mod config;
 mod decide;
+mod fingerprint;
 mod header_name;
 mod headers;
 mod network;

@@ -168,6 +168,18 @@ impl Network {
         (address.0 ^ self.base).leading_zeros() >= self.length
     }
 
+    /// Returns it as bytes, in one way only.
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let parts = self.base.to_le_bytes().into_iter();
+        let parts = parts.chain(self.mask.to_le_bytes());
+        bytes
+            .iter_mut()
+            .zip(parts)
+            .for_each(|(own, byte)| *own = byte);
+        bytes
+    }
+
     /// Returns whether every address of `other` is in this network.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         other.length >= self.length && self.contains(ClientAddress(other.base))

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use gatepost_session::begins_otherwise;
 
+use crate::fingerprint::Fingerprint;
+
 mod path;
 mod pattern;
 
@@ -128,6 +130,19 @@ impl PublicPaths {
     /// Returns the number of patterns.
     pub(crate) fn len(&self) -> usize {
         self.patterns.len()
+    }
+
+    /// Returns the fingerprint of each pattern.
+    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = String> {
+        self.patterns.iter().map(|pattern| {
+            let mut own = Fingerprint::new();
+            if let Some(method) = &pattern.method {
+                own.add("method", method);
+            }
+            let word = if pattern.subtree { "below" } else { "path" };
+            own.add(word, &pattern.literal);
+            own.to_text()
+        })
     }
 
     /// Returns the methods that patterns name in front.

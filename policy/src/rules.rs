@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use gatepost_session::Claims;
 
+use crate::fingerprint::Fingerprint;
 use crate::network::{ClientAddress, Network};
 use crate::public::{Meant, PublicPaths, RequestPath, meant_method};
 use crate::request::Request;
@@ -84,8 +85,13 @@ impl Rules {
         })
     }
 
+    /// Returns the fingerprint of each rule.
+    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(_, rule)| rule.fingerprint())
+    }
+
     /// Returns the name of the rule at a place, or else its number from 1.
-    pub(crate) fn label(&self, at: usize) -> String {
+    pub fn label(&self, at: usize) -> String {
         let name = self.0.get(at).and_then(|(_, rule)| rule.name.as_deref());
         name.map_or_else(|| (at + 1).to_string(), String::from)
     }
@@ -134,6 +140,28 @@ impl Rules {
 }
 
 impl Rule {
+    fn fingerprint(&self) -> String {
+        let mut own = Fingerprint::new();
+        for path in self.paths.iter().flat_map(PublicPaths::fingerprints) {
+            own.add("path", path.as_bytes());
+        }
+        for method in &self.methods {
+            own.add("method", method.as_bytes());
+        }
+        for network in &self.networks {
+            own.add("network", &network.to_bytes());
+        }
+        match &self.effect {
+            Effect::Public => own.add("public", &[]),
+            Effect::Deny => own.add("deny", &[]),
+            Effect::Require(require) => {
+                let text = require.to_text().unwrap_or_default();
+                own.add("require", text.as_bytes());
+            }
+        }
+        own.to_text()
+    }
+
     fn meant_by(&self, method: &[u8], path: &RequestPath<'_>) -> Meant {
         let mut meant = match &self.paths {
             Some(paths) => paths.meant_by(method, path),

@@ -134,3 +134,49 @@ fn a_plugin_whose_rule_is_wider_than_the_outposts_is_found() -> Result<()> {
     }
     Ok(())
 }
+
+/// Row A14: a middleware from before the application had rules, and one with public paths of its own.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn a_plugin_with_other_rules_or_paths_than_the_outposts_is_found() -> Result<()> {
+    let rules = json!([
+        { "paths": ["/healthz"], "methods": ["GET"], "networks": ["10.0.0.0/8"], "public": true },
+        { "name": "admins", "paths": ["/admin/*"], "require": { "groups": ["admins"] } },
+    ]);
+    let other = json!([rules[0], { "paths": ["/admin/*"], "signedIn": true }]);
+    let require = json!({ "groups": ["staff", "admins"] });
+    let site = checks::site("deploy/outpost/single.yaml")
+        .applications(&json!({
+            "public": checks::PUBLIC, "rules": rules, "require": require,
+        }))
+        .start()?;
+    for (rules, public, expected) in [
+        // Labels have a list as text.
+        (json!(rules.to_string()), json!(checks::PUBLIC), ""),
+        (
+            json!(null),
+            json!(checks::PUBLIC),
+            "the plugin has no rule 1",
+        ),
+        (
+            other,
+            json!(checks::PUBLIC),
+            "the plugin has another rule admins",
+        ),
+        (rules, json!(["/*"]), "the plugin opens what is not open"),
+    ] {
+        let settings = json!({ "public": public, "rules": rules, "require": require });
+        let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+            .route_with(
+                "deploy/traefik/dynamic/plugin-single.yaml",
+                &middlewares(&["wiki-gatepost"], &settings),
+            )?
+            .start(&["wiki"])?;
+        let url = site.url("wiki", "/private")?;
+        let (said, well) = site.gatepost(&["check", "--url", url.as_str()])?;
+        // Where everything is public, the first step already says so.
+        let found = said.contains(expected) || (public == json!(["/*"]) && !well);
+        assert!(found && well == expected.is_empty(), "{said}");
+    }
+    Ok(())
+}

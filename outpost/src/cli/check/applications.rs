@@ -68,15 +68,19 @@ fn note_rule(application: &Application, subject: &Subject, report: &mut Report) 
             "`require` does not ask at which provider a user signed in",
         );
     }
-    let allowed = match application.policy().require.to_text() {
+    let policy = application.policy();
+    let mut allowed = match policy.require.to_text() {
         Some(rule) => format!("users by `{rule}`"),
         None => "every user who is signed in".to_owned(),
     };
+    if !policy.rules.is_empty() {
+        allowed.push_str(", and whom one of its `rules` may admit,");
+    }
     report.note(
         subject,
         format!(
             "admits {allowed} at sign-in, renewal and forward auth; a plugin applies its own \
-             `require` to every request"
+             `rules` and `require` to every request"
         ),
     );
     report.note(subject, format!("cookie `{}`", application.cookie().name));

@@ -96,6 +96,7 @@ async fn follow(
         report.note(&subject, "the plugin has the keys of this configuration");
         report.note(&subject, format!("Traefik {TRAEFIK_NEEDED}"));
         plugin_keys::compare_token_headers(application, &reply)?;
+        plugin_keys::compare_lists(application, &reply)?;
         let rule = plugin_keys::compare_rules(application, &reply)?;
         report.note(&subject, rule);
     }

@@ -80,7 +80,7 @@ pub(super) fn compare_rules(
         None => "admits every user who is signed in".to_owned(),
     };
     // Where the rule comes from the outpost's folder, the router's own must hold as well.
-    let in_folder = reply.field("settings").as_deref() == Some("stateDir");
+    let in_folder = is_in_folder(reply);
     let narrowed_to = reply.field("narrowedTo").unwrap_or_default();
     match plugins {
         Ok(plugins) if in_folder && plugins == *own => Ok(format!(
@@ -112,6 +112,74 @@ pub(super) fn compare_rules(
         ))),
         Err(_) => Err(other_version("of the plugin")),
     }
+}
+
+/// Compares the list of rules and the public paths that a plugin answered [`cookie`] with and the
+/// application's. By a list that the plugin lacks, or a path that only the plugin opens, requests pass
+/// that the outpost refuses.
+pub(super) fn compare_lists(application: &Application, reply: &Reply) -> Result<(), CheckProblem> {
+    let policy = application.policy();
+    let name = application.audience();
+    let in_folder = is_in_folder(reply);
+    let mend = if in_folder {
+        "another outpost has written it, or the outpost has not read this configuration yet"
+    } else {
+        "write the outpost's into the middleware too, or use `stateDir`"
+    };
+    let whose = if in_folder {
+        "the plugin's folder has"
+    } else {
+        "the plugin has"
+    };
+    let own = policy.fingerprints_of_rules();
+    let Some(rules) = reply.field("rules") else {
+        if own.is_empty() {
+            return Ok(());
+        }
+        return Err(CheckProblem(format!(
+            "the plugin does not say its `rules`, and the outpost has some for `{name}`: it is an \
+             older version. Replace it"
+        )));
+    };
+    let rules = entries(&rules);
+    let first_other = (0..own.len().max(rules.len()))
+        .find(|at| own.get(*at).map(String::as_str) != rules.get(*at).copied());
+    if let Some(at) = first_other {
+        let which = match (at < own.len(), at < rules.len()) {
+            (true, true) => format!("another rule {}", policy.rules.label(at)),
+            (true, false) => format!("no rule {}", policy.rules.label(at)),
+            _ => format!("a rule {}, which the outpost does not have", at + 1),
+        };
+        return Err(CheckProblem(format!(
+            "`rules` of `{name}`: {whose} {which} ({} rules, and the outpost {}): {mend}",
+            rules.len(),
+            own.len()
+        )));
+    }
+    // In the folder a router may have narrowed its paths, which the plugin itself compares. And
+    // authentik's expressions open paths that no pattern says.
+    let comparable = !in_folder && application.capabilities().skip_paths.is_empty();
+    let own = policy.fingerprints_of_paths();
+    let paths = reply.field("public").unwrap_or_default();
+    let opened = entries(&paths);
+    let mut opened = opened.iter();
+    if comparable && opened.any(|path| !own.iter().any(|own| own == path)) {
+        return Err(CheckProblem(format!(
+            "`public` or `allowPreflight` of `{name}`: the plugin opens what is not open by the \
+             outpost's configuration: compare both, and write the same there or use `stateDir`"
+        )));
+    }
+    Ok(())
+}
+
+/// Returns the fingerprints of a field.
+fn entries(field: &str) -> Vec<&str> {
+    field.split(',').filter(|entry| !entry.is_empty()).collect()
+}
+
+/// Returns whether the plugin reads the outpost's folder.
+fn is_in_folder(reply: &Reply) -> bool {
+    reply.field("settings").as_deref() == Some("stateDir")
 }
 
 /// Compares the headers for tokens that a plugin answered [`cookie`] with and the application's: a plugin

@@ -314,6 +314,82 @@ fn the_plugins_rule_must_be_within_the_outposts() {
     }
 }
 
+/// Row A14: by a list of rules that a plugin lacks, or a path that it alone opens, requests pass that
+/// the outpost refuses.
+#[test]
+fn the_plugins_rules_must_be_the_outposts_and_its_public_paths_among_them() {
+    let policies = |of_wiki: &str| {
+        let config = format!(
+            "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
+applications:
+  - {{name: wiki, externalUrl: 'https://wiki.example.com', {of_wiki}}}
+"
+        );
+        let config = crate::config::Config::parse(&config, []).expect("right");
+        crate::runtime::Snapshot::new(&config, None).expect("built")
+    };
+    let own = policies(
+        "public: [/static/*, GET=/hook], rules: [{paths: [/x], deny: true}, {name: admins, paths: \
+         [/admin/*], require: {groups: [admins]}}]",
+    );
+    let own = own.applications.iter().next().expect("one");
+    let answer = |plugins: &str, more: &str| {
+        let plugins = policies(plugins);
+        let plugins = plugins.applications.iter().next().expect("one").policy();
+        let body = format!(
+            "{{\"probe\":\"known\",\"rules\":\"{}\",\"public\":\"{}\"{more}}}",
+            plugins.fingerprints_of_rules().join(","),
+            plugins.fingerprints_of_paths().join(","),
+        );
+        reply(401, None, &body)
+    };
+    let in_folder = r#","settings":"stateDir","narrowedTo":"""#;
+    let same = "rules: [{paths: [/x], deny: true}, {paths: [/admin/*], require: {groups: admins}}]";
+    let short = "rules: [{paths: [/x], deny: true}]";
+    let wide = "rules: [{paths: [/x], deny: true}, {paths: [/admin/*], signedIn: true}]";
+    let long = format!("{}, {{signedIn: true}}]", same.trim_end_matches(']'));
+    for (plugins, more, expected) in [
+        (same.to_owned(), "", ""),
+        (same.to_owned(), in_folder, ""),
+        (format!("{same}, public: [GET=/hook]"), "", ""),
+        (
+            format!("{same}, public: [/hook]"),
+            "",
+            "`public` or `allowPreflight` of `wiki`",
+        ),
+        (
+            format!("{same}, allowPreflight: true"),
+            "",
+            "opens what is not open",
+        ),
+        // A narrower pattern than the folder's.
+        (format!("{same}, public: [/static/x]"), in_folder, ""),
+        (
+            String::from("require: {groups: [admins]}"),
+            "",
+            "no rule 1 (0 rules",
+        ),
+        (short.to_owned(), "", "no rule admins"),
+        (wide.to_owned(), "", "another rule admins"),
+        (wide.to_owned(), in_folder, "another outpost has written it"),
+        (long, "", "a rule 3, which the outpost does not have"),
+    ] {
+        let compared = plugin_keys::compare_lists(own, &answer(&plugins, more));
+        says(&plugins, compared, expected);
+    }
+    // An older one does not say.
+    let older = reply(401, None, "{\"probe\":\"known\"}");
+    says(
+        "older",
+        plugin_keys::compare_lists(own, &older),
+        "Replace it",
+    );
+    let wiki = application("wiki");
+    says("older", plugin_keys::compare_lists(&wiki, &older), "");
+}
+
 /// A plugin that does not know the headers would let users write them.
 #[test]
 fn the_plugins_headers_for_tokens_must_be_the_outposts() {
