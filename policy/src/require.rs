@@ -18,7 +18,7 @@ pub use text::InvalidRule;
 /// and how and when the user authenticated. An empty rule admits every signed-in user.
 ///
 /// Group and user names and claims are compared exactly, e-mail addresses and domains without
-/// regard to ASCII case.
+/// regard to ASCII case. Where the rule asks that a user has none, all are compared without it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Require {
     any: Vec<Condition>,
@@ -67,7 +67,7 @@ impl Require {
             ruling = ruling.min(condition.rule(claims, now));
         }
         for condition in &self.not {
-            ruling = ruling.min(condition.rule(claims, now).opposite());
+            ruling = ruling.min(condition.opposite(claims, now));
         }
         ruling
     }
@@ -87,7 +87,7 @@ impl Require {
         let all = self.all.iter().filter(|condition| lacks(condition));
         lacking.extend(all.map(Condition::in_words));
         for condition in &self.not {
-            if condition.rule(claims, now).opposite() != Ruling::Holds {
+            if condition.opposite(claims, now) != Ruling::Holds {
                 lacking.push(["not ", &condition.in_words()].concat());
             }
         }

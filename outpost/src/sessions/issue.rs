@@ -222,11 +222,16 @@ pub(super) fn reduced(
         .chain(listed.iter().map(String::as_str))
         .collect();
     let all = claims.groups.iter().count();
-    let held = |name: &&str| claims.groups.contains(name);
+    // A rule that a user is in none of its groups takes another case of letters for the same name.
+    let held = |name: &&str| {
+        let mut groups = claims.groups.iter();
+        groups.any(|group| group.eq_ignore_ascii_case(name))
+    };
     named.sort_unstable();
     named.dedup();
     let outside: Vec<&str> = named.iter().copied().filter(|name| !held(name)).collect();
-    claims.groups.retain(|group| named.contains(&group));
+    let is_named = |group: &str| named.iter().any(|name| name.eq_ignore_ascii_case(group));
+    claims.groups.retain(is_named);
     if claims.groups.iter().count() < all {
         // What the provider left out stays unknown: the first of one name counts.
         let part = (

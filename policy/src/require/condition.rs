@@ -131,7 +131,7 @@ impl Condition {
                 theirs.eq_ignore_ascii_case(own)
             }),
             (_, None) if self.is_of_authentication() => return Ruling::Undecidable,
-            (Kind::Claim, _) => self.is_claimed(claims),
+            (Kind::Claim, _) => self.is_claimed(claims, false),
             (Kind::MaxAge, None) => return Ruling::Undecidable,
             (Kind::MaxAge, Some(now)) => claims
                 .auth_time
@@ -147,29 +147,66 @@ impl Condition {
         }
     }
 
-    /// Returns whether the claim has one of the values; `None` where the session does not have it.
-    fn is_claimed(&self, claims: &Claims) -> Option<bool> {
+    /// Returns the result of its opposite.
+    ///
+    /// Another spelling refuses where the name is asked for, and would admit here. So what differs in
+    /// the case of ASCII letters alone may be the same here, and beside a value `true` or `false` any
+    /// text that is neither.
+    #[inline(never)]
+    pub(super) fn opposite(&self, claims: &Claims, now: Situation) -> Ruling {
+        let ruling = self.rule(claims, now).opposite();
+        if ruling == Ruling::Holds && self.may_be_meant(claims) {
+            return Ruling::Unknown;
+        }
+        ruling
+    }
+
+    /// Returns whether the session has what it is about in another spelling.
+    fn may_be_meant(&self, claims: &Claims) -> bool {
+        let own = self.name();
+        let is_own = |name: &str| name.eq_ignore_ascii_case(own);
+        match self.kind {
+            Kind::Group => claims.groups.iter().any(is_own),
+            Kind::User => claims.preferred_username.as_deref().is_some_and(is_own),
+            Kind::Claim => self.is_claimed(claims, true) == Some(true),
+            Kind::Email | Kind::EmailDomain | Kind::MaxAge | Kind::DeviceBound => false,
+        }
+    }
+
+    /// Returns whether the claim has one of the values, or `loosely` may have one; `None` where the
+    /// session does not have it.
+    fn is_claimed(&self, claims: &Claims, loosely: bool) -> Option<bool> {
         let name = self.name();
         if name == "amr" {
-            let any = claims.amr.iter().any(|method| self.has_value(method));
+            let mut methods = claims.amr.iter();
+            let any = methods.any(|method| self.has_value(method, loosely));
             return (!claims.amr.is_empty()).then_some(any);
         }
         if name == "email_verified" {
             let verified = claims.email_verified?;
-            return Some(self.has_value(if verified { "true" } else { "false" }));
+            return Some(self.has_value(if verified { "true" } else { "false" }, loosely));
         }
         match claims.ext.get(name) {
-            Some(text) => Some(text.split(SEPARATOR).any(|text| self.has_value(text))),
-            None => claims.text(name).map(|text| self.has_value(text)),
+            Some(text) => {
+                let mut entries = text.split(SEPARATOR);
+                Some(entries.any(|text| self.has_value(text, loosely)))
+            }
+            None => claims.text(name).map(|text| self.has_value(text, loosely)),
         }
     }
 
     #[inline(never)]
-    fn has_value(&self, text: &str) -> bool {
+    fn has_value(&self, text: &str, loosely: bool) -> bool {
         let mut values = self.parts.iter().skip(1);
-        values.any(|value| match value.strip_suffix('*') {
-            Some(beginning) => text.starts_with(beginning),
-            None => text == value,
+        if loosely && !is_flag(text) && values.clone().all(|value| is_flag(value)) {
+            return true;
+        }
+        values.any(|value| {
+            let (value, text) = match value.strip_suffix('*') {
+                Some(beginning) => (beginning, text.get(..beginning.len())),
+                None => (value.as_str(), Some(text)),
+            };
+            text.is_some_and(|text| text == value || (loosely && text.eq_ignore_ascii_case(value)))
         })
     }
 
@@ -225,6 +262,10 @@ impl Condition {
         }
         words
     }
+}
+
+fn is_flag(text: &str) -> bool {
+    text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
 }
 
 /// Returns whether a session with a part of the user's groups says that one of the others is not

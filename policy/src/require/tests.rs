@@ -1,5 +1,5 @@
 use super::*;
-use crate::decide::double::claims;
+use crate::decide::double::{NOW, claims};
 use alloc::vec;
 use gatepost_session::{MoreClaims, TextList};
 
@@ -246,6 +246,61 @@ fn a_user_is_outside_of_a_group_only_where_all_groups_are_known() {
             expected.opposite(),
             "{case}, asked for"
         );
+    }
+}
+
+/// Another spelling of a name refuses where the name is asked for, and must not admit where it is
+/// excluded.
+#[test]
+fn what_is_spelled_in_another_case_is_excluded_too() {
+    let claim = |values: &[&str]| {
+        let values = values.iter().copied().map(String::from).collect();
+        Condition::claim("kind".into(), values)
+    };
+    let condition = |kind, text: &str| Condition::new(kind, text.into());
+    let person = |kind: &str| Claims {
+        groups: ["staff", "Contractors"].iter().collect(),
+        preferred_username: Some("Mallory".into()),
+        ext: [("kind".into(), kind.into())].into_iter().collect(),
+        ..claims("mallory@Example.com")
+    };
+    for (case, condition, kind, is_admitted) in [
+        ("a group", condition(Kind::Group, "contractors"), "", false),
+        (
+            "no such group",
+            condition(Kind::Group, "contractor"),
+            "",
+            true,
+        ),
+        ("a user", condition(Kind::User, "mallory"), "", false),
+        ("another user", condition(Kind::User, "mallorie"), "", true),
+        (
+            "a domain",
+            condition(Kind::EmailDomain, "eXample.com"),
+            "",
+            false,
+        ),
+        ("a claim", claim(&["external"]), "External", false),
+        ("another claim", claim(&["external"]), "internal", true),
+        ("an entry", claim(&["external"]), "a|EXTERNAL", false),
+        ("a beginning", claim(&["ext*"]), "EXTernal", false),
+        ("another beginning", claim(&["ext*"]), "ex", true),
+        ("no flag", claim(&["true"]), "1", false),
+        ("no flag in words", claim(&["true"]), "yes", false),
+        ("a flag in another case", claim(&["true"]), "TRUE", false),
+        ("the other flag", claim(&["true"]), "False", true),
+        (
+            "a flag beside words",
+            claim(&["true", "external"]),
+            "no",
+            true,
+        ),
+    ] {
+        let person = person(kind);
+        let not = Require::new(Vec::new(), Vec::new(), Vec::from([condition]));
+        let ruling = not.rule(&person, of(&person));
+        assert_eq!(ruling == Ruling::Holds, is_admitted, "{case}: {ruling:?}");
+        assert_eq!(not.lacking(&person, NOW).is_empty(), is_admitted, "{case}");
     }
 }
 
