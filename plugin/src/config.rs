@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::host::{Host, Level};
 use crate::keys::KeySource;
+use crate::labels::may_be_sorted;
 use crate::narrowing::{Narrowing, narrow};
 
 /// The most clock skew that can be allowed, in seconds: beyond that a clock is wrong, not askew.
@@ -206,6 +207,12 @@ impl Config {
             (keys(&mut fields), revoked_file(&mut fields))
         };
         let policy = policy(&mut fields);
+        if !in_folder && fields.value("rules").is_some_and(may_be_sorted) {
+            fields.problem(
+                "rules",
+                "more than ten in labels of their own may be in another order: write one JSON",
+            );
+        }
         let name = application.as_ref().map_or("", Audience::as_str);
         let headers = headers(&mut fields, name, policy.machine_clients.api_key_header());
         let headers = headers.reserving(tokens);

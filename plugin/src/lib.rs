@@ -17,6 +17,7 @@ mod forwarded_cookies;
 mod gate;
 mod host;
 mod keys;
+mod labels;
 mod narrowing;
 mod reply;
 mod revoked;

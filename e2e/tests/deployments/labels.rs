@@ -4,7 +4,8 @@ use anyhow::Result;
 use gatepost_e2e::Compose;
 use gatepost_e2e::doubles::docker_api::DockerApi;
 use gatepost_e2e::proxies::Traefik;
-use gatepost_e2e::{Service, Site};
+use gatepost_e2e::{Client, Service, Site};
+use reqwest::{Method, StatusCode};
 
 use crate::checks;
 
@@ -62,4 +63,41 @@ fn forward_auth_domain() -> Result<()> {
     let _running = start(&site, &compose, &["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
+}
+
+/// Traefik sorts labels as text, so that `rules[10]` comes before `rules[1]`: the rule that is open to
+/// every client would decide before those that refuse. Up to ten of them are in order.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn rules_in_labels_of_their_own_are_refused_where_traefik_sorts_them_otherwise() -> Result<()> {
+    const MIDDLEWARE: &str = "traefik.http.middlewares.gatepost.plugin.gatepost";
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    for (count, admin, other) in [
+        (10, StatusCode::FORBIDDEN, StatusCode::OK),
+        (
+            11,
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+    ] {
+        let mut compose = Compose::read(&site, "deploy/compose/plugin-domain.yaml")?;
+        for at in 0..count {
+            let (path, effect) = if at + 1 == count {
+                ("/*".to_owned(), "public")
+            } else {
+                (format!("/admin{at}/*"), "deny")
+            };
+            for (key, value) in [("paths[0]", &*path), (effect, "true")] {
+                let key = format!("{MIDDLEWARE}.rules[{at}].{key}");
+                compose = compose.label("outpost", &key, value)?;
+            }
+        }
+        let _running = start(&site, &compose, &["files"])?;
+        let client = Client::new()?;
+        for (path, expected) in [("/admin1/x", admin), ("/x", other)] {
+            let request = client.fetch(Method::GET, &site.url("wiki", path)?);
+            assert_eq!(request.send()?.status(), expected, "{count}: {path}");
+        }
+    }
+    Ok(())
 }
