@@ -34,6 +34,20 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
+    /// Returns the networks as plugins read them: without further bits, and those of IPv4 in its own
+    /// notation.
+    pub fn networks(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|network| match network.trunc() {
+            IpNet::V6(mapped) if mapped.prefix_len() >= 96 => {
+                match mapped.addr().to_ipv4_mapped() {
+                    Some(address) => format!("{address}/{}", mapped.prefix_len() - 96),
+                    None => mapped.to_string(),
+                }
+            }
+            network => network.to_string(),
+        })
+    }
+
     /// Returns the address of the client behind the peer of a connection: the rightmost address in
     /// `X-Forwarded-For` that is not one of these proxies, since clients can write any addresses
     /// further left. `None` where a trusted proxy does not name its client.

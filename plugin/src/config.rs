@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
-use gatepost_policy::config::{Fields, Problem, Problems, Value, headers, policy, proxies};
+use gatepost_policy::config::{
+    Fields, INNER_NETWORKS, Problem, Problems, Value, headers, policy, proxies,
+};
 use gatepost_policy::{
     HeaderName, HeaderRules, Network, OutpostPrefix, OutpostUrl, Policy, SignIn,
 };
@@ -161,7 +163,7 @@ impl Config {
             )
             .unwrap_or_default();
         let revoked = own.list("revoked").unwrap_or_default();
-        let proxies = proxies(own);
+        let mut between = proxies(own, INNER_NETWORKS);
         let issuers = fields.list("issuer");
         if issuers.as_ref().is_some_and(Vec::is_empty) {
             fields.problem("issuer", "is empty: leave it out to accept any");
@@ -190,6 +192,10 @@ impl Config {
             Some(false) => PlainHttp::Nowhere,
             None => PlainHttp::OnLocalhost,
         };
+        if in_folder {
+            // Whatever the router says, what the outpost takes for a proxy is no client here either.
+            between.extend(proxies(&mut fields, ""));
+        }
         let forward_cookie = fields.flag("forwardCookie").unwrap_or(false);
         let mut tokens = Vec::new();
         let upstream_tokens = fields.section("upstreamTokens");
@@ -228,7 +234,7 @@ impl Config {
             verdict,
             rule_text: policy.require.to_text(),
             policy,
-            proxies,
+            proxies: between,
             narrowing: None,
             headers,
             cookie_name,

@@ -85,6 +85,11 @@ impl Rules {
         })
     }
 
+    /// Returns whether some rule is for certain networks.
+    pub fn ask_for_networks(&self) -> bool {
+        self.0.iter().any(|(_, rule)| !rule.networks.is_empty())
+    }
+
     /// Returns the fingerprint of each rule.
     pub(crate) fn fingerprints(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(_, rule)| rule.fingerprint())

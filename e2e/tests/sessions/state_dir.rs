@@ -260,3 +260,23 @@ fn a_second_outpost_leaves_the_folder_alone_and_says_so() -> Result<()> {
     );
     Ok(())
 }
+
+/// What the outpost takes for a proxy's address is no client's at the plugin either.
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn the_plugin_learns_of_the_outposts_proxies() -> Result<()> {
+    let rule = json!([{ "paths": ["/hook"], "networks": ["127.0.0.2"], "public": true }]);
+    let app = ApplicationSpec::new("app")
+        .set_in_outpost("rules", &rule)
+        .set_in_plugin("trustedProxies", &json!(["127.0.0.1"]));
+    let stack = Stack::builder().application(app).state_dir().start()?;
+    let client = Client::from_address([127, 0, 0, 2].into())?;
+    for (proxies, expected) in [
+        (json!(["127.0.0.1"]), StatusCode::OK),
+        (json!(["127.0.0.0/8"]), StatusCode::UNAUTHORIZED),
+    ] {
+        stack.change_outpost(|config| config["trustedProxies"] = proxies)?;
+        becomes(&stack, &client, "/hook", expected)?;
+    }
+    Ok(())
+}

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::traefik::shared_settings;
 use crate::application::ApplicationSettings;
 use crate::origin::Mode;
+use crate::trusted_proxies::TrustedProxies;
 
 /// The longest name of a file, in bytes, on the file systems of Linux.
 const MAX_FILE_NAME_BYTES: usize = 255;
@@ -54,12 +55,14 @@ struct ApplicationFile<'a> {
 
 impl StateFiles {
     /// Returns the files for these applications. Keys of `ring` verify the sessions of those that
-    /// have none of their own; `issuers` returns the issuers of an application's providers.
+    /// have none of their own; `issuers` returns the issuers of an application's providers, and
+    /// `proxies` are the outpost's.
     pub fn new<'i>(
         folder: PathBuf,
         applications: &[ApplicationSettings],
         ring: &KeyRing,
         issuers: impl Fn(&ApplicationSettings) -> Vec<&'i str>,
+        proxies: &TrustedProxies,
         is_complete: bool,
     ) -> Self {
         let file = |application: &ApplicationSettings| {
@@ -71,7 +74,7 @@ impl StateFiles {
                 );
                 return None;
             }
-            let content = content(application, ring, &issuers(application))?;
+            let content = content(application, ring, &issuers(application), proxies)?;
             Some((application_file(&application.audience), content))
         };
         Self {
@@ -107,6 +110,7 @@ fn content(
     application: &ApplicationSettings,
     ring: &KeyRing,
     issuers: &[&str],
+    proxies: &TrustedProxies,
 ) -> Option<Zeroizing<Vec<u8>>> {
     let own = application.capabilities.keys.as_ref();
     let ring = own.map_or(ring, |own| &own.ring);
@@ -121,6 +125,10 @@ fn content(
     }
     settings.insert("plainHttp".into(), (!https).into());
     settings.insert("issuer".into(), issuers.into());
+    if application.policy.rules.ask_for_networks() && !proxies.is_empty() {
+        let networks: Vec<String> = proxies.networks().collect();
+        settings.insert("trustedProxies".into(), networks.into());
+    }
     let file = ApplicationFile {
         format: FORMAT,
         application: application.audience.as_str(),
@@ -163,11 +171,19 @@ mod tests {
             }],
             "applications": applications,
             "stateDir": "/state",
+            "trustedProxies": ["10.1.2.3/8", "192.0.2.7", "::ffff:198.51.100.0/120", "2001:db8::/32"],
         });
         let config = Config::parse(&text.to_string(), []).expect("right");
         let folder = config.state_dir.clone().expect("configured");
         let issuers = |_: &ApplicationSettings| vec!["https://id.example.com"];
-        let files = StateFiles::new(folder, &config.applications, &config.keys, issuers, true);
+        let files = StateFiles::new(
+            folder,
+            &config.applications,
+            &config.keys,
+            issuers,
+            &config.trusted_proxies,
+            true,
+        );
         let secret = KEY.split_once(':').expect("an entry").1;
         assert!(!format!("{files:?}").contains("keys"), "{files:?}");
         let read = |(name, content): (&str, &[u8])| {
@@ -219,6 +235,35 @@ mod tests {
         );
     }
 
+    /// Whose addresses the outpost takes for a proxy's, rules with `networks` in the plugin must not take
+    /// for a client's.
+    #[test]
+    fn a_file_has_the_outposts_proxies_where_rules_have_networks() {
+        let files = files(&json!([
+            {
+                "name": "wiki", "externalUrl": "https://wiki.example.com",
+                "rules": [{"paths": ["/x"], "networks": ["10.0.0.0/8"], "public": true}],
+            },
+            {"name": "files", "externalUrl": "https://files.example.com"},
+        ]));
+        let proxies = &files["application-wiki.json"]["settings"]["trustedProxies"];
+        let expected = [
+            "10.0.0.0/8",
+            "192.0.2.7/32",
+            "198.51.100.0/24",
+            "2001:db8::/32",
+        ];
+        assert_eq!(*proxies, json!(expected));
+        for network in expected {
+            assert!(
+                gatepost_policy::Network::parse(network).is_ok(),
+                "{network}"
+            );
+        }
+        let others = &files["application-files.json"]["settings"];
+        assert!(others.get("trustedProxies").is_none(), "{others}");
+    }
+
     /// Row B9: what a source of applications calls one must not hold back the others' files.
     #[test]
     fn an_application_has_a_file_where_its_name_and_a_draft_s_fit() {
@@ -250,6 +295,7 @@ mod tests {
                 &config.applications,
                 ring,
                 |_| Vec::new(),
+                &config.trusted_proxies,
                 true,
             );
             assert_eq!(

@@ -200,6 +200,7 @@ impl Snapshot {
                     &config.applications,
                     &config.keys,
                     |application| issuers(application, config),
+                    &config.trusted_proxies,
                     config.unknown_applications.is_none(),
                 ))
             }),

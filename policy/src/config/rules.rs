@@ -174,14 +174,15 @@ fn parse_networks(fields: &Fields<'_>, key: &str, texts: &[String]) -> Vec<Netwo
     networks
 }
 
-/// Reads the plugin's `trustedProxies`: the networks of what stands between the clients and the
-/// proxy. Unset, each inner network may be one, since a translation of addresses looks like a
-/// client.
-pub fn proxies(fields: &mut Fields<'_>) -> Vec<Network> {
-    const INNER: &str = "10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,\
-                         192.168.0.0/16,::1,fc00::/7,fe80::/10";
+/// The inner networks. In each may be what translates addresses, which looks like a client.
+pub const INNER_NETWORKS: &str = "10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,\
+                                  172.16.0.0/12,192.168.0.0/16,::1,fc00::/7,fe80::/10";
+
+/// Reads `trustedProxies`: the networks of what stands between the clients and the proxy. Unset, they
+/// are those of the text `unset`.
+pub fn proxies(fields: &mut Fields<'_>, unset: &str) -> Vec<Network> {
     let given = fields.list("trustedProxies");
-    let texts = given.unwrap_or_else(|| entries_of(INNER));
+    let texts = given.unwrap_or_else(|| entries_of(unset));
     parse_networks(fields, "trustedProxies", &texts)
 }
 

@@ -138,6 +138,7 @@ applications:
             &config.applications,
             &config.keys,
             issuers,
+            &config.trusted_proxies,
             true,
         )
     }

@@ -28,6 +28,7 @@ applications: [{}]
         &config.applications,
         &config.keys,
         |_| vec!["https://id.example.com"],
+        &config.trusted_proxies,
         is_complete,
     ))
 }

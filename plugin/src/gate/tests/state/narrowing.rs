@@ -201,3 +201,30 @@ fn the_probe_is_told_where_the_rule_comes_from() {
     assert_eq!(said["settings"], "stateDir");
     assert_eq!(said["narrowedTo"], "any=user:alice");
 }
+
+/// What the outpost takes for a proxy's address is no client's here either, whatever a router says of
+/// the addresses before it.
+#[test]
+fn a_router_does_not_make_a_client_of_an_outposts_proxy() {
+    let application = |proxies: &str| {
+        json!({
+            "rules": [{"networks": ["10.0.0.0/8", "192.0.2.0/24"], "public": true}],
+            "trustedProxies": proxies, "issuer": ["https://id.example.com"],
+        })
+    };
+    let inner = json!({"trustedProxies": ["10.9.0.0/16"]});
+    for (outposts, router, peer, opens) in [
+        ("198.51.100.1", json!({}), "192.0.2.7:1", true),
+        ("192.0.2.7", json!({}), "192.0.2.7:1", false),
+        ("192.0.2.7", inner.clone(), "192.0.2.7:1", false),
+        ("192.0.2.7", inner.clone(), "10.0.0.1:1", true),
+        ("10.0.0.0/8", inner.clone(), "10.0.0.1:1", false),
+        // Without a word of the router, no inner address is known to be a client's.
+        ("192.0.2.7", json!({}), "10.0.0.1:1", false),
+        ("192.0.2.7", inner, "10.9.0.1:1", false),
+    ] {
+        let mut folder = started(&application(outposts), &router);
+        let (flow, _) = folder.send(0, Double::at(NOW).with_peer(peer));
+        assert_eq!(flow == Flow::Continue, opens, "{outposts} {router} {peer}");
+    }
+}
