@@ -103,14 +103,16 @@ pub(crate) fn not_delivered(sign_in: &str) -> Reply {
     new_reply(401, HTML, page("Please sign in again", &body))
 }
 
-/// Refuses a signed-in user, or every client. A rule's name needs no escape in JSON.
+/// Refuses a signed-in user, or every client. A rule's name needs no escape in JSON; a client that is
+/// not signed in does not learn it.
 pub(crate) fn denied(
     how: Presentation,
     denial: &Denial<'_>,
     application: &Audience,
     outpost: &str,
 ) -> Reply {
-    let rule = denial.rule();
+    let user = denial.identity();
+    let rule = user.map(|_| denial.rule().unwrap_or("require"));
     match how {
         // A page load has gone to the outpost.
         Presentation::PageLoad | Presentation::Form if denial.lacks_device() => {
@@ -128,24 +130,29 @@ pub(crate) fn denied(
         }
         Presentation::PageLoad | Presentation::Form => {
             let application = html_text(application.as_str());
-            let who = denial.identity().map(|claims| {
+            let who = user.map(|claims| {
                 let names = [&claims.preferred_username, &claims.email];
                 let who = html_text(names.into_iter().flatten().next().unwrap_or(&claims.sub));
                 format!("You are signed in as <strong>{who}</strong>, who")
             });
             let who = who.as_deref().unwrap_or("All users");
-            let rule = html_text(rule.unwrap_or("require"));
+            let rule = rule.map_or_else(String::new, |rule| {
+                format!("<p>Rule: {}</p>", html_text(rule))
+            });
             let body = format!(
                 "<p>{who} may not open this page of <strong>{application}</strong>.</p><p><a href=\"{outpost}/sign_out\">Sign in as \
-                 another user</a>, or ask the operator of this application for access.</p><p>Rule: \
-                 {rule}</p>"
+                 another user</a>, or ask the operator of this application for access.</p>{rule}"
             );
             new_reply(403, HTML, page("Access denied", &body))
         }
         Presentation::Data => {
-            let rule = rule.unwrap_or("require");
+            let message = match rule {
+                Some(_) => "signed in, but not admitted to this application",
+                None => "closed to every client",
+            };
+            let rule = rule.map_or_else(String::new, |rule| format!(r#","rule":"{rule}""#));
             let body = format!(
-                r#"{{"error":"denied","message":"signed in, but not admitted to this application","application":"{application}","rule":"{rule}"}}"#
+                r#"{{"error":"denied","message":"{message}","application":"{application}"{rule}}}"#
             );
             new_reply(403, JSON, body)
         }

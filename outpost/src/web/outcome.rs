@@ -127,8 +127,11 @@ impl Outcome {
     /// Refuses a user whom the application's policy does not admit, or every client, and logs it.
     pub fn denied(application: &Application, denial: &Denial<'_>) -> Self {
         let rule = denial.rule();
+        // A client that is not signed in does not learn it.
+        let mut shown = None;
         match denial.identity() {
             Some(claims) => {
+                shown = rule.map(str::to_owned);
                 audit::denied(application.audience().as_str(), claims, rule);
             }
             None => tracing::debug!(
@@ -137,11 +140,7 @@ impl Outcome {
                 "closed to every client",
             ),
         }
-        Self::Denied(denied::by_policy(
-            application,
-            denial.identity(),
-            rule.map(str::to_owned),
-        ))
+        Self::Denied(denied::by_policy(application, denial.identity(), shown))
     }
 
     /// Refuses a user whom the application's own rule does not admit, and who therefore has no

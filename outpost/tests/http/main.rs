@@ -37,6 +37,7 @@ mod redirects;
 mod renewal;
 mod renewal_beside;
 mod resources;
+mod rule_names;
 mod said_of_providers;
 mod sign_in;
 mod sign_out;
