@@ -33,7 +33,12 @@ providers:
   - {name: main, issuer: 'https://id.example.com', clientId: gatepost}
 applications:
   - {name: wiki, externalUrl: 'https://wiki.example.com', public: ['/public/*', 'GET=/hook'],
-     allowPreflight: true, require: {groups: [staff]}}
+     allowPreflight: true, require: {groups: [staff]}, rules: [
+       {name: health, paths: [/healthz], methods: [GET], public: true},
+       {name: closed, paths: ['/internal/*', '/admin.php'], deny: true},
+       {name: admins, paths: ['/admin/*'], require: {groups: [admins]}},
+       {name: writers, paths: ['/files/*'], methods: [POST], require: {not: {groups: [guests]}}},
+       {name: lounge, paths: ['/lounge/*'], signedIn: true}]}
   - {name: plain, externalUrl: 'http://plain.localhost:8080', outpostPrefix: /sso}
   - {name: intranet, mode: domain, externalUrl: 'https://auth.example.org',
      cookieDomain: example.org}
@@ -44,7 +49,15 @@ pub const SETTINGS: &str = r#"{
     "application": "wiki", "issuer": "https://id.example.com", "fallback": "route",
     "keys": "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
     "cookieName": "__Host-gatepost", "public": ["/public/*", "GET=/hook"],
-    "allowPreflight": true, "require": {"groups": ["staff"]}
+    "allowPreflight": true, "require": {"groups": ["staff"]},
+    "rules": [
+        {"name": "health", "paths": ["/healthz"], "methods": ["GET"], "public": true},
+        {"name": "closed", "paths": ["/internal/*", "/admin.php"], "deny": true},
+        {"name": "admins", "paths": ["/admin/*"], "require": {"groups": ["admins"]}},
+        {"name": "writers", "paths": ["/files/*"], "methods": ["POST"],
+         "require": {"not": {"groups": ["guests"]}}},
+        {"name": "lounge", "paths": ["/lounge/*"], "signedIn": true}
+    ]
 }"#;
 
 /// Returns the configuration at work.
