@@ -1,11 +1,13 @@
 //! Assertions through every proxy that asks the outpost, verified by a library that knows nothing of
 //! Gatepost.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use gatepost_e2e::programs::asserted::{AssertedApp, Expected, JwtLibrary, new_assertion_key};
 use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Site, ports};
+use gatepost_e2e::{Client, Site, pass, ports};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tempfile::TempDir;
@@ -58,6 +60,15 @@ fn arrives(site: &Site) -> Result<()> {
         assert_eq!(status, StatusCode::OK, "{claims}");
         assert_eq!(claims.get("preferred_username"), Some(&json!(ALICE.login)));
     }
+    // A renewal is due after a second: with `fallback: route`, the outpost is asked from then on.
+    pass(Duration::from_secs(2));
+    let fetched = alice.fetch(Method::GET, &site.url("wiki", "/page")?);
+    assert_eq!(fetched.send()?.status(), StatusCode::OK);
+    let seen = site.wiki();
+    let last = seen.last().context("a request")?;
+    let fetched = last.header("x-gatepost-assertion");
+    let (status, claims) = app.ask(fetched.context("one of a fetch")?)?;
+    assert_eq!(status, StatusCode::OK, "{claims}");
     // Where there is no session, not even a valid one that was stolen.
     let count = site.wiki().len();
     for (path, status) in [

@@ -225,9 +225,13 @@ impl Application {
     }
 
     /// Returns whether these claims are of a cookie that was made before the application wanted
-    /// assertions.
+    /// assertions, or by a key that is no longer published.
     pub fn lacks_assertion(&self, claims: &Claims) -> bool {
-        self.assertions.is_some() && claims.ext.get(ASSERTION_CLAIM).is_none()
+        let own = claims.ext.get(ASSERTION_CLAIM);
+        let is_verifiable =
+            |signer: &AssertionSigner| own.is_some_and(|own| signer.is_verifiable(own));
+        let signer = self.assertions.as_ref();
+        signer.is_some_and(|signer| !is_verifiable(signer))
     }
 
     /// Takes the keys that sign its assertions, where it wants any. The configuration has checked that

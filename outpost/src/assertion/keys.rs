@@ -124,6 +124,14 @@ impl AssertionKeys {
         self.0.iter().find(|key| key.algorithm() == algorithm)
     }
 
+    /// Returns whether an assertion says that one of these keys signed it, with this algorithm. Only
+    /// for what the outpost itself has put into a session: no signature is checked.
+    pub fn are_named_by(&self, assertion: &str, algorithm: Algorithm) -> bool {
+        let (header, _) = assertion.split_once('.').unwrap_or_default();
+        let mut keys = self.0.iter();
+        keys.any(|key| key.algorithm() == algorithm && key.header == header)
+    }
+
     /// Returns the same keys of which that with this id signs, if it is there.
     pub fn signing_with(&self, id: &str) -> Option<Self> {
         let at = self.0.iter().position(|key| key.id == id)?;

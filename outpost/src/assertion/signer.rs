@@ -68,6 +68,8 @@ pub struct AssertionSigner {
     issuer: String,
     claims: AssertedClaims,
     key: Arc<AssertionKey>,
+    /// What applications verify with.
+    published: AssertionKeys,
 }
 
 /// Which groups of the user the claims of a session have.
@@ -87,7 +89,14 @@ impl AssertionSigner {
             issuer,
             claims: settings.claims,
             key: Arc::clone(keys.signing(settings.algorithm)?),
+            published: keys.clone(),
         })
+    }
+
+    /// Returns whether applications have the key of an assertion that a session has. They have not
+    /// where the operator has replaced it, as after a leak, or has chosen another algorithm.
+    pub fn is_verifiable(&self, assertion: &str) -> bool {
+        self.published.are_named_by(assertion, self.key.algorithm())
     }
 
     /// Puts an assertion into the claims of a session, which says what they say.

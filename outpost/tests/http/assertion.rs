@@ -338,6 +338,42 @@ async fn a_session_from_before_gets_an_assertion_at_its_next_request() {
     }
 }
 
+/// After a leak, the applications refuse what the old key signed: users need one of the new key, and no
+/// sign-in. Where the old key is still there, no user needs another.
+#[tokio::test]
+async fn a_session_gets_an_assertion_of_the_new_key_where_the_old_one_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let own = settings(&folder, "");
+    let file = folder.path().join("assertion.keys");
+    let before = World::with(&own).await;
+    let alice = signed_in(&before, APP).await;
+    let asked = || Asked::fetch(APP, "/x").by(&alice);
+    let old = std::fs::read_to_string(&file).expect("keys");
+    let new = Algorithm::ALL.map(|algorithm| AssertionKeys::generate(algorithm).expect("a key"));
+    let new = new.each_ref().map(|key| key.as_str()).join("\n");
+    let other_algorithm = own.replacen("assertion: {}", "assertion: {algorithm: EdDSA}", 1);
+    for (case, keys, settings, is_due) in [
+        (
+            "in front of the old one",
+            format!("{new}\n{old}"),
+            &own,
+            false,
+        ),
+        ("alone", new.clone(), &own, true),
+        ("another algorithm", old.clone(), &other_algorithm, true),
+    ] {
+        std::fs::write(&file, keys).expect("written");
+        let after = before.replica_with(settings).await;
+        for dialect in ["auth/traefik", "auth/nginx"] {
+            let reply = asked().ask(&after, dialect).await.expect(200);
+            assert_eq!(reply.sets_session(), is_due, "{case} {dialect}");
+            let token = assertion(&reply, HEADER).expect(case);
+            let claims = verified(&jwks(&after).await, &token);
+            assert_eq!(claims["preferred_username"], "alice", "{case}");
+        }
+    }
+}
+
 /// A token of one application is invalid at another, and ends with the window.
 #[tokio::test]
 async fn a_session_that_has_ended_gets_no_further_assertion() {
