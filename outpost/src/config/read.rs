@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gatepost_policy::config::{Fields, Problems, Value};
 use gatepost_session::KeyRing;
+use gatepost_signing::CrossSite;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
@@ -117,6 +118,10 @@ pub(super) fn config(
     assertion::report(&applications, assertion_keys.as_ref(), &fields);
     session::report_devices(&applications, session, device_bound, &fields);
     frames::report_devices(&applications, device_bound, &fields);
+    let cross_site = match extent {
+        Extent::Everything => CrossSite::default(),
+        Extent::WithoutApplications => frames.of_unnamed(device_bound, &fields),
+    };
     if state_dir.is_some() {
         state_dir::report_names(&applications, &fields);
     }
@@ -148,6 +153,7 @@ pub(super) fn config(
         store,
         session,
         device_bound,
+        cross_site,
         revoked_file,
         state_dir,
         applications,

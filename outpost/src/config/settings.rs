@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatepost_session::KeyRing;
+use gatepost_signing::CrossSite;
 use gatepost_store::StoreSettings;
 
 use super::addresses::Addresses;
@@ -57,6 +58,8 @@ pub struct Config {
     pub session: SessionTimes,
     /// Whether sessions are bound to devices.
     pub device_bound: DeviceBound,
+    /// Whether the cookies of applications that another source names are for frames of other sites too.
+    pub cross_site: CrossSite,
     /// Where plugins read which sessions were ended before their windows.
     pub revoked_file: Option<PathBuf>,
     /// The folder in which plugins read what they must know of the applications.

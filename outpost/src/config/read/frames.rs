@@ -7,6 +7,12 @@ use crate::application::ApplicationSettings;
 use crate::device_bound::DeviceBound;
 use crate::origin::ExternalUrl;
 
+const PARTITIONED_DEVICE: &str = "needs `deviceBound: off`: a browser would bind one session, and \
+                                  each site with a frame has a session of its own";
+
+const PARTITIONED_LAX: &str =
+    "needs `sameSite: none`: no frame of another site gets a cookie with `lax`";
+
 /// The two keys of a section, as far as it has them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Frames {
@@ -36,6 +42,23 @@ impl Frames {
         }
     }
 
+    /// Returns what these keys of `session` mean to applications that the configuration does not name.
+    /// Reports what cannot work.
+    pub(super) fn of_unnamed(self, device_bound: DeviceBound, fields: &Fields<'_>) -> CrossSite {
+        let none = self.none.unwrap_or(false);
+        let partitioned = self.partitioned.unwrap_or(false);
+        let problem = match (none, device_bound) {
+            _ if !partitioned => None,
+            (false, _) => Some(PARTITIONED_LAX),
+            (true, DeviceBound::Off) => None,
+            (true, _) => Some(PARTITIONED_DEVICE),
+        };
+        if let Some(problem) = problem {
+            fields.problems().add("session.partitioned", problem);
+        }
+        cross_site(none, partitioned)
+    }
+
     /// Returns what holds for an application at this URL that has the keys `own`, where these are
     /// the keys of `session`. Reports what cannot work.
     pub(super) fn of_application(
@@ -52,10 +75,7 @@ impl Frames {
             (None, _) => self.partitioned.unwrap_or(false),
         };
         if partitioned && !none {
-            fields.problem(
-                "partitioned",
-                "needs `sameSite: none`: no frame of another site gets a cookie with `lax`",
-            );
+            fields.problem("partitioned", PARTITIONED_LAX);
         }
         if none && external.is_some_and(|external| !external.is_https()) {
             fields.problem(
@@ -64,11 +84,15 @@ impl Frames {
                  alone; write `lax`",
             );
         }
-        match (none, partitioned) {
-            (false, _) => CrossSite::Withheld,
-            (true, false) => CrossSite::Sent,
-            (true, true) => CrossSite::Partitioned,
-        }
+        cross_site(none, partitioned)
+    }
+}
+
+fn cross_site(none: bool, partitioned: bool) -> CrossSite {
+    match (none, partitioned) {
+        (false, _) => CrossSite::Withheld,
+        (true, false) => CrossSite::Sent,
+        (true, true) => CrossSite::Partitioned,
     }
 }
 
@@ -82,9 +106,7 @@ pub(super) fn report_devices(
         let device_bound = application.device_bound.unwrap_or(of_all);
         if application.cross_site == CrossSite::Partitioned && device_bound != DeviceBound::Off {
             let path = format!("applications[{at}].partitioned");
-            let problem = "needs `deviceBound: off`: a browser would bind one session, and each site \
-                           with a frame has a session of its own";
-            fields.problems().add(path, problem);
+            fields.problems().add(path, PARTITIONED_DEVICE);
         }
     }
 }

@@ -34,8 +34,14 @@ pub(super) fn configured(
     settings: &Settings,
     snapshot: &Snapshot,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    let mapped = mapping::map(snapshot, settings);
+    let mut mapped = mapping::map(snapshot, settings);
     let base = settings.base_config()?;
+    for application in &mut mapped.applications {
+        // Over plain http browsers take no such cookie.
+        if application.external.is_https() {
+            application.cross_site = base.cross_site;
+        }
+    }
     let config = Config {
         providers: mapped.providers,
         applications: mapped.applications,

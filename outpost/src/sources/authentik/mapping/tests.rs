@@ -1,3 +1,6 @@
+use gatepost_signing::CrossSite;
+
+use super::super::configured::configured;
 use super::*;
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
@@ -54,6 +57,49 @@ fn map_all(providers: Vec<Value>, environment: &[(&str, &str)]) -> Mapped {
         absent: Vec::new(),
     };
     map(&snapshot, &settings(environment))
+}
+
+/// `session.sameSite` is none of authentik's settings, and holds for all of its applications.
+#[test]
+fn cookies_are_for_frames_where_the_environment_says_so() {
+    let read = |environment: &[(&str, &str)]| {
+        let snapshot = Snapshot {
+            outpost: json!({"pk": "x", "name": "our outpost", "config": {}}),
+            providers: vec![
+                provider(json!({})),
+                provider(json!({
+                    "pk": 8, "external_host": "http://files.company",
+                    "assigned_application_slug": "files",
+                })),
+            ],
+            absent: Vec::new(),
+        };
+        let (config, _) = configured(&settings(environment), &snapshot)?;
+        let all = config.applications.iter().map(|own| own.cross_site);
+        Ok::<_, crate::config::ConfigError>(all.collect::<Vec<_>>())
+    };
+    let none = ("GATEPOST_SESSION_SAME_SITE", "none");
+    let partitioned = ("GATEPOST_SESSION_PARTITIONED", "true");
+    let bound = ("GATEPOST_SESSION_DEVICE_BOUND", "prefer");
+    for (environment, wiki) in [
+        (&[][..], CrossSite::Withheld),
+        (&[none], CrossSite::Sent),
+        (&[none, partitioned], CrossSite::Partitioned),
+        (&[none, bound], CrossSite::Sent),
+    ] {
+        let found = read(environment).expect("right");
+        assert_eq!(found, [wiki, CrossSite::Withheld], "{environment:?}");
+    }
+    for (environment, problem) in [
+        (&[partitioned][..], "partitioned: needs `sameSite: none`"),
+        (
+            &[none, partitioned, bound],
+            "session.partitioned: needs `deviceBound: off`",
+        ),
+    ] {
+        let error = read(environment).expect_err("wrong").to_string();
+        assert!(error.contains(problem), "{error}");
+    }
 }
 
 fn endpoint(client: &ProviderSettings, key: &str) -> String {
