@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::checks;
 use crate::plugin::middlewares;
+use crate::{checks, route};
 
 /// Runs `gatepost check --url` on the application's page: returns its output, and whether it found
 /// no problem.
@@ -177,6 +178,44 @@ fn a_plugin_with_other_rules_or_paths_than_the_outposts_is_found() -> Result<()>
         // Where everything is public, the first step already says so.
         let found = said.contains(expected) || (public == json!(["/*"]) && !well);
         assert!(found && well == expected.is_empty(), "{said}");
+    }
+    Ok(())
+}
+
+/// A plugin of the long form that does not know the headers of the tokens lets a signed-in user pass with
+/// what that user writes there.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn a_plugin_without_the_headers_for_tokens_is_found() -> Result<()> {
+    let tokens = json!({ "accessToken": "Authorization", "idToken": "X-Id-Token" });
+    let site = checks::site("deploy/outpost/single.yaml")
+        .outpost(&json!({ "session": { "window": "1h", "renewAfter": "50m" } }))
+        .applications(&json!({ "upstreamTokens": tokens }))
+        .start()?;
+    for (tokens, opens, expected) in [
+        (tokens, false, ""),
+        (
+            json!({ "accessToken": "Authorization" }),
+            false,
+            "are `Authorization` at the plugin",
+        ),
+        (json!(null), true, "are none at the plugin"),
+    ] {
+        let settings = json!({ "public": checks::PUBLIC, "upstreamTokens": tokens });
+        let handed_on = ["Authorization", "X-Id-Token"];
+        let _traefik = route::handing_on(&site, &settings, &handed_on, &json!({}))?;
+        let client = Client::new()?;
+        let page = site.url("wiki", "/")?;
+        client.sign_in(&page, &ALICE)?;
+        let request = client.fetch(Method::GET, &page);
+        let request = request.header("X-Id-Token", "of-another");
+        assert_eq!(request.send()?.status(), StatusCode::OK);
+        let seen = site.wiki();
+        let arrived = seen.last().and_then(|seen| seen.header("x-id-token"));
+        assert_eq!(arrived == Some("of-another"), opens, "{arrived:?}");
+        let (said, well) = checked(&site)?;
+        assert_eq!(well, expected.is_empty(), "{said}");
+        assert!(said.contains(expected), "{said}");
     }
     Ok(())
 }

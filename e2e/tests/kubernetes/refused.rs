@@ -125,6 +125,11 @@ fn wrong_values(cluster: &Cluster) -> Result<()> {
         ),
         (
             "plugin",
+            "config.applications[0].upstreamTokens.idToken=X-Id-Token",
+            "upstreamTokens needs `traefik.mode: forwardAuth`",
+        ),
+        (
+            "plugin",
             "config.applications[1].outpostPrefix=/sso/",
             "does not match pattern",
         ),
