@@ -70,6 +70,7 @@ local identity = {
     -- Another path than the one that the outpost was asked about, by which some apps route.
     "x-original-url",
     "x-rewrite-url",
+    "x-script-name",
 }
 
 -- The headers of a refusal that go to the browser.

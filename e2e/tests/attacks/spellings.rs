@@ -243,6 +243,8 @@ fn no_other_system_speaks(site: &Site, front: &str, host: &str, cookie: &str) ->
         "X-Webauth-Email",
         "X-Original-URL",
         "X-Rewrite-URL",
+        "SCRIPT_NAME",
+        "X-Script-Name",
     ];
     let said: String = names.map(|name| format!("{name}: mallory\r\n")).concat();
     let text = format!("GET /x HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n{said}\r\n");

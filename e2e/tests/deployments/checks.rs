@@ -188,7 +188,7 @@ fn a_client_cannot_set_identity_headers_of_other_systems(
     client: &Client,
     others: &str,
 ) -> Result<()> {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 18] = [
         "X-Forwarded-Groups",
         "X-Forwarded-Access-Token",
         "X-Auth-Request-User",
@@ -205,6 +205,8 @@ fn a_client_cannot_set_identity_headers_of_other_systems(
         "X-WEBAUTH-USER",
         "X-Original-URL",
         "X-Rewrite-URL",
+        "SCRIPT_NAME",
+        "X-Script-Name",
     ];
     for (path, groups) in [("/", "staff,admins"), ("/public/logo", "staff,admins")] {
         let page = site.url("wiki", path)?;

@@ -287,6 +287,8 @@ fn no_client_names_the_user(cluster: &Cluster) -> Result<()> {
         "X-Gatepost-Verdict",
         "X-Original-URL",
         "X_Rewrite_URL",
+        "SCRIPT_NAME",
+        "X-Script-Name",
         // `public` has a pattern for one method.
         "X-HTTP-Method-Override",
     ];

@@ -35,9 +35,10 @@ const PREFIXES: [&str; 19] = [
 ];
 
 /// Names without a family, or whose families have members that proxies and clients use: those of
-/// oauth2-proxy, SonarQube, Louketo, APISIX and Azure. And those of the path before a module of IIS
-/// has rewritten it (URL Rewrite, ISAPI_Rewrite), by which some frameworks route.
-const NAMES: [&str; 18] = [
+/// oauth2-proxy, SonarQube, Louketo, APISIX and Azure. And those by which some servers and frameworks
+/// take another path: the one before a module of IIS has rewritten it (URL Rewrite, ISAPI_Rewrite), and
+/// the beginning that is not the application's (`SCRIPT_NAME` of gunicorn).
+const NAMES: [&str; 20] = [
     "x-forwarded-user",
     "x-forwarded-email",
     "x-forwarded-groups",
@@ -56,18 +57,20 @@ const NAMES: [&str; 18] = [
     "x-ms-client-principal",
     "x-original-url",
     "x-rewrite-url",
+    "script-name",
+    "x-script-name",
 ];
 
 /// The names by which a client asks an application for another method than that of its request. They
 /// count where rules ask for methods.
 pub(super) const METHOD_OVERRIDES: [&str; 3] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
+    "X-HTTP-Method-Override",
+    "X-HTTP-Method",
+    "X-Method-Override",
 ];
 
 /// The names that most applications know, for proxies that have to be given each.
-pub(super) const USUAL: [&str; 29] = [
+pub(super) const USUAL: [&str; 30] = [
     "X-Gatepost-Assertion",
     "X-Forwarded-User",
     "X-Forwarded-Email",
@@ -97,6 +100,7 @@ pub(super) const USUAL: [&str; 29] = [
     "X-Authentik-Uid",
     "X-Original-URL",
     "X-Rewrite-URL",
+    "X-Script-Name",
 ];
 
 /// The shapes of [`NAMES`].

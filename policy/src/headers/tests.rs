@@ -253,9 +253,21 @@ fn a_client_says_no_other_path_and_no_other_method_where_rules_ask_for_methods()
         "X-Method-Override",
     ];
     for policy in [&any, &one] {
-        for name in ["X-Original-URL", "x_original.url", "X-Rewrite-Url"] {
+        for name in [
+            "X-Original-URL",
+            "x_original.url",
+            "X-Rewrite-Url",
+            "SCRIPT_NAME",
+            "X-Script-Name",
+        ] {
             assert!(rules(policy, &[]).owns(name.as_bytes()), "{name}");
-            let kept = rules(policy, &["x-original-url", "x-rewrite-url"]);
+            let keep = [
+                "x-original-url",
+                "x-rewrite-url",
+                "script-name",
+                "x-script-name",
+            ];
+            let kept = rules(policy, &keep);
             assert!(!kept.owns(name.as_bytes()), "{name}");
         }
     }

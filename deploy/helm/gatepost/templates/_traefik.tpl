@@ -134,7 +134,8 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
   "X-Auth-Request-Access-Token" "X-Auth-Request-Redirect" "X-Userinfo" "X-Ms-Client-Principal"
   "Remote-User" "Remote-Groups" "Remote-Email" "Remote-Name" "X-Remote-User" "X-Remote-Group"
   "X-Webauth-User" "X-Webauth-Email" "X-Authentik-Username" "X-Authentik-Groups" "X-Authentik-Email"
-  "X-Authentik-Name" "X-Authentik-Uid" "X-Original-URL" "X-Rewrite-URL" -}}
+  "X-Authentik-Name" "X-Authentik-Uid" "X-Original-URL" "X-Rewrite-URL"
+  "Script-Name" "X-Script-Name" -}}
 {{- /* Where rules or public paths ask for methods, no client says another one to the application. */ -}}
 {{- if regexMatch "(?i)methods|[a-z-]=/" (toJson (list .rules .public)) -}}
 {{- $others = concat $others (list "X-HTTP-Method-Override" "X-HTTP-Method" "X-Method-Override") -}}
