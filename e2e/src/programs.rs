@@ -2,6 +2,7 @@
 
 pub mod asserted;
 mod fake_clock;
+pub mod gunicorn;
 mod mcp_server;
 pub mod ports;
 mod process;

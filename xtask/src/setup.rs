@@ -79,6 +79,7 @@ pub(crate) fn everything() -> Result<()> {
         PythonPackage::AUTHENTIK_CLIENT,
         PythonPackage::KUBERNETES_VALIDATE,
         PythonPackage::PYJWT,
+        PythonPackage::GUNICORN,
     ] {
         package.ensure()?;
     }

@@ -42,6 +42,14 @@ impl PythonPackage {
         meaning: "a library for signed tokens",
     };
 
+    /// A server for applications of WSGI, which takes the beginning of the path from a header.
+    pub const GUNICORN: Self = Self {
+        name: "gunicorn",
+        version: "23.0.0",
+        extras: "",
+        meaning: "a server for applications of WSGI",
+    };
+
     /// Starts what a compose file has, by Podman.
     pub const PODMAN_COMPOSE: Self = Self {
         name: "podman-compose",

@@ -33,6 +33,7 @@ mod mcp_client;
 mod nginx;
 mod pages;
 mod plugin;
+mod rerouting;
 mod route;
 mod rules;
 mod socket_activation;
