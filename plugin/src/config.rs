@@ -216,7 +216,7 @@ impl Config {
         if !in_folder && fields.value("rules").is_some_and(may_be_sorted) {
             fields.problem(
                 "rules",
-                "more than ten in labels of their own may be in another order: write one JSON",
+                "more than ten may be in another order: write them as one JSON",
             );
         }
         let name = application.as_ref().map_or("", Audience::as_str);

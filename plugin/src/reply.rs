@@ -112,7 +112,7 @@ pub(crate) fn denied(
     outpost: &str,
 ) -> Reply {
     let user = denial.identity();
-    let rule = user.map(|_| denial.rule().unwrap_or("require"));
+    let rule = user.map_or("", |_| denial.rule().unwrap_or("require"));
     match how {
         // A page load has gone to the outpost.
         Presentation::PageLoad | Presentation::Form if denial.lacks_device() => {
@@ -133,24 +133,24 @@ pub(crate) fn denied(
             let who = user.map(|claims| {
                 let names = [&claims.preferred_username, &claims.email];
                 let who = html_text(names.into_iter().flatten().next().unwrap_or(&claims.sub));
-                format!("You are signed in as <strong>{who}</strong>, who")
+                let rule = html_text(rule);
+                format!("You are signed in as <strong>{who}</strong>. By the rule {rule} you")
             });
             let who = who.as_deref().unwrap_or("All users");
-            let rule = rule.map_or_else(String::new, |rule| {
-                format!("<p>Rule: {}</p>", html_text(rule))
-            });
             let body = format!(
                 "<p>{who} may not open this page of <strong>{application}</strong>.</p><p><a href=\"{outpost}/sign_out\">Sign in as \
-                 another user</a>, or ask the operator of this application for access.</p>{rule}"
+                 another user</a>, or ask the operator of this application for access.</p>"
             );
             new_reply(403, HTML, page("Access denied", &body))
         }
         Presentation::Data => {
-            let message = match rule {
-                Some(_) => "signed in, but not admitted to this application",
-                None => "closed to every client",
+            let (message, rule) = match user {
+                Some(_) => (
+                    "signed in, but not admitted to this application",
+                    format!(r#","rule":"{rule}""#),
+                ),
+                None => ("closed to every client", String::new()),
             };
-            let rule = rule.map_or_else(String::new, |rule| format!(r#","rule":"{rule}""#));
             let body = format!(
                 r#"{{"error":"denied","message":"{message}","application":"{application}"{rule}}}"#
             );

@@ -147,26 +147,25 @@ pub enum Deferral {
 }
 
 impl Policy {
-    /// Returns the fingerprint of each rule of the list, in order. Names do not count: they decide
-    /// nothing.
-    pub fn fingerprints_of_rules(&self) -> Vec<String> {
-        self.rules.fingerprints().collect()
+    /// Returns the fingerprint of each rule of the list, in order, with commas between. Names do not
+    /// count: they decide nothing.
+    pub fn fingerprints_of_rules(&self) -> String {
+        self.rules.fingerprints()
     }
 
-    /// Returns the fingerprint of each public path, and one for preflights where they pass.
-    pub fn fingerprints_of_paths(&self) -> Vec<String> {
-        let mut all: Vec<String> = self.public.fingerprints().collect();
+    /// Returns the fingerprint of each public path, with commas between, and one for preflights where
+    /// they pass.
+    pub fn fingerprints_of_paths(&self) -> String {
+        let mut all = self.public.fingerprints();
         if self.allow_preflight {
-            let mut preflights = Fingerprint::new();
-            preflights.add("preflights", &[]);
-            all.push(preflights.to_text());
+            Fingerprint::new().append_to(&mut all);
         }
         all
     }
 
     /// Returns whether the decision on a request may depend on its method, but for preflights.
     pub fn asks_for_methods(&self) -> bool {
-        self.public.methods().next().is_some() || self.rules.ask_for_methods()
+        self.public.ask_for_methods() || self.rules.ask_for_methods()
     }
 
     /// Decides on a request, with the session in force that it carries or the reason why it carries

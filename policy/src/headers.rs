@@ -229,11 +229,7 @@ impl HeaderRules {
     /// says another one to the application than the one that was decided on.
     #[must_use]
     pub fn guarding(mut self, policy: &Policy) -> Self {
-        if policy.asks_for_methods() {
-            self.guards_methods = true;
-            let names = other_systems::METHOD_OVERRIDES.into_iter();
-            self.shapes = names.fold(self.shapes, Shapes::and);
-        }
+        self.guards_methods = policy.asks_for_methods();
         self
     }
 
@@ -262,8 +258,7 @@ impl HeaderRules {
         let own = self.shapes.may_be(name)
             && (self.sets(name)
                 || self.spells_api_key(name)
-                || other_systems::is_name(name)
-                || (self.guards_methods && other_systems::overrides_method(name)));
+                || other_systems::is_name(name, self.guards_methods));
         (own || other_systems::has_prefix(name)) && !self.passes(name)
     }
 

@@ -168,16 +168,9 @@ impl Network {
         (address.0 ^ self.base).leading_zeros() >= self.length
     }
 
-    /// Returns it as bytes, in one way only.
-    pub(crate) fn to_bytes(self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        let parts = self.base.to_le_bytes().into_iter();
-        let parts = parts.chain(self.mask.to_le_bytes());
-        bytes
-            .iter_mut()
-            .zip(parts)
-            .for_each(|(own, byte)| *own = byte);
-        bytes
+    /// Returns its address as bytes, and how many of its first bits count.
+    pub(crate) fn to_bytes(self) -> ([u8; 16], [u8; 4]) {
+        (self.base.to_le_bytes(), self.length.to_le_bytes())
     }
 
     /// Returns whether every address of `other` is in this network.

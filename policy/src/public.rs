@@ -132,17 +132,27 @@ impl PublicPaths {
         self.patterns.len()
     }
 
-    /// Returns the fingerprint of each pattern.
-    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = String> {
-        self.patterns.iter().map(|pattern| {
+    /// Returns whether some pattern is for one method.
+    pub(crate) fn ask_for_methods(&self) -> bool {
+        self.patterns.iter().any(|own| own.method.is_some())
+    }
+
+    /// Adds them to the fingerprint of a rule.
+    pub(crate) fn add_to(&self, fingerprint: &mut Fingerprint) {
+        for pattern in &self.patterns {
+            pattern.add_to(fingerprint);
+        }
+    }
+
+    /// Returns the fingerprint of each pattern, with commas between.
+    pub(crate) fn fingerprints(&self) -> String {
+        let mut all = String::new();
+        for pattern in &self.patterns {
             let mut own = Fingerprint::new();
-            if let Some(method) = &pattern.method {
-                own.add("method", method);
-            }
-            let word = if pattern.subtree { "below" } else { "path" };
-            own.add(word, &pattern.literal);
-            own.to_text()
-        })
+            pattern.add_to(&mut own);
+            own.append_to(&mut all);
+        }
+        all
     }
 
     /// Returns the methods that patterns name in front.

@@ -80,8 +80,8 @@ impl Rules {
     /// Returns whether some rule is for certain methods.
     pub(crate) fn ask_for_methods(&self) -> bool {
         self.0.iter().any(|(_, rule)| {
-            let mut in_front = rule.paths.iter().flat_map(PublicPaths::methods);
-            !rule.methods.is_empty() || in_front.next().is_some()
+            let paths = rule.paths.as_ref();
+            !rule.methods.is_empty() || paths.is_some_and(PublicPaths::ask_for_methods)
         })
     }
 
@@ -90,9 +90,13 @@ impl Rules {
         self.0.iter().any(|(_, rule)| !rule.networks.is_empty())
     }
 
-    /// Returns the fingerprint of each rule.
-    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(_, rule)| rule.fingerprint())
+    /// Returns the fingerprint of each rule, with commas between.
+    pub(crate) fn fingerprints(&self) -> String {
+        let mut all = String::new();
+        for (_, rule) in &self.0 {
+            rule.fingerprint().append_to(&mut all);
+        }
+        all
     }
 
     /// Returns the name of the rule at a place, or else its number from 1.
@@ -145,26 +149,33 @@ impl Rules {
 }
 
 impl Rule {
-    fn fingerprint(&self) -> String {
+    fn fingerprint(&self) -> Fingerprint {
         let mut own = Fingerprint::new();
-        for path in self.paths.iter().flat_map(PublicPaths::fingerprints) {
-            own.add("path", path.as_bytes());
+        if let Some(paths) = &self.paths {
+            paths.add_to(&mut own);
         }
         for method in &self.methods {
-            own.add("method", method.as_bytes());
+            own.add(b'm', method.as_bytes());
         }
         for network in &self.networks {
-            own.add("network", &network.to_bytes());
+            let (base, length) = network.to_bytes();
+            own.add(b'n', &base);
+            own.add(b'l', &length);
         }
         match &self.effect {
-            Effect::Public => own.add("public", &[]),
-            Effect::Deny => own.add("deny", &[]),
+            Effect::Public => own.add(b'o', &[]),
+            Effect::Deny => own.add(b'd', &[]),
             Effect::Require(require) => {
+                // Their order means nothing, and readers have the keys of a section in another one.
                 let text = require.to_text().unwrap_or_default();
-                own.add("require", text.as_bytes());
+                let mut entries: Vec<&str> = text.split('&').collect();
+                entries.sort_unstable();
+                for entry in entries {
+                    own.add(b'r', entry.as_bytes());
+                }
             }
         }
-        own.to_text()
+        own
     }
 
     fn meant_by(&self, method: &[u8], path: &RequestPath<'_>) -> Meant {

@@ -45,7 +45,7 @@ impl PythonPackage {
     /// A server for applications of WSGI, which takes the beginning of the path from a header.
     pub const GUNICORN: Self = Self {
         name: "gunicorn",
-        version: "23.0.0",
+        version: "27.0.1",
         extras: "",
         meaning: "a server for applications of WSGI",
     };

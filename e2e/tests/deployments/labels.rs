@@ -92,12 +92,14 @@ fn rules_in_labels_of_their_own_are_refused_where_traefik_sorts_them_otherwise()
                 compose = compose.label("outpost", &key, value)?;
             }
         }
-        let _running = start(&site, &compose, &["files"])?;
+        let running = start(&site, &compose, &["files"])?;
         let client = Client::new()?;
         for (path, expected) in [("/admin1/x", admin), ("/x", other)] {
             let request = client.fetch(Method::GET, &site.url("wiki", path)?);
             assert_eq!(request.send()?.status(), expected, "{count}: {path}");
         }
+        drop(running);
+        std::fs::remove_file(site.folder().join("docker.sock"))?;
     }
     Ok(())
 }

@@ -125,8 +125,8 @@ impl<H: Host> Exchange<'_, H> {
         let narrowing = config.narrowing.as_ref();
         let probe = Probe {
             rule: config.rule_text.as_deref().unwrap_or_default(),
-            rules: &config.policy.fingerprints_of_rules().join(","),
-            public: &config.policy.fingerprints_of_paths().join(","),
+            rules: &config.policy.fingerprints_of_rules(),
+            public: &config.policy.fingerprints_of_paths(),
             narrowed_to: narrowing.map(|own| own.rule_text.as_deref().unwrap_or_default()),
             tokens: config.upstream_tokens.as_deref(),
         };

@@ -37,8 +37,9 @@ const PREFIXES: [&str; 19] = [
 /// Names without a family, or whose families have members that proxies and clients use: those of
 /// oauth2-proxy, SonarQube, Louketo, APISIX and Azure. And those by which some servers and frameworks
 /// take another path: the one before a module of IIS has rewritten it (URL Rewrite, ISAPI_Rewrite), and
-/// the beginning that is not the application's (`SCRIPT_NAME` of gunicorn).
-const NAMES: [&str; 20] = [
+/// the beginning that is not the application's (`SCRIPT_NAME` of gunicorn). At last those by which a
+/// client asks for another method than that of its request.
+const NAMES: [&str; 23] = [
     "x-forwarded-user",
     "x-forwarded-email",
     "x-forwarded-groups",
@@ -59,11 +60,16 @@ const NAMES: [&str; 20] = [
     "x-rewrite-url",
     "script-name",
     "x-script-name",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
 ];
 
-/// The names by which a client asks an application for another method than that of its request. They
-/// count where rules ask for methods.
-pub(super) const METHOD_OVERRIDES: [&str; 3] = [
+/// How many of [`NAMES`], at the end, say another method. They count where rules ask for methods.
+const METHODS: usize = 3;
+
+/// The same for proxies that have to be given each.
+pub(super) const METHOD_OVERRIDES: [&str; METHODS] = [
     "X-HTTP-Method-Override",
     "X-HTTP-Method",
     "X-Method-Override",
@@ -130,14 +136,12 @@ const HEADS: [u32; 32] = {
     heads
 };
 
-/// Returns whether a header of this name is one of [`NAMES`] in some spelling.
-pub(super) fn is_name(name: &[u8]) -> bool {
-    NAMES.iter().any(|own| same_folded(name, own))
-}
-
-/// Returns whether a header of this name says another method, in some spelling.
-pub(super) fn overrides_method(name: &[u8]) -> bool {
-    METHOD_OVERRIDES.iter().any(|own| same_folded(name, own))
+/// Returns whether a header of this name is one of [`NAMES`] in some spelling; those of methods
+/// `with_methods` alone.
+pub(super) fn is_name(name: &[u8], with_methods: bool) -> bool {
+    let left_out = if with_methods { 0 } else { METHODS };
+    let mut names = NAMES.iter().take(NAMES.len() - left_out);
+    names.any(|own| same_folded(name, own))
 }
 
 /// Returns whether the name of a header begins as those of a family do, in some spelling.

@@ -234,7 +234,7 @@ fn a_header_that_passes_through_is_not_ours_unless_it_is_set() {
 /// Row A9: an application that takes the path from a header serves another one than was decided on.
 #[test]
 fn a_client_says_no_other_path_and_no_other_method_where_rules_ask_for_methods() {
-    let name = |text| HeaderName::new(text).expect("name");
+    let name = |text: &str| HeaderName::new(text).expect("name");
     let policy = |pattern| Policy {
         public: PublicPaths::parse([pattern]).expect("a pattern"),
         ..Policy::default()

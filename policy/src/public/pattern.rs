@@ -5,6 +5,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
+use crate::fingerprint::Fingerprint;
+
 use super::path::{Meant, is_unambiguous, meant_method};
 
 /// A path with `*`, and a method or none.
@@ -59,6 +61,13 @@ impl Pattern {
             literal: literal.as_bytes().into(),
             is_literal: !literal.contains('*'),
         })
+    }
+
+    /// Adds it to a fingerprint.
+    #[inline(never)]
+    pub(super) fn add_to(&self, fingerprint: &mut Fingerprint) {
+        fingerprint.add(b'p', self.method.as_deref().unwrap_or_default());
+        fingerprint.add(u8::from(self.subtree), &self.literal);
     }
 
     /// Returns whether this pattern surely matches whatever `other` does. A `*` of the other is a

@@ -107,13 +107,32 @@ impl Condition {
         self.kind == Kind::Claim && !self.is_of_authentication()
     }
 
-    #[inline(never)]
+    /// Returns whether it holds for a session.
     pub(super) fn rule(&self, claims: &Claims, now: Situation) -> Ruling {
+        self.ruling(claims, now, false)
+    }
+
+    /// Returns whether its opposite holds for a session.
+    ///
+    /// Another spelling refuses where a name is asked for, and would admit here. So what differs in the
+    /// case of ASCII letters alone is the same here, and beside a value `true` or `false` any text that
+    /// is neither.
+    pub(super) fn opposite(&self, claims: &Claims, now: Situation) -> Ruling {
+        self.ruling(claims, now, true).opposite()
+    }
+
+    #[inline(never)]
+    fn ruling(&self, claims: &Claims, now: Situation, loosely: bool) -> Ruling {
         let own = self.name();
+        let is_own = |name: &str| name == own || (loosely && name.eq_ignore_ascii_case(own));
         let held = match (self.kind, now.now) {
             (Kind::DeviceBound, _) => Some(now.bound),
             (Kind::Group, _) => {
-                match (claims.groups.contains(own), is_surely_outside(claims, own)) {
+                let held = match loosely {
+                    false => claims.groups.contains(own),
+                    true => claims.groups.iter().any(is_own),
+                };
+                match (held, is_surely_outside(claims, own)) {
                     (true, _) => Some(true),
                     (false, Some(true)) => Some(false),
                     (false, _) if claims.grp_more => return Ruling::Undecidable,
@@ -122,7 +141,7 @@ impl Condition {
                     (false, None) => (!claims.groups.is_empty()).then_some(false),
                 }
             }
-            (Kind::User, _) => claims.preferred_username.as_ref().map(|name| name == own),
+            (Kind::User, _) => claims.preferred_username.as_deref().map(is_own),
             (Kind::Email | Kind::EmailDomain, _) => usable_email(claims).map(|(whole, domain)| {
                 let theirs = match self.kind {
                     Kind::Email => whole,
@@ -131,7 +150,7 @@ impl Condition {
                 theirs.eq_ignore_ascii_case(own)
             }),
             (_, None) if self.is_of_authentication() => return Ruling::Undecidable,
-            (Kind::Claim, _) => self.is_claimed(claims, false),
+            (Kind::Claim, _) => self.is_claimed(claims, loosely),
             (Kind::MaxAge, None) => return Ruling::Undecidable,
             (Kind::MaxAge, Some(now)) => claims
                 .auth_time
@@ -144,32 +163,6 @@ impl Condition {
             Some(true) => Ruling::Holds,
             Some(false) => Ruling::Fails,
             None => Ruling::Unknown,
-        }
-    }
-
-    /// Returns the result of its opposite.
-    ///
-    /// Another spelling refuses where the name is asked for, and would admit here. So what differs in
-    /// the case of ASCII letters alone may be the same here, and beside a value `true` or `false` any
-    /// text that is neither.
-    #[inline(never)]
-    pub(super) fn opposite(&self, claims: &Claims, now: Situation) -> Ruling {
-        let ruling = self.rule(claims, now).opposite();
-        if ruling == Ruling::Holds && self.may_be_meant(claims) {
-            return Ruling::Unknown;
-        }
-        ruling
-    }
-
-    /// Returns whether the session has what it is about in another spelling.
-    fn may_be_meant(&self, claims: &Claims) -> bool {
-        let own = self.name();
-        let is_own = |name: &str| name.eq_ignore_ascii_case(own);
-        match self.kind {
-            Kind::Group => claims.groups.iter().any(is_own),
-            Kind::User => claims.preferred_username.as_deref().is_some_and(is_own),
-            Kind::Claim => self.is_claimed(claims, true) == Some(true),
-            Kind::Email | Kind::EmailDomain | Kind::MaxAge | Kind::DeviceBound => false,
         }
     }
 

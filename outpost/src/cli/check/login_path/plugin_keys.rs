@@ -132,6 +132,7 @@ pub(super) fn compare_lists(application: &Application, reply: &Reply) -> Result<
         "the plugin has"
     };
     let own = policy.fingerprints_of_rules();
+    let own = entries(&own);
     let Some(rules) = reply.field("rules") else {
         if own.is_empty() {
             return Ok(());
@@ -142,8 +143,7 @@ pub(super) fn compare_lists(application: &Application, reply: &Reply) -> Result<
         )));
     };
     let rules = entries(&rules);
-    let first_other = (0..own.len().max(rules.len()))
-        .find(|at| own.get(*at).map(String::as_str) != rules.get(*at).copied());
+    let first_other = (0..own.len().max(rules.len())).find(|at| own.get(*at) != rules.get(*at));
     if let Some(at) = first_other {
         let which = match (at < own.len(), at < rules.len()) {
             (true, true) => format!("another rule {}", policy.rules.label(at)),
@@ -160,10 +160,10 @@ pub(super) fn compare_lists(application: &Application, reply: &Reply) -> Result<
     // authentik's expressions open paths that no pattern says.
     let comparable = !in_folder && application.capabilities().skip_paths.is_empty();
     let own = policy.fingerprints_of_paths();
+    let own = entries(&own);
     let paths = reply.field("public").unwrap_or_default();
     let opened = entries(&paths);
-    let mut opened = opened.iter();
-    if comparable && opened.any(|path| !own.iter().any(|own| own == path)) {
+    if comparable && opened.iter().any(|path| !own.contains(path)) {
         return Err(CheckProblem(format!(
             "`public` or `allowPreflight` of `{name}`: the plugin opens what is not open by the \
              outpost's configuration: compare both, and write the same there or use `stateDir`"

@@ -340,8 +340,8 @@ applications:
         let plugins = plugins.applications.iter().next().expect("one").policy();
         let body = format!(
             "{{\"probe\":\"known\",\"rules\":\"{}\",\"public\":\"{}\"{more}}}",
-            plugins.fingerprints_of_rules().join(","),
-            plugins.fingerprints_of_paths().join(","),
+            plugins.fingerprints_of_rules(),
+            plugins.fingerprints_of_paths(),
         );
         reply(401, None, &body)
     };
