@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Stack, forge, pass};
+use gatepost_e2e::{ApplicationSpec, Client, Stack, forge, pass};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
