@@ -107,12 +107,6 @@ impl<'a> ClaimSources<'a> {
         settings.groups.iter().any(|path| self.says(path))
     }
 
-    /// Returns a text. An empty one counts as absent.
-    fn text(&self, claim: &str) -> Option<String> {
-        let mut texts = self.0.iter().filter_map(|claims| text(claims, claim));
-        texts.next().map(str::to_owned)
-    }
-
     /// Returns the first text at a path.
     fn text_at(&self, path: &ClaimPath) -> Option<String> {
         self.0
@@ -149,7 +143,7 @@ impl<'a> ClaimSources<'a> {
         } else {
             self.text_at(&settings.username)
         };
-        let authentication = self.authentication();
+        let signed = self.signed();
         let (groups, whole) = groups(&self.0, settings);
         Identity {
             issuer: wanted.issuer.to_owned(),
@@ -160,15 +154,14 @@ impl<'a> ClaimSources<'a> {
             email_verified,
             groups,
             groups_whole: whole && !self.0.iter().any(|claims| left_out(claims, settings)),
-            acr: authentication.text("acr"),
-            amr: authentication
-                .at(&ClaimPath::top("amr"))
+            acr: signed
+                .and_then(|claims| text(claims, "acr"))
+                .map(str::to_owned),
+            amr: signed
+                .and_then(|claims| claims.get("amr"))
                 .map(texts)
                 .unwrap_or_default(),
-            auth_time: authentication
-                .0
-                .iter()
-                .find_map(|claims| time(claims, "auth_time")),
+            auth_time: signed.and_then(|claims| time(claims, "auth_time")),
             claims_of_rules: self.claims_of_rules(wanted),
             extra: self.extra(wanted),
         }
@@ -191,6 +184,12 @@ impl<'a> ClaimSources<'a> {
             let verified = (said && value.is_some()).then_some(false);
             (value, verified)
         })
+    }
+
+    /// Returns the source that says how and when the user was authenticated, for rules: the token alone.
+    /// Userinfo is not about one authentication, and the provider does not sign it.
+    fn signed(&self) -> Option<&'a Map<String, Value>> {
+        self.0.first().copied()
     }
 
     /// Returns the first source that says how the user was authenticated, alone.

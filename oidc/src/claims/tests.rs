@@ -109,6 +109,15 @@ fn claims_that_belong_together_are_of_one_source() {
     assert!(identity.amr.is_empty() && identity.auth_time.is_none());
     let found: Vec<&str> = identity.extra.values().map(String::as_str).collect();
     assert_eq!(found, ["2", "true"]);
+    // Rules go by the token alone, and headers show what else there is.
+    let id = map(json!({"sub": "s"}));
+    let userinfo = map(json!({"acr": "gold", "amr": ["otp"], "auth_time": 7}));
+    let sources = ClaimSources(vec![&id, &userinfo]);
+    let identity = sources.identity(&wanted(&settings, &names), "s");
+    assert_eq!(identity.acr, None);
+    assert!(identity.amr.is_empty() && identity.auth_time.is_none());
+    let found: Vec<&str> = identity.extra.values().map(String::as_str).collect();
+    assert_eq!(found, ["otp", "7"]);
 }
 
 #[test]
