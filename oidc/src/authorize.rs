@@ -10,7 +10,7 @@ use crate::error::{SignInError, unreadable};
 use crate::form::Form;
 use crate::json;
 use crate::provider::{Discovered, Provider};
-use crate::settings::ResponseMode;
+use crate::settings::{ProviderSettings, ResponseMode};
 
 const PAR_ENDPOINT: &str = "pushed authorization request endpoint";
 
@@ -63,6 +63,8 @@ pub struct AuthorizationOptions<'a> {
     pub silent: bool,
     /// The ID token of the user who is expected, sent as `id_token_hint` unless it is too long.
     pub id_token_hint: Option<&'a Secret>,
+    /// How the user is to authenticate, where their authentication does not suffice.
+    pub step_up: Option<&'a AskedAuthentication>,
     /// How the user who is expected signs in (`login_hint`).
     pub login_hint: Option<&'a str>,
     /// What `state` carries behind its random part and a dot, for the callback: of the characters
@@ -71,6 +73,53 @@ pub struct AuthorizationOptions<'a> {
     /// Further parameters, in the place of those of the settings that have their names. Those that
     /// the settings do not let a caller add are left out.
     pub parameters: &'a [(String, String)],
+}
+
+/// How a user is asked to authenticate. Whether they did is the matter of who reads the ID token: the
+/// browser carries the request, and no provider has to do as it is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AskedAuthentication {
+    /// The value of `acr_values`: classes, with a space between. Empty to ask for none.
+    pub acr_values: String,
+    /// The class of the session, which is asked for where neither this nor the settings ask for
+    /// another: the new sign-in is not to be weaker.
+    pub class_of_session: Option<String>,
+    /// The value of `max_age`, in seconds. One of the settings that is less counts.
+    pub max_age: Option<u64>,
+    /// Whether users authenticate although they are signed in at the provider (`prompt=login`).
+    pub again: bool,
+}
+
+impl AskedAuthentication {
+    /// The parameters that say how a user authenticates.
+    const PARAMETERS: [&str; 3] = ["acr_values", "max_age", "prompt"];
+
+    /// Returns whether this parameter is in no link's hands: it says how a user authenticates, or who
+    /// that is.
+    fn decides_on(name: &str) -> bool {
+        name == "login_hint" || Self::PARAMETERS.contains(&name)
+    }
+
+    /// Returns the parameters of the request (OpenID Connect Core 1.0 §3.1.2.1), for a provider with
+    /// these settings.
+    fn parameters(&self, settings: &ProviderSettings) -> Vec<(String, String)> {
+        let own_age = settings.authorization_parameter("max_age");
+        let own_age = own_age.and_then(|seconds| seconds.parse().ok());
+        let age = self.max_age.map(|most| most.min(own_age.unwrap_or(most)));
+        let own_class = settings.authorization_parameter("acr_values");
+        let class = match &*self.acr_values {
+            "" if own_class.is_some() => None,
+            "" => self.class_of_session.clone(),
+            values => Some(values.to_owned()),
+        };
+        let again = self.again.then(|| "login".to_owned());
+        let age = age.map(|seconds| seconds.to_string());
+        Self::PARAMETERS
+            .into_iter()
+            .zip([class, age, again])
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
 }
 
 impl Provider {
@@ -141,10 +190,14 @@ impl Provider {
         };
         let allowed = |(name, _): &&(String, String)| {
             let mut names = self.settings.caller_parameters.iter();
-            names.any(|own| own == name)
+            let is_decided = options.step_up.is_some() && AskedAuthentication::decides_on(name);
+            names.any(|own| own == name) && !is_decided
         };
+        let asked = options.step_up;
+        let asked = asked.map(|asked| asked.parameters(&self.settings));
         let from_caller = options.parameters.iter().filter(allowed).filter(free);
-        let mut all: Vec<(String, String)> = from_caller.cloned().collect();
+        let mut all = asked.unwrap_or_default();
+        all.extend(from_caller.cloned());
         let hint = options.login_hint.filter(|hint| !hint.is_empty());
         let hint = hint.map(|hint| ("login_hint".to_owned(), hint.to_owned()));
         for parameter in hint.iter().chain(&self.settings.authorization_parameters) {

@@ -104,7 +104,9 @@ mod token_request;
 mod userinfo;
 
 pub use access_token::{CredentialsError, Holder, Proved, Refusal, TokenRules, unverified_issuer};
-pub use authorize::{AuthorizationOptions, AuthorizationRequest, is_free_parameter};
+pub use authorize::{
+    AskedAuthentication, AuthorizationOptions, AuthorizationRequest, is_free_parameter,
+};
 pub use claim_path::ClaimPath;
 pub use client_check::ClientVerdict;
 pub use client_endpoints::ClientEndpoints;

@@ -28,6 +28,8 @@ pub(crate) struct Metadata {
     pub(crate) algorithms: Option<Vec<Algorithm>>,
     /// How clients authenticate at the token endpoint; `None` where it does not say.
     pub(crate) authentication_methods: Option<Vec<String>>,
+    /// The classes of authentication (`acr`) that it names; `None` where it names none.
+    pub(crate) classes: Option<Vec<String>>,
     /// Whether it names PKCE with S256 (RFC 8414 §2).
     pub(crate) names_pkce: bool,
     /// Whether authorization responses have an `iss` (RFC 9207 §3).
@@ -58,6 +60,8 @@ impl Metadata {
             algorithms: list("id_token_signing_alg_values_supported")
                 .map(|names| names.into_iter().filter_map(algorithm::parse).collect()),
             authentication_methods: list("token_endpoint_auth_methods_supported")
+                .map(|names| names.into_iter().map(str::to_owned).collect()),
+            classes: list("acr_values_supported")
                 .map(|names| names.into_iter().map(str::to_owned).collect()),
             names_pkce: list("code_challenge_methods_supported")
                 .is_some_and(|methods| methods.contains(&"S256")),

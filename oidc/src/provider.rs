@@ -72,6 +72,8 @@ pub struct Summary {
     pub signs_out: bool,
     /// Whether there is a userinfo endpoint.
     pub has_userinfo: bool,
+    /// The classes of authentication (`acr`) that the metadata names; `None` where it names none.
+    pub classes: Option<Vec<String>>,
 }
 
 /// The provider has not been discovered yet, or not for a long time.
@@ -125,6 +127,7 @@ impl Provider {
             signs_out: metadata.end_session_endpoint.is_some()
                 || self.settings.sign_out_url.is_some(),
             has_userinfo: metadata.userinfo_endpoint.is_some(),
+            classes: metadata.classes.clone(),
         };
         let found = Discovered::new(&self.settings, metadata, keys);
         self.discovered.store(Some(Arc::new(found)));

@@ -59,15 +59,19 @@ pub enum Page<'a> {
         reference: &'a str,
         /// The URL that starts the sign-in again, where the failure has ended one.
         restart_url: Option<&'a str>,
+        /// The URL that signs out, where the user can go on as another.
+        switch_url: Option<&'a str>,
     },
     /// The user has to choose a provider.
     Choice(&'a Choice),
     /// The user is signed in, but not admitted.
     Denied(&'a Denied),
-    /// A form was sent after the session had ended.
+    /// A form was sent that a session would have opened, or another authentication.
     NotDelivered {
         /// The URL to sign in at.
         sign_in_url: &'a str,
+        /// Whether the user is signed in, and has to authenticate again or in another way.
+        is_step_up: bool,
     },
     /// The user has signed out.
     SignedOut {
@@ -225,12 +229,14 @@ impl Reader<'_> {
                 code,
                 reference,
                 restart_url,
+                switch_url,
             } => {
                 let values = context! {
                     title => self.language.failure_text(*code, "title"),
                     advice => self.language.failure_text(*code, "advice"),
                     reference => *reference,
                     sign_in_url => *restart_url,
+                    switch_url => *switch_url,
                 };
                 ("failure.html", values)
             }
@@ -253,10 +259,14 @@ impl Reader<'_> {
                 };
                 ("denied.html", values)
             }
-            Page::NotDelivered { sign_in_url } => {
+            Page::NotDelivered {
+                sign_in_url,
+                is_step_up,
+            } => {
                 let values = context! {
                     title => text("not_delivered.title"),
                     sign_in_url => *sign_in_url,
+                    is_step_up => *is_step_up,
                 };
                 ("not_delivered.html", values)
             }

@@ -7,6 +7,7 @@
 mod flights;
 mod issue;
 mod lookup;
+mod preview;
 mod provider_pauses;
 mod recent_revocations;
 mod revalidation;

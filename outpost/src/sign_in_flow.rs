@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepost_policy::{LinkedConditions, UNKNOWN_METHOD};
 use gatepost_session::{NumericDate, SessionId};
 use openidconnect::{CsrfToken, Nonce, PkceCodeVerifier};
 use serde::{Deserialize, Serialize};
@@ -69,10 +70,48 @@ pub struct PendingSignIn {
     pub silent: bool,
     /// The session that is renewed, where one is: the flow says nothing of any other.
     pub session: Option<SessionId>,
+    /// Set where a signed-in user is to authenticate again.
+    pub step_up: Option<SteppingUp>,
     /// How often the sign-in was restarted before, without the user.
     pub restarts: u8,
     /// How long ago it began, in seconds.
     pub age: u64,
+}
+
+/// A signed-in user who is to authenticate again. What the application's rules ask for is looked up
+/// when the browser is back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SteppingUp {
+    /// The user's session.
+    pub session: SessionId,
+    /// The user's provider. No other user's session takes the place of this one.
+    pub issuer: String,
+    /// The user's id there.
+    pub subject: String,
+    /// The request for which the authentication has to suffice, where it is known.
+    pub request: Option<AskedRequest>,
+    /// What a link alone asks of the authentication.
+    pub conditions: Option<LinkedConditions>,
+}
+
+/// A request that a user wants to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedRequest {
+    /// Its method.
+    pub method: String,
+    /// Where it goes, unless that is where the browser goes after the sign-in.
+    pub url: Option<ReturnTo>,
+}
+
+impl AskedRequest {
+    /// Returns the same request, of which its proxy does not say the method.
+    #[must_use]
+    pub fn of_unknown_method(self) -> Self {
+        Self {
+            method: UNKNOWN_METHOD.to_owned(),
+            ..self
+        }
+    }
 }
 
 impl PendingSignIn {
@@ -88,6 +127,7 @@ impl PendingSignIn {
         let Note {
             return_to,
             restarts,
+            is_step_up: _,
         } = note;
         Self {
             state,
@@ -96,6 +136,7 @@ impl PendingSignIn {
             return_to,
             silent: session.is_some(),
             session: session.cloned(),
+            step_up: None,
             restarts,
             age: 0,
         }
@@ -109,6 +150,8 @@ pub struct Note {
     pub return_to: ReturnTo,
     /// How often the sign-in was restarted before, without the user.
     pub restarts: u8,
+    /// Whether a signed-in user was to authenticate again.
+    pub is_step_up: bool,
 }
 
 /// The plaintext of a note.
@@ -118,6 +161,8 @@ struct SealedNote {
     rd: Option<String>,
     #[serde(default)]
     restarts: u8,
+    #[serde(default)]
+    step_up: bool,
 }
 
 impl Note {
@@ -127,6 +172,7 @@ impl Note {
         let note = SealedNote {
             rd: (rd.len() <= MAX_NOTED_BYTES).then(|| rd.to_owned()),
             restarts: self.restarts,
+            step_up: self.is_step_up,
         };
         keys.seal_text(&note_context(application), &serde_json::to_vec(&note).ok()?)
     }
@@ -135,11 +181,16 @@ impl Note {
     fn open(state: &str, application: &Application, keys: &SealingKeys) -> Option<Self> {
         let (_, note) = state.split_once(NOTE_MARK)?;
         let note = keys.open_text(&note_context(application), note)?;
-        let SealedNote { rd, restarts } = serde_json::from_slice(&note).ok()?;
+        let SealedNote {
+            rd,
+            restarts,
+            step_up: is_step_up,
+        } = serde_json::from_slice(&note).ok()?;
         let return_to = rd.and_then(|rd| ReturnTo::parse(&rd, application));
         Some(Self {
             return_to: return_to.unwrap_or_else(|| ReturnTo::fallback(application)),
             restarts,
+            is_step_up,
         })
     }
 }
@@ -162,9 +213,58 @@ struct Sealed {
     silent: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step_up: Option<SealedStepUp>,
     #[serde(default)]
     restarts: u8,
     exp: NumericDate,
+}
+
+/// The same of a [`SteppingUp`].
+#[derive(Serialize, Deserialize)]
+struct SealedStepUp {
+    session: String,
+    iss: String,
+    sub: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conditions: Option<String>,
+}
+
+impl SealedStepUp {
+    fn of(step_up: &SteppingUp) -> Self {
+        let request = step_up.request.as_ref();
+        let url = request.and_then(|request| request.url.as_ref());
+        let conditions = step_up.conditions.as_ref();
+        Self {
+            session: step_up.session.as_str().to_owned(),
+            iss: step_up.issuer.clone(),
+            sub: step_up.subject.clone(),
+            method: request.map(|request| request.method.clone()),
+            url: url.map(|url| url.as_str().to_owned()),
+            conditions: conditions.map(|conditions| conditions.step_up().to_text()),
+        }
+    }
+
+    /// Returns what was sealed; `None` where it is no more valid.
+    fn open(self, application: &Application) -> Option<SteppingUp> {
+        let url = match self.url {
+            Some(url) => Some(ReturnTo::parse(&url, application)?),
+            None => None,
+        };
+        let conditions = self.conditions;
+        let conditions = conditions.map(|text| LinkedConditions::from_text(&text));
+        Some(SteppingUp {
+            session: SessionId::parse(&self.session)?,
+            issuer: self.iss,
+            subject: self.sub,
+            request: self.method.map(|method| AskedRequest { method, url }),
+            conditions: conditions.transpose().ok()?,
+        })
+    }
 }
 
 /// The flow cookies of one request for one application.
@@ -217,6 +317,7 @@ impl<'a> FlowCookies<'a> {
             },
             silent: flow.silent,
             session: flow.session.as_ref().map(|id| id.as_str().to_owned()),
+            step_up: flow.step_up.as_ref().map(SealedStepUp::of),
             restarts: flow.restarts,
             exp: now.plus_seconds(LIFETIME_SECONDS.into()),
         };
@@ -264,6 +365,10 @@ impl<'a> FlowCookies<'a> {
         }
         let return_to = ReturnTo::parse(&sealed.rd, self.application)
             .unwrap_or_else(|| ReturnTo::fallback(self.application));
+        let step_up = match sealed.step_up {
+            Some(step_up) => Some(step_up.open(self.application)?),
+            None => None,
+        };
         let pending = PendingSignIn {
             state: CsrfToken::new(sealed.state),
             nonce: Nonce::new(sealed.nonce),
@@ -271,6 +376,7 @@ impl<'a> FlowCookies<'a> {
             return_to,
             silent: sealed.silent,
             session: sealed.session.as_deref().and_then(SessionId::parse),
+            step_up,
             restarts: sealed.restarts,
             age: u64::from(LIFETIME_SECONDS).saturating_sub(sealed.exp.seconds_since(now)),
         };

@@ -30,6 +30,7 @@ mod routing;
 mod service;
 mod short;
 mod sign_in;
+mod step_up;
 mod subrequest;
 mod urls;
 

@@ -92,11 +92,23 @@ pub(crate) fn unauthenticated(
     reply
 }
 
-/// Shows a user who sent a form that it was not delivered. The request is not stored: the user
-/// decides whether to send it again.
-pub(crate) fn not_delivered(sign_in: &str) -> Reply {
+/// Answers a script whose user has to authenticate again, or in another way (RFC 9470 §3).
+pub(crate) fn insufficient(sign_in: &str, challenge: String) -> Reply {
+    let body = [
+        r#"{"error":"insufficient_user_authentication","signIn":""#,
+        sign_in,
+        "\"}",
+    ];
+    let mut reply = new_reply(401, JSON, body.concat());
+    reply.headers.push(("WWW-Authenticate", challenge));
+    reply
+}
+
+/// Shows a user who sent a form that it was not delivered, and why. The request is not stored: the
+/// user decides whether to send it again.
+pub(crate) fn not_delivered(why: &str, sign_in: &str) -> Reply {
     let body = format!(
-        "<p>You are not signed in any more, so what you sent has not been delivered. \
+        "<p>{why}, so what you sent has not been delivered. \
          <a href=\"{sign_in}\" target=\"_blank\">Sign in in a new tab</a>, then come back here, \
          reload this page and confirm to send it again.</p>"
     );

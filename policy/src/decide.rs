@@ -10,7 +10,7 @@ use crate::authorization::AuthorizationSchemes;
 use crate::fingerprint::Fingerprint;
 use crate::public::{PublicPaths, RequestPath};
 use crate::request::{Request, is_preflight};
-use crate::require::{Require, Ruling, Situation};
+use crate::require::{Require, Ruling, Situation, StepUp};
 use crate::rules::{Asked, Demand, Rules};
 
 /// An application's rules.
@@ -92,7 +92,18 @@ impl<'s> Permit<'s> {
 pub struct Denial<'s> {
     session: Option<Current<'s>>,
     rule: Option<String>,
-    lacks_device: bool,
+    lacks: Lacks<'s>,
+}
+
+/// What a session lacks that a user whom the rules admit can have.
+#[derive(Debug)]
+enum Lacks<'p> {
+    /// More than that.
+    More,
+    /// It would have to be bound to a device.
+    Device,
+    /// The user would have to authenticate again, or in another way.
+    Authentication(StepUp<'p>),
 }
 
 impl<'s> Denial<'s> {
@@ -109,7 +120,17 @@ impl<'s> Denial<'s> {
 
     /// Returns whether the user is refused only because the session is not bound to a device.
     pub fn lacks_device(&self) -> bool {
-        self.lacks_device
+        matches!(self.lacks, Lacks::Device)
+    }
+
+    /// Returns what the rules ask of the user's authentication, which does not suffice; `None` where the
+    /// user is refused for another reason too. The session may lack a device besides: the one after
+    /// the authentication is another, which is bound anew.
+    pub fn step_up(&self) -> Option<&StepUp<'s>> {
+        match &self.lacks {
+            Lacks::Authentication(step_up) => Some(step_up),
+            Lacks::More | Lacks::Device => None,
+        }
     }
 }
 
@@ -177,7 +198,7 @@ impl Policy {
     /// A session in force decides alone: `Authorization` is looked at only where there is no
     /// session, so that a request never has two senders.
     pub fn decide<'s>(
-        &self,
+        &'s self,
         request: &impl Request,
         session: Result<Current<'s>, Unauthenticated>,
     ) -> Decision<'s> {
@@ -187,10 +208,10 @@ impl Policy {
     /// Decides as [`Self::decide`] does, with what the proxy that asked demands besides, by rules of
     /// its own. That cannot admit a user whom this policy refuses.
     pub fn decide_with<'s>(
-        &self,
+        &'s self,
         request: &impl Request,
         session: Result<Current<'s>, Unauthenticated>,
-        extra: Option<&Demand>,
+        extra: Option<&'s Demand>,
     ) -> Decision<'s> {
         let method = request.method();
         if *method == *b"CONNECT" {
@@ -200,7 +221,7 @@ impl Policy {
         // public path too.
         if let (true, None, Ok(session)) = (self.rules.is_empty(), extra, session)
             && !session.renewal_due()
-            && self.require.rule(session.claims(), situation(session)) == Ruling::Holds
+            && self.require.rule(session.claims(), Situation::of(session)) == Ruling::Holds
         {
             return Decision::Allow(Permit {
                 identity: Some(session),
@@ -208,10 +229,10 @@ impl Policy {
         }
         let asked = self.ask(request, &method);
         if asked.denied.is_some() || extra.is_some_and(|extra| extra.deny) {
-            return self.deny(session.ok(), asked.denied, false);
+            return self.deny(session.ok(), asked.denied, Lacks::More);
         }
         let ruling = match session {
-            Ok(session) => asked.ruling(extra, session, session.claims().bound),
+            Ok(session) => asked.ruling(extra, session.claims(), Situation::of(session)),
             Err(_) => (Ruling::Fails, None),
         };
         let identity = session.ok().filter(|_| ruling.0 == Ruling::Holds);
@@ -229,8 +250,7 @@ impl Policy {
             (Ok(_), (Ruling::Holds, _)) => Decision::Renew(Permit { identity }),
             (Ok(_), (Ruling::Undecidable, _)) => Decision::Defer(Deferral::MoreGroups),
             (Ok(session), (Ruling::Fails | Ruling::Unknown, by)) => {
-                let (as_if_bound, _) = asked.ruling(extra, session, true);
-                self.deny(Some(session), by, !as_if_bound.refuses())
+                self.deny(Some(session), by, asked.lacks(extra, session))
             }
         }
     }
@@ -261,12 +281,12 @@ impl Policy {
         &self,
         session: Option<Current<'s>>,
         by: Option<usize>,
-        lacks_device: bool,
+        lacks: Lacks<'s>,
     ) -> Decision<'s> {
         Decision::Deny(Denial {
             session,
             rule: by.map(|at| self.rules.label(at)),
-            lacks_device,
+            lacks,
         })
     }
 
@@ -335,6 +355,15 @@ impl Policy {
         self.require.groups().chain(rules)
     }
 
+    /// Returns the classes of authentication (`acr`) that rules name, each once.
+    pub fn classes(&self) -> Vec<&str> {
+        let rules = self.rules.requires().flat_map(Require::classes);
+        let mut names: Vec<&str> = self.require.classes().chain(rules).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Returns the claims that rules name besides those of every session.
     pub fn claims(&self) -> Vec<&str> {
         let rules = self.rules.requires().flat_map(Require::claims);
@@ -345,31 +374,19 @@ impl Policy {
     }
 }
 
-/// Returns what rules may count on for a request with this session.
-fn situation(session: Current<'_>) -> Situation {
-    Situation {
-        now: Some(session.at()),
-        bound: session.claims().bound,
-    }
-}
-
-impl Asked<'_> {
+impl<'p> Asked<'p> {
     /// Returns the result for a session of all these rules and of a demand, and the rule of the list
-    /// that it comes from. `bound` says whether the session counts as bound to a device.
+    /// that it comes from.
     #[inline(never)]
     fn ruling(
         &self,
         extra: Option<&Demand>,
-        session: Current<'_>,
-        bound: bool,
+        claims: &Claims,
+        now: Situation,
     ) -> (Ruling, Option<usize>) {
-        let now = Situation {
-            bound,
-            ..situation(session)
-        };
         let mut ruling = (Ruling::Holds, None);
         let mut lessen = |at: Option<usize>, require: &Require| {
-            let own = require.rule(session.claims(), now);
+            let own = require.rule(claims, now);
             if own < ruling.0 {
                 ruling = (own, at);
             }
@@ -381,6 +398,24 @@ impl Asked<'_> {
             lessen(None, require);
         }
         ruling
+    }
+
+    /// Returns what the session of a user lacks whom these rules or a demand refuse.
+    #[inline(never)]
+    fn lacks(&self, extra: Option<&'p Demand>, session: Current<'_>) -> Lacks<'p> {
+        let claims = session.claims();
+        let as_if_bound = Situation {
+            bound: true,
+            ..Situation::of(session)
+        };
+        let (ruling, _) = self.ruling(extra, claims, as_if_bound);
+        if !ruling.refuses() {
+            return Lacks::Device;
+        }
+        let extra = extra.map_or(&[][..], |extra| &extra.requires);
+        let rules = self.requires().map(|(_, require)| *require).chain(extra);
+        let step_up = StepUp::for_rules(rules, claims, as_if_bound);
+        step_up.map_or(Lacks::More, Lacks::Authentication)
     }
 }
 

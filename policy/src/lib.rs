@@ -50,9 +50,10 @@ pub use headers::{
 pub use network::{ClientAddress, InvalidNetwork, Network};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request, UNKNOWN_METHOD, asks_for_websocket};
-pub use require::{InvalidRule, Require, Ruling};
+pub use require::{InvalidRule, LinkedConditions, Require, Ruling, StepUp, is_class_name};
 pub use rules::{Demand, Idle, Rule, Rules};
 pub use sign_in::{
-    InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, SignIn, UNTIL_BOUND, until_bound,
+    AUTHENTICATION, InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, STEP_UP, SignIn,
+    UNTIL_BOUND, until_bound, with_conditions,
 };
 pub use why::Reason;

@@ -7,11 +7,13 @@ use gatepost_session::{Claims, NumericDate};
 
 mod condition;
 mod ruling;
+mod step_up;
 mod text;
 
 pub(crate) use condition::{Condition, Kind, is_claim_of_rules};
 pub use ruling::Ruling;
 pub(crate) use ruling::Situation;
+pub use step_up::{LinkedConditions, StepUp, is_class_name};
 pub use text::InvalidRule;
 
 /// A rule over what a session says of its user: groups, user name, e-mail address, other claims,

@@ -5,6 +5,8 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::percent;
+use crate::request::{Presentation, Request};
+use crate::require::StepUp;
 
 /// The longest target that the URL of `start` leads back to, in bytes. A request for a SAML provider
 /// may have some kilobytes.
@@ -140,16 +142,33 @@ impl OutpostUrl {
 const RENEWAL: &str = "/session?renew";
 
 /// Has a URL of `start` wait until the session is bound to a device, which its target asks for.
-pub fn until_bound(mut url: String) -> String {
-    let separator = if url.contains('?') { "&" } else { "?" };
-    url.push_str(separator);
-    url.push_str(UNTIL_BOUND);
-    url.push_str("=true");
-    url
+pub fn until_bound(url: String) -> String {
+    with_parameter(url, UNTIL_BOUND, b"true")
 }
 
 /// The name of the parameter that [`until_bound`] adds.
 pub const UNTIL_BOUND: &str = "bound";
+
+/// The name of the parameter of `start` that says which request needs another authentication: its
+/// method, and where `rd` does not say where it went, a space and its URL.
+pub const STEP_UP: &str = "step_up";
+
+/// Has a URL of `start` ask for an authentication that rules want which the outpost does not have.
+pub fn with_conditions(url: String, step_up: &StepUp<'_>) -> String {
+    with_parameter(url, AUTHENTICATION, step_up.to_text().as_bytes())
+}
+
+/// The name of the parameter that [`with_conditions`] adds.
+pub const AUTHENTICATION: &str = "authentication";
+
+#[inline(never)]
+fn with_parameter(mut url: String, name: &str, value: &[u8]) -> String {
+    url.push(if url.contains('?') { '&' } else { '?' });
+    url.push_str(name);
+    url.push('=');
+    percent::push_encoded(&mut url, value);
+    url
+}
 
 /// Builds the URL that a browser is sent to for signing in.
 #[derive(Clone, Debug)]
@@ -206,14 +225,49 @@ impl SignIn {
     /// which all hosts of a domain share: behind a load balancer that ends TLS, the proxy sees plain
     /// HTTP.
     pub fn url(&self, host: impl FnOnce() -> String, target: &[u8]) -> String {
+        self.url_with("?rd=", &self.host_of(host), target)
+    }
+
+    /// Returns the URL of `start` for a user whose authentication does not suffice for a request. That
+    /// of a page load leads back to it. No other can be sent again by leading there, so the URL says
+    /// which it was, and has room for an `rd` of the page that sent it.
+    pub fn step_up_url(
+        &self,
+        request: &impl Request,
+        how: Presentation,
+        host: impl FnOnce() -> String,
+    ) -> String {
+        let method = request.method();
+        let mut before = String::from("?rd=");
+        if how != Presentation::PageLoad {
+            before = with_parameter(String::new(), STEP_UP, &method);
+            before.push_str("%20");
+        }
+        let url = self.url_with(&before, &self.host_of(host), &request.target());
+        match how {
+            Presentation::PageLoad => with_parameter(url, STEP_UP, &method),
+            Presentation::Form | Presentation::Data => url,
+        }
+    }
+
+    /// Returns the host of a request, where its URL needs it.
+    fn host_of(&self, host: impl FnOnce() -> String) -> String {
+        match self {
+            Self::OnHost(_) => String::new(),
+            Self::OnOutpost(..) => host(),
+        }
+    }
+
+    #[inline(never)]
+    fn url_with(&self, before: &str, host: &str, target: &[u8]) -> String {
         let mut url = self.base();
         url.push_str("/start");
         if target.len() <= MAX_TARGET_BYTES {
             let without_target = url.len();
-            url.push_str("?rd=");
+            url.push_str(before);
             if let Self::OnOutpost(outpost, _) = self {
                 percent::push_encoded(&mut url, outpost.scheme().as_bytes());
-                percent::push_encoded(&mut url, host().as_bytes());
+                percent::push_encoded(&mut url, host.as_bytes());
             }
             percent::push_encoded(&mut url, target);
             if url.len() > MAX_URL_BYTES {
@@ -227,6 +281,7 @@ impl SignIn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::double::Sent;
     use alloc::vec;
 
     #[test]
@@ -259,6 +314,30 @@ mod tests {
             "<https://auth.example.com/akprox/session?renew>; rel=preload; as=fetch; \
              crossorigin=use-credentials"
         );
+        for (how, on_host_url, domain_url) in [
+            (
+                Presentation::PageLoad,
+                "?rd=%2Fx%3Fy&step_up=PUT",
+                "?rd=https%3A%2F%2Fapp%2Fx%3Fy&step_up=PUT",
+            ),
+            (
+                Presentation::Form,
+                "?step_up=PUT%20%2Fx%3Fy",
+                "?step_up=PUT%20https%3A%2F%2Fapp%2Fx%3Fy",
+            ),
+            (
+                Presentation::Data,
+                "?step_up=PUT%20%2Fx%3Fy",
+                "?step_up=PUT%20https%3A%2F%2Fapp%2Fx%3Fy",
+            ),
+        ] {
+            let request = Sent::new("PUT", "/x?y");
+            let url = on_host.step_up_url(&request, how, String::new);
+            assert_eq!(url, ["/akprox/start", on_host_url].concat());
+            let url = domain.step_up_url(&request, how, || "app".into());
+            let expected = ["https://auth.example.com/akprox/start", domain_url].concat();
+            assert_eq!(url, expected);
+        }
         let plain = vec![b'a'; MAX_TARGET_BYTES];
         let url = on_host.url(String::new, &plain);
         assert_eq!(url.len(), "/akprox/start?rd=".len() + plain.len());

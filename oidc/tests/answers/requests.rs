@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_base::Secret;
 use gatepost_oidc::{
-    AuthorizationOptions, ClientAuthentication, ClientKey, NonceCheck, Provider, ProviderSettings,
-    SignInError, SignOutUrl, UnverifiedLogoutToken,
+    AskedAuthentication, AuthorizationOptions, ClientAuthentication, ClientKey, NonceCheck,
+    Provider, ProviderSettings, SignInError, SignOutUrl, UnverifiedLogoutToken,
 };
 use gatepost_session::NumericDate;
 use openidconnect::{ClientSecret, IssuerUrl, RedirectUrl};
@@ -85,6 +85,81 @@ async fn parameters_come_from_the_operator_or_an_allowed_caller() {
         .collect();
     let unique: std::collections::BTreeSet<_> = names.iter().collect();
     assert_eq!(names.len(), unique.len(), "{names:?}");
+}
+
+/// What a rule asks for is in no link's or setting's hands, but a stricter `max_age` of the settings
+/// counts, and so do their classes where the rules name none.
+#[tokio::test]
+async fn an_authentication_that_a_rule_asks_for_is_asked_for() {
+    let asked = |values: &str, max_age, again| AskedAuthentication {
+        acr_values: values.to_owned(),
+        class_of_session: Some("of the session".to_owned()),
+        max_age,
+        again,
+    };
+    let of_settings = [
+        ("prompt", "consent"),
+        ("max_age", "60"),
+        ("acr_values", "of the settings"),
+    ];
+    let all = &of_settings[..];
+    let without_class = &of_settings[..2];
+    for (asked, settings_have, expected) in [
+        (asked("gold", Some(300), true), all, ["gold", "60", "login"]),
+        (
+            asked("gold silver", Some(30), false),
+            all,
+            ["gold silver", "30", "consent"],
+        ),
+        (
+            asked("", None, true),
+            all,
+            ["of the settings", "60", "login"],
+        ),
+        (
+            asked("", Some(90), false),
+            without_class,
+            ["of the session", "60", "consent"],
+        ),
+        (
+            asked("gold", None, false),
+            without_class,
+            ["gold", "60", "consent"],
+        ),
+    ] {
+        let double = Double::new();
+        let settings = ProviderSettings {
+            authorization_parameters: owned(settings_have),
+            caller_parameters: ["acr_values", "prompt", "login_hint", "ui_locales"]
+                .map(str::to_owned)
+                .into(),
+            ..settings()
+        };
+        let provider = discovered(&double, settings).await;
+        let from_link = owned(&[
+            ("acr_values", "of the link"),
+            ("prompt", "none"),
+            ("login_hint", "mallory"),
+            ("ui_locales", "de"),
+        ]);
+        let options = AuthorizationOptions {
+            step_up: Some(&asked),
+            login_hint: Some("alice"),
+            parameters: &from_link,
+            ..AuthorizationOptions::default()
+        };
+        let url = authorize(&provider, options).await.expect("a URL");
+        let sent = |name| {
+            let mut values = url.query_pairs().filter(|(own, _)| own == name);
+            let value = values.next().map(|(_, value)| value.into_owned());
+            assert!(values.next().is_none(), "{name} twice: {url}");
+            value.expect(name)
+        };
+        let names = ["acr_values", "max_age", "prompt"];
+        assert_eq!(names.map(sent), expected, "{asked:?}");
+        let names = ["login_hint", "ui_locales"];
+        assert_eq!(names.map(sent), ["alice", "de"]);
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gatepost_policy::{
-    ASSERTION_CLAIM, HeaderRules, OutpostPrefix, OutpostUrl, Policy, PublicPaths, Request, SignIn,
-    Unauthenticated,
+    ASSERTION_CLAIM, HeaderRules, OutpostPrefix, OutpostUrl, Policy, Presentation, PublicPaths,
+    Request, SignIn, Unauthenticated,
 };
 use gatepost_session::cookie::{Candidates, CookieName, Hide};
 use gatepost_session::{Audience, Authentic, Claims, KeyRing, OpenError, Verifier};
@@ -418,11 +418,25 @@ impl Application {
     ///
     /// It is absolute, since Traefik resolves a relative one against the outpost's own address.
     pub fn start_url(&self, host: &HostPort, request: &impl Request) -> String {
-        let url = self.sign_in.url(|| host.to_string(), &request.target());
+        self.absolute(self.sign_in.url(|| host.to_string(), &request.target()))
+    }
+
+    /// Returns the URL of `start`, as absolute, for a user whose authentication does not suffice for a
+    /// request at `host`, which gets an answer of this form.
+    pub fn step_up_url(
+        &self,
+        host: &HostPort,
+        request: &impl Request,
+        how: Presentation,
+    ) -> String {
+        self.absolute(self.sign_in.step_up_url(request, how, || host.to_string()))
+    }
+
+    fn absolute(&self, start: String) -> String {
         match self.sign_in {
             // One host, so it is known, whatever port the request names.
-            SignIn::OnHost(_) => format!("{}{url}", self.settings.external.origin()),
-            SignIn::OnOutpost(..) => url,
+            SignIn::OnHost(_) => format!("{}{start}", self.settings.external.origin()),
+            SignIn::OnOutpost(..) => start,
         }
     }
 }

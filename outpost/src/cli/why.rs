@@ -120,6 +120,9 @@ fn report(answer: &Answer) -> Vec<String> {
     for reason in &answer.reasons {
         lines.push(format!("because      {reason}"));
     }
+    if let Some(asked) = &answer.asked_for {
+        lines.push(format!("asks for     {asked}"));
+    }
     if let Some(note) = &answer.note {
         lines.push(format!("note         {note}"));
     }

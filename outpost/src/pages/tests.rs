@@ -56,9 +56,21 @@ fn every_page_renders_in_every_language_and_escapes_its_values() {
                 code: FailureCode::NoFlow,
                 reference: "0123ab",
                 restart_url: Some("https://app.example.com/akprox/start?rd=%2Fa&amp"),
+                switch_url: None,
             },
             ["This sign-in has ended", "\">Sign in again</a>"],
             ["Diese Anmeldung ist vorbei", "\">Erneut anmelden</a>"],
+        ),
+        (
+            "another user",
+            Page::Failure {
+                code: FailureCode::OtherUser,
+                reference: "0123ab",
+                restart_url: Some("https://app.example.com/akprox/start?rd=%2Fa&amp"),
+                switch_url: Some("https://app.example.com/akprox/sign_out?a&amp"),
+            },
+            ["signed in as someone else", "\">Sign out</a>"],
+            ["mit einem anderen Konto", "\">Abmelden</a>"],
         ),
         (
             "choice",
@@ -82,9 +94,19 @@ fn every_page_renders_in_every_language_and_escapes_its_values() {
             "not delivered",
             Page::NotDelivered {
                 sign_in_url: "https://a.example/",
+                is_step_up: false,
             },
             ["a.example", "not been delivered"],
             ["a.example", "nicht übermittelt"],
+        ),
+        (
+            "not delivered, for want of an authentication",
+            Page::NotDelivered {
+                sign_in_url: "https://a.example/",
+                is_step_up: true,
+            },
+            ["more recent sign-in", "not been delivered"],
+            ["frischere Anmeldung", "nicht übermittelt"],
         ),
         (
             "signed out",

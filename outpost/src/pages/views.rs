@@ -77,6 +77,10 @@ failure_codes! {
     RuleNotBound = "device_rule",
     /// A form was posted with a session that is not bound to a device, as a rule requires.
     FormNotBound = "device_form",
+    /// A user has authenticated again, and the provider says less than what a rule asks for.
+    StepUp = "step_up_failed",
+    /// Another user has authenticated than the one who is signed in.
+    OtherUser = "step_up_other_user",
     /// The browser may be binding the session to its device at this moment.
     Binding = "device_binding",
     /// The logout token is invalid (OpenID Connect Back-Channel Logout 1.0 §2.8 names this code).

@@ -13,6 +13,7 @@ fn pending(state: &str, target: &str, application: &Application) -> PendingSignI
         return_to: ReturnTo::parse(target, application).expect("a target"),
         silent: false,
         session: None,
+        step_up: None,
         restarts: 0,
         age: 0,
     }
@@ -115,6 +116,63 @@ fn a_flow_comes_back_as_it_was_kept() {
 }
 
 #[test]
+fn a_step_up_comes_back_for_the_same_user_request_and_conditions() {
+    let (wiki, keys) = (application("wiki"), snapshot(&KEYS[..1]).flow_keys);
+    let conditions = LinkedConditions::from_text("all=claim:acr:gold%26&all=maxAge:60");
+    let step_up = SteppingUp {
+        session: SessionId::from_random([7; 24]),
+        issuer: "https://id.example.com".into(),
+        subject: "alice".into(),
+        request: Some(AskedRequest {
+            method: "POST".into(),
+            url: ReturnTo::parse("/vault/x", &wiki),
+        }),
+        conditions: Some(conditions.expect("conditions")),
+    };
+    let bare = SteppingUp {
+        request: None,
+        conditions: None,
+        ..step_up.clone()
+    };
+    for step_up in [step_up, bare] {
+        let flow = PendingSignIn {
+            step_up: Some(step_up.clone()),
+            ..pending("state", "/a", &wiki)
+        };
+        let mut jar = Jar::default();
+        let flows = FlowCookies::find([], &wiki, &keys);
+        let lines = flows.begin(wiki.providers().first(), &flow, NOW);
+        jar.keep(lines.expect("sealed"));
+        let flow = jar.take("state", "wiki", &KEYS, NOW).expect("a flow");
+        assert_eq!(flow.step_up, Some(step_up));
+        assert!(!flow.silent);
+    }
+}
+
+/// With the longest link of all.
+#[test]
+fn a_step_up_fits_cookies_that_browsers_keep() {
+    let (wiki, keys) = (application("wiki"), snapshot(&KEYS[..1]).flow_keys);
+    let path = |bytes: usize| format!("/{}", "a".repeat(bytes));
+    let conditions = ["all=claim:acr:", &"b".repeat(2_000)].concat();
+    let flow = PendingSignIn {
+        step_up: Some(SteppingUp {
+            session: SessionId::from_random([7; 24]),
+            issuer: "https://id.example.com".into(),
+            subject: "s".repeat(255),
+            request: Some(AskedRequest {
+                method: "POST".into(),
+                url: ReturnTo::parse(&path(990), &wiki),
+            }),
+            conditions: LinkedConditions::from_text(&conditions).ok(),
+        }),
+        ..pending("state", &path(6_000), &wiki)
+    };
+    let flows = FlowCookies::find([], &wiki, &keys);
+    assert!(flows.begin(wiki.providers().first(), &flow, NOW).is_some());
+}
+
+#[test]
 fn the_cookie_is_confined_and_shows_nothing() {
     let (wiki, keys) = (application("wiki"), snapshot(&KEYS[..1]).flow_keys);
     let begin = |application: &Application| {
@@ -209,15 +267,16 @@ fn a_note_opens_for_its_application_and_with_its_keys_alone() {
         let note = Note {
             return_to,
             restarts: 2,
+            is_step_up: true,
         };
         format!("random.{}", note.seal(&wiki, &keys).expect("sealed"))
     };
     let open = |state: &str, name: &str, keys: &SealingKeys| {
         let application = application(name);
         let flows = FlowCookies::find([], &application, keys);
-        flows
-            .note(state)
-            .map(|note| (note.return_to.as_str().to_owned(), note.restarts))
+        let note = flows.note(state)?;
+        assert!(note.is_step_up);
+        Some((note.return_to.as_str().to_owned(), note.restarts))
     };
     let noted = state("/a?b=c");
     let expected = Some(("https://app.example.com/a?b=c".to_owned(), 2));

@@ -1,6 +1,6 @@
 //! What a request without a session is asked for, in `WWW-Authenticate`.
 
-use gatepost_policy::{Presentation, Request, Scheme};
+use gatepost_policy::{Presentation, Request, Scheme, StepUp};
 
 use super::oauth;
 use super::request::ForwardedRequest;
@@ -66,6 +66,30 @@ pub(super) fn for_invalid_proof(
     request: &ForwardedRequest<'_>,
 ) -> String {
     dpop(application, request, ", error=\"invalid_dpop_proof\"")
+}
+
+/// Returns the challenge for a script of a user who has to authenticate again, or in another way (RFC
+/// 9470 §3).
+pub(super) fn for_step_up(application: &Application, step_up: &StepUp<'_>) -> String {
+    step_up.challenge(application.audience().as_str())
+}
+
+/// Returns the same for a client with a token of this scheme.
+pub(super) fn for_weak_token(
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    scheme: Scheme,
+    step_up: &StepUp<'_>,
+) -> String {
+    if scheme == Scheme::Dpop {
+        let bearer = for_step_up(application, step_up);
+        let parameters = bearer
+            .split_once(", ")
+            .map_or("", |(_, parameters)| parameters);
+        return dpop(application, request, &format!(", {parameters}"));
+    }
+    let metadata = metadata(application, request).unwrap_or_default();
+    format!("{}{metadata}", for_step_up(application, step_up))
 }
 
 /// Returns the challenge for a token with a proof.

@@ -140,6 +140,15 @@ pub enum Failure {
         "a form was not delivered: the session is not bound to a device, which a rule asks for"
     )]
     FormNotBound,
+    /// A user has authenticated again, and the provider says less than what a rule asks for.
+    #[error(
+        "step-up failed: the provider's answer lacks the `acr`, `amr` or `auth_time` that a rule asks \
+         for; compare the rule with the provider's settings"
+    )]
+    StepUp,
+    /// Another user has authenticated than the one whose authentication does not suffice.
+    #[error("step-up failed: another user has authenticated at the provider")]
+    OtherUser,
     /// The browser may be about to bind the session.
     #[error("the browser has yet to bind the session to its device")]
     Binding,
@@ -289,6 +298,8 @@ impl Failure {
             | Self::NotBound
             | Self::RuleNotBound
             | Self::FormNotBound
+            | Self::StepUp
+            | Self::OtherUser
             | Self::Binding
             | Self::Undecidable
             | Self::Upgrade => StatusCode::FORBIDDEN,
@@ -346,6 +357,8 @@ impl Failure {
             Self::NotBound => FailureCode::NotBound,
             Self::RuleNotBound => FailureCode::RuleNotBound,
             Self::FormNotBound => FailureCode::FormNotBound,
+            Self::StepUp => FailureCode::StepUp,
+            Self::OtherUser => FailureCode::OtherUser,
             Self::Binding => FailureCode::Binding,
             Self::LogoutToken(_) => FailureCode::InvalidRequest,
             Self::SignIn(_) => FailureCode::SignInFailed,
@@ -387,6 +400,8 @@ impl Failure {
             | Self::NotBound
             | Self::RuleNotBound
             | Self::FormNotBound
+            | Self::StepUp
+            | Self::OtherUser
             | Self::Binding
             | Self::LogoutToken(_)
             | Self::ProviderRefused { .. } => false,

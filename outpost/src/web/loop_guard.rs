@@ -70,6 +70,11 @@ impl<'a> Attempts<'a> {
         self.count >= MAX_ATTEMPTS
     }
 
+    /// Returns how many there were before.
+    pub(super) fn earlier(&self) -> u32 {
+        self.count
+    }
+
     /// Returns the cookie that counts this attempt too.
     pub(super) fn one_more(&self) -> String {
         self.cookie(

@@ -1,6 +1,6 @@
 //! What an endpoint decided.
 
-use gatepost_policy::{Denial, Presentation};
+use gatepost_policy::{Denial, Presentation, StepUp, with_conditions};
 use gatepost_session::Claims;
 use http::StatusCode;
 
@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::oauth::OAuthAnswer;
 use super::pass::Pass;
 use super::request::ForwardedRequest;
+use super::urls::endpoint_url;
 use crate::application::Application;
 use crate::dialect::Dialect;
 use crate::origin::HostPort;
@@ -28,6 +29,8 @@ pub struct Reply {
     pub cookies: Vec<String>,
     /// The URL that starts the sign-in again, where a failure has ended it.
     pub restart_url: Option<String>,
+    /// The URL that signs out, where the user can go on as another.
+    pub switch_url: Option<String>,
     /// What has the browser register a key for its new session (`Secure-Session-Registration`).
     pub registration: Option<String>,
 }
@@ -46,6 +49,8 @@ pub enum Outcome {
         url: String,
         /// What a client can do besides (`WWW-Authenticate`), where the response is no redirect.
         challenges: Vec<String>,
+        /// Whether the user is signed in, and has to authenticate again or in another way.
+        is_step_up: bool,
     },
     /// The user has to choose a provider.
     Choice(Choice),
@@ -95,6 +100,9 @@ pub struct Refused {
     /// Seconds after which to try again, where the provider was not even asked because the client has
     /// sent too many invalid credentials.
     pub retry_after: Option<u64>,
+    /// Whether they are valid, and the user to whom they were given would have to authenticate again or
+    /// in another way.
+    pub is_step_up: bool,
 }
 
 /// The receiver of a reply.
@@ -112,6 +120,7 @@ impl From<Outcome> for Reply {
             outcome,
             cookies: Vec::new(),
             restart_url: None,
+            switch_url: None,
             registration: None,
         }
     }
@@ -161,6 +170,29 @@ impl Outcome {
         Self::SignIn {
             url: application.start_url(host, request),
             challenges: challenges::for_nothing(application, request),
+            is_step_up: false,
+        }
+    }
+
+    /// Has a signed-in user authenticate again, or in another way.
+    pub fn step_up(
+        application: &Application,
+        request: &ForwardedRequest<'_>,
+        step_up: &StepUp<'_>,
+    ) -> Self {
+        let start = match request.host() {
+            Some(host) => application.step_up_url(host, request, request.presentation()),
+            None => endpoint_url(application, "start"),
+        };
+        // `start` has the application's rules, and not those of the proxy.
+        let url = match request.demand() {
+            Some(_) => with_conditions(start, step_up),
+            None => start,
+        };
+        Self::SignIn {
+            url,
+            challenges: vec![challenges::for_step_up(application, step_up)],
+            is_step_up: true,
         }
     }
 
@@ -264,6 +296,12 @@ impl Reply {
     /// Adds the URL that starts the sign-in again, for a failure to show.
     pub fn with_restart_at(mut self, url: String) -> Self {
         self.restart_url = Some(url);
+        self
+    }
+
+    /// Adds the URL that signs out, for a failure to show.
+    pub fn with_switch_at(mut self, url: Option<String>) -> Self {
+        self.switch_url = url;
         self
     }
 

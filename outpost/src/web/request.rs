@@ -19,6 +19,9 @@ use crate::origin::HostPort;
 use crate::rate_limit::Client;
 use crate::trusted_proxies::TrustedProxies;
 
+/// The parameter by which a page of the outpost has the user sign in once more.
+pub(super) const AGAIN: &str = "again";
+
 /// A request: its method, host, target and headers.
 ///
 /// Made by [`ForwardedRequest::direct`] from the request itself, or by `Subrequest::asked_about` from
@@ -223,6 +226,16 @@ impl<'a> ForwardedRequest<'a> {
                 && !target.contains('&')
                 && decoded().is_some_and(|text| !is_escaped(&text)));
         is_unescaped.then_some(target)
+    }
+
+    /// Returns whether the target of `start` was not escaped, so that `start` has no other parameters.
+    pub fn has_raw_target(&self) -> bool {
+        self.unescaped_target().is_some()
+    }
+
+    /// Returns whether the link is one of a page that has the user sign in once more.
+    pub fn is_asked_again(&self) -> bool {
+        self.start_query(AGAIN).as_deref() == Some("true")
     }
 
     /// Returns a query parameter of `start` other than `rd`. Where the target's query is part of

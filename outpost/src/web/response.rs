@@ -27,6 +27,12 @@ const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registr
 /// Has a browser sign a challenge.
 const CHALLENGE: HeaderName = HeaderName::from_static("secure-session-challenge");
 
+/// The error of RFC 9470 §3, and its words.
+const INSUFFICIENT: (&str, &str) = (
+    "insufficient_user_authentication",
+    "signed in, but not recently or strongly enough",
+);
+
 /// Returns the response to `reply`, as a page for `reader` or as JSON.
 pub(super) fn respond_with(
     reply: Reply,
@@ -54,7 +60,11 @@ pub(super) fn respond_with(
         }
         Outcome::Redirect { to } | Outcome::SeeOther { to } => writer.location(&to),
         Outcome::SignIn { url, .. } if status == StatusCode::FOUND => writer.location(&url),
-        Outcome::SignIn { url, challenges } => writer.sign_in(&url, challenges),
+        Outcome::SignIn {
+            url,
+            challenges,
+            is_step_up,
+        } => writer.sign_in(&url, challenges, is_step_up),
         Outcome::Choice(mut choice) => {
             if writer.to_proxy {
                 short::choice(&mut choice);
@@ -114,7 +124,11 @@ pub(super) fn respond_with(
             writer.header(VARY, HeaderValue::from_static("Cookie, Origin"));
         }
         Outcome::LoggedOut | Outcome::Alive | Outcome::Renewed { to: None } => {}
-        Outcome::Failed(failure) => writer.failure(&failure, reply.restart_url.as_deref()),
+        Outcome::Failed(failure) => writer.failure(
+            &failure,
+            reply.restart_url.as_deref(),
+            reply.switch_url.as_deref(),
+        ),
     }
     writer.response
 }
@@ -165,19 +179,22 @@ impl Writer<'_> {
         }
     }
 
-    fn sign_in(&mut self, url: &str, challenges: Vec<String>) {
+    fn sign_in(&mut self, url: &str, challenges: Vec<String>, is_step_up: bool) {
         for challenge in challenges {
             self.challenge(challenge);
         }
         let url = if self.to_proxy { short::url(url) } else { url };
         if self.presentation == Presentation::Form {
-            self.page(&Page::NotDelivered { sign_in_url: url });
+            self.page(&Page::NotDelivered {
+                sign_in_url: url,
+                is_step_up,
+            });
         } else {
-            self.json(&json!({
-                "error": "unauthenticated",
-                "message": "sign in first",
-                "signIn": url,
-            }));
+            let (error, message) = match is_step_up {
+                true => INSUFFICIENT,
+                false => ("unauthenticated", "sign in first"),
+            };
+            self.json(&json!({"error": error, "message": message, "signIn": url}));
         }
     }
 
@@ -191,6 +208,7 @@ impl Writer<'_> {
                     "too many invalid credentials: wait a minute",
                 )
             }
+            None if refused.is_step_up => INSUFFICIENT,
             None => ("invalid_credentials", "the credentials are invalid"),
         };
         self.json(&json!({"error": error, "message": message}));
@@ -209,7 +227,7 @@ impl Writer<'_> {
     }
 
     /// Logs and counts a failure, and shows its code and what ties it to the log line.
-    fn failure(&mut self, failure: &Failure, restart_url: Option<&str>) {
+    fn failure(&mut self, failure: &Failure, restart_url: Option<&str>, switch_url: Option<&str>) {
         let reference = &*random_id();
         metrics::failed(failure.code().as_str());
         if matches!(failure, Failure::TooMany(_)) {
@@ -237,6 +255,7 @@ impl Writer<'_> {
             code,
             reference,
             restart_url,
+            switch_url,
         };
         self.page_or_json(&page, || {
             let mut answer = json!({
@@ -335,6 +354,7 @@ mod tests {
         let refused = |retry_after| Refused {
             challenge: "Basic realm=\"wiki\"".into(),
             retry_after,
+            is_step_up: false,
         };
         let view = SessionView {
             application: "wiki".into(),
@@ -357,6 +377,7 @@ mod tests {
             Outcome::SignIn {
                 url: url(),
                 challenges: Vec::new(),
+                is_step_up: false,
             },
             Outcome::Choice(choice),
             Outcome::Denied(denied),
@@ -440,6 +461,7 @@ mod tests {
             Outcome::SignIn {
                 url: url(),
                 challenges: vec!["w".repeat(128)],
+                is_step_up: true,
             },
             Outcome::Choice(Choice {
                 application: "w".repeat(128),
@@ -479,6 +501,7 @@ mod tests {
                         code: *code,
                         reference,
                         restart_url: Some(short::url(&url)),
+                        switch_url: Some("https://wiki.example.com/akprox/sign_out"),
                     });
                     assert!(page.len() <= MAX_ANSWER_BYTES, "{code:?}: {}", page.len());
                 }

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::outcome::{Outcome, Reply};
 use super::request::ForwardedRequest;
+use super::step_up::Lacking;
 use super::urls::start_url;
 use crate::application::{Application, ReturnTo};
 use crate::sessions::{IssueError, Issued, Voucher};
@@ -95,6 +96,8 @@ pub(super) enum Reason<'r> {
     /// This session is renewed: the provider is to show no page, and gets a hint whose session it
     /// is.
     Renewal(&'r SessionRecord),
+    /// The user of this session has to authenticate again, or in another way.
+    StepUp(&'r SessionRecord, &'r Lacking),
 }
 
 /// Sends the browser to a provider, from where it comes back to `return_to`.
@@ -123,22 +126,29 @@ async fn authorize(
 ) -> Result<Reply, Failure> {
     let redirect_uri =
         RedirectUrl::new(application.redirect_uri(provider)).map_err(|_| Failure::FlowNotKept)?;
-    let (renewed, restarts) = match reason {
-        Reason::SignIn => (None, 0),
-        Reason::Restart(times) => (None, times),
-        Reason::Renewal(record) => (Some(record), 0),
+    let (renewed, known, restarts) = match reason {
+        Reason::SignIn => (None, None, 0),
+        Reason::Restart(times) => (None, None, times),
+        Reason::Renewal(record) => (Some(record), Some(record), 0),
+        Reason::StepUp(record, _) => (None, Some(record), 0),
+    };
+    let (asked, step_up) = match reason {
+        Reason::StepUp(record, lacking) => (Some(&lacking.asked), Some(lacking.of(record))),
+        Reason::SignIn | Reason::Restart(_) | Reason::Renewal(_) => (None, None),
     };
     let keys = &context.snapshot.flow_keys;
     let note = Note {
         return_to,
         restarts,
+        is_step_up: step_up.is_some(),
     };
     let sealed = note.seal(application, keys).ok_or(Failure::FlowNotKept)?;
     let parameters = parameters_from_link(provider, request);
     let options = AuthorizationOptions {
         silent: renewed.is_some(),
         id_token_hint: renewed.map(|record| &record.id_token),
-        login_hint: renewed.and_then(|record| {
+        step_up: asked,
+        login_hint: known.and_then(|record| {
             let identity = &record.identity;
             let name = identity.preferred_username.as_deref();
             name.or(identity.email.as_deref())
@@ -148,7 +158,10 @@ async fn authorize(
     };
     let authorization = provider.authorize(redirect_uri, options).await?;
     let url = authorization.url.clone();
-    let pending = PendingSignIn::new(authorization, note, renewed.map(|record| &record.id));
+    let pending = PendingSignIn {
+        step_up,
+        ..PendingSignIn::new(authorization, note, renewed.map(|record| &record.id))
+    };
     let flows = FlowCookies::find(request.cookies(), application, keys);
     context
         .outpost

@@ -12,6 +12,7 @@ use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 use crate::world::{KEY_A, World};
 
 mod machines;
+mod step_up;
 
 const HOST: &str = "app.example.com";
 const START: &str = "https://app.example.com/akprox/start";

@@ -42,6 +42,7 @@ mod said_of_providers;
 mod sign_in;
 mod sign_out;
 mod silent;
+mod step_up;
 mod stopping;
 mod traces;
 mod unexplained;

@@ -2,7 +2,7 @@
 
 use gatepost_policy::{
     Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Request as _,
-    Unauthenticated, VERDICT_HEADER, holds_api_key, until_bound,
+    StepUp, Unauthenticated, VERDICT_HEADER, holds_api_key, until_bound, with_conditions,
 };
 use gatepost_session::{TextList, WindowError};
 
@@ -52,6 +52,9 @@ impl<H: Host> Exchange<'_, H> {
             }
             Decision::Deny(denial) => {
                 self.log_denial(&denial);
+                if let Some(step_up) = denial.step_up() {
+                    return self.require_step_up(step_up);
+                }
                 let outpost = self.config.sign_in.base();
                 let application = &self.config.application;
                 let how = self.presentation();
@@ -199,9 +202,38 @@ impl<H: Host> Exchange<'_, H> {
     fn require_sign_in(&self, how: Presentation) -> Flow {
         self.respond(match how {
             Presentation::PageLoad => reply::redirect(self.sign_in_url()),
-            Presentation::Form => reply::not_delivered(&self.start()),
+            Presentation::Form => {
+                reply::not_delivered("You are not signed in any more", &self.start())
+            }
             Presentation::Data => {
                 reply::unauthenticated(&self.config.application, &self.start(), None)
+            }
+        })
+    }
+
+    /// Answers a user whose authentication does not suffice. `start` finds by the outpost's own rules
+    /// what to ask the provider for.
+    #[inline(never)]
+    fn require_step_up(&self, step_up: &StepUp<'_>) -> Flow {
+        let how = self.presentation();
+        let request = View(self.host, &[]);
+        let mut url = self
+            .config
+            .sign_in
+            .step_up_url(&request, how, || self.host_name());
+        // The rules of the outpost's folder it knows, where no router narrows them.
+        let narrowing = self.config.narrowing.as_ref();
+        if narrowing.is_none_or(|own| !own.log.is_empty()) {
+            url = with_conditions(url, step_up);
+        }
+        self.respond(match how {
+            Presentation::PageLoad => reply::redirect(url),
+            Presentation::Form => {
+                reply::not_delivered("This needs a stronger or more recent sign-in", &url)
+            }
+            Presentation::Data => {
+                let challenge = step_up.challenge(self.config.application.as_str());
+                reply::insufficient(&url, challenge)
             }
         })
     }
@@ -238,11 +270,14 @@ impl<H: Host> Exchange<'_, H> {
 
     /// Returns the URL at which this page load signs in, and which leads back to it.
     fn sign_in_url(&self) -> String {
-        let host = || {
-            let name = first_line(self.host, "host").unwrap_or_default();
-            String::from_utf8_lossy(&name).into_owned()
-        };
-        self.config.sign_in.url(host, &self.host.target())
+        let sign_in = &self.config.sign_in;
+        sign_in.url(|| self.host_name(), &self.host.target())
+    }
+
+    /// Returns the host that the request names.
+    fn host_name(&self) -> String {
+        let name = first_line(self.host, "host").unwrap_or_default();
+        String::from_utf8_lossy(&name).into_owned()
     }
 
     fn log_refusal(&self, reason: &Unauthenticated) {
@@ -263,6 +298,8 @@ impl<H: Host> Exchange<'_, H> {
         let mut message = format!("signed in, but `{rule}` does not admit: ");
         if denial.lacks_device() {
             message.push_str("the session is not bound to a device");
+        } else if let Some(step_up) = denial.step_up() {
+            message.push_str(&step_up.to_text());
         } else {
             let groups = denial.identity().map(|user| user.groups.join(b'|'));
             message.push_str("groups ");

@@ -12,6 +12,7 @@ mod renewal;
 mod revoked;
 mod route;
 mod state;
+mod step_up;
 
 const NOW: u64 = 1_800_000_000;
 const KEY_A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";

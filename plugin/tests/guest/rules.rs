@@ -73,6 +73,8 @@ fn each_case_of_the_table_is_decided_as_it_says() {
                 "anonymous" => (true, 0, &[][..]),
                 "passes" => (true, 0, &["alice"][..]),
                 "sign-in" => (false, 401, &["mallory"][..]),
+                // An authentication would do.
+                "denied" if case["stepUp"] == true => (false, 401, &["mallory"][..]),
                 "denied" => (false, 403, &["mallory"][..]),
                 other => panic!("{other}"),
             };
@@ -86,7 +88,10 @@ fn each_case_of_the_table_is_decided_as_it_says() {
                 let outcome = guest.handle(&request).expect("no trap");
                 assert_eq!((outcome.next, outcome.status), (false, 401), "{case}");
             }
-            if let Some(rule) = text("rule") {
+            if case["stepUp"] == true {
+                let body: Value = serde_json::from_slice(&outcome.body).expect("JSON");
+                assert_eq!(body["error"], "insufficient_user_authentication", "{case}");
+            } else if let Some(rule) = text("rule") {
                 let body: Value = serde_json::from_slice(&outcome.body).expect("JSON");
                 let rule = if rule.is_empty() { "require" } else { rule };
                 // A client that is not signed in learns no names.

@@ -308,11 +308,13 @@ fn allowed_credentials_count_where_there_is_no_session() {
             Some(session) => session.current(NOW, 0).map_err(Unauthenticated::Window),
             None => Err(Unauthenticated::NoCookie),
         };
-        let decision = policy(&["bearer"]).decide(&request, current());
+        let accepting = policy(&["bearer"]);
+        let decision = accepting.decide(&request, current());
         assert_eq!(decision.verdict(), verdict, "{case}");
         // Where no scheme is allowed, no credentials count.
         let verdict = verdict.replace("defer", "sign-in");
-        let decision = policy(&[]).decide(&request, current());
+        let accepting = policy(&[]);
+        let decision = accepting.decide(&request, current());
         assert_eq!(decision.verdict(), verdict, "{case}, without machines");
     }
 }

@@ -97,6 +97,31 @@ impl Condition {
             || (self.kind == Kind::Claim && (claim == "acr" || claim == "amr"))
     }
 
+    /// Returns whether it is about the class of the authentication (`acr`).
+    pub(super) fn is_of_class(&self) -> bool {
+        self.kind == Kind::Claim && self.name() == "acr"
+    }
+
+    /// Returns the values of which the claim has to have one.
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> + Clone {
+        self.parts.iter().skip(1).map(String::as_str)
+    }
+
+    /// Returns how easily a user who authenticates satisfies it: any user a recent time, many a class
+    /// that the provider is asked for, and some a method, which nothing asks for.
+    pub(super) fn ease(&self) -> u8 {
+        match self.kind {
+            Kind::MaxAge => 2,
+            _ => u8::from(self.is_of_class()),
+        }
+    }
+
+    /// Returns the seconds ago that the user may have authenticated.
+    pub(super) fn max_age(&self) -> Option<u64> {
+        let seconds = (self.kind == Kind::MaxAge).then(|| self.name());
+        seconds?.parse().ok()
+    }
+
     /// Returns whether it asks for a session that is bound to a device.
     pub(crate) fn is_of_device(&self) -> bool {
         self.kind == Kind::DeviceBound
@@ -189,15 +214,15 @@ impl Condition {
     }
 
     #[inline(never)]
-    fn has_value(&self, text: &str, loosely: bool) -> bool {
-        let mut values = self.parts.iter().skip(1);
-        if loosely && !is_flag(text) && values.clone().all(|value| is_flag(value)) {
+    pub(super) fn has_value(&self, text: &str, loosely: bool) -> bool {
+        let mut values = self.values();
+        if loosely && !is_flag(text) && values.clone().all(is_flag) {
             return true;
         }
         values.any(|value| {
             let (value, text) = match value.strip_suffix('*') {
                 Some(beginning) => (beginning, text.get(..beginning.len())),
-                None => (value.as_str(), Some(text)),
+                None => (value, Some(text)),
             };
             text.is_some_and(|text| text == value || (loosely && text.eq_ignore_ascii_case(value)))
         })

@@ -1,6 +1,6 @@
 //! What a rule says of a user, and what it counts on.
 
-use gatepost_session::NumericDate;
+use gatepost_session::{Current, NumericDate};
 
 /// What a rule says of a user.
 ///
@@ -51,4 +51,12 @@ impl Situation {
         now: None,
         bound: true,
     };
+
+    /// Returns what rules may count on for a request with this session.
+    pub(crate) fn of(session: Current<'_>) -> Self {
+        Self {
+            now: Some(session.at()),
+            bound: session.claims().bound,
+        }
+    }
 }

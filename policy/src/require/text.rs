@@ -27,17 +27,10 @@ impl Require {
         let mut text = String::new();
         for (which, conditions) in [("any", &self.any), ("all", &self.all), ("not", &self.not)] {
             for condition in conditions {
-                let (kind, parts) = condition.parts();
                 if !text.is_empty() {
                     text.push('&');
                 }
-                for part in [which, "=", kind] {
-                    text.push_str(part);
-                }
-                for part in parts {
-                    text.push(':');
-                    percent::push_encoded(&mut text, part.as_bytes());
-                }
+                push_condition(&mut text, which, condition);
             }
         }
         (!text.is_empty()).then_some(text)
@@ -78,6 +71,18 @@ impl Require {
             conditions.push(condition);
         }
         Ok(rule)
+    }
+}
+
+/// Writes a condition that stands under `any`, `all` or `not`.
+pub(super) fn push_condition(text: &mut String, which: &str, condition: &Condition) {
+    let (kind, parts) = condition.parts();
+    for part in [which, "=", kind] {
+        text.push_str(part);
+    }
+    for part in parts {
+        text.push(':');
+        percent::push_encoded(text, part.as_bytes());
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) async fn check(snapshot: &Snapshot, report: &mut Report) {
             Ok(summary) => {
                 let conventions = snapshot.applications.conventions();
                 note_summary(&summary, settings.sign_out, conventions, &subject, report);
+                check_classes(snapshot, provider, &summary, &subject, report);
                 if let Some(redirect_uri) = redirect_uri(snapshot, provider) {
                     let verdict = provider.try_client(&redirect_uri).await;
                     add_verdict(settings, &verdict, &subject, report);
@@ -69,6 +70,42 @@ fn note_summary(
         (false, _) => "signing out is local: it has no end session endpoint",
     };
     report.note(subject, signs_out);
+}
+
+/// Warns of classes of authentication that rules name, and that the provider does not list: then a
+/// step-up may never succeed.
+fn check_classes(
+    snapshot: &Snapshot,
+    provider: &Arc<Provider>,
+    summary: &Summary,
+    subject: &Subject,
+    report: &mut Report,
+) {
+    let Some(listed) = &summary.classes else {
+        return;
+    };
+    for application in snapshot.applications.iter() {
+        let mut own = application.providers().iter();
+        if !own.any(|own| Arc::ptr_eq(own, provider)) {
+            continue;
+        }
+        let classes = application.policy().classes();
+        let unlisted = classes
+            .into_iter()
+            .filter(|class| !listed.iter().any(|own| own == class));
+        let unlisted: Vec<&str> = unlisted.collect();
+        if !unlisted.is_empty() {
+            report.warning(
+                subject,
+                format!(
+                    "rules of `{}` ask for the `acr` {}, which its `acr_values_supported` does not \
+                     list",
+                    application.audience(),
+                    unlisted.join(", ")
+                ),
+            );
+        }
+    }
 }
 
 /// Adds the provider's verdict on the client.

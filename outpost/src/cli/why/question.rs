@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use gatepost_base::Identity;
 use gatepost_policy::{
-    ClientAddress, Decision, Deferral, Reason, Request, UNKNOWN_METHOD, Unauthenticated,
+    ClientAddress, Decision, Deferral, Reason, Request, StepUp, UNKNOWN_METHOD, Unauthenticated,
 };
 use gatepost_session::{Audience, Authentic, CLOCK_SKEW_SECONDS, NumericDate, SessionId, Verifier};
 use url::Url;
@@ -52,6 +52,8 @@ pub(super) struct Answer {
     pub(super) rule: Option<String>,
     /// The rules that have a part in it.
     pub(super) reasons: Vec<Reason>,
+    /// What the provider is asked for, where the user has to authenticate again or in another way.
+    pub(super) asked_for: Option<String>,
     /// What else there is to say.
     pub(super) note: Option<String>,
 }
@@ -64,6 +66,8 @@ pub(super) enum Verdict {
     /// It passes, without one.
     Anonymous,
     SignIn,
+    /// Its user has to authenticate again, or in another way.
+    StepUp,
     Deny,
     /// The outpost has to look at more than the request's cookie.
     Defer,
@@ -72,10 +76,11 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// The words of a table.
-    pub(super) const WORDS: [(&str, Self); 4] = [
+    pub(super) const WORDS: [(&str, Self); 5] = [
         ("allow", Self::Allow),
         ("anonymous", Self::Anonymous),
         ("sign-in", Self::SignIn),
+        ("step-up", Self::StepUp),
         ("deny", Self::Deny),
     ];
 
@@ -96,6 +101,10 @@ impl Verdict {
             Self::Allow => "passes, with the user's name",
             Self::Anonymous => "passes, without a user's name",
             Self::SignIn => "a page load leads to a sign-in, any other request gets 401",
+            Self::StepUp => {
+                "a page load leads to the provider, where the user authenticates again or in \
+                 another way; any other request gets 401"
+            }
             Self::Deny => "is refused with 403",
             Self::Defer => "the outpost decides, which knows more groups or checks the credentials",
             Self::MethodNotAllowed => "is refused to every client with 405",
@@ -143,13 +152,21 @@ impl Question {
         };
         let policy = application.policy();
         let reasons = policy.why(&request, session.ok());
+        let mut asked_for = None;
         let (verdict, denied_by) = match policy.decide(&request, session) {
             Decision::Allow(permit) | Decision::Renew(permit) => match permit.identity() {
                 Some(_) => (Verdict::Allow, None),
                 None => (Verdict::Anonymous, None),
             },
             Decision::SignIn(_) => (Verdict::SignIn, None),
-            Decision::Deny(denial) => (Verdict::Deny, denial.rule().map(str::to_owned)),
+            Decision::Deny(denial) => {
+                asked_for = denial.step_up().map(in_words);
+                let verdict = match asked_for {
+                    Some(_) => Verdict::StepUp,
+                    None => Verdict::Deny,
+                };
+                (verdict, denial.rule().map(str::to_owned))
+            }
             Decision::Defer(Deferral::Authorization | Deferral::MoreGroups) => {
                 (Verdict::Defer, None)
             }
@@ -158,7 +175,7 @@ impl Question {
         // The last is the one that is surely for the request.
         let last = reasons.last().and_then(|reason| reason.rule.clone());
         let rule = match verdict {
-            Verdict::Deny => denied_by,
+            Verdict::Deny | Verdict::StepUp => denied_by,
             _ => last,
         };
         let sender = match session {
@@ -176,6 +193,7 @@ impl Question {
             verdict,
             rule,
             reasons,
+            asked_for,
             note,
         })
     }
@@ -206,6 +224,19 @@ impl Question {
         let target = target.split('#').next().unwrap_or_default();
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok((application, format!("{slash}{target}")))
+    }
+}
+
+/// Returns what a provider is asked for, as parameters of the request. The outpost adds the class of
+/// the session where there is none.
+fn in_words(step_up: &StepUp<'_>) -> String {
+    let classes = step_up.acr_values();
+    let classes = (!classes.is_empty()).then(|| format!("acr_values={classes}"));
+    let age = step_up.max_age().map(|age| format!("max_age={age}"));
+    let parts: Vec<String> = classes.into_iter().chain(age).collect();
+    match parts.is_empty() {
+        true => "prompt=login".to_owned(),
+        false => parts.join(", "),
     }
 }
 

@@ -61,7 +61,10 @@ fn case(mut fields: Fields<'_>, at: usize, now: NumericDate) -> Option<Case> {
     });
     let verdict = fields.choice("expect", &Verdict::WORDS);
     if fields.value("expect").is_none() {
-        fields.problem("expect", "missing: allow, anonymous, sign-in or deny");
+        fields.problem(
+            "expect",
+            "missing: allow, anonymous, sign-in, step-up or deny",
+        );
     }
     let rule = fields.text("rule");
     let device_bound = fields.flag("deviceBound").unwrap_or(false);

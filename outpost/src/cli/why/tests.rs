@@ -31,6 +31,7 @@ fn table() -> (Config, Snapshot, String) {
             "client": case["client"].as_str().unwrap_or("127.0.0.1"),
             "expect": match case["expected"].as_str() {
                 Some("passes") => json!("allow"),
+                Some("denied") if case["stepUp"] == true => json!("step-up"),
                 Some("denied") => json!("deny"),
                 _ => case["expected"].clone(),
             },
@@ -129,6 +130,33 @@ fn a_table_with_mistakes_is_no_table() {
         let problems = table::read(yaml, NOW).expect_err(yaml).join("\n");
         assert!(problems.contains(expected), "{yaml}: {problems}");
     }
+}
+
+/// A user who could have what is missing is not refused.
+#[test]
+fn an_authentication_that_is_lacking_is_a_step_up_and_says_what_is_asked_for() {
+    let (config, snapshot, _) = table();
+    let yaml = "cases:
+  - {url: 'https://wiki.example.com/vault/x', user: bob, groups: staff, authenticatedAgo: 1h, expect: step-up, rule: '10'}
+  - {url: 'https://wiki.example.com/vault/x', user: bob, groups: staff, authenticatedAgo: 1h, expect: deny}
+";
+    let cases = table::read(yaml, NOW).expect("a table");
+    let answer = |case: &Case| case.question.answer(&config, &snapshot.applications, NOW);
+    assert_eq!(difference(&cases[0], answer(&cases[0])), None);
+    let found = difference(&cases[1], answer(&cases[1])).expect("a difference");
+    assert!(
+        found.starts_with("expected deny, and it is step-up by `10`"),
+        "{found}"
+    );
+    let lines = report(&answer(&cases[0]).expect("an answer"));
+    let decision = lines.iter().find(|line| line.starts_with("decision"));
+    assert!(
+        decision
+            .expect("a line")
+            .contains("step-up: a page load leads")
+    );
+    let asked = lines.iter().find(|line| line.starts_with("asks for"));
+    assert!(asked.expect("a line").contains("max_age="), "{asked:?}");
 }
 
 #[test]

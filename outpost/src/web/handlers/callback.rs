@@ -9,7 +9,7 @@ use openidconnect::{AuthorizationCode, RedirectUrl};
 use crate::application::{Application, ReturnTo};
 use crate::compat::Conventions;
 use crate::sessions::{IssueError, Issued};
-use crate::sign_in_flow::{FlowCookies, PendingSignIn};
+use crate::sign_in_flow::{FlowCookies, PendingSignIn, SteppingUp};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
 use crate::web::context::Context;
@@ -19,8 +19,10 @@ use crate::web::failure::Failure;
 use crate::web::loop_guard::Attempts;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
-use crate::web::request::ForwardedRequest;
-use crate::web::urls::start_url;
+use crate::web::request::{AGAIN, ForwardedRequest};
+use crate::web::step_up::{self, Checked};
+use crate::web::urls::{endpoint_url, start_url, start_url_with};
+use gatepost_base::Identity;
 use gatepost_oidc::{Provider, SignInError};
 use gatepost_store::SessionRecord;
 
@@ -69,6 +71,7 @@ pub(in crate::web) async fn answer(
             let (return_to, silent) = (pending.return_to.clone(), pending.silent);
             let session = pending.session.clone();
             let restarts = pending.restarts;
+            let restart_url = restart_url(application, &pending);
             let completed = complete(context, application, provider, request, response, pending);
             let completed = completed.await;
             let again = match &completed {
@@ -95,18 +98,28 @@ pub(in crate::web) async fn answer(
                 // Used: this outpost, or a replica that died after it, has exchanged the code
                 // before. A user who is signed in at the provider is soon back with another.
                 Err(Failure::SignIn(SignInError::CodeRefused)) => {
-                    let to = start_url(application, &return_to, Some(provider));
+                    let to = match restart_url {
+                        Some(to) => to,
+                        None => start_url(application, &return_to, Some(provider)),
+                    };
                     Outcome::Redirect { to }.into()
                 }
                 // OpenID Connect Core 1.0 §3.1.2.6: it may answer in a moment.
                 Err(Failure::ProviderRefused { code, .. })
-                    if code == "temporarily_unavailable" && restarts == 0 =>
+                    if code == "temporarily_unavailable"
+                        && restarts == 0
+                        && restart_url.is_none() =>
                 {
                     restart::once_more(context, application, provider, request, return_to).await
                 }
                 Err(failure) => {
-                    let restart_url = start_url(application, &return_to, None);
-                    failed(application, provider, failure).with_restart_at(restart_url)
+                    let home = || start_url(application, &return_to, None);
+                    let restart_url = restart_url.unwrap_or_else(home);
+                    let switch_at = matches!(failure, Failure::OtherUser)
+                        .then(|| endpoint_url(application, "sign_out"));
+                    failed(application, provider, failure)
+                        .with_restart_at(restart_url)
+                        .with_switch_at(switch_at)
                 }
             }
         }
@@ -128,6 +141,11 @@ async fn complete(
         return Err(Failure::MalformedCallback);
     }
     provider.check_response_issuer(response.iss.as_deref())?;
+    // OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
+    let unmet = Some("unmet_authentication_requirements");
+    if pending.step_up.is_some() && response.error.as_deref() == unmet {
+        return Err(Failure::StepUp);
+    }
     if let Some(code) = response.error {
         return Err(Failure::ProviderRefused {
             code,
@@ -145,6 +163,7 @@ async fn complete(
         return_to,
         silent,
         session: _,
+        step_up,
         restarts: _,
         age,
     } = pending;
@@ -171,6 +190,23 @@ async fn complete(
             return Err(another_user());
         }
     }
+    // What was asked for says nothing of what came back. Where less did, the session from before goes
+    // on, and nothing begins.
+    if let Some(step_up) = &step_up {
+        let live = session(context, application, &candidates).await?;
+        check_user(step_up, live.as_deref(), &signed_in.identity)?;
+        let checked = step_up::check(
+            context,
+            application,
+            request,
+            &signed_in,
+            step_up,
+            &return_to,
+        );
+        if let Checked::Refused(denied) = checked? {
+            return Ok(Outcome::Denied(*denied).into());
+        }
+    }
     let identity = signed_in.identity.clone();
     let issued = context
         .sessions()
@@ -188,6 +224,14 @@ async fn complete(
                 &identity,
                 minted.session.session_id(),
             );
+            if let Some(SteppingUp { session, .. }) = step_up {
+                tracing::info!(
+                    application = %application.audience(),
+                    session = minted.session.session_id().as_str(),
+                    before = session.as_str(),
+                    "a user has authenticated again for the rules"
+                );
+            }
             Outcome::Redirect {
                 to: return_to.as_str().to_owned(),
             }
@@ -205,6 +249,35 @@ async fn complete(
             .and_cookies(provider_choice::remember(application, provider))
             .and_cookies([Attempts::of(request, application, &return_to).forget()]),
     })
+}
+
+/// Checks that the user who has authenticated again is the one who was to, and whose session the browser
+/// has (`live`). Any site can have a browser begin that, and another user may be signed in at the
+/// provider.
+///
+/// # Errors
+///
+/// [`Failure::OtherUser`].
+fn check_user(
+    step_up: &SteppingUp,
+    live: Option<&SessionRecord>,
+    new: &Identity,
+) -> Result<(), Failure> {
+    let is_new = |issuer: &str, subject: &str| issuer == new.issuer && subject == new.subject;
+    let is_lives = live.is_none_or(|live| is_new(&live.identity.issuer, &live.identity.subject));
+    (is_lives && is_new(&step_up.issuer, &step_up.subject))
+        .then_some(())
+        .ok_or(Failure::OtherUser)
+}
+
+/// Returns the URL by which a user tries again who was to authenticate again: the provider is to ask
+/// then, whatever it remembers. `None` for any other sign-in.
+fn restart_url(application: &Application, pending: &PendingSignIn) -> Option<String> {
+    let step_up = pending.step_up.as_ref()?;
+    let mut parameters = step_up::parameters(step_up.request.as_ref(), step_up.conditions.as_ref());
+    parameters.push((AGAIN.to_owned(), "true".to_owned()));
+    let return_to = &pending.return_to;
+    Some(start_url_with(application, return_to, None, &parameters))
 }
 
 /// Returns the session to renew if it still exists: one that was revoked meanwhile does not start

@@ -196,6 +196,9 @@ fn refused(
     request: &ForwardedRequest<'_>,
     denial: &Denial<'_>,
 ) -> Result<Outcome, LacksDevice> {
+    if let Some(step_up) = denial.step_up() {
+        return Ok(Outcome::step_up(application, request, step_up));
+    }
     if !denial.lacks_device() {
         return Ok(Outcome::denied(application, denial));
     }
@@ -218,6 +221,7 @@ fn until_device(
         Presentation::PageLoad => Outcome::SignIn {
             url: until_bound(application.start_url(host, request)),
             challenges: Vec::new(),
+            is_step_up: false,
         },
         Presentation::Form => Outcome::Failed(Failure::FormNotBound),
         Presentation::Data => Outcome::Failed(Failure::NotBound),

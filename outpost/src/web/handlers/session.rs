@@ -62,6 +62,7 @@ fn sign_in(application: &Application) -> Reply {
     Outcome::SignIn {
         url: endpoint_url(application, "start"),
         challenges: vec![challenges::sign_in_only(application)],
+        is_step_up: false,
     }
     .into()
 }

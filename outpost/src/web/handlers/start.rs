@@ -19,8 +19,9 @@ use crate::web::failure::{Failure, LoopCause};
 use crate::web::loop_guard::Attempts;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
-use crate::web::request::ForwardedRequest;
+use crate::web::request::{AGAIN, ForwardedRequest};
 use crate::web::sign_in::{self, Reason, parameters_from_link};
+use crate::web::step_up::{Ahead, Arrival, Lacking, Link};
 use crate::web::urls::{start_url, start_url_with};
 use gatepost_oidc::{Provider, SignInError, Unavailable};
 use gatepost_store::SessionRecord;
@@ -31,6 +32,9 @@ enum Renewal<'a> {
     Done(Reply),
     /// The browser has to go to the session's provider, which is to show no page.
     AtProvider(&'a Provider, Arc<SessionRecord>),
+    /// The browser has to go to the session's provider, where its user is to authenticate as this
+    /// says.
+    StepUp(&'a Provider, Arc<SessionRecord>, Box<Lacking>),
     /// The user has to sign in: at this provider where the session is bound to a device, since a
     /// cookie alone does not renew it. Otherwise there is no session to renew.
     SignIn(Option<&'a Provider>),
@@ -39,10 +43,6 @@ enum Renewal<'a> {
     /// The same, and the browser may be about to do it.
     Binding,
 }
-
-/// The parameter by which the page for a session that is not bound has the user sign in once more.
-/// The new session takes the place of that one, and of no other.
-const AGAIN: &str = "again";
 
 /// Returns the URL of a callback that comes as the target of a sign-in.
 ///
@@ -84,10 +84,11 @@ pub(in crate::web) async fn answer(
     if let Some(to) = callback_gone_astray(application, request) {
         return Outcome::Redirect { to }.into();
     }
-    let return_to = request
+    let target = request
         .return_target()
-        .and_then(|target| ReturnTo::parse(&target, application))
-        .unwrap_or_else(|| ReturnTo::fallback(application));
+        .and_then(|target| ReturnTo::parse(&target, application));
+    let link = Link::of(request, application, target.as_ref());
+    let return_to = target.unwrap_or_else(|| ReturnTo::fallback(application));
     let attempts = Attempts::of(request, application, &return_to);
     if attempts.are_too_many() {
         let cause = loop_cause(context, application, request);
@@ -96,7 +97,15 @@ pub(in crate::web) async fn answer(
             .and_cookies([attempts.forget()]);
     }
     device::note_skip(request);
-    let reply = match renew(context, application, request, &return_to).await {
+    let arrival = Arrival {
+        context,
+        application,
+        request,
+        return_to: &return_to,
+        link: &link,
+        earlier: attempts.earlier(),
+    };
+    let reply = match renew(arrival, application).await {
         Renewal::Done(reply) => reply,
         // Not counted: no redirect follows.
         Renewal::NotBound(failure) => {
@@ -115,6 +124,11 @@ pub(in crate::web) async fn answer(
                 Reason::Renewal(&record),
             )
             .await
+        }
+        Renewal::StepUp(provider, record, lacking) => {
+            let reason = Reason::StepUp(&record, &lacking);
+            sign_in::send_to_provider(context, application, provider, request, return_to, reason)
+                .await
         }
         Renewal::SignIn(of_session) => {
             let only = application.providers().only();
@@ -194,6 +208,12 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
     if waits_until_bound(application, request) {
         parameters.push((UNTIL_BOUND.to_owned(), "true".to_owned()));
     }
+    if let Ok(here) = Url::parse(&format!("{scheme}://{host}/")) {
+        parameters.extend(Link::parameters_at(request, &here));
+    }
+    if request.is_asked_again() {
+        parameters.push((AGAIN.to_owned(), "true".to_owned()));
+    }
     parameters.sort_unstable();
     parameters.dedup();
     let chosen = chosen.map(|provider| &**provider);
@@ -210,7 +230,8 @@ fn not_bound<'a>(
     record: &SessionRecord,
     failure: Failure,
 ) -> Renewal<'a> {
-    if request.start_query(AGAIN).as_deref() == Some("true") {
+    // The new session takes the place of that one, and of no other.
+    if request.is_asked_again() {
         let provider = application.providers().of_issuer(&record.identity.issuer);
         return Renewal::SignIn(provider.map(|provider| &**provider));
     }
@@ -265,13 +286,42 @@ fn until_bound<'a>(
     Some(not_bound(application, request, cookie, record, failure))
 }
 
-/// Renews the session of the browser, where it has one and the provider says that it is still valid.
-async fn renew<'a>(
-    context: Context<'_>,
+/// Answers a browser whose user's authentication does not suffice for the request that led here. `None`
+/// where the session is to be renewed as ever.
+fn stepping_up<'a>(
     application: &'a Application,
-    request: &ForwardedRequest<'_>,
-    return_to: &ReturnTo,
-) -> Renewal<'a> {
+    arrival: Arrival<'_>,
+    record: &Arc<SessionRecord>,
+    ahead: Ahead,
+) -> Option<Renewal<'a>> {
+    Some(match ahead {
+        Ahead::Open => return None,
+        // The user's own provider, whatever the link names. Where it is none of the application's any
+        // more, its session is none either.
+        Ahead::Lacking(lacking) => {
+            match application.providers().of_issuer(&record.identity.issuer) {
+                Some(provider) => Renewal::StepUp(provider, Arc::clone(record), lacking),
+                None => Renewal::SignIn(None),
+            }
+        }
+        Ahead::NotAsked => {
+            let mut parameters = arrival.link.parameters();
+            parameters.push((AGAIN.to_owned(), "true".to_owned()));
+            let to = start_url_with(application, arrival.return_to, None, &parameters);
+            Renewal::Done(Reply::from(Failure::StepUp).with_restart_at(to))
+        }
+        Ahead::Closed(denied) => Renewal::Done(Outcome::Denied(*denied).into()),
+    })
+}
+
+/// Renews the session of the browser, where it has one and the provider says that it is still valid.
+async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewal<'a> {
+    let Arrival {
+        context,
+        request,
+        return_to,
+        ..
+    } = arrival;
     let candidates = request.session_candidates(&application.cookie().name);
     let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
         return Renewal::SignIn(None);
@@ -297,9 +347,17 @@ async fn renew<'a>(
         Err(error) if waits && !cookie.claims_at_issue().bound => {
             return Renewal::Done(Failure::Store(error).into());
         }
+        Err(error) if !matches!(arrival.ahead(&cookie), Ahead::Open) => {
+            return Renewal::Done(Failure::Store(error).into());
+        }
         // Signing in again would not help: that session could not be stored either.
         Err(error) => return go_on_or_fail(Failure::Store(error)),
     };
+    let bound = cookie.claims_at_issue().bound;
+    let ahead = arrival.ahead_of(&record, bound);
+    if let Some(answer) = stepping_up(application, arrival, &record, ahead) {
+        return answer;
+    }
     if waits
         && let Some(answer) =
             until_bound(context, application, request, &cookie, &record, return_to)

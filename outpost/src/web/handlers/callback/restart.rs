@@ -25,6 +25,12 @@ pub(super) async fn without_flow(
     request: &ForwardedRequest<'_>,
     note: Option<Note>,
 ) -> Reply {
+    // The user has a session, and the page would have the browser sent to the provider once more: where
+    // a browser does not keep the flow's cookie, for ever.
+    if let Some(note) = note.as_ref().filter(|note| note.is_step_up) {
+        let again = start_url(application, &note.return_to, None);
+        return Reply::from(Failure::NoFlow).with_restart_at(again);
+    }
     let candidates = request.session_candidates(&application.cookie().name);
     let sessions = context.sessions();
     let signed_in = sessions

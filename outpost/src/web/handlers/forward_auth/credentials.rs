@@ -43,6 +43,7 @@ pub(super) async fn decide(
         invalid(Outcome::Refused(Refused {
             challenge: challenges::for_invalid(application, request, scheme),
             retry_after,
+            is_step_up: false,
         }))
     };
     let of_invalid_proof = |reason: InvalidDpopProof| {
@@ -50,6 +51,7 @@ pub(super) async fn decide(
         invalid(Outcome::Refused(Refused {
             challenge: challenges::for_invalid_proof(application, request),
             retry_after: None,
+            is_step_up: false,
         }))
     };
     // One moment for all: a token may expire between them.
@@ -134,6 +136,19 @@ pub(super) async fn decide(
                 _ => pass,
             };
             Ok(Outcome::Pass(pass))
+        }
+        // Who has a token can get another. With a name and a password, or a key, there is no other.
+        Decision::Deny(denial)
+            if machine.token.is_some() && matches!(scheme, Scheme::Bearer | Scheme::Dpop) =>
+        {
+            Ok(match denial.step_up() {
+                Some(step_up) => Outcome::Refused(Refused {
+                    challenge: challenges::for_weak_token(application, request, scheme, step_up),
+                    retry_after: None,
+                    is_step_up: true,
+                }),
+                None => Outcome::denied(application, &denial),
+            })
         }
         Decision::Deny(denial) => Ok(Outcome::denied(application, &denial)),
         Decision::SignIn(_) => Err(refused(None)),

@@ -228,3 +228,38 @@ fn a_router_does_not_make_a_client_of_an_outposts_proxy() {
         assert_eq!(flow == Flow::Continue, opens, "{outposts} {router} {peer}");
     }
 }
+
+/// What the folder says, the outpost finds itself; what a router adds, it can learn from the link alone.
+#[test]
+fn a_link_says_what_is_to_be_asked_for_only_where_a_router_narrows() {
+    let application = json!({
+        "require": {"acr": ["silver", "gold"]}, "public": ["/static/*"],
+        "issuer": ["https://id.example.com"],
+    });
+    let conditions = "&authentication=all%3Dclaim%3Aacr%3Asilver%3Agold";
+    for (acr, router, expected) in [
+        ("bronze", json!({}), ""),
+        (
+            "bronze",
+            json!({"require": {"groups": ["staff"]}}),
+            conditions,
+        ),
+        // It closes what is open at the outpost.
+        ("bronze", json!({"public": []}), conditions),
+        (
+            "silver",
+            json!({"require": {"acr": ["gold"]}}),
+            &[conditions, "%26all%3Dclaim%3Aacr%3Agold"].concat(),
+        ),
+    ] {
+        let mut folder = started(&application, &router);
+        let user = cookie(&Claims {
+            acr: Some(acr.into()),
+            ..claims()
+        });
+        let host = Double::at(NOW).to("GET", "/x").with("Cookie", &user);
+        let (_, host) = folder.send(0, host);
+        let start = format!("/akprox/start?rd=%2Fx&step_up=GET{expected}");
+        assert_eq!(host.reply_header("Location"), Some(start), "{router}");
+    }
+}

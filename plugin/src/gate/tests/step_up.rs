@@ -1,0 +1,78 @@
+//! Rules that ask how and when a user authenticated.
+
+use super::*;
+
+fn load(claims: &Claims) -> Double {
+    Double::at(NOW)
+        .to("GET", "/x?y=1")
+        .with("Cookie", &cookie(claims))
+}
+
+fn weak() -> Claims {
+    Claims {
+        acr: Some("silver".into()),
+        ..claims()
+    }
+}
+
+#[test]
+fn a_user_who_lacks_only_that_is_asked_for_it() {
+    let strong = Claims {
+        acr: Some("gold".into()),
+        ..claims()
+    };
+    let outsider = Claims {
+        groups: ["ops"].into(),
+        ..weak()
+    };
+    let require = json!({"groups": ["staff"], "acr": ["gold"]});
+    let mut gate = gate(json!({"require": require}));
+    assert_eq!(gate.handle(&load(&strong)), Flow::Continue);
+
+    let host = load(&weak());
+    assert_eq!(gate.handle(&host), Flow::Responded);
+    assert_eq!(host.status(), Some(302));
+    // The outpost may not have the rule.
+    let conditions = "authentication=all%3Dclaim%3Aacr%3Agold";
+    let to = format!("/akprox/start?rd=%2Fx%3Fy%3D1&step_up=GET&{conditions}");
+    assert_eq!(host.reply_header("Location"), Some(to));
+
+    let host = load(&outsider);
+    assert_eq!(gate.handle(&host), Flow::Responded);
+    assert_eq!(host.status(), Some(403), "it would not help");
+
+    let fetch = load(&weak()).to("PUT", "/x?y=1").by_script();
+    assert_eq!(gate.handle(&fetch), Flow::Responded);
+    assert_eq!(fetch.status(), Some(401));
+    let challenge = "Bearer realm=\"wiki\", error=\"insufficient_user_authentication\", \
+                     acr_values=\"gold\"";
+    assert_eq!(
+        fetch.reply_header("WWW-Authenticate").as_deref(),
+        Some(challenge)
+    );
+    let answer: serde_json::Value = serde_json::from_str(&fetch.body()).expect("JSON");
+    assert_eq!(answer["error"], "insufficient_user_authentication");
+    // With room for an `rd` of the page's own.
+    let sign_in = format!("/akprox/start?step_up=PUT%20%2Fx%3Fy%3D1&{conditions}");
+    assert_eq!(answer["signIn"], sign_in);
+
+    let form = load(&weak()).to("POST", "/x");
+    assert_eq!(gate.handle(&form), Flow::Responded);
+    assert_eq!(form.status(), Some(401));
+    assert!(form.body().contains("not been delivered"));
+    assert!(form.body().contains("more recent sign-in"));
+    let start = format!("\"/akprox/start?step_up=POST%20%2Fx&{conditions}\"");
+    assert!(form.body().contains(&start), "{}", form.body());
+}
+
+/// The outpost decides by the same rule.
+#[test]
+fn in_front_of_routers_the_rule_goes_along() {
+    let host = load(&weak());
+    let settings = json!({"require": {"acr": ["gold"]}, "fallback": "route"});
+    assert_eq!(gate(settings).handle(&host), Flow::Continue);
+    assert_eq!(host.header("X-Gatepost-Verdict").as_deref(), Some("deny"));
+    let rule = "all=claim:acr:gold";
+    assert_eq!(host.header("X-Gatepost-Require").as_deref(), Some(rule));
+    assert_eq!(host.header("X-Auth-Username"), None);
+}
