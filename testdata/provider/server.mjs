@@ -18,6 +18,8 @@
 //   resetsKeptConnections  true to reset the outpost's connections at their second request, as a
 //             server does that closes one in the moment of its use
 //   pkce      optional: false to serve clients that send no code challenge too
+//   levels    optional: classes of authentication (`acr`), the weakest first. Users who sign in get
+//             the first that the client asks for, of all or of their own `levels`
 //   lifetimes optional, seconds: accessToken, refreshToken, session
 //   inFrames  true to serve browsers in frames of other sites: cookies are partitioned
 //
@@ -26,7 +28,7 @@
 import { X509Certificate, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import Provider, { errors } from 'oidc-provider';
+import Provider, { errors, interactionPolicy } from 'oidc-provider';
 
 const file = process.env.PROVIDER_CONFIG ?? new URL('config.example.json', import.meta.url);
 const config = JSON.parse(readFileSync(file, 'utf8'));
@@ -36,6 +38,7 @@ const lifetimes = config.lifetimes ?? {};
 const groupsIn = config.groupsIn ?? 'both';
 const programs = config.programs ?? {};
 const resources = config.resources ?? [];
+const levels = config.levels ?? ['1'];
 
 const inFrames = () => ({ signed: true, sameSite: 'none', secure: true, partitioned: true });
 
@@ -116,6 +119,19 @@ function clientCertificate(ctx) {
 const documents = config.clientDocuments ?? {};
 const certifies = Object.values(programs).some((program) => program.certificateBound);
 
+/** Has users sign in again for a class that they have not: the library asks for essential ones only. */
+function policy() {
+  const { Check, base } = interactionPolicy;
+  const all = base();
+  const check = new Check('acr_values', 'another authentication is asked for', ({ oidc }) => {
+    const asked = oidc.params.acr_values?.split(' ') ?? [];
+    const has = asked.length === 0 || asked.includes(oidc.acr) || oidc.result?.login;
+    return has ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT;
+  });
+  all.get('login').checks.add(check);
+  return all;
+}
+
 const provider = new Provider(config.issuer, {
   clients: [
     ...config.clients,
@@ -194,7 +210,11 @@ const provider = new Provider(config.issuer, {
     await grant.save();
     return grant;
   },
-  interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+  acrValues: levels,
+  interactions: {
+    url: (_ctx, interaction) => `/interaction/${interaction.uid}`,
+    policy: policy(),
+  },
   features: {
     devInteractions: { enabled: false },
     backchannelLogout: { enabled: true },
@@ -294,10 +314,12 @@ async function interaction(request, response) {
     sendPage(response, 401, signInPage(uid, login, true));
     return;
   }
+  const asked = params.acr_values?.split(' ') ?? [];
+  const acr = asked.find((level) => (user.levels ?? levels).includes(level)) ?? levels[0];
   await provider.interactionFinished(
     request,
     response,
-    { login: { accountId: user.sub, amr: ['pwd'], acr: '1' } },
+    { login: { accountId: user.sub, amr: ['pwd'], acr } },
     { mergeWithLastSubmission: false },
   );
 }

@@ -37,6 +37,7 @@ mod rerouting;
 mod route;
 mod rules;
 mod socket_activation;
+mod step_up;
 mod survival;
 mod targets;
 mod traces;

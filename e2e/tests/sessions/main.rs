@@ -16,6 +16,7 @@ mod renewal;
 mod repairs;
 mod replicas;
 mod state_dir;
+mod step_up;
 mod store;
 mod tabs;
 mod upstream_tokens;
