@@ -224,6 +224,8 @@ pub struct Registration {
     pub client_key: Option<ClientKey>,
     /// Whether the client authenticates by a MAC of its secret, and does not send that.
     pub secret_jwt: bool,
+    /// Whether the provider has the classes of authentication `silver` and `gold` (`acr`).
+    pub levels: bool,
 }
 
 /// What a program has to come in.

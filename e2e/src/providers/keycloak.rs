@@ -20,6 +20,8 @@ use crate::programs::ports;
 use crate::tools::{self, Tool as _};
 use crate::users::{ALICE, BOB, User};
 
+mod levels;
+
 /// A Java program, on a machine that is busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
@@ -253,6 +255,13 @@ impl Provider for Keycloak {
             },
             "protocolMappers": mappers,
         });
+        if registration.levels {
+            let changes = json!({
+                "attributes": { "acr.loa.map": json!({ "silver": "1", "gold": "2" }).to_string() },
+                "authenticationFlowBindingOverrides": { "browser": self.create_levels(realm)? },
+            });
+            crate::settings::merge(&mut client, &changes);
+        }
         if let Some(key) = &registration.client_key {
             let changes = json!({
                 "clientAuthenticatorType": "client-jwt",

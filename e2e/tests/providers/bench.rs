@@ -108,10 +108,14 @@ pub(crate) struct Plan {
     pub(crate) client_key: Option<ClientKey>,
     /// Whether the client authenticates by a MAC of its secret.
     pub(crate) secret_jwt: bool,
+    /// Whether the provider has the classes of authentication `silver` and `gold`.
+    pub(crate) levels: bool,
     /// Whether the outpost has the configuration that the documentation begins with.
     pub(crate) first_settings: bool,
     /// The rule of the application, in plugin and outpost.
     pub(crate) require: Value,
+    /// Its list of rules, in both.
+    pub(crate) rules: Value,
     /// Changes of the provider's entry in the outpost's configuration.
     pub(crate) provider: Value,
     /// Changes of the outpost's configuration.
@@ -127,8 +131,10 @@ impl Default for Plan {
             code_flow: true,
             client_key: None,
             secret_jwt: false,
+            levels: false,
             first_settings: false,
             require: json!({ "groups": ["staff"] }),
+            rules: Value::Null,
             provider: json!({}),
             outpost: json!({}),
         }
@@ -204,6 +210,7 @@ impl<'s> Bench<'s> {
             code_flow: plan.code_flow,
             client_key: None,
             secret_jwt: plan.secret_jwt,
+            levels: false,
         }
     }
 
@@ -226,6 +233,7 @@ impl<'s> Bench<'s> {
             code_flow: plan.code_flow,
             client_key: plan.client_key.clone(),
             secret_jwt: plan.secret_jwt,
+            levels: plan.levels,
         };
         let client = self.provider.register(&registration)?;
         let mut provider = if plan.first_settings {
@@ -234,7 +242,10 @@ impl<'s> Bench<'s> {
             registration.settings(&*self.provider, &client)
         };
         merge(&mut provider, &plan.provider);
-        let application = |name| ApplicationSpec::new(name).set("require", &plan.require);
+        let application = |name| {
+            let own = ApplicationSpec::new(name).set("require", &plan.require);
+            own.set("rules", &plan.rules)
+        };
         let stack = Stack::builder()
             .name(&self.name)
             .ports(ports)

@@ -30,6 +30,7 @@ mod mcp;
 #[path = "../deployments/mcp_client.rs"]
 mod mcp_client;
 mod scenarios;
+mod step_up;
 
 use std::process::ExitCode;
 use std::sync::Arc;

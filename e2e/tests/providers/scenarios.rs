@@ -16,6 +16,7 @@ use crate::further_issuer::{self, MachineClient};
 use crate::machine_clients;
 use crate::matrix::Cell;
 use crate::mcp;
+use crate::step_up;
 
 /// How many tabs a browser restores at once.
 const TABS: usize = 10;
@@ -87,6 +88,7 @@ pub(crate) fn of(provider: &str) -> Vec<Scenario> {
             ),
             Scenario::new("interaction_required", interaction_required),
             Scenario::new("missing_groups", missing_groups),
+            Scenario::new("step_up", step_up::scenario),
             Scenario::new("first_configuration", first_configuration),
             Scenario::new("check_names_an_invalid_scope", check_names_an_invalid_scope),
         ]);
