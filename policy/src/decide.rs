@@ -364,6 +364,13 @@ impl Policy {
         names
     }
 
+    /// Returns whether a session is weaker than another: a rule asks for a class or a method of
+    /// authentication that it lacks and the other has.
+    pub fn is_weaker(&self, new: &Claims, old: &Claims) -> bool {
+        let mut rules = core::iter::once(&self.require).chain(self.rules.requires());
+        rules.any(|rule| rule.is_weaker(new, old))
+    }
+
     /// Returns the claims that rules name besides those of every session.
     pub fn claims(&self) -> Vec<&str> {
         let rules = self.rules.requires().flat_map(Require::claims);

@@ -193,7 +193,7 @@ impl Condition {
 
     /// Returns whether the claim has one of the values, or `loosely` may have one; `None` where the
     /// session does not have it.
-    fn is_claimed(&self, claims: &Claims, loosely: bool) -> Option<bool> {
+    pub(super) fn is_claimed(&self, claims: &Claims, loosely: bool) -> Option<bool> {
         let name = self.name();
         if name == "amr" {
             let mut methods = claims.amr.iter();
@@ -226,6 +226,17 @@ impl Condition {
             };
             text.is_some_and(|text| text == value || (loosely && text.eq_ignore_ascii_case(value)))
         })
+    }
+
+    /// Returns whether it has a value that this one includes or is included in: either may have a `*`
+    /// at the end.
+    pub(super) fn may_have_value(&self, value: &str) -> bool {
+        let beginning = value.strip_suffix('*');
+        let begins = |own: &str| {
+            let start = own.strip_suffix('*').unwrap_or(own);
+            beginning.is_some_and(|beginning| start.starts_with(beginning))
+        };
+        self.has_value(beginning.unwrap_or(value), false) || self.values().any(begins)
     }
 
     fn name(&self) -> &str {

@@ -50,12 +50,12 @@ impl<'p> StepUp<'p> {
             .all(|condition| condition.has_value(class, false))
     }
 
-    /// Returns whether no class can satisfy all conditions: one lists classes by their names, and the
-    /// others accept none of these.
+    /// Returns whether no class can satisfy all conditions: each that one of them lists, or that begins
+    /// as it says, is refused by another.
     fn contradicts_itself(&self) -> bool {
         self.of_class().any(|condition| {
             let mut classes = condition.values();
-            classes.all(|class| !class.ends_with('*') && !self.accepts_class(class))
+            !classes.any(|class| self.of_class().all(|other| other.may_have_value(class)))
         })
     }
 
@@ -202,8 +202,9 @@ impl Require {
         if is_needed && !self.any.is_empty() {
             let any = self.any.iter();
             let of_authentication = any.filter(|condition| condition.is_of_authentication());
-            // Of several, the one that every user can satisfy at once.
-            match of_authentication.max_by_key(|condition| condition.ease()) {
+            // Of several, the one that holds and is to go on holding, or else the one that every user
+            // can satisfy at once.
+            match of_authentication.max_by_key(|own| (!refuses(own), own.ease())) {
                 Some(condition) => asked.push(condition),
                 None => return false,
             }
@@ -217,6 +218,17 @@ impl Require {
         }
         let mut not = self.not.iter();
         not.all(|condition| !condition.rule(claims, now).opposite().refuses())
+    }
+
+    /// Returns whether a condition of the rule on how a user authenticated holds for a session, and does
+    /// not for another.
+    pub(crate) fn is_weaker(&self, new: &Claims, old: &Claims) -> bool {
+        let mut all = self.any.iter().chain(&self.all);
+        all.any(|condition| {
+            condition.is_of_authentication()
+                && condition.is_claimed(old, false) == Some(true)
+                && condition.is_claimed(new, false) != Some(true)
+        })
     }
 
     /// Returns the classes of authentication (`acr`) that the rule names, but for those of which it

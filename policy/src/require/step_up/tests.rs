@@ -165,6 +165,7 @@ fn a_class_has_to_suffice_by_every_rule() {
         // No class is both, so that no authentication helps.
         ("all=claim:acr:silver", None),
         ("all=claim:acr:x%2A", None),
+        ("all=claim:acr:gold%2A", Some("gold")),
     ] {
         let demand = Demand::from_text(demand).expect(demand);
         let asked = asked(&policy, "/Admin/x", Some(&demand), &alice());
@@ -179,6 +180,9 @@ fn a_link_asks_for_an_authentication_and_for_nothing_else() {
         "all=claim:acr:gold",
         "all=claim:acr:gold:platinum&all=maxAge:30",
         "all=claim:acr:gold&all=claim:amr:otp&all=claim:acr:gold:silver",
+        "all=claim:acr:a%2A&all=claim:acr:abc%2A",
+        "all=claim:acr:%2A&all=claim:acr:b%2A:a",
+        "all=claim:acr:a%2A:gold&all=claim:acr:b%2A:gold",
     ] {
         let linked = LinkedConditions::from_text(text).expect(text);
         assert_eq!(linked.step_up().to_text(), text);
@@ -199,6 +203,9 @@ fn a_link_asks_for_an_authentication_and_for_nothing_else() {
         "all=claim:acr:gold&and&all=claim:amr:otp",
         // No class can be both.
         "all=claim:acr:gold&all=claim:acr:silver",
+        "all=claim:acr:a%2A&all=claim:acr:b%2A",
+        "all=claim:acr:a%2A:gold&all=claim:acr:b%2A:silver",
+        "all=claim:acr:ab&all=claim:acr:a%2A&all=claim:acr:abc%2A",
         &long,
     ] {
         let read = LinkedConditions::from_text(text);
@@ -208,6 +215,50 @@ fn a_link_asks_for_an_authentication_and_for_nothing_else() {
     let linked = linked.expect("conditions").with_ages_from(60);
     let expected = "all=maxAge:60&all=maxAge:90&all=claim:acr:a";
     assert_eq!(linked.step_up().to_text(), expected);
+}
+
+/// What is needless to ask may be refused for ever: a condition of a link has to hold afterwards.
+#[test]
+fn of_several_that_suffice_the_one_that_holds_is_kept() {
+    let rule = json!({"any": {"acr": ["gold"], "maxAge": "10m"}, "amr": ["otp"]});
+    let old = NumericDate::from_seconds(NOW.as_seconds() - 3_600);
+    for (class, time, expected) in [
+        ("gold", old, "all=claim:acr:gold&all=claim:amr:otp"),
+        ("silver", NOW, "all=maxAge:600&all=claim:amr:otp"),
+        ("silver", old, "all=maxAge:600&all=claim:amr:otp"),
+    ] {
+        let asked = asked_of_alice(&rule, |user| {
+            (user.acr, user.auth_time) = (Some(class.into()), Some(time));
+        });
+        assert_eq!(asked.as_deref(), Some(expected), "{class}");
+    }
+}
+
+#[test]
+fn a_session_is_weaker_that_lacks_what_a_rule_found_in_another() {
+    let policy = read(&json!({"rules": [
+        {"paths": ["/a/*"], "require": {"acr": ["gold", "plat*"], "maxAge": "10m"}},
+        {"paths": ["/b/*"], "require": {"any": {"amr": ["otp"], "groups": ["staff"]}}},
+    ]}));
+    let of = |class: Option<&str>, methods: &[&str]| Claims {
+        acr: class.map(Into::into),
+        amr: methods.iter().copied().collect(),
+        auth_time: None,
+        ..alice()
+    };
+    for (old, new, expected) in [
+        (of(Some("gold"), &[]), of(Some("silver"), &[]), true),
+        (of(Some("gold"), &[]), of(None, &[]), true),
+        (of(Some("gold"), &[]), of(Some("platinum"), &[]), false),
+        (of(Some("silver"), &[]), of(Some("gold"), &[]), false),
+        // No rule names it.
+        (of(Some("silver"), &[]), of(Some("bronze"), &["pwd"]), false),
+        (of(None, &["pwd", "otp"]), of(None, &["pwd"]), true),
+        (of(None, &["pwd", "otp"]), of(None, &["otp"]), false),
+        (of(None, &["otp"]), of(None, &[]), true),
+    ] {
+        assert_eq!(policy.is_weaker(&new, &old), expected, "{old:?} {new:?}");
+    }
 }
 
 #[test]
