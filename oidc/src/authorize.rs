@@ -81,8 +81,8 @@ pub struct AuthorizationOptions<'a> {
 pub struct AskedAuthentication {
     /// The value of `acr_values`: classes, with a space between. Empty to ask for none.
     pub acr_values: String,
-    /// The class of the session, which is asked for where neither this nor the settings ask for
-    /// another: the new sign-in is not to be weaker.
+    /// The class of the session, which is asked for where no rule names another, and in the place of
+    /// those of the settings: the new sign-in is not to be weaker.
     pub class_of_session: Option<String>,
     /// The value of `max_age`, in seconds. One of the settings that is less counts.
     pub max_age: Option<u64>,
@@ -106,9 +106,8 @@ impl AskedAuthentication {
         let own_age = settings.authorization_parameter("max_age");
         let own_age = own_age.and_then(|seconds| seconds.parse().ok());
         let age = self.max_age.map(|most| most.min(own_age.unwrap_or(most)));
-        let own_class = settings.authorization_parameter("acr_values");
+        // Without either, the settings say it.
         let class = match &*self.acr_values {
-            "" if own_class.is_some() => None,
             "" => self.class_of_session.clone(),
             values => Some(values.to_owned()),
         };

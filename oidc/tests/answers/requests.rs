@@ -88,7 +88,7 @@ async fn parameters_come_from_the_operator_or_an_allowed_caller() {
 }
 
 /// What a rule asks for is in no link's or setting's hands, but a stricter `max_age` of the settings
-/// counts, and so do their classes where the rules name none.
+/// counts. Where the rules name no class, that of the session is kept, whatever the settings have.
 #[tokio::test]
 async fn an_authentication_that_a_rule_asks_for_is_asked_for() {
     let asked = |values: &str, max_age, again| AskedAuthentication {
@@ -114,7 +114,7 @@ async fn an_authentication_that_a_rule_asks_for_is_asked_for() {
         (
             asked("", None, true),
             all,
-            ["of the settings", "60", "login"],
+            ["of the session", "60", "login"],
         ),
         (
             asked("", Some(90), false),
