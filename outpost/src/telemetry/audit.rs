@@ -44,6 +44,14 @@ pub fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
     of_user("denied", "not admitted", application, claims, rule);
 }
 
+/// Logs that a signed-in user was refused, since the rule with this name or number asks for another
+/// authentication.
+pub fn step_up(application: &str, claims: &Claims, rule: Option<&str>) {
+    let rule = Some(rule.unwrap_or_default());
+    let message = "refused until the user authenticates again";
+    of_user("step_up", message, application, claims, rule);
+}
+
 /// Logs that a machine client's credentials were checked and are valid. Requests that use the cached
 /// result are not logged.
 pub fn machine_client_accepted(application: &str, scheme: Scheme, identity: &Identity) {

@@ -297,6 +297,16 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
             "{case}"
         );
     }
+    let weak = client
+        .get(format!("{base}/auth/traefik"))
+        .header("X-Forwarded-Method", "GET")
+        .header("X-Forwarded-Proto", "https")
+        .header("X-Forwarded-Host", host)
+        .header("X-Forwarded-Uri", "/")
+        .header("X-Gatepost-Require", "all=claim:acr:gold")
+        .header("Cookie", &session);
+    let weak = weak.send().await.expect("an answer");
+    assert_eq!(weak.status(), StatusCode::UNAUTHORIZED);
     let left = client.get(format!("{base}/sign_out")).header("Host", host);
     let left = left
         .header("Cookie", &session)
@@ -308,7 +318,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     let (_, text) = running.operations("/metrics").await;
     for line in [
         "gatepost_build_info{version=\"0.1.0\"} 1",
-        "gatepost_decisions_total{application=\"app\",verdict=\"sign_in\"} 1",
+        "gatepost_decisions_total{application=\"app\",verdict=\"sign_in\"} 2",
         "gatepost_decisions_total{application=\"app\",verdict=\"allow\"} 1",
         "gatepost_decisions_total{application=\"app\",verdict=\"deny\"} 1",
         "gatepost_sign_ins_total{application=\"app\",outcome=\"succeeded\"} 1",
@@ -341,6 +351,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     let denied = audited("denied");
     assert_eq!(denied["session"], signed_in["session"]);
     assert_ne!(denied["span"]["id"], "a b\"", "not an id");
+    assert_eq!(audited("step_up")["session"], signed_in["session"]);
     assert_eq!(audited("sign_out")["session"], signed_in["session"]);
 
     let said = format!("{}\n{text}", running.lines.all());

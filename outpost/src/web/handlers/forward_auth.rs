@@ -197,6 +197,9 @@ fn refused(
     denial: &Denial<'_>,
 ) -> Result<Outcome, LacksDevice> {
     if let Some(step_up) = denial.step_up() {
+        if let Some(user) = denial.identity() {
+            audit::step_up(application.audience().as_str(), user, denial.rule());
+        }
         return Ok(Outcome::step_up(application, request, step_up));
     }
     if !denial.lacks_device() {

@@ -11,6 +11,7 @@ use crate::dialect::Dialect;
 use crate::machine_clients::{self, ApiKey, CheckError, Credentials, InvalidDpopProof};
 use crate::origin::HostPort;
 use crate::rate_limit::TooMany;
+use crate::telemetry::audit;
 use crate::web::challenges;
 use crate::web::context::Context;
 use crate::web::failure::Failure;
@@ -142,11 +143,21 @@ pub(super) async fn decide(
             if machine.token.is_some() && matches!(scheme, Scheme::Bearer | Scheme::Dpop) =>
         {
             Ok(match denial.step_up() {
-                Some(step_up) => Outcome::Refused(Refused {
-                    challenge: challenges::for_weak_token(application, request, scheme, step_up),
-                    retry_after: None,
-                    is_step_up: true,
-                }),
+                Some(step_up) => {
+                    if let Some(user) = denial.identity() {
+                        audit::step_up(application.audience().as_str(), user, denial.rule());
+                    }
+                    Outcome::Refused(Refused {
+                        challenge: challenges::for_weak_token(
+                            application,
+                            request,
+                            scheme,
+                            step_up,
+                        ),
+                        retry_after: None,
+                        is_step_up: true,
+                    })
+                }
                 None => Outcome::denied(application, &denial),
             })
         }
