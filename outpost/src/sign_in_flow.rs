@@ -99,16 +99,20 @@ pub struct SteppingUp {
 pub struct AskedRequest {
     /// Its method.
     pub method: String,
+    /// Whether its proxy may say nothing of the client either, so that no address is known.
+    pub is_from_anywhere: bool,
     /// Where it goes, unless that is where the browser goes after the sign-in.
     pub url: Option<ReturnTo>,
 }
 
 impl AskedRequest {
-    /// Returns the same request, of which its proxy does not say the method.
+    /// Returns the same request, of which its proxy does not say the method, and perhaps not the client
+    /// either.
     #[must_use]
-    pub fn of_unknown_method(self) -> Self {
+    pub fn of_unknown_method(self, is_from_anywhere: bool) -> Self {
         Self {
             method: UNKNOWN_METHOD.to_owned(),
+            is_from_anywhere,
             ..self
         }
     }
@@ -127,7 +131,7 @@ impl PendingSignIn {
         let Note {
             return_to,
             restarts,
-            is_step_up: _,
+            step_up: _,
         } = note;
         Self {
             state,
@@ -150,8 +154,8 @@ pub struct Note {
     pub return_to: ReturnTo,
     /// How often the sign-in was restarted before, without the user.
     pub restarts: u8,
-    /// Whether a signed-in user was to authenticate again.
-    pub is_step_up: bool,
+    /// Set where a signed-in user was to authenticate again: the parameters of the link that asked.
+    pub step_up: Option<Vec<(String, String)>>,
 }
 
 /// The plaintext of a note.
@@ -161,18 +165,25 @@ struct SealedNote {
     rd: Option<String>,
     #[serde(default)]
     restarts: u8,
-    #[serde(default)]
-    step_up: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step_up: Option<Vec<(String, String)>>,
 }
 
 impl Note {
     /// Returns the note as text for `state`. `None` when the operating system has no randomness.
     pub fn seal(&self, application: &Application, keys: &SealingKeys) -> Option<String> {
         let rd = self.return_to.as_str();
+        let room = MAX_NOTED_BYTES.checked_sub(rd.len());
+        // What does not fit is left out, and not that it was there.
+        let step_up = self.step_up.clone().map(|mut parameters| {
+            let bytes: usize = parameters.iter().map(|(_, value)| value.len()).sum();
+            parameters.retain(|_| room.is_some_and(|room| bytes <= room));
+            parameters
+        });
         let note = SealedNote {
-            rd: (rd.len() <= MAX_NOTED_BYTES).then(|| rd.to_owned()),
+            rd: room.map(|_| rd.to_owned()),
             restarts: self.restarts,
-            step_up: self.is_step_up,
+            step_up,
         };
         keys.seal_text(&note_context(application), &serde_json::to_vec(&note).ok()?)
     }
@@ -184,13 +195,13 @@ impl Note {
         let SealedNote {
             rd,
             restarts,
-            step_up: is_step_up,
+            step_up,
         } = serde_json::from_slice(&note).ok()?;
         let return_to = rd.and_then(|rd| ReturnTo::parse(&rd, application));
         Some(Self {
             return_to: return_to.unwrap_or_else(|| ReturnTo::fallback(application)),
             restarts,
-            is_step_up,
+            step_up,
         })
     }
 }
@@ -228,6 +239,8 @@ struct SealedStepUp {
     sub: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     method: Option<String>,
+    #[serde(default)]
+    anywhere: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,6 +257,7 @@ impl SealedStepUp {
             iss: step_up.issuer.clone(),
             sub: step_up.subject.clone(),
             method: request.map(|request| request.method.clone()),
+            anywhere: request.is_some_and(|request| request.is_from_anywhere),
             url: url.map(|url| url.as_str().to_owned()),
             conditions: conditions.map(|conditions| conditions.step_up().to_text()),
         }
@@ -261,7 +275,11 @@ impl SealedStepUp {
             session: SessionId::parse(&self.session)?,
             issuer: self.iss,
             subject: self.sub,
-            request: self.method.map(|method| AskedRequest { method, url }),
+            request: self.method.map(|method| AskedRequest {
+                method,
+                is_from_anywhere: self.anywhere,
+                url,
+            }),
             conditions: conditions.transpose().ok()?,
         })
     }

@@ -183,10 +183,13 @@ impl Writer<'_> {
         for challenge in challenges {
             self.challenge(challenge);
         }
-        let url = if self.to_proxy { short::url(url) } else { url };
+        let url = match self.to_proxy {
+            true => short::url(url),
+            false => url.into(),
+        };
         if self.presentation == Presentation::Form {
             self.page(&Page::NotDelivered {
-                sign_in_url: url,
+                sign_in_url: &url,
                 is_step_up,
             });
         } else {
@@ -249,8 +252,9 @@ impl Writer<'_> {
         let code = failure.code();
         let restart_url = restart_url.map(|url| match self.to_proxy {
             true => short::url(url),
-            false => url,
+            false => url.into(),
         });
+        let restart_url = restart_url.as_deref();
         let page = Page::Failure {
             code,
             reference,
@@ -500,7 +504,7 @@ mod tests {
                     let page = reader.render(&Page::Failure {
                         code: *code,
                         reference,
-                        restart_url: Some(short::url(&url)),
+                        restart_url: Some(&short::url(&url)),
                         switch_url: Some("https://wiki.example.com/akprox/sign_out"),
                     });
                     assert!(page.len() <= MAX_ANSWER_BYTES, "{code:?}: {}", page.len());

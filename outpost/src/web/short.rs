@@ -1,6 +1,10 @@
 //! Values on pages, cut to what a proxy takes as an answer: see
 //! [`MAX_ANSWER_BYTES`](crate::pages::MAX_ANSWER_BYTES).
 
+use std::borrow::Cow;
+
+use gatepost_policy::{AUTHENTICATION, STEP_UP};
+
 use crate::pages::{Choice, Denied, SessionView};
 
 /// The most bytes of a URL that a page shows.
@@ -15,13 +19,25 @@ const GROUP_BYTES: usize = 1_500;
 /// What HTML or JSON put around a group, in bytes.
 const AROUND_GROUP: usize = 14;
 
-/// Returns the URL, or only its part before the query where it is too long: a sign-in then leads to
-/// the application's front page.
-pub(super) fn url(url: &str) -> &str {
-    match url.split_once('?') {
-        Some((before, _)) if url.len() > URL_BYTES => before,
-        _ => url,
-    }
+/// Returns the URL, without the way back where it is too long: a sign-in then leads to the application's
+/// front page. What is asked of a user's authentication stays, as far as it has room, and so does that
+/// it is asked for a request elsewhere.
+pub(super) fn url(url: &str) -> Cow<'_, str> {
+    let Some((before, query)) = url.split_once('?').filter(|_| url.len() > URL_BYTES) else {
+        return Cow::Borrowed(url);
+    };
+    let value = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find_map(|(own, value)| (own == name).then_some(value))
+    };
+    let Some(asked) = value(STEP_UP) else {
+        return Cow::Borrowed(before);
+    };
+    let method = asked.split(['+', '%']).next().unwrap_or(asked);
+    let marked = format!("{before}?{STEP_UP}={method}%20");
+    let conditions = value(AUTHENTICATION).map(|text| format!("&{AUTHENTICATION}={text}"));
+    let conditions = conditions.filter(|text| marked.len() + text.len() <= URL_BYTES);
+    Cow::Owned(marked + &conditions.unwrap_or_default())
 }
 
 /// Leaves the way back out of the links where they are too long together. Each names its provider.

@@ -6,13 +6,13 @@ use super::context::Context;
 use super::failure::Failure;
 use super::outcome::{Outcome, Reply};
 use super::request::ForwardedRequest;
-use super::step_up::Lacking;
+use super::step_up::{self, Lacking};
 use super::urls::start_url;
 use crate::application::{Application, ReturnTo};
 use crate::sessions::{IssueError, Issued, Voucher};
 use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn};
 use crate::telemetry::metrics::Success;
-use gatepost_oidc::{AuthorizationOptions, Provider};
+use gatepost_oidc::{AskedAuthentication, AuthorizationOptions, Provider};
 use gatepost_store::SessionRecord;
 
 /// Renews a session without asking the provider, and sends the browser back to `return_to`. `None`
@@ -98,6 +98,9 @@ pub(super) enum Reason<'r> {
     Renewal(&'r SessionRecord),
     /// The user of this session has to authenticate again, or in another way.
     StepUp(&'r SessionRecord, &'r Lacking),
+    /// The user of this session has to sign in, since it cannot be renewed. Any site can have a browser
+    /// begin that, so no other user's session takes its place.
+    SameUser(&'r SessionRecord),
 }
 
 /// Sends the browser to a provider, from where it comes back to `return_to`.
@@ -130,17 +133,28 @@ async fn authorize(
         Reason::SignIn => (None, None, 0),
         Reason::Restart(times) => (None, None, times),
         Reason::Renewal(record) => (Some(record), Some(record), 0),
-        Reason::StepUp(record, _) => (None, Some(record), 0),
+        Reason::StepUp(record, _) | Reason::SameUser(record) => (None, Some(record), 0),
+    };
+    // By the page that says that another user has come back.
+    let insists = AskedAuthentication {
+        again: true,
+        ..AskedAuthentication::default()
     };
     let (asked, step_up) = match reason {
         Reason::StepUp(record, lacking) => (Some(&lacking.asked), Some(lacking.of(record))),
+        Reason::SameUser(record) => {
+            let insists = (record.is_bound() && request.is_asked_again()).then_some(&insists);
+            (insists, Some(step_up::same_user(record)))
+        }
         Reason::SignIn | Reason::Restart(_) | Reason::Renewal(_) => (None, None),
     };
     let keys = &context.snapshot.flow_keys;
     let note = Note {
         return_to,
         restarts,
-        is_step_up: step_up.is_some(),
+        step_up: step_up
+            .as_ref()
+            .map(|own| step_up::parameters(own.request.as_ref(), own.conditions.as_ref())),
     };
     let sealed = note.seal(application, keys).ok_or(Failure::FlowNotKept)?;
     let parameters = parameters_from_link(provider, request);

@@ -50,6 +50,8 @@ pub(super) struct Link {
     is_marked: bool,
     /// The request, if it is known.
     request: Option<AskedRequest>,
+    /// Whether it names a request with a URL that says nothing here.
+    is_lost: bool,
     conditions: Conditions,
 }
 
@@ -71,38 +73,78 @@ impl Link {
     ) -> Self {
         let asked = request.start_query(STEP_UP);
         let text = request.start_query(AUTHENTICATION);
+        let mut link = Self::read(application, target, asked.as_deref(), text.as_deref());
+        // More than one.
         let is_there = request.query(AUTHENTICATION).next().is_some();
+        if text.is_none() && is_there && !request.has_raw_target() {
+            (link.is_marked, link.conditions) = (true, Conditions::Unreadable);
+        }
+        link.is_lost |= link.request.is_none() && request.return_target().is_some();
+        link
+    }
+
+    /// Returns the link to `target` that has these parameters, as a sign-in has kept them.
+    pub(super) fn kept(
+        application: &Application,
+        target: &ReturnTo,
+        parameters: &[(String, String)],
+    ) -> Self {
+        let value = |name| {
+            let mut all = parameters.iter();
+            all.find_map(|(own, value)| (own == name).then_some(&**value))
+        };
+        let (asked, conditions) = (value(STEP_UP), value(AUTHENTICATION));
+        Self::read(application, Some(target), asked, conditions)
+    }
+
+    fn read(
+        application: &Application,
+        target: Option<&ReturnTo>,
+        asked: Option<&str>,
+        conditions: Option<&str>,
+    ) -> Self {
         let used = target.map_or(0, |target| target.as_str().len());
         let room = MAX_LINK_BYTES.saturating_sub(used);
-        let conditions = match text.filter(|text| text.len() <= room) {
-            Some(text) => {
-                LinkedConditions::from_text(&text).map_or(Conditions::Unreadable, Conditions::Read)
+        let conditions = match conditions {
+            Some(text) if text.len() <= room => {
+                LinkedConditions::from_text(text).map_or(Conditions::Unreadable, Conditions::Read)
             }
-            None if is_there && !request.has_raw_target() => Conditions::Unreadable,
+            Some(_) => Conditions::Unreadable,
             None => Conditions::Nothing,
         };
-        let said = asked.as_deref().map(split);
-        let method = said.and_then(|(method, _)| method);
-        let url = said.and_then(|(_, url)| url);
-        let url = url
+        let (method, named) = asked.map_or((None, None), split);
+        let url = named
+            .filter(|url| !url.is_empty())
             .and_then(|url| ReturnTo::parse(url, application))
             .filter(|url| url.as_str().len() <= MAX_URL_BYTES.min(room));
+        // The request is another than the one that the browser would be sent to.
+        let is_lost = named.is_some() && url.is_none();
+        let is_known = !is_lost && (url.is_some() || target.is_some());
         Self {
             is_marked: asked.is_some() || !matches!(conditions, Conditions::Nothing),
-            request: (url.is_some() || target.is_some()).then(|| AskedRequest {
-                method: method.unwrap_or("GET").to_owned(),
-                url,
+            request: is_known.then(|| {
+                let method = method.unwrap_or("GET").to_owned();
+                AskedRequest {
+                    is_from_anywhere: method == UNKNOWN_METHOD,
+                    method,
+                    url,
+                }
             }),
+            is_lost,
             conditions,
         }
     }
 
-    /// Returns the parameters of the same link at another host. What is relative is so to `host`.
+    /// Returns the parameters of the same link at another host. What is relative is so to `host`. Of a
+    /// target that says nothing (`is_lost`) the link still says that there was one.
     pub(super) fn parameters_at(
         request: &ForwardedRequest<'_>,
         host: &Url,
+        is_lost: bool,
     ) -> Vec<(String, String)> {
         let asked = request.start_query(STEP_UP).map(|text| match split(&text) {
+            (Some(method), None) if is_lost => lost(method),
+            (Some(method), Some("")) => lost(method),
             (Some(method), Some(url)) => match host.join(url) {
                 Ok(url) => format!("{method} {url}"),
                 Err(_) => method.to_owned(),
@@ -116,7 +158,7 @@ impl Link {
             .collect()
     }
 
-    fn read(&self) -> Option<&LinkedConditions> {
+    fn conditions(&self) -> Option<&LinkedConditions> {
         match &self.conditions {
             Conditions::Read(conditions) => Some(conditions),
             Conditions::Nothing | Conditions::Unreadable => None,
@@ -125,8 +167,17 @@ impl Link {
 
     /// Returns the parameters of a link that says the same.
     pub(super) fn parameters(&self) -> Vec<(String, String)> {
-        parameters(self.request.as_ref(), self.read())
+        let mut all = parameters(self.request.as_ref(), self.conditions());
+        if self.is_lost {
+            all.push((STEP_UP.to_owned(), lost("GET")));
+        }
+        all
     }
+}
+
+/// Returns what a link says of a request whose URL it does not have.
+fn lost(method: &str) -> String {
+    format!("{method} ")
 }
 
 /// Returns the method and the URL that a link names; the method only where it is one.
@@ -183,12 +234,21 @@ impl Lacking {
     /// Returns what the sign-in's cookies keep of it, for the user of this session.
     pub(super) fn of(&self, record: &SessionRecord) -> SteppingUp {
         SteppingUp {
-            session: record.id.clone(),
-            issuer: record.identity.issuer.clone(),
-            subject: record.identity.subject.clone(),
             request: self.request.clone(),
             conditions: self.conditions.clone(),
+            ..same_user(record)
         }
+    }
+}
+
+/// Returns what the sign-in's cookies keep where only the user of this session may come back.
+pub(super) fn same_user(record: &SessionRecord) -> SteppingUp {
+    SteppingUp {
+        session: record.id.clone(),
+        issuer: record.identity.issuer.clone(),
+        subject: record.identity.subject.clone(),
+        request: None,
+        conditions: None,
     }
 }
 
@@ -241,9 +301,11 @@ impl<'a> Arrival<'a> {
         let claims = session.claims();
         let mut request = link.request.clone();
         let mut own = self.rules(request.as_ref(), session);
-        if self.earlier > 0 && matches!(own, Rules::AskNothing) {
-            // A proxy that does not know the method meets more rules than those of a page load.
-            let unknown = request.clone().map(AskedRequest::of_unknown_method);
+        // A proxy that does not know the method meets more rules than those of a page load, and one
+        // that knows nothing of the client meets even more. No other writes its target so.
+        if self.earlier > 0 && self.request.has_raw_target() && matches!(own, Rules::AskNothing) {
+            let unknown = request.clone();
+            let unknown = unknown.map(|asked| asked.of_unknown_method(self.earlier > 1));
             let by_proxy = self.rules(unknown.as_ref(), session);
             if matches!(by_proxy, Rules::Ask(_)) {
                 (own, request) = (by_proxy, unknown);
@@ -251,9 +313,15 @@ impl<'a> Arrival<'a> {
         }
         // By the clock of a proxy that is ahead, what the provider remembers is too old again.
         let again = self.request.is_asked_again() || self.earlier >= PATIENCE;
-        let linked = link.read();
+        let linked = link.conditions();
         let linked = linked.filter(|linked| !linked.step_up().is_met_by(session));
         let floored = linked.map(|linked| linked.clone().with_ages_from(LEAST_LINKED_AGE));
+        // By the clock of a proxy that is ahead, it may have been a minute and is not by this one.
+        let has_only_just = |floored: &LinkedConditions| {
+            let least = LEAST_LINKED_AGE + CLOCK_SKEW_SECONDS;
+            floored.step_up().is_met_by(now)
+                && linked.is_some_and(|linked| linked.clone().with_ages_from(least) != *linked)
+        };
         let lacking = |asked: &StepUp<'_>, conditions| {
             Ahead::Lacking(Box::new(Lacking {
                 asked: authentication(asked, claims, again),
@@ -274,7 +342,7 @@ impl<'a> Arrival<'a> {
                 Ahead::Closed(Box::new(denied::by_policy(application, Some(claims), rule)))
             }
             (Rules::Refuse(_), _) => Ahead::Open,
-            (Rules::AskNothing, Some(linked)) if linked.step_up().is_met_by(now) => Ahead::NotAsked,
+            (Rules::AskNothing, Some(linked)) if has_only_just(linked) => Ahead::NotAsked,
             (Rules::AskNothing, Some(linked)) => lacking(&linked.step_up(), Some(linked.clone())),
             (Rules::AskNothing, None) if matches!(link.conditions, Conditions::Unreadable) => {
                 tracing::info!(
@@ -282,6 +350,12 @@ impl<'a> Arrival<'a> {
                     "a link asks for an authentication that cannot be read: where a proxy has rules \
                      of its own, name fewer or shorter classes in them, or write them at the outpost"
                 );
+                Ahead::NotAsked
+            }
+            // For which request it was is not known, and elsewhere nothing would be lacking.
+            (Rules::AskNothing, None)
+                if link.is_marked && link.is_lost && link.conditions().is_none() =>
+            {
                 Ahead::NotAsked
             }
             (Rules::AskNothing, None) => Ahead::Open,
@@ -318,16 +392,19 @@ fn authentication(step_up: &StepUp<'_>, session: &Claims, again: bool) -> AskedA
 pub(super) enum Checked {
     /// The user has what was asked for.
     Enough,
+    /// The browser has a session by now that suffices, and that the new one would be weaker than.
+    NotNeeded,
     /// The user is refused however they authenticate.
     Refused(Box<Denied>),
 }
 
 /// Checks that a user who has authenticated again has what the rules for the request ask, and what a
-/// link asked for alone.
+/// link asked for alone; and that a new session would not be weaker than the browser's (`live`), where
+/// a link alone asked, or where that session is another by now.
 ///
 /// # Errors
 ///
-/// [`Failure::StepUp`] where something is still lacking; [`Failure::Issue`] where no session could be
+/// [`Failure::StepUp`] where something is lacking; [`Failure::Issue`] where no session could be
 /// made of the user.
 pub(super) fn check(
     context: Context<'_>,
@@ -335,6 +412,7 @@ pub(super) fn check(
     request: &ForwardedRequest<'_>,
     signed_in: &SignedIn,
     step_up: &SteppingUp,
+    live: Option<&SessionRecord>,
     return_to: &ReturnTo,
 ) -> Result<Checked, Failure> {
     let (sessions, times) = (context.sessions(), context.times());
@@ -348,7 +426,11 @@ pub(super) fn check(
     }
     let asked = step_up.request.as_ref();
     let target = asked.map(|asked| Target::of(request, asked, return_to));
-    match target.map(|target| target.decide(application, current)) {
+    let decide = |session| {
+        let target = target.as_ref();
+        target.map(|target| target.decide(application, session))
+    };
+    match decide(current) {
         Some(Rules::Ask(_)) => return Err(Failure::StepUp),
         Some(Rules::Refuse(rule)) => {
             audit::denied(application.audience().as_str(), claims, rule.as_deref());
@@ -357,9 +439,29 @@ pub(super) fn check(
         }
         Some(Rules::AskNothing) | None => {}
     }
-    match &step_up.conditions {
-        Some(conditions) if !conditions.step_up().is_met_by(current) => Err(Failure::StepUp),
-        _ => Ok(Checked::Enough),
+    let meets = |session| {
+        let linked = step_up.conditions.as_ref();
+        linked.is_none_or(|linked| linked.step_up().is_met_by(session))
+    };
+    if !meets(current) {
+        return Err(Failure::StepUp);
+    }
+    let before = live.filter(|live| step_up.conditions.is_some() || live.id != step_up.session);
+    let Some(before) = before else {
+        return Ok(Checked::Enough);
+    };
+    let before = sessions.as_if_fresh(times, application, before, false)?;
+    if !application
+        .policy()
+        .is_weaker(claims, before.claims_at_issue())
+    {
+        return Ok(Checked::Enough);
+    }
+    match before.current(context.now(), CLOCK_SKEW_SECONDS) {
+        Ok(before) if matches!(decide(before), Some(Rules::AskNothing)) && meets(before) => {
+            Ok(Checked::NotNeeded)
+        }
+        _ => Err(Failure::StepUp),
     }
 }
 
@@ -375,6 +477,7 @@ enum Rules<'p> {
 struct Target<'r> {
     request: &'r ForwardedRequest<'r>,
     method: &'r str,
+    is_from_anywhere: bool,
     host: Option<HostPort>,
     target: String,
 }
@@ -391,6 +494,7 @@ impl<'r> Target<'r> {
         Self {
             request,
             method: &asked.method,
+            is_from_anywhere: asked.is_from_anywhere,
             host: part(Position::BeforeHost, Position::AfterPort)
                 .and_then(|host| HostPort::parse(&host)),
             target: part(Position::BeforePath, Position::AfterQuery).unwrap_or_default(),
@@ -430,8 +534,7 @@ impl Request for Target<'_> {
     }
 
     fn client_address(&self) -> Option<ClientAddress> {
-        // A proxy that does not say the method does not say the client either.
-        let is_known = self.method != UNKNOWN_METHOD;
+        let is_known = !self.is_from_anywhere;
         is_known.then(|| self.request.client_address()).flatten()
     }
 }

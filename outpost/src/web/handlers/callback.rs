@@ -194,17 +194,31 @@ async fn complete(
     // on, and nothing begins.
     if let Some(step_up) = &step_up {
         let live = session(context, application, &candidates).await?;
-        check_user(step_up, live.as_deref(), &signed_in.identity)?;
+        if live.is_none() {
+            // The browser may have lost its cookie. A session that was ended does not begin again.
+            let (sessions, times) = (context.sessions(), context.times());
+            let own = sessions.find_by_id(times, application, &step_up.session);
+            let own = own.await.map_err(Failure::Store)?;
+            own.ok_or(Failure::NoFlow)?;
+        }
+        let live = live.as_deref();
+        check_user(step_up, live, &signed_in.identity)?;
         let checked = step_up::check(
             context,
             application,
             request,
             &signed_in,
             step_up,
+            live,
             &return_to,
         );
-        if let Checked::Refused(denied) = checked? {
-            return Ok(Outcome::Denied(*denied).into());
+        match checked? {
+            Checked::Enough => {}
+            Checked::NotNeeded => {
+                let to = return_to.as_str().to_owned();
+                return Ok(Outcome::Redirect { to }.into());
+            }
+            Checked::Refused(denied) => return Ok(Outcome::Denied(*denied).into()),
         }
     }
     let identity = signed_in.identity.clone();
@@ -229,7 +243,7 @@ async fn complete(
                     application = %application.audience(),
                     session = minted.session.session_id().as_str(),
                     before = session.as_str(),
-                    "a user has authenticated again for the rules"
+                    "a signed-in user has authenticated again"
                 );
             }
             Outcome::Redirect {

@@ -35,9 +35,11 @@ enum Renewal<'a> {
     /// The browser has to go to the session's provider, where its user is to authenticate as this
     /// says.
     StepUp(&'a Provider, Arc<SessionRecord>, Box<Lacking>),
-    /// The user has to sign in: at this provider where the session is bound to a device, since a
-    /// cookie alone does not renew it. Otherwise there is no session to renew.
-    SignIn(Option<&'a Provider>),
+    /// The user of the session has to sign in at its provider, since the session is bound to a device
+    /// and a cookie alone does not renew it, or since it is to be bound.
+    SameUser(&'a Provider, Arc<SessionRecord>),
+    /// A user has to sign in: there is no session to renew.
+    SignIn,
     /// The session would have to be bound to a device, which its browser has not done.
     NotBound(Failure),
     /// The same, and the browser may be about to do it.
@@ -130,10 +132,14 @@ pub(in crate::web) async fn answer(
             sign_in::send_to_provider(context, application, provider, request, return_to, reason)
                 .await
         }
-        Renewal::SignIn(of_session) => {
+        Renewal::SameUser(provider, record) => {
+            let reason = Reason::SameUser(&record);
+            sign_in::send_to_provider(context, application, provider, request, return_to, reason)
+                .await
+        }
+        Renewal::SignIn => {
             let only = application.providers().only();
-            let chosen = || only.or_else(|| provider_choice::chosen(application, request));
-            match of_session.or_else(|| chosen().map(|provider| &**provider)) {
+            match only.or_else(|| provider_choice::chosen(application, request)) {
                 Some(provider) => {
                     sign_in::send_to_provider(
                         context,
@@ -185,16 +191,13 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
         return None;
     }
     let scheme = application.external().url().scheme();
-    let rd = request
-        .return_target()
-        .and_then(|rd| {
-            Url::parse(&format!("{scheme}://{host}/"))
-                .ok()?
-                .join(&rd)
-                .ok()
-        })
-        .and_then(|url| ReturnTo::parse(url.as_str(), application))
-        .unwrap_or_else(|| ReturnTo::fallback(application));
+    let target = request.return_target();
+    let rd = target.as_ref().and_then(|rd| {
+        let here = Url::parse(&format!("{scheme}://{host}/")).ok()?;
+        ReturnTo::parse(here.join(rd).ok()?.as_str(), application)
+    });
+    let is_lost = target.is_some() && rd.is_none();
+    let rd = rd.unwrap_or_else(|| ReturnTo::fallback(application));
     let chosen = provider_choice::chosen(application, request);
     let mut parameters = match application.providers().only().or(chosen) {
         Some(provider) => parameters_from_link(provider, request),
@@ -209,7 +212,7 @@ fn on_own_host(application: &Application, request: &ForwardedRequest<'_>) -> Opt
         parameters.push((UNTIL_BOUND.to_owned(), "true".to_owned()));
     }
     if let Ok(here) = Url::parse(&format!("{scheme}://{host}/")) {
-        parameters.extend(Link::parameters_at(request, &here));
+        parameters.extend(Link::parameters_at(request, &here, is_lost));
     }
     if request.is_asked_again() {
         parameters.push((AGAIN.to_owned(), "true".to_owned()));
@@ -227,13 +230,15 @@ fn not_bound<'a>(
     application: &'a Application,
     request: &ForwardedRequest<'_>,
     cookie: &Authentic,
-    record: &SessionRecord,
+    record: &Arc<SessionRecord>,
     failure: Failure,
 ) -> Renewal<'a> {
     // The new session takes the place of that one, and of no other.
     if request.is_asked_again() {
-        let provider = application.providers().of_issuer(&record.identity.issuer);
-        return Renewal::SignIn(provider.map(|provider| &**provider));
+        return match application.providers().of_issuer(&record.identity.issuer) {
+            Some(provider) => Renewal::SameUser(provider, Arc::clone(record)),
+            None => Renewal::SignIn,
+        };
     }
     application.counts().device(DeviceEvent::Missing);
     // Any site can make a link that says that a proxy asks for it.
@@ -258,6 +263,13 @@ fn may_be_over(cookie: &Authentic, now: NumericDate) -> bool {
     now.plus_seconds(CLOCK_SKEW_SECONDS) >= cookie.claims_at_issue().exp
 }
 
+/// Returns whether a session that is bound to a device goes on without a renewal, whatever clock a
+/// proxy has.
+fn goes_on(cookie: &Authentic, now: NumericDate) -> bool {
+    let current = cookie.current(now, CLOCK_SKEW_SECONDS);
+    current.is_ok_and(|current| !current.renewal_due()) && !may_be_over(cookie, now)
+}
+
 /// Answers a browser whose session has to be bound to a device before its request opens. `None`
 /// where the session is to be renewed as ever.
 fn until_bound<'a>(
@@ -265,15 +277,11 @@ fn until_bound<'a>(
     application: &'a Application,
     request: &ForwardedRequest<'_>,
     cookie: &Authentic,
-    record: &SessionRecord,
-    return_to: &ReturnTo,
+    record: &Arc<SessionRecord>,
 ) -> Option<Renewal<'a>> {
     let now = context.now();
     if cookie.claims_at_issue().bound {
-        let current = cookie.current(now, CLOCK_SKEW_SECONDS).ok()?;
-        let to = return_to.as_str().to_owned();
-        let back = || Renewal::Done(Outcome::Redirect { to }.into());
-        return (!current.renewal_due() && !may_be_over(cookie, now)).then(back);
+        return None;
     }
     let age = now.seconds_since(record.created);
     if device::may_be_binding(age, context.snapshot.is_shared) {
@@ -301,7 +309,7 @@ fn stepping_up<'a>(
         Ahead::Lacking(lacking) => {
             match application.providers().of_issuer(&record.identity.issuer) {
                 Some(provider) => Renewal::StepUp(provider, Arc::clone(record), lacking),
-                None => Renewal::SignIn(None),
+                None => Renewal::SignIn,
             }
         }
         Ahead::NotAsked => {
@@ -324,7 +332,7 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
     } = arrival;
     let candidates = request.session_candidates(&application.cookie().name);
     let Ok(cookie) = context.sessions().authenticate(application, &candidates) else {
-        return Renewal::SignIn(None);
+        return Renewal::SignIn;
     };
     let go_on_or_fail = |failure| {
         Renewal::Done(sign_in::go_on_or_fail(
@@ -342,7 +350,7 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
     let waits = waits_until_bound(application, request);
     let record = match found {
         Ok(Some(record)) => record,
-        Ok(None) => return Renewal::SignIn(None),
+        Ok(None) => return Renewal::SignIn,
         // The way back would lead here again.
         Err(error) if waits && !cookie.claims_at_issue().bound => {
             return Renewal::Done(Failure::Store(error).into());
@@ -358,10 +366,13 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
     if let Some(answer) = stepping_up(application, arrival, &record, ahead) {
         return answer;
     }
-    if waits
-        && let Some(answer) =
-            until_bound(context, application, request, &cookie, &record, return_to)
-    {
+    // Nothing is lacking, so a link is no reason to give the session up: it may be stronger than what
+    // the provider would say now.
+    if bound && goes_on(&cookie, context.now()) {
+        let to = return_to.as_str().to_owned();
+        return Renewal::Done(Outcome::Redirect { to }.into());
+    }
+    if waits && let Some(answer) = until_bound(context, application, request, &cookie, &record) {
         return answer;
     }
     let in_window = context.sessions().is_current(&cookie);
@@ -370,7 +381,7 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
         audit::unproven(application.audience().as_str(), cookie.claims_at_issue());
         let issuer = &record.identity.issuer;
         let Some(provider) = application.providers().of_issuer(issuer) else {
-            return Renewal::SignIn(None);
+            return Renewal::SignIn;
         };
         let asking = context
             .sessions()
@@ -378,7 +389,7 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
         return match asking.await {
             // What is left of the window goes on.
             Ok(false) if in_window => go_on_or_fail(SignInError::from(Unavailable).into()),
-            Ok(_) => Renewal::SignIn(Some(provider)),
+            Ok(_) => Renewal::SameUser(provider, record),
             Err(error) => go_on_or_fail(error.into()),
         };
     }
@@ -394,14 +405,14 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
             .revalidate(context.times(), application, Arc::clone(&record), in_window);
     let record = match revalidated.await {
         Ok(Revalidation::Valid(record)) => record,
-        Ok(Revalidation::Ended) => return Renewal::SignIn(None),
+        Ok(Revalidation::Ended) => return Renewal::SignIn,
         Ok(Revalidation::Pending) => {
             return go_on_or_fail(SignInError::from(Unavailable).into());
         }
         Ok(Revalidation::NeedsBrowser | Revalidation::Refused) => {
             let issuer = &record.identity.issuer;
             let Some(provider) = application.providers().of_issuer(issuer) else {
-                return Renewal::SignIn(None);
+                return Renewal::SignIn;
             };
             let asking = context
                 .sessions()
@@ -416,6 +427,6 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
     };
     match sign_in::renew(context, application, request, &record, return_to).await {
         Some(reply) => Renewal::Done(reply),
-        None => Renewal::SignIn(None),
+        None => Renewal::SignIn,
     }
 }

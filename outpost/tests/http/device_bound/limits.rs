@@ -41,7 +41,7 @@ async fn turned_off_again_a_bound_session_stays_bound() {
         key,
         id,
     };
-    world.wait(11 * MINUTE);
+    world.wait(14 * MINUTE + 45);
     let reply = copy.load(START).await;
     assert!(leads_to_provider(&off, &reply), "{reply:?}");
     assert!(!reply.sets_session());

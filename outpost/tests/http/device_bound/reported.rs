@@ -103,7 +103,7 @@ async fn bound_refused_and_skipped_renewals_are_counted_and_audited_without_secr
     let made_up = [("Secure-Session-Skipped", "made-up-by-a-client")];
     client.ask(&bound, &made_up).await.expect(200);
     client.ask(&bound, &[RULE]).await.expect(200);
-    let headers = [("Cookie", &*bound), ("Sec-Fetch-Mode", "navigate")];
+    let headers = [("Cookie", &*unbound), ("Sec-Fetch-Mode", "navigate")];
     let unproven = client.send(Method::GET, "start", &headers).await;
     assert!(
         unproven

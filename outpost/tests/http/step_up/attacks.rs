@@ -143,3 +143,59 @@ async fn without_the_cookie_of_the_flow_there_is_a_page_and_the_session_goes_on(
     asked.ask(&world, "auth/traefik").await.expect(200);
     assert_eq!(world.provider.script().exchanges, 1);
 }
+
+/// The back button, or a browser that restores its tabs: the user has what was asked for.
+#[tokio::test]
+async fn an_answer_that_is_loaded_again_leads_on() {
+    let world = World::with(RULES).await;
+    for (link, to) in [
+        ("rd=/vault/x", "/vault/x"),
+        ("step_up=POST%20/write/x", "/"),
+    ] {
+        let mut browser = signed_in(&world, json!({"acr": "silver"})).await;
+        says(&world, json!({"acr": "gold"}));
+        let callback = browser.begin(&format!("{START}?{link}")).await;
+        // Who has not done so yet sees for what the page asks again.
+        let mut without = browser.clone();
+        without.drop_cookies(|name| !name.contains("flow"));
+        let page = without.load(callback.as_str()).await.expect(400);
+        assert!(page.body.contains("start?rd="), "{}", page.body);
+        let is_form = link.contains("POST");
+        assert_eq!(page.body.contains("step_up=POST"), is_form);
+        browser.load(callback.as_str()).await.expect(302);
+        let again = browser.load(callback.as_str()).await.expect(302);
+        assert_eq!(again.location(), format!("{ORIGIN}{to}"));
+        assert!(!again.sets_session());
+    }
+}
+
+/// The tab that comes back last does not take away what the other has got.
+#[tokio::test]
+async fn of_two_tabs_the_last_one_takes_nothing_away() {
+    let world = World::with(RULES).await;
+    let at = now(&world);
+    let old = json!({"acr": "silver", "auth_time": at - 600});
+    for (path, gold) in [
+        // Its own page still needs something.
+        ("/fresh/x", json!({"acr": "gold", "auth_time": at - 600})),
+        // It does not.
+        ("/fresh/x", json!({"acr": "gold", "auth_time": at})),
+    ] {
+        let mut browser = signed_in(&world, old.clone()).await;
+        let callback = browser.begin(&format!("{START}?rd={path}")).await;
+        let suffices = gold["auth_time"] == at;
+        let vault = format!("{START}?rd=/vault/x");
+        let reply = step_up(&world, &mut browser, &vault, gold).await;
+        reply.expect(302);
+        says(&world, json!({"acr": "silver", "auth_time": at}));
+        let reply = browser.load(callback.as_str()).await;
+        assert!(!reply.sets_session(), "{reply:?}");
+        if suffices {
+            assert_eq!(reply.expect(302).location(), format!("{ORIGIN}{path}"));
+        } else {
+            is_too_little(&reply, path);
+        }
+        let asked = Asked::fetch(HOST, "/vault/x").by(&browser);
+        asked.ask(&world, "auth/traefik").await.expect(200);
+    }
+}

@@ -151,8 +151,132 @@ async fn the_request_of_a_link_is_nowhere_to_go() {
         let mut browser = signed_in(&world, json!({"acr": "silver"})).await;
         let escaped: String = url::form_urlencoded::byte_serialize(hostile.as_bytes()).collect();
         let start = format!("{START}?rd=/vault/x&step_up=POST%20{escaped}");
-        let reply = step_up(&world, &mut browser, &start, json!({"acr": "gold"})).await;
-        let to = reply.expect(302).location().to_owned();
-        assert_eq!(to, format!("{ORIGIN}/vault/x"), "{hostile}");
+        // For which request it is remains unknown, and the page of another decides nothing.
+        for start in [start.clone(), start.replace("rd=/vault/x&", "")] {
+            let reply = browser.load(&start).await;
+            is_too_little(&reply, hostile);
+            assert!(!reply.body.contains("evil"), "{}", reply.body);
+        }
     }
+}
+
+/// Pages of a request that only the proxy understands, or whose URL had no room: the front page would
+/// say nothing of what is lacking.
+#[tokio::test]
+async fn a_request_that_a_link_cannot_say_leads_to_a_page() {
+    let world = World::with(RULES).await;
+    let browser = signed_in(&world, json!({"acr": "silver"})).await;
+    for link in [
+        "rd=%2F%2Fvault%2Fx&step_up=GET",
+        "step_up=POST%20",
+        "rd=%2Fpage&step_up=POST%20",
+    ] {
+        is_too_little(
+            &browser.clone().load(&format!("{START}?{link}")).await,
+            link,
+        );
+    }
+    // By nobody's rule, it is a sign-in like any other.
+    let reply = browser.clone().load(&format!("{START}?rd=%2F%2Fx")).await;
+    assert_eq!(reply.expect(302).location(), format!("{ORIGIN}/"));
+    // Forms to long URLs, and to very long ones: what a proxy's own rules ask is asked for.
+    for bytes in [1_500, 4_000] {
+        let target = format!("/vault/{}", "x".repeat(bytes));
+        for rule in ["", "session&and&all=claim:acr:gold:urn%3Aa"] {
+            let form = Asked::form(HOST, &target).by(&browser);
+            let form = match rule {
+                "" => form,
+                rule => form.with("X-Gatepost-Require", rule),
+            };
+            let reply = form.ask(&world, "auth/traefik").await.expect(401);
+            let link = reply.body.split("start?").nth(1).expect("a link");
+            let link = link.split('"').next().expect("its end");
+            let link = link.replace("&amp;", "&").replace("&#x2f;", "/");
+            let start = format!("{START}?{link}");
+            if rule.is_empty() {
+                is_too_little(&browser.clone().load(&start).await, &start);
+            } else {
+                let sent = asked_for(&mut browser.clone(), &start).await;
+                assert_eq!(sent["acr_values"], "gold", "{start}");
+            }
+        }
+    }
+}
+
+/// A link alone asked, so that the user keeps what the application's rules may ask of them.
+#[tokio::test]
+async fn a_link_makes_no_session_weaker() {
+    let world = World::with(RULES).await;
+    let at = now(&world);
+    for (own, conditions, less) in [
+        (
+            json!({"acr": "gold", "auth_time": at}),
+            "all=claim:acr:bronze",
+            json!({"acr": "bronze", "auth_time": at}),
+        ),
+        (
+            json!({"acr": "gold", "auth_time": at - 90}),
+            "all=maxAge:60",
+            json!({"acr": "silver", "auth_time": at}),
+        ),
+        (
+            json!({"amr": ["pwd", "otp"], "auth_time": at - 90}),
+            "all=maxAge:60",
+            json!({"amr": ["pwd"], "auth_time": at}),
+        ),
+    ] {
+        let mut browser = signed_in(&world, own.clone()).await;
+        let start = link("/x", conditions);
+        let reply = step_up(&world, &mut browser, &start, less).await;
+        is_too_little(&reply, conditions);
+        let path = if own.get("amr").is_some() {
+            "/otp/x"
+        } else {
+            "/vault/x"
+        };
+        let asked = Asked::fetch(HOST, path).by(&browser);
+        asked.ask(&world, "auth/traefik").await.expect(200);
+    }
+}
+
+/// By the clock of its proxy, which is ahead, the sign-in is too old: the provider is asked.
+#[tokio::test]
+async fn a_link_of_a_proxy_whose_clock_is_ahead_is_no_page() {
+    let world = World::with(RULES).await;
+    let at = now(&world);
+    let mut browser = signed_in(&world, json!({"auth_time": at - 590})).await;
+    let start = link("/x", "all=maxAge:600");
+    assert_eq!(asked_for(&mut browser, &start).await["max_age"], "600");
+    let reply = step_up(&world, &mut browser, &start, json!({"auth_time": at})).await;
+    assert_eq!(reply.expect(302).location(), format!("{ORIGIN}/x"));
+    // What is less than a minute old is not asked for again.
+    let mut browser = signed_in(&world, json!({"auth_time": at - 50})).await;
+    is_too_little(&browser.load(&link("/x", "all=maxAge:61")).await, "young");
+}
+
+/// Two tabs that a browser restores, or a link that is clicked twice: a page load is none of a form.
+#[tokio::test]
+async fn a_link_that_comes_twice_asks_for_no_more() {
+    let world = World::with(
+        "applications:
+  - {name: app, externalUrl: 'https://app.example.com', rules: [
+      {paths: ['/net/*'], networks: [192.0.2.0/24], signedIn: true},
+      {paths: ['/net/*'], require: {acr: [gold]}},
+      {paths: ['/write/*'], methods: [POST], require: {acr: [gold]}}]}",
+    )
+    .await;
+    let mut browser = signed_in(&world, json!({"acr": "silver"})).await;
+    for link in ["rd=%2Fwrite%2Fx", "rd=%2Fwrite%2Fx&step_up=GET"] {
+        for _ in 0..3 {
+            let reply = browser.load(&format!("{START}?{link}")).await.expect(302);
+            assert_eq!(reply.location(), format!("{ORIGIN}/write/x"), "{link}");
+        }
+    }
+    // nginx may not say the method, and may say the client.
+    let raw = format!("{START}?target=/net/x");
+    for _ in 0..2 {
+        let reply = browser.load(&raw).await.expect(302);
+        assert_eq!(reply.location(), format!("{ORIGIN}/net/x"));
+    }
+    assert_eq!(asked_for(&mut browser, &raw).await["acr_values"], "gold");
 }

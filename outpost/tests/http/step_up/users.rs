@@ -91,6 +91,29 @@ async fn the_same_user_begins_a_session_where_the_one_before_is_over() {
     assert_eq!(user_of(&world, &browser).await.as_deref(), Some("alice"));
 }
 
+/// Alice begins a step-up and signs out in another tab. She is still signed in at the provider, so that
+/// no page would show that a session begins.
+#[tokio::test]
+async fn a_session_that_was_ended_during_a_step_up_does_not_begin_again() {
+    let world = World::with(RULES).await;
+    for keeps_cookie in [true, false] {
+        let first = alice(&world, "silver");
+        let mut browser = signed_in(&world, first).await;
+        let session = browser.clone();
+        let callback = browser.begin(&format!("{START}?rd=/vault/x")).await;
+        browser.load(&format!("{ORIGIN}/akprox/sign_out")).await;
+        if keeps_cookie {
+            browser.copy_cookies(&session, |_| true);
+        }
+        let claims = alice(&world, "gold");
+        says(&world, claims);
+        let reply = browser.load(callback.as_str()).await;
+        assert!(!reply.sets_session(), "{reply:?}");
+        assert!(reply.body.contains("This sign-in has ended"), "{reply:?}");
+        assert_eq!(user_of(&world, &browser).await, None);
+    }
+}
+
 /// What the provider says now may refuse the user by the rule for the request: no success, so that the
 /// session before goes on.
 #[tokio::test]

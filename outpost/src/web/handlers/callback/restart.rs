@@ -10,7 +10,8 @@ use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::request::ForwardedRequest;
 use crate::web::sign_in::{Reason, send_to_provider};
-use crate::web::urls::start_url;
+use crate::web::step_up::{Ahead, Arrival, Link};
+use crate::web::urls::{start_url, start_url_with};
 
 /// How often a sign-in without a flow is restarted before the user is asked to: a browser that keeps
 /// no cookies would go on forever.
@@ -25,11 +26,14 @@ pub(super) async fn without_flow(
     request: &ForwardedRequest<'_>,
     note: Option<Note>,
 ) -> Reply {
-    // The user has a session, and the page would have the browser sent to the provider once more: where
-    // a browser does not keep the flow's cookie, for ever.
-    if let Some(note) = note.as_ref().filter(|note| note.is_step_up) {
-        let again = start_url(application, &note.return_to, None);
-        return Reply::from(Failure::NoFlow).with_restart_at(again);
+    if let Some(Note {
+        return_to,
+        step_up: Some(link),
+        ..
+    }) = &note
+    {
+        let link = Link::kept(application, return_to, link);
+        return of_step_up(context, application, request, return_to, &link).await;
     }
     let candidates = request.session_candidates(&application.cookie().name);
     let sessions = context.sessions();
@@ -54,6 +58,40 @@ pub(super) async fn without_flow(
         }
         _ => Reply::from(Failure::NoFlow).with_restart_at(restart_url),
     }
+}
+
+/// Answers a callback without its flow where a signed-in user was to authenticate again. Who has done so
+/// goes on. Any other sees a page: the redirect would have the browser sent to the provider once more,
+/// and where a browser does not keep the flow's cookie, for ever.
+async fn of_step_up(
+    context: Context<'_>,
+    application: &Application,
+    request: &ForwardedRequest<'_>,
+    return_to: &ReturnTo,
+    link: &Link,
+) -> Reply {
+    let candidates = request.session_candidates(&application.cookie().name);
+    let (sessions, times) = (context.sessions(), context.times());
+    if let Ok(cookie) = sessions.authenticate(application, &candidates)
+        && sessions.is_current(&cookie)
+        && let Ok(Some(record)) = sessions.find(times, application, &cookie).await
+    {
+        let arrival = Arrival {
+            context,
+            application,
+            request,
+            return_to,
+            link,
+            earlier: 0,
+        };
+        let bound = cookie.claims_at_issue().bound;
+        if matches!(arrival.ahead_of(&record, bound), Ahead::Open) {
+            let to = return_to.as_str().to_owned();
+            return Outcome::Redirect { to }.into();
+        }
+    }
+    let again = start_url_with(application, return_to, None, &link.parameters());
+    Reply::from(Failure::NoFlow).with_restart_at(again)
 }
 
 /// Sends a browser once more to a provider that was busy.
