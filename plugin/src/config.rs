@@ -216,7 +216,7 @@ impl Config {
         if !in_folder && fields.value("rules").is_some_and(may_be_sorted) {
             fields.problem(
                 "rules",
-                "more than ten may be in another order: write them as one JSON",
+                "more than nine may be in another order: write them as one JSON",
             );
         }
         let name = application.as_ref().map_or("", Audience::as_str);
@@ -250,7 +250,9 @@ impl Config {
         };
         let outpost_decides = config.fallback == Fallback::Route;
         config.narrowing = router.map(|router| narrow(router, &mut config.policy, outpost_decides));
-        config.headers = config.headers.guarding(&config.policy);
+        // In the long form, the outpost's rules are not known here.
+        let others_may_ask = outpost_decides && !in_folder;
+        config.headers = config.headers.guarding(&config.policy, others_may_ask);
         Some(config).filter(|config| in_folder || config.keys.is_some())
     }
 }
@@ -549,6 +551,20 @@ mod tests {
             keys.contains("keysFile") && keys.contains("require"),
             "{keys}"
         );
+    }
+
+    /// The outpost decides by rules of its own, and they may ask for methods.
+    #[test]
+    fn where_the_outpost_decides_no_client_says_another_method() {
+        for (more, expected) in [
+            ("", false),
+            (r#","fallback":"route""#, true),
+            (r#","allowPreflight":true"#, true),
+        ] {
+            let config = read(&format!(r#"{{"application":"w","keysFile":"/k"{more}}}"#));
+            let owns = config.headers.owns(b"X-HTTP-Method-Override");
+            assert_eq!(owns, expected, "{more}");
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use gatepost_policy::config::Value;
 
-/// The most entries of a list that labels bring in order, with an index for each.
-const MOST_IN_ORDER: usize = 10;
+/// The most entries of a list that labels bring in order, with an index for each: ten are in order only
+/// where they are counted from 0, and nobody sees here what they were counted from.
+const MOST_IN_ORDER: usize = 9;
 
 /// Returns whether rules may come from labels with an index for each, in another order than they were
 /// written in: Traefik sorts labels as text, so that `rules[10]` comes before `rules[1]`.
@@ -38,9 +39,10 @@ mod tests {
             Value::Array(entries)
         };
         for (entries, expected) in [
-            (list(9, &label), false),
-            (list(10, &label), true),
-            (list(10, &file), false),
+            (list(8, &label), false),
+            // Counted from 1, the tenth would be the second.
+            (list(9, &label), true),
+            (list(9, &file), false),
             (list(20, &json!({ "require": { "groups": ["a"] } })), true),
             // As one text, the list is in order.
             (json!(list(20, &label).to_string()), false),

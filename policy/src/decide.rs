@@ -184,9 +184,10 @@ impl Policy {
         all
     }
 
-    /// Returns whether the decision on a request may depend on its method, but for preflights.
+    /// Returns whether the decision on a request may depend on its method. A preflight passes by its
+    /// method, and an application may serve it as the method that a header says.
     pub fn asks_for_methods(&self) -> bool {
-        self.public.ask_for_methods() || self.rules.ask_for_methods()
+        self.allow_preflight || self.public.ask_for_methods() || self.rules.ask_for_methods()
     }
 
     /// Decides on a request, with the session in force that it carries or the reason why it carries

@@ -225,11 +225,12 @@ impl HeaderRules {
         }
     }
 
-    /// Returns these rules for an application with this policy: where it asks for methods, no client
+    /// Returns these rules for an application with this policy: where it asks for methods (or another
+    /// decider's may, which is not known), no client
     /// says another one to the application than the one that was decided on.
     #[must_use]
-    pub fn guarding(mut self, policy: &Policy) -> Self {
-        self.guards_methods = policy.asks_for_methods();
+    pub fn guarding(mut self, policy: &Policy, others_may_ask: bool) -> Self {
+        self.guards_methods = others_may_ask || policy.asks_for_methods();
         self
     }
 

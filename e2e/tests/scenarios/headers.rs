@@ -192,6 +192,7 @@ fn no_client_says_another_method_than_the_one_that_rules_ask_for() -> Result<()>
                 .set("rules", &rule)
                 .set("headers", &keep),
         )
+        .application(ApplicationSpec::new("preflights").set("allowPreflight", &json!(true)))
         // Without rules by methods, they are between client and application.
         .application(ApplicationSpec::new("none").set("public", &json!(["/items/*"])))
         .start()?;
@@ -217,6 +218,20 @@ fn no_client_says_another_method_than_the_one_that_rules_ask_for() -> Result<()>
             .filter(|(_, values)| values.iter().any(|v| v == "DELETE"));
         assert_eq!(said.count(), expected, "{name}: {:?}", seen.headers);
     }
+    // An application may take any method from the header, that of a preflight too.
+    let app = stack.application("preflights")?;
+    let preflight = client
+        .fetch(Method::OPTIONS, &app.url("/items/1"))
+        .header("Origin", "https://other.example")
+        .header("Access-Control-Request-Method", "GET");
+    let preflight = NAMES
+        .iter()
+        .fold(preflight, |request, name| request.header(*name, "DELETE"));
+    assert_eq!(preflight.send()?.status(), StatusCode::OK);
+    let requests = app.requests();
+    let seen = requests.last().context("the app was asked")?;
+    let mut values = seen.headers.values().flatten();
+    assert!(values.all(|value| value != "DELETE"), "{:?}", seen.headers);
     Ok(())
 }
 

@@ -244,9 +244,13 @@ fn a_client_says_no_other_path_and_no_other_method_where_rules_ask_for_methods()
             pass_through: keep.iter().copied().map(name).collect(),
             ..HeaderSettings::of(Preset::None, "wiki")
         })
-        .guarding(policy)
+        .guarding(policy, false)
     };
     let (any, one) = (policy("/hook"), policy("POST=/hook"));
+    let preflights = Policy {
+        allow_preflight: true,
+        ..Policy::default()
+    };
     let methods = [
         "X-HTTP-Method-Override",
         "x_http.method",
@@ -274,6 +278,7 @@ fn a_client_says_no_other_path_and_no_other_method_where_rules_ask_for_methods()
     for name in methods {
         assert!(!rules(&any, &[]).owns(name.as_bytes()), "{name}");
         assert!(rules(&one, &[]).owns(name.as_bytes()), "{name}");
+        assert!(rules(&preflights, &[]).owns(name.as_bytes()), "{name}");
         let kept = rules(&one, &["x-http-method", "x-method-override"]);
         let is_kept = name != "X-HTTP-Method-Override";
         assert_eq!(kept.owns(name.as_bytes()), !is_kept, "{name}");
@@ -287,6 +292,7 @@ fn a_client_says_no_other_path_and_no_other_method_where_rules_ask_for_methods()
     };
     assert_eq!(withheld(&rules(&any, &[])), [""; 0]);
     assert_eq!(withheld(&rules(&one, &[])).len(), 3);
+    assert_eq!(withheld(&rules(&preflights, &[])).len(), 3);
 }
 
 /// A header of a length that no other of ours has is ours as well.

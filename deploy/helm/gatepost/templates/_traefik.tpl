@@ -136,8 +136,9 @@ those of `headers.keep`. The lists are those of policy/src/headers.rs and policy
   "X-Webauth-User" "X-Webauth-Email" "X-Authentik-Username" "X-Authentik-Groups" "X-Authentik-Email"
   "X-Authentik-Name" "X-Authentik-Uid" "X-Original-URL" "X-Rewrite-URL"
   "Script-Name" "X-Script-Name" -}}
-{{- /* Where rules or public paths ask for methods, no client says another one to the application. */ -}}
-{{- if regexMatch "(?i)methods|[a-z-]=/" (toJson (list .rules .public)) -}}
+{{- /* Where rules, public paths or `allowPreflight` ask for methods, no client says another one to the application. */ -}}
+{{- $preflights := regexMatch `(?i)^\s*true\s*$` (toString .allowPreflight) -}}
+{{- if or $preflights (regexMatch "(?i)methods|[a-z-]=/" (toJson (list .rules .public))) -}}
 {{- $others = concat $others (list "X-HTTP-Method-Override" "X-HTTP-Method" "X-Method-Override") -}}
 {{- end -}}
 {{- $whole := printf "(?i)^(%s)" (join "|" $families) -}}

@@ -137,7 +137,7 @@ pub(super) fn application(
     );
     let tokens = upstream_tokens(&mut fields, &headers, machine_clients.as_ref(), domain_mode);
     let headers = headers.reserving(tokens.iter().flat_map(UpstreamTokens::names).cloned());
-    let headers = headers.guarding(&policy);
+    let headers = headers.guarding(&policy, false);
     fields.finish();
     Some(ApplicationSettings {
         audience: audience?,
