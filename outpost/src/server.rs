@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use self::connections::Stopping;
 use crate::certificate::{Certificate, CertificateError, ShownCertificate};
@@ -139,9 +139,19 @@ pub async fn serve(
     // Connections wait in the sockets' queues from here on.
     service_manager::ready();
     service_manager::keep_watchdog();
-    running.join_all().await;
-    // What is under way after that ends with the process.
-    let _ = timeout(SHUTDOWN_TIMEOUT, stopping.all_stopped()).await;
+    let all_ended = async {
+        running.join_all().await;
+        stopping.all_stopped().await;
+    };
+    let too_late = async {
+        stopping.asked().await;
+        sleep(SHUTDOWN_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = all_ended => {}
+        // What is under way after that ends with the process.
+        () = too_late => {}
+    }
     outpost.api_keys.write_usage().await;
     Ok(())
 }

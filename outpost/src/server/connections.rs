@@ -36,6 +36,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// half of what Docker grants a container until it kills it.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the connections that wait in a socket's queue are still accepted once the process is asked to
+/// stop. Where clients connect faster than that, or descriptors are used up, the queue has no end.
+const LAST_ACCEPT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long no connection is accepted after a failure that concerns every one, like too many open files.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -62,6 +66,11 @@ impl Stopping {
         self.0.send_replace(true);
     }
 
+    /// Waits until all are asked.
+    pub(super) async fn asked(&self) {
+        Stop(self.0.subscribe()).asked().await;
+    }
+
     /// Waits until all have stopped.
     pub(super) async fn all_stopped(&self) {
         self.0.closed().await;
@@ -76,6 +85,12 @@ impl Stop {
     async fn asked(&mut self) {
         // Where the other end is gone, so is the server.
         let _ = self.0.wait_for(|asked| *asked).await;
+    }
+
+    /// Waits until no further connection need be accepted.
+    async fn drained(&mut self) {
+        self.asked().await;
+        sleep(LAST_ACCEPT_TIMEOUT).await;
     }
 
     /// Waits until a client that has sent no request need not be waited for any longer.
@@ -108,10 +123,13 @@ pub(super) async fn accept(
         stop: stop.clone(),
     });
     let mut said: Option<Instant> = None;
+    let mut drained = stop.clone();
+    let mut drained = pin!(drained.drained());
     loop {
         // Connections that wait in the socket's queue come first: they are reset with the socket.
         let accepted = tokio::select! {
             biased;
+            () = &mut drained => return,
             accepted = listener.accept() => accepted,
             () = stop.asked() => return,
         };
@@ -125,7 +143,10 @@ pub(super) async fn accept(
                     said = Some(Instant::now());
                     tracing::warn!(%error, "connections cannot be accepted");
                 }
-                sleep(ACCEPT_AGAIN_AFTER).await;
+                tokio::select! {
+                    () = sleep(ACCEPT_AGAIN_AFTER) => {}
+                    () = stop.asked() => return,
+                }
             }
         }
     }
@@ -214,7 +235,8 @@ async fn answer<I>(
         () = asked.notified() => {}
         // hyper's own timeout begins once it knows which HTTP a client speaks.
         () = sleep(HEADER_TIMEOUT) => return,
-        () = &mut waited => {}
+        // hyper would wait for the rest of a request that has begun. A whole one has notified.
+        () = &mut waited => return,
     }
     let mut stop = shared.stop.clone();
     tokio::select! {

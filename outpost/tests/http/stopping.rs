@@ -185,3 +185,58 @@ async fn a_connection_that_had_its_answer_does_not_keep_the_process() {
     let took = ended(running).await;
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
+
+/// A whole request is waited for, and not the rest of one.
+#[tokio::test]
+async fn a_client_that_sends_one_byte_does_not_keep_the_process() {
+    let (running, _folder) = start("stopping-one-byte").await;
+    let https = running.https.expect("an https listener");
+    let mut plain = TcpStream::connect(running.http).await.expect("accepted");
+    let mut secure = TcpStream::connect(https).await.expect("accepted");
+    ask_to_stop(&running).await;
+    sleep(Duration::from_secs(4)).await;
+    plain.write_all(b"G").await.expect("written");
+    secure.write_all(&[0x16]).await.expect("written");
+    let took = ended(running).await;
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+/// `accept(2)` fails at once, again and again, while a connection waits.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_without_descriptors_stops() {
+    let (running, _folder) = start("stopping-descriptors").await;
+    let id = running.child.id().to_string();
+    let limited = std::process::Command::new("prlimit")
+        .args(["--pid", &id, "--nofile=1:1"])
+        .status();
+    assert!(limited.expect("prlimit of util-linux").success());
+    let waiting = TcpStream::connect(running.http).await.expect("queued");
+    running.lines.await_line(|line| {
+        let message = line["message"].as_str();
+        message.is_some_and(|text| text.starts_with("connections cannot be accepted"))
+    });
+    ask_to_stop(&running).await;
+    assert!(ended(running).await < GRACE);
+    drop(waiting);
+}
+
+/// There is always one more in the queue.
+#[tokio::test]
+async fn clients_that_go_on_connecting_do_not_keep_the_process() {
+    let (running, _folder) = start("stopping-flood").await;
+    let address = running.http;
+    let clients: Vec<_> = (0..16)
+        .map(|_| {
+            tokio::spawn(async move {
+                // Until the socket is gone.
+                while TcpStream::connect(address).await.is_ok() {}
+            })
+        })
+        .collect();
+    ask_to_stop(&running).await;
+    assert!(ended(running).await < GRACE);
+    for client in clients {
+        client.abort();
+    }
+}
