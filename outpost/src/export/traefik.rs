@@ -120,6 +120,10 @@ fn middleware(
     }
 }
 
+/// The most rules that the plugin takes as a list. Traefik hands flags on as texts, from files too, so it
+/// cannot tell a longer list from one of labels, which Traefik may have put in another order.
+const MOST_RULES_IN_A_LIST: usize = 9;
+
 /// Returns the plugin's settings: where it reads the outpost's folder, that and no more.
 fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -> Value {
     let keys = match &plugin.keys {
@@ -132,6 +136,12 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
     let mut settings = shared_settings(application);
     settings.insert("application".into(), application.audience.as_str().into());
     settings.insert(keys.0.into(), keys.1.as_str().into());
+    if let Some(Value::Array(rules)) = settings.get("rules")
+        && rules.len() > MOST_RULES_IN_A_LIST
+    {
+        let rules = Value::from(rules.as_slice()).to_string();
+        settings.insert("rules".into(), rules.into());
+    }
     if let Some(path) = &plugin.revoked_file {
         settings.insert("revokedFile".into(), path.as_str().into());
     }
@@ -365,6 +375,37 @@ applications:
                     .get("gatepost-wiki-outpost-device")
                     .is_none()
             );
+        }
+    }
+
+    /// The plugin refuses more as a list.
+    #[test]
+    fn many_rules_are_one_text() {
+        let rule = |n| json!({"paths": [format!("/internal/{n}/*")], "deny": true});
+        for (count, is_text) in [(1, false), (9, false), (10, true), (40, true)] {
+            let rules: Value = (0..count).map(rule).collect();
+            let config = json!({
+                "keys": ["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="],
+                "providers": [{"name": "main", "issuer": "https://id.example.com", "clientId": "g"}],
+                "applications": [{
+                    "name": "wiki", "externalUrl": "https://wiki.example.com",
+                    "upstream": "http://wiki:80", "rules": rules,
+                }],
+                "traefik": {
+                    "outpostUrl": "http://outpost:9000", "plugin": "gatepost", "pluginKeysFile": "/k",
+                },
+            });
+            let config = Config::parse(&config.to_string(), []).expect("right");
+            let settings = config.traefik.as_ref().expect("configured");
+            let (applications, of_all) = (&config.applications, config.device_bound);
+            let served = dynamic_configuration(applications, settings, &config.brand, of_all);
+            let plugin = &served["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"];
+            let written = if is_text {
+                json!(rules.to_string())
+            } else {
+                rules
+            };
+            assert_eq!(plugin["rules"], written, "{count}");
         }
     }
 
