@@ -6,7 +6,7 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -28,6 +28,18 @@ impl Outpost {
             .arg(self.0.id().to_string())
             .status();
         assert!(status.expect("kill").success());
+    }
+
+    /// Waits until the process ends, and fails where it does not within [`LIMIT`].
+    fn end(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.0.try_wait().expect("a status") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the outpost does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -123,7 +135,7 @@ fn the_service_manager_is_told_of_each_state() {
     heard(&manager, "WATCHDOG=1");
     outpost.signal("TERM");
     heard(&manager, "STOPPING=1");
-    assert!(outpost.0.wait().expect("ended").success());
+    assert!(outpost.end().success());
 }
 
 /// `sd_listen_fds(3)`: a process inherits the variables of the one that started it.
@@ -135,8 +147,7 @@ fn sockets_of_another_process_are_left_alone() {
         let mut started = start(&variables);
         heard(&started.manager, "READY=1");
         started.outpost.signal("TERM");
-        let ended = started.outpost.0.wait();
-        assert!(ended.expect("ended").success(), "{pid:?}");
+        assert!(started.outpost.end().success(), "{pid:?}");
     }
 }
 

@@ -448,6 +448,5 @@ async fn a_sign_in_under_way_is_finished_before_the_process_ends() {
         "{}",
         running.lines.all()
     );
-    let ended = tokio::task::spawn_blocking(move || running.child.wait().map(|end| end.success()));
-    assert!(ended.await.expect("no panic").expect("an end"));
+    assert!(running.end().await.success());
 }

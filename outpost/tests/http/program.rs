@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,24 @@ impl Running {
                 self.lines.all()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the process ends, and fails with all log lines where it does not within [`LIMIT`].
+    ///
+    /// `Child::wait` would wait for ever, on a thread that the test's runtime waits for in turn.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a status") {
+                return status;
+            }
+            assert!(
+                begun.elapsed() < LIMIT,
+                "the process does not end: {}",
+                self.lines.all()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

@@ -50,9 +50,7 @@ async fn ask_to_stop(running: &Running) {
 /// Waits for the end of the process, and returns how long that took.
 async fn ended(mut running: Running) -> Duration {
     let begun = Instant::now();
-    let status = tokio::task::spawn_blocking(move || running.child.wait());
-    let status = timeout(LIMIT, status).await.expect("an end");
-    assert!(status.expect("no panic").expect("a status").success());
+    assert!(running.end().await.success());
     begun.elapsed()
 }
 

@@ -136,8 +136,7 @@ fn traced(url: &str) -> String {
     format!("tracing: {{endpoint: '{url}', headers: {{x-collector-key: s3cret}}}}\n")
 }
 
-// The collector has to go on while the program is waited for.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_request_is_a_span_of_the_proxys_trace_with_what_it_waited_for_below() {
     let folder = Folder::new("traces");
     let provider = Provider::start().await;
@@ -160,7 +159,7 @@ async fn a_request_is_a_span_of_the_proxys_trace_with_what_it_waited_for_below()
     assert_eq!(denied.status(), StatusCode::FORBIDDEN);
     // The remaining spans are delivered at the end.
     running.terminate();
-    assert!(running.child.wait().expect("it ends").success());
+    assert!(running.end().await.success());
     let spans = collector.await_spans(&["GET auth/traefik"]).await;
 
     let callback = named(&spans, TRACE, "GET callback");
