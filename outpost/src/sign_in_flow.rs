@@ -92,6 +92,8 @@ pub struct SteppingUp {
     pub request: Option<AskedRequest>,
     /// What a link alone asks of the authentication.
     pub conditions: Option<LinkedConditions>,
+    /// Whether the user takes a weaker session for the one before, as a page has said.
+    pub replaces: bool,
 }
 
 /// A request that a user wants to send.
@@ -245,6 +247,8 @@ struct SealedStepUp {
     url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     conditions: Option<String>,
+    #[serde(default)]
+    replaces: bool,
 }
 
 impl SealedStepUp {
@@ -260,6 +264,7 @@ impl SealedStepUp {
             anywhere: request.is_some_and(|request| request.is_from_anywhere),
             url: url.map(|url| url.as_str().to_owned()),
             conditions: conditions.map(|conditions| conditions.step_up().to_text()),
+            replaces: step_up.replaces,
         }
     }
 
@@ -281,6 +286,7 @@ impl SealedStepUp {
                 url,
             }),
             conditions: conditions.transpose().ok()?,
+            replaces: self.replaces,
         })
     }
 }

@@ -176,6 +176,7 @@ impl Serving {
             session: presented.session.as_deref().ok(),
             cookies: &presented.cookies,
             has_api_key: cleaned.has_api_key,
+            verifier: in_force.sessions.verifier(),
         };
         let session = presented.current(now, config.clock_skew);
         let narrowing = config.narrowing.as_ref();

@@ -139,6 +139,11 @@ impl SessionCache {
         }
     }
 
+    /// Returns what verifies the sessions.
+    pub(crate) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// Returns the session that the same `Cookie` line had before. It is used next, so it becomes
     /// the most recent.
     ///

@@ -366,10 +366,12 @@ impl Policy {
     }
 
     /// Returns whether a session is weaker than another: a rule asks for a class or a method of
-    /// authentication that it lacks and the other has.
+    /// authentication that it lacks and the other has, or its user authenticated longer ago.
     pub fn is_weaker(&self, new: &Claims, old: &Claims) -> bool {
+        // A provider may say the time only where it is asked for it.
+        let is_older = new.auth_time.is_some() && new.auth_time < old.auth_time;
         let mut rules = core::iter::once(&self.require).chain(self.rules.requires());
-        rules.any(|rule| rule.is_weaker(new, old))
+        is_older || rules.any(|rule| rule.is_weaker(new, old))
     }
 
     /// Returns the claims that rules name besides those of every session.

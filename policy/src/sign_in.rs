@@ -154,12 +154,23 @@ pub const UNTIL_BOUND: &str = "bound";
 pub const STEP_UP: &str = "step_up";
 
 /// Has a URL of `start` ask for an authentication that rules want which the outpost does not have.
-pub fn with_conditions(url: String, step_up: &StepUp<'_>) -> String {
-    with_parameter(url, AUTHENTICATION, step_up.to_text().as_bytes())
+/// `vouch` returns the word for a text by which the outpost knows that no other site has made the
+/// link.
+pub fn with_conditions(
+    url: String,
+    step_up: &StepUp<'_>,
+    vouch: impl FnOnce(&str) -> String,
+) -> String {
+    let text = step_up.to_text();
+    let url = with_parameter(url, AUTHENTICATION, text.as_bytes());
+    with_parameter(url, PROOF, vouch(&text).as_bytes())
 }
 
-/// The name of the parameter that [`with_conditions`] adds.
+/// The name of the first parameter that [`with_conditions`] adds: what is asked for.
 pub const AUTHENTICATION: &str = "authentication";
+
+/// The name of the second: the word that vouches for the first.
+pub const PROOF: &str = "proof";
 
 #[inline(never)]
 fn with_parameter(mut url: String, name: &str, value: &[u8]) -> String {

@@ -15,6 +15,13 @@ use crate::keyring::{DerivedKeys, KeyRing, Purpose};
 use crate::mac::{MAC_BYTES, Mac};
 use crate::token::{Parts, encoded_header};
 
+/// What begins the text behind [`Verifier::vouch`]. No payload has a space, so the code is that of no
+/// cookie.
+const VOUCHER: &[u8] = b" voucher ";
+
+/// The length of a voucher before it is encoded, in bytes: 128 bits, which no client guesses.
+const VOUCHER_BYTES: usize = 16;
+
 /// The longest cookie value that is looked at, in bytes: the content of the largest number of
 /// chunks.
 pub const MAX_TOKEN_BYTES: usize = CHUNK_BYTES * MAX_CHUNKS;
@@ -130,6 +137,24 @@ impl Verifier {
         over.ok_or(reason)
     }
 
+    /// Returns a word by which a link of a session's own browser says that it was not made by another
+    /// site: only who has the keys knows it, and it serves this session and this text alone.
+    #[inline(never)]
+    pub fn vouch(&self, session: &SessionId, text: &str) -> String {
+        let key = self.keys.first();
+        key.map_or_else(String::new, |key| key.vouch(session, text))
+    }
+
+    /// Returns whether [`Self::vouch`] has returned this word for the session and the text, with any
+    /// key of the ring.
+    pub fn has_vouched(&self, session: &SessionId, text: &str, word: &str) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|key| {
+            let own = key.vouch(session, text);
+            bool::from(same_bytes(own.as_bytes(), word.as_bytes()))
+        })
+    }
+
     /// Looks for the key by comparing encoded headers, all of them and in constant time, and
     /// computes one MAC whether or not there is one, so the duration reveals nothing.
     fn check_mac(&self, parts: &Parts<'_>, mac: &[u8; MAC_BYTES]) -> Result<(), OpenError> {
@@ -149,6 +174,17 @@ impl Verifier {
         } else {
             Err(OpenError::Forged)
         }
+    }
+}
+
+impl VerifyingKey {
+    fn vouch(&self, session: &SessionId, text: &str) -> String {
+        let parts = [VOUCHER, session.as_str().as_bytes(), b" ", text.as_bytes()];
+        let code = self.mac.compute(&parts);
+        base64::encode(
+            code.first_chunk::<VOUCHER_BYTES>()
+                .unwrap_or(&[0; VOUCHER_BYTES]),
+        )
     }
 }
 

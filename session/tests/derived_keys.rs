@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
 
-use gatepost_session::{DerivedKey, DerivedKeys, KeyRing, Purpose};
+use gatepost_session::{Audience, DerivedKey, DerivedKeys, KeyRing, Purpose, SessionId, Verifier};
 
 const A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
 const B: &str = "b:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY";
@@ -36,4 +36,33 @@ fn derived_keys_come_back_from_their_entries_and_from_no_others() {
         let read = DerivedKeys::from_entries(entries.iter().copied());
         assert!(read.is_none(), "{entries:?}");
     }
+}
+
+/// Each word serves one session and one text, of whichever key of the ring.
+#[test]
+fn a_voucher_serves_its_session_and_its_text_alone() {
+    let verifier = |keys: &str| {
+        let ring = KeyRing::parse(keys).expect("a ring");
+        Verifier::new(&ring, Audience::new("wiki").expect("a name"))
+    };
+    let (own, other) = (
+        SessionId::from_random([7; 24]),
+        SessionId::from_random([8; 24]),
+    );
+    let word = verifier(A).vouch(&own, "all=maxAge:60");
+    assert_eq!(word.len(), 22);
+    for keys in [A.to_owned(), format!("{A}\n{B}"), format!("{B}\n{A}")] {
+        let verifier = verifier(&keys);
+        assert!(verifier.has_vouched(&own, "all=maxAge:60", &word));
+        for (session, text, word) in [
+            (&other, "all=maxAge:60", &*word),
+            (&own, "all=maxAge:6", &word),
+            (&own, "", &word),
+            (&own, "all=maxAge:60", &word[1..]),
+            (&own, "all=maxAge:60", ""),
+        ] {
+            assert!(!verifier.has_vouched(session, text, word), "{text} {word}");
+        }
+    }
+    assert!(!verifier(B).has_vouched(&own, "all=maxAge:60", &word));
 }

@@ -131,6 +131,17 @@ fn steps_up(site: &Site) -> Result<()> {
     assert_eq!(journey.earlier.len(), 0, "{journey}");
     assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
 
+    // Another site's link leaves the class to her.
+    let mut link = site.url("wiki", "/akprox/start?rd=/x&step_up=GET")?;
+    let weaker = "all=claim:acr:silver";
+    link.query_pairs_mut().append_pair("authentication", weaker);
+    let journey = alice.open(&link)?;
+    assert_eq!(journey.landed.status, StatusCode::FORBIDDEN, "{journey}");
+    assert!(!journey.passed("/akprox/callback"), "{journey}");
+    let journey = alice.open(&vault)?;
+    assert_eq!(journey.earlier.len(), 0, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+
     // Bob cannot have more than `silver`.
     let bob = Client::new()?;
     bob.sign_in(&page, &BOB)?;

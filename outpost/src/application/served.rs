@@ -8,7 +8,7 @@ use gatepost_policy::{
     Request, SignIn, Unauthenticated,
 };
 use gatepost_session::cookie::{Candidates, CookieName, Hide};
-use gatepost_session::{Audience, Authentic, Claims, KeyRing, OpenError, Verifier};
+use gatepost_session::{Audience, Authentic, Claims, KeyRing, OpenError, SessionId, Verifier};
 use gatepost_signing::{CookieAttributes, Signer};
 
 use super::capabilities::Capabilities;
@@ -333,6 +333,17 @@ impl Application {
     ) -> impl Iterator<Item = Authentic> + 'c {
         let values = candidates.values();
         values.filter_map(|value| self.verifier.authenticate(&value).ok())
+    }
+
+    /// Returns a word by which a link of a session's own browser says that it was not made by another
+    /// site: see [`Verifier::vouch`].
+    pub fn vouch(&self, session: &SessionId, text: &str) -> String {
+        self.verifier.vouch(session, text)
+    }
+
+    /// Returns whether this is such a word, of the outpost or of its plugin.
+    pub fn has_vouched(&self, session: &SessionId, text: &str, word: &str) -> bool {
+        self.verifier.has_vouched(session, text, word)
     }
 
     /// Returns the words by which its plugin says "allowed" to routers behind it: those of `ring`,

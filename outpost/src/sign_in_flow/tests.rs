@@ -129,10 +129,12 @@ fn a_step_up_comes_back_for_the_same_user_request_and_conditions() {
             url: ReturnTo::parse("/vault/x", &wiki),
         }),
         conditions: Some(conditions.expect("conditions")),
+        replaces: true,
     };
     let bare = SteppingUp {
         request: None,
         conditions: None,
+        replaces: false,
         ..step_up.clone()
     };
     for step_up in [step_up, bare] {
@@ -167,6 +169,7 @@ fn a_step_up_fits_cookies_that_browsers_keep() {
                 url: ReturnTo::parse(&path(990), &wiki),
             }),
             conditions: LinkedConditions::from_text(&conditions).ok(),
+            replaces: true,
         }),
         ..pending("state", &path(6_000), &wiki)
     };

@@ -1,7 +1,7 @@
 //! What an endpoint decided.
 
 use gatepost_policy::{Denial, Presentation, StepUp, with_conditions};
-use gatepost_session::Claims;
+use gatepost_session::{Claims, SessionId};
 use http::StatusCode;
 
 use super::challenges;
@@ -174,11 +174,12 @@ impl Outcome {
         }
     }
 
-    /// Has a signed-in user authenticate again, or in another way.
+    /// Has the user of a session authenticate again, or in another way.
     pub fn step_up(
         application: &Application,
         request: &ForwardedRequest<'_>,
         step_up: &StepUp<'_>,
+        session: &SessionId,
     ) -> Self {
         let start = match request.host() {
             Some(host) => application.step_up_url(host, request, request.presentation()),
@@ -186,7 +187,7 @@ impl Outcome {
         };
         // `start` has the application's rules, and not those of the proxy.
         let url = match request.demand() {
-            Some(_) => with_conditions(start, step_up),
+            Some(_) => with_conditions(start, step_up, |text| application.vouch(session, text)),
             None => start,
         };
         Self::SignIn {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use gatepost_policy::{AUTHENTICATION, STEP_UP};
+use gatepost_policy::{AUTHENTICATION, PROOF, STEP_UP};
 
 use crate::pages::{Choice, Denied, SessionView};
 
@@ -35,7 +35,10 @@ pub(super) fn url(url: &str) -> Cow<'_, str> {
     };
     let method = asked.split(['+', '%']).next().unwrap_or(asked);
     let marked = format!("{before}?{STEP_UP}={method}%20");
-    let conditions = value(AUTHENTICATION).map(|text| format!("&{AUTHENTICATION}={text}"));
+    let conditions = value(AUTHENTICATION).map(|text| {
+        let proof = value(PROOF).unwrap_or_default();
+        format!("&{AUTHENTICATION}={text}&{PROOF}={proof}")
+    });
     let conditions = conditions.filter(|text| marked.len() + text.len() <= URL_BYTES);
     Cow::Owned(marked + &conditions.unwrap_or_default())
 }

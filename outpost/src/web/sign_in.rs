@@ -10,7 +10,7 @@ use super::step_up::{self, Lacking};
 use super::urls::start_url;
 use crate::application::{Application, ReturnTo};
 use crate::sessions::{IssueError, Issued, Voucher};
-use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn};
+use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn, SteppingUp};
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{AskedAuthentication, AuthorizationOptions, Provider};
 use gatepost_store::SessionRecord;
@@ -148,13 +148,19 @@ async fn authorize(
         }
         Reason::SignIn | Reason::Restart(_) | Reason::Renewal(_) => (None, None),
     };
+    // Any site can make a link that leads here, but for this.
+    let step_up = step_up.map(|own| SteppingUp {
+        replaces: step_up::is_replacing(application, request, &own.session),
+        ..own
+    });
     let keys = &context.snapshot.flow_keys;
     let note = Note {
         return_to,
         restarts,
-        step_up: step_up
-            .as_ref()
-            .map(|own| step_up::parameters(own.request.as_ref(), own.conditions.as_ref())),
+        step_up: step_up.as_ref().map(|own| {
+            let (request, conditions) = (own.request.as_ref(), own.conditions.as_ref());
+            step_up::parameters(application, &own.session, request, conditions)
+        }),
     };
     let sealed = note.seal(application, keys).ok_or(Failure::FlowNotKept)?;
     let parameters = parameters_from_link(provider, request);

@@ -3,17 +3,14 @@
 //!
 //! The application's rules decide, at `start` and again when the browser is back. A link says for
 //! which request, and what the rules of a proxy ask that the outpost does not have. Any site can make
-//! such a link: it asks for an authentication, and opens nothing.
+//! such a link: it asks for an authentication, and opens nothing. A proxy's own link has a word that
+//! vouches for it; what any other link asks for is for the user to confirm.
 
 use std::borrow::Cow;
 
 use gatepost_oidc::{AskedAuthentication, SignedIn};
-use gatepost_policy::{
-    AUTHENTICATION, ClientAddress, Decision, LinkedConditions, Request, STEP_UP, StepUp,
-    UNKNOWN_METHOD, is_class_name,
-};
+use gatepost_policy::{ClientAddress, Decision, LinkedConditions, Request, StepUp, is_class_name};
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, Current};
-use http::Method;
 use url::{Position, Url};
 
 use super::context::Context;
@@ -27,185 +24,16 @@ use crate::sign_in_flow::{AskedRequest, SteppingUp};
 use crate::telemetry::audit;
 use gatepost_store::SessionRecord;
 
+mod link;
+
+pub(super) use self::link::{Link, is_replacing, parameters, replacing};
+
 /// The least age in seconds that a link can ask for: otherwise it could have the provider ask a user
 /// again and again.
 const LEAST_LINKED_AGE: u64 = 60;
 
 /// How often a browser may come back before the provider is to ask whatever it remembers.
 const PATIENCE: u32 = 3;
-
-/// The longest method that a link can name, in bytes.
-const MAX_METHOD_BYTES: usize = 32;
-
-/// The longest URL that a link can name besides where it leads, in bytes.
-const MAX_URL_BYTES: usize = 1_024;
-
-/// The most bytes of a link that the cookies of the sign-in have room for.
-const MAX_LINK_BYTES: usize = 8 * 1_024;
-
-/// What a link of `start` says of a step-up.
-#[derive(Debug)]
-pub(super) struct Link {
-    /// Whether it is one of a proxy that has found an authentication lacking, or looks like one.
-    is_marked: bool,
-    /// The request, if it is known.
-    request: Option<AskedRequest>,
-    /// Whether it names a request with a URL that says nothing here.
-    is_lost: bool,
-    conditions: Conditions,
-}
-
-/// What a link asks of an authentication.
-#[derive(Debug)]
-enum Conditions {
-    Nothing,
-    Read(LinkedConditions),
-    /// It is invalid, or too long.
-    Unreadable,
-}
-
-impl Link {
-    /// Reads a link that leads to `target`, where it names a valid one.
-    pub(super) fn of(
-        request: &ForwardedRequest<'_>,
-        application: &Application,
-        target: Option<&ReturnTo>,
-    ) -> Self {
-        let asked = request.start_query(STEP_UP);
-        let text = request.start_query(AUTHENTICATION);
-        let mut link = Self::read(application, target, asked.as_deref(), text.as_deref());
-        // More than one.
-        let is_there = request.query(AUTHENTICATION).next().is_some();
-        if text.is_none() && is_there && !request.has_raw_target() {
-            (link.is_marked, link.conditions) = (true, Conditions::Unreadable);
-        }
-        link.is_lost |= link.request.is_none() && request.return_target().is_some();
-        link
-    }
-
-    /// Returns the link to `target` that has these parameters, as a sign-in has kept them.
-    pub(super) fn kept(
-        application: &Application,
-        target: &ReturnTo,
-        parameters: &[(String, String)],
-    ) -> Self {
-        let value = |name| {
-            let mut all = parameters.iter();
-            all.find_map(|(own, value)| (own == name).then_some(&**value))
-        };
-        let (asked, conditions) = (value(STEP_UP), value(AUTHENTICATION));
-        Self::read(application, Some(target), asked, conditions)
-    }
-
-    fn read(
-        application: &Application,
-        target: Option<&ReturnTo>,
-        asked: Option<&str>,
-        conditions: Option<&str>,
-    ) -> Self {
-        let used = target.map_or(0, |target| target.as_str().len());
-        let room = MAX_LINK_BYTES.saturating_sub(used);
-        let conditions = match conditions {
-            Some(text) if text.len() <= room => {
-                LinkedConditions::from_text(text).map_or(Conditions::Unreadable, Conditions::Read)
-            }
-            Some(_) => Conditions::Unreadable,
-            None => Conditions::Nothing,
-        };
-        let (method, named) = asked.map_or((None, None), split);
-        let url = named
-            .filter(|url| !url.is_empty())
-            .and_then(|url| ReturnTo::parse(url, application))
-            .filter(|url| url.as_str().len() <= MAX_URL_BYTES.min(room));
-        // The request is another than the one that the browser would be sent to.
-        let is_lost = named.is_some() && url.is_none();
-        let is_known = !is_lost && (url.is_some() || target.is_some());
-        Self {
-            is_marked: asked.is_some() || !matches!(conditions, Conditions::Nothing),
-            request: is_known.then(|| {
-                let method = method.unwrap_or("GET").to_owned();
-                AskedRequest {
-                    is_from_anywhere: method == UNKNOWN_METHOD,
-                    method,
-                    url,
-                }
-            }),
-            is_lost,
-            conditions,
-        }
-    }
-
-    /// Returns the parameters of the same link at another host. What is relative is so to `host`. Of a
-    /// target that says nothing (`is_lost`) the link still says that there was one.
-    pub(super) fn parameters_at(
-        request: &ForwardedRequest<'_>,
-        host: &Url,
-        is_lost: bool,
-    ) -> Vec<(String, String)> {
-        let asked = request.start_query(STEP_UP).map(|text| match split(&text) {
-            (Some(method), None) if is_lost => lost(method),
-            (Some(method), Some("")) => lost(method),
-            (Some(method), Some(url)) => match host.join(url) {
-                Ok(url) => format!("{method} {url}"),
-                Err(_) => method.to_owned(),
-            },
-            _ => text,
-        });
-        let conditions = request.start_query(AUTHENTICATION);
-        [(STEP_UP, asked), (AUTHENTICATION, conditions)]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect()
-    }
-
-    fn conditions(&self) -> Option<&LinkedConditions> {
-        match &self.conditions {
-            Conditions::Read(conditions) => Some(conditions),
-            Conditions::Nothing | Conditions::Unreadable => None,
-        }
-    }
-
-    /// Returns the parameters of a link that says the same.
-    pub(super) fn parameters(&self) -> Vec<(String, String)> {
-        let mut all = parameters(self.request.as_ref(), self.conditions());
-        if self.is_lost {
-            all.push((STEP_UP.to_owned(), lost("GET")));
-        }
-        all
-    }
-}
-
-/// Returns what a link says of a request whose URL it does not have.
-fn lost(method: &str) -> String {
-    format!("{method} ")
-}
-
-/// Returns the method and the URL that a link names; the method only where it is one.
-fn split(text: &str) -> (Option<&str>, Option<&str>) {
-    let (method, url) = match text.split_once(' ') {
-        Some((method, url)) => (method, Some(url)),
-        None => (text, None),
-    };
-    let is_method =
-        method.len() <= MAX_METHOD_BYTES && Method::from_bytes(method.as_bytes()).is_ok();
-    (is_method.then_some(method), url)
-}
-
-/// Returns the parameters of a link of `start` that says this.
-pub(super) fn parameters(
-    request: Option<&AskedRequest>,
-    conditions: Option<&LinkedConditions>,
-) -> Vec<(String, String)> {
-    let asked = request.map(|asked| match &asked.url {
-        Some(url) => format!("{} {}", asked.method, url.as_str()),
-        None => asked.method.clone(),
-    });
-    let conditions = conditions.map(|conditions| conditions.step_up().to_text());
-    [(STEP_UP, asked), (AUTHENTICATION, conditions)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect()
-}
 
 /// The decision for a request that a user wants to send.
 pub(super) enum Ahead {
@@ -216,6 +44,8 @@ pub(super) enum Ahead {
     /// An authentication is lacking, and the provider is not asked for it: the user has only just
     /// authenticated, or the link is invalid.
     NotAsked,
+    /// A link asks for an authentication, and nobody vouches for it: the user has to say so.
+    Unconfirmed,
     /// The user is refused there however they authenticate.
     Closed(Box<Denied>),
 }
@@ -249,6 +79,7 @@ pub(super) fn same_user(record: &SessionRecord) -> SteppingUp {
         subject: record.identity.subject.clone(),
         request: None,
         conditions: None,
+        replaces: false,
     }
 }
 
@@ -343,8 +174,16 @@ impl<'a> Arrival<'a> {
             }
             (Rules::Refuse(_), _) => Ahead::Open,
             (Rules::AskNothing, Some(linked)) if has_only_just(linked) => Ahead::NotAsked,
+            (Rules::AskNothing, Some(_)) if !link.is_vouched_for(application, &claims.sid) => {
+                tracing::info!(
+                    application = %application.audience(),
+                    "a link asks for an authentication, and neither the plugin nor the outpost has \
+                     made it for this session: the user is asked first"
+                );
+                Ahead::Unconfirmed
+            }
             (Rules::AskNothing, Some(linked)) => lacking(&linked.step_up(), Some(linked.clone())),
-            (Rules::AskNothing, None) if matches!(link.conditions, Conditions::Unreadable) => {
+            (Rules::AskNothing, None) if link.is_unreadable() => {
                 tracing::info!(
                     application = %application.audience(),
                     "a link asks for an authentication that cannot be read: where a proxy has rules \
@@ -399,8 +238,9 @@ pub(super) enum Checked {
 }
 
 /// Checks that a user who has authenticated again has what the rules for the request ask, and what a
-/// link asked for alone; and that a new session would not be weaker than the browser's (`live`), where
-/// a link alone asked, or where that session is another by now.
+/// link asked for alone; and that a new session would not be weaker than the browser's (`live`), unless
+/// the rules for the request ask for another class or method than that one has, or its user has said
+/// that it may be.
 ///
 /// # Errors
 ///
@@ -446,20 +286,23 @@ pub(super) fn check(
     if !meets(current) {
         return Err(Failure::StepUp);
     }
-    let before = live.filter(|live| step_up.conditions.is_some() || live.id != step_up.session);
-    let Some(before) = before else {
+    let Some(live) = live.filter(|live| !(step_up.replaces && live.id == step_up.session)) else {
         return Ok(Checked::Enough);
     };
-    let before = sessions.as_if_fresh(times, application, before, false)?;
-    if !application
-        .policy()
-        .is_weaker(claims, before.claims_at_issue())
-    {
+    let before = sessions.as_if_fresh(times, application, live, false)?;
+    let policy = application.policy();
+    if !policy.is_weaker(claims, before.claims_at_issue()) {
         return Ok(Checked::Enough);
     }
-    match before.current(context.now(), CLOCK_SKEW_SECONDS) {
-        Ok(before) if matches!(decide(before), Some(Rules::AskNothing)) && meets(before) => {
-            Ok(Checked::NotNeeded)
+    let Ok(before) = before.current(context.now(), CLOCK_SKEW_SECONDS) else {
+        return Err(Failure::StepUp);
+    };
+    match decide(before) {
+        Some(Rules::AskNothing) if meets(before) => Ok(Checked::NotNeeded),
+        Some(Rules::Ask(own))
+            if live.id == step_up.session && own.lacks_class_or_method(before) =>
+        {
+            Ok(Checked::Enough)
         }
         _ => Err(Failure::StepUp),
     }

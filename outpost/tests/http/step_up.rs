@@ -297,7 +297,9 @@ async fn what_a_proxys_own_rules_ask_is_asked_for_too() {
     let reply = asked.clone().by(&browser).ask(&world, "auth/traefik").await;
     let start = reply.expect(302).location().to_owned();
     let conditions = "authentication=all%3Dclaim%3Aacr%3Agold%26all%3DmaxAge%3A60";
-    assert_eq!(start, format!("{START}?rd=%2Fx&step_up=GET&{conditions}"));
+    let (link, proof) = start.split_once("&proof=").expect("a proof");
+    assert_eq!(link, format!("{START}?rd=%2Fx&step_up=GET&{conditions}"));
+    assert_eq!(proof.len(), 22, "{proof}");
     let sent = asked_for(&mut browser, &start).await;
     assert_eq!((&*sent["acr_values"], &*sent["max_age"]), ("gold", "60"));
     let less = json!({"acr": "gold", "auth_time": now(&world) - 61});

@@ -4,7 +4,7 @@ use gatepost_policy::{
     Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Request as _,
     StepUp, Unauthenticated, VERDICT_HEADER, holds_api_key, until_bound, with_conditions,
 };
-use gatepost_session::{TextList, WindowError};
+use gatepost_session::{TextList, Verifier, WindowError};
 
 use crate::config::Config;
 use crate::forwarded_cookies::Cookies;
@@ -22,6 +22,8 @@ pub(super) struct Exchange<'r, H> {
     pub(super) cookies: &'r Cookies,
     /// Whether it has the header for API keys.
     pub(super) has_api_key: bool,
+    /// Of sessions: it has their keys.
+    pub(super) verifier: &'r Verifier,
 }
 
 impl<H: Host> Exchange<'_, H> {
@@ -224,7 +226,11 @@ impl<H: Host> Exchange<'_, H> {
         // The rules of the outpost's folder it knows, where no router narrows them.
         let narrowing = self.config.narrowing.as_ref();
         if narrowing.is_none_or(|own| !own.log.is_empty()) {
-            url = with_conditions(url, step_up);
+            // Only a user with a session lacks an authentication.
+            url = with_conditions(url, step_up, |text| match self.session {
+                Some(session) => self.verifier.vouch(session.authentic.session_id(), text),
+                None => String::new(),
+            });
         }
         self.respond(match how {
             Presentation::PageLoad => reply::redirect(url),

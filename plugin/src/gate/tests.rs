@@ -1,6 +1,6 @@
 use super::*;
 use crate::host::double::Double;
-use gatepost_session::{Claims, KeyRing, SessionId};
+use gatepost_session::{Audience, Claims, KeyRing, SessionId, Verifier};
 use gatepost_signing::Signer;
 use serde_json::json;
 

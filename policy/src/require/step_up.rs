@@ -93,6 +93,15 @@ impl<'p> StepUp<'p> {
         all.any(|condition| condition.max_age().is_none() && !condition.is_of_class())
     }
 
+    /// Returns whether the user of a session lacks a class or a method, and not a recent sign-in alone.
+    pub fn lacks_class_or_method(&self, session: Current<'_>) -> bool {
+        let (claims, now) = (session.claims(), Situation::of(session));
+        let mut all = self.0.iter();
+        all.any(|condition| {
+            condition.max_age().is_none() && condition.rule(claims, now) != Ruling::Holds
+        })
+    }
+
     /// Returns whether the user of a session has authenticated so.
     pub fn is_met_by(&self, session: Current<'_>) -> bool {
         let (claims, now) = (session.claims(), Situation::of(session));

@@ -288,8 +288,10 @@ fn check_user(
 /// then, whatever it remembers. `None` for any other sign-in.
 fn restart_url(application: &Application, pending: &PendingSignIn) -> Option<String> {
     let step_up = pending.step_up.as_ref()?;
-    let mut parameters = step_up::parameters(step_up.request.as_ref(), step_up.conditions.as_ref());
+    let (asked, conditions) = (step_up.request.as_ref(), step_up.conditions.as_ref());
+    let mut parameters = step_up::parameters(application, &step_up.session, asked, conditions);
     parameters.push((AGAIN.to_owned(), "true".to_owned()));
+    parameters.push(step_up::replacing(application, &step_up.session));
     let return_to = &pending.return_to;
     Some(start_url_with(application, return_to, None, &parameters))
 }

@@ -196,11 +196,9 @@ fn refused(
     request: &ForwardedRequest<'_>,
     denial: &Denial<'_>,
 ) -> Result<Outcome, LacksDevice> {
-    if let Some(step_up) = denial.step_up() {
-        if let Some(user) = denial.identity() {
-            audit::step_up(application.audience().as_str(), user, denial.rule());
-        }
-        return Ok(Outcome::step_up(application, request, step_up));
+    if let (Some(step_up), Some(user)) = (denial.step_up(), denial.identity()) {
+        audit::step_up(application.audience().as_str(), user, denial.rule());
+        return Ok(Outcome::step_up(application, request, step_up, &user.sid));
     }
     if !denial.lacks_device() {
         return Ok(Outcome::denied(application, denial));

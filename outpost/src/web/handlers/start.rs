@@ -312,8 +312,8 @@ fn stepping_up<'a>(
                 None => Renewal::SignIn,
             }
         }
-        Ahead::NotAsked => {
-            let mut parameters = arrival.link.parameters();
+        Ahead::NotAsked | Ahead::Unconfirmed => {
+            let mut parameters = arrival.link.parameters(application, &record.id);
             parameters.push((AGAIN.to_owned(), "true".to_owned()));
             let to = start_url_with(application, arrival.return_to, None, &parameters);
             Renewal::Done(Reply::from(Failure::StepUp).with_restart_at(to))

@@ -8,6 +8,36 @@ fn link(path: &str, conditions: &str) -> String {
     format!("{START}?rd={path}&step_up=GET&authentication={escaped}")
 }
 
+/// Rules of an outpost whose plugin has others.
+const RULES_WITHOUT_CLASSES: &str = "
+applications:
+  - {name: app, externalUrl: 'https://app.example.com'}
+";
+
+/// Returns the link of a proxy whose own rules ask this of the user of the browser.
+async fn proven(world: &World, browser: &mut Browser<'_>, path: &str, conditions: &str) -> String {
+    let asked = Asked::load(HOST, path).with("X-Gatepost-Require", conditions);
+    let reply = asked.by(browser).ask(world, "auth/traefik").await;
+    let location = reply.expect(302).location().to_owned();
+    assert!(location.contains("&proof="), "{location}");
+    location
+}
+
+/// Returns the same link as the proxy of the browser's session makes it.
+pub(super) async fn vouched(browser: &Browser<'_>, start: &str) -> String {
+    let page = browser.clone().load(start).await;
+    let proof = query(&restart_of(&page)).remove("proof");
+    format!("{start}&proof={}", proof.expect("a proof"))
+}
+
+/// Returns where the link of a page leads.
+fn restart_of(page: &Reply) -> String {
+    let link = page.body.split("start?").nth(1).expect("a link");
+    let link = link.split('"').next().expect("its end");
+    let link = link.replace("&amp;", "&").replace("&#x2f;", "/");
+    format!("{START}?{link}")
+}
+
 /// What cannot be read was asked for by a proxy that refuses the request: back there, it would refuse
 /// it again.
 #[tokio::test]
@@ -88,6 +118,7 @@ async fn a_needless_link_costs_no_session() {
     let world = World::with(RULES).await;
     let mut browser = signed_in(&world, json!({"acr": "silver"})).await;
     let start = link("/x", "all=claim:acr:platinum");
+    let start = vouched(&browser, &start).await;
     let reply = step_up(&world, &mut browser, &start, json!({"acr": "bronze"})).await;
     is_too_little(&reply, "needless");
     let asked = Asked::fetch(HOST, "/x").by(&browser);
@@ -109,6 +140,7 @@ async fn a_link_does_not_ask_again_for_what_is_a_minute_old() {
         let mut browser = signed_in(&world, json!({"auth_time": at - age})).await;
         for more in ["", "&again=true"] {
             let start = format!("{}{more}", link("/x", &format!("all=maxAge:{asked}")));
+            let start = vouched(&browser, &start).await;
             if asks {
                 let sent = asked_for(&mut browser, &start).await;
                 assert_eq!(sent["max_age"], "60");
@@ -130,12 +162,14 @@ async fn without_a_target_the_rules_of_the_front_page_are_not_asked() {
     .await;
     let mut browser = signed_in(&world, json!({"acr": "silver"})).await;
     let start = format!("{START}?authentication=all%3Dclaim%3Aacr%3Agold");
+    let start = vouched(&browser, &start).await;
     assert_eq!(asked_for(&mut browser, &start).await["acr_values"], "gold");
     let reply = step_up(&world, &mut browser, &start, json!({"acr": "gold"})).await;
     assert_eq!(reply.expect(302).location(), format!("{ORIGIN}/"));
     // A form says where it went.
     let mut browser = signed_in(&world, json!({"acr": "silver"})).await;
     let start = format!("{START}?step_up=POST%20%2Fform&authentication=all%3Dclaim%3Aacr%3Agold");
+    let start = vouched(&browser, &start).await;
     assert_eq!(asked_for(&mut browser, &start).await["acr_values"], "gold");
 }
 
@@ -226,7 +260,7 @@ async fn a_link_makes_no_session_weaker() {
         ),
     ] {
         let mut browser = signed_in(&world, own.clone()).await;
-        let start = link("/x", conditions);
+        let start = vouched(&browser, &link("/x", conditions)).await;
         let reply = step_up(&world, &mut browser, &start, less).await;
         is_too_little(&reply, conditions);
         let path = if own.get("amr").is_some() {
@@ -239,19 +273,134 @@ async fn a_link_makes_no_session_weaker() {
     }
 }
 
+/// A plugin's own rule names the class that the user has, and none of the outpost's does: a link that
+/// another site has made leaves it to the user whether to authenticate as it says.
+#[tokio::test]
+async fn a_link_that_no_proxy_has_made_asks_the_user_first() {
+    let world = World::with(RULES_WITHOUT_CLASSES).await;
+    let at = now(&world);
+    for conditions in ["all=claim:acr:bronze", "all=claim:amr:pwd", "all=maxAge:60"] {
+        let own = json!({"acr": "gold", "amr": ["hwk"], "auth_time": at - 90});
+        let mut browser = signed_in(&world, own).await;
+        let start = link("/x", conditions);
+        let less = json!({"acr": "bronze", "amr": ["pwd"], "auth_time": at});
+        says(&world, less.clone());
+        // Neither a proof of another session nor one of another condition is one.
+        let mut other = signed_in(&world, json!({"acr": "gold", "auth_time": at - 90})).await;
+        let foreign = proven(&world, &mut other, "/x", conditions).await;
+        let elsewhere = proven(&world, &mut browser, "/x", "all=claim:acr:none").await;
+        let elsewhere = elsewhere
+            .split("&proof=")
+            .nth(1)
+            .expect("a proof")
+            .to_owned();
+        let elsewhere = format!("{start}&proof={elsewhere}");
+        for start in [&start, &foreign, &elsewhere, &format!("{start}&again=true")] {
+            says(&world, less.clone());
+            let reply = browser.load(start).await;
+            assert_eq!(reply.status, 403, "{start}: {reply:?}");
+            assert!(reply.body.contains("stronger or more recent"), "{start}");
+            for rule in ["all=claim:acr:gold", "all=claim:amr:hwk"] {
+                let asked = Asked::fetch(HOST, "/x").with("X-Gatepost-Require", rule);
+                let asked = asked.by(&browser);
+                asked.ask(&world, "auth/traefik").await.expect(200);
+            }
+        }
+        // The link of the page is the user's own act.
+        let page = browser.load(&start).await;
+        let reply = browser.sign_in(&restart_of(&page)).await.expect(302);
+        assert_eq!(reply.location(), format!("{ORIGIN}/x"));
+        assert!(reply.sets_session(), "{reply:?}");
+    }
+}
+
+/// A page that needs a recent sign-in is no reason to lose a class: a link leads there as well.
+#[tokio::test]
+async fn a_recent_sign_in_that_is_weaker_takes_the_place_by_the_users_own_act_alone() {
+    let world = World::with(RULES).await;
+    let at = now(&world);
+    for (own, less, path) in [
+        (json!({"acr": "gold"}), json!({"acr": "silver"}), "/vault/x"),
+        (json!({"amr": ["otp"]}), json!({"amr": ["pwd"]}), "/otp/x"),
+    ] {
+        let with = |claims: &Value, auth_time: u64| {
+            let mut claims = claims.clone();
+            claims["auth_time"] = auth_time.into();
+            claims
+        };
+        let mut browser = signed_in(&world, with(&own, at - 400)).await;
+        let start = format!("{START}?rd=/fresh/x");
+        for start in [
+            &start,
+            &format!("{start}&again=true"),
+            &format!("{start}&replace=true"),
+        ] {
+            let reply = step_up(&world, &mut browser, start, with(&less, at)).await;
+            is_too_little(&reply, path);
+            let asked = Asked::fetch(HOST, path).by(&browser);
+            asked.ask(&world, "auth/traefik").await.expect(200);
+        }
+        let page = step_up(&world, &mut browser, &start, with(&less, at)).await;
+        let again = restart_of(&page);
+        let mut other = signed_in(&world, with(&own, at - 400)).await;
+        is_too_little(
+            &step_up(&world, &mut other, &again, with(&less, at)).await,
+            "another's",
+        );
+        let sent = asked_for(&mut browser.clone(), &again).await;
+        assert_eq!(sent["prompt"], "login");
+        let reply = step_up(&world, &mut browser, &again, with(&less, at)).await;
+        assert_eq!(reply.expect(302).location(), format!("{ORIGIN}/fresh/x"));
+        let asked = Asked::fetch(HOST, "/fresh/x").by(&browser);
+        asked.ask(&world, "auth/traefik").await.expect(200);
+    }
+}
+
+/// What a rule asks for may come with a sign-in that is longer ago than that of the session.
+#[tokio::test]
+async fn an_older_sign_in_takes_no_place() {
+    let world = World::with(RULES).await;
+    let at = now(&world);
+    let mut browser = signed_in(&world, json!({"auth_time": at - 90})).await;
+    let start = proven(&world, &mut browser, "/x", "all=claim:acr:bronze").await;
+    let older = json!({"acr": "bronze", "auth_time": at - 400});
+    let reply = step_up(&world, &mut browser, &start, older).await;
+    is_too_little(&reply, "older");
+    let asked = Asked::fetch(HOST, "/fresh/x").by(&browser);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+}
+
+/// A callback with the note of anybody's sign-in is a link, too.
+#[tokio::test]
+async fn a_callback_of_another_browser_replaces_no_session_whose_window_is_over() {
+    let world = World::with(RULES).await;
+    let mut attacker = world.browser();
+    let callback = attacker.begin(&format!("{START}?rd=/x")).await;
+    let mut browser = signed_in(&world, json!({"acr": "gold"})).await;
+    world.wait(16 * 60);
+    let reply = browser.load(callback.as_str()).await.expect(302);
+    let location = reply.location().to_owned();
+    assert!(location.starts_with(&format!("{START}?rd=")), "{location}");
+    let reply = browser.load(&location).await.expect(302);
+    assert_eq!(reply.location(), format!("{ORIGIN}/x"));
+    let asked = Asked::fetch(HOST, "/vault/x").by(&browser);
+    asked.ask(&world, "auth/traefik").await.expect(200);
+}
+
 /// By the clock of its proxy, which is ahead, the sign-in is too old: the provider is asked.
 #[tokio::test]
 async fn a_link_of_a_proxy_whose_clock_is_ahead_is_no_page() {
     let world = World::with(RULES).await;
     let at = now(&world);
     let mut browser = signed_in(&world, json!({"auth_time": at - 590})).await;
-    let start = link("/x", "all=maxAge:600");
+    let start = vouched(&browser, &link("/x", "all=maxAge:600")).await;
     assert_eq!(asked_for(&mut browser, &start).await["max_age"], "600");
     let reply = step_up(&world, &mut browser, &start, json!({"auth_time": at})).await;
     assert_eq!(reply.expect(302).location(), format!("{ORIGIN}/x"));
     // What is less than a minute old is not asked for again.
     let mut browser = signed_in(&world, json!({"auth_time": at - 50})).await;
-    is_too_little(&browser.load(&link("/x", "all=maxAge:61")).await, "young");
+    let young = vouched(&browser, &link("/x", "all=maxAge:61")).await;
+    is_too_little(&browser.load(&young).await, "young");
 }
 
 /// Two tabs that a browser restores, or a link that is clicked twice: a page load is none of a form.

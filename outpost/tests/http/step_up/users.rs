@@ -50,6 +50,10 @@ async fn another_user_changes_nothing() {
             let first = alice(&world, "silver");
             let mut browser = signed_in(&world, first).await;
             let claims = bob(&world, acr);
+            let start = match link.contains("authentication") {
+                true => links::vouched(&browser, &start).await,
+                false => start.clone(),
+            };
             let reply = step_up(&world, &mut browser, &start, claims).await;
             is_for_another(&reply, link);
             let user = user_of(&world, &browser).await;

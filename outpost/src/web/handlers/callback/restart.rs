@@ -37,16 +37,26 @@ pub(super) async fn without_flow(
     }
     let candidates = request.session_candidates(&application.cookie().name);
     let sessions = context.sessions();
-    let signed_in = sessions
-        .authenticate(application, &candidates)
-        .is_ok_and(|cookie| sessions.is_current(&cookie));
+    let cookie = sessions.authenticate(application, &candidates);
     let return_to = match &note {
         Some(note) => note.return_to.clone(),
         None => ReturnTo::fallback(application),
     };
-    if signed_in {
-        let to = return_to.as_str().to_owned();
-        return Outcome::Redirect { to }.into();
+    if let Ok(cookie) = cookie {
+        if sessions.is_current(&cookie) {
+            let to = return_to.as_str().to_owned();
+            return Outcome::Redirect { to }.into();
+        }
+        // Any site can make a link with the note of a sign-in of its own, and the provider may bring
+        // less than the session has, or another user. So it is renewed.
+        match sessions.find(context.times(), application, &cookie).await {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                let to = start_url(application, &return_to, None);
+                return Outcome::Redirect { to }.into();
+            }
+            Err(error) => return Failure::Store(error).into(),
+        }
     }
     let providers = application.providers();
     let named = || providers.named(callback_name(request.path())?);
@@ -72,6 +82,7 @@ async fn of_step_up(
 ) -> Reply {
     let candidates = request.session_candidates(&application.cookie().name);
     let (sessions, times) = (context.sessions(), context.times());
+    let mut again = Vec::new();
     if let Ok(cookie) = sessions.authenticate(application, &candidates)
         && sessions.is_current(&cookie)
         && let Ok(Some(record)) = sessions.find(times, application, &cookie).await
@@ -85,12 +96,13 @@ async fn of_step_up(
             earlier: 0,
         };
         let bound = cookie.claims_at_issue().bound;
+        again = link.parameters(application, &record.id);
         if matches!(arrival.ahead_of(&record, bound), Ahead::Open) {
             let to = return_to.as_str().to_owned();
             return Outcome::Redirect { to }.into();
         }
     }
-    let again = start_url_with(application, return_to, None, &link.parameters());
+    let again = start_url_with(application, return_to, None, &again);
     Reply::from(Failure::NoFlow).with_restart_at(again)
 }
 
