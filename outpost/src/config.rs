@@ -9,6 +9,7 @@ mod addresses;
 pub mod environment;
 mod error;
 mod file;
+mod health;
 mod locations;
 mod read;
 pub mod reference;
@@ -18,4 +19,5 @@ mod tests;
 
 pub use addresses::Addresses;
 pub use error::{ConfigError, Finding};
+pub use health::health_addresses;
 pub use settings::{Config, Listen};

@@ -69,6 +69,11 @@ impl ConfigFile {
         }
     }
 
+    /// Returns whether authentik's variables take the place of a file, be they right or not.
+    pub(super) fn is_of_authentik(&self) -> bool {
+        !matches!(self.settings(), Ok(None))
+    }
+
     /// Reads authentik's variables if there is no configuration file; reports their problems and
     /// returns `None` if they are invalid.
     pub(super) fn authentik(&self) -> Option<Option<Settings>> {

@@ -4,16 +4,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::config_file::ConfigFile;
-use super::output::{complain, said};
+use super::output::complain;
 use crate::compat::AUTHENTIK_PING;
+use crate::config::health_addresses;
 
 pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
-    let (config, alive) = match file.authentik()? {
-        // As the health check of authentik's container, which waits for the applications.
-        Some(settings) => (said(settings.base_config())?, AUTHENTIK_PING),
-        None => (file.load()?, "/healthz"),
+    // The one key, and no other: a mistake in the file does not concern the outpost that runs.
+    let by_authentik = file.is_of_authentik();
+    // As the health check of authentik's container, which waits for the applications.
+    let alive = if by_authentik {
+        AUTHENTIK_PING
+    } else {
+        "/healthz"
     };
-    let address = reachable(config.listen.metrics.first());
+    let mut names = vec!["GATEPOST_LISTEN_METRICS"];
+    names.extend(by_authentik.then_some("AUTHENTIK_LISTEN__METRICS"));
+    let texts = names
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok());
+    let path = file.config.as_deref().filter(|_| !by_authentik);
+    let address = reachable(health_addresses(texts, path).first());
     let path = if ready { "/readyz" } else { alive };
     let url = format!("http://{address}{path}");
     let response = match client(Duration::from_secs(5)) {

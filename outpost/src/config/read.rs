@@ -168,13 +168,7 @@ pub(super) fn config(
 }
 
 fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
-    // Loopback, so that nothing is reachable from elsewhere unless the operator configures it; and
-    // no TLS, since the proxy in front terminates it.
-    let mut listen = Listen {
-        http: SocketAddr::from(([127, 0, 0, 1], 9000)).into(),
-        https: None,
-        metrics: SocketAddr::from(([127, 0, 0, 1], 9300)).into(),
-    };
+    let mut listen = Listen::default();
     let Some(mut section) = fields.section("listen") else {
         return Some(listen);
     };

@@ -1,5 +1,6 @@
 //! The checked configuration.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -89,4 +90,16 @@ pub struct Listen {
     pub https: Option<Addresses>,
     /// Health and metrics. Never the public's.
     pub metrics: Addresses,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        // Loopback, so that nothing is reachable from elsewhere unless the operator configures it; and
+        // no TLS, since the proxy in front terminates it.
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 9000)).into(),
+            https: None,
+            metrics: SocketAddr::from(([127, 0, 0, 1], 9300)).into(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The program itself on real sockets: its listeners, its health and metrics, how it ends.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use axum::http::header;
@@ -449,4 +450,49 @@ async fn a_sign_in_under_way_is_finished_before_the_process_ends() {
         running.lines.all()
     );
     assert!(running.end().await.success());
+}
+
+/// An outpost goes on with the configuration that it has. A container engine that heard otherwise would take
+/// it out of service, and Traefik the routes and the protection with it.
+#[tokio::test]
+async fn a_mistake_in_the_file_does_not_make_a_running_outpost_unhealthy() {
+    let folder = Folder::new("healthcheck");
+    let provider = Provider::start().await;
+    let path = write_config(&folder, &provider, "");
+    let mut running = Running::start(&path);
+    running.ready().await;
+    let right = fs::read_to_string(&path).expect("read");
+    let address = format!("metrics: '{}'", running.metrics);
+    let right = right.replace("metrics: '127.0.0.1:0'", &address);
+    assert!(right.contains(&address), "{right}");
+    let healthy = |variables: &[(&str, &str)]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_gatepost"))
+            .args(["healthcheck", "--config"])
+            .arg(&path)
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(()).ok_or(said)
+    };
+    for (case, text) in [
+        ("none", right.clone()),
+        ("an unknown key", format!("{right}\nnonsense: 1\n")),
+        ("no YAML", format!("{right}\nnonsense: [\n")),
+        (
+            "a file that is gone",
+            format!("{right}\nkeysFile: /nowhere\n"),
+        ),
+    ] {
+        fs::write(&path, text).expect("written");
+        assert_eq!(healthy(&[]), Ok(()), "{case}");
+    }
+    let address = running.metrics.to_string();
+    let variables = [("GATEPOST_LISTEN_METRICS", &*address)];
+    fs::remove_file(&path).expect("removed");
+    assert_eq!(healthy(&variables), Ok(()), "no file");
+    running.terminate();
+    assert!(running.end().await.success());
+    assert!(healthy(&variables).is_err(), "no outpost");
 }
