@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use self::connections::Stopping;
+use self::connections::{Owner, Stopping};
 use crate::certificate::{Certificate, CertificateError, ShownCertificate};
 use crate::config::{Addresses, Config};
 use crate::runtime::{Outpost, SetupError};
@@ -113,7 +113,7 @@ pub async fn serve(
     }
     tokio::spawn(keep_tidy(metrics.clone()));
     let (stopping, stop) = Stopping::new();
-    tokio::spawn(stop_when_asked(stopping.clone(), signals.stop));
+    let asked_again = tokio::spawn(stop_when_asked(stopping.clone(), signals.stop));
     let router = web::router(Arc::clone(&outpost));
     let operations_router = admin::router(Arc::clone(&outpost), metrics);
     // Each listener accepts connections on a worker of the runtime. The main thread is not one, and
@@ -145,7 +145,10 @@ pub async fn serve(
     };
     let too_late = async {
         stopping.asked().await;
-        sleep(SHUTDOWN_TIMEOUT).await;
+        tokio::select! {
+            () = sleep(SHUTDOWN_TIMEOUT) => {}
+            _ = asked_again => {}
+        }
     };
     tokio::select! {
         () = all_ended => {}
@@ -181,9 +184,9 @@ fn certificate(config: &Config) -> Result<ShownCertificate, CertificateError> {
 
 fn announce(
     config: &Config,
-    http: &[TcpListener],
-    https: Option<&[TcpListener]>,
-    metrics: &[TcpListener],
+    http: &[(TcpListener, Owner)],
+    https: Option<&[(TcpListener, Owner)]>,
+    metrics: &[(TcpListener, Owner)],
 ) {
     tracing::info!(
         http = addresses_of(http),
@@ -209,32 +212,49 @@ async fn keep_tidy(metrics: Metrics) {
     }
 }
 
-fn bind(addresses: &Addresses, inherited: &mut Inherited) -> Result<Vec<TcpListener>, ServeError> {
+fn bind(
+    addresses: &Addresses,
+    inherited: &mut Inherited,
+) -> Result<Vec<(TcpListener, Owner)>, ServeError> {
     let bind = |address| {
         let listen = |source| ServeError::Listen { address, source };
-        let listener = match inherited.at(address) {
-            Some(listener) => listener,
-            None => std::net::TcpListener::bind(address).map_err(listen)?,
+        let (listener, owner) = match inherited.at(address) {
+            Some(listener) => (listener, Owner::ServiceManager),
+            None => {
+                let listener = std::net::TcpListener::bind(address).map_err(listen)?;
+                (listener, Owner::Process)
+            }
         };
         listener.set_nonblocking(true).map_err(listen)?;
-        TcpListener::from_std(listener).map_err(listen)
+        let listener = TcpListener::from_std(listener).map_err(listen)?;
+        Ok((listener, owner))
     };
     addresses.iter().map(bind).collect()
 }
 
 /// Returns the addresses in use, with the port where port 0 asked for any.
-fn addresses_of(listeners: &[TcpListener]) -> String {
-    let addresses = listeners.iter().filter_map(|own| own.local_addr().ok());
+fn addresses_of(listeners: &[(TcpListener, Owner)]) -> String {
+    let addresses = listeners
+        .iter()
+        .filter_map(|(own, _)| own.local_addr().ok());
     let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
     addresses.join(", ")
 }
 
+/// Asks everything to stop when the process is asked to. Returns when it is asked again: whoever does
+/// that wants no further request to be waited for.
 async fn stop_when_asked(stopping: Stopping, mut stop: Asked) {
+    asked(&mut stop).await;
+    service_manager::stopping();
+    tracing::info!("stopping: requests under way are finished");
+    stopping.ask();
+    asked(&mut stop).await;
+    tracing::info!("stopping at once: requests under way end with the process");
+}
+
+async fn asked(stop: &mut Asked) {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = stop.next() => {}
     }
-    service_manager::stopping();
-    tracing::info!("stopping: requests under way are finished");
-    stopping.ask();
 }

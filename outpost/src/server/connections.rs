@@ -3,13 +3,15 @@
 //! `hyper` speaks HTTP on each of them. What it leaves to its callers is here: how long a client may take,
 //! TLS, and what becomes of the connections when the process is asked to stop. A connection that was accepted
 //! gets an answer to its first request even then: a client cannot know that its request came too late, and a
-//! proxy would tell its user that Gatepost failed.
+//! proxy would tell its user that Gatepost failed. For the same reason one that is kept alive is kept for a
+//! moment longer: a proxy that has just sent a `POST` on it must not send it again (RFC 9112 §9.3.1).
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -36,9 +38,16 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// half of what Docker grants a container until it kills it.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the connections that wait in a socket's queue are still accepted once the process is asked to
-/// stop. Where clients connect faster than that, or descriptors are used up, the queue has no end.
+/// How long connections are still accepted once the process is asked to stop: those that wait in a socket's
+/// queue, which has no end where clients connect faster than that or descriptors are used up, and new ones
+/// where no other process has the socket.
 const LAST_ACCEPT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a connection of HTTP/1 that has had an answer is kept for one more request once the process is
+/// asked to stop. A request that is under way arrives meanwhile, and its answer tells the proxy to leave the
+/// connection (`Connection: close`); a pool that is busy has used each connection by then. HTTP/2 needs no
+/// such time: `GOAWAY` says which requests may be sent again (RFC 9113 §6.8).
+const KEPT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long no connection is accepted after a failure that concerns every one, like too many open files.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -93,6 +102,14 @@ impl Stop {
         sleep(LAST_ACCEPT_TIMEOUT).await;
     }
 
+    /// Waits until a connection that has had an answer need not be kept for another request.
+    async fn left(&mut self, http2: bool) {
+        self.asked().await;
+        if !http2 {
+            sleep(KEPT_TIMEOUT).await;
+        }
+    }
+
     /// Waits until a client that has sent no request need not be waited for any longer.
     async fn waited(&mut self) {
         self.asked().await;
@@ -108,10 +125,19 @@ struct Shared {
     stop: Stop,
 }
 
+/// Whose a listener's socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// This process's: it goes with it, and new connections are refused from then on.
+    Process,
+    /// The service manager's, where connections wait for the next process.
+    ServiceManager,
+}
+
 /// Serves the connections of a listener, with TLS where there is a certificate, until it is asked to stop.
 /// The connections go on to their end.
 pub(super) async fn accept(
-    listener: TcpListener,
+    (listener, owner): (TcpListener, Owner),
     certificate: Option<ShownCertificate>,
     router: Router,
     mut stop: Stop,
@@ -125,13 +151,19 @@ pub(super) async fn accept(
     let mut said: Option<Instant> = None;
     let mut drained = stop.clone();
     let mut drained = pin!(drained.drained());
+    let mut enough = pin!(async {
+        match owner {
+            Owner::Process => stop.drained().await,
+            Owner::ServiceManager => stop.asked().await,
+        }
+    });
     loop {
         // Connections that wait in the socket's queue come first: they are reset with the socket.
         let accepted = tokio::select! {
             biased;
             () = &mut drained => return,
             accepted = listener.accept() => accepted,
-            () = stop.asked() => return,
+            () = &mut enough => return,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -145,7 +177,7 @@ pub(super) async fn accept(
                 }
                 tokio::select! {
                     () = sleep(ACCEPT_AGAIN_AFTER) => {}
-                    () = stop.asked() => return,
+                    () = &mut enough => return,
                 }
             }
         }
@@ -207,17 +239,20 @@ async fn answer<I>(
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let asked = Arc::new(Notify::new());
+    let http2 = Arc::new(AtomicBool::new(false));
     let service = service_fn({
         let (shared, asked) = (Arc::clone(shared), Arc::clone(&asked));
+        let http2 = Arc::clone(&http2);
         move |mut request: Request<Incoming>| {
+            let has_header = request.version() <= Version::HTTP_11;
+            http2.store(!has_header, Ordering::Relaxed);
             asked.notify_one();
             request.extensions_mut().insert(ConnectInfo(peer));
-            // HTTP/2 has a frame for this.
-            let has_header = request.version() <= Version::HTTP_11;
             let response = shared.application.call(request);
             let shared = Arc::clone(&shared);
             async move {
                 let mut response = response.await?;
+                // HTTP/2 has a frame for this.
                 if has_header && shared.stop.is_asked() {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
@@ -243,7 +278,7 @@ async fn answer<I>(
         biased;
         _ = &mut connection => return,
         // One without a request under way ends with this.
-        () = stop.asked() => connection.as_mut().graceful_shutdown(),
+        () = stop.left(http2.load(Ordering::Relaxed)) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

@@ -38,6 +38,9 @@ async fn start(name: &str) -> (Running, Folder) {
     )
 }
 
+/// How long a connection of HTTP/1 is kept for one more request.
+const KEPT: Duration = Duration::from_secs(1);
+
 async fn ask_to_stop(running: &Running) {
     running.terminate();
     running.lines.await_line(|line| {
@@ -45,6 +48,28 @@ async fn ask_to_stop(running: &Running) {
         message.is_some_and(|text| text.starts_with("stopping"))
     });
     sleep(A_WHILE).await;
+}
+
+/// Asks the process to stop, and returns when it has begun to and still keeps connections.
+async fn stop_soon(running: &Running) {
+    running.terminate();
+    running.lines.await_line(|line| {
+        let message = line["message"].as_str();
+        message.is_some_and(|text| text.starts_with("stopping"))
+    });
+    sleep(Duration::from_millis(100)).await;
+}
+
+/// Returns a connection that has had an answer, and is kept alive.
+async fn answered<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> S {
+    stream.write_all(PING).await.expect("written");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let read = timeout(LIMIT, stream.read_u8()).await.expect("an answer");
+        answer.push(read.expect("no end"));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 204"), "{answer:?}");
+    stream
 }
 
 /// Waits for the end of the process, and returns how long that took.
@@ -86,10 +111,8 @@ async fn a_connection_that_was_accepted_gets_its_first_answer() {
     assert!(ended(running).await < GRACE);
 }
 
-#[tokio::test]
-async fn a_connection_of_tls_gets_its_first_answer() {
-    let (running, folder) = start("stopping-tls").await;
-    let https = running.https.expect("an https listener");
+/// Shakes hands with a program that shows the certificate in this folder.
+fn connector(folder: &Folder) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     let own = CertificateDer::from_pem_file(folder.path("chain.pem")).expect("a certificate");
     roots.add(own).expect("an authority");
@@ -99,15 +122,25 @@ async fn a_connection_of_tls_gets_its_first_answer() {
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from("app.example.com").expect("a name");
-    let connector = TlsConnector::from(Arc::new(config));
+    TlsConnector::from(Arc::new(config))
+}
+
+fn name() -> ServerName<'static> {
+    ServerName::try_from("app.example.com").expect("a name")
+}
+
+#[tokio::test]
+async fn a_connection_of_tls_gets_its_first_answer() {
+    let (running, folder) = start("stopping-tls").await;
+    let https = running.https.expect("an https listener");
+    let connector = connector(&folder);
 
     // One is in the middle of nothing, the other has shaken hands.
     let early = TcpStream::connect(https).await.expect("accepted");
     let late = TcpStream::connect(https).await.expect("accepted");
-    let late = connector.connect(name.clone(), late).await.expect("TLS");
+    let late = connector.connect(name(), late).await.expect("TLS");
     ask_to_stop(&running).await;
-    let early = connector.connect(name, early).await.expect("TLS");
+    let early = connector.connect(name(), early).await.expect("TLS");
     for (case, stream) in [("early", early), ("late", late)] {
         let answer = ask(stream, PING).await;
         assert!(answer.starts_with("http/1.1 204"), "{case}: {answer}");
@@ -119,13 +152,9 @@ async fn a_connection_of_tls_gets_its_first_answer() {
     assert!(ended(running).await < GRACE);
 }
 
-/// RFC 9113 §3.4 and §6.2, by hand: no client library can connect long before it speaks.
-#[tokio::test]
-async fn a_connection_of_http2_gets_its_first_answer() {
-    let (running, _folder) = start("stopping-http2").await;
-    let mut stream = TcpStream::connect(running.http).await.expect("accepted");
-    ask_to_stop(&running).await;
-
+/// A request for the ping in HTTP/2 with what begins a connection: RFC 9113 §3.4 and §6.2, by hand, since no
+/// client library can connect long before it speaks.
+fn ping_of_http2() -> Vec<u8> {
     // By the static table: GET, http, and the names `:path` and `:authority` with their values.
     let mut block = vec![0x82, 0x86];
     for (name, value) in [(4, "/akprox/ping"), (1, "app.example.com")] {
@@ -138,23 +167,107 @@ async fn a_connection_of_http2_gets_its_first_answer() {
     request.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
     request.extend([0, 0, length, 1, 5, 0, 0, 0, 1]);
     request.extend(block);
-    stream.write_all(&request).await.expect("written");
+    request
+}
+
+/// Reads frames until one of this type, and returns its payload.
+async fn frame_of(stream: &mut TcpStream, wanted: u8) -> Vec<u8> {
     loop {
         let mut head = [0; 9];
         let read = timeout(LIMIT, stream.read_exact(&mut head)).await;
-        read.expect("a frame").expect("no end before the answer");
+        read.expect("a frame").expect("no end before it");
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let mut payload = vec![0; usize::try_from(length).expect("fits")];
         let read = timeout(LIMIT, stream.read_exact(&mut payload)).await;
         read.expect("a frame").expect("a whole frame");
-        if head[3] == 1 {
-            // `:status: 204`, of the static table.
-            assert_eq!(payload.first(), Some(&0x89), "{payload:x?}");
-            break;
+        if head[3] == wanted {
+            return payload;
         }
     }
+}
+
+/// `HEADERS` (RFC 9113 §6.2).
+const HEADERS: u8 = 1;
+
+/// `GOAWAY` (RFC 9113 §6.8).
+const GOAWAY: u8 = 7;
+
+#[tokio::test]
+async fn a_connection_of_http2_gets_its_first_answer() {
+    let (running, _folder) = start("stopping-http2").await;
+    let mut stream = TcpStream::connect(running.http).await.expect("accepted");
+    ask_to_stop(&running).await;
+    stream.write_all(&ping_of_http2()).await.expect("written");
+    let payload = frame_of(&mut stream, HEADERS).await;
+    // `:status: 204`, of the static table.
+    assert_eq!(payload.first(), Some(&0x89), "{payload:x?}");
     drop(stream);
     assert!(ended(running).await < GRACE);
+}
+
+/// The frame says which requests may be sent again, so that nothing need be waited for.
+#[tokio::test]
+async fn a_kept_connection_of_http2_is_told_at_once() {
+    let (running, _folder) = start("stopping-http2-kept").await;
+    let mut stream = TcpStream::connect(running.http).await.expect("accepted");
+    stream.write_all(&ping_of_http2()).await.expect("written");
+    frame_of(&mut stream, HEADERS).await;
+    let begun = Instant::now();
+    running.terminate();
+    frame_of(&mut stream, GOAWAY).await;
+    assert!(begun.elapsed() < KEPT, "{:?}", begun.elapsed());
+    drop(stream);
+    assert!(ended(running).await < GRACE);
+}
+
+/// A proxy may have sent a request on a connection of its pool just now, and must not send a `POST` again.
+#[tokio::test]
+async fn a_kept_connection_gets_one_more_answer() {
+    let (running, folder) = start("stopping-kept").await;
+    let plain = TcpStream::connect(running.http).await.expect("accepted");
+    let secure = TcpStream::connect(running.https.expect("an https listener")).await;
+    let secure = connector(&folder).connect(name(), secure.expect("accepted"));
+    let (plain, secure) = (
+        answered(plain).await,
+        answered(secure.await.expect("TLS")).await,
+    );
+    stop_soon(&running).await;
+    let post =
+        b"POST /akprox/nothing HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: 3\r\n\r\na=b";
+    for (case, answer) in [
+        ("plain", ask(plain, post).await),
+        ("secure", ask(secure, post).await),
+    ] {
+        assert!(answer.starts_with("http/1.1 404"), "{case}: {answer}");
+        assert!(
+            answer.contains("\r\nconnection: close\r\n"),
+            "{case}: {answer}"
+        );
+    }
+    assert!(ended(running).await < GRACE);
+}
+
+/// Nobody else has the socket: a client that comes while kept connections are waited for would be refused.
+#[tokio::test]
+async fn a_client_that_comes_meanwhile_gets_its_answer() {
+    let (running, _folder) = start("stopping-meanwhile").await;
+    stop_soon(&running).await;
+    let stream = TcpStream::connect(running.http).await.expect("accepted");
+    let answer = ask(stream, PING).await;
+    assert!(answer.starts_with("http/1.1 204"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(ended(running).await < GRACE);
+}
+
+#[tokio::test]
+async fn a_process_that_is_asked_twice_waits_for_nobody() {
+    let (running, _folder) = start("stopping-twice").await;
+    let silent = TcpStream::connect(running.http).await.expect("accepted");
+    ask_to_stop(&running).await;
+    running.terminate();
+    let took = ended(running).await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    drop(silent);
 }
 
 #[tokio::test]
@@ -173,15 +286,13 @@ async fn a_client_that_says_nothing_does_not_keep_the_process() {
 #[tokio::test]
 async fn a_connection_that_had_its_answer_does_not_keep_the_process() {
     let (running, _folder) = start("stopping-idle").await;
-    let mut stream = TcpStream::connect(running.http).await.expect("accepted");
-    stream.write_all(PING).await.expect("written");
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).await.expect("an answer");
-    assert_eq!(&answer, b"HTTP/1.1 204");
+    let stream = TcpStream::connect(running.http).await.expect("accepted");
+    let stream = answered(stream).await;
     sleep(A_WHILE).await;
     ask_to_stop(&running).await;
     let took = ended(running).await;
     assert!(took < Duration::from_secs(3), "{took:?}");
+    drop(stream);
 }
 
 /// A whole request is waited for, and not the rest of one.
