@@ -1,4 +1,5 @@
-//! The images that pages and manifests name are those that a release publishes.
+//! What others read of a release: the images that pages and manifests name are those that it publishes, and
+//! the plugin catalog shows no key.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -52,4 +53,13 @@ fn every_page_names_the_image_of_the_release() {
     // What is built here has a name that no registry can have.
     let demo = read("docker-compose.yml");
     assert!(!demo.contains("image: gatepost/") && demo.contains("image: localhost/gatepost/"));
+}
+
+/// The catalog's page shows it, without its comments, as the configuration to copy.
+#[test]
+fn the_catalog_shows_no_key_to_copy() {
+    let manifest = read(".traefik.yml");
+    let (_, shown) = manifest.split_once("\ntestData:\n").unwrap();
+    assert!(shown.contains("stateDir:"), "{shown}");
+    assert!(!shown.contains("keys:") && !shown.contains('='), "{shown}");
 }
