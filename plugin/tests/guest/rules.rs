@@ -18,6 +18,7 @@ pub(crate) fn session_of(user: &Value) -> String {
         claims["groups"] = user["groups"].clone();
         let ago = user["authenticatedAgo"].as_u64().expect("seconds");
         claims["auth_time"] = json!(NOW - ago);
+        claims["acr"] = user["acr"].clone();
         let more = user["claims"].as_object().into_iter().flatten();
         claims["ext"] = more
             .map(|(name, value)| (name.clone(), Value::from(as_text(value))))

@@ -226,7 +226,7 @@ impl Require {
             }
         }
         let mut not = self.not.iter();
-        not.all(|condition| !condition.rule(claims, now).opposite().refuses())
+        not.all(|condition| !condition.opposite(claims, now).refuses())
     }
 
     /// Returns whether a condition of the rule on how a user authenticated holds for a session, and does

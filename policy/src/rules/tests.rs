@@ -81,6 +81,7 @@ fn user(description: &Value) -> Claims {
             .filter_map(Value::as_str)
             .collect::<TextList>(),
         auth_time: Some(NumericDate::from_seconds(NOW.as_seconds() - ago)),
+        acr: description["acr"].as_str().map(String::from),
         ext: texts.collect(),
         ..claims("a@example.com")
     }
@@ -113,6 +114,13 @@ fn each_case_of_the_table_is_decided_as_it_says() {
         );
         for policy in [&native, &as_text] {
             assert_eq!(decide(policy, &request, user.as_ref()), expected, "{case}");
+            let session = user.as_ref().map(authentic);
+            let session = session.as_ref().and_then(|own| own.current(NOW, 0).ok());
+            let asks = session.is_some_and(|session| match policy.decide(&request, Ok(session)) {
+                Decision::Deny(denial) => denial.step_up().is_some(),
+                _ => false,
+            });
+            assert_eq!(asks, case["stepUp"] == true, "{case}");
         }
     }
 }

@@ -43,6 +43,7 @@ fn table() -> (Config, Snapshot, String) {
             own["groups"] = known["groups"].clone();
             own["claims"] = known["claims"].clone();
             own["authenticatedAgo"] = json!(ago);
+            own["acr"] = known["acr"].clone();
         }
         match case["rule"].as_str() {
             Some("") => own["rule"] = json!("require"),
