@@ -1,10 +1,6 @@
 //! What gets lost on the way through Traefik's labels.
 
-use gatepost_policy::config::Value;
-
-/// The most entries of a list that labels bring in order, with an index for each: ten are in order only
-/// where they are counted from 0, and nobody sees here what they were counted from.
-const MOST_IN_ORDER: usize = 9;
+use gatepost_policy::config::{MOST_RULES_IN_A_LIST, Value};
 
 /// Returns whether rules may come from labels with an index for each, in another order than they were
 /// written in: Traefik sorts labels as text, so that `rules[10]` comes before `rules[1]`.
@@ -20,14 +16,14 @@ pub(crate) fn may_be_sorted(rules: &Value) -> bool {
             .any(|(_, value)| matches!(value, Value::Bool(_))),
         _ => false,
     };
-    rules.len() > MOST_IN_ORDER && !rules.iter().any(has_flag)
+    rules.len() > MOST_RULES_IN_A_LIST && !rules.iter().any(has_flag)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::may_be_sorted;
+    use super::{MOST_RULES_IN_A_LIST, may_be_sorted};
 
     #[test]
     fn a_list_of_which_the_order_may_be_lost_is_told_from_others() {
@@ -39,10 +35,10 @@ mod tests {
             Value::Array(entries)
         };
         for (entries, expected) in [
-            (list(8, &label), false),
+            (list(MOST_RULES_IN_A_LIST - 1, &label), false),
             // Counted from 1, the tenth would be the second.
-            (list(9, &label), true),
-            (list(9, &file), false),
+            (list(MOST_RULES_IN_A_LIST, &label), true),
+            (list(MOST_RULES_IN_A_LIST, &file), false),
             (list(20, &json!({ "require": { "groups": ["a"] } })), true),
             // As one text, the list is in order.
             (json!(list(20, &label).to_string()), false),

@@ -19,7 +19,7 @@ mod json;
 mod rules;
 
 pub use json::read_json;
-pub use rules::{INNER_NETWORKS, has_a_meaning, policy, proxies};
+pub use rules::{INNER_NETWORKS, MOST_RULES_IN_A_LIST, has_a_meaning, policy, proxies};
 
 pub use self::problems::{Problem, Problems};
 pub use self::value::Value;

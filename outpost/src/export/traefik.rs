@@ -5,6 +5,7 @@
 //! again. Keys are never part of it: Traefik shows its configuration in its API and its
 //! debug log.
 
+use gatepost_policy::config::MOST_RULES_IN_A_LIST;
 use gatepost_policy::{HeaderRules, OutpostPrefix};
 use gatepost_session::cookie::MAX_CHUNKS;
 use serde_json::{Map, Value, json};
@@ -119,10 +120,6 @@ fn middleware(
         None => json!({"forwardAuth": forward_auth_of(settings, application, brand)}),
     }
 }
-
-/// The most rules that the plugin takes as a list. Traefik hands flags on as texts, from files too, so it
-/// cannot tell a longer list from one of labels, which Traefik may have put in another order.
-const MOST_RULES_IN_A_LIST: usize = 9;
 
 /// Returns the plugin's settings: where it reads the outpost's folder, that and no more.
 fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -> Value {
@@ -293,6 +290,17 @@ applications:
         );
         assert_eq!(served(), text, "stable");
         serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// The chart has no other way to know it.
+    #[test]
+    fn the_chart_writes_as_many_rules_as_a_list_as_the_plugin_takes() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/helm/gatepost/templates");
+        let file = format!("{folder}/traefik.yaml");
+        let template = std::fs::read_to_string(file).expect("the template");
+        let line = format!("(gt (len $settings.rules) {MOST_RULES_IN_A_LIST})");
+        assert_eq!(template.matches(&line).count(), 1, "{template}");
+        assert_eq!(template.matches("(len $settings.rules)").count(), 1);
     }
 
     #[test]

@@ -178,6 +178,13 @@ fn parse_networks(fields: &Fields<'_>, key: &str, texts: &[String]) -> Vec<Netwo
 pub const INNER_NETWORKS: &str = "10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,\
                                   172.16.0.0/12,192.168.0.0/16,::1,fc00::/7,fe80::/10";
 
+/// The most rules that a middleware has as a list, for Traefik's labels may bring them with an index for
+/// each. Traefik sorts labels as text, so `rules[10]` comes before `rules[1]`: ten are in order only where
+/// they are counted from 0, and nobody sees in the plugin what they were counted from. A list from a
+/// file looks the same there, since Traefik hands its flags on as texts, too. More rules are written as
+/// one text.
+pub const MOST_RULES_IN_A_LIST: usize = 9;
+
 /// Reads `trustedProxies`: the networks of what stands between the clients and the proxy. Unset, they
 /// are those of the text `unset`.
 pub fn proxies(fields: &mut Fields<'_>, unset: &str) -> Vec<Network> {
