@@ -34,6 +34,14 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
+    /// Returns whether some of them is in none of the networks of this text.
+    pub fn reach_beyond(&self, networks: &str) -> bool {
+        let known = Self::parse(networks.split(',')).unwrap_or_default();
+        let own = self.networks().filter_map(|own| own.parse::<IpNet>().ok());
+        own.into_iter()
+            .any(|own| !known.0.iter().any(|known| known.contains(&own)))
+    }
+
     /// Returns the networks as plugins read them: without further bits, and those of IPv4 in its own
     /// notation.
     pub fn networks(&self) -> impl Iterator<Item = String> {

@@ -119,6 +119,7 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
             &settings,
             &config.brand,
             config.device_bound,
+            &config.trusted_proxies,
         )
     };
     Ok(match form {
@@ -211,6 +212,7 @@ applications:
             settings,
             &config.brand,
             config.device_bound,
+            &config.trusted_proxies,
         );
         let read: Value = serde_saphyr::from_str(&text).expect("YAML");
         assert_eq!(read, served, "{text}");

@@ -5,7 +5,7 @@
 //! again. Keys are never part of it: Traefik shows its configuration in its API and its
 //! debug log.
 
-use gatepost_policy::config::MOST_RULES_IN_A_LIST;
+use gatepost_policy::config::{INNER_NETWORKS, MOST_RULES_IN_A_LIST};
 use gatepost_policy::{HeaderRules, OutpostPrefix};
 use gatepost_session::cookie::MAX_CHUNKS;
 use serde_json::{Map, Value, json};
@@ -16,6 +16,7 @@ use crate::application::ApplicationSettings;
 use crate::device_bound::DeviceBound;
 use crate::origin::Mode;
 use crate::pages::{Brand, MAX_ANSWER_BYTES};
+use crate::trusted_proxies::TrustedProxies;
 
 /// Where browsers ask which origins may bind sessions of a whole site to devices.
 const DEVICE_ORIGINS: &str = "/.well-known/device-bound-sessions";
@@ -25,19 +26,21 @@ pub(super) const OUTPOST: &str = "gatepost-outpost";
 
 /// Returns Traefik's dynamic configuration: routers for the applications that name an upstream, and
 /// a middleware for every application. `device_bound` says whether sessions are bound to devices
-/// where an application does not say it.
+/// where an application does not say it; `proxies` are those that the outpost trusts.
 pub fn dynamic_configuration(
     applications: &[ApplicationSettings],
     settings: &TraefikSettings,
     brand: &Brand,
     device_bound: DeviceBound,
+    proxies: &TrustedProxies,
 ) -> Value {
     let mut routers = Map::new();
     let mut middlewares = Map::new();
     let mut services = Map::new();
     for application in applications {
         let name = object_name(application);
-        middlewares.insert(name.clone(), middleware(settings, application, brand));
+        let own = middleware(settings, application, brand, proxies);
+        middlewares.insert(name.clone(), own);
         for (at, route) in application.routes.iter().enumerate() {
             let id = route_name(&name, at);
             let rule = format!("Host(`{}`)", route.host);
@@ -110,19 +113,25 @@ fn middleware(
     settings: &TraefikSettings,
     application: &ApplicationSettings,
     brand: &Brand,
+    proxies: &TrustedProxies,
 ) -> Value {
     // Only the outpost knows tokens, so Traefik has to ask it.
     let has_tokens = application.capabilities.token_headers.is_some();
     match settings.plugin.as_ref().filter(|_| !has_tokens) {
         Some(plugin) => {
-            json!({"plugin": {(plugin.name.as_str()): plugin_settings(plugin, application)}})
+            let settings = plugin_settings(plugin, application, proxies);
+            json!({"plugin": {(plugin.name.as_str()): settings}})
         }
         None => json!({"forwardAuth": forward_auth_of(settings, application, brand)}),
     }
 }
 
 /// Returns the plugin's settings: where it reads the outpost's folder, that and no more.
-fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -> Value {
+fn plugin_settings(
+    plugin: &PluginSettings,
+    application: &ApplicationSettings,
+    proxies: &TrustedProxies,
+) -> Value {
     let keys = match &plugin.keys {
         PluginKeys::StateDir(path) => {
             return json!({"application": application.audience.as_str(), "stateDir": path});
@@ -138,6 +147,13 @@ fn plugin_settings(plugin: &PluginSettings, application: &ApplicationSettings) -
     {
         let rules = Value::from(rules.as_slice()).to_string();
         settings.insert("rules".into(), rules.into());
+    }
+    // What is a proxy to the outpost is no client to the plugin, as with the outpost's folder. Inner
+    // networks are none to it unless it is told otherwise.
+    if application.policy.rules.ask_for_networks() && proxies.reach_beyond(INNER_NETWORKS) {
+        let inner = INNER_NETWORKS.split(',').map(String::from);
+        let all: Vec<String> = inner.chain(proxies.networks()).collect();
+        settings.insert("trustedProxies".into(), all.into());
     }
     if let Some(path) = &plugin.revoked_file {
         settings.insert("revokedFile".into(), path.as_str().into());
@@ -254,329 +270,4 @@ fn identifier(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use gatepost_policy::config::{self, Fields, Problems};
-
-    const BASE: &str = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
-providers: [{name: main, issuer: 'https://id.example.com', clientId: g, clientSecret: hush}]
-applications:
-  - name: wiki
-    externalUrl: https://wiki.example.com
-    upstream: http://wiki:8080
-    public: [/healthz, '/static/*']
-    require: {groups: [staff]}
-  - name: intranet
-    mode: domain
-    externalUrl: https://auth.example.org
-    cookieDomain: example.org
-    upstreams: {chat.example.org: 'http://chat:80', git.example.org: 'http://git:3000'}
-  - {name: elsewhere, externalUrl: 'https://other.example.com'}
-";
-
-    fn configuration(traefik: &str) -> Value {
-        let config = Config::parse(&format!("{BASE}\n{traefik}"), []).expect("right");
-        let served = || {
-            let settings = config.traefik.as_ref().expect("configured");
-            let of_all = config.device_bound;
-            dynamic_configuration(&config.applications, settings, &config.brand, of_all).to_string()
-        };
-        let text = served();
-        assert!(
-            !text.contains("hush") && !text.contains("QkNERUZ"),
-            "{text}"
-        );
-        assert_eq!(served(), text, "stable");
-        serde_json::from_str(&text).expect("JSON")
-    }
-
-    /// The chart has no other way to know it.
-    #[test]
-    fn the_chart_writes_as_many_rules_as_a_list_as_the_plugin_takes() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/helm/gatepost/templates");
-        let file = format!("{folder}/traefik.yaml");
-        let template = std::fs::read_to_string(file).expect("the template");
-        let line = format!("(gt (len $settings.rules) {MOST_RULES_IN_A_LIST})");
-        assert_eq!(template.matches(&line).count(), 1, "{template}");
-        assert_eq!(template.matches("(len $settings.rules)").count(), 1);
-    }
-
-    #[test]
-    fn every_upstream_has_a_router_behind_the_plugin_and_one_for_the_outpost() {
-        let http = &configuration(
-            "traefik: {outpostUrl: 'http://outpost:9000', plugin: gatepost, pluginKeysFile: /keys/k, \
-             entryPoints: [websecure], certResolver: le}",
-        )["http"];
-        let tls = json!({"certResolver": "le"});
-        assert_eq!(
-            http["routers"]["gatepost-wiki"],
-            json!({
-                "rule": "Host(`wiki.example.com`)", "service": "gatepost-wiki",
-                "middlewares": ["gatepost-wiki"], "entryPoints": ["websecure"], "tls": tls,
-            })
-        );
-        assert_eq!(
-            http["routers"]["gatepost-wiki-outpost"],
-            json!({
-                "rule": "Host(`wiki.example.com`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
-                "service": "gatepost-outpost", "entryPoints": ["websecure"], "tls": tls,
-            })
-        );
-        assert_eq!(
-            http["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"],
-            json!({
-                "application": "wiki", "keysFile": "/keys/k", "public": ["/healthz", "/static/*"],
-                "require": {"groups": ["staff"]},
-            })
-        );
-        assert_eq!(
-            http["middlewares"]["gatepost-intranet"]["plugin"]["gatepost"],
-            json!({
-                "application": "intranet", "keysFile": "/keys/k", "mode": "domain",
-                "outpostUrl": "https://auth.example.org",
-            })
-        );
-        let hosts: Vec<&str> = http["routers"]
-            .as_object()
-            .expect("routers")
-            .values()
-            .filter_map(|router| router["rule"].as_str())
-            .collect();
-        assert_eq!(
-            hosts,
-            [
-                "Host(`chat.example.org`)",
-                "Host(`git.example.org`)",
-                "Host(`auth.example.org`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
-                "Host(`wiki.example.com`)",
-                "Host(`wiki.example.com`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
-            ]
-        );
-        assert!(
-            http["middlewares"]["gatepost-elsewhere"].is_object(),
-            "for others to refer to"
-        );
-    }
-
-    #[test]
-    fn browsers_reach_what_they_ask_before_they_bind_sessions_of_a_whole_site() {
-        for (session, expected) in [
-            ("", None),
-            (
-                "session: {deviceBound: prefer}",
-                Some("Host(`example.org`) && Path(`/.well-known/device-bound-sessions`)"),
-            ),
-        ] {
-            let http = &configuration(&format!(
-                "traefik: {{outpostUrl: 'http://outpost:9000'}}\n{session}"
-            ))["http"];
-            let router = &http["routers"]["gatepost-intranet-outpost-device"];
-            assert_eq!(router["rule"].as_str(), expected, "{session}");
-            if expected.is_some() {
-                assert_eq!(router["service"], "gatepost-outpost");
-                assert_eq!(router.get("middlewares"), None);
-            }
-            assert!(
-                http["routers"]
-                    .get("gatepost-wiki-outpost-device")
-                    .is_none()
-            );
-        }
-    }
-
-    /// The plugin refuses more as a list.
-    #[test]
-    fn many_rules_are_one_text() {
-        let rule = |n| json!({"paths": [format!("/internal/{n}/*")], "deny": true});
-        for (count, is_text) in [(1, false), (9, false), (10, true), (40, true)] {
-            let rules: Value = (0..count).map(rule).collect();
-            let config = json!({
-                "keys": ["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="],
-                "providers": [{"name": "main", "issuer": "https://id.example.com", "clientId": "g"}],
-                "applications": [{
-                    "name": "wiki", "externalUrl": "https://wiki.example.com",
-                    "upstream": "http://wiki:80", "rules": rules,
-                }],
-                "traefik": {
-                    "outpostUrl": "http://outpost:9000", "plugin": "gatepost", "pluginKeysFile": "/k",
-                },
-            });
-            let config = Config::parse(&config.to_string(), []).expect("right");
-            let settings = config.traefik.as_ref().expect("configured");
-            let (applications, of_all) = (&config.applications, config.device_bound);
-            let served = dynamic_configuration(applications, settings, &config.brand, of_all);
-            let plugin = &served["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"];
-            let written = if is_text {
-                json!(rules.to_string())
-            } else {
-                rules
-            };
-            assert_eq!(plugin["rules"], written, "{count}");
-        }
-    }
-
-    #[test]
-    fn the_plugin_has_every_key_that_means_the_same_there() {
-        let shared = [
-            ("outpostPrefix", json!("/sso")),
-            ("cookieName", json!("own")),
-            ("forwardCookie", json!(true)),
-            (
-                "rules",
-                json!([{"paths": ["/internal/*"], "deny": true}, {"require": {"all": {
-                    "claims": {"office": ["Bonn, Rhein", "Kiel"]},
-                }}}]),
-            ),
-            ("public", json!(["/healthz"])),
-            ("allowPreflight", json!(true)),
-            (
-                "require",
-                json!({"all": {"users": ["alice"], "claims": {"office": ["Bonn, Rhein", "Kiel"]}}}),
-            ),
-            ("machines", json!(["bearer", "apiKey"])),
-            ("apiKeyHeader", json!("X-Wiki-Key")),
-            ("headers", json!({"preset": "none"})),
-        ];
-        // Whatever a decision is made by is among them.
-        let problems = Problems::new();
-        let mut fields = Fields::of_keys(&[], "", &problems);
-        let _ = config::policy(&mut fields);
-        for key in fields.asked() {
-            assert!(shared.iter().any(|(own, _)| own == key), "{key}");
-        }
-        let mut application = json!({
-            "name": "wiki", "externalUrl": "https://wiki.example.com", "upstream": "http://wiki:80",
-        });
-        for (key, value) in &shared {
-            application[*key] = value.clone();
-        }
-        let text = json!({
-            "keys": ["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="],
-            "providers": [{"name": "main", "issuer": "https://id.example.com", "clientId": "g"}],
-            "applications": [application],
-            "traefik": {
-                "outpostUrl": "http://outpost:9000", "plugin": "gatepost", "pluginKeysFile": "/k",
-            },
-        });
-        let config = Config::parse(&text.to_string(), []).expect("right");
-        let settings = config.traefik.as_ref().expect("configured");
-        let of_all = config.device_bound;
-        let served = dynamic_configuration(&config.applications, settings, &config.brand, of_all);
-        let plugin = &served["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"];
-        for (key, value) in shared {
-            assert_eq!(plugin[key], value, "{key}");
-        }
-        // Labels say the same, whose values are all texts.
-        let labels = super::super::compose::services(settings, &served);
-        let labels = labels["services"]["outpost"]["labels"].as_object();
-        let mut from_labels = json!({});
-        for (name, text) in labels.into_iter().flatten() {
-            let prefix = "traefik.http.middlewares.gatepost-wiki.plugin.gatepost.";
-            let Some(path) = name.strip_prefix(prefix) else {
-                continue;
-            };
-            let mut at = &mut from_labels;
-            for step in path.split('.') {
-                at = &mut at[step];
-            }
-            *at = text.clone();
-        }
-        let policy_of = |settings: &Value| {
-            let problems = Problems::new();
-            let read = config::Value::from(settings);
-            let mut fields = Fields::of(&read, "", &problems).expect("a section");
-            let policy = config::policy(&mut fields);
-            assert!(problems.is_empty(), "{problems:?} {settings}");
-            format!("{policy:?}")
-        };
-        let own = format!("{:?}", config.applications[0].policy);
-        assert_eq!(policy_of(plugin), own);
-        assert_eq!(policy_of(&from_labels), own);
-    }
-
-    /// The chart writes the plugin's settings itself.
-    #[test]
-    fn the_chart_hands_the_plugin_every_key_that_decides() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/gatepost");
-        let read = |file: &str| std::fs::read_to_string(root.join(file)).expect(file);
-        let settings = read("templates/traefik.yaml");
-        let picked = settings
-            .lines()
-            .find(|line| line.contains("$settings := pick"));
-        let helpers = read("templates/_helpers.tpl");
-        let spelled = helpers
-            .lines()
-            .find(|line| line.contains("\"keys\" (list \"allowPreflight\""));
-        let problems = Problems::new();
-        let mut fields = Fields::of_keys(&[], "", &problems);
-        let _ = config::policy(&mut fields);
-        for key in fields.asked() {
-            let quoted = format!("\"{key}\"");
-            // The chart refuses `machines` with the plugin, and the other is for these.
-            let handed = matches!(*key, "machines" | "apiKeyHeader")
-                || picked.is_some_and(|line| line.contains(&quoted));
-            assert!(handed, "{key}");
-            assert!(spelled.is_some_and(|line| line.contains(&quoted)), "{key}");
-        }
-    }
-
-    #[test]
-    fn without_the_plugin_traefik_asks_the_outpost() {
-        let http = &configuration("traefik: {outpostUrl: 'http://outpost:9000/'}")["http"];
-        let asks = &http["middlewares"]["gatepost-wiki"]["forwardAuth"];
-        assert_eq!(asks["address"], "http://outpost:9000/akprox/auth/traefik");
-        assert_eq!(asks["trustForwardHeader"], false);
-        assert_eq!(asks["maxResponseBodySize"], MAX_ANSWER_BYTES);
-        assert_eq!(asks["authResponseHeaders"][0], "X-Auth-Username");
-        let headers = asks["authResponseHeaders"].as_array().expect("a list");
-        for name in [
-            "X-Forwarded-Groups",
-            "Cookie",
-            "Remote-User",
-            "X-Auth-Request-Email",
-            "X-Original-URL",
-        ] {
-            assert!(headers.contains(&json!(name)), "{name}: {headers:?}");
-        }
-        assert_eq!(asks["addAuthCookiesToResponse"][1], "__Host-gatepost.0");
-        assert!(http["routers"]["gatepost-wiki"].get("tls").is_none());
-    }
-
-    /// Traefik refuses requests whose answer is longer, and allocates the size for every request.
-    #[test]
-    fn the_recipes_take_answers_as_long_as_they_are() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut found = 0;
-        for folder in ["deploy/traefik/dynamic", "deploy/kubernetes/traefik"] {
-            for file in std::fs::read_dir(root.join(folder)).expect(folder) {
-                let path = file.expect("a file").path();
-                let text = std::fs::read_to_string(&path).expect("a text");
-                let asks = text.matches("forwardAuth:").count();
-                let size = format!("maxResponseBodySize: {MAX_ANSWER_BYTES}\n");
-                assert_eq!(text.matches(&size).count(), asks, "{}", path.display());
-                found += asks;
-            }
-        }
-        assert!(found >= 7, "{found}");
-        let chart = root.join("deploy/helm/gatepost/values.yaml");
-        let chart = std::fs::read_to_string(chart).expect("a text");
-        let size = format!("  maxResponseBodySize: {MAX_ANSWER_BYTES}\n");
-        assert!(chart.contains(&size), "the chart");
-    }
-
-    #[test]
-    fn a_logo_makes_answers_longer() {
-        let brand = Brand {
-            logo: crate::pages::Logo::new(b"<svg/>"),
-            ..Brand::default()
-        };
-        let pages = crate::pages::Pages::new(&brand).expect("templates");
-        assert_eq!(
-            pages.max_answer_bytes(),
-            MAX_ANSWER_BYTES + brand.more_bytes()
-        );
-        assert!(brand.more_bytes() > 30);
-    }
-}
+mod tests;

@@ -188,6 +188,7 @@ impl Snapshot {
                     settings,
                     &config.brand,
                     config.device_bound,
+                    &config.trusted_proxies,
                 )
                 .to_string()
             }),
