@@ -219,9 +219,10 @@ fn no_other_namespace_takes_a_middleware_s_place() -> Result<()> {
     Ok(())
 }
 
-/// Row A6: each static configuration that reads custom resources names objects apart.
+/// Rows A6 and A12: each static configuration that reads custom resources names objects apart, and
+/// gives no namespace of applications the Services of other providers.
 #[test]
-fn every_shown_provider_of_custom_resources_names_objects_apart() -> Result<()> {
+fn every_shown_provider_of_custom_resources_keeps_namespaces_apart() -> Result<()> {
     let mut found = 0;
     for file in fs::read_dir(layout::root().join("deploy/traefik/static"))? {
         let path = file?.path();
@@ -229,6 +230,9 @@ fn every_shown_provider_of_custom_resources_names_objects_apart() -> Result<()> 
         if let Some(provider) = config.pointer("/providers/kubernetesCRD") {
             let safe = provider.get("safeNaming");
             assert_eq!(safe, Some(&json!(true)), "{}", path.display());
+            // `[]` is as unset.
+            let own = provider.get("crossProviderNamespaces");
+            assert_eq!(own, Some(&json!(["traefik"])), "{}", path.display());
             found += 1;
         }
     }

@@ -26,6 +26,10 @@ pub(crate) const TESTS: &[Test] = &[
         name: "accepted::no_typo_and_no_privilege",
         run: no_typo_and_no_privilege,
     },
+    Test {
+        name: "accepted::apply_drops_a_key_without_a_value",
+        run: a_key_without_a_value,
+    },
 ];
 
 /// The files of `deploy/kubernetes/` that are applied one by one.
@@ -119,4 +123,49 @@ fn no_typo_and_no_privilege(cluster: &Cluster) -> Result<()> {
     let services = cluster.kubectl(&["get", "services", "-n", "strict", "-o", "name"], None)?;
     assert_eq!(services, "");
     Ok(())
+}
+
+/// Row A11: what `docs/rules.md` says of each way to apply a rule with nothing under it. Without the
+/// key the plugin sees no rule; with it, the plugin admits nobody.
+fn a_key_without_a_value(cluster: &Cluster) -> Result<()> {
+    let middleware = |require: Value, networks: Value| {
+        json!({
+            "apiVersion": "traefik.io/v1alpha1",
+            "kind": "Middleware",
+            "metadata": { "name": "empty", "namespace": "default" },
+            "spec": { "plugin": { "gatepost": {
+                "application": "wiki",
+                "keysFile": "/keys/gatepost.keys",
+                "require": require,
+                "rules": [{ "paths": ["/*"], "networks": networks, "public": true }],
+            } } },
+        })
+    };
+    let filled = middleware(json!({ "groups": ["staff"] }), json!(["192.0.2.0/24"]));
+    let empty = middleware(Value::Null, Value::Null).to_string();
+    let stored = || -> Result<(bool, bool)> {
+        let get = ["get", "middlewares.traefik.io", "empty", "-o", "json"];
+        let object: Value = serde_json::from_str(&cluster.kubectl(&get, None)?)?;
+        let has = |at: &str| {
+            object
+                .pointer(&format!("/spec/plugin/gatepost/{at}"))
+                .is_some()
+        };
+        Ok((has("require"), has("rules/0/networks")))
+    };
+    let applied = cluster.apply(vec![filled])?;
+    ensure!(stored()? == (true, true), "the whole rule");
+    for (arguments, kept) in [
+        (&["apply", "-f", "-"][..], false),
+        (
+            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+            true,
+        ),
+        (&["replace", "-f", "-"], true),
+    ] {
+        cluster.kubectl(arguments, Some(&empty))?;
+        let stored = stored()?;
+        ensure!(stored == (kept, kept), "{arguments:?}: {stored:?}");
+    }
+    applied.remove()
 }

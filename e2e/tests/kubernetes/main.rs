@@ -27,6 +27,7 @@ mod faults;
 #[path = "../deployments/further_issuer.rs"]
 mod further_issuer;
 mod imported;
+mod neighbours;
 mod refused;
 mod served;
 mod suite;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         chart::TESTS,
         faults::TESTS,
         imported::TESTS,
+        neighbours::TESTS,
         refused::TESTS,
         served::TESTS,
     ])

@@ -183,14 +183,20 @@ pub(crate) fn serve<'c>(
     let text = fs::read_to_string(layout::root().join(config))?;
     let config_now: Value = serde_saphyr::from_str(&text)?;
     let shown = config_now["providers"].as_object().context("providers")?;
+    let own_services = config_now.pointer("/providers/kubernetesCRD/crossProviderNamespaces");
+    let own_services = own_services.cloned();
     let mut traefik = Traefik::new(site, config)?;
     for provider in shown
         .keys()
         .map(String::as_str)
         .chain(further.iter().copied())
     {
-        let access = json!({ "providers": { provider: cluster.traefik_access() } });
-        traefik = traefik.configure(&access);
+        let mut access = cluster.traefik_access();
+        // As the page of the Gateway API has it.
+        if let (true, Some(namespaces)) = (provider == "kubernetesGateway", &own_services) {
+            access["crossProviderNamespaces"] = namespaces.clone();
+        }
+        traefik = traefik.configure(&json!({ "providers": { provider: access } }));
     }
     Ok(Running {
         _traefik: traefik.start(hosts)?,
