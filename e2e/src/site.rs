@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use gatepost_session::Audience;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -372,6 +372,23 @@ impl Site {
         let output = command.output()?;
         let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
         Ok((said, output.status.success()))
+    }
+
+    /// Runs `gatepost` like [`Self::gatepost`]: what it printed on standard output, and on standard
+    /// error.
+    ///
+    /// # Errors
+    ///
+    /// When it is not built, fails, or its output is not text.
+    pub fn printed(&self, arguments: &[&str]) -> Result<(String, String)> {
+        let mut command = built::gatepost()?;
+        command.args(arguments).arg("--config");
+        let output = command
+            .arg(self.folder.path().join("gatepost.yaml"))
+            .output()?;
+        let complaints = String::from_utf8(output.stderr)?;
+        ensure!(output.status.success(), "{complaints}");
+        Ok((String::from_utf8(output.stdout)?, complaints))
     }
 
     /// Returns the second provider.

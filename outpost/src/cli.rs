@@ -73,6 +73,9 @@ enum Command {
         /// For what.
         #[arg(value_enum)]
         form: export::Form,
+        /// For `kubernetes`: the namespace of upstreams that name none.
+        #[arg(long)]
+        namespace: Option<String>,
         #[command(flatten)]
         config: ConfigFile,
     },
@@ -197,7 +200,11 @@ pub fn run() -> ExitCode {
         } => on_runtime(check::check(&config, url.as_deref(), format)),
         Command::Why { asking, config } => on_runtime(why::why(*asking, &config)),
         Command::Test { table, config } => on_runtime(why::test(&table, &config)),
-        Command::Export { form, config } => on_runtime(export::export(form, &config)),
+        Command::Export {
+            form,
+            namespace,
+            config,
+        } => on_runtime(export::export(form, namespace.as_deref(), &config)),
         Command::Import(command) => import::import(&command),
         Command::Keygen {
             kid,

@@ -7,6 +7,8 @@ mod dynamic;
 pub mod kubernetes;
 pub mod names;
 pub mod nginx;
+#[cfg(test)]
+mod owned_headers;
 mod settings;
 pub mod state;
 pub mod traefik;

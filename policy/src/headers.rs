@@ -13,6 +13,7 @@ use crate::decide::{Permit, Policy};
 use crate::header_name::HeaderName;
 
 mod other_systems;
+mod pattern;
 mod shapes;
 mod spelling;
 

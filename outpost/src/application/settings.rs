@@ -67,6 +67,12 @@ impl ApplicationSettings {
     pub fn takes_authorization_over(&self) -> bool {
         self.machine_clients.is_some() || self.capabilities.sets_authorization()
     }
+
+    /// Returns whether a plugin that cannot ask the outpost would fail this application: only the
+    /// outpost knows tokens, and whether a machine client is who it says.
+    pub fn needs_outpost(&self) -> bool {
+        self.machine_clients.is_some() || self.capabilities.token_headers.is_some()
+    }
 }
 
 /// Which sessions a user ends by signing out at an application.

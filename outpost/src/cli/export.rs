@@ -25,8 +25,9 @@ pub(super) enum Form {
     Keys,
 }
 
-pub(super) async fn export(form: Form, file: &ConfigFile) -> Option<()> {
+pub(super) async fn export(form: Form, namespace: Option<&str>, file: &ConfigFile) -> Option<()> {
     let config = file.load_or_ask().await?;
+    let namespace = namespace.filter(|_| form == Form::Kubernetes);
     for application in &config.applications {
         if application.routes.is_empty() && form != Form::Keys {
             complain(&format!(
@@ -37,17 +38,35 @@ pub(super) async fn export(form: Form, file: &ConfigFile) -> Option<()> {
     }
     let for_traefik = matches!(form, Form::Traefik | Form::Compose | Form::Kubernetes);
     for application in &config.applications {
-        if for_traefik && application.capabilities.token_headers.is_some() {
+        let by_plugin = config
+            .traefik
+            .as_ref()
+            .is_none_or(|own| own.plugin.is_some());
+        if for_traefik && by_plugin && application.needs_outpost() {
+            let key = if application.machine_clients.is_some() {
+                "the plugin alone lets no machine client in (`machines`)"
+            } else {
+                "the plugin has no tokens (`upstreamTokens`)"
+            };
             complain(&format!(
-                "{}: Traefik asks the outpost about each request, since the plugin has no tokens \
-                 (`upstreamTokens`): set `aliasHeadersStrategy: delete` at its entry points",
+                "{}: Traefik asks the outpost about each request, since {key}: set \
+                 `aliasHeadersStrategy: delete` at its entry points",
                 application.audience
             ));
         }
     }
-    match render(form, &config) {
-        Ok(text) => {
+    if form == Form::Kubernetes && config.traefik.is_none() && config.revoked_file.is_some() {
+        complain(
+            &"the Middlewares have no `revokedFile`, since no pod of Traefik has the outpost's file: \
+             the plugin refuses an ended session when its window ends",
+        );
+    }
+    match render(form, namespace, &config) {
+        Ok((text, advice)) => {
             say(text.trim_end());
+            for line in advice {
+                complain(&line);
+            }
             Some(())
         }
         Err(error) => {
@@ -98,7 +117,13 @@ enum ExportError {
     Kubernetes(#[from] kubernetes::KubernetesError),
 }
 
-fn render(form: Form, config: &Config) -> Result<String, ExportError> {
+/// Returns what to print, and what the operator has to know of it.
+fn render(
+    form: Form,
+    namespace: Option<&str>,
+    config: &Config,
+) -> Result<(String, Vec<String>), ExportError> {
+    let mut advice = Vec::new();
     let settings = match &config.traefik {
         Some(settings) => settings.clone(),
         None => presumed(form, config)?,
@@ -122,11 +147,19 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
             &config.trusted_proxies,
         )
     };
-    Ok(match form {
+    let text = match form {
         Form::Traefik => serde_saphyr::to_string(&dynamic())?,
         Form::Compose => serde_saphyr::to_string(&compose::services(&settings, &dynamic()))?,
         Form::Kubernetes => {
-            let documents = kubernetes::objects(&dynamic())?
+            let export = kubernetes::objects(&dynamic(), namespace)?;
+            advice = export.advice;
+            advice.push(format!(
+                "after `kubectl apply`, remove what an earlier export has left, or its routes go on by \
+                 their old rules: {}",
+                export.removal
+            ));
+            let documents = export
+                .objects
                 .iter()
                 .map(serde_saphyr::to_string)
                 .collect::<Result<Vec<_>, _>>()?;
@@ -134,7 +167,8 @@ fn render(form: Form, config: &Config) -> Result<String, ExportError> {
         }
         Form::Nginx => nginx::servers(&config.applications, &settings.outpost_url)?,
         Form::Keys => keys(config)?,
-    })
+    };
+    Ok((text, advice))
 }
 
 /// Returns the settings that apply if the configuration has no `traefik` section: the plugin as the
@@ -148,7 +182,8 @@ fn presumed(form: Form, config: &Config) -> Result<TraefikSettings, url::ParseEr
     };
     // In a cluster, the outpost and Traefik rarely share a folder.
     let shares_folder = config.state_dir.is_some() && form != Form::Kubernetes;
-    let revoked_file = config.revoked_file.as_ref().filter(|_| !shares_folder);
+    let has_list = !shares_folder && form != Form::Kubernetes;
+    let revoked_file = config.revoked_file.as_ref().filter(|_| has_list);
     Ok(TraefikSettings {
         outpost_url: Url::parse(&outpost)?,
         plugin: Some(PluginSettings {
@@ -192,9 +227,19 @@ applications:
     upstreams: {chat.example.org: 'http://chat'}
 ";
 
+    fn printed(form: Form, config: &Config) -> String {
+        render(form, None, config).expect("a text").0
+    }
+
     fn exported(form: Form) -> String {
-        let config = Config::parse(CONFIG, []).expect("right");
-        let text = render(form, &config).expect("a text");
+        let mut text = CONFIG.to_owned();
+        if form == Form::Kubernetes {
+            text = text.replace("http://wiki.apps:", "http://wiki.apps.svc:");
+            text = text.replace("http://outpost:", "http://gatepost.gatepost.svc:");
+            text = text.replace("http://chat'", "http://chat.apps.svc'");
+        }
+        let config = Config::parse(&text, []).expect("right");
+        let text = printed(form, &config);
         assert!(
             !text.contains("hush") && !text.contains("QkNERUZ"),
             "{text}"
@@ -227,14 +272,17 @@ applications:
         );
         let by_section = CONFIG.replace("pluginKeysFile: /keys/k", "pluginStateDir: /gatepost")
             + "\nstateDir: /var/lib/gatepost-state\n";
+        let in_cluster = rest
+            .replace("http://wiki.apps:", "http://wiki.apps.svc:")
+            .replace("http://chat'", "http://chat.apps.svc'");
         let two = json!({"application": "wiki", "stateDir": "/gatepost"});
         for (text, form, is_short) in [
             (&rest, Form::Traefik, true),
             (&by_section, Form::Traefik, true),
-            (&rest, Form::Kubernetes, false),
+            (&in_cluster, Form::Kubernetes, false),
         ] {
             let config = Config::parse(text, []).expect("right");
-            let exported = render(form, &config).expect("a text");
+            let exported = printed(form, &config);
             let documents = exported.split("---\n");
             let documents = documents.map(|one| serde_saphyr::from_str(one).expect("YAML"));
             let plugin = documents.filter_map(|one: Value| match form {
@@ -341,17 +389,17 @@ providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 applications:
   - name: wiki
     externalUrl: https://wiki.example.com
-    upstream: http://wiki.apps:8080
+    upstream: http://wiki.apps.svc:8080
     upstreamTokens: {accessToken: Authorization, idToken: X-Id-Token}
-  - {name: files, externalUrl: 'https://files.example.com', upstream: 'http://files'}
+  - {name: files, externalUrl: 'https://files.example.com', upstream: 'http://files.apps.svc'}
 ";
         let config = Config::parse(text, []).expect("right");
-        let traefik = render(Form::Traefik, &config).expect("a text");
+        let traefik = printed(Form::Traefik, &config);
         let read: Value = serde_saphyr::from_str(&traefik).expect("YAML");
         let asks = &read["http"]["middlewares"]["gatepost-wiki"]["forwardAuth"];
         let names = asks["authResponseHeaders"].as_array().expect("a list");
         for form in [Form::Compose, Form::Kubernetes, Form::Nginx] {
-            let text = render(form, &config).expect("a text");
+            let text = printed(form, &config);
             for name in ["Authorization", "X-Id-Token"] {
                 assert!(names.contains(&json!(name)), "{names:?}");
                 assert!(text.contains(name), "{form:?} {name}: {text}");
@@ -363,7 +411,7 @@ applications:
              pluginKeysFile: /k}}"
         );
         let by_section = Config::parse(&by_section, []).expect("right");
-        let by_section = render(Form::Traefik, &by_section).expect("a text");
+        let by_section = printed(Form::Traefik, &by_section);
         for text in [&traefik, &by_section] {
             let read: Value = serde_saphyr::from_str(text).expect("YAML");
             let middlewares = &read["http"]["middlewares"];
@@ -394,6 +442,71 @@ applications:
             "ssl_certificate /etc/nginx/tls/chat.example.org.crt;",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    /// A router with TLS has no request without.
+    #[test]
+    fn routes_have_tls_where_browsers_reach_the_application_by_https() {
+        let text = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
+applications:
+  - {name: wiki, externalUrl: 'https://wiki.example.com', upstream: 'http://wiki.apps.svc'}
+  - {name: files, externalUrl: 'http://files.lan', upstream: 'http://files.apps.svc'}
+";
+        for section in [
+            "",
+            "traefik: {outpostUrl: 'http://gatepost.gatepost.svc', plugin: gatepost, pluginKeysFile: /k, tls: true}",
+            "traefik: {outpostUrl: 'http://gatepost.gatepost.svc', certResolver: le}",
+        ] {
+            let config = Config::parse(&format!("{text}{section}"), []).expect("right");
+            for form in [Form::Traefik, Form::Kubernetes] {
+                let printed = printed(form, &config);
+                let documents: Vec<Value> = serde_saphyr::from_multiple(&printed).expect("YAML");
+                let tls = |name: &str| {
+                    let routers = documents
+                        .iter()
+                        .map(|it| &it["http"]["routers"][name]["tls"]);
+                    let routes = documents.iter().filter(|it| {
+                        it["kind"] == "IngressRoute" && it["metadata"]["name"] == name
+                    });
+                    let mut all = routers.chain(routes.map(|it| &it["spec"]["tls"]));
+                    all.any(Value::is_object)
+                };
+                for (name, expected) in [
+                    ("gatepost-wiki", true),
+                    ("gatepost-wiki-outpost", true),
+                    ("gatepost-files", false),
+                    ("gatepost-files-outpost", false),
+                ] {
+                    assert_eq!(tls(name), expected, "{name} {section}\n{printed}");
+                }
+            }
+        }
+    }
+
+    /// Alone, the plugin answers every machine client with 401.
+    #[test]
+    fn traefik_asks_the_outpost_about_machine_clients() {
+        let text = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
+revokedFile: /run/gatepost/revoked
+applications:
+  - {name: wiki, externalUrl: 'https://wiki.example.com', upstream: 'http://wiki.apps.svc', machines: [basic]}
+";
+        let config = Config::parse(text, []).expect("right");
+        for form in [Form::Traefik, Form::Compose, Form::Kubernetes] {
+            let text = printed(form, &config);
+            assert!(text.contains("/auth/traefik"), "{text}");
+            assert!(!text.contains("keysFile"), "{text}");
+        }
+        let text = text.replace(", machines: [basic]", "");
+        let config = Config::parse(&text, []).expect("right");
+        for (form, has_list) in [(Form::Traefik, true), (Form::Kubernetes, false)] {
+            let text = printed(form, &config);
+            assert_eq!(text.contains("revokedFile"), has_list, "{text}");
         }
     }
 }

@@ -1,42 +1,95 @@
 //! Objects for Traefik on Kubernetes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use url::{Host, Url};
 
 use super::dynamic::{entries, server};
 
+/// The label of every exported object, and what it says.
+const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "gatepost-export");
+
+/// The label that says of which export an object is.
+const EXPORT: &str = "gatepost-export";
+
+/// The longest name of a Service or a namespace (RFC 1123).
+const LONGEST_LABEL: usize = 63;
+
 /// Why objects for Kubernetes cannot be made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KubernetesError {
+    /// An upstream, or the outpost, is an address.
+    #[error(
+        "{0} is an address and no Service: make a Service without a selector and an EndpointSlice \
+         with this address, and write `http://NAME.NAMESPACE.svc:PORT`"
+    )]
+    Address(Url),
+    /// An upstream, or the outpost, is the pod itself.
+    #[error(
+        "{0} is the loopback of whichever pod asks, and no Service: write \
+         `http://NAME.NAMESPACE.svc:PORT`"
+    )]
+    Loopback(Url),
     /// An upstream, or the outpost, is not a Service.
     #[error(
-        "{0} is not a Service of a cluster: write `http://NAME.NAMESPACE.svc:PORT`. For a server \
-         outside the cluster, make a Service for it, such as one of the type ExternalName"
+        "{0} is not a Service of a cluster: write `http://NAME.NAMESPACE.svc:PORT`. For a host \
+         outside the cluster, make a Service of the type ExternalName, which Traefik takes with \
+         `allowExternalNameServices`"
     )]
     NotAService(Url),
-    /// Traefik would look for the outpost in the wrong namespace.
+    /// A Service cannot have this name, namespace or port.
     #[error(
-        "{0} names no namespace, and Traefik would look for it in its own: write \
-         `http://NAME.NAMESPACE.svc:PORT` for `traefik.outpostUrl`"
+        "{0} is no Service that can be: its name and its namespace have at most 63 letters, digits \
+         and `-`, and its port is not 0"
+    )]
+    NoSuchService(Url),
+    /// The URL says more than the name and the port of a Service.
+    #[error(
+        "{0} has a path, a query or a user name, which no route to a Service has: leave it out"
+    )]
+    MoreThanAService(Url),
+    /// Nothing says in which namespace a Service is.
+    #[error(
+        "{0} names no namespace: write `http://NAME.NAMESPACE.svc:PORT`, or say `--namespace` where it \
+         is an upstream"
     )]
     NoNamespace(Url),
+    /// Nothing says in which namespace a Middleware is to be.
+    #[error(
+        "`{0}` is of an application without `upstream`, and no Service says its namespace: say \
+         `--namespace`"
+    )]
+    Nowhere(String),
+    /// Traefik has no such route.
+    #[error("Traefik has no route for the host of the rule {0}: give it a name")]
+    NoHost(String),
     /// Two names become one.
     #[error("two objects would be called `{0}`: rename one of the applications")]
     SameName(String),
 }
 
-/// Returns Middlewares and IngressRoutes.
+/// Objects to apply.
+#[derive(Debug)]
+pub struct Export {
+    /// The objects.
+    pub objects: Vec<Value>,
+    /// What the operator has to know of them.
+    pub advice: Vec<String>,
+    /// The command that removes what an earlier export has left in the cluster.
+    pub removal: String,
+}
+
+/// Returns Middlewares and IngressRoutes, and a ServersTransport beside each Service with TLS.
 ///
 /// Each IngressRoute is in the namespace of its Service, and has its Middleware there: Traefik takes
-/// objects of other namespaces only with `allowCrossNamespace`. Where a URL names no namespace,
-/// neither do the objects, and the one that they are applied to counts.
+/// objects of other namespaces only with `allowCrossNamespace`. `namespace` is that of what names none.
 ///
 /// # Errors
 ///
-/// When a URL is not that of a Service, or two objects would have one name.
-pub fn objects(dynamic: &Value) -> Result<Vec<Value>, KubernetesError> {
+/// When a URL is not that of a Service, an object has no namespace, or two objects would have one name.
+pub fn objects(dynamic: &Value, namespace: Option<&str>) -> Result<Export, KubernetesError> {
     let mut routes = Vec::new();
     for (name, router) in entries(dynamic, "routers") {
         let service = router.get("service").and_then(Value::as_str).unwrap_or("");
@@ -44,30 +97,59 @@ pub fn objects(dynamic: &Value) -> Result<Vec<Value>, KubernetesError> {
             .find(|(own, _)| *own == service)
             .and_then(|(_, service)| server(service));
         if let Some(url) = url {
-            routes.push((name, router, Service::of(&url)?));
+            routes.push((name, router, Service::of(&url, namespace)?));
         }
     }
     let mut documents = Documents::default();
+    let mut advice = BTreeMap::new();
     for (name, middleware) in entries(dynamic, "middlewares") {
-        check_forward_auth(middleware)?;
-        let mut namespaces: BTreeSet<Option<&str>> = routes
+        if let Some(outpost) = asked(middleware)? {
+            advice.insert(outpost.to_string(), format!(
+                "{outpost}: where a private CA signs its certificate, add `tls.caSecret` to the \
+                 `forwardAuth` of `{name}`"
+            ));
+        }
+        let mut namespaces: BTreeSet<&str> = routes
             .iter()
             .filter(|(_, router, _)| middlewares(router).any(|own| own == name))
-            .map(|(_, _, service)| service.namespace.as_deref())
+            .map(|(_, _, service)| service.namespace.as_str())
             .collect();
         if namespaces.is_empty() {
             // The operator's own routes can then refer to the middleware.
-            namespaces.insert(None);
+            let nowhere = || KubernetesError::Nowhere(name.clone());
+            namespaces.insert(namespace.ok_or_else(nowhere)?);
         }
         for namespace in namespaces {
             documents.add("Middleware", name, namespace, middleware.clone())?;
         }
     }
     for (name, router, service) in &routes {
-        let namespace = service.namespace.as_deref();
-        documents.add("IngressRoute", name, namespace, route(router, service))?;
+        let namespace = service.namespace.as_str();
+        if service.scheme == "https" {
+            // Traefik connects to a pod's address, which no certificate names.
+            let spec = json!({"serverName": service.host});
+            documents.add("ServersTransport", name, namespace, spec)?;
+            let object = object_name(name);
+            advice.insert(object.clone(), format!(
+                "https://{}: Traefik asks for a certificate of this name. Where a private CA signs it, \
+                 `kubectl -n {namespace} patch serverstransports.traefik.io {object} --type merge -p \
+                 '{{\"spec\":{{\"rootCAs\":[{{\"configMap\":\"NAME\"}}]}}}}'`, which later exports leave as it is",
+                service.host
+            ));
+        }
+        documents.add(
+            "IngressRoute",
+            name,
+            namespace,
+            route(name, router, service)?,
+        )?;
     }
-    Ok(documents.all)
+    let removal = documents.label();
+    Ok(Export {
+        objects: documents.all,
+        advice: advice.into_values().collect(),
+        removal,
+    })
 }
 
 /// The objects so far.
@@ -82,70 +164,132 @@ impl Documents {
         &mut self,
         kind: &str,
         name: &str,
-        namespace: Option<&str>,
+        namespace: &str,
         spec: Value,
     ) -> Result<(), KubernetesError> {
         let name = object_name(name);
-        let key = format!("{kind}/{}/{name}", namespace.unwrap_or_default());
-        if !self.names.insert(key) {
+        if !self.names.insert(format!("{kind}/{namespace}/{name}")) {
             return Err(KubernetesError::SameName(name));
-        }
-        let mut metadata = Map::from_iter([("name".to_owned(), json!(name))]);
-        if let Some(namespace) = namespace {
-            metadata.insert("namespace".to_owned(), json!(namespace));
         }
         self.all.push(json!({
             "apiVersion": "traefik.io/v1alpha1",
             "kind": kind,
-            "metadata": metadata,
+            "metadata": {"name": name, "namespace": namespace},
             "spec": spec,
         }));
         Ok(())
     }
+
+    /// Labels all objects as those of one export, and returns the command that removes the others:
+    /// a route of an earlier export would go on beside a new one for the same host, by its old rule.
+    fn label(&mut self) -> String {
+        let digest = Sha256::digest(Value::from(self.all.as_slice()).to_string().as_bytes());
+        let export: String = digest
+            .iter()
+            .take(8)
+            .map(|it| format!("{it:02x}"))
+            .collect();
+        let labels = json!({(MANAGED_BY.0): MANAGED_BY.1, (EXPORT): export});
+        for object in &mut self.all {
+            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.insert("labels".to_owned(), labels.clone());
+            }
+        }
+        format!(
+            "kubectl delete ingressroutes.traefik.io,middlewares.traefik.io,serverstransports.traefik.io \
+             --all-namespaces --selector '{}={},{EXPORT}!={export}'",
+            MANAGED_BY.0, MANAGED_BY.1
+        )
+    }
 }
 
 /// A Service, as a URL names it in a cluster.
+#[derive(Debug)]
 struct Service {
     name: String,
-    namespace: Option<String>,
-    port: Option<u16>,
+    namespace: String,
+    port: u16,
     scheme: String,
+    host: String,
 }
 
 impl Service {
-    /// Reads `NAME`, `NAME.NAMESPACE`, `NAME.NAMESPACE.svc` and the same with the cluster's domain.
-    fn of(url: &Url) -> Result<Self, KubernetesError> {
-        let not_a_service = || KubernetesError::NotAService(url.clone());
-        let Some(Host::Domain(host)) = url.host() else {
-            return Err(not_a_service());
+    /// Reads `NAME.NAMESPACE.svc`, the same with the cluster's domain, and `NAME` in this namespace.
+    /// Two names could as well be a host outside of the cluster.
+    fn of(url: &Url, namespace: Option<&str>) -> Result<Self, KubernetesError> {
+        let service = Self::named(url, namespace)?;
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if has_user || url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(KubernetesError::MoreThanAService(without_user(url)));
+        }
+        Ok(service)
+    }
+
+    fn named(url: &Url, namespace: Option<&str>) -> Result<Self, KubernetesError> {
+        let shown = || without_user(url);
+        let host = match url.host() {
+            Some(Host::Ipv4(address)) if address.is_loopback() => {
+                return Err(KubernetesError::Loopback(shown()));
+            }
+            Some(Host::Ipv6(address)) if address.is_loopback() => {
+                return Err(KubernetesError::Loopback(shown()));
+            }
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) => return Err(KubernetesError::Address(shown())),
+            Some(Host::Domain(host)) => host.trim_end_matches('.'),
+            None => return Err(KubernetesError::NotAService(shown())),
         };
-        let labels: Vec<&str> = host.trim_end_matches('.').split('.').collect();
+        let labels: Vec<&str> = host.split('.').collect();
+        if labels.last() == Some(&"localhost") {
+            return Err(KubernetesError::Loopback(shown()));
+        }
         let (name, namespace) = match labels[..] {
-            [name] if name != "localhost" => (name, None),
-            [name, namespace] if namespace != "localhost" => (name, Some(namespace)),
-            [name, namespace, "svc", ..] => (name, Some(namespace)),
-            _ => return Err(not_a_service()),
+            [name] => {
+                let unknown = || KubernetesError::NoNamespace(shown());
+                (name, namespace.ok_or_else(unknown)?)
+            }
+            [name, namespace, "svc", ..] => (name, namespace),
+            _ => return Err(KubernetesError::NotAService(shown())),
         };
-        Ok(Self {
-            name: name.to_owned(),
-            namespace: namespace.map(str::to_owned),
-            port: url.port_or_known_default(),
-            scheme: url.scheme().to_owned(),
-        })
+        let port = url.port_or_known_default().filter(|port| *port != 0);
+        match port {
+            Some(port) if is_label(name) && is_label(namespace) => Ok(Self {
+                name: name.to_owned(),
+                namespace: namespace.to_owned(),
+                port,
+                scheme: url.scheme().to_owned(),
+                host: host.to_owned(),
+            }),
+            _ => Err(KubernetesError::NoSuchService(shown())),
+        }
     }
 }
 
-/// Checks that Traefik, which resolves the address in its own namespace, finds the outpost.
-fn check_forward_auth(middleware: &Value) -> Result<(), KubernetesError> {
+/// Returns whether Kubernetes takes this as the name of a Service or of a namespace.
+fn is_label(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_long = text.is_empty() || text.len() > LONGEST_LABEL;
+    !is_long && text.chars().all(fits) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Returns the URL for a message, which has no password.
+fn without_user(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Neither fails where there is a host, and without one there is neither.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
+/// Checks that Traefik, which resolves the address in its own namespace, finds the outpost. Returns
+/// the URL where the outpost has a certificate.
+fn asked(middleware: &Value) -> Result<Option<Url>, KubernetesError> {
     let address = middleware.pointer("/forwardAuth/address");
     let address = address.and_then(Value::as_str).map(Url::parse);
     let Some(Ok(url)) = address else {
-        return Ok(());
+        return Ok(None);
     };
-    match Service::of(&url)?.namespace {
-        Some(_) => Ok(()),
-        None => Err(KubernetesError::NoNamespace(url)),
-    }
+    Service::named(&url, None)?;
+    Ok((url.scheme() == "https").then_some(url))
 }
 
 fn middlewares(router: &Value) -> impl Iterator<Item = &str> {
@@ -154,18 +298,22 @@ fn middlewares(router: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// The `spec` of an IngressRoute.
-fn route(router: &Value, service: &Service) -> Value {
+fn route(name: &str, router: &Value, service: &Service) -> Result<Value, KubernetesError> {
+    let rule = router.get("rule").and_then(Value::as_str).unwrap_or("");
+    if rule.contains("`[") {
+        return Err(KubernetesError::NoHost(rule.to_owned()));
+    }
+    // With the scheme: without it, Traefik guesses by the port.
+    let mut to = json!({"name": service.name, "port": service.port, "scheme": service.scheme});
+    if service.scheme == "https"
+        && let Some(to) = to.as_object_mut()
+    {
+        to.insert("serversTransport".to_owned(), json!(object_name(name)));
+    }
     let mut route = Map::from_iter([
         ("kind".to_owned(), json!("Rule")),
-        (
-            "match".to_owned(),
-            router.get("rule").cloned().unwrap_or_default(),
-        ),
-        (
-            "services".to_owned(),
-            // With the scheme: without it, Traefik guesses by the port.
-            json!([{"name": service.name, "port": service.port, "scheme": service.scheme}]),
-        ),
+        ("match".to_owned(), json!(rule)),
+        ("services".to_owned(), json!([to])),
     ]);
     let middlewares: Vec<Value> = middlewares(router)
         .map(|name| json!({"name": object_name(name)}))
@@ -179,7 +327,7 @@ fn route(router: &Value, service: &Service) -> Value {
             spec.insert(key.to_owned(), value.clone());
         }
     }
-    spec.into()
+    Ok(spec.into())
 }
 
 /// Returns a name in the form that Kubernetes accepts (RFC 1123).
@@ -195,109 +343,4 @@ pub(super) fn object_name(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn service(url: &str) -> Option<(String, Option<String>)> {
-        let service = Service::of(&Url::parse(url).expect("a URL"));
-        service.ok().map(|it| (it.name, it.namespace))
-    }
-
-    #[test]
-    fn a_url_in_a_cluster_names_a_service() {
-        for (url, name, namespace) in [
-            ("http://wiki:8080", "wiki", None),
-            ("http://wiki.apps", "wiki", Some("apps")),
-            ("http://wiki.apps.svc:80", "wiki", Some("apps")),
-            ("http://wiki.apps.svc.cluster.local", "wiki", Some("apps")),
-            ("http://wiki.apps.svc.k8s.example.", "wiki", Some("apps")),
-        ] {
-            let expected = (name.to_owned(), namespace.map(str::to_owned));
-            assert_eq!(service(url), Some(expected), "{url}");
-        }
-        for url in [
-            "http://127.0.0.1:9000",
-            "http://10.0.0.7",
-            "http://[::1]:9000",
-            "http://localhost:8000",
-            "http://wiki.localhost",
-            "https://wiki.example.com",
-        ] {
-            assert_eq!(service(url), None, "{url}");
-        }
-    }
-
-    /// A configuration of Traefik with an application for each of these upstreams.
-    fn dynamic(upstreams: &[(&str, &str)], middleware: &Value) -> Value {
-        let mut routers = Map::new();
-        let mut services = Map::new();
-        let mut middlewares = Map::new();
-        for (name, url) in upstreams {
-            let router = json!({"rule": "Host(`x`)", "service": name, "middlewares": ["gatepost"]});
-            routers.insert((*name).to_owned(), router);
-            let service = json!({"loadBalancer": {"servers": [{"url": url}]}});
-            services.insert((*name).to_owned(), service);
-        }
-        middlewares.insert("gatepost".to_owned(), middleware.clone());
-        json!({"http": {"routers": routers, "services": services, "middlewares": middlewares}})
-    }
-
-    #[test]
-    fn objects_are_where_their_service_is_and_cross_no_namespace() {
-        let upstreams = [("chat", "https://chat.apps"), ("git", "http://git.dev.svc")];
-        let plugin = json!({"plugin": {"gatepost": {"application": "intranet"}}});
-        let objects = objects(&dynamic(&upstreams, &plugin)).expect("objects");
-        let at: Vec<(&str, &str, &str)> = objects
-            .iter()
-            .map(|object| {
-                let text = |path: &str| object.pointer(path).and_then(Value::as_str);
-                let namespace = text("/metadata/namespace");
-                (
-                    text("/kind").unwrap_or_default(),
-                    text("/metadata/name").unwrap_or_default(),
-                    namespace.unwrap_or_default(),
-                )
-            })
-            .collect();
-        assert_eq!(
-            at,
-            [
-                ("Middleware", "gatepost", "apps"),
-                ("Middleware", "gatepost", "dev"),
-                ("IngressRoute", "chat", "apps"),
-                ("IngressRoute", "git", "dev"),
-            ]
-        );
-        let chat = objects.get(2).and_then(|it| it.pointer("/spec/routes/0"));
-        let chat = chat.expect("a route");
-        assert_eq!(
-            chat["services"][0],
-            json!({"name": "chat", "port": 443, "scheme": "https"})
-        );
-        assert_eq!(chat["middlewares"], json!([{"name": "gatepost"}]));
-    }
-
-    #[test]
-    fn what_would_not_work_in_a_cluster_is_refused() {
-        let ask = |address: &str| json!({"forwardAuth": {"address": address}});
-        let wiki = [("wiki", "http://wiki.apps")];
-        for (upstreams, address, expected) in [
-            (&wiki[..], "http://127.0.0.1:9000/x", "not a Service"),
-            (&wiki[..], "http://outpost:9000/x", "names no namespace"),
-            (
-                &[("wiki", "http://10.0.0.7")][..],
-                "http://gatepost.gatepost.svc:9000/x",
-                "not a Service",
-            ),
-            (
-                &[("a_b", "http://a.apps"), ("a-b", "http://b.apps")][..],
-                "http://gatepost.gatepost.svc:9000/x",
-                "two objects",
-            ),
-        ] {
-            let refused = objects(&dynamic(upstreams, &ask(address)));
-            let refused = refused.expect_err(expected).to_string();
-            assert!(refused.contains(expected), "{refused}");
-        }
-    }
-}
+mod tests;

@@ -44,7 +44,7 @@ pub fn dynamic_configuration(
         for (at, route) in application.routes.iter().enumerate() {
             let id = route_name(&name, at);
             let rule = format!("Host(`{}`)", route.host);
-            let mut app = router(settings, &rule, &id);
+            let mut app = router(settings, application, &rule, &id);
             app.insert("middlewares".into(), json!([name]));
             routers.insert(id.clone(), app.into());
             services.insert(
@@ -57,12 +57,18 @@ pub fn dynamic_configuration(
         let own_host = application.external.host();
         if !application.routes.is_empty() {
             let rule = outpost_rule(own_host, &application.prefix);
-            routers.insert(outpost_name(&name), router(settings, &rule, OUTPOST).into());
+            routers.insert(
+                outpost_name(&name),
+                router(settings, application, &rule, OUTPOST).into(),
+            );
             let binds = application.device_bound.unwrap_or(device_bound) != DeviceBound::Off;
             if let (true, Mode::Domain(domain)) = (binds, &application.mode) {
                 // There browsers ask whether the outpost may bind sessions of the whole site.
                 let rule = format!("Host(`{}`) && Path(`{DEVICE_ORIGINS}`)", domain.as_str());
-                routers.insert(device_name(&name), router(settings, &rule, OUTPOST).into());
+                routers.insert(
+                    device_name(&name),
+                    router(settings, application, &rule, OUTPOST).into(),
+                );
             }
             services.insert(
                 OUTPOST.into(),
@@ -90,21 +96,29 @@ pub(crate) fn outpost_rule(host: &str, prefix: &OutpostPrefix) -> String {
     format!("Host(`{host}`) && PathPrefix(`{prefix}/`) && !PathPrefix(`{prefix}/auth`)")
 }
 
-fn router(settings: &TraefikSettings, rule: &str, service: &str) -> Map<String, Value> {
+fn router(
+    settings: &TraefikSettings,
+    application: &ApplicationSettings,
+    rule: &str,
+    service: &str,
+) -> Map<String, Value> {
     let mut router = Map::new();
     router.insert("rule".into(), rule.into());
     router.insert("service".into(), service.into());
     if !settings.entry_points.is_empty() {
         router.insert("entryPoints".into(), json!(settings.entry_points));
     }
-    match &settings.cert_resolver {
-        Some(resolver) => {
-            router.insert("tls".into(), json!({"certResolver": resolver}));
+    // A router with TLS has no request without, which browsers send to a site on http.
+    if application.external.is_https() {
+        match &settings.cert_resolver {
+            Some(resolver) => {
+                router.insert("tls".into(), json!({"certResolver": resolver}));
+            }
+            None if settings.tls => {
+                router.insert("tls".into(), json!({}));
+            }
+            None => {}
         }
-        None if settings.tls => {
-            router.insert("tls".into(), json!({}));
-        }
-        None => {}
     }
     router
 }
@@ -115,9 +129,11 @@ fn middleware(
     brand: &Brand,
     proxies: &TrustedProxies,
 ) -> Value {
-    // Only the outpost knows tokens, so Traefik has to ask it.
-    let has_tokens = application.capabilities.token_headers.is_some();
-    match settings.plugin.as_ref().filter(|_| !has_tokens) {
+    match settings
+        .plugin
+        .as_ref()
+        .filter(|_| !application.needs_outpost())
+    {
         Some(plugin) => {
             let settings = plugin_settings(plugin, application, proxies);
             json!({"plugin": {(plugin.name.as_str()): settings}})
@@ -185,13 +201,19 @@ fn forward_auth_of(
         // And with `Authorization`: the outpost's own, or the client's unless that was for the outpost.
         headers.push("Authorization");
     }
-    forward_auth(
+    let mut asks = forward_auth(
         &question(&settings.outpost_url, &application.prefix),
         &headers,
         &[application.cookie_name.as_str()],
         // Traefik allocates as much for each request.
         MAX_ANSWER_BYTES + brand.more_bytes(),
-    )
+    );
+    if let Some(asks) = asks.as_object_mut() {
+        // Traefik removes what matches from the client's request, and adds only what the outpost says.
+        let pattern = application.headers.owned_pattern();
+        asks.insert("authResponseHeadersRegex".into(), pattern.into());
+    }
+    asks
 }
 
 /// Returns the URL at which Traefik asks an outpost.

@@ -405,6 +405,25 @@ async fn readiness_distinguishes_provider_and_store_and_liveness_neither() {
     running.ready().await;
 }
 
+/// With every pod out of the Service, users with a valid cookie would get an error from the proxy.
+#[tokio::test]
+async fn a_store_that_is_away_takes_no_pod_out_of_service() {
+    let folder = Folder::new("store-away");
+    let provider = Provider::start().await;
+    // Nobody listens there.
+    let store = "store: {kind: redis, url: 'redis://127.0.0.1:1'}\n";
+    let running = Running::start(&write_config(&folder, &provider, store));
+    for (path, status) in [
+        ("/healthz", 200),
+        ("/readyz/applications", 200),
+        ("/readyz/store", 503),
+        ("/readyz", 503),
+    ] {
+        let (answered, body) = running.operations(path).await;
+        assert_eq!(answered.as_u16(), status, "{path}: {body}");
+    }
+}
+
 #[tokio::test]
 async fn a_sign_in_under_way_is_finished_before_the_process_ends() {
     let folder = Folder::new("shutdown");

@@ -12,7 +12,7 @@ use super::spelling::same_folded;
 /// The prefixes of whole families of names: Gatepost's own, Authelia and CGI (`Remote-User`), Kubernetes
 /// (`X-Remote-User`), Grafana and Gitea, authentik, oauth2-proxy, Vouch, Pomerium, Google's proxy,
 /// Azure, AWS, Cloudflare, Tailscale, Apache's OpenID module, Kong.
-const PREFIXES: [&str; 19] = [
+pub(super) const PREFIXES: [&str; 19] = [
     "x-gatepost-",
     "remote-",
     "x-remote-",
@@ -143,9 +143,13 @@ pub(super) fn is_name(name: &[u8], with_methods: bool) -> bool {
     if !matches!(name, [b'x' | b'X' | b's' | b'S', ..]) {
         return false;
     }
+    names(with_methods).any(|own| same_folded(name, own))
+}
+
+/// Returns [`NAMES`]; those of methods `with_methods` alone.
+pub(super) fn names(with_methods: bool) -> impl Iterator<Item = &'static str> {
     let left_out = if with_methods { 0 } else { METHODS };
-    let mut names = NAMES.iter().take(NAMES.len() - left_out);
-    names.any(|own| same_folded(name, own))
+    NAMES.into_iter().take(NAMES.len() - left_out)
 }
 
 /// Returns whether the name of a header begins as those of a family do, in some spelling.

@@ -149,9 +149,8 @@ fn application_warnings(application: &ApplicationSettings, by_plugin: bool) -> V
     }
     if by_plugin && application.machine_clients.is_some() && !application.routes.is_empty() {
         warnings.push(format!(
-            "{name}: `machines` needs the outpost to be asked, and the plugin that `traefik` sets \
-             up decides alone: route requests with `Authorization` to the outpost's forward \
-             auth, or use the plugin with `fallback: route`"
+            "{name}: has `machines`, so Traefik asks the outpost about each request instead of the \
+             plugin: set `aliasHeadersStrategy: delete` at its entry points"
         ));
     }
     if !application.external.is_https() {

@@ -1,0 +1,140 @@
+//! Tests: what Traefik removes by a pattern is what the plugin removes.
+
+use gatepost_policy::{HeaderName, HeaderRules, HeaderSettings, Preset};
+use regex::Regex;
+use serde_json::Value;
+
+use super::traefik::dynamic_configuration;
+use crate::config::Config;
+
+/// Names of each system, and names that are nobody's, each in spellings that applications read alike
+/// or not.
+fn names() -> Vec<String> {
+    let mut all = Vec::new();
+    for name in [
+        "X-Gatepost-Verdict",
+        "X-Gatepost",
+        "Remote-Foo",
+        "Remote-User",
+        "Remotes",
+        "X-Webauth-Role",
+        "X-Webauth-User",
+        "X-Webauth-Use",
+        "X-Webauth-Users",
+        "X-Webauth-Used",
+        "X-Webauth-Email",
+        "X-Webauth-Email-2",
+        "X-Webauth-",
+        "X-Webauth",
+        "X-Webauthn-Token",
+        "X-Vouch-User",
+        "X-Vouch-Idp-Claims-Groups",
+        "X-Vouch-IdpXClaims-Groups",
+        "X-Pomerium-Claim-Email",
+        "X-Authentik-Entitlements",
+        "X-Auth-Username",
+        "X-Auth-Usernames",
+        "X-Auth-Roles",
+        "X-Auth-Token",
+        "X-Forwarded-Login",
+        "X-Forwarded-User",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "Tailscale-User-Login",
+        "Oidc-Claim-Sub",
+        "X-Ms-Client-Principal",
+        "X-Ms-Client-Principals",
+        "X-Ms-Client-Principal-Id",
+        "X-Original-URL",
+        "X-Original-URI",
+        "Script-Name",
+        "X-Http-Method",
+        "X-Http-Method-Override",
+        "X-Department",
+        "X-Wiki-Key",
+        "X-Api-Key",
+        "Authorization",
+        "Cookie",
+        "Accept",
+        "Host",
+    ] {
+        all.extend([
+            name.to_owned(),
+            name.to_lowercase(),
+            name.to_uppercase().replace('-', "_"),
+            name.replacen('-', ".", 1),
+            name.replace('-', ""),
+            format!("{name}s"),
+        ]);
+    }
+    all
+}
+
+#[test]
+fn the_pattern_has_what_these_rules_own_and_no_more() {
+    let name = |name: &str| HeaderName::new(name).expect("a name");
+    for preset in [Preset::Gatepost, Preset::Authentik, Preset::None] {
+        for kept in [
+            &[][..],
+            &["X-Webauth-User"],
+            &[
+                "X-Webauth-User",
+                "X-Webauth-Email",
+                "X-Vouch-Idp-Claims-Groups",
+            ],
+            &["X-Webauth-User", "X-Webauth-Use", "X-Webauth-U-Ser"],
+            &["X-Forwarded-User", "Script-Name", "X-Wiki-Key"],
+        ] {
+            let rules = HeaderRules::new(HeaderSettings {
+                claims: vec![
+                    (name("X-Department"), "department".to_owned()),
+                    (name("X-Vouch-User"), "email".to_owned()),
+                ],
+                pass_through: kept.iter().map(|kept| name(kept)).collect(),
+                api_key: Some(name("X-Wiki-Key")),
+                ..HeaderSettings::of(preset, "wiki")
+            });
+            let pattern = Regex::new(&rules.owned_pattern()).expect("a pattern");
+            for name in names() {
+                let owned = rules.owns(name.as_bytes());
+                assert_eq!(pattern.is_match(&name), owned, "{name} {kept:?} {pattern}");
+            }
+        }
+    }
+}
+
+#[test]
+fn traefik_removes_what_clients_may_not_say_wherever_it_asks_the_outpost() {
+    let text = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
+traefik: {outpostUrl: 'http://outpost:9000'}
+applications:
+  - name: wiki
+    externalUrl: https://wiki.example.com
+    upstream: http://wiki
+    public: ['POST=/hook']
+    upstreamTokens: {idToken: X-Id-Token}
+";
+    let config = Config::parse(text, []).expect("right");
+    let settings = config.traefik.as_ref().expect("configured");
+    let (applications, of_all) = (&config.applications, config.device_bound);
+    let (brand, proxies) = (&config.brand, &config.trusted_proxies);
+    let served = dynamic_configuration(applications, settings, brand, of_all, proxies);
+    let asks = &served["http"]["middlewares"]["gatepost-wiki"]["forwardAuth"];
+    let pattern = asks["authResponseHeadersRegex"].as_str().map(Regex::new);
+    let Some(Ok(pattern)) = pattern else {
+        panic!("no pattern: {asks}");
+    };
+    for name in names().iter().map(String::as_str).chain(["X_Id_Token"]) {
+        let owned = config.applications[0].headers.owns(name.as_bytes());
+        assert_eq!(pattern.is_match(name), owned, "{name}");
+    }
+    assert!(pattern.is_match("X-Http-Method-Override"), "{pattern}");
+    // And no name of the list is one that the pattern leaves to the client, but for these.
+    let named = asks["authResponseHeaders"].as_array().expect("names");
+    for name in named.iter().filter_map(Value::as_str) {
+        let is_shared = matches!(name, "Cookie" | "Authorization");
+        assert!(is_shared || pattern.is_match(name), "{name}");
+    }
+}
