@@ -6,6 +6,8 @@
 //! proxy would tell its user that Gatepost failed. For the same reason one that is kept alive is kept for a
 //! moment longer: a proxy that has just sent a `POST` on it must not send it again (RFC 9112 §9.3.1).
 
+mod unread;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -29,6 +31,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use self::unread::Lent;
 use crate::certificate::ShownCertificate;
 
 /// How long a client may take for the TLS handshake, and to send a request's headers.
@@ -248,12 +251,21 @@ async fn answer<I>(
             http2.store(!has_header, Ordering::Relaxed);
             asked.notify_one();
             request.extensions_mut().insert(ConnectInfo(peer));
-            let response = shared.application.call(request);
+            // A client that asks whether to send its body sends it once somebody reads.
+            let waits = request.headers().contains_key(EXPECT);
+            let (parts, body) = request.into_parts();
+            let (body, left) = Lent::new(body, has_header);
+            let response = shared.application.call(Request::from_parts(parts, body));
             let shared = Arc::clone(&shared);
             async move {
                 let mut response = response.await?;
+                let ended = match left {
+                    Some(_) if waits => false,
+                    Some(left) => left.read().await,
+                    None => true,
+                };
                 // HTTP/2 has a frame for this.
-                if has_header && shared.stop.is_asked() {
+                if has_header && (!ended || shared.stop.is_asked()) {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
                 }

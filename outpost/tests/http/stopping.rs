@@ -349,3 +349,33 @@ async fn clients_that_go_on_connecting_do_not_keep_the_process() {
         client.abort();
     }
 }
+
+/// A proxy passes a body on as it comes from its own client: after the headers, and where nothing here reads
+/// it, maybe after the answer.
+#[tokio::test]
+async fn a_body_that_comes_later_and_is_not_read_costs_no_connection() {
+    let (running, _folder) = start("unread").await;
+    let mut stream = TcpStream::connect(running.http).await.expect("accepted");
+    stream.set_nodelay(true).expect("set");
+    for _ in 0..3 {
+        let head =
+            b"POST /akprox/nothing HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: 3\r\n\r\n";
+        stream.write_all(head).await.expect("written");
+        sleep(Duration::from_millis(20)).await;
+        stream.write_all(b"a=b").await.expect("written");
+        let mut answer = [0; 4096];
+        let read = timeout(LIMIT, stream.read(&mut answer)).await;
+        let size = read.expect("an answer").expect("no reset");
+        let answer = String::from_utf8_lossy(&answer[..size]).to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 404"), "{answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    // One that never comes is not waited for, and the proxy is told to leave the connection.
+    let head =
+        b"POST /akprox/nothing HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: 3\r\n\r\n";
+    let answer = timeout(Duration::from_secs(5), ask(stream, head))
+        .await
+        .expect("an answer");
+    assert!(answer.starts_with("http/1.1 404"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+}
