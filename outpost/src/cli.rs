@@ -50,6 +50,10 @@ enum Command {
         /// report the problem at the step where it ends.
         #[arg(long, value_name = "URL")]
         url: Option<String>,
+        /// Take a Redis that cannot be reached from here for a failure, not for a warning: where the outpost
+        /// itself runs, it would not become ready.
+        #[arg(long)]
+        require_store: bool,
         /// How to write the report.
         #[arg(long, value_enum, default_value = "text")]
         format: check::ReportFormat,
@@ -196,8 +200,12 @@ pub fn run() -> ExitCode {
         Command::Check {
             config,
             url,
+            require_store,
             format,
-        } => on_runtime(check::check(&config, url.as_deref(), format)),
+        } => {
+            let redis = check::Redis::of(require_store);
+            on_runtime(check::check(&config, url.as_deref(), redis, format))
+        }
         Command::Why { asking, config } => on_runtime(why::why(*asking, &config)),
         Command::Test { table, config } => on_runtime(why::test(&table, &config)),
         Command::Export {

@@ -294,6 +294,27 @@ fn check_reports_an_invalid_configuration_in_json() {
     assert!(message.starts_with("/nonexistent.yaml: "), "{message}");
 }
 
+/// The check may run elsewhere than the outpost, unless it is told that it does not.
+#[test]
+fn check_fails_without_a_store_where_one_is_required() {
+    let mut variables = right();
+    variables.retain(|(name, _)| *name != "GATEPOST_STORE_KIND");
+    variables.push(("GATEPOST_STORE_KIND", "redis"));
+    variables.push(("GATEPOST_STORE_URL", "redis://127.0.0.1:1"));
+    for (further, severity) in [(&[][..], "warning"), (&["--require-store"], "failure")] {
+        let arguments = [&["check", "--format", "json"], further].concat();
+        let said = stdout(&gatepost(&arguments, &variables, ""));
+        let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        let findings = said["findings"].as_array().expect("findings");
+        let about_it = findings.iter().find(|finding| {
+            let message = finding["message"].as_str();
+            message.is_some_and(|it| it.starts_with("`store`: cannot be looked at"))
+        });
+        let about_it = about_it.expect("a finding about the store");
+        assert_eq!(about_it["severity"], severity, "{further:?}: {said}");
+    }
+}
+
 /// The store's file is the outpost's: the check neither makes nor opens it.
 #[test]
 fn check_says_whether_the_store_can_be_written() {

@@ -16,6 +16,26 @@ mod report;
 mod state_dir;
 mod store_file;
 
+/// Whether a Redis that cannot be reached from here is a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Redis {
+    /// It is: the outpost is to run here.
+    MustAnswer,
+    /// It is not: the outpost may run elsewhere, nearer to it.
+    MayBeElsewhere,
+}
+
+impl Redis {
+    /// Returns what the flag `--require-store` says.
+    pub(super) fn of(required: bool) -> Self {
+        if required {
+            Self::MustAnswer
+        } else {
+            Self::MayBeElsewhere
+        }
+    }
+}
+
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReportFormat {
@@ -30,6 +50,7 @@ pub(super) enum ReportFormat {
 pub(super) async fn check(
     file: &ConfigFile,
     url: Option<&str>,
+    redis: Redis,
     format: ReportFormat,
 ) -> Option<()> {
     let mut report = Report::default();
@@ -55,7 +76,7 @@ pub(super) async fn check(
     configuration::note(&config, &mut report);
     providers::check(&snapshot, &mut report).await;
     applications::check(&snapshot, &config.keys, &mut report);
-    configuration::check_store(&config, &mut report).await;
+    configuration::check_store(&config, redis, &mut report).await;
     if let Some(files) = &snapshot.state {
         state_dir::check(files, Clock::system().now(), &mut report);
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use gatepost_base::Clock;
 use gatepost_store::{Recovery, StoreSettings};
 
+use super::Redis;
 use super::report::{Report, Subject};
 use super::store_file;
 use crate::application::ApplicationSettings;
@@ -53,7 +54,7 @@ pub(super) fn note(config: &Config, report: &mut Report) {
 
 /// Checks whether the user who runs this check could use the file of the store, and warns of a Redis
 /// that does not suit. That may be out of reach from here.
-pub(super) async fn check_store(config: &Config, report: &mut Report) {
+pub(super) async fn check_store(config: &Config, redis: Redis, report: &mut Report) {
     match &config.store {
         StoreSettings::Memory { .. } => return,
         StoreSettings::Embedded { path, .. } => {
@@ -66,15 +67,21 @@ pub(super) async fn check_store(config: &Config, report: &mut Report) {
         clock: Clock::system(),
         lifetime: config.session.lifetime,
     };
-    let warning = match gatepost_store::open(&config.store, &config.keys, recovery) {
+    let unreachable = match gatepost_store::open(&config.store, &config.keys, recovery) {
         Ok(store) => match store.advice().await {
-            Ok(advice) => advice.map(|advice| format!("`store`: {advice}")),
-            Err(error) => Some(format!("`store`: cannot be looked at from here: {error}")),
+            Ok(advice) => {
+                if let Some(advice) = advice {
+                    report.warning(&Subject::Configuration, format!("`store`: {advice}"));
+                }
+                return;
+            }
+            Err(error) => format!("`store`: cannot be looked at from here: {error}"),
         },
-        Err(error) => Some(format!("`store`: {error}")),
+        Err(error) => format!("`store`: {error}"),
     };
-    if let Some(warning) = warning {
-        report.warning(&Subject::Configuration, warning);
+    match redis {
+        Redis::MustAnswer => report.failure(&Subject::Configuration, unreachable),
+        Redis::MayBeElsewhere => report.warning(&Subject::Configuration, unreachable),
     }
 }
 
