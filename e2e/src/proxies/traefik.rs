@@ -77,6 +77,17 @@ impl<'s> Traefik<'s> {
         })
     }
 
+    /// Creates Traefik with these arguments alone, in this folder.
+    pub fn of_arguments(site: &'s Site, folder: PathBuf, arguments: Vec<String>) -> Self {
+        Self {
+            site,
+            folder,
+            config: None,
+            arguments,
+            program: None,
+        }
+    }
+
     /// Lays changes over the file with the static configuration.
     pub fn configure(mut self, changes: &Value) -> Self {
         if let Some(config) = &mut self.config {

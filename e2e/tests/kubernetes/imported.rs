@@ -9,7 +9,7 @@ use gatepost_e2e::{Client, Site, built};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::chart::gateway;
+use crate::chart::sign_in::gateway;
 use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, objects_of, serve};
 use crate::{Test, checks};
 

@@ -126,6 +126,48 @@ pub(crate) fn serve<'c>(
     site: &Site,
     config: &str,
     further: &[&str],
+    objects: Vec<Value>,
+    hosts: &[&str],
+) -> Result<Running<'c>> {
+    let config = (config, &json!({}));
+    serve_with(cluster, site, config, further, objects, hosts)
+}
+
+/// The same with changes to the static configuration.
+pub(crate) fn serve_with<'c>(
+    cluster: &'c Cluster,
+    site: &Site,
+    (config, changes): (&str, &Value),
+    further: &[&str],
+    objects: Vec<Value>,
+    hosts: &[&str],
+) -> Result<Running<'c>> {
+    let text = fs::read_to_string(layout::root().join(config))?;
+    let config_now: Value = serde_saphyr::from_str(&text)?;
+    let shown = config_now["providers"].as_object().context("providers")?;
+    let own_services = config_now.pointer("/providers/kubernetesCRD/crossProviderNamespaces");
+    let own_services = own_services.cloned();
+    let mut traefik = Traefik::new(site, config)?.configure(changes);
+    for provider in shown
+        .keys()
+        .map(String::as_str)
+        .chain(further.iter().copied())
+    {
+        let mut access = cluster.traefik_access();
+        // As the page of the Gateway API has it.
+        if let (true, Some(namespaces)) = (provider == "kubernetesGateway", &own_services) {
+            access["crossProviderNamespaces"] = namespaces.clone();
+        }
+        traefik = traefik.configure(&json!({ "providers": { provider: access } }));
+    }
+    serve_by(cluster, site, traefik, objects, hosts)
+}
+
+/// The same with a Traefik that knows where the cluster is.
+pub(crate) fn serve_by<'c>(
+    cluster: &'c Cluster,
+    site: &Site,
+    traefik: Traefik<'_>,
     mut objects: Vec<Value>,
     hosts: &[&str],
 ) -> Result<Running<'c>> {
@@ -180,24 +222,6 @@ pub(crate) fn serve<'c>(
         .map(|((address, port), program)| network::PodPort::open(address, port, program))
         .collect::<Result<Vec<_>>>()?;
     let applied = cluster.apply(objects)?;
-    let text = fs::read_to_string(layout::root().join(config))?;
-    let config_now: Value = serde_saphyr::from_str(&text)?;
-    let shown = config_now["providers"].as_object().context("providers")?;
-    let own_services = config_now.pointer("/providers/kubernetesCRD/crossProviderNamespaces");
-    let own_services = own_services.cloned();
-    let mut traefik = Traefik::new(site, config)?;
-    for provider in shown
-        .keys()
-        .map(String::as_str)
-        .chain(further.iter().copied())
-    {
-        let mut access = cluster.traefik_access();
-        // As the page of the Gateway API has it.
-        if let (true, Some(namespaces)) = (provider == "kubernetesGateway", &own_services) {
-            access["crossProviderNamespaces"] = namespaces.clone();
-        }
-        traefik = traefik.configure(&json!({ "providers": { provider: access } }));
-    }
     Ok(Running {
         _traefik: traefik.start(hosts)?,
         _objects: applied,

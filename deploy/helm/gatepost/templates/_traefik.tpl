@@ -9,15 +9,15 @@
 apiVersion: {{ ternary "gateway.networking.k8s.io/v1" "traefik.io/v1alpha1" $gateway }}
 kind: {{ ternary "HTTPRoute" "IngressRoute" $gateway }}
 metadata:
-  name: {{ .name }}
-  namespace: {{ .namespace }}
+  name: {{ .name | quote }}
+  namespace: {{ .namespace | quote }}
   labels:
     {{- $labels | nindent 4 }}
 spec:
   {{- if $gateway }}
   parentRefs:
     {{- toYaml $t.parentRefs | nindent 4 }}
-  hostnames: [{{ .host }}]
+  hostnames: [{{ .host | quote }}]
   rules:
     - matches:
         {{- toYaml .paths | nindent 8 }}
@@ -27,23 +27,23 @@ spec:
           extensionRef:
             group: traefik.io
             kind: Middleware
-            name: {{ . }}
+            name: {{ . | quote }}
       {{- end }}
       backendRefs:
-        - name: {{ .to.name }}
+        - name: {{ .to.name | quote }}
           port: {{ .to.port }}
   {{- else }}
   entryPoints:
     {{- toYaml $t.entryPoints | nindent 4 }}
   routes:
     - kind: Rule
-      match: {{ .match }}
+      match: {{ .match | quote }}
       {{- with .middleware }}
       middlewares:
-        - name: {{ . }}
+        - name: {{ . | quote }}
       {{- end }}
       services:
-        - name: {{ .to.name }}
+        - name: {{ .to.name | quote }}
           port: {{ .to.port }}
   {{- if not (kindIs "invalid" $t.tls) }}
   tls:
@@ -51,6 +51,23 @@ spec:
   {{- end }}
   {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{- /* The beginning of the names of an application's objects, as `gatepost export kubernetes` has it. */ -}}
+{{- define "gatepost.objectName" -}}
+{{- $name := regexReplaceAll "[^a-z0-9-]" (lower .name) "-" | trimAll "-" -}}
+{{- if not $name -}}
+{{- fail (printf "config.applications: no object can be called like %q: use letters or digits of ASCII" .name) -}}
+{{- end -}}
+{{- printf "gatepost-%s" $name -}}
+{{- end -}}
+
+{{- /* Fails where an object of this name is in `taken`. */ -}}
+{{- define "gatepost.take" -}}
+{{- if hasKey .taken .object -}}
+{{- fail (printf "traefik: two %s would both be called %s: rename one of the applications" .what .object) -}}
+{{- end -}}
+{{- $_ := set .taken .object true -}}
 {{- end -}}
 
 {{- /* The header of an application's assertion, if it wants any: the words are those of the outpost. */ -}}
