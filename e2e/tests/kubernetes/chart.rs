@@ -35,6 +35,10 @@ pub(crate) const TESTS: &[Test] = &[
         run: autoscaler,
     },
     Test {
+        name: "chart::the_policy_is_for_the_pod_of_helm_test_too",
+        run: policy_of_the_check,
+    },
+    Test {
         name: "chart::no_application_gets_the_header_of_api_keys",
         run: header_of_api_keys,
     },
@@ -257,6 +261,38 @@ fn autoscaler(cluster: &Cluster) -> Result<()> {
     release.helm("upgrade", &[])?;
     assert_eq!(replicas()?, "5", "after a further upgrade");
     Ok(())
+}
+
+/// Else the test would find ways to Redis and providers that the outpost does not have. No Service leads
+/// requests to this pod.
+fn policy_of_the_check(cluster: &Cluster) -> Result<()> {
+    for namespace in NAMESPACES {
+        cluster.restricted_namespace(namespace)?;
+    }
+    let mut objects = rendered(cluster, &example("plugin"), &[])?;
+    let outposts = pods(&objects)?;
+    objects.extend(outposts);
+    let selector = |kind: &str, at: &str| -> Result<String> {
+        let object = objects.iter().find(|object| object["kind"] == kind);
+        let labels = object.and_then(|object| object.pointer(at)?.as_object());
+        let labels = labels.with_context(|| format!("{at} of a {kind}"))?.iter();
+        let terms = labels.map(|(name, value)| {
+            let value = value.as_str().context("a text")?;
+            Ok(format!("{name}={value}"))
+        });
+        Ok(terms.collect::<Result<Vec<_>>>()?.join(","))
+    };
+    let policy = selector("NetworkPolicy", "/spec/podSelector/matchLabels")?;
+    let service = selector("Service", "/spec/selector")?;
+    let applied = cluster.apply(objects)?;
+    let selected = |labels: &str| -> Result<(usize, bool)> {
+        let arguments = ["get", "pods", "-n", "gatepost", "-o", "name", "-l", labels];
+        let said = cluster.kubectl(&arguments, None)?;
+        Ok((said.lines().count(), said.contains("pod/gatepost-check")))
+    };
+    assert_eq!(selected(&policy)?, (2, true), "{policy}");
+    assert_eq!(selected(&service)?, (1, false), "{service}");
+    applied.remove()
 }
 
 /// Traefik takes it out, in any spelling: the outpost's answer does not have it.

@@ -154,12 +154,13 @@ capabilities:
 {{- end }}
 {{- end -}}
 
+{{- /* Files of Secrets are for the pods' group to read: 0440, in the one form that every YAML reads alike. */ -}}
 {{- define "gatepost.volumes" -}}
 - name: config
   {{- if .Values.existingConfigSecret }}
   secret:
     secretName: {{ .Values.existingConfigSecret | quote }}
-    defaultMode: 0440
+    defaultMode: 288
   {{- else }}
   configMap:
     name: {{ default (printf "%s-config" (include "gatepost.fullname" .)) .Values.existingConfigMap | quote }}
@@ -167,30 +168,30 @@ capabilities:
 - name: keys
   secret:
     secretName: {{ include "gatepost.keysSecret" . | quote }}
-    defaultMode: 0440
+    defaultMode: 288
 {{- if and (eq .Values.store.kind "redis") .Values.store.redis.existingSecret }}
 - name: redis
   secret:
     secretName: {{ .Values.store.redis.existingSecret | quote }}
-    defaultMode: 0440
+    defaultMode: 288
 {{- end }}
 {{- if and (eq .Values.store.kind "redis") .Values.store.redis.caSecret }}
 - name: redis-ca
   secret:
     secretName: {{ .Values.store.redis.caSecret | quote }}
-    defaultMode: 0440
+    defaultMode: 288
 {{- end }}
 {{- if .Values.service.tlsSecret }}
 - name: tls
   secret:
     secretName: {{ .Values.service.tlsSecret | quote }}
-    defaultMode: 0440
+    defaultMode: 288
 {{- end }}
 {{- range .Values.secrets }}
 - name: secret-{{ . }}
   secret:
     secretName: {{ . | quote }}
-    defaultMode: 0440
+    defaultMode: 288
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
