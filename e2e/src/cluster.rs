@@ -229,6 +229,16 @@ impl Cluster {
     }
 }
 
+/// Runs `helm` without a cluster: what it printed.
+///
+/// # Errors
+///
+/// When it is not installed, or fails; with what it printed.
+pub fn helm_alone(arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(KubernetesClients.locate()?.helm);
+    run(command.args(arguments), None)
+}
+
 /// Objects in a cluster, until this is dropped.
 #[derive(Debug)]
 pub struct Applied<'c> {

@@ -118,6 +118,9 @@ pub(crate) fn containers() {
         PythonPackage::PODMAN_COMPOSE.ensure().map(drop),
         StaticToolchain.ensure().map(drop),
         SystemdRoot.ensure().map(drop),
+        // Helm renders what the pods of the chart are, which keep sessions in Redis.
+        KubernetesClients.ensure().map(drop),
+        Packaged::Redis.ensure().map(drop),
     ]);
 }
 

@@ -11,6 +11,7 @@
 
 mod arm64;
 mod authentik;
+mod chart;
 mod demo;
 mod labels;
 mod package;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         arm64::TESTS,
         authentik::TESTS,
         package::TESTS,
+        chart::TESTS,
         systemd::TESTS,
     ])
 }
