@@ -7,7 +7,12 @@
 
 // What a test cannot go on without stops it; `clippy.toml` knows that of test functions only, and
 // these are functions that the test harness is handed.
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 mod arm64;
 mod authentik;
