@@ -304,8 +304,8 @@ fn the_chart_hands_the_plugin_every_key_that_decides() {
     let picked = settings
         .lines()
         .find(|line| line.contains("$settings := pick"));
-    let helpers = read("templates/_helpers.tpl");
-    let spelled = helpers
+    let checks = read("templates/_validate.tpl");
+    let spelled = checks
         .lines()
         .find(|line| line.contains("\"keys\" (list \"allowPreflight\""));
     let problems = Problems::new();
