@@ -93,7 +93,8 @@ async fn inspect(
         "Config": { "Labels": container.labels },
         "HostConfig": { "NetworkMode": "gatepost_default" },
         "NetworkSettings": {
-            "Ports": {},
+            // As images say, whatever the labels say of a port.
+            "Ports": { "80/tcp": null },
             "Networks": { "gatepost_default": { "NetworkID": "1", "IPAddress": "127.0.0.1" } },
         },
     })))

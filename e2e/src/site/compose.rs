@@ -13,7 +13,7 @@ use crate::site::Site;
 pub struct Compose {
     /// The arguments of the service `traefik`.
     pub traefik: Vec<String>,
-    /// The other services, as containers.
+    /// The services that have labels, and so routes or middlewares, as containers.
     pub containers: Vec<Container>,
 }
 
@@ -82,7 +82,7 @@ impl Compose {
 fn containers(site: &Site, services: &Map<String, Value>) -> Result<Vec<Container>> {
     services
         .iter()
-        .filter(|(name, _)| *name != "traefik")
+        .filter(|(name, service)| *name != "traefik" || service.get("labels").is_some())
         .map(|(name, service)| container(site, name, service))
         .collect()
 }
@@ -100,6 +100,7 @@ fn container(site: &Site, name: &str, service: &Value) -> Result<Container> {
         .map(|(key, value)| {
             let value = value.as_str().context("a label is a text")?;
             let port = match name {
+                "traefik" => ports.web,
                 "outpost" => ports.outpost,
                 "wiki" | "whoami" => ports.wiki,
                 "files" => ports.files,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::containers::{Composition, Engine};
-use gatepost_e2e::layout;
+use gatepost_e2e::{Client, layout};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -24,6 +24,10 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "labels::plugin_domain",
         run: plugin_domain,
+    },
+    Test {
+        name: "labels::plugin_domain_without_the_outpost",
+        run: plugin_domain_without_the_outpost,
     },
     Test {
         name: "labels::containers_come_and_go",
@@ -67,8 +71,39 @@ fn one_sign_in_is_for_both() -> Result<()> {
     Ok(())
 }
 
+/// Labels go with their container. The middleware is not the outpost's: who is signed in goes on, and
+/// who is not gets a page that says why, at the outpost's own host.
+fn plugin_domain_without_the_outpost(engine: &Engine) -> Result<()> {
+    let running = up(engine, "plugin-domain", "domain")?;
+    let alice = visit::sign_in(&page("wiki")?)?;
+    let outpost = running.container("outpost");
+    engine.podman(&["stop", &outpost])?;
+    let start = page("auth")?.join("/akprox/start?rd=http://wiki.example.localhost/page")?;
+    visit::until_status(&start, StatusCode::SERVICE_UNAVAILABLE)?;
+    for host in ["wiki", "files"] {
+        visit::sees_alice(&alice, &page(host)?)?;
+        assert_eq!(visit::status(&page(host)?)?, StatusCode::UNAUTHORIZED);
+    }
+    let anonymous = Client::new()?;
+    let journey = anonymous.open(&page("wiki")?)?;
+    let landed = &journey.landed;
+    assert_eq!(landed.url.path(), "/akprox/start", "{journey}");
+    assert_eq!(landed.status, StatusCode::SERVICE_UNAVAILABLE, "{journey}");
+    assert!(landed.body.contains("no outpost is running"), "{journey}");
+    assert!(landed.header("retry-after").is_some(), "{journey}");
+    let for_proxies = page("auth")?.join("/akprox/auth/traefik")?;
+    assert_eq!(visit::status(&for_proxies)?, StatusCode::NOT_FOUND);
+
+    engine.podman(&["start", &outpost])?;
+    engine.until_healthy(&outpost)?;
+    let session = page("auth")?.join("/akprox/session")?;
+    visit::until_status(&session, StatusCode::UNAUTHORIZED)?;
+    assert_eq!(visit::status(&for_proxies)?, StatusCode::NOT_FOUND);
+    visit::sign_in(&page("files")?).map(drop)
+}
+
 /// An application has a route while its container runs and is healthy, and is protected from the
-/// first request on. Without the outpost, whose label the middleware is, no route is left open.
+/// first request on. Without the outpost, which decides here, no route is left open.
 fn containers_come_and_go(engine: &Engine) -> Result<()> {
     let running = up(engine, "forward-auth-domain", "domain")?;
     let late = page("late")?;
@@ -101,9 +136,12 @@ fn containers_come_and_go(engine: &Engine) -> Result<()> {
 
     let outpost = running.container("outpost");
     engine.podman(&["stop", &outpost])?;
-    visit::until_status(&page("wiki")?, StatusCode::NOT_FOUND)?;
-    let signed_in = alice.fetch(Method::GET, &page("wiki")?).send()?;
-    assert_eq!(signed_in.status(), StatusCode::NOT_FOUND);
+    for host in ["wiki", "files", "auth"] {
+        let own = page(host)?.join("/akprox/start")?;
+        visit::until_status(&own, StatusCode::INTERNAL_SERVER_ERROR)?;
+        let signed_in = alice.fetch(Method::GET, &own).send()?;
+        assert_eq!(signed_in.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
     engine.podman(&["start", &outpost])?;
     engine.until_healthy(&outpost)?;
     visit::until_status(&page("wiki")?, StatusCode::UNAUTHORIZED)

@@ -4,6 +4,7 @@ use anyhow::Result;
 use gatepost_e2e::Compose;
 use gatepost_e2e::doubles::docker_api::DockerApi;
 use gatepost_e2e::proxies::Traefik;
+use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Service, Site};
 use reqwest::{Method, StatusCode};
 
@@ -40,7 +41,7 @@ fn plugin_single() -> Result<()> {
 fn plugin_domain() -> Result<()> {
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let compose = Compose::read(&site, "deploy/compose/plugin-domain.yaml")?;
-    let compose = public(compose, "outpost", "gatepost")?;
+    let compose = public(compose, "traefik", "gatepost")?;
     let _running = start(&site, &compose, &["wiki", "files"])?;
     checks::domain(&site)
 }
@@ -63,6 +64,33 @@ fn forward_auth_domain() -> Result<()> {
     let _running = start(&site, &compose, &["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
+}
+
+/// Labels go with their container. The middleware is not the outpost's: who is signed in goes on, and
+/// the outpost's own host has the page that says why nobody can sign in.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn plugin_domain_without_the_outpost() -> Result<()> {
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let mut compose = Compose::read(&site, "deploy/compose/plugin-domain.yaml")?;
+    let hosts = ["wiki", "files"];
+    let running = start(&site, &compose, &hosts)?;
+    let alice = Client::new()?;
+    alice.sign_in(&site.url("wiki", "/")?, &ALICE)?;
+    drop(running);
+    std::fs::remove_file(site.folder().join("docker.sock"))?;
+    compose.containers.retain(|it| it.name != "outpost");
+    let _running = start(&site, &compose, &hosts)?;
+    for host in hosts {
+        let answer = alice.fetch(Method::GET, &site.url(host, "/x")?).send()?;
+        assert_eq!(answer.status(), StatusCode::OK, "{host}");
+    }
+    let journey = Client::new()?.open(&site.url("wiki", "/x")?)?;
+    let landed = &journey.landed;
+    assert_eq!(landed.url.path(), "/akprox/start", "{journey}");
+    assert_eq!(landed.status, StatusCode::SERVICE_UNAVAILABLE, "{journey}");
+    assert!(landed.body.contains("no outpost is running"), "{journey}");
+    Ok(())
 }
 
 /// Traefik sorts labels as text, so that `rules[10]` comes before `rules[1]`: the rule that is open to
@@ -89,7 +117,7 @@ fn rules_in_labels_of_their_own_are_refused_where_traefik_sorts_them_otherwise()
             };
             for (key, value) in [("paths[0]", &*path), (effect, "true")] {
                 let key = format!("{MIDDLEWARE}.rules[{at}].{key}");
-                compose = compose.label("outpost", &key, value)?;
+                compose = compose.label("traefik", &key, value)?;
             }
         }
         let running = start(&site, &compose, &["files"])?;
